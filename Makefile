@@ -1,0 +1,33 @@
+# Each target makes its own virtual environment and installs into it: no other step on a fresh machine with Python and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test test-slow bench lint clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## the tour, live; ARGS=--once for a single run with a verdict
+	@$(BIN)/lwm2m-bridge demo $(ARGS)
+
+test: $(STAMP)  ## everything that proves the product in a few minutes
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)  ## more crashes, all mutations
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: $(STAMP)  ## ratios against baselines measured in the same run; writes build/bench.json
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

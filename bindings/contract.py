@@ -1,0 +1,246 @@
+"""The contract between the bridge and a binding: bytes, sizes and delivery reports, never CoAP.
+
+A binding is found by its entry point in the group ``lwm2m_bridge.bindings``. The bridge makes one instance for each
+configured network instance, calls `start` once, then `submit`, `lookup` and `cancel` as its ledger says, and is told
+what happens on the network through `Events.deliver`.
+
+All times are wall-clock seconds since the epoch. A *device* is a device address in the form of its network (External
+Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+
+class Kind(Enum):
+    """Kinds of downlink: a server's request, an answer to the device's own request, or opaque bytes (DTLS)."""
+
+    REQUEST = "request"
+    ANSWER = "answer"
+    OPAQUE = "opaque"
+
+
+class NetworkState(Enum):
+    """Where a network says that a downlink is. An unknown word of the network is BUFFERED: pending, never success."""
+
+    BUFFERED = "buffered"  # the network holds it
+    SENT = "sent"  # it left the network
+    DELIVERED = "delivered"  # the device's modem or MAC has it
+
+
+class Refusal(Enum):
+    """Why a network does not take, or no longer carries, a downlink; certain: the device did not get this attempt."""
+
+    TOO_LARGE = "too large"
+    UNREACHABLE = "unreachable"  # temporarily; retry_at may say when
+    RATE_LIMITED = "rate limited"  # quota or 429; retry_at may say when
+    EXPIRED = "expired"  # the network's own deadline passed first
+    REJECTED = "rejected"  # it will not take this one, now or later
+    FAILED = "failed"  # it broke down; may be tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to hand one downlink to a network. `downlink` and `number` together are unique for ever."""
+
+    downlink: int
+    number: int  # from 1
+    device: str
+    payload: bytes
+    kind: Kind
+    deadline: float | None = None  # the network must not deliver after it; None: no limit
+    confirmed: bool = False
+    priority: int = 0  # higher goes first, where the network has priorities
+    options: Mapping[str, str] = field(default_factory=dict)  # per-endpoint settings of this binding, from the directory
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The network took the attempt. `handle` names it in later reports and in `cancel`; None if it is already over."""
+
+    handle: str | None
+    state: NetworkState
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The network certainly did not take the attempt."""
+
+    why: Refusal
+    detail: str
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Nobody knows whether the network took the attempt (a lost answer): the ledger says UNKNOWN until it is known."""
+
+    detail: str
+
+
+SubmitResult = Accepted | Refused | Ambiguous
+
+
+class Presence(Enum):
+    """Whether an attempt is in the network's queue. PRESENT proves it was taken; ABSENT proves nothing."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNSUPPORTED = "unsupported"
+    FAILED = "failed"  # could not be asked; ask again later
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What the network's queue says of an attempt; `handle` only with PRESENT."""
+
+    presence: Presence
+    handle: str | None = None
+
+
+class Cancellation(Enum):
+    """What a cancel achieved. REMOVED is certain: the device never gets it. GONE: it had already left."""
+
+    REMOVED = "removed"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class SouthProfile:
+    """What the core must know of a network, in the network's own numbers. Published per device by its binding.
+
+    Sources: RFC 7252 §4.8 for NIDD, OMA Transport App. C.2 for LoRaWAN.
+    """
+
+    retransmit_interval: float  # seconds after SENT before the same CoAP message is sent again
+    max_retransmit: int
+    retransmit_confirmed: bool  # whether CoAP retransmits over a confirmed link as well
+    exchange_span: float  # seconds in which the device may repeat its own message with the same MID
+    response_timeout: float  # seconds after SENT after which a request's slot is given to the next one
+    max_attempts: int  # submissions of one downlink, all told
+    empty_is_poll: bool  # an Empty message from the device is a poll for downlinks
+    quick: bool  # the device may answer within the piggyback window
+    can_cancel: bool
+    can_expire: bool
+    max_downlink: int | None = None  # bytes now; None: not known yet
+    default_lifetime: int | None = None  # LwM2M lifetime that the device means when it names none; seconds
+
+
+class BindingEvent:
+    """Base of what a binding tells the bridge; never made itself."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink(BindingEvent):
+    """Bytes from a device. `duplicate_key` is the network's own id of this message, the same for its duplicates."""
+
+    device: str
+    payload: bytes
+    duplicate_key: str | None
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report(BindingEvent):
+    """What became of a downlink after `submit`. It may arrive before `submit` has returned."""
+
+    device: str
+    handle: str
+    outcome: NetworkState | Refusal | None  # None: nobody can say
+    detail: str = ""
+    retry_at: float | None = None
+    nack: bool = False  # the device's acknowledgement failed to come: it may have it all the same
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable(BindingEvent):
+    """The device can be reached now, until `until` if that is known."""
+
+    device: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(BindingEvent):
+    """The device joined anew: its MIDs and frame counters start again (R13)."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed(BindingEvent):
+    """The network dropped what it held for the device (join, terminated configuration, foreign flush: R31)."""
+
+    device: str
+    detail: str = ""
+
+
+class Events(Protocol):
+    """Given to a binding at start; all it may know of the bridge."""
+
+    async def deliver(self, event: BindingEvent) -> None:
+        """Return when the event is committed: only then may the network be answered.
+
+        Raises `bridge.errors.StoreUnavailable` (answer 503: the network should send again) or
+        `bridge.errors.UnknownDevice`.
+        """
+
+    def now(self) -> float:
+        """Wall-clock seconds, of the clock that the bridge runs on."""
+
+    def count(self, name: str, **labels: str) -> None:
+        """Count something that an operator should see: `name` is snake_case and short, labels have few values."""
+
+
+class Memory(Protocol):
+    """Durable notes of one network instance: key → bytes, read at once, written with the group commit."""
+
+    def get(self, key: str) -> bytes | None: ...
+
+    def items(self, prefix: str) -> Iterable[tuple[str, bytes]]: ...
+
+    async def put(self, key: str, value: bytes | None) -> None:
+        """Return when committed; None removes the key. Raises `bridge.errors.StoreUnavailable`."""
+
+
+class Binding(Protocol):
+    """One configured network instance."""
+
+    @classmethod
+    def settings(cls) -> type[Any]:
+        """Give the msgspec.Struct type of this binding's section in the configuration; every field documented."""
+
+    async def start(self, events: Events, memory: Memory) -> None:
+        """Open listeners and begin to work; returns when uplinks can be taken, not when all devices are provisioned."""
+
+    async def stop(self) -> None:
+        """Stop accepting first, then finish what is in flight; devices stay provisioned."""
+
+    def canonical_device(self, device: str) -> str:
+        """Give the one spelling of a device address. Raises `bridge.errors.ConfigurationError` if it is none."""
+
+    async def provision(self, device: str, options: Mapping[str, str]) -> None:
+        """See to it, now or soon, that the network carries this device's data to us; idempotent, paced, resumed."""
+
+    async def deprovision(self, device: str) -> None:
+        """Undo `provision`."""
+
+    async def submit(self, attempt: Attempt) -> SubmitResult:
+        """Hand one attempt to the network. Never raises: what went wrong is in the result."""
+
+    async def lookup(self, attempt: Attempt) -> Lookup:
+        """Find an attempt of unknown fate in the network's queue. Never raises."""
+
+    async def cancel(self, device: str, handle: str) -> Cancellation:
+        """Take a downlink out of the network's queue. Never raises."""
+
+    def south_profile(self, device: str) -> SouthProfile:
+        """Give the device's profile as it is now; cheap, called for every event."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Give what an operator wants to know of this network instance now, as plain JSON values."""

@@ -1,0 +1,82 @@
+"""All errors of the bridge, in one tree.
+
+    BridgeError
+     ├─ LocalError                 our configuration, our caller or our machine
+     │   ├─ ConfigurationError     a setting is wrong; the text says which and the cure
+     │   ├─ DirectoryError         an endpoint cannot be added or changed as asked
+     │   ├─ StoreUnavailable       a commit failed (disk full, file locked); nothing was accepted
+     │   ├─ NorthUnavailable       an endpoint's own address or port cannot be had
+     │   └─ BindingError           a binding cannot be found, started or asked this
+     └─ RemoteError                a peer sent something that cannot be used
+         ├─ MessageFormatError     not a CoAP message (RFC 7252 §3)
+         ├─ NotificationError      a network's notification cannot be used
+         └─ UnknownDevice          a network names a device that the directory does not know
+
+A parser raises MessageFormatError or NotificationError for any input whatsoever, and nothing else.
+"""
+
+from typing import ClassVar
+
+
+class BridgeError(Exception):
+    """Base of all; never raised itself. `http_status` is what an HTTP caller is answered."""
+
+    http_status: ClassVar[int] = 500
+
+
+class LocalError(BridgeError):
+    """Something on our side is wrong; never raised itself."""
+
+
+class ConfigurationError(LocalError):
+    """A setting is wrong; the text names it and says the cure."""
+
+    http_status = 400
+
+
+class DirectoryError(LocalError):
+    """An endpoint cannot be added or changed as asked; the text says why."""
+
+    http_status = 409
+
+
+class StoreUnavailable(LocalError):
+    """A commit failed; nothing of it was accepted and the caller may try again later."""
+
+    http_status = 503
+
+
+class NorthUnavailable(LocalError):
+    """An endpoint's own address or port toward its server cannot be had; it is down until that is mended."""
+
+    http_status = 503
+
+
+class BindingError(LocalError):
+    """A binding cannot be found, started, or asked this."""
+
+    http_status = 502
+
+
+class RemoteError(BridgeError):
+    """A peer sent something that cannot be used; never raised itself."""
+
+    http_status = 400
+
+
+class MessageFormatError(RemoteError):
+    """The bytes are not a CoAP message (RFC 7252 §3); the text says where they stop being one."""
+
+
+class NotificationError(RemoteError):
+    """A network's notification cannot be used; `http_status` is the answer it gets."""
+
+    def __init__(self, text: str, http_status: int = 400) -> None:
+        super().__init__(text)
+        self.http_status = http_status  # type: ignore[misc]  # a notification's answer differs by its fault
+
+
+class UnknownDevice(RemoteError):
+    """A network names a device that the directory does not know."""
+
+    http_status = 404
