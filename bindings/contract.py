@@ -53,7 +53,9 @@ class Attempt:
     deadline: float | None = None  # the network must not deliver after it; None: no limit
     confirmed: bool = False
     priority: int = 0  # higher goes first, where the network has priorities
-    options: Mapping[str, str] = field(default_factory=dict)  # per-endpoint settings of this binding, from the directory
+    options: Mapping[str, str] = field(
+        default_factory=dict
+    )  # per-endpoint settings of this binding, from the directory
 
 
 @dataclass(frozen=True, slots=True)

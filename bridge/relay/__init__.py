@@ -1,0 +1,1 @@
+"""One endpoint's two-hop exchange machine. No I/O, no clock, no network's name."""

@@ -1,0 +1,121 @@
+"""What the relay knows of one endpoint: its place in the directory, its rows, and what only memory holds."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
+from bridge.delivery.rows import Row
+
+
+class QueueMode(StrEnum):
+    STRIP = "strip"  # for servers that would refuse to send to a sleeping client: our queue does the work
+    KEEP = "keep"
+    ADD = "add"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProfile:
+    """How one kind of LwM2M server behaves, and what a Register must look like for it (R10, R21)."""
+
+    patience: float = 120.0  # seconds after which the server no longer waits (Leshan API and ThingsBoard: 120)
+    margin: float = 5.0  # seconds before the patience ends at which the bridge answers 5.04
+    silent_expiry: bool = False  # say nothing instead of 5.04
+    fit_register: bool = True  # False: profile `transparent`, nothing is changed
+    lwm2m_version: str = "1.1"  # added where the device names none
+    binding: str | None = "U"  # what `b` is rewritten to; None keeps it
+    queue_mode: QueueMode = QueueMode.STRIP
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One LwM2M server as an endpoint sees it. `key` names it in rows."""
+
+    key: str
+    profile: ServerProfile = field(default_factory=ServerProfile)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Settings of the core that hold for all endpoints. Seconds, counts per endpoint (R30)."""
+
+    piggyback_window: float = 1.0  # R5
+    notify_hold: float = 1.0  # R16
+    ttl_option: int = 65052  # R10; experimental range, elective, uint seconds
+    long_ttl: float = 86400.0  # R15: Notify and Send
+    late_grace: float = 86400.0  # R12: how long a late answer is still recognised
+    refuse_when_down: bool = False  # R3
+    max_requests: int = 32  # queued requests; full: 5.03 with Max-Age
+    max_uplinks: int = 64  # stored uplinks; full: the oldest Notify or Send is EXPIRED
+    max_kept: int = 64  # kept replies and late exchanges; full: the oldest is forgotten
+    max_observations: int = 64  # full: 5.03
+    max_reports: int = 16  # unattributed reports; full: the oldest is dropped
+    max_opaque: int = 8  # queued DTLS records; full: the newest is dropped
+    handshake_ttl: float = 60.0  # R26
+    record_ttl: float = 93.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint as the directory has it."""
+
+    id: int
+    shard: int
+    name: str
+    network: str
+    device: str
+    servers: tuple[Server, ...]  # the first is the default
+    default_ttl: float | None = None
+    object_list: str | None = None  # CoRE links for a Register without any (R21)
+    confirmed: bool = False  # ask the network for confirmed delivery
+
+
+class ObservationState(StrEnum):
+    ASKED = "asked"  # the request is on its way; the token is held
+    ACTIVE = "active"
+    CANCELLED = "cancelled"  # the device's next notification is answered RST (R19)
+
+
+@dataclass(slots=True, eq=False)
+class Observation(Row):
+    """An observation, on both sides (RFC 7641). The south token is the bridge's, the north token the server's."""
+
+    TABLE: ClassVar[str] = "observation"
+    KEY: ClassVar[tuple[str, ...]] = ("endpoint", "south_token")
+    FROZEN: ClassVar[frozenset[str]] = frozenset({"shard", "server", "north_token", "since"})
+
+    endpoint: int
+    south_token: bytes
+    shard: int
+    server: str
+    north_token: bytes
+    since: float
+    state: ObservationState = ObservationState.ASKED
+
+
+@dataclass(slots=True, eq=False)
+class RelayState(Row):
+    """What must outlive a restart and belongs to no message."""
+
+    TABLE: ClassVar[str] = "relay"
+    KEY: ClassVar[tuple[str, ...]] = ("endpoint",)
+    FROZEN: ClassVar[frozenset[str]] = frozenset({"shard"})
+
+    endpoint: int
+    shard: int
+    epoch: int = 0  # registration epoch (R20)
+    location: str = ""  # of the live registration, from the 2.01
+    refuse_update: bool = False  # the next Update is answered 4.04 (R24)
+    north_mid: int = 0  # the last one allocated (R2)
+    south_mid: int = 0
+
+
+@dataclass(slots=True)
+class Kept:
+    """All rows of one endpoint that the core still needs, as a store loads them."""
+
+    downlinks: list[Downlink] = field(default_factory=list)
+    uplinks: list[Uplink] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    reports: list[UnattributedReport] = field(default_factory=list)
+    relay: RelayState | None = None
