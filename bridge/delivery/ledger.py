@@ -57,7 +57,7 @@ _ENDS = frozenset(
         _D.FAILED,
     }
 )
-"""States that are always an outcome. SENT and DELIVERED are one where no answer is due, UNKNOWN where nothing is left to try."""
+"""Always an outcome. SENT and DELIVERED are one where no answer is due, UNKNOWN where nothing is left to try."""
 
 _AFTER_SUBMIT = _ENDS | {_D.QUEUED, _D.BUFFERED, _D.SENT, _D.DELIVERED, _D.UNKNOWN}
 
@@ -92,8 +92,8 @@ class Downlink(Row):
     TABLE: ClassVar[str] = "downlink"
     FROZEN: ClassVar[frozenset[str]] = frozenset(
         {
-            "endpoint", "shard", "kind", "accepted_at", "server", "north_mid", "north_token", "confirmable", "operation",
-            "observe", "repeatable", "south_mid", "south_token", "answers", "priority",
+            "endpoint", "shard", "kind", "accepted_at", "server", "north_mid", "north_token", "confirmable",
+            "operation", "observe", "repeatable", "south_mid", "south_token", "answers", "priority",
         }
     )  # fmt: skip
 
@@ -132,7 +132,7 @@ class Downlink(Row):
     due: float | None = None  # when it needs attention without an event; indexed
 
     def move(self, state: DownlinkState, now: float, reason: str = "", *, over: bool | None = None) -> None:
-        """Go to `state`, at wall time `now`. `over` is needed for SENT, DELIVERED and UNKNOWN where they are the end."""
+        """Go to `state`, at wall time `now`. `over` is said for SENT, DELIVERED and UNKNOWN where they are the end."""
         if self.over or state not in DOWNLINK_TABLE[self.state]:
             if state is self.state and not self.over:
                 pass  # saying again where it is, or that this is the end
@@ -154,8 +154,8 @@ class Uplink(Row):
     TABLE: ClassVar[str] = "uplink"
     FROZEN: ClassVar[frozenset[str]] = frozenset(
         {
-            "endpoint", "shard", "kind", "received_at", "server", "operation", "confirmable", "south_mid", "south_token",
-            "digest", "duplicate_key", "downlink", "north_token", "north_confirmable",
+            "endpoint", "shard", "kind", "received_at", "server", "operation", "confirmable", "south_mid",
+            "south_token", "digest", "duplicate_key", "downlink", "north_token", "north_confirmable",
         }
     )  # fmt: skip
 
