@@ -1,0 +1,1 @@
+"""CoAP messages as bytes: codec, option registry, one hop's message layer. No I/O."""

@@ -1,0 +1,1 @@
+"""Device address ⇄ endpoint ⇄ server: import, templates, checks."""

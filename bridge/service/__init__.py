@@ -1,0 +1,1 @@
+"""The asyncio shell: owns time, commit-then-act, start, reconciliation, shutdown."""

@@ -1,0 +1,1 @@
+"""Durable state: SQLite, numbered migrations, one writer."""
