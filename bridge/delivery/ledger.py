@@ -122,7 +122,9 @@ class Downlink(Row):
     attempt: int = 0  # submissions so far
     sent: int = 0  # times it left the network
     sent_at: float | None = None
-    looked_up: bool = False  # its one repetition after an ambiguity is used up
+    failures: int = 0  # nacks and breakdowns, held against SouthProfile.max_attempts
+    repeated: bool = False  # its one repetition after an ambiguity is used up (R9)
+    answered: bool = False  # the server has its answer or the bridge's verdict, or has been left in silence on purpose
     handle: str | None = None
     setback: str | None = None  # the outcome it gets if attempts or deadline end it
     reason: str = ""

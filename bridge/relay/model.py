@@ -106,8 +106,6 @@ class RelayState(Row):
     epoch: int = 0  # registration epoch (R20)
     location: str = ""  # of the live registration, from the 2.01
     refuse_update: bool = False  # the next Update is answered 4.04 (R24)
-    north_mid: int = 0  # the last one allocated (R2)
-    south_mid: int = 0
 
 
 @dataclass(slots=True)

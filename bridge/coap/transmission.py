@@ -1,0 +1,45 @@
+"""Message layer numbers of one hop over UDP (RFC 7252 §4.8) and the retransmission of one confirmable message."""
+
+from dataclasses import dataclass
+
+ACK_TIMEOUT = 2.0  # seconds, RFC 7252 §4.8
+ACK_RANDOM_FACTOR = 1.5
+MAX_RETRANSMIT = 4
+EXCHANGE_LIFETIME = 247.0  # seconds, RFC 7252 §4.8.2: how long a MID may not be used again
+CAP = (
+    60.0  # seconds; beyond MAX_RETRANSMIT the bridge, being durable, goes on at this pace until the message's deadline
+)
+
+
+@dataclass(slots=True)
+class Retransmission:
+    """When one confirmable message is sent again: doubling from ACK_TIMEOUT (RFC 7252 §4.2), then at the pace of CAP.
+
+    Times are monotonic seconds. `interval` starts random between ACK_TIMEOUT and ACK_TIMEOUT × ACK_RANDOM_FACTOR.
+    """
+
+    at: float
+    interval: float
+    count: int = 0
+
+    @classmethod
+    def begin(cls, now: float, random: float) -> "Retransmission":
+        """Start after a first transmission at `now`; `random` in [0, 1)."""
+        interval = ACK_TIMEOUT * (1 + random * (ACK_RANDOM_FACTOR - 1))
+        return cls(now + interval, interval)
+
+    def again(self, now: float) -> None:
+        """Note a retransmission at `now`."""
+        self.count += 1
+        self.interval = min(self.interval * 2, CAP)
+        self.at = now + self.interval
+
+    @property
+    def given_up(self) -> bool:
+        """Whether RFC 7252 would call the peer unreachable by now."""
+        return self.count > MAX_RETRANSMIT
+
+    def hasten(self, now: float) -> None:
+        """The peer shows signs of life: do not wait out a long interval."""
+        if self.interval > ACK_TIMEOUT * 2**MAX_RETRANSMIT and self.at > now:
+            self.at, self.interval = now, ACK_TIMEOUT
