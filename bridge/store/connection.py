@@ -1,0 +1,115 @@
+"""SQLite connections as the store wants them, and the check that a database is whole."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.store.schema import check_version, migrations
+
+BUSY_TIMEOUT = 5.0  # seconds to wait for a lock that a person's own tool (sqlite3, a backup) may hold
+CHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer pauses than SQLite's 1000 pages
+JOURNAL_LIMIT = 64 << 20  # bytes that the WAL file keeps after a checkpoint
+CHECK_LIMIT = 128 << 20  # bytes up to which a start checks everything; beyond, only the tables that stay small
+SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_address", "address_pool")
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the one connection that writes: WAL, and every commit on the disk before it returns (synchronous=FULL)."""
+    try:
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"cannot open {path}: {error}; is its directory there and writable?") from error
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT}")
+    except sqlite3.Error as error:
+        connection.close()
+        raise _opening(path, error) from error
+    if mode != "wal":
+        connection.close()
+        raise StoreUnavailable(f"{path} is on a file system without shared memory (journal mode {mode}): move it")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open a connection that can only read, beside a running service or without one.
+
+    Raises ConfigurationError (no database, or one of another release) or StoreUnavailable.
+    """
+    if not path.exists():
+        raise ConfigurationError(f"there is no database at {path}: has the service ever run with this store.path?")
+    wal = path.with_name(path.name + "-wal")
+    # Without a WAL nobody writes. "immutable" then reads even where the directory does not let us make the -shm file.
+    for mode in ("mode=ro", "mode=ro&immutable=1"):
+        if mode != "mode=ro" and wal.exists() and wal.stat().st_size:
+            break
+        try:
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?{mode}",
+                uri=True,
+                timeout=BUSY_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+        except sqlite3.Error as error:
+            raise _opening(path, error) from error
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            check_version(connection, migrations())
+        except sqlite3.OperationalError:
+            connection.close()
+        except sqlite3.Error as error:
+            connection.close()
+            raise _opening(path, error) from error
+        except ConfigurationError:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise StoreUnavailable(f"cannot read {path}: it and its directory must be readable and writable for this user")
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Look for damage: everything in a small database, the small tables in a large one (a full check takes minutes).
+
+    Raises StoreUnavailable with the cure.
+    """
+    try:
+        if path.stat().st_size <= CHECK_LIMIT:
+            asked = ["PRAGMA quick_check(1)"]
+        else:
+            there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            asked = [f"PRAGMA quick_check('{name}')" for name in SMALL_TABLES if name in there]
+        for pragma in asked:
+            (verdict,) = connection.execute(pragma).fetchone()
+            if verdict != "ok":
+                raise StoreUnavailable(
+                    f"{path} is damaged ({verdict}): keep a copy, then restore a backup, "
+                    "or save what can be read with `sqlite3 FILE .recover`"
+                )
+    except sqlite3.Error as error:
+        raise _opening(path, error) from error
+
+
+def end(connection: sqlite3.Connection) -> None:
+    """Close a writing connection, with its WAL emptied into the database where that is possible."""
+    with contextlib.suppress(
+        sqlite3.Error
+    ):  # a reader may hold the WAL, the disk may be full: the WAL stays, and is read
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with contextlib.suppress(sqlite3.Error):
+        connection.close()
+
+
+def _opening(path: Path, error: sqlite3.Error) -> ConfigurationError | StoreUnavailable:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+        return ConfigurationError(f"{path} is not a database; set store.path to another file")
+    return StoreUnavailable(f"cannot open {path}: {error}")

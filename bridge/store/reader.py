@@ -1,0 +1,89 @@
+"""Questions of people to the ledger: what is there, in which state. Only reads."""
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.store.connection import connect_reader
+from bridge.store.statements import columns_sql, decoder
+
+
+class Reader:
+    """A read connection of its own. Opened by path it works beside a running service and without one."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> "Reader":
+        """Open a database to read. Raises ConfigurationError or StoreUnavailable."""
+        return cls(connect_reader(path))
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def downlinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: DownlinkState | None = None,
+        over: bool | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Downlink]:
+        """Give downlinks, newest first."""
+        where, values = _where(endpoint=endpoint, state=state, over=over)
+        rows = self.connection.execute(
+            f"SELECT {columns_sql(Downlink)} FROM downlink{where} ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608  # names of our own
+            (*values, limit, offset),
+        )
+        return [*map(decoder(Downlink), rows)]
+
+    def uplinks(
+        self, *, endpoint: int | None = None, state: UplinkState | None = None, limit: int = 100, offset: int = 0
+    ) -> list[Uplink]:
+        """Give uplinks, newest first."""
+        where, values = _where(endpoint=endpoint, state=state)
+        rows = self.connection.execute(
+            f"SELECT {columns_sql(Uplink)} FROM uplink{where} ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608  # names of our own
+            (*values, limit, offset),
+        )
+        return [*map(decoder(Uplink), rows)]
+
+    def downlink(self, id_: int) -> Downlink | None:
+        """Give one downlink, or None."""
+        sql = f"SELECT {columns_sql(Downlink)} FROM downlink WHERE id = ?"  # noqa: S608  # names of our own
+        row = self.connection.execute(sql, (id_,)).fetchone()
+        return None if row is None else decoder(Downlink)(row)
+
+    def uplink(self, id_: int) -> Uplink | None:
+        """Give one uplink, or None."""
+        sql = f"SELECT {columns_sql(Uplink)} FROM uplink WHERE id = ?"  # noqa: S608  # names of our own
+        row = self.connection.execute(sql, (id_,)).fetchone()
+        return None if row is None else decoder(Uplink)(row)
+
+    def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
+        """Count downlinks by state and whether it is the outcome; reads the whole table if no endpoint is given."""
+        where, values = _where(endpoint=endpoint)
+        rows = self.connection.execute(
+            f"SELECT state, over, count(*) FROM downlink{where} GROUP BY state, over",  # noqa: S608  # names of our own
+            values,
+        )
+        return Counter({(DownlinkState(state), over == 1): count for state, over, count in rows})
+
+    def uplink_counts(self, endpoint: int | None = None) -> Counter[UplinkState]:
+        """Count uplinks by state; reads the whole table if no endpoint is given."""
+        where, values = _where(endpoint=endpoint)
+        rows = self.connection.execute(
+            f"SELECT state, count(*) FROM uplink{where} GROUP BY state",  # noqa: S608  # names of our own
+            values,
+        )
+        return Counter({UplinkState(state): count for state, count in rows})
+
+
+def _where(**wanted: int | str | None) -> tuple[str, tuple[int | str, ...]]:
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if not given:
+        return "", ()
+    return " WHERE " + " AND ".join(f"{name} = ?" for name in given), tuple(given.values())

@@ -1,0 +1,98 @@
+"""The database's schema: numbered migrations that are applied once and never edited."""
+
+import hashlib
+import re
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from bridge.errors import ConfigurationError, StoreUnavailable
+
+APPLICATION_ID = 0x4C324E49  # "L2NI" in the file header: `file` and we know whose database it is
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema. `digest` is remembered by each database, so that an edited step is noticed."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Give all migrations of this release, in order."""
+    found = [
+        Migration(int(match[1]), match[2], entry.read_text("utf-8"))
+        for entry in sorted((files("bridge.store") / "migrations").iterdir(), key=lambda e: e.name)
+        if (match := re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name))
+    ]
+    if [m.version for m in found] != list(range(1, len(found) + 1)):
+        raise AssertionError("migrations are not numbered 1, 2, 3, …")
+    return tuple(found)
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Give the version that the database has; 0 for an empty one. Raises ConfigurationError if it is not ours."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return 0
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID or "schema_version" not in tables:
+        raise ConfigurationError("the file is a database of some other program; set store.path to another file")
+    (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+    return int(version)
+
+
+def check_version(connection: sqlite3.Connection, known: Sequence[Migration]) -> int:
+    """Give the database's version. Raises ConfigurationError if it is newer than `known`, or if the two differ."""
+    version = schema_version(connection)
+    if version > len(known):
+        raise ConfigurationError(
+            f"the database has schema version {version}, this release knows {len(known)}: "
+            "run the newer release, or restore the copy made before the upgrade"
+        )
+    if version:
+        for number, digest in connection.execute("SELECT version, digest FROM schema_version ORDER BY version"):
+            if known[number - 1].digest != digest:
+                raise ConfigurationError(
+                    f"schema version {number} of the database was made by another build of that version: "
+                    "run the build that made it, or export the directory and start a new database"
+                )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, known: Sequence[Migration] | None = None) -> int:
+    """Bring the database to the newest version, each step in a transaction of its own; give that version.
+
+    Raises ConfigurationError (not our database, or a newer one) or StoreUnavailable (a step could not be written).
+    """
+    known = migrations() if known is None else known
+    version = check_version(connection, known)
+    try:
+        if version == 0:
+            connection.executescript(
+                f"BEGIN; PRAGMA application_id = {APPLICATION_ID};"
+                "CREATE TABLE IF NOT EXISTS schema_version ("
+                "version INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL,"
+                "applied_at REAL NOT NULL) STRICT; COMMIT"
+            )
+        for step in known[version:]:
+            connection.executescript(
+                f"BEGIN IMMEDIATE;\n{step.sql}\n"
+                f"INSERT INTO schema_version VALUES ({step.version}, '{step.name}', '{step.digest}', {time.time()});"
+                "COMMIT"
+            )
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.rollback()
+        raise StoreUnavailable(f"cannot bring the database from schema version {version} up: {error}") from error
+    return len(known)

@@ -1,0 +1,244 @@
+"""The one thread that writes: it takes all batches that wait, commits them as one group, and says so once.
+
+Batches of a group are applied in the order in which they were given. A group that the disk refuses fails as a whole. A
+group that fails for any other reason holds a batch that is wrong in itself: the group is done again with a transaction
+for each batch, so that only the wrong one fails.
+
+A batch that builds on a failed one must not be kept either: after a failure, later batches of the same endpoint fail
+too, until one arrives that was made after the failure was told. `generation` counts the failures told.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from itertools import chain, islice
+from queue import SimpleQueue
+from typing import Any
+
+from bridge.delivery.rows import Change, Update
+from bridge.errors import BridgeError, StoreUnavailable
+from bridge.store.statements import change_sql
+
+MAX_GROUP = 1024  # batches in one transaction: bounds how long the first of them waits (about 25 ms)
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[BaseException | None], None]
+Work = Callable[[sqlite3.Connection], Any]
+
+
+class Batch:
+    """What is committed together, or not at all: changes to rows, or work on the connection."""
+
+    __slots__ = ("changes", "done", "endpoint", "error", "generation", "result", "work")
+
+    def __init__(self, changes: Sequence[Change], work: Work | None, done: Done, endpoint: int | None) -> None:
+        self.changes = changes
+        self.work = work
+        self.done = done
+        self.endpoint = endpoint
+        self.generation = 0
+        self.error: BaseException | None = None
+        self.result: Any = None
+
+
+class _Wrong(Exception):
+    """A batch is wrong in itself; the group is done again one by one."""
+
+
+class Writer:
+    """Owns the writing connection from `start` to `stop`. Everything but the thread itself runs in the event loop."""
+
+    def __init__(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._queue: SimpleQueue[list[Batch] | None] = SimpleQueue()
+        self._collected: list[Batch] = []
+        self._flush_asked = False
+        self._generation = 0
+        self._failed: dict[int, int] = {}  # endpoint: generation of its failed batch; of the thread alone
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._stopped: asyncio.Future[None] = loop.create_future()
+        self.waiting = 0  # batches given and not yet told
+        self.groups = 0
+        self.rows = 0
+        self.failures = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def give(self, batch: Batch) -> None:
+        """Queue a batch. All that are given in one turn of the loop wake the thread once."""
+        batch.generation = self._generation
+        self.waiting += 1
+        self._collected.append(batch)
+        if not self._flush_asked:
+            self._flush_asked = True
+            self._loop.call_soon(self._flush)
+
+    async def stop(self) -> None:
+        """Finish what was given, tell it, and end the thread."""
+        self._flush()
+        self._queue.put(None)
+        await self._stopped
+        self._thread.join()
+
+    def _flush(self) -> None:
+        self._flush_asked = False
+        if self._collected:
+            self._queue.put(self._collected)
+            self._collected = []
+
+    def _tell(self, group: list[Batch], rows: int) -> None:
+        self.groups += 1
+        self.rows += rows
+        self.waiting -= len(group)
+        failed = sum(batch.error is not None for batch in group)
+        if failed:
+            self.failures += failed
+            self._generation += 1
+        for batch in group:
+            try:
+                batch.done(batch.error)
+            except Exception:
+                log.exception("what follows a commit failed")
+
+    # From here on: the thread.
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            given = self._queue.get()
+            pending: list[list[Batch]] = []
+            while True:
+                if given is None:
+                    ending = True
+                else:
+                    pending.append(given)
+                if self._queue.empty():
+                    break
+                given = self._queue.get()
+            batches = chain.from_iterable(pending)
+            while group := list(islice(batches, MAX_GROUP)):
+                rows = self._write(group)
+                self._loop.call_soon_threadsafe(self._tell, group, rows)
+        self._loop.call_soon_threadsafe(self._stopped.set_result, None)
+
+    def _write(self, group: list[Batch]) -> int:
+        if self._failed:
+            self._refuse_followers(group)
+        wanted = [batch for batch in group if batch.error is None and (batch.changes or batch.work)]
+        if not wanted:
+            return 0
+        try:
+            try:
+                self._transact(wanted)
+            except _Wrong as wrong:
+                log.error("one of %d batches is wrong, each is committed alone: %s", len(wanted), wrong.__cause__)  # noqa: TRY400  # the batch itself is logged with its trace
+                self._one_by_one(wanted)
+        except sqlite3.Error as error:
+            failure = StoreUnavailable(f"the store cannot write: {error}")
+            failure.__cause__ = error
+            self._fail(wanted, failure)
+        return sum(len(batch.changes) for batch in wanted if batch.error is None)
+
+    def _one_by_one(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            if batch.endpoint is not None and batch.endpoint in self._failed:
+                self._refuse_followers([batch])
+            if batch.error is not None:
+                continue
+            try:
+                self._transact([batch])
+            except _Wrong as wrong:
+                log.error("a batch of endpoint %s is wrong", batch.endpoint, exc_info=wrong.__cause__)  # noqa: TRY400  # the cause is what counts
+                failure = StoreUnavailable(f"the store cannot take these changes: {wrong.__cause__}")
+                failure.__cause__ = wrong.__cause__
+                self._fail([batch], failure)
+            except sqlite3.Error as error:
+                failure = StoreUnavailable(f"the store cannot write: {error}")
+                failure.__cause__ = error
+                self._fail([batch], failure)
+
+    def _transact(self, batches: list[Batch]) -> None:
+        """Commit batches as one. Raises sqlite3.Error if the disk or file refuses, _Wrong if a batch is to blame."""
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if any(batch.work for batch in batches):
+                self._apply_mixed(batches)
+            else:
+                apply(connection, chain.from_iterable(batch.changes for batch in batches))
+            connection.execute("COMMIT")
+        except BaseException as error:
+            for batch in batches:  # a refusal of work that was rolled back with the others says nothing now
+                batch.error = None
+            self._rollback()
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise
+            if isinstance(error, Exception):
+                raise _Wrong from error
+            raise
+
+    def _apply_mixed(self, batches: list[Batch]) -> None:
+        connection = self._connection
+        for batch in batches:
+            if batch.work is None:
+                apply(connection, batch.changes)
+                continue
+            connection.execute("SAVEPOINT work")
+            try:
+                batch.result = batch.work(connection)
+            except BridgeError as refusal:  # a considered answer, not a fault
+                batch.error = refusal
+                connection.execute("ROLLBACK TO work")
+            connection.execute("RELEASE work")
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:  # SQLite may have rolled back by itself
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                log.exception("rollback failed")
+
+    def _fail(self, batches: list[Batch], failure: StoreUnavailable) -> None:
+        for batch in batches:
+            batch.error = failure
+            if batch.endpoint is not None:
+                self._failed[batch.endpoint] = batch.generation
+
+    def _refuse_followers(self, group: list[Batch]) -> None:
+        oldest = group[0].generation  # generations never fall along the queue: older failures have no followers left
+        self._failed = {e: g for e, g in self._failed.items() if g >= oldest}
+        for batch in group:
+            if batch.endpoint is None:
+                continue
+            generation = self._failed.get(batch.endpoint)
+            if generation is not None and batch.generation <= generation:
+                batch.error = StoreUnavailable("an earlier commit of this endpoint failed")
+
+
+def apply(connection: sqlite3.Connection, changes: Sequence[Change] | chain[Change]) -> None:
+    """Apply changes in order, neighbours of one form together. Raises LookupError if a row to update is not there."""
+    form: tuple[type[Change], Any] | None = None
+    run: list[tuple[Any, ...]] = []
+    for change in changes:
+        this = (type(change), change.row)
+        if this != form:
+            if form is not None:
+                _apply_run(connection, form, run)
+            form = this
+            run = []
+        run.append(change.values)
+    if form is not None:
+        _apply_run(connection, form, run)
+
+
+def _apply_run(connection: sqlite3.Connection, form: tuple[type[Change], Any], run: list[tuple[Any, ...]]) -> None:
+    kind, row = form
+    sql = change_sql(kind, row)
+    cursor = connection.execute(sql, run[0]) if len(run) == 1 else connection.executemany(sql, run)
+    if kind is Update and cursor.rowcount != len(run):
+        raise LookupError(f"{len(run) - cursor.rowcount} of {len(run)} rows of {row.TABLE} to update are not there")

@@ -1,0 +1,215 @@
+"""What is committed is what is loaded, for every kind of row."""
+
+from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, Uplink, UplinkState
+from bridge.delivery.rows import FOREVER, Delete, Insert, Update
+from bridge.relay.model import Observation, ObservationState, RelayState
+from bridge.store import Reader
+
+
+def same(left, right):
+    return type(left) is type(right) and all(
+        getattr(left, name) == getattr(right, name) and type(getattr(left, name)) is type(getattr(right, name))
+        for name in type(left).columns()
+    )
+
+
+async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
+    rows = [
+        downlink(store.next_id(), observe=0, deliver_by=500.0, setback="NACKED", handle="h", late=True),
+        uplink(store.next_id(), answer=b"\x60", expires_at=900.0),
+        report(store.next_id()),
+        Observation(1, b"\x05", 0, "leshan", b"\x01\x02", 100.0, ObservationState.ACTIVE),
+        RelayState(1, 0, epoch=3, location="/rd/1", refuse_update=True, north_mid=77, south_mid=5),
+    ]
+    await store.committed([Insert.of(row) for row in rows], endpoint=1)
+
+    kept = store.load(1, 100.0)
+
+    loaded = [*kept.downlinks, *kept.uplinks, *kept.reports, *kept.observations, kept.relay]
+    assert all(same(a, b) for a, b in zip(rows, loaded, strict=True))
+    assert isinstance(kept.downlinks[0].state, DownlinkState)
+    assert isinstance(kept.uplinks[0].state, UplinkState)
+    assert kept.downlinks[0].keep_until == FOREVER
+
+
+async def test_the_schema_has_exactly_the_fields_of_the_rows_in_their_order(store):
+    for row in (Downlink, Uplink, UnattributedReport, Observation, RelayState):
+        found = store.connection.execute(f"SELECT name FROM pragma_table_info('{row.TABLE}')").fetchall()
+        assert tuple(name for (name,) in found) == row.columns()
+        assert "shard" in row.columns()
+
+
+async def test_updates_and_deletes_reach_the_row_of_their_key(store, downlink):
+    first, second = downlink(store.next_id()), downlink(store.next_id())
+    one = Observation(1, b"\x01", 0, "leshan", b"a", 1.0)
+    two = Observation(1, b"\x02", 0, "leshan", b"b", 1.0)
+    await store.committed([Insert.of(row) for row in (first, second, one, two)])
+    second.move(DownlinkState.SUBMITTING, 101.0)
+    second.attempt = 1
+    two.state = ObservationState.CANCELLED
+
+    await store.committed([Update.of(second), Update.of(two), Delete.of(one)])
+
+    kept = store.load(1, 0.0)
+    assert [(row.state, row.attempt) for row in kept.downlinks] == [("QUEUED", 0), ("SUBMITTING", 1)]
+    assert [(row.south_token, row.state) for row in kept.observations] == [(b"\x02", ObservationState.CANCELLED)]
+
+
+async def test_changes_of_one_commit_keep_their_order(store, downlink):
+    row = downlink(store.next_id())
+    changes = [Insert.of(row)]
+    for reason in ("first", "second", "last"):
+        row.reason = reason
+        changes.append(Update.of(row))
+    changes += [Delete.of(row), Insert.of(row)]
+
+    await store.committed(changes)
+
+    assert [kept.reason for kept in store.load(1, 0.0).downlinks] == ["last"]
+
+
+async def test_r4_a_row_is_loaded_as_long_as_a_retransmission_may_come_and_no_longer(store, downlink, uplink):
+    over = downlink(store.next_id(), state=DownlinkState.RESPONDED, over=True, keep_until=347.0)
+    done = uplink(store.next_id(), state=UplinkState.FORWARDED, keep_until=347.0)
+    await store.committed([Insert.of(over), Insert.of(done)])
+
+    assert [row.id for row in store.load(1, 346.9).downlinks] == [over.id]
+    assert [row.id for row in store.load(1, 346.9).uplinks] == [done.id]
+    assert store.load(1, 347.0).downlinks == store.load(1, 347.0).uplinks == []
+
+
+async def test_the_same_mid_and_token_may_come_again_after_the_span(store, downlink):
+    await store.committed([Insert.of(downlink(store.next_id(), keep_until=347.0))])
+    await store.committed([Insert.of(downlink(store.next_id(), accepted_at=400.0))])
+    assert len(store.load(1, 400.0).downlinks) == 1
+
+
+async def test_only_rows_of_the_endpoint_are_loaded(store, downlink, uplink, report):
+    await store.committed(
+        [
+            Insert.of(downlink(store.next_id(), 2)),
+            Insert.of(uplink(store.next_id(), 2)),
+            Insert.of(report(store.next_id(), 2)),
+            Insert.of(RelayState(2, 0)),
+        ]
+    )
+    kept = store.load(1, 0.0)
+    assert (kept.downlinks, kept.uplinks, kept.reports, kept.observations, kept.relay) == ([], [], [], [], None)
+
+
+async def test_due_live_and_uncertain_endpoints(store, downlink, uplink):
+    await store.committed(
+        [
+            Insert.of(downlink(store.next_id(), 1, due=50.0)),
+            Insert.of(downlink(store.next_id(), 1, due=20.0)),
+            Insert.of(uplink(store.next_id(), 1, due=30.0)),
+            Insert.of(uplink(store.next_id(), 2, due=40.0)),
+            Insert.of(downlink(store.next_id(), 3, state=DownlinkState.SUBMITTING)),
+            Insert.of(downlink(store.next_id(), 4, state=DownlinkState.UNKNOWN)),
+            Insert.of(downlink(store.next_id(), 5, state=DownlinkState.UNKNOWN, over=True)),
+            Insert.of(uplink(store.next_id(), 6, state=UplinkState.FORWARDED)),
+        ]
+    )
+    assert sorted(store.due_endpoints()) == [(1, 20.0), (2, 40.0)]
+    assert sorted(store.due_endpoints(before=20.0)) == [(1, 20.0)]
+    assert sorted(store.live_endpoints()) == [1, 2, 3, 4]
+    assert sorted(store.uncertain_endpoints()) == [3, 4]
+
+
+async def test_ids_rise_and_are_never_given_again_even_if_their_rows_are_gone(path, report):
+    from bridge.store import Store
+
+    given = []
+    for _life in range(3):
+        store = Store.open(path)
+        last = report(store.next_id())
+        await store.committed([Insert.of(last)])
+        await store.committed([Delete.of(last)])
+        given += [last.id, store.next_id()]
+        await store.close()
+    assert given == sorted(set(given))
+    assert given == [1, 2, 3, 4, 5, 6], "a clean stop skips no ids"
+
+
+async def test_many_ids_of_one_life_are_all_different(store):
+    given = [store.next_id() for _ in range(5000)]
+    assert given == sorted(set(given))
+
+
+async def test_prune_removes_what_is_over_and_old_and_nothing_else(store, downlink, uplink):
+    over = {"state": DownlinkState.RESPONDED, "over": True}
+    rows = [downlink(store.next_id(), **over, finished_at=100.0, keep_until=200.0) for _ in range(1200)]
+    kept = [
+        downlink(store.next_id()),
+        downlink(store.next_id(), **over, finished_at=100.0, keep_until=1000.0),
+        downlink(store.next_id(), **over, finished_at=1000.0, keep_until=200.0),
+        uplink(store.next_id()),
+        uplink(store.next_id(), state=UplinkState.FORWARDED, finished_at=100.0, keep_until=200.0, due=300.0),
+    ]
+    gone = uplink(store.next_id(), state=UplinkState.FORWARDED, finished_at=100.0, keep_until=200.0)
+    await store.committed([Insert.of(row) for row in (*rows, *kept, gone)])
+
+    assert await store.prune(before=500.0) == len(rows) + 1
+
+    left = await store.ask(lambda reader: [*reader.downlinks(limit=9999), *reader.uplinks(limit=9999)])
+    assert sorted(row.id for row in left) == [row.id for row in kept]
+
+
+async def test_people_list_show_and_count(store, path, downlink, uplink):
+    rows = [downlink(store.next_id(), endpoint) for endpoint in (1, 1, 1, 2)]
+    rows[0].move(DownlinkState.EXPIRED, 101.0)
+    up = uplink(store.next_id(), state=UplinkState.FORWARDED)
+    await store.committed([Insert.of(row) for row in (*rows, up)])
+
+    assert [row.id for row in await store.ask(lambda r: r.downlinks(endpoint=1, limit=2))] == [rows[2].id, rows[1].id]
+    assert [row.id for row in await store.ask(lambda r: r.downlinks(endpoint=1, limit=2, offset=2))] == [rows[0].id]
+    assert [row.id for row in await store.ask(lambda r: r.downlinks(state=DownlinkState.EXPIRED))] == [rows[0].id]
+    assert [row.id for row in await store.ask(lambda r: r.downlinks(over=True))] == [rows[0].id]
+    assert [row.id for row in await store.ask(Reader.uplinks)] == [up.id]
+    assert (await store.ask(lambda r: r.downlink(rows[3].id))).endpoint == 2
+    assert await store.ask(lambda r: r.downlink(up.id)) is None
+    assert (await store.ask(lambda r: r.uplink(up.id))).state is UplinkState.FORWARDED
+    assert await store.ask(Reader.downlink_counts) == {
+        (DownlinkState.QUEUED, False): 3,
+        (DownlinkState.EXPIRED, True): 1,
+    }
+    assert await store.ask(lambda r: r.uplink_counts(endpoint=1)) == {UplinkState.FORWARDED: 1}
+
+
+async def test_the_ledger_can_be_read_when_the_service_is_down(store, path, downlink):
+    await store.committed([Insert.of(downlink(store.next_id()))])
+    await store.close()
+
+    reader = Reader.open(path)
+
+    assert [row.id for row in reader.downlinks()] == [1]
+    reader.close()
+
+
+async def test_a_binding_keeps_notes_of_its_own(store):
+    one, two = store.memory("one"), store.memory("two")
+    await one.put("config:a", b"A")
+    await one.put("config:b", b"old")
+    await one.put("config:b", b"B")
+    await one.put("other", b"C")
+    await two.put("config:a", b"other network")
+
+    assert one.get("config:a") == b"A"
+    assert two.get("config:b") is None
+    assert list(one.items("config:")) == [("config:a", b"A"), ("config:b", b"B")]
+    await one.put("config:a", None)
+    assert list(one.items("")) == [("config:b", b"B"), ("other", b"C")]
+
+
+async def test_a_walk_through_many_notes_holds_no_read_open(store, path):
+    import asyncio
+
+    memory = store.memory("one")
+    await asyncio.gather(*(memory.put(f"{index:06}", b"x") for index in range(1201)))
+    walk = memory.items("")
+    seen = [next(walk)[0]]
+    assert not store.connection.in_transaction
+    await memory.put("000700", None)
+    seen += [key for key, _ in walk]
+    assert len(seen) == 1200
+    assert seen == sorted(seen)
