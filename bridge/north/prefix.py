@@ -1,0 +1,169 @@
+"""Scheme `prefix`: every endpoint has its own address, one socket per address family serves them all."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bridge.errors import NorthUnavailable
+from bridge.north.contract import Counters, Receiver, SocketAddress
+from bridge.north.datagrams import Ancillary, DatagramSocket
+from bridge.north.prefixes import Pool, Prefix
+from bridge.north.system import (
+    IP_FREEBIND,
+    IP_PKTINFO,
+    IPV6_FREEBIND,
+    ephemeral_ports,
+    is_local,
+    reason,
+    receive_overflow,
+)
+
+_log = logging.getLogger("bridge.north")
+
+RECEIVE_BUFFER = 4 * 1024 * 1024
+"""Bytes asked for; the system may give less (net.core.rmem_max). One socket holds the bursts of all endpoints."""
+
+_IPV4_PKTINFO = struct.Struct("=i4s4s")  # ifindex, spec_dst, addr (ip(7))
+_IPV6_PKTINFO = struct.Struct("=16sI")  # address, ifindex (RFC 3542 §6.1)
+_NO_ADDRESS = bytes(4)
+_IPV4_ADDRESS = slice(8, 12)
+_IPV6_ADDRESS = slice(0, 16)
+
+
+class PrefixNorth:
+    """Needs nothing per endpoint: no descriptor, no memory. Sources are numbers of addresses within the prefixes."""
+
+    def __init__(self, pools: Mapping[int, Pool], port: int, receive_buffer: int = RECEIVE_BUFFER) -> None:
+        """`port` is the one source port of all endpoints; it must stay the same (0, for trials: any free one)."""
+        self._pools = dict(pools)
+        self.port = port
+        self._receive_buffer = receive_buffer
+        self._counters = Counters()
+        self._receiver: Receiver | None = None
+        self._ipv4: DatagramSocket | None = None
+        self._ipv6: DatagramSocket | None = None
+        self.sources = range(min(pool.capacity for pool in self._pools.values()))
+        self.families = frozenset(self._pools)
+
+    def listen(self, receiver: Receiver) -> None:
+        """Begin to receive. Raises NorthUnavailable when an address is not local or the port is taken."""
+        for pool in self._pools.values():
+            for prefix in pool.prefixes:
+                _check_local(prefix)
+        if self.port in ephemeral_ports():
+            _log.warning(
+                "the source port may be taken at the next start: it lies in net.ipv4.ip_local_port_range; "
+                "use another one or add it to net.ipv4.ip_local_reserved_ports",
+                extra={"port": self.port},
+            )
+        self._receiver = receiver
+        loop = asyncio.get_running_loop()
+        try:
+            for family in sorted(self._pools):  # IPv4 first: it fixes the port if any would do
+                self._open(family, loop)
+        except BaseException:
+            self.close()
+            raise
+
+    def open(self, source: int) -> None:
+        """Check that the number has an address. Raises NorthUnavailable."""
+        for pool in self._pools.values():
+            pool.packed(source)
+
+    def release(self, source: int) -> None:
+        """Nothing is held for a source."""
+
+    def local(self, source: int, family: int) -> tuple[str, int]:
+        """Give (host, port) of an endpoint toward servers of this family. Raises NorthUnavailable."""
+        pool = self._pools.get(family)
+        if pool is None:
+            raise NorthUnavailable(f"no prefix for {socket.AddressFamily(family).name}; add one to [north] prefixes")
+        return socket.inet_ntop(family, pool.packed(source)), self.port
+
+    def send(self, source: int, destination: SocketAddress, data: bytes) -> bool:
+        """Send from the endpoint's own address. Raises NorthUnavailable for a number or family without addresses."""
+        if len(destination) == 2:  # noqa: PLR2004  (an IPv4 socket address)
+            out = self._ipv4
+            if out is not None:
+                address = self._pools[socket.AF_INET].packed(source)
+                info = _IPV4_PKTINFO.pack(0, address, _NO_ADDRESS)
+                return out.send(data, [(socket.IPPROTO_IP, IP_PKTINFO, info)], destination)
+        else:
+            out = self._ipv6
+            if out is not None:
+                info = _IPV6_PKTINFO.pack(self._pools[socket.AF_INET6].packed(source), 0)
+                return out.send(data, [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)], destination)
+        raise NorthUnavailable(f"no socket toward {destination[0]}: not listening, or no prefix of its family")
+
+    def counters(self) -> Counters:
+        """Give the counters as they are now."""
+        opened = [s for s in (self._ipv4, self._ipv6) if s is not None]
+        return replace(self._counters, receive_overflow=sum(receive_overflow(s.socket) for s in opened))
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for opened in (self._ipv4, self._ipv6):
+            if opened is not None:
+                opened.close()
+        self._ipv4 = self._ipv6 = None
+
+    def _open(self, family: int, loop: asyncio.AbstractEventLoop) -> None:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+            # The wildcard address receives for all local ones; no SO_REUSEADDR: with it, UDP sockets share a port.
+            if family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+                sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+                sock.bind(("0.0.0.0", self.port))  # noqa: S104  (datagrams to other addresses are dropped below)
+                self.port = sock.getsockname()[1]
+                self._ipv4 = DatagramSocket(
+                    sock, loop, self._counters, self._from_ipv4, socket.CMSG_SPACE(_IPV4_PKTINFO.size)
+                )
+            else:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+                sock.bind(("::", self.port))
+                self.port = sock.getsockname()[1]
+                self._ipv6 = DatagramSocket(
+                    sock, loop, self._counters, self._from_ipv6, socket.CMSG_SPACE(_IPV6_PKTINFO.size)
+                )
+        except OSError as error:
+            sock.close()
+            cure = "; end the program that has it, or set [north] port" if error.errno == errno.EADDRINUSE else ""
+            raise NorthUnavailable(f"UDP port {self.port} cannot be had: {reason(error)}{cure}") from None
+        granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles what was asked for
+        if granted < self._receive_buffer:
+            _log.info("receive buffer limited by net.core.rmem_max", extra={"bytes": granted})
+
+    def _from_ipv4(self, ancillary: Ancillary, remote: SocketAddress, data: bytes) -> None:
+        self._hand_over(socket.AF_INET, ancillary[0][2][_IPV4_ADDRESS] if ancillary else b"", remote, data)
+
+    def _from_ipv6(self, ancillary: Ancillary, remote: SocketAddress, data: bytes) -> None:
+        self._hand_over(socket.AF_INET6, ancillary[0][2][_IPV6_ADDRESS] if ancillary else b"", remote, data)
+
+    def _hand_over(self, family: int, local: bytes, remote: SocketAddress, data: bytes) -> None:
+        source = self._pools[family].number(local)
+        if source is None:
+            self._counters.foreign += 1
+        elif self._receiver is not None:
+            self._receiver(source, remote, data)
+
+
+def _check_local(prefix: Prefix) -> None:
+    """Refuse a prefix whose answers would not come to this host. Raises NorthUnavailable."""
+    for number in (0, prefix.capacity // 2, prefix.capacity - 1):
+        address = prefix.packed(number)
+        if is_local(prefix.family, address) is False:
+            family = "-4" if prefix.family == socket.AF_INET else "-6"
+            raise NorthUnavailable(
+                f"{socket.inet_ntop(prefix.family, address)} is not local to this host, so that nothing sent to it "
+                f"would arrive; run: ip {family} route add local {prefix} dev lo"
+            )

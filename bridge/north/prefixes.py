@@ -1,0 +1,131 @@
+"""Arithmetic of address prefixes: a number for each endpoint, an address for each number.
+
+A number keeps its address when its prefix is made larger at the end, and when a further prefix is added to the list.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+
+from bridge.errors import ConfigurationError, NorthUnavailable
+
+LOOPBACK_PREFIX = "127.64.0.0/10"
+"""Local on every Linux without a route or a privilege, and far from 127.0.0.1 where servers listen."""
+
+_BLOCK = 256  # IPv4: in each block of 256, .0 and .255 are left out, which some stacks take for broadcast addresses
+_USABLE = _BLOCK - 2
+_ANYCAST = 128  # IPv6: the highest 128 interface identifiers are reserved for anycast (RFC 2526 §2)
+_MOST = 2**63 - 1  # numbers are kept as signed 64-bit integers
+
+
+class Prefix:
+    """One prefix. Numbers run from 0 to `capacity` - 1."""
+
+    __slots__ = ("_base", "_size", "_steps", "capacity", "family", "length", "network")
+
+    def __init__(self, text: str) -> None:
+        """Read `text` (`10.64.0.0/16`, `2001:db8:5::/64`). Raises ConfigurationError."""
+        try:
+            self.network = ipaddress.ip_network(text)
+        except ValueError as error:
+            raise ConfigurationError(f"{text!r} is no address prefix ({error}); write it like 10.64.0.0/16") from None
+        if self.network.is_multicast or self.network.is_unspecified:
+            raise ConfigurationError(f"{text} cannot be a source address; use unicast addresses")
+        self._base = int(self.network.network_address)
+        self._size = self.network.num_addresses
+        self.family = socket.AF_INET if self.network.version == 4 else socket.AF_INET6  # noqa: PLR2004  (IP version)
+        self.length = self.network.max_prefixlen // 8
+        self._steps = self.family == socket.AF_INET and self._size >= _BLOCK
+        if self._steps:
+            self.capacity = self._size // _BLOCK * _USABLE
+        elif self.family == socket.AF_INET:
+            self.capacity = self._size - 2 if self._size > 2 else self._size  # noqa: PLR2004  (RFC 3021: /31 has two)
+        else:
+            reserved = 1 + (_ANYCAST if self._size > 2 * _ANYCAST else 0)  # the first is the routers' anycast address
+            self.capacity = min(self._size - reserved, _MOST) if self._size > 2 else self._size  # noqa: PLR2004
+
+    def packed(self, number: int) -> bytes:
+        """Give the address of a number within the capacity, in network order."""
+        if self._steps:
+            block, offset = divmod(number, _USABLE)
+            value = self._base + block * _BLOCK + offset + 1
+        else:
+            value = self._base + number + (1 if self._size > 2 else 0)  # noqa: PLR2004
+        return value.to_bytes(self.length)
+
+    def number(self, packed: bytes) -> int | None:
+        """Give the number of an address in network order; None if it is no endpoint's."""
+        offset = int.from_bytes(packed) - self._base
+        if not 0 <= offset < self._size:
+            return None
+        if self._steps:
+            block, rest = divmod(offset, _BLOCK)
+            return block * _USABLE + rest - 1 if 0 < rest <= _USABLE else None
+        number = offset - (1 if self._size > 2 else 0)  # noqa: PLR2004
+        return number if 0 <= number < self.capacity else None
+
+    def __contains__(self, packed: bytes) -> bool:
+        return len(packed) == self.length and 0 <= int.from_bytes(packed) - self._base < self._size
+
+    def __str__(self) -> str:
+        return str(self.network)
+
+
+class Pool:
+    """All prefixes of one family, in the order given: the numbers of the second follow those of the first."""
+
+    __slots__ = ("_starts", "capacity", "family", "prefixes")
+
+    def __init__(self, prefixes: Iterable[Prefix]) -> None:
+        self.prefixes = tuple(prefixes)
+        if not self.prefixes:
+            raise ConfigurationError("there is no address prefix; give at least one")
+        self.family = self.prefixes[0].family
+        starts = []
+        total = 0
+        for i, prefix in enumerate(self.prefixes):
+            for other in self.prefixes[:i]:
+                if prefix.network.overlaps(other.network):
+                    raise ConfigurationError(f"prefixes {other} and {prefix} overlap; each address may be given once")
+            starts.append((total, prefix))
+            total += prefix.capacity
+        self._starts = tuple(starts)
+        self.capacity = min(total, _MOST)
+
+    def packed(self, number: int) -> bytes:
+        """Give the address of a number, in network order. Raises NorthUnavailable outside the capacity."""
+        if number >= 0:
+            for start, prefix in self._starts:
+                if number - start < prefix.capacity:
+                    return prefix.packed(number - start)
+        raise NorthUnavailable(
+            f"address number {number} is outside {', '.join(map(str, self.prefixes))} (capacity {self.capacity}); "
+            "give back the prefix that was configured before, or a larger one"
+        )
+
+    def number(self, packed: bytes) -> int | None:
+        """Give the number of an address in network order; None if it is no endpoint's."""
+        for start, prefix in self._starts:
+            number = prefix.number(packed)
+            if number is not None:
+                return start + number
+        return None
+
+
+def pools(texts: Iterable[str]) -> dict[int, Pool]:
+    """Sort prefixes by family. Raises ConfigurationError for a bad or overlapping one."""
+    families: dict[int, list[Prefix]] = {}
+    for text in texts:
+        prefix = Prefix(text)
+        families.setdefault(prefix.family, []).append(prefix)
+    return {family: Pool(prefixes) for family, prefixes in families.items()}
+
+
+def check_server(prefixes: Iterable[Prefix], host: str) -> None:
+    """Refuse a server inside a prefix of endpoints. `host` is numeric. Raises ConfigurationError."""
+    packed = ipaddress.ip_address(host.partition("%")[0]).packed
+    for prefix in prefixes:
+        if packed in prefix:
+            raise ConfigurationError(
+                f"server {host} lies inside {prefix}, whose addresses belong to endpoints; use another prefix"
+            )

@@ -1,0 +1,77 @@
+"""Which scheme a configuration asks for, and the transport for it."""
+
+import ipaddress
+import socket
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+
+from bridge.errors import ConfigurationError
+from bridge.north.contract import NorthTransport, SocketAddress
+from bridge.north.ports import PortsNorth
+from bridge.north.prefix import RECEIVE_BUFFER, PrefixNorth
+from bridge.north.prefixes import LOOPBACK_PREFIX, check_server, pools
+
+_WILDCARDS = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  (UDP toward servers; the route chooses)
+
+
+class Scheme(StrEnum):
+    AUTO = "auto"
+    PREFIX = "prefix"
+    PORTS = "ports"
+
+
+def choose(scheme: Scheme, prefixes: Sequence[str], servers: Collection[SocketAddress]) -> tuple[Scheme, Sequence[str]]:
+    """Give PREFIX with its prefixes, or PORTS. `servers` are the resolved addresses.
+
+    `auto` is the configured prefixes, else the loopback prefix if every server is on IPv4 loopback, else ports.
+    Raises ConfigurationError.
+    """
+    if scheme is Scheme.PORTS:
+        return Scheme.PORTS, ()
+    if prefixes:
+        return Scheme.PREFIX, prefixes
+    if servers and all(ipaddress.ip_address(s[0].partition("%")[0]).is_loopback and len(s) == 2 for s in servers):  # noqa: PLR2004
+        return Scheme.PREFIX, (LOOPBACK_PREFIX,)
+    if scheme is Scheme.PREFIX:
+        raise ConfigurationError('scheme = "prefix" needs [north] prefixes, since not every server is on loopback')
+    return Scheme.PORTS, ()
+
+
+def build(
+    scheme: Scheme,
+    servers: Collection[SocketAddress],
+    *,
+    prefixes: Sequence[str] = (),
+    port: int,
+    ports: range,
+    source_address: str = "",
+    receive_buffer: int = RECEIVE_BUFFER,
+) -> NorthTransport:
+    """Make the transport; nothing is opened before its `listen`. Raises ConfigurationError with the cure."""
+    chosen, prefixes = choose(scheme, prefixes, servers)
+    needed = {socket.AF_INET if len(s) == 2 else socket.AF_INET6 for s in servers}  # noqa: PLR2004
+    if chosen is Scheme.PREFIX:
+        found = pools(prefixes)
+        for server in servers:
+            check_server([p for pool in found.values() for p in pool.prefixes], server[0])
+        _check_families(needed, found, "[north] prefixes")
+        return PrefixNorth(found, port, receive_buffer)
+    if source_address:
+        try:
+            own = ipaddress.ip_address(source_address)
+        except ValueError:
+            raise ConfigurationError(f"source_address {source_address!r} is no IP address") from None
+        addresses: dict[int, str] = {socket.AF_INET if own.version == 4 else socket.AF_INET6: str(own)}  # noqa: PLR2004
+        _check_families(needed, addresses, "[north] source_address")
+    else:
+        addresses = {family: _WILDCARDS[family] for family in sorted(needed or {socket.AF_INET})}
+    return PortsNorth(addresses, ports)
+
+
+def _check_families(needed: Collection[int], given: Collection[int], where: str) -> None:
+    for family in needed:
+        if family not in given:
+            version = "IPv4" if family == socket.AF_INET else "IPv6"
+            raise ConfigurationError(
+                f"a server is reached over {version} but {where} has no {version} address; add one"
+            )

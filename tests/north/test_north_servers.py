@@ -1,0 +1,94 @@
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from bridge.north.servers import ServerName, Servers
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """Names as a resolver would have them: name -> addresses; a name that is not there does not exist."""
+    table = {}
+
+    async def getaddrinfo(_loop, host, port, **_):
+        if host not in table:
+            raise socket.gaierror(-2, "Name or service not known")
+        return [
+            (socket.AF_INET6, 2, 17, "", (a, port, 0, 0)) if ":" in a else (socket.AF_INET, 2, 17, "", (a, port))
+            for a in table[host]
+        ]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    return table
+
+
+def servers(**more):
+    return Servers([ServerName("leshan", "lwm2m.example", 5683, 5684)], **more)
+
+
+async def test_a_server_has_a_plain_and_a_secure_address():
+    table = Servers([ServerName("a", "127.0.0.1", 5683, 5684), ServerName("b", "::1", 5685, 5686)])
+    assert await table.resolve() == frozenset()
+    assert table.destination("a") == ("127.0.0.1", 5683)
+    assert table.destination("a", secure=True) == ("127.0.0.1", 5684)
+    assert table.destination("b") == ("::1", 5685, 0, 0)
+    assert table.server_of(("127.0.0.1", 5683)) == ("a", False)
+    assert table.server_of(("::1", 5686, 0, 0)) == ("b", True)
+    assert table.server_of(("127.0.0.1", 9)) is None
+    assert table.destination("c") is None
+
+
+async def test_an_unknown_name_is_logged_and_looked_up_again(names, caplog, until):
+    table = servers()
+    assert await table.resolve() == {"leshan"}
+    assert table.destination("leshan") is None
+    assert "cannot be resolved" in caplog.text
+    names["lwm2m.example"] = ["192.0.2.1"]
+    watch = asyncio.create_task(table.watch(interval=60, soonest=0.01))
+    await until(lambda: table.destination("leshan"))
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
+
+
+async def test_a_server_that_fails_is_looked_up_again_and_a_move_is_told(names, until):
+    names["lwm2m.example"] = ["192.0.2.1"]
+    moved = []
+    table = servers(changed=moved.append)
+    await table.resolve()
+    assert moved == ["leshan"]
+    names["lwm2m.example"] = ["192.0.2.2"]
+    watch = asyncio.create_task(table.watch(interval=60, soonest=0.01))
+    table.failed("leshan")
+    table.failed("no such server")
+    await until(lambda: table.destination("leshan") == ("192.0.2.2", 5683))
+    assert moved == ["leshan", "leshan"]
+    assert table.server_of(("192.0.2.1", 5683)) == ("leshan", False)  # an answer may still be under way
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
+
+
+async def test_a_server_stays_where_it_is_while_its_name_still_says_so(names):
+    names["lwm2m.example"] = ["192.0.2.1", "192.0.2.2"]
+    table = servers()
+    await table.resolve()
+    names["lwm2m.example"] = ["192.0.2.2", "192.0.2.1"]
+    await table.resolve()
+    assert table.destination("leshan") == ("192.0.2.1", 5683)
+
+
+async def test_only_families_that_can_be_reached_are_used(names, caplog):
+    names["lwm2m.example"] = ["2001:db8::1", "192.0.2.1"]
+    table = servers()
+    await table.resolve()
+    assert table.destination("leshan") == ("192.0.2.1", 5683)
+    table.restrict({socket.AF_INET6})
+    assert table.destination("leshan") is None
+    await table.resolve()
+    assert table.destination("leshan") == ("2001:db8::1", 5683, 0, 0)
+    names["lwm2m.example"] = ["192.0.2.1"]
+    await table.resolve()
+    assert "no address of a family" in caplog.text
