@@ -1,0 +1,84 @@
+"""Block-wise transfer, responder side (RFC 7959): assembling requests and cutting responses."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+LARGEST_EXPONENT = 6  # 1024 bytes (RFC 7959 §2.2)
+LIFETIME = 600.0  # seconds a half-done transfer is kept: longer than the gaps of a slow network
+MAX_TRANSFERS = 256
+MAX_BODY = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Value of a Block1 or Block2 option."""
+
+    number: int
+    more: bool
+    exponent: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of a full block."""
+        return int(2 ** (min(self.exponent, LARGEST_EXPONENT) + 4))
+
+
+class Incomplete(Exception):
+    """4.08: blocks are missing (RFC 7959 §2.9.2)."""
+
+
+class TooLarge(Exception):
+    """4.13: the body is larger than this endpoint takes (RFC 7959 §2.9.3)."""
+
+
+@dataclass(slots=True)
+class Transfers:
+    """Half-done transfers of both directions. `clock` gives seconds."""
+
+    clock: Callable[[], float]
+    _bodies: dict[Hashable, tuple[float, bytes]] = field(default_factory=dict)
+
+    def _keep(self, key: Hashable, body: bytes) -> None:
+        now = self.clock()
+        for old in [old for old, (since, _) in self._bodies.items() if now - since > LIFETIME]:
+            del self._bodies[old]
+        while len(self._bodies) >= MAX_TRANSFERS:
+            del self._bodies[next(iter(self._bodies))]
+        self._bodies.pop(key, None)
+        self._bodies[key] = (now, body)
+
+    def _get(self, key: Hashable) -> bytes | None:
+        since, body = self._bodies.get(key, (0.0, None))
+        return body if body is not None and self.clock() - since <= LIFETIME else None
+
+    def take_block1(self, key: Hashable, block: Block, payload: bytes) -> bytes | None:
+        """The whole body once its last block is there, None while more are to come; Incomplete, TooLarge."""
+        body = b"" if block.number == 0 else self._get((1, key))
+        if body is None or len(body) != block.number * block.size or (block.more and len(payload) != block.size):
+            raise Incomplete
+        body += payload
+        if len(body) > MAX_BODY:
+            raise TooLarge
+        if block.more:
+            self._keep((1, key), body)
+            return None
+        self._bodies.pop((1, key), None)
+        return body
+
+    def first_block2(self, key: Hashable, wanted: Block | None, body: bytes) -> tuple[bytes, Block | None]:
+        """What of `body` goes into the response, and its Block2 if it does not fit whole."""
+        exponent = min(wanted.exponent, LARGEST_EXPONENT) if wanted else LARGEST_EXPONENT
+        size = 2 ** (exponent + 4)
+        if len(body) <= size:
+            return body, Block(0, more=False, exponent=exponent) if wanted else None
+        self._keep((2, key), body)
+        return body[:size], Block(0, more=True, exponent=exponent)
+
+    def later_block2(self, key: Hashable, wanted: Block) -> tuple[bytes, Block]:
+        """A later block of a response that `first_block2` began; Incomplete if it is not kept (any more)."""
+        body = self._get((2, key))
+        start = wanted.number * wanted.size
+        if body is None or start >= len(body):
+            raise Incomplete
+        end = start + wanted.size
+        return body[start:end], Block(wanted.number, more=end < len(body), exponent=wanted.exponent)
