@@ -129,6 +129,7 @@ class SouthProfile:
     can_expire: bool
     max_downlink: int | None = None  # bytes now; None: not known yet
     default_lifetime: int | None = None  # LwM2M lifetime that the device means when it names none; seconds
+    network_up: bool = True  # whether the network can be reached at all now
 
 
 class BindingEvent:

@@ -1,12 +1,10 @@
-"""What an endpoint wants done once its changes are committed: part of the one step's result."""
+"""What the one step wants done once its changes are committed."""
 
 from dataclasses import dataclass
 
-from bindings.contract import Attempt
+from bridge.delivery.effects import Cancel, Count, Effect, LookUp, Settled, Submit
 
-
-class Effect:
-    __slots__ = ()
+__all__ = ["Cancel", "Count", "Effect", "LookUp", "SendToServer", "Settled", "Submit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,39 +14,3 @@ class SendToServer(Effect):
     server: str
     data: bytes
     secure: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Submit(Effect):
-    attempt: Attempt
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp(Effect):
-    attempt: Attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel(Effect):
-    downlink: int
-    handle: str
-
-
-@dataclass(frozen=True, slots=True)
-class Count(Effect):
-    """Count `name` (snake_case) under `label`; `text` goes to the log, sampled, where it says something new."""
-
-    name: str
-    label: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled(Effect):
-    """A downlink or uplink reached its outcome."""
-
-    row: int
-    direction: str  # "down" or "up"
-    operation: str
-    state: str
-    reason: str

@@ -1,5 +1,6 @@
 """What the relay knows of one endpoint: its place in the directory, its rows, and what only memory holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -68,10 +69,10 @@ class Endpoint:
     default_ttl: float | None = None
     object_list: str | None = None  # CoRE links for a Register without any (R21)
     confirmed: bool = False  # ask the network for confirmed delivery
+    options: Mapping[str, str] = field(default_factory=dict)  # the binding's settings for this endpoint
 
 
 class ObservationState(StrEnum):
-    ASKED = "asked"  # the request is on its way; the token is held
     ACTIVE = "active"
     CANCELLED = "cancelled"  # the device's next notification is answered RST (R19)
 
@@ -90,7 +91,7 @@ class Observation(Row):
     server: str
     north_token: bytes
     since: float
-    state: ObservationState = ObservationState.ASKED
+    state: ObservationState = ObservationState.ACTIVE
 
 
 @dataclass(slots=True, eq=False)

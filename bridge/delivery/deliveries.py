@@ -1,0 +1,224 @@
+"""The downlinks of one device: which may go next (R6, R7), and what time does to them (R8, R11)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bindings.contract import Attempt, Kind, SouthProfile
+from bridge.delivery.effects import Cancel, LookUp, Settled, Submit
+from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport
+from bridge.delivery.work import Work
+
+REQUEST, ANSWER, OPAQUE = Kind.REQUEST.value, Kind.ANSWER.value, Kind.OPAQUE.value
+EXPIRY_GRACE = 60.0  # seconds a network that expires by itself gets to report it, before the outcome is UNKNOWN
+_S = DownlinkState
+
+
+@dataclass(slots=True)
+class Deliveries:
+    """All downlinks of one device that are live or still needed. Every method leaves `work` with what must be kept.
+
+    The caller reads and clears `ended` after each call: the rows that reached their outcome.
+    """
+
+    device: str
+    confirmed: bool
+    options: Mapping[str, str]
+    keep: float  # seconds a finished row stays, for a server's retransmission (R4)
+    late_grace: float  # seconds a late answer is still recognised (R12)
+    max_reports: int
+    live: dict[int, Downlink] = field(default_factory=dict)
+    kept: dict[int, Downlink] = field(default_factory=dict)
+    reports: list[UnattributedReport] = field(default_factory=list)
+    call: int | None = None  # the downlink of the one network call in flight (R7)
+    cancelling: dict[int, DownlinkState] = field(default_factory=dict)  # → what it is once removed for certain
+    to_look_up: dict[int, float] = field(default_factory=dict)  # → not before
+    released: set[int] = field(default_factory=set)  # UNKNOWN rows that hold the slot no longer (R9)
+    ended: list[Downlink] = field(default_factory=list)
+
+    def find(self, downlink: int) -> Downlink | None:
+        return self.live.get(downlink) or self.kept.get(downlink)
+
+    def add(self, row: Downlink, work: Work) -> None:
+        """Take a new row, QUEUED."""
+        self.live[row.id] = row
+        work.insert(row)
+
+    # -- what may go next ----------------------------------------------------------------------------------------
+
+    def slot_holder(self, now: float, profile: SouthProfile) -> Downlink | None:
+        """Give the request that holds the device's one request slot (R6)."""
+        for row in self.live.values():
+            if row.kind == REQUEST and self._holds_slot(row, now, profile):
+                return row
+        return None
+
+    def _holds_slot(self, row: Downlink, now: float, profile: SouthProfile) -> bool:
+        if row.state is _S.SUBMITTING or row.state is _S.BUFFERED:
+            return True
+        if row.state is _S.UNKNOWN:
+            return row.id not in self.released
+        if row.state is _S.SENT or row.state is _S.DELIVERED:
+            return now < (row.sent_at or 0.0) + profile.response_timeout
+        return False
+
+    def pump(self, work: Work, profile: SouthProfile) -> None:
+        """Start the next network call, if none is in flight and something may go."""
+        if self.call is not None:
+            return
+        now = work.now.wall
+        for downlink in self.cancelling:
+            row = self.live[downlink]
+            if row.state is _S.BUFFERED and row.handle is not None:
+                self.call = row.id
+                work.effect(Cancel(row.id, row.handle))
+                return
+        for downlink, not_before in self.to_look_up.items():
+            if not_before <= now:
+                self.call = downlink
+                work.effect(LookUp(self._attempt(self.live[downlink])))
+                return
+        if self.to_look_up:
+            return  # nothing new until it is known what the device may already have (R32)
+        row_to_send = self._next(now, profile)
+        if row_to_send is not None:
+            self._submit(row_to_send, work)
+
+    def _next(self, now: float, profile: SouthProfile) -> Downlink | None:
+        """Answers first, then a resend of the slot's holder, then the next block of a transfer, then in order (R6)."""
+        holder = self.slot_holder(now, profile)
+        best: Downlink | None = None
+        requests_wait = holder is not None
+        for row in self.live.values():
+            if row.state is not _S.QUEUED:
+                continue
+            if row.deliver_by is not None and row.deliver_by <= now:
+                continue
+            waits = row.not_before is not None and row.not_before > now
+            if row.kind == ANSWER:
+                if not waits:
+                    return row
+            elif row.kind == OPAQUE:
+                if not waits and best is None:
+                    best = row
+            elif waits:
+                requests_wait = True  # what came later does not overtake it
+            elif not requests_wait and (best is None or (best.kind == REQUEST and row.priority > best.priority)):
+                best = row
+        if holder is not None and self._resend_due(holder, now, profile):
+            return holder
+        return best
+
+    def resend_at(self, row: Downlink, profile: SouthProfile) -> float | None:
+        """Give when a sent request goes again (R8), or None if it does not."""
+        if row.state is not _S.SENT or row.kind != REQUEST or not row.confirmable or not row.repeatable:
+            return None
+        if row.sent > profile.max_retransmit or row.failures >= profile.max_attempts:
+            return None
+        if self.confirmed and not profile.retransmit_confirmed:
+            return None
+        at = max((row.sent_at or 0.0) + profile.retransmit_interval, row.not_before or 0.0)
+        return None if row.deliver_by is not None and at >= row.deliver_by else at
+
+    def _resend_due(self, row: Downlink, now: float, profile: SouthProfile) -> bool:
+        at = self.resend_at(row, profile)
+        return at is not None and at <= now
+
+    def _submit(self, row: Downlink, work: Work) -> None:
+        row.attempt += 1
+        row.not_before = None
+        row.move(_S.SUBMITTING, work.now.wall)
+        work.update(row)
+        self.call = row.id
+        work.effect(Submit(self._attempt(row)))
+
+    def _attempt(self, row: Downlink) -> Attempt:
+        return Attempt(
+            row.id,
+            row.attempt,
+            self.device,
+            row.payload,
+            Kind(row.kind),
+            row.deliver_by,
+            self.confirmed and row.kind != ANSWER,
+            1 if row.kind == ANSWER else 0,
+            self.options,
+        )
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def expire(self, work: Work, profile: SouthProfile) -> None:
+        """Do what deadlines ask for (R11): cancel in the network, or end the row."""
+        now = work.now.wall
+        for row in list(self.live.values()):
+            if row.deliver_by is not None and row.deliver_by <= now:
+                self._past_deadline(row, work, profile)
+            at = self.unanswered_at(row, profile)
+            if at is not None and at <= now:
+                self.end(row, _S.UNANSWERED, work, "no answer came")
+
+    def unanswered_at(self, row: Downlink, profile: SouthProfile) -> float | None:
+        """Give when a request that left for the device counts as unanswered."""
+        if row.over or (row.state is not _S.SENT and row.state is not _S.DELIVERED):
+            return None
+        return max(row.answer_by or 0.0, (row.sent_at or 0.0) + profile.response_timeout)
+
+    def _past_deadline(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
+        now = work.now.wall
+        if row.state is _S.QUEUED:
+            self.end(row, _S(row.setback) if row.setback else _S.EXPIRED, work, row.reason or "deliver_by passed")
+        elif row.state is _S.BUFFERED:
+            if profile.can_cancel and row.handle is not None:
+                self.cancelling.setdefault(row.id, _S.EXPIRED)
+            elif not profile.can_expire or now >= (row.deliver_by or 0.0) + EXPIRY_GRACE:
+                self.end(row, _S.UNKNOWN, work, "deliver_by passed in the network, which did not say more")
+        elif row.state is _S.UNKNOWN and row.id not in self.to_look_up:
+            self.end(row, _S.UNKNOWN, work, row.reason)
+
+    def next_time(self, row: Downlink, now: float, profile: SouthProfile) -> float | None:
+        """Give the next wall time at which a live row needs attention, or None if only an event can move it."""
+        times: list[float | None]
+        if row.state is _S.QUEUED:
+            times = [row.deliver_by, row.not_before]
+        elif row.state is _S.BUFFERED:
+            if row.id in self.cancelling or row.deliver_by is None:
+                return None
+            times = [row.deliver_by, row.deliver_by + EXPIRY_GRACE]
+        elif row.state is _S.SENT or row.state is _S.DELIVERED:
+            times = [
+                self.resend_at(row, profile),
+                self.unanswered_at(row, profile),
+                (row.sent_at or 0.0) + profile.response_timeout,
+            ]
+        elif row.state is _S.UNKNOWN:
+            times = [self.to_look_up.get(row.id, row.deliver_by)]
+        else:
+            return None
+        return min((t for t in times if t is not None and t > now), default=None)
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+
+    def end(self, row: Downlink, state: DownlinkState, work: Work, reason: str = "") -> None:
+        """Give a row its outcome."""
+        now = work.now.wall
+        row.move(state, now, reason, over=True)
+        may_answer_late = row.kind == REQUEST and (row.sent > 0 or state is _S.UNKNOWN)
+        row.keep_until = now + self.keep if row.kind == REQUEST else now
+        if may_answer_late and state is not _S.RESPONDED:
+            row.keep_until = now + max(self.keep, self.late_grace)
+        row.handle = row.handle if row.kind == REQUEST else None
+        self.live.pop(row.id, None)
+        if row.kind == REQUEST:
+            self.kept[row.id] = row
+        self.cancelling.pop(row.id, None)
+        self.to_look_up.pop(row.id, None)
+        self.released.discard(row.id)
+        self.ended.append(row)
+        work.update(row)
+        work.effect(Settled(row.id, "down", row.operation, row.state.value, row.reason))
+
+    def forget(self, now: float, most: int) -> Iterator[Downlink]:
+        """Drop finished rows that are no longer needed, and the oldest beyond `most`; give those dropped."""
+        for row in list(self.kept.values()):
+            if row.keep_until <= now or len(self.kept) > most:
+                del self.kept[row.id]
+                yield row

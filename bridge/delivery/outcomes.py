@@ -1,0 +1,345 @@
+"""What the network's words do to a downlink: answers to submit, reports, look-ups, cancels, flushes.
+
+Rules R7, R8, R9, R11, R31, R32.
+"""
+
+from bindings.contract import (
+    Accepted,
+    Ambiguous,
+    Cancellation,
+    Lookup,
+    NetworkState,
+    Presence,
+    Refusal,
+    Refused,
+    SouthProfile,
+    SubmitResult,
+)
+from bridge.delivery.deliveries import REQUEST, Deliveries
+from bridge.delivery.effects import Count
+from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport
+from bridge.delivery.work import Work
+
+BACKOFF = 5.0  # seconds before the first repetition that no network gave a time for; doubles
+BACKOFF_CAP = 300.0  # seconds
+_S = DownlinkState
+_SETBACK = {
+    Refusal.UNREACHABLE: _S.UNREACHABLE,
+    Refusal.RATE_LIMITED: _S.RATE_LIMITED,
+    Refusal.FAILED: _S.FAILED,
+}
+
+
+def submitted(
+    d: Deliveries, downlink: int, attempt: int, result: SubmitResult, work: Work, profile: SouthProfile
+) -> Downlink | None:
+    """Take a network's answer to an attempt; give the row, or None if it is not known any more."""
+    if d.call == downlink:
+        d.call = None
+    row = d.find(downlink)
+    if row is None or row.attempt != attempt:
+        work.effect(Count("stale_submit_results"))
+        return None
+    if isinstance(result, Accepted):
+        if not row.over:
+            row.handle = result.handle
+            work.update(row)
+            _advance(d, row, result.state, work)
+        _attribute(d, row, result.handle, work, profile)
+    elif row.state is not _S.SUBMITTING:
+        pass  # a report or the device's answer was quicker, and knows better
+    elif isinstance(result, Refused):
+        _set_back(d, row, result.why, result.detail, result.retry_at, work, profile)
+    else:
+        _ambiguous(d, row, result, work)
+    return row
+
+
+def reported(
+    d: Deliveries,
+    handle: str,
+    outcome: NetworkState | Refusal | None,
+    detail: str,
+    retry_at: float | None,
+    work: Work,
+    profile: SouthProfile,
+    *,
+    nack: bool = False,
+    shard: int = 0,
+    endpoint: int = 0,
+) -> Downlink | None:
+    """Take a report. One whose handle is not known yet is kept until it is (R7); the row is given if it is known."""
+    for row in d.live.values():
+        if row.handle == handle:
+            _report(d, row, outcome, detail, retry_at, work, profile, nack=nack)
+            return row
+    for row in d.kept.values():
+        if row.handle == handle:
+            return row
+    if not any(row.handle is None and row.state in (_S.SUBMITTING, _S.UNKNOWN) for row in d.live.values()):
+        work.effect(Count("reports_without_downlink"))
+        return None
+    if len(d.reports) >= d.max_reports:
+        work.delete(d.reports.pop(0))
+        work.effect(Count("reports_dropped"))
+    value = outcome.value if outcome is not None else ""
+    report = UnattributedReport(work.new_id(), endpoint, shard, handle, value, detail, retry_at, nack, work.now.wall)
+    d.reports.append(report)
+    work.insert(report)
+    return None
+
+
+def _attribute(d: Deliveries, row: Downlink, handle: str | None, work: Work, profile: SouthProfile) -> None:
+    """Apply the reports that came before their handle was known."""
+    for report in [r for r in d.reports if r.handle == handle]:
+        d.reports.remove(report)
+        work.delete(report)
+        if not row.over:
+            outcome = parse_outcome(report.outcome)
+            _report(d, row, outcome, report.detail, report.retry_at, work, profile, nack=report.nack)
+
+
+def parse_outcome(value: str) -> NetworkState | Refusal | None:
+    """Give back what `UnattributedReport.outcome` says."""
+    if not value:
+        return None
+    try:
+        return NetworkState(value)
+    except ValueError:
+        return Refusal(value)
+
+
+def _report(
+    d: Deliveries,
+    row: Downlink,
+    outcome: NetworkState | Refusal | None,
+    detail: str,
+    retry_at: float | None,
+    work: Work,
+    profile: SouthProfile,
+    *,
+    nack: bool,
+) -> None:
+    if isinstance(outcome, NetworkState):
+        _advance(d, row, outcome, work)
+    elif nack:
+        _nacked(d, row, detail, work, profile)
+    elif outcome is None:
+        if row.state in (_S.SUBMITTING, _S.BUFFERED, _S.SENT):
+            row.move(_S.UNKNOWN, work.now.wall, detail)
+            work.update(row)
+    elif row.state in (_S.SUBMITTING, _S.BUFFERED, _S.UNKNOWN):
+        _set_back(d, row, outcome, detail, retry_at, work, profile)
+
+
+def _advance(d: Deliveries, row: Downlink, state: NetworkState, work: Work) -> None:
+    """Move forward, never back: reports overtake each other."""
+    now = work.now.wall
+    if row.over or row.state is _S.QUEUED:
+        return
+    if state is NetworkState.BUFFERED:
+        if row.state in (_S.SUBMITTING, _S.UNKNOWN):
+            row.move(_S.BUFFERED, now)
+            work.update(row)
+            d.to_look_up.pop(row.id, None)
+        return
+    if row.state is _S.DELIVERED or (row.state is _S.SENT and state is NetworkState.SENT):
+        return
+    if row.state is not _S.SENT:
+        row.sent += 1
+        row.sent_at = now
+    d.to_look_up.pop(row.id, None)
+    d.cancelling.pop(row.id, None)
+    reached = _S.SENT if state is NetworkState.SENT else _S.DELIVERED
+    if row.kind == REQUEST:
+        row.move(reached, now)
+        work.update(row)
+    else:
+        d.end(row, reached, work)
+
+
+def _back_to_sent(d: Deliveries, row: Downlink, not_before: float | None, work: Work) -> None:
+    """A repetition did not go; the earlier copy did."""
+    row.move(_S.SENT, work.now.wall)
+    row.not_before = not_before
+    d.to_look_up.pop(row.id, None)
+    work.update(row)
+
+
+def _set_back(
+    d: Deliveries,
+    row: Downlink,
+    why: Refusal,
+    detail: str,
+    retry_at: float | None,
+    work: Work,
+    profile: SouthProfile,
+) -> None:
+    now = work.now.wall
+    if why is Refusal.FAILED:
+        row.failures += 1
+    again = retry_at if retry_at is not None else now + min(BACKOFF * 2**row.failures, BACKOFF_CAP)
+    certain = row.setback != _S.UNKNOWN
+    if row.sent:
+        if why not in _SETBACK:
+            row.failures = profile.max_attempts  # no further copy
+        _back_to_sent(d, row, again, work)
+    elif why is Refusal.EXPIRED:
+        d.end(row, _S.EXPIRED if certain else _S.UNKNOWN, work, detail)
+    elif why is Refusal.TOO_LARGE or why is Refusal.REJECTED:
+        named = _S.TOO_LARGE if why is Refusal.TOO_LARGE else _S.REJECTED
+        d.end(row, named if certain else _S.UNKNOWN, work, detail)
+    elif row.failures >= profile.max_attempts:
+        d.end(row, _S.FAILED if certain else _S.UNKNOWN, work, detail)
+    else:
+        if certain:
+            row.setback = _SETBACK[why].value
+        row.handle = None
+        row.not_before = again
+        row.move(_S.QUEUED, now, detail)
+        d.to_look_up.pop(row.id, None)
+        work.update(row)
+
+
+def _nacked(d: Deliveries, row: Downlink, detail: str, work: Work, profile: SouthProfile) -> None:
+    """The device's acknowledgement failed to come: back into the queue, at most `max_attempts` times (R8)."""
+    if row.state not in (_S.SUBMITTING, _S.BUFFERED, _S.SENT, _S.UNKNOWN):
+        return
+    row.failures += 1
+    row.sent = max(row.sent, 1)
+    if row.failures >= profile.max_attempts or not row.repeatable:
+        d.end(row, _S.NACKED, work, detail or "no acknowledgement from the device")
+        return
+    row.setback = _S.NACKED.value
+    row.handle = None
+    row.not_before = None
+    row.move(_S.QUEUED, work.now.wall, detail or "no acknowledgement from the device")
+    work.update(row)
+
+
+def _ambiguous(d: Deliveries, row: Downlink, result: Ambiguous, work: Work) -> None:
+    if row.sent:
+        _back_to_sent(d, row, None, work)
+        row.sent += 1
+        row.sent_at = work.now.wall
+        return
+    row.move(_S.UNKNOWN, work.now.wall, result.detail)
+    d.to_look_up[row.id] = work.now.wall
+    work.update(row)
+
+
+def looked_up(d: Deliveries, downlink: int, attempt: int, result: Lookup, work: Work, profile: SouthProfile) -> None:
+    """Take what the network's queue says of an attempt: presence proves BUFFERED, absence proves nothing (R9)."""
+    if d.call == downlink:
+        d.call = None
+    row = d.live.get(downlink)
+    if row is None or row.state is not _S.UNKNOWN or row.attempt != attempt:
+        d.to_look_up.pop(downlink, None)
+        return
+    now = work.now.wall
+    if result.presence is Presence.FAILED:
+        d.to_look_up[downlink] = now + BACKOFF_CAP / 10
+        return
+    d.to_look_up.pop(downlink, None)
+    if result.presence is Presence.PRESENT:
+        row.handle = result.handle
+        row.move(_S.BUFFERED, now)
+        work.update(row)
+        _attribute(d, row, result.handle, work, profile)
+    elif row.repeatable and not row.repeated and (row.deliver_by is None or now < row.deliver_by):
+        row.repeated = True
+        row.setback = _S.UNKNOWN.value  # it may have been delivered all the same: EXPIRED can no longer be said
+        row.move(_S.QUEUED, now)
+        work.update(row)
+
+
+def cancel_done(d: Deliveries, downlink: int, result: Cancellation, work: Work) -> None:
+    """Take what a cancel achieved (R11): only a certain removal is EXPIRED or CANCELLED."""
+    if d.call == downlink:
+        d.call = None
+    wish = d.cancelling.pop(downlink, None)
+    row = d.live.get(downlink)
+    if row is None or wish is None or row.state is not _S.BUFFERED:
+        return
+    if result is Cancellation.REMOVED:
+        if row.sent:
+            _back_to_sent(d, row, None, work)
+        else:
+            d.end(row, wish if row.setback != _S.UNKNOWN else _S.UNKNOWN, work, "removed from the network's queue")
+    elif result is Cancellation.GONE:
+        _advance(d, row, NetworkState.SENT, work)
+    else:
+        d.end(row, _S.UNKNOWN, work, "the network did not say whether it still held it")
+
+
+def cancel_asked(d: Deliveries, downlink: int, work: Work) -> bool:
+    """A person asks for it. True if the row is or will be cancelled, as far as that can still be done."""
+    row = d.live.get(downlink)
+    if row is None:
+        return False
+    if row.state is _S.QUEUED:
+        never_left = row.sent == 0 and row.setback not in (_S.UNKNOWN, _S.NACKED)
+        d.end(row, _S.CANCELLED if never_left else _S.UNKNOWN, work, "cancelled on request")
+        return True
+    if row.state is _S.BUFFERED and row.handle is not None:
+        d.cancelling[row.id] = _S.CANCELLED
+        return True
+    return False
+
+
+def flushed(d: Deliveries, detail: str, work: Work) -> None:
+    """What the network held is gone (R31): never sent goes back into the queue, else nobody knows."""
+    for row in list(d.live.values()):
+        if row.state is not _S.BUFFERED:
+            continue
+        d.cancelling.pop(row.id, None)
+        row.handle = None
+        row.move(_S.UNKNOWN if row.sent else _S.QUEUED, work.now.wall, detail)
+        work.update(row)
+
+
+def delivered(d: Deliveries, row: Downlink, work: Work) -> None:
+    """The device itself says that it has the message."""
+    _advance(d, row, NetworkState.DELIVERED, work)
+
+
+def reachable(d: Deliveries, work: Work) -> None:
+    """The device spoke or can be reached: what waited for that may go, and an UNKNOWN request frees the slot (R9)."""
+    for row in d.live.values():
+        if row.state is _S.QUEUED and row.not_before is not None and row.setback == _S.UNREACHABLE:
+            row.not_before = None
+            work.update(row)
+        elif row.state is _S.UNKNOWN and row.id not in d.to_look_up:
+            d.released.add(row.id)
+
+
+def restarted(d: Deliveries, work: Work) -> None:
+    """The process did not see what became of its calls: SUBMITTING is UNKNOWN, and UNKNOWN is looked up (R7, R32)."""
+    for row in d.live.values():
+        if row.id == d.call:
+            continue  # loaded anew by the process that still waits for this call
+        if row.state is _S.SUBMITTING:
+            if row.sent:
+                row.move(_S.SENT, work.now.wall)
+                row.sent += 1
+                row.sent_at = work.now.wall
+                work.update(row)
+                continue
+            row.move(_S.UNKNOWN, work.now.wall, "the service ended during the network call")
+            work.update(row)
+        if row.state is _S.UNKNOWN:
+            d.to_look_up[row.id] = work.now.wall
+
+
+__all__ = [
+    "cancel_asked",
+    "cancel_done",
+    "delivered",
+    "flushed",
+    "looked_up",
+    "parse_outcome",
+    "reachable",
+    "reported",
+    "restarted",
+    "submitted",
+]

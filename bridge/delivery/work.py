@@ -1,0 +1,48 @@
+"""What one step gathers while it runs: changes and effects, in order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bridge.delivery.effects import Effect
+from bridge.delivery.rows import Change, Delete, Insert, Row, Update
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """One moment on both clocks: deadlines count by `wall`, short retransmissions by `mono` (seconds)."""
+
+    wall: float
+    mono: float
+
+
+@dataclass(slots=True)
+class Work:
+    """The scratch pad of one step. A row changed twice is one change, taken when the step ends."""
+
+    now: Now
+    random: Callable[[], float]  # in [0, 1)
+    new_id: Callable[[], int]  # unique for ever, increasing
+    effects: list[Effect] = field(default_factory=list)
+    _rows: dict[Row, type[Insert] | type[Update] | type[Delete]] = field(default_factory=dict)
+
+    def insert(self, row: Row) -> None:
+        self._rows[row] = Insert
+
+    def update(self, row: Row) -> None:
+        self._rows.setdefault(row, Update)
+
+    def delete(self, row: Row) -> None:
+        if self._rows.get(row) is Insert:
+            del self._rows[row]
+        else:
+            self._rows[row] = Delete
+
+    def effect(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def changes(self) -> list[Change]:
+        """Give what is to be committed, as the rows are now."""
+        return [change.of(row) for row, change in self._rows.items()]
+
+    def changed(self) -> list[Row]:
+        return list(self._rows)

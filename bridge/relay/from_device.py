@@ -1,0 +1,182 @@
+"""What a device's messages do (R13, R14, R15, R18, R21, R22, R24, R28, R29)."""
+
+from hashlib import blake2b
+
+from bridge.coap.codec import Message, Type, decode, frame
+from bridge.coap.numbers import Code
+from bridge.delivery import outcomes
+from bridge.delivery.deliveries import REQUEST
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.errors import MessageFormatError
+from bridge.relay import opaque, operation, register, responses, toward_device, toward_server, verdict
+from bridge.relay.effects import Count
+from bridge.relay.model import Server
+from bridge.relay.state import NETWORK_DUPLICATE_WINDOW, Step
+
+
+def message(step: Step, data: bytes, duplicate_key: str | None) -> None:
+    """Take bytes from the device. Whatever they are, the device is there: what waited for that may go."""
+    state = step.state
+    outcomes.reachable(state.deliveries, step.work)
+    digest = blake2b(data, digest_size=12).digest()
+    if _is_network_duplicate(step, digest, duplicate_key):
+        step.effect(Count("network_duplicates"))
+        return
+    state.recent.append((step.wall, digest))
+    if opaque.is_record(data):
+        if digest not in state.by_digest:
+            opaque.from_device(step, data, digest, duplicate_key)
+        return
+    try:
+        coap = decode(data)
+    except MessageFormatError as error:
+        step.effect(Count("malformed_messages", "south", f"from device {state.endpoint.device}: {error}"))
+        return
+    if coap.is_empty:
+        _empty(step, coap)
+        return
+    known = state.by_digest.get(digest)
+    if known is not None and _is_repeat(step, known):
+        toward_device.repeat_answer(step, known)
+    elif coap.is_request:
+        _request(step, coap, digest, duplicate_key)
+    else:
+        responses.from_device(step, coap, digest, duplicate_key)
+
+
+def _is_network_duplicate(step: Step, digest: bytes, duplicate_key: str | None) -> bool:
+    """Drop what the network says twice (R13); without an id of its own, the same bytes within a moment are that."""
+    if duplicate_key is not None:
+        return any(row.duplicate_key == duplicate_key for row in step.state.all_uplinks())
+    return any(seen == digest and step.wall - at < NETWORK_DUPLICATE_WINDOW for at, seen in step.state.recent)
+
+
+def _is_repeat(step: Step, known: Uplink) -> bool:
+    """Whether the same bytes again are the device's repetition, or a new exchange that happens to look alike (R13)."""
+    if step.wall - known.received_at >= step.south.exchange_span:
+        return False
+    if known.kind != "request":
+        return True
+    newer = any(
+        row.kind == "request" and row.id > known.id and row.south_mid != known.south_mid
+        for row in step.state.all_uplinks()
+    )
+    if newer:
+        return False
+    return not (known.operation == "Register" and known.reason == DELIVERED)
+
+
+DELIVERED = "the device has its reply"
+
+
+def note_delivered_reply(step: Step, row: Downlink) -> None:
+    """A reply that certainly reached the device ends its exchange: the same Register again is a new one (R13)."""
+    if row.answers is None or row.state is not DownlinkState.DELIVERED:
+        return
+    for up in step.state.all_uplinks():
+        if up.id == row.answers and up.answer_downlink == row.id:
+            up.reason = DELIVERED
+            step.work.update(up)
+
+
+def _empty(step: Step, coap: Message) -> None:
+    if coap.type is Type.ACK or coap.type is Type.RST:
+        for row in step.state.deliveries.live.values():
+            if row.kind == REQUEST and row.south_mid == coap.mid and row.attempt:
+                _settled_by_device(step, row, coap.type)
+                return
+        step.effect(Count("acknowledgements_without_message", "south"))
+    elif coap.type is Type.CON and not step.south.empty_is_poll:
+        toward_device.reset(step, None, coap.mid)  # a CoAP ping (RFC 7252 §4.3)
+    else:
+        step.effect(Count("polls"))
+
+
+def _settled_by_device(step: Step, row: Downlink, kind: Type) -> None:
+    """The device acknowledges: resends stop. It refuses: so does the bridge (R18)."""
+    if kind is Type.ACK:
+        outcomes.delivered(step.state.deliveries, row, step.work)
+        return
+    step.state.deliveries.end(row, DownlinkState.REJECTED, step.work, "the device answered with a Reset")
+    if not row.answered:
+        verdict.reset(step, row)
+
+
+def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None) -> None:
+    state = step.state
+    if not state.endpoint.servers:
+        step.effect(Count("uplinks_dropped", "no server", f"endpoint {state.endpoint.name} has no server"))
+        return
+    server = state.endpoint.servers[0]
+    name = operation.of_device(coap)
+    refused, body = _fit(step, coap, name, server)
+    if refused is None and not responses.make_room(step):
+        return
+    lives = step.south.exchange_span if name in operation.REGISTRATION else state.policy.long_ttl
+    row = toward_server.take_uplink(
+        step,
+        kind="request",
+        server=server.key,
+        operation=name,
+        confirmable=coap.type is Type.CON,
+        south_mid=coap.mid,
+        south_token=coap.token,
+        digest=digest,
+        duplicate_key=duplicate_key,
+        expires_at=step.wall + lives,
+        north_token=(step.work.new_id() & 0xFFFFFFFF).to_bytes(4, "big"),
+    )
+    if refused is not None:
+        toward_server.settle(step, row, UplinkState.REJECTED, refused.text)
+        step.effect(Count("device_requests_refused", name, f"{state.endpoint.name}: {refused.text}"))
+        _answer_in_servers_place(step, row, refused)
+        return
+    _replace_older(step, row)
+    toward_server.originate(step, row, coap.code, body)
+
+
+def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register.Refusal | None, bytes]:
+    """Give the body as its server wants it, or what the device is answered instead."""
+    state = step.state
+    if name in ("Register", "Bootstrap-Request"):
+        refused = register.identity_refusal(coap, state.endpoint)
+        if refused is not None:
+            return refused, b""
+    if name == "Register":
+        fitted = register.fit_register(coap, state.endpoint, server.profile, step.south.default_lifetime)
+        return (fitted, b"") if isinstance(fitted, register.Refusal) else (None, fitted)
+    if name == "Update":
+        if state.relay is not None and state.relay.refuse_update:
+            return register.Refusal(Code.NOT_FOUND, "register anew: the endpoint's address or server changed"), b""
+        return None, register.fit_update(coap, server.profile)
+    return None, coap.body
+
+
+def _answer_in_servers_place(step: Step, row: Uplink, refused: register.Refusal) -> None:
+    payload = b"\xff" + refused.text.encode() if refused.text else b""
+    mid = row.south_mid or 0
+    if row.confirmable:
+        data = frame(Type.ACK, refused.code, mid, row.south_token, payload)
+    else:
+        data = frame(Type.NON, refused.code, step.state.allocate_south_mid(), row.south_token, payload)
+    toward_device.answer(step, row, data, f"{row.operation} refused")
+
+
+def _replace_older(step: Step, new: Uplink) -> None:
+    """A Register replaces what it makes moot; an Update only one that says nothing but "I am here" (R15)."""
+    if new.operation not in ("Register", "Update"):
+        return
+    for row in list(step.state.uplinks.values()):
+        if row is new or row.server != new.server or row.state is not UplinkState.RECEIVED or row.kind != "request":
+            continue
+        if new.operation == "Register":
+            moot = row.operation in ("Register", "Update")
+        else:
+            moot = row.operation == "Update" and _is_bare(row)
+        if moot:
+            toward_server.settle(step, row, UplinkState.REPLACED, f"a newer {new.operation} came")
+
+
+def _is_bare(row: Uplink) -> bool:
+    queries = any(number == 15 for number, _ in decode(row.payload).options)  # noqa: PLR2004  # Uri-Query
+    return not queries and not decode(row.payload).payload

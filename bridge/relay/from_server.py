@@ -1,0 +1,224 @@
+"""What a server's datagrams do (R1, R3, R4, R5, R10, R12, R19, R25, R28)."""
+
+from bindings.contract import Kind
+from bridge.coap.codec import Message, Option, Type, decode, empty, encode_body, frame
+from bridge.coap.numbers import Code, OptionNumber
+from bridge.coap.transmission import EXCHANGE_LIFETIME
+from bridge.delivery.ledger import Downlink, UplinkState
+from bridge.errors import MessageFormatError
+from bridge.relay import opaque, operation, responses, toward_device, toward_server
+from bridge.relay.effects import Count, SendToServer
+from bridge.relay.model import Observation, ObservationState
+from bridge.relay.size import refusal
+from bridge.relay.state import Step
+from bridge.relay.verdict import RETRY_LATER, profile_of
+
+TTL_LARGEST = 2**31  # seconds; beyond it a TTL is no limit at all
+_BLOCK_OPTIONS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
+
+
+def datagram(step: Step, server: str, data: bytes) -> None:
+    """Take a datagram that a server sent to this endpoint's own address."""
+    toward_server.hasten(step, server)
+    if opaque.is_record(data):
+        opaque.from_server(step, server, data)
+        return
+    try:
+        message = decode(data)
+    except MessageFormatError as error:
+        step.effect(Count("malformed_messages", "north", f"from server {server}: {error}"))
+        return
+    if message.is_request:
+        _request(step, server, message)
+    elif message.is_response:
+        responses.from_server(step, server, message)
+    elif message.type is Type.ACK:
+        _acknowledged(step, server, message.mid)
+    elif message.type is Type.RST:
+        _reset(step, server, message.mid)
+    elif message.type is Type.CON:
+        toward_server.reset(step, server, message.mid)  # a CoAP ping (RFC 7252 §4.3)
+
+
+def _acknowledged(step: Step, server: str, mid: int) -> None:
+    row = toward_server.awaiting(step, server, mid)
+    if row is None:
+        step.effect(Count("acknowledgements_without_message", "north"))
+        return
+    toward_server.acknowledged(step, row)
+    if row.kind == "notification" and row.confirmable and row.answer is None:
+        toward_device.acknowledge(step, row, row.south_mid or 0)
+
+
+def _reset(step: Step, server: str, mid: int) -> None:
+    row = toward_server.awaiting(step, server, mid)
+    if row is None:
+        step.effect(Count("resets_without_message", "north"))
+        return
+    toward_server.settle(step, row, UplinkState.REJECTED, "the server answered with a Reset")
+    if row.kind == "request" and row.confirmable:
+        toward_device.reset(step, row, row.south_mid or 0)
+    elif row.kind == "notification":
+        observation = step.state.observations.get(row.south_token)
+        if observation is not None:
+            _cancel_observation(step, observation)
+        if row.confirmable and row.answer is None:
+            toward_device.reset(step, row, row.south_mid or 0)
+            responses.drop_observation(step, row.south_token)
+    elif row.kind == "response":
+        observation = step.state.observations.get(row.south_token)
+        if observation is not None:
+            _cancel_observation(step, observation)
+
+
+def _cancel_observation(step: Step, observation: Observation) -> None:
+    """The server wants no more of it: stored notifications go, the device's next one is answered RST (R19)."""
+    observation.state = ObservationState.CANCELLED
+    step.work.update(observation)
+    for row in list(step.state.uplinks.values()):
+        if row.kind == "notification" and row.south_token == observation.south_token:
+            toward_server.settle(step, row, UplinkState.REJECTED, "the server cancelled the observation")
+
+
+def _request(step: Step, server: str, message: Message) -> None:
+    state = step.state
+    known = state.requests.get((server, message.mid, message.token))
+    if known is not None and step.wall - known.accepted_at < EXCHANGE_LIFETIME:
+        _repeat(step, known)
+        return
+    refused = _refuse(step, message)
+    if refused is not None:
+        _answer_at_once(step, server, message, *refused)
+        return
+    row = _accept(step, server, message)
+    if isinstance(row, Downlink):
+        if row.confirmable:
+            state.empty_ack_due[row.id] = step.mono + state.policy.piggyback_window
+    else:
+        _answer_at_once(step, server, message, *row)
+
+
+def _repeat(step: Step, row: Downlink) -> None:
+    """A server's retransmission gets what its row last sent, and never reaches the radio (R4)."""
+    step.effect(Count("server_retransmissions"))
+    if not row.confirmable or row.id in step.state.empty_ack_due:
+        return
+    for up in step.state.all_uplinks():
+        if up.downlink == row.id and up.payload[0] >> 4 & 3 == Type.ACK:
+            step.effect(SendToServer(row.server, up.payload))
+            return
+    toward_server.acknowledge(step, row.server, row.north_mid or 0)
+
+
+def _refuse(step: Step, message: Message) -> tuple[int, list[Option], str] | None:
+    """Refuse before accepting, where that is certain already (R3). No row is written."""
+    state = step.state
+    if message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None:
+        return Code.BAD_OPTION, [], "the bridge is no forward proxy"
+    waiting = sum(1 for row in state.deliveries.live.values() if row.kind == Kind.REQUEST.value)
+    if waiting >= state.policy.max_requests:
+        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
+    if state.policy.refuse_when_down and not step.south.network_up:
+        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "network down"
+    if message.uint(OptionNumber.OBSERVE) == 0 and len(state.observations) >= state.policy.max_observations:
+        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "too many observations"
+    return None
+
+
+def _answer_at_once(step: Step, server: str, message: Message, code: int, options: list[Option], text: str) -> None:
+    step.effect(Count("requests_refused", text.partition(":")[0]))
+    if message.option(OptionNumber.OSCORE) is not None:
+        if code != Code.SERVICE_UNAVAILABLE:
+            return  # the server drops any other unprotected error (R27)
+        text = ""
+    body = encode_body(options, text.encode())
+    if message.type is Type.CON:
+        step.effect(SendToServer(server, frame(Type.ACK, code, message.mid, message.token, body)))
+    else:
+        mid = step.state.allocate_north_mid()
+        step.effect(SendToServer(server, frame(Type.NON, code, mid, message.token, body)))
+
+
+def _accept(step: Step, server: str, message: Message) -> Downlink | tuple[int, list[Option], str]:
+    """Make the row that accepts a request, or say why it cannot fit (R25)."""
+    state = step.state
+    name = operation.of_server(message)
+    observe = message.uint(OptionNumber.OBSERVE)
+    token = _south_token(step, server, message, observe)
+    ttl, body = _strip_ttl(message, state.policy.ttl_option)
+    mid = state.allocate_south_mid()
+    payload = frame(message.type, message.code, mid, token, body)
+    largest = step.south.max_downlink
+    if largest is not None and len(payload) > largest:
+        code, options = refusal(message, len(payload), largest)
+        if code == Code.SERVICE_UNAVAILABLE:
+            options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
+        return code, options, f"too large: {len(payload)} bytes, {largest} fit"
+    profile = profile_of(step, server)
+    answer_by = step.wall + profile.patience - profile.margin
+    if ttl is None:
+        ttl = state.endpoint.default_ttl
+    row = Downlink(
+        id=step.work.new_id(),
+        endpoint=state.endpoint.id,
+        shard=state.endpoint.shard,
+        kind=Kind.REQUEST.value,
+        accepted_at=step.wall,
+        server=server,
+        north_mid=message.mid,
+        north_token=message.token,
+        confirmable=message.type is Type.CON,
+        operation=name,
+        observe=observe,
+        repeatable=name in operation.REPEATABLE,
+        south_mid=mid,
+        south_token=token,
+        answers=None,
+        priority=1 if _continues_transfer(message) else 0,
+        payload=payload,
+        deliver_by=step.wall + ttl if ttl is not None else answer_by,
+        answer_by=answer_by,
+    )
+    state.deliveries.add(row, step.work)
+    state.index_downlink(row)
+    return row
+
+
+def _south_token(step: Step, server: str, message: Message, observe: int | None) -> bytes:
+    """Give the south token: the observation's own where the server names a known one, else a new one (R1)."""
+    state = step.state
+    if observe is not None:
+        observation = state.observation_of(server, message.token)
+        if observation is not None and observation.state is ObservationState.ACTIVE:
+            return observation.south_token
+        for row in state.deliveries.live.values():
+            if row.observe is not None and row.server == server and row.north_token == message.token:
+                return row.south_token or b""
+    return state.allocate_token()
+
+
+def _strip_ttl(message: Message, number: int) -> tuple[float | None, bytes]:
+    """Give the request's TTL in seconds, and its body without that option (R10)."""
+    value = message.uint(number)
+    if value is None:
+        return None, message.body
+    options = [option for option in message.options if option[0] != number]
+    return float(min(value, TTL_LARGEST)), encode_body(options, message.payload)
+
+
+def _continues_transfer(message: Message) -> bool:
+    return any((message.uint(number) or 0) >> 4 > 0 for number in _BLOCK_OPTIONS)
+
+
+def hold_over(step: Step) -> None:
+    """Send the Empty ACKs whose piggyback window ended, or whose request cannot be answered that fast (R5)."""
+    state = step.state
+    for downlink, due in list(state.empty_ack_due.items()):
+        row = state.deliveries.live.get(downlink)
+        if row is None:
+            del state.empty_ack_due[downlink]
+            continue
+        may_be_quick = step.south.quick and row.state.value in ("SUBMITTING", "SENT")
+        if due <= step.mono or not may_be_quick:
+            del state.empty_ack_due[downlink]
+            step.effect(SendToServer(row.server, empty(Type.ACK, row.north_mid or 0)))

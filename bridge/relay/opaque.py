@@ -1,0 +1,113 @@
+"""DTLS records: passed on as they are, between the device and the server's DTLS port (R26)."""
+
+from bindings.contract import Kind
+from bridge.delivery.deliveries import OPAQUE
+from bridge.delivery.ledger import Downlink, DownlinkState, UplinkState
+from bridge.relay import toward_server
+from bridge.relay.effects import Count, SendToServer
+from bridge.relay.state import Step
+
+FIRST, LAST = 20, 63  # first bytes of DTLS records; CoAP version 1 is 64–127 (RFC 9443 §2 draws the same line)
+_HANDSHAKE = 22  # content type, RFC 6347 §4.1
+_HEADER = 13  # bytes of a DTLS 1.2 record header, RFC 6347 §4.1
+
+
+def is_record(data: bytes) -> bool:
+    """Whether a datagram is DTLS by its first byte."""
+    return bool(data) and FIRST <= data[0] <= LAST
+
+
+def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | None) -> None:
+    """Store a record and send it to the server's DTLS port; DTLS repeats itself, so nothing is repeated for it."""
+    state = step.state
+    if not state.endpoint.servers:
+        return
+    server = state.endpoint.servers[0].key
+    row = toward_server.take_uplink(
+        step,
+        kind="opaque",
+        server=server,
+        operation="DTLS",
+        confirmable=False,
+        south_mid=None,
+        south_token=b"",
+        digest=digest,
+        duplicate_key=duplicate_key,
+        expires_at=None,
+        north_confirmable=False,
+        payload=data,
+    )
+    step.effect(SendToServer(server, data, secure=True))
+    toward_server.settle(step, row, UplinkState.FORWARDED)
+
+
+def from_server(step: Step, server: str, data: bytes) -> None:
+    """Queue a server's datagram, split at record boundaries where it does not fit. Refusal is silence."""
+    state = step.state
+    waiting = [row for row in state.deliveries.live.values() if row.kind == OPAQUE]
+    handshake = _is_plain_handshake(data)
+    if handshake:
+        for row in waiting:
+            if row.state is DownlinkState.QUEUED and _same_handshake(row.payload, data):
+                row.payload = data  # its retransmission, with a newer record number
+                step.work.update(row)
+                step.effect(Count("handshake_replaced"))
+                return
+    largest = step.south.max_downlink
+    pieces = split(data, largest) if largest is not None and len(data) > largest else [data]
+    if pieces is None:
+        step.effect(Count("requests_refused", "too large", f"a DTLS record of server {server} does not fit"))
+        return
+    if len(waiting) + len(pieces) > state.policy.max_opaque:
+        step.effect(Count("requests_refused", "queue full"))
+        return
+    ttl = state.policy.handshake_ttl if handshake else state.policy.record_ttl
+    for piece in pieces:
+        row = Downlink(
+            id=step.work.new_id(),
+            endpoint=state.endpoint.id,
+            shard=state.endpoint.shard,
+            kind=Kind.OPAQUE.value,
+            accepted_at=step.wall,
+            server=server,
+            north_mid=None,
+            north_token=b"",
+            confirmable=False,
+            operation="DTLS",
+            observe=None,
+            repeatable=False,
+            south_mid=None,
+            south_token=None,
+            answers=None,
+            priority=0,
+            payload=piece,
+            deliver_by=step.wall + ttl,
+        )
+        state.deliveries.add(row, step.work)
+
+
+def split(data: bytes, largest: int) -> list[bytes] | None:
+    """Give the datagram in pieces of whole records of at most `largest` bytes, or None where one record is larger."""
+    pieces: list[bytes] = []
+    current = b""
+    at = 0
+    while at < len(data):
+        end = at + _HEADER + int.from_bytes(data[at + 11 : at + _HEADER], "big")
+        record = data[at:end]
+        if end > len(data) or len(record) > largest:
+            return None
+        if len(current) + len(record) > largest:
+            pieces.append(current)
+            current = b""
+        current += record
+        at = end
+    return [*pieces, current]
+
+
+def _is_plain_handshake(data: bytes) -> bool:
+    return len(data) > _HEADER and data[0] == _HANDSHAKE and data[3:5] == b"\x00\x00"
+
+
+def _same_handshake(one: bytes, other: bytes) -> bool:
+    """Whether two datagrams differ in nothing but the record number."""
+    return len(one) == len(other) and one[:5] == other[:5] and one[11:] == other[11:]

@@ -1,0 +1,255 @@
+"""Responses of servers to the device's requests, of the device to servers' requests, and notifications.
+
+Rules R7, R12, R14, R16, R20, R30.
+"""
+
+from bridge.coap.codec import Message, Type, decode, frame
+from bridge.coap.numbers import Code, OptionNumber
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.relay import toward_device, toward_server
+from bridge.relay.effects import Count
+from bridge.relay.model import Observation, ObservationState
+from bridge.relay.register import location_of
+from bridge.relay.state import Step
+
+_S = DownlinkState
+
+
+# -- a server's response to the device's request -------------------------------------------------------------------
+
+
+def from_server(step: Step, server: str, message: Message) -> None:
+    """Take a server's response: piggybacked in its acknowledgement, or separate."""
+    for row in step.state.uplinks.values():
+        if row.kind == "request" and row.server == server and row.north_token == message.token:
+            if message.type is Type.ACK and message.mid != row.north_mid:
+                continue
+            _answered(step, row, message)
+            return
+    if message.type is Type.CON:
+        repeated = any(
+            row.kind == "request" and row.server == server and row.answer_mid == message.mid
+            for row in step.state.kept_uplinks.values()
+        )
+        if repeated:
+            toward_server.acknowledge(step, server, message.mid)
+        else:
+            toward_server.reset(step, server, message.mid)  # RFC 7252 §5.3.2: nobody asked
+    step.effect(Count("responses_without_request", "north"))
+
+
+def _answered(step: Step, row: Uplink, message: Message) -> None:
+    toward_server.acknowledged(step, row)
+    if message.type is Type.CON:
+        row.answer_mid = message.mid
+        toward_server.acknowledge(step, row.server, message.mid)
+    step.state.settle_uplink(row, row.received_at + step.south.exchange_span)
+    step.work.update(row)
+    _registration_follows(step, row, message)
+    if _is_unwanted(row, message):
+        if row.confirmable:
+            toward_device.acknowledge(step, row, row.south_mid or 0)
+        return
+    if row.confirmable:
+        data = frame(Type.ACK, message.code, row.south_mid or 0, row.south_token, message.body)
+    else:
+        data = frame(Type.NON, message.code, step.state.allocate_south_mid(), row.south_token, message.body)
+    toward_device.answer(step, row, data, f"{row.operation} answer")
+
+
+def _is_unwanted(row: Uplink, message: Message) -> bool:
+    """Whether the device asked not to be sent such a response (No-Response, RFC 7967 §2.1)."""
+    unwanted = decode(row.payload).uint(OptionNumber.NO_RESPONSE)
+    return unwanted is not None and bool(unwanted >> (message.code >> 5) - 1 & 1)
+
+
+def _registration_follows(step: Step, row: Uplink, message: Message) -> None:
+    """Start a new registration epoch where the server's answer says so (R20)."""
+    if row.operation == "Register" and message.code == Code.CREATED:
+        relay = step.relay_row()
+        relay.epoch += 1
+        relay.location = location_of(message)
+        relay.refuse_update = False
+        end_observations(step)
+    elif (row.operation == "De-register" and message.code == Code.DELETED) or (
+        row.operation == "Update" and message.code == Code.NOT_FOUND
+    ):
+        relay = step.relay_row()
+        relay.epoch += 1
+        relay.location = ""
+        end_observations(step)
+
+
+def end_observations(step: Step) -> None:
+    """Forget all observations on both sides; a device that still notifies is answered RST (R20)."""
+    for token in list(step.state.observations):
+        drop_observation(step, token)
+
+
+def drop_observation(step: Step, south_token: bytes) -> None:
+    observation = step.state.observations.pop(south_token, None)
+    if observation is not None:
+        step.work.delete(observation)
+
+
+# -- the device's response to a server's request -------------------------------------------------------------------
+
+
+def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str | None) -> None:
+    """Take a response or notification from the device, by its token."""
+    state = step.state
+    row = state.by_token.get(message.token)
+    observation = state.observations.get(message.token)
+    has_observe = message.option(OptionNumber.OBSERVE) is not None
+    if row is not None and message.type is Type.ACK and message.mid != row.south_mid:
+        row = None
+    waits = row is not None and not row.over
+    cancels = row is not None and row.observe not in (None, 0)
+    if row is not None and waits and not (cancels and has_observe and message.type is not Type.ACK):
+        _responded(step, row, message, digest, duplicate_key)
+    elif observation is not None and message.type is not Type.ACK:
+        _notification(step, observation, message, digest, duplicate_key)
+    elif row is not None:
+        _late(step, row, message, digest, duplicate_key)
+    else:
+        step.effect(Count("responses_without_request", "south"))
+        if message.type is Type.CON or (message.type is Type.NON and has_observe):
+            toward_device.reset(step, None, message.mid)
+
+
+def _take(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> Uplink:
+    return toward_server.take_uplink(
+        step,
+        kind="response",
+        server=row.server,
+        operation=row.operation,
+        confirmable=message.type is Type.CON,
+        south_mid=message.mid,
+        south_token=message.token,
+        digest=digest,
+        duplicate_key=duplicate_key,
+        expires_at=row.answer_by,
+        downlink=row.id,
+        north_token=row.north_token,
+        north_confirmable=row.confirmable,
+    )
+
+
+def _responded(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> None:
+    """A response moves any state that is no outcome to RESPONDED (R7)."""
+    if row.answered:
+        _late(step, row, message, digest, duplicate_key)
+        return
+    up = _take(step, row, message, digest, duplicate_key)
+    _observation_follows(step, row, message)
+    row.answered = True
+    toward_server.respond(step, row, up, message.code, message.body)
+    step.state.deliveries.end(row, _S.RESPONDED, step.work)
+    if message.type is Type.CON:
+        toward_device.acknowledge(step, up, message.mid)
+
+
+def _observation_follows(step: Step, row: Downlink, message: Message) -> None:
+    """Begin, keep or end an observation as the response says (RFC 7641 §3.1, §3.6)."""
+    if row.observe is None or row.south_token is None:
+        return
+    state = step.state
+    begins = row.observe == 0 and message.code >> 5 == 2 and message.option(OptionNumber.OBSERVE) is not None  # noqa: PLR2004
+    if not begins:
+        drop_observation(step, row.south_token)
+    elif row.south_token not in state.observations:
+        observation = Observation(
+            state.endpoint.id, row.south_token, state.endpoint.shard, row.server, row.north_token, step.wall
+        )
+        state.observations[row.south_token] = observation
+        step.work.insert(observation)
+
+
+def _late(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> None:
+    """Nobody waits any more: it is recorded, and an observation that it began is cancelled (R12)."""
+    if row.state is _S.RESPONDED and row.over:
+        step.effect(Count("device_repeats", "response"))
+        if message.type is Type.CON:
+            toward_device.acknowledge(step, None, message.mid)
+        return
+    up = _take(step, row, message, digest, duplicate_key)
+    toward_server.settle(step, up, UplinkState.EXPIRED, "late: the server no longer waited")
+    row.late = True
+    step.effect(Count("late_responses"))
+    if row.over:
+        step.work.update(row)
+    else:
+        step.state.deliveries.end(row, _S.RESPONDED, step.work, "late")
+    if message.type is Type.CON:
+        toward_device.acknowledge(step, up, message.mid)
+    if row.observe == 0 and message.option(OptionNumber.OBSERVE) is not None and row.south_token is not None:
+        state = step.state
+        known = state.observations.get(row.south_token)
+        if known is None:
+            known = Observation(
+                state.endpoint.id,
+                row.south_token,
+                state.endpoint.shard,
+                row.server,
+                row.north_token,
+                step.wall,
+                ObservationState.CANCELLED,
+            )
+            state.observations[row.south_token] = known
+            step.work.insert(known)
+
+
+def _notification(
+    step: Step, observation: Observation, message: Message, digest: bytes, duplicate_key: str | None
+) -> None:
+    """Store a notification and send it on as confirmable; the device's own CON is acknowledged by R16."""
+    state = step.state
+    if observation.state is ObservationState.CANCELLED:
+        toward_device.reset(step, None, message.mid)
+        drop_observation(step, observation.south_token)
+        step.effect(Count("notifications_after_cancel"))
+        return
+    if not make_room(step):
+        return
+    up = toward_server.take_uplink(
+        step,
+        kind="notification",
+        server=observation.server,
+        operation="Notify",
+        confirmable=message.type is Type.CON,
+        south_mid=message.mid,
+        south_token=message.token,
+        digest=digest,
+        duplicate_key=duplicate_key,
+        expires_at=step.wall + state.policy.long_ttl,
+        north_token=observation.north_token,
+    )
+    toward_server.originate(step, up, message.code, message.body)
+    if up.confirmable:
+        state.hold_due[up.id] = step.mono + state.policy.notify_hold
+    if message.code >> 5 != 2 or message.option(OptionNumber.OBSERVE) is None:  # noqa: PLR2004
+        drop_observation(step, observation.south_token)  # the device ended it (RFC 7641 §4.2)
+
+
+def make_room(step: Step) -> bool:
+    """See that one more uplink may be stored: the oldest Notify or Send makes way (R30)."""
+    state = step.state
+    if len(state.uplinks) < state.policy.max_uplinks:
+        return True
+    for row in state.uplinks.values():
+        if row.state is UplinkState.RECEIVED and row.operation in ("Notify", "Send"):
+            toward_server.settle(step, row, UplinkState.EXPIRED, "too many stored uplinks: the oldest made way")
+            step.effect(Count("uplinks_dropped", "oldest made way"))
+            return True
+    step.effect(Count("uplinks_dropped", "full", "an uplink was dropped: too many wait for the server"))
+    return False
+
+
+def hold_over(step: Step) -> None:
+    """Acknowledge the notifications that the server did not acknowledge quickly: the bridge has them (R16)."""
+    state = step.state
+    for uplink, due in list(state.hold_due.items()):
+        if due <= step.mono:
+            del state.hold_due[uplink]
+            row = state.uplinks[uplink]
+            toward_device.acknowledge(step, row, row.south_mid or 0)

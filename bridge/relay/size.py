@@ -1,0 +1,28 @@
+"""What to tell a server whose request does not fit the network (R25, the refusing half; RFC 7959 §2.9.3)."""
+
+from bridge.coap.codec import Message, Option, uint_value
+from bridge.coap.numbers import Code, OptionNumber
+
+LARGEST_SZX = 6  # 1024 bytes; 7 is reserved (RFC 7959 §2.2)
+BLOCK_OPTION_ROOM = 4  # bytes that a Block1 option of a later block needs at most: head and 3 of value
+
+
+def block_size(szx: int) -> int:
+    """Give the bytes of a block for its SZX (RFC 7959 §2.2)."""
+    return 16 << szx
+
+
+def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[Option]]:
+    """Give the code and options that refuse a request of `south_size` bytes where `largest` fit.
+
+    4.13 with a smaller Block1 size lets the server go on block-wise; where that cannot help it is 5.03.
+    """
+    block1 = message.uint(OptionNumber.BLOCK1)
+    at_start = block1 is None or block1 >> 4 == 0
+    if message.payload and at_start:
+        now = block_size(min(block1 & 7, LARGEST_SZX)) if block1 is not None else len(message.payload)
+        head = south_size - len(message.payload) + (BLOCK_OPTION_ROOM if block1 is None else 2)
+        for szx in range(LARGEST_SZX, -1, -1):
+            if block_size(szx) < now and head + block_size(szx) <= largest:
+                return Code.REQUEST_ENTITY_TOO_LARGE, [(OptionNumber.BLOCK1, uint_value(szx))]
+    return Code.SERVICE_UNAVAILABLE, []

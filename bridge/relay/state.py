@@ -1,0 +1,190 @@
+"""One endpoint in memory: its rows with the indexes that the rules look things up by, and its short timers."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bindings.contract import SouthProfile
+from bridge.coap.transmission import EXCHANGE_LIFETIME, Retransmission
+from bridge.delivery.deliveries import REQUEST, Deliveries
+from bridge.delivery.effects import Effect
+from bridge.delivery.ledger import Downlink, Uplink
+from bridge.delivery.work import Work
+from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
+
+NETWORK_DUPLICATE_WINDOW = 2.0  # seconds: less than any device's ACK_TIMEOUT, so the same bytes are the network's doing
+
+
+class EndpointState:
+    """All that the step knows of one endpoint. Made from its rows; let go when `is_quiet`."""
+
+    __slots__ = (
+        "active",
+        "by_digest",
+        "by_token",
+        "deliveries",
+        "empty_ack_due",
+        "endpoint",
+        "hold_due",
+        "kept_uplinks",
+        "last_token",
+        "north_mid",
+        "observations",
+        "policy",
+        "recent",
+        "relay",
+        "requests",
+        "retransmissions",
+        "south_mid",
+        "uplinks",
+    )
+
+    def __init__(self, endpoint: Endpoint, policy: Policy, kept: Kept, random: float) -> None:
+        """Take the rows as loaded; `random` in [0, 1) starts the message IDs where no row says where they are."""
+        self.endpoint = endpoint
+        self.policy = policy
+        self.deliveries = Deliveries(
+            endpoint.device,
+            endpoint.confirmed,
+            endpoint.options,
+            keep=EXCHANGE_LIFETIME,
+            late_grace=policy.late_grace,
+            max_reports=policy.max_reports,
+            reports=sorted(kept.reports, key=lambda r: r.id),
+        )
+        self.requests: dict[tuple[str, int | None, bytes], Downlink] = {}
+        self.by_token: dict[bytes, Downlink] = {}
+        self.uplinks: dict[int, Uplink] = {}
+        self.kept_uplinks: dict[int, Uplink] = {}
+        self.by_digest: dict[bytes, Uplink] = {}
+        self.observations = {o.south_token: o for o in kept.observations}
+        self.relay = kept.relay
+        self.recent: deque[tuple[float, bytes]] = deque(maxlen=16)
+        self.active: dict[str, int] = {}  # server → the one device-originated CON on its way (R17)
+        self.retransmissions: dict[int, Retransmission] = {}
+        self.empty_ack_due: dict[int, float] = {}  # downlink → monotonic time (R5)
+        self.hold_due: dict[int, float] = {}  # uplink → monotonic time (R16)
+        start = int(random * 65536)
+        self.north_mid = self.south_mid = start
+        self.last_token = start & 0xFF
+        for row in sorted(kept.downlinks, key=lambda r: r.id):
+            self.index_downlink(row)
+            (self.deliveries.kept if row.over else self.deliveries.live)[row.id] = row
+            if row.south_mid is not None and row.kind == REQUEST:
+                self.south_mid = row.south_mid
+                self.last_token = row.south_token[0] if row.south_token else self.last_token
+        for up in sorted(kept.uplinks, key=lambda r: r.id):
+            waits = up.finished_at is None or (up.kind == "request" and up.answer is None and up.state == "FORWARDED")
+            (self.uplinks if waits else self.kept_uplinks)[up.id] = up
+            self.by_digest[up.digest] = up
+            if up.north_mid is not None:
+                self.north_mid = up.north_mid
+
+    def index_downlink(self, row: Downlink) -> None:
+        """Make a request findable by what the server and the device will say."""
+        if row.kind == REQUEST:
+            self.requests[row.server, row.north_mid, row.north_token] = row
+            if row.south_token is not None:
+                self.by_token[row.south_token] = row
+
+    def server(self, key: str) -> Server | None:
+        for server in self.endpoint.servers:
+            if server.key == key:
+                return server
+        return None
+
+    def allocate_north_mid(self) -> int:
+        """Give the next message ID toward servers (R2). Rows keep theirs for 247 s, so it cannot repeat sooner."""
+        self.north_mid = (self.north_mid + 1) & 0xFFFF
+        return self.north_mid
+
+    def allocate_south_mid(self) -> int:
+        used = {row.south_mid for row in self.deliveries.live.values()}
+        while True:
+            self.south_mid = (self.south_mid + 1) & 0xFFFF
+            if self.south_mid not in used:
+                return self.south_mid
+
+    def allocate_token(self) -> bytes:
+        """Give a token that no live, late or observed exchange holds; one byte where it can be (R1)."""
+        for _ in range(256):
+            self.last_token = (self.last_token + 1) & 0xFF
+            token = bytes((self.last_token,))
+            if token not in self.by_token and token not in self.observations:
+                return token
+        number = 0
+        while True:
+            token = number.to_bytes(2, "big")
+            if token not in self.by_token and token not in self.observations:
+                return token
+            number += 1
+
+    def all_uplinks(self) -> Iterator[Uplink]:
+        yield from self.uplinks.values()
+        yield from self.kept_uplinks.values()
+
+    def observation_of(self, server: str, north_token: bytes) -> Observation | None:
+        for observation in self.observations.values():
+            if observation.north_token == north_token and observation.server == server:
+                return observation
+        return None
+
+    def settle_uplink(self, row: Uplink, until: float) -> None:
+        """Move a finished uplink out of the way; it stays known until `until`, for repeats."""
+        row.keep_until = until
+        row.due = None
+        self.uplinks.pop(row.id, None)
+        self.kept_uplinks[row.id] = row
+        self.retransmissions.pop(row.id, None)
+        self.hold_due.pop(row.id, None)
+        if self.active.get(row.server) == row.id:
+            del self.active[row.server]
+
+    def sweep(self, now: float) -> None:
+        """Forget what is no longer needed; the rows themselves stay in the ledger."""
+        most = self.policy.max_kept
+        for row in self.deliveries.forget(now, most):
+            self.requests.pop((row.server, row.north_mid, row.north_token), None)
+            if row.south_token is not None and self.by_token.get(row.south_token) is row:
+                del self.by_token[row.south_token]
+        for up in list(self.kept_uplinks.values()):
+            if up.keep_until <= now or len(self.kept_uplinks) > most:
+                del self.kept_uplinks[up.id]
+                if self.by_digest.get(up.digest) is up:
+                    del self.by_digest[up.digest]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits: memory can be let go, and loaded again at the next event."""
+        d = self.deliveries
+        return not (d.live or self.uplinks or d.call is not None or self.empty_ack_due or self.hold_due)
+
+
+@dataclass(slots=True)
+class Step:
+    """One step on its way: the endpoint, what is gathered for it, and the south profile of this moment."""
+
+    state: EndpointState
+    work: Work
+    south: SouthProfile
+
+    @property
+    def wall(self) -> float:
+        return self.work.now.wall
+
+    @property
+    def mono(self) -> float:
+        return self.work.now.mono
+
+    def effect(self, effect: Effect) -> None:
+        self.work.effects.append(effect)
+
+    def relay_row(self) -> RelayState:
+        """Give the endpoint's relay row to change; it is kept with this step."""
+        state = self.state
+        if state.relay is None:
+            state.relay = RelayState(state.endpoint.id, state.endpoint.shard)
+            self.work.insert(state.relay)
+        else:
+            self.work.update(state.relay)
+        return state.relay

@@ -1,0 +1,189 @@
+"""The one step of an endpoint: `(state, event, now) → (changes, effects, wake)`.
+
+The caller commits `changes`, then releases `effects` in order, and steps again when `wake` seconds have passed. `state`
+is changed in place: if the commit fails, the caller drops it together with the effects, and loads it anew.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bindings.contract import SouthProfile
+from bridge.delivery import outcomes
+from bridge.delivery.deliveries import ANSWER
+from bridge.delivery.ledger import UplinkState
+from bridge.delivery.rows import Change
+from bridge.delivery.work import Now, Work
+from bridge.relay import events as ev, from_device, from_server, responses, toward_server, verdict
+from bridge.relay.effects import Effect
+from bridge.relay.state import EndpointState, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a step asks of its caller."""
+
+    changes: list[Change]
+    effects: list[Effect]
+    wake: float | None  # seconds from now until the next `Tick` is due; None: only an event can move this endpoint
+
+
+def step(
+    state: EndpointState,
+    event: ev.Event,
+    now: Now,
+    south: SouthProfile,
+    random: Callable[[], float],
+    new_id: Callable[[], int],
+) -> Result:
+    """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours."""
+    work = Work(now, random, new_id)
+    at = Step(state, work, south)
+    _HANDLERS[type(event)](at, event)
+    _time_passes(at)
+    verdict.ended(at)
+    state.deliveries.pump(work, south)
+    toward_server.pump(at)
+    from_server.hold_over(at)
+    wake = _next_wake(at)
+    return Result(work.changes(), work.effects, wake)
+
+
+def _time_passes(at: Step) -> None:
+    """Do what is due. Every step does, so that no answer depends on when a timer fires."""
+    state = at.state
+    if state.uplinks:
+        toward_server.expire(at)
+        toward_server.repeat_due(at)
+        responses.hold_over(at)
+    if state.deliveries.live:
+        verdict.unanswered_in_time(at)
+        state.deliveries.expire(at.work, at.south)
+    for row in state.deliveries.ended:
+        if row.kind == ANSWER:
+            from_device.note_delivered_reply(at, row)
+    state.sweep(at.wall)
+
+
+def _next_wake(at: Step) -> float | None:
+    """Find the next time that matters; wall times are also noted in the changed rows as `due`."""
+    state = at.state
+    wall = at.wall
+    soonest: float | None = None
+    if state.deliveries.live:
+        for row in state.deliveries.live.values():
+            due = state.deliveries.next_time(row, wall, at.south)
+            if row.answer_by is not None and not row.answered and (due is None or row.answer_by < due):
+                due = row.answer_by
+            row.due = due
+            if due is not None and (soonest is None or due < soonest):
+                soonest = due
+        for not_before in state.deliveries.to_look_up.values():
+            if not_before > wall and (soonest is None or not_before < soonest):
+                soonest = not_before
+    for up in state.uplinks.values():
+        # A message that no server has yet needs attention at once after a restart, whatever its deadline.
+        up.due = wall if up.state is UplinkState.RECEIVED and up.kind != "request" else up.expires_at
+        if up.expires_at is not None and (soonest is None or up.expires_at < soonest):
+            soonest = up.expires_at
+    wake = None if soonest is None else max(soonest - wall, 0.0)
+    mono = at.mono
+    for timers in (state.empty_ack_due, state.hold_due):
+        for due in timers.values():
+            wake = due - mono if wake is None else min(wake, due - mono)
+    for timer in state.retransmissions.values():
+        wake = timer.at - mono if wake is None else min(wake, timer.at - mono)
+    return None if wake is None else max(wake, 0.0)
+
+
+def _started(at: Step, _event: ev.Event) -> None:
+    """Take up after a restart: what was in flight is unknown, what was accepted is acknowledged (R32)."""
+    outcomes.restarted(at.state.deliveries, at.work)
+    toward_server.resume(at)
+    for row in at.state.deliveries.live.values():
+        if row.confirmable and not row.answered:
+            toward_server.acknowledge(at, row.server, row.north_mid or 0)
+    for up in at.state.uplinks.values():
+        if up.kind == "notification" and up.confirmable and up.answer is None:
+            at.state.hold_due[up.id] = at.mono
+
+
+def _tick(_at: Step, _event: ev.Event) -> None:
+    """Nothing but time: `_time_passes` does the rest."""
+
+
+def _server_datagram(at: Step, event: ev.ServerDatagram) -> None:
+    from_server.datagram(at, event.server, event.data)
+
+
+def _device_message(at: Step, event: ev.DeviceMessage) -> None:
+    from_device.message(at, event.data, event.duplicate_key)
+
+
+def _submitted(at: Step, event: ev.Submitted) -> None:
+    outcomes.submitted(at.state.deliveries, event.downlink, event.attempt, event.result, at.work, at.south)
+
+
+def _reported(at: Step, event: ev.Reported) -> None:
+    outcomes.reported(
+        at.state.deliveries,
+        event.handle,
+        event.outcome,
+        event.detail,
+        event.retry_at,
+        at.work,
+        at.south,
+        nack=event.nack,
+        shard=at.state.endpoint.shard,
+        endpoint=at.state.endpoint.id,
+    )
+
+
+def _looked_up(at: Step, event: ev.LookedUp) -> None:
+    outcomes.looked_up(at.state.deliveries, event.downlink, event.attempt, event.result, at.work, at.south)
+
+
+def _cancel_done(at: Step, event: ev.CancelDone) -> None:
+    outcomes.cancel_done(at.state.deliveries, event.downlink, event.result, at.work)
+
+
+def _cancel_asked(at: Step, event: ev.CancelAsked) -> None:
+    outcomes.cancel_asked(at.state.deliveries, event.downlink, at.work)
+
+
+def _reachable(at: Step, _event: ev.DeviceReachable) -> None:
+    outcomes.reachable(at.state.deliveries, at.work)
+
+
+def _joined(at: Step, _event: ev.DeviceJoined) -> None:
+    """Its message IDs start again: what it repeats from now on is new (R13)."""
+    at.state.by_digest.clear()
+    at.state.recent.clear()
+    outcomes.flushed(at.state.deliveries, "the device joined anew", at.work)
+
+
+def _flushed(at: Step, event: ev.NetworkFlushed) -> None:
+    outcomes.flushed(at.state.deliveries, event.detail, at.work)
+
+
+def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
+    """The server knew another address: observations end, and the next Update makes the device register anew (R24)."""
+    responses.end_observations(at)
+    at.relay_row().refuse_update = True
+
+
+_HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes its own event
+    ev.Started: _started,
+    ev.Tick: _tick,
+    ev.ServerDatagram: _server_datagram,
+    ev.DeviceMessage: _device_message,
+    ev.Submitted: _submitted,
+    ev.Reported: _reported,
+    ev.LookedUp: _looked_up,
+    ev.CancelDone: _cancel_done,
+    ev.CancelAsked: _cancel_asked,
+    ev.DeviceReachable: _reachable,
+    ev.DeviceJoined: _joined,
+    ev.NetworkFlushed: _flushed,
+    ev.NorthChanged: _north_changed,
+}

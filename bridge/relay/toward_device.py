@@ -1,0 +1,63 @@
+"""Answers to the device's own messages: acknowledgements, Resets and piggybacked responses (R13, R14, R16)."""
+
+from bindings.contract import Kind
+from bridge.coap.codec import Type, empty
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink
+from bridge.relay.effects import Count
+from bridge.relay.state import Step
+
+
+def answer(step: Step, uplink: Uplink | None, data: bytes, operation: str) -> None:
+    """Queue an answer ahead of all requests; it is kept with the uplink for the device's repeats."""
+    state = step.state
+    received = uplink.received_at if uplink is not None else step.wall
+    row = Downlink(
+        id=step.work.new_id(),
+        endpoint=state.endpoint.id,
+        shard=state.endpoint.shard,
+        kind=Kind.ANSWER.value,
+        accepted_at=step.wall,
+        server="",
+        north_mid=None,
+        north_token=b"",
+        confirmable=False,
+        operation=operation,
+        observe=None,
+        repeatable=True,  # the device takes a repeated answer for what it is
+        south_mid=None,
+        south_token=None,
+        answers=uplink.id if uplink is not None else None,
+        priority=1,
+        payload=data,
+        deliver_by=max(received + step.south.exchange_span, step.wall),
+    )
+    state.deliveries.add(row, step.work)
+    if uplink is not None:
+        uplink.answer = data
+        uplink.answer_downlink = row.id
+        step.work.update(uplink)
+    largest = step.south.max_downlink
+    if largest is not None and len(data) > largest:
+        state.deliveries.end(row, DownlinkState.TOO_LARGE, step.work, f"{len(data)} bytes, {largest} fit")
+
+
+def acknowledge(step: Step, uplink: Uplink | None, mid: int) -> None:
+    """Acknowledge a device's message."""
+    answer(step, uplink, empty(Type.ACK, mid), "Acknowledgement")
+
+
+def reset(step: Step, uplink: Uplink | None, mid: int) -> None:
+    """Refuse a device's message, so that it stops what it belongs to (RFC 7252 §4.2, RFC 7641 §3.6)."""
+    answer(step, uplink, empty(Type.RST, mid), "Reset")
+
+
+def repeat_answer(step: Step, uplink: Uplink) -> None:
+    """The device repeats itself: it gets the kept reply again, unless that still waits to be delivered (R13)."""
+    if uplink.answer is None:
+        return
+    waiting = uplink.answer_downlink in step.state.deliveries.live
+    if waiting:
+        step.effect(Count("device_repeats", "reply still waits"))
+        return
+    step.effect(Count("device_repeats", "reply sent again"))
+    answer(step, uplink, uplink.answer, "Repeated answer")

@@ -1,0 +1,176 @@
+"""Messages toward servers: accepted as rows, sent once committed, repeated until acknowledged (R2, R5, R15, R17)."""
+
+from bridge.coap.codec import Type, empty, frame
+from bridge.coap.transmission import EXCHANGE_LIFETIME, Retransmission
+from bridge.delivery.ledger import Downlink, Uplink, UplinkState
+from bridge.relay.effects import Count, SendToServer, Settled
+from bridge.relay.state import Step
+
+QUEUED_KINDS = ("request", "notification")  # one confirmable of these at a time per server (R17)
+_U = UplinkState
+
+
+def take_uplink(
+    step: Step,
+    *,
+    kind: str,
+    server: str,
+    operation: str,
+    confirmable: bool,
+    south_mid: int | None,
+    south_token: bytes,
+    digest: bytes,
+    expires_at: float | None,
+    duplicate_key: str | None = None,
+    downlink: int | None = None,
+    north_token: bytes = b"",
+    north_confirmable: bool = True,
+    north_mid: int | None = None,
+    payload: bytes = b"",
+) -> Uplink:
+    """Make the row of a message from the device, or of the bridge's verdict; it is committed with this step."""
+    state = step.state
+    row = Uplink(
+        id=step.work.new_id(),
+        endpoint=state.endpoint.id,
+        shard=state.endpoint.shard,
+        kind=kind,
+        received_at=step.wall,
+        server=server,
+        operation=operation,
+        confirmable=confirmable,
+        south_mid=south_mid,
+        south_token=south_token,
+        digest=digest,
+        duplicate_key=duplicate_key,
+        downlink=downlink,
+        north_token=north_token,
+        north_confirmable=north_confirmable,
+        north_mid=north_mid,
+        payload=payload,
+        expires_at=expires_at,
+    )
+    state.uplinks[row.id] = row
+    if digest:
+        state.by_digest[digest] = row
+    step.work.insert(row)
+    return row
+
+
+def originate(step: Step, row: Uplink, code: int, body: bytes) -> None:
+    """Give a queued row its CoAP message toward the server; `pump` sends it when its turn comes."""
+    row.north_mid = step.state.allocate_north_mid()
+    row.payload = frame(Type.CON, code, row.north_mid, row.north_token, body)
+
+
+def respond(step: Step, request: Downlink, row: Uplink, code: int, body: bytes) -> None:
+    """Answer a server's request: piggybacked where its acknowledgement is still held, else separately (R5)."""
+    state = step.state
+    if state.empty_ack_due.pop(request.id, None) is not None:
+        row.north_mid = request.north_mid
+        row.payload = frame(Type.ACK, code, request.north_mid or 0, request.north_token, body)
+    elif request.confirmable:
+        row.north_mid = state.allocate_north_mid()
+        row.payload = frame(Type.CON, code, row.north_mid, request.north_token, body)
+    else:
+        row.north_mid = state.allocate_north_mid()
+        row.payload = frame(Type.NON, code, row.north_mid, request.north_token, body)
+    step.effect(SendToServer(row.server, row.payload))
+    if row.payload[0] >> 4 & 3 == Type.CON:
+        state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
+    else:
+        settle(step, row, _U.FORWARDED)
+
+
+def settle(step: Step, row: Uplink, outcome: UplinkState, reason: str = "") -> None:
+    """Give an uplink its outcome; it stays known for as long as its sender may repeat it."""
+    row.move(outcome, step.wall, reason)
+    span = max(EXCHANGE_LIFETIME, step.south.exchange_span)
+    step.state.settle_uplink(row, step.wall + span)
+    step.work.update(row)
+    step.effect(Settled(row.id, "up", row.operation, outcome.value, reason))
+
+
+def pump(step: Step) -> None:
+    """Send the next device-originated message to every server that has none on its way (R17)."""
+    state = step.state
+    if not state.uplinks:
+        return
+    for row in state.uplinks.values():
+        if row.kind in QUEUED_KINDS and row.state is _U.RECEIVED and row.server not in state.active:
+            state.active[row.server] = row.id
+            state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
+            step.effect(SendToServer(row.server, row.payload))
+
+
+def acknowledged(step: Step, row: Uplink) -> None:
+    """The server has the message. A request goes on waiting for its response."""
+    state = step.state
+    state.retransmissions.pop(row.id, None)
+    if state.active.get(row.server) == row.id:
+        del state.active[row.server]
+    row.acknowledged = True
+    if row.kind != "request":
+        settle(step, row, _U.FORWARDED)
+    elif row.state is _U.RECEIVED:
+        row.move(_U.FORWARDED, step.wall)
+        step.work.update(row)
+        step.effect(Settled(row.id, "up", row.operation, _U.FORWARDED.value, ""))
+
+
+def awaiting(step: Step, server: str, mid: int) -> Uplink | None:
+    """Give the message that a server's acknowledgement or Reset with this MID is for."""
+    for row in step.state.uplinks.values():
+        if row.north_mid == mid and row.server == server and row.payload[0] >> 4 & 3 == Type.CON:
+            return row
+    return None
+
+
+def repeat_due(step: Step) -> None:
+    """Send again what no server has acknowledged in time, and resume what a restart interrupted."""
+    state = step.state
+    for row_id, timer in list(state.retransmissions.items()):
+        if timer.at <= step.mono:
+            row = state.uplinks[row_id]
+            timer.again(step.mono)
+            if timer.count == 1:
+                step.effect(Count("north_retransmissions", row.kind))
+            step.effect(SendToServer(row.server, row.payload))
+
+
+def resume(step: Step) -> None:
+    """After a restart: responses and verdicts go again at once, with their own MID (R5); the queue goes by `pump`."""
+    state = step.state
+    for row in state.uplinks.values():
+        if row.kind in ("response", "verdict") and row.state is _U.RECEIVED and row.id not in state.retransmissions:
+            state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
+            step.effect(SendToServer(row.server, row.payload))
+
+
+def hasten(step: Step, server: str) -> None:
+    """The server was heard: do not wait out a long interval."""
+    for row_id, timer in step.state.retransmissions.items():
+        if step.state.uplinks[row_id].server == server:
+            timer.hasten(step.mono)
+
+
+def expire(step: Step) -> None:
+    """End what nobody waits for any more (R15)."""
+    for row in list(step.state.uplinks.values()):
+        if row.expires_at is None or row.expires_at > step.wall:
+            continue
+        if row.state is _U.RECEIVED:
+            settle(step, row, _U.EXPIRED, "the server did not acknowledge in time")
+        else:
+            step.state.settle_uplink(row, step.wall)  # forwarded; its response never came
+            step.work.update(row)
+
+
+def reset(step: Step, server: str, mid: int) -> None:
+    """Send a Reset to a server."""
+    step.effect(SendToServer(server, empty(Type.RST, mid)))
+
+
+def acknowledge(step: Step, server: str, mid: int) -> None:
+    """Send an Empty acknowledgement to a server."""
+    step.effect(SendToServer(server, empty(Type.ACK, mid)))

@@ -1,0 +1,99 @@
+"""What the bridge itself tells a server of its request: only what is certain (R10, R11, R12, R18, R27)."""
+
+from bindings.contract import Kind
+from bridge.coap.codec import Option, Type, decode, empty, encode_body
+from bridge.coap.numbers import Code, OptionNumber
+from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.relay import toward_server
+from bridge.relay.effects import Count, SendToServer
+from bridge.relay.model import ServerProfile
+from bridge.relay.size import refusal
+from bridge.relay.state import Step
+
+RETRY_LATER = 60  # seconds of Max-Age with 5.03 (RFC 7252 §5.9.3.4)
+_S = DownlinkState
+_CODES: dict[DownlinkState, int] = {
+    _S.EXPIRED: Code.GATEWAY_TIMEOUT,
+    _S.UNANSWERED: Code.GATEWAY_TIMEOUT,
+    _S.NACKED: Code.GATEWAY_TIMEOUT,
+    _S.UNREACHABLE: Code.GATEWAY_TIMEOUT,
+    _S.RATE_LIMITED: Code.GATEWAY_TIMEOUT,
+    _S.UNKNOWN: Code.GATEWAY_TIMEOUT,
+    _S.FAILED: Code.BAD_GATEWAY,
+    _S.REJECTED: Code.BAD_GATEWAY,
+    _S.CANCELLED: Code.SERVICE_UNAVAILABLE,
+    _S.SUPERSEDED: Code.SERVICE_UNAVAILABLE,
+    _S.TOO_LARGE: Code.SERVICE_UNAVAILABLE,
+}
+
+
+def profile_of(step: Step, server: str) -> ServerProfile:
+    """Give the profile of a server, or the default one if the directory no longer names it."""
+    known = step.state.server(server)
+    return known.profile if known is not None else ServerProfile()
+
+
+def ended(step: Step) -> None:
+    """Tell servers of the requests that reached their outcome without an answer from the device."""
+    d = step.state.deliveries
+    while d.ended:
+        row = d.ended.pop(0)
+        if row.kind == Kind.REQUEST.value and not row.answered and row.state is not _S.RESPONDED:
+            give(step, row, _CODES[row.state])
+
+
+def unanswered_in_time(step: Step) -> None:
+    """Answer for the device where a server's patience ends (R10)."""
+    for row in step.state.deliveries.live.values():
+        if row.answer_by is not None and row.answer_by <= step.wall and not row.answered:
+            step.effect(Count("patience_ended", row.state.value))
+            give(step, row, Code.GATEWAY_TIMEOUT)
+
+
+def give(step: Step, row: Downlink, code: int) -> None:
+    """Answer a request in the device's place, or leave it in silence where the profile or OSCORE asks for that."""
+    row.answered = True
+    step.work.update(row)
+    profile = profile_of(step, row.server)
+    options: list[Option] = []
+    if row.state is _S.TOO_LARGE and step.south.max_downlink is not None:
+        code, options = refusal(decode(row.payload), len(row.payload), step.south.max_downlink)
+    silent = code == Code.GATEWAY_TIMEOUT and profile.silent_expiry
+    if row.operation == "OSCORE" and code != Code.SERVICE_UNAVAILABLE:
+        silent = True  # a server drops any other unprotected error (R27)
+    if silent:
+        _acknowledge_if_held(step, row)
+        return
+    if code == Code.SERVICE_UNAVAILABLE:
+        options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
+    text = f"{row.state.value}: {row.reason}" if row.reason else row.state.value
+    if row.operation == "OSCORE":
+        text = ""
+    verdict = toward_server.take_uplink(
+        step,
+        kind="verdict",
+        server=row.server,
+        operation=row.operation,
+        confirmable=False,
+        south_mid=None,
+        south_token=b"",
+        digest=b"",
+        expires_at=max(row.answer_by or 0.0, step.wall) + profile.margin + RETRY_LATER,
+        downlink=row.id,
+    )
+    toward_server.respond(step, row, verdict, code, encode_body(options, text.encode()))
+
+
+def reset(step: Step, row: Downlink) -> None:
+    """Pass on the device's Reset: as a Reset where the request is not acknowledged yet, else as 5.02 (R18)."""
+    if step.state.empty_ack_due.pop(row.id, None) is None:
+        give(step, row, Code.BAD_GATEWAY)
+        return
+    row.answered = True
+    step.work.update(row)
+    step.effect(SendToServer(row.server, empty(Type.RST, row.north_mid or 0)))
+
+
+def _acknowledge_if_held(step: Step, row: Downlink) -> None:
+    if step.state.empty_ack_due.pop(row.id, None) is not None:
+        toward_server.acknowledge(step, row.server, row.north_mid or 0)

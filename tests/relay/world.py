@@ -1,0 +1,246 @@
+"""One endpoint in virtual time: a byte-level device and server around the one step, and what it committed."""
+
+from dataclasses import replace
+from itertools import count
+from random import Random
+from typing import Any
+
+from bindings.contract import Accepted, Cancellation, Lookup, NetworkState, Presence, SouthProfile, SubmitResult
+from bridge.coap.codec import Message, Type, decode, encode_body, frame
+from bridge.coap.numbers import OptionNumber as Opt
+from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
+from bridge.delivery.rows import Delete, Insert, Row
+from bridge.delivery.work import Now
+from bridge.relay import events as ev
+from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, Settled, Submit
+from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server, ServerProfile
+from bridge.relay.state import EndpointState
+from bridge.relay.step import step
+
+NIDD = SouthProfile(
+    retransmit_interval=60.0,
+    max_retransmit=2,
+    retransmit_confirmed=True,
+    exchange_span=247.0,
+    response_timeout=247.0,
+    max_attempts=5,
+    empty_is_poll=False,
+    quick=True,
+    can_cancel=True,
+    can_expire=True,
+    max_downlink=1358,
+)
+"""The south profile of 3GPP NIDD (R8)."""
+
+LORAWAN = replace(
+    NIDD,
+    retransmit_interval=300.0,
+    max_retransmit=4,
+    retransmit_confirmed=False,
+    exchange_span=1500.0,
+    response_timeout=1500.0,
+    empty_is_poll=True,
+    quick=False,
+    can_cancel=False,
+    max_downlink=51,
+    default_lifetime=2592000,
+)
+"""The south profile of LoRaWAN, OMA Transport App. C."""
+
+START = 1_700_000_000.0
+
+
+class World:
+    """Feeds events to the step, keeps what it committed, and lets time pass on demand.
+
+    `to_server` and `submitted` collect what left, in order; `network` says how submits are answered: a result, or None
+    to leave the call open.
+    """
+
+    def __init__(
+        self,
+        south: SouthProfile = NIDD,
+        profile: ServerProfile | None = None,
+        policy: Policy | None = None,
+        **endpoint: Any,
+    ) -> None:
+        self.south = south
+        self.policy = policy or Policy()
+        self.endpoint = Endpoint(
+            **{
+                "id": 1,
+                "shard": 0,
+                "name": "urn:dev:1",
+                "network": "net",
+                "device": "dev@example.com",
+                "servers": (Server("srv", profile or ServerProfile()),),
+                **endpoint,
+            }
+        )
+        self.wall = START
+        self.mono = 1000.0
+        self.random = Random(1)
+        self.ids = count(1)
+        self.tables: dict[type[Row], dict[tuple[Any, ...], tuple[Any, ...]]] = {}
+        self.to_server: list[bytes] = []
+        self.submitted: list[Submit] = []
+        self.cancels: list[Cancel] = []
+        self.lookups: list[LookUp] = []
+        self.counts: list[Count] = []
+        self.settled: list[Settled] = []
+        self.network: SubmitResult | None = Accepted(None, NetworkState.SENT)
+        self.lookup_answer = Lookup(Presence.ABSENT)
+        self.cancel_answer: Cancellation | None = Cancellation.REMOVED
+        self.wake: float | None = None
+        self.secure: list[bytes] = []
+        self.state = EndpointState(self.endpoint, self.policy, Kept(), 0.5)
+
+    # -- time and events -----------------------------------------------------------------------------------------
+
+    def event(self, event: ev.Event) -> None:
+        result = step(
+            self.state, event, Now(self.wall, self.mono), self.south, self.random.random, lambda: next(self.ids)
+        )
+        for change in result.changes:
+            table = self.tables.setdefault(change.row, {})
+            columns = change.row.columns()
+            if isinstance(change, Insert):
+                row = dict(zip(columns, change.values, strict=True))
+                key = tuple(row[k] for k in change.row.KEY)
+                assert key not in table
+                table[key] = change.values
+            elif isinstance(change, Delete):
+                del table[change.values]
+            else:
+                mutable = change.row.mutable()
+                key = change.values[len(mutable) :]
+                old = dict(zip(columns, table[key], strict=True))
+                old.update(zip(mutable, change.values, strict=False))
+                table[key] = tuple(old[c] for c in columns)
+        self.wake = result.wake
+        for effect in result.effects:
+            self._release(effect)
+
+    def _release(self, effect: Effect) -> None:
+        if isinstance(effect, SendToServer):
+            (self.secure if effect.secure else self.to_server).append(effect.data)
+        elif isinstance(effect, Submit):
+            self.submitted.append(effect)
+            if self.network is not None:
+                attempt = effect.attempt
+                self.event(ev.Submitted(attempt.downlink, attempt.number, self.network))
+        elif isinstance(effect, Cancel):
+            self.cancels.append(effect)
+            if self.cancel_answer is not None:
+                self.event(ev.CancelDone(effect.downlink, self.cancel_answer))
+        elif isinstance(effect, LookUp):
+            self.lookups.append(effect)
+            attempt = effect.attempt
+            self.event(ev.LookedUp(attempt.downlink, attempt.number, self.lookup_answer))
+        elif isinstance(effect, Settled):
+            self.settled.append(effect)
+        elif isinstance(effect, Count):
+            self.counts.append(effect)
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass, stepping whenever the step asked to be woken."""
+        end = self.wall + seconds
+        for _ in range(100_000):
+            if self.wake is None or self.wall + self.wake > end:
+                break
+            pause = max(self.wake, 0.001)
+            self.wall += pause
+            self.mono += pause
+            self.event(ev.Tick())
+        else:
+            raise AssertionError("the step never comes to rest")
+        self.mono += end - self.wall
+        self.wall = end
+
+    def restart(self) -> None:
+        """Lose the memory, load the committed rows, as after a crash; the monotonic clock starts anew."""
+        now = self.wall
+        kept = Kept(
+            downlinks=[Downlink(*v) for v in self.tables.get(Downlink, {}).values() if v[_keep(Downlink)] > now],
+            uplinks=[Uplink(*v) for v in self.tables.get(Uplink, {}).values() if v[_keep(Uplink)] > now],
+            observations=[Observation(*v) for v in self.tables.get(Observation, {}).values()],
+            reports=[UnattributedReport(*v) for v in self.tables.get(UnattributedReport, {}).values()],
+            relay=next((RelayState(*v) for v in self.tables.get(RelayState, {}).values()), None),
+        )
+        self.state = EndpointState(self.endpoint, self.policy, kept, 0.9)
+        self.mono = 5.0
+        self.event(ev.Started())
+
+    # -- the two peers -------------------------------------------------------------------------------------------
+
+    def server_sends(self, data: bytes, server: str = "srv") -> list[Message]:
+        """Give a server's datagram to the endpoint; return what the server got in reply."""
+        before = len(self.to_server)
+        self.event(ev.ServerDatagram(server, data))
+        return [decode(d) for d in self.to_server[before:]]
+
+    def device_sends(self, data: bytes, duplicate_key: str | None = None) -> list[bytes]:
+        """Give a device's bytes to the endpoint; return what was handed to the network in reply."""
+        before = len(self.submitted)
+        self.event(ev.DeviceMessage(data, duplicate_key))
+        return [s.attempt.payload for s in self.submitted[before:]]
+
+    def last_south(self) -> Message:
+        return decode(self.submitted[-1].attempt.payload)
+
+    def last_north(self) -> Message:
+        return decode(self.to_server[-1])
+
+    def rows(self, kind: type[Row]) -> list[dict[str, Any]]:
+        columns = kind.columns()
+        return [dict(zip(columns, v, strict=True)) for _, v in sorted(self.tables.get(kind, {}).items())]
+
+    def downlinks(self, kind: str = "request") -> list[dict[str, Any]]:
+        return [row for row in self.rows(Downlink) if row["kind"] == kind]
+
+    def uplinks(self, kind: str) -> list[dict[str, Any]]:
+        return [row for row in self.rows(Uplink) if row["kind"] == kind]
+
+    def counted(self, name: str) -> int:
+        return sum(1 for c in self.counts if c.name == name)
+
+
+def _keep(kind: type[Row]) -> int:
+    return kind.columns().index("keep_until")
+
+
+def request(
+    code: int = 1,
+    path: str = "3/0/0",
+    mid: int = 100,
+    token: bytes = b"12345678",
+    payload: bytes = b"",
+    options: list[tuple[int, bytes]] | None = None,
+    mtype: Type = Type.CON,
+) -> bytes:
+    """Give a request as a peer would send it."""
+    all_options = [(int(Opt.URI_PATH), part.encode()) for part in path.split("/")] + (options or [])
+    return frame(mtype, code, mid, token, encode_body(all_options, payload))
+
+
+def response(
+    to: Message,
+    code: int = 69,
+    payload: bytes = b"x",
+    options: list[tuple[int, bytes]] | None = None,
+    mtype: Type = Type.ACK,
+    mid: int | None = None,
+) -> bytes:
+    """Give a response to a message as its receiver would: piggybacked, unless another type is asked for."""
+    return frame(mtype, code, to.mid if mid is None else mid, to.token, encode_body(options or [], payload))
+
+
+def register(ep: str | None = "urn:dev:1", mid: int = 1, token: bytes = b"r", **extra: Any) -> bytes:
+    """Give a Register as a device sends it."""
+    queries = [f"ep={ep}"] if ep is not None else []
+    queries += extra.pop("queries", ["lt=300", "lwm2m=1.1", "b=N"])
+    options = [(int(Opt.URI_QUERY), q.encode()) for q in queries]
+    payload = extra.pop("payload", b"</1/0>,</3/0>")
+    if payload:
+        options.insert(0, (int(Opt.CONTENT_FORMAT), b"\x28"))
+    return request(2, "rd", mid, token, payload, options, **extra)
