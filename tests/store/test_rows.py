@@ -19,7 +19,7 @@ async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
         uplink(store.next_id(), answer=b"\x60", expires_at=900.0),
         report(store.next_id()),
         Observation(1, b"\x05", 0, "leshan", b"\x01\x02", 100.0, ObservationState.ACTIVE),
-        RelayState(1, 0, epoch=3, location="/rd/1", refuse_update=True, north_mid=77, south_mid=5),
+        RelayState(1, 0, epoch=3, location="/rd/1", refuse_update=True),
     ]
     await store.committed([Insert.of(row) for row in rows], endpoint=1)
 

@@ -32,7 +32,9 @@ CREATE TABLE downlink (
     attempt INTEGER NOT NULL,
     sent INTEGER NOT NULL,
     sent_at REAL,
-    looked_up INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    repeated INTEGER NOT NULL,
+    answered INTEGER NOT NULL,
     handle TEXT,
     setback TEXT,
     reason TEXT NOT NULL,
@@ -110,9 +112,7 @@ CREATE TABLE relay (
     shard INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     location TEXT NOT NULL,
-    refuse_update INTEGER NOT NULL,
-    north_mid INTEGER NOT NULL,
-    south_mid INTEGER NOT NULL
+    refuse_update INTEGER NOT NULL
 ) STRICT;
 
 -- Ids of messages below `next` were given out, or may have been: they are never given again, even if their rows are gone.
