@@ -1,0 +1,46 @@
+"""Servers that all interoperability tests share, and a client of each for one test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.conftest import need
+from tests.interop.leshan_server import Leshan, LeshanProcess, leshan_or_skip
+
+# A server whose clocks run about 40 times as fast as RFC 7252 §4.8 says: MAX_TRANSMIT_WAIT is 2.1 s instead of 93 s and
+# EXCHANGE_LIFETIME 3 s instead of 247 s, so that a test passes them while it waits.
+QUICK = {
+    "COAP.ACK_TIMEOUT": "300[ms]",
+    "COAP.ACK_INIT_RANDOM": "1.0",
+    "COAP.MAX_RETRANSMIT": "2",
+    "COAP.EXCHANGE_LIFETIME": "3[s]",
+    "COAP.MARK_AND_SWEEP_INTERVAL": "200[ms]",
+}
+
+
+@pytest.fixture(scope="session")
+def leshan_process() -> Iterator[LeshanProcess]:
+    """An unmodified Leshan with all its defaults."""
+    process = leshan_or_skip(need)()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def quick_leshan_process() -> Iterator[LeshanProcess]:
+    """A Leshan with the timers of QUICK, and one second of awake window for clients in queue mode."""
+    process = leshan_or_skip(need)(californium=QUICK, awake_window=1)
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def leshan(leshan_process: LeshanProcess) -> AsyncIterator[Leshan]:
+    async with Leshan(leshan_process) as client:
+        yield client
+
+
+@pytest.fixture
+async def quick_leshan(quick_leshan_process: LeshanProcess) -> AsyncIterator[Leshan]:
+    async with Leshan(quick_leshan_process) as client:
+        yield client

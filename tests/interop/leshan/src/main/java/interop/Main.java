@@ -1,0 +1,132 @@
+package interop;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Properties;
+
+import org.eclipse.californium.elements.config.Configuration;
+import org.eclipse.leshan.core.endpoint.Protocol;
+import org.eclipse.leshan.core.model.ObjectLoader;
+import org.eclipse.leshan.core.model.ObjectModel;
+import org.eclipse.leshan.core.model.ResourceModel;
+import org.eclipse.leshan.core.model.ResourceModel.Type;
+import org.eclipse.leshan.server.LeshanServer;
+import org.eclipse.leshan.server.LeshanServerBuilder;
+import org.eclipse.leshan.server.model.VersionedModelProvider;
+import org.eclipse.leshan.server.queue.StaticClientAwakeTimeProvider;
+import org.eclipse.leshan.transport.californium.server.endpoint.CaliforniumServerEndpointsProvider;
+import org.eclipse.leshan.transport.californium.server.endpoint.coap.CoapServerProtocolProvider;
+
+/**
+ * An unmodified Leshan server on CoAP over UDP (NoSec), with a JSON control port on the loopback address.
+ *
+ * <p>Options, each with its value as the next argument:
+ * <ul>
+ * <li>{@code --coap-address}, {@code --coap-port}: where devices find the server (127.0.0.1, 0 = any free port)
+ * <li>{@code --control-port}: HTTP port of the control interface on 127.0.0.1 (0 = any free port)
+ * <li>{@code --response-timeout}: seconds an operation waits for its response if it names none itself (120, as in
+ * Leshan)
+ * <li>{@code --awake-window}: seconds for which a client in queue mode counts as awake (93, as in Leshan)
+ * <li>{@code --update-on-notification}, {@code --update-on-send}: {@code true} makes a notification or a Send move the
+ * registration to the address it came from (false, as in Leshan)
+ * <li>{@code --californium}: one Californium setting, for example {@code COAP.ACK_TIMEOUT=500[ms]}; may be repeated
+ * </ul>
+ * When ready, one line of JSON goes to standard output: {@code {"coap_address", "coap_port", "control_port"}}. The
+ * program ends when standard input closes or on {@code POST /stop}.
+ */
+public final class Main {
+
+    private Main() {
+    }
+
+    /** Starts the server; see the class comment for the options. */
+    public static void main(String[] args) throws IOException {
+        String coapAddress = "127.0.0.1";
+        int coapPort = 0;
+        int controlPort = 0;
+        double responseTimeout = 120;
+        double awakeWindow = 93;
+        boolean updateOnNotification = false;
+        boolean updateOnSend = false;
+        Properties californium = new Properties();
+        for (int i = 0; i < args.length; i += 2) {
+            if (i + 1 == args.length) {
+                throw new IllegalArgumentException(args[i] + " needs a value");
+            }
+            String value = args[i + 1];
+            switch (args[i]) {
+            case "--coap-address" -> coapAddress = value;
+            case "--coap-port" -> coapPort = Integer.parseInt(value);
+            case "--control-port" -> controlPort = Integer.parseInt(value);
+            case "--response-timeout" -> responseTimeout = Double.parseDouble(value);
+            case "--awake-window" -> awakeWindow = Double.parseDouble(value);
+            case "--update-on-notification" -> updateOnNotification = Boolean.parseBoolean(value);
+            case "--update-on-send" -> updateOnSend = Boolean.parseBoolean(value);
+            case "--californium" -> {
+                int equals = value.indexOf('=');
+                if (equals < 1) {
+                    throw new IllegalArgumentException("--californium wants KEY=VALUE, not " + value);
+                }
+                californium.setProperty(value.substring(0, equals), value.substring(equals + 1));
+            }
+            default -> throw new IllegalArgumentException("unknown option " + args[i]);
+            }
+        }
+
+        CaliforniumServerEndpointsProvider.Builder endpoints = new CaliforniumServerEndpointsProvider.Builder(
+                new CoapServerProtocolProvider());
+        Configuration configuration = endpoints.createDefaultConfiguration();
+        configuration.add(californium);
+        endpoints.setConfiguration(configuration);
+        endpoints.addEndpoint(new InetSocketAddress(coapAddress, coapPort), Protocol.COAP);
+
+        LeshanServer server = new LeshanServerBuilder() //
+                .setEndpointsProviders(endpoints.build()) //
+                .setObjectModelProvider(new VersionedModelProvider(models())) //
+                .setClientAwakeTimeProvider(new StaticClientAwakeTimeProvider((int) (awakeWindow * 1000))) //
+                .setUpdateRegistrationOnNotification(updateOnNotification) //
+                .setUpdateRegistrationOnSend(updateOnSend) //
+                .build();
+
+        EventLog events = new EventLog();
+        Listeners.attach(server, events);
+        server.start();
+        Operations operations = new Operations(server, events, (long) (responseTimeout * 1000));
+        InetSocketAddress controlAddress = new InetSocketAddress(InetAddress.getLoopbackAddress(), controlPort);
+        ControlPort control = new ControlPort(controlAddress, server, operations, events);
+        control.start();
+
+        Runtime.getRuntime().addShutdownHook(new Thread(server::destroy));
+        System.out.println(Json.object() //
+                .put("coap_address", coapAddress) //
+                .put("coap_port", server.getEndpoint(Protocol.COAP).getURI().getPort()) //
+                .put("control_port", control.port()));
+        System.out.flush();
+        while (System.in.read() >= 0) {
+            // Whoever started the server holds the other end of the pipe; its end is ours.
+        }
+        System.exit(0);
+    }
+
+    /** The core objects that ship with Leshan and the Temperature object that the tests' devices carry. */
+    private static List<ObjectModel> models() {
+        List<ObjectModel> models = new ArrayList<>(ObjectLoader.loadAllDefault());
+        models.add(new ObjectModel(3303, "Temperature", null, "1.0", true, false, //
+                resource(5601, "Min Measured Value", ResourceModel.Operations.R, Type.FLOAT), //
+                resource(5602, "Max Measured Value", ResourceModel.Operations.R, Type.FLOAT), //
+                resource(5603, "Min Range Value", ResourceModel.Operations.R, Type.FLOAT), //
+                resource(5604, "Max Range Value", ResourceModel.Operations.R, Type.FLOAT), //
+                resource(5605, "Reset Min and Max Measured Values", ResourceModel.Operations.E, Type.NONE), //
+                resource(5700, "Sensor Value", ResourceModel.Operations.R, Type.FLOAT), //
+                resource(5701, "Sensor Units", ResourceModel.Operations.R, Type.STRING), //
+                resource(5750, "Application Type", ResourceModel.Operations.RW, Type.STRING)));
+        return models;
+    }
+
+    private static ResourceModel resource(int id, String name, ResourceModel.Operations operations, Type type) {
+        return new ResourceModel(id, name, operations, false, id == 5700, type, null, null, null);
+    }
+}

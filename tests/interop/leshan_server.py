@@ -1,0 +1,273 @@
+"""A real Eclipse Leshan server for tests: built once, run as a process, driven over its JSON control port.
+
+`start_leshan()` gives a `LeshanProcess`; `Leshan(process)` is the asynchronous client of its control port.
+The Java side, its options and its routes are described in `Main.java` and `ControlPort.java`
+below `leshan/src/main/java/interop`.
+"""
+
+import fcntl
+import hashlib
+import json
+import selectors
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import aiohttp
+
+SOURCE = Path(__file__).parent / "leshan"
+BUILD = Path(__file__).parents[2] / "build" / "leshan"
+BUILD_TIMEOUT_S = 300  # the first build downloads Leshan and the Maven plugins
+START_TIMEOUT_S = 30  # a Java start on a busy machine
+
+Json = dict[str, Any]
+
+
+class LeshanUnavailable(Exception):
+    """Java or Maven is absent, or Maven reaches no repository: a reason to skip."""
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for path in [SOURCE / "pom.xml", *sorted(SOURCE.rglob("*.java"))]:
+        digest.update(path.relative_to(SOURCE).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def build_leshan() -> str:
+    """Build the server if its sources changed since the last build, and return the class path.
+
+    Needs a network the first time only. Raises LeshanUnavailable where it cannot be built here, and RuntimeError with
+    Maven's output where the sources do not compile.
+    """
+    for command in ("java", "mvn"):
+        if shutil.which(command) is None:
+            raise LeshanUnavailable(f"the Leshan server needs {command}")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    stamp = BUILD / "built-from"
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        digest = _digest()
+        if not stamp.exists() or stamp.read_text() != digest:
+            _run_maven()
+            stamp.write_text(digest)
+    return f"{BUILD / 'classes'}:{BUILD / 'lib'}/*"
+
+
+def _run_maven() -> None:
+    output = ""
+    for options in ([], ["--offline"]):  # a machine without network may still have everything in its local repository
+        done = subprocess.run(
+            ["mvn", "-q", "-B", *options, "process-classes"],
+            cwd=SOURCE,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode == 0:
+            return
+        output = done.stdout + done.stderr
+        if "COMPILATION ERROR" in output:
+            break
+    if "could not be resolved" in output or "Could not transfer" in output or "offline mode" in output:
+        raise LeshanUnavailable(f"Maven cannot get Leshan: {output.strip().splitlines()[0]}")
+    raise RuntimeError(f"Maven failed:\n{output}")
+
+
+class LeshanProcess:
+    """A running server: `host` and `coap_port` for devices, `control_url` for the test."""
+
+    def __init__(self, process: "subprocess.Popen[str]", ready: Json, log: IO[str]) -> None:
+        self._process = process
+        self._log = log
+        self.host: str = ready["coap_address"]
+        self.coap_port: int = ready["coap_port"]
+        self.control_url = f"http://127.0.0.1:{ready['control_port']}"
+
+    def log_text(self) -> str:
+        """What the server has logged so far."""
+        return Path(self._log.name).read_text()
+
+    def stop(self) -> None:
+        """End the server by closing its standard input, and reap it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+
+def start_leshan(
+    *,
+    coap_address: str = "127.0.0.1",
+    coap_port: int = 0,
+    response_timeout: float = 120,
+    awake_window: float = 93,
+    update_on_notification: bool = False,
+    update_on_send: bool = False,
+    californium: Mapping[str, str] | None = None,
+) -> LeshanProcess:
+    """Build if needed, start, and wait until the server listens. Times in seconds; defaults are Leshan's own.
+
+    `californium` are Californium settings with their units, for example `{"COAP.ACK_TIMEOUT": "500[ms]"}`.
+    """
+    command = [
+        "java",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Xmx256m",
+    ]  # a quick start matters, speed does not
+    command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", build_leshan(), "interop.Main"]
+    command += ["--coap-address", coap_address, "--coap-port", str(coap_port)]
+    command += ["--response-timeout", str(response_timeout), "--awake-window", str(awake_window)]
+    command += ["--update-on-notification", str(update_on_notification).lower()]
+    command += ["--update-on-send", str(update_on_send).lower()]
+    for key, value in (californium or {}).items():
+        command += ["--californium", f"{key}={value}"]
+    log = tempfile.NamedTemporaryFile("w", prefix="leshan-", suffix=".log", dir=BUILD)  # noqa: SIM115 -- closed by stop()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=BUILD)
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        line = process.stdout.readline() if selector.select(START_TIMEOUT_S) else ""
+    if not line:
+        process.kill()
+        process.communicate()
+        text = Path(log.name).read_text()
+        log.close()
+        raise RuntimeError(f"Leshan did not start:\n{text}")
+    return LeshanProcess(process, json.loads(line), log)
+
+
+class Leshan:
+    """The control port of a running server. Use it as an asynchronous context manager.
+
+    Operations: `await leshan.read("ep", "/3/0/0", timeout=5)` waits for the result; `start(...)` returns
+    the operation's number at once and `result(number)` fetches what came of it. A result is a dict with `state`
+    ("response", "error" or "pending"); a response has `code` ("2.05"), `success`, `message` (diagnostic payload of an
+    error), `values` by path, `links`, `location`; an error has `error` (Leshan's exception) and `message`.
+
+    Events are numbered; `event("notification", endpoint="ep")` waits for the next one of that kind not yet given out.
+    """
+
+    def __init__(self, process: LeshanProcess) -> None:
+        self.host = process.host
+        self.coap_port = process.coap_port
+        self._url = process.control_url
+        self._session: aiohttp.ClientSession | None = None
+        self._seen = 0
+        self._waiting: list[Json] = []
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        past: list[Json] = await self._call("GET", "/events")
+        self._seen = len(past)  # events of earlier tests are not ours
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _call(self, method: str, path: str, body: Json | None = None, **query: str | float) -> Any:
+        assert self._session is not None, "use `async with Leshan(process)`"
+        async with self._session.request(method, self._url + path, json=body, params=query) as response:
+            answer = await response.json()
+            if response.status != 200:
+                raise ValueError(f"{method} {path}: {answer['error']}")
+            return answer
+
+    async def registrations(self) -> list[Json]:
+        """All registrations: endpoint, registration_id, address, port, lifetime, binding, lwm2m, queue_mode, ..."""
+        registrations: list[Json] = await self._call("GET", "/registrations")
+        return registrations
+
+    async def registration(self, endpoint: str) -> Json | None:
+        """The registration of this endpoint, or None."""
+        return next((one for one in await self.registrations() if one["endpoint"] == endpoint), None)
+
+    async def observations(self, endpoint: str) -> list[Json]:
+        """What the server observes on this endpoint: path and token (hexadecimal)."""
+        observations: list[Json] = await self._call("GET", "/observations", endpoint=endpoint)
+        return observations
+
+    async def start(self, operation: str, endpoint: str, path: str, **details: Any) -> int:
+        """Start an operation and return its number.
+
+        Every operation takes `timeout`, the seconds that Leshan waits for the response. Operations and what they take:
+        read, observe (format); write (value or values, replace, format); execute (arguments); discover; delete;
+        create (values, instance, format); write-attributes (attributes: "pmin=1&pmax=10"); cancel-observe (sends a GET
+        with Observe 1); forget-observe (sends nothing). Raises ValueError where the server refuses the order.
+        """
+        order: Json = {"operation": operation, "endpoint": endpoint, "path": path, **details}
+        answer: Json = await self._call("POST", "/operations", order)
+        number: int = answer["operation"]
+        return number
+
+    async def result(self, number: int, *, wait: float = 30) -> Json:
+        """The result of an operation; {"state": "pending", ...} if there is none after `wait` seconds."""
+        result: Json = await self._call("GET", f"/operations/{number}", wait=wait)
+        return result
+
+    async def run(self, operation: str, endpoint: str, path: str, *, wait: float = 150, **details: Any) -> Json:
+        """Start an operation and wait for its result."""
+        return await self.result(await self.start(operation, endpoint, path, **details), wait=wait)
+
+    async def read(self, endpoint: str, path: str, **details: Any) -> Json:
+        return await self.run("read", endpoint, path, **details)
+
+    async def write(self, endpoint: str, path: str, value: Any, **details: Any) -> Json:
+        return await self.run("write", endpoint, path, value=value, **details)
+
+    async def execute(self, endpoint: str, path: str, arguments: str = "", **details: Any) -> Json:
+        return await self.run("execute", endpoint, path, arguments=arguments, **details)
+
+    async def discover(self, endpoint: str, path: str, **details: Any) -> Json:
+        return await self.run("discover", endpoint, path, **details)
+
+    async def observe(self, endpoint: str, path: str, **details: Any) -> Json:
+        return await self.run("observe", endpoint, path, **details)
+
+    async def event(
+        self, kind: str, endpoint: str | None = None, *, wait: float = 10, where: Callable[[Json], bool] | None = None
+    ) -> Json:
+        """The next event of this kind (and endpoint, and for which `where` holds); AssertionError if none in time.
+
+        Kinds: registered, updated, unregistered, expired, observing, observation-cancelled, notification,
+        notification-error, send, send-error, operation, awake, sleeping.
+        """
+        deadline = time.monotonic() + wait
+        while True:
+            for index, event in enumerate(self._waiting):
+                if event["kind"] == kind and endpoint in (None, event["endpoint"]) and (where is None or where(event)):
+                    return self._waiting.pop(index)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"no {kind} of {endpoint} within {wait} s; other events: {self._waiting}")
+            fresh: list[Json] = await self._call("GET", "/events", after=self._seen, wait=left)
+            self._seen += len(fresh)
+            self._waiting += fresh
+
+
+def leshan_or_skip(need: Callable[[object, str], None]) -> Callable[..., LeshanProcess]:
+    """`start_leshan`, with the reason for a skip (a failure where everything is required) if Leshan cannot be had."""
+    try:
+        build_leshan()
+    except LeshanUnavailable as absent:
+        need(None, str(absent))
+    return start_leshan
+
+
+__all__ = ["Leshan", "LeshanProcess", "LeshanUnavailable", "build_leshan", "leshan_or_skip", "start_leshan"]
