@@ -114,8 +114,9 @@ class FollowedClock:
     def _poll(self) -> None:
         """Hold one connection and ask on it until it breaks."""
         connection = http.client.HTTPConnection(*self._address, timeout=POLL_TIMEOUT)
-        self._connection = connection
         try:
+            connection.connect()
+            self._connection = connection  # before the flag is looked at: `close` sets the flag, then looks for this
             while not self._closed.is_set():
                 path = f"/?since={self._mapping.version}&follower={self._follower}"
                 connection.request("GET", path)
