@@ -1,0 +1,21 @@
+"""The configuration of a bridge: one TOML file. `load` reads it, `template` prints a commented one."""
+
+from bridge.config.model import Config, EndpointSettings, Network, North, PolicySettings, ServerSettings, Service
+from bridge.config.printing import template
+from bridge.config.profiles import PROFILES, profile
+from bridge.config.reading import load, parse
+
+__all__ = [
+    "PROFILES",
+    "Config",
+    "EndpointSettings",
+    "Network",
+    "North",
+    "PolicySettings",
+    "ServerSettings",
+    "Service",
+    "load",
+    "parse",
+    "profile",
+    "template",
+]

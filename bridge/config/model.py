@@ -1,0 +1,355 @@
+"""What a configuration consists of. Descriptions, ranges and defaults here are what `template` prints."""
+
+import ipaddress
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from bridge.config.profiles import DEFAULT, profile
+from bridge.errors import ConfigurationError
+from bridge.north.contract import NorthTransport, SocketAddress
+from bridge.north.prefix import RECEIVE_BUFFER
+from bridge.north.scheme import Scheme, build
+from bridge.north.servers import INTERVAL, ServerName
+from bridge.relay.model import Policy, QueueMode, Server, ServerProfile
+
+COAP_PORT = 5683  # RFC 7252 §6.1
+COAPS_PORT = 5684  # RFC 7252 §6.2
+
+_POLICY = Policy()
+_Seconds = Annotated[float, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=1)]
+_Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The process itself."""
+
+    state_directory: Annotated[
+        str,
+        Meta(
+            min_length=1, description="directory of what must outlive a restart; relative ones start at this file's own"
+        ),
+    ] = "/var/lib/lwm2m-bridge"
+    database: Annotated[str, Meta(min_length=1, description="database file; relative to state_directory")] = "bridge.db"
+    control_socket: Annotated[
+        str, Meta(min_length=1, description="local socket for the command line; relative to state_directory")
+    ] = "control.sock"
+    shard: Annotated[int, Meta(ge=0, description="shard of the endpoints that this process serves")] = 0
+    retention: Annotated[
+        float, Meta(ge=0, description="seconds that finished messages stay in the ledger for people to look up")
+    ] = 2592000.0
+    metrics_listen: Annotated[
+        str, Meta(description="host:port where Prometheus may scrape, e.g. 127.0.0.1:9464; empty: nowhere")
+    ] = ""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least severe lines that are logged")
+    ] = "info"
+    log_format: Annotated[Literal["text", "json"], Meta(description="text (key=value) or json, one object a line")] = (
+        "text"
+    )
+
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Give (host, port) to listen on, or None. Raises ConfigurationError."""
+        if not self.metrics_listen:
+            return None
+        host, _, port = self.metrics_listen.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  (TCP ports are 16 bit)
+            raise ConfigurationError(f"metrics_listen {self.metrics_listen!r} is not host:port, like 127.0.0.1:9464")
+        return host.strip("[]"), int(port)
+
+
+class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How servers see endpoints: each has one stable source address. No NAT may sit between bridge and servers."""
+
+    scheme: Annotated[
+        Scheme,
+        Meta(
+            description="prefix: an address for each endpoint; ports: a port for each; auto: prefix if prefixes are "
+            "given or all servers are on IPv4 loopback, else ports"
+        ),
+    ] = Scheme.AUTO
+    prefixes: Annotated[
+        list[str],
+        Meta(
+            description="prefix: source addresses of endpoints, e.g. 10.64.0.0/16 or 2001:db8:5::/64; servers need "
+            "a route for them to this host, and this host a local one: ip route add local PREFIX dev lo. "
+            "Append, never reorder. None and all servers on loopback: 127.64.0.0/10, which needs no route"
+        ),
+    ] = msgspec.field(default_factory=list)
+    port: Annotated[
+        _Port,
+        Meta(
+            description="prefix: the one UDP source port of all endpoints; changing it makes them all register anew; "
+            "best outside net.ipv4.ip_local_port_range"
+        ),
+    ] = 15683
+    ports: Annotated[
+        str,
+        Meta(
+            pattern=r"^\d+-\d+$",
+            description="ports: first and last UDP source port, outside net.ipv4.ip_local_port_range; "
+            "one is used up by each endpoint",
+        ),
+    ] = "20000-29999"
+    source_address: Annotated[
+        str, Meta(description="ports: address that all endpoints send from; empty: chosen by the route to the server")
+    ] = ""
+    receive_buffer: Annotated[
+        int, Meta(ge=4096, description="bytes of the receive buffer asked for (net.core.rmem_max limits it)")
+    ] = RECEIVE_BUFFER
+    resolve_interval: Annotated[float, Meta(gt=0, description="seconds between two look-ups of the servers' names")] = (
+        INTERVAL
+    )
+
+    def port_range(self) -> range:
+        """Give the ports of the scheme `ports`."""
+        first, _, last = self.ports.partition("-")
+        return range(int(first), int(last) + 1)
+
+    def transport(self, servers: Collection[SocketAddress]) -> NorthTransport:
+        """Make the transport toward the servers' resolved addresses. Raises ConfigurationError."""
+        return build(
+            self.scheme,
+            servers,
+            prefixes=self.prefixes,
+            port=self.port,
+            ports=self.port_range(),
+            source_address=self.source_address,
+            receive_buffer=self.receive_buffer,
+        )
+
+
+class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """An LwM2M server, under the name that endpoints use for it. Its name cannot change while endpoints use it."""
+
+    uri: Annotated[
+        str, Meta(description="where it takes CoAP over UDP: coap://host:port", examples=["coap://127.0.0.1:5683"])
+    ]
+    secure_port: Annotated[_Port, Meta(description="its port for DTLS, which passes through unopened")] = COAPS_PORT
+    profile: Annotated[
+        str, Meta(description="what kind of server it is: default, leshan, leshan-demo, thingsboard, transparent")
+    ] = DEFAULT
+    patience: Annotated[
+        float | None,
+        Meta(description="seconds that it waits for an answer; as all below: as the profile says", examples=[120.0]),
+    ] = None
+    margin: Annotated[
+        float | None,
+        Meta(description="seconds before that at which it is told 5.04 Gateway Timeout", examples=[5.0]),
+    ] = None
+    silent_expiry: Annotated[bool | None, Meta(description="true: say nothing instead of 5.04", examples=[False])] = (
+        None
+    )
+    fit_register: Annotated[
+        bool | None, Meta(description="false: pass the device's Register unchanged", examples=[True])
+    ] = None
+    lwm2m_version: Annotated[
+        str | None, Meta(description="LwM2M version for devices that name none", examples=["1.1"])
+    ] = None
+    binding: Annotated[
+        str | None,
+        Meta(description="binding parameter (b) of a Register toward it; empty: as the device says", examples=["U"]),
+    ] = None
+    queue_mode: Annotated[
+        QueueMode | None,
+        Meta(
+            description="the queue mode parameter (Q): strip (the bridge does the queueing), keep or add",
+            examples=["strip"],
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        host_and_port(self.uri)
+        fitted = self.fitted()
+        if fitted.patience <= 0 or not 0 <= fitted.margin < fitted.patience:
+            raise ValueError(
+                f"patience {fitted.patience} s and margin {fitted.margin} s leave no time; "
+                "patience must be above the margin, and the margin 0 or more"
+            )
+
+    def fitted(self) -> ServerProfile:
+        """Give the named profile with the values that are overridden here. Raises ConfigurationError."""
+        return self._over(profile(self.profile))
+
+    def fitted_to(self, name: str) -> ServerProfile:
+        """Give another named profile, with the same overrides: for an endpoint that names its own."""
+        return self._over(profile(name))
+
+    def place(self, key: str) -> ServerName:
+        """Give what `bridge.north.servers.Servers` takes."""
+        host, port = host_and_port(self.uri)
+        return ServerName(key, host, port, self.secure_port)
+
+    def _over(self, base: ServerProfile) -> ServerProfile:
+        return ServerProfile(
+            patience=base.patience if self.patience is None else self.patience,
+            margin=base.margin if self.margin is None else self.margin,
+            silent_expiry=base.silent_expiry if self.silent_expiry is None else self.silent_expiry,
+            fit_register=base.fit_register if self.fit_register is None else self.fit_register,
+            lwm2m_version=base.lwm2m_version if self.lwm2m_version is None else self.lwm2m_version,
+            binding=base.binding if self.binding is None else (self.binding or None),
+            queue_mode=base.queue_mode if self.queue_mode is None else self.queue_mode,
+        )
+
+
+class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How messages are treated; holds for all endpoints. Limits are per endpoint."""
+
+    piggyback_window: Annotated[
+        _Seconds, Meta(description="seconds that an acknowledgement to a server waits for a quick answer of the device")
+    ] = _POLICY.piggyback_window
+    notify_hold: Annotated[
+        _Seconds,
+        Meta(description="seconds that the device's notification stays unacknowledged, waiting for the server"),
+    ] = _POLICY.notify_hold
+    ttl_option: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65535,
+            description="number of the CoAP option by which a server gives a request's time to live, seconds",
+        ),
+    ] = _POLICY.ttl_option
+    long_ttl: Annotated[
+        _Seconds, Meta(description="seconds that a Notify or Send is kept for a server that is down")
+    ] = _POLICY.long_ttl
+    late_grace: Annotated[
+        _Seconds, Meta(description="seconds after its deadline in which a late answer is still recognised")
+    ] = _POLICY.late_grace
+    refuse_when_down: Annotated[
+        bool, Meta(description="answer 5.03 while a device's network is down, instead of waiting for the deadline")
+    ] = _POLICY.refuse_when_down
+    max_requests: Annotated[_Count, Meta(description="requests that may be queued; a further one is answered 5.03")] = (
+        _POLICY.max_requests
+    )
+    max_uplinks: Annotated[
+        _Count, Meta(description="uplinks that may be stored; then the oldest Notify or Send expires")
+    ] = _POLICY.max_uplinks
+    max_kept: Annotated[_Count, Meta(description="kept replies and late exchanges; then the oldest is forgotten")] = (
+        _POLICY.max_kept
+    )
+    max_observations: Annotated[_Count, Meta(description="observations; a further one is answered 5.03")] = (
+        _POLICY.max_observations
+    )
+    max_reports: Annotated[
+        _Count, Meta(description="delivery reports without a message; then the oldest is dropped")
+    ] = _POLICY.max_reports
+    max_opaque: Annotated[_Count, Meta(description="queued DTLS records; then the newest is dropped")] = (
+        _POLICY.max_opaque
+    )
+    handshake_ttl: Annotated[
+        _Seconds, Meta(description="seconds that a DTLS handshake message may wait for the device")
+    ] = _POLICY.handshake_ttl
+    record_ttl: Annotated[_Seconds, Meta(description="seconds that any other DTLS record may wait for the device")] = (
+        _POLICY.record_ttl
+    )
+
+    def policy(self) -> Policy:
+        """Give it as the relay takes it."""
+        return Policy(**msgspec.structs.asdict(self))
+
+
+class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """An LwM2M client. These seed the directory at start; an endpoint that is missing here is never removed by that."""
+
+    name: Annotated[str, Meta(min_length=1, description="endpoint client name", examples=["urn:imei:490154203237518"])]
+    network: Annotated[str, Meta(min_length=1, description="the network it is on: NAME of a section [networks.NAME]")]
+    address: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="its address on that network: External Identifier or MSISDN, DevEUI",
+            examples=["meter-1@iot.example"],
+        ),
+    ]
+    servers: Annotated[
+        list[str], Meta(description="its servers, the default one first; empty: the only one there is")
+    ] = msgspec.field(default_factory=list)
+    profile: Annotated[
+        str, Meta(description="server profile for this endpoint; empty: as its servers' sections say")
+    ] = ""
+    default_ttl: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="seconds that a request may wait for this device, where the request does not say"),
+    ] = None
+    object_list: Annotated[
+        str | None, Meta(description="objects for a Register without any, CoRE links", examples=["</1/0>,</3/0>"])
+    ] = None
+    confirmed: Annotated[bool, Meta(description="ask the network for confirmed delivery")] = False
+    options: Annotated[dict[str, str], Meta(description="settings of this device for its binding")] = msgspec.field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A configured network instance: the binding's class, and its settings in the binding's own type."""
+
+    name: str
+    binding: str
+    factory: type[Any]
+    settings: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration, checked. `directory` is that of the file, where relative paths start."""
+
+    directory: Path
+    service: Service = field(default_factory=Service)
+    north: North = field(default_factory=North)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    servers: dict[str, ServerSettings] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
+    endpoints: tuple[EndpointSettings, ...] = ()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)  # for the redaction of logs
+
+    @property
+    def state_directory(self) -> Path:
+        return self.directory / self.service.state_directory
+
+    @property
+    def database(self) -> Path:
+        return self.state_directory / self.service.database
+
+    @property
+    def control_socket(self) -> Path:
+        return self.state_directory / self.service.control_socket
+
+    def places(self) -> list[ServerName]:
+        """Give all servers as `bridge.north.servers.Servers` takes them."""
+        return [settings.place(key) for key, settings in self.servers.items()]
+
+    def server(self, key: str, profile_name: str = "") -> Server:
+        """Give a server as the relay sees it; `profile_name` is the endpoint's own. Raises ConfigurationError."""
+        settings = self.servers.get(key)
+        if settings is None:
+            known = ", ".join(self.servers) or "none"
+            raise ConfigurationError(f"unknown server {key!r} (known: {known}); add a section [servers.{key}]")
+        return Server(key, settings.fitted_to(profile_name) if profile_name else settings.fitted())
+
+
+def host_and_port(uri: str) -> tuple[str, int]:
+    """Read `coap://host:port`, IPv6 addresses in brackets. Raises ConfigurationError with the cure."""
+    cure = "write coap://host:port, IPv6 addresses like coap://[2001:db8::1]:5683"
+    parts = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
+    if parts is None or parts[1].lower() != "coap":
+        also = " and give its DTLS port as secure_port" if parts is not None and parts[1].lower() == "coaps" else ""
+        raise ConfigurationError(f"uri {uri!r} does not start with coap://; {cure}{also}")
+    try:
+        split = urlsplit(uri)
+        host, port = split.hostname, split.port
+        if host is not None and ":" in host:
+            ipaddress.IPv6Address(host)
+    except ValueError as error:
+        raise ConfigurationError(f"uri {uri!r} cannot be read ({error}); {cure}") from None
+    if not host or port == 0 or split.path not in {"", "/"} or split.query or split.fragment or "@" in split.netloc:
+        raise ConfigurationError(f"uri {uri!r} must be a host and a port, nothing else; {cure}")
+    return host, COAP_PORT if port is None else port

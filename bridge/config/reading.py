@@ -1,0 +1,223 @@
+"""Reading a configuration: every fault is a ConfigurationError that names file, section, key and cure."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from bridge.config.model import Config, EndpointSettings, Network, North, PolicySettings, ServerSettings, Service
+from bridge.config.profiles import nearest, profile
+from bridge.config.secrets import reveal
+from bridge.config.shape import Field, shape
+from bridge.errors import ConfigurationError
+from bridge.north.prefixes import pools
+
+BINDINGS = "lwm2m_bridge.bindings"
+"""Entry point group in which bindings are found."""
+
+_SECTIONS = ["service", "north", "policy", "servers", "networks", "endpoints"]
+_SOCKET_PATH = 107  # bytes of a Unix socket's path, at most (unix(7))
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_Settings = TypeVar("_Settings", bound=msgspec.Struct)
+
+
+def load(path: str | Path) -> Config:
+    """Read a file. Raises ConfigurationError; secrets are resolved and never part of its text."""
+    file = Path(path)
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file}: cannot be read ({error.strerror}); `lwm2m-bridge config template` prints one to start from"
+        ) from None
+    except UnicodeError:
+        raise ConfigurationError(f"{file}: is not UTF-8, which TOML must be; save it as such") from None
+    return parse(text, str(file), file.absolute().parent)
+
+
+def parse(text: str, name: str, directory: Path) -> Config:
+    """Read a configuration's text; `name` is for error texts, relative paths start at `directory`."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{name}: is not TOML: {error}; mend that line") from None
+    return _Reader(name, directory).read(document)
+
+
+def installed_bindings() -> tuple[str, ...]:
+    """Give the names of the installed bindings, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=BINDINGS)}))
+
+
+def binding_class(name: str) -> type[Any]:
+    """Give the class of an installed binding. Raises ConfigurationError that lists the installed ones."""
+    installed = {point.name: point for point in entry_points(group=BINDINGS)}
+    if name not in installed:
+        raise ConfigurationError(f"unknown binding {name!r}{nearest(name, list(installed))}")
+    try:
+        found: type[Any] = installed[name].load()
+    except Exception as error:  # whatever a third party's code does when it is imported
+        raise ConfigurationError(f"binding {name!r} cannot be loaded: {error!r}; install it again") from error
+    return found
+
+
+class _Reader:
+    def __init__(self, file: str, directory: Path) -> None:
+        self._file = file
+        self._directory = directory
+        self._secrets: set[str] = set()
+
+    def read(self, document: dict[str, Any]) -> Config:
+        for key in document:
+            if key not in _SECTIONS:
+                raise ConfigurationError(f"{self._file}: unknown section [{key}]{nearest(key, _SECTIONS)}")
+        service = self._section(document.get("service", {}), Service, "[service]")
+        self._try("[service] metrics_listen", service.metrics_address)
+        north = self._section(document.get("north", {}), North, "[north]")
+        self._try("[north] prefixes", lambda: pools(north.prefixes))
+        policy = self._section(document.get("policy", {}), PolicySettings, "[policy]")
+        servers = {
+            key: self._section(values, ServerSettings, f"[servers.{key}]")
+            for key, values in self._tables(document, "servers")
+        }
+        networks = {key: self._network(key, values) for key, values in self._tables(document, "networks")}
+        endpoints = document.get("endpoints", [])
+        if not isinstance(endpoints, list):
+            raise ConfigurationError(f"{self._file}: endpoints must be written [[endpoints]], once for each of them")
+        config = Config(
+            directory=self._directory,
+            service=service,
+            north=north,
+            policy=policy,
+            servers=servers,
+            networks=networks,
+            endpoints=tuple(self._endpoints(endpoints, servers, networks)),
+            secrets=frozenset(self._secrets),
+        )
+        if len(bytes(config.control_socket)) > _SOCKET_PATH:
+            raise ConfigurationError(
+                f"{self._file}: [service] control_socket: {config.control_socket} is longer than {_SOCKET_PATH} bytes, "
+                "which a local socket's path may not be; give a shorter absolute path"
+            )
+        return config
+
+    def _tables(self, document: dict[str, Any], kind: str) -> Iterable[tuple[str, Any]]:
+        tables = document.get(kind, {})
+        if not isinstance(tables, dict):
+            raise ConfigurationError(f"{self._file}: {kind} must be written [{kind}.NAME], once for each of them")
+        return tables.items()
+
+    def _network(self, key: str, values: Any) -> Network:
+        where = f"[networks.{key}]"
+        if not isinstance(values, dict) or not isinstance(values.get("binding"), str):
+            raise ConfigurationError(f'{self._file}: {where} binding: missing; name one, like binding = "nidd"')
+        rest = dict(values)
+        name: str = rest.pop("binding")
+        factory = self._try(f"{where} binding", lambda: binding_class(name))
+        settings = self._section(rest, factory.settings(), where)
+        return Network(key, name, factory, settings)
+
+    def _endpoints(
+        self, tables: list[Any], servers: dict[str, ServerSettings], networks: dict[str, Network]
+    ) -> Iterable[EndpointSettings]:
+        names: set[str] = set()
+        addresses: set[tuple[str, str]] = set()
+        for i, values in enumerate(tables, 1):
+            label = values.get("name") if isinstance(values, dict) else None
+            where = f"[[endpoints]] number {i}" + (f" ({label})" if isinstance(label, str) else "")
+            endpoint = self._section(values, EndpointSettings, where)
+            if endpoint.name in names:
+                raise ConfigurationError(f"{self._file}: {where} name: given twice; names must differ")
+            if endpoint.network not in networks:
+                hint = nearest(endpoint.network, list(networks))
+                raise ConfigurationError(f"{self._file}: {where} network: unknown network {endpoint.network!r}{hint}")
+            if (endpoint.network, endpoint.address) in addresses:
+                raise ConfigurationError(
+                    f"{self._file}: {where} address: {endpoint.address} belongs to another endpoint of "
+                    f"{endpoint.network}; a device is one endpoint"
+                )
+            if not endpoint.servers:
+                if len(servers) != 1:
+                    raise ConfigurationError(
+                        f"{self._file}: {where} servers: missing, and there is not exactly one; name some of: "
+                        f"{', '.join(servers) or 'none is configured, add a section [servers.NAME]'}"
+                    )
+                endpoint = msgspec.structs.replace(endpoint, servers=list(servers))
+            for server in endpoint.servers:
+                if server not in servers:
+                    hint = nearest(server, list(servers))
+                    raise ConfigurationError(f"{self._file}: {where} servers: unknown server {server!r}{hint}")
+            if endpoint.profile:
+                self._try(f"{where} profile", lambda name=endpoint.profile: profile(name))
+            names.add(endpoint.name)
+            addresses.add((endpoint.network, endpoint.address))
+            yield endpoint
+
+    def _section(self, values: Any, kind: type[_Settings], where: str) -> _Settings:
+        checked = self._check(values, kind, where)
+        try:
+            return msgspec.convert(checked, kind)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"{self._file}: {self._explain(str(error), kind, where)}") from None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._file}: {where}: {error}") from None
+
+    def _check(self, values: Any, kind: type[msgspec.Struct], where: str) -> dict[str, Any]:
+        """Refuse unknown and missing keys by name, and resolve secrets, down to nested sections."""
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"{self._file}: {where}: must be a section of keys, not a single value")
+        fields = {field.name: field for field in shape(kind)}
+        checked: dict[str, Any] = {}
+        for key, value in values.items():
+            field = fields.get(key)
+            if field is None:
+                raise ConfigurationError(f"{self._file}: {where} {key}: unknown key{nearest(key, list(fields))}")
+            if field.struct is not None:
+                checked[key] = self._check(value, field.struct, _inner(where, key))
+            elif field.secret:
+                checked[key] = self._try(f"{where} {key}", lambda v=value: reveal(v, self._directory, self._secrets))
+            else:
+                checked[key] = value
+        for field in fields.values():
+            if field.required and field.name not in values:
+                raise ConfigurationError(f"{self._file}: {where} {field.name}: missing; {_about(field)}")
+        return checked
+
+    def _explain(self, text: str, kind: type[msgspec.Struct], where: str) -> str:
+        """Say in our words what msgspec found, with the key's description as the cure."""
+        match = _WHERE.match(text)
+        assert match is not None  # noqa: S101  (the pattern matches any text)
+        what = match["what"].replace("`", "")
+        what = what[:1].lower() + what[1:]
+        steps = [step for step in (match["path"] or "").removeprefix("$").split(".") if step]
+        about: Field | None = None
+        key = ""
+        for i, step in enumerate(steps):
+            key = step.partition("[")[0]
+            about = next((field for field in shape(kind) if field.name == key), None)
+            if about is None or about.struct is None or i == len(steps) - 1:
+                break
+            kind = about.struct
+            where = _inner(where, key)
+        if about is None:
+            return f"{where}: {what}"
+        return f"{where} {key}: {what}; {_about(about)}"
+
+    def _try(self, where: str, action: Any) -> Any:
+        try:
+            return action()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._file}: {where}: {error}") from error.__cause__
+
+
+def _inner(where: str, key: str) -> str:
+    return f"{where[:-1]}.{key}]" if where.endswith("]") else f"{where} {key}"
+
+
+def _about(field: Field) -> str:
+    choices = f" (one of {', '.join(field.choices)})" if field.choices else ""
+    return f"it is: {field.description}{choices}"

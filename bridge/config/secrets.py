@@ -1,0 +1,37 @@
+"""Secrets in settings: given as they are, as `file:PATH` or as `env:NAME`; the text of an error never has one."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import ConfigurationError
+
+FILE = "file:"
+ENVIRONMENT = "env:"
+
+
+def reveal(value: Any, directory: Path, found: set[str]) -> Any:
+    """Put secrets in place of references, in a string or in the strings of a table; all of them are added to `found`.
+
+    A file's last line end is not part of it. Raises ConfigurationError when there is no such file or variable.
+    """
+    if isinstance(value, dict):
+        return {key: reveal(item, directory, found) for key, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    secret = value
+    if value.startswith(FILE):
+        path = directory / value.removeprefix(FILE)
+        try:
+            secret = path.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ConfigurationError(f"secret file {path} cannot be read ({why}); make it readable") from None
+    elif value.startswith(ENVIRONMENT):
+        name = value.removeprefix(ENVIRONMENT)
+        if name not in os.environ:
+            raise ConfigurationError(f"environment variable {name} is not set; set it before the start")
+        secret = os.environ[name]
+    if secret:
+        found.add(secret)
+    return secret

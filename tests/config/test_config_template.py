@@ -1,0 +1,44 @@
+import re
+import tomllib
+
+from bridge.config import Config, EndpointSettings, North, PolicySettings, ServerSettings, Service, parse, template
+from bridge.config.shape import shape
+
+
+def test_the_template_reads_back_as_the_defaults(tmp_path):
+    assert parse(template(), "template", tmp_path) == Config(tmp_path)
+
+
+def test_the_settings_in_the_template_are_the_defaults(tmp_path):
+    """Every commented setting is taken in: the sections of the bridge are the defaults, the examples are valid."""
+    text = re.sub(r"(?m)^#(?=[\[\w])", "", template())
+    text = text.replace('network = "example"', 'network = "example-radio"').replace(
+        "servers = []", 'servers = ["example"]'
+    )
+    text = text.replace('profile = ""', 'profile = "leshan"')
+    config = parse(text, "template", tmp_path)
+    assert (config.service, config.north, config.policy) == (Service(), North(), PolicySettings())
+    assert (
+        config.server("example").profile
+        == Config(tmp_path, servers={"example": ServerSettings(uri="coap://127.0.0.1")}).server("example").profile
+    )
+    assert config.networks["example-radio"].settings.http.timeout == 10.0
+    assert config.endpoints[0].name == "urn:imei:490154203237518"
+
+
+def test_every_setting_of_the_bridge_is_described():
+    text = template()
+    for kind in (Service, North, PolicySettings, ServerSettings, EndpointSettings):
+        for field in shape(kind):
+            assert field.description, (kind, field.name)
+            assert f"\n#{field.name} = " in text
+
+
+def test_each_installed_binding_has_an_example_and_a_broken_one_says_so():
+    text = template()
+    assert '#[networks.example-radio]\n# One radio network.\n\n# which binding carries it\n#binding = "radio"' in text
+    assert '# where it is, a URL · required\n#root = "http://127.0.0.1:1"' in text
+    assert "#[networks.example-radio.http]" in text
+    assert "# password · secret" in text
+    assert "binding 'broken' cannot be loaded" in text
+    tomllib.loads(text)
