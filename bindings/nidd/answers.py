@@ -1,0 +1,154 @@
+"""What the SCEF's answer to a downlink means for the ledger (TS 29.122 §4.4.5.3.1, §5.6.3.4; one table, no I/O).
+
+The status decides first, then requestedRetransmissionTime, then the cause; an unknown cause is read by its status. An
+answer that does not come from the SCEF itself (a gateway's 502, a 500 without a T8 body) proves nothing: Ambiguous.
+"""
+
+from typing import Any
+
+import msgspec
+
+from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused, SubmitResult
+from bindings.nidd.client import Answer
+from bindings.nidd.models import Delivery, delivery_handle, delivery_outcome, parse_time, read_tolerant
+
+_DETAIL_LIMIT = 200  # characters of a peer's text kept in rows and logs
+
+_CAUSES: dict[str, Refusal] = {
+    "DATA_TOO_LARGE": Refusal.TOO_LARGE,
+    "QUOTA_EXCEEDED": Refusal.RATE_LIMITED,
+    "RATE_LIMIT_EXCEEDED": Refusal.RATE_LIMITED,
+    "TEMPORARILY_NOT_REACHABLE": Refusal.UNREACHABLE,
+    "TRIGGERED": Refusal.UNREACHABLE,  # the device was triggered, the data not kept
+    "RDS_PORT_UNKNOWN": Refusal.REJECTED,
+    "OPERATION_PROHIBITED": Refusal.REJECTED,
+}
+
+
+class Problem(msgspec.Struct, gc=False):
+    """A failure in either form: ProblemDetails, or NiddDownlinkDataDeliveryFailure with ProblemDetails inside."""
+
+    cause: str | None = None
+    title: str | None = None
+    detail: str | None = None
+    requestedRetransmissionTime: str | None = None  # noqa: N815
+    problemDetail: "Problem | None" = None  # noqa: N815
+
+    @property
+    def text(self) -> str:
+        """Cause, title and detail as far as they are there."""
+        parts = [part for part in (self.cause, self.title, self.detail) if part]
+        return (": ".join(parts) or (self.problemDetail.text if self.problemDetail else ""))[:_DETAIL_LIMIT]
+
+    @property
+    def reason(self) -> str:
+        """The application cause, wherever it stands; empty if there is none."""
+        return self.cause or (self.problemDetail.cause if self.problemDetail else None) or ""
+
+
+def read_problem(body: bytes) -> Problem | None:
+    """Read a failure's body; None if it is none of T8."""
+    try:
+        raw: Any = msgspec.json.decode(body)
+    except ValueError:
+        return None
+    if not isinstance(raw, dict) or not raw:
+        return None
+    problem = _problem(raw)
+    inner = raw.get("problemDetail", raw.get("problemDetails"))
+    if isinstance(inner, dict):
+        problem.problemDetail = _problem(inner)
+    known = {
+        "cause",
+        "title",
+        "detail",
+        "type",
+        "status",
+        "requestedRetransmissionTime",
+        "problemDetail",
+        "problemDetails",
+    }
+    return problem if known & raw.keys() else None
+
+
+def _problem(raw: dict[str, Any]) -> Problem:
+    def text(name: str) -> str | None:
+        value = raw.get(name)
+        return value if isinstance(value, str) else None
+
+    return Problem(text("cause"), text("title"), text("detail"), text("requestedRetransmissionTime"))
+
+
+def describe(answer: Answer) -> str:
+    """Say in few words what was answered, for logs and rows."""
+    problem = read_problem(answer.body)
+    text = problem.text if problem else ""
+    return f"{answer.status} {text}".rstrip()
+
+
+def read_submit(answer: Answer, url: str, now: float) -> SubmitResult:
+    """Read the answer to POST downlink-data-deliveries; `url` is what was posted to."""
+    if answer.ok:
+        return _success(answer, url)
+    problem = read_problem(answer.body)
+    detail = describe(answer)
+    retry_at = parse_time(problem.requestedRetransmissionTime) if problem else None
+    if retry_at is None and (wait := answer.retry_seconds(now)) is not None:
+        retry_at = now + wait
+    reason = problem.reason if problem else ""
+    match answer.status:
+        case 500:
+            if problem is None:
+                return Ambiguous(f"{detail}: no T8 body, so not the SCEF's verdict")
+            why = _CAUSES.get(reason, Refusal.UNREACHABLE if retry_at is not None else Refusal.FAILED)
+            return Refused(why, detail, retry_at)
+        case 403:
+            return Refused(_forbidden(reason), detail, retry_at)
+        case 413:
+            return Refused(Refusal.TOO_LARGE, detail)
+        case 429:
+            return Refused(Refusal.RATE_LIMITED, detail, retry_at)
+        case 401 | 404 | 503 | 307 | 308:
+            # 401: the operator can mend the credentials; 404: the configuration is being made again; a redirect is
+            # not defined for creates, so nothing was taken.
+            return Refused(Refusal.FAILED, detail, retry_at)
+        case 409:
+            return Ambiguous(f"{detail}: the SCEF may have it already")
+        case 400 | 402 | 405 | 406 | 410 | 411 | 414 | 415 | 422 | 431 | 501:
+            return Refused(Refusal.REJECTED, detail)
+        case _:
+            return Ambiguous(f"{detail}: says nothing about the downlink")
+
+
+def _forbidden(reason: str) -> Refusal:
+    if "QUOTA" in reason or "RATE" in reason:
+        return Refusal.RATE_LIMITED
+    return _CAUSES.get(reason, Refusal.REJECTED)
+
+
+def _success(answer: Answer, url: str) -> SubmitResult:
+    body = read_delivery(answer.body)
+    handle = delivery_handle(answer.location) or delivery_handle(body.self) or _short_handle(answer.location, url)
+    status = body.state
+    outcome: NetworkState | Refusal
+    if status is not None:
+        outcome, _ = delivery_outcome(status)
+    else:
+        outcome = NetworkState.SENT if answer.status == 200 else NetworkState.BUFFERED  # noqa: PLR2004
+    if isinstance(outcome, Refusal):
+        return Refused(outcome, f"{answer.status} {status}", parse_time(body.requestedRetransmissionTime))
+    if handle is None and (answer.status != 200 or outcome is NetworkState.BUFFERED):  # noqa: PLR2004
+        return Ambiguous(f"{answer.status} names no delivery, neither in Location nor in self")
+    return Accepted(handle, outcome)
+
+
+def read_delivery(body: bytes) -> Delivery:
+    """Read a NiddDownlinkDataTransfer; an empty or unreadable body is one without members."""
+    return read_tolerant(body, Delivery)
+
+
+def _short_handle(location: str | None, url: str) -> str | None:
+    """Read a Location that is relative to the collection, like `365`."""
+    if not location or "/" in location.strip("/"):
+        return None
+    return delivery_handle(f"{url}/{location.strip('/')}")

@@ -1,0 +1,137 @@
+"""Checks of one network instance as an operator runs them: what will hurt, and the cure."""
+
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+import aiohttp
+import msgspec
+
+from bindings.nidd.answers import describe
+from bindings.nidd.auth import basic
+from bindings.nidd.client import LIST_LIMIT, NoAnswer, NotSent, T8Client
+from bindings.nidd.configurations import Configurations
+from bindings.nidd.listener import Listener
+from bindings.nidd.notifications import Notifications
+from bindings.nidd.settings import Callbacks, NiddSettings
+
+_LOOP_TIMEOUT = 10.0  # seconds for our own request to the public URL
+
+
+class Grade(StrEnum):
+    """How much a finding matters."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing checked, how it is, and what to do about it (empty where nothing is)."""
+
+    what: str
+    grade: Grade
+    detail: str
+    cure: str = ""
+
+
+async def diagnose(
+    settings: NiddSettings,
+    client: T8Client,
+    listener: Listener,
+    notifications: Notifications,
+    configurations: Configurations,
+) -> list[Finding]:
+    """Check a running network instance; changes nothing at the SCEF."""
+    findings = [await _reachable(client)]
+    if settings.api_root.startswith("http://"):
+        findings.append(
+            Finding("encryption", Grade.WARNING, "the SCEF/NEF is reached without TLS", "use https (TS 29.122 §6)")
+        )
+    findings.append(await _loop(settings.callbacks, listener, notifications))
+    findings.append(_callbacks(settings, listener, notifications))
+    findings.extend(
+        Finding("packet size", Grade.WARNING, warning, "ask the operator for the unit of maximumPacketSize")
+        for warning in configurations.size_warnings
+    )
+    report = configurations.status()
+    if report["last_error"] and report["wanted"] + report["lost"]:
+        findings.append(
+            Finding(
+                "configurations",
+                Grade.BAD,
+                f"{report['wanted'] + report['lost']} to be made; last error: {report['last_error']}",
+                "see the error; for 403 ask the operator to authorise these devices for our scsAsId",
+            )
+        )
+    return findings
+
+
+async def _reachable(client: T8Client) -> Finding:
+    what = "SCEF/NEF"
+    try:
+        answer = await client.get("/configurations", LIST_LIMIT)
+    except NotSent as error:
+        return Finding(what, Grade.BAD, str(error), "check api_root, http.proxy, the firewall, and the certificates")
+    except NoAnswer as error:
+        return Finding(what, Grade.BAD, str(error), "it takes connections but does not answer: ask the operator")
+    if answer.ok:
+        return Finding(what, Grade.GOOD, "reachable, credentials accepted")
+    detail = f"GET configurations: {describe(answer)}"
+    if answer.status in {401, 403}:
+        return Finding(what, Grade.BAD, detail, "check [credentials], the client certificate and scs_as_id")
+    if answer.status in {404, 405, 406, 501}:
+        return Finding(
+            what, Grade.WARNING, detail, "check api_root and scs_as_id; if they are right, the SCEF lists nothing"
+        )
+    return Finding(what, Grade.BAD, detail, "ask the operator")
+
+
+async def _loop(settings: Callbacks, listener: Listener, notifications: Notifications) -> Finding:
+    """Post a test notification of our own to the public URL: does it lead to this listener?"""
+    what = "callback URL"
+    probe = f"self-check/{secrets.token_urlsafe(12)}"
+    notifications.probes.add(probe)
+    headers = {"Content-Type": "application/json"}
+    if settings.kind == "basic":
+        headers["Authorization"] = basic(settings.username, settings.password)
+    elif settings.kind == "bearer":
+        headers["Authorization"] = f"Bearer {settings.token}"
+    cure = "check callbacks.public_url, the reverse proxy and NAT in front of it; from here it may differ from outside"
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LOOP_TIMEOUT)) as session:
+            body = msgspec.json.encode({"subscription": probe})
+            # Whether the certificate is trusted is the SCEF's question; here it is only whether we are reached.
+            async with session.post(listener.url, data=body, headers=headers, ssl=False) as answer:
+                status = answer.status
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        return Finding(what, Grade.WARNING, f"cannot be reached from this machine: {type(error).__name__}", cure)
+    finally:
+        reached = probe not in notifications.probes
+        notifications.probes.discard(probe)
+    if reached and status == 204:  # noqa: PLR2004
+        return Finding(what, Grade.GOOD, "leads to this listener, as seen from this machine")
+    return Finding(what, Grade.BAD, f"answers {status}, and not from this listener", cure)
+
+
+def _callbacks(settings: NiddSettings, listener: Listener, notifications: Notifications) -> Finding:
+    what = "callbacks from the SCEF/NEF"
+    if notifications.tested_at is not None:
+        return Finding(what, Grade.GOOD, "a test notification has arrived")
+    if notifications.heard_at is not None:
+        return Finding(what, Grade.GOOD, "notifications arrive")
+    if settings.configurations.request_test_notification:
+        return Finding(
+            what,
+            Grade.WARNING,
+            "no notification yet, although test notifications are asked for with each new configuration",
+            "if configurations were made since the start, the SCEF cannot reach callbacks.public_url or has no "
+            "test notifications",
+        )
+    return Finding(
+        what,
+        Grade.WARNING,
+        f"none yet ({listener.taken} in all)",
+        "set configurations.request_test_notification and provision a device: the SCEF then proves the way back",
+    )

@@ -1,0 +1,50 @@
+"""Device addresses of 3GPP: External Identifier (`local@domain`) and MSISDN (digits), TS 23.003 §19.7.2 and §3.3."""
+
+import re
+from typing import Literal
+
+from bridge.errors import ConfigurationError
+
+IdentityMember = Literal["externalId", "msisdn"]
+
+_MSISDN = re.compile(r"[0-9]{5,15}")  # ITU-T E.164: 15 digits at most; TS 29.122 wants at least 5
+_EXTERNAL_ID = re.compile(r"[^@\s/]+@[^@\s/]+")
+
+
+def canonical_device(device: str) -> str:
+    """Give the one spelling of a device address: a domain in lower case, an MSISDN without `+`.
+
+    Raises ConfigurationError if it is neither.
+    """
+    device = device.strip()
+    if _EXTERNAL_ID.fullmatch(device):
+        local, _, domain = device.partition("@")
+        return f"{local}@{domain.lower()}"
+    digits = device.removeprefix("+")
+    if _MSISDN.fullmatch(digits):
+        return digits
+    raise ConfigurationError(
+        f"{device[:80]!r} is no 3GPP device address: write an External Identifier as local@domain "
+        "or an MSISDN as 5 to 15 digits"
+    )
+
+
+def identity_member(device: str) -> IdentityMember:
+    """Say which member of a T8 body carries this canonical device address."""
+    return "externalId" if "@" in device else "msisdn"
+
+
+def same_identity(device: str, external_id: str | None, msisdn: str | None) -> bool | None:
+    """Compare a canonical device address with what a body says; None: the body does not carry this kind of identity.
+
+    Some SCEFs send both members, so the one of our kind decides.
+    """
+    said = external_id if "@" in device else msisdn
+    if said is None:
+        return None
+    if said == device:
+        return True
+    try:
+        return canonical_device(said) == device
+    except ConfigurationError:
+        return False

@@ -1,0 +1,137 @@
+"""What each notification means (TS 29.122 §5.6.3.5): told apart by their members, checked against the records."""
+
+import logging
+
+from bindings.contract import Events, Report, Uplink
+from bindings.nidd.configurations import Configurations
+from bindings.nidd.identity import canonical_device, same_identity
+from bindings.nidd.models import Notification, configuration_id, delivery_handle, delivery_outcome, parse_time
+from bindings.nidd.records import Records, State
+from bridge.errors import ConfigurationError, NotificationError, UnknownDevice
+
+log = logging.getLogger(__name__)
+
+_NOT_AUTHORISED_PAUSE = 600.0  # seconds before a configuration withdrawn by the HSS is asked for again
+
+
+class Notifications:
+    """Turns notifications into events of the core; each call returns when the event is committed."""
+
+    def __init__(self, records: Records, configurations: Configurations, events: Events) -> None:
+        self._records = records
+        self._configurations = configurations
+        self._events = events
+        self.tested_at: float | None = None
+        self.heard_at: float | None = None
+        self.probes: set[str] = set()
+
+    async def take(self, notification: Notification, data: bytes | None) -> None:
+        """Commit one notification.
+
+        Raises NotificationError with the HTTP status it deserves, or StoreUnavailable.
+        """
+        try:
+            if notification.data is not None:
+                await self._uplink(notification, data)
+            elif notification.deliveryStatus is not None and notification.gmdResults is None:
+                await self._delivery(notification, notification.deliveryStatus)
+            elif notification.gmdResults is not None:
+                self._events.count("nidd_notifications_group")
+            elif notification.niddDownlinkDataTransfer is not None and notification.status is not None:
+                await self._delivery(notification, notification.status)  # one operator's name for deliveryStatus
+            elif notification.status is not None:
+                await self._status(notification, notification.status)
+            elif notification.managedPorts is not None:
+                self._events.count("nidd_notifications_ports")
+            elif notification.subscription is not None:
+                self._test(notification.subscription)
+            else:
+                raise NotificationError("no member says what this notification is")
+        except UnknownDevice as error:
+            self._events.count("nidd_notifications_unknown_device")
+            raise NotificationError(str(error), 404) from error
+
+    def _test(self, subscription: str) -> None:
+        if subscription in self.probes:
+            self.probes.discard(subscription)
+            return
+        self.tested_at = self._events.now()
+        self._events.count("nidd_notifications_test")
+
+    async def _uplink(self, notification: Notification, data: bytes | None) -> None:
+        device = await self._device(notification)
+        if data is None:
+            self._events.count("nidd_uplinks_bad_base64")
+            log.warning("uplink of %s: data is no base64; answered 204, dropped", device)
+            return
+        if not self._matches(device, notification):
+            return
+        self.heard_at = now = self._events.now()
+        await self._events.deliver(Uplink(device, data, None, now))
+
+    async def _delivery(self, notification: Notification, status: str) -> None:
+        link = notification.niddDownlinkDataTransfer
+        if link is None:
+            raise NotificationError("niddDownlinkDataTransfer is missing")
+        handle = delivery_handle(link)
+        name = configuration_id(link)
+        device = self._records.device_of(name) if name else None
+        if handle is None or device is None:
+            self._events.count("nidd_notifications_unknown_configuration")
+            raise NotificationError(f"no configuration of ours in {link[:200]!r}", 404)
+        outcome, standard = delivery_outcome(status)
+        if not standard:
+            self._events.count("nidd_unknown_delivery_status")
+            log.warning("delivery status %.60r of %s is not in TS 29.122; read as %s", status, device, outcome.value)
+        retry_at = parse_time(notification.requestedRetransmissionTime)
+        await self._events.deliver(Report(device, handle, outcome, status[:100], retry_at))
+
+    async def _status(self, notification: Notification, status: str) -> None:
+        device = await self._device(notification)
+        if status.startswith("TERMINATED"):
+            if not self._matches(device, notification):
+                return
+            record = self._records.get(device)
+            name = configuration_id(notification.niddConfiguration or "")
+            if record is None or record.configuration != name or record.state is not State.ACTIVE:
+                return  # of a configuration that is none of ours any more, or said twice
+            after = _NOT_AUTHORISED_PAUSE if status == "TERMINATED_UE_NOT_AUTHORIZED" else 0.0
+            await self._configurations.lost(device, record, status[:100], after)
+        elif status == "RDS_PORT_UNKNOWN":
+            self._events.count("nidd_rds_port_unknown")
+        elif status != "ACTIVE":
+            self._events.count("nidd_unknown_configuration_status")
+            log.warning("configuration status %.60r of %s is not in TS 29.122", status, device)
+
+    async def _device(self, notification: Notification) -> str:
+        """Find the device by the configuration; the identity in the body alone is never trusted."""
+        link = notification.niddConfiguration
+        if link is None:
+            raise NotificationError("niddConfiguration is missing")
+        name = configuration_id(link)
+        device = self._records.device_of(name) if name else None
+        if device is None and name is not None:
+            # The first uplink may overtake the answer that tells us the configuration's id.
+            for said in (notification.externalId, notification.msisdn):
+                await self._configurations.settled(_canonical(said))
+            device = self._records.device_of(name)
+        if device is None:
+            self._events.count("nidd_notifications_unknown_configuration")
+            raise NotificationError(f"{link[:200]!r} is no configuration of ours", 404)
+        return device
+
+    def _matches(self, device: str, notification: Notification) -> bool:
+        same = same_identity(device, notification.externalId, notification.msisdn)
+        if same is None and (notification.externalId or notification.msisdn):
+            return True  # the other kind of identity only: nothing to compare, the configuration is ours
+        if same is False:
+            self._events.count("nidd_notifications_wrong_identity")
+            log.warning("a notification for the configuration of %s names another device; dropped", device)
+        return same is not False
+
+
+def _canonical(said: str | None) -> str | None:
+    try:
+        return canonical_device(said) if said else None
+    except ConfigurationError:
+        return None

@@ -1,0 +1,31 @@
+"""maximumPacketSize: bits by TS 29.122 in every release, bytes at a SCEF that gets it wrong; never guessed silently."""
+
+import logging
+
+log = logging.getLogger(__name__)
+
+_FLOOR_BITS = 1024  # 128 octets: what a Non-IP network shall allow at least (TS 23.501 §5.6.10.4)
+_LOOKS_LIKE_BYTES = {1280, 1358, 1500, 2000}  # sizes that people write in bytes
+_CEILING_BYTES = 2500  # more than any known SCEF allows; said in "bytes", it smells of bits
+
+
+def packet_bytes(size: int, unit: str) -> int:
+    """Give the bytes that a maximumPacketSize allows; 0 if unknown."""
+    return size // 8 if unit == "bits" else size
+
+
+def unit_warning(size: int, unit: str) -> str | None:
+    """Say what is suspicious about a maximumPacketSize read in this unit, with the cure; None if nothing is."""
+    if size <= 0:
+        return None
+    if unit == "bits" and (size < _FLOOR_BITS or size in _LOOKS_LIKE_BYTES):
+        return (
+            f"maximumPacketSize {size} read as bits is {size // 8} bytes; it looks like bytes. If the SCEF means "
+            "bytes, set downlinks.packet_size_unit to bytes"
+        )
+    if unit == "bytes" and size > _CEILING_BYTES:
+        return (
+            f"maximumPacketSize {size} read as bytes is more than any known SCEF allows; it looks like bits. "
+            "Set downlinks.packet_size_unit to bits"
+        )
+    return None
