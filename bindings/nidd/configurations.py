@@ -217,6 +217,7 @@ class Configurations:
             await self.want(device, msgspec.structs.replace(current, due=due, failures=record.failures + 1))
         except BridgeError as store:
             log.warning("configuration of %s: cannot be noted: %s", device, store)
+            self._next_due = min(self._next_due, float(due))
 
     # Making and adopting
 

@@ -1,0 +1,430 @@
+"""Configurations: made, adopted, renewed, made again, removed; paced, resumed, and never a reason for start to wait."""
+
+import asyncio
+
+import msgspec
+import pytest
+from scripted_scef import HANG_UP, BridgeSide, until
+
+from bindings.contract import Flushed
+from bindings.nidd.models import format_time
+from bridge.errors import ConfigurationError
+
+DEVICE = "dev1@iot.example"
+
+
+def counts(binding):
+    return binding.status()["configurations"]
+
+
+async def active(binding, number=1):
+    await until(lambda: counts(binding)["active"] == number, f"{number} active configurations")
+
+
+async def test_made_by_external_identifier(make, scef):
+    binding = await make()
+    await binding.provision("Dev1@IoT.Example", {})
+    await active(binding)
+    _, headers, body = scef.made("create")[0]
+    assert body["externalId"] == "Dev1@iot.example"  # the domain knows no case, the local part does
+    assert body["notificationDestination"] == binding._listener.url
+    assert body["pdnEstablishmentOption"] == "WAIT_FOR_UE"
+    assert not {"maximumPacketSize", "status", "msisdn", "self"} & body.keys()
+    assert headers["Content-Type"] == "application/json"
+    assert binding.south_profile("Dev1@iot.example").max_downlink == 10864 // 8
+
+
+async def test_made_by_msisdn_with_all_that_may_be_asked_for(make, scef):
+    binding = await make(
+        configurations={"request_test_notification": True, "mtc_provider_id": "m", "duration": 7200},
+        downlinks={"reliable_data_service": True},
+    )
+    await binding.provision("+491700000001", {"pdn_establishment_option": "SEND_TRIGGER"})
+    await active(binding)
+    body = scef.made("create")[0][2]
+    assert body["msisdn"] == "491700000001"
+    assert body["supportedFeatures"] == "6"
+    assert body["requestTestNotification"] is True
+    assert body["reliableDataService"] is True
+    assert body["mtcProviderId"] == "m"
+    assert body["pdnEstablishmentOption"] == "SEND_TRIGGER"
+    assert body["duration"].endswith("Z")
+
+
+async def test_start_does_not_wait_for_the_scef(make, scef, memory):
+    first = await make()
+    await first.provision(DEVICE, {})
+    await active(first)
+    await first.stop()
+    release = asyncio.Event()
+
+    async def slowly(request):
+        await release.wait()
+        return scef._create(request, {})
+
+    scef.script["list"].append(slowly)
+    second = await make()
+    await second.provision("dev2@iot.example", {})
+    assert counts(second)["wanted"] == 1
+    release.set()
+
+
+async def test_provision_twice_makes_one(make, scef):
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    await binding.provision(DEVICE, {})
+    assert len(scef.made("create")) == 1
+
+
+async def test_progress_survives_a_restart(make, scef):
+    first = await make()
+    for number in range(5):
+        await first.provision(f"dev{number}@iot.example", {})
+    await active(first, 5)
+    path = first._listener.url.rsplit("/", 1)[1]
+    port = first._listener.address[1]
+    await first.stop()
+    second = await make(callbacks={"port": port})
+    for number in range(5):
+        await second.provision(f"dev{number}@iot.example", {})
+    await active(second, 5)
+    assert second._listener.url.rsplit("/", 1)[1] == path  # the unguessable path is kept
+    assert len(scef.made("create")) == 5
+    assert not scef.made("patch")
+    assert not scef.made("delete")  # configurations stay when the bridge stops
+
+
+async def test_an_existing_one_is_adopted(make, scef):
+    binding = await make(callbacks={"public_url": "http://127.0.0.1:1/p", "path": "secret"})
+    name = scef.add(externalId="dev1@IOT.example", notificationDestination="http://127.0.0.1:1/p/secret")
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    assert binding._records.get(DEVICE).configuration == name
+    assert not scef.made("create")
+    assert not scef.made("patch")
+
+
+async def test_an_adopted_one_that_points_elsewhere_is_patched(make, scef):
+    name = scef.add(externalId=DEVICE, notificationDestination="http://old.example/x")
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    _, headers, body = scef.made("patch")[0]
+    assert headers["Content-Type"] == "application/merge-patch+json"
+    assert body == {"notificationDestination": binding._listener.url}
+    assert list(scef.configurations) == [name]
+
+
+async def test_where_patch_is_not_known_it_is_replaced(make, scef):
+    scef.patchable = False
+    name = scef.add(externalId=DEVICE, notificationDestination="http://old.example/x")
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    assert name not in scef.configurations
+    assert scef.callback_of(DEVICE) == binding._listener.url
+
+
+async def test_a_patch_that_is_taken_and_ignored_is_noticed(make, scef):
+    name = scef.add(externalId=DEVICE, notificationDestination="http://old.example/x")
+    scef.script["patch"].append((200, dict(scef.configurations[name])))  # Rel-15: the member is not known
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    assert scef.callback_of(DEVICE) == binding._listener.url
+    assert name not in scef.configurations
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 500])
+async def test_a_post_that_conflicts_leads_to_the_existing_one(make, scef, status):
+    scef.refuse_duplicates = status
+    binding = await make()
+    await binding.provision("first@iot.example", {})
+    await active(binding)
+    binding._configurations._listed_at -= 100
+    scef.add(externalId=DEVICE, notificationDestination="http://old.example/x")  # after the list was taken
+    await binding.provision(DEVICE, {})
+    await active(binding, 2)
+    assert len(scef.configurations) == 2
+
+
+async def test_both_identities_in_the_list(make, scef):
+    name = scef.add(externalId="other@iot.example", msisdn="491700000001")
+    binding = await make()
+    await binding.provision("491700000001", {})
+    await active(binding)
+    assert binding._records.get("491700000001").configuration == name
+
+
+async def test_a_list_that_is_not_offered_is_an_empty_one(make, scef):
+    scef.script["list"].append((404, {"title": "none"}))
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+
+
+async def test_while_the_list_fails_nothing_is_made_blindly(make, scef, side):
+    scef.script["list"].extend([(500, None), HANG_UP])
+    binding = await make(configurations={"retry_min": 0.01})
+    await binding.provision(DEVICE, {})
+    await until(lambda: side.counts["nidd_configuration_failures"])
+    assert not scef.made("create")
+    side.offset += 10
+    await active(binding)
+
+
+async def test_after_a_lost_answer_to_the_post_it_is_looked_for(make, scef, side):
+    async def made_but_cut(request):
+        scef._create(request, await request.json())
+        request.transport.abort()
+        await asyncio.sleep(0)
+
+    scef.refuse_duplicates = None  # this SCEF would make a second one
+    scef.script["create"].append(made_but_cut)
+    binding = await make(configurations={"retry_min": 0.01})
+    await binding.provision(DEVICE, {})
+    await until(lambda: side.counts["nidd_configuration_failures"])
+    side.offset += 10
+    await active(binding)
+    assert len(scef.configurations) == 1
+
+
+async def test_201_that_names_nothing_is_looked_up(make, scef):
+    async def nameless(request):
+        scef._create(request, await request.json())
+        return scef_answer()
+
+    def scef_answer():
+        from aiohttp import web
+
+        return web.json_response({}, status=201)
+
+    scef.script["create"].append(nameless)
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    assert binding._records.get(DEVICE).configuration == scef.name_of(DEVICE)
+
+
+async def test_renewed_before_its_end(make, scef, side):
+    binding = await make(configurations={"duration": 7200, "renewal_margin": 600.0})
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    assert not scef.made("patch")
+    side.offset += 6700
+    await until(lambda: scef.made("patch"))
+    assert scef.made("patch")[0][2]["duration"] >= format_time(side.now() + 7190)
+    await until(lambda: binding._records.get(DEVICE).due > side.now() + 6000)
+
+
+async def test_a_duration_that_the_scef_shortened_counts(make, scef, side):
+    async def shortened(request):
+        body = await request.json()
+        return scef._create(request, body | {"duration": format_time(side.now() + 1000)})
+
+    scef.script["create"].append(shortened)
+    binding = await make(configurations={"renewal_margin": 3600.0})
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    record = binding._records.get(DEVICE)
+    assert record.due == pytest.approx(side.now() + 500, abs=5)  # half of its time, as the margin is longer
+    side.offset += 600
+    await until(lambda: scef.made("patch"))
+
+
+async def test_gone_at_renewal_it_is_made_again(make, scef, side):
+    binding = await make(configurations={"duration": 7200, "renewal_margin": 600.0})
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    scef.configurations.clear()
+    side.offset += 7000
+    await until(lambda: len(scef.made("create")) == 2)
+    await until(lambda: side.of(Flushed))
+    await active(binding)
+
+
+async def test_terminated_is_flushed_and_made_again(make, scef, side):
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    url, name = scef.callback_of(DEVICE), scef.name_of(DEVICE)
+    link = scef.link(name)
+    del scef.configurations[name]
+    body = {"niddConfiguration": link, "externalId": DEVICE, "status": "TERMINATED"}
+    assert await scef.notify(url, body) == 204
+    assert [event.device for event in side.of(Flushed)] == [DEVICE]
+    await until(lambda: scef.name_of(DEVICE))
+    await active(binding)
+
+
+async def test_a_configuration_withdrawn_by_the_hss_is_not_asked_for_at_once(make, scef, side):
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    url, name = scef.callback_of(DEVICE), scef.name_of(DEVICE)
+    del scef.configurations[name]
+    body = {"niddConfiguration": scef.link(name), "externalId": DEVICE, "status": "TERMINATED_UE_NOT_AUTHORIZED"}
+    assert await scef.notify(url, body) == 204
+    assert counts(binding)["lost"] == 1
+    assert binding._records.get(DEVICE).due == pytest.approx(side.now() + 600, abs=5)
+
+
+async def test_failures_are_tried_again_with_growing_pauses(make, scef, side):
+    scef.script["create"].extend([(403, {"cause": "NOT_AUTHORISED"})] * 3)
+    binding = await make(configurations={"retry_min": 100.0, "retry_max": 150.0})
+    await binding.provision(DEVICE, {})
+    pauses = []
+    for failures in (1, 2, 3):
+        await until(lambda wanted=failures: binding._records.get(DEVICE).failures == wanted)
+        pauses.append(binding._records.get(DEVICE).due - side.now())
+        side.offset += 200
+    assert pauses == pytest.approx([100, 150, 150], abs=3)
+    await active(binding)
+    assert binding._records.get(DEVICE).failures == 0
+    assert "NOT_AUTHORISED" in counts(binding)["last_error"]
+
+
+async def test_a_failing_store_is_survived(make, scef, side, memory):
+    binding = await make(configurations={"retry_min": 0.01})
+    await binding.provision(DEVICE, {})
+
+    async def then_fail(request):
+        answer = scef._create(request, await request.json())
+        memory.fails = True
+        return answer
+
+    scef.script["create"].append(then_fail)
+    await until(lambda: side.counts["nidd_configuration_failures"])
+    memory.fails = False
+    side.offset += 10
+    await active(binding)
+    assert len(scef.configurations) == 1
+
+
+async def test_deprovision_deletes_and_forgets(make, scef, memory):
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    scef.script["delete"].append((500, None))
+    await binding.deprovision(DEVICE)
+    await until(lambda: counts(binding)["last_error"])
+    await until(lambda: not [key for key in memory.notes if key != "path"])
+    assert not scef.configurations
+
+
+async def test_wanted_again_while_being_removed(make, scef):
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    release = asyncio.Event()
+
+    async def slowly(request):
+        await release.wait()
+        return scef._delete(request, None)
+
+    scef.script["delete"].append(slowly)
+    await binding.deprovision(DEVICE)
+    await until(lambda: scef.made("delete"))
+    await binding.provision(DEVICE, {})
+    release.set()
+    await active(binding)
+    assert scef.name_of(DEVICE)
+
+
+async def test_a_changed_callback_url_is_told_to_the_scef(make, scef):
+    first = await make()
+    await first.provision(DEVICE, {})
+    await active(first)
+    await first.stop()
+    second = await make(callbacks={"path": "another"})
+    await until(lambda: scef.callback_of(DEVICE).endswith("/another"))
+    assert scef.callback_of(DEVICE) == second._listener.url
+
+
+async def test_paced(make, scef):
+    binding = await make(configurations={"pace": 50.0, "parallelism": 2})
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for number in range(11):
+        await binding.provision(f"dev{number}@iot.example", {})
+    await active(binding, 11)
+    assert loop.time() - began >= 10 / 50
+
+
+async def test_no_more_at_the_same_time_than_configured(make, scef):
+    going = most = 0
+
+    async def watched(request):
+        nonlocal going, most
+        going += 1
+        most = max(most, going)
+        await asyncio.sleep(0.01)
+        going -= 1
+        return scef._create(request, await request.json())
+
+    scef.script["create"].extend([watched] * 12)
+    binding = await make(configurations={"parallelism": 3})
+    for number in range(12):
+        await binding.provision(f"dev{number}@iot.example", {})
+    await active(binding, 12)
+    assert most <= 3
+
+
+async def test_the_endpoints_own_packet_size(make, scef):
+    binding = await make(downlinks={"max_packet_size": 1000})
+    await binding.provision(DEVICE, {"max_packet_size": "512"})
+    await active(binding)
+    assert binding.south_profile(DEVICE).max_downlink == 512
+    await binding.provision(DEVICE, {})
+    assert binding.south_profile(DEVICE).max_downlink == 1000
+
+
+async def test_packet_size_in_bytes_only_when_told_so_and_never_silently(make, scef, caplog):
+    scef.maximum_packet_size = 1358
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    assert binding.south_profile(DEVICE).max_downlink == 169
+    assert "looks like bytes" in caplog.text
+
+
+async def test_packet_size_in_bytes(make, scef):
+    scef.maximum_packet_size = 1358
+    binding = await make(downlinks={"packet_size_unit": "bytes"})
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    assert binding.south_profile(DEVICE).max_downlink == 1358
+
+
+@pytest.mark.parametrize("bad", ["", "@", "a@b@c", "a b@c", "12", "1234567890123456", "dev1", "4917x"])
+async def test_what_is_no_device_address(make, bad):
+    binding = await make()
+    with pytest.raises(ConfigurationError, match="local@domain"):
+        binding.canonical_device(bad)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_packet_size": "many"}, {"pdn_establishment_option": "X"}, {"reliable_data_service": "1"}, {"a": "b"}],
+)
+async def test_wrong_options_are_named(make, options):
+    binding = await make()
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        await binding.provision(DEVICE, options)
+
+
+async def test_idle_devices_cost_no_objects(make, scef, memory):
+    binding = await make(configurations={"pace": 0.001})
+    from bindings.nidd.records import Record, State
+
+    record = Record(state=State.ACTIVE, configuration="c", destination=binding._configurations._mark)
+    for number in range(20_000):
+        memory.notes[f"d/dev{number}@iot.example"] = msgspec.msgpack.encode(record)
+        memory.notes[f"c/c{number}"] = b"dev"
+    for number in range(20_000):
+        assert binding.south_profile(f"dev{number}@iot.example")
+    assert len(binding._records._kept) <= 4096
+    assert len(memory.notes["d/dev1@iot.example"]) < 40
+    assert isinstance(binding._events, BridgeSide)

@@ -1,0 +1,337 @@
+"""Downlinks: every answer and fault of TS 29.122 §4.4.5.3.1 and of the field, and what the ledger is told."""
+
+import asyncio
+import base64
+import socket
+
+import pytest
+from scripted_scef import HANG_UP, SILENCE, until
+
+from bindings.contract import (
+    Accepted,
+    Ambiguous,
+    Attempt,
+    Cancellation,
+    Flushed,
+    Kind,
+    NetworkState,
+    Presence,
+    Refusal,
+    Refused,
+)
+
+DEVICE = "dev1@iot.example"
+
+
+def attempt(payload=b"\x40\x01\x00\x01", *, device=DEVICE, **members):
+    return Attempt(1, 1, device, payload, Kind.REQUEST, **members)
+
+
+async def ready(binding, scef, device=DEVICE):
+    await binding.provision(device, {})
+    return await until(lambda: scef.name_of(device), "configuration")
+
+
+@pytest.fixture
+async def binding(make, scef):
+    one = await make()
+    await ready(one, scef)
+    await until(lambda: one.south_profile(DEVICE).max_downlink == 1358, "packet size")
+    return one
+
+
+async def answered(binding, scef, *answer):
+    scef.script["submit"].append(answer)
+    return await binding.submit(attempt())
+
+
+async def test_200_is_sent_and_named(binding, scef):
+    result = await binding.submit(attempt(b"hello"))
+    assert result.state is NetworkState.SENT
+    name = scef.name_of(DEVICE)
+    assert result.handle.startswith(f"{name}/")
+    _, headers, body = scef.made("submit")[0]
+    assert body == {
+        "data": base64.b64encode(b"hello").decode(),
+        "externalId": DEVICE,
+        "pdnEstablishmentOption": "WAIT_FOR_UE",
+    }
+    assert headers["Content-Type"] == "application/json"
+
+
+async def test_maximum_latency_is_the_rest_of_the_deadline(binding, scef, side):
+    await binding.submit(attempt(deadline=side.now() + 90.5, priority=3))
+    body = scef.made("submit")[0][2]
+    assert body["maximumLatency"] in {89, 90}
+    assert body["priority"] == 3
+
+
+async def test_a_deadline_that_is_over_is_not_submitted(binding, scef, side):
+    result = await binding.submit(attempt(deadline=side.now() + 0.4))
+    assert result.why is Refusal.EXPIRED
+    assert not scef.made("submit")
+
+
+async def test_an_msisdn_goes_as_msisdn(make, scef):
+    one = await make()
+    await ready(one, scef, "491700000001")
+    await one.submit(attempt(device="491700000001"))
+    body = scef.made("submit")[0][2]
+    assert body["msisdn"] == "491700000001"
+    assert "externalId" not in body
+
+
+async def test_confirmed_asks_for_rds(binding, scef):
+    scef.submit_status = "SUCCESS_ACKNOWLEDGED"
+    result = await binding.submit(attempt(confirmed=True))
+    assert scef.made("submit")[0][2]["reliableDataService"] is True
+    assert result.state is NetworkState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("SUCCESS_NEXT_HOP_ACKNOWLEDGED", NetworkState.SENT),
+        ("SUCCESS_UNACKNOWLEDGED", NetworkState.SENT),
+        ("SUCCESS_ACKNOWLEDGED", NetworkState.DELIVERED),
+        ("SENDING", NetworkState.BUFFERED),
+        ("SUCCESS_OF_A_LATER_RELEASE", NetworkState.SENT),
+        ("NOBODY_KNOWS_THIS", NetworkState.BUFFERED),
+    ],
+)
+async def test_the_delivery_status_of_a_200_decides(binding, scef, status, state):
+    link = scef.link(scef.name_of(DEVICE), "9")
+    result = await answered(binding, scef, 200, {"self": link, "deliveryStatus": status})
+    assert result == Accepted(f"{scef.name_of(DEVICE)}/9", state)
+
+
+async def test_200_without_a_body_is_sent_without_handle(binding, scef):
+    assert await answered(binding, scef, 200, None) == Accepted(None, NetworkState.SENT)
+
+
+async def test_201_is_buffered_by_the_location(binding, scef):
+    location = {"Location": "/elsewhere" + scef.link("cX", "7").removeprefix(scef.host)}
+    result = await answered(binding, scef, 201, None, location)
+    assert result == Accepted("cX/7", NetworkState.BUFFERED)
+
+
+async def test_201_with_a_relative_self_and_status_for_delivery_status(binding, scef):
+    body = {
+        "self": "/3gpp-nidd/v1/niimeid1/configurations/c9/downlink-data-deliveries/365",
+        "status": "BUFFERING_TEMPORARILY_NOT_REACHABLE",
+    }
+    assert await answered(binding, scef, 201, body) == Accepted("c9/365", NetworkState.BUFFERED)
+
+
+async def test_201_with_a_location_relative_to_the_collection(binding, scef):
+    name = scef.name_of(DEVICE)
+    assert await answered(binding, scef, 201, None, {"Location": "365"}) == Accepted(
+        f"{name}/365", NetworkState.BUFFERED
+    )
+
+
+async def test_201_that_names_nothing_is_ambiguous(binding, scef):
+    assert isinstance(await answered(binding, scef, 201, {"deliveryStatus": "BUFFERING"}), Ambiguous)
+
+
+async def test_500_with_a_time_is_unreachable_until_then(binding, scef):
+    body = {
+        "problemDetail": {"status": 500, "cause": "TEMPORARILY_NOT_REACHABLE"},
+        "requestedRetransmissionTime": "2026-03-01T12:00:00Z",
+    }
+    result = await answered(binding, scef, 500, body)
+    assert (result.why, result.retry_at) == (Refusal.UNREACHABLE, 1772366400.0)
+
+
+async def test_500_as_problem_details_is_read_as_well(binding, scef):
+    body = {"title": "not reachable", "requestedRetransmissionTime": "2026-03-01T13:00:00+01:00"}
+    result = await answered(binding, scef, 500, body)
+    assert (result.why, result.retry_at) == (Refusal.UNREACHABLE, 1772366400.0)
+
+
+async def test_500_with_a_failure_is_failed(binding, scef):
+    result = await answered(binding, scef, 500, {"problemDetail": {"detail": "SCEF-ERR-001-002: queue full"}})
+    assert result.why is Refusal.FAILED
+    assert "queue full" in result.detail
+
+
+async def test_500_that_is_not_of_t8_proves_nothing(binding, scef):
+    assert isinstance(await answered(binding, scef, 500, "<html>oops</html>"), Ambiguous)
+
+
+async def test_502_of_a_gateway_proves_nothing(binding, scef):
+    assert isinstance(await answered(binding, scef, 502, "<html>bad gateway</html>"), Ambiguous)
+
+
+async def test_403_data_too_large_lowers_the_packet_size(binding, scef):
+    scef.script["submit"].append((403, {"cause": "DATA_TOO_LARGE"}))
+    result = await binding.submit(attempt(bytes(800)))
+    assert result.why is Refusal.TOO_LARGE
+    assert binding.south_profile(DEVICE).max_downlink == 799
+
+
+async def test_403_quota_is_rate_limited(binding, scef):
+    assert (await answered(binding, scef, 403, {"cause": "QUOTA_EXCEEDED"})).why is Refusal.RATE_LIMITED
+
+
+async def test_403_of_another_cause_is_rejected(binding, scef):
+    assert (await answered(binding, scef, 403, {"cause": "SOMETHING_NEW"})).why is Refusal.REJECTED
+
+
+async def test_404_makes_the_configuration_again_and_says_try_again(binding, scef, side):
+    old = scef.name_of(DEVICE)
+    del scef.configurations[old]
+    result = await binding.submit(attempt())
+    assert (result.why, result.retry_at) == (Refusal.FAILED, None)
+    assert [event.device for event in side.of(Flushed)] == [DEVICE]
+    assert scef.name_of(DEVICE) not in {None, old}
+    assert isinstance(await binding.submit(attempt()), Accepted)
+
+
+async def test_404_while_the_store_fails_is_still_a_refusal(binding, scef, side):
+    del scef.configurations[scef.name_of(DEVICE)]
+    side.store_fails = True
+    assert (await binding.submit(attempt())).why is Refusal.FAILED
+    side.store_fails = False
+    assert (await binding.submit(attempt())).why is Refusal.FAILED
+    assert isinstance(await binding.submit(attempt()), Accepted)
+
+
+async def test_409_is_ambiguous(binding, scef):
+    assert isinstance(await answered(binding, scef, 409, {"cause": "SENDING"}), Ambiguous)
+
+
+async def test_429_is_rate_limited_until_retry_after(binding, scef, side):
+    result = await answered(binding, scef, 429, {"title": "slow down"}, {"Retry-After": "120"})
+    assert result.why is Refusal.RATE_LIMITED
+    assert result.retry_at == pytest.approx(side.now() + 120, abs=2)
+
+
+async def test_503_honours_a_retry_after_that_is_a_date(binding, scef):
+    result = await answered(binding, scef, 503, None, {"Retry-After": "Thu, 01 Jan 2060 00:00:00 GMT"})
+    assert result.why is Refusal.FAILED
+    assert result.retry_at == pytest.approx(2840140800, abs=2)
+
+
+async def test_400_is_rejected(binding, scef):
+    assert (await answered(binding, scef, 400, {"title": "no"})).why is Refusal.REJECTED
+
+
+async def test_a_redirect_of_a_create_is_not_followed(binding, scef):
+    result = await answered(binding, scef, 307, None, {"Location": scef.host + "/elsewhere"})
+    assert result.why is Refusal.FAILED
+    assert len(scef.made("submit")) == 1
+
+
+async def test_a_connection_cut_after_the_post_is_ambiguous(binding, scef):
+    scef.script["submit"].append(HANG_UP)
+    assert isinstance(await binding.submit(attempt()), Ambiguous)
+    assert len(scef.made("submit")) == 1  # never repeated on its own
+
+
+async def test_no_answer_in_time_is_ambiguous(make, scef):
+    one = await make(http={"connect_timeout": 0.2, "request_timeout": 0.3})
+    await ready(one, scef)
+    scef.script["submit"].append(SILENCE)
+    assert isinstance(await one.submit(attempt()), Ambiguous)
+
+
+async def test_a_refused_connection_is_certain(make, scef, memory):
+    one = await make()
+    await ready(one, scef)
+    await until(lambda: one.status()["configurations"]["active"] == 1)
+    await one.stop()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        two = await make(api_root=f"http://127.0.0.1:{closed.getsockname()[1]}", callbacks={"path": "p"})
+        record = two._records.get(DEVICE)
+        assert record.configuration
+        result = await two.submit(attempt())
+    assert isinstance(result, Refused)
+    assert result.why is Refusal.FAILED
+    assert result.retry_at is not None
+
+
+async def test_a_downlink_before_the_configuration_makes_it_at_once(make, scef):
+    one = await make(configurations={"pace": 0.001})
+    await one.provision("first@iot.example", {})
+    await until(lambda: scef.name_of("first@iot.example"))
+    await one.provision(DEVICE, {})  # its turn at this pace: in a quarter of an hour
+    assert isinstance(await one.submit(attempt()), Accepted)
+
+
+async def test_without_a_configuration_a_downlink_waits_for_the_next_try(make, scef, side):
+    one = await make(configurations={"retry_min": 500.0})
+    scef.script["create"].append((503, None, {"Retry-After": "900"}))
+    await one.provision(DEVICE, {})
+    await until(lambda: side.counts["nidd_configuration_failures"])
+    result = await one.submit(attempt())
+    assert result.why is Refusal.UNREACHABLE
+    assert result.retry_at == pytest.approx(side.now() + 900, abs=5)
+
+
+async def test_a_device_that_was_never_provisioned_is_refused(binding):
+    assert (await binding.submit(attempt(device="other@iot.example"))).why is Refusal.FAILED
+
+
+async def test_lookup_compares_the_data(binding, scef):
+    scef.submit_status = "BUFFERING"
+    await binding.submit(attempt(b"one"))
+    name = scef.name_of(DEVICE)
+    (number,) = scef.deliveries[name]
+    found = await binding.lookup(attempt(b"one"))
+    assert (found.presence, found.handle) == (Presence.PRESENT, f"{name}/{number}")
+    assert (await binding.lookup(attempt(b"two"))).presence is Presence.ABSENT
+
+
+async def test_lookup_reads_unpadded_base64_and_skips_failures(binding, scef):
+    name = scef.name_of(DEVICE)
+    scef.deliveries[name] = {
+        "1": {"self": scef.link(name, "1"), "data": "_-8", "deliveryStatus": "BUFFERING"},
+        "2": {"self": scef.link(name, "2"), "data": "/+8=", "deliveryStatus": "FAILURE_TIMEOUT"},
+    }
+    assert (await binding.lookup(attempt(b"\xff\xef"))).handle == f"{name}/1"
+
+
+async def test_lookup_says_when_it_cannot_be_done(binding, scef):
+    scef.script["pending"].extend([(405, None), (500, None), (200, "[oops")])
+    presences = [(await binding.lookup(attempt())).presence for _ in range(3)]
+    assert presences == [Presence.UNSUPPORTED, Presence.FAILED, Presence.FAILED]
+
+
+async def test_cancel_removes_or_says_that_it_is_gone(binding, scef):
+    scef.submit_status = "BUFFERING"
+    handle = (await binding.submit(attempt())).handle
+    assert await binding.cancel(DEVICE, handle) is Cancellation.REMOVED
+    assert await binding.cancel(DEVICE, handle) is Cancellation.GONE
+    scef.script["cancel"].extend([(409, None), (500, {"problemDetail": {}}), HANG_UP])
+    results = [await binding.cancel(DEVICE, handle) for _ in range(3)]
+    assert results == [Cancellation.GONE, Cancellation.UNKNOWN, Cancellation.UNKNOWN]
+
+
+async def test_a_redirected_cancel_is_followed(binding, scef):
+    scef.submit_status = "BUFFERING"
+    handle = (await binding.submit(attempt())).handle
+    name, number = handle.split("/")
+    scef.script["cancel"].append((307, None, {"Location": scef.link(name, number)}))
+    assert await binding.cancel(DEVICE, handle) is Cancellation.REMOVED
+
+
+async def test_stop_lets_a_submit_finish(make, scef):
+    one = await make()
+    await ready(one, scef)
+    release = asyncio.Event()
+
+    async def slowly(request):
+        await release.wait()
+        return scef._submit(request, {"data": "AA=="})
+
+    scef.script["submit"].append(slowly)
+    submit = asyncio.create_task(one.submit(attempt()))
+    await until(lambda: scef.made("submit"))
+    stop = asyncio.create_task(one.stop())
+    await asyncio.sleep(0)
+    release.set()
+    assert isinstance(await submit, Accepted)
+    await stop
+    assert (await one.submit(attempt())).why is Refusal.UNREACHABLE
