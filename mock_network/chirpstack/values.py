@@ -1,0 +1,57 @@
+"""Reading what API callers write: EUIs, keys, addresses, UUIDs and times, refused as the real server refuses them."""
+
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from .errors import Refused, Status
+
+NANOSECONDS = 1_000_000_000
+
+
+def _hex(text: str, size: int) -> bytes:
+    # lrwn parses an empty string as all zeros; any other fault is an lrwn error, which the API turns into INTERNAL
+    if not text:
+        return bytes(size)
+    try:
+        value = bytes.fromhex(text) if text.isalnum() else b""
+    except ValueError:
+        value = b""
+    if len(value) != size:
+        raise Refused(Status.INTERNAL, "Invalid hexadecimal string")
+    return value
+
+
+def eui64(text: str) -> bytes:
+    """Read a DevEUI, JoinEUI or gateway id, letter case ignored; INTERNAL when it is not 16 hexadecimal digits."""
+    return _hex(text, 8)
+
+
+def aes_key(text: str) -> bytes:
+    """Read an AES-128 key; empty means all zeros; INTERNAL when it is not 32 hexadecimal digits."""
+    return _hex(text, 16)
+
+
+def dev_addr(text: str) -> int:
+    """Read a DevAddr; INTERNAL when it is not 8 hexadecimal digits."""
+    return int.from_bytes(_hex(text, 4), "big")
+
+
+def uuid(text: str) -> UUID:
+    """Read a UUID; INVALID_ARGUMENT when it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Refused(Status.INVALID_ARGUMENT, "invalid UUID") from None
+
+
+def timestamp(seconds: float) -> Timestamp:
+    """Give a protobuf timestamp of UNIX seconds."""
+    stamp = Timestamp()
+    stamp.FromNanoseconds(round(seconds * NANOSECONDS))
+    return stamp
+
+
+def seconds(stamp: Timestamp) -> float:
+    """Give the UNIX seconds of a protobuf timestamp."""
+    return stamp.seconds + stamp.nanos / NANOSECONDS
