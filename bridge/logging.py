@@ -1,0 +1,183 @@
+"""Log lines: one event each, `key=value` or JSON, safe to show to anyone who may see the log.
+
+Code logs with the standard library: a short fixed text, and facts in `extra`. These keys of `extra` mean something:
+
+- `sample`: a line that peers can cause at will; only some of each such key are written, with a count of the others
+- `payload`: bytes of a message; shown at level debug only, otherwise their number stands as `bytes`
+
+Text from peers is cut, and its control characters are escaped: one event stays one line. Secrets become `***`.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, Literal, TextIO
+
+TEXT_CAP = 255
+"""Characters of one value that are written."""
+
+BYTES_CAP = 64
+"""Bytes of one value that are written, in hexadecimal."""
+
+SAMPLE_BURST = 5
+SAMPLE_SECONDS = 60.0
+"""Of each sampled key, so many lines in so many seconds."""
+
+SAMPLE_KEYS = 1024
+"""Sampled keys that are remembered; the one quiet for longest is forgotten first."""
+
+SHORTEST_SECRET = 4
+"""Characters; replacing anything shorter would hide half of every line."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "sample", "payload", "taskName"}
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@+*[],()#%<>")
+
+Form = Literal["text", "json"]
+
+
+class Redactor:
+    """Knows what must not be shown."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: list[str] = []
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Hide this text from now on; texts shorter than SHORTEST_SECRET cannot be hidden."""
+        if len(secret) >= SHORTEST_SECRET and secret not in self._secrets:
+            self._secrets.append(secret)
+            self._secrets.sort(key=len, reverse=True)  # one secret may be part of another
+
+    def clean(self, text: str) -> str:
+        """Give the text without secrets."""
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, "***")
+        return text
+
+
+class Sampler(logging.Filter):
+    """Lets through some of the lines that peers can cause at will; the next of them tells how many it held back."""
+
+    def __init__(self, burst: int = SAMPLE_BURST, seconds: float = SAMPLE_SECONDS) -> None:
+        super().__init__()
+        self._burst = burst
+        self._seconds = seconds
+        self._seen: OrderedDict[tuple[str, str], list[float]] = OrderedDict()  # start of window, written, held back
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        sample = getattr(record, "sample", None)
+        if sample is None:
+            return True
+        key = (record.name, str(sample))
+        state = self._seen.get(key)
+        if state is None:
+            if len(self._seen) >= SAMPLE_KEYS:
+                self._seen.popitem(last=False)
+            state = self._seen[key] = [record.created, 0, 0]
+        else:
+            self._seen.move_to_end(key)
+        if record.created - state[0] >= self._seconds or record.created < state[0]:
+            state[0], state[1] = record.created, 0
+        if state[1] >= self._burst:
+            state[2] += 1
+            return False
+        state[1] += 1
+        if state[2]:
+            record.suppressed = int(state[2])
+            state[2] = 0
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """Writes `time level logger text key=value …`, or the same as one JSON object."""
+
+    def __init__(self, form: Form = "text", redactor: Redactor | None = None, *, payloads: bool = False) -> None:
+        """`payloads`: show the bytes of messages."""
+        super().__init__()
+        self._form = form
+        self._redactor = redactor or Redactor()
+        self._payloads = payloads
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = self._facts(record)
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        moment = f"{moment}.{int(record.msecs):03d}Z"
+        text = self._redactor.clean(record.getMessage())
+        trace = self._redactor.clean(self.formatException(record.exc_info)) if record.exc_info else ""
+        level = record.levelname.lower()
+        if self._form == "json":
+            line = {"time": moment, "level": level, "logger": record.name, "event": text}
+            for key, value in facts.items():
+                line.setdefault(key, value)
+            if trace:
+                line["trace"] = trace
+            return json.dumps(line, ensure_ascii=False, default=str)
+        parts = [
+            moment,
+            level,
+            record.name,
+            _escape(text),
+            *(f"{key}={_quoted(value)}" for key, value in facts.items()),
+        ]
+        line_text = " ".join(parts)
+        return f"{line_text}\n{trace}" if trace else line_text
+
+    def _facts(self, record: logging.LogRecord) -> dict[str, Any]:
+        facts = {key: self._value(value) for key, value in vars(record).items() if key not in _STANDARD}
+        payload = getattr(record, "payload", None)
+        if isinstance(payload, bytes | bytearray | memoryview):
+            facts["bytes"] = len(payload)
+            if self._payloads:
+                facts["payload"] = self._value(bytes(payload))
+        return facts
+
+    def _value(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, bytes | bytearray | memoryview):
+            raw = bytes(value)
+            more = f"…({len(raw)} bytes)" if len(raw) > BYTES_CAP else ""
+            return raw[:BYTES_CAP].hex() + more
+        text = self._redactor.clean(str(value))
+        return text if len(text) <= TEXT_CAP else f"{text[:TEXT_CAP]}…({len(text)} characters)"
+
+
+def handler(form: Form, level: int, redactor: Redactor, stream: TextIO) -> logging.Handler:
+    """Make the one handler of a process, writing to `stream`."""
+    made = logging.StreamHandler(stream)
+    made.setLevel(level)
+    made.addFilter(Sampler())
+    made.setFormatter(LineFormatter(form, redactor, payloads=level <= logging.DEBUG))
+    return made
+
+
+def configure(
+    level: str = "info", form: Form = "text", secrets: Iterable[str] = (), stream: TextIO | None = None
+) -> Redactor:
+    """Set up the logging of this process. `add` to the result what turns out later to be secret."""
+    redactor = Redactor(secrets)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler(form, number, redactor, stream or sys.stderr))
+    root.setLevel(number)
+    if number > logging.DEBUG:
+        # A line for each HTTP request would drown the others, and its path may be a secret.
+        logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    return redactor
+
+
+def _escape(text: str) -> str:
+    return text if text.isprintable() else text.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return text if text and _PLAIN.issuperset(text) else json.dumps(_escape(text), ensure_ascii=False)
