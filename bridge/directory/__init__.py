@@ -1,1 +1,19 @@
 """Device address ⇄ endpoint ⇄ server: import, templates, checks."""
+
+from bridge.directory.catalogue import Catalogue
+from bridge.directory.csvfile import export_csv, import_csv, open_csv
+from bridge.directory.directory import Directory
+from bridge.directory.record import DirectoryChange, Draft, Record
+from bridge.directory.sources import Sources
+
+__all__ = [
+    "Catalogue",
+    "Directory",
+    "DirectoryChange",
+    "Draft",
+    "Record",
+    "Sources",
+    "export_csv",
+    "import_csv",
+    "open_csv",
+]

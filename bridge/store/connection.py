@@ -11,7 +11,7 @@ BUSY_TIMEOUT = 5.0  # seconds to wait for a lock that a person's own tool (sqlit
 CHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer pauses than SQLite's 1000 pages
 JOURNAL_LIMIT = 64 << 20  # bytes that the WAL file keeps after a checkpoint
 CHECK_LIMIT = 128 << 20  # bytes up to which a start checks everything; beyond, only the tables that stay small
-SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_address", "address_pool")
+SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_source")
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:

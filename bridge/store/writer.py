@@ -23,6 +23,17 @@ from bridge.store.statements import change_sql
 
 MAX_GROUP = 1024  # batches in one transaction: bounds how long the first of them waits (about 25 ms)
 
+BLAME = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,  # a statement that cannot be
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
+"""What SQLite says when a batch is wrong; all else is the disk's or the file's."""
+
 log = logging.getLogger(__name__)
 
 Done = Callable[[BaseException | None], None]
@@ -176,11 +187,9 @@ class Writer:
             for batch in batches:  # a refusal of work that was rolled back with the others says nothing now
                 batch.error = None
             self._rollback()
-            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+            if not isinstance(error, Exception) or _of_the_disk(error):
                 raise
-            if isinstance(error, Exception):
-                raise _Wrong from error
-            raise
+            raise _Wrong from error
 
     def _apply_mixed(self, batches: list[Batch]) -> None:
         connection = self._connection
@@ -218,6 +227,12 @@ class Writer:
             generation = self._failed.get(batch.endpoint)
             if generation is not None and batch.generation <= generation:
                 batch.error = StoreUnavailable("an earlier commit of this endpoint failed")
+
+
+def _of_the_disk(error: Exception) -> bool:
+    if not isinstance(error, sqlite3.Error) or isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return False
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF not in BLAME  # the low byte is the primary code
 
 
 def apply(connection: sqlite3.Connection, changes: Sequence[Change] | chain[Change]) -> None:

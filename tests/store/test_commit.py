@@ -146,10 +146,11 @@ async def test_a_value_that_sqlite_cannot_hold_fails_its_batch_alone(store, down
     outcomes = await asyncio.gather(
         store.committed([Insert.of(downlink(2**70, 1))], endpoint=1),
         store.committed([Insert.of(downlink(store.next_id(), 2, north_token="text"))], endpoint=2),
-        store.committed([Insert.of(downlink(store.next_id(), 3))], endpoint=3),
+        store.committed([Insert.of(downlink(store.next_id(), 3, server=object()))], endpoint=3),
+        store.committed([Insert.of(downlink(store.next_id(), 4))], endpoint=4),
         return_exceptions=True,
     )
-    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, StoreUnavailable, type(None)]
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3 + [type(None)]
 
 
 async def test_an_update_of_a_row_that_is_not_there_is_no_success(store, downlink):
@@ -213,10 +214,11 @@ async def test_work_that_breaks_fails_alone(store, downlink):
     outcomes = await asyncio.gather(
         store.run(lambda connection: 1 // 0),
         store.run(lambda connection: connection.execute("INSERT INTO endpoint (id) VALUES (1)")),
+        store.run(lambda connection: connection.execute("SELECT nonsense")),
         store.committed([Insert.of(downlink(store.next_id()))]),
         return_exceptions=True,
     )
-    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, StoreUnavailable, type(None)]
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3 + [type(None)]
 
 
 async def test_close_finishes_what_was_given(path, downlink):

@@ -150,24 +150,18 @@ CREATE TABLE endpoint (
     UNIQUE (network, device)
 ) STRICT;
 
--- An endpoint's own socket address toward a server. A released one keeps its row, so that no other endpoint takes over
--- the identity that a server still remembers.
-CREATE TABLE north_address (
-    address TEXT NOT NULL,
-    port INTEGER NOT NULL,
+-- The number of an endpoint's own socket address (bridge.north.contract.NorthTransport.sources), and the addresses that
+-- servers saw it at. A released one keeps its row, so that no other endpoint takes over the identity that a server still
+-- remembers.
+CREATE TABLE north_source (
+    scheme TEXT NOT NULL,
+    source INTEGER NOT NULL,
     endpoint INTEGER NOT NULL,
-    server TEXT NOT NULL,
-    pool TEXT NOT NULL,
+    locals TEXT NOT NULL,
     given_at REAL NOT NULL,
     released_at REAL,
-    PRIMARY KEY (address, port)
+    PRIMARY KEY (scheme, source)
 ) STRICT, WITHOUT ROWID;
 
-CREATE UNIQUE INDEX north_address_endpoint ON north_address (endpoint, server) WHERE released_at IS NULL;
-CREATE INDEX north_address_released ON north_address (pool, released_at) WHERE released_at IS NOT NULL;
-
--- The first index of a pool that was never given to anyone.
-CREATE TABLE address_pool (
-    pool TEXT PRIMARY KEY,
-    next INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX north_source_endpoint ON north_source (endpoint) WHERE released_at IS NULL;
+CREATE INDEX north_source_released ON north_source (scheme, released_at) WHERE released_at IS NOT NULL;

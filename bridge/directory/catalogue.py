@@ -1,0 +1,74 @@
+"""What configuration gives the directory: servers, profiles, networks, and where addresses come from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from bridge.directory.record import Draft, Record, check_all, check_template
+from bridge.directory.sources import Sources
+from bridge.errors import ConfigurationError, DirectoryError
+from bridge.relay.model import Endpoint, Server, ServerProfile
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the entries of the directory may name. Raises ConfigurationError.
+
+    `canonical(network, device)` gives the one spelling of a device address, or raises ConfigurationError, also for a
+    network that is not configured.
+    """
+
+    servers: Mapping[str, Server]
+    canonical: Callable[[str, str], str]
+    sources: Sources | None = None  # None: endpoints get no address of their own, as in a tool that only reads
+    profiles: Mapping[str, ServerProfile] = field(default_factory=dict)
+    default_servers: tuple[str, ...] = ()
+    templates: Mapping[str, str] = field(default_factory=dict)  # network: template for endpoint names
+
+    def __post_init__(self) -> None:
+        for template in self.templates.values():
+            check_template(template)
+        for key in self.default_servers:
+            if key not in self.servers:
+                raise ConfigurationError(f"server {key!r} is named but not configured")
+
+    def check(self, draft: Draft) -> Draft:
+        """Give a draft complete and in canonical form. Raises DirectoryError with the reason."""
+        draft = check_all(draft, self.canonical, self.templates.get(draft.network))
+        servers = draft.servers or self.default_servers
+        if not servers:
+            raise DirectoryError("no server is given, and there is no default")
+        for key in servers:
+            if key not in self.servers:
+                raise DirectoryError(f"server {key!r} is not configured; there are {', '.join(sorted(self.servers))}")
+        if len(set(servers)) != len(servers):
+            raise DirectoryError("a server is given twice")
+        if draft.profile and draft.profile not in self.profiles:
+            known = ", ".join(sorted(self.profiles)) or "none"
+            raise DirectoryError(f"profile {draft.profile!r} is not configured; there are: {known}")
+        return draft if servers == draft.servers else replace(draft, servers=servers)
+
+    def endpoint(self, record: Record) -> Endpoint:
+        """Give the record as the core wants it; servers that are no longer configured are left out.
+
+        Raises ConfigurationError if none is left, or the profile is gone.
+        """
+        servers = [self.servers[key] for key in record.servers if key in self.servers]
+        if not servers:
+            raise ConfigurationError(f"endpoint {record.name!r}: none of {', '.join(record.servers)} is configured")
+        if record.profile:
+            profile = self.profiles.get(record.profile)
+            if profile is None:
+                raise ConfigurationError(f"endpoint {record.name!r}: profile {record.profile!r} is not configured")
+            servers = [replace(server, profile=profile) for server in servers]
+        return Endpoint(
+            record.id,
+            record.shard,
+            record.name,
+            record.network,
+            record.device,
+            tuple(servers),
+            record.default_ttl,
+            record.object_list,
+            record.confirmed,
+            record.options,
+        )

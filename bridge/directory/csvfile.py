@@ -1,0 +1,236 @@
+"""The directory as CSV: every line is checked before any is taken, and each wrong one is named with its reason."""
+
+import asyncio
+import csv
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from bridge.directory.directory import CHUNK, Directory
+from bridge.directory.record import Draft
+from bridge.errors import ConfigurationError, DirectoryError
+
+COLUMNS = ("endpoint", "network", "address", "servers", "profile", "default_ttl", "object_list")
+REQUIRED = ("network", "address")
+TURN = 100  # lines looked at before other work has its turn: a few ms
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line that cannot be taken; lines count from 1, the header's."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did. `unchanged` lines say what the directory has already."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    draft: Draft  # checked
+    given: dict[str, object]  # the fields of the draft that the file has columns for
+
+
+@contextmanager
+def open_csv(path: Path) -> Iterator[TextIO]:
+    """Open a file for `import_csv`. Bytes that are not UTF-8 become a fault of their line."""
+    try:
+        file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    with closing(file):
+        yield file
+
+
+async def import_csv(
+    directory: Directory, lines: Iterable[str], *, partial: bool = False, update: bool = False
+) -> Imported:
+    """Add the endpoints of a CSV file, and with `update` change those that are there with other settings.
+
+    One faulty line keeps all out, unless `partial` takes the good ones. The lines are written in several transactions:
+    should the store fail in the middle (StoreUnavailable), run the import again; lines that are in are `unchanged`
+    then. Raises ConfigurationError if the header is wrong.
+    """
+    imported = Imported()
+    good = [line async for line in _checked(directory, lines, imported.faults)]
+    fresh: list[_Line] = []
+    other: list[_Line] = []
+    for start in range(0, len(good), TURN):
+        for line in good[start : start + TURN]:
+            _compare(directory, line, update, imported, fresh, other)
+        await asyncio.sleep(0)
+    imported.faults.sort(key=lambda fault: fault.line)
+    if imported.faults and not partial:
+        return Imported(faults=imported.faults)
+    for start in range(0, len(other), CHUNK):
+        await _update(directory, other[start : start + CHUNK], imported)
+    for start in range(0, len(fresh), CHUNK):
+        await _add(directory, fresh[start : start + CHUNK], imported)
+    return imported
+
+
+async def export_csv(directory: Directory, out: TextIO) -> int:
+    """Write all endpoints so that `import_csv` takes them; how many."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    written = 0
+    async for found in directory.all():
+        ttl = "" if found.default_ttl is None else f"{found.default_ttl:g}"
+        row = (found.name, found.network, found.device, " ".join(found.servers), found.profile, ttl, found.object_list)
+        writer.writerow(row)
+        written += 1
+    return written
+
+
+def read_drafts(lines: Iterable[str]) -> Iterator[tuple[int, Draft | str, Sequence[str]]]:
+    """Give (line, draft, header) for each line, or (line, reason, header).
+
+    Raises ConfigurationError if the header is wrong.
+    """
+    reader = csv.reader(lines, strict=True)
+    header: list[str] | None = None
+    while True:
+        number = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            if header is None:
+                raise ConfigurationError(f"line {number}: not CSV: {error}") from error
+            yield number, f"not CSV: {error}", header
+            continue
+        if not any(fields):
+            continue
+        if header is None:
+            header = _header(fields)
+        elif len(fields) != len(header):
+            reason = f"{len(fields)} fields instead of {len(header)}; a field with commas needs quotes"
+            yield number, reason, header
+        else:
+            yield number, _draft(dict(zip(header, map(str.strip, fields), strict=True))), header
+    if header is None:
+        raise ConfigurationError(f"the file is empty; the first line must be a header like {','.join(COLUMNS)}")
+
+
+def _header(fields: Sequence[str]) -> list[str]:
+    header = [name.strip().lower().removeprefix("\ufeff") for name in fields]
+    for name in header:
+        if name not in COLUMNS:
+            raise ConfigurationError(f"line 1: unknown column {name!r}; the columns are {','.join(COLUMNS)}")
+    if len(set(header)) != len(header):
+        raise ConfigurationError("line 1: a column is named twice")
+    if missing := [name for name in REQUIRED if name not in header]:
+        raise ConfigurationError(f"line 1: the column {missing[0]!r} is missing; the columns are {','.join(COLUMNS)}")
+    return header
+
+
+def _draft(row: dict[str, str]) -> Draft | str:
+    for name in REQUIRED:
+        if not row[name]:
+            return f"{name} is empty"
+    ttl = row.get("default_ttl", "")
+    try:
+        seconds = float(ttl) if ttl else None
+    except ValueError:
+        return f"default_ttl {ttl!r} is not a number of seconds"
+    return Draft(
+        network=row["network"],
+        device=row["address"],
+        name=row.get("endpoint", ""),
+        servers=tuple(row.get("servers", "").replace(";", " ").split()),
+        profile=row.get("profile", ""),
+        default_ttl=seconds,
+        object_list=row.get("object_list") or None,
+    )
+
+
+def _given(draft: Draft, header: Sequence[str]) -> dict[str, object]:
+    """Give what a line says of an endpoint; what the file has no column for is not its business."""
+    fields = {column: "device" if column == "address" else column for column in header if column != "endpoint"}
+    return {name: getattr(draft, name) for name in fields.values()}
+
+
+async def _checked(directory: Directory, lines: Iterable[str], faults: list[Fault]) -> AsyncIterator[_Line]:
+    names: dict[str, int] = {}
+    devices: dict[tuple[str, str], int] = {}
+    for count, (number, found, header) in enumerate(read_drafts(lines)):
+        if count % TURN == 0:
+            await asyncio.sleep(0)
+        if isinstance(found, str):
+            faults.append(Fault(number, found))
+            continue
+        try:
+            draft = directory.catalogue.check(found)
+        except DirectoryError as error:
+            faults.append(Fault(number, str(error)))
+            continue
+        before = names.setdefault(draft.name, number)
+        device = devices.setdefault((draft.network, draft.device), number)
+        if before != number:
+            faults.append(Fault(number, f"endpoint {draft.name!r} is in line {before} already"))
+        elif device != number:
+            faults.append(Fault(number, f"device {draft.device!r} is in line {device} already"))
+        else:
+            yield _Line(number, draft, _given(draft, header))
+
+
+def _compare(
+    directory: Directory,
+    line: _Line,
+    update: bool,
+    imported: Imported,
+    fresh: list[_Line],
+    other: list[_Line],
+) -> None:
+    """Hold a line against the directory."""
+    draft = line.draft
+    there = directory.by_name(draft.name)
+    holder = directory.by_device(draft.network, draft.device)
+    if holder is not None and holder.name != draft.name:
+        reason = f"device {draft.device!r} of network {draft.network!r} is endpoint {holder.name!r} already"
+        imported.faults.append(Fault(line.number, reason))
+    elif there is None:
+        fresh.append(line)
+    elif not (differing := [name for name, value in line.given.items() if getattr(there, name) != value]):
+        imported.unchanged += 1
+    elif update:
+        other.append(line)
+    else:
+        reason = f"endpoint {draft.name!r} is there with another {differing[0]}; an import with update would change it"
+        imported.faults.append(Fault(line.number, reason))
+
+
+async def _update(directory: Directory, chunk: list[_Line], imported: Imported) -> None:
+    try:
+        imported.changed += len(await directory.update_all([(line.draft.name, line.given) for line in chunk]))
+    except DirectoryError:  # something changed meanwhile, or two lines swap devices: find out whose line it is
+        for line in chunk:
+            try:
+                await directory.update(line.draft.name, **line.given)
+                imported.changed += 1
+            except DirectoryError as error:
+                imported.faults.append(Fault(line.number, str(error)))
+
+
+async def _add(directory: Directory, chunk: list[_Line], imported: Imported) -> None:
+    try:
+        imported.added += len(await directory.add_all([line.draft for line in chunk]))
+    except DirectoryError:  # an endpoint added meanwhile, or no address left: find out whose line it is
+        for line in chunk:
+            try:
+                await directory.add(line.draft)
+                imported.added += 1
+            except DirectoryError as error:
+                imported.faults.append(Fault(line.number, str(error)))

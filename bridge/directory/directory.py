@@ -1,0 +1,274 @@
+"""Look-ups in the directory, and changes to it. The store is its truth; memory holds only what was used last."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from bridge.directory import table
+from bridge.directory.cache import Lru
+from bridge.directory.catalogue import Catalogue
+from bridge.directory.record import DirectoryChange, Draft, Record
+from bridge.errors import DirectoryError
+from bridge.relay.model import Endpoint
+from bridge.store import Store
+
+CACHED = 4096  # records in memory, about 1.5 KiB each
+CHUNK = 500  # records changed in one transaction, so that other commits wait a few ms at most
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Seeded:
+    """What `Directory.seed` found. `different` are there with other settings, which were left alone."""
+
+    added: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    refused: list[tuple[Draft, str]] = field(default_factory=list)
+
+
+class Directory:
+    """All endpoints. Look-ups are synchronous and take microseconds; changes are awaited until they are durable.
+
+    `now` gives wall-clock seconds. Changes are made one after the other.
+    """
+
+    def __init__(self, store: Store, catalogue: Catalogue, now: Callable[[], float], cached: int = CACHED) -> None:
+        self.store = store
+        self.catalogue = catalogue
+        self.now = now
+        self._records: Lru[int, Record] = Lru(cached)
+        self._names: Lru[str, int] = Lru(cached)
+        self._devices: Lru[tuple[str, str], int] = Lru(cached)
+        self._sources: Lru[int, int] = Lru(cached)
+        self._changing = asyncio.Lock()
+        self._listeners: list[Callable[[DirectoryChange], None]] = []
+
+    def subscribe(self, listener: Callable[[DirectoryChange], None]) -> None:
+        """Call `listener` in the event loop after every change, when it is durable."""
+        self._listeners.append(listener)
+
+    # Look-ups
+
+    def by_id(self, id_: int) -> Record | None:
+        """Give the endpoint with this id, or None."""
+        found = self._records.get(id_)
+        return found if found is not None else self._find("e.id = ?", (id_,))
+
+    def by_name(self, name: str) -> Record | None:
+        """Give the endpoint with this endpoint client name, or None."""
+        id_ = self._names.get(name)
+        return self.by_id(id_) if id_ is not None else self._find("e.name = ?", (name,))
+
+    def by_device(self, network: str, device: str) -> Record | None:
+        """Give the endpoint with this canonical device address, or None."""
+        id_ = self._devices.get((network, device))
+        if id_ is not None:
+            return self.by_id(id_)
+        return self._find("e.network = ? AND e.device = ?", (network, device))
+
+    def by_source(self, source: int) -> Record | None:
+        """Give the endpoint with this source (bridge.north) of the present scheme, or None."""
+        id_ = self._sources.get(source)
+        if id_ is not None:
+            return self.by_id(id_)
+        if self.catalogue.sources is None:
+            return None
+        scheme = self.catalogue.sources.scheme
+        # Two steps: joined from the endpoint's side, SQLite would walk all of them.
+        row = self.store.connection.execute(
+            "SELECT endpoint FROM north_source WHERE scheme = ? AND source = ? AND released_at IS NULL",
+            (scheme, source),
+        ).fetchone()
+        return None if row is None else self.by_id(row[0])
+
+    def page(
+        self,
+        *,
+        network: str | None = None,
+        server: str | None = None,
+        enabled: bool | None = None,
+        prefix: str = "",
+        after: str = "",
+        limit: int = 100,
+    ) -> list[Record]:
+        """Give endpoints in the order of their names, from the first one after the name `after`, a page at a time."""
+        where, values = _filter(network, server, enabled, prefix)
+        rows = self.store.connection.execute(
+            f"{table.SELECT} WHERE e.name > ?{where} ORDER BY e.name LIMIT ?", (after, *values, limit)
+        )
+        return [*map(table.record, rows)]
+
+    def count(
+        self, *, network: str | None = None, server: str | None = None, enabled: bool | None = None, prefix: str = ""
+    ) -> int:
+        """Count endpoints; without a condition about 1 ms for 100 000."""
+        where, values = _filter(network, server, enabled, prefix)
+        sql = f"SELECT count(*) FROM endpoint e WHERE 1{where}"  # noqa: S608  # our own text
+        (number,) = self.store.connection.execute(sql, values).fetchone()
+        return int(number)
+
+    async def all(self, *, network: str | None = None, enabled: bool | None = None) -> AsyncIterator[Record]:
+        """Give every endpoint, page by page, with other work in between: for start and for export."""
+        after = ""
+        while page := self.page(network=network, enabled=enabled, after=after, limit=CHUNK):
+            for found in page:
+                yield found
+            after = page[-1].name
+            await asyncio.sleep(0)
+
+    def endpoint(self, record: Record) -> Endpoint:
+        """Give a record as the core wants it. Raises ConfigurationError if its servers or profile are gone."""
+        return self.catalogue.endpoint(record)
+
+    # Changes
+
+    async def add(self, draft: Draft) -> Record:
+        """Add an endpoint; it is durable when this returns. Raises DirectoryError or StoreUnavailable."""
+        (made,) = await self.add_all([draft])
+        return made
+
+    async def add_all(self, drafts: Sequence[Draft]) -> Sequence[Record]:
+        """Add endpoints, all or none. Raises DirectoryError or StoreUnavailable."""
+        checked = [self.catalogue.check(draft) for draft in drafts]
+        async with self._changing:
+            made = await self.store.run(lambda c: table.add(c, checked, self.catalogue.sources, self.now()))
+        for record in made:
+            self._tell(DirectoryChange(None, record))
+        return made
+
+    async def update(self, name: str, /, **changes: Any) -> Record:
+        """Change fields of `Draft` of an endpoint, its name too. Raises DirectoryError or StoreUnavailable."""
+        (after,) = await self.update_all([(name, changes)])
+        return after
+
+    async def update_all(self, changes: Sequence[tuple[str, Mapping[str, Any]]]) -> Sequence[Record]:
+        """Change endpoints, all or none: (name, fields of `Draft`). Raises DirectoryError or StoreUnavailable."""
+        async with self._changing:
+            found = [self._existing(name) for name, _ in changes]
+            wanted = [
+                (before, self.catalogue.check(replace(before.draft(), **fields)))
+                for before, (_, fields) in zip(found, changes, strict=True)
+            ]
+            real = [(before, draft) for before, draft in wanted if draft != before.draft()]
+            changed = await self.store.run(lambda c: table.change_all(c, real, self.now())) if real else []
+        after = {record.id: record for record in changed}
+        for before, _ in real:
+            self._tell(DirectoryChange(before, after[before.id]))
+        return [after.get(before.id, before) for before in found]
+
+    async def remove(self, name: str) -> Record:
+        """Remove an endpoint; messages that are under way get an outcome. Raises DirectoryError or StoreUnavailable.
+
+        The service must have let go of the endpoint's state: what it committed later would be nobody's.
+        """
+        async with self._changing:
+            before = self._existing(name)
+            await self.store.run(lambda c: table.remove(c, before.id, self.now()))
+        self._tell(DirectoryChange(before, None))
+        return before
+
+    async def seed(self, drafts: Iterable[Draft]) -> Seeded:
+        """Add what is not there yet. Nothing that is there is changed or removed: the store is the truth."""
+        seeded = Seeded()
+        for draft in drafts:
+            try:
+                wanted = self.catalogue.check(draft)
+                there = self.by_name(wanted.name)
+                if there is None:
+                    await self.add(wanted)
+                    seeded.added.append(wanted.name)
+                elif there.draft() != wanted:
+                    seeded.different.append(wanted.name)
+            except DirectoryError as error:
+                seeded.refused.append((draft, str(error)))
+        return seeded
+
+    async def renew_sources(self) -> int:
+        """Give endpoints a source where they have none of the present scheme and range; how many changed.
+
+        For start, before any endpoint is in use. Those that changed are told to listeners. An endpoint that cannot have
+        one keeps `source` None and is logged. Raises StoreUnavailable.
+        """
+        sources = self.catalogue.sources
+        if sources is None:
+            return 0
+        changed = refused = 0
+        stale: list[int] = []
+        async for found in self.all():
+            fits = found.scheme == sources.scheme and found.source is not None and found.source in sources.numbers
+            if not fits or found.source is None or found.locals != sources.seen(found.source):
+                stale.append(found.id)
+        for start in range(0, len(stale), CHUNK):
+            chunk = stale[start : start + CHUNK]
+            async with self._changing:
+                pairs = await self.store.run(partial(table.renew, ids=chunk, sources=sources, now=self.now()))
+            for before, after in pairs:
+                if isinstance(after, DirectoryError):
+                    refused += 1
+                    if refused == 1:
+                        log.error("endpoint %s is down: %s", before.name, after)
+                    continue
+                changed += 1
+                self._tell(DirectoryChange(before, after))
+        if refused > 1:
+            log.error("%d more endpoints are down for the same reason", refused - 1)
+        return changed
+
+    def _existing(self, name: str) -> Record:
+        found = self.by_name(name)
+        if found is None:
+            raise DirectoryError(f"there is no endpoint {name!r}")
+        return found
+
+    def _find(self, condition: str, values: tuple[Any, ...]) -> Record | None:
+        row = self.store.connection.execute(f"{table.SELECT} WHERE {condition}", values).fetchone()
+        if row is None:
+            return None
+        found = table.record(row)
+        self._records.put(found.id, found)
+        self._names.put(found.name, found.id)
+        self._devices.put((found.network, found.device), found.id)
+        sources = self.catalogue.sources
+        if found.source is not None and sources is not None and found.scheme == sources.scheme:
+            self._sources.put(found.source, found.id)
+        return found
+
+    def _forget(self, gone: Record | None) -> None:
+        if gone is None:
+            return
+        self._records.drop(gone.id)
+        self._names.drop(gone.name)
+        self._devices.drop((gone.network, gone.device))
+        if gone.source is not None:
+            self._sources.drop(gone.source)
+
+    def _tell(self, change: DirectoryChange) -> None:
+        self._forget(change.before)
+        self._forget(change.after)
+        for listener in self._listeners:
+            try:
+                listener(change)
+            except Exception:
+                log.exception("what follows a change of the directory failed")
+
+
+def _filter(network: str | None, server: str | None, enabled: bool | None, prefix: str) -> tuple[str, tuple[Any, ...]]:
+    where = ""
+    values: list[Any] = []
+    if network is not None:
+        where += " AND e.network = ?"
+        values.append(network)
+    if server is not None:
+        where += " AND EXISTS (SELECT 1 FROM json_each(e.servers) s WHERE s.value = ?)"
+        values.append(server)
+    if enabled is not None:
+        where += " AND e.enabled = ?"
+        values.append(enabled)
+    if prefix:
+        where += " AND substr(e.name, 1, ?) = ?"
+        values += [len(prefix), prefix]
+    return where, tuple(values)

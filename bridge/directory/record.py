@@ -1,0 +1,171 @@
+"""What the directory knows of an endpoint, and the checks that every entry passes."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from string import Formatter
+
+from bridge.errors import ConfigurationError, DirectoryError
+
+MAX_NAME = 255  # bytes of an endpoint client name: the longest Uri-Query value (RFC 7252 §5.10) with `ep=` before it
+MAX_OBJECT_LIST = 4096  # bytes; a real one has a few hundred
+MAX_TTL = 366 * 86400.0  # seconds; more is a mistake of the unit
+MAX_OPTION = 4096  # characters of one option's value
+
+# CoRE Link Format (RFC 6690 §2) as Register carries it: <target>;attribute=value, …
+_LINK = r'<[^<>\s"]*>(?:;[A-Za-z0-9!#$&+.^_`|~*-]+(?:=(?:"[^"]*"|[^",;<>\s]+))?)*'
+_LINKS = re.compile(rf"{_LINK}(?:,{_LINK})*")
+_TEMPLATE_FIELDS = ("device", "deveui", "external_id", "msisdn", "network")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An endpoint as somebody wants it; `Directory.add` makes it a record.
+
+    Left empty, the name comes from the network's template and the servers are the configured default.
+    """
+
+    network: str
+    device: str
+    name: str = ""
+    servers: tuple[str, ...] = ()  # keys; the first is the default
+    profile: str = ""  # a named server profile instead of the servers' own
+    default_ttl: float | None = None  # seconds
+    object_list: str | None = None  # CoRE links for a Register that has none (R21)
+    confirmed: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)  # for the binding
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An endpoint as the directory has it; `device` is canonical."""
+
+    id: int
+    shard: int
+    name: str
+    network: str
+    device: str
+    servers: tuple[str, ...]
+    profile: str
+    default_ttl: float | None
+    object_list: str | None
+    confirmed: bool
+    options: Mapping[str, str]
+    enabled: bool
+    created_at: float
+    changed_at: float
+    scheme: str = ""  # of `source`: prefix, ports
+    source: int | None = None  # number of its own address toward servers (bridge.north); None: not given yet
+    locals: tuple[str, ...] = ()  # what servers see that address as, one for each address family
+
+    def draft(self) -> Draft:
+        """Give what could be added to get this record, for a change of some of it."""
+        return Draft(**{f.name: getattr(self, f.name) for f in fields(Draft)})
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryChange:
+    """What changed in the directory, durably: `before` is None for a new endpoint, `after` for a removed one."""
+
+    before: Record | None
+    after: Record | None
+
+    @property
+    def north_changed(self) -> bool:
+        """Whether the endpoint has to be told NorthChanged (R24): another server, or another address of its own."""
+        if self.before is None or self.after is None:
+            return False
+        before, after = self.before, self.after
+        if (before.servers, before.scheme, before.source) != (after.servers, after.scheme, after.source):
+            return True
+        return not set(before.locals) <= set(after.locals)  # one more address family changes nothing
+
+
+def check_name(name: str) -> str:
+    """Give the name back if it can be an endpoint client name. Raises DirectoryError."""
+    if not name:
+        raise DirectoryError("the endpoint name is empty")
+    if not name.isprintable():
+        raise DirectoryError(f"the endpoint name {name!a} has characters that cannot be printed")
+    if name != name.strip():
+        raise DirectoryError(f"the endpoint name {name!r} begins or ends with a space")
+    if len(name.encode()) > MAX_NAME:
+        raise DirectoryError(f"the endpoint name {name[:40]!r}… is longer than {MAX_NAME} bytes")
+    return name
+
+
+def check_template(template: str) -> str:
+    """Give a template for endpoint names back if it is one. Raises ConfigurationError."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ConfigurationError(f"the endpoint name template {template!r} is wrong: {error}") from error
+    used = [name for _, name, _, _ in parts if name is not None]
+    if any(spec or conversion for _, _, spec, conversion in parts):
+        raise ConfigurationError(f"the endpoint name template {template!r} may not format its fields")
+    if unknown := [name for name in used if name not in _TEMPLATE_FIELDS]:
+        raise ConfigurationError(
+            f"the endpoint name template {template!r} has the unknown field {unknown[0]!r}; "
+            f"there are {', '.join(_TEMPLATE_FIELDS)}"
+        )
+    if all(name == "network" for name in used):
+        raise ConfigurationError(f"the endpoint name template {template!r} gives all devices the same name")
+    return template
+
+
+def name_from(template: str, network: str, device: str) -> str:
+    """Fill a template that `check_template` passed; every field but `network` is the canonical device address."""
+    return template.format_map({**dict.fromkeys(_TEMPLATE_FIELDS, device), "network": network})
+
+
+def check_ttl(ttl: float | None) -> float | None:
+    """Give the seconds back if they can be a time to live. Raises DirectoryError."""
+    if ttl is not None and not (math.isfinite(ttl) and 0 < ttl <= MAX_TTL):
+        raise DirectoryError(f"default_ttl {ttl} is not between 0 and {MAX_TTL:.0f} seconds")
+    return ttl
+
+
+def check_object_list(links: str | None) -> str | None:
+    """Give CoRE links back if they are some, None for none. Raises DirectoryError."""
+    if not links:
+        return None
+    if len(links.encode("utf-8", "replace")) > MAX_OBJECT_LIST:
+        raise DirectoryError(f"the object list is longer than {MAX_OBJECT_LIST} bytes")
+    if not links.isprintable() or not _LINKS.fullmatch(links):
+        raise DirectoryError(f"the object list {links[:60]!a} is not in CoRE Link Format, like </1/0>,</3/0>")
+    return links
+
+
+def check_options(options: Mapping[str, str]) -> dict[str, str]:
+    """Give options of a binding back as a plain dictionary. Raises DirectoryError."""
+    for key, value in options.items():
+        if not isinstance(key, str) or not isinstance(value, str) or not key.isprintable() or len(value) > MAX_OPTION:
+            raise DirectoryError(f"option {key!a} is not a text of at most {MAX_OPTION} characters")
+    return dict(options)
+
+
+def check_all(draft: Draft, canonical: Callable[[str, str], str], template: str | None) -> Draft:
+    """Give a draft in canonical form, named; servers and profile are not looked at. Raises DirectoryError."""
+    try:
+        device = canonical(draft.network, draft.device)
+    except ConfigurationError as error:
+        raise DirectoryError(str(error)) from error
+    name = draft.name
+    if not name:
+        if template is None:
+            raise DirectoryError(f"no endpoint name is given, and network {draft.network!r} has no template for one")
+        name = name_from(template, draft.network, device)
+    return Draft(
+        draft.network,
+        device,
+        check_name(name),
+        draft.servers,
+        draft.profile,
+        check_ttl(draft.default_ttl),
+        check_object_list(draft.object_list),
+        draft.confirmed,
+        check_options(draft.options) if draft.options else {},
+        draft.enabled,
+    )

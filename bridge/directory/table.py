@@ -1,0 +1,184 @@
+"""The directory's table: SQL for records, and the work that changes them in the writer's thread."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bridge.delivery.ledger import DownlinkState, UplinkState
+from bridge.directory.record import Draft, Record
+from bridge.directory.sources import Allocator, Sources, release
+from bridge.errors import DirectoryError
+
+SHARD = 0  # all endpoints of one node; a cluster divides them by source
+
+SELECT = (
+    "SELECT e.id, e.shard, e.name, e.network, e.device, e.servers, e.profile, e.default_ttl, e.object_list,"
+    " e.confirmed, e.options, e.enabled, e.created_at, e.changed_at, n.scheme, n.source, n.locals"
+    " FROM endpoint e LEFT JOIN north_source n ON n.endpoint = e.id AND n.released_at IS NULL"
+)
+
+
+def record(row: tuple[Any, ...]) -> Record:
+    """Make a record of a row of SELECT."""
+    (id_, shard, name, network, device, servers, profile, ttl, links, confirmed, options, enabled, *rest) = row
+    created_at, changed_at, scheme, source, locals_ = rest
+    return Record(
+        id_,
+        shard,
+        name,
+        network,
+        device,
+        tuple(json.loads(servers)),
+        profile,
+        ttl,
+        links,
+        confirmed == 1,
+        json.loads(options),
+        enabled == 1,
+        created_at,
+        changed_at,
+        scheme or "",
+        source,
+        tuple(locals_.split()) if locals_ else (),
+    )
+
+
+def _columns(draft: Draft) -> tuple[Any, ...]:
+    return (
+        draft.name,
+        draft.network,
+        draft.device,
+        json.dumps(draft.servers),
+        draft.profile,
+        draft.default_ttl,
+        draft.object_list,
+        draft.confirmed,
+        json.dumps(draft.options) if draft.options else "{}",
+        draft.enabled,
+    )
+
+
+def add(connection: sqlite3.Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
+    """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is in."""
+    allocator = None if sources is None else Allocator(connection, sources, now)
+    made = []
+    for draft in drafts:
+        try:
+            id_ = connection.execute(
+                "INSERT INTO endpoint (shard, name, network, device, servers, profile, default_ttl, object_list,"
+                " confirmed, options, enabled, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (SHARD, *_columns(draft), now, now),
+            ).lastrowid
+        except sqlite3.IntegrityError as error:
+            raise taken(connection, draft) from error
+        if id_ is None:
+            raise AssertionError("SQLite gives every row an id")
+        made.append(_record(id_, draft, now))
+        if allocator is not None and sources is not None:
+            source, seen = allocator.give(id_)
+            made[-1] = replace(made[-1], scheme=sources.scheme, source=source, locals=seen)
+    return made
+
+
+def change_all(connection: sqlite3.Connection, wanted: Iterable[tuple[Record, Draft]], now: float) -> list[Record]:
+    """Put checked drafts in the place of records. Raises DirectoryError; then none is changed."""
+    return [_change(connection, before, draft, now) for before, draft in wanted]
+
+
+def _change(connection: sqlite3.Connection, before: Record, draft: Draft, now: float) -> Record:
+    try:
+        connection.execute(
+            "UPDATE endpoint SET name = ?, network = ?, device = ?, servers = ?, profile = ?, default_ttl = ?,"
+            " object_list = ?, confirmed = ?, options = ?, enabled = ?, changed_at = ? WHERE id = ?",
+            (*_columns(draft), now, before.id),
+        )
+    except sqlite3.IntegrityError as error:
+        raise taken(connection, draft) from error
+    return replace(
+        _record(before.id, draft, now),
+        created_at=before.created_at,
+        scheme=before.scheme,
+        source=before.source,
+        locals=before.locals,
+    )
+
+
+def remove(connection: sqlite3.Connection, id_: int, now: float) -> None:
+    """Delete an endpoint. Its messages stay as history, so those that were under way get an outcome."""
+    connection.execute(
+        "UPDATE downlink SET state = CASE WHEN state = :queued THEN :cancelled"
+        " WHEN state IN (:sent, :delivered) THEN :unanswered ELSE :unknown END,"
+        " over = 1, due = NULL, finished_at = :now, keep_until = :now, reason = 'the endpoint was removed'"
+        " WHERE endpoint = :id AND over = 0",
+        {
+            "queued": DownlinkState.QUEUED,
+            "cancelled": DownlinkState.CANCELLED,
+            "sent": DownlinkState.SENT,
+            "delivered": DownlinkState.DELIVERED,
+            "unanswered": DownlinkState.UNANSWERED,
+            "unknown": DownlinkState.UNKNOWN,
+            "now": now,
+            "id": id_,
+        },
+    )
+    connection.execute(
+        "UPDATE uplink SET state = :expired, finished_at = :now, keep_until = :now, reason = 'the endpoint was removed'"
+        " WHERE endpoint = :id AND state = :received",
+        {"expired": UplinkState.EXPIRED, "received": UplinkState.RECEIVED, "now": now, "id": id_},
+    )
+    connection.execute("UPDATE uplink SET due = NULL WHERE endpoint = ? AND due IS NOT NULL", (id_,))
+    for table in ("observation", "report", "relay"):
+        connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (id_,))  # noqa: S608  # names of our own
+    release(connection, id_, now)
+    connection.execute("DELETE FROM endpoint WHERE id = ?", (id_,))
+
+
+def renew(
+    connection: sqlite3.Connection, ids: Iterable[int], sources: Sources, now: float
+) -> list[tuple[Record, Record | DirectoryError]]:
+    """Give each of these endpoints a source of the present range; the records before, and after or the reason."""
+    allocator = Allocator(connection, sources, now)
+    found: list[tuple[Record, Record | DirectoryError]] = []
+    for id_ in ids:
+        row = connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone()
+        if row is None:
+            continue
+        before = record(row)
+        try:
+            allocator.renew(id_)
+        except DirectoryError as error:
+            found.append((before, error))
+        else:
+            found.append((before, record(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone())))
+    return found
+
+
+def taken(connection: sqlite3.Connection, draft: Draft) -> DirectoryError:
+    """Say which endpoint stands in the way of a draft."""
+    row = connection.execute(
+        "SELECT name FROM endpoint WHERE network = ? AND device = ?", (draft.network, draft.device)
+    ).fetchone()
+    if row is not None and row[0] != draft.name:
+        return DirectoryError(f"device {draft.device!r} of network {draft.network!r} is endpoint {row[0]!r} already")
+    return DirectoryError(f"there is an endpoint {draft.name!r} already")
+
+
+def _record(id_: int, draft: Draft, now: float) -> Record:
+    return Record(
+        id_,
+        SHARD,
+        draft.name,
+        draft.network,
+        draft.device,
+        draft.servers,
+        draft.profile,
+        draft.default_ttl,
+        draft.object_list,
+        draft.confirmed,
+        draft.options,
+        draft.enabled,
+        now,
+        now,
+    )
