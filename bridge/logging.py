@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, Literal, TextIO
+from urllib.parse import quote
 
 TEXT_CAP = 255
 """Characters of one value that are written."""
@@ -48,9 +49,10 @@ class Redactor:
 
     def add(self, secret: str) -> None:
         """Hide this text from now on; texts shorter than SHORTEST_SECRET cannot be hidden."""
-        if len(secret) >= SHORTEST_SECRET and secret not in self._secrets:
-            self._secrets.append(secret)
-            self._secrets.sort(key=len, reverse=True)  # one secret may be part of another
+        if len(secret) >= SHORTEST_SECRET:
+            # Also as error texts, JSON and URLs write it.
+            forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret)}
+            self._secrets = sorted(forms.union(self._secrets), key=len, reverse=True)  # one may be part of another
 
     def clean(self, text: str) -> str:
         """Give the text without secrets."""
