@@ -212,7 +212,9 @@ class Memory(Protocol):
 
 
 class Binding(Protocol):
-    """One configured network instance."""
+    """One configured network instance. Made with its name and its settings, both as the configuration has them."""
+
+    def __init__(self, name: str, settings: Any) -> None: ...
 
     @classmethod
     def settings(cls) -> type[Any]:

@@ -278,13 +278,18 @@ def cancel_asked(d: Deliveries, downlink: int, work: Work) -> bool:
     if row is None:
         return False
     if row.state is _S.QUEUED:
-        never_left = row.sent == 0 and row.setback not in (_S.UNKNOWN, _S.NACKED)
-        d.end(row, _S.CANCELLED if never_left else _S.UNKNOWN, work, "cancelled on request")
+        given_up(d, row, work, "cancelled on request")
         return True
     if row.state is _S.BUFFERED and row.handle is not None:
         d.cancelling[row.id] = _S.CANCELLED
         return True
     return False
+
+
+def given_up(d: Deliveries, row: Downlink, work: Work, reason: str) -> None:
+    """Try no further: CANCELLED where the device certainly never got it, else UNKNOWN."""
+    never_left = row.state is _S.QUEUED and row.sent == 0 and row.setback not in (_S.UNKNOWN, _S.NACKED)
+    d.end(row, _S.CANCELLED if never_left else _S.UNKNOWN, work, reason)
 
 
 def flushed(d: Deliveries, detail: str, work: Work) -> None:
@@ -336,6 +341,7 @@ __all__ = [
     "cancel_done",
     "delivered",
     "flushed",
+    "given_up",
     "looked_up",
     "parse_outcome",
     "reachable",

@@ -95,3 +95,8 @@ class CancelAsked(Event):
     """A person or program asks to cancel a downlink."""
 
     downlink: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRemoved(Event):
+    """The endpoint leaves the directory: whatever waits gets its outcome now."""

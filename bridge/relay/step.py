@@ -172,6 +172,17 @@ def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
     at.relay_row().refuse_update = True
 
 
+def _removed(at: Step, _event: ev.Event) -> None:
+    """Nothing will be delivered any more: certain where nothing left yet, unknown elsewhere."""
+    for row in list(at.state.deliveries.live.values()):
+        row.answered = True
+        outcomes.given_up(at.state.deliveries, row, at.work, "the endpoint was removed")
+    for up in list(at.state.uplinks.values()):
+        if up.state is UplinkState.RECEIVED:
+            toward_server.settle(at, up, UplinkState.EXPIRED, "the endpoint was removed")
+    responses.end_observations(at)
+
+
 _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes its own event
     ev.Started: _started,
     ev.Tick: _tick,
@@ -186,4 +197,5 @@ _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes i
     ev.DeviceJoined: _joined,
     ev.NetworkFlushed: _flushed,
     ev.NorthChanged: _north_changed,
+    ev.EndpointRemoved: _removed,
 }

@@ -1,0 +1,19 @@
+"""The command `lwm2m-bridge`."""
+
+import click
+
+from bridge.cli.config import config_group
+from bridge.cli.endpoint import endpoint_group
+from bridge.cli.ledger import downlink_group, status, uplink_group
+from bridge.cli.mock import mock_group
+from bridge.cli.run import run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lwm2m-nonip-bridge")
+def main() -> None:
+    """Let any LwM2M server manage devices that have no IP."""
+
+
+for command in (run, config_group, endpoint_group, downlink_group, uplink_group, status, mock_group):
+    main.add_command(command)

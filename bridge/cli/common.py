@@ -1,0 +1,95 @@
+"""What the commands share: the configuration, errors a person can act on, tables that fit a terminal."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bridge.config import Config, load
+from bridge.errors import BridgeError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_CONFIG = "bridge.toml"
+
+config_option = click.option(
+    "--config",
+    "-c",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="LWM2M_BRIDGE_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="Configuration file; also from LWM2M_BRIDGE_CONFIG.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def told(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn our errors into one line and exit code 1."""
+
+    @wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except BridgeError as error:
+            raise click.ClickException(str(error)) from error
+
+    return inner
+
+
+def read_config(path: Path) -> Config:
+    """Read the configuration. Raises a message with the cure if there is none."""
+    if not path.exists():
+        raise click.ClickException(
+            f"no configuration {path}; write one with `lwm2m-bridge config template > {path}`, or name it with --config"
+        )
+    return load(path)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """Print rows under headings, or what it means that there are none."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        count += 1
+    if count:
+        Console(highlight=False).print(table)
+    else:
+        click.echo(empty)
+
+
+def moment(seconds: float | None) -> str:
+    """Give a wall-clock time as people read it."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def span(seconds: float | None) -> str:
+    """Give a duration in its largest sensible unit."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def pick(row: Mapping[str, Any], *names: str) -> list[Any]:
+    return [row.get(name) for name in names]

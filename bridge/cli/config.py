@@ -1,0 +1,31 @@
+"""`lwm2m-bridge config`: a template, and a check."""
+
+from pathlib import Path
+
+import click
+
+from bridge.cli.common import config_option, read_config, told
+from bridge.config import template
+
+
+@click.group("config")
+def config_group() -> None:
+    """Write and check configurations."""
+
+
+@config_group.command("template")
+def print_template() -> None:
+    """Print a commented configuration with every setting and its default."""
+    click.echo(template(), nl=False)
+
+
+@config_group.command("check")
+@config_option
+@told
+def check(config_path: Path) -> None:
+    """Say whether a configuration can be used, or what is wrong and the cure."""
+    config = read_config(config_path)
+    click.echo(
+        f"{config_path}: {len(config.servers)} servers, {len(config.networks)} networks, "
+        f"{len(config.endpoints)} endpoints; nothing is wrong"
+    )

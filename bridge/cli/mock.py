@@ -1,0 +1,36 @@
+"""`lwm2m-bridge mock`: the emulators. Only here does the bridge's package name them."""
+
+import importlib
+
+import click
+
+_COMMANDS = {
+    "clock": "mock_network.clock.command:clock",
+    "scef": "mock_network.scef.command:scef",
+    "device": "mock_network.device.command:device",
+    "server": "mock_network.lwm2m_server.command:server",
+}
+
+
+def _command(target: str) -> click.Command:
+    module, _, name = target.partition(":")
+    found = getattr(importlib.import_module(module), name)
+    if not isinstance(found, click.Command):
+        raise TypeError(f"{target} is no command")
+    return found
+
+
+class _Lazy(click.Group):
+    """Imports an emulator only when its command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # as above
+        target = _COMMANDS.get(cmd_name)
+        return None if target is None else _command(target)
+
+
+@click.command("mock", cls=_Lazy)
+def mock_group() -> None:
+    """Emulated networks, devices and servers, to develop against without an operator."""

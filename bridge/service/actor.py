@@ -1,0 +1,150 @@
+"""Does what effects ask for: datagrams to servers, calls to networks, counters and log lines."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from bindings.contract import (
+    Ambiguous,
+    Attempt,
+    Binding,
+    Cancellation,
+    Lookup,
+    Presence,
+    Refusal,
+    Refused,
+    SubmitResult,
+)
+from bridge.errors import NorthUnavailable
+from bridge.north.contract import NorthTransport
+from bridge.north.servers import Servers
+from bridge.relay import events as ev
+from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, Settled, Submit
+from bridge.service.points import reached
+from bridge.service.runner import Placed, Runner
+
+log = logging.getLogger(__name__)
+
+CountFunction = Callable[..., None]
+"""`count(name, **labels)`"""
+
+
+class NetworkActor:
+    """Acts for all endpoints of the process. `runner` is set once, before the first event."""
+
+    runner: Runner
+
+    def __init__(
+        self, transport: NorthTransport, servers: Servers, networks: Mapping[str, Binding], count: CountFunction
+    ) -> None:
+        self._transport = transport
+        self._servers = servers
+        self._networks = networks
+        self._count = count
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def act(self, placed: Placed, effect: Effect) -> None:
+        """Do one thing; never raises."""
+        if isinstance(effect, SendToServer):
+            self._send(placed, effect)
+        elif isinstance(effect, Submit):
+            self._begin(placed, effect.attempt.downlink, self._submit(placed, effect.attempt))
+        elif isinstance(effect, Settled):
+            self._count("outcomes", direction=effect.direction, state=effect.state)
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug(
+                    "settled",
+                    extra={
+                        "endpoint": placed.endpoint.name,
+                        "row": effect.row,
+                        "operation": effect.operation,
+                        "state": effect.state,
+                        "why": effect.reason,
+                    },
+                )
+        elif isinstance(effect, Count):
+            self._count(effect.name, kind=effect.label)
+            if effect.text:
+                log.warning("%s", effect.text, extra={"endpoint": placed.endpoint.name, "sample": effect.name})
+        elif isinstance(effect, LookUp):
+            self._begin(placed, effect.attempt.downlink, self._look_up(placed, effect.attempt))
+        elif isinstance(effect, Cancel):
+            self._begin(placed, effect.downlink, self._cancel(placed, effect))
+
+    async def finish(self) -> None:
+        """Wait for the network calls in flight; their results are still stepped."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _send(self, placed: Placed, effect: SendToServer) -> None:
+        destination = self._servers.destination(effect.server, secure=effect.secure)
+        if destination is None or placed.source is None:
+            self._count("north_unresolved" if destination is None else "north_unavailable", server=effect.server)
+            return
+        reached("before server datagram")
+        try:
+            self._transport.send(placed.source, destination, effect.data)
+        except NorthUnavailable as error:
+            self._count("north_unavailable", server=effect.server)
+            log.warning("%s", error, extra={"endpoint": placed.endpoint.name, "sample": "north_unavailable"})
+        reached("after server datagram")
+
+    def _begin(self, placed: Placed, downlink: int, call: Awaitable[ev.Event]) -> None:
+        endpoint = placed.endpoint.id
+        self.runner.call_begins(endpoint, downlink)
+        task = asyncio.ensure_future(self._finish(endpoint, call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, endpoint: int, call: Awaitable[ev.Event]) -> None:
+        event = await call
+        self.runner.call_ends(endpoint)
+        self.runner.event(endpoint, event)
+
+    async def _submit(self, placed: Placed, attempt: Attempt) -> ev.Event:
+        binding = self._networks.get(placed.endpoint.network)
+        result: SubmitResult
+        if binding is None:
+            result = Refused(Refusal.FAILED, f"network {placed.endpoint.network!r} is not configured")
+        else:
+            reached("before submit")
+            result = await _safely(binding.submit(attempt), Ambiguous("the binding failed; see the log"), "submit")
+            reached("after submit")
+        if not isinstance(result, Refused | Ambiguous):
+            self._count("submits", network=placed.endpoint.network, result=result.state.value)
+        else:
+            what = result.why.value if isinstance(result, Refused) else "ambiguous"
+            self._count("submits", network=placed.endpoint.network, result=what)
+            log.info(
+                "not submitted: %s",
+                result.detail,
+                extra={"endpoint": placed.endpoint.name, "why": what, "downlink": attempt.downlink, "sample": what},
+            )
+        return ev.Submitted(attempt.downlink, attempt.number, result)
+
+    async def _look_up(self, placed: Placed, attempt: Attempt) -> ev.Event:
+        binding = self._networks.get(placed.endpoint.network)
+        failed = Lookup(Presence.FAILED)
+        result = failed if binding is None else await _safely(binding.lookup(attempt), failed, "lookup")
+        self._count("lookups", network=placed.endpoint.network, result=result.presence.value)
+        return ev.LookedUp(attempt.downlink, attempt.number, result)
+
+    async def _cancel(self, placed: Placed, effect: Cancel) -> ev.Event:
+        binding = self._networks.get(placed.endpoint.network)
+        result = Cancellation.UNKNOWN
+        if binding is not None:
+            result = await _safely(
+                binding.cancel(placed.endpoint.device, effect.handle), Cancellation.UNKNOWN, "cancel"
+            )
+        self._count("cancels", network=placed.endpoint.network, result=result.value)
+        return ev.CancelDone(effect.downlink, result)
+
+
+async def _safely(call: Awaitable[Any], otherwise: Any, what: str) -> Any:
+    """Await a binding that promised not to raise; if it breaks the promise, say so and stay unsure."""
+    try:
+        return await call
+    except Exception:
+        log.exception("a binding raised in %s", what)
+        return otherwise

@@ -1,0 +1,30 @@
+"""The time that the service runs on."""
+
+import asyncio
+import time
+from typing import Protocol
+
+from bridge.delivery.work import Now
+
+
+class Clock(Protocol):
+    """Wall and monotonic seconds; the monotonic ones are the event loop's, so that timers and rules agree."""
+
+    def wall(self) -> float: ...
+
+    def monotonic(self) -> float: ...
+
+
+class RealClock:
+    """The machine's own time."""
+
+    def wall(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def moment(clock: Clock) -> Now:
+    """Give the present moment on both clocks."""
+    return Now(clock.wall(), clock.monotonic())

@@ -1,0 +1,78 @@
+"""What a binding is given of the bridge: where its events go, and when they are committed."""
+
+import asyncio
+
+from bindings.contract import BindingEvent, Flushed, Joined, Reachable, Report, Uplink
+from bridge.directory import Directory
+from bridge.errors import BindingError, StoreUnavailable, UnknownDevice
+from bridge.relay import events as ev
+from bridge.service.actor import CountFunction
+from bridge.service.clock import Clock
+from bridge.service.points import reached
+from bridge.service.runner import Runner
+from bridge.store import Store
+
+BACKLOG = 20_000  # commits that wait for the disk; beyond that networks are asked to send again later
+
+
+class NetworkEvents:
+    """`bindings.contract.Events` of one network instance."""
+
+    def __init__(
+        self, network: str, directory: Directory, runner: Runner, store: Store, clock: Clock, count: CountFunction
+    ) -> None:
+        self._network = network
+        self._directory = directory
+        self._runner = runner
+        self._store = store
+        self._clock = clock
+        self._count = count
+
+    async def deliver(self, event: BindingEvent) -> None:
+        """Return when the event is committed. Raises StoreUnavailable or UnknownDevice."""
+        device, taken = _translate(event)
+        record = self._directory.by_device(self._network, device)
+        if record is None:
+            self._count("unknown_devices", network=self._network)
+            raise UnknownDevice(
+                f"network {self._network!r} names device {device!r}, which no endpoint has; "
+                f"add it: lwm2m-bridge endpoint add --network {self._network} --address {device}"
+            )
+        if self._store.backlog > BACKLOG:
+            self._count("store_full", network=self._network)
+            raise StoreUnavailable("too many commits wait for the disk")
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            if committed.done():
+                return
+            if error is None:
+                committed.set_result(None)
+            else:
+                committed.set_exception(error)
+
+        self._runner.event(record.id, taken, done)
+        await committed
+        reached("before notification answer")
+
+    def now(self) -> float:
+        return self._clock.wall()
+
+    def count(self, name: str, **labels: str) -> None:
+        self._count(name, network=self._network, **labels)
+
+
+def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
+    """Give the device and what the core calls this event."""
+    if isinstance(event, Uplink):
+        return event.device, ev.DeviceMessage(event.payload, event.duplicate_key)
+    if isinstance(event, Report):
+        report = ev.Reported(event.handle, event.outcome, event.detail, event.retry_at, event.nack)
+        return event.device, report
+    if isinstance(event, Reachable):
+        return event.device, ev.DeviceReachable(event.until)
+    if isinstance(event, Joined):
+        return event.device, ev.DeviceJoined()
+    if isinstance(event, Flushed):
+        return event.device, ev.NetworkFlushed(event.detail)
+    raise BindingError(f"a binding told of {type(event).__name__}, which the bridge does not know")

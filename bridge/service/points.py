@@ -1,0 +1,51 @@
+"""Named points in the order of receive, commit and act, so that a test can end the process exactly there.
+
+A point costs one call of a function that does nothing, unless the environment variable CRASH_POINT names it.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+
+VARIABLE = "LWM2M_BRIDGE_CRASH_POINT"  # NAME or NAME:COUNT, the COUNTth time it is reached (1 by default)
+
+POINTS = (
+    "after receive",  # an event arrived, nothing is committed
+    "after commit",  # its changes are on disk, no effect is released
+    "before server datagram",  # an ACK, response or request is about to leave for a server
+    "after server datagram",
+    "before submit",  # a network is about to be called
+    "after submit",  # the network answered, its answer is not stored
+    "before notification answer",  # an uplink is committed, the network is about to be told
+)
+
+
+def _nothing(_name: str) -> None:
+    """Do nothing: no point is armed."""
+
+
+def _armed(name: str, count: int) -> Callable[[str], None]:
+    left = count
+
+    def reached(point: str) -> None:
+        nonlocal left
+        if point == name:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return reached
+
+
+def from_environment() -> Callable[[str], None]:
+    """Give what is to be called at every point: nothing, or the end of the process at the point named."""
+    wanted = os.environ.get(VARIABLE)
+    if not wanted:
+        return _nothing
+    name, _, count = wanted.partition(":")
+    if name not in POINTS:
+        raise ValueError(f"{VARIABLE}: no point {name!r}; there are: {', '.join(POINTS)}")
+    return _armed(name, int(count or 1))
+
+
+reached = from_environment()

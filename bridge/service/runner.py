@@ -1,0 +1,252 @@
+"""Runs the one step of every endpoint: load, step, commit, then act (DESIGN §3).
+
+Effects leave in commit order. The next step of an endpoint may run on state that is not committed yet; if a commit
+fails, the endpoint's memory and pending effects are dropped, and it is loaded again.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from bindings.contract import SouthProfile
+from bridge.delivery.rows import Change
+from bridge.errors import StoreUnavailable
+from bridge.relay import events as ev
+from bridge.relay.effects import Effect
+from bridge.relay.model import Endpoint, Kept, Policy
+from bridge.relay.state import EndpointState
+from bridge.relay.step import step
+from bridge.service.clock import Clock, moment
+from bridge.service.points import reached
+
+log = logging.getLogger(__name__)
+
+IDLE_KEPT = 4096  # quiet endpoints whose memory is kept for the next event; beyond that the longest quiet goes
+FAR = 30.0  # seconds: an endpoint that only waits for a time farther off than this needs no memory until then
+RELOAD_AFTER = 1.0  # seconds between a failed commit and the next try to take the endpoint up again
+
+Done = Callable[[BaseException | None], None]
+
+
+class Ledger(Protocol):
+    """What the runner wants of a store."""
+
+    def load(self, endpoint: int, now: float) -> Kept: ...
+
+    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None: ...
+
+    def next_id(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An endpoint with what effects need: its number toward servers, and how its network sees it now."""
+
+    endpoint: Endpoint
+    source: int | None  # None: it has no address of its own, and is down toward its servers
+    south_profile: Callable[[str], SouthProfile]
+
+
+class Actor(Protocol):
+    """Does what effects ask for. It never raises; results of network calls come back as events."""
+
+    def act(self, placed: Placed, effect: Effect) -> None: ...
+
+
+@dataclass(slots=True)
+class Loaded:
+    """An endpoint in memory. `uncommitted` counts its commits that are not told yet."""
+
+    placed: Placed
+    state: EndpointState
+    uncommitted: int = 0
+    dropped: bool = False
+
+
+@dataclass(slots=True)
+class Runner:
+    """All endpoints of this process. `place` finds an endpoint by id, or gives None if it is gone or disabled."""
+
+    store: Ledger
+    clock: Clock
+    policy: Policy
+    place: Callable[[int], Placed | None]
+    actor: Actor
+    random: Callable[[], float]
+    loaded: dict[int, Loaded] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)  # endpoint → downlink whose network call is in flight
+    _quiet: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    _taken_up: set[int] = field(default_factory=set)  # endpoints whose rows this process has seen since its start
+    stopping: bool = False
+
+    def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
+        """Run one step. `done` is called once its changes are committed (None), or with StoreUnavailable."""
+        reached("after receive")
+        loaded = self.loaded.get(endpoint)
+        if loaded is None:
+            try:
+                loaded = self._load(endpoint)
+            except StoreUnavailable as error:
+                log.warning("endpoint %d cannot be loaded: %s", endpoint, error)
+                self._again_later(endpoint)
+                if done is not None:
+                    done(error)
+                return
+            if loaded is None:
+                if done is not None:
+                    done(None)
+                return
+        self._step(endpoint, loaded, event, done)
+
+    def take_up(self, endpoint: int) -> None:
+        """See to it that an endpoint with unfinished rows is in memory or has a timer (R32)."""
+        if endpoint not in self._taken_up:
+            self.event(endpoint, ev.Tick())
+
+    def forget(self, endpoint: int) -> None:
+        """Drop an endpoint's memory, as after a change of the directory; the next event loads it anew."""
+        loaded = self.loaded.pop(endpoint, None)
+        if loaded is not None:
+            loaded.dropped = True
+        self._quiet.pop(endpoint, None)
+        self._cancel_timer(endpoint)
+
+    def refresh(self, endpoint: int, placed: Placed) -> None:
+        """Give an endpoint in memory its new place in the directory."""
+        loaded = self.loaded.get(endpoint)
+        if loaded is not None:
+            loaded.placed = placed
+            loaded.state.endpoint = placed.endpoint
+
+    def call_begins(self, endpoint: int, downlink: int) -> None:
+        """Note a network call, so that a reload knows that its answer is still to come."""
+        self.calls[endpoint] = downlink
+
+    def call_ends(self, endpoint: int) -> None:
+        self.calls.pop(endpoint, None)
+
+    def stop(self) -> None:
+        """Cancel all timers; events that still come are stepped, nothing is started by time."""
+        self.stopping = True
+        for endpoint in list(self._timers):
+            self._cancel_timer(endpoint)
+
+    # -- one step ------------------------------------------------------------------------------------------------
+
+    def _load(self, endpoint: int) -> Loaded | None:
+        placed = self.place(endpoint)
+        if placed is None:
+            return None
+        now = moment(self.clock)
+        state = EndpointState(placed.endpoint, self.policy, self.store.load(endpoint, now.wall), self.random())
+        state.deliveries.call = self.calls.get(endpoint)
+        loaded = Loaded(placed, state)
+        self.loaded[endpoint] = loaded
+        if endpoint not in self._taken_up:
+            self._taken_up.add(endpoint)
+            if not state.is_quiet:
+                self._step(endpoint, loaded, ev.Started(), None)
+        return loaded
+
+    def _step(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
+        placed = loaded.placed
+        state = loaded.state
+        result = step(
+            state,
+            event,
+            moment(self.clock),
+            placed.south_profile(placed.endpoint.device),
+            self.random,
+            self.store.next_id,
+        )
+        if result.changes or loaded.uncommitted:
+            loaded.uncommitted += 1
+            self.store.commit(
+                result.changes, partial(self._committed, endpoint, loaded, result.effects, done), endpoint=endpoint
+            )
+        else:
+            self._release(placed, result.effects)
+            if done is not None:
+                done(None)
+        self._wake_in(endpoint, result.wake)
+        self._let_go(endpoint, loaded, result.wake)
+
+    def _committed(
+        self, endpoint: int, loaded: Loaded, effects: list[Effect], done: Done | None, error: BaseException | None
+    ) -> None:
+        loaded.uncommitted -= 1
+        if error is not None:
+            if not loaded.dropped:
+                log.error("endpoint %s: commit failed, its memory is dropped: %s", loaded.placed.endpoint.name, error)
+                self._taken_up.discard(endpoint)
+                self.forget(endpoint)
+                self._again_later(endpoint)
+        else:
+            reached("after commit")
+            self._release(loaded.placed, effects)
+            if not loaded.uncommitted and self.loaded.get(endpoint) is loaded and loaded.state.is_quiet:
+                self._note_quiet(endpoint)
+        if done is not None:
+            done(error)
+
+    def _release(self, placed: Placed, effects: list[Effect]) -> None:
+        for effect in effects:
+            self.actor.act(placed, effect)
+
+    # -- memory and time -----------------------------------------------------------------------------------------
+
+    def _let_go(self, endpoint: int, loaded: Loaded, wake: float | None) -> None:
+        """Let memory go where it is not needed: quiet endpoints in their turn, far-off waits at once."""
+        state = loaded.state
+        if state.is_quiet:
+            if not loaded.uncommitted:
+                self._note_quiet(endpoint)
+            return
+        self._quiet.pop(endpoint, None)
+        d = state.deliveries
+        busy = d.call is not None or d.cancelling or d.to_look_up or state.empty_ack_due or state.hold_due
+        if not (busy or state.retransmissions or loaded.uncommitted) and wake is not None and wake > FAR:
+            del self.loaded[endpoint]
+
+    def _note_quiet(self, endpoint: int) -> None:
+        self._quiet[endpoint] = None
+        self._quiet.move_to_end(endpoint)
+        while len(self._quiet) > IDLE_KEPT:
+            oldest, _ = self._quiet.popitem(last=False)
+            candidate = self.loaded.get(oldest)
+            if candidate is not None and candidate.state.is_quiet and not candidate.uncommitted:
+                del self.loaded[oldest]
+
+    def _wake_in(self, endpoint: int, seconds: float | None) -> None:
+        timer = self._timers.get(endpoint)
+        if seconds is None:
+            if timer is not None:
+                self._cancel_timer(endpoint)
+            return
+        if self.stopping:
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        if timer is not None:
+            if timer.when() <= at + 0.001:
+                return  # it fires earlier, and then asks again
+            timer.cancel()
+        self._timers[endpoint] = loop.call_at(at, self._wake, endpoint)
+
+    def _wake(self, endpoint: int) -> None:
+        del self._timers[endpoint]
+        self.event(endpoint, ev.Tick())
+
+    def _cancel_timer(self, endpoint: int) -> None:
+        timer = self._timers.pop(endpoint, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _again_later(self, endpoint: int) -> None:
+        if not self.stopping:
+            self._wake_in(endpoint, RELOAD_AFTER)

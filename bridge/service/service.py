@@ -1,0 +1,293 @@
+"""The service: everything that a configuration asks for, brought up in order, and down in reverse (R32)."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from bindings.contract import Binding
+from bridge.config import PROFILES, Config
+from bridge.directory import Catalogue, Directory, DirectoryChange, Draft, Record, Sources
+from bridge.errors import BindingError, BridgeError, ConfigurationError, NorthUnavailable
+from bridge.metrics import Metrics
+from bridge.north.contract import NorthTransport, SocketAddress
+from bridge.north.ports import PortsNorth
+from bridge.north.scheme import Scheme
+from bridge.north.servers import Servers
+from bridge.relay import events as ev
+from bridge.service.actor import NetworkActor
+from bridge.service.clock import Clock, RealClock
+from bridge.service.networks import NetworkEvents
+from bridge.service.runner import Placed, Runner
+from bridge.store import Store
+
+log = logging.getLogger(__name__)
+
+TAKEN_UP_AT_ONCE = 100  # endpoints taken up after a start, before other work gets its turn
+PRUNE_EVERY = 3600.0  # seconds between two clean-ups of the ledger
+
+
+class Service:
+    """One running bridge. `start` returns when uplinks and datagrams are taken; `stop` when all is on disk."""
+
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or RealClock()
+        self.metrics = Metrics()
+        self.networks: dict[str, Binding] = {}
+        self.ready = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stack = contextlib.AsyncExitStack()
+
+    async def start(self) -> None:
+        """Bring everything up. Raises a LocalError that says what is wrong and the cure; nothing stays open then."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _start(self) -> None:
+        config = self.config
+        config.state_directory.mkdir(parents=True, exist_ok=True)
+        self.servers = Servers(config.places(), self._server_moved)
+        await self.servers.resolve()
+        self.store = Store.open(config.database)
+        self._stack.push_async_callback(self.store.close)
+        self.networks = {name: network.factory(name, network.settings) for name, network in config.networks.items()}
+        self.transport = self._make_transport()
+        self.servers.restrict(self.transport.families)
+        sources = Sources.of(self.scheme.value, self.transport)
+        self.directory = Directory(self.store, self._catalogue(sources), self.clock.wall)
+        self.actor = NetworkActor(self.transport, self.servers, self.networks, self.metrics.count)
+        draw = random.SystemRandom()
+        self.runner = self.actor.runner = Runner(
+            self.store, self.clock, config.policy.policy(), self._place, self.actor, draw.random
+        )
+        self.transport.listen(self._datagram)
+        self._stack.callback(self.transport.close)
+        await self._fill_directory()
+        self.directory.subscribe(self._directory_changed)
+        if self.scheme is Scheme.PORTS:
+            async for record in self.directory.all(enabled=True):
+                self._open(record)
+        for name, binding in self.networks.items():
+            events = NetworkEvents(name, self.directory, self.runner, self.store, self.clock, self.metrics.count)
+            await binding.start(events, self.store.memory(name))
+            self._stack.push_async_callback(binding.stop)
+        self.ready = True
+        for work in (self._take_up_all(), self._provision_all(), self._prune_forever(), self._watch_servers()):
+            self._tasks.append(asyncio.create_task(work))
+
+    async def open_ledger(self) -> None:
+        """Open only the store and the directory, for a tool, while the service is down. `stop` closes them.
+
+        New endpoints get their address at the next start. Raises a LocalError, also while the service runs.
+        """
+        config = self.config
+        config.state_directory.mkdir(parents=True, exist_ok=True)
+        self.store = Store.open(config.database)
+        self._stack.push_async_callback(self.store.close)
+        self.networks = {name: network.factory(name, network.settings) for name, network in config.networks.items()}
+        self.directory = Directory(self.store, self._catalogue(None), self.clock.wall)
+
+    async def stop(self) -> None:
+        """Stop taking in, finish what is in flight, commit, close."""
+        self.ready = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if hasattr(self, "runner"):
+            self.runner.stop()
+            await self.actor.finish()
+        await self._stack.aclose()
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _make_transport(self) -> NorthTransport:
+        found = [self.servers.destination(key) for key in self.config.servers]
+        return self.config.north.transport([address for address in found if address is not None])
+
+    @property
+    def scheme(self) -> Scheme:
+        """Give the scheme that is in use."""
+        return Scheme.PORTS if isinstance(self.transport, PortsNorth) else Scheme.PREFIX
+
+    def _catalogue(self, sources: Sources | None) -> Catalogue:
+        config = self.config
+        keys = tuple(config.servers)
+        return Catalogue(
+            servers={key: config.server(key) for key in keys},
+            canonical=self._canonical,
+            sources=sources,
+            profiles=PROFILES,
+            default_servers=keys if len(keys) == 1 else (),
+        )
+
+    def _canonical(self, network: str, device: str) -> str:
+        binding = self.networks.get(network)
+        if binding is None:
+            known = ", ".join(self.networks) or "none"
+            raise ConfigurationError(f"network {network!r} is not configured (known: {known})")
+        return binding.canonical_device(device)
+
+    async def _fill_directory(self) -> None:
+        """Seed from the configuration, which never deletes, and see that every endpoint has its own address."""
+        drafts = [
+            Draft(
+                network=e.network,
+                device=e.address,
+                name=e.name,
+                servers=tuple(e.servers),
+                profile=e.profile,
+                default_ttl=e.default_ttl,
+                object_list=e.object_list,
+                confirmed=e.confirmed,
+                options=e.options,
+            )
+            for e in self.config.endpoints
+        ]
+        self.directory.subscribe(self._north_changed)
+        seeded = await self.directory.seed(drafts)
+        for draft, why in seeded.refused:
+            raise ConfigurationError(f"[[endpoints]] {draft.name}: {why}")
+        for name in seeded.different:
+            log.info("endpoint differs from the configuration; the directory is kept", extra={"endpoint": name})
+        await self.directory.renew_sources()
+
+    def _place(self, endpoint: int) -> Placed | None:
+        record = self.directory.by_id(endpoint)
+        if record is None or not record.enabled:
+            return None
+        binding = self.networks.get(record.network)
+        if binding is None:
+            self.metrics.count("endpoints_without_network", network=record.network)
+            return None
+        try:
+            return Placed(self.directory.endpoint(record), record.source, binding.south_profile)
+        except ConfigurationError as error:
+            log.error("endpoint is down: %s", error, extra={"sample": "endpoint down"})  # noqa: TRY400  # no trace helps
+            return None
+
+    # -- what comes in -------------------------------------------------------------------------------------------
+
+    def _datagram(self, source: int, remote: SocketAddress, data: bytes) -> None:
+        known = self.servers.server_of(remote)
+        record = self.directory.by_source(source)
+        if known is None or record is None:
+            self.metrics.count("north_strangers")
+            log.warning("datagram from a stranger dropped", extra={"remote": remote[0], "sample": "stranger"})
+            return
+        self.runner.event(record.id, ev.ServerDatagram(known[0], data))
+
+    def _server_moved(self, server: str) -> None:
+        """Nothing to do: datagrams go to the new address, and the endpoint's own address stays what it was."""
+        self.metrics.count("server_address_changes", server=server)
+
+    def _north_changed(self, change: DirectoryChange) -> None:
+        if change.after is not None and change.before is not None and change.north_changed:
+            self.runner.forget(change.after.id)
+            self.runner.event(change.after.id, ev.NorthChanged())
+
+    def _directory_changed(self, change: DirectoryChange) -> None:
+        before, after = change.before, change.after
+        if after is None:
+            return  # `remove_endpoint` did it all
+        if before is not None:
+            self.runner.forget(after.id)
+        if after.enabled:
+            if self.scheme is Scheme.PORTS:
+                self._open(after)
+            if before is None or (before.network, before.device) != (after.network, after.device):
+                self._tasks.append(asyncio.create_task(self._provision(after)))
+
+    def _open(self, record: Record) -> None:
+        if record.source is None:
+            return
+        try:
+            self.transport.open(record.source)
+        except NorthUnavailable as error:
+            self.metrics.count("endpoints_down")
+            log.error("endpoint %s is down: %s", record.name, error)  # noqa: TRY400  # no trace helps
+
+    async def remove_endpoint(self, name: str) -> Record:
+        """Give all that waits for an endpoint its outcome, and take it out of the directory and off its network."""
+        record = self.directory.by_name(name)
+        if record is None:
+            raise ConfigurationError(f"no endpoint {name!r}")
+        if not self.ready:
+            raise ConfigurationError("an endpoint can only be removed while the service runs: its network must be told")
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.runner.event(record.id, ev.EndpointRemoved(), lambda _error: settled.set_result(None))
+        await settled
+        self.runner.forget(record.id)
+        removed = await self.directory.remove(name)
+        if record.source is not None:
+            self.transport.release(record.source)
+        binding = self.networks.get(record.network)
+        if binding is not None:
+            await binding.deprovision(record.device)
+        return removed
+
+    # -- beside --------------------------------------------------------------------------------------------------
+
+    async def _take_up_all(self) -> None:
+        """Take up what an earlier life left unfinished, paced; servers and devices are served meanwhile."""
+        waiting = list(self.store.live_endpoints())
+        for number, endpoint in enumerate(waiting):
+            self.runner.take_up(endpoint)
+            if number % TAKEN_UP_AT_ONCE == TAKEN_UP_AT_ONCE - 1:
+                await asyncio.sleep(0.01)
+        if waiting:
+            log.info("unfinished endpoints taken up", extra={"endpoints": len(waiting)})
+
+    async def _provision_all(self) -> None:
+        async for record in self.directory.all(enabled=True):
+            await self._provision(record)
+
+    async def _provision(self, record: Record) -> None:
+        binding = self.networks.get(record.network)
+        if binding is None:
+            return
+        try:
+            await binding.provision(record.device, record.options)
+        except BridgeError as error:
+            self.metrics.count("provision_failures", network=record.network)
+            log.warning("not provisioned: %s", error, extra={"endpoint": record.name, "sample": "provision"})
+
+    async def _prune_forever(self) -> None:
+        retention = self.config.service.retention
+        while True:
+            await asyncio.sleep(PRUNE_EVERY)
+            try:
+                removed = await self.store.prune(self.clock.wall() - retention)
+            except BridgeError as error:
+                log.warning("the ledger was not cleaned up: %s", error)
+            else:
+                self.metrics.count("rows_pruned", removed)
+
+    async def _watch_servers(self) -> None:
+        await self.servers.watch(self.config.north.resolve_interval)
+
+    def status(self) -> dict[str, Any]:
+        """Give what an operator wants to see at once, as plain JSON values."""
+        always = {"ready": self.ready, "time": self.clock.wall(), "endpoints": self.directory.count()}
+        if not self.ready:
+            return {**always, "store": self.store.status()}
+        return {
+            **always,
+            "scheme": self.scheme.value,
+            "in_memory": len(self.runner.loaded),
+            "store": self.store.status(),
+            "servers": {key: self.servers.destination(key) for key in self.config.servers},
+            "networks": {name: _plain(binding) for name, binding in self.networks.items()},
+        }
+
+
+def _plain(binding: Binding) -> Mapping[str, Any]:
+    try:
+        return dict(binding.status())
+    except BindingError as error:
+        return {"error": str(error)}
