@@ -109,12 +109,21 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
         _responded(step, row, message, digest, duplicate_key)
     elif observation is not None and message.type is not Type.ACK:
         _notification(step, observation, message, digest, duplicate_key)
-    elif row is not None:
+    elif row is not None and not _notifies_after_the_end(row, message):
         _late(step, row, message, digest, duplicate_key)
     else:
         step.effect(Count("responses_without_request", "south"))
         if message.type is Type.CON or (message.type is Type.NON and has_observe):
             toward_device.reset(step, None, message.mid)
+
+
+def _notifies_after_the_end(row: Downlink, message: Message) -> bool:
+    """Whether a device goes on with an ended observation: it did not get the RST, or registered anew (R19, R20).
+
+    Its own repeat of the first response is known by its digest and does not come here.
+    """
+    began = row.state is _S.RESPONDED and row.over and row.observe == 0
+    return began and message.type is not Type.ACK and message.option(OptionNumber.OBSERVE) is not None
 
 
 def _take(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> Uplink:
