@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -147,6 +148,7 @@ class CoapEndpoint:
         """Called with a notification that arrives while its observation is being cancelled."""
         self._handler = handler
         self._loop = asyncio.get_running_loop()
+        self._observe_number = 0
         self._transfers = Transfers(self._loop.time)
         self._context = Context(loop=self._loop, serversite=self, loggername="mock_network.coap")
         self._tokens: Tokens
@@ -406,19 +408,29 @@ class CoapEndpoint:
             pipe.add_response(self._answer(message, request, response, wanted), is_last=True)
             return
         try:
-            number = 1
-            pipe.add_response(self._answer(message, request, response, wanted, number), is_last=False)
+            pipe.add_response(
+                self._answer(message, request, response, wanted, self._next_observe_number()), is_last=False
+            )
             async with contextlib.aclosing(subscription.notifications()) as notifications:  # type: ignore[type-var]
                 async for notification in notifications:
-                    number += 1
                     last = not notification.ok
-                    pipe.add_response(
-                        self._answer(message, request, notification, wanted, None if last else number), is_last=last
-                    )
+                    number = None if last else self._next_observe_number()
+                    pipe.add_response(self._answer(message, request, notification, wanted, number), is_last=last)
                     if last:
                         return
         finally:
             subscription.closed()
+
+    def _next_observe_number(self) -> int:
+        """Rises over all observations, so that it also rises when one is renewed (RFC 7641 §4.4: 24 bits)."""
+        self._observe_number = (self._observe_number + 1) % (1 << 24)
+        return self._observe_number
+
+    def end_observation(self, peer: Address, token: bytes) -> None:
+        """Forget an observation of `peer` without telling it; its subscription is closed."""
+        found = self._tokens.incoming_requests.pop((token, Peer(peer)), None)
+        if found is not None:
+            found[1]()
 
     def _assemble(self, message: Any) -> Request | None:
         """The request with its whole body, None while blocks are to come."""
@@ -560,6 +572,8 @@ async def resolve(uri: str) -> Address:
     if parts.scheme != "coap" or not parts.hostname:
         raise ValueError(f"not a coap:// URI: {uri!r}")
     port = COAP_PORT if parts.port is None else parts.port
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(parts.hostname)), port
     found: Sequence[Any] = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port)
     host, port = found[0][4][:2]
     return host, port

@@ -33,6 +33,7 @@ Address = tuple[str, int]
 _MAX_DATAGRAM = 65535
 _READS_PER_WAKE_UP = 64  # so that a flood leaves time for everything else on the loop
 _RECEIVE_BUFFER = 1 << 20  # bytes; several hundred devices may answer at once
+_REMEMBERED_NOTIFICATIONS = 1000
 _IN_PKTINFO = struct.Struct("i4s4s")  # ip(7): interface index, local address, header destination
 _IN6_PKTINFO = struct.Struct("16sI")  # RFC 3542 §6.1
 # Values of the Linux headers, where the socket module does not name them.
@@ -245,12 +246,41 @@ class Messages(MessageManager):  # type: ignore[misc]  # aiocoap has no types
         super().__init__(tokens)
         self._nstart_unlimited = nstart_unlimited
         self._given_up = given_up
+        self._notified: dict[tuple[Peer, int], Callable[[], None]] = {}
+        """What ends the observation, for each of the last NON notifications."""
+
+    def dispatch_message(self, message: Message) -> None:
+        """A repeated response is answered as the first time and not delivered again (RFC 7252 §4.2, §4.5)."""
+        if message.mtype is Type.RST:
+            # aiocoap minds only RST to CON; RFC 7641 §3.6 has it end an observation for NON as well.
+            forgotten = self._notified.pop((message.remote, message.mid), None)
+            if forgotten is not None:
+                forgotten()
+        once = message.code.is_response() and message.mtype in {Type.CON, Type.NON}
+        if not (once and self._deduplicate_message(message)):
+            super().dispatch_message(message)
 
     def send_message(self, message: Message, messageerror_monitor: Callable[[], None]) -> Callable[[], None] | None:
         super().send_message(message, messageerror_monitor)
         if message.mtype is Type.CON and message.code.is_request():
             return functools.partial(self._stop_sending, message)
         return None
+
+    def _send_initially(self, message: Message, messageerror_monitor: Callable[[], None] | None = None) -> None:
+        if message.mtype is Type.NON and message.opt.observe is not None and messageerror_monitor is not None:
+            while len(self._notified) >= _REMEMBERED_NOTIFICATIONS:
+                del self._notified[next(iter(self._notified))]
+            self._notified[message.remote, message.mid] = messageerror_monitor
+        super()._send_initially(message, messageerror_monitor)
+
+    def _process_response(self, response: Message) -> bool:
+        expected = cast(bool, super()._process_response(response))
+        if not expected and response.mtype is Type.NON and response.opt.observe is not None:
+            # RFC 7641 §3.6 lets a forgotten observation be rejected; without it, NON would go on for ever.
+            reset = Message(code=Code.EMPTY)
+            reset.mtype, reset.mid, reset.remote = Type.RST, response.mid, response.remote
+            self._send_initially(reset)
+        return expected
 
     def _stop_sending(self, message: Message) -> None:
         """A response came without its ACK, or nobody waits any more: no retransmission is due (RFC 7252 §5.2.2)."""
