@@ -149,7 +149,10 @@ class ScriptedScef:
         status, body, *headers = answer
         text = body if isinstance(body, str) else json.dumps(body) if body is not None else ""
         return web.Response(
-            status=status, text=text, content_type="application/json", headers=headers[0] if headers else None
+            status=status,
+            text=text or None,
+            content_type="application/json" if text else None,
+            headers=headers[0] if headers else None,
         )
 
     def link(self, configuration, delivery=None):

@@ -1,0 +1,165 @@
+"""3GPP's own OpenAPI files as the judge of T8 traffic. The files are not part of the project: see `openapi_dir`.
+
+Requests and answers are judged by openapi-core. Callback bodies are judged one schema at a time: the callback's oneOf
+is ambiguous, so the kind is told by the members that are present, and members that are readOnly in the API are what a
+callback is there to carry.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from openapi_core import Config, OpenAPI
+from openapi_core.datatypes import RequestParameters
+from openapi_schema_validator import OAS30Validator, oas30_format_checker
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
+
+NIDD = "TS29122_NIDD.yaml"
+COMMON = "TS29122_CommonData.yaml"
+_VERSION_PATH = "/3gpp-nidd/v1"
+
+CALLBACKS = (  # the first member that is present tells the kind
+    ("data", f"{NIDD}#/components/schemas/NiddUplinkDataNotification"),
+    ("gmdResults", f"{NIDD}#/components/schemas/GmdNiddDownlinkDataDeliveryNotification"),
+    ("deliveryStatus", f"{NIDD}#/components/schemas/NiddDownlinkDataDeliveryStatusNotification"),
+    ("status", f"{NIDD}#/components/schemas/NiddConfigurationStatusNotification"),
+    ("managedPorts", f"{NIDD}#/components/schemas/ManagePortNotification"),
+    ("subscription", f"{COMMON}#/components/schemas/TestNotification"),
+)
+CALLBACK_ANSWERS = {200, 204, 307, 308, 400, 401, 403, 404, 411, 413, 415, 429, 500, 503}
+
+
+def openapi_dir() -> Path | None:
+    """Give the folder with 3GPP's YAML files: $T8_OPENAPI_DIR, else ../shared/3gpp; None if there is none."""
+    named = os.environ.get("T8_OPENAPI_DIR")
+    folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "3gpp"
+    return folder if (folder / NIDD).is_file() else None
+
+
+@dataclass
+class Request:
+    """A request as openapi-core wants it."""
+
+    method: str
+    path: str
+    body: bytes | None
+    content_type: str
+    host_url: str = "https://example.com"
+    parameters: RequestParameters = field(default_factory=RequestParameters)
+
+
+@dataclass
+class Answer:
+    """An answer as openapi-core wants it."""
+
+    status_code: int
+    data: bytes | None
+    content_type: str
+    headers: dict[str, str]
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves dates as strings, as JSON has them."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class Judge:
+    """Says what in T8 traffic is not as the files of one folder have it; an empty list means conforming."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        json_body = {"application/problem+json": json.loads, "application/merge-patch+json": json.loads}
+        self._api = OpenAPI.from_file_path(str(folder / NIDD), config=Config(extra_media_type_deserializers=json_body))
+        self._paths = yaml.load((folder / NIDD).read_text(), Loader=_Loader)["paths"]  # a SafeLoader
+        self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
+
+    def _retrieve(self, uri: str) -> Resource[Any]:
+        contents = yaml.load((self._folder / uri).read_text(), Loader=_Loader)  # a SafeLoader
+        return Resource.from_contents(contents, default_specification=DRAFT4)
+
+    def request(self, request: Request) -> list[str]:
+        """Judge a request of the SCS/AS."""
+        return [f"request: {_text(error)}" for error in self._api.iter_request_errors(request)]
+
+    def answer(self, request: Request, answer: Answer) -> list[str]:
+        """Judge the SCEF's answer. A success that the operation does not name is wrong even where `default` fits."""
+        found = [f"answer: {_text(error)}" for error in self._api.iter_response_errors(request, answer)]
+        operation = self._operation(request)
+        if answer.status_code < 400 and operation is not None and str(answer.status_code) not in operation["responses"]:
+            found.append(f"answer: status {answer.status_code} is none of this operation's")
+        if answer.status_code == 201 and not answer.headers.get("Location"):
+            found.append("answer: 201 without Location")
+        return found
+
+    def _operation(self, request: Request) -> Any:
+        parts = request.path.removeprefix(_VERSION_PATH).strip("/").split("/")
+        for pattern, item in self._paths.items():
+            wanted = pattern.strip("/").split("/")
+            if len(wanted) == len(parts) and all(
+                want.startswith("{") or want == part for want, part in zip(wanted, parts, strict=True)
+            ):
+                return item.get(request.method)
+        return None
+
+    def callback(self, body: bytes) -> list[str]:
+        """Judge a notification's body."""
+        try:
+            notification = json.loads(body)
+        except ValueError as error:
+            return [f"callback: not JSON: {error}"]
+        if not isinstance(notification, dict):
+            return ["callback: not an object"]
+        for member, schema in CALLBACKS:
+            if member in notification:
+                return [f"callback: {text}" for text in self._schema(schema, notification)]
+        return ["callback: no member says what it is"]
+
+    def callback_answer(self, status: int, content_type: str, body: bytes) -> list[str]:
+        """Judge our answer to a notification."""
+        found = []
+        if status not in CALLBACK_ANSWERS and status < 400:
+            found.append(f"callback answer: status {status} is none of a callback's")
+        if status == 204 and body:
+            found.append("callback answer: 204 with a body")
+        if status == 200:
+            found += self._callback_body(body, f"{COMMON}#/components/schemas/Acknowledgement")
+        if status >= 400 and body:
+            if content_type.partition(";")[0].strip() != "application/problem+json":
+                found.append(f"callback answer: {status} as {content_type}, not application/problem+json")
+            found += self._callback_body(body, f"{COMMON}#/components/schemas/ProblemDetails")
+        return found
+
+    def _callback_body(self, body: bytes, schema: str) -> list[str]:
+        try:
+            return [f"callback answer: {text}" for text in self._schema(schema, json.loads(body))]
+        except ValueError:
+            return ["callback answer: not JSON"]
+
+    def _schema(self, reference: str, instance: Any) -> list[str]:
+        validator = OAS30Validator({"$ref": reference}, registry=self._registry, format_checker=oas30_format_checker)
+        return [_text(error) for error in validator.iter_errors(instance)]
+
+
+@cache
+def judge(folder: Path) -> Judge:
+    """Give the judge of a folder; the files are read once, which takes a second or two."""
+    return Judge(folder)
+
+
+def _text(error: BaseException) -> str:
+    """Say an error with what lies behind it: openapi-core hides the schema's own words in attributes."""
+    texts = [str(error)]
+    texts += [str(getattr(inner, "message", inner)) for inner in getattr(error, "schema_errors", ())]
+    if error.__cause__ is not None:
+        texts.append(_text(error.__cause__))
+    return "; ".join(dict.fromkeys(texts))[:800]
