@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from bindings.contract import Binding
 from bridge.config.profiles import DEFAULT, profile
 from bridge.errors import ConfigurationError
 from bridge.north.contract import NorthTransport, SocketAddress
@@ -45,6 +46,9 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     retention: Annotated[
         float, Meta(ge=0, description="seconds that finished messages stay in the ledger for people to look up")
     ] = 2592000.0
+    default_servers: Annotated[
+        list[str], Meta(description="servers of endpoints that name none; empty: the only server, if there is just one")
+    ] = msgspec.field(default_factory=list)
     metrics_listen: Annotated[
         str, Meta(description="host:port where Prometheus may scrape, e.g. 127.0.0.1:9464; empty: nowhere")
     ] = ""
@@ -176,18 +180,7 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
 
     def fitted(self) -> ServerProfile:
         """Give the named profile with the values that are overridden here. Raises ConfigurationError."""
-        return self._over(profile(self.profile))
-
-    def fitted_to(self, name: str) -> ServerProfile:
-        """Give another named profile, with the same overrides: for an endpoint that names its own."""
-        return self._over(profile(name))
-
-    def place(self, key: str) -> ServerName:
-        """Give what `bridge.north.servers.Servers` takes."""
-        host, port = host_and_port(self.uri)
-        return ServerName(key, host, port, self.secure_port)
-
-    def _over(self, base: ServerProfile) -> ServerProfile:
+        base = profile(self.profile)
         return ServerProfile(
             patience=base.patience if self.patience is None else self.patience,
             margin=base.margin if self.margin is None else self.margin,
@@ -197,6 +190,11 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             binding=base.binding if self.binding is None else (self.binding or None),
             queue_mode=base.queue_mode if self.queue_mode is None else self.queue_mode,
         )
+
+    def place(self, key: str) -> ServerName:
+        """Give what `bridge.north.servers.Servers` takes."""
+        host, port = host_and_port(self.uri)
+        return ServerName(key, host, port, self.secure_port)
 
 
 class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -270,7 +268,7 @@ class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown
         ),
     ]
     servers: Annotated[
-        list[str], Meta(description="its servers, the default one first; empty: the only one there is")
+        list[str], Meta(description="its servers, the default one first; empty: default_servers of [service]")
     ] = msgspec.field(default_factory=list)
     profile: Annotated[
         str, Meta(description="server profile for this endpoint; empty: as its servers' sections say")
@@ -290,12 +288,21 @@ class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A configured network instance: the binding's class, and its settings in the binding's own type."""
+    """A configured network instance: the binding's class, and its settings in the binding's own type.
+
+    `name_template` makes the names of endpoints that are added without one; "" for none.
+    """
 
     name: str
     binding: str
     factory: type[Any]
     settings: Any = field(repr=False)
+    name_template: str = ""
+
+    def create(self) -> Binding:
+        """Make the instance; nothing is opened yet. Raises ConfigurationError, as its class says."""
+        made: Binding = self.factory(self.name, self.settings)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,13 +334,20 @@ class Config:
         """Give all servers as `bridge.north.servers.Servers` takes them."""
         return [settings.place(key) for key, settings in self.servers.items()]
 
-    def server(self, key: str, profile_name: str = "") -> Server:
-        """Give a server as the relay sees it; `profile_name` is the endpoint's own. Raises ConfigurationError."""
-        settings = self.servers.get(key)
-        if settings is None:
-            known = ", ".join(self.servers) or "none"
-            raise ConfigurationError(f"unknown server {key!r} (known: {known}); add a section [servers.{key}]")
-        return Server(key, settings.fitted_to(profile_name) if profile_name else settings.fitted())
+    def relay_servers(self) -> dict[str, Server]:
+        """Give all servers by key, as the relay sees them."""
+        return {key: Server(key, settings.fitted()) for key, settings in self.servers.items()}
+
+    @property
+    def default_servers(self) -> tuple[str, ...]:
+        """Servers of endpoints that name none; none if that is not clear."""
+        if self.service.default_servers:
+            return tuple(self.service.default_servers)
+        return tuple(self.servers) if len(self.servers) == 1 else ()
+
+    def name_templates(self) -> dict[str, str]:
+        """Give the templates of endpoint names by network."""
+        return {name: network.name_template for name, network in self.networks.items() if network.name_template}
 
 
 def host_and_port(uri: str) -> tuple[str, int]:

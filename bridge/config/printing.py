@@ -12,7 +12,7 @@ from typing import Any, get_origin
 import msgspec
 
 from bridge.config.model import EndpointSettings, North, PolicySettings, ServerSettings, Service
-from bridge.config.reading import binding_class, installed_bindings
+from bridge.config.reading import NAME_TEMPLATE, binding_class, installed_bindings
 from bridge.config.shape import Field, shape
 from bridge.errors import ConfigurationError
 
@@ -48,6 +48,12 @@ def _network(binding: str) -> Iterator[str]:
     yield ""
     yield "# which binding carries it"
     yield f"#binding = {_value(binding)}"
+    yield ""
+    yield from _comment(
+        "name of an endpoint that is added without one; {device} is its address there, {network} this NAME; "
+        "empty: endpoints must be named"
+    )
+    yield f'#{NAME_TEMPLATE} = ""'
     yield from _fields(kind, name)
 
 

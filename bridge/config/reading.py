@@ -13,12 +13,14 @@ from bridge.config.model import Config, EndpointSettings, Network, North, Policy
 from bridge.config.profiles import nearest, profile
 from bridge.config.secrets import reveal
 from bridge.config.shape import Field, shape
+from bridge.directory.record import check_template
 from bridge.errors import ConfigurationError
 from bridge.north.prefixes import pools
 
 BINDINGS = "lwm2m_bridge.bindings"
 """Entry point group in which bindings are found."""
 
+NAME_TEMPLATE = "name_template"
 _SECTIONS = ["service", "north", "policy", "servers", "networks", "endpoints"]
 _SOCKET_PATH = 107  # bytes of a Unix socket's path, at most (unix(7))
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -84,8 +86,13 @@ class _Reader:
             key: self._section(values, ServerSettings, f"[servers.{key}]")
             for key, values in self._tables(document, "servers")
         }
+        for server in service.default_servers:
+            if server not in servers:
+                hint = nearest(server, servers)
+                raise ConfigurationError(f"{self._file}: [service] default_servers: unknown server {server!r}{hint}")
         networks = {key: self._network(key, values) for key, values in self._tables(document, "networks")}
         endpoints = document.get("endpoints", [])
+        defaults = service.default_servers or (list(servers) if len(servers) == 1 else [])
         if not isinstance(endpoints, list):
             raise ConfigurationError(f"{self._file}: endpoints must be written [[endpoints]], once for each of them")
         config = Config(
@@ -95,7 +102,7 @@ class _Reader:
             policy=policy,
             servers=servers,
             networks=networks,
-            endpoints=tuple(self._endpoints(endpoints, servers, networks)),
+            endpoints=tuple(self._endpoints(endpoints, servers, networks, defaults)),
             secrets=frozenset(self._secrets),
         )
         if len(bytes(config.control_socket)) > _SOCKET_PATH:
@@ -117,12 +124,21 @@ class _Reader:
             raise ConfigurationError(f'{self._file}: {where} binding: missing; name one, like binding = "nidd"')
         rest = dict(values)
         name: str = rest.pop("binding")
+        template = rest.pop(NAME_TEMPLATE, "")
+        if not isinstance(template, str):
+            raise ConfigurationError(f'{self._file}: {where} {NAME_TEMPLATE}: must be a text, like "urn:{{device}}"')
+        if template:
+            self._try(f"{where} {NAME_TEMPLATE}", lambda: check_template(template))
         factory = self._try(f"{where} binding", lambda: binding_class(name))
         settings = self._section(rest, factory.settings(), where)
-        return Network(key, name, factory, settings)
+        return Network(key, name, factory, settings, template)
 
     def _endpoints(
-        self, tables: list[Any], servers: dict[str, ServerSettings], networks: dict[str, Network]
+        self,
+        tables: list[Any],
+        servers: dict[str, ServerSettings],
+        networks: dict[str, Network],
+        defaults: list[str],
     ) -> Iterable[EndpointSettings]:
         names: set[str] = set()
         addresses: set[tuple[str, str]] = set()
@@ -141,12 +157,12 @@ class _Reader:
                     f"{endpoint.network}; a device is one endpoint"
                 )
             if not endpoint.servers:
-                if len(servers) != 1:
+                if not defaults:
                     raise ConfigurationError(
-                        f"{self._file}: {where} servers: missing, and there is not exactly one; name some of: "
+                        f"{self._file}: {where} servers: missing, and [service] default_servers too; name some of: "
                         f"{', '.join(servers) or 'none is configured, add a section [servers.NAME]'}"
                     )
-                endpoint = msgspec.structs.replace(endpoint, servers=list(servers))
+                endpoint = msgspec.structs.replace(endpoint, servers=defaults)
             for server in endpoint.servers:
                 if server not in servers:
                     hint = nearest(server, list(servers))

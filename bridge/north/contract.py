@@ -39,6 +39,10 @@ class NorthTransport(Protocol):
     """
 
     @property
+    def scheme(self) -> str:
+        """`prefix` or `ports`; sources of the two have nothing in common."""
+
+    @property
     def sources(self) -> range:
         """Numbers that an endpoint may be given."""
 

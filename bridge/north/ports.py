@@ -26,6 +26,8 @@ _CURES = {
 class PortsNorth:
     """Sources are port numbers. A port that cannot be had takes its endpoint down; no other one is ever used for it."""
 
+    scheme = "ports"
+
     def __init__(self, addresses: Mapping[int, str], ports: range) -> None:
         """`addresses` gives the source address for each family. Raises ConfigurationError for an unsafe range."""
         taken = ephemeral_ports()

@@ -38,6 +38,8 @@ _IPV6_ADDRESS = slice(0, 16)
 class PrefixNorth:
     """Needs nothing per endpoint: no descriptor, no memory. Sources are numbers of addresses within the prefixes."""
 
+    scheme = "prefix"
+
     def __init__(self, pools: Mapping[int, Pool], port: int, receive_buffer: int = RECEIVE_BUFFER) -> None:
         """`port` is the one source port of all endpoints; it must stay the same (0, for trials: any free one)."""
         self._pools = dict(pools)

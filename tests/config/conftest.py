@@ -27,6 +27,9 @@ class RadioSettings(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class RadioBinding:
+    def __init__(self, name, settings):
+        self.created_with = name, settings
+
     @classmethod
     def settings(cls):
         return RadioSettings

@@ -16,6 +16,7 @@ from bridge.relay.model import Policy, QueueMode, Server, ServerProfile
 GOOD = """
 [service]
 state_directory = "state"
+default_servers = ["other"]
 
 [north]
 prefixes = ["10.64.0.0/16", "2001:db8:5::/64"]
@@ -37,6 +38,7 @@ secure_port = 5784
 
 [networks.north-sea]
 binding = "radio"
+name_template = "urn:radio:{device}"
 root = "http://127.0.0.1:9"
 token = "t0ken-inline"
 http = { timeout = 3, password = "file:password.txt", headers = { "X-Key" = "env:RADIO_KEY" } }
@@ -45,7 +47,6 @@ http = { timeout = 3, password = "file:password.txt", headers = { "X-Key" = "env
 name = "urn:dev:1"
 network = "north-sea"
 address = "a1"
-servers = ["other", "leshan"]
 default_ttl = 3600
 options = { fport = "7" }
 
@@ -79,20 +80,17 @@ def test_a_configuration_is_read(config, installed, tmp_path):
     network = config.networks["north-sea"]
     assert (network.binding, network.factory) == ("radio", installed)
     assert network.settings.http.timeout == 3.0
-    assert config.endpoints[0].servers == ["other", "leshan"]
+    assert network.create().created_with == ("north-sea", network.settings)
+    assert config.name_templates() == {"north-sea": "urn:radio:{device}"}
+    assert config.default_servers == ("other",)
+    assert config.endpoints[0].servers == ["other"]
     assert config.endpoints[0].default_ttl == 3600.0
     assert config.endpoints[1].confirmed
 
 
 def test_a_server_section_overrides_single_values_of_its_profile(config):
     leshan = ServerProfile(patience=30.0, queue_mode=QueueMode.KEEP, binding=None)
-    assert config.server("leshan") == Server("leshan", leshan)
-    assert config.server("other") == Server("other", ServerProfile())
-    transparent = config.server("leshan", "transparent").profile
-    assert not transparent.fit_register
-    assert transparent.patience == 30.0
-    with pytest.raises(ConfigurationError, match="unknown server 'nobody'"):
-        config.server("nobody")
+    assert config.relay_servers() == {"leshan": Server("leshan", leshan), "other": Server("other", ServerProfile())}
 
 
 def test_secrets_come_from_the_file_a_file_or_the_environment_and_are_not_shown(config):
@@ -187,6 +185,9 @@ ENDPOINT = '[[endpoints]]\nname = "e"\nnetwork = "n"\naddress = "a"\n'
         ("[north]\nprefixes = [8]", ["[north] prefixes: expected str, got int"]),
         ("[policy]\nmax_requests = 0", ["[policy] max_requests: expected int >= 1", "answered 5.03"]),
         ("[policy]\nnotify_hold = -1", ["[policy] notify_hold"]),
+        ('[service]\ndefault_servers = ["s"]', ["[service] default_servers: unknown server 's'"]),
+        ('[networks.n]\nbinding = "radio"\nname_template = 3', ["[networks.n] name_template: must be a text"]),
+        (NETWORK + 'name_template = "same"', ["[networks.n] name_template:", "same name"]),
         ('[service]\nmetrics_listen = "9464"', ["[service] metrics_listen", "like 127.0.0.1:9464"]),
         ('[service]\nstate_directory = "/' + "x" * 120 + '"', ["[service] control_socket", "107 bytes"]),
         ('[servers.s]\nprofile = "leshan"', ["[servers.s] uri: missing", "coap://host:port"]),

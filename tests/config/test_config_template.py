@@ -1,8 +1,19 @@
 import re
 import tomllib
 
-from bridge.config import Config, EndpointSettings, North, PolicySettings, ServerSettings, Service, parse, template
+from bridge.config import (
+    Config,
+    EndpointSettings,
+    North,
+    PolicySettings,
+    ServerSettings,
+    Service,
+    parse,
+    profile,
+    template,
+)
 from bridge.config.shape import shape
+from bridge.relay.model import Server
 
 
 def test_the_template_reads_back_as_the_defaults(tmp_path):
@@ -12,16 +23,11 @@ def test_the_template_reads_back_as_the_defaults(tmp_path):
 def test_the_settings_in_the_template_are_the_defaults(tmp_path):
     """Every commented setting is taken in: the sections of the bridge are the defaults, the examples are valid."""
     text = re.sub(r"(?m)^#(?=[\[\w])", "", template())
-    text = text.replace('network = "example"', 'network = "example-radio"').replace(
-        "servers = []", 'servers = ["example"]'
-    )
+    text = text.replace('network = "example"', 'network = "example-radio"')
     text = text.replace('profile = ""', 'profile = "leshan"')
     config = parse(text, "template", tmp_path)
     assert (config.service, config.north, config.policy) == (Service(), North(), PolicySettings())
-    assert (
-        config.server("example").profile
-        == Config(tmp_path, servers={"example": ServerSettings(uri="coap://127.0.0.1")}).server("example").profile
-    )
+    assert config.relay_servers() == {"example": Server("example", profile("default"))}
     assert config.networks["example-radio"].settings.http.timeout == 10.0
     assert config.endpoints[0].name == "urn:imei:490154203237518"
 

@@ -33,6 +33,7 @@ def make(scheme=Scheme.AUTO, servers=(LOOPBACK,), **more):
 
 def test_build_gives_the_transport_of_the_scheme():
     assert isinstance(make(), PrefixNorth)
+    assert (make().scheme, make(Scheme.PORTS).scheme) == (Scheme.PREFIX, Scheme.PORTS)
     assert isinstance(make(Scheme.PORTS), PortsNorth)
     assert make(Scheme.PORTS).sources == range(20000, 30000)
 
