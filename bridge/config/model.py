@@ -117,8 +117,8 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         first, _, last = self.ports.partition("-")
         return range(int(first), int(last) + 1)
 
-    def transport(self, servers: Collection[SocketAddress]) -> NorthTransport:
-        """Make the transport toward the servers' resolved addresses. Raises ConfigurationError."""
+    def transport(self, servers: Collection[SocketAddress | None]) -> NorthTransport:
+        """Make the transport toward the servers; None for one without an address yet. Raises ConfigurationError."""
         return build(
             self.scheme,
             servers,
@@ -334,9 +334,9 @@ class Config:
         """Give all servers as `bridge.north.servers.Servers` takes them."""
         return [settings.place(key) for key, settings in self.servers.items()]
 
-    def relay_servers(self) -> dict[str, Server]:
-        """Give all servers by key, as the relay sees them."""
-        return {key: Server(key, settings.fitted()) for key, settings in self.servers.items()}
+    def server(self, key: str) -> Server:
+        """Give a server as the relay sees it. Raises KeyError for a key that `servers` does not have."""
+        return Server(key, self.servers[key].fitted())
 
     @property
     def default_servers(self) -> tuple[str, ...]:

@@ -20,8 +20,11 @@ class Scheme(StrEnum):
     PORTS = "ports"
 
 
-def choose(scheme: Scheme, prefixes: Sequence[str], servers: Collection[SocketAddress]) -> tuple[Scheme, Sequence[str]]:
-    """Give PREFIX with its prefixes, or PORTS. `servers` are the resolved addresses.
+def choose(
+    scheme: Scheme, prefixes: Sequence[str], servers: Collection[SocketAddress | None]
+) -> tuple[Scheme, Sequence[str]]:
+    """Give PREFIX with its prefixes, or PORTS. `servers` are their addresses, None where a name is not
+    resolved yet: such a server is not taken to be on loopback, lest a late name server change the scheme.
 
     `auto` is the configured prefixes, else the loopback prefix if every server is on IPv4 loopback, else ports.
     Raises ConfigurationError.
@@ -30,7 +33,7 @@ def choose(scheme: Scheme, prefixes: Sequence[str], servers: Collection[SocketAd
         return Scheme.PORTS, ()
     if prefixes:
         return Scheme.PREFIX, prefixes
-    if servers and all(ipaddress.ip_address(s[0].partition("%")[0]).is_loopback and len(s) == 2 for s in servers):  # noqa: PLR2004
+    if servers and all(_on_loopback(server) for server in servers):
         return Scheme.PREFIX, (LOOPBACK_PREFIX,)
     if scheme is Scheme.PREFIX:
         raise ConfigurationError('scheme = "prefix" needs [north] prefixes, since not every server is on loopback')
@@ -39,7 +42,7 @@ def choose(scheme: Scheme, prefixes: Sequence[str], servers: Collection[SocketAd
 
 def build(
     scheme: Scheme,
-    servers: Collection[SocketAddress],
+    servers: Collection[SocketAddress | None],
     *,
     prefixes: Sequence[str] = (),
     port: int,
@@ -49,10 +52,11 @@ def build(
 ) -> NorthTransport:
     """Make the transport; nothing is opened before its `listen`. Raises ConfigurationError with the cure."""
     chosen, prefixes = choose(scheme, prefixes, servers)
-    needed = {socket.AF_INET if len(s) == 2 else socket.AF_INET6 for s in servers}  # noqa: PLR2004
+    known = [server for server in servers if server is not None]
+    needed = {socket.AF_INET if len(s) == 2 else socket.AF_INET6 for s in known}  # noqa: PLR2004
     if chosen is Scheme.PREFIX:
         found = pools(prefixes)
-        for server in servers:
+        for server in known:
             check_server([p for pool in found.values() for p in pool.prefixes], server[0])
         _check_families(needed, found, "[north] prefixes")
         return PrefixNorth(found, port, receive_buffer)
@@ -66,6 +70,11 @@ def build(
     else:
         addresses = {family: _WILDCARDS[family] for family in sorted(needed or {socket.AF_INET})}
     return PortsNorth(addresses, ports)
+
+
+def _on_loopback(server: SocketAddress | None) -> bool:
+    """Say whether it can answer to the loopback prefix, which is IPv4."""
+    return server is not None and len(server) == 2 and ipaddress.ip_address(server[0]).is_loopback  # noqa: PLR2004
 
 
 def _check_families(needed: Collection[int], given: Collection[int], where: str) -> None:

@@ -19,6 +19,7 @@ OUTSIDE6 = ("2001:db8::9", 5683, 0, 0)
         (Scheme.AUTO, [], [LOOPBACK, OUTSIDE], (Scheme.PORTS, ())),
         (Scheme.AUTO, [], [("::1", 5683, 0, 0)], (Scheme.PORTS, ())),
         (Scheme.AUTO, [], [], (Scheme.PORTS, ())),
+        (Scheme.AUTO, [], [LOOPBACK, None], (Scheme.PORTS, ())),
         (Scheme.PORTS, ["10.0.0.0/16"], [LOOPBACK], (Scheme.PORTS, ())),
         (Scheme.PREFIX, [], [LOOPBACK], (Scheme.PREFIX, ("127.64.0.0/10",))),
     ],
@@ -32,6 +33,7 @@ def make(scheme=Scheme.AUTO, servers=(LOOPBACK,), **more):
 
 
 def test_build_gives_the_transport_of_the_scheme():
+    assert isinstance(make(servers=[None]), PortsNorth)
     assert isinstance(make(), PrefixNorth)
     assert (make().scheme, make(Scheme.PORTS).scheme) == (Scheme.PREFIX, Scheme.PORTS)
     assert isinstance(make(Scheme.PORTS), PortsNorth)
