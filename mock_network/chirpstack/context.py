@@ -10,8 +10,9 @@ from uuid import UUID
 
 from chirpstack_api import api, gw, integration
 
+from mock_network.faults import Faults
+
 from . import messages
-from .faults import Faults
 from .messages import IntegrationMessage
 from .model import Application, Device, DeviceProfile, QueueItem, Settings, Tenant
 from .region import REGIONS, Region

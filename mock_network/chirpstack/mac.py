@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from chirpstack_api import common, integration
 
+from mock_network.faults import Fault
+
 from .context import Context, Uplink
 from .model import Device, DeviceProfile, Session
 from .region import REQUIRED_SNR
@@ -150,10 +152,15 @@ def requests(context: Context, device: Device, profile: DeviceProfile, session: 
     delay = max(settings.rx1_delay, profile.message.rx1_delay)
     if session.rx1_delay != delay:
         wanted.append(bytes([RX_TIMING_SETUP, delay]))
-    crowd = context.faults.strikes("crowding", dev_eui=device.eui)
+    crowd = context.faults.take("crowding", dev_eui=device.eui)
     if crowd:
-        wanted.extend(_crowd(context, int(crowd.value or MAX_F_OPTS + 1)))
+        wanted.extend(_crowd(context, _size_of(crowd)))
     return wanted
+
+
+def _size_of(fault: Fault) -> int:
+    size = fault.params.get("bytes", MAX_F_OPTS + 1)
+    return size if isinstance(size, int) else MAX_F_OPTS + 1
 
 
 def _crowd(context: Context, size: int) -> list[bytes]:

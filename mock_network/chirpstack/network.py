@@ -11,13 +11,13 @@ from uuid import UUID
 
 from chirpstack_api import gw, integration
 
+from mock_network.faults import Faults
 from mock_network.lorawan.frames import FrameError, FType, frame_type, parse_data
 
 from . import device_queue, downlink, join, tx_ack, uplink
-from .context import Context, Effect, Event, Send, Uplink
+from .context import Context, Effect, Send, Uplink
 from .errors import Refused
-from .faults import Fault, Faults
-from .messages import IntegrationMessage
+from .faults import make_faults, seconds_of
 from .model import Settings
 from .values import eui64, seconds, uuid
 
@@ -38,7 +38,7 @@ class NetworkServer:
     """The server. `context` holds its tables, air log and counters; change devices and queues through the API calls."""
 
     def __init__(self, settings: Settings, *, seed: int, now: float, faults: Faults | None = None) -> None:
-        self.context = Context(settings, random.Random(seed), faults or Faults(seed), now)
+        self.context = Context(settings, random.Random(seed), faults or make_faults(seed), now)
         self._collecting: dict[bytes, _Collecting] = {}
         self._held_command: Callable[[], None] | None = None
         self.context.at(now + settings.scheduler_interval, self._tick)
@@ -59,8 +59,6 @@ class NetworkServer:
         for effect in self.context.effects:
             if isinstance(effect, Send):
                 effects.extend(self._on_air(effect))
-            elif isinstance(effect, Event):
-                effects.extend(self._delivered(effect))
             else:
                 effects.append(effect)
         self.context.effects.clear()
@@ -86,7 +84,7 @@ class NetworkServer:
             return
         if gateway is not None:
             gateway.last_seen_at = now
-        if context.faults.strikes("uplink_lost"):
+        if context.faults.take("uplink_lost"):
             return
         key = frame.tx_info.SerializeToString(deterministic=True) + b"|" + frame.phy_payload
         known = self._collecting.get(key)
@@ -105,8 +103,7 @@ class NetworkServer:
         self.advance(now)
         flight = self.context.flights.get(ack.downlink_id)
         dev_eui = flight.dev_eui.hex() if flight else ""
-        if flight and flight.is_data and self.context.faults.strikes("tx_ack_lost", dev_eui=dev_eui):
-            self.context.count("fault_tx_ack_lost")
+        if flight and flight.is_data and self.context.faults.take("tx_ack_lost", dev_eui=dev_eui):
             return
         tx_ack.handle(self.context, ack)
 
@@ -114,21 +111,21 @@ class NetworkServer:
         """Take an MQTT downlink command; whatever is wrong with it only shows in the log."""
         self.advance(now)
         faults = self.context.faults
-        if faults.strikes("command_lost", dev_eui=command.dev_eui):
+        if faults.take("command_lost", dev_eui=command.dev_eui):
             return
-        swap = faults.strikes("commands_swapped", dev_eui=command.dev_eui) if self._held_command is None else None
+        swap = faults.take("commands_swapped", dev_eui=command.dev_eui) if self._held_command is None else None
         if swap:
             self._held_command = lambda: self._command(application_id, command)
-            self.context.at(now + swap.seconds, self._release_command)
+            self.context.at(now + seconds_of(swap), self._release_command)
             return
         self._command(application_id, command)
         self._release_command()
 
     def enqueued(self, dev_eui: bytes) -> None:
         """Note that an item was added to a device's queue: another user may flush it (a fault)."""
-        flush = self.context.faults.strikes("foreign_flush", dev_eui=dev_eui.hex())
+        flush = self.context.faults.take("foreign_flush", dev_eui=dev_eui.hex())
         if flush:
-            due = self.context.now + flush.seconds
+            due = self.context.now + seconds_of(flush)
             self.context.at(due, lambda: self._flush(dev_eui))
 
     def restart(self, now: float) -> None:
@@ -231,13 +228,13 @@ class NetworkServer:
         if flight is None or not flight.is_data:
             return [effect]
         dev_eui = flight.dev_eui.hex()
-        refused = context.faults.strikes("tx_error", dev_eui=dev_eui)
+        refused = context.faults.take("tx_error", dev_eui=dev_eui)
         if refused:
-            known = refused.value in gw.TxAckStatus.keys()  # noqa: SIM118 - an enum wrapper is not a dict
-            status = gw.TxAckStatus.Value(refused.value) if known else gw.TOO_LATE
+            name = str(refused.params.get("status"))
+            status = dict(gw.TxAckStatus.items()).get(name, gw.TOO_LATE)
             self._answer_for_gateway(effect.frame, status)
             return []
-        if context.faults.strikes("downlink_lost", dev_eui=dev_eui):
+        if context.faults.take("downlink_lost", dev_eui=dev_eui):
             self._answer_for_gateway(effect.frame, gw.OK)
             return []
         return [effect]
@@ -248,15 +245,3 @@ class NetworkServer:
             items = [gw.DownlinkTxAckItem(status=status) for _ in frame.items]  # type: ignore[arg-type] # an enum value
         ack = gw.DownlinkTxAck(gateway_id=frame.gateway_id, downlink_id=frame.downlink_id, items=items)
         self.context.at(self.context.now + TX_ACK_DELAY, lambda: tx_ack.handle(self.context, ack))
-
-    def _delivered(self, event: Event) -> list[Effect]:
-        strikes = self.context.faults.strikes
-        if strikes("event_lost", dev_eui=event.dev_eui, about=event.kind):
-            self.context.count("fault_event_lost")
-            return []
-        if strikes("event_twice", dev_eui=event.dev_eui, about=event.kind):
-            return [event, event]
-        return [event]
-
-
-__all__ = ["Event", "Fault", "Faults", "IntegrationMessage", "NetworkServer", "Send", "Settings"]

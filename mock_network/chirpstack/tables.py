@@ -43,7 +43,8 @@ class Tables:
         """Give a fresh random UUID (version 4)."""
         return UUID(int=self.rng.getrandbits(128), version=4)
 
-    def _duplicate(self, table: str, identifier: str) -> Refused:
+    def duplicate(self, table: str, identifier: str) -> Refused:
+        """Give the refusal of a second object under the same key."""
         if self.duplicates_already_exist:
             return already_exists(identifier)
         return Refused(Status.INTERNAL, f'duplicate key value violates unique constraint "{table}_pkey"')
@@ -170,7 +171,7 @@ class Tables:
         if tenant.message.max_device_count and mine >= tenant.message.max_device_count:
             raise Refused(Status.INVALID_ARGUMENT, "Not allowed (Max number of devices exceeded for tenant)")
         if dev_eui in self.devices:
-            raise self._duplicate("device", dev_eui.hex())
+            raise self.duplicate("device", dev_eui.hex())
         if profile_id not in self.profiles:
             raise self._dangling("device", "device_profile_id")
         row = Device(dev_eui, application_id, profile_id, api.Device(), now, now)
@@ -214,7 +215,7 @@ class Tables:
             raise self._dangling("device_keys", "dev_eui")
         device = self.devices[key]
         if device.keys is not None:
-            raise self._duplicate("device_keys", device.eui)
+            raise self.duplicate("device_keys", device.eui)
         device.keys = fresh
 
     def keys(self, dev_eui: str) -> DeviceKeys:
@@ -245,7 +246,7 @@ class Tables:
         if not self.tenants[tenant_id].message.can_have_gateways:
             raise Refused(Status.INVALID_ARGUMENT, "Not allowed (Tenant can not have gateways)")
         if key in self.gateways:
-            raise self._duplicate("gateway", key.hex())
+            raise self.duplicate("gateway", key.hex())
         row = Gateway(key, tenant_id, api.Gateway(), now, now)
         row.message.CopyFrom(message)
         row.message.gateway_id = key.hex()

@@ -9,6 +9,7 @@ from mock_network.lorawan.frames import Data, FrameError, MicInputs, open_data
 
 from . import device_queue, downlink, mac
 from .context import Context, Uplink
+from .faults import seconds_of
 from .model import Device, Session
 from .values import timestamp
 
@@ -65,7 +66,7 @@ def handle(context: Context, uplink: Uplink, parsed: Data) -> None:
     elif not session.skip_f_cnt_check:
         _refuse(context, device, uplink, frame.f_cnt)
         return
-    if context.faults.strikes("ack_lost", dev_eui=device.eui):
+    if context.faults.take("ack_lost", dev_eui=device.eui):
         frame = replace(frame, ack=False)
     _accept(context, found.device, session, uplink, frame)
 
@@ -92,9 +93,9 @@ def _accept(context: Context, device: Device, session: Session, uplink: Uplink, 
         answers=answers.commands,
     )
     wait = context.settings.get_downlink_data_delay + max(session.rx1_delay - context.settings.rx1_delay, 0)
-    stall = context.faults.strikes("stall", dev_eui=device.eui)
+    stall = context.faults.take("stall", dev_eui=device.eui)
     if stall:
-        wait += stall.seconds
+        wait += seconds_of(stall)
     context.at(context.now + wait, _respond(context, device, session, opportunity))
 
 

@@ -1,18 +1,21 @@
 """A network server in virtual time with a hand-driven LoRaWAN device: every frame is made and read in the test."""
 
+import asyncio
 import itertools
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import grpc
 from chirpstack_api import api, common, gw, integration
 
 from mock_network.chirpstack import device_queue
 from mock_network.chirpstack.context import Event, Send, Warn
-from mock_network.chirpstack.faults import Fault, Faults
+from mock_network.chirpstack.faults import make_faults
 from mock_network.chirpstack.messages import to_dict
 from mock_network.chirpstack.model import Device, QueueItem, Settings
 from mock_network.chirpstack.network import NetworkServer
+from mock_network.faults import Fault
 from mock_network.lorawan.crypto import SessionKeys, session_keys_1_0, session_keys_1_1
 from mock_network.lorawan.frames import (
     Data,
@@ -31,6 +34,7 @@ JOIN_EUI = "0102030405060708"
 NWK_KEY = bytes(range(16))
 APP_KEY = bytes(range(16, 32))
 GATEWAYS = ("00000000000000a1", "00000000000000a2")
+TOKEN = "secret"
 SF_OF_DR = {0: 12, 1: 11, 2: 10, 3: 9, 4: 8, 5: 7}
 
 
@@ -97,7 +101,7 @@ class World:
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.server = NetworkServer(self.settings, seed=self.seed, now=self.now, faults=Faults(self.seed))
+        self.server = NetworkServer(self.settings, seed=self.seed, now=self.now, faults=make_faults(self.seed))
         tables = self.server.context.tables
         self.tenant = tables.create_tenant(api.Tenant(name="t", can_have_gateways=True), self.now)
         self.application = tables.create_application(
@@ -124,8 +128,8 @@ class World:
     def queue(self) -> list[QueueItem]:
         return device_queue.items(self.server.context.tables, self.device.dev_eui)
 
-    def fault(self, name: str, **values: Any) -> None:
-        self.server.context.faults.add(Fault(name, **values))
+    def fault(self, kind: str, *, count: int | None = None, **params: Any) -> None:
+        self.server.context.faults.add(Fault(kind, count=count, params=params))
 
     def run(self, seconds: float = 1.0) -> None:
         """Let virtual time pass, step by step, with the gateway answering."""
@@ -232,3 +236,47 @@ class World:
     def sent(self) -> Data:
         (frame,) = self.frames
         return self.node.down(frame.items[0].phy_payload)
+
+
+class Stubs:
+    """The real stubs on one channel, with the token."""
+
+    def __init__(self, address: str, token: str = TOKEN) -> None:
+        self.channel = grpc.aio.insecure_channel(address)
+        self.auth = (("authorization", f"Bearer {token}"),)
+        self.device = api.DeviceServiceStub(self.channel)
+        self.tenant = api.TenantServiceStub(self.channel)
+        self.application = api.ApplicationServiceStub(self.channel)
+        self.profile = api.DeviceProfileServiceStub(self.channel)
+        self.gateway = api.GatewayServiceStub(self.channel)
+        self.internal = api.InternalServiceStub(self.channel)
+
+
+async def until(condition, limit: float = 5.0):
+    """Poll until `condition()` is true and give its value."""
+    async with asyncio.timeout(limit):
+        while not (value := condition()):
+            await asyncio.sleep(0.01)
+    return value
+
+
+async def provision(stubs: Stubs, **profile: Any) -> api.Device:
+    """Make a tenant, an application, a profile and one device with keys over gRPC."""
+    tenant = await stubs.tenant.Create(
+        api.CreateTenantRequest(tenant=api.Tenant(name="t", can_have_gateways=True)), metadata=stubs.auth
+    )
+    application = await stubs.application.Create(
+        api.CreateApplicationRequest(application=api.Application(name="a", tenant_id=tenant.id)), metadata=stubs.auth
+    )
+    values = {"supports_otaa": True, "mac_version": common.LORAWAN_1_0_3} | profile
+    made = await stubs.profile.Create(
+        api.CreateDeviceProfileRequest(
+            device_profile=api.DeviceProfile(name="p", tenant_id=tenant.id, region=common.EU868, **values)
+        ),
+        metadata=stubs.auth,
+    )
+    device = api.Device(dev_eui=DEV_EUI, name="d", application_id=application.id, device_profile_id=made.id)
+    await stubs.device.Create(api.CreateDeviceRequest(device=device), metadata=stubs.auth)
+    keys = api.DeviceKeys(dev_eui=DEV_EUI, nwk_key=NWK_KEY.hex(), app_key=APP_KEY.hex())
+    await stubs.device.CreateKeys(api.CreateDeviceKeysRequest(device_keys=keys), metadata=stubs.auth)
+    return device

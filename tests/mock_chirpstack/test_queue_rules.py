@@ -180,7 +180,7 @@ def test_small_mac_commands_take_room_first_and_the_item_waits():
 
 def test_more_than_15_bytes_of_mac_commands_become_an_f_port_0_frame(world):
     world.enqueue(b"hello")
-    world.fault("crowding", count=1, value="18")
+    world.fault("crowding", count=1, bytes=18)
     world.up()
     frame = world.sent()
     assert (frame.f_port, len(frame.frm_payload), frame.f_pending) == (0, 18, True)

@@ -1,0 +1,75 @@
+"""InternalService of the emulated server: version, regions, and the event stream with its retained history."""
+
+# ruff: noqa: N802 - gRPC methods have the names of the .proto files
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from chirpstack_api import api
+from google.protobuf.empty_pb2 import Empty
+
+from .errors import not_found
+from .pump import Pump
+from .values import eui64
+
+VERSION = "4.20.0"
+NARROW = 125_000  # Hz
+POLL_INTERVAL = 1.0  # seconds between two looks at the stream, as the real server reads Redis
+
+
+class InternalService(api.InternalServiceServicer):
+    """What bridges and their users ask; users, API keys and frame logs stay unimplemented."""
+
+    def __init__(self, pump: Pump, version: str = VERSION) -> None:
+        self._pump = pump
+        self._version = version
+
+    async def GetVersion(self, _request: Empty, _: object) -> api.GetVersionResponse:
+        """Give the version this emulator follows."""
+        return api.GetVersionResponse(version=self._version)
+
+    async def ListRegions(self, _request: Empty, _: object) -> api.ListRegionsResponse:
+        """List the one enabled region."""
+        region = self._pump.server.context.region
+        item = api.RegionListItem(id=region.id, region=region.common_name, description=region.id.upper())
+        return api.ListRegionsResponse(regions=[item])
+
+    async def GetRegion(self, request: api.GetRegionRequest, _: object) -> api.GetRegionResponse:
+        """Give the enabled region's settings."""
+        context = self._pump.server.context
+        region, settings = context.region, context.settings
+        if request.id != region.id:
+            raise not_found(request.id)
+        answer = api.GetRegionResponse(
+            id=region.id,
+            region=region.common_name,
+            description=region.id.upper(),
+            rx1_delay=settings.rx1_delay,
+            rx1_dr_offset=settings.rx1_dr_offset,
+            rx2_dr=region.rx2_dr,
+            rx2_frequency=region.rx2_frequency,
+            class_b_ping_slot_dr=settings.class_b_ping_slot_dr,
+            class_b_ping_slot_frequency=settings.class_b_ping_slot_frequency,
+        )
+        for frequency in (*region.uplink_channels, *region.cf_list):
+            answer.uplink_channels.add(
+                frequency=frequency, data_rates=[dr for dr in region.up if region.up[dr].bandwidth == NARROW]
+            )
+        return answer
+
+    async def StreamDeviceEvents(self, request: api.StreamDeviceEventsRequest, _: object) -> AsyncIterator[api.LogItem]:
+        """Replay what is retained of a device's events, then follow; every new call begins with the history again."""
+        dev_eui = eui64(request.dev_eui).hex()
+        last = (0, 0)
+        while True:
+            for item in list(self._pump.server.context.history.get(dev_eui, ())):
+                position = _position(item)
+                if position > last:
+                    last = position
+                    yield item
+            await asyncio.sleep(POLL_INTERVAL)
+
+
+def _position(item: api.LogItem) -> tuple[int, int]:
+    milliseconds, _, sequence = item.id.partition("-")
+    return int(milliseconds), int(sequence)

@@ -1,0 +1,155 @@
+"""Control API of the emulated server, for tests and demos: state, air log, faults. Loopback only."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from chirpstack_api import common
+
+from mock_network.faults import Fault, FaultError
+
+from . import device_queue
+from .context import AirEntry
+from .errors import Refused
+from .model import Device, QueueItem
+from .pump import Pump
+from .values import eui64
+
+RadioAction = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
+
+
+def air_entry(entry: AirEntry) -> dict[str, Any]:
+    """Give an entry of the air log as JSON values."""
+    return {
+        "time": entry.time,
+        "downlinkId": entry.downlink_id,
+        "gatewayId": entry.gateway_id,
+        "devEui": entry.dev_eui,
+        "kind": entry.kind,
+        "queueItemId": entry.queue_item_id,
+        "fCntDown": entry.f_cnt_down,
+        "fPort": entry.f_port,
+        "confirmed": entry.confirmed,
+        "ack": entry.ack,
+        "fPending": entry.f_pending,
+        "payload": entry.payload.hex(),
+        "status": entry.status,
+        "items": entry.items,
+    }
+
+
+def _item(item: QueueItem) -> dict[str, Any]:
+    return {
+        "id": str(item.id),
+        "fPort": item.f_port,
+        "confirmed": item.confirmed,
+        "data": item.data.hex(),
+        "isPending": item.is_pending,
+        "fCntDown": item.f_cnt_down,
+        "expiresAt": item.expires_at,
+        "timeoutAfter": item.timeout_after,
+    }
+
+
+class Control:
+    """The routes. `radio` acts on an emulated device in the same process: it gives None for an unknown device."""
+
+    def __init__(self, pump: Pump, radio: RadioAction | None = None) -> None:
+        self._pump, self._radio = pump, radio
+
+    def app(self) -> web.Application:
+        """Give the application to serve."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/state", self._state),
+                web.get("/air", self._air),
+                web.get("/faults", self._faults),
+                web.post("/faults", self._add_fault),
+                web.delete("/faults", self._clear_faults),
+                web.delete("/faults/{number:[0-9]+}", self._remove_fault),
+                web.post("/devices/{eui}/flush", self._flush),
+                web.post("/devices/{eui}/radio/{action}", self._act),
+                web.post("/restart", self._restart),
+            ]
+        )
+        return app
+
+    async def _state(self, _: web.Request) -> web.Response:
+        context = self._pump.server.context
+        return web.json_response(
+            {
+                "now": self._pump.now(),
+                "region": context.region.id,
+                "counters": context.counters,
+                "faultsHappened": dict(context.faults.happened),
+                "devices": [self._device(device) for device in context.tables.devices.values()],
+            }
+        )
+
+    def _device(self, device: Device) -> dict[str, Any]:
+        session = device.session
+        queue = device_queue.items(self._pump.server.context.tables, device.dev_eui)
+        return {
+            "devEui": device.eui,
+            "name": device.message.name,
+            "applicationId": str(device.application_id),
+            "class": common.DeviceClass.Name(device.enabled_class),
+            "devAddr": f"{session.dev_addr:08x}" if session else None,
+            "fCntUp": device.f_cnt_up,
+            "nFCntDown": session.n_f_cnt_down if session else None,
+            "aFCntDown": session.a_f_cnt_down if session else None,
+            "rx1Delay": session.rx1_delay if session else None,
+            "dr": session.dr if session else None,
+            "queue": [_item(item) for item in queue],
+        }
+
+    async def _air(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("dev_eui", "").lower()
+        entries = [entry for entry in self._pump.server.context.air if wanted in ("", entry.dev_eui)]
+        return web.json_response([air_entry(entry) for entry in entries])
+
+    async def _faults(self, _: web.Request) -> web.Response:
+        faults = self._pump.server.context.faults
+        return web.json_response({"kinds": dict(faults.kinds), "armed": faults.listing()})
+
+    async def _add_fault(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+            number = self._pump.server.context.faults.add(Fault.parse(body if isinstance(body, dict) else {}))
+        except (FaultError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"id": number}, status=201)
+
+    async def _clear_faults(self, _: web.Request) -> web.Response:
+        self._pump.server.context.faults.clear()
+        return web.Response(status=204)
+
+    async def _remove_fault(self, request: web.Request) -> web.Response:
+        known = self._pump.server.context.faults.remove(int(request.match_info["number"]))
+        return web.Response(status=204 if known else 404)
+
+    async def _flush(self, request: web.Request) -> web.Response:
+        try:
+            gone = device_queue.flush(self._pump.server.context.tables, eui64(request.match_info["eui"]))
+        except Refused as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"flushed": gone})
+
+    async def _act(self, request: web.Request) -> web.Response:
+        if self._radio is None:
+            return web.json_response({"error": "no emulated devices in this process"}, status=404)
+        try:
+            body = await request.json() if request.can_read_body else {}
+            answer = await self._radio(request.match_info["eui"].lower(), request.match_info["action"], body)
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        if answer is None:
+            return web.json_response({"error": "no such device"}, status=404)
+        return web.json_response(answer)
+
+    async def _restart(self, _: web.Request) -> web.Response:
+        self._pump.server.restart(self._pump.now())
+        self._pump.wake()
+        return web.Response(status=204)

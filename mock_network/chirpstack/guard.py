@@ -1,0 +1,104 @@
+"""What stands before every gRPC method: the bearer token, the seeded call faults, and refusals turned into statuses."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from mock_network.faults import Fault, Faults
+
+from .errors import Refused
+from .faults import seconds_of
+
+BEARER = "Bearer "
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Server interceptor. `token` is the one API key that is known; `sleep` waits on the emulator's clock."""
+
+    def __init__(self, token: str, faults: Faults, sleep: Sleep = asyncio.sleep) -> None:
+        self._token, self._faults, self._sleep = token, faults, sleep
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Wrap the method's handler."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None  # grpc answers UNIMPLEMENTED
+        method = handler_call_details.method.rsplit("/", 1)[-1]
+        refusal = self._refusal(handler_call_details.invocation_metadata)
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(handler.unary_unary, method, refusal),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_stream_rpc_method_handler(
+            self._stream(handler.unary_stream, method, refusal),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _refusal(self, metadata: Any) -> str | None:
+        given = next((value for key, value in metadata or () if key == "authorization"), None)
+        if given is None:
+            return "no authorization provided"
+        if not given.startswith(BEARER):
+            return "authorization metadata must be in format 'Bearer <TOKEN>"
+        if not hmac.compare_digest(given.removeprefix(BEARER).encode(), self._token.encode()):
+            return "InvalidToken"
+        return None
+
+    def _unary(self, call: Any, method: str, refusal: str | None) -> Any:
+        async def guarded(request: Any, context: Any) -> Any:
+            if refusal is not None:
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, refusal)
+            await self._before(method, request, context)
+            try:
+                answer = await call(request, context)
+            except Refused as error:
+                await context.abort(grpc.StatusCode[error.status.name], str(error))
+            await self._after(method, request, context)
+            return answer
+
+        return guarded
+
+    def _stream(self, call: Any, method: str, refusal: str | None) -> Any:
+        async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
+            if refusal is not None:
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, refusal)
+            await self._before(method, request, context)
+            try:
+                async for answer in call(request, context):
+                    yield answer
+            except Refused as error:
+                await context.abort(grpc.StatusCode[error.status.name], str(error))
+
+        return guarded
+
+    def _taken(self, name: str, method: str, request: Any) -> Fault | None:
+        dev_eui = getattr(request, "dev_eui", "") or getattr(getattr(request, "queue_item", None), "dev_eui", "")
+        return self._faults.take(name, dev_eui=dev_eui, method=method)
+
+    async def _before(self, method: str, request: Any, context: Any) -> None:
+        slow = self._taken("grpc_slow", method, request)
+        if slow:
+            await self._sleep(seconds_of(slow))
+        if self._taken("grpc_unavailable", method, request):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "connection refused")
+        hang = self._taken("grpc_deadline", method, request)
+        if hang:
+            await self._hang(hang, context)
+
+    async def _after(self, method: str, request: Any, context: Any) -> None:
+        if self._taken("grpc_unavailable_after", method, request):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset")
+        hang = self._taken("grpc_deadline_after", method, request)
+        if hang:
+            await self._hang(hang, context)
+
+    async def _hang(self, fault: Fault, context: Any) -> None:
+        await self._sleep(seconds_of(fault))
+        await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
