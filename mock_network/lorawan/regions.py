@@ -49,6 +49,8 @@ class Region:
     duty_bands: tuple[DutyBand, ...]
     band: tuple[int, int]  # Hz, where sending is allowed at all
     max_channels: int
+    ping_frequency: int  # class B; 0: by DevAddr and beacon time
+    ping_data_rate: int
 
     def rx1(self, channel: int, frequency: int, data_rate: int, offset: int) -> tuple[int, int]:
         """Give frequency and data rate index of RX1 after an uplink on `channel`."""
@@ -137,6 +139,8 @@ EU868 = Region(
     ),
     band=(863_000 * KHZ, 870_000 * KHZ),
     max_channels=16,
+    ping_frequency=869_525 * KHZ,
+    ping_data_rate=3,
 )
 
 EU868_CF_LIST = tuple(f * KHZ for f in (867_100, 867_300, 867_500, 867_700, 867_900))  # ChirpStack's extra channels
@@ -169,6 +173,8 @@ US915 = Region(
     duty_bands=(),
     band=(902_000 * KHZ, 928_000 * KHZ),
     max_channels=US915_NARROW + US915_WIDE,
+    ping_frequency=0,
+    ping_data_rate=8,
 )
 
 REGIONS = {region.name: region for region in (EU868, US915)}
