@@ -20,6 +20,7 @@ from bridge.north.scheme import Scheme, build
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect, SendToServer
 from bridge.relay.model import ServerProfile
+from tests.interop.free_ports import free_ports
 from tests.interop.leshan_server import Leshan
 from tests.interop.raw_device import (
     ACK,
@@ -46,7 +47,6 @@ from tests.relay.world import NIDD, World
 
 TEXT = (CONTENT_FORMAT, b"")  # 0, text/plain
 SERVER = "srv"
-NORTH_PORT = 15683  # outside the range that the system hands out
 SOURCES = count(10)  # an address for each endpoint: Leshan remembers the MIDs of the others for 247 s
 
 pytestmark = pytest.mark.timeout(30)
@@ -62,13 +62,14 @@ class Bridge(World):
         found = socket.getaddrinfo(leshan.host, leshan.coap_port, family, socket.SOCK_DGRAM)
         self._server: tuple[str, int] = found[0][4]  # type: ignore[assignment]
         self._source = source
+        self._port = free_ports(1)[0]
         self._timer: asyncio.TimerHandle | None = None
         self.downlinks_on_air: asyncio.Queue[Message] = asyncio.Queue()
         self._open()
 
     def _open(self) -> None:
         self.north = build(
-            Scheme.PREFIX, [self._server], prefixes=("127.65.0.0/24",), port=NORTH_PORT, ports=range(1, 2)
+            Scheme.PREFIX, [self._server], prefixes=("127.65.0.0/24",), port=self._port, ports=range(1, 2)
         )
         self.north.listen(lambda _source, _remote, data: self.event(ev.ServerDatagram(SERVER, data)))
         self.north.open(self._source)

@@ -8,8 +8,8 @@ import pytest
 
 from bridge.north.contract import NorthTransport, SocketAddress
 from bridge.north.scheme import Scheme, build
-from bridge.north.system import ephemeral_ports
 from tests.conftest import need
+from tests.interop.free_ports import free_ports
 from tests.interop.leshan_server import Leshan, LeshanProcess, leshan_or_skip
 from tests.interop.raw_device import (
     CON,
@@ -25,19 +25,6 @@ from tests.interop.raw_device import (
 TEMPERATURE = bytes.fromhex(
     "81a2006c2f333330332f302f3537303002f94d00"
 )  # [{"n": "/3303/0/5700", "v": 20.0}], RFC 8428 §6
-
-
-def free_ports(count: int) -> range:
-    """Consecutive UDP ports outside the range that the system hands out."""
-    for start in range(20000, ephemeral_ports().start, count):
-        try:
-            for port in range(start, start + count):
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                    sock.bind(("0.0.0.0", port))
-        except OSError:
-            continue
-        return range(start, start + count)
-    pytest.fail("no free ports")
 
 
 class North:

@@ -12,6 +12,7 @@ import aiohttp
 import cbor2
 import pytest
 
+from tests.interop.free_ports import free_ports
 from tests.interop.leshan_server import Leshan
 from tests.interop.raw_device import (
     ACK,
@@ -43,6 +44,7 @@ uri = "coap://{host}:{port}"
 profile = "leshan"
 [north]
 prefixes = ["127.66.0.0/24"]
+port = {north_port}
 [networks.nidd]
 binding = "nidd"
 api_root = "{scef}"
@@ -121,6 +123,7 @@ async def test_a_nidd_device_is_managed_and_a_kill_costs_nothing(leshan: Leshan,
             host=leshan.host,
             port=leshan.coap_port,
             scef=scef.root,
+            north_port=free_ports(1)[0],
             callback_port=unused_tcp_port,
             name=NAME,
             device=DEVICE,
