@@ -91,10 +91,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         for pragma in asked:
             (verdict,) = connection.execute(pragma).fetchone()
             if verdict != "ok":
-                raise StoreUnavailable(
-                    f"{path} is damaged ({verdict}): keep a copy, then restore a backup, "
-                    "or save what can be read with `sqlite3 FILE .recover`"
-                )
+                raise _damaged(path, " ".join(verdict.split()))
     except sqlite3.Error as error:
         raise _opening(path, error) from error
 
@@ -112,4 +109,13 @@ def end(connection: sqlite3.Connection) -> None:
 def _opening(path: Path, error: sqlite3.Error) -> ConfigurationError | StoreUnavailable:
     if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
         return ConfigurationError(f"{path} is not a database; set store.path to another file")
+    if getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
+        return _damaged(path, str(error))
     return StoreUnavailable(f"cannot open {path}: {error}")
+
+
+def _damaged(path: Path, what: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{path} is damaged ({what}): keep a copy, then restore a backup, "
+        "or save what can be read with `sqlite3 FILE .recover`"
+    )

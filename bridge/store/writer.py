@@ -176,6 +176,7 @@ class Writer:
     def _transact(self, batches: list[Batch]) -> None:
         """Commit batches as one. Raises sqlite3.Error if the disk or file refuses, _Wrong if a batch is to blame."""
         connection = self._connection
+        self._rollback()  # of a transaction that could not even be rolled back before
         try:
             connection.execute("BEGIN IMMEDIATE")
             if any(batch.work for batch in batches):

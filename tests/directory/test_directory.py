@@ -21,6 +21,9 @@ async def test_an_endpoint_is_found_by_name_device_id_and_source(directory, draf
     assert directory.by_id(made.id) == made
     assert directory.by_source(made.source) == made
     assert made.locals == ("127.64.0.0:56830",)
+    assert await directory.store.ask(lambda reader: reader.endpoint_id("ep1")) == made.id
+    assert await directory.store.ask(lambda reader: reader.endpoint_name(made.id)) == "ep1"
+    assert await directory.store.ask(lambda reader: reader.endpoint_name(99)) is None
     assert (directory.by_name("?"), directory.by_device("lora", "d1@x.org"), directory.by_source(5)) == (None,) * 3
 
 

@@ -1,0 +1,165 @@
+"""Opening a database: the lock, the schema's versions, damage, and files that are none of ours."""
+
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from bridge.delivery.rows import Insert
+from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.store import Reader, Store
+from bridge.store.connection import connect_writer
+from bridge.store.schema import Migration, migrate, migrations, schema_version
+
+OPENING = """
+import asyncio, sys
+from pathlib import Path
+from bridge.store import Store
+async def main(): Store.open(Path(sys.argv[1]))
+asyncio.run(main())
+"""
+
+
+def open_elsewhere(path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", OPENING, str(path)]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60, env=environment)
+
+
+async def test_a_second_process_is_kept_out_with_the_cure(store, path):
+    second = open_elsewhere(path)
+    assert second.returncode == 1
+    assert f"is in use by process {os.getpid()}: stop that one" in second.stderr.decode()
+    assert "store.path" in second.stderr.decode()
+
+
+async def test_the_lock_ends_with_the_store(path):
+    first = Store.open(path)
+    with pytest.raises(ConfigurationError, match="in use"):
+        Store.open(path)
+    await first.close()
+    second = Store.open(path)
+    await second.close()
+
+
+async def test_a_failed_open_leaves_the_lock_free(path):
+    path.write_bytes(b"this is no database, but long enough to look at" * 100)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="not a database"):
+            Store.open(path)
+
+
+async def test_another_programs_database_is_left_alone(path):
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE t (a)")
+    other.close()
+    with pytest.raises(ConfigurationError, match="some other program"):
+        Store.open(path)
+    with pytest.raises(ConfigurationError, match="some other program"):
+        Reader.open(path)
+
+
+async def test_a_directory_that_is_not_there_is_a_clear_error(tmp_path):
+    with pytest.raises(StoreUnavailable, match=r"cannot write .*make its directory writable"):
+        Store.open(tmp_path / "absent" / "bridge.db")
+    with pytest.raises(ConfigurationError, match="there is no database"):
+        Reader.open(tmp_path / "absent.db")
+
+
+async def test_a_newer_schema_than_this_release_knows_is_a_clear_error(path):
+    store = Store.open(path)
+    await store.run(lambda c: c.execute("INSERT INTO schema_version VALUES (999, 'future', '', 0)"))
+    await store.close()
+    for opener in (Store.open, Reader.open):
+        with pytest.raises(
+            ConfigurationError, match=rf"version 999, this release knows {len(migrations())}: run the newer"
+        ):
+            opener(path)
+
+
+async def test_a_migration_that_was_edited_after_it_was_applied_is_noticed(path):
+    store = Store.open(path)
+    await store.run(lambda c: c.execute("UPDATE schema_version SET digest = 'other' WHERE version = 1"))
+    await store.close()
+    with pytest.raises(ConfigurationError, match="another build"):
+        Store.open(path)
+
+
+async def test_damage_is_found_at_start(path, downlink):
+    store = Store.open(path)
+    await store.committed([Insert.of(downlink(store.next_id(), payload=b"x" * 3000)) for _ in range(100)])
+    await store.close()
+    content = bytearray(path.read_bytes())
+    for page in range(30, 60):
+        content[page * 4096 : page * 4096 + 100] = b"\xff" * 100
+    path.write_bytes(content)
+    with pytest.raises(StoreUnavailable, match=r"damaged .*restore a backup"):
+        Store.open(path)
+
+
+def test_migrations_build_an_empty_database_and_a_second_run_does_nothing(path):
+    connection = connect_writer(path)
+    assert schema_version(connection) == 0
+    assert migrate(connection) == len(migrations())
+    dump = list(connection.iterdump())
+    assert migrate(connection) == len(migrations())
+    assert list(connection.iterdump()) == dump
+    for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"):
+        assert "STRICT" in sql
+    connection.close()
+
+
+async def test_a_version_1_database_with_messages_is_brought_up_and_keeps_them(path, downlink):
+    first = migrations()[:1]
+    old = connect_writer(path)
+    migrate(old, first)
+    row = downlink(1)
+    marks = ", ".join("?" * len(row.columns()))
+    columns = [name for (name,) in old.execute("SELECT name FROM pragma_table_info('downlink')")]
+    old.execute(f"INSERT INTO downlink ({', '.join(columns)}) VALUES ({marks})", [getattr(row, c) for c in columns])
+    more = (
+        *first,
+        Migration(2, "more", "ALTER TABLE downlink ADD COLUMN more TEXT NOT NULL DEFAULT 'm'; CREATE TABLE n (a);"),
+    )
+
+    assert migrate(old, more) == 2
+
+    assert old.execute("SELECT id, more FROM downlink").fetchall() == [(1, "m")]
+    assert [v for (v,) in old.execute("SELECT version FROM schema_version ORDER BY version")] == [1, 2]
+    old.close()
+
+
+def test_a_migration_that_fails_changes_nothing(path):
+    connection = connect_writer(path)
+    migrate(connection)
+    before = list(connection.iterdump())
+    bad = Migration(len(migrations()) + 1, "bad", "CREATE TABLE half (a); INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(StoreUnavailable, match="nowhere"):
+        migrate(connection, (*migrations(), bad))
+    assert list(connection.iterdump()) == before
+    connection.close()
+
+
+def test_a_stop_between_two_steps_of_the_first_start_does_no_harm(path):
+    connection = connect_writer(path)
+    migrate(connection, ())
+    assert migrate(connection) == len(migrations())
+    connection.close()
+
+
+def test_a_reader_needs_no_right_to_write(path, tmp_path):
+    connection = connect_writer(path)
+    migrate(connection)
+    connection.close()
+    digest = hashlib.sha256(path.read_bytes()).digest()
+    tmp_path.chmod(0o555)
+    try:
+        reader = Reader.open(path)
+        assert reader.downlinks() == []
+        reader.close()
+    finally:
+        tmp_path.chmod(0o755)
+    assert hashlib.sha256(path.read_bytes()).digest() == digest
