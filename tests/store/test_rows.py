@@ -1,9 +1,14 @@
 """What is committed is what is loaded, for every kind of row."""
 
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+
 from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, Uplink, UplinkState
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.relay.model import Observation, ObservationState, RelayState
-from bridge.store import Reader
+from bridge.store import Reader, Store
 
 
 def same(left, right):
@@ -117,8 +122,6 @@ async def test_due_live_and_uncertain_endpoints(store, downlink, uplink):
 
 
 async def test_ids_rise_and_are_never_given_again_even_if_their_rows_are_gone(path, report):
-    from bridge.store import Store
-
     given = []
     for _life in range(3):
         store = Store.open(path)
@@ -202,8 +205,6 @@ async def test_a_binding_keeps_notes_of_its_own(store):
 
 
 async def test_a_walk_through_many_notes_holds_no_read_open(store, path):
-    import asyncio
-
     memory = store.memory("one")
     await asyncio.gather(*(memory.put(f"{index:06}", b"x") for index in range(1201)))
     walk = memory.items("")
@@ -213,3 +214,38 @@ async def test_a_walk_through_many_notes_holds_no_read_open(store, path):
     seen += [key for key, _ in walk]
     assert len(seen) == 1200
     assert seen == sorted(seen)
+
+
+async def test_ids_are_not_given_again_after_a_crash_either(store, path, report, tmp_path):
+    """The files as a power cut would leave them: the row that had the largest id is gone, its id is not free."""
+    last = report(store.next_id())
+    await store.committed([Insert.of(last)])
+    await store.committed([Delete.of(last)])
+    (tmp_path / "after").mkdir()
+    for file in (path, path.with_name("bridge.db-wal")):
+        shutil.copy(file, tmp_path / "after" / file.name)
+
+    again = Store.open(tmp_path / "after" / "bridge.db")
+
+    assert again.next_id() > last.id
+    await again.close()
+
+
+async def test_ids_of_rows_count_even_if_the_mark_was_lost(path, downlink):
+    store = Store.open(path)
+    await store.committed([Insert.of(downlink(500))])
+    await store.close()
+    assert store.backlog == 0
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE id_mark SET next = 1")
+
+    again = Store.open(path)
+
+    assert again.next_id() == 501
+    await again.close()
+
+
+async def test_endpoints_can_be_loaded_while_the_due_ones_are_walked(store, downlink):
+    await store.committed([Insert.of(downlink(store.next_id(), n, due=50.0)) for n in range(300)])
+    assert [len(store.load(endpoint, 0.0).downlinks) for endpoint, _ in store.due_endpoints()] == [1] * 300
+    assert not store.connection.in_transaction
