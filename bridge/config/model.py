@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from bridge.config.profiles import DEFAULT, profile
 from bridge.errors import ConfigurationError
 from bridge.north.contract import NorthTransport, SocketAddress
 from bridge.north.prefix import RECEIVE_BUFFER
+from bridge.north.prefixes import pools
 from bridge.north.scheme import Scheme, build
 from bridge.north.servers import INTERVAL, ServerName
 from bridge.relay.model import Policy, QueueMode, Server, ServerProfile
@@ -116,6 +118,14 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         """Give the ports of the scheme `ports`."""
         first, _, last = self.ports.partition("-")
         return range(int(first), int(last) + 1)
+
+    def families(self) -> frozenset[int]:
+        """Give the address families that servers can be reached over: resolve their names to these only."""
+        if self.prefixes and self.scheme is not Scheme.PORTS:
+            return frozenset(pools(self.prefixes))
+        if self.source_address:
+            return frozenset({socket.AF_INET6 if ":" in self.source_address else socket.AF_INET})
+        return frozenset({socket.AF_INET, socket.AF_INET6})
 
     def transport(self, servers: Collection[SocketAddress | None]) -> NorthTransport:
         """Make the transport toward the servers; None for one without an address yet. Raises ConfigurationError."""

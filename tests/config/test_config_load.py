@@ -120,6 +120,20 @@ def test_the_transport_follows_the_configuration(config):
     assert made.sources == range(20000, 20010)
 
 
+@pytest.mark.parametrize(
+    ("text", "families"),
+    [
+        ("", {socket.AF_INET, socket.AF_INET6}),
+        ('prefixes = ["2001:db8::/64"]', {socket.AF_INET6}),
+        ('prefixes = ["2001:db8::/64", "10.0.0.0/8"]', {socket.AF_INET, socket.AF_INET6}),
+        ('source_address = "192.0.2.1"', {socket.AF_INET}),
+        ('scheme = "ports"\nprefixes = ["10.0.0.0/8"]\nsource_address = "::1"', {socket.AF_INET6}),
+    ],
+)
+def test_names_are_resolved_to_addresses_that_can_be_reached(text, families):
+    assert parse("[north]\n" + text, "x", Path()).north.families() == families
+
+
 def test_an_endpoint_without_servers_has_the_only_one(tmp_path):
     text = """
     [servers.only]
