@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from bindings.contract import Binding
@@ -53,6 +54,7 @@ class Service:
         config = self.config
         config.state_directory.mkdir(parents=True, exist_ok=True)
         self.servers = Servers(config.places(), self._server_moved)
+        self.servers.restrict(config.north.families())
         await self.servers.resolve()
         self.store = Store.open(config.database)
         self._stack.push_async_callback(self.store.close)
@@ -68,6 +70,7 @@ class Service:
         )
         self.transport.listen(self._datagram)
         self._stack.callback(self.transport.close)
+        self.metrics.watch("north", lambda: asdict(self.transport.counters()), counter=True)
         await self._fill_directory()
         self.directory.subscribe(self._directory_changed)
         if self.scheme is Scheme.PORTS:
@@ -107,8 +110,7 @@ class Service:
     # -- parts ---------------------------------------------------------------------------------------------------
 
     def _make_transport(self) -> NorthTransport:
-        found = [self.servers.destination(key) for key in self.config.servers]
-        return self.config.north.transport([address for address in found if address is not None])
+        return self.config.north.transport([self.servers.destination(key) for key in self.config.servers])
 
     @property
     def scheme(self) -> Scheme:
@@ -117,13 +119,13 @@ class Service:
 
     def _catalogue(self, sources: Sources | None) -> Catalogue:
         config = self.config
-        keys = tuple(config.servers)
         return Catalogue(
-            servers={key: config.server(key) for key in keys},
+            servers={key: config.server(key) for key in config.servers},
             canonical=self._canonical,
             sources=sources,
             profiles=PROFILES,
-            default_servers=keys if len(keys) == 1 else (),
+            default_servers=config.default_servers,
+            templates=config.name_templates(),
         )
 
     def _canonical(self, network: str, device: str) -> str:
