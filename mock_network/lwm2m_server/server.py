@@ -119,9 +119,13 @@ class Observed:
         self._taken += 1
         return self.notifications[self._taken - 1]
 
+    def records_of(self, notification: Response) -> list[Record]:
+        """The values in a notification; FormatError, UnsupportedFormat if there are none."""
+        return _records(notification, self.path, self.first.type_of)
+
     def value_of(self, notification: Response) -> Value | None:
         """The one value in a notification; FormatError otherwise."""
-        records = _records(notification, self.path, known_type_of)
+        records = self.records_of(notification)
         if len(records) != 1:
             raise FormatError(f"{len(records)} values, not one")
         return records[0].value

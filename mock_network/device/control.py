@@ -1,0 +1,199 @@
+"""Control API of the emulated devices: HTTP and JSON, loopback only.
+
+GET    /control/devices                           all devices
+POST   /control/devices                           add one: {"endpoint", "connect", "lifetime", "binding", …}
+GET    /control/devices/{endpoint}                one
+DELETE /control/devices/{endpoint}                stop and remove it
+GET    /control/devices/{endpoint}/operations     what it executed (?since=n)
+GET    /control/devices/{endpoint}/resources/{path}   a value; PUT {"value": …} sets it, as a sensor would
+POST   /control/devices/{endpoint}/{action}       register, update, deregister, send {"paths": […]}, poll, mute,
+                                                  unmute, crash, restart {"lose_state": false}
+"""
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from mock_network.device.device import Device, SendMuted
+from mock_network.device.fleet import Fleet
+from mock_network.device.objects import OperationError
+from mock_network.device.options import REGISTER_PARAMETERS, DeviceOptions
+from mock_network.device.registration import NotRegistered
+from mock_network.lwm2m.control import MAX_BODY, body_of, errors_as_json
+from mock_network.lwm2m.definitions import type_of
+from mock_network.lwm2m.endpoint import Response
+from mock_network.lwm2m.formats import ContentFormat
+from mock_network.lwm2m.jsonvalue import format_from_json, from_json, to_json
+from mock_network.lwm2m.paths import format_path, parse_path
+
+_FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
+_DEFAULTS: web.AppKey[DeviceOptions] = web.AppKey("defaults", DeviceOptions)
+_SETTABLE = {"lifetime": int, "binding": str, "queue_mode": bool, "keep_registered": bool, "version": str}
+
+
+def make_app(fleet: Fleet, defaults: DeviceOptions) -> web.Application:
+    """The application; devices added through it take over `defaults`."""
+    app = web.Application(middlewares=[errors_as_json], client_max_size=MAX_BODY)
+    app[_FLEET] = fleet
+    app[_DEFAULTS] = defaults
+    app.router.add_get("/control/devices", _list)
+    app.router.add_post("/control/devices", _add)
+    app.router.add_get("/control/devices/{endpoint}", _show)
+    app.router.add_delete("/control/devices/{endpoint}", _remove)
+    app.router.add_get("/control/devices/{endpoint}/operations", _operations)
+    app.router.add_get("/control/devices/{endpoint}/resources/{path:.*}", _get)
+    app.router.add_put("/control/devices/{endpoint}/resources/{path:.*}", _set)
+    app.router.add_post("/control/devices/{endpoint}/{action}", _act)
+    return app
+
+
+def _device(request: web.Request) -> Device:
+    return request.app[_FLEET].devices[request.match_info["endpoint"]]
+
+
+def describe(device: Device) -> dict[str, Any]:
+    """State of one device."""
+    location = device.registration.location
+    host, port = device.address
+    return {
+        "endpoint": device.options.endpoint,
+        "connect": device.options.server_uri,
+        "address": f"{host}:{port}",
+        "running": device.running,
+        "muted": device.running and device.muted,
+        "registered": device.registration.registered,
+        "location": None if location is None else "/" + "/".join(location),
+        "observed": [format_path(path) for path in device.observed],
+        "failures": device.registration.failures[-10:],
+        "operations": len(device.operations.entries),
+    }
+
+
+async def _list(request: web.Request) -> web.Response:
+    return web.json_response([describe(device) for device in request.app[_FLEET].devices.values()])
+
+
+async def _show(request: web.Request) -> web.Response:
+    return web.json_response(describe(_device(request)))
+
+
+async def _add(request: web.Request) -> web.Response:
+    body = await body_of(request)
+    changes: dict[str, Any] = {}
+    if not isinstance(body.get("endpoint"), str) or not isinstance(body.get("connect"), str):
+        raise ValueError("endpoint and connect are needed")  # noqa: TRY004 becomes 400
+    for name, kind in _SETTABLE.items():
+        if name in body:
+            if not isinstance(body[name], kind):
+                raise ValueError(f"{name} is no {kind.__name__}")
+            changes[name] = body[name]
+    if "omit" in body:
+        changes["omit"] = frozenset(body["omit"])
+        if not changes["omit"] <= REGISTER_PARAMETERS:
+            raise ValueError(f"omit is of {sorted(REGISTER_PARAMETERS)}")
+    defaults = request.app[_DEFAULTS]
+    options = dataclasses.replace(defaults, endpoint=body["endpoint"], server_uri=body["connect"], **changes)
+    return web.json_response(describe(await request.app[_FLEET].add(options)), status=201)
+
+
+async def _remove(request: web.Request) -> web.Response:
+    await request.app[_FLEET].remove(request.match_info["endpoint"])
+    return web.Response(status=204)
+
+
+async def _operations(request: web.Request) -> web.Response:
+    since = int(request.query.get("since", "0"))
+    return web.json_response(_device(request).operations.to_json()[since:])
+
+
+async def _get(request: web.Request) -> web.Response:
+    value = _device(request).tree.get(parse_path("/" + request.match_info["path"]))
+    return web.json_response({"value": to_json(value)})
+
+
+async def _set(request: web.Request) -> web.Response:
+    path = "/" + request.match_info["path"]
+    data_type = type_of(parse_path(path))
+    if data_type is None:
+        raise KeyError(path)
+    _device(request).set(path, from_json((await body_of(request))["value"], data_type))
+    return web.Response(status=204)
+
+
+async def _act(request: web.Request) -> web.Response:
+    device = _device(request)
+    action = _ACTIONS[request.match_info["action"]]
+    try:
+        response = await action(device, await body_of(request))
+    except NotRegistered:
+        return web.json_response({"error": "not registered"}, status=409)
+    except SendMuted:
+        return web.json_response({"error": "the server muted Send"}, status=409)
+    except OperationError as error:
+        return web.json_response({"error": str(error)}, status=404)
+    if response is None:
+        return web.json_response({"outcome": "done"})
+    return web.json_response(
+        {"outcome": "response", "code": response.code, "payload": response.payload.decode(errors="replace")}
+    )
+
+
+async def _register(device: Device, body: dict[str, Any]) -> Response:
+    return await device.registration.register(complete=bool(body.get("complete")))
+
+
+async def _update(device: Device, body: dict[str, Any]) -> Response:
+    return await device.registration.update(
+        lifetime=bool(body.get("lifetime")), binding=bool(body.get("binding")), links=bool(body.get("links"))
+    )
+
+
+async def _deregister(device: Device, _body: dict[str, Any]) -> Response:
+    return await device.registration.deregister()
+
+
+async def _send(device: Device, body: dict[str, Any]) -> Response | None:
+    paths = body.get("paths")
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise ValueError("paths is a list of paths")
+    return await device.send(
+        paths,
+        content_format=format_from_json(body.get("format"), ContentFormat.SENML_CBOR),
+        confirmable=bool(body.get("confirmable", True)),
+        timestamp=body.get("timestamp"),
+    )
+
+
+async def _poll(device: Device, body: dict[str, Any]) -> None:
+    device.poll(confirmable=bool(body.get("confirmable")))
+
+
+async def _mute(device: Device, _body: dict[str, Any]) -> None:
+    device.muted = True
+
+
+async def _unmute(device: Device, _body: dict[str, Any]) -> None:
+    device.muted = False
+
+
+async def _crash(device: Device, _body: dict[str, Any]) -> None:
+    await device.crash()
+
+
+async def _restart(device: Device, body: dict[str, Any]) -> None:
+    await device.restart(lose_state=bool(body.get("lose_state")))
+
+
+_ACTIONS: dict[str, Callable[[Device, dict[str, Any]], Awaitable[Response | None]]] = {
+    "register": _register,
+    "update": _update,
+    "deregister": _deregister,
+    "send": _send,
+    "poll": _poll,
+    "mute": _mute,
+    "unmute": _unmute,
+    "crash": _crash,
+    "restart": _restart,
+}

@@ -1,0 +1,40 @@
+"""Resource values as JSON, for the control APIs: Opaque as {"base64": …}, Objlnk as "object:instance"."""
+
+import base64
+import binascii
+from typing import Any
+
+from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat
+from mock_network.lwm2m.values import DataType, FormatError, ObjectLink, Value, check
+
+
+def to_json(value: Value | None) -> Any:
+    """The JSON form of a value."""
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    return str(value) if isinstance(value, ObjectLink) else value
+
+
+def from_json(data: Any, data_type: DataType) -> Value:
+    """The value of this type that the JSON form means; FormatError."""
+    if data_type is DataType.OPAQUE:
+        try:
+            return base64.b64decode(data["base64"], validate=True)
+        except (TypeError, KeyError, ValueError, binascii.Error):
+            raise FormatError('an Opaque value is {"base64": …}') from None
+    if data_type is DataType.OBJLNK and isinstance(data, str):
+        try:
+            return ObjectLink.parse(data)
+        except ValueError as error:
+            raise FormatError(str(error)) from None
+    return check(data, data_type)
+
+
+def format_from_json(data: Any, default: ContentFormat) -> ContentFormat:
+    """A content format by number or by name (`senml_cbor`), `default` for None; UnsupportedFormat."""
+    if data is None:
+        return default
+    try:
+        return ContentFormat[data.upper()] if isinstance(data, str) else ContentFormat(data)
+    except (KeyError, ValueError):
+        raise UnsupportedFormat(f"content format {data!r}") from None
