@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
+import time
 from dataclasses import replace
 
 import pytest
@@ -40,6 +41,11 @@ def mosquitto(need, tmp_path):
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
     process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.01)
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
