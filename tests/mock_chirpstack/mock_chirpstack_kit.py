@@ -1,13 +1,17 @@
 """A network server in virtual time with a hand-driven LoRaWAN device: every frame is made and read in the test."""
 
 import asyncio
+import contextlib
 import itertools
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import grpc
+import paho.mqtt.client as paho
 from chirpstack_api import api, common, gw, integration
+from paho.mqtt.enums import CallbackAPIVersion
 
 from mock_network.chirpstack import device_queue
 from mock_network.chirpstack.context import Event, Send, Warn
@@ -43,6 +47,7 @@ class Node:
     """A LoRaWAN device without radio: it seals uplinks and opens downlinks."""
 
     v1_1: bool = False
+    dev_eui: str = DEV_EUI
     keys: SessionKeys | None = None
     dev_addr: int = 0
     f_cnt_up: int = 0
@@ -53,7 +58,7 @@ class Node:
 
     def join_request(self) -> bytes:
         self.dev_nonce += 1
-        self.request = JoinRequest(bytes.fromhex(JOIN_EUI), bytes.fromhex(DEV_EUI), self.dev_nonce)
+        self.request = JoinRequest(bytes.fromhex(JOIN_EUI), bytes.fromhex(self.dev_eui), self.dev_nonce)
         return seal_join_request(self.request, NWK_KEY)
 
     def joined(self, phy_payload: bytes) -> None:
@@ -260,7 +265,7 @@ async def until(condition, limit: float = 5.0):
     return value
 
 
-async def provision(stubs: Stubs, **profile: Any) -> api.Device:
+async def provision(stubs: Stubs, dev_eui: str = DEV_EUI, **profile: Any) -> api.Device:
     """Make a tenant, an application, a profile and one device with keys over gRPC."""
     tenant = await stubs.tenant.Create(
         api.CreateTenantRequest(tenant=api.Tenant(name="t", can_have_gateways=True)), metadata=stubs.auth
@@ -275,8 +280,38 @@ async def provision(stubs: Stubs, **profile: Any) -> api.Device:
         ),
         metadata=stubs.auth,
     )
-    device = api.Device(dev_eui=DEV_EUI, name="d", application_id=application.id, device_profile_id=made.id)
+    device = api.Device(dev_eui=dev_eui, name="d", application_id=application.id, device_profile_id=made.id)
     await stubs.device.Create(api.CreateDeviceRequest(device=device), metadata=stubs.auth)
-    keys = api.DeviceKeys(dev_eui=DEV_EUI, nwk_key=NWK_KEY.hex(), app_key=APP_KEY.hex())
+    keys = api.DeviceKeys(dev_eui=dev_eui, nwk_key=NWK_KEY.hex(), app_key=APP_KEY.hex())
     await stubs.device.CreateKeys(api.CreateDeviceKeysRequest(device_keys=keys), metadata=stubs.auth)
     return device
+
+
+class MqttClient:
+    """A plain MQTT client that keeps what it hears."""
+
+    def __init__(self, broker: str, topic: str) -> None:
+        host, port = broker.split(":")
+        self.messages: list[tuple[str, bytes]] = []
+        self.ready = False
+        self._topic = topic
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        self.client.on_connect = lambda client, *_: client.subscribe(self._topic, qos=1)
+        self.client.on_subscribe = lambda *_: setattr(self, "ready", True)
+        self.client.on_message = lambda _c, _u, message: self.messages.append((message.topic, message.payload))
+        self.client.connect(host, int(port))
+        self.client.loop_start()
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@contextlib.asynccontextmanager
+async def listening(broker: str, topic: str) -> AsyncIterator[MqttClient]:
+    client = await asyncio.to_thread(MqttClient, broker, topic)
+    try:
+        await until(lambda: client.ready)
+        yield client
+    finally:
+        await asyncio.to_thread(client.close)

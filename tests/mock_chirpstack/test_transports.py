@@ -7,49 +7,17 @@ import logging
 import uuid
 
 import aiohttp
-import paho.mqtt.client as paho
 import pytest
 from aiohttp import web
 from chirpstack_api import api, gw, integration
 from google.protobuf.json_format import MessageToJson, Parse
-from mock_chirpstack_kit import DEV_EUI, GATEWAYS, Node, provision, until
-from paho.mqtt.enums import CallbackAPIVersion
+from mock_chirpstack_kit import DEV_EUI, GATEWAYS, Node, listening, provision, until
 
 from mock_network.chirpstack.model import Settings
 from mock_network.chirpstack.mqtt import BrokerAddress
 from mock_network.faults import Fault
 
 QUICK = Settings(deduplication_delay=0.02, get_downlink_data_delay=0.02, reorder_within=0.0)
-
-
-class Client:
-    """A plain MQTT client that keeps what it hears."""
-
-    def __init__(self, broker, topic):
-        host, port = broker.split(":")
-        self.messages = []
-        self.ready = False
-        self._topic = topic
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        self.client.on_connect = lambda client, *_: client.subscribe(self._topic, qos=1)
-        self.client.on_subscribe = lambda *_: setattr(self, "ready", True)
-        self.client.on_message = lambda _c, _u, message: self.messages.append((message.topic, message.payload))
-        self.client.connect(host, int(port))
-        self.client.loop_start()
-
-    def close(self):
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
-@contextlib.asynccontextmanager
-async def listening(broker, topic):
-    client = await asyncio.to_thread(Client, broker, topic)
-    try:
-        await until(lambda: client.ready)
-        yield client
-    finally:
-        await asyncio.to_thread(client.close)
 
 
 def uplink(phy_payload, gateway_id=GATEWAYS[0]):
