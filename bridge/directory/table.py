@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from bridge.delivery.ledger import DownlinkState, UplinkState
@@ -30,12 +31,12 @@ def record(row: tuple[Any, ...]) -> Record:
         name,
         network,
         device,
-        tuple(json.loads(servers)),
+        _servers(servers),
         profile,
         ttl,
         links,
         confirmed == 1,
-        json.loads(options),
+        json.loads(options) if options != "{}" else {},
         enabled == 1,
         created_at,
         changed_at,
@@ -43,6 +44,11 @@ def record(row: tuple[Any, ...]) -> Record:
         source,
         tuple(locals_.split()) if locals_ else (),
     )
+
+
+@lru_cache(1024)  # thousands of endpoints share a few lists
+def _servers(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def _columns(draft: Draft) -> tuple[Any, ...]:
