@@ -1,7 +1,7 @@
 """HTTP toward the SCEF/NEF: one pool, credentials, redirects, and the difference between *not sent* and *no answer*."""
 
-import asyncio
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -77,18 +77,14 @@ class T8Client:
         self._settings = settings.http
         self._ssl = client_context(settings.http.ca_bundle, settings.http.client_certificate, settings.http.client_key)
         self._proxy = settings.http.proxy or None
-        self._credentials = settings.credentials
         self._session: aiohttp.ClientSession | None = None
-        self._authorization: Authorization | None = None
+        self._authorization = Authorization(settings.credentials, time.monotonic)
         self._round_trips: deque[float] = deque(maxlen=_SAMPLES)
         self.requests = 0
         self.last_error = ""
 
     async def open(self) -> None:
         """Make the pool; no connection is opened yet."""
-        loop = asyncio.get_running_loop()
-        self._clock = loop.time
-        self._authorization = Authorization(self._credentials, loop.time)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._settings.pool_size, ssl=self._ssl, keepalive_timeout=self._settings.keepalive
@@ -134,7 +130,7 @@ class T8Client:
     ) -> Answer:
         """Send one request. Raises NotSent or NoAnswer."""
         url = self.base + path
-        if self._session is None or self._authorization is None:
+        if self._session is None:
             raise NotSent("not started")
         data = None if body is None else msgspec.json.encode(body)
         refused: str | None = None
@@ -174,7 +170,7 @@ class T8Client:
         headers: dict[str, str],
         limit: int,
     ) -> Answer:
-        began = self._clock()
+        began = time.monotonic()
         self.requests += 1
         try:
             async with session.request(
@@ -201,7 +197,7 @@ class T8Client:
             raise NotSent(self._note(method, url, error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise NoAnswer(self._note(method, url, error)) from error
-        self._round_trips.append(self._clock() - began)
+        self._round_trips.append(time.monotonic() - began)
         return answer
 
     def _note(self, method: str, url: str, error: BaseException) -> str:
@@ -218,7 +214,7 @@ class T8Client:
             "round_trip_median": round(times[len(times) // 2], 4) if times else None,
             "round_trip_95": round(times[len(times) * 95 // 100], 4) if times else None,
             "round_trip_max": round(times[-1], 4) if times else None,
-            "credentials": self._authorization.status() if self._authorization else {"kind": self._credentials.kind},
+            "credentials": self._authorization.status(),
             "last_error": self.last_error,
         }
 

@@ -1,13 +1,14 @@
 """The life of NIDD configurations: made, adopted, renewed, made again, removed (TS 29.122 §4.4.5.2).
 
-One job per device at a time. Jobs are found by going over the records for those that are due, a bounded number at a
-time, so that 100 000 devices to provision are no more in memory than a few; a downlink for a device that has no
-configuration yet does its job at once. All progress is in the records: a restart goes on where it stopped.
+One job per device at a time. Jobs are found by going over the records for those that are due, page by page, so that
+100 000 devices to provision are no more in memory than a few; a downlink for a device that has no configuration yet
+does its job at once. All progress is in the records: a restart goes on where it stopped.
 """
 
 import asyncio
 import logging
 import zlib
+from collections import deque
 from typing import Any
 from urllib.parse import quote
 
@@ -32,7 +33,9 @@ from bridge.errors import BridgeError, ConfigurationError, UnknownDevice
 
 log = logging.getLogger(__name__)
 
-_BATCH = 1000  # devices taken from the records at a time
+_FRESH = 1000  # devices noted for work at once; more of them are found by the next pass
+_STRIDE = 200  # records looked at before others get their turn
+_REST = 0.00025  # real seconds of rest for each record after a pass: passes cost a few per cent of a core at most
 _TICK = 0.25  # seconds between looks at the clock of the bridge, which may run faster than real time
 _LISTING_GOOD = 60.0  # real seconds that a list of configurations is good for after a refusal that may be a conflict
 _LISTING_GOOD_CONFLICT = 2.0  # the same after a plain conflict
@@ -67,6 +70,8 @@ class Configurations:
         self._wake = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._next_due = 0.0
+        self._rest_until = 0.0
+        self._fresh: deque[str] = deque()
         self.last_error = ""
         self.done = 0
         self.size_warnings: list[str] = []
@@ -91,7 +96,12 @@ class Configurations:
     async def want(self, device: str, record: Record) -> None:
         """Commit a new or changed record that needs work, and see to it soon. Raises StoreUnavailable."""
         await self._records.put(device, record)
-        self._next_due = 0.0
+        if self._when(record) > self._events.now():
+            self._next_due = min(self._next_due, self._when(record))
+        elif len(self._fresh) < _FRESH:
+            self._fresh.append(device)
+        else:
+            self._next_due = 0.0
         self._wake.set()
 
     async def lost(self, device: str, record: Record, why: str, after: float = 0.0) -> None:
@@ -127,19 +137,15 @@ class Configurations:
             await asyncio.wait([job])
 
     async def _run(self) -> None:
-        pause = 1.0 / self._settings.pace
         while True:
             try:
-                now = self._events.now()
-                if now >= self._next_due:
-                    for device in self._due(now):
-                        await self._slots.acquire()
-                        self._begin(device).add_done_callback(lambda _: self._slots.release())
-                        await asyncio.sleep(pause)
-                    if self._next_due <= now:
-                        continue
+                while self._fresh:
+                    await self._launch(self._fresh.popleft())
+                if self._events.now() >= self._next_due and asyncio.get_running_loop().time() >= self._rest_until:
+                    await self._pass()
                 self._wake.clear()
-                await asyncio.wait_for(self._wake.wait(), _TICK)
+                if not self._fresh:
+                    await asyncio.wait_for(self._wake.wait(), _TICK)
             except TimeoutError:
                 continue
             except Exception:
@@ -147,36 +153,54 @@ class Configurations:
                 self._events.count("nidd_internal_errors")
                 await asyncio.sleep(1.0)
 
-    def _due(self, now: float) -> list[str]:
-        """Take the next devices that need work, and note when to look again: at once if there were more."""
-        due: list[str] = []
-        soonest = float("inf")
+    async def _pass(self) -> None:
+        """Go over all records once, beginning the jobs that are due, and find out when to look again."""
+        self._next_due = soonest = float("inf")
+        seen = 0
         for device, record in self._records.all():
-            if device in self._jobs:
-                soonest = min(soonest, now + 1)
-                continue
-            if record.state is State.ACTIVE and record.destination != self._mark:
-                when = record.due if record.failures else 0
-            elif record.state is State.ACTIVE and not record.due:
-                continue
-            else:
-                when = record.due
-            if when > now:
+            seen += 1
+            when = self._when(record)
+            if when > self._events.now():
                 soonest = min(soonest, when)
+                if seen % _STRIDE == 0:
+                    await asyncio.sleep(0)
                 continue
-            due.append(device)
-            if len(due) >= _BATCH:
-                soonest = now
-                break
-        self._next_due = soonest
-        return due
+            while self._fresh:  # a device that was just added does not wait for a pass over all of them
+                await self._launch(self._fresh.popleft())
+            await self._launch(device)
+        self._next_due = min(self._next_due, soonest)
+        self._rest_until = asyncio.get_running_loop().time() + seen * _REST
+
+    def _when(self, record: Record) -> float:
+        """Say when a record needs work; never: infinity."""
+        if record.state is not State.ACTIVE:
+            return record.due
+        if record.destination != self._mark:
+            return record.due if record.failures else 0
+        return record.due or float("inf")
+
+    async def _launch(self, device: str) -> None:
+        """Begin the job of a device if it needs one now, within parallelism and pace."""
+        record = self._records.get(device)
+        if record is None or device in self._jobs or self._when(record) > self._events.now():
+            return
+        await self._slots.acquire()
+        self._begin(device).add_done_callback(lambda _: self._slots.release())
+        await asyncio.sleep(1.0 / self._settings.pace)
 
     def _begin(self, device: str) -> asyncio.Task[None]:
         job = self._jobs.get(device)
         if job is None:
             job = self._jobs[device] = asyncio.create_task(self._job(device), name=f"nidd-configuration-{device}")
-            job.add_done_callback(lambda _: self._jobs.pop(device, None))
+            job.add_done_callback(lambda _: self._ended(device))
         return job
+
+    def _ended(self, device: str) -> None:
+        self._jobs.pop(device, None)
+        record = self._records.get(device)
+        if record is not None and self._when(record) <= self._events.now():
+            self._next_due = 0.0  # it changed meanwhile and needs another one
+            self._wake.set()
 
     async def _job(self, device: str) -> None:
         """Do what the record asks for; a failure is noted in it and tried again, with growing pauses."""

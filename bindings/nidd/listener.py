@@ -82,8 +82,8 @@ class Listener:
             loop = asyncio.get_running_loop()
             return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 
-        server = web.Server(self._handle, request_factory=request)
-        self._runner = web.ServerRunner(server, access_log=None, handle_signals=False)
+        server = web.Server(self._handle, request_factory=request, access_log=None)  # it would show the path
+        self._runner = web.ServerRunner(server, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(
             self._runner, settings.bind, settings.port, ssl_context=self._ssl, backlog=_BACKLOG, reuse_address=True

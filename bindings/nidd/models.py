@@ -54,8 +54,8 @@ class Notification(msgspec.Struct, gc=False):
     deliveryStatus: str | None = None  # noqa: N815
     requestedRetransmissionTime: str | None = None  # noqa: N815
     status: str | None = None
-    gmdResults: msgspec.Raw | None = None  # noqa: N815
-    managedPorts: msgspec.Raw | None = None  # noqa: N815
+    gmdResults: Any = None  # noqa: N815
+    managedPorts: Any = None  # noqa: N815
     subscription: str | None = None
 
 

@@ -68,7 +68,7 @@ class Records:
         return record
 
     def all(self) -> Iterator[tuple[str, Record]]:
-        """Go over all records; the caller must not wait in between."""
+        """Go over all records. Where the caller waits in between, a record may have changed when it is given."""
         for key, raw in self._memory.items(_RECORD):
             yield key[len(_RECORD) :], _decode(raw)
 

@@ -1,0 +1,80 @@
+"""Checks of a network instance: what is wrong is found, and comes with its cure."""
+
+import pytest
+from scripted_scef import HANG_UP, until
+
+from bindings.nidd import NiddBinding, NiddSettings
+from bindings.nidd.diagnosis import Grade
+from bridge.errors import BindingError
+
+DEVICE = "dev1@iot.example"
+
+
+async def found(binding, what):
+    return next(one for one in await binding.check() if one.what == what)
+
+
+async def test_a_healthy_one(make, scef):
+    binding = await make(configurations={"request_test_notification": True})
+    await binding.provision(DEVICE, {})
+    await until(lambda: scef.name_of(DEVICE))
+    await scef.notify(scef.callback_of(DEVICE), {"subscription": scef.link(scef.name_of(DEVICE))})
+    findings = await binding.check()
+    assert {one.what: one.grade for one in findings} == {
+        "SCEF/NEF": Grade.GOOD,
+        "encryption": Grade.WARNING,
+        "callback URL": Grade.GOOD,
+        "callbacks from the SCEF/NEF": Grade.GOOD,
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "cure"),
+    [((401, None), "credentials"), ((404, None), "api_root"), ((500, None), "operator"), (HANG_UP, "operator")],
+)
+async def test_a_scef_that_refuses(make, scef, answer, cure):
+    binding = await make()
+    scef.script["list"].append(answer)
+    finding = await found(binding, "SCEF/NEF")
+    assert finding.grade is not Grade.GOOD
+    assert cure in finding.cure
+
+
+async def test_a_scef_that_is_not_there(make):
+    binding = await make(api_root="http://127.0.0.1:1")
+    assert "firewall" in (await found(binding, "SCEF/NEF")).cure
+
+
+async def test_a_public_url_that_leads_elsewhere(make, scef):
+    binding = await make(callbacks={"public_url": scef.host + "/nowhere"})
+    finding = await found(binding, "callback URL")
+    assert (finding.grade, "reverse proxy" in finding.cure) == (Grade.BAD, True)
+
+
+async def test_a_public_url_that_leads_nowhere(make):
+    binding = await make(callbacks={"public_url": "http://127.0.0.1:1/x"})
+    assert (await found(binding, "callback URL")).grade is Grade.WARNING
+
+
+async def test_our_own_probe_is_no_test_notification(make):
+    binding = await make()
+    await binding.check()
+    assert (await found(binding, "callbacks from the SCEF/NEF")).grade is Grade.WARNING
+
+
+async def test_suspicious_sizes_and_failing_configurations_are_told(make, scef, side):
+    scef.maximum_packet_size = 800
+    binding = await make(configurations={"retry_min": 500.0})
+    await binding.provision(DEVICE, {})
+    await until(lambda: binding.status()["configurations"]["active"] == 1)
+    scef.script["create"].append((403, {"cause": "NOT_YOURS"}))
+    await binding.provision("dev2@iot.example", {})
+    await until(lambda: side.counts["nidd_configuration_failures"])
+    assert "packet_size_unit" in (await found(binding, "packet size")).detail
+    assert "NOT_YOURS" in (await found(binding, "configurations")).detail
+
+
+async def test_not_running_it_says_so():
+    binding = NiddBinding("n", NiddSettings(api_root="https://scef.example", scs_as_id="as1"))
+    with pytest.raises(BindingError, match="not running"):
+        await binding.check()
