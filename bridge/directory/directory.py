@@ -51,6 +51,10 @@ class Directory:
         """Call `listener` in the event loop after every change, when it is durable."""
         self._listeners.append(listener)
 
+    def unsubscribe(self, listener: Callable[[DirectoryChange], None]) -> None:
+        """Call `listener` no more."""
+        self._listeners.remove(listener)
+
     # Look-ups
 
     def by_id(self, id_: int) -> Record | None:

@@ -39,6 +39,7 @@ class Service:
         self.metrics = Metrics()
         self.networks: dict[str, Binding] = {}
         self.ready = False
+        self._moved: list[DirectoryChange] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
 
@@ -72,7 +73,6 @@ class Service:
         self._stack.callback(self.transport.close)
         self.metrics.watch("north", lambda: asdict(self.transport.counters()), counter=True)
         await self._fill_directory()
-        self.directory.subscribe(self._directory_changed)
         if self.scheme is Scheme.PORTS:
             async for record in self.directory.all(enabled=True):
                 self._open(record)
@@ -80,6 +80,9 @@ class Service:
             events = NetworkEvents(name, self.directory, self.runner, self.store, self.clock, self.metrics.count)
             await binding.start(events, self.store.memory(name))
             self._stack.push_async_callback(binding.stop)
+        self.directory.subscribe(self._directory_changed)
+        for change in self._moved:
+            self._north_changed(change)
         self.ready = True
         for work in (self._take_up_all(), self._provision_all(), self._prune_forever(), self._watch_servers()):
             self._tasks.append(asyncio.create_task(work))
@@ -151,13 +154,16 @@ class Service:
             )
             for e in self.config.endpoints
         ]
-        self.directory.subscribe(self._north_changed)
+        moved: list[DirectoryChange] = []
+        self.directory.subscribe(moved.append)
         seeded = await self.directory.seed(drafts)
         for draft, why in seeded.refused:
             raise ConfigurationError(f"[[endpoints]] {draft.name}: {why}")
         for name in seeded.different:
             log.info("endpoint differs from the configuration; the directory is kept", extra={"endpoint": name})
         await self.directory.renew_sources()
+        self.directory.unsubscribe(moved.append)
+        self._moved = [change for change in moved if _server_knew(change)]
 
     def _place(self, endpoint: int) -> Placed | None:
         record = self.directory.by_id(endpoint)
@@ -189,8 +195,7 @@ class Service:
         self.metrics.count("server_address_changes", server=server)
 
     def _north_changed(self, change: DirectoryChange) -> None:
-        if change.after is not None and change.before is not None and change.north_changed:
-            self.runner.forget(change.after.id)
+        if change.after is not None:
             self.runner.event(change.after.id, ev.NorthChanged())
 
     def _directory_changed(self, change: DirectoryChange) -> None:
@@ -198,7 +203,13 @@ class Service:
         if after is None:
             return  # `remove_endpoint` did it all
         if before is not None:
-            self.runner.forget(after.id)
+            placed = self._place(after.id)
+            if placed is None:
+                self.runner.forget(after.id)
+            else:
+                self.runner.refresh(after.id, placed)
+                if _server_knew(change):
+                    self._north_changed(change)
         if after.enabled:
             if self.scheme is Scheme.PORTS:
                 self._open(after)
@@ -286,6 +297,11 @@ class Service:
             "servers": {key: self.servers.destination(key) for key in self.config.servers},
             "networks": {name: _plain(binding) for name, binding in self.networks.items()},
         }
+
+
+def _server_knew(change: DirectoryChange) -> bool:
+    """Whether a server may know the endpoint by an address, or at a server, that is no longer its own (R24)."""
+    return change.before is not None and change.before.source is not None and change.north_changed
 
 
 def _plain(binding: Binding) -> Mapping[str, Any]:

@@ -1,0 +1,131 @@
+"""`make bench`: prints a table and writes build/bench.json.
+
+Figures are medians of rounds; ratios are of the same run.
+"""
+
+import argparse
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load import Load
+from benchmarks.memory import idle_memory
+from benchmarks.scenarios import Rate, devices, exchanges, median, observe_all, pin_load, running_bridge, uplinks
+from benchmarks.sides import Side, start
+
+HERE = Path(__file__).parent
+MIDS_PER_ROUND = 100  # message IDs that a round uses up at each endpoint, and more
+
+
+def baseline_handler(rounds: int) -> list[Rate]:
+    """Measure (a)."""
+    load = Load(devices())
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as directory:
+        side = start([str(HERE / "baseline_handler.py"), str(port)], Path(directory) / "log")
+        try:
+            _wait(lambda: _listens(port), side, directory)
+            load.call_back("127.0.0.1", port, "/callback")
+            uplinks(load, side, to_server=False)
+            return [uplinks(load, side, to_server=False) for _ in range(rounds)]
+        finally:
+            side.stop()
+            load.close()
+
+
+def baseline_glue(rounds: int) -> list[Rate]:
+    """Measure (b)."""
+    load = Load(devices())
+    with tempfile.TemporaryDirectory() as directory:
+        for device in load.devices:
+            device.address = ("127.65.0.1", 20000 + device.number)
+        wanted = [{"external_id": d.external_id, "bind": d.address} for d in load.devices]
+        options = {"api_root": load.api_root, "devices": wanted, "database": f"{directory}/glue.db"}
+        (Path(directory) / "options.json").write_text(json.dumps(options))
+        side = start([str(HERE / "baseline_glue.py"), f"{directory}/options.json"], Path(directory) / "log")
+        try:
+            load.run_until(lambda: load.provisioned >= len(load.devices) or _ended(side, directory))
+            time.sleep(1)  # the last context opens after its configuration; a measurement's warm-up, no test
+            exchanges(load, side, 100, 512)
+            return [exchanges(load, side, 1000 + MIDS_PER_ROUND * n, 2000) for n in range(rounds)]
+        finally:
+            side.stop()
+            sys.stderr.write((Path(directory) / "log").read_text()[-2000:])
+            load.close()
+
+
+def measured_bridge(rounds: int) -> tuple[list[Rate], list[Rate]]:
+    """Measure the bridge: uplinks and exchanges."""
+    load = Load(devices())
+    try:
+        with running_bridge(load) as (side, _):
+            observe_all(load)
+            uplinks(load, side)
+            up = [uplinks(load, side) for _ in range(rounds)]
+            exchanges(load, side, 100)
+            return up, [exchanges(load, side, 1000 + MIDS_PER_ROUND * n) for n in range(rounds)]
+    finally:
+        load.close()
+
+
+def _ended(side: Side, directory: str) -> bool:
+    if side.process.poll() is not None:
+        raise RuntimeError((Path(directory) / "log").read_text())
+    return False
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait(ready: Callable[[], bool], side: Side, directory: str) -> None:
+    end = time.monotonic() + 30
+    while not ready():
+        if _ended(side, directory) or time.monotonic() > end:
+            raise TimeoutError("the side under test did not come up")
+        time.sleep(0.05)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement; the median counts")
+    parser.add_argument("--endpoints", type=int, default=100_000, help="idle endpoints for the memory figure; 0: skip")
+    arguments = parser.parse_args()
+    pin_load()
+    print(f"{os.cpu_count()} cores; side under test on one, load on another; {arguments.rounds} rounds each")
+    figures: dict[str, Any] = {}
+    print(f"\n{'':34}{'per second':>12}{'per CPU second':>16}", flush=True)
+
+    def show(name: str, rates: list[Rate]) -> float:
+        middle = median(rates)
+        figures[name] = {"median": asdict(middle), "rounds": [asdict(r) for r in rates]}
+        print(f"{name:34}{middle.wall:12.0f}{middle.cpu:16.0f}", flush=True)
+        return middle.wall
+
+    handler = show("(a) bare handler, notifications", baseline_handler(arguments.rounds))
+    up_rates, exchange_rates = measured_bridge(arguments.rounds)
+    up = show("bridge, uplinks", up_rates)
+    glue = show("(b) glue, exchanges", baseline_glue(arguments.rounds))
+    exchange = show("bridge, exchanges", exchange_rates)
+    for name, ratio, wanted in (("uplinks / (a)", up / handler, 0.4), ("exchanges / (b)", exchange / glue, 2.5)):
+        figures[name] = {"ratio": ratio, "wanted": wanted}
+        print(f"{name:34}{ratio:12.2f}   wanted ≥ {wanted}")
+    if arguments.endpoints:
+        figures["memory"] = memory = idle_memory(arguments.endpoints)
+        print(f"{'memory of an idle endpoint':34}{memory['bytes_per_endpoint']:12.0f} bytes   wanted ≤ 2048")
+    out = Path("build/bench.json")
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"\nwritten to {out}")
+
+
+main()

@@ -1,0 +1,132 @@
+"""What is measured: uplinks and exchanges per second, in rounds."""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load import Device, Load
+from benchmarks.sides import CORE_OF_LOAD, Side, start, write_configuration
+
+DEVICES = 256
+IN_FLIGHT = 64
+ROUND = 4000  # messages measured in one round
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Messages per second, by the clock and by the processor time of the side under test."""
+
+    wall: float
+    cpu: float
+
+
+def pin_load() -> None:
+    """Keep the load side off the core under test."""
+    os.sched_setaffinity(0, {CORE_OF_LOAD % (os.cpu_count() or 1)})
+
+
+def devices(count: int = DEVICES) -> list[Device]:
+    return [Device(n, f"d{n}@bench.example", f"c{n}") for n in range(count)]
+
+
+@contextmanager
+def running_bridge(load: Load) -> Iterator[tuple[Side, Path]]:
+    """Run the bridge with an endpoint for each device, all of them provisioned, their addresses known."""
+    cli = [sys.executable, "-m", "bridge.cli"]
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        log = directory / "log"
+        ids = [d.external_id for d in load.devices]
+        config = str(write_configuration(directory, load.api_root, load.server_port, ids))
+        csv = str(directory / "endpoints.csv")
+        subprocess.run([*cli, "endpoint", "import", "-c", config, csv], check=True, stdout=subprocess.DEVNULL)
+        side = start(["-m", "bridge.cli", "run", "-c", config], log)
+        try:
+            load.run_until(lambda: _answers(directory / "control.sock", side, log))
+            load.run_until(lambda: load.provisioned >= len(load.devices), 600)
+            listed = subprocess.run(
+                [*cli, "endpoint", "list", "-c", config, "--json"], check=True, capture_output=True
+            ).stdout
+            for record in json.loads(listed):
+                host, _, port = record["locals"][0].rpartition(":")
+                load.by_id[record["device"]].address = (host, int(port))
+            yield side, directory
+        finally:
+            side.stop()
+            sys.stderr.write(log.read_text()[-4000:])
+
+
+def _answers(path: Path, side: Side, log: Path) -> bool:
+    if side.process.poll() is not None:
+        raise RuntimeError(f"the bridge ended:\n{log.read_text()[-2000:]}")
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+    except OSError:
+        return False
+    return True
+
+
+def observe_all(load: Load) -> None:
+    """Have every device observed, so that it can notify."""
+    before = load.received
+    for device in load.devices:
+        load.request(device, 1, observe=True)
+    load.run_until(lambda: load.received - before >= len(load.devices))
+
+
+def uplinks(load: Load, side: Side, count: int = ROUND, *, to_server: bool = True) -> Rate:
+    """Notification in → 204, and with `to_server` → CoAP to a server that acknowledges: all of it for every message."""
+    before, answered = load.received, load.answered
+    cpu, began = side.cpu(), time.monotonic()
+    sent = 0
+    while sent < count:
+        while sent < count and len(load.waiting) < IN_FLIGHT:
+            load.uplink(load.devices[sent % len(load.devices)])
+            sent += 1
+        load.run_until(lambda: len(load.waiting) < IN_FLIGHT // 2)
+    load.run_until(lambda: load.answered - answered >= count)
+    if to_server:
+        load.run_until(lambda: load.received - before >= count)
+    return _rate(count, time.monotonic() - began, side.cpu() - cpu)
+
+
+def exchanges(load: Load, side: Side, first_mid: int, count: int = ROUND) -> Rate:
+    """Server request → T8 downlink → uplink → response; IN_FLIGHT at a time, never two for one device."""
+    sent = done = 0
+
+    def next_one() -> None:
+        nonlocal sent
+        if sent < count:
+            load.request(load.devices[sent % len(load.devices)], first_mid + sent // len(load.devices) & 0xFFFF)
+            sent += 1
+
+    def responded() -> None:
+        nonlocal done
+        done += 1
+        next_one()
+
+    cpu, began = side.cpu(), time.monotonic()
+    load.on_response = responded
+    for _ in range(IN_FLIGHT):
+        next_one()
+    load.run_until(lambda: done >= count, 120)
+    load.on_response = None
+    return _rate(count, time.monotonic() - began, side.cpu() - cpu)
+
+
+def _rate(count: int, wall: float, cpu: float) -> Rate:
+    return Rate(count / wall, count / max(cpu, 0.001))
+
+
+def median(rates: list[Rate]) -> Rate:
+    return Rate(statistics.median(r.wall for r in rates), statistics.median(r.cpu for r in rates))

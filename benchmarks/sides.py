@@ -1,0 +1,77 @@
+"""The sides under test, each a process of its own, pinned to one core."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CORE_UNDER_TEST = 0
+CORE_OF_LOAD = 1
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(slots=True)
+class Side:
+    """A running process under test."""
+
+    process: subprocess.Popen[bytes]
+
+    def cpu(self) -> float:
+        """Give the seconds of processor time used so far, by all its threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory(self) -> int:
+        """Give the proportional set size, bytes."""
+        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("no Pss")
+
+    def sockets(self) -> int:
+        """Count open sockets."""
+        links = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        return sum(1 for link in links if str(link.readlink()).startswith("socket:"))
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(arguments: list[str], log: Path) -> Side:
+    """Start a process on the core under test."""
+
+    with log.open("ab") as out:
+        process = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=out)
+    os.sched_setaffinity(process.pid, {CORE_UNDER_TEST % (os.cpu_count() or 1)})
+    return Side(process)
+
+
+def write_configuration(directory: Path, api_root: str, server_port: int, external_ids: list[str]) -> Path:
+    """Write a configuration and a CSV of endpoints; give the configuration's path."""
+    config = directory / "bridge.toml"
+    config.write_text(
+        f"""
+[service]
+state_directory = "{directory}"
+log_level = "warning"
+
+[servers.bench]
+uri = "coap://127.0.0.1:{server_port}"
+
+[networks.bench]
+binding = "nidd"
+api_root = "{api_root}"
+scs_as_id = "bench"
+configurations = {{ pace = 5000.0, parallelism = 16, adopt = false }}
+callbacks = {{ port = 0 }}
+"""
+    )
+    rows = "\n".join(f"bench-{n},bench,{external_id},bench" for n, external_id in enumerate(external_ids))
+    (directory / "endpoints.csv").write_text(f"endpoint,network,address,servers\n{rows}\n")
+    return config
