@@ -75,3 +75,17 @@ async def test_a_port_outside_the_range_or_a_foreign_address_is_refused(fixed_po
         pytest.raises(NorthUnavailable, match="source_address"),
     ):
         transport.open(fixed_port)
+
+
+async def test_an_endpoint_is_open_toward_all_families_or_none(fixed_port):
+    transport = PortsNorth({socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}, range(fixed_port, fixed_port + 1))
+    transport.listen(lambda *_: None)
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+            other.bind(("::1", fixed_port))
+            with pytest.raises(NorthUnavailable):
+                transport.open(fixed_port)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", fixed_port))  # free: nothing of the failed endpoint was left open
+    finally:
+        transport.close()
