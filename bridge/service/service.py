@@ -233,7 +233,11 @@ class Service:
         if not self.ready:
             raise ConfigurationError("an endpoint can only be removed while the service runs: its network must be told")
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.runner.event(record.id, ev.EndpointRemoved(), lambda _error: settled.set_result(None))
+
+        def done(error: BaseException | None) -> None:
+            settled.set_result(None) if error is None else settled.set_exception(error)
+
+        self.runner.event(record.id, ev.EndpointRemoved(), done)
         await settled
         self.runner.forget(record.id)
         removed = await self.directory.remove(name)
