@@ -1,0 +1,213 @@
+"""Brings a set-up up, piece by piece, and takes it down."""
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mock_network.lab.api import Api
+from mock_network.lab.process import START_TIMEOUT, LabProcess, ProcessEnded, real_sleep
+
+TOKEN = "lab-token"  # noqa: S105 - of an emulated SCEF on loopback
+SCS_AS = "lab"
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Give a port that nothing uses now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(slots=True)
+class Bridge:
+    """The bridge of a set-up: a process that may be killed and started again on the same state."""
+
+    directory: Path
+    process: LabProcess
+    api: Api | None = None
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "control.sock"
+
+    async def start(self) -> None:
+        """Start it and wait until it takes traffic."""
+        if self.api is not None:
+            await self.api.close()
+            self.api = None
+        self.process.start()
+        end = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < end:
+            self.process.check()
+            api = Api("http://bridge", str(self.socket))
+            try:
+                if (await api.get("/status"))["ready"]:
+                    self.api = api
+                    return
+            except OSError:
+                pass
+            await api.close()
+            await real_sleep(0.05)
+        raise ProcessEnded(f"the bridge is not ready:\n{self.process.said()[-3000:]}")
+
+    async def restart(self) -> None:
+        """Kill it, and start it again on what it left on disk."""
+        self.process.kill()
+        await self.start()
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """Ask the running bridge; for people, never for a verdict."""
+        if self.api is None:
+            raise ProcessEnded("the bridge is not running")
+        return await self.api.get(path, **query)
+
+    async def close(self) -> None:
+        if self.api is not None:
+            await self.api.close()
+        self.process.stop()
+
+
+@dataclass(slots=True)
+class Lab:
+    """A set-up in `directory`. Use it as an asynchronous context; everything ends with it.
+
+    `clock` is "real" or the URL of a clock process; `start_clock` sets it.
+    """
+
+    directory: Path
+    clock: str = "real"
+    processes: list[LabProcess] = field(default_factory=list)
+    scef: Api | None = None
+    scef_ready: dict[str, Any] = field(default_factory=dict)
+    server: Api | None = None
+    server_ready: dict[str, Any] = field(default_factory=dict)
+    devices: Api | None = None
+    clock_api: Api | None = None
+    bridge: Bridge | None = None
+    _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    async def __aenter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+        process = self._process(name, *arguments, environment=environment)
+        process.start()
+        return await process.ready_line()
+
+    def _process(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> LabProcess:
+        process = LabProcess(name, ["-m", "bridge.cli", *arguments], self.directory / f"{name}.log", environment)
+        self.processes.append(process)
+        self._stack.callback(process.stop)
+        return process
+
+    async def _api(self, base: str) -> Api:
+        api = Api(base)
+        self._stack.push_async_callback(api.close)
+        return api
+
+    async def start_clock(self, rate: float = 1.0) -> None:
+        """Start the clock that all later processes follow."""
+        ready = await self._start("clock", "mock", "clock", "--rate", str(rate))
+        self.clock = ready["clock"]
+        self.clock_api = await self._api(self.clock)
+
+    async def step(self, seconds: float) -> None:
+        """Let virtual time jump."""
+        if self.clock_api is None:
+            raise ProcessEnded("there is no clock process")
+        await self.clock_api.post("/step", {"seconds": seconds})
+
+    async def start_scef(self, ues: Sequence[Mapping[str, Any]], *arguments: str) -> None:
+        """Start the SCEF with UEs: their settings, `name` and, if wanted, `port`."""
+        file = self.directory / "ues.toml"
+        file.write_text("\n".join(_toml_table("ue", ue) for ue in ues))
+        self.scef_ready = await self._start(
+            "scef", "mock", "scef", "--ues", str(file), "--token", TOKEN, "--clock", self.clock, *arguments
+        )
+        self.scef = await self._api(self.scef_ready["control"])
+
+    def modem(self, ue: str) -> str:
+        """Give the CoAP URI that a client on this UE is pointed to."""
+        host, port = self.scef_ready["ues"][ue]
+        return f"coap://{host}:{port}"
+
+    async def start_server(self, *arguments: str) -> None:
+        """Start the LwM2M server."""
+        self.server_ready = await self._start("server", "mock", "server", "--clock", self.clock, *arguments)
+        self.server = await self._api(self.server_ready["control"])
+
+    async def start_device(self, name: str, connect: str, *arguments: str) -> None:
+        """Start an LwM2M client, which registers by itself unless told otherwise."""
+        ready = await self._start(
+            "device", "mock", "device", "--name", name, "--connect", connect, "--clock", self.clock, *arguments
+        )
+        self.devices = await self._api(ready["control"])
+
+    def write_configuration(
+        self,
+        endpoints: Sequence[Mapping[str, Any]],
+        *,
+        api_root: str | None = None,
+        server_uri: str | None = None,
+        sections: str = "",
+        network: str = "",
+        server: str = "",
+        service: str = "",
+    ) -> Path:
+        """Write the bridge's configuration for this set-up; `network`, `server` and `service` are further lines."""
+        text = f"""\
+[service]
+state_directory = {json.dumps(str(self.directory))}
+{service}
+
+[north]
+port = {free_port(socket.SOCK_DGRAM)}
+
+[servers.lab]
+uri = {json.dumps(server_uri or self.server_ready["coap"])}
+{server}
+
+[networks.nidd]
+binding = "nidd"
+api_root = {json.dumps(api_root or self.scef_ready["scef"])}
+scs_as_id = "{SCS_AS}"
+credentials = {{ kind = "bearer", token = "{TOKEN}" }}
+callbacks = {{ port = {free_port()} }}
+{network}
+
+{sections}
+"""
+        path = self.directory / "bridge.toml"
+        path.write_text(text + "\n".join(_toml_table("endpoints", endpoint) for endpoint in endpoints))
+        return path
+
+    async def start_bridge(
+        self, *, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = (), wait: bool = True
+    ) -> Bridge:
+        """Start the bridge on `bridge.toml`. `prefix`: arguments of python before the bridge's own."""
+        arguments = ["-m", "bridge.cli", "run", "-c", str(self.directory / "bridge.toml"), "--clock", self.clock]
+        process = LabProcess("bridge", [*prefix, *arguments], self.directory / "bridge.log", environment)
+        self.bridge = Bridge(self.directory, process)
+        self._stack.push_async_callback(self.bridge.close)
+        if wait:
+            await self.bridge.start()
+        else:
+            process.start()
+        return self.bridge
+
+
+def _toml_table(name: str, values: Mapping[str, Any]) -> str:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return f"[[{name}]]\n" + "\n".join(lines) + "\n"
