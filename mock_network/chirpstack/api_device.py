@@ -4,14 +4,14 @@
 
 from typing import Any
 
-from chirpstack_api import api, common
+from chirpstack_api import api
 from google.protobuf.empty_pb2 import Empty
 
 from mock_network.lorawan.crypto import SessionKeys
 
 from . import device_queue, join
 from .errors import Refused, Status
-from .model import Device, Session
+from .model import Device
 from .network import NetworkServer
 from .pump import Pump
 from .tables import page
@@ -136,29 +136,15 @@ class DeviceService(api.DeviceServiceServicer):
         message = required(request, "device_activation")
         tables = self._server.context.tables
         device = tables.device(message.dev_eui)
-        profile = tables.profiles[device.device_profile_id]
-        address = dev_addr(message.dev_addr)
         keys = SessionKeys(
             s_nwk_s_int_key=aes_key(message.s_nwk_s_int_key),
             f_nwk_s_int_key=aes_key(message.f_nwk_s_int_key),
             nwk_s_enc_key=aes_key(message.nwk_s_enc_key),
             app_s_key=aes_key(message.app_s_key),
         )
-        session = Session(
-            dev_addr=address,
-            keys=keys,
-            mac_version=profile.message.mac_version,
-            reg_params_revision=profile.message.reg_params_revision,
-            skip_f_cnt_check=device.message.skip_fcnt_check,
-            n_f_cnt_down=message.n_f_cnt_down,
-            a_f_cnt_down_1_1=message.a_f_cnt_down,
-        )
-        join.boot(session, profile)
-        if profile.message.flush_queue_on_activate:
-            device_queue.flush(tables, device.dev_eui)
-        device.session, device.f_cnt_up = session, message.f_cnt_up
-        class_c = profile.message.supports_class_c and profile.is_1_0
-        device.enabled_class = common.CLASS_C if class_c else common.CLASS_A
+        session = join.activate(self._server.context, device, dev_addr(message.dev_addr), keys)
+        session.n_f_cnt_down, session.a_f_cnt_down_1_1 = message.n_f_cnt_down, message.a_f_cnt_down
+        device.f_cnt_up = message.f_cnt_up
         return Empty()
 
     async def Deactivate(self, request: api.DeactivateDeviceRequest, _: object) -> Empty:

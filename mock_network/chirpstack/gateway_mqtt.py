@@ -59,7 +59,7 @@ class GatewayMqtt:
             elif kind == "ack":
                 self._note(gateway_id, as_json=as_json)
                 self._pump.tx_ack(_decode(gw.DownlinkTxAck(), payload, as_json=as_json))
-        except (ParseError, DecodeError, UnicodeDecodeError) as error:
+        except (ParseError, DecodeError, ValueError, RecursionError) as error:
             log.warning("message on %s ignored: %s", topic, error)
 
     def _note(self, gateway_id: str, *, as_json: bool) -> None:

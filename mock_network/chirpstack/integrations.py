@@ -56,7 +56,7 @@ class MqttIntegration:
                 if self._json
                 else integration.DownlinkCommand.FromString(payload)
             )
-        except (ParseError, DecodeError, UnicodeDecodeError) as error:
+        except (ParseError, DecodeError, ValueError, RecursionError) as error:
             log.warning("command on %s ignored: %s", topic, error)
             return
         if command.dev_eui != levels[3]:

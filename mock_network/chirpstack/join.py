@@ -113,13 +113,8 @@ def _activate(
         rx2_frequency=region.rx2_frequency,
     )
     boot(session, profile)
-    device.session, device.f_cnt_up = session, 0
     device.message.join_eui = request.join_eui.hex()
-    if profile.message.flush_queue_on_activate:
-        device_queue.flush(context.tables, device.dev_eui)  # no event tells: the application has to see the join
-    # a LoRaWAN 1.1 device says itself that it is class C (DeviceModeInd)
-    class_c = profile.message.supports_class_c and profile.is_1_0
-    device.enabled_class = common.CLASS_C if class_c else common.CLASS_A
+    _take_over(context, device, profile, session)
     cf_list = b"".join((frequency // HUNDRED_HERTZ).to_bytes(3, "little") for frequency in region.cf_list)
     accept = JoinAccept(
         join_nonce=join_nonce,
@@ -140,6 +135,30 @@ def _activate(
         region_config_id=region.id,
     )
     context.emit(device, "join", event)
+
+
+def activate(context: Context, device: Device, dev_addr: int, keys: SessionKeys) -> Session:
+    """Give a device a session made elsewhere (ABP); counters start at 0."""
+    profile = context.tables.profiles[device.device_profile_id]
+    session = Session(
+        dev_addr=dev_addr,
+        keys=keys,
+        mac_version=profile.message.mac_version,
+        reg_params_revision=profile.message.reg_params_revision,
+        skip_f_cnt_check=device.message.skip_fcnt_check,
+    )
+    boot(session, profile)
+    _take_over(context, device, profile, session)
+    return session
+
+
+def _take_over(context: Context, device: Device, profile: DeviceProfile, session: Session) -> None:
+    device.session, device.f_cnt_up = session, 0
+    if profile.message.flush_queue_on_activate:
+        device_queue.flush(context.tables, device.dev_eui)  # no event tells: the application has to see the join
+    # a LoRaWAN 1.1 device says itself that it is class C (DeviceModeInd)
+    class_c = profile.message.supports_class_c and profile.is_1_0
+    device.enabled_class = common.CLASS_C if class_c else common.CLASS_A
 
 
 def boot(session: Session, profile: DeviceProfile) -> None:

@@ -4,6 +4,7 @@ Sans-I/O: the caller passes the time with everything it hands over, calls `advan
 each call carries out `drain()`. The same seed and the same inputs give the same effects.
 """
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -68,9 +69,9 @@ class NetworkServer:
         """Take a frame from a gateway."""
         self.advance(now)
         context = self.context
-        if not frame.HasField("tx_info") or not frame.HasField("rx_info") or not frame.phy_payload:
+        if not frame.HasField("tx_info") or not frame.HasField("rx_info") or not math.isfinite(frame.rx_info.snr):
             context.count("uplink_malformed")
-            context.warn("uplink without tx_info, rx_info or payload dropped")
+            context.warn("uplink without tx_info, rx_info or a finite SNR dropped")
             return
         try:
             gateway = context.tables.gateways.get(eui64(frame.rx_info.gateway_id))
@@ -182,10 +183,10 @@ class NetworkServer:
 
     def _collected(self, collecting: _Collecting) -> None:
         collecting.handled = True
-        merged = self._merge(collecting.frames)
-        if merged is None:
-            return
         try:
+            merged = self._merge(collecting.frames)
+            if merged is None:
+                return
             kind = frame_type(merged.phy_payload)
             if kind is FType.JOIN_REQUEST:
                 join.handle(self.context, merged)
@@ -193,7 +194,7 @@ class NetworkServer:
                 uplink.handle(self.context, merged, parse_data(merged.phy_payload))
             else:
                 self.context.warn(f"uplink of type {kind.name} dropped")
-        except FrameError as error:
+        except (FrameError, Refused) as error:
             self.context.count("uplink_malformed")
             self.context.warn(f"uplink dropped: {error}")
 

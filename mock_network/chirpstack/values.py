@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from .errors import Refused, Status
 
 NANOSECONDS = 1_000_000_000
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # google/protobuf/timestamp.proto
 
 
 def _hex(text: str, size: int) -> bytes:
@@ -53,5 +54,7 @@ def timestamp(seconds: float) -> Timestamp:
 
 
 def seconds(stamp: Timestamp) -> float:
-    """Give the UNIX seconds of a protobuf timestamp."""
+    """Give the UNIX seconds of a protobuf timestamp; INTERNAL when it lies outside the years 1 to 9999."""
+    if not (FIRST_SECOND <= stamp.seconds <= LAST_SECOND and 0 <= stamp.nanos < NANOSECONDS):
+        raise Refused(Status.INTERNAL, "timestamp is not representable")
     return stamp.seconds + stamp.nanos / NANOSECONDS

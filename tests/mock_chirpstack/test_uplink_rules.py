@@ -4,8 +4,9 @@ import json
 import uuid
 
 import pytest
-from chirpstack_api import common, integration
+from chirpstack_api import common, gw, integration
 from google.protobuf.json_format import Parse
+from google.protobuf.timestamp_pb2 import Timestamp
 from mock_chirpstack_kit import DEV_EUI, GATEWAYS, JOIN_EUI, World
 
 from mock_network.chirpstack import uplink
@@ -161,6 +162,37 @@ def test_garbage_only_leaves_a_warning_and_a_count(world):
     world.run(2)
     assert world.events == []
     assert world.warnings
+
+
+def test_what_a_gateway_may_get_wrong_stops_nothing(world):
+    wrong = gw.UplinkFrame(phy_payload=world.node.up(b"x", 10))
+    world.server.uplink(wrong, world.now)
+    lora = gw.LoraModulationInfo(bandwidth=125_000, spreading_factor=7)
+    wrong.tx_info.CopyFrom(gw.UplinkTxInfo(frequency=868_100_000, modulation=gw.Modulation(lora=lora)))
+    for reception in (
+        gw.UplinkRxInfo(gateway_id="no hex"),
+        gw.UplinkRxInfo(gateway_id=GATEWAYS[0], snr=float("nan")),
+        gw.UplinkRxInfo(gateway_id=GATEWAYS[0], gw_time=Timestamp(seconds=1 << 60)),
+    ):
+        wrong.rx_info.CopyFrom(reception)
+        world.server.uplink(wrong, world.now)
+    wrong.phy_payload = b""
+    wrong.rx_info.CopyFrom(gw.UplinkRxInfo(gateway_id=GATEWAYS[0]))
+    world.server.uplink(wrong, world.now)
+    world.run(1)
+    assert world.server.context.counters["uplink_malformed"] == 5
+    world.tx_ack(gw.DownlinkFrame(downlink_id=1))
+    world.up(b"y", 10)
+    assert world.only("up")["data"] == "eQ=="
+
+
+def test_more_acknowledged_items_than_sent_count_for_nothing(world):
+    world.answer = None
+    world.enqueue()
+    world.up()
+    world.tx_ack(world.frames[0], "OK", "IGNORED", "IGNORED")
+    world.run(1)
+    assert world.bodies("txack") == []
 
 
 def test_an_uplink_without_f_port_is_an_up_with_f_port_0_and_no_data(world):

@@ -1,0 +1,154 @@
+"""Who lives in the emulated server's process: gateways and devices with modem ports, and the server's rows for them.
+
+A TOML file says it; all tables are optional:
+
+    [server]                 # rows to begin with; without this table nothing is provisioned
+    tenant = "demo"
+    application = "demo"
+    http = "http://127.0.0.1:9000/events"   # an HTTP integration
+    [server.profile]         # fields of api.DeviceProfile, by their protobuf names
+    rx1_delay = 3
+    [[gateway]]
+    gateway_id = "00000000000000a1"
+    [[device]]               # what `mock_network.lorawan.device_config.parse_device` reads, and:
+    port = 5701              # of its modem; 0 or absent: any
+    dev_eui = "70b3d57ed0000001"
+    app_key = "..."
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chirpstack_api import api, common
+from google.protobuf.json_format import ParseDict, ParseError
+
+from mock_network.lorawan.device_config import Abp, DeviceConfig, DeviceConfigError, parse_device
+from mock_network.lorawan.gateway import GatewayConfig, GatewayConfigError
+
+from . import join
+from .context import Context
+from .model import DeviceProfile, Tenant
+
+_MAC_VERSIONS = {
+    "1.0.0": common.LORAWAN_1_0_0,
+    "1.0.1": common.LORAWAN_1_0_1,
+    "1.0.2": common.LORAWAN_1_0_2,
+    "1.0.3": common.LORAWAN_1_0_3,
+    "1.0.4": common.LORAWAN_1_0_4,
+    "1.1.0": common.LORAWAN_1_1_0,
+}
+
+
+class PopulationError(Exception):
+    """A file that cannot be used; the text names the place and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What a file says."""
+
+    gateways: tuple[GatewayConfig, ...] = ()
+    devices: tuple[tuple[DeviceConfig, int], ...] = ()  # with the modem's port
+    provision: bool = False
+    tenant: str = "emulated"
+    application: str = "emulated"
+    http: str = ""
+    profile: dict[str, Any] = field(default_factory=dict)
+
+
+def read(path: Path) -> Population:
+    """Read a file. Raises PopulationError or OSError."""
+    try:
+        body = tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(body)
+    except (PopulationError, ValueError) as error:
+        raise PopulationError(f"{path}: {error}") from error
+
+
+def parse(body: dict[str, Any]) -> Population:
+    """Read the values of a file. Raises PopulationError."""
+    if unknown := set(body) - {"server", "gateway", "device"}:
+        raise PopulationError(f"unknown table: {', '.join(sorted(unknown))}")
+    server = body.get("server", {})
+    if not isinstance(server, dict) or set(server) - {"tenant", "application", "http", "profile"}:
+        raise PopulationError("[server] has tenant, application, http and profile")
+    try:
+        gateways = tuple(GatewayConfig(**gateway) for gateway in body.get("gateway", []))
+        devices = tuple(_device(device) for device in body.get("device", []))
+    except (TypeError, GatewayConfigError, DeviceConfigError) as error:
+        raise PopulationError(str(error)) from error
+    population = Population(gateways=gateways, devices=devices, provision="server" in body, **server)
+    _profile(population.profile)
+    return population
+
+
+def _device(body: dict[str, Any]) -> tuple[DeviceConfig, int]:
+    rest = dict(body)
+    port = rest.pop("port", 0)
+    if not isinstance(port, int):
+        raise PopulationError("port of a device is a number")
+    return parse_device(rest), port
+
+
+def _profile(values: dict[str, Any]) -> api.DeviceProfile:
+    try:
+        return ParseDict(values, api.DeviceProfile())
+    except ParseError as error:
+        raise PopulationError(f"[server.profile] {error}") from error
+
+
+def provision(context: Context, population: Population) -> str:
+    """Make the rows and give the application's id; each kind of device (version, class, activation) has a profile."""
+    tables, now = context.tables, context.now
+    tenant = tables.create_tenant(api.Tenant(name=population.tenant, can_have_gateways=True), now)
+    application = tables.create_application(api.Application(name=population.application, tenant_id=str(tenant.id)), now)
+    if population.http:
+        application.http = api.HttpIntegration(application_id=str(application.id), event_endpoint_url=population.http)
+    for gateway in population.gateways:
+        message = api.Gateway(gateway_id=gateway.gateway_id, name=gateway.gateway_id, tenant_id=str(tenant.id))
+        tables.create_gateway(message, now)
+    profiles: dict[tuple[str, str, bool], DeviceProfile] = {}
+    for config, _ in population.devices:
+        otaa = not isinstance(config.activation, Abp)
+        kind = (config.mac_version, config.device_class, otaa)
+        if kind not in profiles:
+            profiles[kind] = _make_profile(context, population, tenant, kind)
+        _make_device(context, config, str(application.id), profiles[kind])
+    return str(application.id)
+
+
+def _make_profile(
+    context: Context, population: Population, tenant: Tenant, kind: tuple[str, str, bool]
+) -> DeviceProfile:
+    version, device_class, otaa = kind
+    message = _profile(population.profile)
+    message.name = f"LoRaWAN {version} class {device_class} {'OTAA' if otaa else 'ABP'}"
+    message.tenant_id = str(tenant.id)
+    message.region = context.region.common_name
+    message.mac_version = _MAC_VERSIONS[version]
+    message.supports_otaa = otaa
+    message.supports_class_b = message.supports_class_b or device_class == "B"
+    message.supports_class_c = message.supports_class_c or device_class == "C"
+    return context.tables.create_profile(message, context.now)
+
+
+def _make_device(context: Context, config: DeviceConfig, application_id: str, profile: DeviceProfile) -> None:
+    tables, now, activation = context.tables, context.now, config.activation
+    message = api.Device(
+        dev_eui=config.dev_eui,
+        name=config.name or config.dev_eui,
+        application_id=application_id,
+        device_profile_id=str(profile.id),
+    )
+    if isinstance(activation, Abp):
+        device = tables.create_device(message, now)
+        join.activate(context, device, activation.dev_addr, activation.keys)
+        return
+    message.join_eui = activation.join_eui.hex()
+    tables.create_device(message, now)
+    # LoRaWAN 1.0.x has one root key, and the server wants it as nwk_key
+    nwk_key = activation.nwk_key or activation.app_key
+    keys = api.DeviceKeys(dev_eui=config.dev_eui, nwk_key=nwk_key.hex(), app_key=activation.app_key.hex())
+    tables.create_keys(keys, now)
