@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,20 @@ TOKEN = "lab-token"  # noqa: S105 - of an emulated SCEF on loopback
 SCS_AS = "lab"
 
 
+_PORTS = range(10000, 30000)
+"""Outside net.ipv4.ip_local_port_range, so that nothing is given them while the bridge restarts."""
+
+
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Give a port that nothing uses now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a port that nothing uses now. Raises OSError if there is none."""
+    for port in random.sample(_PORTS, 1000):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("0.0.0.0", port))  # noqa: S104 - to see that nobody has it, on any address
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port")
 
 
 @dataclass(slots=True)
@@ -145,7 +155,16 @@ class Lab:
 
     async def start_server(self, *arguments: str) -> None:
         """Start the LwM2M server."""
-        self.server_ready = await self._start("server", "mock", "server", "--clock", self.clock, *arguments)
+        self.server_ready = await self._start(
+            "server",
+            "mock",
+            "server",
+            "--listen",
+            f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}",
+            "--clock",
+            self.clock,
+            *arguments,
+        )
         self.server = await self._api(self.server_ready["control"])
 
     async def start_device(self, name: str, connect: str, *arguments: str) -> None:
