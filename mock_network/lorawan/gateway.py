@@ -84,6 +84,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig, rng: random.Random, now: float) -> None:
         self.config = config
         self.faults = GatewayFaults()
+        self.frequencies: frozenset[int] = frozenset()  # Hz it listens on, as configured; none: all of the region
         self._rng = rng
         self._booted = now - rng.uniform(0, COUNTER / 1e6)
         self._scheduled: list[Scheduled] = []
@@ -92,8 +93,10 @@ class Gateway:
         self.sent = 0
 
     def hears(self, tx: Transmission) -> bool:
-        """Tell whether it can have heard a frame: a gateway that sends is deaf."""
-        return not self.faults.offline and not any(s.start < tx.end and tx.start < s.end for s in self._scheduled)
+        """Tell whether it can have heard a frame: it listens there, and did not send meanwhile."""
+        if self.faults.offline or (self.frequencies and tx.frequency not in self.frequencies):
+            return False
+        return not any(s.start < tx.end and tx.start < s.end for s in self._scheduled)
 
     def receive(self, tx: Transmission, *, rssi: int, snr: float) -> UplinkFrame:
         """Stamp a frame whose last symbol came at `tx.end`."""

@@ -1,0 +1,158 @@
+"""The command `lwm2m-bridge mock lorawan`: emulated devices and gateways for a ChirpStack v4 behind an MQTT broker."""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import signal
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mock_network.clock import ClockError, clock_loop_factory
+from mock_network.lorawan.device_config import DeviceConfig, DeviceConfigError, parse_device
+from mock_network.lorawan.gateway import GatewayConfig, GatewayConfigError
+from mock_network.lorawan.gateway_mqtt import Broker
+from mock_network.lorawan.lorawan_service import LorawanService, Options
+from mock_network.lorawan.regions import REGIONS
+
+DEFAULT_GATEWAY = "0016c001ff10a235"
+
+
+class PopulationError(Exception):
+    """The file of devices and gateways is wrong; the text says where."""
+
+
+def read_population(
+    path: Path,
+) -> tuple[list[tuple[DeviceConfig, int]], list[GatewayConfig], list[dict[str, Any]]]:
+    """Read tables `[[device]]`, `[[gateway]]` and `[[link]]`: devices with their ports, gateways, links.
+
+    Raises PopulationError or OSError.
+    """
+    try:
+        body = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PopulationError(f"{path}: {error}") from error
+    tables = {name: body.pop(name, []) for name in ("device", "gateway", "link")}
+    good = all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in tables.values())
+    if body or not good:
+        raise PopulationError(f"{path}: only tables [[device]], [[gateway]] and [[link]] are expected")
+    devices, gateways = [], []
+    for number, row in enumerate(tables["device"], 1):
+        try:
+            port = row.pop("port", 0)
+            if not isinstance(port, int) or not 0 <= port <= 0xFFFF:  # noqa: PLR2004  (a UDP port)
+                raise PopulationError(f"{path}: [[device]] {number}: port is 0..65535")
+            devices.append((parse_device(row), port))
+        except DeviceConfigError as error:
+            raise PopulationError(f"{path}: [[device]] {number}: {error}") from error
+    for number, row in enumerate(tables["gateway"], 1):
+        try:
+            region = REGIONS[row.pop("region", "EU868")]
+            gateways.append(GatewayConfig(region=region, **row))
+        except (GatewayConfigError, KeyError, TypeError) as error:
+            raise PopulationError(f"{path}: [[gateway]] {number}: {error}") from error
+    return devices, gateways, tables["link"]
+
+
+def _control(value: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    host = host.strip("[]")
+    if not port.isdecimal() or not _loopback(host):
+        raise click.BadParameter("ADDRESS:PORT on loopback: it has no credentials", param_hint="--control")
+    return host, int(port)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _broker(value: str) -> tuple[str, int]:
+    host, colon, port = value.rpartition(":")
+    if not colon:
+        return value, 1883
+    if not port.isdecimal():
+        raise click.BadParameter("HOST or HOST:PORT", param_hint="--mqtt")
+    return host.strip("[]"), int(port)
+
+
+@click.command()
+@click.option("--mqtt", default="127.0.0.1:1883", show_default=True, help="the broker of ChirpStack's gateway backend")
+@click.option("--prefix", default="eu868", show_default=True, help="topic prefix of the region; empty: none")
+@click.option("--json", "as_json", is_flag=True, help="JSON messages in place of protobuf")
+@click.option("--username", envvar="LORAWAN_MQTT_USERNAME", help="for the broker")
+@click.option("--password", envvar="LORAWAN_MQTT_PASSWORD", help="for the broker; better by the environment")
+@click.option(
+    "--population",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of [[device]], [[gateway]] and [[link]]",
+)
+@click.option("--gateway", "gateway_ids", multiple=True, help=f"gateway id; default without a file: {DEFAULT_GATEWAY}")
+@click.option("--region", type=click.Choice(sorted(REGIONS)), default="EU868", show_default=True, help="of --gateway")
+@click.option(
+    "--memory",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="file in which devices keep nonces and sessions; it holds session keys",
+)
+@click.option("--control", default="127.0.0.1:0", show_default=True, help="control API, on loopback; port 0: any")
+@click.option("--modem-host", default="127.0.0.1", show_default=True, help="where the modems' UDP ports are")
+@click.option("--seed", default=1, show_default=True, help="of everything that is left to chance")
+@click.option("--clock", default="real", show_default=True, help="real, or the URL of a test clock")
+def lorawan(
+    mqtt: str,
+    prefix: str,
+    as_json: bool,
+    username: str | None,
+    password: str | None,
+    population: Path | None,
+    gateway_ids: tuple[str, ...],
+    region: str,
+    memory: Path | None,
+    control: str,
+    modem_host: str,
+    seed: int,
+    clock: str,
+) -> None:
+    """Emulate LoRaWAN devices and gateways for a ChirpStack v4; prints one line of JSON with all addresses when ready.
+
+    Each device has a UDP port, its modem: point any LwM2M client there.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    host, port = _broker(mqtt)
+    try:
+        devices, gateways, links = read_population(population) if population is not None else ([], [], [])
+        gateways += [GatewayConfig(name.lower(), REGIONS[region]) for name in gateway_ids]
+        options = Options(
+            broker=Broker(host, port, prefix.strip("/"), as_json, username, password),
+            gateways=tuple(gateways) or (GatewayConfig(DEFAULT_GATEWAY, REGIONS[region]),),
+            devices=tuple(devices),
+            links=tuple(links),
+            control=_control(control),
+            modem_host=modem_host,
+            seed=seed,
+            memory=memory,
+        )
+        with asyncio.Runner(loop_factory=clock_loop_factory(clock)) as runner:
+            runner.run(_until_told(options))
+    except (PopulationError, GatewayConfigError, ClockError, OSError, ValueError) as error:
+        raise click.ClickException(str(error) or type(error).__name__) from error
+
+
+async def _until_told(options: Options) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    service = LorawanService(options)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(service.stop)
+        await service.start()
+        click.echo(json.dumps(service.ready()))
+        await told.wait()
