@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import pytest
+from lwm2m_pair import virtual_time
 
 from mock_network.lwm2m.endpoint import (
     GET,
@@ -61,6 +62,7 @@ class Ticks:
         self.over.set()
 
 
+@virtual_time
 async def test_requests_leave_from_the_port_that_answers():
     peers = []
 
@@ -73,6 +75,7 @@ async def test_requests_leave_from_the_port_that_answers():
         assert peers == [line.client.address]
 
 
+@virtual_time
 async def test_a_slow_answer_is_acknowledged_first_and_both_are_seen():
     release = asyncio.Event()
 
@@ -84,7 +87,7 @@ async def test_a_slow_answer_is_acknowledged_first_and_both_are_seen():
         asking = asyncio.create_task(line.ask(Request(GET)))
         async with asyncio.timeout(2):
             while not any(datagram.empty for datagram in line.seen):
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
         release.set()
         assert (await asking).payload == b"late"
         story = [(datagram.outgoing, datagram.type, datagram.code) for datagram in line.seen]
@@ -99,6 +102,7 @@ async def test_a_slow_answer_is_acknowledged_first_and_both_are_seen():
 
 
 @pytest.mark.parametrize("size", [1024, 1025, 5000])
+@virtual_time
 async def test_bodies_go_block_wise_in_both_directions(size):
     body = bytes(index % 251 for index in range(size))
 
@@ -111,6 +115,7 @@ async def test_bodies_go_block_wise_in_both_directions(size):
         assert max(datagram.size for datagram in line.seen) < 1100
 
 
+@virtual_time
 async def test_a_413_with_a_smaller_block_makes_the_sender_go_block_wise():
     """RFC 7959 §2.9.3, as Californium's automatic fail-over does."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -123,7 +128,8 @@ async def test_a_413_with_a_smaller_block_makes_the_sender_go_block_wise():
         sizes = []
         # 4.13 with Block1 0/0/16, then 2.31 twice and 2.04.
         for code, block1 in [(0x8D, b"\x00"), (0x5F, b"\x08"), (0x5F, b"\x18"), (0x44, b"\x20")]:
-            data, peer = await loop.sock_recvfrom(listener, 2000)
+            async with asyncio.timeout(1):
+                data, peer = await loop.sock_recvfrom(listener, 2000)
             sizes.append(len(data.split(b"\xff", 1)[1]))
             token = data[4 : 4 + (data[0] & 15)]
             answer = bytes([0x60 | len(token), code]) + data[2:4] + token + bytes([0xD1, 27 - 13]) + block1
@@ -135,6 +141,7 @@ async def test_a_413_with_a_smaller_block_makes_the_sender_go_block_wise():
         listener.close()
 
 
+@virtual_time
 async def test_an_unanswered_request_ends_itself_and_no_observation():
     ticks = Ticks()
 
@@ -154,10 +161,11 @@ async def test_an_unanswered_request_ends_itself_and_no_observation():
         ticks.queue.put_nowait(Response("2.05", b"1"))
         async with asyncio.timeout(2):
             while not got:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
         assert got[0].payload == b"1"
 
 
+@virtual_time
 async def test_a_request_that_nobody_waits_for_is_not_sent_again():
     async with Line(nothing_here) as line:
         line.server.muted = True
@@ -167,6 +175,7 @@ async def test_a_request_that_nobody_waits_for_is_not_sent_again():
         assert len(line.seen) == 1
 
 
+@virtual_time
 async def test_forgetting_an_observation_answers_the_next_notification_with_rst():
     ticks = Ticks()
 
@@ -184,6 +193,7 @@ async def test_forgetting_an_observation_answers_the_next_notification_with_rst(
         assert line.seen[-1].type == "RST"
 
 
+@virtual_time
 async def test_a_large_notification_arrives_whole():
     ticks = Ticks()
     body = bytes(index % 251 for index in range(2500))
@@ -197,10 +207,11 @@ async def test_a_large_notification_arrives_whole():
         ticks.queue.put_nowait(Response("2.05", body))
         async with asyncio.timeout(2):
             while not got:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
         assert got[0].payload == body
 
 
+@virtual_time
 async def test_rst_to_a_request_is_told_apart_from_silence():
     peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     peer.bind(("127.0.0.1", 0))
@@ -219,6 +230,7 @@ async def test_rst_to_a_request_is_told_apart_from_silence():
 
 
 @pytest.mark.parametrize("unlimited", [False, True])
+@virtual_time
 async def test_nstart(unlimited):
     """RFC 7252 §4.7 has NSTART 1; Californium, and so Leshan, sends at once whatever it has."""
     async with Line(nothing_here, nstart_unlimited=unlimited) as line:
@@ -230,6 +242,7 @@ async def test_nstart(unlimited):
         assert [response.code for response in await asyncio.gather(*asking)] == ["4.04"] * 3
 
 
+@virtual_time
 async def test_an_extra_option_goes_out_as_given(monkeypatch):
     options = []
     async with Line(nothing_here) as line:
@@ -247,6 +260,7 @@ async def test_an_extra_option_goes_out_as_given(monkeypatch):
 @pytest.mark.parametrize(
     "garbage", [b"", b"\x40", b"\x00\x01\x00\x00", b"\x40\x01\x00\x01\xf0", b"\x40\x01\x00\x01\x3c\xff"]
 )
+@virtual_time
 async def test_garbage_is_counted_and_dropped(garbage):
     async with Line(nothing_here) as line:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -255,6 +269,7 @@ async def test_garbage_is_counted_and_dropped(garbage):
         assert line.server.unparsable == 1
 
 
+@virtual_time
 async def test_a_wildcard_socket_answers_from_the_address_that_was_addressed():
     server = await CoapEndpoint.create(nothing_here, ("0.0.0.0", 0))
     client = await CoapEndpoint.create(nothing_here, ("127.64.0.7", 0))
@@ -266,6 +281,7 @@ async def test_a_wildcard_socket_answers_from_the_address_that_was_addressed():
         await client.shutdown()
 
 
+@virtual_time
 async def test_ipv6_loopback():
     try:
         server = await CoapEndpoint.create(nothing_here, ("::1", 0))
@@ -279,6 +295,7 @@ async def test_ipv6_loopback():
         await client.shutdown()
 
 
+@virtual_time
 async def test_coap_uris_are_resolved():
     assert await resolve("coap://127.0.0.1:7000") == ("127.0.0.1", 7000)
     assert await resolve("coap://127.0.0.1") == ("127.0.0.1", 5683)

@@ -108,6 +108,16 @@ async def test_a_write_that_fails_changes_nothing():
 
 
 @virtual_time
+async def test_a_write_whose_last_value_has_the_wrong_shape_changes_nothing():
+    async with pair() as (device, server):
+        before = device.tree.read((1, 0))
+        records = [Record((1, 0, 2), 7), Record((1, 0, 3, 0), 60)]
+        written = await server.write(EP, "/1/0", records, content_format=ContentFormat.SENML_CBOR, replace=False)
+        assert written.code == "4.00"
+        assert device.tree.read((1, 0)) == before
+
+
+@virtual_time
 async def test_discover_lists_attributes_and_dimensions():
     async with pair() as (_, server):
         await server.write_attributes(EP, "/3/0", ["pmin=10", "pmax=60"])

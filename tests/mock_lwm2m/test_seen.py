@@ -36,13 +36,15 @@ class RawDevice:
         await asyncio.get_running_loop().sock_sendto(self.socket, data, self.server.address)
 
     async def receive(self):
-        return (await asyncio.get_running_loop().sock_recvfrom(self.socket, 2000))[0]
+        async with asyncio.timeout(1):
+            return (await asyncio.get_running_loop().sock_recvfrom(self.socket, 2000))[0]
 
 
 def kinds(server):
     return [entry.kind for entry in server.seen.entries if entry.kind != "registered"]
 
 
+@virtual_time
 async def test_an_empty_ack_is_seen_when_it_comes_with_the_token_of_its_request():
     async with served() as server, RawDevice(server) as device:
         reading = asyncio.create_task(server.read(EP, "/3/0/9"))
@@ -50,7 +52,7 @@ async def test_an_empty_ack_is_seen_when_it_comes_with_the_token_of_its_request(
         await device.send(b"\x60\x00" + request[2:4])
         async with asyncio.timeout(5):
             while not server.seen.of("acknowledged"):
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
         entry = server.seen.of("acknowledged", EP)[0]
         assert (entry.mid, entry.token) == (int.from_bytes(request[2:4], "big"), request[4:12].hex())
         assert entry.detail == "empty"
@@ -62,6 +64,7 @@ async def test_an_empty_ack_is_seen_when_it_comes_with_the_token_of_its_request(
         assert kinds(server) == ["request", "acknowledged", "ack sent", "response"]
 
 
+@virtual_time
 async def test_a_repeated_separate_response_is_acknowledged_again_and_delivered_once():
     """RFC 7252 §4.2: the ACK may have been lost."""
     async with served() as server, RawDevice(server) as device:
@@ -75,6 +78,7 @@ async def test_a_repeated_separate_response_is_acknowledged_again_and_delivered_
         assert kinds(server) == ["request", "ack sent", "response", "ack sent", "ack sent"]
 
 
+@virtual_time
 async def test_a_response_after_the_callers_time_is_answered_rst():
     async with served() as server, RawDevice(server) as device:
         with pytest.raises(NoAnswer):
