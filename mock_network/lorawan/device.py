@@ -115,7 +115,9 @@ class Device:
     ) -> str | None:
         """Queue an uplink. None: taken; else why not: it is dropped, as a modem does."""
         why = None
-        if len(payload) > self.limit():
+        if f_port is not None and not 1 <= f_port <= 255:  # noqa: PLR2004  (FPort 0 is the MAC's own)
+            why = f"FPort {f_port}"
+        elif len(payload) > self.limit():
             why = f"{len(payload)} bytes; DR{self.settings.data_rate} carries {self.limit()}"
         elif len(self._queue) >= self.config.queue:
             why = f"{len(self._queue)} uplinks wait already"

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,18 @@ def test_a_wrong_file_is_refused_with_its_name_and_place(tmp_path: Path, text: s
     path.write_text(text)
     with pytest.raises(PopulationError, match=r"population\.toml"):
         read_population(path)
+
+
+def test_the_file_shown_in_the_documentation_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "real-chirpstack.md").read_text()
+    blocks = [block.split("```")[0] for block in page.split("```toml")[1:]]
+    server, population = (tomllib.loads(block) for block in blocks)
+    assert server["regions"][0]["gateway"]["backend"]["mqtt"]["topic_prefix"] == "eu868"
+    path = tmp_path / "population.toml"
+    path.write_text(blocks[1])
+    devices, gateways, links = read_population(path)
+    assert (len(devices), len(gateways), len(links)) == (2, 2, 1)
+    assert len(population["device"]) == 2
 
 
 def test_wrong_options_end_with_a_message() -> None:

@@ -231,6 +231,11 @@ def test_too_large_for_the_data_rate_is_dropped_at_the_modem_or_when_the_rate_ha
     assert "carries 51 now" in w.air.log.of(DEV_EUI, What.DROPPED)[-1].detail
 
 
+def test_an_fport_out_of_range_is_refused() -> None:
+    w = world(device_config())
+    assert [w.air.send(DEV_EUI, b"x", f_port=f_port) for f_port in (0, 256, 255)] == ["FPort 0", "FPort 256", None]
+
+
 def test_the_queue_is_bounded() -> None:
     w = world(device_config(queue=2))
     assert [w.air.send(DEV_EUI, b"x") for _ in range(3)] == [None, None, "2 uplinks wait already"]

@@ -206,6 +206,22 @@ async def test_connection_state_is_retained_and_goes_offline(mosquitto: int) -> 
         assert gw.ConnState.FromString(listener.of("state/conn")[-1]).state == gw.ConnState.OFFLINE
 
 
+async def test_a_gateway_comes_back_with_the_broker(broker: Any) -> None:
+    async with running(broker.port) as (service, listener):
+        await until(lambda: listener.of("state/conn"))
+        await asyncio.to_thread(broker.stop)
+        await service.radio.act(DEV_EUI, "send", {"payload": "aa"})  # lost, as with real gateways
+        await asyncio.to_thread(broker.start)
+        async with asyncio.timeout(15):
+            while not service.gateways[GATEWAY].counts["bad"]:  # until it is subscribed again
+                listener.command("down", b"\xff\xff\xff")
+                await asyncio.sleep(0.1)
+        await service.radio.act(DEV_EUI, "send", {"payload": "bb"})
+        heard = await until(lambda: listener.of("event/up"))
+        up = gw.UplinkFrame.FromString(heard[-1])
+        assert frames.open_data(up.phy_payload, 1, KEYS, v1_1=False).frm_payload == b"\xbb"
+
+
 async def test_without_a_broker_the_start_fails_with_a_clear_error() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
