@@ -17,9 +17,8 @@ class Seen:
     request           a request left (again: `detail` is "again")
     acknowledged      an ACK to a request came, empty or with the response in it (`detail`: "empty", "piggybacked")
     response          the response that a caller got
-    late              a response for which nobody waits any more; it was answered RST if it was CON
     notification      a notification of a known observation, in order of arrival
-    ack sent, rst sent  the server's own Empty messages
+    ack sent, rst sent  the server's own Empty messages; a response after its caller's time gets RST
     rst               the device answered RST
     timeout           a caller's time was over (`detail` names the operation)
     not acknowledged  a CON request was given up after all retransmissions

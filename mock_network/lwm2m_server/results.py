@@ -1,0 +1,101 @@
+"""What operations of the emulated server give back: responses and observations."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mock_network.lwm2m.definitions import type_of as known_type_of
+from mock_network.lwm2m.endpoint import Response
+from mock_network.lwm2m.formats import decode, parse_format
+from mock_network.lwm2m.links import Link, parse_links
+from mock_network.lwm2m.paths import Path
+from mock_network.lwm2m.values import FormatError, Record, TypeOf, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The response to an operation. `elapsed` in seconds of the loop's clock."""
+
+    endpoint: str
+    path: Path
+    response: Response
+    elapsed: float
+    type_of: TypeOf = field(repr=False, default=known_type_of)
+
+    @property
+    def code(self) -> str:
+        """`2.05` and the like."""
+        return self.response.code
+
+    @property
+    def ok(self) -> bool:
+        """2.xx."""
+        return self.response.ok
+
+    @property
+    def records(self) -> list[Record]:
+        """The values in the payload; FormatError, UnsupportedFormat if there are none."""
+        return _records(self.response, self.path, self.type_of)
+
+    @property
+    def value(self) -> Value | None:
+        """The value, where there is exactly one; FormatError otherwise."""
+        records = self.records
+        if len(records) != 1:
+            raise FormatError(f"{len(records)} values, not one")
+        return records[0].value
+
+    @property
+    def links(self) -> list[Link]:
+        """The links of a Discover."""
+        return parse_links(self.response.payload)
+
+
+def _records(response: Response, path: Path, type_of: TypeOf) -> list[Record]:
+    if response.content_format is None:
+        raise FormatError("a payload without content format")
+    return decode(parse_format(response.content_format), path, response.payload, type_of)
+
+
+@dataclass(slots=True)
+class Observed:
+    """An observation. `notifications` holds all that arrived, the first response not among them, in order."""
+
+    endpoint: str
+    path: Path
+    token: bytes
+    first: Result
+    notifications: list[Response] = field(default_factory=list)
+    ended: bool = False
+    """The device, a cancellation or a new registration ended it."""
+    stop: Callable[[], None] = field(repr=False, default=lambda: None)
+    _arrived: asyncio.Event = field(repr=False, default_factory=asyncio.Event)
+    _taken: int = 0
+
+    def add(self, notification: Response | None) -> None:
+        """A notification came; None: there will be no more."""
+        if notification is None:
+            self.ended = True
+        else:
+            self.notifications.append(notification)
+        self._arrived.set()
+
+    async def next(self, wait: float) -> Response:
+        """The next notification not yet taken; TimeoutError after `wait` seconds."""
+        async with asyncio.timeout(wait):
+            while self._taken >= len(self.notifications):
+                self._arrived.clear()
+                await self._arrived.wait()
+        self._taken += 1
+        return self.notifications[self._taken - 1]
+
+    def records_of(self, notification: Response) -> list[Record]:
+        """The values in a notification; FormatError, UnsupportedFormat if there are none."""
+        return _records(notification, self.path, self.first.type_of)
+
+    def value_of(self, notification: Response) -> Value | None:
+        """The one value in a notification; FormatError otherwise."""
+        records = self.records_of(notification)
+        if len(records) != 1:
+            raise FormatError(f"{len(records)} values, not one")
+        return records[0].value
