@@ -108,13 +108,11 @@ def run_scheduler(context: Context) -> None:
 def _schedule(context: Context, device: Device) -> None:
     session = device.session
     if session is None or not session.receptions:
-        return
+        return  # after a join the device speaks first: then the session is known to be good, and the gateway
     heard = [item for uplink in session.receptions for item in uplink]
     gateway = select_gateway(context, heard)
     if device.enabled_class == common.CLASS_C:
         device.scheduler_run_after = context.now + context.settings.class_c_lock_duration
-        if device.f_cnt_up == 0:
-            return  # after a join the device speaks first: then both sides know the session is good
         timing = gw.Timing(immediately=gw.ImmediatelyTimingInfo())
         variant = _rx2(context, session, gateway, timing)
     else:

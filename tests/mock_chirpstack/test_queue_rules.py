@@ -56,7 +56,7 @@ def test_an_uplink_without_ack_bit_nacks_and_the_next_item_goes_in_the_same_wind
     assert world.kinds() == ["ack", "txack", "up"]
     body = world.only("ack")
     assert (body["queueItemId"], body["acknowledged"]) == (str(first), False)
-    assert world.sent().frm_payload == b"two"
+    assert (world.sent().frm_payload, world.sent().f_cnt) == (b"two", 1)
 
 
 def test_expiry_is_lazy_and_logged_at_the_next_opportunity(world):
@@ -208,25 +208,28 @@ def test_a_class_c_item_goes_by_itself_after_the_first_uplink_and_5_s_apart():
     world.enqueue(b"one")
     world.run(60)
     assert not world.frames, "after a join the device speaks first"
+    uplink_at = world.now
     world.up()
     world.forget()
     world.enqueue(b"two")
     world.enqueue(b"three")
     world.run(20)
+    assert world.times[0] - uplink_at > 5, "an uplink locks the device for 5 s"
     assert [frame.items[0].tx_info.timing.WhichOneof("parameters") for frame in world.frames] == ["immediately"] * 2
     assert world.times[1] - world.times[0] == pytest.approx(6, abs=1)
     assert world.frames[0].items[0].tx_info.frequency == 869_525_000
 
 
 def test_a_class_c_confirmed_item_times_out_without_an_uplink():
-    world = World(profile={"supports_class_c": True, "class_c_timeout": 7})
+    world = World(profile={"supports_class_c": True, "class_c_timeout": 20})
     world.join()
     world.up()
     world.run(10)
     world.forget()
     item = world.enqueue(b"c", confirmed=True)
-    world.run(4)
-    assert world.kinds() == ["txack"]
+    world.run(10)
+    world.up()
+    assert world.kinds() == ["txack", "up"], "before the timeout an uplink without ACK bit decides nothing"
     world.run(20)
     body = world.only("ack")
     assert (body["queueItemId"], body["acknowledged"], body["deduplicationId"]) == (str(item), False, "")
