@@ -1,7 +1,6 @@
 """Control API of the emulated server, for tests and demos: state, air log, faults. Loopback only."""
 
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -15,8 +14,6 @@ from .errors import Refused
 from .model import Device, QueueItem
 from .pump import Pump
 from .values import eui64
-
-RadioAction = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
 
 def air_entry(entry: AirEntry) -> dict[str, Any]:
@@ -53,9 +50,14 @@ def _item(item: QueueItem) -> dict[str, Any]:
 
 
 class Control:
-    """The routes. `radio` acts on an emulated device in the same process: it gives None for an unknown device."""
+    """The routes:
 
-    def __init__(self, pump: Pump, radio: RadioAction | None = None) -> None:
+    GET /state, GET /air?dev_eui=, GET and POST and DELETE /faults, DELETE /faults/{number},
+    POST /devices/{DevEUI}/flush (as another user would), POST /restart;
+    under /radio those of the emulated devices and gateways in the same process, if there are any.
+    """
+
+    def __init__(self, pump: Pump, radio: web.Application | None = None) -> None:
         self._pump, self._radio = pump, radio
 
     def app(self) -> web.Application:
@@ -70,10 +72,11 @@ class Control:
                 web.delete("/faults", self._clear_faults),
                 web.delete("/faults/{number:[0-9]+}", self._remove_fault),
                 web.post("/devices/{eui}/flush", self._flush),
-                web.post("/devices/{eui}/radio/{action}", self._act),
                 web.post("/restart", self._restart),
             ]
         )
+        if self._radio is not None:
+            app.add_subapp("/radio/", self._radio)
         return app
 
     async def _state(self, _: web.Request) -> web.Response:
@@ -136,18 +139,6 @@ class Control:
         except Refused as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"flushed": gone})
-
-    async def _act(self, request: web.Request) -> web.Response:
-        if self._radio is None:
-            return web.json_response({"error": "no emulated devices in this process"}, status=404)
-        try:
-            body = await request.json() if request.can_read_body else {}
-            answer = await self._radio(request.match_info["eui"].lower(), request.match_info["action"], body)
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-        if answer is None:
-            return web.json_response({"error": "no such device"}, status=404)
-        return web.json_response(answer)
 
     async def _restart(self, _: web.Request) -> web.Response:
         self._pump.server.restart(self._pump.now())

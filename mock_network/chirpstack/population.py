@@ -10,10 +10,14 @@ A TOML file says it; all tables are optional:
     rx1_delay = 3
     [[gateway]]
     gateway_id = "00000000000000a1"
-    [[device]]               # what `mock_network.lorawan.device_config.parse_device` reads, and:
-    port = 5701              # of its modem; 0 or absent: any
+    [[device]]               # as in a file of `lwm2m-bridge mock lorawan`
     dev_eui = "70b3d57ed0000001"
     app_key = "..."
+    port = 5701              # of its modem; 0 or absent: any
+    [[link]]
+    dev_eui = "70b3d57ed0000001"
+    gateway_id = "00000000000000a1"
+    downlink_loss = 0.1
 """
 
 import tomllib
@@ -26,6 +30,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from mock_network.lorawan.device_config import Abp, DeviceConfig, DeviceConfigError, parse_device
 from mock_network.lorawan.gateway import GatewayConfig, GatewayConfigError
+from mock_network.lorawan.regions import REGIONS
 
 from . import join
 from .context import Context
@@ -51,6 +56,7 @@ class Population:
 
     gateways: tuple[GatewayConfig, ...] = ()
     devices: tuple[tuple[DeviceConfig, int], ...] = ()  # with the modem's port
+    links: tuple[dict[str, Any], ...] = ()  # bodies of action `link`, with the device's `dev_eui`
     provision: bool = False
     tenant: str = "emulated"
     application: str = "emulated"
@@ -69,19 +75,25 @@ def read(path: Path) -> Population:
 
 def parse(body: dict[str, Any]) -> Population:
     """Read the values of a file. Raises PopulationError."""
-    if unknown := set(body) - {"server", "gateway", "device"}:
+    if unknown := set(body) - {"server", "gateway", "device", "link"}:
         raise PopulationError(f"unknown table: {', '.join(sorted(unknown))}")
     server = body.get("server", {})
     if not isinstance(server, dict) or set(server) - {"tenant", "application", "http", "profile"}:
         raise PopulationError("[server] has tenant, application, http and profile")
     try:
-        gateways = tuple(GatewayConfig(**gateway) for gateway in body.get("gateway", []))
+        gateways = tuple(_gateway(gateway) for gateway in body.get("gateway", []))
         devices = tuple(_device(device) for device in body.get("device", []))
-    except (TypeError, GatewayConfigError, DeviceConfigError) as error:
+        links = tuple(dict(link) for link in body.get("link", []))
+    except (TypeError, ValueError, KeyError, GatewayConfigError, DeviceConfigError) as error:
         raise PopulationError(str(error)) from error
-    population = Population(gateways=gateways, devices=devices, provision="server" in body, **server)
+    population = Population(gateways=gateways, devices=devices, links=links, provision="server" in body, **server)
     _profile(population.profile)
     return population
+
+
+def _gateway(body: dict[str, Any]) -> GatewayConfig:
+    rest = dict(body)
+    return GatewayConfig(region=REGIONS[rest.pop("region", "EU868")], **rest)
 
 
 def _device(body: dict[str, Any]) -> tuple[DeviceConfig, int]:

@@ -15,7 +15,7 @@ from .api_application import ApplicationService
 from .api_device import DeviceService
 from .api_internal import VERSION, InternalService
 from .context import Effect, Event, Send
-from .control import Control, RadioAction
+from .control import Control
 from .faults import make_faults
 from .gateway_mqtt import GatewayMqtt
 from .guard import Guard
@@ -61,7 +61,7 @@ class ChirpStack:
         )
         self.pump = Pump(network, self._carry_out, clock.wall)
         self.radio = RadioLink(self.pump)
-        self.radio_action: RadioAction | None = None
+        self.radio_control: web.Application | None = None  # routes of what is at the other end of `radio`
         self._gateways: GatewayMqtt | None = None
         self._integrations: Integrations | None = None
         self._grpc: grpc.aio.Server | None = None
@@ -127,16 +127,13 @@ class ChirpStack:
 
     async def _start_control(self) -> None:
         host, _, port = self.options.control.rpartition(":")
-        runner = web.AppRunner(Control(self.pump, self._act).app())
+        runner = web.AppRunner(Control(self.pump, self.radio_control).app())
         await runner.setup()
         self._control = runner
         site = web.TCPSite(runner, host.strip("[]"), int(port))
         await site.start()
         bound = runner.addresses[0]
         self.control_address = f"http://{host}:{bound[1]}"
-
-    async def _act(self, dev_eui: str, action: str, body: dict[str, object]) -> dict[str, object] | None:
-        return None if self.radio_action is None else await self.radio_action(dev_eui, action, body)
 
     def _http_settings(self, event: Event) -> api.HttpIntegration | None:
         application = self.pump.server.context.tables.applications.get(event.application_id)

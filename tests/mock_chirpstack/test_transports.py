@@ -198,7 +198,7 @@ async def test_the_control_api_shows_state_and_air_and_sets_faults(serve):
         state = await (await session.get("/state")).json()
         assert [len(entry["queue"]) for entry in state["devices"]] == [1]
         assert (await (await session.post(f"/devices/{DEV_EUI}/flush")).json()) == {"flushed": 1}
-        assert (await session.post(f"/devices/{DEV_EUI}/radio/join")).status == 404
+        assert (await session.post(f"/radio/devices/{DEV_EUI}/rejoin")).status == 404
         assert (await session.delete("/faults")).status == 204
         assert (await session.post("/restart")).status == 204
         assert (await (await session.get("/faults")).json())["armed"] == []

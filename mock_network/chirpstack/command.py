@@ -1,0 +1,158 @@
+"""The command of the emulated ChirpStack."""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mock_network.clock import ClockError, clock_loop_factory
+from mock_network.faults import Fault, FaultError
+from mock_network.lorawan.control import Control as RadioControl
+from mock_network.lorawan.radio_process import RadioProcess
+
+from .api_internal import VERSION
+from .model import Settings
+from .mqtt import BrokerAddress
+from .population import Population, PopulationError, provision, read
+from .region import REGIONS
+from .service import ChirpStack, Options
+
+
+def _loopback(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        fine = ipaddress.ip_address(host.strip("[]")).is_loopback and port.isdecimal()
+    except ValueError:
+        fine = False
+    if not fine:
+        raise click.BadParameter(f"{value} is not a loopback ADDRESS:PORT")
+    return value
+
+
+def _broker(_context: click.Context, _parameter: click.Parameter, value: str | None) -> BrokerAddress | None:
+    try:
+        return None if value is None else BrokerAddress.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value} is not HOST:PORT") from error
+
+
+def _faults(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Fault, ...]:
+    try:
+        return tuple(Fault.parse(json.loads(value)) for value in values)
+    except (FaultError, ValueError, AttributeError, TypeError) as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command()
+@click.option("--grpc", default="127.0.0.1:0", show_default=True, callback=_loopback, help="gRPC API; port 0: any")
+@click.option("--control", default="127.0.0.1:0", show_default=True, callback=_loopback, help="control API")
+@click.option("--mqtt", callback=_broker, help="broker for events and commands, HOST:PORT; without: HTTP only")
+@click.option("--mqtt-qos", default=0, show_default=True, type=click.IntRange(0, 2), help="of events and commands")
+@click.option("--mqtt-encoding", default="json", show_default=True, type=click.Choice(["json", "protobuf"]))
+@click.option("--gateway-mqtt", callback=_broker, help="broker that gateways are connected to, HOST:PORT")
+@click.option(
+    "--population",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of [[device]], [[gateway]] and [[link]] in this process, and of [server] rows for them",
+)
+@click.option("--memory", type=click.Path(dir_okay=False, path_type=Path), help="file in which devices keep nonces")
+@click.option("--modem-host", default="127.0.0.1", show_default=True, help="where the modems' UDP ports are")
+@click.option("--token", default="emulated", show_default=True, envvar="CHIRPSTACK_TOKEN", help="the API key")
+@click.option("--region", default="eu868", show_default=True, type=click.Choice(sorted(REGIONS)))
+@click.option("--rx1-delay", default=1, show_default=True, type=click.IntRange(1, 15), help="system RX1 delay, s")
+@click.option("--mac-commands/--no-mac-commands", default=True, show_default=True, help="let the server send its own")
+@click.option("--history", default=10, show_default=True, help="events kept per device for StreamDeviceEvents")
+@click.option("--api-version", default=VERSION, show_default=True, help="what GetVersion says")
+@click.option("--fault", "faults", multiple=True, callback=_faults, help='JSON, such as {"kind": "tx_ack_lost"}')
+@click.option("--seed", default=1, show_default=True, help="of everything that is left to chance")
+@click.option("--clock", default="real", show_default=True, help="real, or the URL of a test clock")
+def chirpstack(**given: Any) -> None:
+    """Emulate a ChirpStack v4 network server; prints one line of JSON with all addresses when ready."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = Settings(
+        region=given["region"],
+        rx1_delay=given["rx1_delay"],
+        mac_commands_disabled=not given["mac_commands"],
+        history_per_device=given["history"],
+    )
+    options = Options(
+        grpc=given["grpc"],
+        control=given["control"],
+        token=given["token"],
+        mqtt=given["mqtt"],
+        mqtt_qos=given["mqtt_qos"],
+        mqtt_json=given["mqtt_encoding"] == "json",
+        gateway_mqtt=given["gateway_mqtt"],
+        seed=given["seed"],
+        version=given["api_version"],
+        settings=settings,
+        faults=given["faults"],
+    )
+    try:
+        population = Population() if given["population"] is None else read(given["population"])
+        with asyncio.Runner(loop_factory=clock_loop_factory(given["clock"])) as runner:
+            runner.run(_until_told(options, population, given["modem_host"], given["memory"]))
+    except (PopulationError, FaultError, ClockError, OSError, TimeoutError, ValueError) as error:
+        raise click.ClickException(str(error) or type(error).__name__) from error
+
+
+async def serve(
+    options: Options, population: Population, *, modem_host: str = "127.0.0.1", memory: Path | None = None
+) -> "tuple[ChirpStack, RadioProcess, dict[str, Any]]":
+    """Start a server with the devices in its process; give both and the addresses. Stop the radio side first.
+
+    Raises PopulationError, ValueError or OSError (TimeoutError is one).
+    """
+    server = ChirpStack(options)
+    radio = RadioProcess(server.radio, seed=options.seed, modem_host=modem_host, memory=memory)
+    server.radio.radio_side, server.radio_control = radio, RadioControl(radio).app()
+    try:
+        await server.start()
+        ready: dict[str, Any] = {
+            "grpc": server.grpc_address,
+            "control": server.control_address,
+            "region": options.settings.region,
+        }
+        if population.provision:
+            ready["application_id"] = provision(server.pump.server.context, population)
+        for gateway in population.gateways:
+            radio.add_gateway(gateway)
+        devices = {}
+        for config, port in population.devices:
+            host, bound = await radio.add_device(config, port)
+            devices[config.dev_eui] = {"modem": f"{host}:{bound}"}
+        for link in population.links:
+            await _set_link(radio, dict(link))
+        ready["devices"] = devices
+    except BaseException:
+        await radio.stop()
+        await server.stop()
+        raise
+    return server, radio, ready
+
+
+async def _set_link(radio: RadioProcess, link: dict[str, Any]) -> None:
+    dev_eui = str(link.pop("dev_eui", ""))
+    if await radio.act(dev_eui, "link", link) is None:
+        raise PopulationError(f"a link of device {dev_eui!r}, which is not described")
+
+
+async def _until_told(options: Options, population: Population, modem_host: str, memory: Path | None) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    task = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: task and task.cancel())
+    with contextlib.suppress(asyncio.CancelledError):
+        server, radio, ready = await serve(options, population, modem_host=modem_host, memory=memory)
+        try:
+            click.echo(json.dumps(ready))
+            await asyncio.Event().wait()
+        finally:
+            await radio.stop()
+            await server.stop()
