@@ -5,6 +5,7 @@ import importlib
 import click
 
 _COMMANDS = {
+    "chirpstack": "mock_network.chirpstack.command:chirpstack",
     "clock": "mock_network.clock.command:clock",
     "scef": "mock_network.scef.command:scef",
     "device": "mock_network.device.command:device",
