@@ -100,7 +100,7 @@ class Faults:
         """Give the armed faults as JSON values."""
         return [{"id": n, **armed.fault.to_json(), "happened": armed.happened} for n, armed in self._armed.items()]
 
-    def take(self, kind: str, **context: str) -> Fault | None:
+    def take(self, kind: str, /, **context: str) -> Fault | None:
         """Give the fault that happens now, if one does; `context` describes the occasion."""
         for number, armed in list(self._armed.items()):
             fault = armed.fault

@@ -125,6 +125,10 @@ async def serve(
         ready(f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}")
         await asyncio.Event().wait()
     finally:
+        for listener in list(runner.sites):
+            await listener.stop()
+        for _ in range(5):  # a connection that was accepted at the last moment comes to be known, and is closed as well
+            await asyncio.sleep(0)
         await runner.cleanup()
 
 

@@ -202,6 +202,8 @@ class Scef:
             ue.name,
             event.by_msisdn,
             event.destination,
+            ue.settings.external_id,
+            ue.settings.msisdn,
             None if event.features is None or offered is None else event.features & offered,
             reliable=event.reliable,
             rds_ports=event.rds_ports,

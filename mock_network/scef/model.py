@@ -146,6 +146,8 @@ class Configuration:
     ue: str
     by_msisdn: bool  # which identity the SCS/AS used
     destination: str
+    external_id: str | None
+    msisdn: str | None
     features: int | None  # negotiated bit map; None: the SCS/AS sent none
     duration: float | None = None
     reliable: bool | None = None

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from emulation import UE, Emulation
+from scef_emulation import UE, Emulation
 
 from mock_network.scef import messages as m
 from mock_network.scef.model import SettingsError, UeSettings
