@@ -1,15 +1,16 @@
 """What is measured: uplinks and exchanges per second, in rounds."""
 
+import contextlib
 import json
 import os
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,26 @@ ROUND = 4000  # messages measured in one round
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Messages per second, by the clock and by the processor time of the side under test."""
+    """Messages per second: by the clock, and by the processor time of the side under test and of the load side."""
 
     wall: float
     cpu: float
+    load: float
+
+
+class Stopwatch:
+    """Measures from when it is made."""
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+        self._began = self._read()
+
+    def _read(self) -> tuple[float, float, float]:
+        return time.monotonic(), self._side.cpu(), time.process_time()
+
+    def rate(self, count: int) -> Rate:
+        """Give the rates of `count` messages in the time since."""
+        return Rate(*(count / (now - then) for now, then in zip(self._read(), self._began, strict=True)))
 
 
 def pin_load() -> None:
@@ -38,9 +55,12 @@ def devices(count: int = DEVICES) -> list[Device]:
     return [Device(n, f"d{n}@bench.example", f"c{n}") for n in range(count)]
 
 
-@contextmanager
-def running_bridge(load: Load) -> Iterator[tuple[Side, Path]]:
-    """Run the bridge with an endpoint for each device, all of them provisioned, their addresses known."""
+@contextlib.contextmanager
+def running_bridge(load: Load, profiler: Sequence[str] = ("-m", "bridge.cli")) -> Iterator[tuple[Side, Path]]:
+    """Run the bridge with an endpoint for each device, all of them provisioned, their addresses known.
+
+    `profiler`: what Python is to run in place of the bridge's command line.
+    """
     cli = [sys.executable, "-m", "bridge.cli"]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
@@ -49,7 +69,7 @@ def running_bridge(load: Load) -> Iterator[tuple[Side, Path]]:
         config = str(write_configuration(directory, load.api_root, load.server_port, ids))
         csv = str(directory / "endpoints.csv")
         subprocess.run([*cli, "endpoint", "import", "-c", config, csv], check=True, stdout=subprocess.DEVNULL)
-        side = start(["-m", "bridge.cli", "run", "-c", config], log)
+        side = start([*profiler, "run", "-c", config], log)
         try:
             load.run_until(lambda: _answers(directory / "control.sock", side, log))
             load.run_until(lambda: load.provisioned >= len(load.devices), 600)
@@ -84,10 +104,30 @@ def observe_all(load: Load) -> None:
     load.run_until(lambda: load.received - before >= len(load.devices))
 
 
+def recorded(directory: Path) -> dict[str, int]:
+    """Count the uplinks that are committed, by state."""
+    with contextlib.closing(sqlite3.connect(f"file:{directory}/bridge.db?mode=ro", uri=True)) as ledger:
+        return dict(ledger.execute("SELECT state, count(*) FROM uplink GROUP BY state").fetchall())
+
+
+def prove_ledger(load: Load, directory: Path) -> None:
+    """See that nothing was answered before it was committed, and that every uplink has come to FORWARDED."""
+    answered = load.answered
+    counted = sum(recorded(directory).values())
+    if counted < answered or load.refused:
+        raise AssertionError(f"{answered} notifications answered, {load.refused} refused, {counted} committed")
+    end = time.monotonic() + 10
+    while set(recorded(directory)) != {"FORWARDED"}:
+        if time.monotonic() > end:
+            raise AssertionError(f"uplinks without their outcome: {recorded(directory)}")
+        load.run_until(lambda: True)
+        time.sleep(0.05)
+
+
 def uplinks(load: Load, side: Side, count: int = ROUND, *, to_server: bool = True) -> Rate:
     """Notification in → 204, and with `to_server` → CoAP to a server that acknowledges: all of it for every message."""
     before, answered = load.received, load.answered
-    cpu, began = side.cpu(), time.monotonic()
+    watch = Stopwatch(side)
     sent = 0
     while sent < count:
         while sent < count and len(load.waiting) < IN_FLIGHT:
@@ -97,7 +137,7 @@ def uplinks(load: Load, side: Side, count: int = ROUND, *, to_server: bool = Tru
     load.run_until(lambda: load.answered - answered >= count)
     if to_server:
         load.run_until(lambda: load.received - before >= count)
-    return _rate(count, time.monotonic() - began, side.cpu() - cpu)
+    return watch.rate(count)
 
 
 def exchanges(load: Load, side: Side, first_mid: int, count: int = ROUND) -> Rate:
@@ -115,18 +155,18 @@ def exchanges(load: Load, side: Side, first_mid: int, count: int = ROUND) -> Rat
         done += 1
         next_one()
 
-    cpu, began = side.cpu(), time.monotonic()
+    watch = Stopwatch(side)
     load.on_response = responded
     for _ in range(IN_FLIGHT):
         next_one()
     load.run_until(lambda: done >= count, 120)
     load.on_response = None
-    return _rate(count, time.monotonic() - began, side.cpu() - cpu)
-
-
-def _rate(count: int, wall: float, cpu: float) -> Rate:
-    return Rate(count / wall, count / max(cpu, 0.001))
+    return watch.rate(count)
 
 
 def median(rates: list[Rate]) -> Rate:
-    return Rate(statistics.median(r.wall for r in rates), statistics.median(r.cpu for r in rates))
+    return Rate(
+        statistics.median(r.wall for r in rates),
+        statistics.median(r.cpu for r in rates),
+        statistics.median(r.load for r in rates),
+    )
