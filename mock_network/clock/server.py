@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -116,20 +117,23 @@ async def serve(
     ready: Callable[[str], None],
 ) -> None:
     """Run the clock until cancelled; `ready` is told the URL. Must run on an event loop with real time."""
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setblocking(False)
     runner = web.AppRunner(ClockServer(rate=rate, start=start).app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        bound = runner.addresses[0]
+        await web.SockSite(runner, listener).start()
+        bound = listener.getsockname()
         ready(f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}")
         await asyncio.Event().wait()
     finally:
-        for listener in list(runner.sites):
-            await listener.stop()
-        for _ in range(5):  # a connection that was accepted at the last moment comes to be known, and is closed as well
+        # asyncio of Python 3.11 leaves a connection open that was accepted in the moment in which its server closes:
+        # so accept nothing more first, and let what was accepted come to be known.
+        asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(5):
             await asyncio.sleep(0)
         await runner.cleanup()
+        listener.close()
 
 
 class ClockThread:
