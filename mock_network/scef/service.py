@@ -189,7 +189,12 @@ class ScefService:
             self._timer = None
         if due is not None:
             delay = max(0.0, due - self.clock.wall())
-            self._timer = asyncio.get_running_loop().call_later(delay, self.apply, m.Tick())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._due, due)
+
+    def _due(self, moment: float) -> None:
+        """Let the moment pass that a timer was set for: the clock may still be a rounding error short of it."""
+        self._effects(self.core.step(m.Tick(), max(moment, self.clock.wall())))
+        self._rearm()
 
     def _effects(self, effects: list[m.Effect]) -> None:
         for effect in effects:
