@@ -24,6 +24,17 @@ _CAUSES: dict[str, Refusal] = {
     "OPERATION_PROHIBITED": Refusal.REJECTED,
 }
 
+_STATUSES: dict[int, Refusal] = {
+    # Nothing against this downlink, so no attempt of it (R3): credentials can be mended, overload passes.
+    401: Refusal.UNREACHABLE,
+    503: Refusal.UNREACHABLE,
+    429: Refusal.RATE_LIMITED,
+    413: Refusal.TOO_LARGE,
+    404: Refusal.FAILED,  # the configuration is being made again
+    307: Refusal.FAILED,  # redirects are not defined for creates: nothing was taken
+    308: Refusal.FAILED,
+} | dict.fromkeys((400, 402, 405, 406, 410, 411, 414, 415, 422, 431, 501), Refusal.REJECTED)
+
 
 class Problem(msgspec.Struct, gc=False):
     """A failure in either form: ProblemDetails, or NiddDownlinkDataDeliveryFailure with ProblemDetails inside."""
@@ -96,28 +107,19 @@ def read_submit(answer: Answer, url: str, now: float) -> SubmitResult:
     if retry_at is None and (wait := answer.retry_seconds(now)) is not None:
         retry_at = now + wait
     reason = problem.reason if problem else ""
-    match answer.status:
-        case 500:
-            if problem is None:
-                return Ambiguous(f"{detail}: no T8 body, so not the SCEF's verdict")
-            why = _CAUSES.get(reason, Refusal.UNREACHABLE if retry_at is not None else Refusal.FAILED)
-            return Refused(why, detail, retry_at)
-        case 403:
-            return Refused(_forbidden(reason), detail, retry_at)
-        case 413:
-            return Refused(Refusal.TOO_LARGE, detail)
-        case 429:
-            return Refused(Refusal.RATE_LIMITED, detail, retry_at)
-        case 401 | 404 | 503 | 307 | 308:
-            # 401: the operator can mend the credentials; 404: the configuration is being made again; a redirect is
-            # not defined for creates, so nothing was taken.
-            return Refused(Refusal.FAILED, detail, retry_at)
-        case 409:
-            return Ambiguous(f"{detail}: the SCEF may have it already")
-        case 400 | 402 | 405 | 406 | 410 | 411 | 414 | 415 | 422 | 431 | 501:
-            return Refused(Refusal.REJECTED, detail)
-        case _:
-            return Ambiguous(f"{detail}: says nothing about the downlink")
+    if answer.status == 500:  # noqa: PLR2004
+        if problem is None:
+            return Ambiguous(f"{detail}: no T8 body, so not the SCEF's verdict")
+        why = _CAUSES.get(reason, Refusal.UNREACHABLE if retry_at is not None else Refusal.FAILED)
+        return Refused(why, detail, retry_at)
+    if answer.status == 403:  # noqa: PLR2004
+        return Refused(_forbidden(reason), detail, retry_at)
+    if answer.status == 409:  # noqa: PLR2004
+        return Ambiguous(f"{detail}: the SCEF may have it already")
+    meaning = _STATUSES.get(answer.status)
+    if meaning is None:
+        return Ambiguous(f"{detail}: says nothing about the downlink")
+    return Refused(meaning, detail, retry_at)
 
 
 def _forbidden(reason: str) -> Refusal:

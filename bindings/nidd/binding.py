@@ -49,7 +49,6 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _PATH_KEY = "path"
-_UNREACHABLE_PAUSE = 30.0  # seconds until a downlink is tried again when the SCEF cannot be reached
 _STOP_PATIENCE = 10.0  # seconds that calls under way are given at stop
 _PDN_OPTIONS = {"", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"}
 
@@ -204,11 +203,13 @@ class NiddBinding:
         try:
             answer = await self._client.post(path, self._body(attempt, record, now))
         except NotSent as error:
-            return Refused(Refusal.FAILED, str(error), self._now() + _UNREACHABLE_PAUSE)
+            return self._later(str(error))
         except NoAnswer as error:
             self._count("nidd_submits_without_answer")
             return Ambiguous(str(error))
         result = read_submit(answer, self._client.base + path, self._now())
+        if isinstance(result, Refused) and result.why is Refusal.UNREACHABLE and result.retry_at is None:
+            result = self._later(result.detail)
         if not answer.ok and self._events is not None:
             self._events.count("nidd_submit_errors", status=str(answer.status))
         if answer.status == 404:  # noqa: PLR2004
@@ -217,10 +218,14 @@ class NiddBinding:
             await self._learn(device, len(attempt.payload))
         return result
 
+    def _later(self, detail: str) -> Refused:
+        """Refuse without prejudice: an outage of the SCEF is none of the downlink's attempts (R3)."""
+        return Refused(Refusal.UNREACHABLE, detail, self._now() + self._settings.downlinks.unreachable_pause)
+
     def _no_configuration(self, device: str) -> Refused:
         record = self._records.get(device)
         if record is None:
-            return Refused(Refusal.FAILED, f"{device} is not provisioned", self._now() + _UNREACHABLE_PAUSE)
+            return self._later(f"{device} is not provisioned")
         retry_at = max(float(record.due), self._now() + 1)
         return Refused(Refusal.UNREACHABLE, "no NIDD configuration yet; see the network's status", retry_at)
 

@@ -37,6 +37,7 @@ _FRESH = 1000  # devices noted for work at once; more of them are found by the n
 _STRIDE = 200  # records looked at before others get their turn
 _REST = 0.00025  # real seconds of rest for each record after a pass: passes cost a few per cent of a core at most
 _TICK = 0.25  # seconds between looks at the clock of the bridge, which may run faster than real time
+_STORE_PAUSE = 5.0  # real seconds before a device's next job when the store fails, at most
 _LISTING_GOOD = 60.0  # real seconds that a list of configurations is good for after a refusal that may be a conflict
 _LISTING_GOOD_CONFLICT = 2.0  # the same after a plain conflict
 _SIZE_WARNINGS = 10  # different sizes warned about
@@ -71,6 +72,7 @@ class Configurations:
         self._runner: asyncio.Task[None] | None = None
         self._next_due = 0.0
         self._rest_until = 0.0
+        self._stopping = False
         self._fresh: deque[str] = deque()
         self.last_error = ""
         self.done = 0
@@ -83,6 +85,7 @@ class Configurations:
 
     async def stop(self, patience: float = 5.0) -> None:
         """Begin nothing new, let the jobs under way finish within `patience` seconds."""
+        self._stopping = True  # beside the cancellation, which a library may swallow
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.gather(self._runner, return_exceptions=True)
@@ -137,7 +140,7 @@ class Configurations:
             await asyncio.wait([job])
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 while self._fresh:
                     await self._launch(self._fresh.popleft())
@@ -145,7 +148,8 @@ class Configurations:
                     await self._pass()
                 self._wake.clear()
                 if not self._fresh:
-                    await asyncio.wait_for(self._wake.wait(), _TICK)
+                    async with asyncio.timeout(_TICK):
+                        await self._wake.wait()
             except TimeoutError:
                 continue
             except Exception:
@@ -241,7 +245,7 @@ class Configurations:
             await self.want(device, msgspec.structs.replace(current, due=due, failures=record.failures + 1))
         except BridgeError as store:
             log.warning("configuration of %s: cannot be noted: %s", device, store)
-            self._next_due = min(self._next_due, float(due))
+            await asyncio.sleep(min(pause, _STORE_PAUSE))  # the pause cannot be noted, so it is made here
 
     # Making and adopting
 

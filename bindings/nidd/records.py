@@ -95,6 +95,7 @@ class Records:
         if record.configuration and (before is None or before.configuration != record.configuration):
             await self._memory.put(_INDEX + record.configuration, device.encode())
         await self._memory.put(_RECORD + device, _encode(record))
+        before = self._kept.get(device, before)  # another change may have been committed meanwhile
         _keep(self._kept, device, record)
         self.by_state[record.state] += 1
         if before is not None:

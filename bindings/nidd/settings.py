@@ -153,6 +153,9 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         float, Meta(gt=0, description="seconds after SENT after which the next request may go to the device")
     ] = 247.0
     max_attempts: Annotated[int, Meta(ge=1, description="submissions of one downlink, all told")] = 5
+    unreachable_pause: Annotated[
+        float, Meta(gt=0, description="seconds until a downlink is tried again after the SCEF could not be reached")
+    ] = 10.0
     quick: Annotated[
         bool, Meta(description="devices can answer within a second or so; false: deep coverage, long eDRX")
     ] = True

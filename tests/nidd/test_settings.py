@@ -148,7 +148,7 @@ async def test_401_again_is_an_answer(make, scef):
     binding = await make(credentials=oauth(scef))
     await connected(binding, scef)
     scef.script["submit"].extend([(401, None)] * 3)
-    assert (await binding.submit(ATTEMPT)).why is Refusal.FAILED
+    assert (await binding.submit(ATTEMPT)).why is Refusal.UNREACHABLE
     assert len(scef.script["submit"]) == 1  # two of three used
 
 
@@ -161,7 +161,7 @@ async def test_a_token_that_cannot_be_had_is_certain_and_shows_nothing(make, sce
     binding._client._authorization._expires = 0
     scef.script["token"].append(answer)
     result = await binding.submit(ATTEMPT)
-    assert result.why is Refusal.FAILED
+    assert result.why is Refusal.UNREACHABLE
     assert "token endpoint" in result.detail
     assert "s3cret" not in caplog.text + result.detail + str(binding.status())
 

@@ -209,8 +209,14 @@ async def test_429_is_rate_limited_until_retry_after(binding, scef, side):
 
 async def test_503_honours_a_retry_after_that_is_a_date(binding, scef):
     result = await answered(binding, scef, 503, None, {"Retry-After": "Thu, 01 Jan 2060 00:00:00 GMT"})
-    assert result.why is Refusal.FAILED
+    assert result.why is Refusal.UNREACHABLE
     assert result.retry_at == pytest.approx(2840140800, abs=2)
+
+
+async def test_401_waits_for_the_operator(binding, scef, side):
+    result = await answered(binding, scef, 401, {"title": "who?"})
+    assert result.why is Refusal.UNREACHABLE
+    assert result.retry_at == pytest.approx(side.now() + 10, abs=2)
 
 
 async def test_400_is_rejected(binding, scef):
@@ -248,8 +254,8 @@ async def test_a_refused_connection_is_certain(make, scef, memory):
         assert record.configuration
         result = await two.submit(attempt())
     assert isinstance(result, Refused)
-    assert result.why is Refusal.FAILED
-    assert result.retry_at is not None
+    assert result.why is Refusal.UNREACHABLE  # an outage is none of the downlink's attempts
+    assert result.retry_at == pytest.approx(two._now() + 10, abs=2)
 
 
 async def test_a_downlink_before_the_configuration_makes_it_at_once(make, scef):
@@ -271,7 +277,9 @@ async def test_without_a_configuration_a_downlink_waits_for_the_next_try(make, s
 
 
 async def test_a_device_that_was_never_provisioned_is_refused(binding):
-    assert (await binding.submit(attempt(device="other@iot.example"))).why is Refusal.FAILED
+    result = await binding.submit(attempt(device="other@iot.example"))
+    assert result.why is Refusal.UNREACHABLE
+    assert "not provisioned" in result.detail
 
 
 async def test_lookup_compares_the_data(binding, scef):
