@@ -152,7 +152,7 @@ class DeviceService(api.DeviceServiceServicer):
         tables = self._server.context.tables
         dev_eui = eui64(request.dev_eui)
         device_queue.flush(tables, dev_eui)
-        tables.device(request.dev_eui).session = None
+        tables.set_session(tables.device(request.dev_eui), None)
         return Empty()
 
     async def GetActivation(

@@ -62,14 +62,8 @@ class InternalService(api.InternalServiceServicer):
         dev_eui = eui64(request.dev_eui).hex()
         last = (0, 0)
         while True:
-            for item in list(self._pump.server.context.history.get(dev_eui, ())):
-                position = _position(item)
-                if position > last:
-                    last = position
-                    yield item
+            for kept in list(self._pump.server.context.history.get(dev_eui, ())):
+                if kept.position > last:
+                    last = kept.position
+                    yield kept.log_item()
             await asyncio.sleep(POLL_INTERVAL)
-
-
-def _position(item: api.LogItem) -> tuple[int, int]:
-    milliseconds, _, sequence = item.id.partition("-")
-    return int(milliseconds), int(sequence)

@@ -17,7 +17,6 @@ from .messages import IntegrationMessage
 from .model import Application, Device, DeviceProfile, QueueItem, Settings, Tenant
 from .region import REGIONS, Region
 from .tables import Tables
-from .values import timestamp
 
 MAX_FRAMES_IN_FLIGHT = 10_000
 MAX_AIR_LOG = 100_000
@@ -31,6 +30,25 @@ class Event:
     application_id: UUID
     dev_eui: str
     message: IntegrationMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A retained event; `position` (milliseconds and a sequence number) orders it within the stream."""
+
+    position: tuple[int, int]
+    event: Event
+
+    def log_item(self) -> api.LogItem:
+        """Give it as StreamDeviceEvents shows it."""
+        message = self.event.message
+        return api.LogItem(
+            id=f"{self.position[0]}-{self.position[1]}",
+            time=message.time,
+            description=self.event.kind,
+            body=messages.to_json(message).decode(),
+            properties=messages.properties(message),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +127,7 @@ class Context:
     effects: list[Effect] = field(default_factory=list)
     flights: dict[int, Flight] = field(default_factory=dict)
     air: deque[AirEntry] = field(default_factory=lambda: deque(maxlen=MAX_AIR_LOG))
-    history: dict[str, deque[api.LogItem]] = field(default_factory=dict)
+    history: dict[str, deque[Remembered]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     _timers: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _sequence: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -176,20 +194,10 @@ class Context:
 
     def drop_item(self, item: QueueItem) -> None:
         """Remove a queue item."""
-        self.tables.queue.pop(item.id, None)
+        self.tables.remove_item(item)
 
     def _remember(self, event: Event) -> None:
         if not self.settings.history_per_device:
             return
         kept = self.history.setdefault(event.dev_eui, deque(maxlen=self.settings.history_per_device))
-        identifier = f"{int(self.now * 1000)}-{next(self._sequence)}"
-        body = messages.to_json(event.message).decode()
-        item = api.LogItem(
-            id=identifier,
-            time=timestamp(self.now),
-            description=event.kind,
-            body=body,
-            properties=messages.properties(event.message),
-        )
-        item.time.CopyFrom(event.message.time)
-        kept.append(item)
+        kept.append(Remembered((int(self.now * 1000), next(self._sequence)), event))

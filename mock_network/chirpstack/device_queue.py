@@ -48,13 +48,13 @@ def enqueue(
         f_cnt_down=f_cnt_down if is_encrypted else None,
         expires_at=expires_at,
     )
-    tables.queue[identifier] = item
+    tables.add_item(item)
     return item
 
 
 def items(tables: Tables, dev_eui: bytes) -> list[QueueItem]:
     """Give the device's items, oldest first."""
-    return sorted((item for item in tables.queue.values() if item.dev_eui == dev_eui), key=lambda item: item.created_at)
+    return tables.queued(dev_eui)
 
 
 def following(tables: Tables, dev_eui: bytes, now: float) -> tuple[QueueItem, bool] | None:
@@ -75,9 +75,9 @@ def pending(tables: Tables, dev_eui: bytes) -> QueueItem | None:
 
 def flush(tables: Tables, dev_eui: bytes, *, keep_pending: bool = False) -> int:
     """Drop the device's items without any event; give how many."""
-    gone = [item.id for item in items(tables, dev_eui) if not (keep_pending and item.is_pending)]
-    for identifier in gone:
-        del tables.queue[identifier]
+    gone = [item for item in items(tables, dev_eui) if not (keep_pending and item.is_pending)]
+    for item in gone:
+        tables.remove_item(item)
     return len(gone)
 
 

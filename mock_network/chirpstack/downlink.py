@@ -98,7 +98,7 @@ def respond(context: Context, device: Device, opportunity: Opportunity) -> None:
 def run_scheduler(context: Context) -> None:
     """Look for class B and C devices with something to send (each `scheduler_interval`)."""
     now = context.now
-    for device in sorted(context.tables.devices.values(), key=lambda row: row.dev_eui):
+    for device in context.tables.with_queue():
         due = device.enabled_class in (common.CLASS_B, common.CLASS_C) and device.scheduler_run_after < now
         if due and not device.message.is_disabled and device_queue.schedulable(context.tables, device.dev_eui, now):
             device.scheduler_run_after = now + context.settings.scheduler_lock_duration

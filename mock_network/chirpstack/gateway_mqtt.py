@@ -15,7 +15,7 @@ from .pump import Pump
 
 log = logging.getLogger(__name__)
 
-Frame = TypeVar("Frame", gw.UplinkFrame, gw.DownlinkTxAck)
+Frame = TypeVar("Frame", gw.UplinkFrame, gw.DownlinkTxAck, gw.GatewayStats)
 EVENT_LEVELS = 4  # gateway/{id}/event/{type}, after the prefix
 MAX_KNOWN_GATEWAYS = 10_000
 
@@ -59,6 +59,10 @@ class GatewayMqtt:
             elif kind == "ack":
                 self._note(gateway_id, as_json=as_json)
                 self._pump.tx_ack(_decode(gw.DownlinkTxAck(), payload, as_json=as_json))
+            elif kind == "stats":
+                self._note(gateway_id, as_json=as_json)
+                stats = _decode(gw.GatewayStats(), payload, as_json=as_json)
+                self._pump.server.gateway_seen(stats.gateway_id or gateway_id, self._pump.now())
         except (ParseError, DecodeError, ValueError, RecursionError) as error:
             log.warning("message on %s ignored: %s", topic, error)
 

@@ -153,7 +153,8 @@ def activate(context: Context, device: Device, dev_addr: int, keys: SessionKeys)
 
 
 def _take_over(context: Context, device: Device, profile: DeviceProfile, session: Session) -> None:
-    device.session, device.f_cnt_up = session, 0
+    context.tables.set_session(device, session)
+    device.f_cnt_up = 0
     if profile.message.flush_queue_on_activate:
         device_queue.flush(context.tables, device.dev_eui)  # no event tells: the application has to see the join
     # a LoRaWAN 1.1 device says itself that it is class C (DeviceModeInd)

@@ -126,7 +126,7 @@ class Session:
             self.a_f_cnt_down_1_1 = value
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Device:
     """A device with its activation, class and scheduler state; `f_cnt_up` is the next expected uplink counter."""
 

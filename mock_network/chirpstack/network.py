@@ -99,6 +99,16 @@ class NetworkServer:
         context.at(now + wait, lambda: self._collected(collecting))
         context.at(collecting.locked_until, lambda: self._forget(key, collecting))
 
+    def gateway_seen(self, gateway_id: str, now: float) -> None:
+        """Note that a gateway has given a sign of life; one that is not registered is ignored."""
+        self.advance(now)
+        try:
+            gateway = self.context.tables.gateways.get(eui64(gateway_id))
+        except Refused:
+            gateway = None
+        if gateway is not None:
+            gateway.last_seen_at = now
+
     def tx_ack(self, ack: gw.DownlinkTxAck, now: float) -> None:
         """Take a gateway's answer to a downlink."""
         self.advance(now)

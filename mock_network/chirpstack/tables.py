@@ -38,6 +38,8 @@ class Tables:
     devices: dict[bytes, Device] = field(default_factory=dict)
     gateways: dict[bytes, Gateway] = field(default_factory=dict)
     queue: dict[UUID, QueueItem] = field(default_factory=dict)
+    _queue_of: dict[bytes, dict[UUID, QueueItem]] = field(default_factory=dict)  # the same items, by device
+    _by_dev_addr: dict[int, list[Device]] = field(default_factory=dict)
 
     def new_id(self) -> UUID:
         """Give a fresh random UUID (version 4)."""
@@ -167,8 +169,8 @@ class Tables:
         if application_id not in self.applications:
             raise Refused(Status.INTERNAL, "Record not found")
         tenant = self.tenants[self.applications[application_id].tenant_id]
-        mine = sum(self.applications[device.application_id].tenant_id == tenant.id for device in self.devices.values())
-        if tenant.message.max_device_count and mine >= tenant.message.max_device_count:
+        allowed = tenant.message.max_device_count
+        if allowed and self._devices_of(tenant) >= allowed:
             raise Refused(Status.INVALID_ARGUMENT, "Not allowed (Max number of devices exceeded for tenant)")
         if dev_eui in self.devices:
             raise self.duplicate("device", dev_eui.hex())
@@ -179,6 +181,9 @@ class Tables:
         row.message.dev_eui, row.message.join_eui = dev_eui.hex(), join_eui.hex()
         self.devices[dev_eui] = row
         return row
+
+    def _devices_of(self, tenant: Tenant) -> int:
+        return sum(self.applications[device.application_id].tenant_id == tenant.id for device in self.devices.values())
 
     def update_device(self, message: api.Device, now: float) -> Device:
         """Change a device, or move it to another application or profile."""
@@ -204,7 +209,9 @@ class Tables:
     def delete_device(self, dev_eui: str) -> None:
         """Remove a device, its keys and its queue."""
         row = self.device(dev_eui)
-        self.queue = {key: item for key, item in self.queue.items() if item.dev_eui != row.dev_eui}
+        for item in self.queued(row.dev_eui):
+            self.remove_item(item)
+        self.set_session(row, None)
         del self.devices[row.dev_eui]
 
     def create_keys(self, message: api.DeviceKeys, now: float) -> None:
@@ -275,9 +282,41 @@ class Tables:
         """Give the enabled devices that hold this DevAddr (several may)."""
         return [
             (device, device.session)
-            for device in self.devices.values()
-            if device.session and device.session.dev_addr == dev_addr and not device.message.is_disabled
+            for device in self._by_dev_addr.get(dev_addr, ())
+            if device.session and not device.message.is_disabled
         ]
+
+    def set_session(self, device: Device, session: Session | None) -> None:
+        """Give a device a session, or take it away; only here, so that the DevAddr finds the device."""
+        if device.session is not None:
+            holders = self._by_dev_addr[device.session.dev_addr]
+            holders.remove(device)
+            if not holders:
+                del self._by_dev_addr[device.session.dev_addr]
+        device.session = session
+        if session is not None:
+            self._by_dev_addr.setdefault(session.dev_addr, []).append(device)
+
+    def add_item(self, item: QueueItem) -> None:
+        """Add a queue item."""
+        self.queue[item.id] = item
+        self._queue_of.setdefault(item.dev_eui, {})[item.id] = item
+
+    def remove_item(self, item: QueueItem) -> None:
+        """Remove a queue item, if it is there."""
+        if self.queue.pop(item.id, None) is not None:
+            mine = self._queue_of[item.dev_eui]
+            del mine[item.id]
+            if not mine:
+                del self._queue_of[item.dev_eui]
+
+    def queued(self, dev_eui: bytes) -> list[QueueItem]:
+        """Give a device's queue items, oldest first."""
+        return sorted(self._queue_of.get(dev_eui, {}).values(), key=lambda item: item.created_at)
+
+    def with_queue(self) -> list[Device]:
+        """Give the devices that have anything queued, by DevEUI."""
+        return [self.devices[dev_eui] for dev_eui in sorted(self._queue_of)]
 
     @staticmethod
     def _get(table: "dict[UUID, Row] | dict[bytes, Row]", key: UUID | bytes) -> Row:

@@ -20,6 +20,11 @@ from mock_network.faults import Fault
 QUICK = Settings(deduplication_delay=0.02, get_downlink_data_delay=0.02, reorder_within=0.0)
 
 
+def server_tenant(server):
+    (tenant_id,) = server.pump.server.context.tables.tenants
+    return str(tenant_id)
+
+
 def uplink(phy_payload, gateway_id=GATEWAYS[0]):
     lora = gw.LoraModulationInfo(bandwidth=125_000, spreading_factor=7, code_rate=gw.CR_4_5)
     return gw.UplinkFrame(
@@ -45,6 +50,11 @@ async def test_a_gateway_on_the_broker_joins_a_device_in_its_own_encoding(mosqui
             return [payload for topic, payload in client.messages if topic.endswith(suffix)]
 
         topic = f"eu868/gateway/{GATEWAYS[0]}"
+        registered = api.Gateway(gateway_id=GATEWAYS[0], name="g", tenant_id=server_tenant(server))
+        await stubs.gateway.Create(api.CreateGatewayRequest(gateway=registered), metadata=stubs.auth)
+        client.client.publish(f"{topic}/event/stats", encode(gw.GatewayStats(gateway_id=GATEWAYS[0])), qos=1)
+        gateway = server.pump.server.context.tables.gateway(GATEWAYS[0])
+        await until(lambda: gateway.last_seen_at)
         client.client.publish(f"{topic}/event/up", encode(uplink(node.join_request())), qos=1)
         (command,) = await until(lambda: heard("/command/down"))
         frame = Parse(command, gw.DownlinkFrame()) if as_json else gw.DownlinkFrame.FromString(command)

@@ -4,14 +4,15 @@ import json
 import uuid
 
 import pytest
-from chirpstack_api import common, gw, integration
+from chirpstack_api import api, common, gw, integration
 from google.protobuf.json_format import Parse
 from google.protobuf.timestamp_pb2 import Timestamp
 from mock_chirpstack_kit import DEV_EUI, GATEWAYS, JOIN_EUI, World
 
-from mock_network.chirpstack import uplink
+from mock_network.chirpstack import join, uplink
 from mock_network.chirpstack.messages import to_json
 from mock_network.chirpstack.model import Settings
+from mock_network.lorawan.crypto import SessionKeys
 
 
 @pytest.fixture
@@ -164,6 +165,30 @@ def test_garbage_only_leaves_a_warning_and_a_count(world):
     assert world.warnings
 
 
+def test_devices_with_one_dev_addr_are_told_apart_by_the_mic(world):
+    context = world.server.context
+    other = api.Device(
+        dev_eui="70b3d57ed00000ff",
+        name="other",
+        application_id=str(world.application.id),
+        device_profile_id=str(world.device_profile.id),
+    )
+    join.activate(
+        context,
+        context.tables.create_device(other, world.now),
+        world.node.dev_addr,
+        SessionKeys.of_1_0(bytes(16), bytes(16)),
+    )
+    world.up(b"x", 10)
+    assert world.only("up")["deviceInfo"]["devEui"] == DEV_EUI
+    world.enqueue()
+    context.tables.delete_device(DEV_EUI)
+    assert (world.queue, context.tables.queue) == ([], {})
+    world.forget()
+    world.up(b"x", 10)
+    assert world.events == []
+
+
 def test_what_a_gateway_may_get_wrong_stops_nothing(world):
     wrong = gw.UplinkFrame(phy_payload=world.node.up(b"x", 10))
     world.server.uplink(wrong, world.now)
@@ -244,7 +269,7 @@ def test_history_keeps_the_last_events_only():
     world.join()
     for _ in range(5):
         world.up(b"x", 10)
-    kept = world.server.context.history[DEV_EUI]
+    kept = [entry.log_item() for entry in world.server.context.history[DEV_EUI]]
     assert [json.loads(item.body)["fCnt"] for item in kept] == [2, 3, 4]
     assert kept[-1].properties["FPort"] == "10"
 
@@ -312,7 +337,8 @@ def test_a_stalled_device_row_delays_the_downlink(world):
 
 def test_a_json_event_parses_back_to_the_same_message(world):
     world.up(b"\x00\xff", 10)
-    item = next(item for item in world.server.context.history[DEV_EUI] if item.description == "up")
+    items = [entry.log_item() for entry in world.server.context.history[DEV_EUI]]
+    item = next(item for item in items if item.description == "up")
     message = Parse(item.body, integration.UplinkEvent())
     assert message.data == b"\x00\xff"
     assert to_json(message).decode() == item.body
