@@ -1,10 +1,11 @@
 """The downlinks of one device: which may go next (R6, R7), and what time does to them (R8, R11)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bindings.contract import Attempt, Kind, SouthProfile
 from bridge.delivery.effects import Cancel, LookUp, Settled, Submit
+from bridge.delivery.kept import KeptRows
 from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport
 from bridge.delivery.work import Work
 
@@ -27,7 +28,7 @@ class Deliveries:
     late_grace: float  # seconds a late answer is still recognised (R12)
     max_reports: int
     live: dict[int, Downlink] = field(default_factory=dict)
-    kept: dict[int, Downlink] = field(default_factory=dict)
+    kept: KeptRows[Downlink] = field(default_factory=KeptRows)
     reports: list[UnattributedReport] = field(default_factory=list)
     call: int | None = None  # the downlink of the one network call in flight (R7)
     cancelling: dict[int, DownlinkState] = field(default_factory=dict)  # → what it is once removed for certain
@@ -208,17 +209,10 @@ class Deliveries:
         row.handle = row.handle if row.kind == REQUEST else None
         self.live.pop(row.id, None)
         if row.kind == REQUEST:
-            self.kept[row.id] = row
+            self.kept.keep(row)
         self.cancelling.pop(row.id, None)
         self.to_look_up.pop(row.id, None)
         self.released.discard(row.id)
         self.ended.append(row)
         work.update(row)
         work.effect(Settled(row.id, "down", row.operation, row.state.value, row.reason))
-
-    def forget(self, now: float, most: int) -> Iterator[Downlink]:
-        """Drop finished rows that are no longer needed, and the oldest beyond `most`; give those dropped."""
-        for row in list(self.kept.values()):
-            if row.keep_until <= now or len(self.kept) > most:
-                del self.kept[row.id]
-                yield row

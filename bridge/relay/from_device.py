@@ -48,7 +48,8 @@ def _is_network_duplicate(step: Step, digest: bytes, duplicate_key: str | None) 
     """Drop what the network says twice (R13); without an id of its own, the same bytes within a moment are that."""
     if duplicate_key is not None:
         return any(row.duplicate_key == duplicate_key for row in step.state.all_uplinks())
-    return any(seen == digest and step.wall - at < NETWORK_DUPLICATE_WINDOW for at, seen in step.state.recent)
+    since = step.wall - NETWORK_DUPLICATE_WINDOW
+    return any(at > since and seen == digest for at, seen in step.state.recent)
 
 
 def _is_repeat(step: Step, known: Uplink) -> bool:

@@ -8,6 +8,7 @@ from bindings.contract import SouthProfile
 from bridge.coap.transmission import EXCHANGE_LIFETIME, Retransmission
 from bridge.delivery.deliveries import REQUEST, Deliveries
 from bridge.delivery.effects import Effect
+from bridge.delivery.kept import KeptRows
 from bridge.delivery.ledger import Downlink, Uplink
 from bridge.delivery.work import Work
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
@@ -55,7 +56,7 @@ class EndpointState:
         self.requests: dict[tuple[str, int | None, bytes], Downlink] = {}
         self.by_token: dict[bytes, Downlink] = {}
         self.uplinks: dict[int, Uplink] = {}
-        self.kept_uplinks: dict[int, Uplink] = {}
+        self.kept_uplinks: KeptRows[Uplink] = KeptRows()
         self.by_digest: dict[bytes, Uplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
         self.relay = kept.relay
@@ -69,13 +70,19 @@ class EndpointState:
         self.last_token = start & 0xFF
         for row in sorted(kept.downlinks, key=lambda r: r.id):
             self.index_downlink(row)
-            (self.deliveries.kept if row.over else self.deliveries.live)[row.id] = row
+            if row.over:
+                self.deliveries.kept.keep(row)
+            else:
+                self.deliveries.live[row.id] = row
             if row.south_mid is not None and row.kind == REQUEST:
                 self.south_mid = row.south_mid
                 self.last_token = row.south_token[0] if row.south_token else self.last_token
         for up in sorted(kept.uplinks, key=lambda r: r.id):
             waits = up.finished_at is None or (up.kind == "request" and up.answer is None and up.state == "FORWARDED")
-            (self.uplinks if waits else self.kept_uplinks)[up.id] = up
+            if waits:
+                self.uplinks[up.id] = up
+            else:
+                self.kept_uplinks.keep(up)
             self.by_digest[up.digest] = up
             if up.north_mid is not None:
                 self.north_mid = up.north_mid
@@ -134,7 +141,7 @@ class EndpointState:
         row.keep_until = until
         row.due = None
         self.uplinks.pop(row.id, None)
-        self.kept_uplinks[row.id] = row
+        self.kept_uplinks.keep(row)
         self.retransmissions.pop(row.id, None)
         self.hold_due.pop(row.id, None)
         if self.active.get(row.server) == row.id:
@@ -143,15 +150,13 @@ class EndpointState:
     def sweep(self, now: float) -> None:
         """Forget what is no longer needed; the rows themselves stay in the ledger."""
         most = self.policy.max_kept
-        for row in self.deliveries.forget(now, most):
+        for row in self.deliveries.kept.forget(now, most):
             self.requests.pop((row.server, row.north_mid, row.north_token), None)
             if row.south_token is not None and self.by_token.get(row.south_token) is row:
                 del self.by_token[row.south_token]
-        for up in list(self.kept_uplinks.values()):
-            if up.keep_until <= now or len(self.kept_uplinks) > most:
-                del self.kept_uplinks[up.id]
-                if self.by_digest.get(up.digest) is up:
-                    del self.by_digest[up.digest]
+        for up in self.kept_uplinks.forget(now, most):
+            if self.by_digest.get(up.digest) is up:
+                del self.by_digest[up.digest]
 
     @property
     def is_quiet(self) -> bool:

@@ -1,0 +1,36 @@
+"""Rows that have their outcome and are still needed for a while, oldest first."""
+
+from typing import TypeVar
+
+from bridge.delivery.ledger import Downlink, Uplink
+from bridge.delivery.rows import FOREVER
+
+R = TypeVar("R", Downlink, Uplink)
+
+
+class KeptRows(dict[int, R]):
+    """Rows by id, in the order in which they were kept. `keep` is the only way in."""
+
+    __slots__ = ("_soonest",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._soonest = FOREVER  # no row's keep_until is earlier
+
+    def keep(self, row: R) -> None:
+        """Take a row until its `keep_until`."""
+        self[row.id] = row
+        self._soonest = min(self._soonest, row.keep_until)
+
+    def forget(self, now: float, most: int) -> list[R]:
+        """Drop the oldest beyond `most`, and what is needed no more at wall time `now`; give the rows dropped."""
+        if now < self._soonest and len(self) <= most:
+            return []
+        dropped = [self.pop(next(iter(self))) for _ in range(len(self) - most)]
+        if self._soonest <= now:
+            over = [row for row in self.values() if row.keep_until <= now]
+            for row in over:
+                del self[row.id]
+            dropped += over
+            self._soonest = min((row.keep_until for row in self.values()), default=FOREVER)
+        return dropped
