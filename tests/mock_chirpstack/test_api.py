@@ -1,5 +1,6 @@
 """The gRPC API over real sockets: authorization, refusals, and the queue as a caller sees it."""
 
+import asyncio
 import uuid
 
 import grpc
@@ -183,3 +184,31 @@ async def test_version_and_region_are_told(serve):
     assert [entry.id for entry in regions.regions] == ["eu868"]
     region = await stubs.internal.GetRegion(api.GetRegionRequest(id="eu868"), metadata=stubs.auth)
     assert (region.rx2_frequency, len(region.uplink_channels)) == (869_525_000, 8)
+
+
+async def test_a_call_that_hangs_without_effect_and_a_slow_one(serve):
+    server, stubs = await serve()
+    await provision(stubs)
+    faults = server.pump.server.context.faults
+    faults.add(Fault("grpc_deadline", count=1, where={"dev_eui": EUI}, params={"seconds": 0.05}))
+    call = stubs.device.Enqueue(item(), metadata=stubs.auth)
+    assert await status_of(call) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len(server.pump.server.context.tables.queue) == 0
+    faults.add(Fault("grpc_slow", count=1, params={"seconds": 0.2}))
+    begin = asyncio.get_running_loop().time()
+    await stubs.device.Enqueue(item(), metadata=stubs.auth)
+    assert asyncio.get_running_loop().time() - begin >= 0.2
+
+
+async def test_what_is_not_emulated_says_so(serve):
+    _, stubs = await serve()
+    call = stubs.device.GetMetrics(api.GetDeviceMetricsRequest(dev_eui=EUI), metadata=stubs.auth)
+    assert await status_of(call) is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_an_expiry_outside_of_time_is_refused(serve):
+    _, stubs = await serve()
+    await provision(stubs)
+    request = item()
+    request.queue_item.expires_at.seconds = 1 << 60
+    assert await status_of(stubs.device.Enqueue(request, metadata=stubs.auth)) is grpc.StatusCode.INTERNAL

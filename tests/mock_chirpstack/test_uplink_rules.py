@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from pathlib import Path
 
 import pytest
 from chirpstack_api import api, common, gw, integration
@@ -9,7 +10,8 @@ from google.protobuf.json_format import Parse
 from google.protobuf.timestamp_pb2 import Timestamp
 from mock_chirpstack_kit import DEV_EUI, GATEWAYS, JOIN_EUI, World
 
-from mock_network.chirpstack import join, uplink
+from mock_network.chirpstack import join, network, uplink
+from mock_network.chirpstack.faults import KINDS
 from mock_network.chirpstack.messages import to_json
 from mock_network.chirpstack.model import Settings
 from mock_network.lorawan.crypto import SessionKeys
@@ -342,3 +344,28 @@ def test_a_json_event_parses_back_to_the_same_message(world):
     message = Parse(item.body, integration.UplinkEvent())
     assert message.data == b"\x00\xff"
     assert to_json(message).decode() == item.body
+
+
+def test_a_lost_uplink_and_a_lost_command_leave_nothing(world):
+    world.fault("uplink_lost", count=1)
+    world.fault("command_lost", count=1)
+    world.command()
+    world.up(b"x", 10)
+    assert (world.queue, world.events) == ([], [])
+    world.command()
+    world.up(b"y", 10)
+    assert world.kinds() == ["txack", "up"]
+
+
+def test_an_overlooked_ack_is_a_nack_for_what_was_received(world):
+    world.enqueue(confirmed=True)
+    world.up()
+    world.fault("ack_lost", count=1)
+    world.up(ack=True)
+    assert not world.only("ack")["acknowledged"]
+
+
+def test_every_kind_of_fault_can_happen_somewhere():
+    core = Path(network.__file__).parent
+    code = "".join(path.read_text() for path in core.glob("*.py") if path.name != "faults.py")
+    assert [kind for kind in KINDS if f'"{kind}"' not in code] == []
