@@ -5,7 +5,7 @@ import click
 from bridge.cli.config import config_group
 from bridge.cli.endpoint import endpoint_group
 from bridge.cli.ledger import downlink_group, status, uplink_group
-from bridge.cli.mock import mock_group
+from bridge.cli.mock import demo, mock_group
 from bridge.cli.run import run
 
 
@@ -15,5 +15,5 @@ def main() -> None:
     """Let any LwM2M server manage devices that have no IP."""
 
 
-for command in (run, config_group, endpoint_group, downlink_group, uplink_group, status, mock_group):
+for command in (run, config_group, endpoint_group, downlink_group, uplink_group, status, mock_group, demo):
     main.add_command(command)

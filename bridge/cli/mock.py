@@ -1,15 +1,13 @@
-"""`lwm2m-bridge mock`: the emulators. Only here does the bridge's package name them."""
+"""`lwm2m-bridge mock` and `demo`: the emulators. Only here does the bridge's package name them."""
 
 import importlib
 
 import click
 
 _COMMANDS = {
-    "chirpstack": "mock_network.chirpstack.command:chirpstack",
     "clock": "mock_network.clock.command:clock",
     "scef": "mock_network.scef.command:scef",
     "device": "mock_network.device.command:device",
-    "lorawan": "mock_network.lorawan.command:lorawan",
     "server": "mock_network.lwm2m_server.command:server",
 }
 
@@ -36,3 +34,13 @@ class _Lazy(click.Group):
 @click.command("mock", cls=_Lazy)
 def mock_group() -> None:
     """Emulated networks, devices and servers, to develop against without an operator."""
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="Run the tour once, print a verdict as JSON, and end.")
+@click.option("--break", "broken", type=click.Choice(["expiry", "dedup", "store"]), hidden=True)
+def demo(once: bool, broken: str | None) -> None:
+    """Show everything live: a server manages a device without IP through an emulated network."""
+    from mock_network.demo import run_demo
+
+    raise SystemExit(run_demo(once=once, broken=broken))

@@ -34,6 +34,7 @@ class Deliveries:
     cancelling: dict[int, DownlinkState] = field(default_factory=dict)  # → what it is once removed for certain
     to_look_up: dict[int, float] = field(default_factory=dict)  # → not before
     released: set[int] = field(default_factory=set)  # UNKNOWN rows that hold the slot no longer (R9)
+    presumed: set[int] = field(default_factory=set)  # SENT only because the network no longer had them to cancel
     ended: list[Downlink] = field(default_factory=list)
 
     def find(self, downlink: int) -> Downlink | None:
@@ -213,6 +214,7 @@ class Deliveries:
         self.cancelling.pop(row.id, None)
         self.to_look_up.pop(row.id, None)
         self.released.discard(row.id)
+        self.presumed.discard(row.id)
         self.ended.append(row)
         work.update(row)
         work.effect(Settled(row.id, "down", row.operation, row.state.value, row.reason))

@@ -128,6 +128,9 @@ def _report(
         if row.state in (_S.SUBMITTING, _S.BUFFERED, _S.SENT):
             row.move(_S.UNKNOWN, work.now.wall, detail)
             work.update(row)
+    elif row.id in d.presumed and row.sent == 1:
+        # A cancel found it gone; now the network says that it gave it up itself. Both are true: it never left.
+        d.end(row, _S.EXPIRED if row.setback != _S.UNKNOWN else _S.UNKNOWN, work, detail)
     elif row.state in (_S.SUBMITTING, _S.BUFFERED, _S.UNKNOWN):
         _set_back(d, row, outcome, detail, retry_at, work, profile)
 
@@ -267,6 +270,7 @@ def cancel_done(d: Deliveries, downlink: int, result: Cancellation, work: Work) 
         else:
             d.end(row, wish if row.setback != _S.UNKNOWN else _S.UNKNOWN, work, "removed from the network's queue")
     elif result is Cancellation.GONE:
+        d.presumed.add(row.id)
         _advance(d, row, NetworkState.SENT, work)
     else:
         d.end(row, _S.UNKNOWN, work, "the network did not say whether it still held it")

@@ -1,0 +1,123 @@
+"""`lwm2m-bridge demo`: brings the set-up up, runs the tour, and leaves it running to play with."""
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from mock_network.demo.outside import Outside, StepFailed
+from mock_network.demo.screen import Screen
+from mock_network.demo.tour import ENDPOINT, EXTERNAL_ID, PATIENCE, UE, Tour
+from mock_network.lab import ApiError, Lab, LabProcess, ProcessEnded
+
+STEP_TIMEOUT = 40.0  # seconds of real time
+T3412 = 86400.0  # seconds between the UE's periodic tracking area updates
+T3324 = 8.0  # seconds that the UE can be reached after its last data
+
+
+def run_demo(*, once: bool, broken: str | None) -> int:
+    """Run the demo; gives the exit code. With `once`, the last line printed is a verdict as JSON."""
+    try:
+        return asyncio.run(_demo(once=once, broken=broken))
+    except KeyboardInterrupt:
+        return 0
+
+
+async def _demo(*, once: bool, broken: str | None) -> int:
+    screen = Screen()
+    screen.title("An LwM2M server manages a device that has no IP")
+    screen.plain("LwM2M server ──CoAP/UDP── bridge ──T8 REST── SCEF/NEF ──NIDD── device")
+    with tempfile.TemporaryDirectory(prefix="lwm2m-bridge-demo-") as directory:
+        async with Lab(Path(directory)) as lab:
+            try:
+                await _bring_up(lab, screen, broken)
+            except (ProcessEnded, ApiError, OSError) as error:
+                screen.broke(f"the set-up did not come up: {error}")
+                return _verdict([{"step": "set-up", "ok": False, "why": str(error)}], screen, once=once)
+            steps = await _walk(lab, screen)
+            code = _verdict(steps, screen, once=once)
+            if once:
+                return code
+            await _play(lab, screen)
+    return code
+
+
+async def _bring_up(lab: Lab, screen: Screen, broken: str | None) -> None:
+    """Start all processes, those that do not need each other side by side."""
+    screen.say("starting clock, SCEF, LwM2M server, bridge and device, each a process of its own")
+    await lab.start_clock()
+    ue = {"name": UE, "external_id": EXTERNAL_ID, "t3324": T3324, "t3412": T3412}
+    await asyncio.gather(lab.start_scef([ue]), lab.start_server())
+    lab.write_configuration(
+        [{"name": ENDPOINT, "network": "nidd", "address": EXTERNAL_ID}],
+        server=f"patience = {PATIENCE}",
+        service='log_level = "warning"',
+    )
+    bridge = await lab.start_bridge(wait=broken is None)
+    if broken is not None:
+        bridge.process.kill()
+        arguments = ["-m", "mock_network.demo.sabotage", broken, "run"]
+        configuration = str(lab.directory / "bridge.toml")
+        bridge.process = LabProcess(
+            "bridge", [*arguments, "-c", configuration, "--clock", lab.clock], lab.directory / "bridge.log"
+        )
+        await bridge.start()
+    await lab.start_device(ENDPOINT, lab.modem(UE), "--lifetime", str(30 * 86400))
+
+
+async def _walk(lab: Lab, screen: Screen) -> list[dict[str, object]]:
+    """Run all steps; one that does not hold does not keep the next from being tried."""
+    tour = Tour(lab, screen, Outside(lab, ENDPOINT, UE))
+    results: list[dict[str, object]] = []
+    for number, (name, what, step) in enumerate(tour.steps, 1):
+        screen.step(number, name, what)
+        began = screen.seconds
+        try:
+            held = await asyncio.wait_for(step(), STEP_TIMEOUT)
+        except (StepFailed, ApiError, ProcessEnded, OSError) as error:
+            screen.broke(str(error))
+            results.append({"step": name, "ok": False, "why": str(error)})
+        except TimeoutError:
+            screen.broke(f"not within {STEP_TIMEOUT:.0f} s")
+            results.append({"step": name, "ok": False, "why": "timeout"})
+        else:
+            screen.held(held)
+            results.append({"step": name, "ok": True, "seconds": round(screen.seconds - began, 1)})
+    return results
+
+
+def _verdict(steps: list[dict[str, object]], screen: Screen, *, once: bool) -> int:
+    ok = all(step["ok"] for step in steps)
+    if once:
+        sys.stdout.flush()
+        print(json.dumps({"ok": ok, "steps": steps}), flush=True)  # noqa: T201 - the verdict is for scripts
+    else:
+        screen.title("Every step held." if ok else "Not every step held.")
+    return 0 if ok else 1
+
+
+async def _play(lab: Lab, screen: Screen) -> None:
+    """Show where everything is, and wait for Ctrl-C."""
+    if lab.server is None or lab.scef is None or lab.devices is None:
+        return
+    server, scef, devices = lab.server.base, lab.scef.base, lab.devices.base
+    configuration = lab.directory / "bridge.toml"
+    screen.title("It goes on running until Ctrl-C. Try:")
+    screen.addresses(
+        [
+            ("LwM2M server", server, f'curl -d \'{{"path": "/3303/0/5700"}}\' {server}/clients/{ENDPOINT}/read'),
+            (
+                "device",
+                devices,
+                f"curl -X PUT -d '{{\"value\": 30}}' {devices}/devices/{ENDPOINT}/resources/3303/0/5700",
+            ),
+            ("UE", scef, f"curl -X POST {scef}/ues/{UE}/sleep      (and …/wake)"),
+            ("air log", scef, f"curl '{scef}/air-log?format=lines'"),
+            ("T8 API", str(lab.scef_ready["scef"]), f"bearer token {lab.scef_ready['token']}"),
+            ("clock", lab.clock, f"curl -d '{{\"seconds\": 3600}}' {lab.clock}/step"),
+            ("modem", lab.modem(UE), "point any LwM2M client here instead of the emulated one"),
+            ("bridge", str(configuration), f"lwm2m-bridge endpoint show {ENDPOINT} -c {configuration}"),
+        ]
+    )
+    await asyncio.Event().wait()

@@ -1,0 +1,98 @@
+"""What the server saw, what went over the air, what the device did: the only witnesses that the tour hears."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mock_network.lab import Lab
+from mock_network.lab.process import real_sleep
+
+
+class StepFailed(Exception):
+    """Something did not hold; the text says what was expected and what was seen."""
+
+
+def check(held: object, text: str) -> None:
+    """Raise StepFailed with `text` unless it held."""
+    if not held:
+        raise StepFailed(text)
+
+
+async def until(what: str, found: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+    """Ask again and again until there is something; gives it. Raises StepFailed after `seconds` of real time."""
+    end = time.monotonic() + seconds
+    while True:
+        result = await found()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise StepFailed(f"not within {seconds:.0f} s: {what}")
+        await real_sleep(0.05)
+
+
+class Outside:
+    """The witnesses of one set-up, for one endpoint on one UE."""
+
+    def __init__(self, lab: Lab, endpoint: str, ue: str) -> None:
+        self.lab = lab
+        self.endpoint = endpoint
+        self.ue = ue
+
+    async def ask_device(self, operation: str, path: str, **body: Any) -> dict[str, Any]:
+        """Have the server do an operation; gives how it ended for the server."""
+        if self.lab.server is None:
+            raise StepFailed("there is no server")
+        answer: dict[str, Any] = await self.lab.server.post(
+            f"/clients/{self.endpoint}/{operation}", {"path": path, "timeout": 20, **body}
+        )
+        return answer
+
+    async def client(self) -> dict[str, Any]:
+        """Give the registration as the server has it."""
+        if self.lab.server is None:
+            raise StepFailed("there is no server")
+        found: dict[str, Any] = await self.lab.server.get(f"/clients/{self.endpoint}", wait=20)
+        return found
+
+    async def seen(self, since: int = 0, kind: str | None = None) -> list[dict[str, Any]]:
+        """Give what the server saw after entry `since`."""
+        if self.lab.server is None:
+            raise StepFailed("there is no server")
+        return list(await self.lab.server.get("/seen", since=since, kind=kind))
+
+    async def last_seen(self) -> int:
+        entries = await self.seen()
+        return entries[-1]["number"] if entries else 0
+
+    async def air(self, since: int = 0, what: str | None = None) -> list[dict[str, Any]]:
+        """Give what went over the air after entry `since`."""
+        if self.lab.scef is None:
+            raise StepFailed("there is no SCEF")
+        return list(await self.lab.scef.get("/air-log", since=since, ue=self.ue, what=what))
+
+    async def last_air(self) -> int:
+        entries = await self.air()
+        return entries[-1]["number"] if entries else 0
+
+    async def requests_on_air(self, since: int) -> list[bytes]:
+        """Give the CoAP requests that reached the UE after entry `since`; answers to its own messages do not count."""
+        data = [bytes.fromhex(entry["data"]) for entry in await self.air(since, "downlink")]
+        return [message for message in data if 0 < message[1] < 32]  # noqa: PLR2004 - request codes, RFC 7252 §12.1
+
+    async def executed(self, since: int = 0) -> list[dict[str, Any]]:
+        """Give the operations that the device carried out after entry `since`."""
+        if self.lab.devices is None:
+            raise StepFailed("there is no device")
+        return list(await self.lab.devices.get(f"/devices/{self.endpoint}/operations", since=since))
+
+    async def sleep(self) -> None:
+        """Send the UE into power saving, and see that it is there."""
+        if self.lab.scef is None:
+            raise StepFailed("there is no SCEF")
+        await self.lab.scef.post(f"/ues/{self.ue}/sleep")
+
+    async def wake(self) -> None:
+        """Have the UE wake up, as its periodic tracking area update does."""
+        if self.lab.scef is None:
+            raise StepFailed("there is no SCEF")
+        await self.lab.scef.post(f"/ues/{self.ue}/wake")
