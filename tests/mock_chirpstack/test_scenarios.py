@@ -1,5 +1,7 @@
 """Ten scripted stories that the emulator and a real ChirpStack v4 must tell alike."""
 
+import sys
+
 import pytest
 from mock_chirpstack_kit import TOKEN
 from scenario_runner import SCENARIOS, VirtualBackend, from_environment, live, load, run
@@ -22,7 +24,8 @@ async def test_in_virtual_time(name):
 async def _live(name, mosquitto, serve):
     server, _ = await serve(gateway_mqtt=BrokerAddress.parse(mosquitto), mqtt=BrokerAddress.parse(mosquitto))
     scenario = load(name)
-    restart = f"curl --silent --fail --request POST {server.control_address}/restart"
+    program = f"import urllib.request as u; u.urlopen(u.Request('{server.control_address}/restart', method='POST'))"
+    restart = f'{sys.executable} -c "{program}"'
     where = {"grpc": server.grpc_address, "token": TOKEN, "mqtt": mosquitto, "restart_command": restart}
     async with live(scenario.get("profile", {}), **where) as backend:
         await run(scenario, backend)
