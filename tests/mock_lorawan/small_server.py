@@ -84,10 +84,11 @@ class SmallServer:
         peer = self.peers[name]
         root = peer.otaa.nwk_key or peer.otaa.app_key
         frames.open_join_request(frame.phy_payload, root)
+        join_nonce = next(self.join_nonces)
         accept = JoinAccept(
-            join_nonce=next(self.join_nonces),
+            join_nonce=join_nonce,
             net_id=0,
-            dev_addr=0x01000000 + len(self.dev_nonces[name]),
+            dev_addr=0x01000000 + join_nonce,
             rx_delay=self.rx1_delay,
             rx2_data_rate=self.region.rx2_data_rate,
             opt_neg=peer.otaa.nwk_key is not None,
