@@ -4,7 +4,18 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY, Peer, World, device_config, down, world
+from lorawan_small_server import (
+    APP_KEY,
+    DEV_EUI,
+    GATEWAY,
+    NWK_KEY,
+    SECOND_GATEWAY,
+    Peer,
+    World,
+    device_config,
+    down,
+    world,
+)
 
 from mock_network.lorawan import class_b, frames
 from mock_network.lorawan.air_log import What

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from click.testing import CliRunner
-from small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
+from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
 from mock_network.lorawan.command import PopulationError, lorawan, read_population
 

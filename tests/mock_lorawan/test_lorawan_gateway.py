@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from small_server import DEV_EUI, GATEWAY, START, device_config, down, world
+from lorawan_small_server import DEV_EUI, GATEWAY, START, device_config, down, world
 
 from mock_network.lorawan.air_log import What
 from mock_network.lorawan.gateway import Gateway, GatewayConfig, GatewayConfigError

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, Peer, World, device_config, down, world
+from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, Peer, World, device_config, down, world
 
 from mock_network.lorawan import frames
 from mock_network.lorawan.air_log import What

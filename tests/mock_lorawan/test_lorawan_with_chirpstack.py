@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from chirpstack_api import api, common
-from small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
+from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
 from mock_network.chirpstack.mqtt import BrokerAddress
 from mock_network.chirpstack.service import ChirpStack, Options as ChirpStackOptions

@@ -10,7 +10,7 @@ import paho.mqtt.client as paho
 import pytest
 from chirpstack_api import gw
 from google.protobuf.json_format import MessageToJson, Parse
-from small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
+from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
 from mock_network.lorawan import frames
 from mock_network.lorawan.air_log import What
