@@ -67,6 +67,7 @@ def _faults(_context: click.Context, _parameter: click.Parameter, values: tuple[
 @click.option("--region", default="eu868", show_default=True, type=click.Choice(sorted(REGIONS)))
 @click.option("--rx1-delay", default=1, show_default=True, type=click.IntRange(1, 15), help="system RX1 delay, s")
 @click.option("--mac-commands/--no-mac-commands", default=True, show_default=True, help="let the server send its own")
+@click.option("--already-exists", is_flag=True, help="ALREADY_EXISTS for a second object; 4.20 says INTERNAL")
 @click.option("--history", default=10, show_default=True, help="events kept per device for StreamDeviceEvents")
 @click.option("--api-version", default=VERSION, show_default=True, help="what GetVersion says")
 @click.option("--fault", "faults", multiple=True, callback=_faults, help='JSON, such as {"kind": "tx_ack_lost"}')
@@ -80,6 +81,7 @@ def chirpstack(**given: Any) -> None:
         rx1_delay=given["rx1_delay"],
         mac_commands_disabled=not given["mac_commands"],
         history_per_device=given["history"],
+        duplicates_already_exist=given["already_exists"],
     )
     options = Options(
         grpc=given["grpc"],

@@ -133,7 +133,7 @@ class Context:
     _sequence: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.tables = Tables(self.rng)
+        self.tables = Tables(self.rng, self.settings.duplicates_already_exist)
         self.region = REGIONS[self.settings.region]
 
     def at(self, due: float, action: Callable[[], None]) -> None:

@@ -192,5 +192,6 @@ class Settings:
     allow_unknown_gateways: bool = (
         True  # ChirpStack's own default is false: a tour should not need to register gateways
     )
+    duplicates_already_exist: bool = False  # ALREADY_EXISTS for a second object; ChirpStack 4.20 says INTERNAL
     history_per_device: int = 10  # integration events kept for StreamDeviceEvents; 0 keeps none
     reorder_within: float = 0.05  # events leave in any order within this time: the real server spawns a task for each

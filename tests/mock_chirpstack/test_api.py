@@ -9,6 +9,7 @@ from chirpstack_api import api
 from google.protobuf.empty_pb2 import Empty
 from mock_chirpstack_kit import Stubs, provision
 
+from mock_network.chirpstack.model import Settings
 from mock_network.faults import Fault
 
 EUI = "70b3d57ed0000001"
@@ -66,6 +67,12 @@ async def test_refusals_carry_the_real_servers_statuses(serve):
     slow = api.CreateDeviceProfileRequest(device_profile=api.DeviceProfile(name="p", tenant_id=str(uuid.uuid4())))
     slow.device_profile.rx1_delay = 16
     assert await status_of(stubs.profile.Create(slow, metadata=auth)) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_second_object_may_be_said_to_exist_already(serve):
+    _, stubs = await serve(settings=Settings(duplicates_already_exist=True))
+    again = api.CreateDeviceRequest(device=await provision(stubs))
+    assert await status_of(stubs.device.Create(again, metadata=stubs.auth)) is grpc.StatusCode.ALREADY_EXISTS
 
 
 async def test_f_port_is_cut_to_a_byte_before_it_is_checked(serve):
