@@ -1,7 +1,18 @@
 """A whole set-up on one machine: clock, SCEF, devices, server and bridge, each a process of its own on real sockets."""
 
 from mock_network.lab.api import Api, ApiError
-from mock_network.lab.lab import Bridge, Lab
+from mock_network.lab.lab import SCS_AS, TOKEN, Bridge, Lab, Part, free_port
 from mock_network.lab.process import LabProcess, ProcessEnded
 
-__all__ = ["Api", "ApiError", "Bridge", "Lab", "LabProcess", "ProcessEnded"]
+__all__ = [
+    "SCS_AS",
+    "TOKEN",
+    "Api",
+    "ApiError",
+    "Bridge",
+    "Lab",
+    "LabProcess",
+    "Part",
+    "ProcessEnded",
+    "free_port",
+]

@@ -83,6 +83,15 @@ class Bridge:
         self.process.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A running SCEF or server: its control API, what it said when it was ready, and its process."""
+
+    api: Api
+    ready: dict[str, Any]
+    process: LabProcess
+
+
 @dataclass(slots=True)
 class Lab:
     """A set-up in `directory`. Use it as an asynchronous context; everything ends with it.
@@ -93,10 +102,8 @@ class Lab:
     directory: Path
     clock: str = "real"
     processes: list[LabProcess] = field(default_factory=list)
-    scef: Api | None = None
-    scef_ready: dict[str, Any] = field(default_factory=dict)
-    server: Api | None = None
-    server_ready: dict[str, Any] = field(default_factory=dict)
+    scefs: dict[str, Part] = field(default_factory=dict)
+    servers: dict[str, Part] = field(default_factory=dict)
     devices: Api | None = None
     clock_api: Api | None = None
     bridge: Bridge | None = None
@@ -111,13 +118,33 @@ class Lab:
     ) -> None:
         await self._stack.aclose()
 
-    async def _start(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-        process = self._process(name, *arguments, environment=environment)
-        process.start()
-        return await process.ready_line()
+    @property
+    def scef(self) -> Api | None:
+        """The control API of the SCEF that was started without a name."""
+        return self.scefs["scef"].api if "scef" in self.scefs else None
 
-    def _process(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> LabProcess:
-        process = LabProcess(name, ["-m", "bridge.cli", *arguments], self.directory / f"{name}.log", environment)
+    @property
+    def scef_ready(self) -> dict[str, Any]:
+        """What that SCEF said when it was ready."""
+        return self.scefs["scef"].ready if "scef" in self.scefs else {}
+
+    @property
+    def server(self) -> Api | None:
+        """The control API of the server that was started without a name."""
+        return self.servers["server"].api if "server" in self.servers else None
+
+    @property
+    def server_ready(self) -> dict[str, Any]:
+        """What that server said when it was ready."""
+        return self.servers["server"].ready if "server" in self.servers else {}
+
+    async def _start(self, name: str, *arguments: str) -> tuple[LabProcess, dict[str, Any]]:
+        process = self._process(name, *arguments)
+        process.start()
+        return process, await process.ready_line()
+
+    def _process(self, name: str, *arguments: str) -> LabProcess:
+        process = LabProcess(name, ["-m", "bridge.cli", *arguments], self.directory / f"{name}.log")
         self.processes.append(process)
         self._stack.callback(process.stop)
         return process
@@ -129,7 +156,7 @@ class Lab:
 
     async def start_clock(self, rate: float = 1.0) -> None:
         """Start the clock that all later processes follow."""
-        ready = await self._start("clock", "mock", "clock", "--rate", str(rate))
+        _, ready = await self._start("clock", "mock", "clock", "--rate", str(rate))
         self.clock = ready["clock"]
         self.clock_api = await self._api(self.clock)
 
@@ -139,37 +166,33 @@ class Lab:
             raise ProcessEnded("there is no clock process")
         await self.clock_api.post("/step", {"seconds": seconds})
 
-    async def start_scef(self, ues: Sequence[Mapping[str, Any]], *arguments: str) -> None:
-        """Start the SCEF with UEs: their settings, `name` and, if wanted, `port`."""
-        file = self.directory / "ues.toml"
+    async def start_scef(self, ues: Sequence[Mapping[str, Any]] = (), *arguments: str, name: str = "scef") -> Part:
+        """Start a SCEF with UEs: their settings, `name` and, if wanted, `port`."""
+        file = self.directory / f"{name}-ues.toml"
         file.write_text("\n".join(_toml_table("ue", ue) for ue in ues))
-        self.scef_ready = await self._start(
-            "scef", "mock", "scef", "--ues", str(file), "--token", TOKEN, "--clock", self.clock, *arguments
+        process, ready = await self._start(
+            name, "mock", "scef", "--ues", str(file), "--token", TOKEN, "--clock", self.clock, *arguments
         )
-        self.scef = await self._api(self.scef_ready["control"])
+        self.scefs[name] = Part(await self._api(ready["control"]), ready, process)
+        return self.scefs[name]
 
-    def modem(self, ue: str) -> str:
-        """Give the CoAP URI that a client on this UE is pointed to."""
-        host, port = self.scef_ready["ues"][ue]
+    def modem(self, ue: str, scef: str = "scef") -> str:
+        """Give the CoAP URI that a client on this UE, there from the start, is pointed to."""
+        host, port = self.scefs[scef].ready["ues"][ue]
         return f"coap://{host}:{port}"
 
-    async def start_server(self, *arguments: str) -> None:
-        """Start the LwM2M server."""
-        self.server_ready = await self._start(
-            "server",
-            "mock",
-            "server",
-            "--listen",
-            f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}",
-            "--clock",
-            self.clock,
-            *arguments,
+    async def start_server(self, *arguments: str, name: str = "server", host: str = "127.0.0.1") -> Part:
+        """Start an LwM2M server at a port of its own, which it keeps over a restart."""
+        listen = f"{host}:{free_port(socket.SOCK_DGRAM)}"
+        process, ready = await self._start(
+            name, "mock", "server", "--listen", listen, "--clock", self.clock, *arguments
         )
-        self.server = await self._api(self.server_ready["control"])
+        self.servers[name] = Part(await self._api(ready["control"]), ready, process)
+        return self.servers[name]
 
     async def start_device(self, name: str, connect: str, *arguments: str) -> None:
         """Start an LwM2M client, which registers by itself unless told otherwise."""
-        ready = await self._start(
+        _, ready = await self._start(
             "device", "mock", "device", "--name", name, "--connect", connect, "--clock", self.clock, *arguments
         )
         self.devices = await self._api(ready["control"])
