@@ -30,7 +30,14 @@ from mock_network.lwm2m.paths import format_path, parse_path
 
 _FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
 _DEFAULTS: web.AppKey[DeviceOptions] = web.AppKey("defaults", DeviceOptions)
-_SETTABLE = {"lifetime": int, "binding": str, "queue_mode": bool, "keep_registered": bool, "version": str}
+_SETTABLE = {
+    "lifetime": int,
+    "binding": str,
+    "queue_mode": bool,
+    "keep_registered": bool,
+    "version": str,
+    "confirmable_notifications": bool,
+}
 
 
 def make_app(fleet: Fleet, defaults: DeviceOptions) -> web.Application:
