@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonschema_path import SchemaPath
 from openapi_core import Config, OpenAPI
 from openapi_core.datatypes import RequestParameters
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
@@ -79,13 +80,24 @@ class Judge:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         json_body = {"application/problem+json": json.loads, "application/merge-patch+json": json.loads}
-        self._api = OpenAPI.from_file_path(str(folder / NIDD), config=Config(extra_media_type_deserializers=json_body))
-        self._paths = yaml.load((folder / NIDD).read_text(), Loader=_Loader)["paths"]  # a SafeLoader
+        self._files: dict[str, Any] = {}  # read once: a registry forgets what it has retrieved
+        schemas = SchemaPath.from_dict(
+            self._file(NIDD),
+            base_uri=(folder / NIDD).as_uri(),
+            handlers={"file": lambda uri: self._file(Path(uri).name)},
+        )
+        self._api = OpenAPI(schemas, config=Config(extra_media_type_deserializers=json_body))
+        self._paths = self._file(NIDD)["paths"]
         self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
+        self._validators: dict[str, OAS30Validator] = {}
+
+    def _file(self, name: str) -> Any:
+        if name not in self._files:
+            self._files[name] = yaml.load((self._folder / name).read_text(), Loader=_Loader)  # a SafeLoader
+        return self._files[name]
 
     def _retrieve(self, uri: str) -> Resource[Any]:
-        contents = yaml.load((self._folder / uri).read_text(), Loader=_Loader)  # a SafeLoader
-        return Resource.from_contents(contents, default_specification=DRAFT4)
+        return Resource.from_contents(self._file(uri), default_specification=DRAFT4)
 
     def request(self, request: Request) -> list[str]:
         """Judge a request of the SCS/AS."""
@@ -146,7 +158,11 @@ class Judge:
             return ["callback answer: not JSON"]
 
     def _schema(self, reference: str, instance: Any) -> list[str]:
-        validator = OAS30Validator({"$ref": reference}, registry=self._registry, format_checker=oas30_format_checker)
+        validator = self._validators.get(reference)
+        if validator is None:
+            validator = self._validators[reference] = OAS30Validator(
+                {"$ref": reference}, registry=self._registry, format_checker=oas30_format_checker
+            )
         return [_text(error) for error in validator.iter_errors(instance)]
 
 
