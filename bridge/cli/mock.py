@@ -5,9 +5,11 @@ import importlib
 import click
 
 _COMMANDS = {
+    "chirpstack": "mock_network.chirpstack.command:chirpstack",
     "clock": "mock_network.clock.command:clock",
     "scef": "mock_network.scef.command:scef",
     "device": "mock_network.device.command:device",
+    "lorawan": "mock_network.lorawan.command:lorawan",
     "server": "mock_network.lwm2m_server.command:server",
 }
 

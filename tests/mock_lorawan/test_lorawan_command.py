@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 import tomllib
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
+from bridge.cli import main
 from mock_network.lorawan.command import PopulationError, lorawan, read_population
 
 POPULATION = f"""
@@ -126,3 +128,18 @@ def test_wrong_options_end_with_a_message() -> None:
         result = runner.invoke(lorawan, arguments)
         assert result.exit_code != 0
         assert "Error" in result.output
+
+
+@pytest.mark.parametrize("name", ["chirpstack", "lorawan"])
+def test_the_emulators_are_commands_of_lwm2m_bridge(name: str) -> None:
+    result = CliRunner().invoke(main, ["mock", name, "--help"])
+    assert result.exit_code == 0, result.output
+
+
+def test_a_broker_that_is_not_there_ends_the_command_with_a_message() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    result = CliRunner().invoke(main, ["mock", "lorawan", "--mqtt", f"127.0.0.1:{port}"])
+    assert result.exit_code == 1
+    assert "refused" in result.output
