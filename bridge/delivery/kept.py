@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from bridge.delivery.ledger import Downlink, Uplink
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink
 from bridge.delivery.rows import FOREVER
 
 R = TypeVar("R", Downlink, Uplink)
@@ -23,10 +23,13 @@ class KeptRows(dict[int, R]):
         self._soonest = min(self._soonest, row.keep_until)
 
     def forget(self, now: float, most: int) -> list[R]:
-        """Drop the oldest beyond `most`, and what is needed no more at wall time `now`; give the rows dropped."""
+        """Drop the oldest beyond `most`, and what is needed no more at wall time `now`; give the rows dropped.
+
+        A request that was answered goes before one whose answer may still come: that one's token is not free (R1).
+        """
         if now < self._soonest and len(self) <= most:
             return []
-        dropped = [self.pop(next(iter(self))) for _ in range(len(self) - most)]
+        dropped = [self.pop(self._least_needed()) for _ in range(len(self) - most)]
         if self._soonest <= now:
             over = [row for row in self.values() if row.keep_until <= now]
             for row in over:
@@ -34,3 +37,7 @@ class KeptRows(dict[int, R]):
             dropped += over
             self._soonest = min((row.keep_until for row in self.values()), default=FOREVER)
         return dropped
+
+    def _least_needed(self) -> int:
+        answered = (row.id for row in self.values() if row.state == DownlinkState.RESPONDED)
+        return next(answered, None) or next(iter(self))

@@ -5,6 +5,7 @@ Rules R7, R12, R14, R16, R20, R30.
 
 from bridge.coap.codec import Message, Type, decode, frame
 from bridge.coap.numbers import Code, OptionNumber
+from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.relay import toward_device, toward_server
 from bridge.relay.effects import Count
@@ -98,12 +99,10 @@ def drop_observation(step: Step, south_token: bytes) -> None:
 def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str | None) -> None:
     """Take a response or notification from the device, by its token."""
     state = step.state
-    row = state.by_token.get(message.token)
+    row = _request_of(step, message)
     observation = state.observations.get(message.token)
     has_observe = message.option(OptionNumber.OBSERVE) is not None
-    if row is not None and message.type is Type.ACK and message.mid != row.south_mid:
-        row = None
-    waits = row is not None and not row.over
+    waits = row is not None and not row.over and row.attempt > 0
     cancels = row is not None and row.observe not in (None, 0)
     if row is not None and waits and not (cancels and has_observe and message.type is not Type.ACK):
         _responded(step, row, message, digest, duplicate_key)
@@ -115,6 +114,23 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
         step.effect(Count("responses_without_request", "south"))
         if message.type is Type.CON or (message.type is Type.NON and has_observe):
             toward_device.reset(step, None, message.mid)
+
+
+def _request_of(step: Step, message: Message) -> Downlink | None:
+    """Give the request that a response is for: by its token, and by its MID where it is piggybacked.
+
+    Two requests may share a token: one that begins an observation and one that ends it (R1).
+    """
+    state = step.state
+    latest = state.by_token.get(message.token)
+    if latest is None or (latest.attempt and (message.type is not Type.ACK or message.mid == latest.south_mid)):
+        return latest
+    for row in (*state.deliveries.live.values(), *state.deliveries.kept.values()):
+        if row.south_token != message.token or row.kind != REQUEST or not row.attempt:
+            continue
+        if message.type is not Type.ACK or message.mid == row.south_mid:
+            return row
+    return None
 
 
 def _notifies_after_the_end(row: Downlink, message: Message) -> bool:

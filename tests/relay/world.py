@@ -5,8 +5,17 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from bindings.contract import Accepted, Cancellation, Lookup, NetworkState, Presence, SouthProfile, SubmitResult
-from bridge.coap.codec import Message, Type, decode, encode_body, frame
+from bindings.contract import (
+    Accepted,
+    Cancellation,
+    Lookup,
+    NetworkState,
+    Presence,
+    Refusal,
+    SouthProfile,
+    SubmitResult,
+)
+from bridge.coap.codec import Message, Type, decode, empty, encode_body, frame, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
 from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
 from bridge.delivery.rows import Delete, Insert, Row
@@ -91,7 +100,7 @@ class World:
         self.network: SubmitResult | None = Accepted(None, NetworkState.SENT)
         self.lookup_answer = Lookup(Presence.ABSENT)
         self.cancel_answer: Cancellation | None = Cancellation.REMOVED
-        self.wake: float | None = None
+        self.wake: float | None = None  # wall time
         self.secure: list[bytes] = []
         self.state = EndpointState(self.endpoint, self.policy, Kept(), 0.5)
 
@@ -117,7 +126,7 @@ class World:
                 old = dict(zip(columns, table[key], strict=True))
                 old.update(zip(mutable, change.values, strict=False))
                 table[key] = tuple(old[c] for c in columns)
-        self.wake = result.wake
+        self.wake = None if result.wake is None else self.wall + result.wake
         for effect in result.effects:
             self._release(effect)
 
@@ -125,6 +134,8 @@ class World:
         if isinstance(effect, SendToServer):
             (self.secure if effect.secure else self.to_server).append(effect.data)
         elif isinstance(effect, Submit):
+            deadline = effect.attempt.deadline
+            assert deadline is None or self.wall < deadline, "nothing is sent to a device after deliver_by"
             self.submitted.append(effect)
             if self.network is not None:
                 attempt = effect.attempt
@@ -146,9 +157,9 @@ class World:
         """Let time pass, stepping whenever the step asked to be woken."""
         end = self.wall + seconds
         for _ in range(100_000):
-            if self.wake is None or self.wall + self.wake > end:
+            if self.wake is None or self.wake > end:
                 break
-            pause = max(self.wake, 0.001)
+            pause = max(self.wake - self.wall, 0.001)
             self.wall += pause
             self.mono += pause
             self.event(ev.Tick())
@@ -173,6 +184,15 @@ class World:
 
     # -- the two peers -------------------------------------------------------------------------------------------
 
+    def reports(self, handle: str, outcome: NetworkState | Refusal | None, **more: Any) -> None:
+        """Let the network say what became of a downlink."""
+        self.event(ev.Reported(handle, outcome, **more))
+
+    def answers_open_call(self, result: SubmitResult) -> None:
+        """Answer the network call that `network = None` left open."""
+        attempt = self.submitted[-1].attempt
+        self.event(ev.Submitted(attempt.downlink, attempt.number, result))
+
     def server_sends(self, data: bytes, server: str = "srv") -> list[Message]:
         """Give a server's datagram to the endpoint; return what the server got in reply."""
         before = len(self.to_server)
@@ -195,6 +215,10 @@ class World:
         columns = kind.columns()
         return [dict(zip(columns, v, strict=True)) for _, v in sorted(self.tables.get(kind, {}).items())]
 
+    def states(self, kind: str = "request") -> list[str]:
+        """Give the states of all downlinks of a kind, in order."""
+        return [str(row["state"]) for row in self.downlinks(kind)]
+
     def downlinks(self, kind: str = "request") -> list[dict[str, Any]]:
         return [row for row in self.rows(Downlink) if row["kind"] == kind]
 
@@ -203,6 +227,44 @@ class World:
 
     def counted(self, name: str) -> int:
         return sum(1 for c in self.counts if c.name == name)
+
+
+def ack(of: Message | int) -> bytes:
+    """Give an Empty acknowledgement of a message or message ID."""
+    return empty(Type.ACK, of if isinstance(of, int) else of.mid)
+
+
+def rst(of: Message | int) -> bytes:
+    """Give a Reset for a message or message ID."""
+    return empty(Type.RST, of if isinstance(of, int) else of.mid)
+
+
+def observe(value: int = 0) -> list[tuple[int, bytes]]:
+    """Give an Observe option."""
+    return [(int(Opt.OBSERVE), uint_value(value))]
+
+
+def notification(of: Message, mid: int, number: int = 2, payload: bytes = b"21", mtype: Type = Type.CON) -> bytes:
+    """Give a notification of the observation that the request `of` asked for."""
+    return response(of, payload=payload, options=observe(number), mtype=mtype, mid=mid)
+
+
+def observed(world: World, mid: int = 100, token: bytes = b"12345678", path: str = "3/0/0") -> Message:
+    """Let the server observe and the device agree; return the request as the device got it."""
+    world.server_sends(request(path=path, mid=mid, token=token, options=observe()))
+    south = world.last_south()
+    world.device_sends(response(south, options=observe(1)))
+    north = world.last_north()
+    if north.type is Type.CON:
+        world.server_sends(ack(north))
+    return south
+
+
+def registered(world: World, mid: int = 1, location: bytes = b"abc") -> None:
+    """Let the device register and the server agree."""
+    world.device_sends(register(mid=mid, token=bytes((mid & 255,))))
+    options = [(int(Opt.LOCATION_PATH), b"rd"), (int(Opt.LOCATION_PATH), location)]
+    world.server_sends(response(world.last_north(), 65, b"", options))
 
 
 def _keep(kind: type[Row]) -> int:
