@@ -3,7 +3,7 @@
 from bindings.contract import Kind
 from bridge.coap.codec import Option, Type, decode, empty, encode_body
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.relay import toward_server
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.model import ServerProfile
@@ -69,7 +69,12 @@ def give(step: Step, row: Downlink, code: int) -> None:
     text = f"{row.state.value}: {row.reason}" if row.reason else row.state.value
     if row.operation == "OSCORE":
         text = ""
-    verdict = toward_server.take_uplink(
+    verdict = _take(step, row)
+    toward_server.respond(step, row, verdict, code, encode_body(options, text.encode()))
+
+
+def _take(step: Step, row: Downlink, payload: bytes = b"") -> Uplink:
+    return toward_server.take_uplink(
         step,
         kind="verdict",
         server=row.server,
@@ -78,10 +83,10 @@ def give(step: Step, row: Downlink, code: int) -> None:
         south_mid=None,
         south_token=b"",
         digest=b"",
-        expires_at=max(row.answer_by or 0.0, step.wall) + profile.margin + RETRY_LATER,
+        expires_at=max(row.answer_by or 0.0, step.wall) + profile_of(step, row.server).margin + RETRY_LATER,
         downlink=row.id,
+        payload=payload,
     )
-    toward_server.respond(step, row, verdict, code, encode_body(options, text.encode()))
 
 
 def reset(step: Step, row: Downlink) -> None:
@@ -91,7 +96,9 @@ def reset(step: Step, row: Downlink) -> None:
         return
     row.answered = True
     step.work.update(row)
-    step.effect(SendToServer(row.server, empty(Type.RST, row.north_mid or 0)))
+    verdict = _take(step, row, empty(Type.RST, row.north_mid or 0))  # a row: a retransmission gets it again (R4)
+    step.effect(SendToServer(row.server, verdict.payload))
+    toward_server.settle(step, verdict, UplinkState.FORWARDED)
 
 
 def _acknowledge_if_held(step: Step, row: Downlink) -> None:

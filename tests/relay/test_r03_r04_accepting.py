@@ -1,0 +1,148 @@
+"""R3: accepted when committed, refused at once. R4: retransmissions never reach the radio."""
+
+from dataclasses import replace
+
+import pytest
+from world import LORAWAN, NIDD, World, ack, observe, request, response, rst
+
+from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bridge.coap.codec import Type
+from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.relay.model import Policy
+
+
+def test_r03_a_full_queue_is_refused_at_once_with_max_age(south):
+    world = World(south, policy=Policy(max_requests=3))
+    for n in range(3):
+        world.server_sends(request(mid=n, token=bytes((n,))))
+    (answer,) = world.server_sends(request(mid=9, token=b"over"))
+    assert (answer.type, answer.code, answer.mid, answer.token) == (Type.ACK, Code.SERVICE_UNAVAILABLE, 9, b"over")
+    assert answer.uint(Opt.MAX_AGE) == 60
+    assert len(world.downlinks()) == 3
+
+
+def test_r03_a_network_that_is_down_is_no_refusal_unless_asked_for(south):
+    down = replace(south, network_up=False)
+    world = World(down)
+    world.network = Refused(Refusal.UNREACHABLE, "down")
+    world.server_sends(request())
+    assert world.states() == ["QUEUED"]
+    strict = World(down, policy=Policy(refuse_when_down=True))
+    (answer,) = strict.server_sends(request())
+    assert answer.code == Code.SERVICE_UNAVAILABLE
+    assert strict.downlinks() == []
+
+
+def test_r03_the_bridge_is_no_forward_proxy(world: World):
+    (answer,) = world.server_sends(request(options=[(Opt.PROXY_URI, b"coap://elsewhere")]))
+    assert answer.code == Code.BAD_OPTION
+    assert world.submitted == []
+
+
+def test_r04_a_retransmission_never_reaches_the_radio(world: World):
+    world.server_sends(request())
+    for _ in range(3):
+        world.passes(2)
+        world.server_sends(request())
+    assert len(world.submitted) == 1
+    assert len(world.downlinks()) == 1
+
+
+def test_r04_a_retransmission_gets_an_empty_ack_while_the_answer_is_out(world: World):
+    world.server_sends(request())
+    world.passes(2)
+    (again,) = world.server_sends(request())
+    assert (again.type, again.code, again.mid) == (Type.ACK, 0, 100)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r04_a_retransmission_gets_the_piggybacked_answer_again(restarts):
+    world = World(NIDD)
+    world.server_sends(request())
+    world.device_sends(response(world.last_south(), payload=b"v"))
+    answer = world.to_server[-1]
+    if restarts:
+        world.restart()
+    world.server_sends(request())
+    assert world.to_server[-1] == answer
+    assert len(world.submitted) == 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r04_a_retransmission_gets_the_devices_reset_again(restarts):
+    world = World(NIDD)
+    world.server_sends(request())
+    world.device_sends(rst(world.last_south()))
+    assert world.last_north().type is Type.RST
+    if restarts:
+        world.restart()
+    (again,) = world.server_sends(request())
+    assert (again.type, again.mid) == (Type.RST, 100)
+
+
+@pytest.mark.parametrize("when", ["queued", "submitting", "sent", "responded"])
+def test_r04_holds_across_a_restart_in_every_state(south, when):
+    world = World(south)
+    world.network = None if when == "submitting" else Accepted("h", NetworkState.SENT)
+    if when == "queued":
+        world.network = Refused(Refusal.UNREACHABLE, "asleep", retry_at=world.wall + 50)
+    world.server_sends(request())
+    if when == "responded":
+        world.device_sends(response(world.last_south()))
+    before = len(world.submitted)
+    world.network = Accepted("h2", NetworkState.SENT)
+    world.restart()
+    world.server_sends(request())
+    assert len(world.downlinks()) == 1
+    if when in ("sent", "responded"):
+        assert len(world.submitted) == before
+
+
+def test_r04_after_247_seconds_the_same_ids_are_a_new_request(world: World):
+    world.server_sends(request())
+    world.device_sends(response(world.last_south()))
+    if world.last_north().type is Type.CON:
+        world.server_sends(ack(world.last_north()))
+    world.passes(248)
+    world.server_sends(request())
+    assert len(world.downlinks()) == 2
+
+
+def test_r04_forgetting_an_old_row_does_not_forget_the_newer_one_with_the_same_ids():
+    world = World(NIDD, policy=Policy(late_grace=300.0))
+    world.server_sends(request())
+    world.passes(320)  # unanswered 247 s after the last copy at 60 s; kept for late answers until 607 s
+    assert world.states() == ["UNANSWERED"]
+    world.passes(270)
+    world.server_sends(request())
+    world.device_sends(response(world.last_south()))
+    sent = len(world.submitted)
+    world.passes(60)
+    world.server_sends(request(mid=55, token=b"x"))  # the older row is forgotten by now
+    world.server_sends(request())
+    assert len(world.downlinks()) == 3
+    assert len(world.submitted) == sent + 1
+
+
+def test_r04_requests_that_share_only_one_of_their_ids_are_different(world: World):
+    world.server_sends(request(mid=100, token=b"a"))
+    world.server_sends(request(mid=100, token=b"b"))
+    world.server_sends(request(mid=101, token=b"a"))
+    assert len(world.downlinks()) == 3
+
+
+def test_r04_other_servers_have_their_own_ids():
+    from bridge.relay.model import Server
+
+    world = World(LORAWAN, servers=(Server("one"), Server("two")))
+    world.server_sends(request(), "one")
+    world.server_sends(request(), "two")
+    assert len(world.downlinks()) == 2
+
+
+def test_r04_a_retransmitted_observe_is_one_observation(world: World):
+    world.server_sends(request(options=observe()))
+    world.server_sends(request(options=observe()))
+    world.device_sends(response(world.last_south(), options=observe(1)))
+    assert len(world.submitted) == 1
+    assert len(world.state.observations) == 1

@@ -1,0 +1,110 @@
+"""R5: the acknowledgement is held for a quick answer, else Empty ACK and a separate confirmable response."""
+
+import itertools
+
+import pytest
+from world import LORAWAN, NIDD, World, ack, request, response, rst
+
+from bindings.contract import Accepted, NetworkState
+from bridge.coap.codec import Type, decode
+from bridge.coap.numbers import Code
+
+
+def test_r05_a_quick_answer_is_piggybacked():
+    world = World(NIDD)
+    assert world.server_sends(request()) == []
+    world.passes(0.5)
+    world.device_sends(response(world.last_south()))
+    assert [decode(d).type for d in world.to_server] == [Type.ACK]
+    assert world.last_north().code == Code.CONTENT
+
+
+def test_r05_after_the_window_an_empty_ack_goes_and_the_answer_is_separate():
+    world = World(NIDD)
+    world.server_sends(request())
+    world.passes(0.9)
+    assert world.to_server == []
+    world.passes(0.2)
+    assert [(m.type, m.code) for m in map(decode, world.to_server)] == [(Type.ACK, 0)]
+    world.device_sends(response(world.last_south()))
+    separate = world.last_north()
+    assert (separate.type, separate.code, separate.token) == (Type.CON, Code.CONTENT, b"12345678")
+
+
+def test_r05_a_slow_network_is_not_waited_for():
+    world = World(LORAWAN)
+    (empty,) = world.server_sends(request())
+    assert (empty.type, empty.code, empty.mid) == (Type.ACK, 0, 100)
+
+
+def test_r05_a_request_that_the_network_holds_is_acknowledged_at_once():
+    world = World(NIDD)
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.server_sends(request())
+    assert [(m.type, m.code) for m in map(decode, world.to_server)] == [(Type.ACK, 0)]
+
+
+def test_r05_a_request_behind_another_is_acknowledged_at_once():
+    world = World(NIDD)
+    world.server_sends(request(mid=1, token=b"1"))
+    (empty,) = world.server_sends(request(mid=2, token=b"2"))
+    assert (empty.type, empty.code, empty.mid) == (Type.ACK, 0, 2)
+
+
+def test_r05_a_separate_response_is_retransmitted_as_rfc_7252_says(world: World):
+    world.server_sends(request())
+    world.passes(2)
+    world.device_sends(response(world.last_south()))
+    at = [world.wall]
+    count = len(world.to_server)
+    for _ in range(1000):
+        world.passes(0.1)
+        if len(world.to_server) > count:
+            count += 1
+            at.append(world.wall)
+    pauses = [b - a for a, b in itertools.pairwise(at)]
+    assert 2.0 <= pauses[0] <= 3.1
+    assert len(pauses) >= 4
+    for earlier, later in itertools.pairwise(pauses):
+        assert later == pytest.approx(earlier * 2, abs=0.25)
+
+
+@pytest.mark.parametrize("end", ["ack", "rst", "answer_by"])
+def test_r05_retransmission_stops_at_ack_reset_or_answer_by(world: World, end):
+    world.server_sends(request())
+    world.passes(2)
+    world.device_sends(response(world.last_south()))
+    separate = world.last_north()
+    if end == "ack":
+        world.server_sends(ack(separate))
+    elif end == "rst":
+        world.server_sends(rst(separate))
+    else:
+        world.passes(115)
+    count = len(world.to_server)
+    world.passes(600)
+    assert len(world.to_server) == count
+    expected = {"ack": "FORWARDED", "rst": "REJECTED", "answer_by": "EXPIRED"}[end]
+    assert [row["state"] for row in world.uplinks("response")] == [expected]
+
+
+def test_r05_a_separate_response_is_resumed_with_its_mid_after_a_restart(world: World):
+    world.server_sends(request())
+    world.passes(2)
+    world.device_sends(response(world.last_south()))
+    separate = world.to_server[-1]
+    world.passes(1)
+    world.restart()
+    assert world.to_server[-1] == separate
+    world.passes(10)
+    assert world.to_server[-1] == separate
+    world.server_sends(ack(decode(separate)))
+    assert [row["state"] for row in world.uplinks("response")] == ["FORWARDED"]
+
+
+def test_r05_a_non_request_is_answered_non_and_never_acknowledged(world: World):
+    world.server_sends(request(mtype=Type.NON))
+    world.passes(5)
+    assert world.to_server == []
+    world.device_sends(response(world.last_south(), mtype=Type.NON, mid=9))
+    assert [decode(d).type for d in world.to_server] == [Type.NON]
