@@ -104,7 +104,7 @@ def _repeat(step: Step, row: Downlink) -> None:
     if not row.confirmable or row.id in step.state.empty_ack_due:
         return
     for up in step.state.all_uplinks():
-        if up.downlink == row.id and up.payload[0] >> 4 & 3 == Type.ACK:
+        if up.downlink == row.id and up.payload[0] >> 4 & 3 in (Type.ACK, Type.RST):
             step.effect(SendToServer(row.server, up.payload))
             return
     toward_server.acknowledge(step, row.server, row.north_mid or 0)
@@ -136,6 +136,7 @@ def _answer_at_once(step: Step, server: str, message: Message, code: int, option
         step.effect(SendToServer(server, frame(Type.ACK, code, message.mid, message.token, body)))
     else:
         mid = step.state.allocate_north_mid()
+        step.relay_row().north_mid = mid  # a refusal is no row: it is durable here (R2)
         step.effect(SendToServer(server, frame(Type.NON, code, mid, message.token, body)))
 
 

@@ -107,6 +107,8 @@ class RelayState(Row):
     epoch: int = 0  # registration epoch (R20)
     location: str = ""  # of the live registration, from the 2.01
     refuse_update: bool = False  # the next Update is answered 4.04 (R24)
+    north_mid: int | None = None  # the last MID toward a server that no row carries (R2)
+    joined_at: float = 0.0  # what the device sent before that, it does not repeat (R13)
 
 
 @dataclass(slots=True)

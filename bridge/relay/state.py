@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bindings.contract import SouthProfile
+from bridge.coap.codec import Type
 from bridge.coap.transmission import EXCHANGE_LIFETIME, Retransmission
 from bridge.delivery.deliveries import REQUEST, Deliveries
 from bridge.delivery.effects import Effect
@@ -14,6 +15,14 @@ from bridge.delivery.work import Work
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
 
 NETWORK_DUPLICATE_WINDOW = 2.0  # seconds: less than any device's ACK_TIMEOUT, so the same bytes are the network's doing
+
+
+HALF_OF_ALL_MIDS = 32768  # which of two message IDs is the newer one is told by the shorter way round
+
+
+def is_acknowledgement(message: bytes) -> bool:
+    """Whether bytes that the bridge wrote are an acknowledgement."""
+    return bool(message) and message[0] >> 4 & 3 == Type.ACK
 
 
 class EndpointState:
@@ -84,8 +93,12 @@ class EndpointState:
             else:
                 self.kept_uplinks.keep(up)
             self.by_digest[up.digest] = up
-            if up.north_mid is not None:
-                self.north_mid = up.north_mid
+            if up.north_mid is not None and not is_acknowledgement(up.payload):
+                self.north_mid = up.north_mid  # a piggybacked answer has the server's
+        if kept.relay is not None and kept.relay.north_mid is not None:
+            ahead = kept.relay.north_mid - self.north_mid & 0xFFFF
+            if ahead < HALF_OF_ALL_MIDS:
+                self.north_mid = kept.relay.north_mid
 
     def index_downlink(self, row: Downlink) -> None:
         """Make a request findable by what the server and the device will say."""
@@ -101,9 +114,16 @@ class EndpointState:
         return None
 
     def allocate_north_mid(self) -> int:
-        """Give the next message ID toward servers (R2). Rows keep theirs for 247 s, so it cannot repeat sooner."""
-        self.north_mid = (self.north_mid + 1) & 0xFFFF
-        return self.north_mid
+        """Give the next message ID toward servers (R2).
+
+        Rows keep theirs for 247 s after their end, and ids grow with MIDs, so it cannot repeat sooner, after a restart
+        neither. What still waits after 65535 others is stepped over.
+        """
+        used = {row.north_mid for row in self.uplinks.values()}
+        while True:
+            self.north_mid = (self.north_mid + 1) & 0xFFFF
+            if self.north_mid not in used:
+                return self.north_mid
 
     def allocate_south_mid(self) -> int:
         used = {row.south_mid for row in self.deliveries.live.values()}
@@ -151,7 +171,9 @@ class EndpointState:
         """Forget what is no longer needed; the rows themselves stay in the ledger."""
         most = self.policy.max_kept
         for row in self.deliveries.kept.forget(now, most):
-            self.requests.pop((row.server, row.north_mid, row.north_token), None)
+            key = row.server, row.north_mid, row.north_token
+            if self.requests.get(key) is row:
+                del self.requests[key]
             if row.south_token is not None and self.by_token.get(row.south_token) is row:
                 del self.by_token[row.south_token]
         for up in self.kept_uplinks.forget(now, most):

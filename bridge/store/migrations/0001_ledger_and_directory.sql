@@ -112,7 +112,9 @@ CREATE TABLE relay (
     shard INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     location TEXT NOT NULL,
-    refuse_update INTEGER NOT NULL
+    refuse_update INTEGER NOT NULL,
+    north_mid INTEGER,
+    joined_at REAL NOT NULL
 ) STRICT;
 
 -- Ids of messages below `next` were given out, or may have been: they are never given again, even if their rows are gone.
