@@ -26,6 +26,9 @@ class Type(IntEnum):
     RST = 3
 
 
+_TYPES = tuple(Type)  # by number
+
+
 Option = tuple[int, bytes]
 
 
@@ -124,7 +127,7 @@ def decode(data: bytes) -> Message:
         raise MessageFormatError(f"CoAP version {first >> 6}")
     token_length = first & 0x0F
     code = data[1]
-    mtype = Type(first >> 4 & 3)
+    mtype = _TYPES[first >> 4 & 3]
     start = HEADER + token_length
     if code == 0:
         if size != HEADER or token_length:

@@ -22,7 +22,7 @@ def message(step: Step, data: bytes, duplicate_key: str | None) -> None:
     if _is_network_duplicate(step, digest, duplicate_key):
         step.effect(Count("network_duplicates"))
         return
-    state.recent.append((step.wall, digest))
+    state.note_recent(digest, step.wall)
     if opaque.is_record(data):
         if digest not in state.by_digest:
             opaque.from_device(step, data, digest, duplicate_key)
@@ -48,8 +48,8 @@ def _is_network_duplicate(step: Step, digest: bytes, duplicate_key: str | None) 
     """Drop what the network says twice (R13); without an id of its own, the same bytes within a moment are that."""
     if duplicate_key is not None:
         return any(row.duplicate_key == duplicate_key for row in step.state.all_uplinks())
-    since = step.wall - NETWORK_DUPLICATE_WINDOW
-    return any(at > since and seen == digest for at, seen in step.state.recent)
+    seen = step.state.recent.get(digest)
+    return seen is not None and step.wall - seen < NETWORK_DUPLICATE_WINDOW
 
 
 def _is_repeat(step: Step, known: Uplink) -> bool:

@@ -1,6 +1,5 @@
 """One endpoint in memory: its rows with the indexes that the rules look things up by, and its short timers."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from bridge.delivery.work import Work
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
 
 NETWORK_DUPLICATE_WINDOW = 2.0  # seconds: less than any device's ACK_TIMEOUT, so the same bytes are the network's doing
+RECENT = 16  # messages that are looked at for it
 
 
 HALF_OF_ALL_MIDS = 32768  # which of two message IDs is the newer one is told by the shorter way round
@@ -69,7 +69,7 @@ class EndpointState:
         self.by_digest: dict[bytes, Uplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
         self.relay = kept.relay
-        self.recent: deque[tuple[float, bytes]] = deque(maxlen=16)
+        self.recent: dict[bytes, float] = {}  # digests of the last messages → when they came
         self.active: dict[str, int] = {}  # server → the one device-originated CON on its way (R17)
         self.retransmissions: dict[int, Retransmission] = {}
         self.empty_ack_due: dict[int, float] = {}  # downlink → monotonic time (R5)
@@ -112,6 +112,13 @@ class EndpointState:
             if server.key == key:
                 return server
         return None
+
+    def note_recent(self, digest: bytes, now: float) -> None:
+        """Remember when these bytes came."""
+        self.recent.pop(digest, None)
+        self.recent[digest] = now
+        if len(self.recent) > RECENT:
+            del self.recent[next(iter(self.recent))]
 
     def allocate_north_mid(self) -> int:
         """Give the next message ID toward servers (R2).
