@@ -50,6 +50,7 @@ _Result = TypeVar("_Result")
 
 _PATH_KEY = "path"
 _STOP_PATIENCE = 10.0  # seconds that calls under way are given at stop
+_NOTHING_KNOWN = Record()
 _PDN_OPTIONS = {"", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"}
 
 
@@ -302,22 +303,18 @@ class NiddBinding:
 
     def south_profile(self, device: str) -> SouthProfile:
         """Give the profile: NIDD's numbers, and the packet size of the device's configuration once it is known."""
-        record = self._records.get(device)
-        return self._profile(self._max_downlink(record) if record is not None else None)
-
-    def _max_downlink(self, record: Record) -> int | None:
-        settings = self._settings.downlinks
-        limits = (
-            packet_bytes(record.packet_size, settings.packet_size_unit),
-            record.learned,
-            record.max_packet_size,
-            settings.max_packet_size,
-        )
-        return min((limit for limit in limits if limit), default=None)
+        record = self._records.get(device) or _NOTHING_KNOWN
+        return self._profile(record.packet_size, record.learned, record.max_packet_size)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019  # one instance for each network, as long as the process
-    def _profile(self, max_downlink: int | None) -> SouthProfile:
+    def _profile(self, packet_size: int, learned: int, max_packet_size: int) -> SouthProfile:
         numbers = self._settings.downlinks
+        limits = (
+            packet_bytes(packet_size, numbers.packet_size_unit),
+            learned,
+            max_packet_size,
+            numbers.max_packet_size,
+        )
         return SouthProfile(
             retransmit_interval=numbers.retransmit_interval,
             max_retransmit=numbers.max_retransmit,
@@ -329,7 +326,7 @@ class NiddBinding:
             quick=numbers.quick,
             can_cancel=True,
             can_expire=True,
-            max_downlink=max_downlink,
+            max_downlink=min((limit for limit in limits if limit), default=None),
         )
 
     def status(self) -> Mapping[str, Any]:

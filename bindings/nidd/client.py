@@ -135,12 +135,13 @@ class T8Client:
         data = None if body is None else msgspec.json.encode(body)
         refused: str | None = None
         renewed = False
+        ours = True  # whether the URL is of the configured SCEF: credentials are for it alone
         while True:
             authorization = None
             headers = {"Accept": "application/json, application/problem+json"}
             if data is not None:
                 headers["Content-Type"] = kind
-            if URL(url).origin() == self._origin:  # credentials are for the configured SCEF alone
+            if ours:
                 try:
                     authorization = await self._authorization.header(self._session, self._proxy, refused)
                 except BindingError as error:
@@ -156,6 +157,7 @@ class T8Client:
                 redirects -= 1
                 url = urljoin(url, answer.location)
                 if URL(url).scheme in {"http", "https"} and URL(url).host:
+                    ours = URL(url).origin() == self._origin
                     continue
             if answer.status >= 400:  # noqa: PLR2004
                 self.last_error = f"{method} {_path(url)}: {answer.status}"
