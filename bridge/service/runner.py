@@ -209,7 +209,8 @@ class Runner:
             return
         self._quiet.pop(endpoint, None)
         d = state.deliveries
-        busy = d.call is not None or d.cancelling or d.to_look_up or state.empty_ack_due or state.hold_due
+        doubts = d.cancelling or d.to_look_up or d.released or d.presumed
+        busy = d.call is not None or doubts or state.empty_ack_due or state.hold_due
         if not (busy or state.retransmissions or loaded.uncommitted) and wake is not None and wake > FAR:
             del self.loaded[endpoint]
 
