@@ -123,7 +123,7 @@ class Deliveries:
 
     def _resend_due(self, row: Downlink, now: float, profile: SouthProfile) -> bool:
         at = self.resend_at(row, profile)
-        return at is not None and at <= now
+        return at is not None and at <= now and (row.deliver_by is None or now < row.deliver_by)
 
     def _submit(self, row: Downlink, work: Work) -> None:
         row.attempt += 1
@@ -173,7 +173,9 @@ class Deliveries:
                 self.cancelling.setdefault(row.id, _S.EXPIRED)
             elif not profile.can_expire or now >= (row.deliver_by or 0.0) + EXPIRY_GRACE:
                 self.end(row, _S.UNKNOWN, work, "deliver_by passed in the network, which did not say more")
-        elif row.state is _S.UNKNOWN and row.id not in self.to_look_up:
+        elif row.state is _S.UNKNOWN and (
+            row.id not in self.to_look_up or now >= (row.deliver_by or 0.0) + EXPIRY_GRACE
+        ):
             self.end(row, _S.UNKNOWN, work, row.reason)
 
     def next_time(self, row: Downlink, now: float, profile: SouthProfile) -> float | None:

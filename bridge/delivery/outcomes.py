@@ -22,6 +22,7 @@ from bridge.delivery.work import Work
 
 BACKOFF = 5.0  # seconds before the first repetition that no network gave a time for; doubles
 BACKOFF_CAP = 300.0  # seconds
+LEAST_PAUSE = 1.0  # seconds: a network that names a time already past is not called in a loop
 _S = DownlinkState
 _SETBACK = {
     Refusal.UNREACHABLE: _S.UNREACHABLE,
@@ -135,10 +136,10 @@ def _report(
         _set_back(d, row, outcome, detail, retry_at, work, profile)
 
 
-def _advance(d: Deliveries, row: Downlink, state: NetworkState, work: Work) -> None:
-    """Move forward, never back: reports overtake each other."""
+def _advance(d: Deliveries, row: Downlink, state: NetworkState, work: Work, *, heard: bool = False) -> None:
+    """Move forward, never back: reports overtake each other. `heard`: the device itself says so."""
     now = work.now.wall
-    if row.over or row.state is _S.QUEUED:
+    if row.over or (row.state is _S.QUEUED and not heard):
         return
     if state is NetworkState.BUFFERED:
         if row.state in (_S.SUBMITTING, _S.UNKNOWN):
@@ -181,9 +182,15 @@ def _set_back(
     now = work.now.wall
     if why is Refusal.FAILED:
         row.failures += 1
-    again = retry_at if retry_at is not None else now + min(BACKOFF * 2**row.failures, BACKOFF_CAP)
+    pause = min(BACKOFF * 2 ** min(row.attempt - 1, 8), BACKOFF_CAP)
+    again = max(retry_at, now + LEAST_PAUSE) if retry_at is not None else now + pause
     certain = row.setback != _S.UNKNOWN
-    if row.sent:
+    if row.setback == _S.NACKED:
+        if why in _SETBACK and row.failures < profile.max_attempts:
+            _back_to_queue(row, again, detail, work)
+        else:
+            d.end(row, _S.NACKED, work, detail)
+    elif row.sent:
         if why not in _SETBACK:
             row.failures = profile.max_attempts  # no further copy
         _back_to_sent(d, row, again, work)
@@ -195,13 +202,21 @@ def _set_back(
     elif row.failures >= profile.max_attempts:
         d.end(row, _S.FAILED if certain else _S.UNKNOWN, work, detail)
     else:
+        wish = d.cancelling.pop(row.id, None)
+        if wish is not None:
+            d.end(row, wish if certain else _S.UNKNOWN, work, "cancelled; the network gave it back")
+            return
         if certain:
             row.setback = _SETBACK[why].value
-        row.handle = None
-        row.not_before = again
-        row.move(_S.QUEUED, now, detail)
         d.to_look_up.pop(row.id, None)
-        work.update(row)
+        _back_to_queue(row, again, detail, work)
+
+
+def _back_to_queue(row: Downlink, not_before: float | None, detail: str, work: Work) -> None:
+    row.handle = None
+    row.not_before = not_before
+    row.move(_S.QUEUED, work.now.wall, detail)
+    work.update(row)
 
 
 def _nacked(d: Deliveries, row: Downlink, detail: str, work: Work, profile: SouthProfile) -> None:
@@ -214,10 +229,7 @@ def _nacked(d: Deliveries, row: Downlink, detail: str, work: Work, profile: Sout
         d.end(row, _S.NACKED, work, detail or "no acknowledgement from the device")
         return
     row.setback = _S.NACKED.value
-    row.handle = None
-    row.not_before = None
-    row.move(_S.QUEUED, work.now.wall, detail or "no acknowledgement from the device")
-    work.update(row)
+    _back_to_queue(row, None, detail or "no acknowledgement from the device", work)
 
 
 def _ambiguous(d: Deliveries, row: Downlink, result: Ambiguous, work: Work) -> None:
@@ -272,6 +284,8 @@ def cancel_done(d: Deliveries, downlink: int, result: Cancellation, work: Work) 
     elif result is Cancellation.GONE:
         d.presumed.add(row.id)
         _advance(d, row, NetworkState.SENT, work)
+    elif row.sent:
+        _back_to_sent(d, row, None, work)  # an earlier copy left: an answer may still come
     else:
         d.end(row, _S.UNKNOWN, work, "the network did not say whether it still held it")
 
@@ -297,19 +311,28 @@ def given_up(d: Deliveries, row: Downlink, work: Work, reason: str) -> None:
 
 
 def flushed(d: Deliveries, detail: str, work: Work) -> None:
-    """What the network held is gone (R31): never sent goes back into the queue, else nobody knows."""
+    """What the network held is gone (R31): never sent goes back into the queue, else nobody knows.
+
+    That it was sent may have gone unreported, so what is submitted at most once (R9) is not submitted again.
+    """
     for row in list(d.live.values()):
         if row.state is not _S.BUFFERED:
             continue
-        d.cancelling.pop(row.id, None)
+        again = row.sent == 0 and row.repeatable
         row.handle = None
-        row.move(_S.UNKNOWN if row.sent else _S.QUEUED, work.now.wall, detail)
-        work.update(row)
+        if d.cancelling.pop(row.id, None) is not None:
+            d.end(row, _S.UNKNOWN, work, detail)
+        elif again:
+            row.setback = _S.UNKNOWN.value
+            _back_to_queue(row, None, detail, work)
+        else:
+            row.move(_S.UNKNOWN, work.now.wall, detail)
+            work.update(row)
 
 
 def delivered(d: Deliveries, row: Downlink, work: Work) -> None:
     """The device itself says that it has the message."""
-    _advance(d, row, NetworkState.DELIVERED, work)
+    _advance(d, row, NetworkState.DELIVERED, work, heard=True)
 
 
 def reachable(d: Deliveries, work: Work) -> None:

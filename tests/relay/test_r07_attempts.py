@@ -1,0 +1,110 @@
+"""R7: an attempt is committed before the call; answers and reports may be quicker than the call itself."""
+
+import pytest
+from world import World, request, response
+
+from bindings.contract import Accepted, Ambiguous, NetworkState, Presence, Refusal, Refused
+from bridge.delivery.ledger import UnattributedReport
+
+
+def test_r07_submitting_and_the_attempt_number_are_committed_with_the_call(world: World):
+    world.network = None
+    world.server_sends(request())
+    (row,) = world.downlinks()
+    assert (row["state"], row["attempt"]) == ("SUBMITTING", 1)
+    assert world.submitted[0].attempt.number == 1
+
+
+def test_r07_submitting_is_unknown_after_a_restart_and_looked_up(world: World):
+    world.network = None
+    world.server_sends(request(2, "3/0/4"))
+    world.restart()
+    assert world.states() == ["UNKNOWN"]
+    assert [lookup.attempt.number for lookup in world.lookups] == [1]
+
+
+@pytest.mark.parametrize("result", [Accepted("h", NetworkState.BUFFERED), Refused(Refusal.FAILED, "x"), Ambiguous("x")])
+def test_r07_a_response_before_the_call_has_returned_wins(world: World, result):
+    world.network = None
+    world.server_sends(request())
+    world.device_sends(response(world.last_south()))
+    assert world.states() == ["RESPONDED"]
+    world.answers_open_call(result)
+    assert world.states() == ["RESPONDED"]
+    world.network = Accepted("h2", NetworkState.SENT)
+    world.server_sends(request(mid=2, token=b"next"))
+    assert len(world.submitted) == 2
+
+
+@pytest.mark.parametrize("state", ["submitting", "buffered", "sent", "delivered", "unknown", "queued again"])
+def test_r07_a_response_moves_any_state_that_is_no_outcome_to_responded(south, state):
+    world = World(south)
+    world.network = {
+        "submitting": None,
+        "buffered": Accepted("h", NetworkState.BUFFERED),
+        "sent": Accepted("h", NetworkState.SENT),
+        "delivered": Accepted("h", NetworkState.DELIVERED),
+        "unknown": Ambiguous("lost"),
+        "queued again": Refused(Refusal.UNREACHABLE, "asleep", retry_at=world.wall + 60),
+    }[state]
+    operation = request(2, "3/0/4") if state == "unknown" else request()
+    world.server_sends(operation)
+    world.device_sends(response(world.last_south()))
+    assert world.states() == ["RESPONDED"]
+    assert len(world.uplinks("response")) == 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r07_a_report_before_the_submit_result_is_kept_and_attributed(south, restarts):
+    world = World(south)
+    world.network = None
+    world.server_sends(request())
+    world.reports("h7", NetworkState.DELIVERED)
+    assert world.states() == ["SUBMITTING"]
+    assert [row["handle"] for row in world.rows(UnattributedReport)] == ["h7"]
+    if restarts:
+        world.lookup_answer = world.lookup_answer.__class__(Presence.PRESENT, "h7")
+        world.restart()
+    else:
+        world.answers_open_call(Accepted("h7", NetworkState.BUFFERED))
+    assert world.states() == ["DELIVERED"]
+    assert world.rows(UnattributedReport) == []
+
+
+def test_r07_a_report_that_refuses_before_the_submit_result_sets_it_back(world: World):
+    world.network = None
+    world.server_sends(request())
+    world.reports("h7", Refusal.UNREACHABLE, retry_at=world.wall + 50)
+    world.answers_open_call(Accepted("h7", NetworkState.BUFFERED))
+    assert world.states() == ["QUEUED"]
+    world.network = Accepted("h8", NetworkState.SENT)
+    world.passes(51)
+    assert world.states() == ["SENT"]
+
+
+def test_r07_reports_overtake_each_other_but_states_never_go_back(world: World):
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.server_sends(request())
+    world.reports("h", NetworkState.DELIVERED)
+    for late in NetworkState.SENT, NetworkState.BUFFERED, NetworkState.DELIVERED:
+        world.reports("h", late)
+        assert world.states() == ["DELIVERED"]
+
+
+def test_r07_a_report_that_nothing_can_be_meant_by_is_counted_and_not_kept(world: World):
+    world.reports("nobody", NetworkState.SENT)
+    assert world.rows(UnattributedReport) == []
+    assert world.counted("reports_without_downlink") == 1
+
+
+def test_r07_the_result_of_an_older_attempt_changes_nothing(world: World):
+    world.network = Refused(Refusal.RATE_LIMITED, "429", retry_at=world.wall + 10)
+    world.server_sends(request())
+    old = world.submitted[0].attempt
+    world.network = None
+    world.passes(11)
+    from bridge.relay import events as ev
+
+    world.event(ev.Submitted(old.downlink, old.number, Accepted("old", NetworkState.SENT)))
+    assert world.states() == ["SUBMITTING"]
+    assert world.counted("stale_submit_results") == 1

@@ -1,0 +1,149 @@
+"""R8: retransmission follows the south profile: none while the network holds the message, the same bytes each time."""
+
+import pytest
+from world import LORAWAN, NIDD, World, ack, request
+
+from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bridge.coap.codec import Type
+
+LONG = {"default_ttl": 86400.0}
+
+
+@pytest.mark.parametrize(("south", "copies", "interval"), [(NIDD, 3, 60.0), (LORAWAN, 5, 300.0)])
+def test_r08_an_unanswered_request_goes_again_at_the_profiles_pace(south, copies, interval):
+    world = World(south, **LONG)
+    world.server_sends(request())
+    for n in range(1, copies):
+        world.passes(interval - 1)
+        assert len(world.submitted) == n
+        world.passes(1)
+        assert len(world.submitted) == n + 1
+    world.passes(5000)
+    assert len(world.submitted) == copies
+    assert len({s.attempt.payload for s in world.submitted}) == 1
+    assert [s.attempt.number for s in world.submitted] == list(range(1, copies + 1))
+    assert world.states() == ["UNANSWERED"]
+
+
+def test_r08_nothing_goes_again_while_the_network_holds_it(south):
+    world = World(south, **LONG)
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.server_sends(request())
+    world.passes(4000)
+    assert len(world.submitted) == 1
+    world.reports("h", NetworkState.SENT)
+    world.passes(south.retransmit_interval - 1)
+    assert len(world.submitted) == 1
+    world.passes(2)
+    assert len(world.submitted) == 2
+
+
+def test_r08_nothing_goes_again_over_confirmed_lorawan_frames():
+    world = World(LORAWAN, confirmed=True, **LONG)
+    world.server_sends(request())
+    world.passes(5000)
+    assert len(world.submitted) == 1
+
+
+def test_r08_confirmed_nidd_retransmits_all_the_same():
+    world = World(NIDD, confirmed=True, **LONG)
+    world.server_sends(request())
+    world.passes(61)
+    assert len(world.submitted) == 2
+
+
+def test_r08_a_non_confirmable_request_is_not_retransmitted(south):
+    world = World(south, **LONG)
+    world.server_sends(request(mtype=Type.NON))
+    world.passes(3000)
+    assert len(world.submitted) == 1
+
+
+def test_r08_a_nack_goes_back_to_the_queue_at_most_five_times():
+    world = World(LORAWAN, confirmed=True, **LONG)
+    for n in range(1, 6):
+        world.network = Accepted(f"h{n}", NetworkState.SENT)
+        if n == 1:
+            world.server_sends(request())
+        else:
+            world.reports(f"h{n - 1}", None, nack=True)
+        assert len(world.submitted) == n
+    world.reports("h5", None, nack=True)
+    world.passes(4000)
+    assert len(world.submitted) == 5
+    assert world.states() == ["NACKED"]
+
+
+def test_r08_a_nacked_request_that_the_network_does_not_take_for_a_while_is_tried_again():
+    world = World(LORAWAN, confirmed=True, **LONG)
+    world.network = Accepted("h1", NetworkState.SENT)
+    world.server_sends(request())
+    world.network = Refused(Refusal.FAILED, "503", retry_at=world.wall + 20)
+    world.reports("h1", None, nack=True)
+    assert world.states() == ["QUEUED"]
+    world.network = Accepted("h2", NetworkState.SENT)
+    world.passes(21)
+    assert world.states() == ["SENT"]
+
+
+def test_r08_failures_are_counted_to_the_profiles_attempts(south):
+    world = World(south, **LONG)
+    world.network = Refused(Refusal.FAILED, "500")
+    world.server_sends(request())
+    world.passes(4000)
+    assert len(world.submitted) == south.max_attempts
+    assert world.states() == ["FAILED"]
+
+
+@pytest.mark.parametrize("why", [Refusal.UNREACHABLE, Refusal.RATE_LIMITED])
+def test_r08_a_network_that_says_when_is_asked_again_until_the_deadline(south, why):
+    world = World(south)
+    for _ in range(10):
+        world.network = Refused(why, "later", retry_at=world.wall + 10)
+        if not world.submitted:
+            world.server_sends(request())
+        world.passes(10)
+    assert len(world.submitted) >= 10
+    world.passes(60)
+    assert world.states() == [why.name]
+
+
+def test_r08_a_repetition_that_is_refused_leaves_the_first_copy_sent(south):
+    world = World(south, **LONG)
+    world.server_sends(request())
+    world.network = Refused(Refusal.TOO_LARGE, "now too large")
+    world.passes(south.retransmit_interval + 1)
+    assert world.states() == ["SENT"]
+    world.passes(5000)
+    assert len(world.submitted) == 2
+    assert world.states() == ["UNANSWERED"]
+
+
+def test_r08_an_empty_ack_stops_the_retransmission(south):
+    world = World(south, **LONG)
+    world.server_sends(request())
+    world.device_sends(ack(world.last_south()))
+    world.passes(5000)
+    assert len(world.submitted) == 1
+
+
+def test_r08_retransmission_goes_on_after_a_restart(south):
+    world = World(south, **LONG)
+    world.server_sends(request())
+    world.passes(10)
+    world.restart()
+    world.passes(south.retransmit_interval - 11)
+    assert len(world.submitted) == 1
+    world.passes(2)
+    assert len(world.submitted) == 2
+    assert len({s.attempt.payload for s in world.submitted}) == 1
+
+
+def test_r08_no_copy_leaves_after_deliver_by_even_if_its_time_was_slept_through(south):
+    world = World(south, default_ttl=south.retransmit_interval + 30)
+    world.server_sends(request())
+    world.wall += south.retransmit_interval + 40  # the machine slept; no timer fired
+    world.restart()
+    world.passes(5000)
+    assert len(world.submitted) == 1
+    assert world.states() == ["UNANSWERED"]
