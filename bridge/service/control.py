@@ -172,9 +172,7 @@ class Control:
         record = self._record(request)
         if not self._service.ready:
             raise ConfigurationError("only the running service can tell; `downlink list` shows what is stored")
-        runner = self._service.runner
-        runner.event(record.id, ev.Tick())
-        loaded = runner.loaded.get(record.id)
+        loaded = self._service.runner.look(record.id)
         waiting = []
         if loaded is not None:
             profile = loaded.placed.south_profile(record.device)
@@ -187,7 +185,7 @@ class Control:
         rows = await self._service.store.ask(
             lambda reader: reader.downlinks(endpoint=endpoint, state=state, limit=_limit(request))
         )
-        return _json([plain_downlink(row) for row in rows])
+        return _json([{**plain_downlink(row), "endpoint_name": self._name(row.endpoint)} for row in rows])
 
     async def _uplinks(self, request: web.Request) -> web.StreamResponse:
         endpoint = self._endpoint_id(request)
@@ -195,7 +193,7 @@ class Control:
         rows = await self._service.store.ask(
             lambda reader: reader.uplinks(endpoint=endpoint, state=state, limit=_limit(request))
         )
-        return _json([plain_uplink(row) for row in rows])
+        return _json([{**plain_uplink(row), "endpoint_name": self._name(row.endpoint)} for row in rows])
 
     async def _counts(self, request: web.Request) -> web.StreamResponse:
         endpoint = self._endpoint_id(request)
@@ -227,6 +225,10 @@ class Control:
         await settled
         after = await self._service.store.ask(lambda reader: reader.downlink(int(number)))
         return _json(plain_downlink(after if after is not None else row))
+
+    def _name(self, endpoint: int) -> str:
+        record = self._service.directory.by_id(endpoint)
+        return f"(removed, {endpoint})" if record is None else record.name
 
     def _record(self, request: web.Request) -> Record:
         name = request.match_info["name"]

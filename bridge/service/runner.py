@@ -108,6 +108,21 @@ class Runner:
         if endpoint not in self._taken_up:
             self.event(endpoint, ev.Tick())
 
+    def look(self, endpoint: int) -> Loaded | None:
+        """Give an endpoint as it is now, to look at; None if it is gone. One that only waits is read from the store.
+
+        Raises StoreUnavailable.
+        """
+        self.event(endpoint, ev.Tick())
+        found = self.loaded.get(endpoint)
+        if found is not None:
+            return found
+        placed = self.place(endpoint)
+        if placed is None:
+            return None
+        kept = self.store.load(endpoint, moment(self.clock).wall)
+        return Loaded(placed, EndpointState(placed.endpoint, self.policy, kept, self.random()))
+
     def forget(self, endpoint: int) -> None:
         """Drop an endpoint's memory, as after a change of the directory; the next event loads it anew."""
         loaded = self.loaded.pop(endpoint, None)
