@@ -1,6 +1,7 @@
 """SQLite connections as the store wants them, and the check that a database is whole."""
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -17,10 +18,11 @@ SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_source"
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Open the one connection that writes: WAL, and every commit on the disk before it returns (synchronous=FULL)."""
     try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))  # payloads are not for everybody
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(f"cannot open {path}: {error}; is its directory there and writable?") from error
     try:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -44,7 +46,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     Raises ConfigurationError (no database, or one of another release) or StoreUnavailable.
     """
     if not path.exists():
-        raise ConfigurationError(f"there is no database at {path}: has the service ever run with this store.path?")
+        raise ConfigurationError(f"there is no database at {path}: has the service ever run with this state_directory?")
     wal = path.with_name(path.name + "-wal")
     # Without a WAL nobody writes. "immutable" then reads even where the directory does not let us make the -shm file.
     for mode in ("mode=ro", "mode=ro&immutable=1"):
@@ -108,7 +110,7 @@ def end(connection: sqlite3.Connection) -> None:
 
 def _opening(path: Path, error: sqlite3.Error) -> ConfigurationError | StoreUnavailable:
     if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-        return ConfigurationError(f"{path} is not a database; set store.path to another file")
+        return ConfigurationError(f"{path} is not a database; set [service] database to another file")
     if getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
         return _damaged(path, str(error))
     return StoreUnavailable(f"cannot open {path}: {error}")

@@ -27,7 +27,7 @@ class ProcessLock:
             os.close(self._fd)
             who = f"process {holder}" if holder else "another process"
             raise ConfigurationError(
-                f"{database} is in use by {who}: stop that one, or give this one a database of its own (store.path)"
+                f"{database} is in use by {who}: stop that one, or give this one another state_directory"
             ) from error
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)

@@ -47,7 +47,7 @@ def schema_version(connection: sqlite3.Connection) -> int:
         return 0
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID or "schema_version" not in tables:
-        raise ConfigurationError("the file is a database of some other program; set store.path to another file")
+        raise ConfigurationError("the file is a database of some other program; set [service] database to another file")
     (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
     return int(version)
 

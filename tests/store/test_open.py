@@ -33,7 +33,7 @@ async def test_a_second_process_is_kept_out_with_the_cure(store, path):
     second = open_elsewhere(path)
     assert second.returncode == 1
     assert f"is in use by process {os.getpid()}: stop that one" in second.stderr.decode()
-    assert "store.path" in second.stderr.decode()
+    assert "another state_directory" in second.stderr.decode()
 
 
 async def test_the_lock_ends_with_the_store(path):
