@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -59,11 +59,15 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
 
 
+_UNBROKEN = ("id", "state", "accepted", "deliver by", "received", "next at")
+"""Columns that are of no use when broken; the others give them room."""
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """Print rows under headings, or what it means that there are none."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in _UNBROKEN)
     count = 0
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
@@ -89,6 +93,24 @@ def span(seconds: float | None) -> str:
         if abs(seconds) >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def moment_near(seconds: float | None, other: float | None) -> str:
+    """Give a wall-clock time beside `other`, which stands near it: without the date if that is the same."""
+    text, beside = moment(seconds), moment(other)
+    date = 10  # characters
+    return text[date + 1 :] if text[:date] == beside[:date] else text
+
+
+def outline(value: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
+    """Give nested settings as indented lines that fit a terminal."""
+    for key, part in value.items():
+        if isinstance(part, Mapping):
+            yield f"{'  ' * depth}{key}"
+            yield from outline(part, depth + 1)
+        else:
+            shown = " ".join(map(str, part)) if isinstance(part, list | tuple) else part
+            yield f"{'  ' * depth}{key:<{24 - 2 * depth}} {'' if shown is None else shown}".rstrip()
 
 
 def pick(row: Mapping[str, Any], *names: str) -> list[Any]:

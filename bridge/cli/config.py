@@ -25,7 +25,6 @@ def print_template() -> None:
 def check(config_path: Path) -> None:
     """Say whether a configuration can be used, or what is wrong and the cure."""
     config = read_config(config_path)
-    click.echo(
-        f"{config_path}: {len(config.servers)} servers, {len(config.networks)} networks, "
-        f"{len(config.endpoints)} endpoints; nothing is wrong"
-    )
+    parts = (("server", config.servers), ("network", config.networks), ("endpoint", config.endpoints))
+    counts = ", ".join(f"{len(part)} {name}{'' if len(part) == 1 else 's'}" for name, part in parts)
+    click.echo(f"{config_path}: {counts}; nothing is wrong")

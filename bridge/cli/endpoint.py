@@ -7,7 +7,18 @@ from typing import Any
 import click
 
 from bridge.cli.access import Client, use
-from bridge.cli.common import config_option, json_option, moment, pick, print_json, print_table, read_config, span, told
+from bridge.cli.common import (
+    config_option,
+    json_option,
+    moment,
+    outline,
+    pick,
+    print_json,
+    print_table,
+    read_config,
+    span,
+    told,
+)
 
 _PAGE = 1000
 
@@ -177,8 +188,9 @@ def show(config_path: Path, as_json: bool, name: str) -> None:
     if as_json:
         print_json(found)
         return
-    for key, value in found["endpoint"].items():
-        click.echo(f"{key:14} {' '.join(value) if isinstance(value, list) else value}")
+    endpoint = found["endpoint"]
+    for line in outline({**endpoint, **{key: moment(endpoint[key]) for key in ("created_at", "changed_at")}}):
+        click.echo(line)
     now = found["time"]
     if now is None:
         click.echo("the service is down: nothing moves")

@@ -1,12 +1,24 @@
 """`lwm2m-bridge downlink`, `uplink` and `status`: what became of every message."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bridge.cli.access import Client, use
-from bridge.cli.common import config_option, json_option, moment, pick, print_json, print_table, read_config, told
+from bridge.cli.common import (
+    config_option,
+    json_option,
+    moment,
+    moment_near,
+    outline,
+    pick,
+    print_json,
+    print_table,
+    read_config,
+    told,
+)
 
 _limit = click.option("--limit", default=50, show_default=True, help="Rows, newest first.")
 _endpoint = click.option("--endpoint", help="Only this endpoint's.")
@@ -41,21 +53,24 @@ def list_downlinks(config_path: Path, as_json: bool, endpoint: str | None, state
         print_json(rows)
         return
     print_table(
-        ("id", "what", "state", "", "accepted", "deliver by", "why"),
+        ("id", "endpoint", "what", "state", "accepted", "deliver by", "why"),
         (
             [
-                row["id"],
-                row["operation"],
-                row["state"],
-                "over" if row["over"] else "",
+                *pick(row, "id", "endpoint_name", "operation"),
+                _state_shown(row),
                 moment(row["accepted_at"]),
-                moment(row["deliver_by"]),
+                "" if row["over"] else moment_near(row["deliver_by"], row["accepted_at"]),
                 row["reason"],
             ]
             for row in rows
         ),
         "no messages to devices",
     )
+
+
+def _state_shown(row: Mapping[str, Any]) -> str:
+    """Give the state, and whether it is the outcome where it need not be."""
+    return f"{row['state']}, over" if row["over"] and row["state"] in ("SENT", "DELIVERED", "UNKNOWN") else row["state"]
 
 
 @downlink_group.command("cancel")
@@ -90,8 +105,11 @@ def list_uplinks(config_path: Path, as_json: bool, endpoint: str | None, state: 
         print_json(rows)
         return
     print_table(
-        ("id", "kind", "what", "state", "received", "why"),
-        ([*pick(row, "id", "kind", "operation", "state"), moment(row["received_at"]), row["reason"]] for row in rows),
+        ("id", "endpoint", "kind", "what", "state", "received", "why"),
+        (
+            [*pick(row, "id", "endpoint_name", "kind", "operation", "state"), moment(row["received_at"]), row["reason"]]
+            for row in rows
+        ),
         "no messages from devices",
     )
 
@@ -111,13 +129,10 @@ def status(config_path: Path, as_json: bool) -> None:
         print_json(found)
         return
     counts = found.pop("counts")
-    click.echo("running" if found["ready"] else "the service is down")
-    for key, value in found.items():
-        if isinstance(value, dict):
-            for name, part in value.items():
-                click.echo(f"{key:12} {name}: {part}")
-        else:
-            click.echo(f"{key:12} {value}")
+    click.echo("the service is running" if found.pop("ready") else "the service is down")
+    for line in outline({**found, "time": moment(found["time"])}):
+        click.echo(line)
+    click.echo("")
     print_table(
         ("direction", "state", "", "messages"),
         [
