@@ -56,6 +56,7 @@ class Attempt:
     options: Mapping[str, str] = field(
         default_factory=dict
     )  # per-endpoint settings of this binding, from the directory
+    repeatable: bool = True  # False: the device must never get it twice (R9), so what may have left stays submitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +171,26 @@ class Reachable(BindingEvent):
 
 @dataclass(frozen=True, slots=True)
 class Joined(BindingEvent):
-    """The device joined anew: its MIDs and frame counters start again (R13)."""
+    """The device joined anew: its MIDs and frame counters start again (R13).
+
+    The network dropped what it held for the device (R31), unless `queue_kept`.
+    """
 
     device: str
+    queue_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed(BindingEvent):
-    """The network dropped what it held for the device (join, terminated configuration, foreign flush: R31)."""
+    """The network dropped what it held for the device (join, terminated configuration, foreign flush: R31).
+
+    With `handle` only that downlink: it is not in the network any more. It may have left just before; then a report
+    under the same handle still counts, and without one it is not certain that the device did not get it.
+    """
 
     device: str
     detail: str = ""
+    handle: str | None = None
 
 
 class Events(Protocol):

@@ -24,10 +24,11 @@ from bindings.contract import (
     SouthProfile,
     SubmitResult,
 )
+from bindings.diagnosis import Finding
 from bindings.nidd.answers import read_submit
 from bindings.nidd.client import NoAnswer, NotSent, T8Client
 from bindings.nidd.configurations import Configurations
-from bindings.nidd.diagnosis import Finding, diagnose
+from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.identity import canonical_device, identity_member
 from bindings.nidd.listener import Listener
 from bindings.nidd.models import (

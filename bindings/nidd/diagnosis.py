@@ -1,12 +1,11 @@
 """Checks of one network instance as an operator runs them: what will hurt, and the cure."""
 
 import secrets
-from dataclasses import dataclass
-from enum import StrEnum
 
 import aiohttp
 import msgspec
 
+from bindings.diagnosis import Finding, Grade
 from bindings.nidd.answers import describe
 from bindings.nidd.auth import basic
 from bindings.nidd.client import LIST_LIMIT, NoAnswer, NotSent, T8Client
@@ -16,24 +15,6 @@ from bindings.nidd.notifications import Notifications
 from bindings.nidd.settings import Callbacks, NiddSettings
 
 _LOOP_TIMEOUT = 10.0  # seconds for our own request to the public URL
-
-
-class Grade(StrEnum):
-    """How much a finding matters."""
-
-    GOOD = "good"
-    WARNING = "warning"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing checked, how it is, and what to do about it (empty where nothing is)."""
-
-    what: str
-    grade: Grade
-    detail: str
-    cure: str = ""
 
 
 async def diagnose(

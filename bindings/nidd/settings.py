@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bindings.nidd.secret import Masked
+from bindings.secret import Masked
 
 Seconds = Annotated[float, Meta(ge=0)]
 

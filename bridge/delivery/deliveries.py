@@ -144,6 +144,7 @@ class Deliveries:
             self.confirmed and row.kind != ANSWER,
             1 if row.kind == ANSWER else 0,
             self.options,
+            row.repeatable,
         )
 
     # -- time ----------------------------------------------------------------------------------------------------

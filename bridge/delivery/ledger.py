@@ -62,7 +62,8 @@ _ENDS = frozenset(
 _AFTER_SUBMIT = _ENDS | {_D.QUEUED, _D.BUFFERED, _D.SENT, _D.DELIVERED, _D.UNKNOWN}
 
 DOWNLINK_TABLE: dict[DownlinkState, frozenset[DownlinkState]] = {
-    _D.QUEUED: _ENDS | {_D.SUBMITTING, _D.DELIVERED, _D.UNKNOWN},  # DELIVERED: the device has an earlier attempt
+    _D.QUEUED: _ENDS
+    | {_D.SUBMITTING, _D.SENT, _D.DELIVERED, _D.UNKNOWN},  # the device has, or gets, an earlier attempt
     _D.SUBMITTING: _AFTER_SUBMIT,
     _D.BUFFERED: _ENDS | {_D.QUEUED, _D.SENT, _D.DELIVERED, _D.UNKNOWN},
     _D.SENT: _ENDS | {_D.QUEUED, _D.SUBMITTING, _D.DELIVERED, _D.UNKNOWN},

@@ -122,7 +122,7 @@ def _report(
     nack: bool,
 ) -> None:
     if isinstance(outcome, NetworkState):
-        _advance(d, row, outcome, work)
+        _advance(d, row, outcome, work, heard=True)  # QUEUED under this handle: it had left before it was flushed
     elif nack:
         _nacked(d, row, detail, work, profile)
     elif outcome is None:
@@ -137,7 +137,7 @@ def _report(
 
 
 def _advance(d: Deliveries, row: Downlink, state: NetworkState, work: Work, *, heard: bool = False) -> None:
-    """Move forward, never back: reports overtake each other. `heard`: the device itself says so."""
+    """Move forward, never back: reports overtake each other. `heard`: also while it is QUEUED."""
     now = work.now.wall
     if row.over or (row.state is _S.QUEUED and not heard):
         return
@@ -310,11 +310,14 @@ def given_up(d: Deliveries, row: Downlink, work: Work, reason: str) -> None:
     d.end(row, _S.CANCELLED if never_left else _S.UNKNOWN, work, reason)
 
 
-def flushed(d: Deliveries, detail: str, work: Work) -> None:
+def flushed(d: Deliveries, detail: str, work: Work, handle: str | None = None) -> None:
     """What the network held is gone (R31): never sent goes back into the queue, else nobody knows.
 
     That it was sent may have gone unreported, so what is submitted at most once (R9) is not submitted again.
     """
+    if handle is not None:
+        _flushed_one(d, detail, work, handle)
+        return
     for row in list(d.live.values()):
         if row.state is not _S.BUFFERED:
             continue
@@ -328,6 +331,25 @@ def flushed(d: Deliveries, detail: str, work: Work) -> None:
         else:
             row.move(_S.UNKNOWN, work.now.wall, detail)
             work.update(row)
+
+
+def _flushed_one(d: Deliveries, detail: str, work: Work, handle: str) -> None:
+    """One downlink made way for another. It keeps its handle: if it had left just before, a report will say so."""
+    for row in d.live.values():
+        if row.handle != handle or row.state is not _S.BUFFERED:
+            continue
+        d.cancelling.pop(row.id, None)
+        if row.sent:
+            _back_to_sent(d, row, None, work)
+        elif row.repeatable:
+            row.setback = _S.UNKNOWN.value
+            row.not_before = None
+            row.move(_S.QUEUED, work.now.wall, detail)
+            work.update(row)
+        else:
+            row.move(_S.UNKNOWN, work.now.wall, detail)
+            work.update(row)
+        return
 
 
 def delivered(d: Deliveries, row: Downlink, work: Work) -> None:

@@ -75,14 +75,17 @@ class DeviceReachable(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeviceJoined(Event):
-    """MIDs and frame counters of the device start again (R13)."""
+    """MIDs and frame counters of the device start again (R13); what the network held is gone, unless `queue_kept`."""
+
+    queue_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkFlushed(Event):
-    """What the network held for the device is gone (R31)."""
+    """What the network held for the device is gone (R31), or only the downlink under `handle`."""
 
     detail: str = ""
+    handle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,15 +155,16 @@ def _reachable(at: Step, _event: ev.DeviceReachable) -> None:
     outcomes.reachable(at.state.deliveries, at.work)
 
 
-def _joined(at: Step, _event: ev.DeviceJoined) -> None:
+def _joined(at: Step, event: ev.DeviceJoined) -> None:
     """Its message IDs start again: what it repeats from now on is new (R13)."""
     at.state.by_digest.clear()
     at.state.recent.clear()
-    outcomes.flushed(at.state.deliveries, "the device joined anew", at.work)
+    if not event.queue_kept:
+        outcomes.flushed(at.state.deliveries, "the device joined anew", at.work)
 
 
 def _flushed(at: Step, event: ev.NetworkFlushed) -> None:
-    outcomes.flushed(at.state.deliveries, event.detail, at.work)
+    outcomes.flushed(at.state.deliveries, event.detail, at.work, event.handle)
 
 
 def _north_changed(at: Step, _event: ev.NorthChanged) -> None:

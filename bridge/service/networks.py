@@ -72,7 +72,7 @@ def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
     if isinstance(event, Reachable):
         return event.device, ev.DeviceReachable(event.until)
     if isinstance(event, Joined):
-        return event.device, ev.DeviceJoined()
+        return event.device, ev.DeviceJoined(event.queue_kept)
     if isinstance(event, Flushed):
-        return event.device, ev.NetworkFlushed(event.detail)
+        return event.device, ev.NetworkFlushed(event.detail, event.handle)
     raise BindingError(f"a binding told of {type(event).__name__}, which the bridge does not know")
