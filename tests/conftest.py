@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.requirements.collecting import check_labels
+
 
 def need(present: object, reason: str) -> None:
     """Skip with `reason` unless `present`; with REQUIRE_ALL=1 in the environment that is a failure instead."""
@@ -19,3 +21,8 @@ def need(present: object, reason: str) -> None:
 def need_fixture() -> Callable[[object, str], None]:
     """Give `need` to a test."""
     return need
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse marks with requirement labels that do not exist."""
+    check_labels(items)
