@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from bridge.coap.codec import Message, Type, decode, frame
+from bridge.coap.codec import HEADER, Message, Type, decode, frame
 from bridge.coap.numbers import Code
 from bridge.delivery import outcomes
 from bridge.delivery.deliveries import REQUEST
@@ -155,12 +155,15 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register
 
 def _answer_in_servers_place(step: Step, row: Uplink, refused: register.Refusal) -> None:
     payload = b"\xff" + refused.text.encode() if refused.text else b""
+    largest = step.south.max_downlink
+    if largest is not None and HEADER + len(row.south_token) + len(payload) > largest:
+        payload = b""  # the code says it all
     mid = row.south_mid or 0
-    if row.confirmable:
-        data = frame(Type.ACK, refused.code, mid, row.south_token, payload)
-    else:
-        data = frame(Type.NON, refused.code, step.state.allocate_south_mid(), row.south_token, payload)
-    toward_device.answer(step, row, data, f"{row.operation} refused")
+    own = None if row.confirmable else step.state.allocate_south_mid()
+    data = frame(
+        Type.ACK if own is None else Type.NON, refused.code, mid if own is None else own, row.south_token, payload
+    )
+    toward_device.answer(step, row, data, f"{row.operation} refused", south_mid=own)
 
 
 def _replace_older(step: Step, new: Uplink) -> None:

@@ -92,12 +92,20 @@ def settle(step: Step, row: Uplink, outcome: UplinkState, reason: str = "") -> N
 
 
 def pump(step: Step) -> None:
-    """Send the next device-originated message to every server that has none on its way (R17)."""
+    """Send the next device-originated message to every server that has none on its way (R17).
+
+    A notification waits for the response of its own token: an observation begins before it goes on.
+    """
     state = step.state
     if not state.uplinks:
         return
+    responding: set[bytes] = set()
     for row in state.uplinks.values():
-        if row.kind in QUEUED_KINDS and row.state is _U.RECEIVED and row.server not in state.active:
+        if row.kind == "response" and row.state is _U.RECEIVED:
+            responding.add(row.south_token)
+        elif row.kind in QUEUED_KINDS and row.state is _U.RECEIVED and row.server not in state.active:
+            if row.kind == "notification" and row.south_token in responding:
+                continue
             state.active[row.server] = row.id
             state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
             step.effect(SendToServer(row.server, row.payload))
@@ -162,7 +170,7 @@ def expire(step: Step) -> None:
         if row.state is _U.RECEIVED:
             settle(step, row, _U.EXPIRED, "the server did not acknowledge in time")
         else:
-            step.state.settle_uplink(row, step.wall)  # forwarded; its response never came
+            step.state.settle_uplink(row, step.wall + EXCHANGE_LIFETIME)  # forwarded; its response never came
             step.work.update(row)
 
 

@@ -1,0 +1,245 @@
+"""R16–R20: notifications, their order, and how an observation ends on both sides."""
+
+import pytest
+from world import NIDD, World, ack, notification, observe, observed, register, registered, request, response, rst
+
+from bridge.coap.codec import Type, decode
+from bridge.coap.numbers import Code
+from bridge.relay import events as ev
+from bridge.relay.model import Observation
+
+
+def test_r16_a_notification_is_acknowledged_when_the_server_has_it(world: World):
+    asked = observed(world)
+    assert world.device_sends(notification(asked, 50)) == []
+    world.server_sends(ack(world.last_north()))
+    assert world.submitted[-1].attempt.payload == ack(50)
+
+
+def test_r16_or_when_the_hold_is_over_and_delivery_goes_on(world: World):
+    asked = observed(world)
+    before = len(world.submitted)
+    world.device_sends(notification(asked, 50))
+    world.passes(0.9)
+    assert len(world.submitted) == before
+    world.passes(0.2)
+    assert world.submitted[-1].attempt.payload == ack(50)
+    world.passes(3000)
+    world.server_sends(ack(world.last_north()))
+    assert [up["state"] for up in world.uplinks("notification")] == ["FORWARDED"]
+    assert [s.attempt.payload for s in world.submitted].count(ack(50)) == 1
+
+
+def test_r16_after_a_restart_it_is_acknowledged_at_once(world: World):
+    asked = observed(world)
+    world.device_sends(notification(asked, 50))
+    world.restart()
+    assert world.submitted[-1].attempt.payload == ack(50)
+
+
+def test_r16_a_non_confirmable_notification_goes_north_as_con_and_is_not_acknowledged(world: World):
+    asked = observed(world)
+    before = len(world.submitted)
+    world.device_sends(notification(asked, 50, mtype=Type.NON))
+    assert world.last_north().type is Type.CON
+    world.server_sends(ack(world.last_north()))
+    world.passes(100)
+    assert len(world.submitted) == before
+
+
+def test_r17_one_device_originated_con_at_a_time(world: World):
+    asked = observed(world)
+    for n in range(4):
+        world.device_sends(notification(asked, 50 + n, 2 + n, b"%d" % n))
+    order = []
+    for _ in range(4):
+        order.append(world.last_north().payload)
+        count = len(world.to_server)
+        world.server_sends(ack(world.last_north()))
+        assert len(world.to_server) <= count + 1
+    assert order == [b"0", b"1", b"2", b"3"]
+
+
+def test_r17_the_order_holds_over_a_restart(world: World):
+    asked = observed(world)
+    for n in range(4):
+        world.device_sends(notification(asked, 50 + n, 2 + n, b"%d" % n))
+    order = []
+    for _ in range(4):
+        world.restart()
+        order.append(world.last_north().payload)
+        world.server_sends(ack(world.last_north()))
+    assert order == [b"0", b"1", b"2", b"3"]
+
+
+def test_r17_a_response_does_not_wait_for_them(world: World):
+    asked = observed(world)
+    world.device_sends(notification(asked, 50))
+    world.server_sends(request(mid=9, token=b"9"))
+    asked = world.last_south()
+    world.passes(2)
+    world.device_sends(response(asked, payload=b"quick"))
+    assert world.last_north().payload == b"quick"
+
+
+def test_r17_a_notification_waits_for_the_response_that_began_its_observation(world: World):
+    world.server_sends(request(options=observe()))
+    world.passes(2)
+    asked = world.last_south()
+    world.device_sends(response(asked, options=observe(1), payload=b"first"))
+    separate = world.last_north()
+    world.device_sends(notification(asked, 50, 2, b"second"))
+    assert world.last_north().payload == b"first"
+    world.server_sends(ack(separate))
+    assert world.last_north().payload == b"second"
+
+
+def test_r18_an_empty_ack_means_delivered(world: World):
+    world.server_sends(request())
+    world.device_sends(ack(world.last_south()))
+    assert world.states() == ["DELIVERED"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r18_the_later_con_response_is_forwarded_and_acknowledged(south, restarts):
+    world = World(south)
+    world.server_sends(request())
+    asked = world.last_south()
+    world.device_sends(ack(asked))
+    world.passes(30)
+    if restarts:
+        world.restart()
+    assert world.device_sends(response(asked, payload=b"v", mtype=Type.CON, mid=60)) == [ack(60)]
+    assert world.last_north().payload == b"v"
+    assert world.states() == ["RESPONDED"]
+
+
+def test_r18_a_reset_is_passed_on_where_the_server_still_waits_for_an_acknowledgement():
+    world = World(NIDD)
+    world.server_sends(request())
+    world.device_sends(rst(world.last_south()))
+    assert world.to_server == [rst(100)]
+    assert world.states() == ["REJECTED"]
+
+
+def test_r18_else_it_is_a_bad_gateway(world: World):
+    world.server_sends(request())
+    world.passes(2)
+    world.device_sends(rst(world.last_south()))
+    assert (world.last_north().type, world.last_north().code) == (Type.CON, Code.BAD_GATEWAY)
+    assert world.states() == ["REJECTED"]
+
+
+def test_r19_the_servers_reset_ends_the_observation_for_the_device_too(world: World):
+    asked = observed(world)
+    world.device_sends(notification(asked, 50, 2))
+    world.passes(2)  # acknowledged by the hold
+    world.device_sends(notification(asked, 51, 3))
+    world.passes(2)
+    world.server_sends(rst(world.last_north()))
+    assert [up["state"] for up in world.uplinks("notification")] == ["REJECTED", "REJECTED"]
+    before = len(world.to_server)
+    assert world.device_sends(notification(asked, 52, 4)) == [rst(52)]
+    assert len(world.to_server) == before
+    assert world.rows(Observation) == []
+
+
+def test_r19_the_reset_goes_to_the_notification_itself_while_that_waits(world: World):
+    asked = observed(world)
+    world.device_sends(notification(asked, 50))
+    world.server_sends(rst(world.last_north()))
+    assert world.submitted[-1].attempt.payload == rst(50)
+
+
+def test_r19_the_next_notification_is_reset_after_a_restart_too(world: World):
+    asked = observed(world)
+    world.device_sends(notification(asked, 50))
+    world.passes(2)
+    world.server_sends(rst(world.last_north()))
+    world.restart()
+    assert world.device_sends(notification(asked, 51, 3)) == [rst(51)]
+
+
+def test_r19_an_observation_of_another_token_goes_on(world: World):
+    one = observed(world, 100, b"one")
+    two = observed(world, 101, b"two", "3/0/9")
+    world.device_sends(notification(one, 50))
+    world.passes(2)
+    world.server_sends(rst(world.last_north()))
+    world.device_sends(notification(two, 51))
+    assert world.last_north().token == b"two"
+
+
+@pytest.mark.parametrize("how", ["register", "deregister", "update refused"])
+def test_r20_a_new_registration_epoch_ends_all_observations(south, how):
+    world = World(south)
+    registered(world)
+    asked = observed(world)
+    epoch = world.state.relay.epoch
+    if how == "register":
+        registered(world, 2)
+    elif how == "deregister":
+        world.device_sends(request(4, "rd/abc", 2, b"d"))
+        world.server_sends(response(world.last_north(), Code.DELETED, b""))
+    else:
+        world.device_sends(request(2, "rd/abc", 2, b"u"))
+        world.server_sends(response(world.last_north(), Code.NOT_FOUND, b""))
+    assert world.state.relay.epoch == epoch + 1
+    assert world.rows(Observation) == []
+    before = len(world.to_server)
+    for restart in False, True:
+        if restart:
+            world.restart()
+        mid = 60 + restart
+        assert world.device_sends(notification(asked, mid, 2 + restart)) == [rst(mid)]
+    assert len(world.to_server) == before
+
+
+def test_r20_an_update_that_is_taken_changes_nothing(world: World):
+    registered(world)
+    asked = observed(world)
+    world.device_sends(request(2, "rd/abc", 2, b"u"))
+    world.server_sends(response(world.last_north(), Code.CHANGED, b""))
+    world.device_sends(notification(asked, 60))
+    assert world.last_north().payload == b"21"
+
+
+def test_r20_the_device_may_end_an_observation_itself(world: World):
+    asked = observed(world)
+    last = response(asked, Code.NOT_FOUND, b"", mtype=Type.CON, mid=61)
+    world.device_sends(last)
+    assert world.last_north().code == Code.NOT_FOUND
+    assert world.rows(Observation) == []
+
+
+def test_r20_cancel_observation_ends_it_on_the_devices_answer(world: World):
+    asked = observed(world)
+    world.server_sends(request(mid=101, options=observe(1)))
+    cancel = world.last_south()
+    world.device_sends(notification(asked, 70, 5))  # crosses the cancellation
+    assert len(world.uplinks("notification")) == 1
+    world.device_sends(response(cancel))
+    assert world.rows(Observation) == []
+
+
+def test_r24_after_the_endpoints_address_changed_the_next_update_is_answered_404(world: World):
+    registered(world)
+    asked = observed(world)
+    world.event(ev.NorthChanged())
+    before = len(world.to_server)
+    world.restart()
+    world.device_sends(request(2, "rd/abc", 5, b"u"))
+    assert len(world.to_server) == before
+    answer = world.last_south()
+    assert (answer.type, answer.code, answer.mid, answer.token) == (Type.ACK, Code.NOT_FOUND, 5, b"u")
+    assert world.device_sends(notification(asked, 61)) == [rst(61)]
+    registered(world, 6)
+    world.device_sends(request(2, "rd/abc", 8, b"v"))
+    assert world.last_north().code == Code.POST
+    assert decode(world.to_server[-1]).strings(11) == ["rd", "abc"]
+
+
+def test_r24_a_register_needs_no_refusal(world: World):
+    world.event(ev.NorthChanged())
+    world.device_sends(register())
+    assert world.last_north().code == Code.POST
