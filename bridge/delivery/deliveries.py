@@ -207,12 +207,13 @@ class Deliveries:
         now = work.now.wall
         row.move(state, now, reason, over=True)
         may_answer_late = row.kind == REQUEST and (row.sent > 0 or state is _S.UNKNOWN)
-        row.keep_until = now + self.keep if row.kind == REQUEST else now
+        has_mid = row.south_mid is not None  # the device must not see it again soon
+        row.keep_until = now + self.keep if has_mid else now
         if may_answer_late and state is not _S.RESPONDED:
             row.keep_until = now + max(self.keep, self.late_grace)
         row.handle = row.handle if row.kind == REQUEST else None
         self.live.pop(row.id, None)
-        if row.kind == REQUEST:
+        if has_mid:
             self.kept.keep(row)
         self.cancelling.pop(row.id, None)
         self.to_look_up.pop(row.id, None)

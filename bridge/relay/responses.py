@@ -5,6 +5,7 @@ Rules R7, R12, R14, R16, R20, R30.
 
 from bridge.coap.codec import Message, Type, decode, frame
 from bridge.coap.numbers import Code, OptionNumber
+from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.relay import toward_device, toward_server
@@ -44,18 +45,17 @@ def _answered(step: Step, row: Uplink, message: Message) -> None:
     if message.type is Type.CON:
         row.answer_mid = message.mid
         toward_server.acknowledge(step, row.server, message.mid)
-    step.state.settle_uplink(row, row.received_at + step.south.exchange_span)
+    step.state.settle_uplink(row, max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME))
     step.work.update(row)
     _registration_follows(step, row, message)
     if _is_unwanted(row, message):
         if row.confirmable:
             toward_device.acknowledge(step, row, row.south_mid or 0)
         return
-    if row.confirmable:
-        data = frame(Type.ACK, message.code, row.south_mid or 0, row.south_token, message.body)
-    else:
-        data = frame(Type.NON, message.code, step.state.allocate_south_mid(), row.south_token, message.body)
-    toward_device.answer(step, row, data, f"{row.operation} answer")
+    own = None if row.confirmable else step.state.allocate_south_mid()
+    mid = (row.south_mid or 0) if own is None else own
+    data = frame(Type.ACK if own is None else Type.NON, message.code, mid, row.south_token, message.body)
+    toward_device.answer(step, row, data, f"{row.operation} answer", south_mid=own)
 
 
 def _is_unwanted(row: Uplink, message: Message) -> bool:

@@ -83,7 +83,7 @@ class EndpointState:
                 self.deliveries.kept.keep(row)
             else:
                 self.deliveries.live[row.id] = row
-            if row.south_mid is not None and row.kind == REQUEST:
+            if row.south_mid is not None:
                 self.south_mid = row.south_mid
                 self.last_token = row.south_token[0] if row.south_token else self.last_token
         for up in sorted(kept.uplinks, key=lambda r: r.id):
@@ -92,7 +92,8 @@ class EndpointState:
                 self.uplinks[up.id] = up
             else:
                 self.kept_uplinks.keep(up)
-            self.by_digest[up.digest] = up
+            if kept.relay is None or up.received_at >= kept.relay.joined_at:
+                self.by_digest[up.digest] = up
             if up.north_mid is not None and not is_acknowledgement(up.payload):
                 self.north_mid = up.north_mid  # a piggybacked answer has the server's
         if kept.relay is not None and kept.relay.north_mid is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bindings.contract import SouthProfile
+from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery import outcomes
 from bridge.delivery.deliveries import ANSWER
 from bridge.delivery.ledger import UplinkState
@@ -39,6 +40,7 @@ def step(
     """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours."""
     work = Work(now, random, new_id)
     at = Step(state, work, south)
+    state.deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
     _HANDLERS[type(event)](at, event)
     _time_passes(at)
     verdict.ended(at)
@@ -159,6 +161,7 @@ def _joined(at: Step, event: ev.DeviceJoined) -> None:
     """Its message IDs start again: what it repeats from now on is new (R13)."""
     at.state.by_digest.clear()
     at.state.recent.clear()
+    at.relay_row().joined_at = at.wall
     if not event.queue_kept:
         outcomes.flushed(at.state.deliveries, "the device joined anew", at.work)
 

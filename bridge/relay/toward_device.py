@@ -2,13 +2,16 @@
 
 from bindings.contract import Kind
 from bridge.coap.codec import Type, empty
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.relay.effects import Count
 from bridge.relay.state import Step
 
 
-def answer(step: Step, uplink: Uplink | None, data: bytes, operation: str) -> None:
-    """Queue an answer ahead of all requests; it is kept with the uplink for the device's repeats."""
+def answer(step: Step, uplink: Uplink | None, data: bytes, operation: str, *, south_mid: int | None = None) -> None:
+    """Queue an answer ahead of all requests; it is kept with the uplink for the device's repeats.
+
+    `south_mid` is said where the answer has a message ID of the bridge's own.
+    """
     state = step.state
     received = uplink.received_at if uplink is not None else step.wall
     row = Downlink(
@@ -24,7 +27,7 @@ def answer(step: Step, uplink: Uplink | None, data: bytes, operation: str) -> No
         operation=operation,
         observe=None,
         repeatable=True,  # the device takes a repeated answer for what it is
-        south_mid=None,
+        south_mid=south_mid,
         south_token=None,
         answers=uplink.id if uplink is not None else None,
         priority=1,
@@ -54,6 +57,9 @@ def reset(step: Step, uplink: Uplink | None, mid: int) -> None:
 def repeat_answer(step: Step, uplink: Uplink) -> None:
     """The device repeats itself: it gets the kept reply again, unless that still waits to be delivered (R13)."""
     if uplink.answer is None:
+        if uplink.kind == "notification" and uplink.confirmable and uplink.finished_at is not None:
+            wanted = uplink.south_token in step.state.observations and uplink.state is not UplinkState.REJECTED
+            (acknowledge if wanted else reset)(step, uplink, uplink.south_mid or 0)
         return
     waiting = uplink.answer_downlink in step.state.deliveries.live
     if waiting:

@@ -81,3 +81,21 @@ def test_r02_an_id_still_in_use_is_stepped_over(world: World):
     registered(world, 2)
     assert own_mids(world).count(waiting) == 1
     assert world.state.allocate_north_mid() != waiting
+
+
+def test_r02_a_device_does_not_see_a_message_id_again_within_its_exchange_span(south):
+    """An unanswered request is known for a day, answered ones for less: the ids of these are not stepped back over."""
+    world = World(south)
+    world.server_sends(request(mid=1, token=b"late"))
+    world.passes(south.response_timeout * 3)
+    world.device_sends(request(2, "dp", 5, b"s", b"[]", mtype=Type.NON))
+    world.server_sends(response(world.last_north(), 68))
+    used = {world.last_south().mid}
+    for n in range(4):
+        world.server_sends(request(mid=10 + n, token=b"t%d" % n))
+        asked = world.last_south()
+        assert asked.mid not in used
+        used.add(asked.mid)
+        world.device_sends(response(asked))
+        world.passes(south.exchange_span / 6)
+        world.restart()

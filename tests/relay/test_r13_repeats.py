@@ -1,0 +1,144 @@
+"""R13: what the network says twice is dropped; what the device repeats is answered from the kept reply."""
+
+import pytest
+from world import NIDD, World, ack, notification, observed, register, registered, request, response, rst
+
+from bindings.contract import Accepted, NetworkState
+from bridge.coap.codec import Type
+from bridge.relay import events as ev
+
+CREATED = 65
+
+
+def test_r13_the_networks_duplicate_is_dropped_by_its_id(world: World):
+    world.device_sends(register(), "fcnt-7")
+    before = len(world.to_server)
+    world.restart()
+    resumed = len(world.to_server)
+    world.device_sends(register(), "fcnt-7")
+    assert len(world.to_server) == resumed >= before
+    assert world.counted("network_duplicates") == 1
+
+
+def test_r13_without_an_id_the_same_bytes_within_a_moment_are_a_duplicate(world: World):
+    registered(world)
+    world.passes(10)
+    world.device_sends(request(2, "dp", 5, b"s", b"[]"))
+    answers = len(world.submitted)
+    world.server_sends(response(world.last_north(), 68))
+    world.passes(1)
+    world.device_sends(request(2, "dp", 5, b"s", b"[]"))
+    assert len(world.submitted) == answers + 1
+    assert world.counted("network_duplicates") == 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r13_a_repeat_is_answered_from_the_kept_reply(south, restarts):
+    world = World(south)
+    send = request(2, "dp", 5, b"s", b"[]")
+    world.device_sends(send, "a")
+    world.server_sends(response(world.last_north(), 68))
+    reply = world.submitted[-1].attempt.payload
+    north = len(world.to_server)
+    for n in range(3):
+        world.passes(south.exchange_span / 4 - 1)
+        if restarts:
+            world.restart()
+        assert world.device_sends(send, f"b{n}") == [reply]
+    assert len(world.to_server) == north
+
+
+def test_r13_after_the_exchange_span_the_same_bytes_are_new(world: World, south):
+    send = request(2, "dp", 5, b"s", b"[]")
+    world.device_sends(send, "a")
+    world.server_sends(response(world.last_north(), 68))
+    north = len(world.to_server)
+    world.passes(south.exchange_span + 1)
+    assert world.device_sends(send, "b") == []
+    assert len(world.to_server) == north + 1
+
+
+def test_r13_a_repeat_adds_nothing_while_the_reply_waits(world: World):
+    world.device_sends(request(2, "dp", 5, b"s", b"[]"), "a")
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.server_sends(response(world.last_north(), 68))
+    assert len(world.submitted) == 1
+    world.device_sends(request(2, "dp", 5, b"s", b"[]"), "b")
+    assert len(world.submitted) == 1
+    assert len(world.downlinks("answer")) == 1
+
+
+def test_r13_a_repeat_before_the_server_answered_is_not_forwarded_again(world: World):
+    world.device_sends(register(), "a")
+    north = len(world.to_server)
+    world.device_sends(register(), "b")
+    assert len(world.to_server) == north
+    assert world.submitted == []
+
+
+def test_r13_another_mid_ends_the_exchange(world: World):
+    send = request(2, "dp", 5, b"s", b"[]")
+    world.device_sends(send, "a")
+    world.server_sends(response(world.last_north(), 68))
+    world.device_sends(request(2, "dp", 6, b"s", b"[1]"), "b")
+    world.server_sends(response(world.last_north(), 68))
+    north = len(world.to_server)
+    world.device_sends(send, "c")
+    assert len(world.to_server) == north + 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r13_a_join_ends_the_exchange(world: World, restarts):
+    """A device that lost power begins with the same message IDs, and the same bytes."""
+    world.device_sends(register(), "a")
+    world.server_sends(response(world.last_north(), CREATED))
+    world.passes(60)
+    world.event(ev.DeviceJoined())
+    if restarts:
+        world.restart()
+    north = len(world.to_server)
+    world.device_sends(register(), "b")
+    assert len(world.to_server) == north + 1
+
+
+def test_r13_a_register_whose_reply_was_delivered_is_always_forwarded_anew(world: World):
+    world.network = Accepted("h", NetworkState.DELIVERED)
+    registered(world)
+    north = len(world.to_server)
+    world.passes(30)
+    world.device_sends(register(), "again")
+    assert len(world.to_server) == north + 1
+
+
+def test_r13_a_repeated_notification_and_response_are_acknowledged_again(world: World):
+    asked = observed(world)
+    note = notification(asked, 50)
+    world.device_sends(note, "a")
+    world.server_sends(ack(world.last_north()))
+    north = len(world.to_server)
+    assert world.device_sends(note, "b") == [ack(50)]
+    world.server_sends(request(mid=7, token=b"7"))
+    separate = response(world.last_south(), mtype=Type.CON, mid=60)
+    assert ack(60) in world.device_sends(separate, "c")
+    north = len(world.to_server)
+    assert world.device_sends(separate, "d") == [ack(60)]
+    assert len(world.to_server) == north
+
+
+def test_r13_a_repeat_of_what_the_server_no_longer_wants_is_answered_reset(world: World):
+    """A confirmable notification whose observation the server cancelled must not be repeated for ever."""
+    asked = observed(world)
+    world.device_sends(notification(asked, 50, 2), "a")
+    first = world.last_north()
+    world.device_sends(notification(asked, 51, 3), "b")  # waits behind the first
+    world.server_sends(rst(first))
+    assert [up["state"] for up in world.uplinks("notification")] == ["REJECTED", "REJECTED"]
+    assert world.device_sends(notification(asked, 51, 3), "c") == [rst(51)]
+
+
+def test_r13_two_seconds_later_the_same_bytes_are_the_devices_repeat():
+    world = World(NIDD)
+    world.device_sends(register())
+    world.server_sends(response(world.last_north(), CREATED))
+    world.passes(2.5)
+    assert len(world.device_sends(register())) == 1
