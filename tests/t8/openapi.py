@@ -79,7 +79,7 @@ class Judge:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        json_body = {"application/problem+json": json.loads, "application/merge-patch+json": json.loads}
+        json_body = {"application/problem+json": _json, "application/merge-patch+json": _json}
         self._files: dict[str, Any] = {}  # read once: a registry forgets what it has retrieved
         schemas = SchemaPath.from_dict(
             self._file(NIDD),
@@ -164,6 +164,11 @@ class Judge:
                 {"$ref": reference}, registry=self._registry, format_checker=oas30_format_checker
             )
         return [_text(error) for error in validator.iter_errors(instance)]
+
+
+def _json(body: bytes, **_parameters: str) -> Any:
+    """Read a body of JSON, whose media type may have a charset."""
+    return json.loads(body)
 
 
 @cache
