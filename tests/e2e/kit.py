@@ -22,7 +22,7 @@ from tests.t8.proxy import T8Proxy
 
 T = TypeVar("T")
 
-PATIENCE = 20.0  # seconds of real time that a condition may take
+PATIENCE = 8.0  # seconds of real time that a condition may take
 
 
 async def until(what: Callable[[], Awaitable[T]], wait: float = PATIENCE, why: str = "") -> T:
