@@ -102,4 +102,6 @@ class CancelAsked(Event):
 
 @dataclass(frozen=True, slots=True)
 class EndpointRemoved(Event):
-    """The endpoint leaves the directory: whatever waits gets its outcome now."""
+    """The endpoint leaves the directory, or is disabled: whatever waits gets its outcome now."""
+
+    why: str = "the endpoint was removed"

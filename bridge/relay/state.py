@@ -101,6 +101,12 @@ class EndpointState:
             if ahead < HALF_OF_ALL_MIDS:
                 self.north_mid = kept.relay.north_mid
 
+    def place(self, endpoint: Endpoint) -> None:
+        """Take what the directory says of the endpoint now."""
+        self.endpoint = endpoint
+        d = self.deliveries
+        d.device, d.confirmed, d.options = endpoint.device, endpoint.confirmed, endpoint.options
+
     def index_downlink(self, row: Downlink) -> None:
         """Make a request findable by what the server and the device will say."""
         if row.kind == REQUEST:

@@ -176,14 +176,14 @@ def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
     at.relay_row().refuse_update = True
 
 
-def _removed(at: Step, _event: ev.Event) -> None:
+def _removed(at: Step, event: ev.EndpointRemoved) -> None:
     """Nothing will be delivered any more: certain where nothing left yet, unknown elsewhere."""
     for row in list(at.state.deliveries.live.values()):
         row.answered = True
-        outcomes.given_up(at.state.deliveries, row, at.work, "the endpoint was removed")
+        outcomes.given_up(at.state.deliveries, row, at.work, event.why)
     for up in list(at.state.uplinks.values()):
         if up.state is UplinkState.RECEIVED:
-            toward_server.settle(at, up, UplinkState.EXPIRED, "the endpoint was removed")
+            toward_server.settle(at, up, UplinkState.EXPIRED, event.why)
     responses.end_observations(at)
 
 

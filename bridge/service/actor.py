@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from bindings.contract import (
+    Accepted,
     Ambiguous,
     Attempt,
     Binding,
@@ -77,6 +79,11 @@ class NetworkActor:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a network call is in flight."""
+        return bool(self._tasks)
+
     def _send(self, placed: Placed, effect: SendToServer) -> None:
         destination = self._servers.destination(effect.server, secure=effect.secure)
         if destination is None or placed.source is None:
@@ -109,9 +116,10 @@ class NetworkActor:
             result = Refused(Refusal.FAILED, f"network {placed.endpoint.network!r} is not configured")
         else:
             reached("before submit")
-            result = await _safely(binding.submit(attempt), Ambiguous("the binding failed; see the log"), "submit")
+            unsure = Ambiguous("the binding failed; see the log")
+            result = await _safely(partial(binding.submit, attempt), Accepted | Refused | Ambiguous, unsure)
             reached("after submit")
-        if not isinstance(result, Refused | Ambiguous):
+        if isinstance(result, Accepted):
             self._count("submits", network=placed.endpoint.network, result=result.state.value)
         else:
             what = result.why.value if isinstance(result, Refused) else "ambiguous"
@@ -126,7 +134,7 @@ class NetworkActor:
     async def _look_up(self, placed: Placed, attempt: Attempt) -> ev.Event:
         binding = self._networks.get(placed.endpoint.network)
         failed = Lookup(Presence.FAILED)
-        result = failed if binding is None else await _safely(binding.lookup(attempt), failed, "lookup")
+        result = failed if binding is None else await _safely(partial(binding.lookup, attempt), Lookup, failed)
         self._count("lookups", network=placed.endpoint.network, result=result.presence.value)
         return ev.LookedUp(attempt.downlink, attempt.number, result)
 
@@ -134,17 +142,23 @@ class NetworkActor:
         binding = self._networks.get(placed.endpoint.network)
         result = Cancellation.UNKNOWN
         if binding is not None:
-            result = await _safely(
-                binding.cancel(placed.endpoint.device, effect.handle), Cancellation.UNKNOWN, "cancel"
-            )
+            call = partial(binding.cancel, placed.endpoint.device, effect.handle)
+            result = await _safely(call, Cancellation, Cancellation.UNKNOWN)
         self._count("cancels", network=placed.endpoint.network, result=result.value)
         return ev.CancelDone(effect.downlink, result)
 
 
-async def _safely(call: Awaitable[Any], otherwise: Any, what: str) -> Any:
-    """Await a binding that promised not to raise; if it breaks the promise, say so and stay unsure."""
+async def _safely(call: Callable[[], Awaitable[Any]], kind: Any, otherwise: Any) -> Any:
+    """Await a binding that promised not to raise; if it breaks the promise, say so and stay unsure.
+
+    Without an answer of some kind the device's one call would be in flight for ever (R7).
+    """
     try:
-        return await call
+        result = await call()
     except Exception:
-        log.exception("a binding raised in %s", what)
+        log.exception("a binding raised in a network call", extra={"sample": "binding raised"})
         return otherwise
+    if not isinstance(result, kind):
+        log.error("a binding answered a network call with %r", result, extra={"sample": "binding raised"})
+        return otherwise
+    return result

@@ -16,7 +16,7 @@ from bindings.contract import SouthProfile
 from bridge.delivery.rows import Change
 from bridge.errors import StoreUnavailable
 from bridge.relay import events as ev
-from bridge.relay.effects import Effect
+from bridge.relay.effects import Count, Effect
 from bridge.relay.model import Endpoint, Kept, Policy
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 IDLE_KEPT = 4096  # quiet endpoints whose memory is kept for the next event; beyond that the longest quiet goes
 FAR = 30.0  # seconds: an endpoint that only waits for a time farther off than this needs no memory until then
 RELOAD_AFTER = 1.0  # seconds between a failed commit and the next try to take the endpoint up again
+
+CALL_RESULTS = (ev.Submitted, ev.LookedUp, ev.CancelDone)
 
 Done = Callable[[BaseException | None], None]
 
@@ -49,6 +51,7 @@ class Placed:
     endpoint: Endpoint
     source: int | None  # None: it has no address of its own, and is down toward its servers
     south_profile: Callable[[str], SouthProfile]
+    takes: bool = True  # False: it is disabled or leaves; nothing new is accepted, what is there gets its outcome
 
 
 class Actor(Protocol):
@@ -69,7 +72,7 @@ class Loaded:
 
 @dataclass(slots=True)
 class Runner:
-    """All endpoints of this process. `place` finds an endpoint by id, or gives None if it is gone or disabled."""
+    """All endpoints of this process. `place` finds an endpoint by id, or gives None if it is gone or has no network."""
 
     store: Ledger
     clock: Clock
@@ -81,12 +84,21 @@ class Runner:
     calls: dict[int, int] = field(default_factory=dict)  # endpoint → downlink whose network call is in flight
     _quiet: OrderedDict[int, None] = field(default_factory=OrderedDict)
     _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
-    _taken_up: set[int] = field(default_factory=set)  # endpoints whose rows this process has seen since its start
+    _taken_up: set[int] = field(default_factory=set)  # endpoints whose rows in memory are all that the process knows
+    _held: dict[int, list[tuple[ev.Event, Done | None]]] = field(default_factory=dict)  # until dropped commits are told
     stopping: bool = False
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
         """Run one step. `done` is called once its changes are committed (None), or with StoreUnavailable."""
         reached("after receive")
+        if self.stopping and not isinstance(event, CALL_RESULTS):
+            if done is not None:
+                done(StoreUnavailable("the service is stopping"))
+            return
+        held = self._held.get(endpoint)
+        if held is not None:
+            held.append((event, done))
+            return
         loaded = self.loaded.get(endpoint)
         if loaded is None:
             try:
@@ -97,10 +109,17 @@ class Runner:
                 if done is not None:
                     done(error)
                 return
-            if loaded is None:
+            if loaded is None or loaded.dropped:
                 if done is not None:
-                    done(None)
+                    done(
+                        None if loaded is None else StoreUnavailable("the endpoint could not be taken up; see the log")
+                    )
                 return
+        if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage):
+            self.actor.act(loaded.placed, Count("messages_of_disabled_endpoints"))
+            if done is not None:
+                done(None)
+            return
         self._step(endpoint, loaded, event, done)
 
     def take_up(self, endpoint: int) -> None:
@@ -124,10 +143,13 @@ class Runner:
         return Loaded(placed, EndpointState(placed.endpoint, self.policy, kept, self.random()))
 
     def forget(self, endpoint: int) -> None:
-        """Drop an endpoint's memory, as after a change of the directory; the next event loads it anew."""
+        """Drop an endpoint's memory; the next event loads it anew, once the commits that are under way are told."""
         loaded = self.loaded.pop(endpoint, None)
         if loaded is not None:
             loaded.dropped = True
+            if loaded.uncommitted:
+                self._held.setdefault(endpoint, [])
+        self._taken_up.discard(endpoint)
         self._quiet.pop(endpoint, None)
         self._cancel_timer(endpoint)
 
@@ -136,7 +158,7 @@ class Runner:
         loaded = self.loaded.get(endpoint)
         if loaded is not None:
             loaded.placed = placed
-            loaded.state.endpoint = placed.endpoint
+            loaded.state.place(placed.endpoint)
 
     def call_begins(self, endpoint: int, downlink: int) -> None:
         """Note a network call, so that a reload knows that its answer is still to come."""
@@ -146,7 +168,7 @@ class Runner:
         self.calls.pop(endpoint, None)
 
     def stop(self) -> None:
-        """Cancel all timers; events that still come are stepped, nothing is started by time."""
+        """Take nothing more but the results of network calls in flight; whoever else asks is told to try again."""
         self.stopping = True
         for endpoint in list(self._timers):
             self._cancel_timer(endpoint)
@@ -161,7 +183,6 @@ class Runner:
         state = EndpointState(placed.endpoint, self.policy, self.store.load(endpoint, now.wall), self.random())
         state.deliveries.call = self.calls.get(endpoint)
         loaded = Loaded(placed, state)
-        self.loaded[endpoint] = loaded
         if endpoint not in self._taken_up:
             self._taken_up.add(endpoint)
             if not state.is_quiet:
@@ -171,19 +192,23 @@ class Runner:
     def _step(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         placed = loaded.placed
         state = loaded.state
-        result = step(
-            state,
-            event,
-            moment(self.clock),
-            placed.south_profile(placed.endpoint.device),
-            self.random,
-            self.store.next_id,
-        )
+        self.loaded[endpoint] = loaded  # the step of `Started` may have let it go
+        try:
+            result = step(
+                state,
+                event,
+                moment(self.clock),
+                placed.south_profile(placed.endpoint.device),
+                self.random,
+                self.store.next_id,
+            )
+        except Exception as error:  # noqa: BLE001  # whatever it is, the others must go on
+            self._broken(endpoint, loaded, event, done, error)
+            return
         if result.changes or loaded.uncommitted:
             loaded.uncommitted += 1
-            self.store.commit(
-                result.changes, partial(self._committed, endpoint, loaded, result.effects, done), endpoint=endpoint
-            )
+            told = partial(self._committed, endpoint, loaded, placed, result.effects, done)
+            self.store.commit(result.changes, told, endpoint=endpoint)
         else:
             self._release(placed, result.effects)
             if done is not None:
@@ -191,23 +216,49 @@ class Runner:
         self._wake_in(endpoint, result.wake)
         self._let_go(endpoint, loaded, result.wake)
 
+    def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
+        """A step raised, by a mistake of ours or of a binding: nothing of it is kept, and the endpoint starts anew."""
+        name = loaded.placed.endpoint.name
+        extra = {"sample": "step failed"}
+        log.error("endpoint %s: a step failed, its memory is dropped", name, exc_info=error, extra=extra)
+        self.forget(endpoint)
+        self.actor.act(loaded.placed, Count("failed_steps", type(event).__name__))
+        self._again_later(endpoint)
+        if done is not None:
+            done(StoreUnavailable(f"endpoint {name}: the message could not be stored; see the log"))
+
     def _committed(
-        self, endpoint: int, loaded: Loaded, effects: list[Effect], done: Done | None, error: BaseException | None
+        self,
+        endpoint: int,
+        loaded: Loaded,
+        placed: Placed,
+        effects: list[Effect],
+        done: Done | None,
+        error: BaseException | None,
     ) -> None:
         loaded.uncommitted -= 1
         if error is not None:
             if not loaded.dropped:
-                log.error("endpoint %s: commit failed, its memory is dropped: %s", loaded.placed.endpoint.name, error)
-                self._taken_up.discard(endpoint)
+                name = placed.endpoint.name
+                log.error(
+                    "endpoint %s: commit failed, its memory is dropped: %s",
+                    name,
+                    error,
+                    extra={"sample": "commit failed"},
+                )
+                self.actor.act(placed, Count("failed_commits"))
                 self.forget(endpoint)
                 self._again_later(endpoint)
         else:
             reached("after commit")
-            self._release(loaded.placed, effects)
+            self._release(placed, effects)
             if not loaded.uncommitted and self.loaded.get(endpoint) is loaded and loaded.state.is_quiet:
                 self._note_quiet(endpoint)
         if done is not None:
             done(error)
+        if loaded.dropped and not loaded.uncommitted:
+            for event, then in self._held.pop(endpoint, ()):
+                self.event(endpoint, event, then)
 
     def _release(self, placed: Placed, effects: list[Effect]) -> None:
         for effect in effects:

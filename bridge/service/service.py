@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -40,7 +40,8 @@ class Service:
         self.networks: dict[str, Binding] = {}
         self.ready = False
         self._moved: list[DirectoryChange] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._leaving: set[int] = set()  # endpoints that are being removed
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stack = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
@@ -85,7 +86,7 @@ class Service:
             self._north_changed(change)
         self.ready = True
         for work in (self._take_up_all(), self._provision_all(), self._prune_forever(), self._watch_servers()):
-            self._tasks.append(asyncio.create_task(work))
+            self._begin(work)
 
     async def open_ledger(self) -> None:
         """Open only the store and the directory, for a tool, while the service is down. `stop` closes them.
@@ -107,8 +108,22 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "runner"):
             self.runner.stop()
-            await self.actor.finish()
+            while self.store.backlog or self.actor.busy:
+                await self.store.committed(())  # told in its turn: what earlier commits let go has gone
+                await self.actor.finish()
         await self._stack.aclose()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside, until the service stops. It must not end by an error."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.metrics.count("failed_tasks")
+            log.error("work beside the endpoints failed", exc_info=task.exception())
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -167,14 +182,21 @@ class Service:
 
     def _place(self, endpoint: int) -> Placed | None:
         record = self.directory.by_id(endpoint)
-        if record is None or not record.enabled:
+        if record is None:
             return None
         binding = self.networks.get(record.network)
         if binding is None:
             self.metrics.count("endpoints_without_network", network=record.network)
+            log.error(
+                "endpoint %s is down: network %r is not configured",
+                record.name,
+                record.network,
+                extra={"sample": "endpoint down"},
+            )
             return None
+        takes = record.enabled and record.id not in self._leaving
         try:
-            return Placed(self.directory.endpoint(record), record.source, binding.south_profile)
+            return Placed(self.directory.endpoint(record), record.source, binding.south_profile, takes)
         except ConfigurationError as error:
             log.error("endpoint is down: %s", error, extra={"sample": "endpoint down"})  # noqa: TRY400  # no trace helps
             return None
@@ -202,19 +224,21 @@ class Service:
         before, after = change.before, change.after
         if after is None:
             return  # `remove_endpoint` did it all
+        if self.scheme is Scheme.PORTS and after.enabled:
+            self._open(after)
+        moved = before is not None and (before.network, before.device) != (after.network, after.device)
         if before is not None:
-            placed = self._place(after.id)
-            if placed is None:
-                self.runner.forget(after.id)
-            else:
-                self.runner.refresh(after.id, placed)
+            if self._replace(after.id):
+                if moved:
+                    self.runner.event(after.id, ev.NetworkFlushed("the endpoint has another device now"))
                 if _server_knew(change):
                     self._north_changed(change)
-        if after.enabled:
-            if self.scheme is Scheme.PORTS:
-                self._open(after)
-            if before is None or (before.network, before.device) != (after.network, after.device):
-                self._tasks.append(asyncio.create_task(self._provision(after)))
+                if before.enabled and not after.enabled:
+                    self.runner.event(after.id, ev.EndpointRemoved("the endpoint was disabled"))
+            if moved:
+                self._begin(self._deprovision(before))
+        if after.enabled and (before is None or moved or not before.enabled):
+            self._begin(self._provision(after))
 
     def _open(self, record: Record) -> None:
         if record.source is None:
@@ -235,18 +259,31 @@ class Service:
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(error: BaseException | None) -> None:
-            settled.set_result(None) if error is None else settled.set_exception(error)
+            if not settled.done():
+                settled.set_result(None) if error is None else settled.set_exception(error)
 
-        self.runner.event(record.id, ev.EndpointRemoved(), done)
-        await settled
-        self.runner.forget(record.id)
-        removed = await self.directory.remove(name)
+        self._leaving.add(record.id)  # what came in after this step would be nobody's
+        try:
+            self._replace(record.id)
+            self.runner.event(record.id, ev.EndpointRemoved(), done)
+            await settled
+            removed = await self.directory.remove(name)
+        finally:
+            self._leaving.discard(record.id)
+            self._replace(record.id)
         if record.source is not None:
             self.transport.release(record.source)
-        binding = self.networks.get(record.network)
-        if binding is not None:
-            await binding.deprovision(record.device)
+        await self._deprovision(record)
         return removed
+
+    def _replace(self, endpoint: int) -> bool:
+        """Let an endpoint in memory know its present place, or drop it if it has none; whether it has one."""
+        placed = self._place(endpoint)
+        if placed is None:
+            self.runner.forget(endpoint)
+        else:
+            self.runner.refresh(endpoint, placed)
+        return placed is not None
 
     # -- beside --------------------------------------------------------------------------------------------------
 
@@ -254,7 +291,11 @@ class Service:
         """Take up what an earlier life left unfinished, paced; servers and devices are served meanwhile."""
         waiting = list(self.store.live_endpoints())
         for number, endpoint in enumerate(waiting):
-            self.runner.take_up(endpoint)
+            record = self.directory.by_id(endpoint)
+            if record is not None and not record.enabled:  # disabled while the service was down
+                self.runner.event(endpoint, ev.EndpointRemoved("the endpoint was disabled"))
+            else:
+                self.runner.take_up(endpoint)
             if number % TAKEN_UP_AT_ONCE == TAKEN_UP_AT_ONCE - 1:
                 await asyncio.sleep(0.01)
         if waiting:
@@ -273,6 +314,16 @@ class Service:
         except BridgeError as error:
             self.metrics.count("provision_failures", network=record.network)
             log.warning("not provisioned: %s", error, extra={"endpoint": record.name, "sample": "provision"})
+
+    async def _deprovision(self, record: Record) -> None:
+        binding = self.networks.get(record.network)
+        if binding is None:
+            return
+        try:
+            await binding.deprovision(record.device)
+        except BridgeError as error:
+            self.metrics.count("deprovision_failures", network=record.network)
+            log.warning("not deprovisioned: %s", error, extra={"endpoint": record.name, "sample": "deprovision"})
 
     async def _prune_forever(self) -> None:
         retention = self.config.service.retention

@@ -1,0 +1,260 @@
+"""The runner over the real store: load, step, commit, then act; nothing is lost, done twice or done on old rows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bindings.contract import Accepted, NetworkState, SouthProfile
+from bridge.coap.codec import Type, frame
+from bridge.coap.numbers import Code
+from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.delivery.rows import Change
+from bridge.errors import StoreUnavailable
+from bridge.relay import events as ev
+from bridge.relay.effects import Count, Effect, SendToServer, Submit
+from bridge.relay.model import Endpoint, Kept, Policy, Server
+from bridge.service.clock import RealClock
+from bridge.service.runner import Done, Placed, Runner
+from bridge.store import Store
+
+NIDD = SouthProfile(
+    retransmit_interval=60.0,
+    max_retransmit=2,
+    retransmit_confirmed=True,
+    exchange_span=247.0,
+    response_timeout=247.0,
+    max_attempts=5,
+    empty_is_poll=False,
+    quick=True,
+    can_cancel=True,
+    can_expire=True,
+)
+ENDPOINT = Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", (Server("srv"),))
+
+
+def read_request(mid: int) -> ev.ServerDatagram:
+    return ev.ServerDatagram("srv", frame(Type.CON, Code.GET, mid, bytes((mid,)), b"\xb1\x33"))
+
+
+@dataclass
+class SlowLedger:
+    """The real store, but commits wait for `go`; `error` refuses them instead."""
+
+    store: Store
+    waiting: list[tuple[Sequence[Change], Done, int | None]] = field(default_factory=list)
+    slow: bool = False
+
+    def load(self, endpoint: int, now: float) -> Kept:
+        return self.store.load(endpoint, now)
+
+    def next_id(self) -> int:
+        return self.store.next_id()
+
+    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
+        self.waiting.append((changes, done, endpoint))
+        if not self.slow:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self.waiting:
+            changes, done, endpoint = self.waiting.pop(0)
+            self.store.commit(changes, done, endpoint=endpoint)
+
+    async def go(self) -> None:
+        """Commit what waits, and tell it."""
+        self._pass_on()
+        while self.store.backlog:
+            await self.store.committed(())
+
+    def fail(self) -> None:
+        """Refuse what waits."""
+        for _, done, _ in self.waiting[:]:
+            self.waiting.pop(0)
+            done(StoreUnavailable("disk full"))
+
+
+@dataclass
+class Recorder:
+    """Keeps the effects instead of doing them."""
+
+    effects: list[Effect] = field(default_factory=list)
+
+    def act(self, _placed: Placed, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+
+class Bench:
+    """One runner that can be started again."""
+
+    def __init__(self, store: Store) -> None:
+        self.ledger = SlowLedger(store)
+        self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: NIDD)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all memory, as a new process would."""
+        self.actor = Recorder()
+        self.runner = Runner(self.ledger, RealClock(), Policy(), lambda _endpoint: self.placed, self.actor, lambda: 0.5)
+
+    async def take(self, event: ev.Event) -> None:
+        told: list[BaseException | None] = []
+        self.runner.event(1, event, told.append)
+        await self.ledger.go()
+        assert told == [None]
+
+    def rows(self) -> list[Downlink]:
+        return [row for row in self.ledger.load(1, 0.0).downlinks if row.kind == "request"]
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    store = Store.open(tmp_path / "bridge.db")
+    made = Bench(store)
+    yield made
+    made.runner.stop()
+    await store.close()
+
+
+async def accept_and_submit(bench: Bench, mid: int = 7) -> Submit:
+    await bench.take(read_request(mid))
+    submit = bench.actor.of(Submit)[-1]
+    bench.runner.call_begins(1, submit.attempt.downlink)
+    assert isinstance(submit, Submit)
+    return submit
+
+
+async def answered(bench: Bench, submit: Submit, state: NetworkState, handle: str | None = "h") -> None:
+    bench.runner.call_ends(1)
+    await bench.take(ev.Submitted(submit.attempt.downlink, submit.attempt.number, Accepted(handle, state)))
+
+
+async def test_r32_a_start_takes_up_what_waits_long_in_the_network(bench: Bench) -> None:
+    await answered(bench, await accept_and_submit(bench), NetworkState.BUFFERED)
+    bench.runner.stop()
+    bench.restart()
+    bench.runner.take_up(1)
+    assert len(bench.actor.of(SendToServer)) == 1  # the Empty ACK
+    await bench.take(read_request(8))
+    assert [row.state for row in bench.rows()] == [DownlinkState.BUFFERED, DownlinkState.QUEUED]
+
+
+async def test_an_event_at_an_endpoint_that_only_waits_sees_the_event_before_it(bench: Bench) -> None:
+    await answered(bench, await accept_and_submit(bench), NetworkState.BUFFERED)
+    bench.runner.stop()
+    bench.restart()
+    bench.ledger.slow = True
+    bench.runner.event(1, read_request(8))
+    bench.runner.event(1, read_request(8))  # its retransmission, before the first one is on the disk
+    await bench.ledger.go()
+    assert [row.north_mid for row in bench.rows()] == [7, 8]
+
+
+async def test_dropped_memory_is_read_anew_only_when_its_commits_are_told(bench: Bench) -> None:
+    bench.ledger.slow = True
+    bench.runner.event(1, read_request(7))
+    bench.runner.forget(1)
+    told: list[BaseException | None] = []
+    bench.runner.event(1, read_request(7), told.append)
+    assert told == []
+    await bench.ledger.go()
+    await bench.ledger.go()
+    assert told == [None]
+    assert len(bench.rows()) == 1
+
+
+async def test_after_a_failed_commit_the_waiting_events_run_on_what_is_stored(bench: Bench) -> None:
+    bench.ledger.slow = True
+    told: list[BaseException | None] = []
+    bench.runner.event(1, read_request(7), told.append)
+    bench.runner.event(1, read_request(8), told.append)
+    bench.ledger.fail()
+    assert [type(error) for error in told] == [StoreUnavailable, StoreUnavailable]
+    assert not bench.actor.of(Submit)
+    assert not bench.actor.of(SendToServer)
+    bench.runner.event(1, read_request(8))
+    await bench.ledger.go()
+    assert [row.north_mid for row in bench.rows()] == [8]
+    assert Count("failed_commits") in bench.actor.effects
+
+
+async def test_r7_memory_dropped_during_a_network_call_does_not_leave_the_call_open(bench: Bench) -> None:
+    submit = await accept_and_submit(bench)
+    placed, bench.placed = bench.placed, None
+    bench.runner.forget(1)
+    bench.runner.call_ends(1)
+    await bench.take(ev.Submitted(submit.attempt.downlink, submit.attempt.number, Accepted("h", NetworkState.SENT)))
+    bench.placed = placed
+    await bench.take(ev.Tick())
+    (row,) = bench.rows()
+    assert row.state is DownlinkState.UNKNOWN  # and looked up, instead of SUBMITTING for ever
+
+
+async def test_a_step_that_raises_leaves_the_endpoint_as_it_was_stored(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await accept_and_submit(bench)
+    working = bench.placed
+    assert working is not None
+
+    def wrong(_device: str) -> SouthProfile:
+        raise ValueError("a binding's mistake")
+
+    bench.runner.refresh(1, replace(working, south_profile=wrong))
+    told: list[BaseException | None] = []
+    bench.runner.event(1, read_request(8), told.append)
+    assert [type(error) for error in told] == [StoreUnavailable]
+    assert "a step failed" in caplog.text
+    assert Count("failed_steps", "ServerDatagram") in bench.actor.effects
+    await bench.take(read_request(9))
+    assert [row.north_mid for row in bench.rows()] == [7, 9]
+
+
+async def test_a_disabled_endpoint_takes_nothing_and_its_messages_get_their_outcome(bench: Bench) -> None:
+    await accept_and_submit(bench)
+    working = bench.placed
+    assert working is not None
+    bench.runner.refresh(1, replace(working, takes=False))
+    await bench.take(ev.EndpointRemoved("the endpoint was disabled"))
+    await bench.take(read_request(8))
+    (row,) = bench.rows()
+    assert (row.state, row.over, row.reason) == (DownlinkState.UNKNOWN, True, "the endpoint was disabled")
+    assert Count("messages_of_disabled_endpoints") in bench.actor.effects
+
+
+async def test_an_endpoint_with_another_device_submits_to_that_one(bench: Bench) -> None:
+    submit = await accept_and_submit(bench)
+    working = bench.placed
+    assert working is not None
+    await answered(bench, submit, NetworkState.BUFFERED)
+    bench.placed = replace(working, endpoint=replace(ENDPOINT, device="other@example.com", options={"port": "2"}))
+    bench.runner.refresh(1, bench.placed)
+    await bench.take(ev.NetworkFlushed("the endpoint has another device now"))
+    attempt = bench.actor.of(Submit)[-1].attempt
+    assert (attempt.device, attempt.options, attempt.number) == ("other@example.com", {"port": "2"}, 2)
+
+
+async def test_r32_a_stop_takes_nothing_new_but_the_results_of_calls(bench: Bench) -> None:
+    submit = await accept_and_submit(bench)
+    bench.runner.stop()
+    told: list[BaseException | None] = []
+    bench.runner.event(1, read_request(8), told.append)
+    assert [type(error) for error in told] == [StoreUnavailable]
+    await answered(bench, submit, NetworkState.BUFFERED)
+    assert [(row.north_mid, row.state) for row in bench.rows()] == [(7, DownlinkState.BUFFERED)]
+
+
+async def test_every_event_of_a_burst_is_told(bench: Bench) -> None:
+    told: list[BaseException | None] = []
+    for mid in range(1, 21):
+        bench.runner.event(1, read_request(mid), told.append)
+    await bench.ledger.go()
+    await asyncio.sleep(0)
+    assert told == [None] * 20
+    assert len(bench.rows()) == 20
