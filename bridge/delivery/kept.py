@@ -39,5 +39,7 @@ class KeptRows(dict[int, R]):
         return dropped
 
     def _least_needed(self) -> int:
-        answered = (row.id for row in self.values() if row.state == DownlinkState.RESPONDED)
-        return next(answered, None) or next(iter(self))
+        for row in self.values():
+            if not isinstance(row, Downlink) or row.state is DownlinkState.RESPONDED:
+                return row.id
+        return next(iter(self))
