@@ -12,6 +12,7 @@ from bridge.errors import MessageFormatError
 VERSION = 1  # RFC 7252 §3
 HEADER = 4  # bytes before the token
 MAX_TOKEN = 8  # bytes; 9–15 are a message format error (RFC 7252 §3; RFC 8974 is not supported)
+MAX_UINT = 4  # bytes; no registered uint option is longer (RFC 7252 §5.10, RFC 7641, RFC 7959)
 PAYLOAD_MARKER = 0xFF
 _MAX_OPTION = 65535  # option numbers are 16-bit (RFC 7252 §12.2)
 _RESERVED_CLASSES = (1, 6, 7)  # RFC 7252 §12.1
@@ -65,9 +66,12 @@ class Message:
         return None
 
     def uint(self, number: int) -> int | None:
-        """Give the value of an option of uint format (RFC 7252 §3.2), of any length."""
+        """Give the value of an option of uint format (RFC 7252 §3.2); None also where it is longer than any of those.
+
+        A length outside an option's range makes it an option that is not known (RFC 7252 §5.4.3).
+        """
         value = self.option(number)
-        return None if value is None else int.from_bytes(value, "big")
+        return None if value is None or len(value) > MAX_UINT else int.from_bytes(value, "big")
 
     def strings(self, number: int) -> list[str]:
         """Give all values of a repeatable string option; what is not UTF-8 is shown escaped."""

@@ -104,7 +104,9 @@ def _repeat(step: Step, row: Downlink) -> None:
     if not row.confirmable or row.id in step.state.empty_ack_due:
         return
     for up in step.state.all_uplinks():
-        if up.downlink == row.id and up.payload[0] >> 4 & 3 in (Type.ACK, Type.RST):
+        if up.downlink != row.id or not up.payload:
+            continue  # a late response was never given to the server, so it has no bytes toward it
+        if up.payload[0] >> 4 & 3 in (Type.ACK, Type.RST):
             step.effect(SendToServer(row.server, up.payload))
             return
     toward_server.acknowledge(step, row.server, row.north_mid or 0)
@@ -200,11 +202,11 @@ def _south_token(step: Step, server: str, message: Message, observe: int | None)
 
 def _strip_ttl(message: Message, number: int) -> tuple[float | None, bytes]:
     """Give the request's TTL in seconds, and its body without that option (R10)."""
-    value = message.uint(number)
+    value = message.option(number)
     if value is None:
         return None, message.body
     options = [option for option in message.options if option[0] != number]
-    return float(min(value, TTL_LARGEST)), encode_body(options, message.payload)
+    return float(min(int.from_bytes(value, "big"), TTL_LARGEST)), encode_body(options, message.payload)
 
 
 def _continues_transfer(message: Message) -> bool:
