@@ -7,9 +7,11 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import click
+from yarl import URL
 
 from bridge.config import Config
 
@@ -26,14 +28,13 @@ class Client:
     async def ask(self, method: str, path: str, body: Any = None, *, content: bytes | None = None, **query: Any) -> Any:
         """Give the answer's JSON, or text. Raises ClickException with the service's own words."""
         params = {name: str(value) for name, value in query.items() if value is not None}
-        url = f"http://bridge{path}"
+        url = URL(f"http://bridge{path}", encoded=True)
         async with self._session.request(method, url, json=body, data=content, params=params) as response:
-            if response.content_type != "application/json":
-                return await response.text()
-            answer = await response.json()
-            if response.status >= 400:  # noqa: PLR2004  # HTTP errors
-                raise click.ClickException(answer.get("error", f"status {response.status}"))
-            return answer
+            said = await (response.json() if response.content_type == "application/json" else response.text())
+            if response.status < 400:  # noqa: PLR2004  # HTTP errors
+                return said
+            error = said.get("error") if isinstance(said, dict) else None
+            raise click.ClickException(error or f"the service failed (status {response.status}); its log says why")
 
 
 @contextlib.asynccontextmanager
@@ -72,10 +73,18 @@ async def _answers(socket: Path) -> bool:
 
 
 def use(config: Config, work: Callable[[Client], Awaitable[T]]) -> T:
-    """Run `work` with a client, to the end."""
+    """Run `work` with a client, to the end. Raises ClickException or a BridgeError."""
 
     async def inner() -> T:
         async with connect(config) as client:
             return await work(client)
 
-    return asyncio.run(inner())
+    try:
+        return asyncio.run(inner())
+    except aiohttp.ClientError as error:
+        raise click.ClickException(f"the service went away meanwhile ({type(error).__name__}); try again") from error
+
+
+def endpoint_path(name: str) -> str:
+    """Give the path of an endpoint, whatever characters its name has."""
+    return f"/endpoints/{quote(name, safe='')}"

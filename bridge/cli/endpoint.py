@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.access import Client, use
+from bridge.cli.access import Client, endpoint_path, use
 from bridge.cli.common import (
     config_option,
     json_option,
@@ -130,26 +130,50 @@ def export_file(config_path: Path) -> None:
 @click.argument("settings", nargs=-1, required=True, metavar="FIELD=VALUE...")
 @told
 def change(config_path: Path, name: str, settings: tuple[str, ...]) -> None:
-    """Change an endpoint: servers, profile, default_ttl, object_list, confirmed, enabled, network, device, name."""
+    """Change settings of an endpoint.
+
+    \b
+    FIELD is one of:
+      name, network, address
+      servers           several with commas; the first is the default
+      profile           empty: the server's own
+      default_ttl       seconds; empty: none
+      object_list       CoRE links; empty: none
+      confirmed         true or false
+      enabled           true or false; what waits for a disabled endpoint gets its outcome
+      option.NAME       a setting for the binding; empty: removed
+    """
     fields: dict[str, Any] = {}
+    options: dict[str, str] = {}
     for setting in settings:
         field, equals, value = setting.partition("=")
         if not equals:
             raise click.BadParameter(f"{setting!r} is not FIELD=VALUE")
-        fields[field] = _value(field, value)
+        if field.startswith("option."):
+            options[field.removeprefix("option.")] = value
+        else:
+            fields["device" if field == "address" else field] = _value(field, value)
 
     async def work(client: Client) -> Any:
-        return await client.ask("PATCH", f"/endpoints/{name}", fields)
+        path = endpoint_path(name)
+        if options:
+            before = (await client.ask("GET", path)).get("options", {})
+            fields["options"] = {key: value for key, value in {**before, **options}.items() if value}
+        return await client.ask("PATCH", path, fields)
 
     made = use(read_config(config_path), work)
-    click.echo(f"{made['name']}: {made['network']} {made['device']}, servers {' '.join(made['servers'])}")
+    state = "" if made["enabled"] else ", disabled"
+    click.echo(f"{made['name']}: {made['network']} {made['device']}, servers {' '.join(made['servers'])}{state}")
 
 
 def _value(field: str, value: str) -> Any:
     if field == "servers":
         return value.replace(",", " ").replace(";", " ").split()
     if field == "default_ttl":
-        return float(value) if value else None
+        try:
+            return float(value) if value else None
+        except ValueError:
+            raise click.BadParameter(f"default_ttl is seconds, not {value!r}") from None
     if field in ("confirmed", "enabled"):
         if value not in ("true", "false"):
             raise click.BadParameter(f"{field} is true or false")
@@ -165,7 +189,7 @@ def remove(config_path: Path, name: str) -> None:
     """Remove an endpoint: what waits for it gets its outcome, its network is told."""
 
     async def work(client: Client) -> Any:
-        return await client.ask("DELETE", f"/endpoints/{name}")
+        return await client.ask("DELETE", endpoint_path(name))
 
     gone = use(read_config(config_path), work)
     click.echo(f"{gone['name']} is removed")
@@ -181,8 +205,8 @@ def show(config_path: Path, as_json: bool, name: str) -> None:
 
     async def work(client: Client) -> Any:
         if client.running:
-            return await client.ask("GET", f"/endpoints/{name}/explain")
-        return {"endpoint": await client.ask("GET", f"/endpoints/{name}"), "time": None, "waiting": []}
+            return await client.ask("GET", f"{endpoint_path(name)}/explain")
+        return {"endpoint": await client.ask("GET", endpoint_path(name)), "time": None, "waiting": []}
 
     found = use(read_config(config_path), work)
     if as_json:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -104,8 +104,11 @@ class Control:
     async def start(self) -> None:
         """Listen. A socket file that an earlier life left behind is replaced: the store's lock says that it is dead."""
         path = self._path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"control_socket {path}: {error.strerror or error}") from error
         await self._runner.setup()
         before = os.umask(0o117)
         try:
@@ -156,13 +159,16 @@ class Control:
         return _json(plain_endpoint(self._record(request)))
 
     async def _change(self, request: web.Request) -> web.StreamResponse:
-        fields = _read(await request.read(), dict[str, Any])
-        known = set(Draft.__dataclass_fields__)
-        for name in fields:
-            if name not in known:
-                raise ConfigurationError(f"unknown field {name!r}; there are: {', '.join(sorted(known))}")
-        if "servers" in fields:
-            fields["servers"] = tuple(fields["servers"])
+        given = _read(await request.read(), dict[str, Any])
+        kinds = get_type_hints(Draft)
+        fields: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in kinds:
+                raise ConfigurationError(f"unknown field {name!r}; there are: {', '.join(sorted(kinds))}")
+            try:
+                fields[name] = msgspec.convert(value, kinds[name])
+            except msgspec.ValidationError as error:
+                raise ConfigurationError(f"{name}: {error}") from error
         return _json(plain_endpoint(await self._service.directory.update(request.match_info["name"], **fields)))
 
     async def _remove(self, request: web.Request) -> web.StreamResponse:

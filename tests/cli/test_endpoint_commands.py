@@ -1,0 +1,104 @@
+"""`lwm2m-bridge endpoint` while the service is down: the same requests, answered from the file."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bridge.cli import main
+
+CONFIG = """
+[service]
+state_directory = "state"
+[servers.lab]
+uri = "coap://127.0.0.1:10583"
+[networks.nidd]
+binding = "nidd"
+api_root = "http://127.0.0.1:9"
+scs_as_id = "lab"
+"""
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    (tmp_path / "bridge.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main, list(arguments))
+
+    return run
+
+
+@pytest.fixture
+def endpoint(command: Command) -> Callable[..., dict[str, Any]]:
+    """Add an endpoint, and give a way to see it."""
+    assert command("endpoint", "add", "e1", "--network", "nidd", "--address", "e1@iot.example").exit_code == 0
+
+    def show(name: str = "e1") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(command("endpoint", "show", name, "--json").output)["endpoint"]
+        return found
+
+    return show
+
+
+def test_set_changes_one_setting_and_keeps_the_others(command: Command, endpoint: Callable[..., Any]) -> None:
+    for settings in (["default_ttl=60", "option.max_packet_size=100"], ["option.pdn_establishment_option=WAIT_FOR_UE"]):
+        assert command("endpoint", "set", "e1", *settings).exit_code == 0
+    assert endpoint()["options"] == {"max_packet_size": "100", "pdn_establishment_option": "WAIT_FOR_UE"}
+    command("endpoint", "set", "e1", "option.max_packet_size=", "default_ttl=", "address=e2@iot.example")
+    found = endpoint()
+    assert found["options"] == {"pdn_establishment_option": "WAIT_FOR_UE"}
+    assert "default_ttl" not in found
+    assert found["device"] == "e2@iot.example"
+
+
+def test_a_disabled_endpoint_is_shown_as_that(command: Command, endpoint: Callable[..., Any]) -> None:
+    assert "disabled" in command("endpoint", "set", "e1", "enabled=false").output
+    assert endpoint()["enabled"] is False
+
+
+def test_an_endpoint_name_may_have_any_printable_character(command: Command) -> None:
+    name = "urn:dev/1 ?#%41"
+    assert command("endpoint", "add", name, "--network", "nidd", "--address", "e1@iot.example").exit_code == 0
+    shown = command("endpoint", "show", name, "--json")
+    assert json.loads(shown.output)["endpoint"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["endpoint", "set", "e1", "default_ttl=soon"], "default_ttl is seconds, not 'soon'"),
+        (["endpoint", "set", "e1", "default_ttl=-1"], "default_ttl -1.0 is not between"),
+        (["endpoint", "set", "e1", "enabled=maybe"], "enabled is true or false"),
+        (["endpoint", "set", "e1", "colour=red"], "unknown field 'colour'"),
+        (["endpoint", "set", "e1", "options=x"], "options: Expected"),
+        (["endpoint", "set", "e1", "address=nonsense"], "no 3GPP device address"),
+        (["endpoint", "set", "e1", "servers=nowhere"], "nowhere"),
+        (["endpoint", "show", "nobody"], "no endpoint 'nobody'"),
+        (["endpoint", "remove", "e1"], "only be removed while the service runs"),
+        (["downlink", "list", "--state", "LOST"], "no state 'LOST'"),
+        (["downlink", "cancel", "5"], "while the service runs"),
+        (["status", "--config", "elsewhere.toml"], "config template"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(
+    command: Command, endpoint: Callable[..., Any], arguments: list[str], said: str
+) -> None:
+    before = endpoint()
+    done = command(*arguments)
+    assert done.exit_code in (1, 2)
+    assert said in done.output.splitlines()[-1]
+    assert endpoint() == before
+
+
+def test_a_state_directory_that_cannot_be_made_is_told(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file, not a directory")
+    done = command("status")
+    assert done.exit_code == 1
+    assert "cannot be made" in done.output
