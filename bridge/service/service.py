@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Coroutine, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from bindings.contract import Binding
@@ -54,7 +55,7 @@ class Service:
 
     async def _start(self) -> None:
         config = self.config
-        config.state_directory.mkdir(parents=True, exist_ok=True)
+        _make_directory(config.state_directory)
         self.servers = Servers(config.places(), self._server_moved)
         self.servers.restrict(config.north.families())
         await self.servers.resolve()
@@ -72,6 +73,10 @@ class Service:
         )
         self.transport.listen(self._datagram)
         self._stack.callback(self.transport.close)
+        self.metrics.watch("store", self._stored, counter=True)
+        self.metrics.watch("store_commits_waiting", lambda: self.store.backlog)
+        self.metrics.watch("store_bytes", lambda: self.store.status()["bytes"])
+        self.metrics.watch("endpoints_in_memory", lambda: len(self.runner.loaded))
         self.metrics.watch("north", lambda: asdict(self.transport.counters()), counter=True)
         await self._fill_directory()
         if self.scheme is Scheme.PORTS:
@@ -94,7 +99,7 @@ class Service:
         New endpoints get their address at the next start. Raises a LocalError, also while the service runs.
         """
         config = self.config
-        config.state_directory.mkdir(parents=True, exist_ok=True)
+        _make_directory(config.state_directory)
         self.store = Store.open(config.database)
         self._stack.push_async_callback(self.store.close)
         self.networks = {name: network.factory(name, network.settings) for name, network in config.networks.items()}
@@ -129,6 +134,10 @@ class Service:
 
     def _make_transport(self) -> NorthTransport:
         return self.config.north.transport([self.servers.destination(key) for key in self.config.servers])
+
+    def _stored(self) -> dict[str, float]:
+        status = self.store.status()
+        return {name: status[name] for name in ("rows", "groups", "failures")}
 
     @property
     def scheme(self) -> Scheme:
@@ -352,6 +361,13 @@ class Service:
             "servers": {key: self.servers.destination(key) for key in self.config.servers},
             "networks": {name: _plain(binding) for name, binding in self.networks.items()},
         }
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"state_directory {path} cannot be made: {error.strerror or error}") from error
 
 
 def _server_knew(change: DirectoryChange) -> bool:
