@@ -86,7 +86,7 @@ def _request(step: Step, server: str, message: Message) -> None:
     if known is not None and step.wall - known.accepted_at < EXCHANGE_LIFETIME:
         _repeat(step, known)
         return
-    refused = _refuse(step, server, message)
+    refused = _refuse(step, message)
     if refused is not None:
         _answer_at_once(step, server, message, *refused)
         return
@@ -112,7 +112,7 @@ def _repeat(step: Step, row: Downlink) -> None:
     toward_server.acknowledge(step, row.server, row.north_mid or 0)
 
 
-def _refuse(step: Step, server: str, message: Message) -> tuple[int, list[Option], str] | None:
+def _refuse(step: Step, message: Message) -> tuple[int, list[Option], str] | None:
     """Refuse before accepting, where that is certain already (R3). No row is written."""
     state = step.state
     if message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None:
@@ -122,7 +122,7 @@ def _refuse(step: Step, server: str, message: Message) -> tuple[int, list[Option
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
     if state.policy.refuse_when_down and not step.south.network_up:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "network down"
-    if message.uint(OptionNumber.OBSERVE) == 0 and not responses.observation_fits(step, server, message.token):
+    if message.uint(OptionNumber.OBSERVE) == 0 and len(state.observations) >= state.policy.max_observations:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "too many observations"
     return None
 

@@ -30,8 +30,7 @@ import com.sun.net.httpserver.HttpServer;
  * <li>{@code GET /observations?endpoint=E}: what the server observes there
  * <li>{@code POST /operations?wait=S}: starts an operation (see {@link Operations}), waits up to S seconds for its
  * result
- * <li>{@code GET /operations/N?wait=S}: the result of operation N, or {@code "state": "pending"}; in both,
- * {@code acknowledged} tells whether its request was ACKed
+ * <li>{@code GET /operations/N?wait=S}: the result of operation N, or {@code "state": "pending"}
  * <li>{@code GET /events?after=N&wait=S}: what happened after event N
  * <li>{@code POST /stop}: ends the program
  * </ul>
@@ -143,7 +142,7 @@ final class ControlPort {
         } catch (TimeoutException e) {
             json = Json.object().put("state", "pending");
         }
-        return json.put("operation", number).put("acknowledged", operations.acknowledged(number));
+        return json.put("operation", number);
     }
 
     private static Answer error(int status, String message) {

@@ -1,0 +1,84 @@
+"""The walk of docs/emulators.md, typed as it stands there: every part as a process of its own."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mock_network.lab import free_port
+from tests.conftest import need
+from tests.docs.markdown import ROOT, blocks
+
+PORT = re.compile(r"\b(5683|80\d\d|8180|9464|15683)\b")
+
+
+def with_free_ports(texts: list[str]) -> list[str]:
+    """Replace each port of the page by one that nothing else uses."""
+    names = sorted(set(PORT.findall("\n".join(texts))))
+    ports: dict[str, str] = {}
+    while len(set(ports.values())) < len(names):
+        ports = {name: str(free_port()) for name in names}
+    return [PORT.sub(lambda found: ports[found[0]], text) for text in texts]
+
+
+@pytest.fixture(name="walked", scope="module")
+def walked_fixture(tmp_path_factory):
+    need(shutil.which("curl"), "curl")
+    directory: Path = tmp_path_factory.mktemp("walk")
+    found = [block for block in blocks(ROOT / "docs" / "emulators.md") if block.language in ("toml", "sh")]
+    texts = with_free_ports([block.text for block in found])
+    script = ["set -e"]
+    for block, text in zip(found, texts, strict=True):
+        if block.language == "toml":
+            (directory / text.splitlines()[0].removeprefix("# ")).write_text(text)
+        else:
+            script.append(text)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    log = directory / "walk.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            ["bash", "-c", "\n".join(script)],
+            cwd=directory,
+            env={**os.environ, "PATH": path, "COLUMNS": "100"},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(90)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+    return code, log.read_text()
+
+
+def test_the_walk_goes_to_its_end(walked):
+    code, said = walked
+    assert code == 0, said[-4000:]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '"values": {"/3/0/0": "LwM2M Non-IP bridge"}',  # the first read
+        '"values": {"/3303/0/5700": 20.0}',  # the observation
+        "BUFFERED",  # what waits is shown, with its reason
+        "the network holds it",
+        '"values": {"/3/0/14": "+02:00"}',  # the read that waited
+        "RESPONDED",
+        "network_duplicates_total",
+    ],
+)
+def test_the_walk_shows_what_the_page_says(walked, words):
+    assert words in walked[1], walked[1][-4000:]
+
+
+def test_the_walk_shows_one_send_for_two_notifications(walked):
+    (sends,) = [line for line in walked[1].splitlines() if '"records"' in line and "[{" in line]
+    assert sends.count('"records"') == 1
