@@ -16,6 +16,7 @@ from mock_network.lab.process import START_TIMEOUT, LabProcess, ProcessEnded, re
 
 TOKEN = "lab-token"  # noqa: S105 - of an emulated SCEF on loopback
 SCS_AS = "lab"
+GATEWAY = "00000000000000a1"
 
 
 _PORTS = range(10000, 30000)
@@ -103,6 +104,7 @@ class Lab:
     clock: str = "real"
     processes: list[LabProcess] = field(default_factory=list)
     scefs: dict[str, Part] = field(default_factory=dict)
+    chirpstacks: dict[str, Part] = field(default_factory=dict)
     servers: dict[str, Part] = field(default_factory=dict)
     devices: Api | None = None
     clock_api: Api | None = None
@@ -175,6 +177,43 @@ class Lab:
         )
         self.scefs[name] = Part(await self._api(ready["control"]), ready, process)
         return self.scefs[name]
+
+    async def start_chirpstack(
+        self,
+        devices: Sequence[Mapping[str, Any]] = (),
+        *arguments: str,
+        name: str = "chirpstack",
+        http: str = "",
+        profile: Mapping[str, Any] | None = None,
+        gateways: Sequence[str] = (GATEWAY,),
+    ) -> Part:
+        """Start a ChirpStack with devices and gateways; with `http`, events are posted there."""
+        server = {"tenant": "lab", "application": "lab", **({"http": http} if http else {})}
+        text = "[server]\n" + _toml_lines(server) + "[server.profile]\n" + _toml_lines(profile or {})
+        text += "".join(_toml_table("gateway", {"gateway_id": gateway}) for gateway in gateways)
+        text += "".join(_toml_table("device", device) for device in devices)
+        file = self.directory / f"{name}-population.toml"
+        file.write_text(text)
+        process, ready = await self._start(
+            name, "mock", "chirpstack", "--population", str(file), "--token", TOKEN, "--clock", self.clock, *arguments
+        )
+        self.chirpstacks[name] = Part(await self._api(ready["control"]), ready, process)
+        return self.chirpstacks[name]
+
+    def lorawan_modem(self, dev_eui: str, chirpstack: str = "chirpstack") -> str:
+        """Give the CoAP URI that a client on this LoRaWAN device, there from the start, is pointed to."""
+        return f"coap://{self.chirpstacks[chirpstack].ready['devices'][dev_eui]['modem']}"
+
+    def lorawan_network(self, name: str = "lorawan", chirpstack: str = "chirpstack", lines: str = "") -> str:
+        """Give the section of the bridge's configuration for a ChirpStack; `lines` are further ones."""
+        ready = self.chirpstacks[chirpstack].ready
+        return f"""\
+[networks.{name}]
+binding = "lorawan"
+api = {{ server = {json.dumps(ready["grpc"])}, key = "{TOKEN}" }}
+application_id = {json.dumps(ready["application_id"])}
+{lines}
+"""
 
     def modem(self, ue: str, scef: str = "scef") -> str:
         """Give the CoAP URI that a client on this UE, there from the start, is pointed to."""
@@ -251,5 +290,8 @@ callbacks = {{ port = {free_port()} }}
 
 
 def _toml_table(name: str, values: Mapping[str, Any]) -> str:
-    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    return f"[[{name}]]\n" + "\n".join(lines) + "\n"
+    return f"[[{name}]]\n" + _toml_lines(values)
+
+
+def _toml_lines(values: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())

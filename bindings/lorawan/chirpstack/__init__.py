@@ -1,0 +1,1 @@
+"""The provider ChirpStack v4: gRPC API, integration events over HTTP and MQTT, provisioning."""

@@ -1,0 +1,95 @@
+"""Events that were missed, from ChirpStack's own history (StreamDeviceEvents), device by device and paced."""
+
+import asyncio
+import logging
+from typing import Any
+
+from bindings.contract import Events
+from bindings.lorawan.chirpstack import events as cs
+from bindings.lorawan.chirpstack.client import CallFailed, ChirpStackClient
+from bindings.lorawan.chirpstack.uplinks import Uplinks
+from bindings.lorawan.records import Records
+from bindings.lorawan.settings import LorawanSettings
+from bridge.errors import BridgeError, NotificationError
+
+log = logging.getLogger(__name__)
+
+
+class CatchUp:
+    """One run over all devices at a time; a further outage during a run begins it anew."""
+
+    def __init__(
+        self,
+        settings: LorawanSettings,
+        client: ChirpStackClient,
+        records: Records,
+        uplinks: Uplinks,
+        events: Events,
+    ) -> None:
+        self._settings = settings.catch_up
+        self._client = client
+        self._records = records
+        self._uplinks = uplinks
+        self._events = events
+        self._run: asyncio.Task[None] | None = None
+        self._again = False
+        self._gate = asyncio.Semaphore(settings.catch_up.parallelism)
+        self.devices = 0
+        self.runs = 0
+
+    def all_devices(self) -> None:
+        """Ask for all devices, soon."""
+        if not self._settings.enabled:
+            return
+        if self._run is not None and not self._run.done():
+            self._again = True
+            return
+        self._run = asyncio.create_task(self._all())
+
+    async def stop(self) -> None:
+        """Ask no more; what was not asked is asked after the next start."""
+        if self._run is not None:
+            self._run.cancel()
+            await asyncio.gather(self._run, return_exceptions=True)
+
+    def status(self) -> dict[str, Any]:
+        """Give how far it is, as plain JSON values."""
+        running = self._run is not None and not self._run.done()
+        return {"running": running, "runs": self.runs, "devices": self.devices}
+
+    async def _all(self) -> None:
+        while True:
+            self._again = False
+            waiting: set[asyncio.Task[None]] = set()
+            for device in list(self._records.devices()):
+                waiting.add(asyncio.create_task(self._quietly(device)))
+                if len(waiting) >= 2 * self._settings.parallelism:
+                    _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if waiting:
+                await asyncio.wait(waiting)
+            self.runs += 1
+            if not self._again:
+                return
+
+    async def _quietly(self, device: str) -> None:
+        try:
+            await self.device(device)
+        except (CallFailed, BridgeError) as error:
+            log.info("no history of %s: %s", device, error, extra={"sample": "lorawan catch-up"})
+            self._events.count("lorawan_catch_up_failures")
+
+    async def device(self, device: str) -> None:
+        """Take what ChirpStack retains of one device's events, in their order. Raises CallFailed, StoreUnavailable."""
+        async with self._gate:
+            items = [item async for item in self._client.events(device, self._settings.patience)]
+            self.devices += 1
+        found = []
+        for item in items:
+            try:
+                found.append(cs.read(item.description, item.body.encode()))
+            except NotificationError as error:
+                self._events.count("lorawan_malformed_events")
+                log.info("history of %s: %s", device, error, extra={"sample": "lorawan history"})
+        # Where the wall clock says nothing, the order of the history is kept.
+        for event in sorted(found, key=lambda one: one.time):
+            await self._uplinks.handle(event, replayed=True)

@@ -1,0 +1,254 @@
+"""What in a ChirpStack set-up will hurt LwM2M, and the cure for each."""
+
+import secrets
+
+import aiohttp
+import grpc
+from chirpstack_api import api, common
+
+from bindings.diagnosis import Finding, Grade
+from bindings.lorawan.chirpstack.client import CallFailed, ChirpStackClient
+from bindings.lorawan.chirpstack.downlinks import FLUSH_SPARES_PENDING, version_of
+from bindings.lorawan.chirpstack.http import HttpEvents
+from bindings.lorawan.chirpstack.mqtt import MqttEvents
+from bindings.lorawan.settings import LorawanSettings
+
+EXPIRY_SINCE = (4, 10)  # expires_at of queue items
+GOOD_RX1_DELAY = 3  # seconds: below it an answer rarely makes the window that its request opened
+_LOOP_TIMEOUT = 10.0
+_SAMPLE = 100  # devices looked at
+_LAYERS = (("ts003_f_port", 202), ("ts004_f_port", 201), ("ts005_f_port", 200))
+
+
+async def diagnose(
+    settings: LorawanSettings, client: ChirpStackClient, http: HttpEvents | None, mqtt: MqttEvents | None
+) -> list[Finding]:
+    """Check ChirpStack, and the way of events if the network instance runs; changes nothing."""
+    findings = [await _reachable(client)]
+    if not settings.api.tls and not settings.api.server.startswith(("127.", "localhost", "[::1]")):
+        findings.append(
+            Finding("encryption", Grade.WARNING, "the API key travels without TLS", "set api.tls; put a proxy in front")
+        )
+    if http is not None:
+        findings.append(await _loop(http))
+    if mqtt is not None:
+        findings.append(_broker(mqtt))
+    if findings[0].grade is Grade.BAD:
+        return findings
+    try:
+        findings += await _application(settings, client, http)
+        findings += await _profiles(settings, client)
+    except CallFailed as error:
+        findings.append(Finding("ChirpStack", Grade.BAD, str(error), "the key must be one of the application's tenant"))
+    return findings
+
+
+async def _reachable(client: ChirpStackClient) -> Finding:
+    what = "ChirpStack"
+    try:
+        text = await client.version()
+    except CallFailed as error:
+        if error.code is grpc.StatusCode.UNAUTHENTICATED:
+            cure = (
+                "make a new API key: chirpstack create-api-key, or in the web interface; changing api.secret voids all"
+            )
+        elif error.code is grpc.StatusCode.UNIMPLEMENTED:
+            return Finding(what, Grade.WARNING, "it does not tell its version", "4.18 or newer is wanted")
+        else:
+            cure = "check api.server, api.tls, the firewall, and that ChirpStack runs"
+        return Finding(what, Grade.BAD, str(error), cure)
+    version = version_of(text)
+    if version < EXPIRY_SINCE:
+        return Finding(
+            what,
+            Grade.BAD,
+            f"version {text} knows no expiry of queue items: they go to the device long after their time",
+            "update it to 4.18 or newer",
+        )
+    if version < FLUSH_SPARES_PENDING:
+        return Finding(
+            what,
+            Grade.WARNING,
+            f"version {text}: answers to devices wait behind requests",
+            "update it to 4.18 or newer, so that an answer can pass",
+        )
+    return Finding(what, Grade.GOOD, f"version {text}, key accepted")
+
+
+async def _loop(http: HttpEvents) -> Finding:
+    """Post to the public URL: does it lead to this listener?"""
+    what = "event URL"
+    cure = "check http.public_url, the reverse proxy and NAT in front of it; from ChirpStack's place it may differ"
+    probe = secrets.token_urlsafe(12)
+    http.probes.add(probe)
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LOOP_TIMEOUT)) as session:
+            params = {"event": "self-check", "probe": probe}
+            async with session.post(http.url, params=params, ssl=False) as answer:
+                status = answer.status
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        return Finding(what, Grade.WARNING, f"cannot be reached from this machine: {type(error).__name__}", cure)
+    finally:
+        reached = probe not in http.probes
+        http.probes.discard(probe)
+    if reached:
+        return Finding(what, Grade.GOOD, "leads to this listener, as seen from this machine")
+    return Finding(what, Grade.BAD, f"answers {status}, and not from this listener", cure)
+
+
+def _broker(mqtt: MqttEvents) -> Finding:
+    what = "broker"
+    if not mqtt.connected:
+        return Finding(what, Grade.BAD, "not connected", "check [mqtt]: host, port, tls, username, client_id")
+    if mqtt.lower_qos:
+        return Finding(
+            what,
+            Grade.WARNING,
+            f"{mqtt.lower_qos} of {mqtt.taken} events came with QoS 0: the broker keeps none of them while we are away",
+            "set integration.mqtt.qos = 1 in ChirpStack's configuration",
+        )
+    if not mqtt.taken:
+        return Finding(
+            what, Grade.WARNING, "connected, no event yet", "check mqtt.topic against ChirpStack's event_topic"
+        )
+    return Finding(what, Grade.GOOD, f"connected, {mqtt.taken} events with QoS 1")
+
+
+async def _application(settings: LorawanSettings, client: ChirpStackClient, http: HttpEvents | None) -> list[Finding]:
+    if not settings.application_id:
+        return [
+            Finding(
+                "application",
+                Grade.WARNING,
+                "no application_id: events of every application are taken",
+                "set application_id to the one with the LwM2M devices",
+            )
+        ]
+    request = api.GetApplicationRequest(id=settings.application_id)
+    try:
+        found = await client.call(client.application.Get, request)
+    except CallFailed as error:
+        if error.out_of_reach:
+            raise
+        return [Finding("application", Grade.BAD, str(error), "check application_id, and whose key api.key is")]
+    findings = [Finding("application", Grade.GOOD, f"{found.application.name!r}")]
+    if http is not None:
+        findings.append(await _integration(settings, client, http))
+    return findings
+
+
+async def _integration(settings: LorawanSettings, client: ChirpStackClient, http: HttpEvents) -> Finding:
+    what = "HTTP integration"
+    cure = "lwm2m-bridge device integration --network NAME sets it"
+    request = api.GetHttpIntegrationRequest(application_id=settings.application_id)
+    try:
+        found = await client.call(client.application.GetHttpIntegration, request)
+    except CallFailed as error:
+        if error.code is grpc.StatusCode.NOT_FOUND:
+            return Finding(what, Grade.BAD, "the application has none: no event will ever come", cure)
+        raise
+    urls = [url.strip() for url in found.integration.event_endpoint_url.split(",")]
+    if http.url in urls:
+        first = "" if urls[0] == http.url else "; endpoints are served in order, a slow one before ours delays it"
+        return Finding(what, Grade.WARNING if first else Grade.GOOD, "posts to this listener" + first)
+    return Finding(what, Grade.BAD, "posts elsewhere, not to this listener", cure)
+
+
+async def _profiles(settings: LorawanSettings, client: ChirpStackClient) -> list[Finding]:
+    if not settings.application_id:
+        return []
+    request = api.ListDevicesRequest(application_id=settings.application_id, limit=_SAMPLE)
+    listed = (await client.call(client.device.List, request)).result
+    findings: list[Finding] = []
+    examples: dict[str, str] = {}
+    for device in listed:
+        examples.setdefault(device.device_profile_id, device.dev_eui)
+    for identifier, example in examples.items():
+        profile = await client.get_profile(identifier)
+        findings += _profile(profile, settings.downlinks.f_port)
+        device = (await client.get_device(example)).device
+        if device.skip_fcnt_check:
+            findings.append(
+                Finding(
+                    f"device {example}",
+                    Grade.WARNING,
+                    "frame counters are not checked: anybody may replay its uplinks",
+                    "clear skip_fcnt_check",
+                )
+            )
+        findings.append(await _history(client, example))
+    if not listed:
+        findings.append(
+            Finding("devices", Grade.WARNING, "the application has none", "lwm2m-bridge device add makes one")
+        )
+    return findings
+
+
+def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
+    what = f"profile {profile.name!r}"
+    findings = []
+    if profile.rx1_delay < GOOD_RX1_DELAY:
+        findings.append(
+            Finding(
+                what,
+                Grade.WARNING,
+                f"rx1_delay is {profile.rx1_delay or 'that of the region, often 1'} s: a server's answer rarely makes "
+                "the window that the device's request opens",
+                "set rx1_delay to 3 to 5 s; devices learn it by a MAC command (not with mac_commands_disabled)",
+            )
+        )
+    if profile.payload_codec_runtime != api.NONE:
+        findings.append(
+            Finding(what, Grade.WARNING, "a payload codec runs on CoAP bytes", "set payload_codec_runtime to NONE")
+        )
+    if profile.supports_class_c and not profile.class_c_timeout:
+        findings.append(
+            Finding(
+                what,
+                Grade.BAD,
+                "class_c_timeout is 0: confirmed downlinks are nacked before the device can acknowledge",
+                "set class_c_timeout to 10 s or more",
+            )
+        )
+    if profile.flush_queue_on_activate:
+        findings.append(Finding(what, Grade.GOOD, "a join empties the queue; the bridge queues anew what was in it"))
+    layers = profile.app_layer_params
+    for name, default in _LAYERS:
+        port = getattr(layers, name, 0) or default
+        active = bool(getattr(layers, name.replace("_f_port", "_version"), 0))
+        if active and port == f_port:
+            findings.append(
+                Finding(
+                    what,
+                    Grade.BAD,
+                    f"FPort {port} is also that of {name[:5].upper()}: ChirpStack takes its uplinks for itself",
+                    "set another downlinks.f_port, or another port of the application layer package",
+                )
+            )
+    if not any(finding.grade is not Grade.GOOD for finding in findings):
+        version = common.MacVersion.Name(profile.mac_version).removeprefix("LORAWAN_").replace("_", ".")
+        findings.append(Finding(what, Grade.GOOD, f"LoRaWAN {version}, rx1_delay {profile.rx1_delay} s"))
+    return findings
+
+
+async def _history(client: ChirpStackClient, device: str) -> Finding:
+    what = "event history"
+    cure = "raise monitoring.per_device_event_log_max_history in ChirpStack's configuration, to 100 or more"
+    kept = 0
+    try:
+        async for _ in client.events(device, 0.5):
+            kept += 1
+    except CallFailed as error:
+        return Finding(
+            what, Grade.WARNING, f"not readable: {error}", "a read-only key or an old version? see [catch_up]"
+        )
+    if kept == 0:
+        return Finding(
+            what,
+            Grade.WARNING,
+            f"{device} has none: nothing can be caught up after an outage",
+            f"if it was heard: {cure}",
+        )
+    if kept <= 10:  # noqa: PLR2004  (ChirpStack's default)
+        return Finding(what, Grade.WARNING, f"{kept} events of {device} are kept; the default is 10", cure)
+    return Finding(what, Grade.GOOD, f"{kept} events of {device} are kept")

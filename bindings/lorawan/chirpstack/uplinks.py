@@ -1,0 +1,171 @@
+"""What an integration event means for the bridge. Events come in any order, twice, late, or from a replay."""
+
+import logging
+from collections.abc import Callable
+
+from bindings.contract import Events, Joined, NetworkState, Reachable, Refusal, Report, Uplink
+from bindings.lorawan.chirpstack import events as cs
+from bindings.lorawan.chirpstack.profiles import Profiles
+from bindings.lorawan.chirpstack.queue import Queues
+from bindings.lorawan.records import Record, Records
+from bindings.lorawan.settings import LorawanSettings
+from bridge.errors import NotificationError, UnknownDevice
+
+log = logging.getLogger(__name__)
+
+_LOGGED: dict[str, Refusal] = {
+    "EXPIRED": Refusal.EXPIRED,
+    "DOWNLINK_PAYLOAD_SIZE": Refusal.TOO_LARGE,
+    "F_CNT_DOWN": Refusal.FAILED,
+    "DOWNLINK_CODEC": Refusal.REJECTED,
+}
+"""Log codes that name a queue item which ChirpStack has deleted: certainly not sent."""
+
+
+class Uplinks:
+    """Turns events into what the contract knows, and keeps the notes of devices. `late` is told of a device whose
+    downlink should have left with an uplink, while no event said so."""
+
+    def __init__(
+        self,
+        settings: LorawanSettings,
+        records: Records,
+        queues: Queues,
+        profiles: Profiles,
+        events: Events,
+        late: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._queues = queues
+        self._profiles = profiles
+        self._events = events
+        self._late = late
+
+    async def take(self, kind: str, body: bytes) -> None:
+        """Commit one event. Raises NotificationError for what is none, StoreUnavailable."""
+        try:
+            event = cs.read(kind, body)
+        except NotificationError:
+            self._events.count("lorawan_malformed_events")
+            raise
+        await self.handle(event)
+
+    async def handle(self, event: cs.Event, *, replayed: bool = False) -> None:
+        """Commit one event; `replayed`: it may have been taken long ago. Raises StoreUnavailable."""
+        if self._settings.application_id not in ("", event.application):
+            self._events.count("lorawan_other_applications")
+            log.info("event of application %s dropped", event.application, extra={"sample": "lorawan application"})
+            return
+        record = self._records.get(event.device)
+        if record is None:
+            record = Record()
+        try:
+            match event:
+                case cs.Up():
+                    await self._up(event, record, replayed=replayed)
+                case cs.Join():
+                    await self._join(event, record)
+                case cs.TxAck():
+                    await self._tx_ack(event)
+                case cs.Ack():
+                    await self._ack(event)
+                case cs.Log():
+                    await self._log(event)
+        except UnknownDevice as error:
+            log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge has counted it
+
+    # Uplinks and sessions
+
+    async def _up(self, event: cs.Up, record: Record, *, replayed: bool) -> None:
+        device = event.device
+        if replayed and self._is_old(event, record):
+            self._events.count("lorawan_replayed_events")
+            return
+        if event.dev_addr != record.dev_addr:
+            # Events overtake each other: the join of this session is still to come, or was lost.
+            await self._new_session(device, event.dev_addr, event.time, record, told=bool(record.dev_addr))
+        elif record.went_back(event.f_cnt):
+            self._events.count("lorawan_counter_resets")
+            record.highest, record.seen = -1, 0
+            await self._events.deliver(Joined(device, queue_kept=True))
+        self._learn(event, record)
+        f_port = record.f_port or self._settings.downlinks.f_port
+        if event.sealed:
+            self._events.count("lorawan_sealed_uplinks")
+            log.warning(
+                "uplink of %s is encrypted for an application server with its own keys; the bridge has none",
+                device,
+                extra={"sample": "lorawan sealed"},
+            )
+        elif event.f_port == f_port and event.data:
+            key = f"{event.deduplication_id}/{event.f_cnt}"
+            await self._events.deliver(Uplink(device, event.data, key, self._events.now()))
+        else:
+            if event.f_port and event.f_port != f_port:
+                self._events.count("lorawan_other_f_ports")
+            await self._events.deliver(Reachable(device))
+        record.take(event.f_cnt)
+        record.uplinks += 1
+        self._records.changed(device, record)
+        if self._queues.heard(device) and not replayed:
+            self._late(device)
+
+    def _is_old(self, event: cs.Up, record: Record) -> bool:
+        if event.dev_addr == record.dev_addr:
+            return record.has_seen(event.f_cnt)
+        return event.time <= max(record.joined_at, record.seen_at)  # of a former session
+
+    def _learn(self, event: cs.Up, record: Record) -> None:
+        if event.time >= record.seen_at:
+            record.seen_at = event.time
+            record.dr = event.dr
+            record.device_class = event.device_class
+            record.region_config = event.region_config
+            record.profile = event.profile or record.profile
+            self._profiles.see(record.profile, record.region_config)
+
+    async def _join(self, event: cs.Join, record: Record) -> None:
+        if event.dev_addr == record.dev_addr or event.time <= max(record.joined_at, record.seen_at):
+            self._events.count("lorawan_replayed_events")
+            return  # an uplink of the new session was quicker, or it is a replay
+        record.profile = event.profile or record.profile
+        await self._new_session(event.device, event.dev_addr, event.time, record, told=True)
+
+    async def _new_session(self, device: str, dev_addr: str, at: float, record: Record, *, told: bool) -> None:
+        """The device has joined; `told` False: it is the first session that the bridge hears of."""
+        flushed = self._records.profile(record.profile).flush_on_activate
+        if flushed:
+            self._queues.drop_all(device)
+        if told:
+            await self._events.deliver(Joined(device, queue_kept=not flushed))
+        record.new_session(dev_addr, at)
+        await self._records.put(device, record)
+
+    # Downlinks
+
+    async def _tx_ack(self, event: cs.TxAck) -> None:
+        item = self._queues.of(event.device).get(event.item)
+        if item is None or not item.confirmed:
+            self._queues.drop(event.device, event.item)
+        await self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
+
+    async def _ack(self, event: cs.Ack) -> None:
+        self._queues.drop(event.device, event.item)
+        if event.acknowledged:
+            await self._events.deliver(Report(event.device, event.item, NetworkState.DELIVERED))
+            return
+        detail = "the device did not acknowledge the frame"
+        await self._events.deliver(Report(event.device, event.item, None, detail, nack=True))
+
+    async def _log(self, event: cs.Log) -> None:
+        self._events.count("lorawan_log_events", code=event.code)
+        why = _LOGGED.get(event.code)
+        if event.item and why is not None:
+            self._queues.drop(event.device, event.item)
+            await self._events.deliver(Report(event.device, event.item, why, f"{event.code}: {event.text}"[:200]))
+            return
+        if event.code == "UPLINK_F_CNT_RESET":
+            await self._events.deliver(Joined(event.device, queue_kept=True))
+        # DOWNLINK_GATEWAY names no item: the gateway refused the frame, the item stays queued and goes another time.
+        log.info("ChirpStack on %s: %s %s", event.device, event.code, event.text, extra={"sample": event.code})

@@ -1,0 +1,26 @@
+"""The DevEUI: 16 hexadecimal digits, lower case, as ChirpStack prints it. People write it in many other ways."""
+
+from bridge.errors import ConfigurationError
+
+EUI64_DIGITS = 16
+RELAY_F_PORT = 226
+LAST_APPLICATION_F_PORT = 223  # TS001-1.0.4 §4.3.2: 224 is for certification, 225 to 255 are reserved
+_SEPARATORS = str.maketrans("", "", ":-. ")
+_DIGITS = frozenset("0123456789abcdef")
+
+
+def canonical_device(device: str) -> str:
+    """Give the one spelling of a DevEUI, whatever its case and separators. Raises ConfigurationError."""
+    found = device.strip().translate(_SEPARATORS).lower().removeprefix("0x")
+    if len(found) != EUI64_DIGITS or not _DIGITS.issuperset(found):
+        raise ConfigurationError(f"{device!r} is no DevEUI: 16 hexadecimal digits, such as 70b3d57ed0000001")
+    return found
+
+
+def f_port_of(value: str) -> int:
+    """Read an endpoint's FPort. Raises ConfigurationError."""
+    number = int(value) if value.isascii() and value.isdigit() else 0
+    if 1 <= number <= LAST_APPLICATION_F_PORT:
+        return number
+    why = "226 is the relay's" if number == RELAY_F_PORT else "an application's FPort is 1 to 223"
+    raise ConfigurationError(f"option f_port {value!r}: {why}")

@@ -1,0 +1,155 @@
+"""What is known of each device, as a small note in the network instance's Memory; and what its profiles say.
+
+Notes are read when needed, a few are kept decoded. What each uplink changes (counters, data rate) is written from time
+to time: what a crash loses of it, the ledger still knows.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from bindings.contract import Memory
+
+_KEPT = 4096
+_WINDOW = 64  # frame counters behind the highest one that are told apart
+_DEVICE = "d/"
+_PROFILE = "p/"
+
+
+class Record(msgspec.Struct, array_like=True, gc=False):
+    """One device. Times are wall-clock seconds of the network server."""
+
+    profile: str = ""  # device profile id
+    device_class: str = "A"
+    dev_addr: str = ""  # of the session; empty: no uplink or join has been seen
+    joined_at: float = 0.0
+    seen_at: float = 0.0  # of the latest uplink
+    dr: int = -1  # of the latest uplink; -1: none
+    highest: int = -1  # frame counter
+    seen: int = 0  # bit n: the counter `highest - n` was taken
+    uplinks: int = 0  # of this session
+    f_port: int = 0  # 0: as the network instance says
+    max_payload: int = 0  # 0: as the network instance says
+    region_config: str = ""
+
+    def has_seen(self, f_cnt: int) -> bool:
+        """Tell whether an uplink of this session was taken, as far as that is remembered."""
+        behind = self.highest - f_cnt
+        return behind >= _WINDOW or (behind >= 0 and bool(self.seen >> behind & 1))
+
+    def went_back(self, f_cnt: int) -> bool:
+        """Tell whether the counter fell so far behind that it must have been reset."""
+        return self.highest - f_cnt >= _WINDOW
+
+    def take(self, f_cnt: int) -> None:
+        """Remember an uplink."""
+        if f_cnt > self.highest:
+            ahead = f_cnt - self.highest
+            self.seen = (self.seen << ahead if self.highest >= 0 and ahead < _WINDOW else 0) & (1 << _WINDOW) - 1 | 1
+            self.highest = f_cnt
+        elif self.highest - f_cnt < _WINDOW:
+            self.seen |= 1 << self.highest - f_cnt
+
+    def new_session(self, dev_addr: str, at: float) -> None:
+        """Begin anew: counters and data rate of the former session mean nothing any more."""
+        self.dev_addr = dev_addr
+        self.joined_at = at
+        self.dr, self.highest, self.seen, self.uplinks = -1, -1, 0, 0
+
+
+class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What matters of a device profile and its region's configuration."""
+
+    region: str = ""
+    revision: str = ""
+    mac_version: str = ""
+    flush_on_activate: bool = True  # not known: assume that a join empties the queue
+    rx1_delay: int = 0
+    rx1_dr_offset: int = 0
+    rx2_dr: int = 0
+    ping_slot_dr: int = -1
+    known: bool = False
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+_decode_profile = msgspec.msgpack.Decoder(Profile).decode
+UNKNOWN_PROFILE = Profile()
+
+
+class Records:
+    """The notes of one network instance."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._kept: dict[str, Record] = {}
+        self._changed: dict[str, Record] = {}
+        self._profiles: dict[str, Profile] = {}
+
+    def get(self, device: str) -> Record | None:
+        """Give a device's note, to be changed in place and handed to `changed` or `put`; None: it has none."""
+        record = self._kept.get(device) or self._changed.get(device)
+        if record is None:
+            raw = self._memory.get(_DEVICE + device)
+            if raw is None:
+                return None
+            try:
+                record = _decode(raw)
+            except msgspec.MsgspecError:
+                return None
+        self._kept.pop(device, None)
+        self._kept[device] = record
+        if len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
+        return record
+
+    def changed(self, device: str, record: Record) -> None:
+        """Have a note written with the next `write`."""
+        self._changed[device] = record
+
+    async def put(self, device: str, record: Record) -> None:
+        """Write a note now. Raises StoreUnavailable."""
+        self._kept[device] = record
+        await self._memory.put(_DEVICE + device, _encode(record))
+        if self._changed.get(device) is record:
+            del self._changed[device]
+
+    async def write(self) -> None:
+        """Write what has changed. Raises StoreUnavailable; the rest is written the next time."""
+        for device in list(self._changed):
+            record = self._changed.pop(device)
+            try:
+                await self._memory.put(_DEVICE + device, _encode(record))
+            except BaseException:
+                self._changed.setdefault(device, record)
+                raise
+
+    async def remove(self, device: str) -> None:
+        """Forget a device. Raises StoreUnavailable."""
+        self._kept.pop(device, None)
+        self._changed.pop(device, None)
+        await self._memory.put(_DEVICE + device, None)
+
+    def devices(self) -> Iterator[str]:
+        """Give all devices that have a note."""
+        for key, _ in self._memory.items(_DEVICE):
+            yield key[len(_DEVICE) :]
+
+    def profile(self, identifier: str) -> Profile:
+        """Give what is known of a device profile."""
+        found = self._profiles.get(identifier)
+        if found is None:
+            raw = self._memory.get(_PROFILE + identifier) if identifier else None
+            try:
+                found = _decode_profile(raw) if raw is not None else UNKNOWN_PROFILE
+            except msgspec.MsgspecError:
+                found = UNKNOWN_PROFILE
+            self._profiles[identifier] = found
+        return found
+
+    async def put_profile(self, identifier: str, profile: Profile) -> None:
+        """Keep what a device profile says. Raises StoreUnavailable."""
+        before = self.profile(identifier)
+        self._profiles[identifier] = profile
+        if before != profile:
+            await self._memory.put(_PROFILE + identifier, _encode(profile))

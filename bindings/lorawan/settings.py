@@ -1,0 +1,152 @@
+"""Settings of one LoRaWAN network instance: what is written in its section of the configuration."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from bindings.secret import Masked
+
+FPort = Annotated[int, Meta(ge=1, le=223)]
+
+
+class Api(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """ChirpStack's gRPC API."""
+
+    server: Annotated[str, Meta(min_length=3, description="host:port of ChirpStack's API", examples=["127.0.0.1:8080"])]
+    key: Annotated[
+        str,
+        Meta(description="API key of the tenant (or a global one); not a read-only one", extra={"secret": True}),
+    ]
+    tls: Annotated[bool, Meta(description="reach it over TLS")] = False
+    ca_bundle: Annotated[str, Meta(description="PEM file of the authorities to trust; empty: the system's")] = ""
+    timeout: Annotated[float, Meta(gt=0, description="seconds for one call")] = 10.0
+
+
+class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The listener for ChirpStack's HTTP integration."""
+
+    bind: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0: any free one")] = 8181
+    public_url: Annotated[
+        str,
+        Meta(
+            description="how ChirpStack reaches the listener, path prefix included, e.g. https://bridge.example/up; "
+            "empty: made from bind and port, for a ChirpStack on the same machine or network"
+        ),
+    ] = ""
+    path: Annotated[
+        str,
+        Meta(
+            description="unguessable last part of the URL; empty: made once and kept in the store",
+            extra={"secret": True},
+        ),
+    ] = ""
+    max_body: Annotated[int, Meta(ge=1024, description="largest event, bytes")] = 262144
+
+
+class Mqtt(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The broker that ChirpStack publishes its events to."""
+
+    host: Annotated[str, Meta(min_length=1, description="broker")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="its port; 8883 is usual with TLS")] = 1883
+    tls: Annotated[bool, Meta(description="reach it over TLS")] = False
+    ca_bundle: Annotated[str, Meta(description="PEM file of the authorities to trust; empty: the system's")] = ""
+    client_certificate: Annotated[str, Meta(description="PEM file of the client certificate for mutual TLS")] = ""
+    client_key: Annotated[str, Meta(description="PEM file of its key; empty: in the certificate's file")] = ""
+    username: Annotated[str, Meta(description="user name; empty: none")] = ""
+    password: Annotated[str, Meta(description="password", extra={"secret": True})] = ""
+    client_id: Annotated[
+        str, Meta(description="names the session that the broker keeps; empty: made once and kept in the store")
+    ] = ""
+    topic: Annotated[
+        str,
+        Meta(
+            description="event_topic of ChirpStack's configuration with + for each variable; {application} is the "
+            "application_id, or + without one; the last level but one is the DevEUI's, the last the event's"
+        ),
+    ] = "application/{application}/device/+/event/+"
+    session_expiry: Annotated[
+        int, Meta(ge=0, le=0xFFFFFFFF, description="seconds that the broker keeps events while the bridge is away")
+    ] = 86400
+    receive_maximum: Annotated[int, Meta(ge=1, le=65535, description="events on their way at the same time")] = 500
+    keepalive: Annotated[int, Meta(ge=5, le=65535, description="seconds between signs of life")] = 30
+    shared_group: Annotated[
+        str,
+        Meta(description="share the events with other subscribers of this group; breaks their order. Empty: no"),
+    ] = ""
+
+
+class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How downlinks are sent, and the numbers of the south profile (OMA LwM2M Transport, App. C)."""
+
+    f_port: Annotated[
+        FPort, Meta(description="FPort of LwM2M, both ways; option f_port of an endpoint overrides it")
+    ] = 10
+    flush_for_answers: Annotated[
+        bool,
+        Meta(
+            description="an answer to the device's own message passes a request that waits in ChirpStack's queue, by "
+            "flush_queue of Enqueue (ChirpStack 4.18 or newer); the request is queued again behind it"
+        ),
+    ] = True
+    max_payload: Annotated[
+        int, Meta(ge=0, description="largest FRMPayload, bytes, whatever the data rate allows if that is more; 0: none")
+    ] = 0
+    rx_window: Annotated[
+        Literal["rx1", "rx2"],
+        Meta(description="first window that ChirpStack uses (rx_window of its region): it decides the largest payload"),
+    ] = "rx1"
+    repeater_compatible: Annotated[bool, Meta(description="keep to the smaller sizes for networks with repeaters")] = (
+        False
+    )
+    dwell_time_400ms: Annotated[bool, Meta(description="AS923, AU915: downlinks keep the dwell time of 400 ms")] = False
+    retransmit_interval: Annotated[
+        float, Meta(gt=0, description="seconds after txack before the same CoAP message is sent again (ACK_TIMEOUT)")
+    ] = 300.0
+    max_retransmit: Annotated[int, Meta(ge=0, description="how many times it is sent again (MAX_RETRANSMIT)")] = 4
+    exchange_span: Annotated[
+        float, Meta(gt=0, description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT")
+    ] = 1500.0
+    response_timeout: Annotated[
+        float, Meta(gt=0, description="seconds after txack after which the next request may go to the device")
+    ] = 1500.0
+    max_attempts: Annotated[
+        int, Meta(ge=1, description="submissions of one downlink, nacks of confirmed ones included")
+    ] = 5
+    unreachable_pause: Annotated[
+        float, Meta(gt=0, description="seconds until a downlink is tried again after ChirpStack could not be reached")
+    ] = 10.0
+
+
+class CatchUp(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Events that were missed while the bridge, the broker or ChirpStack was away (StreamDeviceEvents)."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="ask ChirpStack after an outage; it keeps monitoring.per_device_event_log_max_history events"),
+    ] = True
+    parallelism: Annotated[int, Meta(ge=1, description="devices asked for at the same time")] = 8
+    patience: Annotated[
+        float, Meta(gt=0, description="seconds without a further event after which a device is done")
+    ] = 0.5
+
+
+class LorawanSettings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One ChirpStack v4 application (or all that the API key can see)."""
+
+    api: Annotated[Api, Meta(description="ChirpStack's gRPC API")]
+    provider: Annotated[Literal["chirpstack"], Meta(description="network API: chirpstack is ChirpStack v4")] = (
+        "chirpstack"
+    )
+    application_id: Annotated[
+        str,
+        Meta(description="UUID of the ChirpStack application; events of others are dropped. Empty: any application"),
+    ] = ""
+    events: Annotated[
+        Literal["http", "mqtt"],
+        Meta(description="how events come: http (its HTTP integration posts them, at most once) or mqtt"),
+    ] = "http"
+    http: Annotated[Http, Meta(description="events = http: the listener")] = Http()
+    mqtt: Annotated[Mqtt, Meta(description="events = mqtt: the broker")] = Mqtt()
+    downlinks: Annotated[Downlinks, Meta(description="how downlinks are sent")] = Downlinks()
+    catch_up: Annotated[CatchUp, Meta(description="events that were missed")] = CatchUp()
