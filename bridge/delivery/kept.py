@@ -25,7 +25,8 @@ class KeptRows(dict[int, R]):
     def forget(self, now: float, most: int) -> list[R]:
         """Drop the oldest beyond `most`, and what is needed no more at wall time `now`; give the rows dropped.
 
-        A request that was answered goes before one whose answer may still come: that one's token is not free (R1).
+        A request that was answered goes before one whose answer may still come: that one's token is not free (R1). Of
+        those answered, what does the same thing twice goes first: a late retransmission of it would do no harm (R4).
         """
         if now < self._soonest and len(self) <= most:
             return []
@@ -39,7 +40,12 @@ class KeptRows(dict[int, R]):
         return dropped
 
     def _least_needed(self) -> int:
+        answered: int | None = None
         for row in self.values():
-            if not isinstance(row, Downlink) or row.state is DownlinkState.RESPONDED:
+            if not isinstance(row, Downlink):
                 return row.id
-        return next(iter(self))
+            if row.state is DownlinkState.RESPONDED:
+                if row.repeatable:
+                    return row.id
+                answered = row.id if answered is None else answered
+        return next(iter(self)) if answered is None else answered

@@ -49,7 +49,7 @@ def _is_network_duplicate(step: Step, digest: bytes, duplicate_key: str | None) 
     if duplicate_key is not None:
         return any(row.duplicate_key == duplicate_key for row in step.state.all_uplinks())
     seen = step.state.recent.get(digest)
-    return seen is not None and step.wall - seen < NETWORK_DUPLICATE_WINDOW
+    return seen is not None and abs(step.wall - seen) < NETWORK_DUPLICATE_WINDOW  # clocks are set back, too
 
 
 def _is_repeat(step: Step, known: Uplink) -> bool:

@@ -122,9 +122,24 @@ def _refuse(step: Step, message: Message) -> tuple[int, list[Option], str] | Non
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
     if state.policy.refuse_when_down and not step.south.network_up:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "network down"
-    if message.uint(OptionNumber.OBSERVE) == 0 and len(state.observations) >= state.policy.max_observations:
+    if message.uint(OptionNumber.OBSERVE) == 0 and not _room_for_observation(step):
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "too many observations"
     return None
+
+
+def _room_for_observation(step: Step) -> bool:
+    """See that one more observation may begin: one that the server no longer wants makes way (R30).
+
+    A device that goes on with that one is answered RST all the same, as for any token that nobody knows.
+    """
+    state = step.state
+    if len(state.observations) < state.policy.max_observations:
+        return True
+    for token, observation in state.observations.items():
+        if observation.state is ObservationState.CANCELLED:
+            responses.drop_observation(step, token)
+            return True
+    return False
 
 
 def _answer_at_once(step: Step, server: str, message: Message, code: int, options: list[Option], text: str) -> None:

@@ -257,10 +257,17 @@ def _notification(
 
 
 def make_room(step: Step) -> bool:
-    """See that one more uplink may be stored: the oldest Notify or Send makes way (R30)."""
+    """See that one more uplink may be stored (R30).
+
+    The oldest request that the server has and does not answer makes way, then the oldest Notify or Send.
+    """
     state = step.state
     if len(state.uplinks) < state.policy.max_uplinks:
         return True
+    for row in state.uplinks.values():
+        if row.state is UplinkState.FORWARDED:
+            toward_server.await_no_longer(step, row)
+            return True
     for row in state.uplinks.values():
         if row.state is UplinkState.RECEIVED and row.operation in ("Notify", "Send"):
             toward_server.settle(step, row, UplinkState.EXPIRED, "too many stored uplinks: the oldest made way")

@@ -122,6 +122,9 @@ def acknowledged(step: Step, row: Uplink) -> None:
         settle(step, row, _U.FORWARDED)
     elif row.state is _U.RECEIVED:
         row.move(_U.FORWARDED, step.wall)
+        # The device knows its request no longer than its exchange (R14); the server gets a while in any case.
+        waits_until = max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME)
+        row.expires_at = waits_until if row.expires_at is None else min(row.expires_at, waits_until)
         step.work.update(row)
         step.effect(Settled(row.id, "up", row.operation, _U.FORWARDED.value, ""))
 
@@ -170,8 +173,14 @@ def expire(step: Step) -> None:
         if row.state is _U.RECEIVED:
             settle(step, row, _U.EXPIRED, "the server did not acknowledge in time")
         else:
-            step.state.settle_uplink(row, step.wall + EXCHANGE_LIFETIME)  # forwarded; its response never came
-            step.work.update(row)
+            await_no_longer(step, row)
+
+
+def await_no_longer(step: Step, row: Uplink) -> None:
+    """Let go of a forwarded request whose response did not come."""
+    step.state.settle_uplink(row, step.wall + EXCHANGE_LIFETIME)
+    step.work.update(row)
+    step.effect(Count("responses_missing", "north"))
 
 
 def reset(step: Step, server: str, mid: int) -> None:

@@ -1,8 +1,9 @@
 """Messages that no sane peer sends, against the one step."""
 
 from bridge.coap.codec import Type
+from bridge.coap.numbers import Code
 from bridge.delivery.ledger import Downlink
-from tests.relay.world import World, ack, observe, request, response
+from tests.relay.world import World, ack, observe, register, request, response
 
 LARGEST_INTEGER = 2**63 - 1  # of an SQLite column
 
@@ -29,3 +30,62 @@ def test_an_observe_value_of_any_length_can_be_kept():
     assert all(abs(value) <= LARGEST_INTEGER for value in row.values() if isinstance(value, int))
     world.device_sends(response(world.last_south(), payload=b"read", options=observe(1)))
     assert world.last_north().payload == b"read"
+
+
+def test_a_server_that_acknowledges_and_never_answers_does_not_shut_the_device_out():
+    """Its Register still goes through, and nothing that the server did not have yet was dropped for it (R14, R30)."""
+    world = World()
+    for number in range(70):
+        world.device_sends(request(Code.POST, "dp", 10 + number, bytes((number,)), b"reading"))
+        world.server_sends(ack(world.last_north()))
+    before = len(world.to_server)
+    world.device_sends(register(mid=5000))
+    assert len(world.to_server) == before + 1
+    assert world.counted("uplinks_dropped") == 0
+
+
+def test_a_response_is_awaited_as_long_as_the_device_knows_its_request():
+    world = World()
+    world.device_sends(request(Code.POST, "dp", 10, b"a", b"reading"))
+    world.passes(100)
+    world.server_sends(ack(world.last_north()))
+    world.passes(250)
+    assert world.wake is None
+    assert not world.state.uplinks
+
+
+def test_an_execute_goes_once_whatever_came_between_it_and_its_retransmission():
+    """Kept exchanges are bounded; those that do the same thing twice are forgotten first (R4, R30)."""
+    world = World()
+    execute = request(Code.POST, "3/0/4", 1, b"x")
+    world.server_sends(execute)
+    world.device_sends(response(world.last_south(), Code.CHANGED, b""))
+    for number in range(2 * world.policy.max_kept):
+        world.server_sends(request(mid=100 + number))
+        world.device_sends(response(world.last_south()))
+    before = len(world.submitted)
+    (again,) = world.server_sends(execute)
+    assert again.type is Type.ACK
+    assert len(world.submitted) == before
+
+
+def test_observations_that_nobody_wants_any_more_do_not_keep_new_ones_out():
+    """Each began with an answer that came too late (R12): the server never knew of it."""
+    world = World()
+    for number in range(world.policy.max_observations + 2):
+        world.server_sends(request(mid=number, token=number.to_bytes(2, "big"), options=observe()))
+        south = world.last_south()
+        assert south.option(6) is not None
+        world.passes(130)
+        world.device_sends(response(south, options=observe(1)))
+    assert world.counted("requests_refused") == 0
+    assert len(world.state.observations) <= world.policy.max_observations
+
+
+def test_a_repeat_is_answered_after_the_clock_was_set_back():
+    world = World()
+    world.device_sends(register(mid=9))
+    world.server_sends(response(world.last_north(), Code.CREATED, b"", [(8, b"rd"), (8, b"a")]))
+    world.wall -= 3600
+    world.mono += 5
+    assert len(world.device_sends(register(mid=9))) == 1
