@@ -47,12 +47,12 @@ class Bridge:
     def socket(self) -> Path:
         return self.directory / "control.sock"
 
-    async def start(self) -> None:
-        """Start it and wait until it takes traffic."""
+    async def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it and wait until it takes traffic. `environment` is for this life only."""
         if self.api is not None:
             await self.api.close()
             self.api = None
-        self.process.start()
+        self.process.start(environment)
         end = time.monotonic() + START_TIMEOUT
         while time.monotonic() < end:
             self.process.check()

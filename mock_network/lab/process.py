@@ -42,12 +42,16 @@ class LabProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Start it; `ready_line` or something of its own tells when it is ready."""
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it; `ready_line` or something of its own tells when it is ready. `environment` is for this life only."""
         with self.log.open("ab") as out:
             self._from = out.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                self._arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self._environment
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={**self._environment, **(environment or {})},
             )
 
     def said(self) -> str:
