@@ -43,7 +43,7 @@ class LabProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start it; `ready_line` or something of its own tells when it is ready. `environment` is for this life only."""
+        """Start it; `ready_line` or something of its own tells when it is ready. `environment`: for this life."""
         with self.log.open("ab") as out:
             self._from = out.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own command
