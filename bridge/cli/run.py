@@ -41,11 +41,18 @@ def run(config_path: Path, clock_url: str) -> None:
 
 
 def on_clock(url: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, Callable[[], Clock]]:
-    """Give the event loop and the clock for `--clock`: the machine's own, or those of a test."""
+    """Give the event loop and the clock for `--clock`: the machine's own, or those of a test.
+
+    Raises ClickException when no clock process answers there, or it is not on this machine.
+    """
     if url == "real":
         return None, RealClock
-    from mock_network.clock import clock_loop_factory, current_clock
+    from mock_network.clock import ClockControl, ClockError, clock_loop_factory, current_clock
 
+    try:
+        ClockControl(url).mapping()
+    except ClockError as error:
+        raise click.ClickException(f"--clock: {error}") from error
     return clock_loop_factory(url), current_clock
 
 
