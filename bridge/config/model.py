@@ -44,7 +44,6 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     control_socket: Annotated[
         str, Meta(min_length=1, description="local socket for the command line; relative to state_directory")
     ] = "control.sock"
-    shard: Annotated[int, Meta(ge=0, description="shard of the endpoints that this process serves")] = 0
     retention: Annotated[
         float, Meta(ge=0, description="seconds that finished messages stay in the ledger for people to look up")
     ] = 2592000.0
