@@ -297,8 +297,13 @@ class Service:
     # -- beside --------------------------------------------------------------------------------------------------
 
     async def _take_up_all(self) -> None:
-        """Take up what an earlier life left unfinished, paced; servers and devices are served meanwhile."""
-        waiting = list(self.store.live_endpoints())
+        """Take up what an earlier life left unfinished, paced; servers and devices are served meanwhile.
+
+        Those with messages of which nobody knows where they are come first: they send nothing until that is known.
+        """
+        store = self.store
+        due = (endpoint for endpoint, _ in store.due_endpoints())
+        waiting = list(dict.fromkeys([*store.uncertain_endpoints(), *store.live_endpoints(), *due]))
         for number, endpoint in enumerate(waiting):
             record = self.directory.by_id(endpoint)
             if record is not None and not record.enabled:  # disabled while the service was down

@@ -1,0 +1,198 @@
+"""The service from start to stop, between a server's socket and a binding that the test scripts."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_binding import ScriptedBinding
+
+from bindings.contract import Accepted, NetworkState
+from bridge.coap.codec import Type, decode, frame
+from bridge.coap.numbers import Code
+from bridge.config import parse, reading
+from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.errors import StoreUnavailable
+from bridge.service.service import Service
+
+CONFIG = """
+[service]
+state_directory = "{state}"
+[north]
+port = {port}
+[servers.lab]
+uri = "coap://127.0.0.1:{server}"
+[networks.net]
+binding = "scripted"
+[[endpoints]]
+name = "e1"
+network = "net"
+address = "d1"
+"""
+
+
+async def until(what: Callable[[], Any]) -> Any:
+    """Wait for a condition, a few seconds at most."""
+    for _ in range(500):
+        found = what()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+class Kit:
+    """A running service, the server's socket, and the scripted network."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.server.bind(("127.0.0.1", 0))
+        self.server.setblocking(False)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("0.0.0.0", 0))
+            port = probe.getsockname()[1]
+        text = CONFIG.format(state=tmp_path, port=port, server=self.server.getsockname()[1])
+        self.config = parse(text, "bridge.toml", tmp_path)
+        self.address = ("127.64.0.1", port)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Service]:
+        service = Service(self.config)
+        await service.start()
+        self.service = service
+        network = service.networks["net"]
+        assert isinstance(network, ScriptedBinding)
+        self.network = network
+        try:
+            yield service
+        finally:
+            self.network.go.set()
+            await service.stop()
+
+    def ask(self, mid: int) -> None:
+        """Send a Read from the server."""
+        self.server.sendto(frame(Type.CON, Code.GET, mid, bytes((mid,)), b"\xb1\x33"), self.address)
+
+    async def answered(self) -> bytes:
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.server, 2000), 5)
+
+    async def rows(self) -> list[Downlink]:
+        found: list[Downlink] = await self.service.store.ask(lambda reader: reader.downlinks())
+        return [row for row in reversed(found) if row.kind == "request"]
+
+    async def states(self) -> list[DownlinkState]:
+        return [row.state for row in await self.rows()]
+
+
+@pytest.fixture
+async def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kit]:
+    monkeypatch.setattr(reading, "binding_class", lambda _name: ScriptedBinding)
+    made = Kit(tmp_path)
+    yield made
+    made.server.close()
+
+
+async def test_a_binding_needs_nothing_but_the_contract(kit: Kit) -> None:
+    async with kit.running():
+        kit.ask(1)
+        (attempt,) = await until(lambda: kit.network.attempts)
+        asked = decode(attempt.payload)
+        assert await kit.answered() == b"\x60\x00\x00\x01"  # the Empty ACK: the network holds it
+        answer = frame(Type.ACK, Code.CONTENT, asked.mid, asked.token, b"\xff42")
+        await kit.network.uplink("d1", answer)
+        response = decode(await kit.answered())
+        assert (response.code, response.token, response.payload) == (Code.CONTENT, b"\x01", b"42")
+        assert await kit.states() == [DownlinkState.RESPONDED]
+
+
+async def test_r32_messages_that_wait_in_a_network_are_taken_up_after_a_restart(kit: Kit) -> None:
+    async with kit.running():
+        kit.ask(1)
+        assert await kit.answered() == b"\x60\x00\x00\x01"
+        await until(lambda: _is(kit, [DownlinkState.BUFFERED]))
+    async with kit.running():
+        assert await kit.answered() == b"\x60\x00\x00\x01"
+        kit.ask(2)
+        assert await kit.answered() == b"\x60\x00\x00\x02"
+        assert await kit.states() == [DownlinkState.BUFFERED, DownlinkState.QUEUED]
+        assert kit.service.metrics.value("failed_tasks") == 0
+
+
+async def _is(kit: Kit, states: list[DownlinkState]) -> bool:
+    return await kit.states() == states
+
+
+async def test_a_disabled_endpoint_accepts_nothing_and_what_waits_gets_its_outcome(kit: Kit) -> None:
+    async with kit.running() as service:
+        kit.ask(1)
+        await until(lambda: _is(kit, [DownlinkState.BUFFERED]))
+        kit.ask(2)
+        await until(lambda: _is(kit, [DownlinkState.BUFFERED, DownlinkState.QUEUED]))
+        await service.directory.update("e1", enabled=False)
+        await until(lambda: _is(kit, [DownlinkState.UNKNOWN, DownlinkState.CANCELLED]))
+        kit.ask(3)
+        await until(lambda: service.metrics.value("messages_of_disabled_endpoints"))
+        await service.directory.update("e1", enabled=True)
+        await until(lambda: kit.network.provisioned == ["d1", "d1"])
+        kit.ask(4)
+        await until(lambda: _is(kit, [DownlinkState.UNKNOWN, DownlinkState.CANCELLED, DownlinkState.BUFFERED]))
+
+
+async def test_an_endpoint_with_another_device_leaves_the_first_one(kit: Kit) -> None:
+    async with kit.running() as service:
+        await until(lambda: kit.network.provisioned)
+        kit.ask(1)
+        await until(lambda: _is(kit, [DownlinkState.BUFFERED]))
+        await service.directory.update("e1", device="d2")
+        await until(lambda: [a.device for a in kit.network.attempts] == ["d1", "d2"])
+        await until(lambda: (kit.network.deprovisioned, kit.network.provisioned) == (["d1"], ["d1", "d2"]))
+
+
+async def test_a_removed_endpoint_leaves_no_message_without_an_outcome(kit: Kit) -> None:
+    async with kit.running() as service:
+        kit.ask(1)
+        await until(lambda: _is(kit, [DownlinkState.BUFFERED]))
+        await service.remove_endpoint("e1")
+        assert all(row.over for row in await kit.rows())
+        assert kit.network.deprovisioned == ["d1"]
+        kit.ask(2)
+        await until(lambda: service.metrics.value("north_strangers"))
+        assert len(await kit.rows()) == 1
+
+
+async def test_r32_a_stop_stores_what_the_network_said_and_refuses_the_rest(kit: Kit) -> None:
+    async with kit.running() as service:
+        kit.network.go.clear()
+        kit.ask(1)
+        await until(lambda: kit.network.attempts)
+        stopping = asyncio.create_task(service.stop())
+        await until(lambda: service.runner.stopping)
+        with pytest.raises(StoreUnavailable):
+            await kit.network.uplink("d1", b"\x40\x01\x00\x01")
+        kit.network.go.set()
+        await stopping
+    async with kit.running():
+        await until(lambda: _is(kit, [DownlinkState.BUFFERED]))
+
+
+def _raise(_attempt: object) -> Accepted:
+    raise ValueError("a binding's mistake")
+
+
+@pytest.mark.parametrize("answer", [_raise, lambda _attempt: None, lambda _attempt: NetworkState.SENT])
+async def test_r9_a_binding_that_breaks_its_promise_leaves_the_attempt_unknown(
+    kit: Kit, answer: Callable[..., Any]
+) -> None:
+    async with kit.running():
+        good = kit.network.answer
+        kit.network.answer = answer
+        kit.ask(1)
+        await until(lambda: kit.network.attempts)
+        kit.network.answer = good
+        await until(lambda: _is(kit, [DownlinkState.BUFFERED]))  # looked up, absent: once more, a Read may be
+        assert [a.number for a in kit.network.attempts] == [1, 2]
