@@ -124,6 +124,8 @@ class World:
                 mutable = change.row.mutable()
                 key = change.values[len(mutable) :]
                 old = dict(zip(columns, table[key], strict=True))
+                if change.row is Downlink and old["over"]:
+                    assert change.values[mutable.index("state")] == old["state"], "an outcome never changes"
                 old.update(zip(mutable, change.values, strict=False))
                 table[key] = tuple(old[c] for c in columns)
         self.wake = None if result.wake is None else self.wall + result.wake
