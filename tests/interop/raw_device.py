@@ -30,6 +30,11 @@ EMPTY, GET, POST, PUT, DELETE = 0, 1, 2, 3, 4
 OBJECT_LINKS = "</1/0>,</3/0>,</5/0>,</3303/0>"
 
 
+_TAKEN: set[int] = set()
+"""Ports that devices of this run had. A server answers a known message identifier from a known port out of its memory
+for 247 s (RFC 7252 §4.5): the next device that is given the port would get the answers of the last one."""
+
+
 def code(text: str) -> int:
     """`code("2.05")` is 0x45."""
     return (int(text[0]) << 5) | int(text[2:])
@@ -120,19 +125,32 @@ def uri(path: str, query: str = "") -> tuple[tuple[int, bytes], ...]:
 
 @dataclass(slots=True)
 class RawDevice:
-    """A device at `address`:`port` (0 = any) that talks to `server`. Use it as a context manager."""
+    """A device at `address`:`port` (0 = any that no device had before) that talks to `server`, as a context manager."""
 
     server: tuple[str, int]
     address: str = "127.0.0.1"
     port: int = 0
     mids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(0x1000))
+    copies: int = 0
+    """Copies that came of messages which are answered already: this machine was slow to answer."""
     _socket: socket.socket | None = None
+    _heard: dict[int, bytes] = field(default_factory=dict)  # by message identifier
+    _answers: dict[int, bytes] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.bind((self.address, self.port))
-        self.port = self._socket.getsockname()[1]
+        unfit = []  # kept open for now, or the system may give the same port again
+        while True:
+            self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._socket.setblocking(False)
+            self._socket.bind((self.address, self.port))
+            port = self._socket.getsockname()[1]
+            if self.port or port not in _TAKEN:
+                break
+            unfit.append(self._socket)
+        for one in unfit:
+            one.close()
+        self.port = port
+        _TAKEN.add(port)
         return self
 
     def __exit__(
@@ -147,16 +165,28 @@ class RawDevice:
 
     def send(self, message: Message) -> None:
         assert self._socket is not None
-        self._socket.sendto(encode(message), self.server)
+        data = encode(message)
+        if message.type in (ACK, RST) and message.mid in self._heard:
+            self._answers[message.mid] = data
+        self._socket.sendto(data, self.server)
 
     async def receive(self, within: float = 5) -> Message:
-        """The next message from the server; TimeoutError if there is none in time."""
+        """The next message from the server; TimeoutError if there is none in time.
+
+        A copy of a message that is answered already gets the same answer again (RFC 7252 §4.2) and is not given out.
+        """
         assert self._socket is not None
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(within):
-            data, source = await loop.sock_recvfrom(self._socket, 2048)
-        assert source == self.server, "only the server talks to us"
-        return decode(data)
+            while True:
+                data, source = await loop.sock_recvfrom(self._socket, 2048)
+                assert source == self.server, "only the server talks to us"
+                message = decode(data)
+                if self._heard.get(message.mid) != data or message.mid not in self._answers:
+                    self._heard[message.mid] = data
+                    return message
+                self.copies += 1
+                self._socket.sendto(self._answers[message.mid], self.server)
 
     async def silence(self, seconds: float) -> None:
         """Fail if anything arrives within this time."""

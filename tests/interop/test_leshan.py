@@ -37,6 +37,7 @@ from tests.interop.raw_device import (
 
 TEXT = (CONTENT_FORMAT, b"")  # 0, text/plain
 SENML_CBOR = (CONTENT_FORMAT, b"\x70")  # 112
+QUICK_MAX_RETRANSMIT = 2
 QUICK_TRANSMIT_WAIT_S = 2.1  # of `quick_leshan`: three waits of 0.3, 0.6 and 1.2 s
 QUICK_EXCHANGE_LIFETIME_S = 3
 
@@ -253,7 +254,8 @@ class TestLatency:
         quick_device.acknowledge(request)
         wait = QUICK_EXCHANGE_LIFETIME_S + 2
         assert wait > 2 * QUICK_TRANSMIT_WAIT_S
-        await quick_device.silence(wait)  # no retransmission either
+        await quick_device.silence(wait)
+        assert quick_device.copies < QUICK_MAX_RETRANSMIT  # the ACK ended them, were it a late one
         quick_device.respond(request, "2.05", b"ACME", TEXT, mid=9)
         assert await quick_device.receive() == Message(ACK, EMPTY, 9)
         result = await quick_leshan.result(started)
@@ -279,7 +281,7 @@ class TestLatency:
         assert copies[0] == copies[1] == copies[2]
         result = await quick_leshan.result(started)
         assert (result["error"], result["timeout"]) == ("TimeoutException", "COAP_TIMEOUT")
-        assert result["seconds"] == pytest.approx(QUICK_TRANSMIT_WAIT_S, abs=0.6)
+        assert QUICK_TRANSMIT_WAIT_S - 0.1 < result["seconds"] < 15  # not the caller's 30
 
     async def test_a_con_response_that_overtakes_its_ack_is_accepted(self, leshan, device):
         await registered(device, "overtakes")
@@ -321,9 +323,13 @@ class TestLatency:
         """NSTART is not held (RFC 7252 §4.7 asks for 1): the queue before the radio is the bridge's."""
         await registered(device, "burst")
         started = [await leshan.start("read", "burst", f"/3/0/{resource}", format="TEXT") for resource in (0, 1, 2, 3)]
-        requests = [await device.receive(1) for _ in started]
-        assert {request.path() for request in requests} == {"/3/0/0", "/3/0/1", "/3/0/2", "/3/0/3"}
-        for request in requests:
+        requests: dict[str, Message] = {}
+        async with asyncio.timeout(15):
+            while len(requests) < len(started):  # copies come too where this takes more than ACK_TIMEOUT
+                request = await device.receive()
+                requests[request.path()] = request
+        assert set(requests) == {"/3/0/0", "/3/0/1", "/3/0/2", "/3/0/3"}
+        for request in requests.values():
             device.answer(request, "2.05", b"x", TEXT)
         assert [(await leshan.result(number))["code"] for number in started] == ["2.05"] * 4
 
@@ -332,8 +338,8 @@ class TestMessageIdentifiers:
     async def test_a_con_response_with_a_reused_mid_is_acked_and_not_delivered(self, leshan, device):
         """R2: a north MID that comes back within 247 s loses an answer without a trace."""
         await registered(device, "reuse")
-        for expected in ("response", "error"):
-            started = await leshan.start("read", "reuse", "/3/0/0", timeout=1)
+        for expected, timeout in (("response", 20), ("error", 1)):
+            started = await leshan.start("read", "reuse", "/3/0/0", timeout=timeout)
             request = await device.receive()
             device.acknowledge(request)
             device.respond(request, "2.05", b"ACME", TEXT, mid=500)
@@ -344,7 +350,7 @@ class TestMessageIdentifiers:
         await registered(quick_device, "reuse-later")
         for pause in (0, QUICK_EXCHANGE_LIFETIME_S + 0.5):
             await asyncio.sleep(pause)
-            started = await quick_leshan.start("read", "reuse-later", "/3/0/0", timeout=5)
+            started = await quick_leshan.start("read", "reuse-later", "/3/0/0", timeout=20)
             request = await quick_device.receive()
             quick_device.acknowledge(request)
             quick_device.respond(request, "2.05", b"ACME", TEXT, mid=500)
@@ -497,8 +503,12 @@ class TestQueueMode:
         assert (await quick_device.request(Message(CON, EMPTY, 800))).type == RST
         result = await quick_leshan.read("queue", "/3/0/0")
         assert (result["state"], result["error"]) == ("error", "ClientSleepingException")
-        assert (await quick_device.exchange(CON, POST, uri(f"/rd/{location}"))).dotted() == "2.04"
-        started = await quick_leshan.start("read", "queue", "/3/0/0", format="TEXT")
+        async with asyncio.timeout(15):
+            while True:  # it is awake for a second only: a slow machine needs another Update
+                assert (await quick_device.exchange(CON, POST, uri(f"/rd/{location}"))).dotted() == "2.04"
+                started = await quick_leshan.start("read", "queue", "/3/0/0", format="TEXT")
+                if (await quick_leshan.result(started, wait=0))["state"] == "pending":
+                    break
         quick_device.answer(await quick_device.receive(), "2.05", b"ACME", TEXT)
         assert (await quick_leshan.result(started))["code"] == "2.05"
 

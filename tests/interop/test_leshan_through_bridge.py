@@ -57,7 +57,7 @@ network = "nidd"
 address = "{device}"
 """
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 class BridgeProcess:
@@ -91,13 +91,13 @@ class NiddDevice:
 
     async def connected(self) -> None:
         """Wait for the bridge's NIDD configuration."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while self._scef.name_of(DEVICE) is None:
                 await asyncio.sleep(0.05)
 
     async def uplink(self, message: Message) -> None:
         """Deliver until the bridge has it, as a SCEF does while its notifications are refused."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):  # the bridge is down
                     if await self._scef.uplink(DEVICE, encode(message)) == 204:
@@ -169,7 +169,7 @@ async def _story(leshan: Leshan, device: NiddDevice, bridge: BridgeProcess) -> N
 
     slow = await leshan.start("read", NAME, "/3/0/1", timeout=40, format="TEXT")
     waiting = await device.downlink()
-    await asyncio.sleep(1.5)  # past the piggyback window: Leshan has its Empty ACK
+    await leshan.acknowledged(slow)
 
     for life in (1, 2):
         notification = (TEXT, (OBSERVE, bytes([1 + life])))
