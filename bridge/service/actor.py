@@ -114,6 +114,9 @@ class NetworkActor:
         result: SubmitResult
         if binding is None:
             result = Refused(Refusal.FAILED, f"network {placed.endpoint.network!r} is not configured")
+        elif self.runner.stopping:
+            # What waited behind calls in flight stays for the next start: a stop is as long as those calls, no longer.
+            result = Refused(Refusal.UNREACHABLE, "the service is stopping")
         else:
             reached("before submit")
             unsure = Ambiguous("the binding failed; see the log")
@@ -134,7 +137,10 @@ class NetworkActor:
     async def _look_up(self, placed: Placed, attempt: Attempt) -> ev.Event:
         binding = self._networks.get(placed.endpoint.network)
         failed = Lookup(Presence.FAILED)
-        result = failed if binding is None else await _safely(partial(binding.lookup, attempt), Lookup, failed)
+        if binding is None or self.runner.stopping:
+            result = failed
+        else:
+            result = await _safely(partial(binding.lookup, attempt), Lookup, failed)
         self._count("lookups", network=placed.endpoint.network, result=result.presence.value)
         return ev.LookedUp(attempt.downlink, attempt.number, result)
 
