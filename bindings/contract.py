@@ -4,6 +4,10 @@ A binding is found by its entry point in the group ``lwm2m_bridge.bindings``. Th
 configured network instance, calls `start` once, then `submit`, `lookup` and `cancel` as its ledger says, and is told
 what happens on the network through `Events.deliver`.
 
+All calls come from one event loop. At most one of `submit`, `lookup` and `cancel` is under way for one device, and no
+two `submit` calls have the same downlink and number. A method raises what its docstring names and nothing else; should
+one of these three raise all the same, what it did counts as unknown.
+
 All times are wall-clock seconds since the epoch. A *device* is a device address in the form of its network (External
 Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 """
@@ -231,7 +235,10 @@ class Binding(Protocol):
         """Give the msgspec.Struct type of this binding's section in the configuration; every field documented."""
 
     async def start(self, events: Events, memory: Memory) -> None:
-        """Open listeners and begin to work; returns when uplinks can be taken, not when all devices are provisioned."""
+        """Open listeners and begin to work; returns when uplinks can be taken, not when all devices are provisioned.
+
+        Raises a `bridge.errors.LocalError` that says what is wrong and the cure: the service does not start then.
+        """
 
     async def stop(self) -> None:
         """Stop accepting first, then finish what is in flight; devices stay provisioned."""
@@ -240,10 +247,14 @@ class Binding(Protocol):
         """Give the one spelling of a device address. Raises `bridge.errors.ConfigurationError` if it is none."""
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
-        """See to it, now or soon, that the network carries this device's data to us; idempotent, paced, resumed."""
+        """See to it, now or soon, that the network carries this device's data to us; idempotent, paced, resumed.
+
+        Called for every enabled endpoint after each start, and when one is added, changed to another device or enabled.
+        Raises `bridge.errors.BridgeError`: it is logged, and tried again at the next start or change.
+        """
 
     async def deprovision(self, device: str) -> None:
-        """Undo `provision`."""
+        """Undo `provision`; idempotent. Raises `bridge.errors.BridgeError`."""
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """Hand one attempt to the network. Never raises: what went wrong is in the result."""
@@ -255,7 +266,7 @@ class Binding(Protocol):
         """Take a downlink out of the network's queue. Never raises."""
 
     def south_profile(self, device: str) -> SouthProfile:
-        """Give the device's profile as it is now; cheap, called for every event."""
+        """Give the device's profile as it is now; cheap (microseconds), called for every event. Never raises."""
 
     def status(self) -> Mapping[str, Any]:
         """Give what an operator wants to know of this network instance now, as plain JSON values."""

@@ -84,7 +84,11 @@ def cancel(config_path: Path, id: int) -> None:  # noqa: A002  # the argument's 
         return await client.ask("POST", f"/downlinks/{id}/cancel")
 
     row = use(read_config(config_path), work)
-    click.echo(f"{row['id']}: {row['state']}{' (being taken back)' if not row['over'] else ''} {row['reason']}")
+    note = ""
+    if not row["over"]:
+        held = row["state"] == "BUFFERED"
+        note = ", being taken back" if held else ", not cancelled: it left for the device, or may have"
+    click.echo(f"{row['id']}: {row['state']}{note}{'; ' if row['reason'] else ''}{row['reason']}")
 
 
 @uplink_group.command("list")

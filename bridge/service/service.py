@@ -276,13 +276,16 @@ class Service:
             self._replace(record.id)
             self.runner.event(record.id, ev.EndpointRemoved(), done)
             await settled
+            await self._deprovision(record)  # before: a crash in between leaves an endpoint that start provisions again
             removed = await self.directory.remove(name)
+        except BridgeError:
+            self._begin(self._provision(record))
+            raise
         finally:
             self._leaving.discard(record.id)
             self._replace(record.id)
         if record.source is not None:
             self.transport.release(record.source)
-        await self._deprovision(record)
         return removed
 
     def _replace(self, endpoint: int) -> bool:

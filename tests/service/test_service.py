@@ -180,6 +180,21 @@ async def test_r32_a_stop_stores_what_the_network_said_and_refuses_the_rest(kit:
         await until(lambda: _is(kit, [DownlinkState.BUFFERED]))
 
 
+async def test_an_endpoint_that_cannot_be_removed_goes_on(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with kit.running() as service:
+        await until(lambda: kit.network.provisioned)
+
+        async def fail(_name: str) -> None:
+            raise StoreUnavailable("disk full")
+
+        monkeypatch.setattr(service.directory, "remove", fail)
+        with pytest.raises(StoreUnavailable):
+            await service.remove_endpoint("e1")
+        await until(lambda: kit.network.provisioned == ["d1", "d1"])
+        kit.ask(1)
+        await until(lambda: _is(kit, [DownlinkState.BUFFERED]))
+
+
 def _raise(_attempt: object) -> Accepted:
     raise ValueError("a binding's mistake")
 
