@@ -243,7 +243,8 @@ async def set_up(
     network_lines: str = "",
     sections: str = "",
 ) -> AsyncIterator[SetUp]:
-    """Start everything: SCEFs (network → profile), servers (name → host), devices (none yet) and the bridge.
+    """Start everything: SCEFs (network → profile), servers (name → host, or the coap:// URI of one that runs already),
+    devices (none yet) and the bridge.
 
     T8 goes through validating proxies; leaving fails if anything on the way was not as 3GPP's files have it. Further
     lines for sections of the configuration, and arguments of python for the bridge's process, can be given.
@@ -262,7 +263,8 @@ async def set_up(
             for name, profile in networks.items():
                 starting.create_task(lab.start_scef((), "--profile", profile, name=name))
             for name, host in servers.items():
-                starting.create_task(lab.start_server(name=name, host=host))
+                if not host.startswith("coap://"):
+                    starting.create_task(lab.start_server(name=name, host=host))
             starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", "--count", "0", "--retry-timer", "5"))
         for name in networks:
             record = directory / f"t8-{name}.jsonl"
@@ -270,8 +272,9 @@ async def set_up(
             proxy = T8Proxy(root, folder, record=record, tolerate=tolerate)
             found.proxies[name] = await stack.enter_async_context(proxy)
         text = f'[service]\nstate_directory = "{directory}"\n{service}\n[north]\n{north or f"port = {free_port()}"}\n'
-        for name in servers:
-            text += f'[servers.{name}]\nuri = "{lab.servers[name].ready["coap"]}"\n{server_lines}\n'
+        for name, host in servers.items():
+            address = lab.servers[name].ready["coap"] if name in lab.servers else host
+            text += f'[servers.{name}]\nuri = "{address}"\n{server_lines}\n'
         for name, proxy in found.proxies.items():
             text += f"""\
 [networks.{name}]

@@ -206,10 +206,11 @@ class Leshan:
     async def start(self, operation: str, endpoint: str, path: str, **details: Any) -> int:
         """Start an operation and return its number.
 
-        Every operation takes `timeout`, the seconds that Leshan waits for the response. Operations and what they take:
-        read, observe (format); write (value or values, replace, format); execute (arguments); discover; delete;
-        create (values, instance, format); write-attributes (attributes: "pmin=1&pmax=10"); cancel-observe (sends a GET
-        with Observe 1); forget-observe (sends nothing). Raises ValueError where the server refuses the order.
+        Every operation takes `timeout`, the seconds that Leshan waits for the response, and `ttl`, seconds that go out
+        in the elective option 65052. Operations and what they take: read, observe (format); read-composite (paths; its
+        own path is "/"); write (value or values, replace, format); execute (arguments); discover; delete; create
+        (values, instance, format); write-attributes (attributes: "pmin=1&pmax=10"); cancel-observe (sends a GET with
+        Observe 1); forget-observe (sends nothing). Raises ValueError where the server refuses the order.
         """
         order: Json = {"operation": operation, "endpoint": endpoint, "path": path, **details}
         answer: Json = await self._call("POST", "/operations", order)
@@ -220,6 +221,13 @@ class Leshan:
         """The result of an operation; {"state": "pending", ...} if there is none after `wait` seconds."""
         result: Json = await self._call("GET", f"/operations/{number}", wait=wait)
         return result
+
+    async def acknowledged(self, number: int, *, within: float = 10) -> None:
+        """Wait until the request of an operation is ACKed while its response is not there; AssertionError if not so."""
+        deadline = time.monotonic() + within
+        while not (result := await self.result(number, wait=0.05))["acknowledged"]:
+            assert time.monotonic() < deadline, f"operation {number} is not acknowledged within {within} s"
+        assert result["state"] == "pending", result
 
     async def run(self, operation: str, endpoint: str, path: str, *, wait: float = 150, **details: Any) -> Json:
         """Start an operation and wait for its result."""

@@ -30,7 +30,8 @@ import com.sun.net.httpserver.HttpServer;
  * <li>{@code GET /observations?endpoint=E}: what the server observes there
  * <li>{@code POST /operations?wait=S}: starts an operation (see {@link Operations}), waits up to S seconds for its
  * result
- * <li>{@code GET /operations/N?wait=S}: the result of operation N, or {@code "state": "pending"}
+ * <li>{@code GET /operations/N?wait=S}: the result of operation N, or {@code "state": "pending"}; in both,
+ * {@code acknowledged} tells whether its request was ACKed
  * <li>{@code GET /events?after=N&wait=S}: what happened after event N
  * <li>{@code POST /stop}: ends the program
  * </ul>
@@ -142,7 +143,7 @@ final class ControlPort {
         } catch (TimeoutException e) {
             json = Json.object().put("state", "pending");
         }
-        return json.put("operation", number);
+        return json.put("operation", number).put("acknowledged", operations.acknowledged(number));
     }
 
     private static Answer error(int status, String message) {

@@ -6,10 +6,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 
+import org.eclipse.californium.core.coap.MessageObserverAdapter;
+import org.eclipse.californium.core.coap.Request;
+import org.eclipse.californium.core.coap.option.IntegerOption;
 import org.eclipse.leshan.core.ResponseCode;
 import org.eclipse.leshan.core.link.lwm2m.attributes.DefaultLwM2mAttributeParser;
 import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributeSet;
@@ -31,6 +35,7 @@ import org.eclipse.leshan.core.request.DiscoverRequest;
 import org.eclipse.leshan.core.request.DownlinkDeviceManagementRequest;
 import org.eclipse.leshan.core.request.ExecuteRequest;
 import org.eclipse.leshan.core.request.ObserveRequest;
+import org.eclipse.leshan.core.request.ReadCompositeRequest;
 import org.eclipse.leshan.core.request.ReadRequest;
 import org.eclipse.leshan.core.request.WriteAttributesRequest;
 import org.eclipse.leshan.core.request.WriteRequest;
@@ -39,9 +44,11 @@ import org.eclipse.leshan.core.response.CreateResponse;
 import org.eclipse.leshan.core.response.DiscoverResponse;
 import org.eclipse.leshan.core.response.ErrorCallback;
 import org.eclipse.leshan.core.response.LwM2mResponse;
+import org.eclipse.leshan.core.response.ReadCompositeResponse;
 import org.eclipse.leshan.core.response.ReadResponse;
 import org.eclipse.leshan.server.LeshanServer;
 import org.eclipse.leshan.server.registration.Registration;
+import org.eclipse.leshan.server.request.LowerLayerConfig;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -49,12 +56,16 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 /**
  * Operations on devices. Each is started at once and runs on its own; its result is kept under a number.
  *
- * <p>An order names {@code endpoint}, {@code operation} and {@code path}, and may name {@code timeout} (seconds) and
- * {@code format} (TEXT, TLV, JSON, SENML_JSON, SENML_CBOR, CBOR, OPAQUE). Operations: {@code read}, {@code observe},
- * {@code discover}, {@code delete}, {@code execute} ({@code arguments}), {@code write} ({@code value}, or
- * {@code values} by resource for an object instance; {@code replace} true by default), {@code create} ({@code values},
- * {@code instance}), {@code write-attributes} ({@code attributes}, as in "pmin=1&pmax=10"), {@code cancel-observe} (a
- * GET with Observe 1) and {@code forget-observe} (nothing is sent: the next notification is answered with a RST).
+ * <p>An order names {@code endpoint}, {@code operation} and {@code path}, and may name {@code timeout} (seconds),
+ * {@code ttl} (seconds; goes out as the elective CoAP option {@value #TTL_OPTION}) and {@code format} (TEXT, TLV, JSON,
+ * SENML_JSON, SENML_CBOR, CBOR, OPAQUE). Operations: {@code read}, {@code read-composite} ({@code paths}, in SenML
+ * CBOR), {@code observe}, {@code discover}, {@code delete}, {@code execute} ({@code arguments}), {@code write}
+ * ({@code value}, or {@code values} by resource for an object instance; {@code replace} true by default),
+ * {@code create} ({@code values}, {@code instance}), {@code write-attributes} ({@code attributes}, as in
+ * "pmin=1&pmax=10"), {@code cancel-observe} (a GET with Observe 1) and {@code forget-observe} (nothing is sent: the
+ * next notification is answered with a RST).
+ *
+ * <p>An operation is acknowledged when the ACK of its CON request has come, be it Empty or with the response.
  */
 final class Operations {
 
@@ -67,11 +78,17 @@ final class Operations {
         }
     }
 
+    /** Of the experimental range of RFC 7252 §12.2; even, so elective. */
+    static final int TTL_OPTION = 65052;
+
+    private static final IntegerOption.Definition TTL = new IntegerOption.Definition(TTL_OPTION, "TTL", true, 0, 4);
+
     private final LeshanServer server;
     private final EventLog events;
     private final long defaultTimeoutMillis;
     private final AtomicInteger lastNumber = new AtomicInteger();
     private final Map<Integer, CompletableFuture<ObjectNode>> results = new ConcurrentHashMap<>();
+    private final Set<Integer> acknowledged = ConcurrentHashMap.newKeySet();
 
     Operations(LeshanServer server, EventLog events, long defaultTimeoutMillis) {
         this.server = server;
@@ -82,6 +99,11 @@ final class Operations {
     /** The result of a started operation, or null if there is no such number. */
     CompletableFuture<ObjectNode> result(int number) {
         return results.get(number);
+    }
+
+    /** Whether the ACK of this operation's request has come. */
+    boolean acknowledged(int number) {
+        return acknowledged.contains(number);
     }
 
     /** Starts an operation and returns its number. */
@@ -96,18 +118,36 @@ final class Operations {
             result.complete(Json.object().put("state", "response").put("forgotten", forgotten));
         } else {
             double millis = order.has("timeout") ? order.get("timeout").asDouble() * 1000 : defaultTimeoutMillis;
-            send(registration, request(operation, path, order, registration), path, (long) millis, result, number);
+            send(registration, request(operation, path, order, registration), path, (long) millis, result, number,
+                    lower(order, number));
         }
         results.put(number, result);
         return number;
     }
 
+    /** What an order wants of the CoAP request. */
+    private LowerLayerConfig lower(JsonNode order, int number) {
+        return lowerRequest -> {
+            Request coap = (Request) lowerRequest;
+            if (order.hasNonNull("ttl")) {
+                coap.getOptions().addOtherOption(TTL.create(order.get("ttl").asLong()));
+            }
+            coap.addMessageObserver(new MessageObserverAdapter() {
+                @Override
+                public void onAcknowledgement() {
+                    acknowledged.add(number);
+                }
+            });
+        };
+    }
+
     private <T extends LwM2mResponse> void send(Registration registration, DownlinkDeviceManagementRequest<T> request,
-            LwM2mPath path, long timeoutMillis, CompletableFuture<ObjectNode> result, int number) {
+            LwM2mPath path, long timeoutMillis, CompletableFuture<ObjectNode> result, int number,
+            LowerLayerConfig lower) {
         long started = System.nanoTime();
         ErrorCallback failed = error -> finish(registration, error(error), started, result, number);
         try {
-            server.send(registration, request, timeoutMillis, response -> {
+            server.send(registration, request, lower, timeoutMillis, response -> {
                 ObjectNode json = response(path, response);
                 if (request instanceof CancelObservationRequest cancel && response.isSuccess()) {
                     server.getObservationService().cancelObservation(cancel.getObservation());
@@ -150,6 +190,9 @@ final class Operations {
         if (response instanceof ReadResponse read && read.getContent() != null) {
             json.set("values", Json.values(path, read.getContent()));
         }
+        if (response instanceof ReadCompositeResponse read && read.getContent() != null) {
+            Json.collectAll(json.putObject("values"), read.getContent());
+        }
         if (response instanceof DiscoverResponse discover && discover.getObjectLinks() != null) {
             json.set("links", Json.links(discover.getObjectLinks()));
         }
@@ -172,6 +215,8 @@ final class Operations {
         ContentFormat format = order.hasNonNull("format") ? format(order.get("format").asText()) : null;
         return switch (operation) {
         case "read" -> new ReadRequest(format, path.toString());
+        case "read-composite" -> new ReadCompositeRequest(ContentFormat.SENML_CBOR, ContentFormat.SENML_CBOR,
+                strings(order.path("paths")));
         case "observe" -> new ObserveRequest(format, path.toString());
         case "discover" -> new DiscoverRequest(path.toString());
         case "delete" -> new DeleteRequest(path.toString());
@@ -184,6 +229,12 @@ final class Operations {
         case "cancel-observe" -> new CancelObservationRequest(observation(registration, path));
         default -> throw new BadOrder("unknown operation " + operation);
         };
+    }
+
+    private static List<String> strings(JsonNode array) {
+        List<String> strings = new ArrayList<>();
+        array.forEach(one -> strings.add(one.asText()));
+        return strings;
     }
 
     private static ContentFormat format(String name) {
