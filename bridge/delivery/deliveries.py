@@ -82,8 +82,24 @@ class Deliveries:
         if self.to_look_up:
             return  # nothing new until it is known what the device may already have (R32)
         row_to_send = self._next(now, profile)
+        while row_to_send is not None and not self._fits(row_to_send, work, profile):
+            row_to_send = self._next(now, profile)
         if row_to_send is not None:
             self._submit(row_to_send, work)
+
+    def _fits(self, row: Downlink, work: Work, profile: SouthProfile) -> bool:
+        """Check the size again (R25): a data rate may have fallen while the message waited."""
+        largest = profile.max_downlink
+        if largest is None or len(row.payload) <= largest:
+            return True
+        reason = f"{len(row.payload)} bytes, {largest} fit"
+        if row.state is _S.SENT:
+            row.failures = profile.max_attempts  # the copy that left counts; no further one goes
+            work.update(row)
+        else:
+            certain = row.sent == 0 and row.setback not in (_S.UNKNOWN, _S.NACKED)
+            self.end(row, _S.TOO_LARGE if certain else _S.UNKNOWN, work, reason)
+        return False
 
     def _next(self, now: float, profile: SouthProfile) -> Downlink | None:
         """Answers first, then a resend of the slot's holder, then the next block of a transfer, then in order (R6)."""

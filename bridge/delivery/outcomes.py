@@ -31,6 +31,14 @@ _SETBACK = {
 }
 
 
+LONGEST_DETAIL = 300  # characters of what a network says that are kept
+
+
+def plain(detail: str) -> str:
+    """Give a network's text as it can be kept and sent on: short, and without halves of surrogate pairs."""
+    return detail[:LONGEST_DETAIL].encode("utf-8", "replace").decode()
+
+
 def submitted(
     d: Deliveries, downlink: int, attempt: int, result: SubmitResult, work: Work, profile: SouthProfile
 ) -> Downlink | None:
@@ -50,7 +58,7 @@ def submitted(
     elif row.state is not _S.SUBMITTING:
         pass  # a report or the device's answer was quicker, and knows better
     elif isinstance(result, Refused):
-        _set_back(d, row, result.why, result.detail, result.retry_at, work, profile)
+        _set_back(d, row, result.why, plain(result.detail), result.retry_at, work, profile)
     else:
         _ambiguous(d, row, result, work)
     return row
@@ -70,6 +78,7 @@ def reported(
     endpoint: int = 0,
 ) -> Downlink | None:
     """Take a report. One whose handle is not known yet is kept until it is (R7); the row is given if it is known."""
+    detail = plain(detail)
     for row in d.live.values():
         if row.handle == handle:
             _report(d, row, outcome, detail, retry_at, work, profile, nack=nack)
@@ -238,7 +247,7 @@ def _ambiguous(d: Deliveries, row: Downlink, result: Ambiguous, work: Work) -> N
         row.sent += 1
         row.sent_at = work.now.wall
         return
-    row.move(_S.UNKNOWN, work.now.wall, result.detail)
+    row.move(_S.UNKNOWN, work.now.wall, plain(result.detail))
     d.to_look_up[row.id] = work.now.wall
     work.update(row)
 
@@ -315,6 +324,7 @@ def flushed(d: Deliveries, detail: str, work: Work, handle: str | None = None) -
 
     That it was sent may have gone unreported, so what is submitted at most once (R9) is not submitted again.
     """
+    detail = plain(detail)
     if handle is not None:
         _flushed_one(d, detail, work, handle)
         return
@@ -338,10 +348,10 @@ def _flushed_one(d: Deliveries, detail: str, work: Work, handle: str) -> None:
     for row in d.live.values():
         if row.handle != handle or row.state is not _S.BUFFERED:
             continue
-        d.cancelling.pop(row.id, None)
+        cancelled = d.cancelling.pop(row.id, None) is not None
         if row.sent:
             _back_to_sent(d, row, None, work)
-        elif row.repeatable:
+        elif row.repeatable and not cancelled:
             row.setback = _S.UNKNOWN.value
             row.not_before = None
             row.move(_S.QUEUED, work.now.wall, detail)

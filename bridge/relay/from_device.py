@@ -139,7 +139,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
 def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register.Refusal | None, bytes]:
     """Give the body as its server wants it, or what the device is answered instead."""
     state = step.state
-    if name in ("Register", "Bootstrap-Request"):
+    if name != "OSCORE":  # whatever the path: servers may have their /rd elsewhere
         refused = register.identity_refusal(coap, state.endpoint)
         if refused is not None:
             return refused, b""

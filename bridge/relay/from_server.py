@@ -86,7 +86,7 @@ def _request(step: Step, server: str, message: Message) -> None:
     if known is not None and step.wall - known.accepted_at < EXCHANGE_LIFETIME:
         _repeat(step, known)
         return
-    refused = _refuse(step, message)
+    refused = _refuse(step, server, message)
     if refused is not None:
         _answer_at_once(step, server, message, *refused)
         return
@@ -112,7 +112,7 @@ def _repeat(step: Step, row: Downlink) -> None:
     toward_server.acknowledge(step, row.server, row.north_mid or 0)
 
 
-def _refuse(step: Step, message: Message) -> tuple[int, list[Option], str] | None:
+def _refuse(step: Step, server: str, message: Message) -> tuple[int, list[Option], str] | None:
     """Refuse before accepting, where that is certain already (R3). No row is written."""
     state = step.state
     if message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None:
@@ -122,24 +122,9 @@ def _refuse(step: Step, message: Message) -> tuple[int, list[Option], str] | Non
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
     if state.policy.refuse_when_down and not step.south.network_up:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "network down"
-    if message.uint(OptionNumber.OBSERVE) == 0 and not _room_for_observation(step):
+    if message.uint(OptionNumber.OBSERVE) == 0 and not responses.observation_fits(step, server, message.token):
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "too many observations"
     return None
-
-
-def _room_for_observation(step: Step) -> bool:
-    """See that one more observation may begin: one that the server no longer wants makes way (R30).
-
-    A device that goes on with that one is answered RST all the same, as for any token that nobody knows.
-    """
-    state = step.state
-    if len(state.observations) < state.policy.max_observations:
-        return True
-    for token, observation in state.observations.items():
-        if observation.state is ObservationState.CANCELLED:
-            responses.drop_observation(step, token)
-            return True
-    return False
 
 
 def _answer_at_once(step: Step, server: str, message: Message, code: int, options: list[Option], text: str) -> None:

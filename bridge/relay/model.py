@@ -50,6 +50,7 @@ class Policy:
     max_uplinks: int = 64  # stored uplinks; full: the oldest Notify or Send is EXPIRED
     max_kept: int = 64  # kept replies and late exchanges; full: the oldest is forgotten
     max_observations: int = 64  # full: 5.03
+    max_answers: int = 16  # answers that wait for the device; full: the oldest is SUPERSEDED
     max_reports: int = 16  # unattributed reports; full: the oldest is dropped
     max_opaque: int = 8  # queued DTLS records; full: the newest is dropped
     handshake_ttl: float = 60.0  # R26

@@ -9,6 +9,7 @@ from bridge.relay.state import Step
 
 FIRST, LAST = 20, 63  # first bytes of DTLS records; CoAP version 1 is 64–127 (RFC 9443 §2 draws the same line)
 _HANDSHAKE = 22  # content type, RFC 6347 §4.1
+_DTLS_MAJOR = b"\xfe"  # records without it, or with a connection id, have other headers and are not split
 _HEADER = 13  # bytes of a DTLS 1.2 record header, RFC 6347 §4.1
 
 
@@ -94,7 +95,7 @@ def split(data: bytes, largest: int) -> list[bytes] | None:
     while at < len(data):
         end = at + _HEADER + int.from_bytes(data[at + 11 : at + _HEADER], "big")
         record = data[at:end]
-        if end > len(data) or len(record) > largest:
+        if data[at + 1 : at + 2] != _DTLS_MAJOR or end > len(data) or len(record) > largest:
             return None
         if len(current) + len(record) > largest:
             pieces.append(current)

@@ -87,6 +87,21 @@ def end_observations(step: Step) -> None:
         drop_observation(step, token)
 
 
+def observation_fits(step: Step, server: str, north_token: bytes) -> bool:
+    """Whether one more may be observed (R30); one that the server cancelled makes way."""
+    state = step.state
+    pending = sum(1 for row in state.deliveries.live.values() if row.observe == 0)
+    if len(state.observations) + pending < state.policy.max_observations:
+        return True
+    if state.observation_of(server, north_token) is not None:
+        return True  # the same once more
+    for observation in state.observations.values():
+        if observation.state is ObservationState.CANCELLED:
+            drop_observation(step, observation.south_token)
+            return True
+    return False
+
+
 def drop_observation(step: Step, south_token: bytes) -> None:
     observation = step.state.observations.pop(south_token, None)
     if observation is not None:

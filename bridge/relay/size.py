@@ -4,7 +4,8 @@ from bridge.coap.codec import Message, Option, uint_value
 from bridge.coap.numbers import Code, OptionNumber
 
 LARGEST_SZX = 6  # 1024 bytes; 7 is reserved (RFC 7959 §2.2)
-BLOCK_OPTION_ROOM = 4  # bytes that a Block1 option of a later block needs at most: head and 3 of value
+BLOCK_OPTION_ROOM = 5  # bytes that a Block1 option of a later block needs at most: head, its extension, 3 of value
+BLOCK_VALUE = 3  # bytes of a block option's value at most (RFC 7959 §2.2)
 
 
 def block_size(szx: int) -> int:
@@ -17,11 +18,14 @@ def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[
 
     4.13 with a smaller Block1 size lets the server go on block-wise; where that cannot help it is 5.03.
     """
+    if message.option(OptionNumber.OSCORE) is not None:
+        return Code.SERVICE_UNAVAILABLE, []  # its blocks are not the bridge's business (R27)
+    value = message.option(OptionNumber.BLOCK1)
     block1 = message.uint(OptionNumber.BLOCK1)
     at_start = block1 is None or block1 >> 4 == 0
     if message.payload and at_start:
         now = block_size(min(block1 & 7, LARGEST_SZX)) if block1 is not None else len(message.payload)
-        head = south_size - len(message.payload) + (BLOCK_OPTION_ROOM if block1 is None else 2)
+        head = south_size - len(message.payload) + (BLOCK_OPTION_ROOM if value is None else BLOCK_VALUE - len(value))
         for szx in range(LARGEST_SZX, -1, -1):
             if block_size(szx) < now and head + block_size(szx) <= largest:
                 return Code.REQUEST_ENTITY_TOO_LARGE, [(OptionNumber.BLOCK1, uint_value(szx))]

@@ -45,6 +45,7 @@ def step(
     _time_passes(at)
     verdict.ended(at)
     state.deliveries.pump(work, south)
+    verdict.ended(at)
     toward_server.pump(at)
     from_server.hold_over(at)
     wake = _next_wake(at)

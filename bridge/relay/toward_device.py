@@ -34,6 +34,7 @@ def answer(step: Step, uplink: Uplink | None, data: bytes, operation: str, *, so
         payload=data,
         deliver_by=max(received + step.south.exchange_span, step.wall),
     )
+    _make_room(step)
     state.deliveries.add(row, step.work)
     if uplink is not None:
         uplink.answer = data
@@ -42,6 +43,19 @@ def answer(step: Step, uplink: Uplink | None, data: bytes, operation: str, *, so
     largest = step.south.max_downlink
     if largest is not None and len(data) > largest:
         state.deliveries.end(row, DownlinkState.TOO_LARGE, step.work, f"{len(data)} bytes, {largest} fit")
+
+
+def _make_room(step: Step) -> None:
+    """See that one more answer may wait: a device that goes on sending has no use for the oldest (R30)."""
+    deliveries = step.state.deliveries
+    if len(deliveries.live) < step.state.policy.max_answers:
+        return
+    waiting = [row for row in deliveries.live.values() if row.kind == Kind.ANSWER.value]
+    if len(waiting) >= step.state.policy.max_answers:
+        oldest = next((row for row in waiting if row.state is DownlinkState.QUEUED), None)
+        if oldest is not None:
+            deliveries.end(oldest, DownlinkState.SUPERSEDED, step.work, "too many answers wait: the oldest made way")
+            step.effect(Count("answers_superseded"))
 
 
 def acknowledge(step: Step, uplink: Uplink | None, mid: int) -> None:

@@ -10,6 +10,7 @@ from bridge.relay.model import ServerProfile
 from bridge.relay.size import refusal
 from bridge.relay.state import Step
 
+LONGEST_TEXT = 120  # characters of a diagnostic payload: servers show it to people
 RETRY_LATER = 60  # seconds of Max-Age with 5.03 (RFC 7252 §5.9.3.4)
 _S = DownlinkState
 _CODES: dict[DownlinkState, int] = {
@@ -66,7 +67,7 @@ def give(step: Step, row: Downlink, code: int) -> None:
         return
     if code == Code.SERVICE_UNAVAILABLE:
         options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
-    text = f"{row.state.value}: {row.reason}" if row.reason else row.state.value
+    text = f"{row.state.value}: {row.reason}"[:LONGEST_TEXT] if row.reason else row.state.value
     if row.operation == "OSCORE":
         text = ""
     verdict = _take(step, row)

@@ -227,6 +227,11 @@ class World:
     def uplinks(self, kind: str) -> list[dict[str, Any]]:
         return [row for row in self.rows(Uplink) if row["kind"] == kind]
 
+    def rows_of_text(self) -> list[str]:
+        """Give every text that was committed."""
+        tables = self.tables.values()
+        return [value for table in tables for row in table.values() for value in row if isinstance(value, str)]
+
     def counted(self, name: str) -> int:
         return sum(1 for c in self.counts if c.name == name)
 

@@ -1,0 +1,128 @@
+"""R30: everything is bounded per endpoint, and each full case has its answer."""
+
+from collections.abc import Iterator
+
+from world import World, ack, notification, observe, observed, register, registered, request, response, rst
+
+from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bridge.coap.codec import Type, empty, frame
+from bridge.coap.numbers import Code
+from bridge.delivery.ledger import UnattributedReport
+from bridge.relay.model import Observation, Policy
+
+
+def test_r30_stored_uplinks_the_oldest_notify_or_send_makes_way(south):
+    world = World(south, policy=Policy(max_uplinks=4))
+    asked = observed(world)
+    world.device_sends(register(mid=1))
+    for n in range(8):
+        world.device_sends(notification(asked, 50 + n, 2 + n, b"%d" % n, Type.NON))
+    assert len(world.state.uplinks) == 4
+    states = [up["state"] for up in world.uplinks("notification")]
+    assert states == ["EXPIRED"] * 5 + ["RECEIVED"] * 3
+    assert [up["state"] for up in world.uplinks("request")] == ["RECEIVED"]
+    assert world.counted("uplinks_dropped") == 5
+
+
+def test_r30_requests_whose_answer_the_server_owes_do_not_shut_the_device_out(south):
+    world = World(south, policy=Policy(max_uplinks=4))
+    for n in range(6):
+        world.device_sends(request(2, "dp", 50 + n, b"s%d" % n, b"[]"))
+        world.server_sends(ack(world.last_north()))
+    world.device_sends(register(mid=99))
+    assert len(world.state.uplinks) == 4
+    assert world.last_north().strings(11) == ["rd"]
+    world.server_sends(response(world.last_north(), Code.CREATED))
+    assert world.last_south().mid == 99
+
+
+def test_r30_answers_that_wait_the_oldest_is_superseded(south):
+    world = World(south, policy=Policy(max_answers=5))
+    world.network = Refused(Refusal.RATE_LIMITED, "429", retry_at=world.wall + 200)
+    for n in range(100):
+        world.device_sends(frame(Type.CON, 69, n, b"zz", b""))  # nobody asked: each is answered RST
+    assert len(world.state.deliveries.live) == 5
+    assert "SUPERSEDED" in world.states("answer")
+
+
+def test_r30_kept_replies_and_late_exchanges(south):
+    world = World(south, policy=Policy(max_kept=6, late_grace=1e6))
+    for n in range(40):
+        world.device_sends(request(2, "dp", n, b"s", b"[]"))
+        world.server_sends(response(world.last_north(), 68))
+        world.server_sends(request(mid=n, token=b"t%d" % n))
+        world.passes(3)
+        world.device_sends(rst(world.last_south()))
+    state = world.state
+    assert len(state.kept_uplinks) <= 6
+    assert len(state.deliveries.kept) <= 6
+    assert len(state.by_digest) <= 6 + len(state.uplinks)
+    assert len(state.by_token) <= 6 + len(state.deliveries.live)
+    assert len(state.requests) <= 6 + len(state.deliveries.live)
+
+
+def test_r30_observations_one_more_is_503(south):
+    world = World(south, policy=Policy(max_observations=3))
+    for n in range(3):
+        observed(world, n, b"t%d" % n)
+    (answer,) = world.server_sends(request(mid=9, token=b"t9", options=observe()))
+    assert answer.code == Code.SERVICE_UNAVAILABLE
+    world.server_sends(request(mid=10, token=b"t1", options=observe()))  # the same once more is no new one
+    assert world.states()[-1] == "SENT"
+
+
+def test_r30_observations_that_are_being_asked_for_count(south):
+    world = World(south, policy=Policy(max_observations=3))
+    for n in range(5):
+        world.server_sends(request(mid=n, token=b"t%d" % n, options=observe()))
+    assert len(world.downlinks()) == 3
+
+
+def test_r30_a_cancelled_observation_makes_way(south):
+    world = World(south, policy=Policy(max_observations=3))
+    for n in range(12):
+        world.server_sends(request(mid=n, token=b"t%d" % n, options=observe()))
+        asked = world.last_south()
+        world.passes(116)  # too late for the server
+        world.device_sends(response(asked, options=observe(1)))
+        world.passes(2000)
+    assert world.states() == ["RESPONDED"] * 12 or len(world.downlinks()) == 12
+    assert len(world.rows(Observation)) <= 3
+
+
+def test_r30_reports_that_nothing_is_known_of(south):
+    world = World(south, policy=Policy(max_reports=4))
+    world.network = None
+    world.server_sends(request())
+    for n in range(20):
+        world.reports(f"h{n}", NetworkState.SENT)
+    assert [row["handle"] for row in world.rows(UnattributedReport)] == ["h16", "h17", "h18", "h19"]
+    assert world.counted("reports_dropped") == 16
+
+
+def sizes(world: World) -> Iterator[int]:
+    state = world.state
+    deliveries = state.deliveries
+    yield from map(len, (state.requests, state.by_token, state.uplinks, state.kept_uplinks, state.by_digest))
+    yield from map(len, (state.observations, state.recent, state.active, state.retransmissions, state.hold_due))
+    yield from map(len, (state.empty_ack_due, deliveries.live, deliveries.kept, deliveries.reports))
+    yield from map(len, (deliveries.cancelling, deliveries.to_look_up, deliveries.released, deliveries.presumed))
+
+
+def test_r30_no_table_grows_with_a_peers_traffic_alone(south):
+    world = World(south)
+    world.network = Refused(Refusal.RATE_LIMITED, "429", retry_at=world.wall + 1e6)
+    registered(world)
+    for n in range(150):
+        world.device_sends(request(2, "dp", n, b"s", b"[]"))
+        world.device_sends(empty(Type.CON, n))
+        world.device_sends(bytes([23, 254, 253]) + n.to_bytes(10, "big"))
+        world.device_sends(response(world.last_north(), mtype=Type.CON, mid=n))
+        world.server_sends(request(mid=n, token=b"t%d" % n))
+        world.server_sends(request(mid=1000 + n, token=b"p%d" % n, mtype=Type.NON))
+        world.server_sends(bytes([23, 254, 253]) + n.to_bytes(10, "big"))
+        world.server_sends(empty(Type.CON, n))
+        world.reports(f"h{n}", NetworkState.SENT)
+        world.passes(0.5)
+        assert max(sizes(world)) <= 140, n
+    world.network = Accepted("h", NetworkState.SENT)
