@@ -1,0 +1,86 @@
+"""Tests are tried: each mistake of `mutations` is made in a copy of the tree, and its test must fail there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mutations import MUTATIONS, Mutation
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("bridge", "bindings", "mock_network", "tests", "pyproject.toml")
+NAMES = [mutation.what for mutation in MUTATIONS]
+FAILED = 1  # pytest's exit code for "tests ran, and some failed"; others say that they could not run
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=NAMES)
+def test_the_place_of_every_mutation_is_there_once(mutation: Mutation) -> None:
+    assert (ROOT / mutation.file).read_text().count(mutation.old) == 1
+    for test in mutation.test.split():
+        assert (ROOT / test.partition("::")[0]).exists()
+        assert test.partition("::")[2] in (ROOT / test.partition("::")[0]).read_text() if "::" in test else True
+
+
+def test_no_two_mutations_are_the_same() -> None:
+    assert len({(m.file, m.old, m.new) for m in MUTATIONS}) == len(MUTATIONS) == len(set(NAMES))
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Give two copies of the tree, to be broken side by side."""
+    copies = []
+    for n in range(2):
+        copy = tmp_path_factory.mktemp(f"tree{n}")
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, copy / name)
+        copies.append(copy)
+    return copies
+
+
+def start(tree: Path, tests: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / "examples")}
+    return subprocess.Popen(
+        [*command, *tests.split()],
+        cwd=tree,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+PAIRS = [tuple(MUTATIONS[at : at + 2]) for at in range(0, len(MUTATIONS), 2)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_without_a_mutation_their_tests_pass(trees: list[Path]) -> None:
+    tests = sorted({test for mutation in MUTATIONS for test in mutation.test.split()})
+    run = start(trees[0], " ".join(tests))
+    text, _ = run.communicate()
+    assert run.returncode == 0, text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: " | ".join(m.what for m in pair))
+def test_every_mutation_is_noticed(trees: list[Path], pair: tuple[Mutation, ...]) -> None:
+    runs = []
+    for tree, mutation in zip(trees, pair, strict=False):
+        file = tree / mutation.file
+        text = file.read_text()
+        file.write_text(text.replace(mutation.old, mutation.new))
+        runs.append((mutation, file, text, start(tree, mutation.test)))
+    said = [(mutation, run.communicate()[0], run.returncode) for mutation, _, _, run in runs]
+    for _, file, text, _ in runs:
+        file.write_text(text)
+    for mutation, text, code in said:
+        assert code == FAILED, f"{mutation.what}: not noticed (exit {code})\n{text[-2000:]}"
+        assert "error" not in text.splitlines()[-1], f"{mutation.what}: the tests could not run\n{text[-2000:]}"
