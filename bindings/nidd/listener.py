@@ -134,6 +134,7 @@ class Listener:
             notification, data = _read(body)
             await self._handler(notification, data)
         except NotificationError as error:
+            self._count("nidd_notifications_refused")
             log.warning("notification answered %d: %s", error.http_status, error)
             return _problem(error.http_status, str(error))
         except StoreUnavailable as error:

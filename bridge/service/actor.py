@@ -68,7 +68,8 @@ class NetworkActor:
         elif isinstance(effect, Count):
             self._count(effect.name, kind=effect.label)
             if effect.text:
-                log.warning("%s", effect.text, extra={"endpoint": placed.endpoint.name, "sample": effect.name})
+                sample = f"{effect.name} {effect.label}"  # what one side sends does not hide the other
+                log.warning("%s", effect.text, extra={"endpoint": placed.endpoint.name, "sample": sample})
         elif isinstance(effect, LookUp):
             self._begin(placed, effect.attempt.downlink, self._look_up(placed, effect.attempt))
         elif isinstance(effect, Cancel):

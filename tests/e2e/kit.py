@@ -52,6 +52,7 @@ class SetUp:
 
     lab: Lab
     proxies: dict[str, T8Proxy] = field(default_factory=dict)
+    raw: Any = None  # a server that a test plays itself
 
     @property
     def bridge(self) -> Bridge:

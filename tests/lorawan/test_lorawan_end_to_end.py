@@ -4,7 +4,7 @@ import pytest
 from lorawan_kit import lorawan_set_up
 
 
-@pytest.mark.requirement("LightweightM2M-LPW-10", "LightweightM2M-LPW-2")
+@pytest.mark.requirement("LightweightM2 M-LPW-10", "LightweightM2M-LPW-2")
 async def test_a_lorawan_device_registers_is_read_and_written(tmp_path):
     async with lorawan_set_up(tmp_path) as world:
         await world.start_client()
