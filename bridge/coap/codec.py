@@ -29,7 +29,6 @@ class Type(IntEnum):
 
 _TYPES = tuple(Type)  # by number
 
-
 Option = tuple[int, bytes]
 
 
@@ -136,8 +135,7 @@ def decode(data: bytes) -> Message:
     if code == 0:
         if size != HEADER or token_length:
             raise MessageFormatError("an Empty message with content")  # RFC 7252 §4.1
-        if mtype is Type.NON:
-            pass  # has no meaning in RFC 7252 §4.3, but OMA Transport App. C polls with it
+        # An Empty NON has no meaning in RFC 7252 §4.3, but OMA Transport App. C polls with it.
     elif token_length > MAX_TOKEN:
         raise MessageFormatError(f"token length {token_length}")
     elif code >> 5 in _RESERVED_CLASSES:

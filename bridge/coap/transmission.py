@@ -6,9 +6,7 @@ ACK_TIMEOUT = 2.0  # seconds, RFC 7252 §4.8
 ACK_RANDOM_FACTOR = 1.5
 MAX_RETRANSMIT = 4
 EXCHANGE_LIFETIME = 247.0  # seconds, RFC 7252 §4.8.2: how long a MID may not be used again
-CAP = (
-    60.0  # seconds; beyond MAX_RETRANSMIT the bridge, being durable, goes on at this pace until the message's deadline
-)
+CAP = 60.0  # seconds; being durable, the bridge goes on at this pace beyond MAX_RETRANSMIT, to the message's deadline
 
 
 @dataclass(slots=True)
