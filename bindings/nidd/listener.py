@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
 _BACKLOG = 1024
+_CONNECTIONS = 1024  # at the same time; a SCEF keeps some tens
+_PATIENCE = 20.0  # seconds for the head of a connection's first request, and for the body of each
 _SAMPLE = 100  # one log line for this many refused callers
 
 Handler = Callable[[Notification, bytes | None], Awaitable[None]]
@@ -80,9 +82,10 @@ class Listener:
             task: "asyncio.Task[None]",
         ) -> web.BaseRequest:
             loop = asyncio.get_running_loop()
+            server.heard(protocol)
             return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 
-        server = web.Server(self._handle, request_factory=request, access_log=None)  # it would show the path
+        server = _PatientServer(self._handle, self._count, request)
         self._runner = web.ServerRunner(server, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(
@@ -127,9 +130,14 @@ class Listener:
         if request.method != "POST":
             return self._refuse(405, "nidd_callbacks_wrong_method", request)
         try:
-            body = await request.read()
+            async with asyncio.timeout(_PATIENCE):
+                body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return self._refuse(413, "nidd_callbacks_too_large", request)
+        except TimeoutError:
+            return self._refuse(408, "nidd_callbacks_too_slow", request)
+        except (ConnectionError, web.RequestPayloadError):
+            return self._refuse(400, "nidd_callbacks_cut_off", request)  # nobody is there to read it
         try:
             notification, data = _read(body)
             await self._handler(notification, data)
@@ -156,7 +164,50 @@ class Listener:
         scheme = {"WWW-Authenticate": self._settings.kind.capitalize()} if status == 401 else {}  # noqa: PLR2004
         if status == 405:  # noqa: PLR2004
             scheme = {"Allow": "POST"}
-        return _problem(status, what.removeprefix("nidd_callbacks_").replace("_", " "), scheme)
+        answer = _problem(status, what.removeprefix("nidd_callbacks_").replace("_", " "), scheme)
+        if status == 408:  # noqa: PLR2004
+            answer.force_close()  # the rest of that body is not waited for
+        return answer
+
+
+class _PatientServer(web.Server):
+    """Ends what only holds connections: those that send no whole request head in time, and those beyond a number.
+
+    Between two requests the keep-alive time of the HTTP server holds.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[..., Awaitable[web.StreamResponse]],
+        count: Callable[[str], None],
+        factory: Callable[..., web.BaseRequest],
+    ) -> None:
+        super().__init__(handler, request_factory=factory, access_log=None)  # an access log would show the path
+        self._count = count
+        self._silent: dict[RequestHandler, asyncio.TimerHandle] = {}
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self._connections) > _CONNECTIONS:
+            self._count("nidd_callbacks_too_many")
+            transport.abort()
+            return
+        self._silent[handler] = asyncio.get_running_loop().call_later(_PATIENCE, self._end, handler, transport)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        self.heard(handler)
+        super().connection_lost(handler, exc)
+
+    def heard(self, handler: RequestHandler) -> None:
+        """Note that a connection has sent a request."""
+        timer = self._silent.pop(handler, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _end(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        self._silent.pop(handler, None)
+        self._count("nidd_callbacks_too_slow")
+        transport.abort()
 
 
 def _read(body: bytes) -> tuple[Notification, bytes | None]:
