@@ -79,6 +79,11 @@ class LabProcess:
             loop_end -= 0.05
         raise ProcessEnded(f"{self.name} did not say that it is ready:\n{self.said()[-3000:]}")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, as SIGSTOP to let it hang and SIGCONT to let it go on."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it at once, as a power cut would."""
         if self._process is not None:
