@@ -61,7 +61,7 @@ def read_problem(body: bytes) -> Problem | None:
     """Read a failure's body; None if it is none of T8."""
     try:
         raw: Any = msgspec.json.decode(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(raw, dict) or not raw:
         return None

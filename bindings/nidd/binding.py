@@ -40,7 +40,7 @@ from bindings.nidd.models import (
     read_tolerant_list,
 )
 from bindings.nidd.notifications import Notifications
-from bindings.nidd.packet_size import packet_bytes
+from bindings.nidd.packet_size import FLOOR, packet_bytes
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
 from bridge.errors import BindingError, BridgeError, ConfigurationError
@@ -260,9 +260,12 @@ class NiddBinding:
         await self._configurations.ensure(device)
 
     async def _learn(self, device: str, refused: int) -> None:
-        """Keep below a size that was refused, whatever maximumPacketSize says, until the next configuration."""
+        """Keep below a size that was refused, whatever maximumPacketSize says, until the next configuration.
+
+        A refusal of what every Non-IP network carries says nothing about size, and would end all traffic if believed.
+        """
         record = self._records.get(device)
-        if record is not None and refused > 1 and (not record.learned or refused - 1 < record.learned):
+        if record is not None and refused > FLOOR and (not record.learned or refused - 1 < record.learned):
             log.warning("%d bytes are too large for %s; less from now on", refused, device)
             await self._records.put(device, msgspec.structs.replace(record, learned=refused - 1))
 

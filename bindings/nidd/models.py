@@ -80,6 +80,8 @@ def decode_data(text: object) -> bytes | None:
         return None
 
 
+_UNREADABLE = (ValueError, RecursionError)  # what the decoder raises: for bytes that are no such JSON, and for depth
+
 _Body = TypeVar("_Body", Configuration, Delivery)
 
 
@@ -87,11 +89,11 @@ def read_tolerant(body: bytes, kind: type[_Body]) -> _Body:
     """Read an answer's object; a member of the wrong type is as if absent, an unreadable body has no members."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except ValueError:
+    except _UNREADABLE:
         pass
     try:
         raw = msgspec.json.decode(body)
-    except ValueError:
+    except _UNREADABLE:
         return kind()
     return _pick(raw, kind)
 
@@ -102,11 +104,11 @@ def read_tolerant_list(body: bytes, kind: type[_Body]) -> list[_Body] | None:
         return []
     try:
         return msgspec.json.decode(body, type=list[kind])  # type: ignore[valid-type]  # built from the argument
-    except ValueError:
+    except _UNREADABLE:
         pass
     try:
         raw = msgspec.json.decode(body)
-    except ValueError:
+    except _UNREADABLE:
         return None
     if isinstance(raw, dict):
         raw = [raw]

@@ -343,3 +343,9 @@ async def test_stop_lets_a_submit_finish(make, scef):
     assert isinstance(await submit, Accepted)
     await stop
     assert (await one.submit(attempt())).why is Refusal.UNREACHABLE
+
+
+async def test_a_refusal_of_a_few_bytes_as_too_large_does_not_end_all_traffic(binding, scef):
+    result = await answered(binding, scef, 413, None)
+    assert (type(result), result.why) == (Refused, Refusal.TOO_LARGE)
+    assert binding.south_profile(DEVICE).max_downlink == 1358
