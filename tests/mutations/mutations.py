@@ -60,13 +60,6 @@ MUTATIONS = [
         "tests/nidd/test_notifications.py::test_base64_as_the_field_writes_it",
     ),
     Mutation(
-        "messages past their deadline are submitted",
-        "bridge/delivery/deliveries.py",
-        "            if row.deliver_by is not None and row.deliver_by <= now:\n                continue\n",
-        "",
-        RELAY + "test_r25_size.py",
-    ),
-    Mutation(
         "deadlines are not looked at",
         "bridge/delivery/deliveries.py",
         "            if row.deliver_by is not None and row.deliver_by <= now:\n                self._past_deadline",

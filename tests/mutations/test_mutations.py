@@ -10,7 +10,7 @@ import pytest
 from mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("bridge", "bindings", "mock_network", "tests", "pyproject.toml")
+COPIED = ("bridge", "bindings", "mock_network", "tests", "docs", "pyproject.toml")
 NAMES = [mutation.what for mutation in MUTATIONS]
 FAILED = 1  # pytest's exit code for "tests ran, and some failed"; others say that they could not run
 
@@ -44,7 +44,19 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def start(tree: Path, tests: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-B",
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-m",
+        "not slow",
+        "-p",
+        "no:cacheprovider",
+        "--timeout=20",
+    ]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / "examples")}
     return subprocess.Popen(
         [*command, *tests.split()],
