@@ -32,11 +32,6 @@ class Retransmission:
         self.interval = min(self.interval * 2, CAP)
         self.at = now + self.interval
 
-    @property
-    def given_up(self) -> bool:
-        """Whether RFC 7252 would call the peer unreachable by now."""
-        return self.count > MAX_RETRANSMIT
-
     def hasten(self, now: float) -> None:
         """The peer shows signs of life: do not wait out a long interval."""
         if self.interval > ACK_TIMEOUT * 2**MAX_RETRANSMIT and self.at > now:

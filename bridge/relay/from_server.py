@@ -21,7 +21,8 @@ def datagram(step: Step, server: str, data: bytes) -> None:
     """Take a datagram that a server sent to this endpoint's own address."""
     toward_server.hasten(step, server)
     if opaque.is_record(data):
-        opaque.from_server(step, server, data)
+        if _may_ask(step, server):
+            opaque.from_server(step, server, data)
         return
     try:
         message = decode(data)
@@ -38,6 +39,15 @@ def datagram(step: Step, server: str, data: bytes) -> None:
         _reset(step, server, message.mid)
     elif message.type is Type.CON:
         toward_server.reset(step, server, message.mid)  # a CoAP ping (RFC 7252 §4.3)
+
+
+def _may_ask(step: Step, server: str) -> bool:
+    """Whether the directory names this server for the endpoint. Others may only answer what they were sent."""
+    if step.state.server(server) is not None:
+        return True
+    text = f"server {server} asked endpoint {step.state.endpoint.name}, which is not its own: dropped"
+    step.effect(Count("requests_of_strangers", server, text))
+    return False
 
 
 def _acknowledged(step: Step, server: str, mid: int) -> None:
@@ -85,6 +95,8 @@ def _request(step: Step, server: str, message: Message) -> None:
     known = state.requests.get((server, message.mid, message.token))
     if known is not None and step.wall - known.accepted_at < EXCHANGE_LIFETIME:
         _repeat(step, known)
+        return
+    if not _may_ask(step, server):
         return
     refused = _refuse(step, server, message)
     if refused is not None:

@@ -33,6 +33,13 @@ def test_r03_a_network_that_is_down_is_no_refusal_unless_asked_for(south):
     assert strict.downlinks() == []
 
 
+def test_r03_a_server_that_the_directory_does_not_name_for_the_endpoint_asks_in_vain(world: World):
+    assert world.server_sends(request(), server="elsewhere") == []
+    assert world.server_sends(b"\x16\xfe\xfd" + bytes(20), server="elsewhere") == []
+    assert world.downlinks() == []
+    assert [count.label for count in world.counts if count.name == "requests_of_strangers"] == ["elsewhere"] * 2
+
+
 def test_r03_the_bridge_is_no_forward_proxy(world: World):
     (answer,) = world.server_sends(request(options=[(Opt.PROXY_URI, b"coap://elsewhere")]))
     assert answer.code == Code.BAD_OPTION
