@@ -20,17 +20,25 @@ from .context import Context, Effect, Send, Uplink
 from .errors import Refused
 from .faults import make_faults, seconds_of
 from .model import Settings
-from .values import eui64, seconds, uuid
+from .values import eui64, seconds, timestamp, uuid
 
 MIN_DEDUPLICATION_LOCK = 0.2  # seconds
 TX_ACK_DELAY = 0.02  # seconds from command to a gateway's answer, for answers that faults make up
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A frame of one gateway, and when it came; seconds."""
+
+    frame: gw.UplinkFrame
+    at: float
 
 
 @dataclass(slots=True)
 class _Collecting:
     """Copies of one frame, from the first one on; `locked_until` outlives the collection, and late copies are lost."""
 
-    frames: list[gw.UplinkFrame] = field(default_factory=list)
+    frames: list[_Received] = field(default_factory=list)
     locked_until: float = 0.0
     handled: bool = False
 
@@ -87,14 +95,15 @@ class NetworkServer:
             gateway.last_seen_at = now
         if context.faults.take("uplink_lost"):
             return
+        received = _Received(frame, now)
         key = frame.tx_info.SerializeToString(deterministic=True) + b"|" + frame.phy_payload
         known = self._collecting.get(key)
         if known is not None and now < known.locked_until:
             if not known.handled:
-                known.frames.append(frame)
+                known.frames.append(received)
             return
         wait = context.settings.deduplication_delay
-        collecting = _Collecting([frame], now + max(2 * wait, MIN_DEDUPLICATION_LOCK))
+        collecting = _Collecting([received], now + max(2 * wait, MIN_DEDUPLICATION_LOCK))
         self._collecting[key] = collecting
         context.at(now + wait, lambda: self._collected(collecting))
         context.at(collecting.locked_until, lambda: self._forget(key, collecting))
@@ -208,8 +217,8 @@ class NetworkServer:
             self.context.count("uplink_malformed")
             self.context.warn(f"uplink dropped: {error}")
 
-    def _merge(self, frames: list[gw.UplinkFrame]) -> Uplink | None:
-        context, first = self.context, frames[0]
+    def _merge(self, frames: list[_Received]) -> Uplink | None:
+        context, first = self.context, frames[0].frame
         lora = first.tx_info.modulation.lora
         dr = context.region.uplink_dr(lora.spreading_factor, lora.bandwidth)
         channel = None if dr is None else context.region.uplink_channel(first.tx_info.frequency, dr)
@@ -219,14 +228,18 @@ class NetworkServer:
                 f"uplink on {first.tx_info.frequency} Hz SF{lora.spreading_factor}/{lora.bandwidth}: no such channel"
             )
             return None
-        distinct = {frame.SerializeToString(deterministic=True): frame.rx_info for frame in frames}
-        times = [seconds(item.gw_time) for item in distinct.values() if item.HasField("gw_time")]
-        times += [seconds(item.ns_time) for item in distinct.values() if item.HasField("ns_time")]
+        distinct = {one.frame.SerializeToString(deterministic=True): one for one in frames}
+        receptions = [one.frame.rx_info for one in distinct.values()]
+        times = [seconds(item.gw_time) for item in receptions if item.HasField("gw_time")]
+        times += [seconds(item.ns_time) for item in receptions if item.HasField("ns_time")]
+        for one, reception in zip(distinct.values(), receptions, strict=True):
+            if not reception.HasField("ns_time"):  # the server's own clock, where the gateway did not say
+                reception.ns_time.CopyFrom(timestamp(one.at))
         return Uplink(
             id=context.tables.new_id(),
             phy_payload=first.phy_payload,
             tx_info=first.tx_info,
-            rx_info=list(distinct.values()),
+            rx_info=receptions,
             dr=dr,
             channel=channel,
             time=times[0] if times else context.now,

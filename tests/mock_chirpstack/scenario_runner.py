@@ -188,8 +188,11 @@ def load(name: str) -> dict[str, Any]:
     return tomllib.loads((SCENARIOS / f"{name}.toml").read_text())
 
 
-async def run(scenario: dict[str, Any], backend: Backend) -> None:
-    """Play a scenario; AssertionError tells where the server behaves otherwise."""
+async def run(scenario: dict[str, Any], backend: Backend, record: list[Any] | None = None) -> None:
+    """Play a scenario; AssertionError tells where the server behaves otherwise.
+
+    `record` gets one entry for each event: the number of its step, its kind, and its body as it was published.
+    """
     refs: dict[str, str] = {}
     last = b""
     for number, step in enumerate(scenario["steps"], 1):
@@ -219,6 +222,8 @@ async def run(scenario: dict[str, Any], backend: Backend) -> None:
         else:
             raise AssertionError(f"{where}: unknown step")
         await backend.settle(len(step.get("events", [])), len(step.get("downlinks", [])))
+        if record is not None:
+            record += [[number, kind, body] for kind, body in backend.events]
         _check_downlinks(where, step.get("downlinks", []), list(backend.frames), backend.node)
         _check_events(where, step.get("events", []), list(backend.events), refs)
         if "queue" in step:
