@@ -26,7 +26,7 @@ from bindings.contract import (
 )
 from bindings.diagnosis import Finding
 from bindings.nidd.answers import read_submit
-from bindings.nidd.client import NoAnswer, NotSent, T8Client
+from bindings.nidd.client import NoAnswer, NotSent, T8Client, TooLate
 from bindings.nidd.configurations import Configurations
 from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.identity import canonical_device, identity_member
@@ -198,12 +198,18 @@ class NiddBinding:
         record = await self._configurations.ensure(device)
         if record is None:
             return self._no_configuration(device)
-        now = self._now()  # making the configuration may have taken a while
-        if attempt.deadline is not None and attempt.deadline - now < 1:
-            return Refused(Refusal.EXPIRED, "less than a second left once the configuration was there")
         path = f"/configurations/{quote(record.configuration, safe='')}/downlink-data-deliveries"
+
+        def body() -> dict[str, Any] | None:
+            # The configuration, a token and a free connection may have taken a while.
+            now = self._now()
+            too_late = attempt.deadline is not None and attempt.deadline - now < 1
+            return None if too_late else self._body(attempt, record, now)
+
         try:
-            answer = await self._client.post(path, self._body(attempt, record, now))
+            answer = await self._client.post(path, body)
+        except TooLate as error:
+            return Refused(Refusal.EXPIRED, str(error))
         except NotSent as error:
             return self._later(str(error))
         except NoAnswer as error:

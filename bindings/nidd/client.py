@@ -1,10 +1,13 @@
 """HTTP toward the SCEF/NEF: one pool, credentials, redirects, and the difference between *not sent* and *no answer*."""
 
+import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urljoin
 
 import aiohttp
@@ -24,8 +27,16 @@ _REDIRECTS = 3
 _SAMPLES = 512  # round trips kept for the figures
 
 
+Body = Mapping[str, Any] | Callable[[], Mapping[str, Any] | None]
+"""The members of a JSON object, or what gives them at the last moment."""
+
+
 class NotSent(Exception):  # says what happened
     """The request certainly did not reach the SCEF: it may be repeated."""
+
+
+class TooLate(NotSent):
+    """By the time that it could be sent, the request was not wanted any more."""
 
 
 class NoAnswer(Exception):  # says what happened
@@ -80,6 +91,8 @@ class T8Client:
         self._session: aiohttp.ClientSession | None = None
         self._authorization = Authorization(settings.credentials, time.monotonic)
         self._round_trips: deque[float] = deque(maxlen=_SAMPLES)
+        # Waiting happens here and not in the pool, so that a body which depends on the time is written after it.
+        self._free = asyncio.Semaphore(settings.http.pool_size)
         self.requests = 0
         self.last_error = ""
 
@@ -102,15 +115,18 @@ class T8Client:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, path: str, body: object) -> Answer:
-        """Create something; redirects are answers like any other (TS 29.122 has none for creates)."""
+    async def post(self, path: str, body: Body) -> Answer:
+        """Create something; redirects are answers like any other (TS 29.122 has none for creates).
+
+        A callable `body` is asked when a connection is free; None is too late: nothing is sent, and TooLate raised.
+        """
         return await self._request("POST", path, body, kind="application/json")
 
     async def get(self, path: str, limit: int = _ANSWER_LIMIT) -> Answer:
         """Read something, following redirects."""
         return await self._request("GET", path, redirects=_REDIRECTS, limit=limit)
 
-    async def patch(self, path: str, body: object) -> Answer:
+    async def patch(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Change a configuration (merge-patch, RFC 7396), following redirects."""
         return await self._request("PATCH", path, body, kind="application/merge-patch+json", redirects=_REDIRECTS)
 
@@ -122,34 +138,54 @@ class T8Client:
         self,
         method: str,
         path: str,
-        body: object = None,
+        body: Body | None = None,
         *,
         kind: str = "",
         redirects: int = 0,
         limit: int = _ANSWER_LIMIT,
     ) -> Answer:
-        """Send one request. Raises NotSent or NoAnswer."""
-        url = self.base + path
+        """Send one request when a connection is free. Raises NotSent or NoAnswer."""
         if self._session is None:
             raise NotSent("not started")
-        data = None if body is None else msgspec.json.encode(body)
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            self.last_error = f"{method} {_path(self.base + path)}: all connections are in use"
+            raise NotSent(self.last_error) from None
+        try:
+            return await self._ask(self._session, method, self.base + path, body, kind, redirects, limit)
+        finally:
+            self._free.release()
+
+    async def _ask(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        body: Body | None,
+        kind: str,
+        redirects: int,
+        limit: int,
+    ) -> Answer:
         refused: str | None = None
         renewed = False
         ours = True  # whether the URL is of the configured SCEF: credentials are for it alone
         while True:
             authorization = None
             headers = {"Accept": "application/json, application/problem+json"}
-            if data is not None:
+            if body is not None:
                 headers["Content-Type"] = kind
             if ours:
                 try:
-                    authorization = await self._authorization.header(self._session, self._proxy, refused)
+                    authorization = await self._authorization.header(session, self._proxy, refused)
                 except BindingError as error:
                     self.last_error = str(error)
                     raise NotSent(str(error)) from error
             if authorization is not None:
                 headers["Authorization"] = authorization
-            answer = await self._once(self._session, method, url, data, headers, limit)
+            data = _encoded(body)
+            answer = await self._once(session, method, url, data, headers, limit)
             if answer.status == 401 and authorization and self._authorization.refreshable and not renewed:  # noqa: PLR2004
                 refused, renewed = authorization, True
                 continue
@@ -219,6 +255,15 @@ class T8Client:
             "credentials": self._authorization.status(),
             "last_error": self.last_error,
         }
+
+
+def _encoded(body: Body | None) -> bytes | None:
+    if body is None:
+        return None
+    members = body() if callable(body) else body
+    if members is None:
+        raise TooLate("too late once a connection was free")
+    return msgspec.json.encode(members)
 
 
 def _path(url: str) -> str:

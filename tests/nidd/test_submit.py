@@ -5,6 +5,7 @@ import base64
 import socket
 
 import pytest
+from aiohttp import web
 from scripted_scef import HANG_UP, SILENCE, until
 
 from bindings.contract import (
@@ -349,3 +350,30 @@ async def test_a_refusal_of_a_few_bytes_as_too_large_does_not_end_all_traffic(bi
     result = await answered(binding, scef, 413, None)
     assert (type(result), result.why) == (Refused, Refusal.TOO_LARGE)
     assert binding.south_profile(DEVICE).max_downlink == 1358
+
+
+async def test_a_downlink_that_waited_for_a_connection_past_its_deadline_is_not_sent(make, scef, side):
+    """maximumLatency is what was left when the downlink left, not when it was queued (R11)."""
+    binding = await make(http={"pool_size": 1, "connect_timeout": 2.9, "request_timeout": 3.0})
+    await ready(binding, scef)
+    go = asyncio.Event()
+
+    async def slowly(_request):
+        await go.wait()
+        return web.json_response({"deliveryStatus": "SUCCESS"})
+
+    scef.script["submit"].append(slowly)
+    first = asyncio.create_task(binding.submit(attempt(b"first")))
+    await until(lambda: scef.made("submit"))
+    late = asyncio.create_task(binding.submit(attempt(b"late", deadline=side.now() + 10)))
+    patient = asyncio.create_task(binding.submit(attempt(b"patient", deadline=side.now() + 100)))
+    await asyncio.sleep(0)
+    side.offset += 20
+    go.set()
+    assert (await first).state is NetworkState.SENT
+    result = await late
+    assert (type(result), result.why) == (Refused, Refusal.EXPIRED)
+    assert (await patient).state is NetworkState.SENT
+    sent = [body for _, _, body in scef.made("submit")]
+    assert [base64.b64decode(body["data"]) for body in sent] == [b"first", b"patient"]
+    assert sent[1]["maximumLatency"] <= 80
