@@ -7,9 +7,10 @@ STAMP  := $(VENV)/.installed
 .PHONY: demo test test-slow bench lint clean
 
 $(STAMP): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $(STAMP)
+	@echo "making $(VENV) and installing into it: a minute or two, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(STAMP)
 
 demo: $(STAMP)  ## the tour, live; ARGS=--once for a single run with a verdict
 	@$(BIN)/lwm2m-bridge demo $(ARGS)

@@ -27,4 +27,5 @@ def check(config_path: Path) -> None:
     config = read_config(config_path)
     parts = (("server", config.servers), ("network", config.networks), ("endpoint", config.endpoints))
     counts = ", ".join(f"{len(part)} {name}{'' if len(part) == 1 else 's'}" for name, part in parts)
-    click.echo(f"{config_path}: {counts}; nothing is wrong")
+    idle = "" if config.servers and config.networks else ", but it has nothing to do without a server and a network"
+    click.echo(f"{config_path}: {counts}; nothing is wrong{idle}")
