@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import signal
 import sys
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from mock_network.demo.outside import Outside, StepFailed
 from mock_network.demo.screen import Screen
@@ -17,11 +20,21 @@ T3324 = 8.0  # seconds that the UE can be reached after its last data
 
 
 def run_demo(*, once: bool, broken: str | None) -> int:
-    """Run the demo; gives the exit code. With `once`, the last line printed is a verdict as JSON."""
+    """Run the demo; gives the exit code. With `once`, the last line printed is a verdict as JSON.
+
+    Ctrl-C and SIGTERM end it with all its processes; that is a success unless a verdict was wanted.
+    """
     try:
-        return asyncio.run(_demo(once=once, broken=broken))
-    except KeyboardInterrupt:
-        return 0
+        return asyncio.run(_until_told(_demo(once=once, broken=broken)))
+    except asyncio.CancelledError:
+        return int(once)
+
+
+async def _until_told(work: Coroutine[Any, Any, int]) -> int:
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 async def _demo(*, once: bool, broken: str | None) -> int:
@@ -103,6 +116,7 @@ async def _play(lab: Lab, screen: Screen) -> None:
         return
     server, scef, devices = lab.server.base, lab.scef.base, lab.devices.base
     configuration = lab.directory / "bridge.toml"
+    command = Path(sys.executable).with_name("lwm2m-bridge")
     screen.title("It goes on running until Ctrl-C. Try:")
     screen.addresses(
         [
@@ -112,12 +126,12 @@ async def _play(lab: Lab, screen: Screen) -> None:
                 devices,
                 f"curl -X PUT -d '{{\"value\": 30}}' {devices}/devices/{ENDPOINT}/resources/3303/0/5700",
             ),
-            ("UE", scef, f"curl -X POST {scef}/ues/{UE}/sleep      (and …/wake)"),
+            ("UE", scef, f"curl -X POST {scef}/ues/{UE}/sleep    # and …/wake"),
             ("air log", scef, f"curl '{scef}/air-log?format=lines'"),
             ("T8 API", str(lab.scef_ready["scef"]), f"bearer token {lab.scef_ready['token']}"),
             ("clock", lab.clock, f"curl -d '{{\"seconds\": 3600}}' {lab.clock}/step"),
             ("modem", lab.modem(UE), "point any LwM2M client here instead of the emulated one"),
-            ("bridge", str(configuration), f"lwm2m-bridge endpoint show {ENDPOINT} -c {configuration}"),
+            ("bridge", str(configuration), f"{command} endpoint show {ENDPOINT} -c {configuration}"),
         ]
     )
     await asyncio.Event().wait()

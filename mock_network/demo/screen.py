@@ -18,28 +18,31 @@ class Screen:
         self._console.print(f"\n[bold]{text}[/bold]")
 
     def say(self, text: str) -> None:
-        self._console.print(f"[dim]{time.monotonic() - self._began:5.1f}[/dim]  {text}")
+        self._line(f"[dim]{self.seconds:5.1f}[/dim]", text)
 
     def step(self, number: int, name: str, what: str) -> None:
-        self._console.print(
-            f"\n[dim]{time.monotonic() - self._began:5.1f}[/dim]  [bold]{number}. {name}[/bold]  {what}"
-        )
+        self._console.print()
+        self._line(f"[dim]{self.seconds:5.1f}[/dim]", f"[bold]{number}. {name}[/bold]  {what}")
 
     def held(self, text: str) -> None:
-        self._console.print(f"       [green]✓[/green] {text}")
+        self._line("", f"[green]✓[/green] {text}")
 
     def broke(self, text: str) -> None:
-        self._console.print(f"       [red]✗ {text}[/red]")
+        self._line("", f"[red]✗ {text}[/red]")
+
+    def _line(self, margin: str, text: str) -> None:
+        """Print a text beside the margin of seconds, also where it is broken into lines."""
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(width=5)
+        table.add_column()
+        table.add_row(margin, text)
+        self._console.print(table)
 
     def addresses(self, rows: list[tuple[str, str, str]]) -> None:
-        """Show where everything is, and what to try."""
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        self._console.print(table)
+        """Show where everything is, and below each what to try, on one line, so that it can be copied."""
+        for name, address, what in rows:
+            self._console.print(f"[bold]{name:14}[/bold]{address}", soft_wrap=True)
+            self._console.print(f"    {what}", markup=False, soft_wrap=True)
 
     def plain(self, text: Any) -> None:
         """Print a line as it is, without looking for markup in it."""

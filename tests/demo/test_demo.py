@@ -1,8 +1,10 @@
 """The tour holds, and notices when a promise is broken."""
 
 import json
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,19 @@ def test_the_tour_holds():
     assert [step for step in found["steps"] if not step["ok"]] == []
     assert found["ok"]
     assert code == 0
+
+
+def test_a_demo_that_is_told_to_end_leaves_no_process_behind():
+    with subprocess.Popen([sys.executable, "-m", "bridge.cli", "demo"], stdout=subprocess.PIPE, text=True) as demo:
+        for line in demo.stdout:
+            if "1. register" in line:  # all of its processes run
+                break
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        assert len(children) >= 5
+        demo.send_signal(signal.SIGTERM)
+        demo.stdout.read()
+        assert demo.wait(20) == 0
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
 
 
 @pytest.mark.slow
