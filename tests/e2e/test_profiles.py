@@ -1,6 +1,7 @@
 """SCEFs of the field differ: one bridge with a network of each kind, and a device on each."""
 
 import asyncio
+import base64
 import datetime as dt
 from collections.abc import AsyncIterator
 
@@ -74,6 +75,16 @@ async def test_what_does_not_fit_a_small_apn_is_refused_4_13_with_a_block_size_t
     written = await quirks.ask("small", "write", "/3303/0/5750", value=text)
     sizes = [len(bytes.fromhex(one["data"])) for one in await quirks.air("small", "downlink", "small-apn")]
     assert max(sizes) <= 100  # octets: 800 bits
+    submitted = [
+        len(base64.b64decode(record["request"]["data"]))
+        for record in quirks.proxies["small-apn"].records
+        if record["request"]
+        and record["request"].get("externalId") == "small@iot"
+        and "data" in record["request"]
+        and record["way"] == "api"
+    ]
+    assert submitted
+    assert max(submitted) <= 100  # maximumPacketSize is in bits: the SCEF never had to refuse one for its size
     assert "4.13" in {e["code"] for e in await quirks.seen("acknowledged", "small")}
     assert written["code"] == "2.04"  # the server took the Block1 size of the 4.13 (RFC 7959 §2.9.3)
     assert (await quirks.ask("small", "read", "/3303/0/5750"))["values"] == {"/3303/0/5750": text}
