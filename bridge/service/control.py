@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 100  # rows given where nobody asks for more
 LARGEST_PAGE = 10_000
+LONGEST_NUMBER = 18  # decimal digits that certainly fit the 64 bits of an SQLite integer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -214,8 +215,8 @@ class Control:
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
         number = request.match_info["id"]
-        if not number.isdecimal():
-            raise ConfigurationError(f"{number!r} is no downlink's id")
+        if not number.isdecimal() or len(number) > LONGEST_NUMBER:
+            raise ConfigurationError(f"{number[:40]!r} is no downlink's id")
         if not self._service.ready:
             raise ConfigurationError("a downlink can only be cancelled while the service runs")
         row = await self._service.store.ask(lambda reader: reader.downlink(int(number)))
