@@ -23,7 +23,8 @@ async def _lives(directory: Path, points: list[str], kills: int, seed: int) -> N
             await traffic.short_life(rng)
         assert await traffic.settle() == []
         asked = [answer for answer in traffic.answers if isinstance(answer, dict) and "outcome" in answer]
-        assert {answer["outcome"] for answer in asked} <= {"response"}
+        # "not acknowledged": each of its copies met a bridge that was dead; nothing was accepted, and the server knows.
+        assert {answer["outcome"] for answer in asked} <= {"response", "not acknowledged"}
         executed = await found.devices.get("/devices/one/operations")
         arguments = [one["digest"] for one in executed if one["operation"] == "Execute"]
         assert len(arguments) == len(set(arguments))
