@@ -245,6 +245,9 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     max_observations: Annotated[_Count, Meta(description="observations; a further one is answered 5.03")] = (
         _POLICY.max_observations
     )
+    max_answers: Annotated[
+        _Count, Meta(description="answers that wait for the device; then the oldest is superseded")
+    ] = _POLICY.max_answers
     max_reports: Annotated[
         _Count, Meta(description="delivery reports without a message; then the oldest is dropped")
     ] = _POLICY.max_reports
