@@ -11,6 +11,7 @@ from tests.durability.judge import Evidence, gather, judge
 from tests.e2e.kit import SetUp, until
 
 CRASH_POINT = "LWM2M_BRIDGE_CRASH_POINT"
+PATIENCE = 300.0  # seconds that the server waits: the bridge's 115 begin only once a request got through to it
 SETTLED_WITHIN = 60.0  # seconds of real time
 POINT_REACHED_WITHIN = 15.0
 
@@ -38,9 +39,9 @@ class Traffic:
             number = next(self._numbers)
             ask = self.found.ask
             work = [
-                ask(name, "write", "/3/0/14", value=f"+{number}", timeout=125),
-                ask(name, "execute", "/3303/0/5605", arguments=f"{number}", timeout=125),
-                ask(name, "read", "/3/0/0", timeout=125),
+                ask(name, "write", "/3/0/14", value=f"+{number}", timeout=PATIENCE),
+                ask(name, "execute", "/3303/0/5605", arguments=f"{number}", timeout=PATIENCE),
+                ask(name, "read", "/3/0/0", timeout=PATIENCE),
                 self.found.act(name, "send", paths=["/3303/0/5750"], timestamp=1_700_000_000 + number),
                 self.found.set_value(name, "/3303/0/5700", 20.0 + number),
             ]

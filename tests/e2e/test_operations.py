@@ -60,6 +60,21 @@ async def test_read_write_execute_and_discover(world: SetUp):
     assert names == ["Read"] * 4 + ["Write", "Read", "Execute", "Discover", "Read"]
 
 
+@pytest.mark.requirement("LightweightM2M-ENC-1", "LightweightM2M-ENC-3")
+async def test_sensor_data_travel_in_compact_and_in_standard_formats(world: SetUp):
+    await world.add_device("formats", endpoint={}, device={})
+    read = {
+        form: await world.ask("formats", "read", "/3303/0", accept=form) for form in ("senml_json", "senml_cbor", "tlv")
+    }
+    values = [answer["values"] for answer in read.values()]
+    assert values[0] == values[1] == values[2]
+    assert values[0]["/3303/0/5700"] == 20.0
+    size = {form: len(answer["payload"]) for form, answer in read.items()}
+    assert size["tlv"] < size["senml_cbor"] < size["senml_json"]
+    on_air = [bytes.fromhex(one["data"]) for one in await world.air("formats", "uplink")]
+    assert any(bytes.fromhex(read["senml_cbor"]["payload"]) in data for data in on_air)  # as the device encoded it
+
+
 async def test_create_and_delete_an_instance(world: SetUp):
     await world.add_device("instances", endpoint={}, device={})
     made = await world.ask("instances", "create", "/3303", values={"/3303/1/5750": "cellar"})
