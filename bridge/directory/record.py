@@ -82,6 +82,11 @@ class DirectoryChange:
             return True
         return not set(before.locals) <= set(after.locals)  # one more address family changes nothing
 
+    @property
+    def server_knew(self) -> bool:
+        """Whether a server may know the endpoint by an address, or at a server, that is no longer its own (R24)."""
+        return self.before is not None and self.before.source is not None and self.north_changed
+
 
 def check_name(name: str) -> str:
     """Give the name back if it can be an endpoint client name. Raises DirectoryError."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from bridge.delivery.ledger import DownlinkState, UplinkState
-from bridge.directory.record import Draft, Record
+from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Allocator, Sources, release
 from bridge.errors import DirectoryError
 
@@ -102,13 +102,25 @@ def _change(connection: sqlite3.Connection, before: Record, draft: Draft, now: f
         )
     except sqlite3.IntegrityError as error:
         raise taken(connection, draft) from error
-    return replace(
+    after = replace(
         _record(before.id, draft, now),
         created_at=before.created_at,
         scheme=before.scheme,
         source=before.source,
         locals=before.locals,
     )
+    _note_move(connection, before, after)
+    return after
+
+
+def _note_move(connection: sqlite3.Connection, before: Record, after: Record) -> None:
+    """See that an endpoint which servers know otherwise registers anew, whatever happens to this process next (R24)."""
+    if DirectoryChange(before, after).server_knew:
+        connection.execute(
+            "INSERT INTO relay (endpoint, shard, epoch, location, refuse_update, north_mid, joined_at)"
+            " VALUES (?, ?, 0, '', 1, NULL, 0) ON CONFLICT (endpoint) DO UPDATE SET refuse_update = 1",
+            (after.id, after.shard),
+        )
 
 
 def remove(connection: sqlite3.Connection, id_: int, now: float) -> None:
@@ -157,7 +169,9 @@ def renew(
         except DirectoryError as error:
             found.append((before, error))
         else:
-            found.append((before, record(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone())))
+            after = record(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone())
+            _note_move(connection, before, after)
+            found.append((before, after))
     return found
 
 

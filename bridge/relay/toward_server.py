@@ -1,7 +1,7 @@
 """Messages toward servers: accepted as rows, sent once committed, repeated until acknowledged (R2, R5, R15, R17)."""
 
 from bridge.coap.codec import Type, empty, frame
-from bridge.coap.transmission import EXCHANGE_LIFETIME, Retransmission
+from bridge.coap.transmission import EXCHANGE_LIFETIME, MAX_RETRANSMIT, Retransmission
 from bridge.delivery.ledger import Downlink, Uplink, UplinkState
 from bridge.relay.effects import Count, SendToServer, Settled
 from bridge.relay.state import Step
@@ -146,6 +146,8 @@ def repeat_due(step: Step) -> None:
             timer.again(step.mono)
             if timer.count == 1:
                 step.effect(Count("north_retransmissions", row.kind))
+            if timer.count == MAX_RETRANSMIT:
+                step.effect(Count("silent_servers", row.server))
             step.effect(SendToServer(row.server, row.payload))
 
 

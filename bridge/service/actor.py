@@ -67,6 +67,8 @@ class NetworkActor:
                 )
         elif isinstance(effect, Count):
             self._count(effect.name, kind=effect.label)
+            if effect.name == "silent_servers":
+                self._servers.failed(effect.label)  # its name may lead elsewhere by now
             if effect.text:
                 sample = f"{effect.name} {effect.label}"  # what one side sends does not hide the other
                 log.warning("%s", effect.text, extra={"endpoint": placed.endpoint.name, "sample": sample})

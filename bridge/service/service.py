@@ -187,7 +187,7 @@ class Service:
             log.info("endpoint differs from the configuration; the directory is kept", extra={"endpoint": name})
         await self.directory.renew_sources()
         self.directory.unsubscribe(moved.append)
-        self._moved = [change for change in moved if _server_knew(change)]
+        self._moved = [change for change in moved if change.server_knew]
 
     def _place(self, endpoint: int) -> Placed | None:
         record = self.directory.by_id(endpoint)
@@ -227,6 +227,7 @@ class Service:
 
     def _north_changed(self, change: DirectoryChange) -> None:
         if change.after is not None:
+            self.runner.forget(change.after.id)  # the directory's own transaction has noted it in the relay's row
             self.runner.event(change.after.id, ev.NorthChanged())
 
     def _directory_changed(self, change: DirectoryChange) -> None:
@@ -240,7 +241,7 @@ class Service:
             if self._replace(after.id):
                 if moved:
                     self.runner.event(after.id, ev.NetworkFlushed("the endpoint has another device now"))
-                if _server_knew(change):
+                if change.server_knew:
                     self._north_changed(change)
                 if before.enabled and not after.enabled:
                     self.runner.event(after.id, ev.EndpointRemoved("the endpoint was disabled"))
@@ -376,11 +377,6 @@ def _make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"state_directory {path} cannot be made: {error.strerror or error}") from error
-
-
-def _server_knew(change: DirectoryChange) -> bool:
-    """Whether a server may know the endpoint by an address, or at a server, that is no longer its own (R24)."""
-    return change.before is not None and change.before.source is not None and change.north_changed
 
 
 def _plain(binding: Binding) -> Mapping[str, Any]:
