@@ -1,4 +1,4 @@
-"""R24: an endpoint that servers know by another address registers anew, also if the process ends right after the change."""
+"""R24: an endpoint that servers know by another address registers anew, even if the process ends right then."""
 
 from bridge.relay.model import RelayState
 
