@@ -4,6 +4,7 @@ from bridge.coap.codec import Type, empty, frame
 from bridge.coap.transmission import EXCHANGE_LIFETIME, MAX_RETRANSMIT, Retransmission
 from bridge.delivery.ledger import Downlink, Uplink, UplinkState
 from bridge.relay.effects import Count, SendToServer, Settled
+from bridge.relay.operation import REGISTRATION
 from bridge.relay.state import Step
 
 QUEUED_KINDS = ("request", "notification")  # one confirmable of these at a time per server (R17)
@@ -103,12 +104,30 @@ def pump(step: Step) -> None:
     for row in state.uplinks.values():
         if row.kind == "response" and row.state is _U.RECEIVED:
             responding.add(row.south_token)
-        elif row.kind in QUEUED_KINDS and row.state is _U.RECEIVED and row.server not in state.active:
+        elif (
+            row.kind in QUEUED_KINDS
+            and row.state is _U.RECEIVED
+            and (row.server not in state.active or _may_overtake(step, row))
+        ):
             if row.kind == "notification" and row.south_token in responding:
                 continue
             state.active[row.server] = row.id
             state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
             step.effect(SendToServer(row.server, row.payload))
+
+
+def _may_overtake(step: Step, row: Uplink) -> bool:
+    """Whether a registration need not wait for what its server ignores.
+
+    After MAX_RETRANSMIT a message counts no more as outstanding (RFC 7252 §4.2, §4.7); a server that drops one
+    notification in silence must not keep the device from registering as long as that is stored.
+    """
+    state = step.state
+    active = state.uplinks.get(state.active[row.server])
+    if active is None or row.operation not in REGISTRATION or active.operation in REGISTRATION:
+        return False
+    timer = state.retransmissions.get(active.id)
+    return timer is not None and timer.count > MAX_RETRANSMIT and row.id not in state.retransmissions
 
 
 def acknowledged(step: Step, row: Uplink) -> None:

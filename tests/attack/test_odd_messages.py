@@ -1,9 +1,9 @@
 """Messages that no sane peer sends, against the one step."""
 
-from bridge.coap.codec import Type
+from bridge.coap.codec import Type, decode
 from bridge.coap.numbers import Code
 from bridge.delivery.ledger import Downlink
-from tests.relay.world import World, ack, observe, register, request, response
+from tests.relay.world import World, ack, notification, observe, observed, register, request, response
 
 LARGEST_INTEGER = 2**63 - 1  # of an SQLite column
 
@@ -89,3 +89,21 @@ def test_a_repeat_is_answered_after_the_clock_was_set_back():
     world.wall -= 3600
     world.mono += 5
     assert len(world.device_sends(register(mid=9))) == 1
+
+
+def test_a_server_that_ignores_one_notification_still_gets_the_registration():
+    """The notification is kept and goes on; the device does not lose its registration over it (R17)."""
+    world = World()
+    south = observed(world)
+    world.device_sends(notification(south, 5000))
+    ignored = world.last_north()
+    world.passes(100)
+    before = len(world.to_server)
+    world.device_sends(register(mid=77))
+    (north,) = [decode(data) for data in world.to_server[before:]]
+    assert north.code == Code.POST
+    world.server_sends(response(north, Code.CREATED, b"", [(8, b"rd"), (8, b"a")]))
+    world.passes(1)
+    assert world.last_north().mid == ignored.mid
+    world.server_sends(ack(ignored))
+    assert [row["state"] for row in world.uplinks("notification")] == ["FORWARDED"]
