@@ -29,6 +29,7 @@ from bindings.lorawan.chirpstack.downlinks import Downlinks
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.chirpstack.profiles import Profiles
+from bindings.lorawan.chirpstack.provisioning import set_integration
 from bindings.lorawan.chirpstack.queue import Queues
 from bindings.lorawan.chirpstack.uplinks import Uplinks
 from bindings.lorawan.identity import canonical_device, f_port_of
@@ -303,10 +304,11 @@ class LorawanBinding:
             network_up=network_up,
         )
 
-    @property
-    def events_url(self) -> str:
-        """Give the URL that ChirpStack's HTTP integration must have; it holds a secret. "" with MQTT."""
-        return self._http.url if self._http is not None else ""
+    async def set_integration(self) -> bool:
+        """Have ChirpStack post the application's events here; whether that was new. Raises BindingError."""
+        if not self._started or self._http is None:
+            raise BindingError(f"network {self.name} takes no events over HTTP, or does not run")
+        return await set_integration(self._client, self._settings.application_id, self._http.url)
 
     def status(self) -> Mapping[str, Any]:
         """Give reachability, version, queues and events, as plain JSON values."""

@@ -3,6 +3,8 @@
 import click
 
 from bridge.cli.config import config_group
+from bridge.cli.device import device_group
+from bridge.cli.doctor import doctor
 from bridge.cli.endpoint import endpoint_group
 from bridge.cli.ledger import downlink_group, status, uplink_group
 from bridge.cli.mock import demo, mock_group
@@ -15,5 +17,16 @@ def main() -> None:
     """Let any LwM2M server manage devices that have no IP."""
 
 
-for command in (run, config_group, endpoint_group, downlink_group, uplink_group, status, mock_group, demo):
+for command in (
+    run,
+    config_group,
+    endpoint_group,
+    device_group,
+    downlink_group,
+    uplink_group,
+    status,
+    doctor,
+    mock_group,
+    demo,
+):
     main.add_command(command)

@@ -100,6 +100,8 @@ class Control:
         app.router.add_get("/uplinks", self._uplinks)
         app.router.add_get("/counts", self._counts)
         app.router.add_post("/downlinks/{id}/cancel", self._cancel)
+        app.router.add_get("/doctor", self._doctor)
+        app.router.add_post("/networks/{name}/integration", self._integration)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start(self) -> None:
@@ -126,6 +128,23 @@ class Control:
 
     async def _status(self, _request: web.Request) -> web.StreamResponse:
         return _json(self._service.status())
+
+    async def _doctor(self, request: web.Request) -> web.StreamResponse:
+        wanted = request.query.get("network")
+        found = {}
+        for name, binding in self._service.networks.items():
+            check = getattr(binding, "check", None)  # not every binding can check itself
+            if check is not None and wanted in (None, name):
+                found[name] = [asdict(one) for one in await check()]
+        return _json(found)
+
+    async def _integration(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        binding = self._service.networks.get(name)
+        set_up = getattr(binding, "set_integration", None)
+        if set_up is None:
+            raise ConfigurationError(f"network {name!r} has no integration that could be set")
+        return _json({"new": await set_up()})
 
     async def _metrics(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(body=self._service.metrics.text(), content_type="text/plain")

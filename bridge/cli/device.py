@@ -1,0 +1,202 @@
+"""`lwm2m-bridge device`: devices in a LoRaWAN network server, and their endpoints here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bridge.cli.access import Client, use
+from bridge.cli.common import config_option, json_option, print_json, print_table, read_config, told
+from bridge.config import Config
+from bridge.config.secrets import reveal
+from bridge.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from bindings.lorawan.chirpstack.client import ChirpStackClient
+    from bindings.lorawan.settings import LorawanSettings
+
+T = TypeVar("T")
+VERSIONS = "1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0"
+KEYS = "app_key", "nwk_key", "app_s_key", "nwk_s_key", "f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key"
+
+network_option = click.option("--network", required=True, help="LoRaWAN network: NAME of [networks.NAME].")
+
+
+@click.group("device")
+def device_group() -> None:
+    """Make LoRaWAN devices in ChirpStack, or adopt those that are there."""
+
+
+def settings_of(config: Config, network: str) -> "LorawanSettings":
+    """Give the settings of a LoRaWAN network. Raises ConfigurationError."""
+    from bindings.lorawan.binding import LorawanBinding
+
+    found = config.networks.get(network)
+    if found is None:
+        known = ", ".join(config.networks) or "none"
+        raise ConfigurationError(f"network {network!r} is not configured (known: {known})")
+    if not issubclass(found.factory, LorawanBinding):
+        raise ConfigurationError(f"network {network!r} is no LoRaWAN network: its devices are made elsewhere")
+    settings: LorawanSettings = found.settings
+    return settings
+
+
+def with_client(settings: "LorawanSettings", work: "Callable[[ChirpStackClient], Awaitable[T]]") -> T:
+    """Run `work` with a client of ChirpStack, to the end."""
+    from bindings.lorawan.chirpstack.client import ChirpStackClient
+
+    async def inner() -> T:
+        client = ChirpStackClient(settings.api)
+        await client.open()
+        try:
+            return await work(client)
+        finally:
+            await client.close()
+
+    return asyncio.run(inner())
+
+
+@device_group.command("add")
+@config_option
+@json_option
+@click.argument("dev_eui")
+@click.argument("name", default="")
+@network_option
+@click.option("--region", default="EU868", show_default=True, help="As LoRaWAN calls it.")
+@click.option("--mac-version", default="1.0.3", show_default=True, type=click.Choice(VERSIONS))
+@click.option("--class", "device_class", default="A", show_default=True, type=click.Choice(["A", "B", "C"]))
+@click.option("--join-eui", default="0" * 16, show_default=True, help="OTAA.")
+@click.option("--app-key", default="", help="OTAA root key: file:PATH, env:NAME, or the key itself.")
+@click.option("--nwk-key", default="", help="OTAA root key of LoRaWAN 1.1, as above.")
+@click.option("--dev-addr", default="", help="ABP: 8 hexadecimal digits; then no root keys but session keys.")
+@click.option("--app-s-key", default="", help="ABP session key, as above.")
+@click.option("--nwk-s-key", default="", help="ABP session key of LoRaWAN 1.0.x.")
+@click.option("--f-nwk-s-int-key", default="", help="ABP session key of LoRaWAN 1.1.")
+@click.option("--s-nwk-s-int-key", default="", help="ABP session key of LoRaWAN 1.1.")
+@click.option("--nwk-s-enc-key", default="", help="ABP session key of LoRaWAN 1.1.")
+@click.option("--application", default="lwm2m", show_default=True, help="Made if the network names none by its id.")
+@click.option("--tenant", "tenant_id", default="", help="Its id, if the API key can see several.")
+@click.option("--profile", "profile_id", default="", help="Id of a device profile; without: one made to fit LwM2M.")
+@click.option("--rx1-delay", default=5, show_default=True, type=click.IntRange(1, 15), help="Seconds.")
+@click.option("--class-c-timeout", default=30, show_default=True, type=click.IntRange(1), help="Seconds.")
+@click.option("--server", "servers", multiple=True, help="Its LwM2M server; the first is the default.")
+@click.option("--f-port", type=click.IntRange(1, 223), help="FPort of LwM2M, if not the network's.")
+@click.option("--confirmed", is_flag=True, help="Send requests in confirmed frames.")
+@click.option("--integration", is_flag=True, help="Have ChirpStack post events to the running bridge.")
+@told
+def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str, **given: Any) -> None:
+    """Make a device in ChirpStack, with profile, keys or session, and its endpoint. Doing it twice changes nothing."""
+    from bindings.lorawan.chirpstack.provisioning import Abp, Otaa, Wanted, provision
+    from bindings.lorawan.identity import canonical_device
+
+    config = read_config(config_path)
+    settings = settings_of(config, network)
+    device = canonical_device(dev_eui)
+    keys = {key: reveal(given.pop(key), Path.cwd(), set()) for key in KEYS}
+    dev_addr, join_eui = given.pop("dev_addr"), given.pop("join_eui")
+    activation: Otaa | Abp
+    if dev_addr:
+        activation = Abp(dev_addr=dev_addr, **{key: keys[key] for key in KEYS[2:]})
+    else:
+        activation = Otaa(app_key=keys["app_key"], nwk_key=keys["nwk_key"], join_eui=join_eui)
+    servers, f_port = given.pop("servers"), given.pop("f_port")
+    confirmed, integration = given.pop("confirmed"), given.pop("integration")
+    wanted = Wanted(device, activation, name=name, application_id=settings.application_id, **given)
+    done = with_client(settings, lambda client: provision(client, wanted))
+    draft = {
+        "network": network,
+        "device": device,
+        "name": name,
+        "servers": list(servers),
+        "confirmed": confirmed,
+        "options": {"f_port": str(f_port)} if f_port else {},
+    }
+
+    async def enter(client: Client) -> dict[str, Any]:
+        there = await _known(client, network)
+        found = there.get(device)
+        if found is None:
+            (found,) = await client.ask("POST", "/endpoints", [draft])
+            done.changes.append(f"endpoint {found['name']}")
+        if integration:
+            answer = await client.ask("POST", f"/networks/{network}/integration")
+            if answer["new"]:
+                done.changes.append("HTTP integration")
+        return dict(found)
+
+    endpoint = use(config, enter)
+    if as_json:
+        print_json(
+            {
+                "device": device,
+                "endpoint": endpoint["name"],
+                "application_id": done.application_id,
+                "profile_id": done.profile_id,
+                "changes": done.changes,
+            }
+        )
+        return
+    click.echo(f"{endpoint['name']}: {device} in application {done.application_id}")
+    click.echo("made: " + ", ".join(done.changes) if done.changes else "everything was there already")
+    if not settings.application_id:
+        click.echo(f'put application_id = "{done.application_id}" into [networks.{network}]')
+
+
+async def _known(client: Client, network: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    after = ""
+    while page := await client.ask("GET", "/endpoints", network=network, after=after, limit=1000):
+        found |= {row["device"]: row for row in page}
+        after = page[-1]["name"]
+    return found
+
+
+@device_group.command("adopt")
+@config_option
+@network_option
+@click.option("--server", "servers", multiple=True, help="Their LwM2M server; the first is the default.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be adopted.")
+@told
+def adopt(config_path: Path, network: str, servers: tuple[str, ...], dry_run: bool) -> None:
+    """Give every device of the ChirpStack application an endpoint, named by the network's name_template."""
+    from bindings.lorawan.chirpstack.provisioning import devices_of
+    from bindings.lorawan.identity import canonical_device
+
+    config = read_config(config_path)
+    settings = settings_of(config, network)
+    listed = with_client(settings, lambda client: devices_of(client, settings.application_id))
+
+    async def enter(client: Client) -> list[dict[str, Any]]:
+        there = await _known(client, network)
+        new = [one for one in listed if canonical_device(one.dev_eui) not in there]
+        if dry_run:
+            return [{"device": one.dev_eui, "name": one.name} for one in new]
+        drafts = [{"network": network, "device": one.dev_eui, "servers": list(servers)} for one in new]
+        return list(await client.ask("POST", "/endpoints", drafts)) if drafts else []
+
+    rows = use(config, enter)
+    print_table(
+        ("device", "in ChirpStack" if dry_run else "endpoint"),
+        ([row["device"], row["name"]] for row in rows),
+        f"all {len(listed)} devices of the application have an endpoint",
+    )
+
+
+@device_group.command("integration")
+@config_option
+@network_option
+@told
+def integration(config_path: Path, network: str) -> None:
+    """Have ChirpStack post the application's events to the running bridge."""
+    config = read_config(config_path)
+    settings_of(config, network)
+
+    async def work(client: Client) -> Any:
+        if not client.running:
+            raise ConfigurationError("the service must run: its URL holds a secret that only it knows")
+        return await client.ask("POST", f"/networks/{network}/integration")
+
+    answer = use(config, work)
+    click.echo("the HTTP integration is set" if answer["new"] else "the HTTP integration was set already")
