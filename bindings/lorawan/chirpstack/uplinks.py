@@ -134,12 +134,12 @@ class Uplinks:
 
     async def _new_session(self, device: str, dev_addr: str, at: float, record: Record, *, told: bool) -> None:
         """The device has joined; `told` False: it is the first session that the bridge hears of."""
-        flushed = self._records.profile(record.profile).flush_on_activate
-        if flushed:
-            self._queues.drop_all(device)
         if told:
+            flushed = self._records.profile(record.profile).flush_on_activate
+            if flushed:
+                self._queues.drop_all(device)
             await self._events.deliver(Joined(device, queue_kept=not flushed))
-        record.new_session(dev_addr, at)
+        record.new_session(dev_addr, at if told else 0.0)
         await self._records.put(device, record)
 
     # Downlinks

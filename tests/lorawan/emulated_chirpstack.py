@@ -1,0 +1,213 @@
+"""An emulated ChirpStack in this process, reached over real gRPC, that emits whatever event a test wants."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from dataclasses import replace
+
+from chirpstack_api import api, common, integration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bindings.lorawan import LorawanBinding, LorawanSettings
+from bindings.lorawan.chirpstack.provisioning import Otaa, Wanted, provision
+from bindings.lorawan.settings import Api, CatchUp, Downlinks, Http, Mqtt
+from bridge.errors import StoreUnavailable, UnknownDevice
+from mock_network.chirpstack import device_queue
+from mock_network.chirpstack.model import Settings
+from mock_network.chirpstack.service import ChirpStack, Options
+from mock_network.faults import Fault
+
+TOKEN = "secret"
+DEVICE = "70b3d57ed0000001"
+STRANGER = "70b3d57ed00000ff"
+KEY = "0102030405060708090a0b0c0d0e0f10"
+PATH = "test-path"
+
+
+async def until(condition, limit=8.0):
+    """Poll until `condition()` is true, and give it."""
+    end = time.monotonic() + limit
+    while not (found := condition()):
+        assert time.monotonic() < end, "not in time"
+        await asyncio.sleep(0.01)
+    return found
+
+
+class Side:
+    """Events of the contract: keeps what is delivered; its clock can be moved."""
+
+    def __init__(self):
+        self.delivered = []
+        self.counts = Counter()
+        self.offset = 0.0
+        self.store_fails = False
+        self.strangers = {STRANGER}
+        self.gate = None
+
+    async def deliver(self, event):
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.store_fails:
+            raise StoreUnavailable("disk full")
+        if event.device in self.strangers:
+            raise UnknownDevice(f"{event.device} is not in the directory")
+        self.delivered.append(event)
+
+    def now(self):
+        return time.time() + self.offset
+
+    def count(self, name, **labels):
+        self.counts[name] += 1
+
+    def of(self, kind):
+        return [event for event in self.delivered if isinstance(event, kind)]
+
+
+class DictMemory:
+    """Memory of the contract, not durable."""
+
+    def __init__(self):
+        self.notes = {}
+
+    def get(self, key):
+        return self.notes.get(key)
+
+    def items(self, prefix):
+        return [(key, value) for key, value in self.notes.items() if key.startswith(prefix)]
+
+    async def put(self, key, value):
+        if value is None:
+            self.notes.pop(key, None)
+        else:
+            self.notes[key] = value
+
+
+class Emulated:
+    """A server with one application and one device; `events` happen when a test says so."""
+
+    def __init__(self, **options):
+        settings = Settings(reorder_within=0.0, history_per_device=1000)
+        self.options = replace(Options(token=TOKEN, settings=settings), **options)
+        self.memory = DictMemory()
+        self.f_cnt = itertools.count()
+        self.dev_addr = "01020304"
+        self.application_id = ""
+
+    async def __aenter__(self):
+        self.server = ChirpStack(self.options)
+        await self.server.start()
+        self.context = self.server.pump.server.context
+        self.tenant = self.context.tables.create_tenant(api.Tenant(name="t"), time.time())
+        return self
+
+    async def __aexit__(self, *_):
+        await self.server.stop()
+
+    async def binding(self, side, *, devices=(DEVICE,), api_settings=None, **parts):
+        """Provision once, start a binding and wait until it knows the devices' profiles."""
+        downlinks = Downlinks(**parts.pop("downlinks", {}))
+        settings = LorawanSettings(
+            api=Api(
+                **({"server": self.server.grpc_address, "key": TOKEN, "timeout": 2.0} | (api_settings or {})),
+            ),
+            application_id=parts.pop("application_id", self.application_id),
+            http=Http(**({"port": 0, "path": PATH} | parts.pop("http", {}))),
+            downlinks=downlinks,
+            catch_up=CatchUp(**({"patience": 0.2} | parts.pop("catch_up", {}))),
+            events="mqtt" if "mqtt" in parts else "http",
+            mqtt=Mqtt(**parts.pop("mqtt", {})),
+        )
+        wanted = parts.pop("wanted", {})
+        known = parts.pop("known", True)
+        binding = LorawanBinding("net", settings)
+        if not self.application_id:
+            for device in devices:
+                await self.provision(device, **wanted)
+            settings = LorawanSettings(
+                api=settings.api,
+                application_id=self.application_id,
+                http=settings.http,
+                downlinks=downlinks,
+                catch_up=settings.catch_up,
+                events=settings.events,
+                mqtt=settings.mqtt,
+            )
+            binding = LorawanBinding("net", settings)
+        await binding.start(side, parts.pop("memory", self.memory))
+        for device in devices:
+            await binding.provision(device, parts.get("options", {}))
+        if known:
+            await until(lambda: binding._downlinks.version)
+            record = binding._records.get(devices[0])
+            await until(lambda: binding._records.profile(record.profile).known)
+        if settings.events == "http" and known:
+            await binding.set_integration()
+        return binding
+
+    async def provision(self, device=DEVICE, **wanted):
+        from bindings.lorawan.chirpstack.client import ChirpStackClient
+
+        client = ChirpStackClient(Api(server=self.server.grpc_address, key=TOKEN))
+        await client.open()
+        done = await provision(client, Wanted(device, Otaa(KEY), **wanted))
+        await client.close()
+        self.application_id = done.application_id
+        return done
+
+    # What the network does
+
+    def fault(self, kind, *, count=1, where=None, **params):
+        self.context.faults.add(Fault(kind, count=count, where=where or {}, params=params))
+
+    def queue(self, device=DEVICE):
+        return device_queue.items(self.context.tables, bytes.fromhex(device))
+
+    def row(self, device=DEVICE):
+        return self.context.tables.devices[bytes.fromhex(device)]
+
+    def emit(self, kind, message, device=DEVICE):
+        self.context.now = time.time()
+        self.context.emit(self.row(device), kind, message)
+        self.server.pump.wake()
+
+    def values(self, device=DEVICE, at=None):
+        stamp = Timestamp()
+        stamp.FromNanoseconds(int((time.time() if at is None else at) * 1e9))
+        return {"time": stamp, "device_info": self.context.info(self.row(device))}
+
+    def up_message(self, data=b"", *, f_port=10, f_cnt=None, dr=5, dev_addr=None, at=None, **more):
+        f_cnt = next(self.f_cnt) if f_cnt is None else f_cnt
+        return integration.UplinkEvent(
+            deduplication_id=f"00000000-0000-0000-0000-{f_cnt:012d}",
+            dev_addr=dev_addr or self.dev_addr,
+            dr=dr,
+            f_cnt=f_cnt,
+            f_port=f_port,
+            data=data,
+            **self.values(at=at),
+            **more,
+        )
+
+    def up(self, data=b"", **more):
+        message = self.up_message(data, **more)
+        self.emit("up", message)
+        return message
+
+    def join(self, dev_addr, *, at=None):
+        self.emit("join", integration.JoinEvent(deduplication_id="j", dev_addr=dev_addr, **self.values(at=at)))
+
+    def tx_ack(self, item):
+        self.emit("txack", integration.TxAckEvent(queue_item_id=item, **self.values()))
+
+    def ack(self, item, acknowledged):
+        self.emit("ack", integration.AckEvent(queue_item_id=item, acknowledged=acknowledged, **self.values()))
+
+    def log(self, code, **context):
+        message = integration.LogEvent(
+            level=integration.ERROR, code=code, description=code.lower(), context=context, **self.values()
+        )
+        self.emit("log", message)
+
+    def class_c(self):
+        self.row().enabled_class = common.CLASS_C

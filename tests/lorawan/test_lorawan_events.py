@@ -1,0 +1,382 @@
+"""Integration events over real HTTP: what each means for the bridge, in any order, twice, late, or malformed."""
+
+import asyncio
+import random
+import time
+
+import aiohttp
+import msgspec
+import pytest
+from chirpstack_api import common, gw, integration
+from emulated_chirpstack import DEVICE, STRANGER, until
+
+from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, Uplink
+from bindings.lorawan.chirpstack import events as cs
+from bridge.errors import NotificationError
+from mock_network.chirpstack.messages import to_json
+
+
+async def post(binding, kind, body, *, path=None, content_type="application/json"):
+    url = binding._http.url if path is None else binding._http.url.rpartition("/")[0] + path
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, params={"event": kind}, data=body, headers={"Content-Type": content_type}) as answer,
+    ):
+        return answer.status
+
+
+async def submitted(binding, **members):
+    return (await binding.submit(Attempt(1, 1, DEVICE, b"\x40\x01\x00\x01", Kind.REQUEST, **members))).handle
+
+
+# Uplinks
+
+
+async def test_an_uplink_is_told_with_the_networks_own_id(binding, chirpstack, side):
+    chirpstack.up(b"hello", f_cnt=7)
+    (one,) = await until(lambda: side.of(Uplink))
+    assert (one.device, one.payload) == (DEVICE, b"hello")
+    assert one.duplicate_key == "00000000-0000-0000-0000-000000000007/7"
+    chirpstack.fault("event_twice")
+    chirpstack.up(b"again", f_cnt=8)
+    await until(lambda: len(side.of(Uplink)) == 3)
+    assert len({uplink.duplicate_key for uplink in side.of(Uplink)}) == 2
+
+
+async def test_200_only_after_the_commit(binding, chirpstack, side):
+    side.gate = asyncio.Event()
+    call = asyncio.create_task(post(binding, "up", to_json(chirpstack.up_message(b"x"))))
+    done, _ = await asyncio.wait({call}, timeout=0.2)
+    assert not done
+    side.gate.set()
+    assert await call == 200
+
+
+async def test_a_failing_store_is_no_200(binding, chirpstack, side):
+    side.store_fails = True
+    assert await post(binding, "up", to_json(chirpstack.up_message(b"x"))) == 503
+    assert side.counts["lorawan_events_store_unavailable"] == 1
+
+
+@pytest.mark.parametrize("how", ["json", "protobuf"])
+async def test_json_and_protobuf_give_the_same(binding, chirpstack, side, how):
+    message = chirpstack.up_message(b"\x00\xffhello", f_cnt=3)
+    body = to_json(message) if how == "json" else message.SerializeToString()
+    assert await post(binding, "up", body) == 200
+    assert [(one.payload, one.duplicate_key[-2:]) for one in side.of(Uplink)] == [(b"\x00\xffhello", "/3")]
+
+
+async def test_an_empty_uplink_and_one_of_another_application_on_the_device_only_open_a_window(
+    binding, chirpstack, side
+):
+    chirpstack.up(f_port=0)
+    chirpstack.up(b"not LwM2M", f_port=2)
+    await until(lambda: len(side.of(Reachable)) == 2)
+    assert side.of(Uplink) == []
+    assert side.counts["lorawan_other_f_ports"] == 1
+
+
+async def test_an_uplink_that_chirpstack_cannot_decrypt_is_dropped_and_counted(binding, chirpstack, side):
+    chirpstack.up(b"sealed", join_server_context=common.JoinServerContext(session_key_id="1"))
+    await until(lambda: side.counts["lorawan_sealed_uplinks"])
+    assert side.of(Uplink) == []
+
+
+# Strangers and garbage
+
+
+async def test_an_unknown_dev_eui_is_answered_200_and_nothing_more(binding, chirpstack, side):
+    message = chirpstack.up_message(b"x")
+    message.device_info.dev_eui = STRANGER
+    assert await post(binding, "up", message.SerializeToString()) == 200
+    assert side.delivered == []
+
+
+async def test_an_event_of_another_application_is_dropped_and_counted(binding, chirpstack, side):
+    message = chirpstack.up_message(b"x")
+    message.device_info.application_id = "11111111-1111-1111-1111-111111111111"
+    assert await post(binding, "up", message.SerializeToString()) == 200
+    assert side.delivered == []
+    assert side.counts["lorawan_other_applications"] == 1
+
+
+GARBAGE = [
+    b"",
+    b"{",
+    b"{}",
+    b"[]",
+    b"null",
+    b'{"deviceInfo": {"devEui": "zz"}}',
+    b'{"deviceInfo": {"devEui": "70b3d57ed0000001"}, "fCnt": -1}',
+    b'{"deviceInfo": {"devEui": "70b3d57ed0000001"}, "fCnt": 99999999999}',
+    b'{"deviceInfo": {"devEui": "70b3d57ed0000001"}, "data": "%%%"}',
+    b'{"deviceInfo": {"devEui": "70b3d57ed0000001"}, "time": "yesterday"}',
+    b'{"deviceInfo": 7}',
+    b"{" * 20000,
+    b"\xff" * 40,
+    b"\x0a\xff\xff\xff\xff\x0f",
+    "{\ud800".encode("utf-8", "surrogatepass"),
+]
+
+
+@pytest.mark.parametrize("kind", ["up", "join", "ack", "txack", "log", "status", "new-in-v5", ""])
+@pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
+def test_bad_json_and_protobuf_raise_only_our_error(kind, body):
+    try:
+        event = cs.read(kind, body)
+    except NotificationError:
+        return
+    assert event.device == DEVICE
+
+
+async def test_bad_events_are_answered_400_and_counted_and_the_next_is_taken(binding, chirpstack, side):
+    for body in (b"{", b"\xff\xff", b"{}"):
+        assert await post(binding, "up", body) == 400
+    assert side.counts["lorawan_malformed_events"] == 3
+    chirpstack.up(b"fine")
+    await until(lambda: side.of(Uplink))
+
+
+async def test_random_bytes_never_raise_anything_else():
+    draw = random.Random(1)
+    whole = integration.UplinkEvent(
+        deduplication_id="d", device_info=integration.DeviceInfo(dev_eui=DEVICE), f_cnt=1, data=b"x"
+    ).SerializeToString()
+    for _ in range(2000):
+        body = bytearray(whole)
+        for _ in range(draw.randrange(1, 4)):
+            body[draw.randrange(len(body))] = draw.randrange(256)
+        for kind in ("up", "log"):
+            try:
+                cs.read(kind, bytes(body))
+            except NotificationError:
+                continue
+
+
+async def test_wrong_path_method_and_size(binding, side):
+    assert await post(binding, "up", b"{}", path="/guess") == 404
+    assert await post(binding, "up", b"x" * 300_000) == 413
+    async with aiohttp.ClientSession() as session, session.get(binding._http.url) as answer:
+        assert answer.status == 405
+    for name in ("wrong_path", "too_large", "wrong_method"):
+        assert side.counts[f"lorawan_events_{name}"] == 1
+
+
+async def test_status_and_location_events_are_of_no_use_and_do_no_harm(binding, chirpstack, side):
+    assert await post(binding, "status", to_json(integration.StatusEvent(**chirpstack.values()))) == 200
+    assert await post(binding, "new-in-v5", to_json(integration.StatusEvent(**chirpstack.values()))) == 200
+    assert side.delivered == []
+
+
+# Reports
+
+
+async def test_tx_ack_is_sent(binding, chirpstack, side):
+    handle = await submitted(binding)
+    chirpstack.tx_ack(handle)
+    (one,) = await until(lambda: side.of(Report))
+    assert (one.handle, one.outcome, one.nack) == (handle, NetworkState.SENT, False)
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+async def test_ack_true_is_delivered_and_false_a_nack(binding, chirpstack, side, acknowledged):
+    handle = await submitted(binding, confirmed=True)
+    chirpstack.ack(handle, acknowledged)
+    (one,) = await until(lambda: side.of(Report))
+    assert one.handle == handle
+    assert one.outcome is (NetworkState.DELIVERED if acknowledged else None)
+    assert one.nack is not acknowledged
+
+
+async def test_ack_false_may_be_absent_in_json(binding, chirpstack, side):
+    body = f'{{"deviceInfo":{{"devEui":"{DEVICE}","applicationId":"{chirpstack.application_id}"}},"queueItemId":"h"}}'
+    assert await post(binding, "ack", body.encode()) == 200
+    assert side.of(Report)[0].nack
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("EXPIRED", Refusal.EXPIRED),
+        ("DOWNLINK_PAYLOAD_SIZE", Refusal.TOO_LARGE),
+        ("F_CNT_DOWN", Refusal.FAILED),
+    ],
+)
+async def test_logs_that_name_an_item_are_its_certain_outcome(binding, chirpstack, side, code, why):
+    handle = await submitted(binding)
+    chirpstack.log(code, queue_item_id=handle)
+    (one,) = await until(lambda: side.of(Report))
+    assert (one.handle, one.outcome) == (handle, why)
+
+
+async def test_a_gateways_refusal_names_no_item_and_leaves_it_queued(binding, chirpstack, side):
+    await submitted(binding)
+    chirpstack.log("DOWNLINK_GATEWAY")
+    await until(lambda: side.counts["lorawan_log_events"])
+    assert side.of(Report) == []
+
+
+async def test_a_mic_failure_is_counted(binding, chirpstack, side):
+    chirpstack.log("UPLINK_MIC")
+    await until(lambda: side.counts["lorawan_log_events"])
+    assert side.delivered == []
+
+
+# Sessions
+
+
+async def heard(binding, chirpstack, side):
+    chirpstack.up(b"first", f_cnt=5)
+    await until(lambda: side.of(Uplink))
+
+
+async def test_a_join_is_told_and_empties_the_queue_where_the_profile_says_so(binding, chirpstack, side):
+    await heard(binding, chirpstack, side)
+    await submitted(binding)
+    chirpstack.join("0a0b0c0d")
+    (one,) = await until(lambda: side.of(Joined))
+    assert (one.device, one.queue_kept) == (DEVICE, False)
+    assert binding._queues.count == 0
+    assert binding.south_profile(DEVICE).max_downlink == 36  # room for the MAC commands that follow a join
+
+
+async def test_a_profile_that_keeps_the_queue_keeps_ours_too(binding, chirpstack, side):
+    await heard(binding, chirpstack, side)
+    profile = binding._records.get(DEVICE).profile
+    kept = msgspec.structs.replace(binding._records.profile(profile), flush_on_activate=False)
+    await binding._records.put_profile(profile, kept)
+    await submitted(binding)
+    chirpstack.join("0a0b0c0d")
+    (one,) = await until(lambda: side.of(Joined))
+    assert one.queue_kept
+    assert binding._queues.count == 1
+
+
+async def test_an_uplink_that_overtakes_its_join_stands_for_it(binding, chirpstack, side):
+    await heard(binding, chirpstack, side)
+    joined_at = time.time()
+    chirpstack.up(b"new session", f_cnt=0, dev_addr="0a0b0c0d")
+    await until(lambda: len(side.of(Uplink)) == 2)
+    kinds = [type(event) for event in side.delivered]
+    assert kinds == [Uplink, Joined, Uplink]
+    chirpstack.join("0a0b0c0d", at=joined_at)
+    await until(lambda: side.counts["lorawan_replayed_events"])
+    assert len(side.of(Joined)) == 1
+
+
+async def test_a_counter_that_starts_again_in_one_session_ends_exchanges_but_keeps_the_queue(binding, chirpstack, side):
+    chirpstack.up(b"first", f_cnt=500)
+    await until(lambda: side.of(Uplink))
+    chirpstack.up(b"reset", f_cnt=0)
+    await until(lambda: len(side.of(Uplink)) == 2)
+    assert [one.queue_kept for one in side.of(Joined)] == [True]
+
+
+async def test_reordered_uplinks_are_no_reset(binding, chirpstack, side):
+    for f_cnt in (10, 8, 9, 11):
+        chirpstack.up(b"x%d" % f_cnt, f_cnt=f_cnt)
+        await until(lambda: side.of(Uplink))
+    await until(lambda: len(side.of(Uplink)) == 4)
+    assert side.of(Joined) == []
+
+
+# Catching up
+
+
+async def test_events_missed_while_the_bridge_was_away_come_from_the_history(make, chirpstack, side):
+    first = await make()
+    chirpstack.up(b"one", f_cnt=1)
+    await until(lambda: side.of(Uplink))
+    await first.stop()
+    chirpstack.up(b"two", f_cnt=2)
+    chirpstack.up(b"three", f_cnt=3)
+    await asyncio.sleep(0.1)
+    await make()
+    await until(lambda: len(side.of(Uplink)) == 3)
+    assert [one.payload for one in side.of(Uplink)] == [b"one", b"two", b"three"]
+    assert side.counts["lorawan_replayed_events"] == 1
+
+
+async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side):
+    first = await make()
+    chirpstack.join("0a0b0c0d")
+    await until(lambda: side.of(Joined))
+    chirpstack.dev_addr = "0a0b0c0d"
+    chirpstack.up(b"one", f_cnt=1)
+    await until(lambda: side.of(Uplink))
+    await first.stop()
+    second = await make()
+    await until(lambda: second.status()["catch_up"]["runs"])
+    assert len(side.of(Joined)) == 1
+    assert len(side.of(Uplink)) == 1
+
+
+async def test_catching_up_can_be_switched_off(make, chirpstack, side):
+    first = await make()
+    await first.stop()
+    chirpstack.up(b"missed")
+    await asyncio.sleep(0.1)
+    binding = await make(catch_up={"enabled": False})
+    await asyncio.sleep(0.5)
+    assert side.of(Uplink) == []
+    assert binding.status()["catch_up"]["devices"] == 0
+
+
+# JSON and protobuf
+
+
+def random_event(draw):
+    info = integration.DeviceInfo(
+        application_id=draw.choice(["", "a"]),
+        device_profile_id=draw.choice(["", "p"]),
+        dev_eui=f"{draw.getrandbits(64):016x}",
+        device_class_enabled=draw.choice([common.CLASS_A, common.CLASS_B, common.CLASS_C]),
+        tags={"k": "v"},
+    )
+    kind = draw.choice(["up", "join", "ack", "txack", "log"])
+    message = {
+        "up": integration.UplinkEvent,
+        "join": integration.JoinEvent,
+        "ack": integration.AckEvent,
+        "txack": integration.TxAckEvent,
+        "log": integration.LogEvent,
+    }[kind](device_info=info)
+    if draw.random() < 0.9:
+        message.time.FromMicroseconds(draw.randrange(1, 1 << 52))
+    if kind == "up":
+        message.deduplication_id = draw.choice(["", "d"])
+        message.dev_addr = f"{draw.getrandbits(32):08x}"
+        message.f_cnt = draw.getrandbits(32)
+        message.f_port = draw.randrange(256)
+        message.dr = draw.randrange(16)
+        message.data = draw.randbytes(draw.randrange(60))
+        message.region_config_id = draw.choice(["", "eu868"])
+        message.rx_info.append(gw.UplinkRxInfo(gateway_id="00000000000000a1", snr=-3.5, rssi=-100))
+        if draw.random() < 0.2:
+            message.join_server_context.session_key_id = "k"
+    elif kind == "join":
+        message.dev_addr = f"{draw.getrandbits(32):08x}"
+    elif kind == "log":
+        message.code = draw.choice(list(integration.LogCode.values()))
+        message.description = draw.choice(["", "it went wrong äöü"])
+        if draw.random() < 0.5:
+            message.context["queue_item_id"] = "i"
+    else:
+        message.queue_item_id = draw.choice(["", "i"])
+        if kind == "ack":
+            message.acknowledged = draw.random() < 0.5
+    return kind, message
+
+
+def test_a_thousand_random_events_read_the_same_from_json_and_protobuf():
+    draw = random.Random(7)
+    for _ in range(1000):
+        kind, message = random_event(draw)
+        assert cs.read(kind, to_json(message)) == cs.read(kind, message.SerializeToString())
+
+
+def test_json_in_the_other_forms_of_protobufs_mapping_reads_the_same():
+    plain = b'{"deviceInfo":{"devEui":"70b3d57ed0000001","deviceClassEnabled":"CLASS_C"},"fCnt":7,"data":"aGk="}'
+    assert cs.read("up", plain).device_class == "C"
+    text = b'{"deviceInfo":{"devEui":"70b3d57ed0000001","deviceClassEnabled":2},"fCnt":"7","data":"aGk="}'
+    assert cs.read("up", plain) == cs.read("up", text)
