@@ -1,10 +1,12 @@
 """The LoRaWAN binding: the contract of `bindings.contract` over a ChirpStack v4 network server."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import asdict
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -29,7 +31,7 @@ from bindings.lorawan.chirpstack.downlinks import Downlinks
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.chirpstack.profiles import Profiles
-from bindings.lorawan.chirpstack.provisioning import set_integration
+from bindings.lorawan.chirpstack.provisioning import devices_of, provision, read_wanted, set_integration
 from bindings.lorawan.chirpstack.queue import Queues
 from bindings.lorawan.chirpstack.uplinks import Uplinks
 from bindings.lorawan.identity import canonical_device, f_port_of
@@ -304,6 +306,36 @@ class LorawanBinding:
             network_up=network_up,
         )
 
+    async def make_device(self, device: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Make a device in ChirpStack as the fields of `Wanted`, `Otaa` and `Abp` say; works also before the start.
+
+        Gives application_id, profile_id and what was changed, in words; doing it twice changes nothing. Raises
+        ConfigurationError, BindingError.
+        """
+        fields = {"application_id": self._settings.application_id, **wanted, "device": canonical_device(device)}
+        asked = read_wanted(fields)
+        async with self._any_client() as client:
+            return asdict(await provision(client, asked))
+
+    async def network_devices(self) -> list[tuple[str, str]]:
+        """Give DevEUI and name of every device of the application; works also before the start. Raises BindingError."""
+        async with self._any_client() as client:
+            listed = await devices_of(client, self._settings.application_id)
+        return [(canonical_device(one.dev_eui), one.name) for one in listed]
+
+    @contextlib.asynccontextmanager
+    async def _any_client(self) -> AsyncIterator[ChirpStackClient]:
+        """Give the running client, or one for this purpose."""
+        if self._started:
+            yield self._client
+            return
+        client = ChirpStackClient(self._settings.api)
+        await client.open()
+        try:
+            yield client
+        finally:
+            await client.close()
+
     async def set_integration(self) -> bool:
         """Have ChirpStack post the application's events here; whether that was new. Raises BindingError."""
         if not self._started or self._http is None:
@@ -334,14 +366,9 @@ class LorawanBinding:
 
     async def check(self) -> list[Finding]:
         """Look for what will hurt in the ChirpStack set-up; changes nothing there. Works also before the start."""
-        if not self._started:
-            client = ChirpStackClient(self._settings.api)
-            await client.open()
-            try:
-                return await diagnose(self._settings, client, None, None)
-            finally:
-                await client.close()
-        return await diagnose(self._settings, self._client, self._http, self._mqtt)
+        async with self._any_client() as client:
+            ways = (self._http, self._mqtt) if self._started else (None, None)
+            return await diagnose(self._settings, client, *ways)
 
     def _now(self) -> float:
         if self._events is None:

@@ -1,9 +1,8 @@
 """`lwm2m-bridge device`: devices in a LoRaWAN network server, and their endpoints here."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
@@ -13,11 +12,6 @@ from bridge.config import Config
 from bridge.config.secrets import reveal
 from bridge.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from bindings.lorawan.chirpstack.client import ChirpStackClient
-    from bindings.lorawan.settings import LorawanSettings
-
-T = TypeVar("T")
 VERSIONS = "1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0"
 KEYS = "app_key", "nwk_key", "app_s_key", "nwk_s_key", "f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key"
 
@@ -29,33 +23,15 @@ def device_group() -> None:
     """Make LoRaWAN devices in ChirpStack, or adopt those that are there."""
 
 
-def settings_of(config: Config, network: str) -> "LorawanSettings":
-    """Give the settings of a LoRaWAN network. Raises ConfigurationError."""
-    from bindings.lorawan.binding import LorawanBinding
-
+def network_of(config: Config, network: str, ability: str) -> Any:
+    """Make a network's binding, unstarted, if it can do this. Raises ConfigurationError."""
     found = config.networks.get(network)
     if found is None:
         known = ", ".join(config.networks) or "none"
         raise ConfigurationError(f"network {network!r} is not configured (known: {known})")
-    if not issubclass(found.factory, LorawanBinding):
-        raise ConfigurationError(f"network {network!r} is no LoRaWAN network: its devices are made elsewhere")
-    settings: LorawanSettings = found.settings
-    return settings
-
-
-def with_client(settings: "LorawanSettings", work: "Callable[[ChirpStackClient], Awaitable[T]]") -> T:
-    """Run `work` with a client of ChirpStack, to the end."""
-    from bindings.lorawan.chirpstack.client import ChirpStackClient
-
-    async def inner() -> T:
-        client = ChirpStackClient(settings.api)
-        await client.open()
-        try:
-            return await work(client)
-        finally:
-            await client.close()
-
-    return asyncio.run(inner())
+    if not hasattr(found.factory, ability):
+        raise ConfigurationError(f"network {network!r} is of binding {found.binding!r}: its devices are made elsewhere")
+    return found.create()
 
 
 @device_group.command("add")
@@ -88,23 +64,15 @@ def with_client(settings: "LorawanSettings", work: "Callable[[ChirpStackClient],
 @told
 def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str, **given: Any) -> None:
     """Make a device in ChirpStack, with profile, keys or session, and its endpoint. Doing it twice changes nothing."""
-    from bindings.lorawan.chirpstack.provisioning import Abp, Otaa, Wanted, provision
-    from bindings.lorawan.identity import canonical_device
-
     config = read_config(config_path)
-    settings = settings_of(config, network)
-    device = canonical_device(dev_eui)
-    keys = {key: reveal(given.pop(key), Path.cwd(), set()) for key in KEYS}
-    dev_addr, join_eui = given.pop("dev_addr"), given.pop("join_eui")
-    activation: Otaa | Abp
-    if dev_addr:
-        activation = Abp(dev_addr=dev_addr, **{key: keys[key] for key in KEYS[2:]})
-    else:
-        activation = Otaa(app_key=keys["app_key"], nwk_key=keys["nwk_key"], join_eui=join_eui)
+    binding = network_of(config, network, "make_device")
+    device = binding.canonical_device(dev_eui)
     servers, f_port = given.pop("servers"), given.pop("f_port")
     confirmed, integration = given.pop("confirmed"), given.pop("integration")
-    wanted = Wanted(device, activation, name=name, application_id=settings.application_id, **given)
-    done = with_client(settings, lambda client: provision(client, wanted))
+    wanted = {**given, "name": name, **{key: reveal(given[key], Path.cwd(), set()) for key in KEYS}}
+    if wanted["dev_addr"]:
+        wanted["join_eui"] = ""
+    done = dict(asyncio.run(binding.make_device(device, wanted)))
     draft = {
         "network": network,
         "device": device,
@@ -119,11 +87,11 @@ def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str,
         found = there.get(device)
         if found is None:
             (found,) = await client.ask("POST", "/endpoints", [draft])
-            done.changes.append(f"endpoint {found['name']}")
+            done["changes"].append(f"endpoint {found['name']}")
         if integration:
             answer = await client.ask("POST", f"/networks/{network}/integration")
             if answer["new"]:
-                done.changes.append("HTTP integration")
+                done["changes"].append("HTTP integration")
         return dict(found)
 
     endpoint = use(config, enter)
@@ -132,16 +100,17 @@ def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str,
             {
                 "device": device,
                 "endpoint": endpoint["name"],
-                "application_id": done.application_id,
-                "profile_id": done.profile_id,
-                "changes": done.changes,
+                "application_id": done["application_id"],
+                "profile_id": done["profile_id"],
+                "changes": done["changes"],
             }
         )
         return
-    click.echo(f"{endpoint['name']}: {device} in application {done.application_id}")
-    click.echo("made: " + ", ".join(done.changes) if done.changes else "everything was there already")
-    if not settings.application_id:
-        click.echo(f'put application_id = "{done.application_id}" into [networks.{network}]')
+    application = done["application_id"]
+    click.echo(f"{endpoint['name']}: {device} in application {done['application_id']}")
+    click.echo("made: " + ", ".join(done["changes"]) if done["changes"] else "everything was there already")
+    if application not in config_path.read_text():
+        click.echo(f'put application_id = "{application}" into [networks.{network}]')
 
 
 async def _known(client: Client, network: str) -> dict[str, dict[str, Any]]:
@@ -161,19 +130,16 @@ async def _known(client: Client, network: str) -> dict[str, dict[str, Any]]:
 @told
 def adopt(config_path: Path, network: str, servers: tuple[str, ...], dry_run: bool) -> None:
     """Give every device of the ChirpStack application an endpoint, named by the network's name_template."""
-    from bindings.lorawan.chirpstack.provisioning import devices_of
-    from bindings.lorawan.identity import canonical_device
-
     config = read_config(config_path)
-    settings = settings_of(config, network)
-    listed = with_client(settings, lambda client: devices_of(client, settings.application_id))
+    binding = network_of(config, network, "network_devices")
+    listed = asyncio.run(binding.network_devices())
 
     async def enter(client: Client) -> list[dict[str, Any]]:
         there = await _known(client, network)
-        new = [one for one in listed if canonical_device(one.dev_eui) not in there]
+        new = [(device, name) for device, name in listed if device not in there]
         if dry_run:
-            return [{"device": one.dev_eui, "name": one.name} for one in new]
-        drafts = [{"network": network, "device": one.dev_eui, "servers": list(servers)} for one in new]
+            return [{"device": device, "name": name} for device, name in new]
+        drafts = [{"network": network, "device": device, "servers": list(servers)} for device, _ in new]
         return list(await client.ask("POST", "/endpoints", drafts)) if drafts else []
 
     rows = use(config, enter)
@@ -191,7 +157,7 @@ def adopt(config_path: Path, network: str, servers: tuple[str, ...], dry_run: bo
 def integration(config_path: Path, network: str) -> None:
     """Have ChirpStack post the application's events to the running bridge."""
     config = read_config(config_path)
-    settings_of(config, network)
+    network_of(config, network, "set_integration")
 
     async def work(client: Client) -> Any:
         if not client.running:

@@ -5,6 +5,8 @@ Every verdict comes from outside the bridge: the server, the air log, the device
 
 import asyncio
 import contextlib
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +111,23 @@ class LorawanSetUp:
     async def metrics(self) -> str:
         assert self.lab.bridge is not None
         return str(await self.lab.bridge.get("/metrics"))
+
+    async def command(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+        """Run `lwm2m-bridge ARGUMENTS` on this set-up's configuration; gives exit code, output and errors."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bridge.cli",
+            *arguments,
+            "--config",
+            str(self.lab.directory / "bridge.toml"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **environment},
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
 
     def said(self) -> str:
         return "" if self.lab.bridge is None else self.lab.bridge.process.said()[-3000:]

@@ -4,6 +4,7 @@ Everything is looked for first, so that doing it twice changes nothing. Keys are
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -83,6 +84,20 @@ class Provisioned:
     application_id: str = ""
     profile_id: str = ""
     changes: list[str] = field(default_factory=list)
+
+
+def read_wanted(fields: Mapping[str, Any]) -> Wanted:
+    """Make a Wanted of plain values; with `dev_addr` it is ABP, else OTAA; empty ones count as not given.
+
+    Raises ConfigurationError.
+    """
+    given = {name: value for name, value in fields.items() if value not in ("", None)}
+    kind = Abp if "dev_addr" in given else Otaa
+    keys = {name: given.pop(name) for name in [*Otaa.__slots__, *Abp.__slots__] if name in given}
+    try:
+        return Wanted(activation=kind(**keys), **given)
+    except TypeError as error:
+        raise ConfigurationError(f"keys that do not fit {kind.__name__.upper()}: {error}") from error
 
 
 async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:

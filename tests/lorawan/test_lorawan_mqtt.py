@@ -1,0 +1,133 @@
+"""Events over a real Mosquitto: QoS 1, a session that is kept, PUBACK only after the commit."""
+
+import asyncio
+
+import pytest
+from emulated_chirpstack import Emulated, until
+
+from bindings.contract import Uplink
+from mock_network.chirpstack.mqtt import BrokerAddress
+
+
+@pytest.fixture
+async def over_mqtt(broker, side):
+    """Give an emulated server that publishes to the broker, and a function that starts bindings on it."""
+    bindings = []
+    async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=1) as server:
+
+        async def start(**parts):
+            mqtt = {"host": "127.0.0.1", "port": broker.port, "client_id": "bridge"} | parts.pop("mqtt", {})
+            binding = await server.binding(parts.pop("side", side), mqtt=mqtt, **parts)
+            bindings.append(binding)
+            await until(lambda: binding._mqtt.connected)
+            await asyncio.sleep(0.1)  # the subscription's acknowledgement
+            return binding
+
+        yield server, start
+        for binding in bindings:
+            await binding.stop()
+
+
+async def test_an_uplink_over_mqtt(over_mqtt, side):
+    server, start = over_mqtt
+    binding = await start()
+    server.up(b"hello")
+    (one,) = await until(lambda: side.of(Uplink))
+    assert one.payload == b"hello"
+    await until(lambda: binding._mqtt.taken == 1)
+    assert binding._mqtt.lower_qos == 0
+
+
+async def test_protobuf_is_told_from_json_by_itself(broker, side):
+    async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=1, mqtt_json=False) as server:
+        binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
+        await until(lambda: binding._mqtt.connected)
+        await asyncio.sleep(0.1)
+        server.up(b"hello")
+        await until(lambda: side.of(Uplink))
+        await binding.stop()
+
+
+async def test_an_event_is_acknowledged_only_once_it_is_committed(over_mqtt, side):
+    """A bridge that ends before the commit gets the event again: the broker still has it."""
+    server, start = over_mqtt
+    binding = await start(catch_up={"enabled": False})
+    side.gate = asyncio.Event()
+    server.up(b"precious")
+    await until(lambda: binding._mqtt._tasks)
+    await binding.stop()
+    assert side.of(Uplink) == []
+    side.gate = None
+    await start(catch_up={"enabled": False})
+    (one,) = await until(lambda: side.of(Uplink))
+    assert one.payload == b"precious"
+
+
+async def test_while_the_store_fails_an_event_waits_and_is_not_lost(over_mqtt, side):
+    server, start = over_mqtt
+    await start(catch_up={"enabled": False})
+    side.store_fails = True
+    server.up(b"precious")
+    await until(lambda: side.counts["lorawan_events_store_unavailable"])
+    side.store_fails = False
+    await until(lambda: side.of(Uplink))
+
+
+async def test_events_while_the_bridge_is_away_wait_in_the_session(over_mqtt, side):
+    server, start = over_mqtt
+    binding = await start(catch_up={"enabled": False})
+    await binding.stop()
+    server.up(b"one")
+    server.up(b"two")
+    await asyncio.sleep(0.2)
+    await start(catch_up={"enabled": False})
+    await until(lambda: len(side.of(Uplink)) == 2)
+
+
+async def test_a_broker_that_comes_back_with_its_session_loses_nothing(over_mqtt, broker, side):
+    _, start = over_mqtt
+    binding = await start()
+    broker.stop()
+    await until(lambda: not binding._mqtt.connected)
+    assert side.counts["lorawan_mqtt_disconnects"] == 1
+    broker.start()
+    await until(lambda: binding._mqtt.connected)
+    assert side.counts["lorawan_mqtt_sessions_lost"] == 0
+
+
+async def test_a_lost_session_is_noticed_and_chirpstack_is_asked_for_what_was_missed(over_mqtt, broker, side):
+    server, start = over_mqtt
+    binding = await start()
+    server.up(b"before", f_cnt=1)
+    await until(lambda: side.of(Uplink))
+    await until(lambda: binding.status()["catch_up"]["runs"])
+    broker.stop(forget=True)
+    await until(lambda: not binding._mqtt.connected)
+    server.fault("event_lost", where={"via": "mqtt"})
+    server.up(b"missed", f_cnt=2)
+    broker.start()
+    await until(lambda: side.counts["lorawan_mqtt_sessions_lost"] == 1)
+    await until(lambda: len(side.of(Uplink)) == 2)
+    assert [one.payload for one in side.of(Uplink)] == [b"before", b"missed"]
+
+
+async def test_a_shared_subscription_is_taken_by_one_of_the_group(over_mqtt, side):
+    server, start = over_mqtt
+    for client_id in ("one", "two"):
+        await start(mqtt={"client_id": client_id, "shared_group": "bridges"}, catch_up={"enabled": False})
+    for f_cnt in range(6):
+        server.up(b"x%d" % f_cnt, f_cnt=f_cnt)
+    await until(lambda: len(side.of(Uplink)) == 6)
+    await asyncio.sleep(0.2)
+    assert len(side.of(Uplink)) == 6
+
+
+async def test_garbage_on_the_topic_is_counted_and_acknowledged(over_mqtt, side):
+    server, start = over_mqtt
+    binding = await start()
+    (sink,) = [sink for sink in server.server._integrations._sinks if sink.via == "mqtt"]
+    sink._mqtt.publish(f"application/{server.application_id}/device/70b3d57ed0000001/event/up", b"garbage")
+    await until(lambda: side.counts["lorawan_malformed_events"])
+    server.up(b"fine")
+    await until(lambda: side.of(Uplink))
+    await until(lambda: binding._mqtt.taken == 2)

@@ -1,0 +1,207 @@
+"""Provisioning over real gRPC: applications, profiles, devices, keys and sessions are made once and then kept."""
+
+import logging
+
+import msgspec
+import pytest
+from chirpstack_api import api, common
+from emulated_chirpstack import DEVICE, KEY, until
+
+from bindings.lorawan import LorawanBinding
+from bindings.lorawan.chirpstack.provisioning import read_wanted
+from bridge.errors import BindingError, ConfigurationError
+
+OTHER = "70b3d57ed0000002"
+OLD = {"app_key": KEY, "join_eui": "0807060504030201"}
+NEW = {"app_key": KEY, "nwk_key": KEY[::-1], "mac_version": "1.1.0"}
+ABP = {"dev_addr": "01020304", "app_s_key": KEY, "nwk_s_key": KEY[::-1]}
+ABP_NEW = {
+    "dev_addr": "01020305",
+    "mac_version": "1.1.0",
+    "app_s_key": KEY,
+    "f_nwk_s_int_key": KEY[::-1],
+    "s_nwk_s_int_key": "00" * 16,
+    "nwk_s_enc_key": "11" * 16,
+}
+
+
+@pytest.mark.parametrize("wanted", [OLD, NEW, ABP, ABP_NEW], ids=["OTAA 1.0", "OTAA 1.1", "ABP 1.0", "ABP 1.1"])
+async def test_doing_it_twice_changes_nothing(binding, wanted):
+    first = await binding.make_device(OTHER, wanted)
+    assert first["changes"]
+    again = await binding.make_device(OTHER, wanted)
+    assert again["changes"] == []
+    assert {**again, "changes": first["changes"]} == first
+
+
+async def test_the_root_key_of_1_0_x_is_where_chirpstack_looks_for_it(binding, chirpstack):
+    await binding.make_device(OTHER, OLD)
+    row = chirpstack.row(OTHER)
+    keys = chirpstack.context.tables.keys(OTHER)
+    assert keys.nwk_key.hex() == KEY
+    assert row.message.join_eui == "0807060504030201"
+
+
+async def test_1_1_has_both_root_keys(binding, chirpstack):
+    await binding.make_device(OTHER, NEW)
+    keys = chirpstack.context.tables.keys(OTHER)
+    assert (keys.nwk_key.hex(), keys.app_key.hex()) == (KEY[::-1], KEY)
+
+
+async def test_an_abp_session_is_there_and_is_not_activated_twice(binding, chirpstack):
+    await binding.make_device(OTHER, ABP)
+    session = chirpstack.row(OTHER).session
+    assert session.dev_addr == 0x01020304
+    chirpstack.row(OTHER).f_cnt_up = 77
+    await binding.make_device(OTHER, ABP)
+    assert chirpstack.row(OTHER).f_cnt_up == 77
+
+
+async def test_the_profile_has_what_lwm2m_wants(binding, chirpstack):
+    done = await binding.make_device(OTHER, {**OLD, "device_class": "C"})
+    profile = chirpstack.context.tables.profile(done["profile_id"]).message
+    assert (profile.rx1_delay, profile.class_c_timeout, profile.supports_class_c) == (5, 30, True)
+    assert profile.payload_codec_runtime == api.NONE
+    assert profile.mac_version == common.LORAWAN_1_0_3
+    assert profile.flush_queue_on_activate
+
+
+async def test_other_keys_replace_those_that_are_there(binding, chirpstack):
+    await binding.make_device(OTHER, OLD)
+    changed = await binding.make_device(OTHER, {**OLD, "app_key": "ff" * 16})
+    assert changed["changes"] == ["root keys, which were others"]
+    assert chirpstack.context.tables.keys(OTHER).nwk_key.hex() == "ff" * 16
+
+
+async def test_a_device_of_another_application_is_left_alone(binding, chirpstack):
+    message = api.Application(name="other", tenant_id=str(chirpstack.tenant.id))
+    other = chirpstack.context.tables.create_application(message, 0)
+    with pytest.raises(BindingError, match="another ChirpStack application"):
+        await binding.make_device(DEVICE, {**OLD, "application_id": str(other.id)})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ({"app_key": "12"}, "app_key"),
+        ({**OLD, "join_eui": "zz"}, "join_eui"),
+        ({**OLD, "nwk_key": KEY}, "nwk_key"),
+        ({**NEW, "nwk_key": ""}, "nwk_key"),
+        ({**ABP, "nwk_s_key": ""}, "nwk_s_key"),
+        ({**ABP, "dev_addr": "1"}, "dev_addr"),
+        ({**OLD, "region": "EU869"}, "region"),
+        ({**OLD, "mac_version": "2.0"}, "version"),
+        ({}, "keys"),
+        ({**ABP, "app_key": KEY}, "keys"),
+    ],
+)
+async def test_what_cannot_be_is_said_before_anything_is_made(binding, chirpstack, wanted, why):
+    calls = binding._client.calls
+    with pytest.raises(ConfigurationError, match=why):
+        await binding.make_device(OTHER, wanted)
+    assert binding._client.calls == calls
+
+
+async def test_keys_are_never_logged_nor_shown(binding, caplog):
+    with caplog.at_level(logging.DEBUG):
+        await binding.make_device(OTHER, OLD)
+    shown = repr(read_wanted({**OLD, "device": OTHER})) + repr(read_wanted({**ABP, "device": OTHER})) + caplog.text
+    assert KEY not in shown
+    assert KEY[::-1] not in shown
+    assert "secret" not in repr(binding._settings)
+
+
+async def test_devices_of_the_application_are_listed_over_all_pages(binding, chirpstack):
+    for number in range(2, 130):
+        message = api.Device(
+            dev_eui=f"70b3d57ed1{number:06x}",
+            name=f"d{number}",
+            application_id=chirpstack.application_id,
+            device_profile_id=binding._records.get(DEVICE).profile,
+        )
+        chirpstack.context.tables.create_device(message, 0)
+    listed = await binding.network_devices()
+    assert len({device for device, _ in listed}) == 129
+
+
+async def test_the_integration_is_set_once_and_beside_another(binding, chirpstack):
+    row = chirpstack.context.tables.application(chirpstack.application_id)
+    row.http.event_endpoint_url = "http://127.0.0.1:9/theirs"
+    assert await binding.set_integration()
+    assert row.http.event_endpoint_url == f"{binding._http.url},http://127.0.0.1:9/theirs"
+    assert not await binding.set_integration()
+
+
+# The doctor
+
+
+def found(findings, what, grade=None):
+    return [one for one in findings if what in one.what and grade in (None, one.grade)]
+
+
+async def test_a_set_up_made_by_us_has_nothing_bad(binding, chirpstack):
+    for _ in range(20):
+        chirpstack.up(b"x")
+    findings = await binding.check()
+    assert [one for one in findings if one.grade == "bad"] == []
+    assert found(findings, "event URL", "good")
+    assert found(findings, "HTTP integration", "good")
+    assert found(findings, "event history", "good")
+
+
+async def test_a_wrong_key_is_found(binding):
+    settings = msgspec.structs.replace(binding._settings, api=msgspec.structs.replace(binding._settings.api, key="no"))
+    (one,) = await LorawanBinding("net", settings).check()
+    assert one.grade == "bad"
+    assert "API key" in one.cure
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"rx1_delay": 0}, "rx1_delay"),
+        ({"supports_class_c": True, "class_c_timeout": 0}, "class_c_timeout"),
+        ({"payload_codec_runtime": api.JS}, "codec"),
+    ],
+)
+async def test_a_profile_that_hurts_is_found_with_the_cure(binding, chirpstack, fields, words):
+    profile = chirpstack.context.tables.profile(binding._records.get(DEVICE).profile).message
+    for name, value in fields.items():
+        setattr(profile, name, value)
+    findings = found(await binding.check(), "profile")
+    assert any(one.grade != "good" and words in one.detail and one.cure for one in findings)
+
+
+async def test_an_f_port_that_chirpstack_keeps_for_itself_is_found(make, chirpstack):
+    binding = await make(downlinks={"f_port": 202})
+    profile = chirpstack.context.tables.profile(binding._records.get(DEVICE).profile).message
+    profile.app_layer_params.ts003_version = api.TS003_V100
+    findings = found(await binding.check(), "profile", "bad")
+    assert any("202" in one.detail for one in findings)
+
+
+async def test_a_short_history_and_a_missing_integration_are_found(binding, chirpstack):
+    chirpstack.context.tables.application(chirpstack.application_id).http = None
+    findings = await binding.check()
+    assert found(findings, "HTTP integration", "bad")
+    assert found(findings, "event history", "warning")
+
+
+async def test_counters_that_are_not_checked_are_found(binding, chirpstack):
+    chirpstack.row().message.skip_fcnt_check = True
+    assert found(await binding.check(), "device", "warning")
+
+
+async def test_before_the_start_the_network_server_is_checked_all_the_same(binding, chirpstack):
+    stopped = LorawanBinding("net", binding._settings)
+    findings = await stopped.check()
+    assert found(findings, "ChirpStack", "good")
+    assert not found(findings, "event URL")
+
+
+async def test_chirpstack_out_of_reach_is_found_with_the_cure(binding, chirpstack):
+    await chirpstack.server._grpc.stop(0)
+    await until(lambda: binding._client._channel.get_state().name != "READY")
+    (one,) = found(await binding.check(), "ChirpStack")
+    assert one.grade == "bad"
+    assert "api.server" in one.cure
