@@ -126,9 +126,8 @@ async def test_a_class_c_device_answers_without_a_poll(tmp_path):
 async def test_a_device_made_on_the_command_line_joins_over_the_air_and_registers(tmp_path):
     made = "70b3d57ed00000aa"
     async with lorawan_set_up(tmp_path) as world:
-        arguments = [
-            "device", "add", made.upper(), "second", "--network", "lorawan", "--app-key", "env:THE_KEY", "--integration",
-        ]  # fmt: skip
+        arguments = ["device", "add", made.upper(), "second", "--network", "lorawan", "--integration"]
+        arguments += ["--app-key", "env:THE_KEY"]
         first = await world.command(*arguments, THE_KEY=APP_KEY)
         assert first[0] == 0, first
         assert APP_KEY not in first[1]
