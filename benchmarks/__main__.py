@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import Load
+from benchmarks.lorawan import measure_lorawan
 from benchmarks.memory import idle_memory
 from benchmarks.scenarios import (
     ROUND,
@@ -196,6 +197,7 @@ def main() -> None:
     for baseline, ours, ratio, wanted, measure in (
         ("(a) bare handler, notifications", "bridge, uplinks", "uplinks / (a)", 0.4, measure_uplinks),
         ("(b) glue, exchanges", "bridge, exchanges", "exchanges / (b)", 2.5, measure_exchanges),
+        ("(c) bare gRPC, calls", "bridge, LoRaWAN exchanges", "LoRaWAN / (c)", 0.5, measure_lorawan),
     ):
         theirs, own = measure(arguments.rounds)
         show(baseline, theirs)

@@ -40,9 +40,10 @@ def mock_group() -> None:
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="Run the tour once, print a verdict as JSON, and end.")
+@click.option("--mqtt", is_flag=True, help="LoRaWAN events over a Mosquitto that the demo starts, not over HTTP.")
 @click.option("--break", "broken", type=click.Choice(["expiry", "dedup", "store"]), hidden=True)
-def demo(once: bool, broken: str | None) -> None:
-    """Show everything live: a server manages a device without IP through an emulated network."""
+def demo(once: bool, mqtt: bool, broken: str | None) -> None:
+    """Show everything live: a server manages devices without IP through emulated networks."""
     from mock_network.demo import run_demo
 
-    raise SystemExit(run_demo(once=once, broken=broken))
+    raise SystemExit(run_demo(once=once, broken=broken, mqtt=mqtt))

@@ -9,23 +9,31 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from mock_network.demo import lorawan
+from mock_network.demo.broker import Broker
+from mock_network.demo.lorawan import LorawanTour
 from mock_network.demo.outside import Outside, StepFailed
 from mock_network.demo.screen import Screen
 from mock_network.demo.tour import ENDPOINT, EXTERNAL_ID, PATIENCE, UE, Tour
-from mock_network.lab import ApiError, Lab, LabProcess, ProcessEnded
+from mock_network.lab import TOKEN, ApiError, Lab, LabProcess, ProcessEnded, free_port
 
 STEP_TIMEOUT = 40.0  # seconds of real time
+EVENTS_PATH = "demo"  # of ChirpStack's HTTP integration, on loopback
 T3412 = 86400.0  # seconds between the UE's periodic tracking area updates
 T3324 = 8.0  # seconds that the UE can be reached after its last data
 
 
-def run_demo(*, once: bool, broken: str | None) -> int:
+_POLL = f"curl -X POST {{}}/radio/devices/{lorawan.DEV_EUI}/poll    # and GET …/air"
+
+
+def run_demo(*, once: bool, broken: str | None, mqtt: bool = False) -> int:
     """Run the demo; gives the exit code. With `once`, the last line printed is a verdict as JSON.
 
     Ctrl-C and SIGTERM end it with all its processes; that is a success unless a verdict was wanted.
+    `mqtt`: ChirpStack's events go over a Mosquitto of the demo's own instead of its HTTP integration.
     """
     try:
-        return asyncio.run(_until_told(_demo(once=once, broken=broken)))
+        return asyncio.run(_until_told(_demo(once=once, broken=broken, mqtt=mqtt)))
     except asyncio.CancelledError:
         return int(once)
 
@@ -37,14 +45,19 @@ async def _until_told(work: Coroutine[Any, Any, int]) -> int:
     return await task
 
 
-async def _demo(*, once: bool, broken: str | None) -> int:
+async def _demo(*, once: bool, broken: str | None, mqtt: bool) -> int:
     screen = Screen()
-    screen.title("An LwM2M server manages a device that has no IP")
+    screen.title("An LwM2M server manages devices that have no IP")
     screen.plain("LwM2M server ──CoAP/UDP── bridge ──T8 REST── SCEF/NEF ──NIDD── device")
+    screen.plain("                               └─gRPC + HTTP─ ChirpStack ─LoRaWAN─ device")
     with tempfile.TemporaryDirectory(prefix="lwm2m-bridge-demo-") as directory:
         async with Lab(Path(directory)) as lab:
+            broker = Broker(Path(directory)) if mqtt else None
             try:
-                await _bring_up(lab, screen, broken)
+                if broker is not None:
+                    broker.start()
+                    lab.at_the_end(broker.stop)
+                await _bring_up(lab, screen, broken, broker)
             except (ProcessEnded, ApiError, OSError) as error:
                 screen.broke(f"the set-up did not come up: {error}")
                 return _verdict([{"step": "set-up", "ok": False, "why": str(error)}], screen, once=once)
@@ -56,14 +69,37 @@ async def _demo(*, once: bool, broken: str | None) -> int:
     return code
 
 
-async def _bring_up(lab: Lab, screen: Screen, broken: str | None) -> None:
+async def _bring_up(lab: Lab, screen: Screen, broken: str | None, broker: Broker | None) -> None:
     """Start all processes, those that do not need each other side by side."""
-    screen.say("starting clock, SCEF, LwM2M server, bridge and device, each a process of its own")
+    screen.say("starting clock, SCEF, ChirpStack, LwM2M server, bridge and devices, each a process of its own")
     await lab.start_clock()
     ue = {"name": UE, "external_id": EXTERNAL_ID, "t3324": T3324, "t3412": T3412}
-    await asyncio.gather(lab.start_scef([ue]), lab.start_server())
+    port = free_port()
+    over_mqtt = [] if broker is None else ["--mqtt", broker.address, "--mqtt-qos", "1"]
+    await asyncio.gather(
+        lab.start_scef([ue]),
+        lab.start_server(),
+        lab.start_chirpstack(
+            [lorawan.DEVICE],
+            *over_mqtt,
+            http="" if broker is not None else f"http://127.0.0.1:{port}/{EVENTS_PATH}",
+            profile=lorawan.PROFILE,
+        ),
+    )
+    way = f'http = {{ port = {port}, path = "{EVENTS_PATH}" }}'
+    if broker is not None:
+        way = f'events = "mqtt"\nmqtt = {{ host = "127.0.0.1", port = {broker.port} }}'
     lab.write_configuration(
-        [{"name": ENDPOINT, "network": "nidd", "address": EXTERNAL_ID}],
+        [
+            {"name": ENDPOINT, "network": "nidd", "address": EXTERNAL_ID},
+            {
+                "name": lorawan.ENDPOINT,
+                "network": "lorawan",
+                "address": lorawan.DEV_EUI,
+                "object_list": lorawan.OBJECTS,
+            },
+        ],
+        sections=lab.lorawan_network(lines=way),
         server=f"patience = {PATIENCE}",
         service='log_level = "warning"',
     )
@@ -83,7 +119,7 @@ async def _walk(lab: Lab, screen: Screen) -> list[dict[str, object]]:
     """Run all steps; one that does not hold does not keep the next from being tried."""
     tour = Tour(lab, screen, Outside(lab, ENDPOINT, UE))
     results: list[dict[str, object]] = []
-    for number, (name, what, step) in enumerate(tour.steps, 1):
+    for number, (name, what, step) in enumerate([*tour.steps, *LorawanTour(lab, screen).steps], 1):
         screen.step(number, name, what)
         began = screen.seconds
         try:
@@ -128,6 +164,8 @@ async def _play(lab: Lab, screen: Screen) -> None:
             ),
             ("UE", scef, f"curl -X POST {scef}/ues/{UE}/sleep    # and …/wake"),
             ("air log", scef, f"curl '{scef}/air-log?format=lines'"),
+            ("LoRaWAN", lab.chirpstacks["chirpstack"].api.base, _POLL.format(lab.chirpstacks["chirpstack"].api.base)),
+            ("gRPC", str(lab.chirpstacks["chirpstack"].ready["grpc"]), f"bearer token {TOKEN}"),
             ("T8 API", str(lab.scef_ready["scef"]), f"bearer token {lab.scef_ready['token']}"),
             ("clock", lab.clock, f"curl -d '{{\"seconds\": 3600}}' {lab.clock}/step"),
             ("modem", lab.modem(UE), "point any LwM2M client here instead of the emulated one"),

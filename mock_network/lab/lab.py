@@ -5,7 +5,7 @@ import json
 import random
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -120,6 +120,10 @@ class Lab:
     ) -> None:
         await self._stack.aclose()
 
+    def at_the_end(self, stop: Callable[[], object]) -> None:
+        """Have something stopped with the set-up."""
+        self._stack.callback(stop)
+
     @property
     def scef(self) -> Api | None:
         """The control API of the SCEF that was started without a name."""
@@ -229,12 +233,18 @@ application_id = {json.dumps(ready["application_id"])}
         self.servers[name] = Part(await self._api(ready["control"]), ready, process)
         return self.servers[name]
 
-    async def start_device(self, name: str, connect: str, *arguments: str) -> None:
-        """Start an LwM2M client, which registers by itself unless told otherwise."""
+    async def start_device(self, name: str, connect: str, *arguments: str, process: str = "device") -> Api:
+        """Start an LwM2M client, which registers by itself unless told otherwise; gives its control API.
+
+        `devices` is that of the process "device"; others have names of their own.
+        """
         _, ready = await self._start(
-            "device", "mock", "device", "--name", name, "--connect", connect, "--clock", self.clock, *arguments
+            process, "mock", "device", "--name", name, "--connect", connect, "--clock", self.clock, *arguments
         )
-        self.devices = await self._api(ready["control"])
+        api = await self._api(ready["control"])
+        if process == "device":
+            self.devices = api
+        return api
 
     def write_configuration(
         self,

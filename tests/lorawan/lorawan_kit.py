@@ -24,6 +24,7 @@ APP_KEY = "0102030405060708090a0b0c0d0e0f10"
 PATH = "lorawan-test-path"
 NAME = "meter"
 PATIENCE = 86400.0
+APPENDIX_C = ("--ack-timeout", "300", "--max-retransmit", "4")  # as LoRaWAN clients are to be patient
 RATE = 3.0  # virtual seconds per real one
 
 
@@ -164,7 +165,7 @@ async def lorawan_set_up(
                 )
             )
             starting.create_task(lab.start_server())
-            starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", "--count", "0"))
+            starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", "--count", "0", *APPENDIX_C))
         if mqtt:
             host, _, number = mqtt.rpartition(":")
             way = f'events = "mqtt"\nmqtt = {{ host = "{host}", port = {number} }}\n'

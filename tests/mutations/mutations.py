@@ -14,6 +14,7 @@ class Mutation(NamedTuple):
 
 
 RELAY = "tests/relay/"
+LORAWAN = "tests/lorawan/"
 
 MUTATIONS = [
     Mutation(
@@ -255,5 +256,89 @@ MUTATIONS = [
         '    if row.operation == "OSCORE" and code != Code.SERVICE_UNAVAILABLE:\n',
         '    if row.operation == "none" and code != Code.SERVICE_UNAVAILABLE:\n',
         RELAY + "test_r26_r27_protected.py",
+    ),
+    Mutation(
+        "a LoRaWAN event is answered 200 before the commit",
+        "bindings/lorawan/chirpstack/http.py",
+        "            await self._take(kind, body)\n",
+        '            __import__("asyncio").ensure_future(self._take(kind, body))\n',
+        LORAWAN + "test_lorawan_events.py::test_200_only_after_the_commit",
+    ),
+    Mutation(
+        "the broker forgets the session of a bridge that is away",
+        "bindings/lorawan/chirpstack/mqtt.py",
+        "clean_start=False, properties=properties",
+        "clean_start=True, properties=properties",
+        LORAWAN + "test_lorawan_mqtt.py",
+    ),
+    Mutation(
+        "a lost answer to Enqueue counts as not taken",
+        "bindings/lorawan/chirpstack/downlinks.py",
+        "        if error.unsure:\n            if passed:\n",
+        "        if error.unsure and passed:\n            if passed:\n",
+        LORAWAN + "test_lorawan_submit.py",
+    ),
+    Mutation(
+        "an answer passes also what must not be repeated",
+        "bindings/lorawan/chirpstack/queue.py",
+        "item.kind is Kind.REQUEST and item.repeatable and not item.confirmed",
+        "item.kind is Kind.REQUEST and not item.confirmed",
+        LORAWAN + "test_lorawan_submit.py",
+    ),
+    Mutation(
+        "a flushed request is forgotten",
+        "bindings/lorawan/chirpstack/downlinks.py",
+        '            self._tell(Flushed(device, "made way for an answer", handle))\n',
+        "            continue\n",
+        LORAWAN + "test_lorawan_submit.py::test_an_answer_passes_a_queued_request",
+    ),
+    Mutation(
+        "a cancel is certain while a frame may be in the air",
+        "bindings/lorawan/chirpstack/downlinks.py",
+        "IN_FLIGHT = 30.0  #",
+        "IN_FLIGHT = 0.0  #",
+        LORAWAN + "test_lorawan_submit.py::test_a_cancel_soon_after_an_uplink_is_not_certain",
+    ),
+    Mutation(
+        "a cancel flushes what others have queued",
+        "bindings/lorawan/chirpstack/downlinks.py",
+        "            if foreign or any(one.is_pending for one in items):\n",
+        "            if any(one.is_pending for one in items):\n",
+        LORAWAN + "test_lorawan_submit.py::test_what_others_queued_is_never_flushed",
+    ),
+    Mutation(
+        "the data rate of the last uplink is not looked at",
+        "bindings/lorawan/payload_size.py",
+        "    rx1 = slowest if uplink_dr is None else rx1_data_rate(plan, uplink_dr)\n",
+        "    rx1 = 5\n",
+        LORAWAN + "test_lorawan_payload_size.py",
+    ),
+    Mutation(
+        "an old join in the history ends a session",
+        "bindings/lorawan/chirpstack/uplinks.py",
+        "        if event.dev_addr == record.dev_addr or event.time <= max(record.joined_at, record.seen_at):\n",
+        "        if False:\n",
+        LORAWAN + "test_lorawan_events.py",
+    ),
+    Mutation(
+        "a replayed uplink is forwarded anew",
+        "bindings/lorawan/chirpstack/uplinks.py",
+        "            return record.has_seen(event.f_cnt)\n",
+        "            return False\n",
+        LORAWAN + "test_lorawan_events.py",
+    ),
+    Mutation(
+        "a nack counts as delivered",
+        "bindings/lorawan/chirpstack/uplinks.py",
+        "        if event.acknowledged:\n",
+        "        if True:\n",
+        LORAWAN + "test_lorawan_events.py",
+    ),
+    Mutation(
+        "the AppKey of LoRaWAN 1.0.x goes where ChirpStack never looks",
+        "bindings/lorawan/chirpstack/provisioning.py",
+        "nwk_key=(otaa.nwk_key if new else otaa.app_key).lower()",
+        'nwk_key=(otaa.nwk_key if new else "0" * 32).lower()',
+        LORAWAN + "test_lorawan_provisioning.py",
     ),
 ]

@@ -41,9 +41,7 @@ from bridge.errors import BridgeError
 log = logging.getLogger(__name__)
 
 FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue leaves a pending item alone
-IN_FLIGHT = (
-    30.0  # seconds after an uplink in which a frame may be at a gateway: 15 s of RX1 delay at most, and a margin
-)
+IN_FLIGHT = 30.0  # seconds after an uplink in which a frame may be at a gateway: RX1 delay is 15 s at most
 UNKNOWN_DEVICE_PAUSE = 60.0  # seconds until a downlink for a device that ChirpStack does not know is tried again
 
 _REFUSALS = {

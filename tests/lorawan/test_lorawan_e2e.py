@@ -23,7 +23,7 @@ async def test_a_lorawan_device_registers_is_read_and_written(tmp_path):
         assert states == ["RESPONDED", "RESPONDED"]
 
 
-@pytest.mark.requirement("LightweightM2M-LPW-10", "LightweightM2M-LPW-5")
+@pytest.mark.requirement("LightweightM2 M-LPW-10")
 async def test_everything_optional_is_left_out_of_register_and_downlinks_wait_for_the_devices_windows(tmp_path):
     endpoint = {
         "name": NAME,
@@ -45,8 +45,9 @@ async def test_everything_optional_is_left_out_of_register_and_downlinks_wait_fo
 
 
 async def test_an_oversize_write_goes_block_wise_at_a_slow_data_rate(tmp_path):
-    async with lorawan_set_up(tmp_path, devices=[device(data_rate=0, adr=False)]) as world:
-        await world.start_client()
+    endpoint = {"name": NAME, "network": "lorawan", "address": DEV_EUI, "object_list": "</1/0>,</3/0>,</3303/0>"}
+    async with lorawan_set_up(tmp_path, devices=[device(data_rate=0, adr=False)], endpoints=[endpoint]) as world:
+        await world.start_client(omit=["ep", "lt", "lwm2m", "b", "links"])
         await world.registered()
         for _ in range(3):  # the room for MAC commands after a join is no longer kept
             await world.poll()
@@ -113,7 +114,7 @@ async def test_a_crash_of_the_bridge_between_accept_and_answer_loses_nothing(tmp
         assert [one["operation"] for one in done] == ["Write"]
 
 
-@pytest.mark.requirement("LightweightM2M-LPW-10")
+@pytest.mark.requirement("LightweightM2 M-LPW-10")
 async def test_a_class_c_device_answers_without_a_poll(tmp_path):
     async with lorawan_set_up(tmp_path, devices=[device(device_class="C")], profile={"class_c_timeout": 10}) as world:
         await world.start_client()
@@ -122,7 +123,7 @@ async def test_a_class_c_device_answers_without_a_poll(tmp_path):
         assert answer["ok"]
 
 
-@pytest.mark.requirement("LightweightM2M-LPW-11")
+@pytest.mark.requirement("LightweightM2 M-LPW-11")
 async def test_a_device_made_on_the_command_line_joins_over_the_air_and_registers(tmp_path):
     made = "70b3d57ed00000aa"
     async with lorawan_set_up(tmp_path) as world:
@@ -158,10 +159,42 @@ async def test_devices_of_the_application_are_adopted_by_rule(tmp_path):
         await world.registered("urn:dev:eui:70b3d57ed0000002")
 
 
-@pytest.mark.requirement("LightweightM2M-LPW-10")
+@pytest.mark.requirement("LightweightM2 M-LPW-10")
 async def test_the_same_over_mqtt(tmp_path, broker):
     async with lorawan_set_up(tmp_path / "lab", mqtt=broker.address) as world:
         await world.start_client()
         await world.registered()
         answer = await world.asked("read", "/3/0/0")
         assert answer["ok"]
+
+
+@pytest.mark.requirement("LightweightM2M-LPW-5")
+async def test_a_request_that_may_wait_20_s_expires_and_never_goes_over_the_air(tmp_path):
+    async with lorawan_set_up(tmp_path) as world:
+        await world.start_client()
+        await world.registered()
+        await world.lab.step(60)  # nothing that answered the registration is on its way any more
+        before = len(await world.air())
+        asked = asyncio.create_task(world.ask("read", "/3/0/1", ttl=20))
+        await asyncio.sleep(0.5)
+        await world.lab.step(25)
+        answer = await asyncio.wait_for(asked, 20)
+        assert answer["code"] == "5.04"
+        control = await world.asked("read", "/3/0/0")
+        assert control["ok"]
+        frames = [frame for frame in (await world.air())[before:] if frame["payload"]]
+        assert [bytes.fromhex(frame["payload"])[1] for frame in frames] == [1]  # one GET, the later one
+        states = [row["state"] for row in await world.downlinks() if row["kind"] == "request"]
+        assert sorted(states) == ["EXPIRED", "RESPONDED"]
+
+
+@pytest.mark.requirement("LightweightM2 M-LPW-10")
+async def test_a_personalised_device_needs_no_join(tmp_path):
+    session = {"dev_addr": "01020304", "nwk_s_key": APP_KEY, "app_s_key": APP_KEY[::-1]}
+    described = {"dev_eui": DEV_EUI, "duty_cycle": False, **session}
+    async with lorawan_set_up(tmp_path, devices=[described]) as world:
+        await world.start_client()
+        await world.registered()
+        answer = await world.asked("read", "/3/0/0")
+        assert answer["ok"]
+        assert (await world.radio.get("/state"))["counters"].get("event_join", 0) == 0
