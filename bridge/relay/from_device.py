@@ -146,9 +146,12 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register
     if name == "Register":
         fitted = register.fit_register(coap, state.endpoint, server.profile, step.south.default_lifetime)
         return (fitted, b"") if isinstance(fitted, register.Refusal) else (None, fitted)
-    if name == "Update":
-        if state.relay is not None and state.relay.refuse_update:
+    if name in ("Update", "De-register") and state.relay is not None:
+        if state.relay.location not in ("", register.path_of(coap)):
+            return register.Refusal(Code.NOT_FOUND, "not the location of this device's registration"), b""
+        if name == "Update" and state.relay.refuse_update:
             return register.Refusal(Code.NOT_FOUND, "register anew: the endpoint's address or server changed"), b""
+    if name == "Update":
         return None, register.fit_update(coap, server.profile)
     return None, coap.body
 

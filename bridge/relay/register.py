@@ -93,6 +93,11 @@ def _with_queries(options: list[Option], queries: list[bytes], payload: bytes) -
     return encode_body(others + [(OptionNumber.URI_QUERY, query) for query in queries], payload)
 
 
+def path_of(message: Message) -> str:
+    """Give the path of a request, in the form of `location_of`."""
+    return "/" + "/".join(message.strings(OptionNumber.URI_PATH))
+
+
 def location_of(message: Message) -> str:
     """Give the Location of a 2.01 as a path."""
     return "/" + "/".join(message.strings(OptionNumber.LOCATION_PATH))

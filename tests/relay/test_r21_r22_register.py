@@ -1,7 +1,7 @@
 """R21: a Register is fitted to its server. R22: the network vouches for identity, not the payload."""
 
 import pytest
-from world import LORAWAN, NIDD, World, register, request
+from world import LORAWAN, NIDD, World, register, registered, request
 
 from bridge.coap.codec import Type, decode
 from bridge.coap.numbers import Code, OptionNumber as Opt
@@ -96,3 +96,15 @@ def test_r22_a_refused_register_is_answered_the_same_again(world: World):
     first = world.submitted[-1].attempt.payload
     assert world.device_sends(register("other"), "b") == [first]
     assert len(world.uplinks("request")) == 1
+
+
+@pytest.mark.parametrize(("code", "name"), [(2, "Update"), (4, "De-register")])
+def test_r22_another_devices_registration_is_out_of_reach(code, name):
+    world = World(NIDD)
+    registered(world, location=b"mine")
+    before = len(world.to_server)
+    world.device_sends(request(code, "rd/theirs", mid=50, token=b"x"))
+    assert len(world.to_server) == before
+    assert world.last_south().code == Code.NOT_FOUND
+    world.device_sends(request(code, "rd/mine", mid=51, token=b"y"))
+    assert world.last_north().strings(Opt.URI_PATH) == ["rd", "mine"]
