@@ -17,9 +17,13 @@ async def _lives(directory: Path, points: list[str], kills: int, seed: int) -> N
         traffic = Traffic(found, ("one", "two"))
         await traffic.prepare()
         found.bridge.process.kill()
-        for point in points:
+        for number, point in enumerate(points):
+            if number % len(POINTS) == 0 and number:
+                await traffic.calm_life()
             await traffic.life(point)
-        for _ in range(kills):
+        for number in range(kills):
+            if number % 10 == 0 and number:
+                await traffic.calm_life()
             await traffic.short_life(rng)
         assert await traffic.settle() == []
         asked = [answer for answer in traffic.answers if isinstance(answer, dict) and "outcome" in answer]
@@ -30,8 +34,8 @@ async def _lives(directory: Path, points: list[str], kills: int, seed: int) -> N
         assert len(arguments) == len(set(arguments))
         seen = traffic.evidence
         rounds = len(points) + kills
-        assert len(seen.acknowledged) >= 4 * rounds  # the judge had something to judge
-        assert len(seen.accepted) >= 6 * rounds
+        assert len(seen.acknowledged) >= 2 * rounds  # the judge had something to judge
+        assert len(seen.accepted) >= 3 * rounds
         assert len(seen.taken) >= rounds
 
 

@@ -72,10 +72,13 @@ class Traffic:
         await asyncio.sleep(rng.uniform(0.0, 0.5))
         self.found.bridge.process.kill()
 
-    async def settle(self) -> list[str]:
-        """Start it for good, wait for all answers, let all deadlines pass, end it, and give the judge's verdict."""
+    async def calm_life(self) -> None:
+        """Start the bridge, let it work off what waits, and kill it: else full queues would refuse all that follows."""
         await self.found.bridge.start()
+        await self._answered()
+        self.found.bridge.process.kill()
 
+    async def _answered(self) -> None:
         async def answered() -> bool:
             if all(task.done() for task in self.begun):
                 return True
@@ -84,6 +87,11 @@ class Traffic:
             return False
 
         await until(answered, SETTLED_WITHIN, "a request has no answer")
+
+    async def settle(self) -> list[str]:
+        """Start it for good, wait for all answers, let all deadlines pass, end it, and give the judge's verdict."""
+        await self.found.bridge.start()
+        await self._answered()
         self.answers = [task.result() for task in self.begun if not task.cancelled()]
         await self.found.lab.step(300.0)
 
