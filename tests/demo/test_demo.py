@@ -1,6 +1,7 @@
 """The tour holds, and notices when a promise is broken."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,14 @@ def test_a_demo_that_is_told_to_end_leaves_no_process_behind():
         demo.stdout.read()
         assert demo.wait(20) == 0
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+@pytest.mark.slow
+def test_the_tour_holds_over_a_broker_too(need):
+    need(shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin"), "mosquitto is not installed")
+    code, found = verdict("--mqtt")
+    assert [step for step in found["steps"] if not step["ok"]] == []
+    assert code == 0
 
 
 @pytest.mark.slow

@@ -92,6 +92,16 @@ async def test_an_unknown_dev_eui_is_answered_200_and_nothing_more(binding, chir
     assert side.delivered == []
 
 
+async def test_strangers_leave_no_note(binding, chirpstack, side):
+    for message in (chirpstack.up_message(b"x"), integration.JoinEvent(dev_addr="01020304", **chirpstack.values())):
+        message.device_info.dev_eui = STRANGER
+        kind = "up" if isinstance(message, integration.UplinkEvent) else "join"
+        assert await post(binding, kind, message.SerializeToString()) == 200
+    await binding._records.write()
+    assert [key for key in chirpstack.memory.notes if STRANGER in key] == []
+    assert binding._records.get(STRANGER) is None
+
+
 async def test_an_event_of_another_application_is_dropped_and_counted(binding, chirpstack, side):
     message = chirpstack.up_message(b"x")
     message.device_info.application_id = "11111111-1111-1111-1111-111111111111"

@@ -123,7 +123,8 @@ class Uplinks:
             record.device_class = event.device_class
             record.region_config = event.region_config
             record.profile = event.profile or record.profile
-            self._profiles.see(record.profile, record.region_config)
+            if self._records.get(event.device) is not None:
+                self._profiles.see(record.profile, record.region_config)
 
     async def _join(self, event: cs.Join, record: Record) -> None:
         if event.dev_addr == record.dev_addr or event.time <= max(record.joined_at, record.seen_at):
@@ -139,8 +140,10 @@ class Uplinks:
             if flushed:
                 self._queues.drop_all(device)
             await self._events.deliver(Joined(device, queue_kept=not flushed))
-        record.new_session(dev_addr, at if told else 0.0)
-        await self._records.put(device, record)
+            record.new_session(dev_addr, at)
+            await self._records.put(device, record)
+        else:
+            record.new_session(dev_addr, 0.0)  # kept with its first uplink, once that is known to be an endpoint's
 
     # Downlinks
 
