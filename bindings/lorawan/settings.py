@@ -20,6 +20,10 @@ class Api(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     tls: Annotated[bool, Meta(description="reach it over TLS")] = False
     ca_bundle: Annotated[str, Meta(description="PEM file of the authorities to trust; empty: the system's")] = ""
     timeout: Annotated[float, Meta(gt=0, description="seconds for one call")] = 10.0
+    version: Annotated[
+        str,
+        Meta(description="ChirpStack's version where it does not tell it: it tells users, but no API key"),
+    ] = "4.18"
 
 
 class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -64,6 +64,7 @@ def _faults(_context: click.Context, _parameter: click.Parameter, values: tuple[
 @click.option("--memory", type=click.Path(dir_okay=False, path_type=Path), help="file in which devices keep nonces")
 @click.option("--modem-host", default="127.0.0.1", show_default=True, help="where the modems' UDP ports are")
 @click.option("--token", default="emulated", show_default=True, envvar="CHIRPSTACK_TOKEN", help="the API key")
+@click.option("--user-token", default="", help="token of somebody who logged in: some calls take no API key")
 @click.option("--region", default="eu868", show_default=True, type=click.Choice(sorted(REGIONS)))
 @click.option("--rx1-delay", default=1, show_default=True, type=click.IntRange(1, 15), help="system RX1 delay, s")
 @click.option("--mac-commands/--no-mac-commands", default=True, show_default=True, help="let the server send its own")
@@ -87,6 +88,7 @@ def chirpstack(**given: Any) -> None:
         grpc=given["grpc"],
         control=given["control"],
         token=given["token"],
+        user_token=given["user_token"],
         mqtt=given["mqtt"],
         mqtt_qos=given["mqtt_qos"],
         mqtt_json=given["mqtt_encoding"] == "json",

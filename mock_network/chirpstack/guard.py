@@ -13,14 +13,20 @@ from .errors import Refused
 from .faults import seconds_of
 
 BEARER = "Bearer "
+USERS_ONLY = frozenset({"GetVersion", "GetRegion", "ListRegions"})
+"""A real server (v4.20) answers these to users who logged in, and UNAUTHENTICATED without a word to any API key."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Server interceptor. `token` is the one API key that is known; `sleep` waits on the emulator's clock."""
+    """Server interceptor. `token` is the one API key that is known; `sleep` waits on the emulator's clock.
 
-    def __init__(self, token: str, faults: Faults, sleep: Sleep = asyncio.sleep) -> None:
+    `user_token` is what somebody who logged in would show.
+    """
+
+    def __init__(self, token: str, faults: Faults, sleep: Sleep = asyncio.sleep, user_token: str = "") -> None:
         self._token, self._faults, self._sleep = token, faults, sleep
+        self._user_token = user_token
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Wrap the method's handler."""
@@ -28,7 +34,7 @@ class Guard(grpc.aio.ServerInterceptor):
         if handler is None:
             return None  # grpc answers UNIMPLEMENTED
         method = handler_call_details.method.rsplit("/", 1)[-1]
-        refusal = self._refusal(handler_call_details.invocation_metadata)
+        refusal = self._refusal(method, handler_call_details.invocation_metadata)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
                 self._unary(handler.unary_unary, method, refusal),
@@ -41,15 +47,18 @@ class Guard(grpc.aio.ServerInterceptor):
             handler.response_serializer,
         )
 
-    def _refusal(self, metadata: Any) -> str | None:
+    def _refusal(self, method: str, metadata: Any) -> str | None:
         given = next((value for key, value in metadata or () if key == "authorization"), None)
         if given is None:
             return "no authorization provided"
         if not given.startswith(BEARER):
             return "authorization metadata must be in format 'Bearer <TOKEN>"
-        if not hmac.compare_digest(given.removeprefix(BEARER).encode(), self._token.encode()):
+        token = given.removeprefix(BEARER).encode()
+        if self._user_token and hmac.compare_digest(token, self._user_token.encode()):
+            return None
+        if not hmac.compare_digest(token, self._token.encode()):
             return "InvalidToken"
-        return None
+        return "" if method in USERS_ONLY else None
 
     def _unary(self, call: Any, method: str, refusal: str | None) -> Any:
         async def guarded(request: Any, context: Any) -> Any:

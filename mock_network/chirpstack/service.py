@@ -37,7 +37,8 @@ class Options:
 
     grpc: str = "127.0.0.1:0"
     control: str = "127.0.0.1:0"
-    token: str = "emulated"  # noqa: S105 - the token of an emulator
+    token: str = "emulated"  # noqa: S105 - the API key of an emulator
+    user_token: str = ""  # of somebody who logged in; empty: nobody has
     mqtt: BrokerAddress | None = None
     mqtt_qos: int = 0
     mqtt_json: bool = True
@@ -87,7 +88,7 @@ class ChirpStack:
                 prefix = self.pump.server.context.region.id
                 self._gateways = GatewayMqtt(self.options.gateway_mqtt, self.pump, prefix)
                 await self._gateways.start()
-            await self._start_grpc(faults_guard=Guard(self.options.token, faults))
+            await self._start_grpc(faults_guard=Guard(self.options.token, faults, user_token=self.options.user_token))
             await self._start_control()
         except BaseException:
             await self.stop()

@@ -187,8 +187,8 @@ async def test_what_was_sent_is_no_more_in_the_way(binding, chirpstack, side):
 
 
 async def test_an_old_chirpstack_would_flush_a_pending_one_too_so_nothing_passes(side):
-    async with Emulated(version="4.17.0") as old:
-        binding = await old.binding(side)
+    async with Emulated() as old:
+        binding = await old.binding(side, api_settings={"version": "4.17.0"})
         await binding.submit(attempt())
         await binding.submit(attempt(b"\x60\x44\x00\x01", kind=Kind.ANSWER, downlink=2))
         assert len(old.queue()) == 2

@@ -184,13 +184,27 @@ async def test_http_integrations_and_gateways_are_kept(serve):
     assert [entry.gateway_id for entry in listed.result] == ["00000000000000a1"]
 
 
-async def test_version_and_region_are_told(serve):
-    _, stubs = await serve()
-    assert (await stubs.internal.GetVersion(Empty(), metadata=stubs.auth)).version == "4.20.0"
-    regions = await stubs.internal.ListRegions(Empty(), metadata=stubs.auth)
+async def test_version_and_region_are_told_to_users(serve):
+    _, stubs = await serve(user_token="user")
+    auth = (("authorization", "Bearer user"),)
+    assert (await stubs.internal.GetVersion(Empty(), metadata=auth)).version == "4.20.0"
+    regions = await stubs.internal.ListRegions(Empty(), metadata=auth)
     assert [entry.id for entry in regions.regions] == ["eu868"]
-    region = await stubs.internal.GetRegion(api.GetRegionRequest(id="eu868"), metadata=stubs.auth)
+    region = await stubs.internal.GetRegion(api.GetRegionRequest(id="eu868"), metadata=auth)
     assert (region.rx2_frequency, len(region.uplink_channels)) == (869_525_000, 8)
+
+
+async def test_version_and_region_are_not_told_to_an_api_key(serve):
+    """As a real v4.20.0-test.1 answered: UNAUTHENTICATED, and not a word."""
+    _, stubs = await serve()
+    for call in (
+        stubs.internal.GetVersion(Empty(), metadata=stubs.auth),
+        stubs.internal.ListRegions(Empty(), metadata=stubs.auth),
+        stubs.internal.GetRegion(api.GetRegionRequest(id="eu868"), metadata=stubs.auth),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAUTHENTICATED, "")
 
 
 async def test_a_call_that_hangs_without_effect_and_a_slow_one(serve):

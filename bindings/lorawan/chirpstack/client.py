@@ -37,6 +37,7 @@ class CallFailed(Exception):
         super().__init__(f"{code.name}: {detail}"[:_DETAIL])
         self.code = code
         self.unsure = unsure
+        self.for_users_only = code is grpc.StatusCode.UNAUTHENTICATED and not detail
 
     @property
     def out_of_reach(self) -> bool:
@@ -109,8 +110,17 @@ class ChirpStackClient:
     # What the binding asks
 
     async def version(self) -> str:
-        """Give ChirpStack's version."""
-        answer: api.GetVersionResponse = await self.call(self.internal.GetVersion, Empty())
+        """Give ChirpStack's version; empty if it does not tell an API key, which it accepts otherwise.
+
+        Seen at a real v4.20: a method for users only is UNAUTHENTICATED without a word to a good key, a bad key is told
+        what is wrong with it.
+        """
+        try:
+            answer: api.GetVersionResponse = await self.call(self.internal.GetVersion, Empty())
+        except CallFailed as error:
+            if error.for_users_only:
+                return ""
+            raise
         return answer.version
 
     async def enqueue(self, item: api.DeviceQueueItem, *, flush: bool) -> str:

@@ -24,7 +24,7 @@ async def diagnose(
     settings: LorawanSettings, client: ChirpStackClient, http: HttpEvents | None, mqtt: MqttEvents | None
 ) -> list[Finding]:
     """Check ChirpStack, and the way of events if the network instance runs; changes nothing."""
-    findings = [await _reachable(client)]
+    findings = [await _reachable(client, settings.api.version)]
     if not settings.api.tls and not settings.api.server.startswith(("127.", "localhost", "[::1]")):
         findings.append(
             Finding("encryption", Grade.WARNING, "the API key travels without TLS", "set api.tls; put a proxy in front")
@@ -43,7 +43,7 @@ async def diagnose(
     return findings
 
 
-async def _reachable(client: ChirpStackClient) -> Finding:
+async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
     what = "ChirpStack"
     try:
         text = await client.version()
@@ -57,6 +57,13 @@ async def _reachable(client: ChirpStackClient) -> Finding:
         else:
             cure = "check api.server, api.tls, the firewall, and that ChirpStack runs"
         return Finding(what, Grade.BAD, str(error), cure)
+    if not text:
+        return Finding(
+            what,
+            Grade.GOOD,
+            f"key accepted; its version is not told to API keys: {assumed} is assumed",
+            "set api.version if it is older",
+        )
     version = version_of(text)
     if version < EXPIRY_SINCE:
         return Finding(

@@ -69,6 +69,7 @@ class Downlinks:
         self, settings: LorawanSettings, client: ChirpStackClient, records: Records, queues: Queues, events: Events
     ) -> None:
         self._settings = settings.downlinks
+        self._assumed = settings.api.version
         self._client = client
         self._records = records
         self._queues = queues
@@ -90,8 +91,10 @@ class Downlinks:
             self._events.count("lorawan_api_errors", code=error.code.name)
             log.warning("ChirpStack does not answer as it should: %s", error, extra={"sample": "chirpstack ping"})
             return not error.out_of_reach
+        told = bool(version)
+        version = version or self._assumed
         if version != self.version:
-            log.info("ChirpStack is version %s", version)
+            log.info("ChirpStack is version %s", version if told else f"{version}, as api.version says")
             self.version = version
             if version_of(version) < FLUSH_SPARES_PENDING and self._settings.flush_for_answers:
                 log.warning("ChirpStack %s cannot let answers pass requests: 4.18 or newer can", version)

@@ -98,7 +98,10 @@ class Profiles:
             log.info("device profile %s is not known yet: %s", identifier, error, extra={"sample": "lorawan profile"})
 
     async def _region(self, identifier: str, region: int) -> api.GetRegionResponse | None:
-        """Give a region's configuration; without its name, the only one of that region."""
+        """Give a region's configuration; without its name, the only one of that region. None: it is not told.
+
+        A real one tells it to users, not to API keys: RX1 offset 0 and RX2 at data rate 0 are then taken, to be safe.
+        """
         try:
             if not identifier:
                 named = [one.id for one in await self._client.regions() if one.region == region]
@@ -111,5 +114,6 @@ class Profiles:
         except CallFailed as error:
             if error.out_of_reach:
                 raise
-            log.info("region %s cannot be read: %s", identifier, error, extra={"sample": "lorawan region"})
+            if not error.for_users_only:
+                log.info("region %s cannot be read: %s", identifier, error, extra={"sample": "lorawan region"})
             return None
