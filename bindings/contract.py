@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+CONFIRMED_OPERATIONS = "confirmed_operations"
+"""Option of an endpoint that the bridge reads itself: operations, such as "Execute Write", that are sent confirmed."""
+
 
 class Kind(Enum):
     """Kinds of downlink: a server's request, an answer to the device's own request, or opaque bytes (DTLS)."""

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from bindings import contract
 from bindings.contract import (
     Ambiguous,
     Attempt,
@@ -52,7 +53,7 @@ DEFAULT_LIFETIME = 2592000  # seconds; OMA LwM2M Transport 1.2.2 §6.8.4, a Regi
 
 
 class LorawanBinding:
-    """One ChirpStack. Options of an endpoint: f_port, max_payload."""
+    """One ChirpStack. Options of an endpoint: f_port, max_payload, confirmed_operations."""
 
     def __init__(self, name: str, settings: LorawanSettings) -> None:
         """Take the settings, open nothing."""
@@ -198,8 +199,12 @@ class LorawanBinding:
                     if not value.isdigit():
                         raise ConfigurationError(f"option max_payload {value!r} is no number of bytes")
                     most = int(value)
+                case contract.CONFIRMED_OPERATIONS:
+                    pass  # the bridge reads it
                 case _:
-                    raise ConfigurationError(f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload")
+                    raise ConfigurationError(
+                        f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload, confirmed_operations"
+                    )
         record = self._records.get(device)
         if record is None or (record.f_port, record.max_payload) != (f_port, most):
             record = record or Record()

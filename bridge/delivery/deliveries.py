@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bindings.contract import Attempt, Kind, SouthProfile
+from bindings.contract import CONFIRMED_OPERATIONS, Attempt, Kind, SouthProfile
 from bridge.delivery.effects import Cancel, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
 from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport
@@ -126,13 +126,19 @@ class Deliveries:
             return holder
         return best
 
+    def goes_confirmed(self, row: Downlink) -> bool:
+        """Whether the network is asked to confirm delivery: by endpoint, or by operation; never for an answer."""
+        if row.kind == ANSWER:
+            return False
+        return self.confirmed or row.operation in self.options.get(CONFIRMED_OPERATIONS, "").split()
+
     def resend_at(self, row: Downlink, profile: SouthProfile) -> float | None:
         """Give when a sent request goes again (R8), or None if it does not."""
         if row.state is not _S.SENT or row.kind != REQUEST or not row.confirmable or not row.repeatable:
             return None
         if row.sent > profile.max_retransmit or row.failures >= profile.max_attempts:
             return None
-        if self.confirmed and not profile.retransmit_confirmed:
+        if self.goes_confirmed(row) and not profile.retransmit_confirmed:
             return None
         at = max((row.sent_at or 0.0) + profile.retransmit_interval, row.not_before or 0.0)
         return None if row.deliver_by is not None and at >= row.deliver_by else at
@@ -157,7 +163,7 @@ class Deliveries:
             row.payload,
             Kind(row.kind),
             row.deliver_by,
-            self.confirmed and row.kind != ANSWER,
+            self.goes_confirmed(row),
             1 if row.kind == ANSWER else 0,
             self.options,
             row.repeatable,

@@ -76,6 +76,18 @@ def test_over_confirmed_frames_coap_does_not_retransmit():
     assert len(found.submitted) == 1
 
 
+def test_single_operations_may_go_confirmed():
+    found = world(options={"confirmed_operations": "Write Execute"})
+    found.server_sends(request(3, "3/0/14", mid=1, token=b"1", payload=b"x"))
+    assert found.submitted[0].attempt.confirmed
+    found.event(ev.Reported("h1", NetworkState.SENT))
+    found.passes(1400)
+    assert len(found.submitted) == 1
+    found.device_sends(response(found.last_south(), Code.CHANGED), "u1")
+    found.server_sends(request(mid=2, token=b"2"))
+    assert not found.submitted[1].attempt.confirmed
+
+
 def test_a_nack_sends_the_confirmed_frame_again_at_most_5_times_in_all():
     found = world(confirmed=True)
     found.server_sends(request())
