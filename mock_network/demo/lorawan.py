@@ -69,6 +69,7 @@ class LorawanTour:
             process="lorawan-device",
         )
         clients = await until("the registration", self._registered, 25)
+        await until("the device at rest", self._at_rest, 25)
         counters = (await self.chirpstack.get("/state"))["counters"]
         check(counters.get("event_join"), f"no join: {counters}")
         return f"joined by OTAA, its Register has no parameters; the server sees {ENDPOINT} at {clients[0]['address']}"
@@ -133,6 +134,14 @@ class LorawanTour:
             await self.chirpstack.post(f"/radio/devices/{DEV_EUI}/poll")
             await asyncio.wait({waiting}, timeout=HASTE)
         return waiting.result()
+
+    async def _at_rest(self) -> bool:
+        """Whether the client knows that it is registered, and its device says nothing more by itself."""
+        if not (await self._devices().get(f"/devices/{ENDPOINT}"))["registered"]:
+            return False
+        before = (await self.chirpstack.get("/state"))["counters"]
+        await real_sleep(HASTE)
+        return bool(before == (await self.chirpstack.get("/state"))["counters"])
 
     async def _registered(self) -> list[dict[str, Any]]:
         if self.lab.server is None:

@@ -77,6 +77,20 @@ class LorawanSetUp:
 
         return await until(look, why=f"{name} is not registered; {self.said()}")
 
+    async def settled(self, name: str = NAME, dev_eui: str = DEV_EUI) -> None:
+        """Wait until the client knows that it is registered, and its device has nothing more to say by itself."""
+
+        async def knows() -> bool:
+            return bool((await self.devices.get(f"/devices/{name}"))["registered"])
+
+        await until(knows, why=f"{name} does not know that it is registered")
+        end = time.monotonic() + 25
+        before = None
+        while (now := (await self.radio.get("/state"))["counters"]) != before:
+            assert time.monotonic() < end, f"{dev_eui} never comes to rest: {now}"
+            before = now
+            await asyncio.sleep(2.5)
+
     async def ask(self, operation: str, path: str = "", name: str = NAME, **body: Any) -> Any:
         answer = self.server.post(f"/clients/{name}/{operation}", {"path": path, "timeout": PATIENCE, **body})
         return await asyncio.wait_for(answer, 40)

@@ -35,6 +35,7 @@ async def test_everything_optional_is_left_out_of_register_and_downlinks_wait_fo
         await world.start_client(omit=["ep", "lt", "lwm2m", "b"])
         client = await world.registered()
         assert client["lifetime"] == 2592000
+        await world.settled()
         before = len(await world.air())
         waiting = asyncio.create_task(world.ask("read", "/3/0/1"))
         await asyncio.sleep(2)
@@ -173,7 +174,7 @@ async def test_a_request_that_may_wait_20_s_expires_and_never_goes_over_the_air(
     async with lorawan_set_up(tmp_path) as world:
         await world.start_client()
         await world.registered()
-        await world.lab.step(60)  # nothing that answered the registration is on its way any more
+        await world.settled()
         before = len(await world.air())
         asked = asyncio.create_task(world.ask("read", "/3/0/1", ttl=20))
         await asyncio.sleep(0.5)
