@@ -27,6 +27,7 @@ from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Effect, LookUp, SendToServer, Submit
 
 NEVER_DELIVERED = {"EXPIRED", "CANCELLED", "UNREACHABLE", "RATE_LIMITED", "TOO_LARGE"}
+MAX_TRANSMIT_SPAN = 45.0  # seconds, RFC 7252 §4.8.2: from the first copy of a message to the last
 ONCE = ("Execute", "Create", "DTLS")
 DTLS = bytes([23, 254, 253]) + bytes(8)
 
@@ -46,6 +47,7 @@ class Exchange:
     data: bytes
     number: int
     observes: bool
+    asked_at: float
     acknowledged: bool = False
     answers: set[bytes] = field(default_factory=set)
 
@@ -276,7 +278,10 @@ class Life(World):
             else:
                 self.event(ev.ServerDatagram("srv", rst(message) if self.chance(0.05) else ack(message)))
         for exchange in list(self.exchanges.values()):
-            if not exchange.acknowledged and exchange.data[0] >> 4 & 3 == Type.CON and self.chance(0.3):
+            given_up = self.wall - exchange.asked_at >= MAX_TRANSMIT_SPAN  # no server sends a copy later than that
+            if exchange.acknowledged or given_up or exchange.data[0] >> 4 & 3 != Type.CON:
+                continue
+            if self.chance(0.3):
                 self.event(ev.ServerDatagram("srv", exchange.data))
         if self.faults and self.dice.random() < 0.3:
             self._server_asks()
@@ -300,7 +305,7 @@ class Life(World):
             options.append((self.policy.ttl_option, self.dice.choice([b"\x1e", b"\x0e\x10"])))
         mtype = Type.NON if self.dice.random() < 0.1 else Type.CON
         data = request(code, path, number & 0xFFFF, token, b"", options, mtype)
-        self.exchanges[token] = Exchange(data, number, kind == "Observe")
+        self.exchanges[token] = Exchange(data, number, kind == "Observe", self.wall)
         self.event(ev.ServerDatagram("srv", data))
 
     # -- the story -----------------------------------------------------------------------------------------------
