@@ -51,7 +51,7 @@ def walked_fixture(tmp_path_factory):
             start_new_session=True,
         )
         try:
-            code = process.wait(90)
+            code = process.wait(180)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
