@@ -105,6 +105,7 @@ def observation_fits(step: Step, server: str, north_token: bytes) -> bool:
 def drop_observation(step: Step, south_token: bytes) -> None:
     observation = step.state.observations.pop(south_token, None)
     if observation is not None:
+        step.state.retired.append(south_token)
         step.work.delete(observation)
 
 
@@ -118,12 +119,13 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
     observation = state.observations.get(message.token)
     has_observe = message.option(OptionNumber.OBSERVE) is not None
     waits = row is not None and not row.over and row.attempt > 0
-    cancels = row is not None and row.observe not in (None, 0)
-    if row is not None and waits and not (cancels and has_observe and message.type is not Type.ACK):
+    # With an Observe option it answers an Observe, or belongs to an observation that began earlier (RFC 7641 §3.2).
+    is_answer = row is not None and (row.observe == 0 or not has_observe or message.type is Type.ACK)
+    if row is not None and waits and is_answer:
         _responded(step, row, message, digest, duplicate_key)
     elif observation is not None and message.type is not Type.ACK:
         _notification(step, observation, message, digest, duplicate_key)
-    elif row is not None and not _notifies_after_the_end(row, message):
+    elif row is not None and (is_answer or not waits) and not _notifies_after_the_end(row, message):
         _late(step, row, message, digest, duplicate_key)
     else:
         step.effect(Count("responses_without_request", "south"))

@@ -1,5 +1,6 @@
 """One endpoint in memory: its rows with the indexes that the rules look things up by, and its short timers."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from bridge.delivery.ledger import Downlink, Uplink
 from bridge.delivery.work import Work
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
 
+RETIRED = 64  # tokens of ended observations that are not given again soon: the device may not know of the end
 NETWORK_DUPLICATE_WINDOW = 2.0  # seconds: less than any device's ACK_TIMEOUT, so the same bytes are the network's doing
 RECENT = 16  # messages that are looked at for it
 
@@ -44,6 +46,7 @@ class EndpointState:
         "recent",
         "relay",
         "requests",
+        "retired",
         "retransmissions",
         "south_mid",
         "uplinks",
@@ -70,6 +73,7 @@ class EndpointState:
         self.observations = {o.south_token: o for o in kept.observations}
         self.relay = kept.relay
         self.recent: dict[bytes, float] = {}  # digests of the last messages → when they came
+        self.retired: deque[bytes] = deque(maxlen=RETIRED)
         self.active: dict[str, int] = {}  # server → the one device-originated CON on its way (R17)
         self.retransmissions: dict[int, Retransmission] = {}
         self.empty_ack_due: dict[int, float] = {}  # downlink → monotonic time (R5)
@@ -151,7 +155,7 @@ class EndpointState:
         for _ in range(256):
             self.last_token = (self.last_token + 1) & 0xFF
             token = bytes((self.last_token,))
-            if token not in self.by_token and token not in self.observations:
+            if token not in self.by_token and token not in self.observations and token not in self.retired:
                 return token
         number = 0
         while True:
