@@ -258,7 +258,8 @@ class NetworkServer:
             status = dict(gw.TxAckStatus.items()).get(name, gw.TOO_LATE)
             self._answer_for_gateway(effect.frame, status)
             return []
-        if context.faults.take("downlink_lost", dev_eui=dev_eui):
+        confirmed = str(flight.entry.confirmed).lower()
+        if context.faults.take("downlink_lost", dev_eui=dev_eui, confirmed=confirmed):
             self._answer_for_gateway(effect.frame, gw.OK)
             return []
         return [effect]

@@ -105,7 +105,8 @@ class LorawanTour:
 
     async def nack(self) -> str:
         await self._bridge().ask("PATCH", f"/endpoints/{ENDPOINT}", {"confirmed": True})
-        await self.chirpstack.post("/faults", {"kind": "downlink_lost", "count": 1, "where": {"dev_eui": DEV_EUI}})
+        where = {"dev_eui": DEV_EUI, "confirmed": "true"}  # no frame that answers the device itself
+        await self.chirpstack.post("/faults", {"kind": "downlink_lost", "count": 1, "where": where})
         before = len(await self._frames())
         answer = await self._polled(asyncio.create_task(self._ask("read", "/3/0/1")))
         check(answer.get("ok"), f"the server got {answer}")
@@ -138,6 +139,8 @@ class LorawanTour:
     async def _at_rest(self) -> bool:
         """Whether the client knows that it is registered, and its device says nothing more by itself."""
         if not (await self._devices().get(f"/devices/{ENDPOINT}"))["registered"]:
+            await self.chirpstack.post(f"/radio/devices/{DEV_EUI}/poll")  # the answer came too late for its window
+            await real_sleep(HASTE)
             return False
         before = (await self.chirpstack.get("/state"))["counters"]
         await real_sleep(HASTE)

@@ -25,7 +25,9 @@ PATH = "lorawan-test-path"
 NAME = "meter"
 PATIENCE = 86400.0
 APPENDIX_C = ("--ack-timeout", "300", "--max-retransmit", "4")  # as LoRaWAN clients are to be patient
-RATE = 3.0  # virtual seconds per real one
+RATE = 6.0  # virtual seconds per real one
+QUIET = 8.0  # virtual seconds: a device that says nothing for so long has nothing to say by itself
+WINDOWS = 5.0  # virtual seconds from a poll until both receive windows are over
 
 
 async def until(what: Callable[[], Awaitable[T]], wait: float = 25.0, why: str = "") -> T:
@@ -51,6 +53,7 @@ class LorawanSetUp:
 
     lab: Lab
     http_port: int
+    rate: float = RATE
 
     @property
     def radio(self) -> Api:
@@ -71,17 +74,25 @@ class LorawanSetUp:
         body = {"endpoint": name, "connect": self.lab.lorawan_modem(dev_eui), "lifetime": 2592000, **options}
         await self.devices.post("/devices", body)
 
-    async def registered(self, name: str = NAME) -> dict[str, Any]:
+    async def registered(self, name: str = NAME, dev_eui: str = DEV_EUI) -> dict[str, Any]:
+        """Wait until server and client know of the registration and the device is at rest; gives the server's view."""
+
         async def look() -> Any:
             return next((c for c in await self.server.get("/clients") if c["endpoint"] == name), None)
 
-        return await until(look, why=f"{name} is not registered; {self.said()}")
+        found = await until(look, why=f"{name} is not registered; {self.said()}")
+        await self.settled(name, dev_eui)
+        return found
 
     async def settled(self, name: str = NAME, dev_eui: str = DEV_EUI) -> None:
         """Wait until the client knows that it is registered, and its device has nothing more to say by itself."""
 
         async def knows() -> bool:
-            return bool((await self.devices.get(f"/devices/{name}"))["registered"])
+            if (await self.devices.get(f"/devices/{name}"))["registered"]:
+                return True
+            await asyncio.sleep(WINDOWS / self.rate)
+            await self.poll(dev_eui)  # the answer may have come too late for the Register's own windows
+            return False
 
         await until(knows, why=f"{name} does not know that it is registered")
         end = time.monotonic() + 25
@@ -89,7 +100,7 @@ class LorawanSetUp:
         while (now := (await self.radio.get("/state"))["counters"]) != before:
             assert time.monotonic() < end, f"{dev_eui} never comes to rest: {now}"
             before = now
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(QUIET / self.rate)
 
     async def ask(self, operation: str, path: str = "", name: str = NAME, **body: Any) -> Any:
         answer = self.server.post(f"/clients/{name}/{operation}", {"path": path, "timeout": PATIENCE, **body})
@@ -105,12 +116,20 @@ class LorawanSetUp:
         while not waiting.done():
             assert time.monotonic() < end, f"no answer; {self.said()}"
             await self.poll(dev_eui)
-            await asyncio.wait({waiting}, timeout=1.5)
+            await asyncio.wait({waiting}, timeout=WINDOWS / self.rate)
         return waiting.result()
 
     async def asked(self, operation: str, path: str = "", name: str = NAME, dev_eui: str = DEV_EUI, **body: Any) -> Any:
         """Have the server ask, and the device poll until the answer is there."""
         return await self.polled(asyncio.create_task(self.ask(operation, path, name, **body)), dev_eui)
+
+    async def queued(self) -> None:
+        """Wait until something is in ChirpStack's queue for the first device."""
+
+        async def look() -> Any:
+            return (await self.radio.get("/state"))["devices"][0]["queue"]
+
+        await until(look, why=f"no request is in ChirpStack's queue; {self.said()}")
 
     async def air(self, dev_eui: str = DEV_EUI) -> list[dict[str, Any]]:
         """Give the downlink frames that ChirpStack sent."""
@@ -204,7 +223,7 @@ uri = "{lab.server_ready["coap"]}"
             )
         (directory / "bridge.toml").write_text(text)
         await lab.start_bridge()
-        found = LorawanSetUp(lab, port)
+        found = LorawanSetUp(lab, port, rate)
         try:
             yield found
         except BaseException:

@@ -35,10 +35,10 @@ async def test_everything_optional_is_left_out_of_register_and_downlinks_wait_fo
         await world.start_client(omit=["ep", "lt", "lwm2m", "b"])
         client = await world.registered()
         assert client["lifetime"] == 2592000
-        await world.settled()
         before = len(await world.air())
         waiting = asyncio.create_task(world.ask("read", "/3/0/1"))
-        await asyncio.sleep(2)
+        await world.queued()
+        await world.lab.step(30)
         assert not waiting.done()
         assert len(await world.air()) == before  # class A: nothing is sent before the device speaks
         answer = await world.polled(waiting)
@@ -50,10 +50,7 @@ async def test_an_oversize_write_goes_block_wise_at_a_slow_data_rate(tmp_path):
     async with lorawan_set_up(tmp_path, devices=[device(data_rate=0, adr=False)], endpoints=[endpoint]) as world:
         await world.start_client(omit=["ep", "lt", "lwm2m", "b", "links"])
         await world.registered()
-        for _ in range(3):  # the room for MAC commands after a join is no longer kept
-            await world.poll()
-            await asyncio.sleep(2)
-        text = "".join(chr(97 + number % 26) for number in range(120))
+        text = "".join(chr(97 + number % 26) for number in range(60))
         written = await world.asked("write", "/3303/0/5750", value=text)
         assert written["code"] == "2.04"
         state = await world.devices.get(f"/devices/{NAME}/resources/3303/0/5750")
@@ -66,7 +63,7 @@ async def test_a_confirmed_downlink_that_is_nacked_once_goes_again(tmp_path):
     async with lorawan_set_up(tmp_path, endpoints=[endpoint]) as world:
         await world.start_client()
         await world.registered()
-        await world.fault("downlink_lost", count=1)
+        await world.fault("downlink_lost", count=1, where={"confirmed": "true"})
         answer = await world.asked("read", "/3/0/0")
         assert answer["ok"]
         frames = [frame for frame in await world.air() if frame["confirmed"]]
@@ -81,11 +78,7 @@ async def test_a_join_in_the_middle_of_an_exchange_loses_nothing(tmp_path):
         await world.start_client()
         await world.registered()
         waiting = asyncio.create_task(world.ask("read", "/3/0/0"))
-
-        async def queued():
-            return (await world.radio.get("/state"))["devices"][0]["queue"]
-
-        await until(queued, why="the request is not in ChirpStack's queue")
+        await world.queued()
         await world.radio.post(f"/radio/devices/{DEV_EUI}/rejoin")
 
         async def emptied():
@@ -103,11 +96,7 @@ async def test_a_crash_of_the_bridge_between_accept_and_answer_loses_nothing(tmp
         await world.start_client()
         await world.registered()
         waiting = asyncio.create_task(world.ask("write", "/3/0/14", value="-05:00"))
-
-        async def queued():
-            return (await world.radio.get("/state"))["devices"][0]["queue"]
-
-        await until(queued, why="the request is not in ChirpStack's queue")
+        await world.queued()
         await world.lab.bridge.restart()
         answer = await world.polled(waiting)
         assert answer["code"] == "2.04"
@@ -140,7 +129,7 @@ async def test_a_device_made_on_the_command_line_joins_over_the_air_and_register
         host, port = state["modem"].rsplit(":", 1) if isinstance(state["modem"], str) else state["modem"]
         body = {"endpoint": "second", "connect": f"coap://{host}:{port}", "lifetime": 2592000}
         await world.devices.post("/devices", body)
-        await world.registered("second")
+        await world.registered("second", made)
         answer = await world.asked("read", "/3/0/0", "second", made)
         assert answer["ok"]
         doctor = await world.command("doctor", "--json")
@@ -157,7 +146,7 @@ async def test_devices_of_the_application_are_adopted_by_rule(tmp_path):
         assert code == 0, err
         assert "urn:dev:eui:70b3d57ed0000002" in out
         await world.start_client("urn:dev:eui:70b3d57ed0000002", "70b3d57ed0000002")
-        await world.registered("urn:dev:eui:70b3d57ed0000002")
+        await world.registered("urn:dev:eui:70b3d57ed0000002", "70b3d57ed0000002")
 
 
 @pytest.mark.requirement("LightweightM2 M-LPW-10")
@@ -174,10 +163,9 @@ async def test_a_request_that_may_wait_20_s_expires_and_never_goes_over_the_air(
     async with lorawan_set_up(tmp_path) as world:
         await world.start_client()
         await world.registered()
-        await world.settled()
         before = len(await world.air())
         asked = asyncio.create_task(world.ask("read", "/3/0/1", ttl=20))
-        await asyncio.sleep(0.5)
+        await world.queued()
         await world.lab.step(25)
         answer = await asyncio.wait_for(asked, 20)
         assert answer["code"] == "5.04"
