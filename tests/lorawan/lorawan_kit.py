@@ -25,7 +25,7 @@ PATH = "lorawan-test-path"
 NAME = "meter"
 PATIENCE = 86400.0
 APPENDIX_C = ("--ack-timeout", "300", "--max-retransmit", "4")  # as LoRaWAN clients are to be patient
-RATE = 6.0  # virtual seconds per real one
+RATE = 8.0  # virtual seconds per real one
 QUIET = 8.0  # virtual seconds: a device that says nothing for so long has nothing to say by itself
 WINDOWS = 5.0  # virtual seconds from a poll until both receive windows are over
 
@@ -100,7 +100,9 @@ class LorawanSetUp:
         while (now := (await self.radio.get("/state"))["counters"]) != before:
             assert time.monotonic() < end, f"{dev_eui} never comes to rest: {now}"
             before = now
-            await asyncio.sleep(QUIET / self.rate)
+            for _ in range(4):  # in steps, between which the other processes get what was said
+                await self.lab.step(QUIET / 4)
+                await asyncio.sleep(0.1)
 
     async def ask(self, operation: str, path: str = "", name: str = NAME, **body: Any) -> Any:
         answer = self.server.post(f"/clients/{name}/{operation}", {"path": path, "timeout": PATIENCE, **body})

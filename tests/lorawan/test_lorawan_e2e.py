@@ -47,7 +47,9 @@ async def test_everything_optional_is_left_out_of_register_and_downlinks_wait_fo
 
 async def test_an_oversize_write_goes_block_wise_at_a_slow_data_rate(tmp_path):
     endpoint = {"name": NAME, "network": "lorawan", "address": DEV_EUI, "object_list": "</1/0>,</3/0>,</3303/0>"}
-    async with lorawan_set_up(tmp_path, devices=[device(data_rate=0, adr=False)], endpoints=[endpoint]) as world:
+    async with lorawan_set_up(
+        tmp_path, devices=[device(data_rate=0, adr=False)], endpoints=[endpoint], rate=12.0
+    ) as world:
         await world.start_client(omit=["ep", "lt", "lwm2m", "b", "links"])
         await world.registered()
         text = "".join(chr(97 + number % 26) for number in range(60))
