@@ -14,6 +14,7 @@ from mock_network.chirpstack import join, network, uplink
 from mock_network.chirpstack.faults import KINDS
 from mock_network.chirpstack.messages import to_json
 from mock_network.chirpstack.model import Settings
+from mock_network.faults import Fault
 from mock_network.lorawan.crypto import SessionKeys
 
 
@@ -327,6 +328,16 @@ def test_a_frame_lost_on_air_ends_in_a_nack(world):
     assert not world.frames
     world.up()
     assert not world.only("ack")["acknowledged"]
+
+
+def test_a_loss_of_confirmed_frames_only_spares_the_others(world):
+    world.server.context.faults.add(Fault("downlink_lost", count=1, where={"confirmed": "true"}))
+    world.enqueue()
+    world.up()
+    assert len(world.frames) == 1
+    world.enqueue(confirmed=True)
+    world.up()
+    assert len(world.frames) == 1
 
 
 def test_a_stalled_device_row_delays_the_downlink(world):
