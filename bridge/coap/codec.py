@@ -4,8 +4,9 @@ Every valid message has one encoding, and `decode` keeps option values as they c
 `encode(decode(data)) == data`. What is not a CoAP message raises MessageFormatError and nothing else.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from bridge.errors import MessageFormatError
 
@@ -32,8 +33,7 @@ _TYPES = tuple(Type)  # by number
 Option = tuple[int, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One CoAP message. `body` is all that follows the token, as it is on the wire: options and payload."""
 
     type: Type

@@ -1,40 +1,34 @@
 """What delivery wants done once its changes are committed."""
 
-from dataclasses import dataclass
+import msgspec
 
 from bindings.contract import Attempt
 
 
-class Effect:
+class Effect(msgspec.Struct, frozen=True):
     """Base of all effects; never made itself."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Submit(Effect):
+class Submit(Effect, frozen=True):
     """Hand the attempt to the network, and say how that went by a `Submitted` event."""
 
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class LookUp(Effect):
+class LookUp(Effect, frozen=True):
     """Find an attempt of unknown fate in the network's queue; answered by `LookedUp`."""
 
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel(Effect):
+class Cancel(Effect, frozen=True):
     """Take a downlink out of the network's queue; answered by `CancelDone`."""
 
     downlink: int
     handle: str
 
 
-@dataclass(frozen=True, slots=True)
-class Count(Effect):
+class Count(Effect, frozen=True):
     """Count `name` (snake_case) under `label`; `text` goes to the log, sampled, where it says something new."""
 
     name: str
@@ -42,8 +36,7 @@ class Count(Effect):
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settled(Effect):
+class Settled(Effect, frozen=True):
     """A downlink or uplink reached its outcome."""
 
     row: int

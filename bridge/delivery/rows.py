@@ -1,9 +1,11 @@
 """How the core names what must be kept: rows, and changes to rows. What stores them is another room's business."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from operator import attrgetter
 from typing import Any, ClassVar
+
+import msgspec
 
 FOREVER = 9e18  # a `keep_until` that no clock reaches
 
@@ -46,8 +48,7 @@ def _values(row: Row, what: str) -> tuple[Any, ...]:
     return values
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(msgspec.Struct, frozen=True):
     """A new row; `values` in the order of `Row.columns`."""
 
     row: type[Row]
@@ -58,8 +59,7 @@ class Insert:
         return cls(type(row), _values(row, "all"))
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """A changed row; `values` in the order of `Row.mutable`, then the key."""
 
     row: type[Row]
@@ -70,8 +70,7 @@ class Update:
         return cls(type(row), _values(row, "update"))
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """A row that is no longer needed; `values` are its key."""
 
     row: type[Row]

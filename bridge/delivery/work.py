@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bridge.delivery.effects import Effect
 from bridge.delivery.rows import Change, Delete, Insert, Row, Update
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(msgspec.Struct, frozen=True):
     """One moment on both clocks: deadlines count by `wall`, short retransmissions by `mono` (seconds)."""
 
     wall: float

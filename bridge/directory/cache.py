@@ -1,6 +1,5 @@
-"""A bounded memory of what was looked up last."""
+"""A bounded memory of what was looked up lately."""
 
-from collections import OrderedDict
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -8,27 +7,37 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Keeps the `limit` entries used last."""
+    """Keeps `limit` entries at most, those used last among them: at least half of it.
 
-    __slots__ = ("_entries", "_limit")
+    Two generations, so that a hit costs one look-up: what is used moves to the younger one, and when that is full the
+    older one goes.
+    """
+
+    __slots__ = ("_half", "_older", "_younger")
 
     def __init__(self, limit: int) -> None:
-        self._entries: OrderedDict[K, V] = OrderedDict()
-        self._limit = limit
+        self._younger: dict[K, V] = {}
+        self._older: dict[K, V] = {}
+        self._half = max(1, limit // 2)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._younger) + len(self._older)
 
     def get(self, key: K) -> V | None:
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
+        value = self._younger.get(key)
+        if value is None:
+            value = self._older.pop(key, None)
+            if value is not None:
+                self.put(key, value)
         return value
 
     def put(self, key: K, value: V) -> None:
-        self._entries[key] = value
-        if len(self._entries) > self._limit:
-            self._entries.popitem(last=False)
+        self._older.pop(key, None)
+        if len(self._younger) >= self._half and key not in self._younger:
+            self._older = self._younger
+            self._younger = {}
+        self._younger[key] = value
 
     def drop(self, key: K) -> None:
-        self._entries.pop(key, None)
+        self._younger.pop(key, None)
+        self._older.pop(key, None)

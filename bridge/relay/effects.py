@@ -1,14 +1,11 @@
 """What the one step wants done once its changes are committed."""
 
-from dataclasses import dataclass
-
 from bridge.delivery.effects import Cancel, Count, Effect, LookUp, Settled, Submit
 
 __all__ = ["Cancel", "Count", "Effect", "LookUp", "SendToServer", "Settled", "Submit"]
 
 
-@dataclass(frozen=True, slots=True)
-class SendToServer(Effect):
+class SendToServer(Effect, frozen=True):
     """A datagram from the endpoint's own address; `secure` asks for the server's DTLS port (R26)."""
 
     server: str

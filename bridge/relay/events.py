@@ -1,42 +1,37 @@
 """What can happen to an endpoint: the second argument of the one step."""
 
-from dataclasses import dataclass
+import msgspec
 
 from bindings.contract import Cancellation, Lookup, NetworkState, Refusal, SubmitResult
 
 
-class Event:
-    __slots__ = ()
+class Event(msgspec.Struct, frozen=True):
+    """Base of all events; never made itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started(Event):
+class Started(Event, frozen=True):
     """The endpoint's rows were loaded by a process that did not know them (R32)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick(Event):
+class Tick(Event, frozen=True):
     """Time passed: whatever is due is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerDatagram(Event):
+class ServerDatagram(Event, frozen=True):
     """A datagram from a server to this endpoint's own address."""
 
     server: str  # Server.key
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceMessage(Event):
+class DeviceMessage(Event, frozen=True):
     """Bytes from the device. `duplicate_key` is the network's own id of the message, where it has one."""
 
     data: bytes
     duplicate_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted(Event):
+class Submitted(Event, frozen=True):
     """The network answered an attempt, or failed to."""
 
     downlink: int
@@ -44,8 +39,7 @@ class Submitted(Event):
     result: SubmitResult
 
 
-@dataclass(frozen=True, slots=True)
-class Reported(Event):
+class Reported(Event, frozen=True):
     """The network says what became of a downlink."""
 
     handle: str
@@ -55,53 +49,45 @@ class Reported(Event):
     nack: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LookedUp(Event):
+class LookedUp(Event, frozen=True):
     downlink: int
     attempt: int
     result: Lookup
 
 
-@dataclass(frozen=True, slots=True)
-class CancelDone(Event):
+class CancelDone(Event, frozen=True):
     downlink: int
     result: Cancellation
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceReachable(Event):
+class DeviceReachable(Event, frozen=True):
     until: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceJoined(Event):
+class DeviceJoined(Event, frozen=True):
     """MIDs and frame counters of the device start again (R13); what the network held is gone, unless `queue_kept`."""
 
     queue_kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkFlushed(Event):
+class NetworkFlushed(Event, frozen=True):
     """What the network held for the device is gone (R31), or only the downlink under `handle`."""
 
     detail: str = ""
     handle: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NorthChanged(Event):
+class NorthChanged(Event, frozen=True):
     """The endpoint's own address toward a server, or the server itself, changed (R24)."""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAsked(Event):
+class CancelAsked(Event, frozen=True):
     """A person or program asks to cancel a downlink."""
 
     downlink: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointRemoved(Event):
+class EndpointRemoved(Event, frozen=True):
     """The endpoint leaves the directory, or is disabled: whatever waits gets its outcome now."""
 
     why: str = "the endpoint was removed"

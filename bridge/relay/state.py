@@ -212,14 +212,8 @@ class Step:
     state: EndpointState
     work: Work
     south: SouthProfile
-
-    @property
-    def wall(self) -> float:
-        return self.work.now.wall
-
-    @property
-    def mono(self) -> float:
-        return self.work.now.mono
+    wall: float  # of this moment, seconds
+    mono: float
 
     def effect(self, effect: Effect) -> None:
         self.work.effects.append(effect)

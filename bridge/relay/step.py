@@ -5,8 +5,9 @@ is changed in place: if the commit fails, the caller drops it together with the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from bindings.contract import SouthProfile
 from bridge.coap.transmission import EXCHANGE_LIFETIME
@@ -20,8 +21,7 @@ from bridge.relay.effects import Effect
 from bridge.relay.state import EndpointState, Step
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What a step asks of its caller."""
 
     changes: list[Change]
@@ -39,7 +39,7 @@ def step(
 ) -> Result:
     """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours."""
     work = Work(now, random, new_id)
-    at = Step(state, work, south)
+    at = Step(state, work, south, now.wall, now.mono)
     state.deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
     _HANDLERS[type(event)](at, event)
     _time_passes(at)

