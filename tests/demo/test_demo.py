@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 
-def verdict(*arguments: str) -> tuple[int, dict]:
+def verdict(*arguments: str, patience: float = 110) -> tuple[int, dict]:
     done = subprocess.run(
         [sys.executable, "-m", "bridge.cli", "demo", "--once", *arguments],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=patience,
         check=False,
     )
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
@@ -42,17 +42,19 @@ def test_a_demo_that_is_told_to_end_leaves_no_process_behind():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(200)
 def test_the_tour_holds_over_a_broker_too(need):
     need(shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin"), "mosquitto is not installed")
-    code, found = verdict("--mqtt")
+    code, found = verdict("--mqtt", patience=180)
     assert [step for step in found["steps"] if not step["ok"]] == []
     assert code == 0
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a step that does not hold takes its whole time
 @pytest.mark.parametrize(("promise", "step"), [("expiry", "expiry"), ("dedup", "duplicate"), ("store", "continue")])
 def test_the_tour_notices_a_broken_promise(promise, step):
-    code, found = verdict("--break", promise)
+    code, found = verdict("--break", promise, patience=580)
     assert not found["ok"]
     assert code == 1
     assert not next(s for s in found["steps"] if s["step"] == step)["ok"]
