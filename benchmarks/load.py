@@ -48,6 +48,7 @@ class Load:
     refused: int = 0  # notifications answered otherwise
     received: int = 0  # requests, responses and notifications that the server got
     provisioned: int = 0
+    open: int = 0  # connections for notifications
     on_response: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
@@ -146,8 +147,9 @@ class Load:
     def call_back(self, host: str, port: int, path: str) -> None:
         """Open the connections that notifications go over."""
         self.callback = (host, port, path)
-        for _ in range(NOTIFICATION_CONNECTIONS):
+        while self.open < NOTIFICATION_CONNECTIONS:
             self.free.append(self._adopt(socket.create_connection((host, port)), self._answers))
+            self.open += 1
 
     def notify(self, device: Device, payload: bytes) -> None:
         """Post an uplink, on a free connection or when one is."""
@@ -155,13 +157,23 @@ class Load:
         host, port, path = self.callback
         link = f"{self.api_root}/3gpp-nidd/v1/bench/configurations/{device.configuration}"
         data = http_post(path, f"{host}:{port}", notification(link, device.external_id, payload))
+        if not self.open:
+            self.call_back(host, port, path)
         if self.free:
             self.free.pop().sock.sendall(data)
         else:
             self.waiting.append(data)
 
     def _answers(self, connection: HttpConnection) -> None:
-        for head, _ in connection.messages():
+        try:
+            messages = connection.messages()
+        except ConnectionError:  # idle for long: the listener has closed it, and the next message opens another
+            self.selector.unregister(connection.sock)
+            connection.sock.close()
+            self.free.remove(connection)
+            self.open -= 1
+            return
+        for head, _ in messages:
             if head.startswith(b"HTTP/1.1 204"):
                 self.answered += 1
             else:
