@@ -2,7 +2,7 @@
 
 from bridge.delivery.effects import Cancel, Count, Effect, LookUp, Settled, Submit
 
-__all__ = ["Cancel", "Count", "Effect", "LookUp", "SendToServer", "Settled", "Submit"]
+__all__ = ["Cancel", "Count", "Effect", "LookUp", "SendToServer", "ServerSilent", "Settled", "Submit"]
 
 
 class SendToServer(Effect, frozen=True):
@@ -11,3 +11,9 @@ class SendToServer(Effect, frozen=True):
     server: str
     data: bytes
     secure: bool = False
+
+
+class ServerSilent(Effect, frozen=True):
+    """A server left a message unacknowledged through all retransmissions: its name may lead elsewhere by now."""
+
+    server: str

@@ -3,7 +3,7 @@
 from bridge.coap.codec import Type, empty, frame
 from bridge.coap.transmission import EXCHANGE_LIFETIME, MAX_RETRANSMIT, Retransmission
 from bridge.delivery.ledger import Downlink, Uplink, UplinkState
-from bridge.relay.effects import Count, SendToServer, Settled
+from bridge.relay.effects import Count, SendToServer, ServerSilent, Settled
 from bridge.relay.operation import REGISTRATION
 from bridge.relay.state import Step
 
@@ -166,7 +166,7 @@ def repeat_due(step: Step) -> None:
             if timer.count == 1:
                 step.effect(Count("north_retransmissions", row.kind))
             if timer.count == MAX_RETRANSMIT:
-                step.effect(Count("silent_servers", row.server))
+                step.effect(ServerSilent(row.server))
             step.effect(SendToServer(row.server, row.payload))
 
 

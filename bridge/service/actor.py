@@ -22,7 +22,7 @@ from bridge.errors import NorthUnavailable
 from bridge.north.contract import NorthTransport
 from bridge.north.servers import Servers
 from bridge.relay import events as ev
-from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, Settled, Submit
+from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
 from bridge.service.points import reached
 from bridge.service.runner import Placed, Runner
 
@@ -67,8 +67,6 @@ class NetworkActor:
                 )
         elif isinstance(effect, Count):
             self._count(effect.name, kind=effect.label)
-            if effect.name == "silent_servers":
-                self._servers.failed(effect.label)  # its name may lead elsewhere by now
             if effect.text:
                 sample = f"{effect.name} {effect.label}"  # what one side sends does not hide the other
                 log.warning("%s", effect.text, extra={"endpoint": placed.endpoint.name, "sample": sample})
@@ -76,6 +74,9 @@ class NetworkActor:
             self._begin(placed, effect.attempt.downlink, self._look_up(placed, effect.attempt))
         elif isinstance(effect, Cancel):
             self._begin(placed, effect.downlink, self._cancel(placed, effect))
+        elif isinstance(effect, ServerSilent):
+            self._count("silent_servers", kind=effect.server)
+            self._servers.failed(effect.server)
 
     async def finish(self) -> None:
         """Wait for the network calls in flight; their results are still stepped."""

@@ -77,6 +77,14 @@ def test_r15_an_unreachable_server_is_silence_toward_the_device(world: World, so
     assert [up["state"] for up in world.uplinks("request")] == ["EXPIRED"]
 
 
+def test_r15_a_server_that_ignores_all_retransmissions_of_a_message_is_told_of_once(world: World):
+    world.device_sends(request(2, "dp", 5, b"s", b"[]"))
+    world.passes(30)
+    assert world.silent == []
+    world.passes(300)
+    assert world.silent == ["srv"]
+
+
 @pytest.mark.parametrize(("path", "lives"), [("rd", "span"), ("rd/abc", "span"), ("bs", "span"), ("dp", "day")])
 def test_r15_how_long_a_request_lives(south, path, lives):
     world = World(south)

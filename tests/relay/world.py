@@ -21,7 +21,7 @@ from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
 from bridge.delivery.rows import Delete, Insert, Row
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
-from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, Settled, Submit
+from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server, ServerProfile
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
@@ -97,6 +97,7 @@ class World:
         self.lookups: list[LookUp] = []
         self.counts: list[Count] = []
         self.settled: list[Settled] = []
+        self.silent: list[str] = []  # servers
         self.network: SubmitResult | None = Accepted(None, NetworkState.SENT)
         self.lookup_answer = Lookup(Presence.ABSENT)
         self.cancel_answer: Cancellation | None = Cancellation.REMOVED
@@ -152,6 +153,8 @@ class World:
             self.event(ev.LookedUp(attempt.downlink, attempt.number, self.lookup_answer))
         elif isinstance(effect, Settled):
             self.settled.append(effect)
+        elif isinstance(effect, ServerSilent):
+            self.silent.append(effect.server)
         elif isinstance(effect, Count):
             self.counts.append(effect)
 
