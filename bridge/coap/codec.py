@@ -28,7 +28,7 @@ class Type(IntEnum):
     RST = 3
 
 
-_TYPES = tuple(Type)  # by number
+_TYPES = CON, NON, ACK, RST = tuple(Type)  # by number
 
 Option = tuple[int, bytes]
 
@@ -140,7 +140,7 @@ def decode(data: bytes) -> Message:
         raise MessageFormatError(f"token length {token_length}")
     elif code >> 5 in _RESERVED_CLASSES:
         raise MessageFormatError(f"reserved code class {code >> 5}")
-    elif mtype is Type.RST or (mtype is Type.ACK and code < 32):  # noqa: PLR2004  # RFC 7252 §4.2, table 1
+    elif mtype is RST or (mtype is ACK and code < 32):  # noqa: PLR2004  # RFC 7252 §4.2, table 1
         raise MessageFormatError(f"{mtype.name} with code {code >> 5}.{code & 31:02}")
     if size < start:
         raise MessageFormatError("the token is cut off")

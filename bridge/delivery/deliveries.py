@@ -8,10 +8,11 @@ from bridge.delivery.effects import Cancel, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
 from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport
 from bridge.delivery.work import Work
+from bridge.enums import members
 
 REQUEST, ANSWER, OPAQUE = Kind.REQUEST.value, Kind.ANSWER.value, Kind.OPAQUE.value
 EXPIRY_GRACE = 60.0  # seconds a network that expires by itself gets to report it, before the outcome is UNKNOWN
-_S = DownlinkState
+_S = members(DownlinkState)
 
 
 @dataclass(slots=True)
@@ -190,7 +191,8 @@ class Deliveries:
     def _past_deadline(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
         now = work.now.wall
         if row.state is _S.QUEUED:
-            self.end(row, _S(row.setback) if row.setback else _S.EXPIRED, work, row.reason or "deliver_by passed")
+            outcome = DownlinkState(row.setback) if row.setback else _S.EXPIRED
+            self.end(row, outcome, work, row.reason or "deliver_by passed")
         elif row.state is _S.BUFFERED:
             if profile.can_cancel and row.handle is not None:
                 self.cancelling.setdefault(row.id, _S.EXPIRED)

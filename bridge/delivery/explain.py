@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from bindings.contract import SouthProfile
 from bridge.delivery.deliveries import REQUEST, Deliveries
 from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.enums import members
 
-_S = DownlinkState
+_S = members(DownlinkState)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,9 @@ from typing import TypeVar
 
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink
 from bridge.delivery.rows import FOREVER
+from bridge.enums import members
+
+_S = members(DownlinkState)
 
 R = TypeVar("R", Downlink, Uplink)
 
@@ -44,7 +47,7 @@ class KeptRows(dict[int, R]):
         for row in self.values():
             if not isinstance(row, Downlink):
                 return row.id
-            if row.state is DownlinkState.RESPONDED:
+            if row.state is _S.RESPONDED:
                 if row.repeatable:
                     return row.id
                 answered = row.id if answered is None else answered

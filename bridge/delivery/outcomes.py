@@ -19,15 +19,18 @@ from bridge.delivery.deliveries import REQUEST, Deliveries
 from bridge.delivery.effects import Count
 from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport
 from bridge.delivery.work import Work
+from bridge.enums import members
 
 BACKOFF = 5.0  # seconds before the first repetition that no network gave a time for; doubles
 BACKOFF_CAP = 300.0  # seconds
 LEAST_PAUSE = 1.0  # seconds: a network that names a time already past is not called in a loop
-_S = DownlinkState
+_S = members(DownlinkState)
+_N = members(NetworkState)
+_R = members(Refusal)
 _SETBACK = {
-    Refusal.UNREACHABLE: _S.UNREACHABLE,
-    Refusal.RATE_LIMITED: _S.RATE_LIMITED,
-    Refusal.FAILED: _S.FAILED,
+    _R.UNREACHABLE: _S.UNREACHABLE,
+    _R.RATE_LIMITED: _S.RATE_LIMITED,
+    _R.FAILED: _S.FAILED,
 }
 
 
@@ -150,20 +153,20 @@ def _advance(d: Deliveries, row: Downlink, state: NetworkState, work: Work, *, h
     now = work.now.wall
     if row.over or (row.state is _S.QUEUED and not heard):
         return
-    if state is NetworkState.BUFFERED:
+    if state is _N.BUFFERED:
         if row.state in (_S.SUBMITTING, _S.UNKNOWN):
             row.move(_S.BUFFERED, now)
             work.update(row)
             d.to_look_up.pop(row.id, None)
         return
-    if row.state is _S.DELIVERED or (row.state is _S.SENT and state is NetworkState.SENT):
+    if row.state is _S.DELIVERED or (row.state is _S.SENT and state is _N.SENT):
         return
     if row.state is not _S.SENT:
         row.sent += 1
         row.sent_at = now
     d.to_look_up.pop(row.id, None)
     d.cancelling.pop(row.id, None)
-    reached = _S.SENT if state is NetworkState.SENT else _S.DELIVERED
+    reached = _S.SENT if state is _N.SENT else _S.DELIVERED
     if row.kind == REQUEST:
         row.move(reached, now)
         work.update(row)
@@ -189,7 +192,7 @@ def _set_back(
     profile: SouthProfile,
 ) -> None:
     now = work.now.wall
-    if why is Refusal.FAILED:
+    if why is _R.FAILED:
         row.failures += 1
     pause = min(BACKOFF * 2 ** min(row.attempt - 1, 8), BACKOFF_CAP)
     again = max(retry_at, now + LEAST_PAUSE) if retry_at is not None else now + pause
@@ -203,10 +206,10 @@ def _set_back(
         if why not in _SETBACK:
             row.failures = profile.max_attempts  # no further copy
         _back_to_sent(d, row, again, work)
-    elif why is Refusal.EXPIRED:
+    elif why is _R.EXPIRED:
         d.end(row, _S.EXPIRED if certain else _S.UNKNOWN, work, detail)
-    elif why is Refusal.TOO_LARGE or why is Refusal.REJECTED:
-        named = _S.TOO_LARGE if why is Refusal.TOO_LARGE else _S.REJECTED
+    elif why is _R.TOO_LARGE or why is _R.REJECTED:
+        named = _S.TOO_LARGE if why is _R.TOO_LARGE else _S.REJECTED
         d.end(row, named if certain else _S.UNKNOWN, work, detail)
     elif row.failures >= profile.max_attempts:
         d.end(row, _S.FAILED if certain else _S.UNKNOWN, work, detail)
@@ -292,7 +295,7 @@ def cancel_done(d: Deliveries, downlink: int, result: Cancellation, work: Work) 
             d.end(row, wish if row.setback != _S.UNKNOWN else _S.UNKNOWN, work, "removed from the network's queue")
     elif result is Cancellation.GONE:
         d.presumed.add(row.id)
-        _advance(d, row, NetworkState.SENT, work)
+        _advance(d, row, _N.SENT, work)
     elif row.sent:
         _back_to_sent(d, row, None, work)  # an earlier copy left: an answer may still come
     else:
@@ -364,7 +367,7 @@ def _flushed_one(d: Deliveries, detail: str, work: Work, handle: str) -> None:
 
 def delivered(d: Deliveries, row: Downlink, work: Work) -> None:
     """The device itself says that it has the message."""
-    _advance(d, row, NetworkState.DELIVERED, work, heard=True)
+    _advance(d, row, _N.DELIVERED, work, heard=True)
 
 
 def reachable(d: Deliveries, work: Work) -> None:

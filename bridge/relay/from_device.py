@@ -2,16 +2,20 @@
 
 from hashlib import blake2b
 
-from bridge.coap.codec import HEADER, Message, Type, decode, frame
+from bridge.coap.codec import ACK, CON, HEADER, NON, RST, Message, Type, decode, frame
 from bridge.coap.numbers import Code
 from bridge.delivery import outcomes
 from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.enums import members
 from bridge.errors import MessageFormatError
 from bridge.relay import opaque, operation, register, responses, toward_device, toward_server, verdict
 from bridge.relay.effects import Count
 from bridge.relay.model import Server
 from bridge.relay.state import NETWORK_DUPLICATE_WINDOW, Step
+
+_S = members(DownlinkState)
+_U = members(UplinkState)
 
 
 def message(step: Step, data: bytes, duplicate_key: str | None) -> None:
@@ -72,7 +76,7 @@ DELIVERED = "the device has its reply"
 
 def note_delivered_reply(step: Step, row: Downlink) -> None:
     """A reply that certainly reached the device ends its exchange: the same Register again is a new one (R13)."""
-    if row.answers is None or row.state is not DownlinkState.DELIVERED:
+    if row.answers is None or row.state is not _S.DELIVERED:
         return
     for up in step.state.all_uplinks():
         if up.id == row.answers and up.answer_downlink == row.id:
@@ -81,13 +85,13 @@ def note_delivered_reply(step: Step, row: Downlink) -> None:
 
 
 def _empty(step: Step, coap: Message) -> None:
-    if coap.type is Type.ACK or coap.type is Type.RST:
+    if coap.type is ACK or coap.type is RST:
         for row in step.state.deliveries.live.values():
             if row.kind == REQUEST and row.south_mid == coap.mid and row.attempt:
                 _settled_by_device(step, row, coap.type)
                 return
         step.effect(Count("acknowledgements_without_message", "south"))
-    elif coap.type is Type.CON and not step.south.empty_is_poll:
+    elif coap.type is CON and not step.south.empty_is_poll:
         toward_device.reset(step, None, coap.mid)  # a CoAP ping (RFC 7252 §4.3)
     else:
         step.effect(Count("polls"))
@@ -95,10 +99,10 @@ def _empty(step: Step, coap: Message) -> None:
 
 def _settled_by_device(step: Step, row: Downlink, kind: Type) -> None:
     """The device acknowledges: resends stop. It refuses: so does the bridge (R18)."""
-    if kind is Type.ACK:
+    if kind is ACK:
         outcomes.delivered(step.state.deliveries, row, step.work)
         return
-    step.state.deliveries.end(row, DownlinkState.REJECTED, step.work, "the device answered with a Reset")
+    step.state.deliveries.end(row, _S.REJECTED, step.work, "the device answered with a Reset")
     if not row.answered:
         verdict.reset(step, row)
 
@@ -119,7 +123,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         kind="request",
         server=server.key,
         operation=name,
-        confirmable=coap.type is Type.CON,
+        confirmable=coap.type is CON,
         south_mid=coap.mid,
         south_token=coap.token,
         digest=digest,
@@ -128,7 +132,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         north_token=(step.work.new_id() & 0xFFFFFFFF).to_bytes(4, "big"),
     )
     if refused is not None:
-        toward_server.settle(step, row, UplinkState.REJECTED, refused.text)
+        toward_server.settle(step, row, _U.REJECTED, refused.text)
         step.effect(Count("device_requests_refused", name, f"{state.endpoint.name}: {refused.text}"))
         _answer_in_servers_place(step, row, refused)
         return
@@ -163,9 +167,7 @@ def _answer_in_servers_place(step: Step, row: Uplink, refused: register.Refusal)
         payload = b""  # the code says it all
     mid = row.south_mid or 0
     own = None if row.confirmable else step.state.allocate_south_mid()
-    data = frame(
-        Type.ACK if own is None else Type.NON, refused.code, mid if own is None else own, row.south_token, payload
-    )
+    data = frame(ACK if own is None else NON, refused.code, mid if own is None else own, row.south_token, payload)
     toward_device.answer(step, row, data, f"{row.operation} refused", south_mid=own)
 
 
@@ -174,14 +176,14 @@ def _replace_older(step: Step, new: Uplink) -> None:
     if new.operation not in ("Register", "Update"):
         return
     for row in list(step.state.uplinks.values()):
-        if row is new or row.server != new.server or row.state is not UplinkState.RECEIVED or row.kind != "request":
+        if row is new or row.server != new.server or row.state is not _U.RECEIVED or row.kind != "request":
             continue
         if new.operation == "Register":
             moot = row.operation in ("Register", "Update")
         else:
             moot = row.operation == "Update" and _is_bare(row)
         if moot:
-            toward_server.settle(step, row, UplinkState.REPLACED, f"a newer {new.operation} came")
+            toward_server.settle(step, row, _U.REPLACED, f"a newer {new.operation} came")
 
 
 def _is_bare(row: Uplink) -> bool:

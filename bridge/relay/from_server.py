@@ -1,10 +1,11 @@
 """What a server's datagrams do (R1, R3, R4, R5, R10, R12, R19, R25, R28)."""
 
-from bindings.contract import Kind
-from bridge.coap.codec import Message, Option, Type, decode, empty, encode_body, frame
+from bridge.coap.codec import ACK, CON, NON, RST, Message, Option, decode, empty, encode_body, frame
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
+from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, UplinkState
+from bridge.enums import members
 from bridge.errors import MessageFormatError
 from bridge.relay import opaque, operation, responses, toward_device, toward_server
 from bridge.relay.effects import Count, SendToServer
@@ -12,6 +13,9 @@ from bridge.relay.model import Observation, ObservationState
 from bridge.relay.size import refusal
 from bridge.relay.state import Step
 from bridge.relay.verdict import RETRY_LATER, profile_of
+
+_U = members(UplinkState)
+_O = members(ObservationState)
 
 TTL_LARGEST = 2**31  # seconds; beyond it a TTL is no limit at all
 _BLOCK_OPTIONS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
@@ -33,11 +37,11 @@ def datagram(step: Step, server: str, data: bytes) -> None:
         _request(step, server, message)
     elif message.is_response:
         responses.from_server(step, server, message)
-    elif message.type is Type.ACK:
+    elif message.type is ACK:
         _acknowledged(step, server, message.mid)
-    elif message.type is Type.RST:
+    elif message.type is RST:
         _reset(step, server, message.mid)
-    elif message.type is Type.CON:
+    elif message.type is CON:
         toward_server.reset(step, server, message.mid)  # a CoAP ping (RFC 7252 §4.3)
 
 
@@ -65,7 +69,7 @@ def _reset(step: Step, server: str, mid: int) -> None:
     if row is None:
         step.effect(Count("resets_without_message", "north"))
         return
-    toward_server.settle(step, row, UplinkState.REJECTED, "the server answered with a Reset")
+    toward_server.settle(step, row, _U.REJECTED, "the server answered with a Reset")
     if row.kind == "request" and row.confirmable:
         toward_device.reset(step, row, row.south_mid or 0)
     elif row.kind == "notification":
@@ -83,11 +87,11 @@ def _reset(step: Step, server: str, mid: int) -> None:
 
 def _cancel_observation(step: Step, observation: Observation) -> None:
     """The server wants no more of it: stored notifications go, the device's next one is answered RST (R19)."""
-    observation.state = ObservationState.CANCELLED
+    observation.state = _O.CANCELLED
     step.work.update(observation)
     for row in list(step.state.uplinks.values()):
         if row.kind == "notification" and row.south_token == observation.south_token:
-            toward_server.settle(step, row, UplinkState.REJECTED, "the server cancelled the observation")
+            toward_server.settle(step, row, _U.REJECTED, "the server cancelled the observation")
 
 
 def _request(step: Step, server: str, message: Message) -> None:
@@ -118,7 +122,7 @@ def _repeat(step: Step, row: Downlink) -> None:
     for up in step.state.all_uplinks():
         if up.downlink != row.id or not up.payload:
             continue  # a late response was never given to the server, so it has no bytes toward it
-        if up.payload[0] >> 4 & 3 in (Type.ACK, Type.RST):
+        if up.payload[0] >> 4 & 3 in (ACK, RST):
             step.effect(SendToServer(row.server, up.payload))
             return
     toward_server.acknowledge(step, row.server, row.north_mid or 0)
@@ -129,7 +133,7 @@ def _refuse(step: Step, server: str, message: Message) -> tuple[int, list[Option
     state = step.state
     if message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None:
         return Code.BAD_OPTION, [], "the bridge is no forward proxy"
-    waiting = sum(1 for row in state.deliveries.live.values() if row.kind == Kind.REQUEST.value)
+    waiting = sum(1 for row in state.deliveries.live.values() if row.kind == REQUEST)
     if waiting >= state.policy.max_requests:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
     if state.policy.refuse_when_down and not step.south.network_up:
@@ -146,12 +150,12 @@ def _answer_at_once(step: Step, server: str, message: Message, code: int, option
             return  # the server drops any other unprotected error (R27)
         text = ""
     body = encode_body(options, text.encode())
-    if message.type is Type.CON:
-        step.effect(SendToServer(server, frame(Type.ACK, code, message.mid, message.token, body)))
+    if message.type is CON:
+        step.effect(SendToServer(server, frame(ACK, code, message.mid, message.token, body)))
     else:
         mid = step.state.allocate_north_mid()
         step.relay_row().north_mid = mid  # a refusal is no row: it is durable here (R2)
-        step.effect(SendToServer(server, frame(Type.NON, code, mid, message.token, body)))
+        step.effect(SendToServer(server, frame(NON, code, mid, message.token, body)))
 
 
 def _accept(step: Step, server: str, message: Message) -> Downlink | tuple[int, list[Option], str]:
@@ -177,12 +181,12 @@ def _accept(step: Step, server: str, message: Message) -> Downlink | tuple[int, 
         id=step.work.new_id(),
         endpoint=state.endpoint.id,
         shard=state.endpoint.shard,
-        kind=Kind.REQUEST.value,
+        kind=REQUEST,
         accepted_at=step.wall,
         server=server,
         north_mid=message.mid,
         north_token=message.token,
-        confirmable=message.type is Type.CON,
+        confirmable=message.type is CON,
         operation=name,
         observe=observe,
         repeatable=name in operation.REPEATABLE,
@@ -204,7 +208,7 @@ def _south_token(step: Step, server: str, message: Message, observe: int | None)
     state = step.state
     if observe is not None:
         observation = state.observation_of(server, message.token)
-        if observation is not None and observation.state is ObservationState.ACTIVE:
+        if observation is not None and observation.state is _O.ACTIVE:
             return observation.south_token
         for row in state.deliveries.live.values():
             if row.observe is not None and row.server == server and row.north_token == message.token:
@@ -236,4 +240,4 @@ def hold_over(step: Step) -> None:
         may_be_quick = step.south.quick and row.state.value in ("SUBMITTING", "SENT")
         if due <= step.mono or not may_be_quick:
             del state.empty_ack_due[downlink]
-            step.effect(SendToServer(row.server, empty(Type.ACK, row.north_mid or 0)))
+            step.effect(SendToServer(row.server, empty(ACK, row.north_mid or 0)))

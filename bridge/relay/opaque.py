@@ -1,11 +1,14 @@
 """DTLS records: passed on as they are, between the device and the server's DTLS port (R26)."""
 
-from bindings.contract import Kind
 from bridge.delivery.deliveries import OPAQUE
 from bridge.delivery.ledger import Downlink, DownlinkState, UplinkState
+from bridge.enums import members
 from bridge.relay import toward_server
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.state import Step
+
+_S = members(DownlinkState)
+_U = members(UplinkState)
 
 FIRST, LAST = 20, 63  # first bytes of DTLS records; CoAP version 1 is 64–127 (RFC 9443 §2 draws the same line)
 _HANDSHAKE = 22  # content type, RFC 6347 §4.1
@@ -39,7 +42,7 @@ def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | Non
         payload=data,
     )
     step.effect(SendToServer(server, data, secure=True))
-    toward_server.settle(step, row, UplinkState.FORWARDED)
+    toward_server.settle(step, row, _U.FORWARDED)
 
 
 def from_server(step: Step, server: str, data: bytes) -> None:
@@ -49,7 +52,7 @@ def from_server(step: Step, server: str, data: bytes) -> None:
     handshake = _is_plain_handshake(data)
     if handshake:
         for row in waiting:
-            if row.state is DownlinkState.QUEUED and _same_handshake(row.payload, data):
+            if row.state is _S.QUEUED and _same_handshake(row.payload, data):
                 row.payload = data  # its retransmission, with a newer record number
                 step.work.update(row)
                 step.effect(Count("handshake_replaced"))
@@ -68,7 +71,7 @@ def from_server(step: Step, server: str, data: bytes) -> None:
             id=step.work.new_id(),
             endpoint=state.endpoint.id,
             shard=state.endpoint.shard,
-            kind=Kind.OPAQUE.value,
+            kind=OPAQUE,
             accepted_at=step.wall,
             server=server,
             north_mid=None,

@@ -3,18 +3,21 @@
 Rules R7, R12, R14, R16, R20, R30.
 """
 
-from bridge.coap.codec import Message, Type, decode, frame
+from bridge.coap.codec import ACK, CON, NON, Message, decode, frame
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.enums import members
 from bridge.relay import toward_device, toward_server
 from bridge.relay.effects import Count
 from bridge.relay.model import Observation, ObservationState
 from bridge.relay.register import location_of
 from bridge.relay.state import Step
 
-_S = DownlinkState
+_S = members(DownlinkState)
+_O = members(ObservationState)
+_U = members(UplinkState)
 
 
 # -- a server's response to the device's request -------------------------------------------------------------------
@@ -24,11 +27,11 @@ def from_server(step: Step, server: str, message: Message) -> None:
     """Take a server's response: piggybacked in its acknowledgement, or separate."""
     for row in step.state.uplinks.values():
         if row.kind == "request" and row.server == server and row.north_token == message.token:
-            if message.type is Type.ACK and message.mid != row.north_mid:
+            if message.type is ACK and message.mid != row.north_mid:
                 continue
             _answered(step, row, message)
             return
-    if message.type is Type.CON:
+    if message.type is CON:
         repeated = any(
             row.kind == "request" and row.server == server and row.answer_mid == message.mid
             for row in step.state.kept_uplinks.values()
@@ -42,7 +45,7 @@ def from_server(step: Step, server: str, message: Message) -> None:
 
 def _answered(step: Step, row: Uplink, message: Message) -> None:
     toward_server.acknowledged(step, row)
-    if message.type is Type.CON:
+    if message.type is CON:
         row.answer_mid = message.mid
         toward_server.acknowledge(step, row.server, message.mid)
     step.state.settle_uplink(row, max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME))
@@ -54,7 +57,7 @@ def _answered(step: Step, row: Uplink, message: Message) -> None:
         return
     own = None if row.confirmable else step.state.allocate_south_mid()
     mid = (row.south_mid or 0) if own is None else own
-    data = frame(Type.ACK if own is None else Type.NON, message.code, mid, row.south_token, message.body)
+    data = frame(ACK if own is None else NON, message.code, mid, row.south_token, message.body)
     toward_device.answer(step, row, data, f"{row.operation} answer", south_mid=own)
 
 
@@ -96,7 +99,7 @@ def observation_fits(step: Step, server: str, north_token: bytes) -> bool:
     if state.observation_of(server, north_token) is not None:
         return True  # the same once more
     for observation in state.observations.values():
-        if observation.state is ObservationState.CANCELLED:
+        if observation.state is _O.CANCELLED:
             drop_observation(step, observation.south_token)
             return True
     return False
@@ -120,16 +123,16 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
     has_observe = message.option(OptionNumber.OBSERVE) is not None
     waits = row is not None and not row.over and row.attempt > 0
     # With an Observe option it answers an Observe, or belongs to an observation that began earlier (RFC 7641 §3.2).
-    is_answer = row is not None and (row.observe == 0 or not has_observe or message.type is Type.ACK)
+    is_answer = row is not None and (row.observe == 0 or not has_observe or message.type is ACK)
     if row is not None and waits and is_answer:
         _responded(step, row, message, digest, duplicate_key)
-    elif observation is not None and message.type is not Type.ACK:
+    elif observation is not None and message.type is not ACK:
         _notification(step, observation, message, digest, duplicate_key)
     elif row is not None and (is_answer or not waits) and not _notifies_after_the_end(row, message):
         _late(step, row, message, digest, duplicate_key)
     else:
         step.effect(Count("responses_without_request", "south"))
-        if message.type is Type.CON or (message.type is Type.NON and has_observe):
+        if message.type is CON or (message.type is NON and has_observe):
             toward_device.reset(step, None, message.mid)
 
 
@@ -140,12 +143,12 @@ def _request_of(step: Step, message: Message) -> Downlink | None:
     """
     state = step.state
     latest = state.by_token.get(message.token)
-    if latest is None or (latest.attempt and (message.type is not Type.ACK or message.mid == latest.south_mid)):
+    if latest is None or (latest.attempt and (message.type is not ACK or message.mid == latest.south_mid)):
         return latest
     for row in (*state.deliveries.live.values(), *state.deliveries.kept.values()):
         if row.south_token != message.token or row.kind != REQUEST or not row.attempt:
             continue
-        if message.type is not Type.ACK or message.mid == row.south_mid:
+        if message.type is not ACK or message.mid == row.south_mid:
             return row
     return None
 
@@ -156,7 +159,7 @@ def _notifies_after_the_end(row: Downlink, message: Message) -> bool:
     Its own repeat of the first response is known by its digest and does not come here.
     """
     began = row.state is _S.RESPONDED and row.over and row.observe == 0
-    return began and message.type is not Type.ACK and message.option(OptionNumber.OBSERVE) is not None
+    return began and message.type is not ACK and message.option(OptionNumber.OBSERVE) is not None
 
 
 def _take(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> Uplink:
@@ -165,7 +168,7 @@ def _take(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_
         kind="response",
         server=row.server,
         operation=row.operation,
-        confirmable=message.type is Type.CON,
+        confirmable=message.type is CON,
         south_mid=message.mid,
         south_token=message.token,
         digest=digest,
@@ -187,7 +190,7 @@ def _responded(step: Step, row: Downlink, message: Message, digest: bytes, dupli
     row.answered = True
     toward_server.respond(step, row, up, message.code, message.body)
     step.state.deliveries.end(row, _S.RESPONDED, step.work)
-    if message.type is Type.CON:
+    if message.type is CON:
         toward_device.acknowledge(step, up, message.mid)
 
 
@@ -211,18 +214,18 @@ def _late(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_
     """Nobody waits any more: it is recorded, and an observation that it began is cancelled (R12)."""
     if row.state is _S.RESPONDED and row.over:
         step.effect(Count("device_repeats", "response"))
-        if message.type is Type.CON:
+        if message.type is CON:
             toward_device.acknowledge(step, None, message.mid)
         return
     up = _take(step, row, message, digest, duplicate_key)
-    toward_server.settle(step, up, UplinkState.EXPIRED, "late: the server no longer waited")
+    toward_server.settle(step, up, _U.EXPIRED, "late: the server no longer waited")
     row.late = True
     step.effect(Count("late_responses"))
     if row.over:
         step.work.update(row)
     else:
         step.state.deliveries.end(row, _S.RESPONDED, step.work, "late")
-    if message.type is Type.CON:
+    if message.type is CON:
         toward_device.acknowledge(step, up, message.mid)
     if row.observe == 0 and message.option(OptionNumber.OBSERVE) is not None and row.south_token is not None:
         state = step.state
@@ -235,7 +238,7 @@ def _late(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_
                 row.server,
                 row.north_token,
                 step.wall,
-                ObservationState.CANCELLED,
+                _O.CANCELLED,
             )
             state.observations[row.south_token] = known
             step.work.insert(known)
@@ -246,7 +249,7 @@ def _notification(
 ) -> None:
     """Store a notification and send it on as confirmable; the device's own CON is acknowledged by R16."""
     state = step.state
-    if observation.state is ObservationState.CANCELLED:
+    if observation.state is _O.CANCELLED:
         toward_device.reset(step, None, message.mid)
         drop_observation(step, observation.south_token)
         step.effect(Count("notifications_after_cancel"))
@@ -258,7 +261,7 @@ def _notification(
         kind="notification",
         server=observation.server,
         operation="Notify",
-        confirmable=message.type is Type.CON,
+        confirmable=message.type is CON,
         south_mid=message.mid,
         south_token=message.token,
         digest=digest,
@@ -282,12 +285,12 @@ def make_room(step: Step) -> bool:
     if len(state.uplinks) < state.policy.max_uplinks:
         return True
     for row in state.uplinks.values():
-        if row.state is UplinkState.FORWARDED:
+        if row.state is _U.FORWARDED:
             toward_server.await_no_longer(step, row)
             return True
     for row in state.uplinks.values():
-        if row.state is UplinkState.RECEIVED and row.operation in ("Notify", "Send"):
-            toward_server.settle(step, row, UplinkState.EXPIRED, "too many stored uplinks: the oldest made way")
+        if row.state is _U.RECEIVED and row.operation in ("Notify", "Send"):
+            toward_server.settle(step, row, _U.EXPIRED, "too many stored uplinks: the oldest made way")
             step.effect(Count("uplinks_dropped", "oldest made way"))
             return True
     step.effect(Count("uplinks_dropped", "full", "an uplink was dropped: too many wait for the server"))

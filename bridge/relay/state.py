@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bindings.contract import SouthProfile
-from bridge.coap.codec import Type
+from bridge.coap.codec import ACK
 from bridge.coap.transmission import EXCHANGE_LIFETIME, Retransmission
 from bridge.delivery.deliveries import REQUEST, Deliveries
 from bridge.delivery.effects import Effect
@@ -24,7 +24,7 @@ HALF_OF_ALL_MIDS = 32768  # which of two message IDs is the newer one is told by
 
 def is_acknowledgement(message: bytes) -> bool:
     """Whether bytes that the bridge wrote are an acknowledgement."""
-    return bool(message) and message[0] >> 4 & 3 == Type.ACK
+    return bool(message) and message[0] >> 4 & 3 == ACK
 
 
 class EndpointState:

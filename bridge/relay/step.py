@@ -16,9 +16,12 @@ from bridge.delivery.deliveries import ANSWER
 from bridge.delivery.ledger import UplinkState
 from bridge.delivery.rows import Change
 from bridge.delivery.work import Now, Work
+from bridge.enums import members
 from bridge.relay import events as ev, from_device, from_server, responses, toward_server, verdict
 from bridge.relay.effects import Effect
 from bridge.relay.state import EndpointState, Step
+
+_U = members(UplinkState)
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -86,7 +89,7 @@ def _next_wake(at: Step) -> float | None:
                 soonest = not_before
     for up in state.uplinks.values():
         # A message that no server has yet needs attention at once after a restart, whatever its deadline.
-        up.due = wall if up.state is UplinkState.RECEIVED and up.kind != "request" else up.expires_at
+        up.due = wall if up.state is _U.RECEIVED and up.kind != "request" else up.expires_at
         if up.expires_at is not None and (soonest is None or up.expires_at < soonest):
             soonest = up.expires_at
     wake = None if soonest is None else max(soonest - wall, 0.0)
@@ -183,8 +186,8 @@ def _removed(at: Step, event: ev.EndpointRemoved) -> None:
         row.answered = True
         outcomes.given_up(at.state.deliveries, row, at.work, event.why)
     for up in list(at.state.uplinks.values()):
-        if up.state is UplinkState.RECEIVED:
-            toward_server.settle(at, up, UplinkState.EXPIRED, event.why)
+        if up.state is _U.RECEIVED:
+            toward_server.settle(at, up, _U.EXPIRED, event.why)
     responses.end_observations(at)
 
 

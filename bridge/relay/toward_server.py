@@ -1,14 +1,15 @@
 """Messages toward servers: accepted as rows, sent once committed, repeated until acknowledged (R2, R5, R15, R17)."""
 
-from bridge.coap.codec import Type, empty, frame
+from bridge.coap.codec import ACK, CON, NON, RST, empty, frame
 from bridge.coap.transmission import EXCHANGE_LIFETIME, MAX_RETRANSMIT, Retransmission
 from bridge.delivery.ledger import Downlink, Uplink, UplinkState
+from bridge.enums import members
 from bridge.relay.effects import Count, SendToServer, ServerSilent, Settled
 from bridge.relay.operation import REGISTRATION
 from bridge.relay.state import Step
 
 QUEUED_KINDS = ("request", "notification")  # one confirmable of these at a time per server (R17)
-_U = UplinkState
+_U = members(UplinkState)
 
 
 def take_uplink(
@@ -61,7 +62,7 @@ def take_uplink(
 def originate(step: Step, row: Uplink, code: int, body: bytes) -> None:
     """Give a queued row its CoAP message toward the server; `pump` sends it when its turn comes."""
     row.north_mid = step.state.allocate_north_mid()
-    row.payload = frame(Type.CON, code, row.north_mid, row.north_token, body)
+    row.payload = frame(CON, code, row.north_mid, row.north_token, body)
 
 
 def respond(step: Step, request: Downlink, row: Uplink, code: int, body: bytes) -> None:
@@ -69,15 +70,15 @@ def respond(step: Step, request: Downlink, row: Uplink, code: int, body: bytes) 
     state = step.state
     if state.empty_ack_due.pop(request.id, None) is not None:
         row.north_mid = request.north_mid
-        row.payload = frame(Type.ACK, code, request.north_mid or 0, request.north_token, body)
+        row.payload = frame(ACK, code, request.north_mid or 0, request.north_token, body)
     elif request.confirmable:
         row.north_mid = state.allocate_north_mid()
-        row.payload = frame(Type.CON, code, row.north_mid, request.north_token, body)
+        row.payload = frame(CON, code, row.north_mid, request.north_token, body)
     else:
         row.north_mid = state.allocate_north_mid()
-        row.payload = frame(Type.NON, code, row.north_mid, request.north_token, body)
+        row.payload = frame(NON, code, row.north_mid, request.north_token, body)
     step.effect(SendToServer(row.server, row.payload))
-    if row.payload[0] >> 4 & 3 == Type.CON:
+    if row.payload[0] >> 4 & 3 == CON:
         state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
     else:
         settle(step, row, _U.FORWARDED)
@@ -151,7 +152,7 @@ def acknowledged(step: Step, row: Uplink) -> None:
 def awaiting(step: Step, server: str, mid: int) -> Uplink | None:
     """Give the message that a server's acknowledgement or Reset with this MID is for."""
     for row in step.state.uplinks.values():
-        if row.north_mid == mid and row.server == server and row.payload[0] >> 4 & 3 == Type.CON:
+        if row.north_mid == mid and row.server == server and row.payload[0] >> 4 & 3 == CON:
             return row
     return None
 
@@ -206,9 +207,9 @@ def await_no_longer(step: Step, row: Uplink) -> None:
 
 def reset(step: Step, server: str, mid: int) -> None:
     """Send a Reset to a server."""
-    step.effect(SendToServer(server, empty(Type.RST, mid)))
+    step.effect(SendToServer(server, empty(RST, mid)))
 
 
 def acknowledge(step: Step, server: str, mid: int) -> None:
     """Send an Empty acknowledgement to a server."""
-    step.effect(SendToServer(server, empty(Type.ACK, mid)))
+    step.effect(SendToServer(server, empty(ACK, mid)))

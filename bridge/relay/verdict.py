@@ -1,9 +1,10 @@
 """What the bridge itself tells a server of its request: only what is certain (R10, R11, R12, R18, R27)."""
 
-from bindings.contract import Kind
-from bridge.coap.codec import Option, Type, decode, empty, encode_body
+from bridge.coap.codec import RST, Option, decode, empty, encode_body
 from bridge.coap.numbers import Code, OptionNumber
+from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.enums import members
 from bridge.relay import toward_server
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.model import ServerProfile
@@ -12,7 +13,8 @@ from bridge.relay.state import Step
 
 LONGEST_TEXT = 120  # characters of a diagnostic payload: servers show it to people
 RETRY_LATER = 60  # seconds of Max-Age with 5.03 (RFC 7252 §5.9.3.4)
-_S = DownlinkState
+_S = members(DownlinkState)
+_U = members(UplinkState)
 _CODES: dict[DownlinkState, int] = {
     _S.EXPIRED: Code.GATEWAY_TIMEOUT,
     _S.UNANSWERED: Code.GATEWAY_TIMEOUT,
@@ -39,7 +41,7 @@ def ended(step: Step) -> None:
     d = step.state.deliveries
     while d.ended:
         row = d.ended.pop(0)
-        if row.kind == Kind.REQUEST.value and not row.answered and row.state is not _S.RESPONDED:
+        if row.kind == REQUEST and not row.answered and row.state is not _S.RESPONDED:
             give(step, row, _CODES[row.state])
 
 
@@ -97,9 +99,9 @@ def reset(step: Step, row: Downlink) -> None:
         return
     row.answered = True
     step.work.update(row)
-    verdict = _take(step, row, empty(Type.RST, row.north_mid or 0))  # a row: a retransmission gets it again (R4)
+    verdict = _take(step, row, empty(RST, row.north_mid or 0))  # a row: a retransmission gets it again (R4)
     step.effect(SendToServer(row.server, verdict.payload))
-    toward_server.settle(step, verdict, UplinkState.FORWARDED)
+    toward_server.settle(step, verdict, _U.FORWARDED)
 
 
 def _acknowledge_if_held(step: Step, row: Downlink) -> None:
