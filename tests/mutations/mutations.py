@@ -176,8 +176,8 @@ MUTATIONS = [
     Mutation(
         "a server's Reset to a notification is ignored",
         "bridge/relay/from_server.py",
-        "    observation.state = ObservationState.CANCELLED\n",
-        "    observation.state = ObservationState.ACTIVE\n",
+        "    observation.state = _O.CANCELLED\n",
+        "    observation.state = _O.ACTIVE\n",
         RELAY + "test_r16_to_r20_observations.py",
     ),
     Mutation(
@@ -204,8 +204,8 @@ MUTATIONS = [
     Mutation(
         "a verdict is given twice",
         "bridge/relay/verdict.py",
-        "if row.kind == Kind.REQUEST.value and not row.answered and row.state",
-        "if row.kind == Kind.REQUEST.value and row.state",
+        "if row.kind == REQUEST and not row.answered and row.state",
+        "if row.kind == REQUEST and row.state",
         RELAY + "test_r10_deadlines.py",
     ),
     Mutation(
