@@ -10,101 +10,41 @@ from google.protobuf.empty_pb2 import Empty
 from mock_network.lorawan.crypto import SessionKeys
 
 from . import device_queue, join
+from .api_rows import Rows, required
 from .errors import Refused, Status
 from .model import Device
-from .network import NetworkServer
-from .pump import Pump
-from .tables import page
-from .values import aes_key, dev_addr, eui64, seconds, timestamp, uuid
+from .values import aes_key, dev_addr, eui64, seconds, timestamp
 
 
-def required(request: Any, name: str) -> Any:
-    """Give a message field that the request must have; INVALID_ARGUMENT without it."""
-    if not request.HasField(name):
-        raise Refused(Status.INVALID_ARGUMENT, f"{name} is missing")
-    return getattr(request, name)
-
-
-class DeviceService(api.DeviceServiceServicer):
+class DeviceService(Rows, api.DeviceServiceServicer):
     """Devices, as far as a bridge and its user need them; metrics stay unimplemented."""
 
-    def __init__(self, pump: Pump) -> None:
-        self._pump = pump
+    table, field, key, list_below = "devices", "device", "dev_eui", "application_id"
+    got, listed = api.GetDeviceResponse, api.ListDevicesResponse
 
-    @property
-    def _server(self) -> NetworkServer:
-        return self._pump.server
+    def wanted(self, row: Device, request: api.ListDevicesRequest) -> bool:
+        """Look at the tags."""
+        return all(row.message.tags.get(key) == value for key, value in request.tags.items())
 
-    async def Create(self, request: api.CreateDeviceRequest, _: object) -> Empty:
-        """Add a device."""
-        self._server.context.tables.create_device(required(request, "device"), self._pump.now())
-        return Empty()
-
-    async def Get(self, request: api.GetDeviceRequest, _: object) -> api.GetDeviceResponse:
-        """Read a device."""
-        device = self._server.context.tables.device(request.dev_eui)
-        answer = api.GetDeviceResponse(
-            device=device.message,
-            created_at=timestamp(device.created_at),
-            updated_at=timestamp(device.updated_at),
-            class_enabled=device.enabled_class,  # type: ignore[arg-type] # values of common.DeviceClass
-        )
-        if device.last_seen_at is not None:
-            answer.last_seen_at.CopyFrom(timestamp(device.last_seen_at))
-        if device.margin is not None:
-            answer.device_status.CopyFrom(_status(device))
-        return answer
-
-    async def Update(self, request: api.UpdateDeviceRequest, _: object) -> Empty:
-        """Change a device."""
-        self._server.context.tables.update_device(required(request, "device"), self._pump.now())
-        return Empty()
-
-    async def Delete(self, request: api.DeleteDeviceRequest, _: object) -> Empty:
-        """Remove a device."""
-        self._server.context.tables.delete_device(request.dev_eui)
-        return Empty()
-
-    async def List(self, request: api.ListDevicesRequest, _: object) -> api.ListDevicesResponse:
-        """List an application's devices by name; a limit of 0 gives the count only."""
-        tables = self._server.context.tables
-        application_id = uuid(request.application_id)
-        profile_id = uuid(request.device_profile_id) if request.device_profile_id else None
-        rows = [
-            device
-            for device in tables.devices.values()
-            if device.application_id == application_id
-            and profile_id in (None, device.device_profile_id)
-            and request.search.lower() in f"{device.message.name} {device.eui}".lower()
-            and all(device.message.tags.get(key) == value for key, value in request.tags.items())
-        ]
-        rows.sort(key=lambda device: device.message.name)
-        answer = api.ListDevicesResponse(total_count=len(rows))
-        for device in page(rows, request.limit, request.offset):
-            item = answer.result.add(
-                dev_eui=device.eui,
-                created_at=timestamp(device.created_at),
-                updated_at=timestamp(device.updated_at),
-                name=device.message.name,
-                description=device.message.description,
-                device_profile_id=str(device.device_profile_id),
-                device_profile_name=tables.profiles[device.device_profile_id].message.name,
-                tags=dict(device.message.tags),
-            )
-            if device.last_seen_at is not None:
-                item.last_seen_at.CopyFrom(timestamp(device.last_seen_at))
-            if device.margin is not None:
-                item.device_status.CopyFrom(_status(device))
-        return answer
+    def more_of(self, row: Device, answer: Any) -> None:
+        """Add what the server has seen of the device: when, its status and class; in a list its profile's name too."""
+        if row.last_seen_at is not None:
+            answer.last_seen_at.CopyFrom(timestamp(row.last_seen_at))
+        if row.margin is not None:
+            answer.device_status.CopyFrom(_status(row))
+        if isinstance(answer, api.DeviceListItem):
+            answer.device_profile_name = self._tables.profiles.rows[row.device_profile_id].message.name
+        else:
+            answer.class_enabled = row.enabled_class
 
     async def CreateKeys(self, request: api.CreateDeviceKeysRequest, _: object) -> Empty:
         """Give a device root keys."""
-        self._server.context.tables.create_keys(required(request, "device_keys"), self._pump.now())
+        self._tables.create_keys(required(request, "device_keys"), self._pump.now())
         return Empty()
 
     async def GetKeys(self, request: api.GetDeviceKeysRequest, _: object) -> api.GetDeviceKeysResponse:
         """Read a device's root keys."""
-        keys = self._server.context.tables.keys(request.dev_eui)
+        keys = self._tables.keys(request.dev_eui)
         return api.GetDeviceKeysResponse(
             device_keys=api.DeviceKeys(
                 dev_eui=eui64(request.dev_eui).hex(),
@@ -118,48 +58,48 @@ class DeviceService(api.DeviceServiceServicer):
 
     async def UpdateKeys(self, request: api.UpdateDeviceKeysRequest, _: object) -> Empty:
         """Change a device's root keys."""
-        self._server.context.tables.update_keys(required(request, "device_keys"), self._pump.now())
+        self._tables.update_keys(required(request, "device_keys"), self._pump.now())
         return Empty()
 
     async def DeleteKeys(self, request: api.DeleteDeviceKeysRequest, _: object) -> Empty:
         """Take a device's root keys away."""
-        self._server.context.tables.delete_keys(request.dev_eui)
+        self._tables.delete_keys(request.dev_eui)
         return Empty()
 
     async def FlushDevNonces(self, request: api.FlushDevNoncesRequest, _: object) -> Empty:
         """Forget which DevNonces a device has used."""
-        self._server.context.tables.keys(request.dev_eui).dev_nonces.clear()
+        self._tables.keys(request.dev_eui).dev_nonces.clear()
         return Empty()
 
     async def Activate(self, request: api.ActivateDeviceRequest, _: object) -> Empty:
         """Give a device a session (ABP)."""
         message = required(request, "device_activation")
-        tables = self._server.context.tables
-        device = tables.device(message.dev_eui)
+        tables = self._tables
+        device = tables.devices.get(message.dev_eui)
         keys = SessionKeys(
             s_nwk_s_int_key=aes_key(message.s_nwk_s_int_key),
             f_nwk_s_int_key=aes_key(message.f_nwk_s_int_key),
             nwk_s_enc_key=aes_key(message.nwk_s_enc_key),
             app_s_key=aes_key(message.app_s_key),
         )
-        session = join.activate(self._server.context, device, dev_addr(message.dev_addr), keys)
+        session = join.activate(self._pump.server.context, device, dev_addr(message.dev_addr), keys)
         session.n_f_cnt_down, session.a_f_cnt_down_1_1 = message.n_f_cnt_down, message.a_f_cnt_down
         device.f_cnt_up = message.f_cnt_up
         return Empty()
 
     async def Deactivate(self, request: api.DeactivateDeviceRequest, _: object) -> Empty:
         """Take a device's session and queue away."""
-        tables = self._server.context.tables
+        tables = self._tables
         dev_eui = eui64(request.dev_eui)
         device_queue.flush(tables, dev_eui)
-        tables.set_session(tables.device(request.dev_eui), None)
+        tables.set_session(tables.devices.get(request.dev_eui), None)
         return Empty()
 
     async def GetActivation(
         self, request: api.GetDeviceActivationRequest, _: object
     ) -> api.GetDeviceActivationResponse:
         """Read a device's session; empty when there is none."""
-        device = self._server.context.tables.device(request.dev_eui)
+        device = self._tables.devices.get(request.dev_eui)
         session = device.session
         if session is None:
             return api.GetDeviceActivationResponse()
@@ -180,15 +120,15 @@ class DeviceService(api.DeviceServiceServicer):
         """Give a random DevAddr of this network."""
         if request.dev_eui:
             eui64(request.dev_eui)
-        return api.GetRandomDevAddrResponse(dev_addr=f"{join.random_dev_addr(self._server.context):08x}")
+        return api.GetRandomDevAddrResponse(dev_addr=f"{join.random_dev_addr(self._pump.server.context):08x}")
 
     async def Enqueue(
         self, request: api.EnqueueDeviceQueueItemRequest, _: object
     ) -> api.EnqueueDeviceQueueItemResponse:
         """Add an item to a device's queue. The id in the request is ignored; the answer carries the server's own."""
         message = required(request, "queue_item")
-        self._server.advance(self._pump.now())
-        tables = self._server.context.tables
+        self._pump.server.advance(self._pump.now())
+        tables = self._tables
         dev_eui = eui64(message.dev_eui)
         if request.flush_queue:
             device_queue.flush(tables, dev_eui, keep_pending=True)
@@ -207,18 +147,18 @@ class DeviceService(api.DeviceServiceServicer):
             is_encrypted=message.is_encrypted,
             f_cnt_down=message.f_cnt_down,
         )
-        self._server.enqueued(dev_eui)
+        self._pump.server.enqueued(dev_eui)
         self._pump.wake()
         return api.EnqueueDeviceQueueItemResponse(id=str(item.id))
 
     async def FlushQueue(self, request: api.FlushDeviceQueueRequest, _: object) -> Empty:
         """Drop all of a device's items, the pending one too. Nothing tells what was dropped."""
-        device_queue.flush(self._server.context.tables, eui64(request.dev_eui))
+        device_queue.flush(self._tables, eui64(request.dev_eui))
         return Empty()
 
     async def GetQueue(self, request: api.GetDeviceQueueItemsRequest, _: object) -> api.GetDeviceQueueItemsResponse:
         """List a device's items, oldest first (`count_only` makes no difference in ChirpStack 4.20)."""
-        rows = device_queue.items(self._server.context.tables, eui64(request.dev_eui))
+        rows = device_queue.items(self._tables, eui64(request.dev_eui))
         answer = api.GetDeviceQueueItemsResponse(total_count=len(rows))
         for item in rows:
             added = answer.result.add(
@@ -239,8 +179,8 @@ class DeviceService(api.DeviceServiceServicer):
         self, request: api.GetDeviceNextFCntDownRequest, _: object
     ) -> api.GetDeviceNextFCntDownResponse:
         """Give the counter that an application shall encrypt its next downlink with."""
-        tables = self._server.context.tables
-        device = tables.device(request.dev_eui)
+        tables = self._tables
+        device = tables.devices.get(request.dev_eui)
         queued = [item.f_cnt_down for item in device_queue.items(tables, device.dev_eui) if item.f_cnt_down is not None]
         own = device.session.a_f_cnt_down if device.session else 0
         return api.GetDeviceNextFCntDownResponse(f_cnt_down=max(own, max(queued, default=0) + 1))

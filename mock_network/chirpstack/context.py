@@ -133,7 +133,7 @@ class Context:
     _sequence: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.tables = Tables(self.rng, self.settings.duplicates_already_exist)
+        self.tables = Tables(self.rng, duplicates_already_exist=self.settings.duplicates_already_exist)
         self.region = REGIONS[self.settings.region]
 
     def at(self, due: float, action: Callable[[], None]) -> None:
@@ -163,8 +163,12 @@ class Context:
 
     def owners(self, device: Device) -> tuple[Tenant, Application, DeviceProfile]:
         """Give the rows that a device belongs to."""
-        application = self.tables.applications[device.application_id]
-        return self.tables.tenants[application.tenant_id], application, self.tables.profiles[device.device_profile_id]
+        application = self.tables.applications.rows[device.application_id]
+        return (
+            self.tables.tenants.rows[application.tenant_id],
+            application,
+            self.tables.profiles.rows[device.device_profile_id],
+        )
 
     def info(self, device: Device, *, application_tags: bool = True) -> integration.DeviceInfo:
         """Describe a device for an event."""

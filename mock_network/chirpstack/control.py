@@ -87,7 +87,7 @@ class Control:
                 "region": context.region.id,
                 "counters": context.counters,
                 "faultsHappened": dict(context.faults.happened),
-                "devices": [self._device(device) for device in context.tables.devices.values()],
+                "devices": [self._device(device) for device in context.tables.devices.rows.values()],
             }
         )
 

@@ -34,7 +34,7 @@ def enqueue(
     if identifier in tables.queue:
         text = 'duplicate key value violates unique constraint "device_queue_item_pkey"'
         raise Refused(Status.INTERNAL, text)
-    if dev_eui not in tables.devices:
+    if dev_eui not in tables.devices.rows:
         text = 'insert or update on table "device_queue_item" violates foreign key constraint'
         raise Refused(Status.INTERNAL, text)
     item = QueueItem(

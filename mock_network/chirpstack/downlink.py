@@ -83,7 +83,7 @@ def respond(context: Context, device: Device, opportunity: Opportunity) -> None:
     session = device.session
     if session is None or not session.receptions:
         return
-    profile = context.tables.profiles[device.device_profile_id]
+    profile = context.tables.profiles.rows[device.device_profile_id]
     gateway = select_gateway(context, session.receptions[-1])
     variants = _class_a_variants(context, session, gateway, opportunity.uplink)
     plan = Plan(ack=opportunity.must_ack, commands=list(opportunity.answers))

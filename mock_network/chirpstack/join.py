@@ -30,12 +30,12 @@ def random_dev_addr(context: Context) -> int:
 def handle(context: Context, uplink: Uplink) -> None:
     """Take a de-duplicated Join-Request."""
     request = parse_join_request(uplink.phy_payload)
-    device = context.tables.devices.get(request.dev_eui)
+    device = context.tables.devices.rows.get(request.dev_eui)
     if device is None:
         context.count("join_unknown")
         context.warn(f"Join-Request of unknown device {request.dev_eui.hex()}")
         return
-    profile = context.tables.profiles[device.device_profile_id]
+    profile = context.tables.profiles.rows[device.device_profile_id]
     if not _may_join(context, device, profile) or device.keys is None:
         return
     try:
@@ -139,7 +139,7 @@ def _activate(
 
 def activate(context: Context, device: Device, dev_addr: int, keys: SessionKeys) -> Session:
     """Give a device a session made elsewhere (ABP); counters start at 0."""
-    profile = context.tables.profiles[device.device_profile_id]
+    profile = context.tables.profiles.rows[device.device_profile_id]
     session = Session(
         dev_addr=dev_addr,
         keys=keys,

@@ -1,44 +1,46 @@
 """Rows of the emulated server. Times are UNIX seconds; keys and EUIs are bytes as printed, a DevAddr is an integer."""
 
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from chirpstack_api import api, common
+from google.protobuf.message import Message
 
 from mock_network.lorawan.crypto import SessionKeys
 
+Key = TypeVar("Key")
+Body = TypeVar("Body", bound=Message)
 
-@dataclass(slots=True)
-class Tenant:
-    """A tenant; `message` is what the API takes and gives."""
 
-    id: UUID
-    message: api.Tenant
+@dataclass(slots=True, eq=False)
+class Row(Generic[Key, Body]):
+    """What the rows of all tables have; `message` is what the API takes and gives."""
+
+    id: Key
+    message: Body
     created_at: float
     updated_at: float
 
 
-@dataclass(slots=True)
-class Application:
+@dataclass(slots=True, eq=False)
+class Tenant(Row[UUID, api.Tenant]):
+    """A tenant."""
+
+
+@dataclass(slots=True, eq=False)
+class Application(Row[UUID, api.Application]):
     """An application of a tenant, with its HTTP integration if it has one."""
 
-    id: UUID
     tenant_id: UUID
-    message: api.Application
-    created_at: float
-    updated_at: float
     http: api.HttpIntegration | None = None
 
 
-@dataclass(slots=True)
-class DeviceProfile:
+@dataclass(slots=True, eq=False)
+class DeviceProfile(Row[UUID, api.DeviceProfile]):
     """A device profile; the fields that steer the server are read from `message`."""
 
-    id: UUID
     tenant_id: UUID
-    message: api.DeviceProfile
-    created_at: float
-    updated_at: float
 
     @property
     def is_1_0(self) -> bool:
@@ -46,15 +48,11 @@ class DeviceProfile:
         return self.message.mac_version != common.LORAWAN_1_1_0
 
 
-@dataclass(slots=True)
-class Gateway:
+@dataclass(slots=True, eq=False)
+class Gateway(Row[bytes, api.Gateway]):
     """A registered gateway."""
 
-    id: bytes
     tenant_id: UUID
-    message: api.Gateway
-    created_at: float
-    updated_at: float
     last_seen_at: float | None = None
 
 
@@ -127,15 +125,11 @@ class Session:
 
 
 @dataclass(slots=True, eq=False)
-class Device:
+class Device(Row[bytes, api.Device]):
     """A device with its activation, class and scheduler state; `f_cnt_up` is the next expected uplink counter."""
 
-    dev_eui: bytes
     application_id: UUID
     device_profile_id: UUID
-    message: api.Device
-    created_at: float
-    updated_at: float
     keys: DeviceKeys | None = None
     session: Session | None = None
     f_cnt_up: int = 0
@@ -145,6 +139,11 @@ class Device:
     margin: int | None = None
     external_power_source: bool = False
     battery_level: float | None = None
+
+    @property
+    def dev_eui(self) -> bytes:
+        """The DevEUI, the key of a device."""
+        return self.id
 
     @property
     def eui(self) -> str:

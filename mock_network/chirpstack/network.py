@@ -82,7 +82,7 @@ class NetworkServer:
             context.warn("uplink without tx_info, rx_info or a finite SNR dropped")
             return
         try:
-            gateway = context.tables.gateways.get(eui64(frame.rx_info.gateway_id))
+            gateway = context.tables.gateways.rows.get(eui64(frame.rx_info.gateway_id))
         except Refused:
             context.count("uplink_malformed")
             context.warn("uplink with a malformed gateway id dropped")
@@ -112,7 +112,7 @@ class NetworkServer:
         """Note that a gateway has given a sign of life; one that is not registered is ignored."""
         self.advance(now)
         try:
-            gateway = self.context.tables.gateways.get(eui64(gateway_id))
+            gateway = self.context.tables.gateways.rows.get(eui64(gateway_id))
         except Refused:
             gateway = None
         if gateway is not None:
@@ -174,7 +174,7 @@ class NetworkServer:
     def _command(self, application_id: str, command: integration.DownlinkCommand) -> None:
         context = self.context
         try:
-            device = context.tables.device(command.dev_eui)
+            device = context.tables.devices.get(command.dev_eui)
             if device.application_id != uuid(application_id):
                 context.warn("command refused: application ID of the topic is not that of the device")
                 return

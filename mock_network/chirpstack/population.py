@@ -114,13 +114,15 @@ def _profile(values: dict[str, Any]) -> api.DeviceProfile:
 def provision(context: Context, population: Population) -> str:
     """Make the rows and give the application's id; each kind of device (version, class, activation) has a profile."""
     tables, now = context.tables, context.now
-    tenant = tables.create_tenant(api.Tenant(name=population.tenant, can_have_gateways=True), now)
-    application = tables.create_application(api.Application(name=population.application, tenant_id=str(tenant.id)), now)
+    tenant = tables.tenants.create(api.Tenant(name=population.tenant, can_have_gateways=True), now)
+    application = tables.applications.create(
+        api.Application(name=population.application, tenant_id=str(tenant.id)), now
+    )
     if population.http:
         application.http = api.HttpIntegration(application_id=str(application.id), event_endpoint_url=population.http)
     for gateway in population.gateways:
         message = api.Gateway(gateway_id=gateway.gateway_id, name=gateway.gateway_id, tenant_id=str(tenant.id))
-        tables.create_gateway(message, now)
+        tables.gateways.create(message, now)
     profiles: dict[tuple[str, str, bool], DeviceProfile] = {}
     for config, _ in population.devices:
         otaa = not isinstance(config.activation, Abp)
@@ -143,7 +145,7 @@ def _make_profile(
     message.supports_otaa = otaa
     message.supports_class_b = message.supports_class_b or device_class == "B"
     message.supports_class_c = message.supports_class_c or device_class == "C"
-    return context.tables.create_profile(message, context.now)
+    return context.tables.profiles.create(message, context.now)
 
 
 def _make_device(context: Context, config: DeviceConfig, application_id: str, profile: DeviceProfile) -> None:
@@ -155,11 +157,11 @@ def _make_device(context: Context, config: DeviceConfig, application_id: str, pr
         device_profile_id=str(profile.id),
     )
     if isinstance(activation, Abp):
-        device = tables.create_device(message, now)
+        device = tables.devices.create(message, now)
         join.activate(context, device, activation.dev_addr, activation.keys)
         return
     message.join_eui = activation.join_eui.hex()
-    tables.create_device(message, now)
+    tables.devices.create(message, now)
     # LoRaWAN 1.0.x has one root key, and the server wants it as nwk_key
     nwk_key = activation.nwk_key or activation.app_key
     keys = api.DeviceKeys(dev_eui=config.dev_eui, nwk_key=nwk_key.hex(), app_key=activation.app_key.hex())

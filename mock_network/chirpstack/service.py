@@ -137,7 +137,7 @@ class ChirpStack:
         self.control_address = f"http://{host}:{bound[1]}"
 
     def _http_settings(self, event: Event) -> api.HttpIntegration | None:
-        application = self.pump.server.context.tables.applications.get(event.application_id)
+        application = self.pump.server.context.tables.applications.rows.get(event.application_id)
         return application.http if application else None
 
     def _carry_out(self, effect: Effect) -> None:

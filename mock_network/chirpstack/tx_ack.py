@@ -22,7 +22,7 @@ def handle(context: Context, ack: gw.DownlinkTxAck) -> None:
     ok = gw.OK in statuses
     chosen = len(statuses) - 1 - statuses[::-1].index(gw.OK) if ok else len(statuses) - 1
     flight.entry.status = gw.TxAckStatus.Name(statuses[chosen])
-    device = context.tables.devices.get(flight.dev_eui)
+    device = context.tables.devices.rows.get(flight.dev_eui)
     if not flight.is_data or device is None:
         return
     if ok:
@@ -64,7 +64,7 @@ def _sent(context: Context, device: Device, flight: Flight, chosen: int) -> None
 
 
 def _set_pending(context: Context, device: Device, item: QueueItem, flight: Flight, chosen: int) -> None:
-    profile = context.tables.profiles[device.device_profile_id].message
+    profile = context.tables.profiles.rows[device.device_profile_id].message
     item.is_pending = True
     if device.enabled_class == common.CLASS_C:
         item.timeout_after = context.now + profile.class_c_timeout

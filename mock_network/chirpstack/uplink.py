@@ -56,7 +56,7 @@ def handle(context: Context, uplink: Uplink, parsed: Data) -> None:
         context.warn(f"uplink for DevAddr {parsed.dev_addr:08x} dropped: {reason}")
         return
     device, session, frame = found.device, found.session, found.frame
-    profile = context.tables.profiles[device.device_profile_id]
+    profile = context.tables.profiles.rows[device.device_profile_id]
     if profile.message.region != context.region.common_name:
         context.warn(f"{device.eui}: the device profile is for another region")
         return
@@ -72,7 +72,7 @@ def handle(context: Context, uplink: Uplink, parsed: Data) -> None:
 
 
 def _accept(context: Context, device: Device, session: Session, uplink: Uplink, frame: Data) -> None:
-    profile = context.tables.profiles[device.device_profile_id]
+    profile = context.tables.profiles.rows[device.device_profile_id]
     info = context.info(device)
     device.f_cnt_up = frame.f_cnt + 1
     device.last_seen_at = context.now
@@ -104,7 +104,7 @@ def _respond(
 ) -> Callable[[], None]:
     def respond() -> None:
         # a join in the meantime has made another session; a removed device has none
-        if context.tables.devices.get(device.dev_eui) is device and device.session is session:
+        if context.tables.devices.rows.get(device.dev_eui) is device and device.session is session:
             downlink.respond(context, device, opportunity)
 
     return respond

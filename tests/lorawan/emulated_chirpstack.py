@@ -98,7 +98,7 @@ class Emulated:
         self.server = ChirpStack(self.options)
         await self.server.start()
         self.context = self.server.pump.server.context
-        self.tenant = self.context.tables.create_tenant(api.Tenant(name="t"), time.time())
+        self.tenant = self.context.tables.tenants.create(api.Tenant(name="t"), time.time())
         return self
 
     async def __aexit__(self, *_):
@@ -164,7 +164,7 @@ class Emulated:
         return device_queue.items(self.context.tables, bytes.fromhex(device))
 
     def row(self, device=DEVICE):
-        return self.context.tables.devices[bytes.fromhex(device)]
+        return self.context.tables.devices.rows[bytes.fromhex(device)]
 
     def emit(self, kind, message, device=DEVICE):
         self.context.now = time.time()

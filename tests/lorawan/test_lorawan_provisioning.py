@@ -59,7 +59,7 @@ async def test_an_abp_session_is_there_and_is_not_activated_twice(binding, chirp
 
 async def test_the_profile_has_what_lwm2m_wants(binding, chirpstack):
     done = await binding.make_device(OTHER, {**OLD, "device_class": "C"})
-    profile = chirpstack.context.tables.profile(done["profile_id"]).message
+    profile = chirpstack.context.tables.profiles.get(done["profile_id"]).message
     assert (profile.rx1_delay, profile.class_c_timeout, profile.supports_class_c) == (5, 30, True)
     assert profile.payload_codec_runtime == api.NONE
     assert profile.mac_version == common.LORAWAN_1_0_3
@@ -75,7 +75,7 @@ async def test_other_keys_replace_those_that_are_there(binding, chirpstack):
 
 async def test_a_device_of_another_application_is_left_alone(binding, chirpstack):
     message = api.Application(name="other", tenant_id=str(chirpstack.tenant.id))
-    other = chirpstack.context.tables.create_application(message, 0)
+    other = chirpstack.context.tables.applications.create(message, 0)
     with pytest.raises(BindingError, match="another ChirpStack application"):
         await binding.make_device(DEVICE, {**OLD, "application_id": str(other.id)})
 
@@ -119,13 +119,13 @@ async def test_devices_of_the_application_are_listed_over_all_pages(binding, chi
             application_id=chirpstack.application_id,
             device_profile_id=binding._records.get(DEVICE).profile,
         )
-        chirpstack.context.tables.create_device(message, 0)
+        chirpstack.context.tables.devices.create(message, 0)
     listed = await binding.network_devices()
     assert len({device for device, _ in listed}) == 129
 
 
 async def test_the_integration_is_set_once_and_beside_another(binding, chirpstack):
-    row = chirpstack.context.tables.application(chirpstack.application_id)
+    row = chirpstack.context.tables.applications.get(chirpstack.application_id)
     row.http.event_endpoint_url = "http://127.0.0.1:9/theirs"
     assert await binding.set_integration()
     assert row.http.event_endpoint_url == f"{binding._http.url},http://127.0.0.1:9/theirs"
@@ -165,7 +165,7 @@ async def test_a_wrong_key_is_found(binding):
     ],
 )
 async def test_a_profile_that_hurts_is_found_with_the_cure(binding, chirpstack, fields, words):
-    profile = chirpstack.context.tables.profile(binding._records.get(DEVICE).profile).message
+    profile = chirpstack.context.tables.profiles.get(binding._records.get(DEVICE).profile).message
     for name, value in fields.items():
         setattr(profile, name, value)
     findings = found(await binding.check(), "profile")
@@ -174,14 +174,14 @@ async def test_a_profile_that_hurts_is_found_with_the_cure(binding, chirpstack, 
 
 async def test_an_f_port_that_chirpstack_keeps_for_itself_is_found(make, chirpstack):
     binding = await make(downlinks={"f_port": 202})
-    profile = chirpstack.context.tables.profile(binding._records.get(DEVICE).profile).message
+    profile = chirpstack.context.tables.profiles.get(binding._records.get(DEVICE).profile).message
     profile.app_layer_params.ts003_version = api.TS003_V100
     findings = found(await binding.check(), "profile", "bad")
     assert any("202" in one.detail for one in findings)
 
 
 async def test_a_short_history_and_a_missing_integration_are_found(binding, chirpstack):
-    chirpstack.context.tables.application(chirpstack.application_id).http = None
+    chirpstack.context.tables.applications.get(chirpstack.application_id).http = None
     findings = await binding.check()
     assert found(findings, "HTTP integration", "bad")
     assert found(findings, "event history", "warning")

@@ -108,12 +108,12 @@ class World:
     def __post_init__(self) -> None:
         self.server = NetworkServer(self.settings, seed=self.seed, now=self.now, faults=make_faults(self.seed))
         tables = self.server.context.tables
-        self.tenant = tables.create_tenant(api.Tenant(name="t", can_have_gateways=True), self.now)
-        self.application = tables.create_application(
+        self.tenant = tables.tenants.create(api.Tenant(name="t", can_have_gateways=True), self.now)
+        self.application = tables.applications.create(
             api.Application(name="a", tenant_id=str(self.tenant.id), tags={"from": "application"}), self.now
         )
         values = {"supports_otaa": True, "mac_version": common.LORAWAN_1_0_3, "region": common.EU868} | self.profile
-        self.device_profile = tables.create_profile(
+        self.device_profile = tables.profiles.create(
             api.DeviceProfile(name="p", tenant_id=str(self.tenant.id), **values), self.now
         )
         message = api.Device(
@@ -123,7 +123,7 @@ class World:
             device_profile_id=str(self.device_profile.id),
             join_eui=JOIN_EUI,
         )
-        self.device: Device = tables.create_device(message, self.now)
+        self.device: Device = tables.devices.create(message, self.now)
         keys = api.DeviceKeys(dev_eui=DEV_EUI, nwk_key=NWK_KEY.hex(), app_key=APP_KEY.hex())
         tables.create_keys(keys, self.now)
         self.node = Node(v1_1=values["mac_version"] == common.LORAWAN_1_1_0)

@@ -21,7 +21,7 @@ QUICK = Settings(deduplication_delay=0.02, get_downlink_data_delay=0.02, reorder
 
 
 def server_tenant(server):
-    (tenant_id,) = server.pump.server.context.tables.tenants
+    (tenant_id,) = server.pump.server.context.tables.tenants.rows
     return str(tenant_id)
 
 
@@ -53,7 +53,7 @@ async def test_a_gateway_on_the_broker_joins_a_device_in_its_own_encoding(mosqui
         registered = api.Gateway(gateway_id=GATEWAYS[0], name="g", tenant_id=server_tenant(server))
         await stubs.gateway.Create(api.CreateGatewayRequest(gateway=registered), metadata=stubs.auth)
         client.client.publish(f"{topic}/event/stats", encode(gw.GatewayStats(gateway_id=GATEWAYS[0])), qos=1)
-        gateway = server.pump.server.context.tables.gateway(GATEWAYS[0])
+        gateway = server.pump.server.context.tables.gateways.get(GATEWAYS[0])
         await until(lambda: gateway.last_seen_at)
         client.client.publish(f"{topic}/event/up", encode(uplink(node.join_request())), qos=1)
         (command,) = await until(lambda: heard("/command/down"))

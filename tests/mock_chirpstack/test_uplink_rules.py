@@ -178,14 +178,14 @@ def test_devices_with_one_dev_addr_are_told_apart_by_the_mic(world):
     )
     join.activate(
         context,
-        context.tables.create_device(other, world.now),
+        context.tables.devices.create(other, world.now),
         world.node.dev_addr,
         SessionKeys.of_1_0(bytes(16), bytes(16)),
     )
     world.up(b"x", 10)
     assert world.only("up")["deviceInfo"]["devEui"] == DEV_EUI
     world.enqueue()
-    context.tables.delete_device(DEV_EUI)
+    context.tables.devices.delete(DEV_EUI)
     assert (world.queue, context.tables.queue) == ([], {})
     world.forget()
     world.up(b"x", 10)
