@@ -27,6 +27,7 @@ ROOMS = (
     ("bridge/", "service"),
     ("bindings/nidd/client.py", "HTTP out"),
     ("bindings/nidd/listener.py", "HTTP in"),
+    ("bindings/http/", "HTTP in"),
     ("bindings/", "binding"),
     ("aiohttp/client", "HTTP out"),
     ("aiohttp/connector", "HTTP out"),

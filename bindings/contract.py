@@ -12,7 +12,7 @@ All times are wall-clock seconds since the epoch. A *device* is a device address
 Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -203,11 +203,11 @@ class Flushed(BindingEvent):
 class Events(Protocol):
     """Given to a binding at start; all it may know of the bridge."""
 
-    async def deliver(self, event: BindingEvent) -> None:
-        """Return when the event is committed: only then may the network be answered.
+    def deliver(self, event: BindingEvent) -> Awaitable[None]:
+        """Take an event at once, in the order of calls; what it gives is over when the event is committed.
 
-        Raises `bridge.errors.StoreUnavailable` (answer 503: the network should send again) or
-        `bridge.errors.UnknownDevice`.
+        Only then may the network be answered. Raises, at once or when awaited, `bridge.errors.StoreUnavailable` (answer
+        503: the network should send again) or `bridge.errors.UnknownDevice`.
         """
 
     def now(self) -> float:

@@ -5,7 +5,7 @@ import base64
 import functools
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -30,7 +30,7 @@ from bindings.nidd.client import NoAnswer, NotSent, T8Client, TooLate
 from bindings.nidd.configurations import Configurations
 from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.identity import canonical_device, identity_member
-from bindings.nidd.listener import Listener
+from bindings.nidd.listener import listener
 from bindings.nidd.models import (
     Delivery,
     Notification,
@@ -63,7 +63,7 @@ class NiddBinding:
         self.name = name
         self._settings = settings
         self._client = T8Client(settings)
-        self._listener = Listener(settings.callbacks, self._take, self._count)
+        self._listener = listener(settings.callbacks, self._take, self._count)
         self._events: Events | None = None
         self._started = False
         self._in_flight: set[asyncio.Task[Any]] = set()
@@ -114,10 +114,16 @@ class NiddBinding:
             await asyncio.wait(self._in_flight, timeout=_STOP_PATIENCE)
         await self._client.close()
 
-    async def _take(self, notification: Notification, data: bytes | None) -> None:
-        if not self._ready.is_set():
-            await self._ready.wait()  # between the opened port and the end of start
-        await self._notifications.take(notification, data)
+    def _take(self, notification: Notification, data: bytes | None) -> Awaitable[None] | None:
+        if self._ready.is_set():
+            return self._notifications.take(notification, data)
+        return self._take_when_ready(notification, data)  # between the opened port and the end of start
+
+    async def _take_when_ready(self, notification: Notification, data: bytes | None) -> None:
+        await self._ready.wait()
+        committed = self._notifications.take(notification, data)
+        if committed is not None:
+            await committed
 
     def _count(self, name: str) -> None:
         if self._events is not None:

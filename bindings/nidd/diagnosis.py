@@ -6,11 +6,11 @@ import aiohttp
 import msgspec
 
 from bindings.diagnosis import Finding, Grade
+from bindings.http.callbacks import CallbackListener
 from bindings.nidd.answers import describe
 from bindings.nidd.auth import basic
 from bindings.nidd.client import LIST_LIMIT, NoAnswer, NotSent, T8Client
 from bindings.nidd.configurations import Configurations
-from bindings.nidd.listener import Listener
 from bindings.nidd.notifications import Notifications
 from bindings.nidd.settings import Callbacks, NiddSettings
 
@@ -20,7 +20,7 @@ _LOOP_TIMEOUT = 10.0  # seconds for our own request to the public URL
 async def diagnose(
     settings: NiddSettings,
     client: T8Client,
-    listener: Listener,
+    listener: CallbackListener,
     notifications: Notifications,
     configurations: Configurations,
 ) -> list[Finding]:
@@ -69,7 +69,7 @@ async def _reachable(client: T8Client) -> Finding:
     return Finding(what, Grade.BAD, detail, "ask the operator")
 
 
-async def _loop(settings: Callbacks, listener: Listener, notifications: Notifications) -> Finding:
+async def _loop(settings: Callbacks, listener: CallbackListener, notifications: Notifications) -> Finding:
     """Post a test notification of our own to the public URL: does it lead to this listener?"""
     what = "callback URL"
     probe = f"self-check/{secrets.token_urlsafe(12)}"
@@ -96,7 +96,7 @@ async def _loop(settings: Callbacks, listener: Listener, notifications: Notifica
     return Finding(what, Grade.BAD, f"answers {status}, and not from this listener", cure)
 
 
-def _callbacks(settings: NiddSettings, listener: Listener, notifications: Notifications) -> Finding:
+def _callbacks(settings: NiddSettings, listener: CallbackListener, notifications: Notifications) -> Finding:
     what = "callbacks from the SCEF/NEF"
     if notifications.tested_at is not None:
         return Finding(what, Grade.GOOD, "a test notification has arrived")

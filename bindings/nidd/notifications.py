@@ -1,13 +1,14 @@
 """What each notification means (TS 29.122 §5.6.3.5): told apart by their members, checked against the records."""
 
 import logging
+from collections.abc import Awaitable
 
 from bindings.contract import Events, Report, Uplink
 from bindings.nidd.configurations import Configurations
 from bindings.nidd.identity import canonical_device, same_identity
 from bindings.nidd.models import Notification, configuration_id, delivery_handle, delivery_outcome, parse_time
 from bindings.nidd.records import Records, State
-from bridge.errors import ConfigurationError, NotificationError, UnknownDevice
+from bridge.errors import ConfigurationError, NotificationError
 
 log = logging.getLogger(__name__)
 
@@ -25,31 +26,32 @@ class Notifications:
         self.heard_at: float | None = None
         self.probes: set[str] = set()
 
-    async def take(self, notification: Notification, data: bytes | None) -> None:
-        """Commit one notification.
+    def take(self, notification: Notification, data: bytes | None) -> Awaitable[None] | None:
+        """Have one notification committed; None: there is nothing to commit.
 
-        Raises NotificationError with the HTTP status it deserves, or StoreUnavailable.
+        Raises, at once or when awaited, NotificationError with the HTTP status it deserves, UnknownDevice or
+        StoreUnavailable.
         """
-        try:
-            if notification.data is not None:
-                await self._uplink(notification, data)
-            elif notification.deliveryStatus is not None and notification.gmdResults is None:
-                await self._delivery(notification, notification.deliveryStatus)
-            elif notification.gmdResults is not None:
-                self._events.count("nidd_notifications_group")
-            elif notification.niddDownlinkDataTransfer is not None and notification.status is not None:
-                await self._delivery(notification, notification.status)  # one operator's name for deliveryStatus
-            elif notification.status is not None:
-                await self._status(notification, notification.status)
-            elif notification.managedPorts is not None:
-                self._events.count("nidd_notifications_ports")
-            elif notification.subscription is not None:
-                self._test(notification.subscription)
-            else:
-                raise NotificationError("no member says what this notification is")
-        except UnknownDevice as error:
-            self._events.count("nidd_notifications_unknown_device")
-            raise NotificationError(str(error), 404) from error
+        if notification.data is not None:
+            device = self._known(notification)
+            if device is None:
+                return self._early_uplink(notification, data)
+            return self._uplink(device, notification, data)
+        if notification.deliveryStatus is not None and notification.gmdResults is None:
+            return self._delivery(notification, notification.deliveryStatus)
+        if notification.gmdResults is not None:
+            self._events.count("nidd_notifications_group")
+        elif notification.niddDownlinkDataTransfer is not None and notification.status is not None:
+            return self._delivery(notification, notification.status)  # one operator's name for deliveryStatus
+        elif notification.status is not None:
+            return self._status(notification, notification.status)
+        elif notification.managedPorts is not None:
+            self._events.count("nidd_notifications_ports")
+        elif notification.subscription is not None:
+            self._test(notification.subscription)
+        else:
+            raise NotificationError("no member says what this notification is")
+        return None
 
     def _test(self, subscription: str) -> None:
         if subscription in self.probes:
@@ -58,18 +60,22 @@ class Notifications:
         self.tested_at = self._events.now()
         self._events.count("nidd_notifications_test")
 
-    async def _uplink(self, notification: Notification, data: bytes | None) -> None:
-        device = await self._device(notification)
+    def _uplink(self, device: str, notification: Notification, data: bytes | None) -> Awaitable[None] | None:
         if data is None:
             self._events.count("nidd_uplinks_bad_base64")
             log.warning("uplink of %s: data is no base64; answered 204, dropped", device)
-            return
+            return None
         if not self._matches(device, notification):
-            return
+            return None
         self.heard_at = now = self._events.now()
-        await self._events.deliver(Uplink(device, data, None, now))
+        return self._events.deliver(Uplink(device, data, None, now))
 
-    async def _delivery(self, notification: Notification, status: str) -> None:
+    async def _early_uplink(self, notification: Notification, data: bytes | None) -> None:
+        committed = self._uplink(await self._device(notification), notification, data)
+        if committed is not None:
+            await committed
+
+    def _delivery(self, notification: Notification, status: str) -> Awaitable[None]:
         link = notification.niddDownlinkDataTransfer
         if link is None:
             raise NotificationError("niddDownlinkDataTransfer is missing")
@@ -84,7 +90,7 @@ class Notifications:
             self._events.count("nidd_unknown_delivery_status")
             log.warning("delivery status %.60r of %s is not in TS 29.122; read as %s", status, device, outcome.value)
         retry_at = parse_time(notification.requestedRetransmissionTime)
-        await self._events.deliver(Report(device, handle, outcome, status[:100], retry_at))
+        return self._events.deliver(Report(device, handle, outcome, status[:100], retry_at))
 
     async def _status(self, notification: Notification, status: str) -> None:
         device = await self._device(notification)
@@ -105,20 +111,23 @@ class Notifications:
 
     async def _device(self, notification: Notification) -> str:
         """Find the device by the configuration; the identity in the body alone is never trusted."""
-        link = notification.niddConfiguration
-        if link is None:
-            raise NotificationError("niddConfiguration is missing")
-        name = configuration_id(link)
-        device = self._records.device_of(name) if name else None
-        if device is None and name is not None:
+        device = self._known(notification)
+        if device is None:
             # The first uplink may overtake the answer that tells us the configuration's id.
             for said in (notification.externalId, notification.msisdn):
                 await self._configurations.settled(_canonical(said))
-            device = self._records.device_of(name)
+            device = self._known(notification)
         if device is None:
             self._events.count("nidd_notifications_unknown_configuration")
-            raise NotificationError(f"{link[:200]!r} is no configuration of ours", 404)
+            link = (notification.niddConfiguration or "")[:200]
+            raise NotificationError(f"{link!r} is no configuration of ours", 404)
         return device
+
+    def _known(self, notification: Notification) -> str | None:
+        if notification.niddConfiguration is None:
+            raise NotificationError("niddConfiguration is missing")
+        name = configuration_id(notification.niddConfiguration)
+        return self._records.device_of(name) if name else None
 
     def _matches(self, device: str, notification: Notification) -> bool:
         same = same_identity(device, notification.externalId, notification.msisdn)

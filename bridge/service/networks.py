@@ -28,8 +28,8 @@ class NetworkEvents:
         self._clock = clock
         self._count = count
 
-    async def deliver(self, event: BindingEvent) -> None:
-        """Return when the event is committed. Raises StoreUnavailable or UnknownDevice."""
+    def deliver(self, event: BindingEvent) -> asyncio.Future[None]:
+        """Take an event; the future is over when it is committed. Raises StoreUnavailable or UnknownDevice."""
         device, taken = _translate(event)
         record = self._directory.by_device(self._network, device)
         if record is None:
@@ -46,14 +46,14 @@ class NetworkEvents:
         def done(error: BaseException | None) -> None:
             if committed.done():
                 return
+            reached("before notification answer")
             if error is None:
                 committed.set_result(None)
             else:
                 committed.set_exception(error)
 
         self._runner.event(record.id, taken, done)
-        await committed
-        reached("before notification answer")
+        return committed
 
     def now(self) -> float:
         return self._clock.wall()

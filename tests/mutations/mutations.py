@@ -34,9 +34,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a notification is answered 204 before the commit",
-        "bindings/nidd/listener.py",
-        "            await self._handler(notification, data)\n",
-        '            __import__("asyncio").ensure_future(self._handler(notification, data))\n',
+        "bindings/http/callbacks.py",
+        "        under_way.add_done_callback(partial(self._done, reply))\n",
+        "        self._answer(reply, None)\n",
         "tests/nidd/test_notifications.py::test_204_only_after_the_commit",
     ),
     Mutation(
@@ -260,8 +260,8 @@ MUTATIONS = [
     Mutation(
         "a LoRaWAN event is answered 200 before the commit",
         "bindings/lorawan/chirpstack/http.py",
-        "            await self._take(kind, body)\n",
-        '            __import__("asyncio").ensure_future(self._take(kind, body))\n',
+        "        return self._take_event(kind, request.body)\n",
+        '        __import__("asyncio").ensure_future(self._take_event(kind, request.body))\n        return None\n',
         LORAWAN + "test_lorawan_events.py::test_200_only_after_the_commit",
     ),
     Mutation(

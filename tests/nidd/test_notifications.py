@@ -41,7 +41,7 @@ async def test_an_uplink_is_delivered_with_its_bytes(binding, scef, side):
 async def test_204_only_after_the_commit(binding, scef, side):
     side.gate = asyncio.Event()
     answer = asyncio.create_task(scef.uplink(DEVICE))
-    await until(lambda: binding._listener._runner.server.connections)
+    await until(lambda: binding._listener.server.connections)
     done, _ = await asyncio.wait([answer], timeout=0.1)
     assert not done
     side.gate.set()

@@ -1,0 +1,258 @@
+"""One connection of the HTTP server: bytes in, whole requests out, answers in their order (RFC 9112).
+
+The parser is llhttp (httptools); it calls back for each part of a request. All that a caller could make grow, or make
+last, is bounded here.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import httptools
+
+from bindings.http.messages import Answer, Request, Writer, problem
+
+BUFFER = 65536  # bytes read at once
+HEAD_LIMIT = 16384  # bytes of an unfinished request line and headers
+LINGER = 5.0  # seconds in which the rest of a refused request is read and dropped, so that its caller sees the answer
+
+Reply = Callable[[Answer], None]
+
+
+class Site(Protocol):
+    """What a server serves."""
+
+    def refuse(self, request: Request) -> Answer | None:
+        """Look at the head of a request; an answer refuses it, and its body is dropped as it comes."""
+
+    def answer(self, request: Request, reply: Reply) -> None:
+        """Take a whole request; `reply` must be called once, now or later. Never raises."""
+
+    def turned_away(self, why: str, remote: str) -> None:
+        """Note a caller that the server sent away: malformed, too_large, too_many, too_slow; or that left: cut_off."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all connections of a server have in common. Times are seconds."""
+
+    site: Site
+    max_body: int  # bytes
+    patience: float  # for a head, and for a body
+    clock: Callable[[], float]
+    arrived: Callable[["Connection"], bool]  # False: it is one too many
+    left: Callable[["Connection"], None]
+    buffer: bytearray  # what arrives is parsed before anything else is read
+    writer: Writer
+    stopping: bool = False
+
+
+class Connection(asyncio.BufferedProtocol):
+    """Reads requests and has them answered one at a time, in their order.
+
+    `due` is when its caller will have taken too long over a request; None while it owes nothing. `since` is when it
+    began to be idle.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._parser = httptools.HttpRequestParser(self)
+        self._request = Request()
+        self._body: list[bytes] = []
+        self._head_size = 0
+        self._body_size = 0
+        self._in_head = False
+        self._in_body = False
+        self._refusal: Answer | None = None
+        self._answering: Request | None = None
+        self._pipelined: deque[Request] = deque()
+        self._half_closed = False  # the caller sends no more, and still reads
+        self._ending = False  # the last answer is written: what still comes is dropped
+        self.remote = ""
+        self.since = shared.clock()
+        self.due: float | None = self.since + shared.patience
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has been served before, and nothing is on its way in or being answered."""
+        return self.due is None and self._answering is None
+
+    # -- asyncio -------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.remote = str(peer[0]) if isinstance(peer, tuple) else ""
+        if not self._shared.arrived(self):
+            self._shared.site.turned_away("too_many", self.remote)
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the interface of asyncio
+        self._shared.left(self)
+        if (self._in_head or self._in_body) and not self._ending:
+            self._shared.site.turned_away("cut_off", self.remote)
+        self._ending = True
+        self._pipelined.clear()
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  # as above
+        return self._shared.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(memoryview(self._shared.buffer)[:nbytes])
+        while data and not self._ending:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._parser = httptools.HttpRequestParser(self)
+                data = self._without_offer() + data[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self._give_up(400, "malformed")
+            else:
+                break
+        if self._in_head:
+            self._head_size += nbytes
+            if self._head_size > HEAD_LIMIT:
+                self._give_up(431, "too_large")
+
+    def eof_received(self) -> bool:
+        """Keep the connection open for answers that are still to come; TLS has no such half."""
+        self._half_closed = self._answering is not None and self._transport.can_write_eof()
+        return self._half_closed
+
+    # -- what the parser says ------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._request = Request(remote=self.remote)
+        self._body = []
+        self._head_size = self._body_size = 0
+        self._in_head = True
+        self.due = self._shared.clock() + self._shared.patience
+
+    def on_url(self, url: bytes) -> None:
+        self._request.target += url.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        headers = self._request.headers
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._in_body = True
+        request = self._request
+        request.method = self._parser.get_method().decode("latin-1")
+        if request.method == "CONNECT":
+            self._give_up(405, "malformed")
+        if self._ending or self._parser.should_upgrade():
+            return
+        self._refusal = self._shared.site.refuse(request)
+        if int(request.headers.get("content-length", 0)) > self._shared.max_body:
+            self._give_up(413, "too_large")
+        elif "expect" in request.headers:  # RFC 9110 §10.1.1: the caller asks before it sends the body
+            if self._refusal is None:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            else:
+                self._end(self._refusal)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_size += len(body)
+        if self._body_size > self._shared.max_body:
+            self._give_up(413, "too_large")
+        elif self._refusal is None:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._ending or self._parser.should_upgrade():
+            return
+        self._in_body = False
+        self.due = None
+        request = self._request
+        request.body = b"".join(self._body)
+        request.refusal = self._refusal
+        request.last = not self._parser.should_keep_alive()
+        if self._answering is None and not self._pipelined:
+            self._begin(request)
+        else:
+            self._pipelined.append(request)
+            self._transport.pause_reading()
+
+    def _without_offer(self) -> bytes:
+        """Give the head of a request that offers another protocol (h2c, say) without the offer, to be read again.
+
+        It is not taken up, but the parser would go on behind the head as if it were, and not read the body.
+        """
+        request = self._request
+        request.headers.pop("upgrade", None)
+        lines = [f"{request.method} {request.target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in request.headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    # -- answering -----------------------------------------------------------------------------------------------
+
+    def _begin(self, request: Request) -> None:
+        self._answering = request
+        if request.refusal is None:
+            self._shared.site.answer(request, self._reply)
+        else:
+            self._reply(request.refusal)
+
+    def _reply(self, answer: Answer) -> None:
+        request, self._answering = self._answering, None
+        if request is None or self._ending:
+            return  # the caller has gone meanwhile
+        nothing_follows = self._half_closed and not self._pipelined
+        if answer.close or request.last or nothing_follows or self._shared.stopping:
+            self._end(answer, head_only=request.method == "HEAD")
+            return
+        self._transport.write(self._shared.writer.write(answer, head_only=request.method == "HEAD"))
+        self.since = self._shared.clock()
+        if self._pipelined:
+            # In a turn of its own: answers that need no waiting would otherwise nest as deep as the caller likes.
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        if self._answering is None and self._pipelined and not self._ending:
+            self._begin(self._pipelined.popleft())
+        if not self._pipelined and not self._ending:
+            self._transport.resume_reading()
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def _give_up(self, status: int, why: str) -> None:
+        """Answer a request that is not worth reading on, and end."""
+        if not self._ending:
+            self._shared.site.turned_away(why, self.remote)
+            self._end(problem(status, why.replace("_", " ")))
+
+    def _end(self, answer: Answer, *, head_only: bool = False) -> None:
+        """Write the last answer. Closed at once, with bytes unread, the connection would be reset before it is seen."""
+        self._ending = True
+        self._pipelined.clear()
+        self._transport.write(self._shared.writer.write(answer, close=True, head_only=head_only))
+        if self._in_head or self._in_body:
+            self.due = self._shared.clock() + LINGER
+        else:
+            self._transport.close()
+
+    def overdue(self) -> None:
+        """End the connection of a caller that has taken too long."""
+        if self._ending:
+            self.abort()
+        elif self._in_body:
+            self._give_up(408, "too_slow")
+        else:
+            self._shared.site.turned_away("too_slow", self.remote)
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection as it is."""
+        self._ending = True
+        self._transport.abort()
+
+    def close(self) -> None:
+        """Close an idle connection."""
+        self._ending = True
+        self._transport.close()

@@ -1,0 +1,80 @@
+"""Requests and answers of the HTTP server, and the bytes of an answer (RFC 9110, RFC 9112)."""
+
+import time
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+
+import msgspec
+
+Headers = tuple[tuple[str, str], ...]
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request is answered. `close`: nothing more is read from the connection."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    close: bool = False
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. Headers are by lower-case name; repeated ones are joined by a comma."""
+
+    method: str = ""
+    target: str = ""  # as in the request line
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    remote: str = ""  # the caller's address
+    last: bool = False  # the connection ends behind it
+    refusal: Answer | None = None
+
+    @property
+    def path(self) -> str:
+        """Give the target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """Give what follows the question mark."""
+        return self.target.partition("?")[2]
+
+
+NO_CONTENT = Answer(204)
+
+
+def problem(status: int, title: str, headers: Headers = (), *, close: bool = False) -> Answer:
+    """Make the answer for what went wrong (RFC 9457)."""
+    body = msgspec.json.encode({"title": title, "status": status})
+    return Answer(status, body, (("Content-Type", "application/problem+json"), *headers), close)
+
+
+class Writer:
+    """Gives answers their bytes. The Date header is made once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._date = ""
+        self._no_content = b""
+
+    def write(self, answer: Answer, *, close: bool = False, head_only: bool = False) -> bytes:
+        """Give the bytes of an answer. `close`: the connection ends; `head_only`: it answers a HEAD."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._date = f"Date: {formatdate(second, usegmt=True)}\r\n"
+            self._no_content = f"HTTP/1.1 204 No Content\r\n{self._date}\r\n".encode()
+        if answer is NO_CONTENT and not close:
+            return self._no_content
+        head = f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, '')}\r\n{self._date}"
+        head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+        if answer.status != NO_CONTENT.status:  # RFC 9110 §8.6
+            head += f"Content-Length: {len(answer.body)}\r\n"
+        if close:
+            head += "Connection: close\r\n"
+        return f"{head}\r\n".encode() + (b"" if head_only else answer.body)

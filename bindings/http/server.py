@@ -1,0 +1,116 @@
+"""The HTTP server that networks post to: little between the socket and the site, and bounds on whoever calls.
+
+aiohttp's server costs about three times as much processor time for a notification, which is most of what the bridge
+does with one (docs/decisions/http.md).
+"""
+
+import asyncio
+import contextlib
+import ssl
+from dataclasses import dataclass
+
+from bindings.http.connection import BUFFER, Connection, Shared, Site
+from bindings.http.messages import Writer
+
+BACKLOG = 1024  # connections that wait to be accepted
+SWEEP = 0.25  # of the patience passes between two looks at who has taken too long
+STOP_PATIENCE = 10.0  # seconds that requests under way are given at stop
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What callers are held to. `idle` is longer than clients keep a connection, so that they close it, not we."""
+
+    max_body: int  # bytes
+    connections: int = 1024  # at the same time; a network keeps some tens
+    patience: float = 20.0  # seconds for the head of a request, and for its body
+    idle: float = 3600.0  # seconds between two requests
+
+
+class HttpServer:
+    """Serves one site. `start` listens, `stop` answers what is under way."""
+
+    def __init__(self, site: Site, limits: Limits) -> None:
+        self._limits = limits
+        self._site = site
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event | None = None  # at stop: set with the last connection gone
+        self.connections: set[Connection] = set()
+
+    async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        """Listen. Raises OSError."""
+        loop = self._loop = asyncio.get_running_loop()
+        self._shared = Shared(
+            self._site,
+            self._limits.max_body,
+            self._limits.patience,
+            loop.time,
+            self._arrived,
+            self._left,
+            bytearray(BUFFER),
+            Writer(),
+        )
+        self._server = await loop.create_server(
+            self._connection, host, port, ssl=context, backlog=BACKLOG, reuse_address=True
+        )
+        self._sweep()
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Where it listens, once it does."""
+        if self._server is None:
+            return None
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return str(host), int(port)
+
+    async def stop(self) -> None:
+        """Accept nothing more, answer what is under way, close."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        self._shared.stopping = True
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.close()
+        if self.connections:
+            self._empty = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), STOP_PATIENCE)
+        for connection in list(self.connections):
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await server.wait_closed()
+
+    def _connection(self) -> Connection:
+        return Connection(self._shared)
+
+    def _arrived(self, connection: Connection) -> bool:
+        if len(self.connections) >= self._limits.connections:
+            idle = [one for one in self.connections if one.idle]
+            if not idle:
+                return False
+            self._drop(min(idle, key=lambda one: one.since))
+        self.connections.add(connection)
+        return True
+
+    def _left(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if self._empty is not None and not self.connections:
+            self._empty.set()
+
+    def _drop(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        connection.close()
+
+    def _sweep(self) -> None:
+        """End connections whose callers have taken too long over a request, or need them no more."""
+        now = self._loop.time()
+        for connection in list(self.connections):
+            if connection.due is not None and connection.due <= now:
+                connection.overdue()
+            elif connection.idle and connection.since + self._limits.idle <= now:
+                self._drop(connection)
+        self._sweeper = self._loop.call_later(SWEEP * self._limits.patience, self._sweep)
