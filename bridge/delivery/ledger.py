@@ -5,7 +5,6 @@ state is an outcome: it never changes, but for the one correction that R7 and R1
 is noted as `late`, beside the outcome.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
@@ -82,7 +81,6 @@ UPLINK_TABLE: dict[UplinkState, frozenset[UplinkState]] = {
 }
 
 
-@dataclass(slots=True, eq=False)
 class Downlink(Row):
     """One message to a device. Times are wall-clock seconds.
 
@@ -150,7 +148,6 @@ class Downlink(Row):
             self.due = None
 
 
-@dataclass(slots=True, eq=False)
 class Uplink(Row):
     """One message toward a server: from the device, or the bridge's own verdict on a downlink (`kind` verdict)."""
 
@@ -200,7 +197,6 @@ class Uplink(Row):
         self.finished_at = now
 
 
-@dataclass(slots=True, eq=False)
 class UnattributedReport(Row):
     """A delivery report whose handle no downlink has yet: kept until it is known (R7), bounded (R30)."""
 

@@ -1,51 +1,46 @@
 """How the core names what must be kept: rows, and changes to rows. What stores them is another room's business."""
 
-from collections.abc import Callable
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import astuple
 
 FOREVER = 9e18  # a `keep_until` that no clock reaches
 
 
-class Row:
-    """Base of every kept record: a slotted dataclass whose fields are the columns of `TABLE`, in order.
+class Row(msgspec.Struct, eq=False, gc=False):
+    """Base of every kept record: its fields are the columns of `TABLE`, in order; none holds what could hold the row.
 
-    `KEY` are the columns that identify it, `FROZEN` those that never change after the insert.
+    `KEY` are the columns that identify it, `FROZEN` those that never change after the insert. They come first.
     """
 
-    __slots__ = ()
     TABLE: ClassVar[str]
     KEY: ClassVar[tuple[str, ...]] = ("id",)
     FROZEN: ClassVar[frozenset[str]] = frozenset()
+    _fixed: ClassVar[int]  # how many columns never change: the key and the frozen ones
+
+    def __init_subclass__(cls, **config: Any) -> None:
+        super().__init_subclass__(**config)
+        cls._fixed = len(cls.KEY) + len(cls.FROZEN)
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
-        """Give the names of all columns, in the order of `snapshot`."""
-        return tuple(f.name for f in fields(cls))  # type: ignore[arg-type]  # every Row is a dataclass
+        """Give the names of all columns, in order."""
+        return cls.__struct_fields__
 
     @classmethod
     def mutable(cls) -> tuple[str, ...]:
         """Give the names of the columns that an Update carries, in order."""
-        return tuple(c for c in cls.columns() if c not in cls.FROZEN and c not in cls.KEY)
+        return cls.__struct_fields__[cls._fixed :]
 
+    def key(self) -> tuple[Any, ...]:
+        """Give the values of `KEY`."""
+        return astuple(self)[: len(self.KEY)]
 
-_getters: dict[tuple[type[Row], str], Callable[[Any], Any]] = {}
-
-
-def _values(row: Row, what: str) -> tuple[Any, ...]:
-    cls = type(row)
-    getter = _getters.get((cls, what))
-    if getter is None:
-        names = {"all": cls.columns(), "update": cls.mutable() + cls.KEY, "key": cls.KEY}[what]
-        single = len(names) == 1
-        inner = attrgetter(*names)
-        getter = (lambda r: (inner(r),)) if single else inner
-        _getters[cls, what] = getter
-    values: tuple[Any, ...] = getter(row)
-    return values
+    def changed(self) -> tuple[Any, ...]:
+        """Give the values of `mutable`, then the key."""
+        values = astuple(self)
+        return values[self._fixed :] + values[: len(self.KEY)]
 
 
 class Insert(msgspec.Struct, frozen=True):
@@ -56,7 +51,7 @@ class Insert(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Row) -> "Insert":
-        return cls(type(row), _values(row, "all"))
+        return cls(type(row), astuple(row))
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -67,7 +62,7 @@ class Update(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Row) -> "Update":
-        return cls(type(row), _values(row, "update"))
+        return cls(type(row), row.changed())
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -78,7 +73,7 @@ class Delete(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Row) -> "Delete":
-        return cls(type(row), _values(row, "key"))
+        return cls(type(row), row.key())
 
 
 Change = Insert | Update | Delete

@@ -1,7 +1,6 @@
 """What one step gathers while it runs: changes and effects, in order."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -16,15 +15,14 @@ class Now(msgspec.Struct, frozen=True):
     mono: float
 
 
-@dataclass(slots=True)
-class Work:
+class Work(msgspec.Struct):
     """The scratch pad of one step. A row changed twice is one change, taken when the step ends."""
 
     now: Now
     random: Callable[[], float]  # in [0, 1)
     new_id: Callable[[], int]  # unique for ever, increasing
-    effects: list[Effect] = field(default_factory=list)
-    _rows: dict[Row, type[Insert] | type[Update] | type[Delete]] = field(default_factory=dict)
+    effects: list[Effect] = []
+    _rows: dict[Row, type[Insert] | type[Update] | type[Delete]] = {}
 
     def insert(self, row: Row) -> None:
         self._rows[row] = Insert

@@ -78,7 +78,6 @@ class ObservationState(StrEnum):
     CANCELLED = "cancelled"  # the device's next notification is answered RST (R19)
 
 
-@dataclass(slots=True, eq=False)
 class Observation(Row):
     """An observation, on both sides (RFC 7641). The south token is the bridge's, the north token the server's."""
 
@@ -95,7 +94,6 @@ class Observation(Row):
     state: ObservationState = ObservationState.ACTIVE
 
 
-@dataclass(slots=True, eq=False)
 class RelayState(Row):
     """What must outlive a restart and belongs to no message."""
 

@@ -44,6 +44,14 @@ async def test_the_schema_has_exactly_the_fields_of_the_rows_in_their_order(stor
         assert "shard" in row.columns()
 
 
+def test_a_row_begins_with_its_key_and_what_never_changes():
+    for row in (Downlink, Uplink, UnattributedReport, Observation, RelayState):
+        fixed = len(row.KEY) + len(row.FROZEN)
+        assert row.columns()[: len(row.KEY)] == row.KEY
+        assert {*row.columns()[len(row.KEY) : fixed]} == row.FROZEN
+        assert row.columns()[fixed:] == row.mutable()
+
+
 async def test_updates_and_deletes_reach_the_row_of_their_key(store, downlink):
     first, second = downlink(store.next_id()), downlink(store.next_id())
     one = Observation(1, b"\x01", 0, "leshan", b"a", 1.0)
