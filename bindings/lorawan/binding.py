@@ -5,12 +5,13 @@ import contextlib
 import functools
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from bindings import contract
+from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
     Attempt,
@@ -43,11 +44,8 @@ from bridge.errors import BindingError, ConfigurationError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-_Result = TypeVar("_Result")
-
 _PATH_KEY = "path"
 _CLIENT_ID_KEY = "client id"
-_STOP_PATIENCE = 10.0  # seconds that calls under way are given at stop
 _WRITE_EVERY = 10.0  # seconds between two writings of what uplinks change in the notes
 DEFAULT_LIFETIME = 2592000  # seconds; OMA LwM2M Transport 1.2.2 §6.8.4, a Register without lt
 
@@ -67,8 +65,7 @@ class LorawanBinding:
         else:
             self._mqtt = MqttEvents(settings.mqtt, settings.application_id, self._take, self._missed, self._count)
         self._events: Events | None = None
-        self._started = False
-        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._calls = Calls(name, "lorawan_internal_errors", self._count)
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -102,7 +99,7 @@ class LorawanBinding:
         except BaseException:
             await self._client.close()
             raise
-        self._started = True
+        self._calls.open = True
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._write_forever())]
         self._ready.set()
         where = self._http.address if self._http is not None else (self._settings.mqtt.host, self._settings.mqtt.port)
@@ -116,20 +113,19 @@ class LorawanBinding:
 
     async def stop(self) -> None:
         """Take no more events, finish the calls under way."""
-        if not self._started:
+        if not self._calls.open:
             return
         if self._mqtt is not None:
             await self._mqtt.stop()
         if self._http is not None:
             await self._http.stop()
-        self._started = False
+        self._calls.open = False
         await self._catch_up.stop()
         await self._downlinks.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=_STOP_PATIENCE)
+        await self._calls.finish()
         try:
             await self._records.write()
         except StoreUnavailable as error:
@@ -143,7 +139,7 @@ class LorawanBinding:
 
     def _missed(self) -> None:
         """Events were lost, as far as the way here can tell: ask ChirpStack for all devices."""
-        if self._started:
+        if self._calls.open:
             self._catch_up.all_devices()
 
     def _late(self, device: str) -> None:
@@ -223,37 +219,19 @@ class LorawanBinding:
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """Enqueue the attempt."""
-        if not self._started:
+        if not self._calls.open:
             return Refused(Refusal.UNREACHABLE, "the network instance is not running")
         largest = self.south_profile(attempt.device).max_downlink
         mistake: SubmitResult = Ambiguous("a mistake in the bridge, see the log")
-        return await self._guard(self._downlinks.submit(attempt, largest), mistake)
+        return await self._calls.run(self._downlinks.submit(attempt, largest), mistake)
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """Find an attempt in the device's queue by FPort and bytes."""
-        return await self._guard(self._downlinks.lookup(attempt), Lookup(Presence.FAILED))
+        return await self._calls.run(self._downlinks.lookup(attempt), Lookup(Presence.FAILED))
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
         """Take a downlink out of the device's queue, if that can be done without harm; else say what is certain."""
-        return await self._guard(self._downlinks.cancel(device, handle), Cancellation.UNKNOWN)
-
-    async def _guard(self, work: Coroutine[Any, Any, _Result], otherwise: _Result) -> _Result:
-        """Run one call so that `stop` waits for it and nothing is ever raised."""
-        if not self._started:
-            work.close()
-            return otherwise
-        task = asyncio.current_task()
-        if task is not None:
-            self._in_flight.add(task)
-        try:
-            return await work
-        except Exception:
-            log.exception("network %s: a mistake in the bridge", self.name)
-            self._count("lorawan_internal_errors")
-            return otherwise
-        finally:
-            if task is not None:
-                self._in_flight.discard(task)
+        return await self._calls.run(self._downlinks.cancel(device, handle), Cancellation.UNKNOWN)
 
     # What the core and people ask
 
@@ -331,7 +309,7 @@ class LorawanBinding:
     @contextlib.asynccontextmanager
     async def _any_client(self) -> AsyncIterator[ChirpStackClient]:
         """Give the running client, or one for this purpose."""
-        if self._started:
+        if self._calls.open:
             yield self._client
             return
         client = ChirpStackClient(self._settings.api)
@@ -343,7 +321,7 @@ class LorawanBinding:
 
     async def set_integration(self) -> bool:
         """Have ChirpStack post the application's events here; whether that was new. Raises BindingError."""
-        if not self._started or self._http is None:
+        if not self._calls.open or self._http is None:
             raise BindingError(f"network {self.name} takes no events over HTTP, or does not run")
         return await set_integration(self._client, self._settings.application_id, self._http.url)
 
@@ -351,7 +329,7 @@ class LorawanBinding:
         """Give reachability, version, queues and events, as plain JSON values."""
         report: dict[str, Any] = {
             "provider": "chirpstack",
-            "running": self._started,
+            "running": self._calls.open,
             "api": self._settings.api.server,
             "up": self._client.up,
             "calls": self._client.calls,
@@ -363,7 +341,7 @@ class LorawanBinding:
             report["events"] |= {"bind": host, "port": port, "taken": self._http.taken}
         if self._mqtt is not None:
             report["events"] |= self._mqtt.status()
-        if self._started:
+        if self._calls.open:
             report["version"] = self._downlinks.version
             report["queued"] = self._queues.count
             report["catch_up"] = self._catch_up.status()
@@ -372,7 +350,7 @@ class LorawanBinding:
     async def check(self) -> list[Finding]:
         """Look for what will hurt in the ChirpStack set-up; changes nothing there. Works also before the start."""
         async with self._any_client() as client:
-            ways = (self._http, self._mqtt) if self._started else (None, None)
+            ways = (self._http, self._mqtt) if self._calls.open else (None, None)
             return await diagnose(self._settings, client, *ways)
 
     def _now(self) -> float:

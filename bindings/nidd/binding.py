@@ -5,12 +5,13 @@ import base64
 import functools
 import logging
 import secrets
-from collections.abc import Awaitable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
     Attempt,
@@ -47,10 +48,7 @@ from bridge.errors import BindingError, BridgeError, ConfigurationError
 
 log = logging.getLogger(__name__)
 
-_Result = TypeVar("_Result")
-
 _PATH_KEY = "path"
-_STOP_PATIENCE = 10.0  # seconds that calls under way are given at stop
 _NOTHING_KNOWN = Record()
 _PDN_OPTIONS = {"", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"}
 
@@ -65,8 +63,7 @@ class NiddBinding:
         self._client = T8Client(settings)
         self._listener = listener(settings.callbacks, self._take, self._count)
         self._events: Events | None = None
-        self._started = False
-        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._calls = Calls(name, "nidd_internal_errors", self._count)
 
     @classmethod
     def settings(cls) -> type[NiddSettings]:
@@ -98,20 +95,19 @@ class NiddBinding:
         self._configurations = Configurations(self._settings, self._client, self._records, events, self._listener.url)
         self._notifications = Notifications(self._records, self._configurations, events)
         self._configurations.start()
-        self._started = True
+        self._calls.open = True
         self._ready.set()
         host, port = self._listener.address
         log.info("network %s: SCEF/NEF %s, callbacks on %s port %d", self.name, self._client.base, host, port)
 
     async def stop(self) -> None:
         """Take no more notifications, finish the calls under way; configurations stay at the SCEF."""
-        if not self._started:
+        if not self._calls.open:
             return
-        self._started = False
+        self._calls.open = False
         await self._listener.stop()
         await self._configurations.stop()
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=_STOP_PATIENCE)
+        await self._calls.finish()
         await self._client.close()
 
     def _take(self, notification: Notification, data: bytes | None) -> Awaitable[None] | None:
@@ -165,36 +161,18 @@ class NiddBinding:
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """POST the attempt; TS 29.122 §4.4.5.3.1. A missing configuration is made first."""
-        if not self._started:
+        if not self._calls.open:
             return Refused(Refusal.UNREACHABLE, "the network instance is not running")
         mistake: SubmitResult = Ambiguous("a mistake in the bridge, see the log")
-        return await self._guard(self._submit(attempt), mistake)
+        return await self._calls.run(self._submit(attempt), mistake)
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """GET the pending deliveries and compare their data with the attempt's."""
-        return await self._guard(self._lookup(attempt), Lookup(Presence.FAILED))
+        return await self._calls.run(self._lookup(attempt), Lookup(Presence.FAILED))
 
     async def cancel(self, device: str, handle: str) -> Cancellation:  # noqa: ARG002  # the handle names the configuration
         """DELETE a pending delivery: 204 is certain, 404 and 409 say that it had left."""
-        return await self._guard(self._cancel(handle), Cancellation.UNKNOWN)
-
-    async def _guard(self, work: Coroutine[Any, Any, _Result], otherwise: _Result) -> _Result:
-        """Run one call so that `stop` waits for it and nothing is ever raised."""
-        if not self._started:
-            work.close()
-            return otherwise
-        task = asyncio.current_task()
-        if task is not None:
-            self._in_flight.add(task)
-        try:
-            return await work
-        except Exception:
-            log.exception("network %s: a mistake in the bridge", self.name)
-            self._count("nidd_internal_errors")
-            return otherwise
-        finally:
-            if task is not None:
-                self._in_flight.discard(task)
+        return await self._calls.run(self._cancel(handle), Cancellation.UNKNOWN)
 
     async def _submit(self, attempt: Attempt) -> SubmitResult:
         now = self._now()
@@ -350,19 +328,19 @@ class NiddBinding:
         host, port = self._listener.address
         report: dict[str, Any] = {
             "provider": "t8",
-            "running": self._started,
+            "running": self._calls.open,
             "api": self._client.base,
             "client": self._client.status(),
             "callbacks": {"bind": host, "port": port, "taken": self._listener.taken},
         }
-        if self._started:
+        if self._calls.open:
             report["configurations"] = self._configurations.status()
             report["callbacks"]["test_notification_at"] = self._notifications.tested_at
         return report
 
     async def check(self) -> list[Finding]:
         """Look for what will hurt: SCEF reachable, credentials taken, callbacks reaching us; each with its cure."""
-        if not self._started:
+        if not self._calls.open:
             raise BindingError(f"network {self.name} is not running: start it before it is checked")
         return await diagnose(self._settings, self._client, self._listener, self._notifications, self._configurations)
 

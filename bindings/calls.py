@@ -1,0 +1,44 @@
+"""Calls of the bridge into a binding: none of them raises, and a stop waits for those under way, but not for ever."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+STOP_PATIENCE = 10.0  # seconds that calls under way are given at stop
+
+
+class Calls:
+    """The calls into one network instance; `mistakes` is the counter of what should have been handled and was not."""
+
+    def __init__(self, network: str, mistakes: str, count: Callable[[str], None]) -> None:
+        self.open = False  # whether the network instance runs: set by its start and its stop
+        self._network, self._mistakes, self._count = network, mistakes, count
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, _Result], otherwise: _Result) -> _Result:
+        """Give the result of one call, or `otherwise` after a mistake and while the network instance does not run."""
+        if not self.open:
+            work.close()
+            return otherwise
+        task = asyncio.current_task()
+        if task is not None:
+            self._under_way.add(task)
+        try:
+            return await work
+        except Exception:
+            log.exception("network %s: a mistake in the bridge", self._network)
+            self._count(self._mistakes)
+            return otherwise
+        finally:
+            if task is not None:
+                self._under_way.discard(task)
+
+    async def finish(self, patience: float = STOP_PATIENCE) -> None:
+        """Wait for the calls under way; what takes longer is left to itself."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=patience)

@@ -1,0 +1,81 @@
+"""Calls into a binding: nothing is ever raised, and a stop waits for them, but not for ever."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from bindings.calls import Calls
+
+
+@pytest.fixture
+def counts():
+    return Counter()
+
+
+@pytest.fixture
+def calls(counts):
+    calls = Calls("net", "net_internal_errors", lambda name: counts.update([name]))
+    calls.open = True
+    return calls
+
+
+async def result(value):
+    return value
+
+
+async def mistake():
+    raise ZeroDivisionError
+
+
+async def test_a_call_gives_its_result(calls, counts):
+    assert await calls.run(result("done"), "otherwise") == "done"
+    assert not counts
+
+
+async def test_a_mistake_is_told_and_counted_and_nothing_is_raised(calls, counts, caplog):
+    assert await calls.run(mistake(), "otherwise") == "otherwise"
+    assert counts == {"net_internal_errors": 1}
+    assert "network net: a mistake in the bridge" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_no_call_is_begun_when_none_is_taken(calls, counts):
+    calls.open = False
+    assert await calls.run(mistake(), "otherwise") == "otherwise"
+    assert not counts
+
+
+async def test_a_cancelled_call_is_no_mistake(calls, counts):
+    task = asyncio.create_task(calls.run(asyncio.Event().wait(), otherwise=True))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not counts
+
+
+async def test_finish_waits_for_what_is_under_way(calls):
+    gate = asyncio.Event()
+    task = asyncio.create_task(calls.run(gate.wait(), otherwise=False))
+    await asyncio.sleep(0)
+    finishing = asyncio.create_task(calls.finish())
+    await asyncio.sleep(0)
+    assert not finishing.done()
+    gate.set()
+    await finishing
+    assert task.result() is True
+
+
+async def test_finish_does_not_wait_for_ever(calls):
+    task = asyncio.create_task(calls.run(asyncio.Event().wait(), otherwise=False))
+    await asyncio.sleep(0)
+    await calls.finish(patience=0.01)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_finish_with_nothing_under_way_returns_at_once(calls):
+    await calls.run(result(1), 0)
+    await calls.finish(patience=60)
