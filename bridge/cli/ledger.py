@@ -84,11 +84,17 @@ def cancel(config_path: Path, id: int) -> None:  # noqa: A002  # the argument's 
         return await client.ask("POST", f"/downlinks/{id}/cancel")
 
     row = use(read_config(config_path), work)
-    note = ""
-    if not row["over"]:
-        held = row["state"] == "BUFFERED"
-        note = ", being taken back" if held else ", not cancelled: it left for the device, or may have"
+    note = "" if row["over"] else _CANCELLING.get(row["state"], "")
     click.echo(f"{row['id']}: {row['state']}{note}{'; ' if row['reason'] else ''}{row['reason']}")
+
+
+_CANCELLING = {
+    "SUBMITTING": ", will be taken back if its network takes it",
+    "BUFFERED": ", being taken back",
+    "UNKNOWN": ", will be taken back if its network has it",
+    "SENT": ", not cancelled: it has left for the device; it is not sent again",
+    "DELIVERED": ", not cancelled: the device has it",
+}
 
 
 @uplink_group.command("list")

@@ -32,7 +32,7 @@ class Deliveries:
     kept: KeptRows[Downlink] = field(default_factory=KeptRows)
     reports: list[UnattributedReport] = field(default_factory=list)
     call: int | None = None  # the downlink of the one network call in flight (R7)
-    cancelling: dict[int, DownlinkState] = field(default_factory=dict)  # → what it is once removed for certain
+    cancelling: set[int] = field(default_factory=set)  # the network is asked to give them up (R11)
     to_look_up: dict[int, float] = field(default_factory=dict)  # → not before
     released: set[int] = field(default_factory=set)  # UNKNOWN rows that hold the slot no longer (R9)
     presumed: set[int] = field(default_factory=set)  # SENT only because the network no longer had them to cancel
@@ -137,6 +137,8 @@ class Deliveries:
         """Give when a sent request goes again (R8), or None if it does not."""
         if row.state is not _S.SENT or row.kind != REQUEST or not row.confirmable or not row.repeatable:
             return None
+        if row.cancel_asked:
+            return None
         if row.sent > profile.max_retransmit or row.failures >= profile.max_attempts:
             return None
         if self.goes_confirmed(row) and not profile.retransmit_confirmed:
@@ -173,11 +175,11 @@ class Deliveries:
     # -- time ----------------------------------------------------------------------------------------------------
 
     def expire(self, work: Work, profile: SouthProfile) -> None:
-        """Do what deadlines ask for (R11): cancel in the network, or end the row."""
+        """Do what deadlines and people ask for (R11): cancel in the network, or end the row."""
         now = work.now.wall
         for row in list(self.live.values()):
-            if row.deliver_by is not None and row.deliver_by <= now:
-                self._past_deadline(row, work, profile)
+            if row.cancel_asked or (row.deliver_by is not None and row.deliver_by <= now):
+                self._unwanted(row, work, profile)
             at = self.unanswered_at(row, profile)
             if at is not None and at <= now:
                 self.end(row, _S.UNANSWERED, work, "no answer came")
@@ -188,20 +190,27 @@ class Deliveries:
             return None
         return max(row.answer_by or 0.0, (row.sent_at or 0.0) + profile.response_timeout)
 
-    def _past_deadline(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
-        now = work.now.wall
+    def _unwanted(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
+        """It must not be delivered any more: deliver_by passed, or a person cancelled it.
+
+        What is being submitted waits for the network's answer, what left waits for the device's.
+        """
+        late = work.now.wall - row.deliver_by if row.deliver_by is not None else -EXPIRY_GRACE  # seconds
         if row.state is _S.QUEUED:
-            outcome = DownlinkState(row.setback) if row.setback else _S.EXPIRED
-            self.end(row, outcome, work, row.reason or "deliver_by passed")
+            if row.cancel_asked:
+                self.give_up(row, work, "cancelled on request")
+            else:
+                outcome = DownlinkState(row.setback) if row.setback else _S.EXPIRED
+                self.end(row, outcome, work, row.reason or "deliver_by passed")
         elif row.state is _S.BUFFERED:
-            if profile.can_cancel and row.handle is not None:
-                self.cancelling.setdefault(row.id, _S.EXPIRED)
-            elif not profile.can_expire or now >= (row.deliver_by or 0.0) + EXPIRY_GRACE:
+            if row.handle is not None and (profile.can_cancel or row.cancel_asked):
+                self.cancelling.add(row.id)
+            elif late >= (EXPIRY_GRACE if profile.can_expire else 0.0):
                 self.end(row, _S.UNKNOWN, work, "deliver_by passed in the network, which did not say more")
-        elif row.state is _S.UNKNOWN and (
-            row.id not in self.to_look_up or now >= (row.deliver_by or 0.0) + EXPIRY_GRACE
-        ):
-            self.end(row, _S.UNKNOWN, work, row.reason)
+        elif row.state is _S.UNKNOWN:
+            being_asked = row.id in self.to_look_up or row.id == self.call
+            if not being_asked or late >= EXPIRY_GRACE:
+                self.end(row, _S.UNKNOWN, work, row.reason)
 
     def next_time(self, row: Downlink, now: float, profile: SouthProfile) -> float | None:
         """Give the next wall time at which a live row needs attention, or None if only an event can move it."""
@@ -226,6 +235,11 @@ class Deliveries:
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
+    def give_up(self, row: Downlink, work: Work, reason: str) -> None:
+        """Try no further: CANCELLED where the device certainly never got it, else UNKNOWN."""
+        never_left = row.state is _S.QUEUED and row.sent == 0 and row.setback not in (_S.UNKNOWN, _S.NACKED)
+        self.end(row, _S.CANCELLED if never_left else _S.UNKNOWN, work, reason)
+
     def end(self, row: Downlink, state: DownlinkState, work: Work, reason: str = "") -> None:
         """Give a row its outcome."""
         now = work.now.wall
@@ -239,7 +253,7 @@ class Deliveries:
         self.live.pop(row.id, None)
         if has_mid:
             self.kept.keep(row)
-        self.cancelling.pop(row.id, None)
+        self.cancelling.discard(row.id)
         self.to_look_up.pop(row.id, None)
         self.released.discard(row.id)
         self.presumed.discard(row.id)

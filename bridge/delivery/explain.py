@@ -56,12 +56,14 @@ def _why(d: Deliveries, row: Downlink, holder: Downlink | None, now: float) -> t
     if row.id in d.cancelling:
         return "its deadline passed or it was cancelled: the network is asked to give it up", None
     if row.state is _S.SUBMITTING:
-        return "the network is being called", None
+        then = "; it was cancelled, and is taken back as soon as that is over" if row.cancel_asked else ""
+        return f"the network is being called{then}", None
     if row.state is _S.BUFFERED:
         return "the network holds it until the device can be reached", None
     if row.state is _S.SENT:
         copies = f", {row.sent} times" if row.sent > 1 else ""
-        return f"it left for the device{copies}; no answer yet", None
+        then = "; it was cancelled too late, no further copy goes" if row.cancel_asked else ""
+        return f"it left for the device{copies}; no answer yet{then}", None
     if row.state is _S.DELIVERED:
         return "the device has it; no answer yet", None
     if row.id in d.to_look_up:

@@ -131,6 +131,7 @@ class Downlink(Row):
     finished_at: float | None = None
     keep_until: float = FOREVER
     due: float | None = None  # when it needs attention without an event; indexed
+    cancel_asked: bool = False  # a person wants it cancelled: no further copy goes, and the network gives it up (R11)
 
     def move(self, state: DownlinkState, now: float, reason: str = "", *, over: bool | None = None) -> None:
         """Go to `state`, at wall time `now`. `over` is said for SENT, DELIVERED and UNKNOWN where they are the end."""

@@ -143,7 +143,7 @@ def _report(
             work.update(row)
     elif row.id in d.presumed and row.sent == 1:
         # A cancel found it gone; now the network says that it gave it up itself. Both are true: it never left.
-        d.end(row, _S.EXPIRED if row.setback != _S.UNKNOWN else _S.UNKNOWN, work, detail)
+        d.end(row, _taken_back(row), work, detail)
     elif row.state in (_S.SUBMITTING, _S.BUFFERED, _S.UNKNOWN):
         _set_back(d, row, outcome, detail, retry_at, work, profile)
 
@@ -165,7 +165,7 @@ def _advance(d: Deliveries, row: Downlink, state: NetworkState, work: Work, *, h
         row.sent += 1
         row.sent_at = now
     d.to_look_up.pop(row.id, None)
-    d.cancelling.pop(row.id, None)
+    d.cancelling.discard(row.id)
     reached = _S.SENT if state is _N.SENT else _S.DELIVERED
     if row.kind == REQUEST:
         row.move(reached, now)
@@ -214,14 +214,20 @@ def _set_back(
     elif row.failures >= profile.max_attempts:
         d.end(row, _S.FAILED if certain else _S.UNKNOWN, work, detail)
     else:
-        wish = d.cancelling.pop(row.id, None)
-        if wish is not None:
-            d.end(row, wish if certain else _S.UNKNOWN, work, "cancelled; the network gave it back")
+        if row.id in d.cancelling:
+            d.end(row, _taken_back(row), work, "cancelled; the network gave it back")
             return
         if certain:
             row.setback = _SETBACK[why].value
         d.to_look_up.pop(row.id, None)
         _back_to_queue(row, again, detail, work)
+
+
+def _taken_back(row: Downlink) -> DownlinkState:
+    """Give the outcome of what the network does not deliver any more: only where no earlier attempt is in doubt."""
+    if row.setback == _S.UNKNOWN:
+        return _S.UNKNOWN
+    return _S.CANCELLED if row.cancel_asked else _S.EXPIRED
 
 
 def _back_to_queue(row: Downlink, not_before: float | None, detail: str, work: Work) -> None:
@@ -273,26 +279,34 @@ def looked_up(d: Deliveries, downlink: int, attempt: int, result: Lookup, work: 
         row.move(_S.BUFFERED, now)
         work.update(row)
         _attribute(d, row, result.handle, work, profile)
-    elif row.repeatable and not row.repeated and (row.deliver_by is None or now < row.deliver_by):
+    elif _may_repeat(row, now):
         row.repeated = True
         row.setback = _S.UNKNOWN.value  # it may have been delivered all the same: EXPIRED can no longer be said
         row.move(_S.QUEUED, now)
         work.update(row)
 
 
+def _may_repeat(row: Downlink, now: float) -> bool:
+    """Whether it may go once more after an ambiguity (R9)."""
+    wanted = not row.cancel_asked and (row.deliver_by is None or now < row.deliver_by)
+    return wanted and row.repeatable and not row.repeated
+
+
 def cancel_done(d: Deliveries, downlink: int, result: Cancellation, work: Work) -> None:
     """Take what a cancel achieved (R11): only a certain removal is EXPIRED or CANCELLED."""
     if d.call == downlink:
         d.call = None
-    wish = d.cancelling.pop(downlink, None)
     row = d.live.get(downlink)
-    if row is None or wish is None or row.state is not _S.BUFFERED:
+    if row is None or downlink not in d.cancelling:
+        return
+    d.cancelling.remove(downlink)
+    if row.state is not _S.BUFFERED:
         return
     if result is Cancellation.REMOVED:
         if row.sent:
             _back_to_sent(d, row, None, work)
         else:
-            d.end(row, wish if row.setback != _S.UNKNOWN else _S.UNKNOWN, work, "removed from the network's queue")
+            d.end(row, _taken_back(row), work, "removed from the network's queue")
     elif result is Cancellation.GONE:
         d.presumed.add(row.id)
         _advance(d, row, _N.SENT, work)
@@ -302,24 +316,15 @@ def cancel_done(d: Deliveries, downlink: int, result: Cancellation, work: Work) 
         d.end(row, _S.UNKNOWN, work, "the network did not say whether it still held it")
 
 
-def cancel_asked(d: Deliveries, downlink: int, work: Work) -> bool:
-    """A person asks for it. True if the row is or will be cancelled, as far as that can still be done."""
+def cancel_asked(d: Deliveries, downlink: int, work: Work) -> None:
+    """A person asks for it: durable from now on. `Deliveries.expire` does it, as soon as the state allows (R11)."""
     row = d.live.get(downlink)
-    if row is None:
-        return False
-    if row.state is _S.QUEUED:
-        given_up(d, row, work, "cancelled on request")
-        return True
-    if row.state is _S.BUFFERED and row.handle is not None:
-        d.cancelling[row.id] = _S.CANCELLED
-        return True
-    return False
-
-
-def given_up(d: Deliveries, row: Downlink, work: Work, reason: str) -> None:
-    """Try no further: CANCELLED where the device certainly never got it, else UNKNOWN."""
-    never_left = row.state is _S.QUEUED and row.sent == 0 and row.setback not in (_S.UNKNOWN, _S.NACKED)
-    d.end(row, _S.CANCELLED if never_left else _S.UNKNOWN, work, reason)
+    if row is None or row.cancel_asked:
+        return
+    row.cancel_asked = True
+    work.update(row)
+    if row.state is _S.UNKNOWN:
+        d.to_look_up.setdefault(row.id, work.now.wall)  # once more: what the network has after all can be taken back
 
 
 def flushed(d: Deliveries, detail: str, work: Work, handle: str | None = None) -> None:
@@ -336,7 +341,7 @@ def flushed(d: Deliveries, detail: str, work: Work, handle: str | None = None) -
             continue
         again = row.sent == 0 and row.repeatable
         row.handle = None
-        if d.cancelling.pop(row.id, None) is not None:
+        if row.id in d.cancelling:
             d.end(row, _S.UNKNOWN, work, detail)
         elif again:
             row.setback = _S.UNKNOWN.value
@@ -351,7 +356,8 @@ def _flushed_one(d: Deliveries, detail: str, work: Work, handle: str) -> None:
     for row in d.live.values():
         if row.handle != handle or row.state is not _S.BUFFERED:
             continue
-        cancelled = d.cancelling.pop(row.id, None) is not None
+        cancelled = row.id in d.cancelling
+        d.cancelling.discard(row.id)
         if row.sent:
             _back_to_sent(d, row, None, work)
         elif row.repeatable and not cancelled:
@@ -403,7 +409,6 @@ __all__ = [
     "cancel_done",
     "delivered",
     "flushed",
-    "given_up",
     "looked_up",
     "parse_outcome",
     "reachable",

@@ -184,7 +184,7 @@ def _removed(at: Step, event: ev.EndpointRemoved) -> None:
     """Nothing will be delivered any more: certain where nothing left yet, unknown elsewhere."""
     for row in list(at.state.deliveries.live.values()):
         row.answered = True
-        outcomes.given_up(at.state.deliveries, row, at.work, event.why)
+        at.state.deliveries.give_up(row, at.work, event.why)
     for up in list(at.state.uplinks.values()):
         if up.state is _U.RECEIVED:
             toward_server.settle(at, up, _U.EXPIRED, event.why)

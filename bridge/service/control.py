@@ -47,6 +47,7 @@ def plain_downlink(row: Downlink) -> dict[str, Any]:
         "server": row.server,
         "state": row.state.value,
         "over": row.over,
+        "cancel_asked": row.cancel_asked,
         "late": row.late,
         "reason": row.reason,
         "attempts": row.attempt,

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from bridge.errors import ConfigurationError, StoreUnavailable
-from bridge.store.schema import check_version, migrations
+from bridge.store.schema import check_readable, migrations
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for a lock that a person's own tool (sqlite3, a backup) may hold
 CHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer pauses than SQLite's 1000 pages
@@ -65,7 +65,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             raise _opening(path, error) from error
         try:
             connection.execute("PRAGMA query_only = ON")
-            check_version(connection, migrations())
+            check_readable(connection, migrations())
         except sqlite3.OperationalError:
             connection.close()
         except sqlite3.Error as error:

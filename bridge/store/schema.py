@@ -70,6 +70,15 @@ def check_version(connection: sqlite3.Connection, known: Sequence[Migration]) ->
     return version
 
 
+def check_readable(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
+    """Raise ConfigurationError unless the database has the very version that this release reads."""
+    version = check_version(connection, known)
+    if version < len(known):
+        raise ConfigurationError(
+            f"the database has schema version {version}, this release reads {len(known)}: start the service once"
+        )
+
+
 def migrate(connection: sqlite3.Connection, known: Sequence[Migration] | None = None) -> int:
     """Bring the database to the newest version, each step in a transaction of its own; give that version.
 

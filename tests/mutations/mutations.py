@@ -63,8 +63,8 @@ MUTATIONS = [
     Mutation(
         "deadlines are not looked at",
         "bridge/delivery/deliveries.py",
-        "            if row.deliver_by is not None and row.deliver_by <= now:\n                self._past_deadline",
-        "            if row.deliver_by is None:\n                self._past_deadline",
+        "            if row.cancel_asked or (row.deliver_by is not None and row.deliver_by <= now):\n",
+        "            if row.cancel_asked:\n",
         RELAY + "test_r11_expiry.py",
     ),
     Mutation(
@@ -126,9 +126,23 @@ MUTATIONS = [
     Mutation(
         "EXPIRED of what may have been delivered by an earlier attempt",
         "bridge/delivery/outcomes.py",
-        "d.end(row, wish if row.setback != _S.UNKNOWN else _S.UNKNOWN, work,",
-        "d.end(row, wish, work,",
+        "    if row.setback == _S.UNKNOWN:\n        return _S.UNKNOWN\n    return _S.CANCELLED",
+        "    return _S.CANCELLED",
         RELAY + "test_r11_expiry.py",
+    ),
+    Mutation(
+        "a person's wish to cancel is forgotten in a crash",
+        "bridge/delivery/outcomes.py",
+        "    row.cancel_asked = True\n    work.update(row)\n",
+        "    row.cancel_asked = True\n",
+        RELAY + "test_r11_cancel.py",
+    ),
+    Mutation(
+        "a copy goes after a person's cancel",
+        "bridge/delivery/deliveries.py",
+        "        if row.cancel_asked:\n            return None\n",
+        "",
+        RELAY + "test_r11_cancel.py",
     ),
     Mutation(
         "an Execute goes again after an ambiguity",

@@ -69,6 +69,7 @@ class Life(World):
         self.delivered: Counter[int] = Counter()
         self.taken: Counter[int] = Counter()
         self.order: list[int] = []
+        self.cancelled: set[int] = set()  # downlinks that a person asked to cancel
         self.exchanges: dict[bytes, Exchange] = {}
         self.unacknowledged: list[bytes] = []  # confirmables of the bridge, at the server
         self.own_mids: dict[int, tuple[float, bytes]] = {}
@@ -89,6 +90,7 @@ class Life(World):
             if isinstance(effect, Submit):
                 attempt = effect.attempt
                 assert attempt.deadline is None or self.wall < attempt.deadline, "a submit after deliver_by"
+                assert attempt.downlink not in self.cancelled, "a submit after a person's cancel"
                 if attempt.kind is Kind.REQUEST and attempt.downlink not in self.order:
                     self.order.append(attempt.downlink)
             self.calls.append(effect)
@@ -308,6 +310,14 @@ class Life(World):
         self.exchanges[token] = Exchange(data, number, kind == "Observe", self.wall)
         self.event(ev.ServerDatagram("srv", data))
 
+    # -- a person ------------------------------------------------------------------------------------------------
+
+    def _person_moves(self) -> None:
+        live = list(self.state.deliveries.live)
+        if live and self.chance(0.05):
+            self.cancelled.add(downlink := self.dice.choice(live))
+            self.event(ev.CancelAsked(downlink))
+
     # -- the story -----------------------------------------------------------------------------------------------
 
     def run(self, steps: int) -> None:
@@ -319,6 +329,7 @@ class Life(World):
                 if self.dice.random() < 0.8:
                     self._network_answers()
                 move()
+            self._person_moves()
             self.passes(self.dice.choice([0.0, 0.3, 1.0, 3.0, 10.0, 60.0, 60.0 if self.chance(0.9) else 4000.0]))
             self.bounded()
 
@@ -326,7 +337,7 @@ class Life(World):
         """End the process: after a commit whose effects never left, half of the time."""
         self.crashing = True
         if self.chance(0.5):
-            self.dice.choice([self._server_moves, self._network_moves])()
+            self.dice.choice([self._server_moves, self._network_moves, self._person_moves])()
         self.crashing = False
         if self.calls and isinstance(self.calls[0], Submit) and self.chance(0.5):
             self._take(self.calls[0].attempt)  # the network got it, nobody heard
@@ -369,6 +380,8 @@ class Life(World):
             if row["operation"] in ONCE:
                 assert self.taken[row["id"]] <= 1, f"taken twice: {row}"
                 assert self.delivered[row["id"]] <= 1
+            assert row["cancel_asked"] == (row["id"] in self.cancelled)
+            assert row["state"] != "CANCELLED" or row["cancel_asked"]
             if row["state"] == "RESPONDED":
                 assert self.delivered[row["id"]], f"answered by nobody: {row}"
         assert not self.state.uplinks

@@ -131,27 +131,3 @@ def test_r11_nothing_is_submitted_after_deliver_by_however_late_the_step_is(sout
     world.event(ev.DeviceReachable())
     assert len(world.submitted) == 1
     assert world.states() == ["RATE_LIMITED"]
-
-
-@pytest.mark.parametrize(("state", "after"), [("QUEUED", "CANCELLED"), ("BUFFERED", "CANCELLED"), ("SENT", "SENT")])
-def test_r11_a_person_may_cancel_as_long_as_that_is_certain(state, after):
-    world = World(NIDD)
-    world.network = {
-        "QUEUED": Refused(Refusal.RATE_LIMITED, "429", retry_at=world.wall + 90),
-        "BUFFERED": Accepted("h", NetworkState.BUFFERED),
-        "SENT": Accepted("h", NetworkState.SENT),
-    }[state]
-    world.server_sends(request())
-    assert world.states() == [state]
-    world.event(ev.CancelAsked(world.submitted[0].attempt.downlink))
-    assert world.states() == [after]
-
-
-def test_r11_a_cancelled_message_that_the_network_gives_back_is_not_submitted_again():
-    world = buffered(None)
-    world.event(ev.CancelAsked(world.submitted[0].attempt.downlink))
-    world.reports("h", Refusal.UNREACHABLE)
-    assert world.states() == ["CANCELLED"]
-    world.event(ev.CancelDone(world.cancels[0].downlink, Cancellation.GONE))
-    world.passes(100)
-    assert len(world.submitted) == 1

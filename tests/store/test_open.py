@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bridge.delivery.rows import Insert
+from bridge.delivery.rows import Insert, Update
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store import Reader, Store
 from bridge.store.connection import connect_writer
@@ -112,24 +112,70 @@ def test_migrations_build_an_empty_database_and_a_second_run_does_nothing(path):
     connection.close()
 
 
-async def test_a_version_1_database_with_messages_is_brought_up_and_keeps_them(path, downlink):
-    first = migrations()[:1]
+FIRST = "f81104da2a971a6543966df6227e42dc044e1268e69d2348ac64694d277aede5"
+"""Digest of migration 0001 as it was released: databases remember it, and refuse another."""
+
+
+def old_database(path, *rows):
+    """Make a database as migration 0001 alone makes it, with rows of that time."""
     old = connect_writer(path)
-    migrate(old, first)
-    row = downlink(1)
-    marks = ", ".join("?" * len(row.columns()))
-    columns = [name for (name,) in old.execute("SELECT name FROM pragma_table_info('downlink')")]
-    old.execute(f"INSERT INTO downlink ({', '.join(columns)}) VALUES ({marks})", [getattr(row, c) for c in columns])
+    migrate(old, migrations()[:1])
+    for row in rows:
+        columns = [name for (name,) in old.execute(f"SELECT name FROM pragma_table_info('{row.TABLE}')")]
+        marks = ", ".join("?" * len(columns))
+        old.execute(f"INSERT INTO {row.TABLE} VALUES ({marks})", [getattr(row, c) for c in columns])
+    old.close()
+
+
+def test_a_migration_that_databases_have_is_never_edited():
+    assert migrations()[0].digest == FIRST
+
+
+async def test_a_database_of_the_first_schema_is_brought_up_and_keeps_its_messages(path, downlink, uplink):
+    old_database(path, downlink(1, payload=b"\x41\x01\x00", handle="h"), uplink(2))
+
+    store = Store.open(path)
+
+    kept = store.load(1, 0.0)
+    (row,) = kept.downlinks
+    assert (row.id, row.payload, row.handle, row.cancel_asked) == (1, b"\x41\x01\x00", "h", False)
+    assert [up.id for up in kept.uplinks] == [2]
+    versions = store.connection.execute("SELECT version FROM schema_version ORDER BY version")
+    assert [version for (version,) in versions] == list(range(1, len(migrations()) + 1))
+    row.cancel_asked = True
+    await store.committed([Update.of(row)])
+    assert [row.cancel_asked for row in store.load(1, 0.0).downlinks] == [True]
+    await store.close()
+
+
+async def test_a_database_brought_up_is_as_one_made_new(path, tmp_path):
+    old_database(path)
+    schemas = []
+    for file in (path, tmp_path / "new.db"):
+        store = Store.open(file)
+        schemas.append(store.connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall())
+        await store.close()
+    assert schemas[0] == schemas[1]
+
+
+async def test_an_older_schema_is_not_read_before_it_is_brought_up(path):
+    old_database(path)
+    what = f"version 1, this release reads {len(migrations())}: start the service once"
+    with pytest.raises(ConfigurationError, match=what):
+        Reader.open(path)
+
+
+def test_each_migration_is_applied_once_and_in_order(path):
+    connection = connect_writer(path)
     more = (
-        *first,
+        *migrations()[:1],
         Migration(2, "more", "ALTER TABLE downlink ADD COLUMN more TEXT NOT NULL DEFAULT 'm'; CREATE TABLE n (a);"),
     )
-
-    assert migrate(old, more) == 2
-
-    assert old.execute("SELECT id, more FROM downlink").fetchall() == [(1, "m")]
-    assert [v for (v,) in old.execute("SELECT version FROM schema_version ORDER BY version")] == [1, 2]
-    old.close()
+    assert migrate(connection, more[:1]) == 1
+    assert migrate(connection, more) == 2
+    assert migrate(connection, more) == 2
+    assert [v for (v,) in connection.execute("SELECT version FROM schema_version ORDER BY version")] == [1, 2]
+    connection.close()
 
 
 def test_a_migration_that_fails_changes_nothing(path):
