@@ -11,6 +11,7 @@ from bridge.enums import members
 from bridge.errors import MessageFormatError
 from bridge.relay import opaque, operation, register, responses, toward_device, toward_server, verdict
 from bridge.relay.effects import Count
+from bridge.relay.events import DeviceMessage
 from bridge.relay.model import Server
 from bridge.relay.state import NETWORK_DUPLICATE_WINDOW, Step
 
@@ -18,10 +19,12 @@ _S = members(DownlinkState)
 _U = members(UplinkState)
 
 
-def message(step: Step, data: bytes, duplicate_key: str | None) -> None:
+def message(step: Step, event: DeviceMessage) -> None:
     """Take bytes from the device. Whatever they are, the device is there: what waited for that may go."""
     state = step.state
-    outcomes.reachable(state.deliveries, step.work)
+    data, duplicate_key = event.data, event.duplicate_key
+    if state.deliveries.live:
+        outcomes.reachable(state.deliveries, step.work)
     digest = blake2b(data, digest_size=12).digest()
     if _is_network_duplicate(step, digest, duplicate_key):
         step.effect(Count("network_duplicates"))
@@ -51,7 +54,7 @@ def message(step: Step, data: bytes, duplicate_key: str | None) -> None:
 def _is_network_duplicate(step: Step, digest: bytes, duplicate_key: str | None) -> bool:
     """Drop what the network says twice (R13); without an id of its own, the same bytes within a moment are that."""
     if duplicate_key is not None:
-        return any(row.duplicate_key == duplicate_key for row in step.state.all_uplinks())
+        return duplicate_key in step.state.by_duplicate_key
     seen = step.state.recent.get(digest)
     return seen is not None and abs(step.wall - seen) < NETWORK_DUPLICATE_WINDOW  # clocks are set back, too
 
@@ -78,10 +81,10 @@ def note_delivered_reply(step: Step, row: Downlink) -> None:
     """A reply that certainly reached the device ends its exchange: the same Register again is a new one (R13)."""
     if row.answers is None or row.state is not _S.DELIVERED:
         return
-    for up in step.state.all_uplinks():
-        if up.id == row.answers and up.answer_downlink == row.id:
-            up.reason = DELIVERED
-            step.work.update(up)
+    up = step.state.uplink(row.answers)
+    if up is not None and up.answer_downlink == row.id:
+        up.reason = DELIVERED
+        step.work.update(up)
 
 
 def _empty(step: Step, coap: Message) -> None:

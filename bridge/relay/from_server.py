@@ -4,16 +4,18 @@ from bridge.coap.codec import ACK, CON, NON, RST, Message, Option, decode, empty
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.deliveries import REQUEST
-from bridge.delivery.ledger import Downlink, UplinkState
+from bridge.delivery.ledger import Downlink, DownlinkState, UplinkState
 from bridge.enums import members
 from bridge.errors import MessageFormatError
 from bridge.relay import opaque, operation, responses, toward_device, toward_server
 from bridge.relay.effects import Count, SendToServer
+from bridge.relay.events import ServerDatagram
 from bridge.relay.model import Observation, ObservationState
 from bridge.relay.size import refusal
 from bridge.relay.state import Step
 from bridge.relay.verdict import RETRY_LATER, profile_of
 
+_S = members(DownlinkState)
 _U = members(UplinkState)
 _O = members(ObservationState)
 
@@ -21,9 +23,11 @@ TTL_LARGEST = 2**31  # seconds; beyond it a TTL is no limit at all
 _BLOCK_OPTIONS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 
 
-def datagram(step: Step, server: str, data: bytes) -> None:
+def datagram(step: Step, event: ServerDatagram) -> None:
     """Take a datagram that a server sent to this endpoint's own address."""
-    toward_server.hasten(step, server)
+    server, data = event.server, event.data
+    if step.state.retransmissions:
+        toward_server.hasten(step, server)
     if opaque.is_record(data):
         if _may_ask(step, server):
             opaque.from_server(step, server, data)
@@ -133,8 +137,9 @@ def _refuse(step: Step, server: str, message: Message) -> tuple[int, list[Option
     state = step.state
     if message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None:
         return Code.BAD_OPTION, [], "the bridge is no forward proxy"
-    waiting = sum(1 for row in state.deliveries.live.values() if row.kind == REQUEST)
-    if waiting >= state.policy.max_requests:
+    most = state.policy.max_requests
+    live = state.deliveries.live
+    if len(live) >= most and sum(1 for row in live.values() if row.kind == REQUEST) >= most:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
     if state.policy.refuse_when_down and not step.south.network_up:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "network down"
@@ -237,7 +242,7 @@ def hold_over(step: Step) -> None:
         if row is None:
             del state.empty_ack_due[downlink]
             continue
-        may_be_quick = step.south.quick and row.state.value in ("SUBMITTING", "SENT")
+        may_be_quick = step.south.quick and (row.state is _S.SUBMITTING or row.state is _S.SENT)
         if due <= step.mono or not may_be_quick:
             del state.empty_ack_due[downlink]
             step.effect(SendToServer(row.server, empty(ACK, row.north_mid or 0)))

@@ -33,6 +33,7 @@ class EndpointState:
     __slots__ = (
         "active",
         "by_digest",
+        "by_duplicate_key",
         "by_token",
         "deliveries",
         "empty_ack_due",
@@ -70,6 +71,7 @@ class EndpointState:
         self.uplinks: dict[int, Uplink] = {}
         self.kept_uplinks: KeptRows[Uplink] = KeptRows()
         self.by_digest: dict[bytes, Uplink] = {}
+        self.by_duplicate_key: dict[str | None, Uplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
         self.relay = kept.relay
         self.recent: dict[bytes, float] = {}  # digests of the last messages → when they came
@@ -98,6 +100,8 @@ class EndpointState:
                 self.kept_uplinks.keep(up)
             if kept.relay is None or up.received_at >= kept.relay.joined_at:
                 self.by_digest[up.digest] = up
+            if up.duplicate_key is not None:
+                self.by_duplicate_key[up.duplicate_key] = up
             if up.north_mid is not None and not is_acknowledgement(up.payload):
                 self.north_mid = up.north_mid  # a piggybacked answer has the server's
         if kept.relay is not None and kept.relay.north_mid is not None:
@@ -137,18 +141,22 @@ class EndpointState:
         Rows keep theirs for 247 s after their end, and ids grow with MIDs, so it cannot repeat sooner, after a restart
         neither. What still waits after 65535 others is stepped over.
         """
-        used = {row.north_mid for row in self.uplinks.values()}
         while True:
-            self.north_mid = (self.north_mid + 1) & 0xFFFF
-            if self.north_mid not in used:
-                return self.north_mid
+            self.north_mid = mid = (self.north_mid + 1) & 0xFFFF
+            for row in self.uplinks.values():
+                if row.north_mid == mid:
+                    break
+            else:
+                return mid
 
     def allocate_south_mid(self) -> int:
-        used = {row.south_mid for row in self.deliveries.live.values()}
         while True:
-            self.south_mid = (self.south_mid + 1) & 0xFFFF
-            if self.south_mid not in used:
-                return self.south_mid
+            self.south_mid = mid = (self.south_mid + 1) & 0xFFFF
+            for row in self.deliveries.live.values():
+                if row.south_mid == mid:
+                    break
+            else:
+                return mid
 
     def allocate_token(self) -> bytes:
         """Give a token that no live, late or observed exchange holds; one byte where it can be (R1)."""
@@ -163,6 +171,9 @@ class EndpointState:
             if token not in self.by_token and token not in self.observations:
                 return token
             number += 1
+
+    def uplink(self, row: int) -> Uplink | None:
+        return self.uplinks.get(row) or self.kept_uplinks.get(row)
 
     def all_uplinks(self) -> Iterator[Uplink]:
         yield from self.uplinks.values()
@@ -188,15 +199,20 @@ class EndpointState:
     def sweep(self, now: float) -> None:
         """Forget what is no longer needed; the rows themselves stay in the ledger."""
         most = self.policy.max_kept
-        for row in self.deliveries.kept.forget(now, most):
-            key = row.server, row.north_mid, row.north_token
-            if self.requests.get(key) is row:
-                del self.requests[key]
-            if row.south_token is not None and self.by_token.get(row.south_token) is row:
-                del self.by_token[row.south_token]
-        for up in self.kept_uplinks.forget(now, most):
-            if self.by_digest.get(up.digest) is up:
-                del self.by_digest[up.digest]
+        kept = self.deliveries.kept
+        if kept.soonest <= now or len(kept) > most:
+            for row in kept.forget(now, most):
+                key = row.server, row.north_mid, row.north_token
+                if self.requests.get(key) is row:
+                    del self.requests[key]
+                if row.south_token is not None and self.by_token.get(row.south_token) is row:
+                    del self.by_token[row.south_token]
+        if self.kept_uplinks.soonest <= now or len(self.kept_uplinks) > most:
+            for up in self.kept_uplinks.forget(now, most):
+                if self.by_digest.get(up.digest) is up:
+                    del self.by_digest[up.digest]
+                if self.by_duplicate_key.get(up.duplicate_key) is up:
+                    del self.by_duplicate_key[up.duplicate_key]
 
     @property
     def is_quiet(self) -> bool:

@@ -14,7 +14,7 @@ from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery import outcomes
 from bridge.delivery.deliveries import ANSWER
 from bridge.delivery.ledger import UplinkState
-from bridge.delivery.rows import Change
+from bridge.delivery.rows import FOREVER, Change
 from bridge.delivery.work import Now, Work
 from bridge.enums import members
 from bridge.relay import events as ev, from_device, from_server, responses, toward_server, verdict
@@ -43,29 +43,38 @@ def step(
     """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours."""
     work = Work(now, random, new_id)
     at = Step(state, work, south, now.wall, now.mono)
-    state.deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
+    deliveries = state.deliveries
+    deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
     _HANDLERS[type(event)](at, event)
     _time_passes(at)
-    verdict.ended(at)
-    state.deliveries.pump(work, south)
-    verdict.ended(at)
-    toward_server.pump(at)
-    from_server.hold_over(at)
-    wake = _next_wake(at)
+    if deliveries.ended:
+        verdict.ended(at)
+    if deliveries.live:
+        deliveries.pump(work, south)
+        if deliveries.ended:
+            verdict.ended(at)
+    if state.uplinks:
+        toward_server.pump(at)
+    if state.empty_ack_due:
+        from_server.hold_over(at)
+    wake = _next_wake(at) if state.uplinks or deliveries.live else None
     return Result(work.changes(), work.effects, wake)
 
 
 def _time_passes(at: Step) -> None:
     """Do what is due. Every step does, so that no answer depends on when a timer fires."""
     state = at.state
+    deliveries = state.deliveries
     if state.uplinks:
         toward_server.expire(at)
-        toward_server.repeat_due(at)
-        responses.hold_over(at)
-    if state.deliveries.live:
+        if state.retransmissions:
+            toward_server.repeat_due(at)
+        if state.hold_due:
+            responses.hold_over(at)
+    if deliveries.live:
         verdict.unanswered_in_time(at)
-        state.deliveries.expire(at.work, at.south)
-    for row in state.deliveries.ended:
+        deliveries.expire(at.work, at.south)
+    for row in deliveries.ended:
         if row.kind == ANSWER:
             from_device.note_delivered_reply(at, row)
     state.sweep(at.wall)
@@ -74,32 +83,32 @@ def _time_passes(at: Step) -> None:
 def _next_wake(at: Step) -> float | None:
     """Find the next time that matters; wall times are also noted in the changed rows as `due`."""
     state = at.state
+    deliveries = state.deliveries
     wall = at.wall
-    soonest: float | None = None
-    if state.deliveries.live:
-        for row in state.deliveries.live.values():
-            due = state.deliveries.next_time(row, wall, at.south)
-            if row.answer_by is not None and not row.answered and (due is None or row.answer_by < due):
-                due = row.answer_by
-            row.due = due
-            if due is not None and (soonest is None or due < soonest):
-                soonest = due
-        for not_before in state.deliveries.to_look_up.values():
-            if not_before > wall and (soonest is None or not_before < soonest):
-                soonest = not_before
+    soonest = FOREVER
+    for row in deliveries.live.values():
+        due = deliveries.next_time(row, wall, at.south)
+        if row.answer_by is not None and not row.answered and (due is None or row.answer_by < due):
+            due = row.answer_by
+        row.due = due
+        if due is not None and due < soonest:
+            soonest = due
+    for not_before in deliveries.to_look_up.values():
+        if wall < not_before < soonest:
+            soonest = not_before
     for up in state.uplinks.values():
         # A message that no server has yet needs attention at once after a restart, whatever its deadline.
         up.due = wall if up.state is _U.RECEIVED and up.kind != "request" else up.expires_at
-        if up.expires_at is not None and (soonest is None or up.expires_at < soonest):
+        if up.expires_at is not None and up.expires_at < soonest:
             soonest = up.expires_at
-    wake = None if soonest is None else max(soonest - wall, 0.0)
+    wake = soonest - wall
     mono = at.mono
     for timers in (state.empty_ack_due, state.hold_due):
         for due in timers.values():
-            wake = due - mono if wake is None else min(wake, due - mono)
+            wake = min(wake, due - mono)
     for timer in state.retransmissions.values():
-        wake = timer.at - mono if wake is None else min(wake, timer.at - mono)
-    return None if wake is None else max(wake, 0.0)
+        wake = min(wake, timer.at - mono)
+    return None if wake == FOREVER - wall else max(wake, 0.0)
 
 
 def _started(at: Step, _event: ev.Event) -> None:
@@ -116,14 +125,6 @@ def _started(at: Step, _event: ev.Event) -> None:
 
 def _tick(_at: Step, _event: ev.Event) -> None:
     """Nothing but time: `_time_passes` does the rest."""
-
-
-def _server_datagram(at: Step, event: ev.ServerDatagram) -> None:
-    from_server.datagram(at, event.server, event.data)
-
-
-def _device_message(at: Step, event: ev.DeviceMessage) -> None:
-    from_device.message(at, event.data, event.duplicate_key)
 
 
 def _submitted(at: Step, event: ev.Submitted) -> None:
@@ -194,8 +195,8 @@ def _removed(at: Step, event: ev.EndpointRemoved) -> None:
 _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes its own event
     ev.Started: _started,
     ev.Tick: _tick,
-    ev.ServerDatagram: _server_datagram,
-    ev.DeviceMessage: _device_message,
+    ev.ServerDatagram: from_server.datagram,
+    ev.DeviceMessage: from_device.message,
     ev.Submitted: _submitted,
     ev.Reported: _reported,
     ev.LookedUp: _looked_up,

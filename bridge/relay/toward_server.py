@@ -55,6 +55,8 @@ def take_uplink(
     state.uplinks[row.id] = row
     if digest:
         state.by_digest[digest] = row
+    if duplicate_key is not None:
+        state.by_duplicate_key[duplicate_key] = row
     step.work.insert(row)
     return row
 
