@@ -4,6 +4,7 @@ Every valid message has one encoding, and `decode` keeps option values as they c
 `encode(decode(data)) == data`. What is not a CoAP message raises MessageFormatError and nothing else.
 """
 
+import struct
 from enum import IntEnum
 
 import msgspec
@@ -28,6 +29,7 @@ class Type(IntEnum):
     RST = 3
 
 
+_header = struct.Struct("!BBH").pack  # version, type and token length; code; message ID (RFC 7252 §3)
 _TYPES = CON, NON, ACK, RST = tuple(Type)  # by number
 
 Option = tuple[int, bytes]
@@ -82,12 +84,12 @@ class Message(msgspec.Struct, frozen=True):
 
 def frame(mtype: int, code: int, mid: int, token: bytes, body: bytes) -> bytes:
     """Put a header and token before a body that is already on-the-wire bytes."""
-    return bytes((VERSION << 6 | mtype << 4 | len(token), code, mid >> 8, mid & 0xFF)) + token + body
+    return _header(VERSION << 6 | mtype << 4 | len(token), code, mid) + token + body
 
 
 def empty(mtype: int, mid: int) -> bytes:
     """Give an Empty message: acknowledgement, Reset or ping (RFC 7252 §4.1)."""
-    return bytes((VERSION << 6 | mtype << 4, 0, mid >> 8, mid & 0xFF))
+    return _header(VERSION << 6 | mtype << 4, 0, mid)
 
 
 def uint_value(value: int) -> bytes:

@@ -1,6 +1,6 @@
 """Message layer numbers of one hop over UDP (RFC 7252 §4.8) and the retransmission of one confirmable message."""
 
-from dataclasses import dataclass
+import msgspec
 
 ACK_TIMEOUT = 2.0  # seconds, RFC 7252 §4.8
 ACK_RANDOM_FACTOR = 1.5
@@ -9,8 +9,7 @@ EXCHANGE_LIFETIME = 247.0  # seconds, RFC 7252 §4.8.2: how long a MID may not b
 CAP = 60.0  # seconds; being durable, the bridge goes on at this pace beyond MAX_RETRANSMIT, to the message's deadline
 
 
-@dataclass(slots=True)
-class Retransmission:
+class Retransmission(msgspec.Struct):
     """When one confirmable message is sent again: doubling from ACK_TIMEOUT (RFC 7252 §4.2), then at the pace of CAP.
 
     Times are monotonic seconds. `interval` starts random between ACK_TIMEOUT and ACK_TIMEOUT × ACK_RANDOM_FACTOR.

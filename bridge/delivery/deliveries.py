@@ -11,6 +11,7 @@ from bridge.delivery.work import Work
 from bridge.enums import members
 
 REQUEST, ANSWER, OPAQUE = Kind.REQUEST.value, Kind.ANSWER.value, Kind.OPAQUE.value
+_KINDS = {kind.value: kind for kind in Kind}
 EXPIRY_GRACE = 60.0  # seconds a network that expires by itself gets to report it, before the outcome is UNKNOWN
 _S = members(DownlinkState)
 
@@ -131,7 +132,10 @@ class Deliveries:
         """Whether the network is asked to confirm delivery: by endpoint, or by operation; never for an answer."""
         if row.kind == ANSWER:
             return False
-        return self.confirmed or row.operation in self.options.get(CONFIRMED_OPERATIONS, "").split()
+        if self.confirmed:
+            return True
+        operations = self.options.get(CONFIRMED_OPERATIONS)
+        return operations is not None and row.operation in operations.split()
 
     def resend_at(self, row: Downlink, profile: SouthProfile) -> float | None:
         """Give when a sent request goes again (R8), or None if it does not."""
@@ -164,7 +168,7 @@ class Deliveries:
             row.attempt,
             self.device,
             row.payload,
-            Kind(row.kind),
+            _KINDS[row.kind],
             row.deliver_by,
             self.goes_confirmed(row),
             1 if row.kind == ANSWER else 0,
@@ -214,24 +218,19 @@ class Deliveries:
 
     def next_time(self, row: Downlink, now: float, profile: SouthProfile) -> float | None:
         """Give the next wall time at which a live row needs attention, or None if only an event can move it."""
-        times: list[float | None]
-        if row.state is _S.QUEUED:
-            times = [row.deliver_by, row.not_before]
-        elif row.state is _S.BUFFERED:
-            if row.id in self.cancelling or row.deliver_by is None:
-                return None
-            times = [row.deliver_by, row.deliver_by + EXPIRY_GRACE]
-        elif row.state is _S.SENT or row.state is _S.DELIVERED:
-            times = [
-                self.resend_at(row, profile),
-                self.unanswered_at(row, profile),
-                (row.sent_at or 0.0) + profile.response_timeout,
-            ]
-        elif row.state is _S.UNKNOWN:
-            times = [self.to_look_up.get(row.id, row.deliver_by)]
-        else:
+        state = row.state
+        if state is _S.SUBMITTING:
             return None
-        return min((t for t in times if t is not None and t > now), default=None)
+        if state is _S.QUEUED:
+            return _first_after(now, row.deliver_by, row.not_before)
+        if state is _S.SENT or state is _S.DELIVERED:
+            slot_free_at = (row.sent_at or 0.0) + profile.response_timeout
+            return _first_after(now, self.resend_at(row, profile), self.unanswered_at(row, profile), slot_free_at)
+        if state is _S.UNKNOWN:
+            return _first_after(now, self.to_look_up.get(row.id, row.deliver_by))
+        if row.id in self.cancelling or row.deliver_by is None:
+            return None
+        return _first_after(now, row.deliver_by, row.deliver_by + EXPIRY_GRACE)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
@@ -259,4 +258,13 @@ class Deliveries:
         self.presumed.discard(row.id)
         self.ended.append(row)
         work.update(row)
-        work.effect(Settled(row.id, "down", row.operation, row.state.value, row.reason))
+        work.effect(Settled(row.id, "down", row.operation, row.state, row.reason))
+
+
+def _first_after(now: float, *times: float | None) -> float | None:
+    """Give the first of these times that is still to come."""
+    first: float | None = None
+    for time in times:
+        if time is not None and time > now and (first is None or time < first):
+            first = time
+    return first

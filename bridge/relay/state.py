@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from bindings.contract import SouthProfile
 from bridge.coap.codec import ACK
@@ -221,8 +222,7 @@ class EndpointState:
         return not (d.live or self.uplinks or d.call is not None or self.empty_ack_due or self.hold_due)
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct):
     """One step on its way: the endpoint, what is gathered for it, and the south profile of this moment."""
 
     state: EndpointState

@@ -32,24 +32,24 @@ def take_uplink(
 ) -> Uplink:
     """Make the row of a message from the device, or of the bridge's verdict; it is committed with this step."""
     state = step.state
-    row = Uplink(
-        id=step.work.new_id(),
-        endpoint=state.endpoint.id,
-        shard=state.endpoint.shard,
-        kind=kind,
-        received_at=step.wall,
-        server=server,
-        operation=operation,
-        confirmable=confirmable,
-        south_mid=south_mid,
-        south_token=south_token,
-        digest=digest,
-        duplicate_key=duplicate_key,
-        downlink=downlink,
-        north_token=north_token,
-        north_confirmable=north_confirmable,
-        north_mid=north_mid,
-        payload=payload,
+    row = Uplink(  # by position: with 17 names it takes four times as long
+        step.work.new_id(),
+        state.endpoint.id,
+        state.endpoint.shard,
+        kind,
+        step.wall,
+        server,
+        operation,
+        confirmable,
+        south_mid,
+        south_token,
+        digest,
+        duplicate_key,
+        downlink,
+        north_token,
+        north_confirmable,
+        north_mid,
+        payload,
         expires_at=expires_at,
     )
     state.uplinks[row.id] = row
@@ -92,7 +92,7 @@ def settle(step: Step, row: Uplink, outcome: UplinkState, reason: str = "") -> N
     span = max(EXCHANGE_LIFETIME, step.south.exchange_span)
     step.state.settle_uplink(row, step.wall + span)
     step.work.update(row)
-    step.effect(Settled(row.id, "up", row.operation, outcome.value, reason))
+    step.effect(Settled(row.id, "up", row.operation, outcome, reason))
 
 
 def pump(step: Step) -> None:
@@ -148,7 +148,7 @@ def acknowledged(step: Step, row: Uplink) -> None:
         waits_until = max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME)
         row.expires_at = waits_until if row.expires_at is None else min(row.expires_at, waits_until)
         step.work.update(row)
-        step.effect(Settled(row.id, "up", row.operation, _U.FORWARDED.value, ""))
+        step.effect(Settled(row.id, "up", row.operation, _U.FORWARDED, ""))
 
 
 def awaiting(step: Step, server: str, mid: int) -> Uplink | None:
