@@ -6,35 +6,22 @@ Every verdict comes from outside the bridge: what the server saw, what the SCEF 
 import asyncio
 import contextlib
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mock_network.lab import SCS_AS, TOKEN, Api, Bridge, Lab, free_port
 from tests.conftest import need
 from tests.t8.openapi import openapi_dir
 from tests.t8.proxy import T8Proxy
+from tests.waiting import until
 
 T = TypeVar("T")
 
 PATIENCE = 8.0  # seconds of real time that a condition may take
-
-
-async def until(what: Callable[[], Awaitable[T]], wait: float = PATIENCE, why: str = "") -> T:
-    """Ask until the answer is true, and give it; fail with the last answer."""
-    end = time.monotonic() + wait
-    while True:
-        found = await what()
-        if found:
-            return found
-        if time.monotonic() > end:
-            pytest.fail(f"not within {wait} s: {why}; last: {found!r}")
-        await asyncio.sleep(0.03)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.e2e.kit import SetUp, set_up, until
+from tests.e2e.kit import SetUp, set_up
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kit import SetUp, set_up, until
+from tests.e2e.kit import SetUp, set_up
+from tests.waiting import until
 
 WRITTEN = 32 * 1024  # bytes that the log has at least, and that no file may grow beyond while the disk is full
 

@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.e2e.kit import SetUp, set_up, until
+from tests.e2e.kit import SetUp, set_up
 from tests.interop.raw_device import CON, CONTENT_FORMAT, POST, Message, code, decode, encode, uri
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

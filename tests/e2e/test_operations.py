@@ -3,7 +3,8 @@
 import pytest
 
 from mock_network.lab import ApiError
-from tests.e2e.kit import SetUp, until
+from tests.e2e.kit import SetUp
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.kit import SetUp, set_up, until
+from tests.e2e.kit import SetUp, set_up
 from tests.interop.raw_device import decode
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.e2e.kit import SetUp, until
+from tests.e2e.kit import SetUp
 from tests.interop.raw_device import decode
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

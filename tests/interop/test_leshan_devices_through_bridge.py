@@ -14,10 +14,11 @@ import pytest
 import pytest_asyncio
 
 from mock_network.lab import ApiError
-from tests.e2e.kit import SetUp, set_up, until
+from tests.e2e.kit import SetUp, set_up
 from tests.interop.free_ports import free_ports
 from tests.interop.leshan_server import Leshan, LeshanProcess
 from tests.interop.raw_device import BLOCK1, CONTENT_FORMAT, POST, PUT, Message, decode, unblock
+from tests.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 

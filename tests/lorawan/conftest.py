@@ -13,7 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "relay"))  # its world of one endpoint in virtual time
 
-from emulated_chirpstack import Emulated, Side  # found beside this file
+from emulated_chirpstack import STRANGER, Emulated  # found beside this file
+
+from tests.bindings.bridge_side import BridgeSide
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ async def chirpstack():
 
 @pytest.fixture
 def side():
-    return Side()
+    return BridgeSide(STRANGER)
 
 
 @pytest.fixture

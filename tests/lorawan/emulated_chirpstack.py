@@ -1,9 +1,7 @@
 """An emulated ChirpStack in this process, reached over real gRPC, that emits whatever event a test wants."""
 
-import asyncio
 import itertools
 import time
-from collections import Counter
 from dataclasses import replace
 
 from chirpstack_api import api, common, integration
@@ -12,75 +10,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bindings.lorawan import LorawanBinding, LorawanSettings
 from bindings.lorawan.chirpstack.provisioning import Otaa, Wanted, provision
 from bindings.lorawan.settings import Api, CatchUp, Downlinks, Http, Mqtt
-from bridge.errors import StoreUnavailable, UnknownDevice
 from mock_network.chirpstack import device_queue
 from mock_network.chirpstack.model import Settings
 from mock_network.chirpstack.service import ChirpStack, Options
 from mock_network.faults import Fault
+from tests.bindings.bridge_side import DictMemory
+from tests.waiting import until
 
 TOKEN = "secret"
 DEVICE = "70b3d57ed0000001"
 STRANGER = "70b3d57ed00000ff"
 KEY = "0102030405060708090a0b0c0d0e0f10"
 PATH = "test-path"
-
-
-async def until(condition, limit=8.0):
-    """Poll until `condition()` is true, and give it."""
-    end = time.monotonic() + limit
-    while not (found := condition()):
-        assert time.monotonic() < end, "not in time"
-        await asyncio.sleep(0.01)
-    return found
-
-
-class Side:
-    """Events of the contract: keeps what is delivered; its clock can be moved."""
-
-    def __init__(self):
-        self.delivered = []
-        self.counts = Counter()
-        self.offset = 0.0
-        self.store_fails = False
-        self.strangers = {STRANGER}
-        self.gate = None
-
-    async def deliver(self, event):
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.store_fails:
-            raise StoreUnavailable("disk full")
-        if event.device in self.strangers:
-            raise UnknownDevice(f"{event.device} is not in the directory")
-        self.delivered.append(event)
-
-    def now(self):
-        return time.time() + self.offset
-
-    def count(self, name, **labels):
-        self.counts[name] += 1
-
-    def of(self, kind):
-        return [event for event in self.delivered if isinstance(event, kind)]
-
-
-class DictMemory:
-    """Memory of the contract, not durable."""
-
-    def __init__(self):
-        self.notes = {}
-
-    def get(self, key):
-        return self.notes.get(key)
-
-    def items(self, prefix):
-        return [(key, value) for key, value in self.notes.items() if key.startswith(prefix)]
-
-    async def put(self, key, value):
-        if value is None:
-            self.notes.pop(key, None)
-        else:
-            self.notes[key] = value
 
 
 class Emulated:

@@ -5,17 +5,17 @@ Every verdict comes from outside the bridge: the server, the air log, the device
 
 import asyncio
 import contextlib
+import functools
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
 from mock_network.lab import Api, Lab, free_port
+from tests import waiting
 
 T = TypeVar("T")
 
@@ -30,16 +30,7 @@ QUIET = 8.0  # virtual seconds: a device that says nothing for so long has nothi
 WINDOWS = 5.0  # virtual seconds from a poll until both receive windows are over
 
 
-async def until(what: Callable[[], Awaitable[T]], wait: float = 25.0, why: str = "") -> T:
-    """Ask until the answer is true, and give it; fail with the last answer."""
-    end = time.monotonic() + wait
-    while True:
-        found = await what()
-        if found:
-            return found
-        if time.monotonic() > end:
-            pytest.fail(f"not within {wait} s: {why}; last: {found!r}")
-        await asyncio.sleep(0.05)
+until = functools.partial(waiting.until, wait=25.0)  # joins and receive windows take their time
 
 
 def device(dev_eui: str = DEV_EUI, **values: Any) -> dict[str, Any]:

@@ -8,12 +8,13 @@ import aiohttp
 import msgspec
 import pytest
 from chirpstack_api import common, gw, integration
-from emulated_chirpstack import DEVICE, STRANGER, until
+from emulated_chirpstack import DEVICE, STRANGER
 
 from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan.chirpstack import events as cs
 from bridge.errors import NotificationError
 from mock_network.chirpstack.messages import to_json
+from tests.waiting import until
 
 
 async def post(binding, kind, body, *, path=None, content_type="application/json"):

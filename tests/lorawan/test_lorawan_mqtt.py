@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
-from emulated_chirpstack import Emulated, until
+from emulated_chirpstack import Emulated
 
 from bindings.contract import Uplink
 from mock_network.chirpstack.mqtt import BrokerAddress
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ import logging
 import msgspec
 import pytest
 from chirpstack_api import api, common
-from emulated_chirpstack import DEVICE, KEY, until
+from emulated_chirpstack import DEVICE, KEY
 
 from bindings.lorawan import LorawanBinding
 from bindings.lorawan.chirpstack.provisioning import read_wanted
 from bridge.errors import BindingError, ConfigurationError
+from tests.waiting import until
 
 OTHER = "70b3d57ed0000002"
 OLD = {"app_key": KEY, "join_eui": "0807060504030201"}

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from emulated_chirpstack import DEVICE, STRANGER, Emulated, until
+from emulated_chirpstack import DEVICE, STRANGER, Emulated
 
 from bindings.contract import (
     Accepted,
@@ -23,6 +23,7 @@ from bindings.contract import (
 from bindings.lorawan.chirpstack.downlinks import version_of
 from bridge.errors import ConfigurationError
 from mock_network.chirpstack import device_queue
+from tests.waiting import until
 
 
 def attempt(payload=b"\x40\x01\x00\x01", *, kind=Kind.REQUEST, device=DEVICE, downlink=1, **members):

@@ -31,6 +31,7 @@ from mock_network.lorawan.frames import (
     seal_data,
     seal_join_request,
 )
+from tests.waiting import until
 
 START = 1_800_000_000.0
 DEV_EUI = "70b3d57ed0000001"
@@ -255,14 +256,6 @@ class Stubs:
         self.profile = api.DeviceProfileServiceStub(self.channel)
         self.gateway = api.GatewayServiceStub(self.channel)
         self.internal = api.InternalServiceStub(self.channel)
-
-
-async def until(condition, limit: float = 5.0):
-    """Poll until `condition()` is true and give its value."""
-    async with asyncio.timeout(limit):
-        while not (value := condition()):
-            await asyncio.sleep(0.01)
-    return value
 
 
 async def provision(stubs: Stubs, dev_eui: str = DEV_EUI, **profile: Any) -> api.Device:

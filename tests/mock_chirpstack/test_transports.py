@@ -11,11 +11,12 @@ import pytest
 from aiohttp import web
 from chirpstack_api import api, gw, integration
 from google.protobuf.json_format import MessageToJson, Parse
-from mock_chirpstack_kit import DEV_EUI, GATEWAYS, Node, listening, provision, until
+from mock_chirpstack_kit import DEV_EUI, GATEWAYS, Node, listening, provision
 
 from mock_network.chirpstack.model import Settings
 from mock_network.chirpstack.mqtt import BrokerAddress
 from mock_network.faults import Fault
+from tests.waiting import until
 
 QUICK = Settings(deduplication_delay=0.02, get_downlink_data_delay=0.02, reorder_within=0.0)
 

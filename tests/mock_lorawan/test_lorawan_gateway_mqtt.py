@@ -21,6 +21,7 @@ from mock_network.lorawan.gateway import GatewayConfig
 from mock_network.lorawan.gateway_mqtt import Broker
 from mock_network.lorawan.lorawan_service import LorawanService, Options
 from mock_network.lorawan.radio_process import RadioProcess
+from tests.waiting import until
 
 KEYS = SessionKeys.of_1_0(bytes.fromhex(NWK_KEY), bytes.fromhex(APP_KEY))
 DEV_ADDR = 0x01020304
@@ -31,13 +32,6 @@ ABP = {
     "app_s_key": APP_KEY,
     "duty_cycle": False,
 }
-
-
-async def until(condition: Any, limit: float = 10.0) -> Any:
-    async with asyncio.timeout(limit):
-        while not (value := condition()):
-            await asyncio.sleep(0.01)
-    return value
 
 
 class Listener:

@@ -18,17 +18,11 @@ from mock_network.lorawan.gateway import GatewayConfig
 from mock_network.lorawan.gateway_mqtt import Broker
 from mock_network.lorawan.lorawan_service import LorawanService, Options
 from mock_network.lorawan.radio_process import RadioProcess
+from tests.waiting import until
 
 AUTH = (("authorization", "Bearer emulated"),)
 RATE = 4.0  # virtual seconds per second: a join takes five
 VERSIONS = {"1.0.3": common.LORAWAN_1_0_3, "1.1.0": common.LORAWAN_1_1_0}
-
-
-async def until(condition: Any, limit: float = 60.0) -> Any:
-    async with asyncio.timeout(limit):
-        while not (value := condition()):
-            await asyncio.sleep(0.02)
-    return value
 
 
 async def provision(channel: grpc.aio.Channel, mac_version: str, **profile: Any) -> None:
@@ -79,7 +73,7 @@ def device(mac_version: str, **changes: object) -> dict[str, Any]:
 
 async def exchange(radio: RadioProcess, channel: grpc.aio.Channel) -> None:
     """Join, send, and get an unconfirmed and a confirmed downlink through the modem's port."""
-    await until(lambda: radio.air.log.of(DEV_EUI, What.JOINED))
+    await until(lambda: radio.air.log.of(DEV_EUI, What.JOINED), wait=60)
     await enqueue(channel, b"plain")
     await enqueue(channel, b"sure", confirmed=True)
     loop = asyncio.get_running_loop()
@@ -92,7 +86,7 @@ async def exchange(radio: RadioProcess, channel: grpc.aio.Channel) -> None:
         async with asyncio.timeout(60):
             assert await loop.sock_recv(client, 300) == b"plain"
             assert await loop.sock_recv(client, 300) == b"sure"  # fetched by an empty uplink, for FPending
-    await until(lambda: [e for e in radio.air.log.of(DEV_EUI, What.SENT) if e.ack])
+    await until(lambda: [e for e in radio.air.log.of(DEV_EUI, What.SENT) if e.ack], wait=60)
     async with asyncio.timeout(30):
         while await queued(channel):
             await asyncio.sleep(0.1)

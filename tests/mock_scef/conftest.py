@@ -1,6 +1,5 @@
 """A running SCEF and a SCS/AS that uses it; exchanges are checked against the published schema."""
 
-import asyncio
 import base64
 import json
 import os
@@ -72,12 +71,6 @@ class ScsAs:
         async with self.session.request(method, self.service.control_url + path, json=body) as response:
             text = await response.text()
             return response.status, json.loads(text) if response.content_type == "application/json" else text
-
-    async def until(self, condition, seconds=5):
-        async with asyncio.timeout(seconds):
-            while not (found := condition()):
-                await asyncio.sleep(0.01)
-        return found
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 from mock_network.clock import ClockControl, ClockThread
 from mock_network.scef import PROFILES
+from tests.waiting import until
 
 UE = "meter-1@example.com"
 MERGE = "application/merge-patch+json"
@@ -80,9 +81,9 @@ async def test_every_notification_is_according_to_the_schema(start, schemas):
     await scs_as.control("POST", f"/ues/{UE}/sleep")
     await scs_as.post(location)
     await scs_as.control("POST", f"/ues/{UE}/uplink", {"data": "6045"})
-    await scs_as.until(lambda: len(scs_as.notified) == 2)
+    await until(lambda: len(scs_as.notified) == 2)
     await scs_as.control("PATCH", f"/ues/{UE}", {"authorised": False})
-    await scs_as.until(lambda: len(scs_as.notified) == 3)
+    await until(lambda: len(scs_as.notified) == 3)
     for body in scs_as.notified:
         schemas.check_notification(body)
     uplink, status, ended = sorted(scs_as.notified, key=lambda body: ("status" in body, "deliveryStatus" in body))
@@ -196,9 +197,9 @@ async def test_a_refused_notification_is_sent_again_until_it_is_taken(start):
     await scs_as.configure()
     await scs_as.control("POST", f"/ues/{UE}/uplink", {"data": "01"})
     await scs_as.control("POST", f"/ues/{UE}/uplink", {"data": "02"})
-    await scs_as.until(lambda: len(scs_as.notified) == 4)
+    await until(lambda: len(scs_as.notified) == 4)
     assert [body["data"] for body in scs_as.notified] == ["AQ==", "AQ==", "AQ==", "Ag=="]
-    await scs_as.until(lambda: len(scs_as.service.notifier.records) == 4)
+    await until(lambda: len(scs_as.service.notifier.records) == 4)
     _, records = await scs_as.control("GET", "/notifications")
     assert [(r["attempt"], r["status"], r["accepted"]) for r in records] == [
         (1, 503, False),
@@ -216,7 +217,7 @@ async def test_a_notification_refused_for_good_is_given_up_and_may_release_the_c
     await scs_as.configure()
     await scs_as.control("POST", f"/ues/{UE}/uplink", {"data": "01"})
     ue = scs_as.service.core.find(UE)
-    await scs_as.until(lambda: ue.state.value == "attached, no PDN connection")
+    await until(lambda: ue.state.value == "attached, no PDN connection")
     assert scs_as.service.notifier.counts["uplink given up"] == 1
 
 
@@ -224,7 +225,7 @@ async def test_nobody_at_the_destination_is_recorded_and_harms_nothing(start):
     scs_as = await start()
     await scs_as.configure(notificationDestination="http://127.0.0.1:9/notify")
     await scs_as.control("POST", f"/ues/{UE}/uplink", {"data": "01"})
-    await scs_as.until(lambda: scs_as.service.notifier.counts["uplink given up"] == 1)
+    await until(lambda: scs_as.service.notifier.counts["uplink given up"] == 1)
     assert all("error" in record for record in scs_as.service.notifier.records)
     assert (await scs_as.ask("GET", scs_as.base))[0] == 200
 
@@ -232,7 +233,7 @@ async def test_nobody_at_the_destination_is_recorded_and_harms_nothing(start):
 async def test_the_test_notification_comes_when_it_is_asked_for(start):
     scs_as = await start()
     location, _ = await scs_as.configure(requestTestNotification=True)
-    await scs_as.until(lambda: scs_as.notified)
+    await until(lambda: scs_as.notified)
     assert scs_as.notified == [{"subscription": location}]
 
 
@@ -252,7 +253,7 @@ async def test_relative_links_and_the_other_names(start):
     _, body, headers = await scs_as.post(url)
     assert headers["Location"] == "/3gpp-nidd/v1/as1/configurations/1/downlink-data-deliveries/3"
     await scs_as.control("POST", f"/ues/{UE}/wake")
-    await scs_as.until(lambda: scs_as.notified)
+    await until(lambda: scs_as.notified)
     assert scs_as.notified == [{"niddDownlinkDataTransfer": body["self"], "status": "SUCCESS"}]
 
 
@@ -261,7 +262,7 @@ async def test_both_identities_and_an_escaped_padding(start):
     assert "/SCEF/3gpp-nidd/v1/" in scs_as.base
     await scs_as.configure()
     await scs_as.control("POST", f"/ues/{UE}/uplink", {"data": "01"})
-    await scs_as.until(lambda: scs_as.notified)
+    await until(lambda: scs_as.notified)
     assert (scs_as.notified[0]["externalId"], scs_as.notified[0]["msisdn"]) == (UE, "4915112345")
     assert scs_as.notified[0]["data"] == "AQ=="
 
@@ -378,22 +379,22 @@ async def test_notifications_twice_out_of_order_late_and_never(start):
 
     await scs_as.control("POST", "/faults", {"kind": "notification_duplicate", "count": 1})
     await uplink("00")
-    await scs_as.until(lambda: len(scs_as.notified) == 2)
+    await until(lambda: len(scs_as.notified) == 2)
     assert scs_as.notified[0] == scs_as.notified[1]
     await scs_as.control("POST", "/faults", {"kind": "notification_reorder", "count": 1, "params": {"seconds": 0.3}})
     await uplink("01")
     await uplink("02")
-    await scs_as.until(lambda: len(scs_as.notified) == 4)
+    await until(lambda: len(scs_as.notified) == 4)
     assert [body["data"] for body in scs_as.notified[2:]] == ["Ag==", "AQ=="]
     await scs_as.control("POST", "/faults", {"kind": "notification_slow", "count": 1, "params": {"seconds": 0.2}})
     await uplink("03")
-    await scs_as.until(lambda: len(scs_as.notified) == 5)
+    await until(lambda: len(scs_as.notified) == 5)
     await scs_as.control("POST", "/faults", {"kind": "final_status_lost", "count": 1})
     await scs_as.control("POST", f"/ues/{UE}/sleep")
     await scs_as.post(location)
     await scs_as.control("POST", f"/ues/{UE}/wake")
     counts = scs_as.service.core.cell.counts
-    await scs_as.until(lambda: counts["downlink"] == 1)
+    await until(lambda: counts["downlink"] == 1)
     assert scs_as.service.notifier.records[-1]["lost"] == "by fault final_status_lost"
     _, faults = await scs_as.control("GET", "/faults")
     assert faults["armed"] == []
@@ -445,7 +446,7 @@ async def test_the_operator_ends_a_configuration(start):
     location, _ = await scs_as.configure()
     _, configurations = await scs_as.control("GET", "/configurations")
     assert (await scs_as.control("POST", f"/configurations/{configurations[0]['id']}/terminate"))[0] == 204
-    await scs_as.until(lambda: scs_as.notified)
+    await until(lambda: scs_as.notified)
     assert scs_as.notified == [{"niddConfiguration": location, "externalId": UE, "status": "TERMINATED"}]
     assert (await scs_as.ask("GET", location))[0] == 404
 
@@ -454,7 +455,7 @@ async def test_a_ue_that_is_removed_has_its_configurations_terminated(start):
     scs_as = await start()
     await scs_as.configure()
     await scs_as.control("DELETE", f"/ues/{UE}")
-    await scs_as.until(lambda: scs_as.notified)
+    await until(lambda: scs_as.notified)
     assert scs_as.notified[0]["status"] == "TERMINATED"
 
 
@@ -472,7 +473,7 @@ async def test_datagrams_of_any_client_are_uplinks_and_downlinks_come_back_to_wh
             client.setblocking(False)
             await loop.sock_connect(client, scs_as.service.modem.address(UE))
             await loop.sock_sendall(client, payload)
-            await scs_as.until(
+            await until(
                 lambda payload=payload: (
                     scs_as.notified and scs_as.notified[-1]["data"] == base64.b64encode(payload).decode()
                 )
@@ -487,7 +488,7 @@ async def test_a_datagram_above_the_uplink_size_is_dropped_and_counted(start):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(bytes(11), scs_as.service.modem.address(UE))
         client.sendto(bytes(10), scs_as.service.modem.address(UE))
-    await scs_as.until(lambda: scs_as.notified)
+    await until(lambda: scs_as.notified)
     assert base64.b64decode(scs_as.notified[0]["data"]) == bytes(10)
     assert scs_as.service.core.cell.counts["uplink-dropped"] == 1
 

@@ -7,10 +7,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from scripted_scef import BridgeSide, DictMemory, ScriptedScef  # found beside this file
+from scripted_scef import ScriptedScef  # found beside this file
 
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Callbacks, Configurations, Credentials, Downlinks, Http
+from tests.bindings.bridge_side import BridgeSide, DictMemory
 
 
 @pytest.fixture

@@ -3,78 +3,12 @@
 import asyncio
 import base64
 import json
-import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 
 from aiohttp import ClientSession, web
 
-from bridge.errors import StoreUnavailable, UnknownDevice
-
 HANG_UP = object()  # take the request, then cut the connection
 SILENCE = object()  # take the request, never answer
-WAIT = 5.0  # seconds a test waits for a condition
-
-
-async def until(condition, what="condition"):
-    """Poll a condition until it holds; fail after WAIT seconds."""
-    end = time.monotonic() + WAIT
-    while not (result := condition()):
-        assert time.monotonic() < end, f"{what} did not come"
-        await asyncio.sleep(0.005)
-    return result
-
-
-class DictMemory:
-    """Memory of the contract, in a dict; `fails` makes the next puts fail."""
-
-    def __init__(self):
-        self.notes = {}
-        self.fails = False
-
-    def get(self, key):
-        return self.notes.get(key)
-
-    def items(self, prefix):
-        return [(key, value) for key, value in self.notes.items() if key.startswith(prefix)]
-
-    async def put(self, key, value):
-        await asyncio.sleep(0)
-        if self.fails:
-            raise StoreUnavailable("disk full")
-        if value is None:
-            self.notes.pop(key, None)
-        else:
-            self.notes[key] = value
-
-
-class BridgeSide:
-    """Events of the contract: keeps what is delivered; its clock can be moved."""
-
-    def __init__(self):
-        self.delivered = []
-        self.counts = Counter()
-        self.offset = 0.0
-        self.store_fails = False
-        self.strangers = set()
-        self.gate = None
-
-    async def deliver(self, event):
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.store_fails:
-            raise StoreUnavailable("disk full")
-        if event.device in self.strangers:
-            raise UnknownDevice(f"{event.device} is not in the directory")
-        self.delivered.append(event)
-
-    def now(self):
-        return time.time() + self.offset
-
-    def count(self, name, **labels):
-        self.counts[name] += 1
-
-    def of(self, kind):
-        return [event for event in self.delivered if isinstance(event, kind)]
 
 
 class ScriptedScef:

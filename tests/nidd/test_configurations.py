@@ -4,11 +4,13 @@ import asyncio
 
 import msgspec
 import pytest
-from scripted_scef import HANG_UP, BridgeSide, until
+from scripted_scef import HANG_UP
 
 from bindings.contract import Flushed
 from bindings.nidd.models import format_time
 from bridge.errors import ConfigurationError
+from tests.bindings.bridge_side import BridgeSide
+from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
 
@@ -18,7 +20,7 @@ def counts(binding):
 
 
 async def active(binding, number=1):
-    await until(lambda: counts(binding)["active"] == number, f"{number} active configurations")
+    await until(lambda: counts(binding)["active"] == number, why=f"{number} active configurations")
 
 
 async def test_made_by_external_identifier(make, scef):

@@ -1,11 +1,12 @@
 """Checks of a network instance: what is wrong is found, and comes with its cure."""
 
 import pytest
-from scripted_scef import HANG_UP, until
+from scripted_scef import HANG_UP
 
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.diagnosis import Grade
 from bridge.errors import BindingError
+from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
 

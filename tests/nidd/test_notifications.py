@@ -6,9 +6,9 @@ import json
 import logging
 
 import pytest
-from scripted_scef import until
 
 from bindings.contract import Flushed, NetworkState, Refusal, Report, Uplink
+from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
 

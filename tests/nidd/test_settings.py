@@ -6,12 +6,13 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
-from scripted_scef import ScriptedScef, until
+from scripted_scef import ScriptedScef
 
 from bindings.contract import Accepted, Attempt, Binding, Kind, Refusal
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Callbacks, Configurations, Credentials, Downlinks, Http
 from bridge.errors import BindingError, ConfigurationError
+from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
 ATTEMPT = Attempt(1, 1, DEVICE, b"x", Kind.REQUEST)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 from aiohttp import web
-from scripted_scef import HANG_UP, SILENCE, until
+from scripted_scef import HANG_UP, SILENCE
 
 from bindings.contract import (
     Accepted,
@@ -20,6 +20,7 @@ from bindings.contract import (
     Refusal,
     Refused,
 )
+from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
 
@@ -30,14 +31,14 @@ def attempt(payload=b"\x40\x01\x00\x01", *, device=DEVICE, **members):
 
 async def ready(binding, scef, device=DEVICE):
     await binding.provision(device, {})
-    return await until(lambda: scef.name_of(device), "configuration")
+    return await until(lambda: scef.name_of(device), why="configuration")
 
 
 @pytest.fixture
 async def binding(make, scef):
     one = await make()
     await ready(one, scef)
-    await until(lambda: one.south_profile(DEVICE).max_downlink == 1358, "packet size")
+    await until(lambda: one.south_profile(DEVICE).max_downlink == 1358, why="packet size")
     return one
 
 

@@ -1,27 +1,11 @@
 """Servers as plain sockets on loopback, and waiting for what must come."""
 
-import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from bridge.north.system import ephemeral_ports
-
-
-async def _until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Let the loop run until `condition` holds; fail after `seconds`."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    while not condition():
-        if loop.time() > deadline:
-            pytest.fail("what was waited for did not come")
-        await asyncio.sleep(0.001)
-
-
-@pytest.fixture
-def until() -> Callable[..., Awaitable[None]]:
-    return _until
 
 
 @pytest.fixture

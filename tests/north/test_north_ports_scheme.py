@@ -6,6 +6,7 @@ import pytest
 from bridge.errors import ConfigurationError, NorthUnavailable
 from bridge.north.ports import PortsNorth
 from bridge.north.system import ephemeral_ports
+from tests.waiting import until
 
 
 @contextlib.contextmanager
@@ -18,7 +19,7 @@ def north(ports, receiver=lambda *_: None, address="127.0.0.1"):
         transport.close()
 
 
-async def test_each_endpoint_has_its_own_port(server, fixed_port, until):
+async def test_each_endpoint_has_its_own_port(server, fixed_port):
     got = []
     with north(range(fixed_port, fixed_port + 1), lambda *event: got.append(event)) as transport:
         transport.open(fixed_port)

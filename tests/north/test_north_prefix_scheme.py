@@ -11,6 +11,7 @@ from bridge.north import datagrams
 from bridge.north.prefix import PrefixNorth
 from bridge.north.prefixes import LOOPBACK_PREFIX, pools
 from bridge.north.system import is_local
+from tests.waiting import until
 
 IP_RECVERR = 11  # linux/in.h: errors of earlier datagrams are reported on the next call
 
@@ -37,7 +38,7 @@ async def test_each_endpoint_has_its_own_address_on_one_socket(server):
         assert transport.counters().sent == 3
 
 
-async def test_a_datagram_reaches_the_endpoint_whose_address_it_names(server, until):
+async def test_a_datagram_reaches_the_endpoint_whose_address_it_names(server):
     got = []
     with north(lambda *event: got.append(event)) as transport:
         server.sendto(b"to seven", transport.local(7, socket.AF_INET))
@@ -68,7 +69,7 @@ async def test_a_taken_port_is_refused_and_never_replaced(fixed_port):
             transport.listen(lambda *_: None)
 
 
-async def test_datagrams_to_addresses_of_no_endpoint_are_counted_and_dropped(server, until):
+async def test_datagrams_to_addresses_of_no_endpoint_are_counted_and_dropped(server):
     got = []
     with north(lambda *event: got.append(event)) as transport:
         server.sendto(b"stranger", ("127.0.0.1", transport.port))
@@ -79,7 +80,7 @@ async def test_datagrams_to_addresses_of_no_endpoint_are_counted_and_dropped(ser
         assert transport.counters().foreign == 2
 
 
-async def test_icmp_unreachable_does_not_stop_the_socket(server, until):
+async def test_icmp_unreachable_does_not_stop_the_socket(server):
     got = []
     with north(lambda *event: got.append(event)) as transport:
         # Makes the kernel report what an unconnected socket would not be told: the worst case.
@@ -124,7 +125,7 @@ class Blocking:
         return self._sock.sendmsg(*args)
 
 
-async def test_a_blocked_socket_queues_in_order_and_sends_on(server, until):
+async def test_a_blocked_socket_queues_in_order_and_sends_on(server):
     with north() as transport:
         transport._ipv4._sock = Blocking(transport._ipv4.socket, 3)
         for i in range(5):
@@ -137,7 +138,7 @@ async def test_a_blocked_socket_queues_in_order_and_sends_on(server, until):
         ]
 
 
-async def test_the_queue_of_a_blocked_socket_is_bounded(server, monkeypatch, until):
+async def test_the_queue_of_a_blocked_socket_is_bounded(server, monkeypatch):
     monkeypatch.setattr(datagrams, "QUEUE", 2)
     with north() as transport:
         blocked = transport._ipv4._sock = Blocking(transport._ipv4.socket, 10**9)
@@ -148,7 +149,7 @@ async def test_the_queue_of_a_blocked_socket_is_bounded(server, monkeypatch, unt
         await until(lambda: transport.counters().sent == 2)
 
 
-async def test_one_wake_up_reads_no_more_than_a_batch(server, monkeypatch, until):
+async def test_one_wake_up_reads_no_more_than_a_batch(server, monkeypatch):
     monkeypatch.setattr(datagrams, "BATCH", 4)
     got = []
     with north(lambda *event: got.append(event)) as transport:
@@ -159,7 +160,7 @@ async def test_one_wake_up_reads_no_more_than_a_batch(server, monkeypatch, until
         await until(lambda: len(got) == 10)
 
 
-async def test_a_receiver_that_fails_does_not_stop_the_socket(server, caplog, until):
+async def test_a_receiver_that_fails_does_not_stop_the_socket(server, caplog):
     got = []
 
     def receiver(_source, _remote, data):
@@ -176,7 +177,7 @@ async def test_a_receiver_that_fails_does_not_stop_the_socket(server, caplog, un
         assert "receiver broke" in caplog.text
 
 
-async def test_what_the_kernel_drops_is_counted(server, until):
+async def test_what_the_kernel_drops_is_counted(server):
     with north() as transport:
         transport._ipv4.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         for _ in range(50):
@@ -208,7 +209,7 @@ def ipv6_prefix(need):
     subprocess.run([c.format("del") for c in command], capture_output=True, check=False)
 
 
-async def test_ipv6_endpoints_have_their_own_address(ipv6_prefix, until):
+async def test_ipv6_endpoints_have_their_own_address(ipv6_prefix):
     got = []
     with (
         north(lambda *event: got.append(event), [LOOPBACK_PREFIX, ipv6_prefix]) as transport,

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from bridge.north.servers import ServerName, Servers
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ async def test_a_server_has_a_plain_and_a_secure_address():
     assert table.destination("c") is None
 
 
-async def test_an_unknown_name_is_logged_and_looked_up_again(names, caplog, until):
+async def test_an_unknown_name_is_logged_and_looked_up_again(names, caplog):
     table = servers()
     assert await table.resolve() == {"leshan"}
     assert table.destination("leshan") is None
@@ -53,7 +54,7 @@ async def test_an_unknown_name_is_logged_and_looked_up_again(names, caplog, unti
         await watch
 
 
-async def test_a_server_that_fails_is_looked_up_again_and_a_move_is_told(names, until):
+async def test_a_server_that_fails_is_looked_up_again_and_a_move_is_told(names):
     names["lwm2m.example"] = ["192.0.2.1"]
     moved = []
     table = servers(changed=moved.append)

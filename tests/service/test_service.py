@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bridge.config import parse, reading
 from bridge.delivery.ledger import Downlink, DownlinkState
 from bridge.errors import StoreUnavailable
 from bridge.service.service import Service
+from tests.waiting import until
 
 CONFIG = """
 [service]
@@ -32,18 +33,6 @@ name = "e1"
 network = "net"
 address = "d1"
 """
-
-
-async def until(what: Callable[[], Any]) -> Any:
-    """Wait for a condition, a few seconds at most."""
-    for _ in range(500):
-        found = what()
-        if isinstance(found, Awaitable):
-            found = await found
-        if found:
-            return found
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 class Kit:

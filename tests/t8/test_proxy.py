@@ -9,10 +9,12 @@ from aiohttp import web
 from bindings.contract import Accepted, Attempt, Cancellation, Kind, Presence, Report, Uplink
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Callbacks, Configurations
+from tests.bindings.bridge_side import BridgeSide, DictMemory
 from tests.conftest import need
-from tests.nidd.scripted_scef import BridgeSide, DictMemory, ScriptedScef, until
+from tests.nidd.scripted_scef import ScriptedScef
 from tests.t8.openapi import openapi_dir
 from tests.t8.proxy import T8Proxy, T8Violations
+from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
 BASE = "/3gpp-nidd/v1/as1/configurations"

@@ -1,0 +1,27 @@
+"""Waiting for what a test expects: as long as it takes, under a deadline, with a word of what did not come."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+PATIENCE = 8.0  # seconds of real time that a condition may take
+
+
+async def until(what: Callable[[], Awaitable[T] | T], wait: float = PATIENCE, why: str = "") -> T:
+    """Ask until the answer is true, and give it; fail with the last answer after `wait` seconds."""
+    end = time.monotonic() + wait
+    while True:
+        found = what()
+        if inspect.isawaitable(found):
+            found = await found
+        if found:
+            return found
+        if time.monotonic() > end:
+            pytest.fail(f"not within {wait} s: {why}; last: {found!r}")
+        await asyncio.sleep(0.01)
