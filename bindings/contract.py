@@ -13,9 +13,11 @@ Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 """
 
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
+
+import msgspec
 
 CONFIRMED_OPERATIONS = "confirmed_operations"
 """Option of an endpoint that the bridge reads itself: operations, such as "Execute Write", that are sent confirmed."""
@@ -48,8 +50,7 @@ class Refusal(Enum):
     FAILED = "failed"  # it broke down; may be tried again
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One try to hand one downlink to a network. `downlink` and `number` together are unique for ever."""
 
     downlink: int
@@ -60,22 +61,18 @@ class Attempt:
     deadline: float | None = None  # the network must not deliver after it; None: no limit
     confirmed: bool = False
     priority: int = 0  # higher goes first, where the network has priorities
-    options: Mapping[str, str] = field(
-        default_factory=dict
-    )  # per-endpoint settings of this binding, from the directory
+    options: Mapping[str, str] = {}  # per-endpoint settings of this binding, from the directory
     repeatable: bool = True  # False: the device must never get it twice (R9), so what may have left stays submitted
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The network took the attempt. `handle` names it in later reports and in `cancel`; None if it is already over."""
 
     handle: str | None
     state: NetworkState
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The network certainly did not take the attempt."""
 
     why: Refusal
@@ -83,8 +80,7 @@ class Refused:
     retry_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ambiguous:
+class Ambiguous(msgspec.Struct, frozen=True):
     """Nobody knows whether the network took the attempt (a lost answer): the ledger says UNKNOWN until it is known."""
 
     detail: str
@@ -102,8 +98,7 @@ class Presence(Enum):
     FAILED = "failed"  # could not be asked; ask again later
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(msgspec.Struct, frozen=True):
     """What the network's queue says of an attempt; `handle` only with PRESENT."""
 
     presence: Presence
@@ -140,14 +135,11 @@ class SouthProfile:
     network_up: bool = True  # whether the network can be reached at all now
 
 
-class BindingEvent:
+class BindingEvent(msgspec.Struct, frozen=True):
     """Base of what a binding tells the bridge; never made itself."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Uplink(BindingEvent):
+class Uplink(BindingEvent, frozen=True):
     """Bytes from a device. `duplicate_key` is the network's own id of this message, the same for its duplicates."""
 
     device: str
@@ -156,8 +148,7 @@ class Uplink(BindingEvent):
     received_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Report(BindingEvent):
+class Report(BindingEvent, frozen=True):
     """What became of a downlink after `submit`. It may arrive before `submit` has returned."""
 
     device: str
@@ -168,16 +159,14 @@ class Report(BindingEvent):
     nack: bool = False  # the device's acknowledgement failed to come: it may have it all the same
 
 
-@dataclass(frozen=True, slots=True)
-class Reachable(BindingEvent):
+class Reachable(BindingEvent, frozen=True):
     """The device can be reached now, until `until` if that is known."""
 
     device: str
     until: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Joined(BindingEvent):
+class Joined(BindingEvent, frozen=True):
     """The device joined anew: its MIDs and frame counters start again (R13).
 
     The network dropped what it held for the device (R31), unless `queue_kept`.
@@ -187,8 +176,7 @@ class Joined(BindingEvent):
     queue_kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed(BindingEvent):
+class Flushed(BindingEvent, frozen=True):
     """The network dropped what it held for the device (join, terminated configuration, foreign flush: R31).
 
     With `handle` only that downlink: it is not in the network any more. It may have left just before; then a report

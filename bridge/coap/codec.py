@@ -62,8 +62,8 @@ class Message(msgspec.Struct, frozen=True):
     def option(self, number: int) -> bytes | None:
         """Give the value of the first option with this number."""
         for n, value in self.options:
-            if n == number:
-                return value
+            if n >= number:  # they come in order
+                return value if n == number else None
         return None
 
     def uint(self, number: int) -> int | None:
@@ -138,11 +138,12 @@ def decode(data: bytes) -> Message:
         if size != HEADER or token_length:
             raise MessageFormatError("an Empty message with content")  # RFC 7252 §4.1
         # An Empty NON has no meaning in RFC 7252 §4.3, but OMA Transport App. C polls with it.
-    elif token_length > MAX_TOKEN:
+        return Message(mtype, code, data[2] << 8 | data[3], b"", (), b"", b"")
+    if token_length > MAX_TOKEN:
         raise MessageFormatError(f"token length {token_length}")
-    elif code >> 5 in _RESERVED_CLASSES:
+    if code >> 5 in _RESERVED_CLASSES:
         raise MessageFormatError(f"reserved code class {code >> 5}")
-    elif mtype is RST or (mtype is ACK and code < 32):  # noqa: PLR2004  # RFC 7252 §4.2, table 1
+    if mtype is RST or (mtype is ACK and code < 32):  # noqa: PLR2004  # RFC 7252 §4.2, table 1
         raise MessageFormatError(f"{mtype.name} with code {code >> 5}.{code & 31:02}")
     if size < start:
         raise MessageFormatError("the token is cut off")

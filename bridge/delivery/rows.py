@@ -17,11 +17,11 @@ class Row(msgspec.Struct, eq=False, gc=False):
     TABLE: ClassVar[str]
     KEY: ClassVar[tuple[str, ...]] = ("id",)
     FROZEN: ClassVar[frozenset[str]] = frozenset()
-    _fixed: ClassVar[int]  # how many columns never change: the key and the frozen ones
+    FIXED: ClassVar[int]  # how many columns these are together
 
     def __init_subclass__(cls, **config: Any) -> None:
         super().__init_subclass__(**config)
-        cls._fixed = len(cls.KEY) + len(cls.FROZEN)
+        cls.FIXED = len(cls.KEY) + len(cls.FROZEN)
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
@@ -31,16 +31,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
     @classmethod
     def mutable(cls) -> tuple[str, ...]:
         """Give the names of the columns that an Update carries, in order."""
-        return cls.__struct_fields__[cls._fixed :]
-
-    def key(self) -> tuple[Any, ...]:
-        """Give the values of `KEY`."""
-        return astuple(self)[: len(self.KEY)]
-
-    def changed(self) -> tuple[Any, ...]:
-        """Give the values of `mutable`, then the key."""
-        values = astuple(self)
-        return values[self._fixed :] + values[: len(self.KEY)]
+        return cls.__struct_fields__[cls.FIXED :]
 
 
 class Insert(msgspec.Struct, frozen=True):
@@ -62,7 +53,8 @@ class Update(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Row) -> "Update":
-        return cls(type(row), row.changed())
+        values = astuple(row)
+        return cls(type(row), values[row.FIXED :] + values[: len(row.KEY)])
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -73,7 +65,7 @@ class Delete(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Row) -> "Delete":
-        return cls(type(row), row.key())
+        return cls(type(row), astuple(row)[: len(row.KEY)])
 
 
 Change = Insert | Update | Delete

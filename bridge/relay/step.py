@@ -101,14 +101,16 @@ def _next_wake(at: Step) -> float | None:
         up.due = wall if up.state is _U.RECEIVED and up.kind != "request" else up.expires_at
         if up.expires_at is not None and up.expires_at < soonest:
             soonest = up.expires_at
-    wake = soonest - wall
-    mono = at.mono
-    for timers in (state.empty_ack_due, state.hold_due):
-        for due in timers.values():
-            wake = min(wake, due - mono)
+    earliest = FOREVER  # by the monotonic clock
     for timer in state.retransmissions.values():
-        wake = min(wake, timer.at - mono)
-    return None if wake == FOREVER - wall else max(wake, 0.0)
+        if timer.at < earliest:
+            earliest = timer.at
+    for timers in (state.empty_ack_due, state.hold_due):
+        for at_mono in timers.values():
+            if at_mono < earliest:
+                earliest = at_mono
+    wake = min(soonest - wall, earliest - at.mono)
+    return None if soonest == earliest == FOREVER else max(wake, 0.0)
 
 
 def _started(at: Step, _event: ev.Event) -> None:

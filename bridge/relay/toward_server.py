@@ -89,8 +89,7 @@ def respond(step: Step, request: Downlink, row: Uplink, code: int, body: bytes) 
 def settle(step: Step, row: Uplink, outcome: UplinkState, reason: str = "") -> None:
     """Give an uplink its outcome; it stays known for as long as its sender may repeat it."""
     row.move(outcome, step.wall, reason)
-    span = max(EXCHANGE_LIFETIME, step.south.exchange_span)
-    step.state.settle_uplink(row, step.wall + span)
+    step.state.settle_uplink(row, step.wall + step.state.deliveries.keep)
     step.work.update(row)
     step.effect(Settled(row.id, "up", row.operation, outcome, reason))
 
