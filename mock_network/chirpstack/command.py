@@ -1,17 +1,12 @@
 """The command of the emulated ChirpStack."""
 
-import asyncio
-import contextlib
-import ipaddress
 import json
-import logging
-import signal
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mock_network.clock import ClockError, clock_loop_factory
+from mock_network.command_line import clock_option, control_option, forever, ready, run
 from mock_network.faults import Fault, FaultError
 from mock_network.lorawan.control import Control as RadioControl
 from mock_network.lorawan.radio_process import RadioProcess
@@ -22,17 +17,6 @@ from .mqtt import BrokerAddress
 from .population import Population, PopulationError, provision, read
 from .region import REGIONS
 from .service import ChirpStack, Options
-
-
-def _loopback(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    host, _, port = value.rpartition(":")
-    try:
-        fine = ipaddress.ip_address(host.strip("[]")).is_loopback and port.isdecimal()
-    except ValueError:
-        fine = False
-    if not fine:
-        raise click.BadParameter(f"{value} is not a loopback ADDRESS:PORT")
-    return value
 
 
 def _broker(_context: click.Context, _parameter: click.Parameter, value: str | None) -> BrokerAddress | None:
@@ -50,8 +34,8 @@ def _faults(_context: click.Context, _parameter: click.Parameter, values: tuple[
 
 
 @click.command()
-@click.option("--grpc", default="127.0.0.1:0", show_default=True, callback=_loopback, help="gRPC API; port 0: any")
-@click.option("--control", default="127.0.0.1:0", show_default=True, callback=_loopback, help="control API")
+@control_option("--grpc", "gRPC API")
+@control_option()
 @click.option("--mqtt", callback=_broker, help="broker for events and commands, HOST:PORT; without: HTTP only")
 @click.option("--mqtt-qos", default=0, show_default=True, type=click.IntRange(0, 2), help="of events and commands")
 @click.option("--mqtt-encoding", default="json", show_default=True, type=click.Choice(["json", "protobuf"]))
@@ -73,10 +57,9 @@ def _faults(_context: click.Context, _parameter: click.Parameter, values: tuple[
 @click.option("--api-version", default=VERSION, show_default=True, help="what GetVersion says")
 @click.option("--fault", "faults", multiple=True, callback=_faults, help='JSON, such as {"kind": "tx_ack_lost"}')
 @click.option("--seed", default=1, show_default=True, help="of everything that is left to chance")
-@click.option("--clock", default="real", show_default=True, help="real, or the URL of a test clock")
+@clock_option
 def chirpstack(**given: Any) -> None:
     """Emulate a ChirpStack v4 network server; prints one line of JSON with all addresses when ready."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings(
         region=given["region"],
         rx1_delay=given["rx1_delay"],
@@ -100,10 +83,23 @@ def chirpstack(**given: Any) -> None:
     )
     try:
         population = Population() if given["population"] is None else read(given["population"])
-        with asyncio.Runner(loop_factory=clock_loop_factory(given["clock"])) as runner:
-            runner.run(_until_told(options, population, given["modem_host"], given["memory"]))
-    except (PopulationError, FaultError, ClockError, OSError, TimeoutError, ValueError) as error:
-        raise click.ClickException(str(error) or type(error).__name__) from error
+    except (PopulationError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+    async def main() -> None:
+        modem_host, memory = given["modem_host"], given["memory"]
+        server, radio, addresses = await serve(options, population, modem_host=modem_host, memory=memory)
+        try:
+            ready(**addresses)
+            await forever()
+        finally:
+            await radio.stop()
+            await server.stop()
+
+    try:
+        run(main, given["clock"])
+    except ValueError as error:  # of the population or the faults, once they meet the server
+        raise click.ClickException(str(error)) from error
 
 
 async def serve(
@@ -118,13 +114,13 @@ async def serve(
     server.radio.radio_side, server.radio_control = radio, RadioControl(radio).app()
     try:
         await server.start()
-        ready: dict[str, Any] = {
+        found: dict[str, Any] = {
             "grpc": server.grpc_address,
             "control": server.control_address,
             "region": options.settings.region,
         }
         if population.provision:
-            ready["application_id"] = provision(server.pump.server.context, population)
+            found["application_id"] = provision(server.pump.server.context, population)
         for gateway in population.gateways:
             radio.add_gateway(gateway)
         devices = {}
@@ -133,30 +129,15 @@ async def serve(
             devices[config.dev_eui] = {"modem": f"{host}:{bound}"}
         for link in population.links:
             await _set_link(radio, dict(link))
-        ready["devices"] = devices
+        found["devices"] = devices
     except BaseException:
         await radio.stop()
         await server.stop()
         raise
-    return server, radio, ready
+    return server, radio, found
 
 
 async def _set_link(radio: RadioProcess, link: dict[str, Any]) -> None:
     dev_eui = str(link.pop("dev_eui", ""))
     if await radio.act(dev_eui, "link", link) is None:
         raise PopulationError(f"a link of device {dev_eui!r}, which is not described")
-
-
-async def _until_told(options: Options, population: Population, modem_host: str, memory: Path | None) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    task = asyncio.current_task()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: task and task.cancel())
-    with contextlib.suppress(asyncio.CancelledError):
-        server, radio, ready = await serve(options, population, modem_host=modem_host, memory=memory)
-        try:
-            click.echo(json.dumps(ready))
-            await asyncio.Event().wait()
-        finally:
-            await radio.stop()
-            await server.stop()

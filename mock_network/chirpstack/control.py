@@ -1,12 +1,11 @@
 """Control API of the emulated server, for tests and demos: state, air log, faults. Loopback only."""
 
-import json
 from typing import Any
 
 from aiohttp import web
 from chirpstack_api import common
 
-from mock_network.faults import Fault, FaultError
+from mock_network.control_api import errors_as_json, fault_routes
 
 from . import device_queue
 from .context import AirEntry
@@ -62,15 +61,12 @@ class Control:
 
     def app(self) -> web.Application:
         """Give the application to serve."""
-        app = web.Application()
+        app = web.Application(middlewares=[errors_as_json])
         app.add_routes(
             [
                 web.get("/state", self._state),
                 web.get("/air", self._air),
-                web.get("/faults", self._faults),
-                web.post("/faults", self._add_fault),
-                web.delete("/faults", self._clear_faults),
-                web.delete("/faults/{number:[0-9]+}", self._remove_fault),
+                *fault_routes(lambda: self._pump.server.context.faults),
                 web.post("/devices/{eui}/flush", self._flush),
                 web.post("/restart", self._restart),
             ]
@@ -112,26 +108,6 @@ class Control:
         wanted = request.query.get("dev_eui", "").lower()
         entries = [entry for entry in self._pump.server.context.air if wanted in ("", entry.dev_eui)]
         return web.json_response([air_entry(entry) for entry in entries])
-
-    async def _faults(self, _: web.Request) -> web.Response:
-        faults = self._pump.server.context.faults
-        return web.json_response({"kinds": dict(faults.kinds), "armed": faults.listing()})
-
-    async def _add_fault(self, request: web.Request) -> web.Response:
-        try:
-            body = await request.json()
-            number = self._pump.server.context.faults.add(Fault.parse(body if isinstance(body, dict) else {}))
-        except (FaultError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-        return web.json_response({"id": number}, status=201)
-
-    async def _clear_faults(self, _: web.Request) -> web.Response:
-        self._pump.server.context.faults.clear()
-        return web.Response(status=204)
-
-    async def _remove_fault(self, request: web.Request) -> web.Response:
-        known = self._pump.server.context.faults.remove(int(request.match_info["number"]))
-        return web.Response(status=204 if known else 404)
 
     async def _flush(self, request: web.Request) -> web.Response:
         try:

@@ -46,7 +46,7 @@ _MAC_VERSIONS = {
 }
 
 
-class PopulationError(Exception):
+class PopulationError(ValueError):
     """A file that cannot be used; the text names the place and what is wrong."""
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from chirpstack_api import api
 
 from mock_network.clock import current_clock
+from mock_network.control_api import authority, listen
 from mock_network.faults import Fault
 
 from .api_admin import DeviceProfileService, GatewayService, TenantService
@@ -33,10 +34,10 @@ STOP_GRACE = 0.2  # seconds that calls in progress get when the server stops
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run. Addresses are `host:port`, port 0 for any; without `mqtt` no broker is used."""
+    """How to run. Port 0 is any; without `mqtt` no broker is used."""
 
-    grpc: str = "127.0.0.1:0"
-    control: str = "127.0.0.1:0"
+    grpc: tuple[str, int] = ("127.0.0.1", 0)
+    control: tuple[str, int] = ("127.0.0.1", 0)
     token: str = "emulated"  # noqa: S105 - the API key of an emulator
     user_token: str = ""  # of somebody who logged in; empty: nobody has
     mqtt: BrokerAddress | None = None
@@ -118,23 +119,17 @@ class ChirpStack:
         api.add_ApplicationServiceServicer_to_server(applications, server)  # type: ignore[no-untyped-call]
         internal = InternalService(self.pump, self.options.version)
         api.add_InternalServiceServicer_to_server(internal, server)  # type: ignore[no-untyped-call]
-        host = self.options.grpc.rpartition(":")[0]
-        port = server.add_insecure_port(self.options.grpc)
+        wanted = authority(*self.options.grpc)
+        port = server.add_insecure_port(wanted)
         if port == 0:
-            raise OSError(f"cannot listen on {self.options.grpc}")
+            raise OSError(f"cannot listen on {wanted}")
         await server.start()
         self._grpc = server
-        self.grpc_address = f"{host}:{port}"
+        self.grpc_address = authority(self.options.grpc[0], port)
 
     async def _start_control(self) -> None:
-        host, _, port = self.options.control.rpartition(":")
-        runner = web.AppRunner(Control(self.pump, self.radio_control).app())
-        await runner.setup()
-        self._control = runner
-        site = web.TCPSite(runner, host.strip("[]"), int(port))
-        await site.start()
-        bound = runner.addresses[0]
-        self.control_address = f"http://{host}:{bound[1]}"
+        self._control, bound = await listen(Control(self.pump, self.radio_control).app(), self.options.control)
+        self.control_address = f"http://{bound}"
 
     def _http_settings(self, event: Event) -> api.HttpIntegration | None:
         application = self.pump.server.context.tables.applications.rows.get(event.application_id)

@@ -3,27 +3,21 @@
 import asyncio
 import contextlib
 import datetime as dt
-import ipaddress
-import json
 
 import click
 
 from mock_network.clock.server import serve
+from mock_network.command_line import control_option, ready
 
 
 @click.command()
-@click.option("--listen", default="127.0.0.1:0", show_default=True, help="loopback address and port; port 0: any")
+@control_option("--listen", "address of the clock")
 @click.option("--rate", default=1.0, show_default=True, help="virtual seconds per real second; 0: only steps")
 @click.option("--start", default=None, help="virtual wall time at the start, RFC 3339; default: now")
-def clock(listen: str, rate: float, start: str | None) -> None:
+def clock(listen: tuple[str, int], rate: float, start: str | None) -> None:
     """Own the virtual time of a test; prints one line of JSON with its URL when ready."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
     try:
-        if not ipaddress.ip_address(host).is_loopback:
-            raise click.BadParameter("the clock listens on loopback only", param_hint="--listen")
         wall = None if start is None else dt.datetime.fromisoformat(start).timestamp()
-        number = int(port)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     if rate < 0:
@@ -32,10 +26,10 @@ def clock(listen: str, rate: float, start: str | None) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(
             serve(
-                host=host,
-                port=number,
+                host=listen[0],
+                port=listen[1],
                 rate=rate,
                 start=wall,
-                ready=lambda url: click.echo(json.dumps({"clock": url})),
+                ready=lambda url: ready(clock=url),
             )
         )

@@ -1,14 +1,15 @@
 """The command of the emulated devices."""
 
-import asyncio
 import dataclasses
+import logging
 
 import click
 
+from mock_network.command_line import clock_option, control_option, forever, parse_address, ready, run
+from mock_network.control_api import listening
 from mock_network.device.control import describe, make_app
 from mock_network.device.fleet import Fleet
 from mock_network.device.options import DEFAULT_LIFETIME, REGISTER_PARAMETERS, DeviceOptions
-from mock_network.lwm2m.control import http_server, parse_address, parse_loopback, ready, run
 from mock_network.lwm2m.endpoint import Tuning
 
 
@@ -31,8 +32,8 @@ from mock_network.lwm2m.endpoint import Tuning
 @click.option("--max-retransmit", default=4, show_default=True, help="RFC 7252 §4.8")
 @click.option("--retry-timer", default=60.0, show_default=True, help="seconds before Register is tried again (/1/x/18)")
 @click.option("--seed", default=None, type=int, help="of random numbers")
-@click.option("--control", default="127.0.0.1:0", show_default=True, help="loopback address of the control API")
-@click.option("--clock", default="real", show_default=True, help='"real", or the URL of a test clock')
+@control_option()
+@clock_option
 def device(
     connect: str,
     port_step: int,
@@ -52,7 +53,7 @@ def device(
     max_retransmit: int,
     retry_timer: float,
     seed: int | None,
-    control: str,
+    control: tuple[str, int],
     clock: str,
 ) -> None:
     """Emulated LwM2M 1.1 devices; prints one line of JSON with all addresses when they run."""
@@ -82,19 +83,19 @@ def device(
         )
         for number in range(first, first + count)
     ]
-    control_address = parse_loopback(control)
 
-    async def main(stop: asyncio.Event) -> None:
+    async def main() -> None:
         fleet = Fleet()
         try:
-            async with http_server(make_app(fleet, defaults), control_address) as url:
+            async with listening(make_app(fleet, defaults), control) as bound:
                 await fleet.add_all(many, ramp)
-                ready(control=url, devices=[describe(device) for device in fleet.devices.values()])
-                await stop.wait()
+                devices = [describe(device) for device in fleet.devices.values()]
+                ready(control=f"http://{bound}/control", devices=devices)
+                await forever()
         finally:
             await fleet.stop()
 
-    run(main, clock)
+    run(main, clock, logging.WARNING)
 
 
 def _stepped(uri: str, step: int) -> str:

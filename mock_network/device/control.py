@@ -16,12 +16,13 @@ from typing import Any
 
 from aiohttp import web
 
+from mock_network.control_api import body_of, errors_as_json
 from mock_network.device.device import Device, SendMuted
 from mock_network.device.fleet import Fleet
 from mock_network.device.objects import OperationError
 from mock_network.device.options import REGISTER_PARAMETERS, DeviceOptions
 from mock_network.device.registration import NotRegistered
-from mock_network.lwm2m.control import MAX_BODY, body_of, errors_as_json
+from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
 from mock_network.lwm2m.definitions import type_of
 from mock_network.lwm2m.endpoint import Response
 from mock_network.lwm2m.formats import ContentFormat
@@ -42,7 +43,7 @@ _SETTABLE = {
 
 def make_app(fleet: Fleet, defaults: DeviceOptions) -> web.Application:
     """The application; devices added through it take over `defaults`."""
-    app = web.Application(middlewares=[errors_as_json], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[errors_as_json, outcomes_as_json], client_max_size=MAX_BODY)
     app[_FLEET] = fleet
     app[_DEFAULTS] = defaults
     app.router.add_get("/control/devices", _list)

@@ -1,18 +1,12 @@
 """The command `lwm2m-bridge mock lorawan`: emulated devices and gateways for a ChirpStack v4 behind an MQTT broker."""
 
-import asyncio
-import contextlib
-import ipaddress
-import json
-import logging
-import signal
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mock_network.clock import ClockError, clock_loop_factory
+from mock_network.command_line import clock_option, control_option, forever, ready, run
 from mock_network.lorawan.device_config import DeviceConfig, DeviceConfigError, parse_device
 from mock_network.lorawan.gateway import GatewayConfig, GatewayConfigError
 from mock_network.lorawan.gateway_mqtt import Broker
@@ -22,7 +16,7 @@ from mock_network.lorawan.regions import REGIONS
 DEFAULT_GATEWAY = "0016c001ff10a235"
 
 
-class PopulationError(Exception):
+class PopulationError(ValueError):
     """The file of devices and gateways is wrong; the text says where."""
 
 
@@ -59,21 +53,6 @@ def read_population(
     return devices, gateways, tables["link"]
 
 
-def _control(value: str) -> tuple[str, int]:
-    host, _, port = value.rpartition(":")
-    host = host.strip("[]")
-    if not port.isdecimal() or not _loopback(host):
-        raise click.BadParameter("ADDRESS:PORT on loopback: it has no credentials", param_hint="--control")
-    return host, int(port)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _broker(value: str) -> tuple[str, int]:
     host, colon, port = value.rpartition(":")
     if not colon:
@@ -101,10 +80,10 @@ def _broker(value: str) -> tuple[str, int]:
     type=click.Path(dir_okay=False, path_type=Path),
     help="file in which devices keep nonces and sessions; it holds session keys",
 )
-@click.option("--control", default="127.0.0.1:0", show_default=True, help="control API, on loopback; port 0: any")
+@control_option()
 @click.option("--modem-host", default="127.0.0.1", show_default=True, help="where the modems' UDP ports are")
 @click.option("--seed", default=1, show_default=True, help="of everything that is left to chance")
-@click.option("--clock", default="real", show_default=True, help="real, or the URL of a test clock")
+@clock_option
 def lorawan(
     mqtt: str,
     prefix: str,
@@ -115,7 +94,7 @@ def lorawan(
     gateway_ids: tuple[str, ...],
     region: str,
     memory: Path | None,
-    control: str,
+    control: tuple[str, int],
     modem_host: str,
     seed: int,
     clock: str,
@@ -124,7 +103,6 @@ def lorawan(
 
     Each device has a UDP port, its modem: point any LwM2M client there.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     host, port = _broker(mqtt)
     try:
         devices, gateways, links = read_population(population) if population is not None else ([], [], [])
@@ -134,25 +112,24 @@ def lorawan(
             gateways=tuple(gateways) or (GatewayConfig(DEFAULT_GATEWAY, REGIONS[region]),),
             devices=tuple(devices),
             links=tuple(links),
-            control=_control(control),
+            control=control,
             modem_host=modem_host,
             seed=seed,
             memory=memory,
         )
-        with asyncio.Runner(loop_factory=clock_loop_factory(clock)) as runner:
-            runner.run(_until_told(options))
-    except (PopulationError, GatewayConfigError, ClockError, OSError, ValueError) as error:
-        raise click.ClickException(str(error) or type(error).__name__) from error
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
 
+    async def main() -> None:
+        service = LorawanService(options)
+        try:
+            await service.start()
+            ready(**service.ready())
+            await forever()
+        finally:
+            await service.stop()
 
-async def _until_told(options: Options) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    service = LorawanService(options)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(service.stop)
-        await service.start()
-        click.echo(json.dumps(service.ready()))
-        await told.wait()
+    try:
+        run(main, clock)
+    except ValueError as error:  # of a device or a link, once it meets the radio
+        raise click.ClickException(str(error)) from error

@@ -1,17 +1,15 @@
 """Control API of emulated LoRaWAN devices and gateways, for tests and demos. Loopback only; it has no credentials."""
 
-import json
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from mock_network.lorawan.device_config import DeviceConfigError, parse_device
+from mock_network.control_api import body_of, errors_as_json
+from mock_network.lorawan.device_config import parse_device
 from mock_network.lorawan.radio import TxStatus
 from mock_network.lorawan.radio_process import RadioProcess
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
@@ -27,7 +25,7 @@ class Control:
 
     def app(self) -> web.Application:
         """Give the application to serve."""
-        app = web.Application(middlewares=[_plain_errors])
+        app = web.Application(middlewares=[errors_as_json])
         app.add_routes(
             [
                 web.get("/devices", self._devices),
@@ -46,7 +44,7 @@ class Control:
         return web.json_response([self._radio.state(name) for name in self._radio.air.devices])
 
     async def _add_device(self, request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await body_of(request)
         port = int(body.pop("port", 0))
         config = parse_device(body)
         await self._radio.add_device(config, port)
@@ -60,7 +58,7 @@ class Control:
         return web.Response(status=204)
 
     async def _act(self, request: web.Request) -> web.Response:
-        body = await _body(request) if request.can_read_body else {}
+        body = await body_of(request)
         state = await self._radio.act(request.match_info["eui"].lower(), request.match_info["action"], body)
         if state is None:
             raise KeyError(request.match_info["eui"])
@@ -89,7 +87,7 @@ class Control:
             "refusal": float,
             "refusal_status": lambda name: TxStatus[name],
         }
-        body = await _body(request)
+        body = await body_of(request)
         try:
             values = {name: readers[name](value) for name, value in body.items()}
         except (KeyError, TypeError) as error:
@@ -97,26 +95,3 @@ class Control:
         for name, value in values.items():
             setattr(faults, name, value)
         return web.Response(status=204)
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"no JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise ValueError("a JSON object is expected")  # noqa: TRY004  # any bad input is a 400
-    return body
-
-
-@web.middleware
-async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what is wrong with a request as JSON."""
-    try:
-        return await handler(request)
-    except KeyError as error:
-        return web.json_response({"error": f"unknown: {error}"}, status=404)
-    except (ValueError, TypeError, DeviceConfigError) as error:
-        return web.json_response({"error": str(error)}, status=400)
-    except OSError as error:
-        return web.json_response({"error": str(error)}, status=409)

@@ -9,7 +9,7 @@ from mock_network.lorawan.regions import REGIONS, Region
 RELAY_F_PORT = 226
 
 
-class DeviceConfigError(Exception):
+class DeviceConfigError(ValueError):
     """A device description that cannot be; the text names the key and the cure."""
 
 

@@ -31,7 +31,7 @@ COUNTER = 1 << 32  # the concentrator's microsecond counter wraps after 71.6 min
 BEACON_GUARD = 3.0  # seconds before a beacon without other frames (TS001 §15)
 
 
-class GatewayConfigError(Exception):
+class GatewayConfigError(ValueError):
     """A gateway description that cannot be."""
 
 

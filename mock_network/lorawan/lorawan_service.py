@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from mock_network.control_api import listen
 from mock_network.lorawan.control import Control
 from mock_network.lorawan.device_config import DeviceConfig
 from mock_network.lorawan.gateway import GatewayConfig
@@ -58,12 +59,8 @@ class LorawanService:
             dev_eui = str(body.pop("dev_eui", ""))
             if await self.radio.act(dev_eui, "link", body) is None:
                 raise ValueError(f"a link of device {dev_eui!r}, which is not described")
-        runner = web.AppRunner(Control(self.radio).app())
-        await runner.setup()
-        self._control = runner
-        host, port = self.options.control
-        await web.TCPSite(runner, host, port).start()
-        self.control_url = f"http://{host}:{runner.addresses[0][1]}"
+        self._control, bound = await listen(Control(self.radio).app(), self.options.control)
+        self.control_url = f"http://{bound}"
 
     async def stop(self) -> None:
         """Switch everything off."""

@@ -1,10 +1,11 @@
 """The command of the emulated server."""
 
-import asyncio
+import logging
 
 import click
 
-from mock_network.lwm2m.control import http_server, parse_address, parse_loopback, ready, run
+from mock_network.command_line import clock_option, control_option, forever, parse_address, ready, run
+from mock_network.control_api import authority, listening
 from mock_network.lwm2m.endpoint import Tuning
 from mock_network.lwm2m_server.control import make_app
 from mock_network.lwm2m_server.server import LwM2mServer
@@ -16,32 +17,32 @@ from mock_network.lwm2m_server.server import LwM2mServer
 @click.option("--ack-timeout", default=2.0, show_default=True, help="seconds (RFC 7252 §4.8)")
 @click.option("--max-retransmit", default=4, show_default=True, help="RFC 7252 §4.8")
 @click.option("--seed", default=None, type=int, help="of random numbers")
-@click.option("--control", default="127.0.0.1:0", show_default=True, help="loopback address of the control API")
-@click.option("--clock", default="real", show_default=True, help='"real", or the URL of a test clock')
+@control_option()
+@clock_option
 def server(
     listen: str,
     nstart_one: bool,
     ack_timeout: float,
     max_retransmit: int,
     seed: int | None,
-    control: str,
+    control: tuple[str, int],
     clock: str,
 ) -> None:
     """An emulated LwM2M 1.1 server; prints one line of JSON with its addresses when it runs."""
-    address, control_address = parse_address(listen), parse_loopback(control)
+    address = parse_address(listen)
 
-    async def main(stop: asyncio.Event) -> None:
+    async def main() -> None:
         lwm2m_server = LwM2mServer(
             tuning=Tuning(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
             nstart_unlimited=not nstart_one,
             seed=seed,
         )
-        host, port = await lwm2m_server.start(address)
+        bound = await lwm2m_server.start(address)
         try:
-            async with http_server(make_app(lwm2m_server), control_address) as url:
-                ready(coap=f"coap://[{host}]:{port}" if ":" in host else f"coap://{host}:{port}", control=url)
-                await stop.wait()
+            async with listening(make_app(lwm2m_server), control) as base:
+                ready(coap=f"coap://{authority(*bound)}", control=f"http://{base}/control")
+                await forever()
         finally:
             await lwm2m_server.stop()
 
-    run(main, clock)
+    run(main, clock, logging.WARNING)

@@ -18,7 +18,8 @@ from typing import Any
 
 from aiohttp import web
 
-from mock_network.lwm2m.control import MAX_BODY, body_of, errors_as_json
+from mock_network.control_api import body_of, errors_as_json
+from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
 from mock_network.lwm2m.definitions import type_of
 from mock_network.lwm2m.endpoint import Response
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat
@@ -33,7 +34,7 @@ Body = dict[str, Any]
 
 def make_app(server: LwM2mServer) -> web.Application:
     """The application."""
-    app = web.Application(middlewares=[errors_as_json], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[errors_as_json, outcomes_as_json], client_max_size=MAX_BODY)
     app[_SERVER] = server
     app.router.add_get("/control/clients", _clients)
     app.router.add_get("/control/clients/{endpoint}", _client)

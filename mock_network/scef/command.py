@@ -1,11 +1,5 @@
 """The command of the emulated SCEF."""
 
-import asyncio
-import contextlib
-import ipaddress
-import json
-import logging
-import signal
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,19 +7,19 @@ from typing import Any
 
 import click
 
-from mock_network.clock import ClockError, clock_loop_factory
+from mock_network.command_line import clock_option, control_option, forever, parse_address, ready, run
 from mock_network.scef.model import SettingsError
 from mock_network.scef.profiles import PROFILES
 from mock_network.scef.service import Options, ScefService
 
 
-async def serve(options: Options, ready: Callable[[dict[str, Any]], None]) -> None:
-    """Run an emulated SCEF until cancelled; `ready` is told its addresses. Raises OSError or SettingsError."""
+async def serve(options: Options, told: Callable[[dict[str, Any]], None]) -> None:
+    """Run an emulated SCEF until cancelled; `told` is called with its addresses. Raises OSError or SettingsError."""
     service = ScefService(options)
     try:
         await service.start()
-        ready(service.ready())
-        await asyncio.Event().wait()
+        told(service.ready())
+        await forever()
     finally:
         await service.stop()
 
@@ -42,30 +36,13 @@ def read_ues(path: Path) -> tuple[dict[str, Any], ...]:
     return tuple(ues)
 
 
-def _address(value: str) -> tuple[str, int]:
-    host, _, port = value.rpartition(":")
-    if not port.isdecimal():
-        raise click.BadParameter(f"{value} is not ADDRESS:PORT")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def _loopback(value: str) -> tuple[str, int]:
-    host, port = _address(value)
-    try:
-        if not ipaddress.ip_address(host).is_loopback:
-            raise click.BadParameter("has no credentials and so listens on loopback only", param_hint="--control")
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--control") from error
-    return host, port
-
-
 @click.command()
 @click.option("--listen", default="127.0.0.1:0", show_default=True, help="T8 API: address and port; port 0: any")
-@click.option("--control", default="127.0.0.1:0", show_default=True, help="control API, on loopback")
+@control_option()
 @click.option("--ues", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML file of UEs: [[ue]]")
 @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="strict-r17", show_default=True)
 @click.option("--seed", default=0, show_default=True, help="of everything that is left to chance")
-@click.option("--clock", default="real", show_default=True, help="real, or the URL of a test clock")
+@clock_option
 @click.option("--token", envvar="SCEF_TOKEN", help="bearer token and client secret; default: one is made and printed")
 @click.option("--client-id", default="scs-as", show_default=True, help="of OAuth 2.0 client credentials and HTTP Basic")
 @click.option("--token-lifetime", default=3600.0, show_default=True, help="of issued access tokens; seconds")
@@ -76,7 +53,7 @@ def _loopback(value: str) -> tuple[str, int]:
 @click.option("--key", type=click.Path(exists=True, dir_okay=False), help="PEM file of the certificate's key")
 def scef(
     listen: str,
-    control: str,
+    control: tuple[str, int],
     ues: Path | None,
     profile: str,
     seed: int,
@@ -91,11 +68,10 @@ def scef(
     key: str | None,
 ) -> None:
     """Emulate a 3GPP SCEF/NEF with its UEs; prints one line of JSON with all addresses when ready."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         options = Options(
-            listen=_address(listen),
-            control=_loopback(control),
+            listen=parse_address(listen),
+            control=control,
             modem_host=modem_host,
             profile=PROFILES[profile],
             seed=seed,
@@ -108,16 +84,6 @@ def scef(
             key=key,
             ues=read_ues(ues) if ues is not None else (),
         )
-        with asyncio.Runner(loop_factory=clock_loop_factory(clock)) as runner:
-            runner.run(_until_told(options))
-    except (SettingsError, ClockError, OSError) as error:
+        run(lambda: serve(options, lambda addresses: ready(**addresses)), clock)
+    except (SettingsError, OSError) as error:
         raise click.ClickException(str(error)) from error
-
-
-async def _until_told(options: Options) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    task = asyncio.ensure_future(serve(options, lambda body: click.echo(json.dumps(body))))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

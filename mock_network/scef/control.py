@@ -17,14 +17,14 @@ POST   /tokens/revoke                 issued access tokens are void from now on
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from mock_network.faults import Fault, FaultError
+from mock_network.control_api import Problem, body_of, errors_as_json, fault_routes
 from mock_network.scef import messages as m
-from mock_network.scef.model import SettingsError, Ue
+from mock_network.scef.model import Ue
 from mock_network.scef.tables import NiddStatus, Situation, UeTrigger
 
 if TYPE_CHECKING:
@@ -41,19 +41,12 @@ _TRIGGERS = {
         UeTrigger.WAKE,
     )
 }
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class _Problem(Exception):
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 def control_app(service: "ScefService") -> web.Application:
     """Make the control side of an emulated SCEF."""
     api = _Control(service)
-    app = web.Application(middlewares=[_problems])
+    app = web.Application(middlewares=[errors_as_json])
     app.add_routes(
         [
             web.get("/", api.root),
@@ -71,26 +64,11 @@ def control_app(service: "ScefService") -> web.Application:
             web.get("/air-log", api.air_log),
             web.get("/notifications", api.notifications),
             web.get("/requests", api.requests),
-            web.get("/faults", api.faults),
-            web.post("/faults", api.arm),
-            web.delete("/faults", api.disarm_all),
-            web.delete("/faults/{fault}", api.disarm),
+            *fault_routes(lambda: service.faults),
             web.post("/tokens/revoke", api.revoke),
         ]
     )
     return app
-
-
-@web.middleware
-async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except _Problem as error:
-        return web.json_response({"detail": str(error)}, status=error.status)
-    except (SettingsError, FaultError) as error:
-        return web.json_response({"detail": str(error)}, status=400)
-    except OSError as error:
-        return web.json_response({"detail": str(error)}, status=409)
 
 
 class _Control:
@@ -124,16 +102,16 @@ class _Control:
         return web.json_response([self._body(ue) for ue in self._service.core.cell.ues.values()])
 
     async def create(self, request: web.Request) -> web.Response:
-        ue = await self._service.add_ue(await _object(request))
+        ue = await self._service.add_ue(await body_of(request))
         return web.json_response(self._body(ue), status=201)
 
     async def ue(self, request: web.Request) -> web.Response:
         return web.json_response(self._body(self._find(request)))
 
     async def change(self, request: web.Request) -> web.Response:
-        ue, values = self._find(request), await _object(request)
+        ue, values = self._find(request), await body_of(request)
         if {"external_id", "msisdn"} & set(values):
-            raise _Problem(400, "the identity of a UE cannot be changed")
+            raise Problem(400, "the identity of a UE cannot be changed")
         self._service.apply(m.Change(ue.name, values))
         return web.json_response(self._body(ue))
 
@@ -144,23 +122,23 @@ class _Control:
     async def move(self, request: web.Request) -> web.Response:
         ue, trigger = self._find(request), _TRIGGERS.get(request.match_info["trigger"])
         if trigger is None:
-            raise _Problem(404, f"no such trigger; there are {', '.join(_TRIGGERS)}")
+            raise Problem(404, f"no such trigger; there are {', '.join(_TRIGGERS)}")
         self._service.apply(m.Move(ue.name, trigger))
         return web.json_response(self._body(ue))
 
     async def uplink(self, request: web.Request) -> web.Response:
-        ue, body = self._find(request), await _object(request)
+        ue, body = self._find(request), await body_of(request)
         try:
             data = bytes.fromhex(body["data"])
         except (KeyError, TypeError, ValueError) as error:
-            raise _Problem(400, "data must be hexadecimal") from error
+            raise Problem(400, "data must be hexadecimal") from error
         self._service.apply(m.Radio(ue.name, data))
         return web.json_response(self._body(ue))
 
     def _find(self, request: web.Request) -> Ue:
         ue = self._service.core.find(request.match_info["ue"])
         if ue is None:
-            raise _Problem(404, "no such UE")
+            raise Problem(404, "no such UE")
         return ue
 
     def _body(self, ue: Ue) -> dict[str, Any]:
@@ -200,12 +178,12 @@ class _Control:
     async def terminate(self, request: web.Request) -> web.Response:
         name = request.match_info["configuration"]
         if name not in self._service.core.configurations:
-            raise _Problem(404, "no such configuration")
-        body = await _object(request) if request.can_read_body else {}
+            raise Problem(404, "no such configuration")
+        body = await body_of(request)
         try:
             status = NiddStatus(body.get("status", "TERMINATED"))
         except ValueError as error:
-            raise _Problem(400, str(error)) from error
+            raise Problem(400, str(error)) from error
         self._service.apply(m.Terminate(name, status))
         return web.Response(status=204)
 
@@ -230,44 +208,15 @@ class _Control:
     async def requests(self, request: web.Request) -> web.Response:
         return web.json_response(_since(request, self._service.requests))
 
-    # Faults
-
-    async def faults(self, _: web.Request) -> web.Response:
-        faults = self._service.faults
-        body = {"armed": faults.listing(), "known": dict(faults.kinds), "happened": faults.happened}
-        return web.json_response(body)
-
-    async def arm(self, request: web.Request) -> web.Response:
-        number = self._service.faults.add(Fault.parse(await _object(request)))
-        return web.json_response({"id": number}, status=201)
-
-    async def disarm(self, request: web.Request) -> web.Response:
-        number = request.match_info["fault"]
-        if not number.isdecimal() or not self._service.faults.remove(int(number)):
-            raise _Problem(404, "no such fault")
-        return web.Response(status=204)
-
-    async def disarm_all(self, _: web.Request) -> web.Response:
-        self._service.faults.clear()
-        return web.Response(status=204)
+    # Tokens
 
     async def revoke(self, _: web.Request) -> web.Response:
         return web.json_response({"revoked": self._service.authority.revoke()})
-
-
-async def _object(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError as error:
-        raise _Problem(400, f"the body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise _Problem(400, "the body is not a JSON object")
-    return body
 
 
 def _since(request: web.Request, lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give the lines after number `since`."""
     since = request.query.get("since", "0")
     if not since.isdecimal():
-        raise _Problem(400, "since is a number")
+        raise Problem(400, "since is a number")
     return [line for line in lines if line["number"] > int(since)]

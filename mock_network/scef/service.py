@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from mock_network.clock import current_clock
+from mock_network.control_api import listen
 from mock_network.faults import Fault, Faults
 from mock_network.modem import UdpModem
 from mock_network.scef import messages as m
@@ -114,12 +115,9 @@ class ScefService:
         await self.notifier.stop()
 
     async def _listen(self, app: web.Application, where: tuple[str, int], context: ssl.SSLContext | None) -> str:
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=0.1)
+        runner, bound = await listen(app, where, keepalive_timeout=KEEPALIVE, ssl_context=context)
         self._runners.append(runner)
-        await runner.setup()
-        await web.TCPSite(runner, *where, ssl_context=context).start()
-        host, port = runner.addresses[0][:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return bound
 
     # For the two APIs
 

@@ -1,0 +1,80 @@
+"""What the commands of all emulators share: addresses, the line that says where everything is, running until told."""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+
+from mock_network.clock import ClockError, clock_loop_factory
+
+clock_option = click.option("--clock", default="real", show_default=True, help="real, or the URL of a test clock")
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read `host:port` with a numeric host; port 0 is any. Raises click.BadParameter."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    try:
+        ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no numeric ADDRESS:PORT") from None
+    if not 0 <= number <= 65535:  # noqa: PLR2004  # a UDP or TCP port
+        raise click.BadParameter(f"{text!r} has no port")
+    return host, number
+
+
+def parse_loopback(text: str) -> tuple[str, int]:
+    """Read `host:port` on loopback, for what has no credentials. Raises click.BadParameter."""
+    host, port = parse_address(text)
+    if not ipaddress.ip_address(host).is_loopback:
+        raise click.BadParameter(f"{text!r} is not on loopback, and this has no credentials")
+    return host, port
+
+
+def control_option(name: str = "--control", what: str = "control API") -> Callable[[Any], Any]:
+    """Give an option for an address on loopback."""
+    return click.option(
+        name,
+        default="127.0.0.1:0",
+        show_default=True,
+        callback=lambda _context, _parameter, value: parse_loopback(value),
+        help=f"{what}, on loopback; port 0: any",
+    )
+
+
+def ready(**addresses: Any) -> None:
+    """Print the one line that says where everything is."""
+    click.echo(json.dumps(addresses))
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]], clock: str, level: int = logging.INFO) -> None:
+    """Run `main` on the clock `clock` ("real" or the URL of a test clock) until SIGINT or SIGTERM cancel it.
+
+    Raises click.ClickException where an address cannot be had or no clock is there.
+    """
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    async def until_told() -> None:
+        task = asyncio.ensure_future(main())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    try:
+        with asyncio.Runner(loop_factory=clock_loop_factory(clock)) as runner:
+            runner.run(until_told())
+    except (ClockError, OSError) as error:  # TimeoutError is one, and has no words
+        raise click.ClickException(str(error) or type(error).__name__) from error
+
+
+async def forever() -> None:
+    """Wait until cancelled."""
+    await asyncio.Event().wait()

@@ -1,0 +1,73 @@
+"""What all control APIs share: a wrong call is answered with the reason, and faults are armed alike."""
+
+import random
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from mock_network.control_api import Problem, body_of, errors_as_json, fault_routes, listening
+from mock_network.faults import Faults
+
+
+@pytest.fixture
+def faults():
+    return Faults(random.Random(1), {"loss": "a frame is lost"})
+
+
+@pytest.fixture
+async def ask(faults):
+    """Give a function that calls an API with a few routes; it gives status and JSON."""
+    errors = {
+        "problem": Problem(418, "short"),
+        "key": KeyError("x"),
+        "value": ValueError("bad"),
+        "taken": OSError("no"),
+    }
+
+    async def fail(request):
+        raise errors[request.match_info["kind"]]
+
+    async def echo(request):
+        return web.json_response(await body_of(request))
+
+    app = web.Application(middlewares=[errors_as_json])
+    app.add_routes([web.get("/fail/{kind}", fail), web.post("/echo", echo), *fault_routes(lambda: faults)])
+    async with listening(app, ("127.0.0.1", 0)) as bound, aiohttp.ClientSession(f"http://{bound}") as session:
+
+        async def call(method, path, data=None):
+            async with session.request(method, path, data=data) as response:
+                text = await response.text()
+                return response.status, await response.json() if text else None
+
+        yield call
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "text"),
+    [("problem", 418, "short"), ("key", 404, "not found: 'x'"), ("value", 400, "bad"), ("taken", 409, "no")],
+)
+async def test_what_is_wrong_is_answered_with_a_status_and_words(ask, kind, status, text):
+    assert await ask("GET", f"/fail/{kind}") == (status, {"error": text})
+
+
+@pytest.mark.parametrize(
+    ("data", "status"), [(b"", 200), (b'{"a": 1}', 200), (b"[", 400), (b"[]", 400), (b"\xff", 400)]
+)
+async def test_a_body_is_a_json_object_or_nothing(ask, data, status):
+    assert (await ask("POST", "/echo", data))[0] == status
+
+
+async def test_faults_are_armed_listed_and_disarmed(ask, faults):
+    assert await ask("POST", "/faults", b'{"kind": "loss", "count": 2}') == (201, {"id": 1})
+    assert (await ask("POST", "/faults", b'{"kind": "loss"}'))[1] == {"id": 2}
+    assert faults.take("loss")
+    _, listed = await ask("GET", "/faults")
+    assert ([one["id"] for one in listed["armed"]], listed["happened"]) == ([1, 2], {"loss": 1})
+    assert listed["known"] == {"loss": "a frame is lost"}
+    assert (await ask("DELETE", "/faults/1"))[0] == 204
+    assert await ask("DELETE", "/faults/1") == (404, {"error": "no such fault"})
+    assert (await ask("DELETE", "/faults"))[0] == 204
+    assert faults.take("loss") is None
+    status, answer = await ask("POST", "/faults", b'{"kind": "no such"}')
+    assert (status, answer["error"]) == (400, "unknown fault 'no such'; known are loss")
