@@ -1,6 +1,7 @@
 """What all tests share: a component that is absent skips a test, or fails it where everything must be proven."""
 
 import os
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -26,3 +27,20 @@ def need_fixture() -> Callable[[object, str], None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse marks with requirement labels that do not exist."""
     check_labels(items)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PEM file with a certificate for 127.0.0.1 and its key."""
+    made = tmp_path_factory.mktemp("certificate") / "pair.pem"
+    key = made.with_name("key")
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-keyout", key, "-out", made,
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    made.write_text(made.read_text() + key.read_text())
+    return str(made)

@@ -4,11 +4,11 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlencode
 
-import aiohttp
 import msgspec
 
+from bindings.http.client import HttpClient, NoAnswer, NotSent, split
 from bindings.nidd.settings import Credentials
 from bridge.errors import BindingError, ConfigurationError
 
@@ -58,7 +58,7 @@ class Authorization:
         """Whether a 401 may be cured by asking for a new token."""
         return self._settings.kind == "oauth2"
 
-    async def header(self, session: aiohttp.ClientSession, proxy: str | None, refused: str | None = None) -> str | None:
+    async def header(self, client: HttpClient, refused: str | None = None) -> str | None:
         """Give the header's value, None for none. `refused` is the value that just met a 401.
 
         Raises BindingError if no token can be had; no request was sent to the SCEF then.
@@ -69,7 +69,7 @@ class Authorization:
             return self._header
         async with self._lock:
             if not self._good(refused):
-                await self._fetch(session, proxy)
+                await self._fetch(client)
         return self._header
 
     def _good(self, refused: str | None) -> bool:
@@ -77,7 +77,7 @@ class Authorization:
             return False
         return self._clock() < self._expires
 
-    async def _fetch(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
+    async def _fetch(self, client: HttpClient) -> None:
         settings = self._settings
         form = {"grant_type": "client_credentials"}
         headers = {"Accept": "application/json"}
@@ -88,20 +88,20 @@ class Authorization:
             headers["Authorization"] = basic(quote_plus(settings.client_id), quote_plus(settings.client_secret))
         else:
             form |= {"client_id": settings.client_id, "client_secret": settings.client_secret}
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
         try:
-            async with session.post(
-                settings.token_url, data=form, headers=headers, proxy=proxy, allow_redirects=False
-            ) as answer:
-                body = await answer.content.read(_TOKEN_ANSWER_LIMIT)
-                while len(body) < _TOKEN_ANSWER_LIMIT and not answer.content.at_eof():
-                    body += await answer.content.read(_TOKEN_ANSWER_LIMIT)
-                if answer.status != 200:  # noqa: PLR2004  # RFC 6749 §5.1 knows no other success
-                    raise self._failed(f"answered {answer.status}")
-                token = msgspec.json.decode(body, type=_TokenAnswer)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            if isinstance(error, msgspec.DecodeError):
-                raise self._failed("answered no usable JSON") from None  # its text could show the token
-            raise self._failed(f"cannot be asked: {type(error).__name__}") from error
+            origin, target = split(settings.token_url)
+            answer = await client.request(
+                "POST", origin, target, headers, urlencode(form).encode(), _TOKEN_ANSWER_LIMIT
+            )
+        except (NotSent, NoAnswer, ValueError) as error:
+            raise self._failed(f"cannot be asked: {error}") from error
+        if answer.status != 200:  # noqa: PLR2004  # RFC 6749 §5.1 knows no other success
+            raise self._failed(f"answered {answer.status}")
+        try:
+            token = msgspec.json.decode(answer.body, type=_TokenAnswer)
+        except msgspec.DecodeError:
+            raise self._failed("answered no usable JSON") from None  # its text could show the token
         lifetime = _lifetime(token.expires_in)
         self._header = f"Bearer {token.access_token}"
         self._expires = self._clock() + max(lifetime - _EARLY, lifetime / 2)

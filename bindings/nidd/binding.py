@@ -26,8 +26,9 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.diagnosis import Finding
+from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd.answers import read_submit
-from bindings.nidd.client import NoAnswer, NotSent, T8Client, TooLate
+from bindings.nidd.client import T8Client, TooLate
 from bindings.nidd.configurations import Configurations
 from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.identity import canonical_device, identity_member

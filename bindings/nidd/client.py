@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
-import aiohttp
 import msgspec
-from yarl import URL
 
+from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin, split
 from bindings.nidd.auth import Authorization
 from bindings.nidd.settings import NiddSettings
 from bindings.nidd.tls import client_context
@@ -24,6 +23,7 @@ log = logging.getLogger(__name__)
 _ANSWER_LIMIT = 1 << 20  # bytes
 LIST_LIMIT = 256 << 20  # bytes; 100 000 configurations with their buffered downlinks
 _REDIRECTS = 3
+_PATH_CHARACTERS = "!$&'()*+,;=:@"  # beside the unreserved ones (RFC 3986 §3.3)
 _SAMPLES = 512  # round trips kept for the figures
 
 
@@ -31,16 +31,8 @@ Body = Mapping[str, Any] | Callable[[], Mapping[str, Any] | None]
 """The members of a JSON object, or what gives them at the last moment."""
 
 
-class NotSent(Exception):  # says what happened
-    """The request certainly did not reach the SCEF: it may be repeated."""
-
-
 class TooLate(NotSent):
     """By the time that it could be sent, the request was not wanted any more."""
-
-
-class NoAnswer(Exception):  # says what happened
-    """The request may have reached the SCEF; what became of it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +66,28 @@ class T8Client:
     def __init__(self, settings: NiddSettings) -> None:
         root = settings.api_root.rstrip("/")
         try:
-            url = URL(root)
+            origin, prefix = split(root)
         except ValueError as error:
-            raise ConfigurationError(f"api_root {root!r} is no URL: {error}") from error
-        if url.scheme not in {"http", "https"} or not url.host or url.query_string or url.fragment:
-            raise ConfigurationError(f"api_root {root!r} must be http(s)://host[:port][/prefix], without a query")
+            raise ConfigurationError(f"api_root {root!r} must be http(s)://host[:port][/prefix]: {error}") from error
+        if "?" in root or "#" in root or "@" in root:
+            raise ConfigurationError(f"api_root {root!r} must be http(s)://host[:port][/prefix], without user or query")
         if root.endswith("/3gpp-nidd") or "/3gpp-nidd/" in root:
             raise ConfigurationError(f"api_root {root!r} must end before /3gpp-nidd: it is added")
         if settings.http.connect_timeout >= settings.http.request_timeout:
             raise ConfigurationError("http.connect_timeout must be less than http.request_timeout")
-        self.base = f"{root}/3gpp-nidd/v1/{URL.build(path=settings.scs_as_id).raw_path.replace('/', '%2F')}"
-        self._origin = url.origin()
+        self._origin = origin
+        prefix = quote(prefix.rstrip("/"), safe=_PATH_CHARACTERS + "/%")
+        self._target = f"{prefix}/3gpp-nidd/v1/{quote(settings.scs_as_id, safe=_PATH_CHARACTERS)}"
+        self.base = f"{origin.scheme}://{origin.authority}{self._target}"
         self._settings = settings.http
-        self._ssl = client_context(settings.http.ca_bundle, settings.http.client_certificate, settings.http.client_key)
-        self._proxy = settings.http.proxy or None
-        self._session: aiohttp.ClientSession | None = None
+        http = settings.http
+        self._http = HttpClient(
+            ClientLimits(http.connect_timeout, http.request_timeout, http.keepalive),
+            client_context(http.ca_bundle, http.client_certificate, http.client_key),
+            http.proxy,
+            http.headers,
+        )
+        self._opened = False
         self._authorization = Authorization(settings.credentials, time.monotonic)
         self._round_trips: deque[float] = deque(maxlen=_SAMPLES)
         # Waiting happens here and not in the pool, so that a body which depends on the time is written after it.
@@ -97,23 +96,13 @@ class T8Client:
         self.last_error = ""
 
     async def open(self) -> None:
-        """Make the pool; no connection is opened yet."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._settings.pool_size, ssl=self._ssl, keepalive_timeout=self._settings.keepalive
-            ),
-            headers=self._settings.headers,
-            timeout=aiohttp.ClientTimeout(total=self._settings.request_timeout, connect=self._settings.connect_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        # aiohttp repeats a DELETE on its own when a kept connection breaks: the 404 of the second one would hide that
-        # the first one removed the downlink. There is no public switch; a test watches over it.
-        self._session._retry_connection = False  # noqa: SLF001
+        """Begin to take requests; no connection is opened yet."""
+        self._opened = True
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        self._opened = False
+        await self._http.close()
 
     async def post(self, path: str, body: Body) -> Answer:
         """Create something; redirects are answers like any other (TS 29.122 has none for creates).
@@ -145,103 +134,77 @@ class T8Client:
         limit: int = _ANSWER_LIMIT,
     ) -> Answer:
         """Send one request when a connection is free. Raises NotSent or NoAnswer."""
-        if self._session is None:
+        if not self._opened:
             raise NotSent("not started")
+        if self._free.locked():
+            await self._wait_for_place(method, path)
+        else:
+            await self._free.acquire()  # at once
+        try:
+            return await self._ask(method, path, body, kind, redirects, limit)
+        finally:
+            self._free.release()
+
+    async def _wait_for_place(self, method: str, path: str) -> None:
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 await self._free.acquire()
         except TimeoutError:
-            self.last_error = f"{method} {_path(self.base + path)}: all connections are in use"
+            self.last_error = f"{method} {self._target}{path}: all connections are in use"
             raise NotSent(self.last_error) from None
-        try:
-            return await self._ask(self._session, method, self.base + path, body, kind, redirects, limit)
-        finally:
-            self._free.release()
 
-    async def _ask(
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        url: str,
-        body: Body | None,
-        kind: str,
-        redirects: int,
-        limit: int,
-    ) -> Answer:
+    async def _ask(self, method: str, path: str, body: Body | None, kind: str, redirects: int, limit: int) -> Answer:
+        origin, target = self._origin, self._target + path
         refused: str | None = None
         renewed = False
-        ours = True  # whether the URL is of the configured SCEF: credentials are for it alone
         while True:
             authorization = None
             headers = {"Accept": "application/json, application/problem+json"}
             if body is not None:
                 headers["Content-Type"] = kind
-            if ours:
+            if origin == self._origin:  # credentials are for the configured SCEF alone
                 try:
-                    authorization = await self._authorization.header(session, self._proxy, refused)
+                    authorization = await self._authorization.header(self._http, refused)
                 except BindingError as error:
                     self.last_error = str(error)
                     raise NotSent(str(error)) from error
             if authorization is not None:
                 headers["Authorization"] = authorization
-            data = _encoded(body)
-            answer = await self._once(session, method, url, data, headers, limit)
+            answer = await self._once(method, origin, target, _encoded(body), headers, limit)
             if answer.status == 401 and authorization and self._authorization.refreshable and not renewed:  # noqa: PLR2004
                 refused, renewed = authorization, True
                 continue
             if answer.status in {307, 308} and answer.location and redirects:
                 redirects -= 1
-                url = urljoin(url, answer.location)
-                if URL(url).scheme in {"http", "https"} and URL(url).host:
-                    ours = URL(url).origin() == self._origin
+                try:
+                    origin, target = split(urljoin(f"{origin.scheme}://{origin.authority}{target}", answer.location))
+                except ValueError:
+                    pass  # leads nowhere: the redirect is the answer
+                else:
                     continue
             if answer.status >= 400:  # noqa: PLR2004
-                self.last_error = f"{method} {_path(url)}: {answer.status}"
+                self.last_error = f"{method} {target}: {answer.status}"
             return answer
 
-    async def _once(  # one call, from the method above
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        url: str,
-        data: bytes | None,
-        headers: dict[str, str],
-        limit: int,
+    async def _once(
+        self, method: str, origin: Origin, target: str, data: bytes | None, headers: dict[str, str], limit: int
     ) -> Answer:
         began = time.monotonic()
         self.requests += 1
         try:
-            async with session.request(
-                method,
-                URL(url, encoded=True),
-                data=data,
-                headers=headers,
-                proxy=self._proxy,
-                allow_redirects=False,
-            ) as response:
-                content = await response.content.read(limit)
-                while not response.content.at_eof() and len(content) < limit:
-                    content += await response.content.read(limit - len(content))
-                whole = response.content.at_eof() or len(content) < limit
-                answer = Answer(
-                    response.status,
-                    content if whole else b"",
-                    response.headers.get("Location"),
-                    response.headers.get("Retry-After"),
-                )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise NotSent(self._note(method, url, error)) from error
-        except aiohttp.ClientProxyConnectionError as error:
-            raise NotSent(self._note(method, url, error)) from error
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise NoAnswer(self._note(method, url, error)) from error
+            response = await self._http.request(method, origin, target, headers, data, limit)
+        except NotSent as error:
+            raise NotSent(self._note(method, target, error)) from error
+        except NoAnswer as error:
+            raise NoAnswer(self._note(method, target, error)) from error
         self._round_trips.append(time.monotonic() - began)
-        return answer
+        found = response.headers.get
+        return Answer(
+            response.status, response.body if response.whole else b"", found("location"), found("retry-after")
+        )
 
-    def _note(self, method: str, url: str, error: BaseException) -> str:
-        """Say what failed, without the error's own text where that could hold a proxy's password."""
-        detail = type(error).__name__ if self._proxy else f"{type(error).__name__}: {error}".rstrip(": ")
-        self.last_error = f"{method} {_path(url)}: {detail}"
+    def _note(self, method: str, target: str, error: Exception) -> str:
+        self.last_error = f"{method} {target}: {error}"
         return self.last_error
 
     def status(self) -> dict[str, object]:
@@ -264,7 +227,3 @@ def _encoded(body: Body | None) -> bytes | None:
     if members is None:
         raise TooLate("too late once a connection was free")
     return msgspec.json.encode(members)
-
-
-def _path(url: str) -> str:
-    return URL(url, encoded=True).path

@@ -15,8 +15,9 @@ from urllib.parse import quote
 import msgspec
 
 from bindings.contract import Events, Flushed
+from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd.answers import describe
-from bindings.nidd.client import LIST_LIMIT, Answer, NoAnswer, NotSent, T8Client
+from bindings.nidd.client import LIST_LIMIT, Answer, T8Client
 from bindings.nidd.identity import canonical_device, identity_member
 from bindings.nidd.models import (
     Configuration,

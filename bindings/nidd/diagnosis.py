@@ -7,9 +7,10 @@ import msgspec
 
 from bindings.diagnosis import Finding, Grade
 from bindings.http.callbacks import CallbackListener
+from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd.answers import describe
 from bindings.nidd.auth import basic
-from bindings.nidd.client import LIST_LIMIT, NoAnswer, NotSent, T8Client
+from bindings.nidd.client import LIST_LIMIT, T8Client
 from bindings.nidd.configurations import Configurations
 from bindings.nidd.notifications import Notifications
 from bindings.nidd.settings import Callbacks, NiddSettings

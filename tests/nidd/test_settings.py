@@ -1,7 +1,6 @@
 """Settings, credentials and TLS: every field explained, no secret shown, every mistake named with its cure."""
 
 import socket
-import subprocess
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -174,21 +173,6 @@ async def test_credentials_do_not_follow_a_redirect_to_another_host(make, scef):
         await binding.provision(DEVICE, {})
         await until(lambda: other.made("list"))
         assert "Authorization" not in other.made("list")[0][1]
-
-
-@pytest.fixture
-def certificate(tmp_path):
-    made = tmp_path / "pair.pem"
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-            "-keyout", tmp_path / "key", "-out", made,
-        ],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    made.write_text(made.read_text() + (tmp_path / "key").read_text())
-    return str(made)
 
 
 async def test_callbacks_over_mutual_tls(make, scef, certificate):

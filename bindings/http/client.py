@@ -1,0 +1,212 @@
+"""The HTTP client of the bindings: kept connections, one request at a time on each (RFC 9110, RFC 9112).
+
+It tells *not sent* from *no answer*: what never left may be sent again, what may have arrived must not be guessed (R9).
+So nothing is repeated here, not even on a kept connection that turns out to be broken.
+"""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from bindings.http.exchange import BUFFER, Exchange, Response
+from bridge.errors import ConfigurationError
+
+_HAPPY_EYEBALLS = 0.25  # seconds before the next address is tried beside (RFC 8305 §5)
+_PORTS = {"http": 80, "https": 443}
+_HEADERS = {"User-Agent": "lwm2m-nonip-bridge", "Accept-Encoding": "identity"}
+_ORIGINS = 8  # whose connections are kept: redirects may lead anywhere
+
+
+class NotSent(Exception):
+    """The request certainly did not reach the server: it may be repeated."""
+
+
+class NoAnswer(Exception):
+    """The request may have reached the server; what became of it is not known."""
+
+
+class Origin(NamedTuple):
+    """Where requests go: scheme, host and port (RFC 6454)."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """Give host and port as they stand in a URL and in the Host header; the scheme's own port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def split(url: str) -> tuple[Origin, str]:
+    """Give origin and request target of an http or https URL. Raises ValueError if it is none."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"{url!r} is no http or https URL")
+    host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+    target = parts.path or "/"
+    return Origin(scheme, host, parts.port or _PORTS[scheme]), f"{target}?{parts.query}" if parts.query else target
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """Seconds: to get a connection; for a request in all; that an idle connection is kept."""
+
+    connect: float
+    request: float
+    keepalive: float
+
+
+class HttpClient:
+    """Makes requests. Connections are made when they are needed; how many is for the caller to bound."""
+
+    def __init__(
+        self, limits: ClientLimits, context: ssl.SSLContext, proxy: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """`headers` go with every request. Raises ConfigurationError for a proxy that is no URL."""
+        self._limits = limits
+        self._context = context
+        self._idle: dict[Origin, list[Exchange]] = {}
+        self._all: set[Exchange] = set()
+        self._closed: asyncio.Event | None = None  # while closing: set with the last connection gone
+        self._buffer = bytearray(BUFFER)
+        try:
+            self._common = _lines(_HEADERS | dict(headers or {}))
+        except ValueError as error:
+            raise ConfigurationError(f"http.headers: {error}") from None
+        self._proxy: Origin | None = None
+        self._proxy_lines = ""
+        if proxy:
+            try:
+                self._proxy, _ = split(proxy)
+                parts = urlsplit(proxy)
+            except ValueError:
+                raise ConfigurationError("http.proxy is no http or https URL") from None  # it may hold a password
+            if parts.username is not None:
+                user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+                self._proxy_lines = f"Proxy-Authorization: Basic {base64.b64encode(user.encode()).decode()}\r\n"
+
+    async def request(
+        self,
+        method: str,
+        origin: Origin,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        limit: int = 1 << 20,
+    ) -> Response:
+        """Make one request and give the whole response. Redirects are responses like any other.
+
+        `limit`: bytes of body; a longer one is left unread, and `Response.whole` is False. Raises NotSent or NoAnswer.
+        """
+        if not (target.isascii() and target.isprintable()) or " " in target:
+            raise NotSent(f"{target!r} is no request target")
+        try:
+            lines = _lines(headers)
+        except ValueError as error:
+            raise NotSent(str(error)) from None
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        connection = self._kept(origin) or await self._connect(origin)
+        through_proxy = ""
+        if self._proxy is not None and origin.scheme == "http":
+            target, through_proxy = f"http://{origin.authority}{target}", self._proxy_lines
+        length = f"Content-Length: {len(body)}\r\n" if body is not None else ""
+        head = (
+            f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
+            f"{self._common}{through_proxy}{lines}{length}\r\n"
+        )
+        left = self._limits.request - (loop.time() - began)
+        try:
+            response = await connection.ask(head.encode() + (body or b""), limit, left)
+        except TimeoutError as error:
+            raise NoAnswer(f"no answer within {self._limits.request:g} s") from error
+        except ConnectionError as error:
+            raise NoAnswer(str(error)) from error
+        if connection.reusable:
+            self._keep(origin, connection)
+        return response
+
+    async def close(self) -> None:
+        """Close all connections, and return when they are."""
+        self._idle.clear()
+        for connection in list(self._all):
+            connection.abort()
+        if self._all:
+            self._closed = asyncio.Event()
+            await self._closed.wait()
+
+    def _lost(self, connection: Exchange) -> None:
+        self._all.discard(connection)
+        if self._closed is not None and not self._all:
+            self._closed.set()
+
+    def _kept(self, origin: Origin) -> Exchange | None:
+        """Give a kept connection that is still good: the one used last, so that the others may grow old."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.idle_for() < self._limits.keepalive and connection.reusable:
+                return connection
+            connection.abort()
+        return None
+
+    def _keep(self, origin: Origin, connection: Exchange) -> None:
+        if origin not in self._idle and len(self._idle) >= _ORIGINS:
+            connection.abort()
+        else:
+            self._idle.setdefault(origin, []).append(connection)
+
+    async def _connect(self, origin: Origin) -> Exchange:
+        try:
+            async with asyncio.timeout(self._limits.connect):
+                return await self._open(origin)
+        except TimeoutError as error:
+            raise NotSent(f"no connection to {origin.authority} within {self._limits.connect:g} s") from error
+        except (OSError, ssl.SSLError, ConnectionError) as error:
+            raise NotSent(f"no connection to {origin.authority}: {error}") from error
+        except UnicodeError as error:  # a host name that no resolver takes
+            raise NotSent(f"no connection to {origin.authority}: no host name") from error
+
+    async def _open(self, origin: Origin) -> Exchange:
+        loop = asyncio.get_running_loop()
+        first = self._proxy or origin
+        _, connection = await loop.create_connection(
+            lambda: Exchange(self._buffer, self._all.add, self._lost),
+            first.host,
+            first.port,
+            ssl=self._context if first.scheme == "https" else None,
+            happy_eyeballs_delay=_HAPPY_EYEBALLS,
+        )
+        if self._proxy is not None and origin.scheme == "https":
+            try:
+                await self._tunnel(connection, origin)
+            except BaseException:
+                connection.abort()
+                raise
+        return connection
+
+    async def _tunnel(self, connection: Exchange, origin: Origin) -> None:
+        """Have the proxy connect us to an https origin (RFC 9110 §9.3.6), and begin TLS with that."""
+        target = f"{origin.authority}:443" if origin.port == _PORTS["https"] else origin.authority
+        head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{self._proxy_lines}\r\n"
+        answer = await connection.ask(head.encode(), 0, self._limits.connect, tunnel=True)
+        if not 200 <= answer.status < 300:  # noqa: PLR2004  # as above
+            raise ConnectionError(f"the proxy answers {answer.status}")
+        await connection.start_tls(self._context, origin.host)
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    """Give header lines. Raises ValueError for one that would end its line."""
+    lines = ""
+    for name, value in headers.items():
+        if not value.isprintable() or not name.isprintable() or ":" in name:
+            raise ValueError(f"header {name!r} cannot be sent as it is")
+        lines += f"{name}: {value}\r\n"
+    return lines

@@ -1,0 +1,168 @@
+"""One connection of the HTTP client: a request out, its response in, then the next. llhttp (httptools) parses."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+import httptools
+
+BUFFER = 65536  # bytes read at once
+_HEAD_LIMIT = 65536  # bytes of a response's head
+_NO_BODY = {204, 304}  # RFC 9112 §6.3
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a server answered. Headers by lower-case name; `whole`: the body is not longer than was wanted."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    whole: bool = True
+
+
+class Exchange(asyncio.BufferedProtocol):
+    """Carries one exchange at a time. `reusable` says whether another one may follow."""
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self, buffer: bytearray, made: Callable[["Exchange"], None], lost: Callable[["Exchange"], None]
+    ) -> None:
+        """`buffer`: what arrives is parsed before anything else is read, so that all connections may share it."""
+        self._loop = asyncio.get_running_loop()
+        self._made = made
+        self._lost = lost
+        self._buffer = buffer
+        self._waiting: asyncio.Future[Response] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._since = 0.0
+        self.reusable = True
+
+    async def ask(self, request: bytes, limit: int, seconds: float, *, tunnel: bool = False) -> Response:
+        """Send a request and give its response. `tunnel`: it is a CONNECT, whose success has no body.
+
+        Raises TimeoutError, or ConnectionError when the connection breaks or what comes is no HTTP.
+        """
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._head_size = self._size = 0
+        self._in_head = True
+        self._limit = limit
+        self._tunnel = tunnel
+        waiting: asyncio.Future[Response] = self._loop.create_future()
+        self._waiting = waiting
+        self._timer = self._loop.call_later(max(seconds, 0.0), self._too_late)
+        self._transport.write(request)
+        try:
+            return await waiting
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._timer.cancel()
+
+    def idle_for(self) -> float:
+        """Give the seconds since its last response."""
+        return self._loop.time() - self._since
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Go on in TLS with `host`, through a tunnel."""
+        transport = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
+        if transport is None:
+            raise ConnectionError("the connection closed before TLS was there")
+        self._transport = transport
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.reusable = False
+        self._transport.abort()
+
+    # -- asyncio -------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._since = self._loop.time()
+        self._made(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(self)
+        until_end = self._waiting is not None and not self._in_head and self._ends_with_connection()
+        if until_end and exc is None:
+            self._complete()
+        self._fail(f"the connection broke: {exc or 'closed by the server'}")
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  # the interface of asyncio
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._waiting is None or self._waiting.done():
+            self.abort()  # nothing was asked
+            return
+        try:
+            self._parser.feed_data(memoryview(self._buffer)[:nbytes])
+        except httptools.HttpParserUpgrade:
+            pass  # the tunnel is there
+        except httptools.HttpParserError as error:
+            self._fail(f"what came is no HTTP: {error}")
+        if self._in_head:
+            self._head_size += nbytes
+            if self._head_size > _HEAD_LIMIT:
+                self._fail("the head of the response is too long")
+
+    # -- what the parser says ------------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._tunnel:
+            self._complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > self._limit:
+            self._body = []
+            self._complete(whole=False)
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() < 200:  # noqa: PLR2004  # RFC 9110 §15.2: the final one is to come
+            self._headers = {}
+            self._in_head = True
+        else:
+            self._complete()
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def _ends_with_connection(self) -> bool:
+        headers = self._headers
+        bodiless = self._parser.get_status_code() in _NO_BODY
+        return not bodiless and "content-length" not in headers and "transfer-encoding" not in headers
+
+    def _complete(self, *, whole: bool = True) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None or waiting.done():
+            return
+        self._since = self._loop.time()
+        status = self._parser.get_status_code()
+        if not self._tunnel and (not whole or self._ends_with_connection() or not self._parser.should_keep_alive()):
+            self.abort()
+        waiting.set_result(Response(status, self._headers, b"".join(self._body), whole))
+
+    def _too_late(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(TimeoutError())
+
+    def _fail(self, why: str) -> None:
+        self.reusable = False
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(ConnectionError(why))
