@@ -79,12 +79,13 @@ def select_gateway(context: Context, heard: list[Reception]) -> Reception:
 
 
 def respond(context: Context, device: Device, opportunity: Opportunity) -> None:
-    """Use a class A opportunity, if there is anything to send."""
+    """Use a class A opportunity, if there is anything to send; its gateway heard that very uplink."""
     session = device.session
-    if session is None or not session.receptions:
+    heard = receptions(context, opportunity.uplink)
+    if session is None or not heard:
         return
     profile = context.tables.profiles.rows[device.device_profile_id]
-    gateway = select_gateway(context, session.receptions[-1])
+    gateway = select_gateway(context, heard)
     variants = _class_a_variants(context, session, gateway, opportunity.uplink)
     plan = Plan(ack=opportunity.must_ack, commands=list(opportunity.answers))
     if not (profile.message.class_b_downlink_only and device.enabled_class == common.CLASS_B):

@@ -2,7 +2,7 @@
 
 import pytest
 from chirpstack_api import common
-from mock_chirpstack_kit import World
+from mock_chirpstack_kit import GATEWAYS, World
 
 
 @pytest.fixture
@@ -22,6 +22,19 @@ def test_a_class_a_downlink_waits_for_an_uplink_and_leaves_after_200_plus_100_ms
     assert world.times[0] - sent_at == pytest.approx(0.3)
     assert world.frames[0].items[0].tx_info.timing.delay.delay.seconds == 1
     assert world.frames[0].items[1].tx_info.timing.delay.delay.seconds == 2
+
+
+def test_an_answer_is_timed_by_the_uplink_that_it_answers_though_a_later_one_came_meanwhile(world):
+    world.enqueue(b"hello")
+    world.fault("stall", count=1, seconds=0.2)
+    world.hear(world.node.up(b"first", 10), GATEWAYS[0])
+    world.run(0.25)
+    world.hear(world.node.up(b"second", 10), GATEWAYS[1], frequency=868_300_000)
+    world.run(3.0)
+    first = world.frames[0]
+    assert first.gateway_id == GATEWAYS[0]
+    assert [item.tx_info.context for item in first.items] == [GATEWAYS[0].encode()] * 2
+    assert first.items[0].tx_info.frequency == 868_100_000
 
 
 def test_an_unconfirmed_item_leaves_the_queue_with_txack_only(world):
