@@ -1,5 +1,6 @@
 """Control API of the emulated server, for tests and demos: state, air log, faults. Loopback only."""
 
+import json
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +11,9 @@ from mock_network.control_api import errors_as_json, fault_routes
 from . import device_queue
 from .context import AirEntry
 from .errors import Refused
+from .messages import to_json
 from .model import Device, QueueItem
+from .post_log import PostLog
 from .pump import Pump
 from .values import eui64
 
@@ -51,13 +54,14 @@ def _item(item: QueueItem) -> dict[str, Any]:
 class Control:
     """The routes:
 
-    GET /state, GET /air?dev_eui=, GET and POST and DELETE /faults, DELETE /faults/{number},
+    GET /state, GET /air?dev_eui=, GET /posts?dev_eui=, GET /history/{DevEUI} (the retained events),
+    GET and POST and DELETE /faults, DELETE /faults/{number},
     POST /devices/{DevEUI}/flush (as another user would), POST /restart;
     under /radio those of the emulated devices and gateways in the same process, if there are any.
     """
 
-    def __init__(self, pump: Pump, radio: web.Application | None = None) -> None:
-        self._pump, self._radio = pump, radio
+    def __init__(self, pump: Pump, posts: PostLog, radio: web.Application | None = None) -> None:
+        self._pump, self._posts, self._radio = pump, posts, radio
 
     def app(self) -> web.Application:
         """Give the application to serve."""
@@ -66,6 +70,8 @@ class Control:
             [
                 web.get("/state", self._state),
                 web.get("/air", self._air),
+                web.get("/posts", self._post_log),
+                web.get("/history/{eui}", self._history),
                 *fault_routes(lambda: self._pump.server.context.faults),
                 web.post("/devices/{eui}/flush", self._flush),
                 web.post("/restart", self._restart),
@@ -108,6 +114,14 @@ class Control:
         wanted = request.query.get("dev_eui", "").lower()
         entries = [entry for entry in self._pump.server.context.air if wanted in ("", entry.dev_eui)]
         return web.json_response([air_entry(entry) for entry in entries])
+
+    async def _post_log(self, request: web.Request) -> web.Response:
+        return web.json_response(self._posts.listing(request.query.get("dev_eui", "").lower()))
+
+    async def _history(self, request: web.Request) -> web.Response:
+        kept = self._pump.server.context.history.get(request.match_info["eui"].lower(), ())
+        events = [{"kind": one.event.kind, "event": json.loads(to_json(one.event.message))} for one in kept]
+        return web.json_response(events)
 
     async def _flush(self, request: web.Request) -> web.Response:
         try:

@@ -14,6 +14,7 @@ from mock_network.faults import Faults
 from . import messages
 from .context import Event
 from .mqtt import BrokerAddress, Mqtt
+from .post_log import PostLog
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,10 @@ class HttpIntegration:
 
     via = "http"
 
-    def __init__(self, endpoints: Callable[[Event], api.HttpIntegration | None]) -> None:
+    def __init__(self, endpoints: Callable[[Event], api.HttpIntegration | None], clock: Callable[[], float]) -> None:
         self._endpoints = endpoints
+        self._clock = clock
+        self.log = PostLog()
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -108,8 +111,10 @@ class HttpIntegration:
     async def _post(self, url: str, event: Event, body: bytes, headers: dict[str, str]) -> None:
         if self._session is None:
             return
+        post = self.log.begin(event, self._clock())
         try:
             async with self._session.post(url, params={"event": event.kind}, data=body, headers=headers) as answer:
+                post.status = answer.status
                 if not answer.ok:
                     log.warning("%s event of %s: endpoint answered %s", event.kind, event.dev_eui, answer.status)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

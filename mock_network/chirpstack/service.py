@@ -64,6 +64,7 @@ class ChirpStack:
         self.pump = Pump(network, self._carry_out, clock.wall)
         self.radio = RadioLink(self.pump)
         self.radio_control: web.Application | None = None  # routes of what is at the other end of `radio`
+        self._http = HttpIntegration(self._http_settings, clock.wall)
         self._gateways: GatewayMqtt | None = None
         self._integrations: Integrations | None = None
         self._grpc: grpc.aio.Server | None = None
@@ -72,7 +73,7 @@ class ChirpStack:
     async def start(self) -> None:
         """Open everything; then `grpc_address` and `control_address` are known. Raises OSError or TimeoutError."""
         faults = self.pump.server.context.faults
-        sinks: list[MqttIntegration | HttpIntegration] = [HttpIntegration(self._http_settings)]
+        sinks: list[MqttIntegration | HttpIntegration] = [self._http]
         if self.options.mqtt is not None:
             sinks.append(
                 MqttIntegration(
@@ -128,7 +129,8 @@ class ChirpStack:
         self.grpc_address = authority(self.options.grpc[0], port)
 
     async def _start_control(self) -> None:
-        self._control, bound = await listen(Control(self.pump, self.radio_control).app(), self.options.control)
+        control = Control(self.pump, self._http.log, self.radio_control)
+        self._control, bound = await listen(control.app(), self.options.control)
         self.control_address = f"http://{bound}"
 
     def _http_settings(self, event: Event) -> api.HttpIntegration | None:

@@ -153,6 +153,14 @@ async def test_http_endpoints_get_one_post_each_even_when_the_first_refuses(serv
         server.pump.uplink(uplink(node.up(b"x", 10)))
         await until(lambda: len(good.posts) == 2)
         assert len(bad.posts) == 2
+        async with aiohttp.ClientSession(server.control_address) as session:
+            posts = await (await session.get("/posts", params={"dev_eui": DEV_EUI})).json()
+            history = await (await session.get(f"/history/{DEV_EUI}")).json()
+    assert sorted((post["kind"], post["status"]) for post in posts) == [
+        ("join", 0), ("join", 200), ("join", 500), ("up", 0), ("up", 200), ("up", 500)
+    ]  # fmt: skip
+    assert {(post["f_port"], post["data"]) for post in posts if post["kind"] == "up"} == {(10, b"x".hex())}
+    assert [(one["kind"], one["event"].get("data")) for one in history] == [("join", None), ("up", "eA==")]
     kinds = [kind for kind, _, _ in good.posts]
     assert sorted(kinds) == ["join", "up"]
     _, headers, body = good.posts[kinds.index("up")]
