@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mock_network.command_line import clock_option, control_option, forever, ready, run
+from mock_network.control_api import authority
 from mock_network.faults import Fault, FaultError
 from mock_network.lorawan.control import Control as RadioControl
 from mock_network.lorawan.radio_process import RadioProcess
@@ -14,7 +15,7 @@ from mock_network.lorawan.radio_process import RadioProcess
 from .api_internal import VERSION
 from .model import Settings
 from .mqtt import BrokerAddress
-from .population import Population, PopulationError, provision, read
+from .population import Population, provision, read
 from .region import REGIONS
 from .service import ChirpStack, Options
 
@@ -83,7 +84,7 @@ def chirpstack(**given: Any) -> None:
     )
     try:
         population = Population() if given["population"] is None else read(given["population"])
-    except (PopulationError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
     async def main() -> None:
@@ -107,7 +108,7 @@ async def serve(
 ) -> "tuple[ChirpStack, RadioProcess, dict[str, Any]]":
     """Start a server with the devices in its process; give both and the addresses. Stop the radio side first.
 
-    Raises PopulationError, ValueError or OSError (TimeoutError is one).
+    Raises ValueError or OSError (TimeoutError is one).
     """
     server = ChirpStack(options)
     radio = RadioProcess(server.radio, seed=options.seed, modem_host=modem_host, memory=memory)
@@ -121,23 +122,12 @@ async def serve(
         }
         if population.provision:
             found["application_id"] = provision(server.pump.server.context, population)
-        for gateway in population.gateways:
+        for gateway in population.radio.gateways:
             radio.add_gateway(gateway)
-        devices = {}
-        for config, port in population.devices:
-            host, bound = await radio.add_device(config, port)
-            devices[config.dev_eui] = {"modem": f"{host}:{bound}"}
-        for link in population.links:
-            await _set_link(radio, dict(link))
-        found["devices"] = devices
+        modems = await radio.populate(population.radio.devices, population.radio.links)
+        found["devices"] = {dev_eui: {"modem": authority(*modem)} for dev_eui, modem in modems.items()}
     except BaseException:
         await radio.stop()
         await server.stop()
         raise
     return server, radio, found
-
-
-async def _set_link(radio: RadioProcess, link: dict[str, Any]) -> None:
-    dev_eui = str(link.pop("dev_eui", ""))
-    if await radio.act(dev_eui, "link", link) is None:
-        raise PopulationError(f"a link of device {dev_eui!r}, which is not described")

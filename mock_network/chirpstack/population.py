@@ -20,7 +20,6 @@ A TOML file says it; all tables are optional:
     downlink_loss = 0.1
 """
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,13 @@ from typing import Any
 from chirpstack_api import api, common
 from google.protobuf.json_format import ParseDict, ParseError
 
-from mock_network.lorawan.device_config import Abp, DeviceConfig, DeviceConfigError, parse_device
-from mock_network.lorawan.gateway import GatewayConfig, GatewayConfigError
-from mock_network.lorawan.regions import REGIONS
+from mock_network.lorawan.device_config import Abp, DeviceConfig
+from mock_network.lorawan.population import (
+    Population as RadioPopulation,
+    PopulationError,
+    parse_population,
+    read_tables,
+)
 
 from . import join
 from .context import Context
@@ -46,17 +49,11 @@ _MAC_VERSIONS = {
 }
 
 
-class PopulationError(ValueError):
-    """A file that cannot be used; the text names the place and what is wrong."""
-
-
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What a file says."""
+    """What a file says: who is on the air, and the server's rows."""
 
-    gateways: tuple[GatewayConfig, ...] = ()
-    devices: tuple[tuple[DeviceConfig, int], ...] = ()  # with the modem's port
-    links: tuple[dict[str, Any], ...] = ()  # bodies of action `link`, with the device's `dev_eui`
+    radio: RadioPopulation = field(default_factory=RadioPopulation)
     provision: bool = False
     tenant: str = "emulated"
     application: str = "emulated"
@@ -66,42 +63,18 @@ class Population:
 
 def read(path: Path) -> Population:
     """Read a file. Raises PopulationError or OSError."""
-    try:
-        body = tomllib.loads(path.read_text(encoding="utf-8"))
-        return parse(body)
-    except (PopulationError, ValueError) as error:
-        raise PopulationError(f"{path}: {error}") from error
+    return read_tables(path, parse)
 
 
 def parse(body: dict[str, Any]) -> Population:
     """Read the values of a file. Raises PopulationError."""
-    if unknown := set(body) - {"server", "gateway", "device", "link"}:
-        raise PopulationError(f"unknown table: {', '.join(sorted(unknown))}")
+    radio = {name: rows for name, rows in body.items() if name != "server"}
     server = body.get("server", {})
     if not isinstance(server, dict) or set(server) - {"tenant", "application", "http", "profile"}:
         raise PopulationError("[server] has tenant, application, http and profile")
-    try:
-        gateways = tuple(_gateway(gateway) for gateway in body.get("gateway", []))
-        devices = tuple(_device(device) for device in body.get("device", []))
-        links = tuple(dict(link) for link in body.get("link", []))
-    except (TypeError, ValueError, KeyError, GatewayConfigError, DeviceConfigError) as error:
-        raise PopulationError(str(error)) from error
-    population = Population(gateways=gateways, devices=devices, links=links, provision="server" in body, **server)
+    population = Population(parse_population(radio), "server" in body, **server)
     _profile(population.profile)
     return population
-
-
-def _gateway(body: dict[str, Any]) -> GatewayConfig:
-    rest = dict(body)
-    return GatewayConfig(region=REGIONS[rest.pop("region", "EU868")], **rest)
-
-
-def _device(body: dict[str, Any]) -> tuple[DeviceConfig, int]:
-    rest = dict(body)
-    port = rest.pop("port", 0)
-    if not isinstance(port, int):
-        raise PopulationError("port of a device is a number")
-    return parse_device(rest), port
 
 
 def _profile(values: dict[str, Any]) -> api.DeviceProfile:
@@ -120,11 +93,11 @@ def provision(context: Context, population: Population) -> str:
     )
     if population.http:
         application.http = api.HttpIntegration(application_id=str(application.id), event_endpoint_url=population.http)
-    for gateway in population.gateways:
+    for gateway in population.radio.gateways:
         message = api.Gateway(gateway_id=gateway.gateway_id, name=gateway.gateway_id, tenant_id=str(tenant.id))
         tables.gateways.create(message, now)
     profiles: dict[tuple[str, str, bool], DeviceProfile] = {}
-    for config, _ in population.devices:
+    for config, _ in population.radio.devices:
         otaa = not isinstance(config.activation, Abp)
         kind = (config.mac_version, config.device_class, otaa)
         if kind not in profiles:

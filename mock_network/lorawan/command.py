@@ -1,56 +1,17 @@
 """The command `lwm2m-bridge mock lorawan`: emulated devices and gateways for a ChirpStack v4 behind an MQTT broker."""
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import click
 
 from mock_network.command_line import clock_option, control_option, forever, ready, run
-from mock_network.lorawan.device_config import DeviceConfig, DeviceConfigError, parse_device
-from mock_network.lorawan.gateway import GatewayConfig, GatewayConfigError
+from mock_network.lorawan.gateway import GatewayConfig
 from mock_network.lorawan.gateway_mqtt import Broker
 from mock_network.lorawan.lorawan_service import LorawanService, Options
+from mock_network.lorawan.population import Population, read_population
 from mock_network.lorawan.regions import REGIONS
 
 DEFAULT_GATEWAY = "0016c001ff10a235"
-
-
-class PopulationError(ValueError):
-    """The file of devices and gateways is wrong; the text says where."""
-
-
-def read_population(
-    path: Path,
-) -> tuple[list[tuple[DeviceConfig, int]], list[GatewayConfig], list[dict[str, Any]]]:
-    """Read tables `[[device]]`, `[[gateway]]` and `[[link]]`: devices with their ports, gateways, links.
-
-    Raises PopulationError or OSError.
-    """
-    try:
-        body = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PopulationError(f"{path}: {error}") from error
-    tables = {name: body.pop(name, []) for name in ("device", "gateway", "link")}
-    good = all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in tables.values())
-    if body or not good:
-        raise PopulationError(f"{path}: only tables [[device]], [[gateway]] and [[link]] are expected")
-    devices, gateways = [], []
-    for number, row in enumerate(tables["device"], 1):
-        try:
-            port = row.pop("port", 0)
-            if not isinstance(port, int) or not 0 <= port <= 0xFFFF:  # noqa: PLR2004  (a UDP port)
-                raise PopulationError(f"{path}: [[device]] {number}: port is 0..65535")
-            devices.append((parse_device(row), port))
-        except DeviceConfigError as error:
-            raise PopulationError(f"{path}: [[device]] {number}: {error}") from error
-    for number, row in enumerate(tables["gateway"], 1):
-        try:
-            region = REGIONS[row.pop("region", "EU868")]
-            gateways.append(GatewayConfig(region=region, **row))
-        except (GatewayConfigError, KeyError, TypeError) as error:
-            raise PopulationError(f"{path}: [[gateway]] {number}: {error}") from error
-    return devices, gateways, tables["link"]
 
 
 def _broker(value: str) -> tuple[str, int]:
@@ -105,13 +66,13 @@ def lorawan(
     """
     host, port = _broker(mqtt)
     try:
-        devices, gateways, links = read_population(population) if population is not None else ([], [], [])
-        gateways += [GatewayConfig(name.lower(), REGIONS[region]) for name in gateway_ids]
+        found = read_population(population) if population is not None else Population()
+        named = tuple(GatewayConfig(name.lower(), REGIONS[region]) for name in gateway_ids)
         options = Options(
             broker=Broker(host, port, prefix.strip("/"), as_json, username, password),
-            gateways=tuple(gateways) or (GatewayConfig(DEFAULT_GATEWAY, REGIONS[region]),),
-            devices=tuple(devices),
-            links=tuple(links),
+            gateways=(*found.gateways, *named) or (GatewayConfig(DEFAULT_GATEWAY, REGIONS[region]),),
+            devices=found.devices,
+            links=found.links,
             control=control,
             modem_host=modem_host,
             seed=seed,

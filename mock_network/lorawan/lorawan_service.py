@@ -52,13 +52,7 @@ class LorawanService:
             )
             self.radio.add_gateway(config)
             self._report(config.gateway_id, DEFAULT_STATS_INTERVAL)
-        for device, port in self.options.devices:
-            await self.radio.add_device(device, port)
-        for link in self.options.links:
-            body = dict(link)
-            dev_eui = str(body.pop("dev_eui", ""))
-            if await self.radio.act(dev_eui, "link", body) is None:
-                raise ValueError(f"a link of device {dev_eui!r}, which is not described")
+        await self.radio.populate(self.options.devices, self.options.links)
         self._control, bound = await listen(Control(self.radio).app(), self.options.control)
         self.control_url = f"http://{bound}"
 

@@ -5,6 +5,7 @@ import json
 import logging
 import random
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,21 @@ class RadioProcess:
         self.air.add_device(config, memory)
         self._arm()
         return address
+
+    async def populate(
+        self, devices: Iterable[tuple[DeviceConfig, int]], links: Iterable[dict[str, Any]]
+    ) -> dict[str, tuple[str, int]]:
+        """Switch devices on and set how they are heard, as bodies of action `link` say; give the modems' addresses.
+
+        Raises OSError if a port is taken, ValueError for a link that cannot be.
+        """
+        modems = {config.dev_eui: await self.add_device(config, port) for config, port in devices}
+        for link in links:
+            body = dict(link)
+            dev_eui = str(body.pop("dev_eui", ""))
+            if await self.act(dev_eui, "link", body) is None:
+                raise ValueError(f"a link of device {dev_eui!r}, which is not described")
+        return modems
 
     def remove_device(self, dev_eui: str) -> None:
         """Switch a device off. Raises KeyError."""

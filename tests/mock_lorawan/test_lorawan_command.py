@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
 from bridge.cli import main
-from mock_network.lorawan.command import PopulationError, lorawan, read_population
+from mock_network.lorawan.command import lorawan
+from mock_network.lorawan.population import PopulationError, read_population
 
 POPULATION = f"""
 [[gateway]]
@@ -117,8 +118,8 @@ def test_the_file_shown_in_the_documentation_is_right(tmp_path: Path) -> None:
     assert server["regions"][0]["gateway"]["backend"]["mqtt"]["topic_prefix"] == "eu868"
     path = tmp_path / "population.toml"
     path.write_text(blocks[1])
-    devices, gateways, links = read_population(path)
-    assert (len(devices), len(gateways), len(links)) == (2, 2, 1)
+    found = read_population(path)
+    assert (len(found.devices), len(found.gateways), len(found.links)) == (2, 2, 1)
     assert len(population["device"]) == 2
 
 
