@@ -22,6 +22,9 @@ import msgspec
 CONFIRMED_OPERATIONS = "confirmed_operations"
 """Option of an endpoint that the bridge reads itself: operations, such as "Execute Write", that are sent confirmed."""
 
+BLOCK2 = "block2"
+"""Option of an endpoint that the bridge reads itself: "false" for a device that does not know Block2 (RFC 7959)."""
+
 
 class Kind(Enum):
     """Kinds of downlink: a server's request, an answer to the device's own request, or opaque bytes (DTLS)."""
@@ -131,6 +134,7 @@ class SouthProfile:
     can_cancel: bool
     can_expire: bool
     max_downlink: int | None = None  # bytes now; None: not known yet
+    max_uplink: int | None = None  # likewise, of what the device can say in one message
     default_lifetime: int | None = None  # LwM2M lifetime that the device means when it names none; seconds
     network_up: bool = True  # whether the network can be reached at all now
 

@@ -37,7 +37,7 @@ from bindings.lorawan.chirpstack.provisioning import devices_of, provision, read
 from bindings.lorawan.chirpstack.queue import Queues
 from bindings.lorawan.chirpstack.uplinks import Uplinks
 from bindings.lorawan.identity import canonical_device, f_port_of
-from bindings.lorawan.payload_size import SETTLING_UPLINKS, Plan, max_downlink
+from bindings.lorawan.payload_size import SETTLING_UPLINKS, Plan, max_downlink, max_uplink
 from bindings.lorawan.records import Profile, Record, Records
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BindingError, ConfigurationError, StoreUnavailable
@@ -51,7 +51,7 @@ DEFAULT_LIFETIME = 2592000  # seconds; OMA LwM2M Transport 1.2.2 §6.8.4, a Regi
 
 
 class LorawanBinding:
-    """One ChirpStack. Options of an endpoint: f_port, max_payload, confirmed_operations."""
+    """One ChirpStack. Options of an endpoint: f_port, max_payload, confirmed_operations, block2."""
 
     def __init__(self, name: str, settings: LorawanSettings) -> None:
         """Take the settings, open nothing."""
@@ -195,11 +195,14 @@ class LorawanBinding:
                     if not value.isdigit():
                         raise ConfigurationError(f"option max_payload {value!r} is no number of bytes")
                     most = int(value)
-                case contract.CONFIRMED_OPERATIONS:
+                case contract.BLOCK2 if value not in {"true", "false"}:
+                    raise ConfigurationError(f"option block2 {value!r} must be true or false")
+                case contract.CONFIRMED_OPERATIONS | contract.BLOCK2:
                     pass  # the bridge reads it
                 case _:
                     raise ConfigurationError(
-                        f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload, confirmed_operations"
+                        f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload, confirmed_operations, "
+                        "block2"
                     )
         record = self._records.get(device)
         if record is None or (record.f_port, record.max_payload) != (f_port, most):
@@ -239,23 +242,25 @@ class LorawanBinding:
         """Give the profile of App. C, with what fits at the device's data rate now."""
         record = self._records.get(device)
         if record is None:
-            return self._profile("A", self._limit(None), self._client.up is not False)
-        return self._profile(record.device_class, self._limit(record), self._client.up is not False)
+            return self._profile("A", *self._limits(None), self._client.up is not False)
+        return self._profile(record.device_class, *self._limits(record), self._client.up is not False)
 
-    def _limit(self, record: Record | None) -> int:
+    def _limits(self, record: Record | None) -> tuple[int, int]:
+        """Give what fits the next downlink, and the device's next uplink."""
         numbers = self._settings.downlinks
         if record is None:
-            return _min(self._fits(Profile(), "A", None, settling=False), numbers.max_payload)
-        fits = self._fits(
+            down, up = self._fits(Profile(), "A", None, settling=False)
+            return _min(down, numbers.max_payload), up
+        down, up = self._fits(
             self._records.profile(record.profile),
             record.device_class,
             None if record.dr < 0 else record.dr,
             settling=record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS,
         )
-        return _min(fits, record.max_payload, numbers.max_payload)
+        return _min(down, record.max_payload, numbers.max_payload), up
 
     @functools.lru_cache(maxsize=1024)  # noqa: B019  # one instance for each network, as long as the process
-    def _fits(self, profile: Profile, device_class: str, dr: int | None, *, settling: bool) -> int:
+    def _fits(self, profile: Profile, device_class: str, dr: int | None, *, settling: bool) -> tuple[int, int]:
         numbers = self._settings.downlinks
         plan = Plan(
             region=profile.region,
@@ -267,10 +272,10 @@ class LorawanBinding:
             repeater=numbers.repeater_compatible,
             dwell=numbers.dwell_time_400ms,
         )
-        return max_downlink(plan, device_class, dr, settling=settling)
+        return max_downlink(plan, device_class, dr, settling=settling), max_uplink(plan, dr, settling=settling)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019  # as above
-    def _profile(self, device_class: str, largest: int, network_up: bool) -> SouthProfile:
+    def _profile(self, device_class: str, down: int, up: int, network_up: bool) -> SouthProfile:
         numbers = self._settings.downlinks
         return SouthProfile(
             retransmit_interval=numbers.retransmit_interval,
@@ -284,7 +289,8 @@ class LorawanBinding:
             # Class A: ChirpStack notices an expiry only at the next uplink, so it is cancelled. Else: at once.
             can_cancel=device_class == "A",
             can_expire=True,
-            max_downlink=largest,
+            max_downlink=down,
+            max_uplink=up,
             default_lifetime=DEFAULT_LIFETIME,
             network_up=network_up,
         )

@@ -1,7 +1,8 @@
-"""The largest FRMPayload of a downlink, from region, data rate, class and version (RP002-1.0.4 §2, TS001-1.0.4 §4.3).
+"""The largest FRMPayload, from region, data rate, class and version (RP002-1.0.4 §2, TS001-1.0.4 §4.3).
 
 ChirpStack deletes an item that is larger than the *first* window of its frame allows, measured without FOpts. With
-MAC commands in FOpts a large item has to wait for the next frame, so some room is kept while they are likely.
+MAC commands in FOpts a large item has to wait for the next frame, so some room is kept while they are likely. So it is
+for uplinks: the device answers such commands in the FOpts of its next frames.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ REVISIONS = ("A", "B", "RP002_1_0_0", "RP002_1_0_1", "RP002_1_0_2", "RP002_1_0_3
 _NARROW = {0: 51, 1: 51, 2: 51, 3: 115}  # others 242: EU868, EU433, CN779, CN470, KR920, IN865, RU864, AS923
 _WIDE = {8: 53, 9: 129}  # US915, AU915; others 242
 _WIDE_REPEATER = {8: 33, 9: 109}
-_DWELL = {0: 0, 1: 0, 2: 11, 3: 53, 4: 125}  # AS923, others 242
+_DWELL = {0: 0, 1: 0, 2: 11, 3: 53, 4: 125}  # AS923, others 242; uplinks of AU915 as well
+_US915_UPLINK = {0: 11, 1: 53, 2: 125}  # others 242
+_LR_FHSS = {8: 50, 9: 115, 10: 50, 11: 115}  # EU868, uplinks only
 _LARGEST, _LARGEST_REPEATER = 242, 222
 _WIDE_REGIONS = frozenset({"US915", "AU915"})
 _US915_RX1 = {
@@ -97,6 +100,24 @@ def max_downlink(plan: Plan, device_class: str, uplink_dr: int | None, *, settli
         elif device_class == "B":
             windows.append(plan.rx2_dr if plan.ping_slot_dr is None else plan.ping_slot_dr)
         found = min(max_size(plan, dr) for dr in windows)
+    return max(found - FOPTS, 0) if settling else found
+
+
+def max_uplink(plan: Plan, uplink_dr: int | None, *, settling: bool = False) -> int:
+    """Give the bytes that fit the device's next uplink, if that keeps the last one's data rate (None: none yet)."""
+    most = _LARGEST_REPEATER if plan.repeater else _LARGEST
+    slow = plan.dwell and (plan.region == "AU915" or plan.region.startswith("AS923"))
+    dr = (2 if slow else 0) if uplink_dr is None else uplink_dr
+    if not plan.region:
+        found = FLOOR
+    elif plan.region == "US915":
+        found = _US915_UPLINK.get(dr, most)
+    elif plan.region == "AU915":
+        found = (_DWELL if plan.dwell else _NARROW).get(dr, most)
+    elif plan.region == "EU868" and dr in _LR_FHSS:
+        found = _LR_FHSS[dr]
+    else:
+        found = max_size(plan, dr)
     return max(found - FOPTS, 0) if settling else found
 
 

@@ -103,7 +103,7 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     repeater_compatible: Annotated[bool, Meta(description="keep to the smaller sizes for networks with repeaters")] = (
         False
     )
-    dwell_time_400ms: Annotated[bool, Meta(description="AS923, AU915: downlinks keep the dwell time of 400 ms")] = False
+    dwell_time_400ms: Annotated[bool, Meta(description="AS923, AU915: frames keep the dwell time of 400 ms")] = False
     retransmit_interval: Annotated[
         float, Meta(gt=0, description="seconds after txack before the same CoAP message is sent again (ACK_TIMEOUT)")
     ] = 300.0

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from bindings import contract
 from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
@@ -55,7 +56,10 @@ _PDN_OPTIONS = {"", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"}
 
 
 class NiddBinding:
-    """One SCEF or NEF. Options of an endpoint: max_packet_size, pdn_establishment_option, reliable_data_service."""
+    """One SCEF or NEF.
+
+    Options of an endpoint: max_packet_size, pdn_establishment_option, reliable_data_service, block2.
+    """
 
     def __init__(self, name: str, settings: NiddSettings) -> None:
         """Check the settings, open nothing. Raises ConfigurationError."""
@@ -304,12 +308,8 @@ class NiddBinding:
     @functools.lru_cache(maxsize=256)  # noqa: B019  # one instance for each network, as long as the process
     def _profile(self, packet_size: int, learned: int, max_packet_size: int) -> SouthProfile:
         numbers = self._settings.downlinks
-        limits = (
-            packet_bytes(packet_size, numbers.packet_size_unit),
-            learned,
-            max_packet_size,
-            numbers.max_packet_size,
-        )
+        # Both ways: the UE was told the same maximum (TS 29.122, maximumPacketSize). What was learned is of downlinks.
+        both = (packet_bytes(packet_size, numbers.packet_size_unit), max_packet_size, numbers.max_packet_size)
         return SouthProfile(
             retransmit_interval=numbers.retransmit_interval,
             max_retransmit=numbers.max_retransmit,
@@ -321,7 +321,8 @@ class NiddBinding:
             quick=numbers.quick,
             can_cancel=True,
             can_expire=True,
-            max_downlink=min((limit for limit in limits if limit), default=None),
+            max_downlink=min((limit for limit in (*both, learned) if limit), default=None),
+            max_uplink=min((limit for limit in both if limit), default=None),
         )
 
     def status(self) -> Mapping[str, Any]:
@@ -369,9 +370,13 @@ def _with_options(record: Record, options: Mapping[str, str]) -> Record:
                 if value not in {"true", "false"}:
                     raise ConfigurationError(f"option reliable_data_service {value!r} must be true or false")
                 reliable = value == "true"
+            case contract.BLOCK2 if value not in {"true", "false"}:
+                raise ConfigurationError(f"option block2 {value!r} must be true or false")
+            case contract.BLOCK2:
+                pass  # the bridge reads it
             case _:
                 raise ConfigurationError(
                     f"unknown option {name!r}: a NIDD endpoint has max_packet_size, pdn_establishment_option, "
-                    "reliable_data_service"
+                    "reliable_data_service, block2"
                 )
     return msgspec.structs.replace(record, max_packet_size=size, pdn=pdn, reliable=reliable)

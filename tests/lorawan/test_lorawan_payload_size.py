@@ -1,8 +1,8 @@
-"""The largest downlink by region, data rate, class and version: RP002 tables as ChirpStack applies them."""
+"""The largest frames by region, data rate, class and version: RP002 tables as ChirpStack applies them."""
 
 import pytest
 
-from bindings.lorawan.payload_size import FLOOR, Plan, max_downlink, max_size, rx1_data_rate
+from bindings.lorawan.payload_size import FLOOR, Plan, max_downlink, max_size, max_uplink, rx1_data_rate
 from bindings.lorawan.records import Record
 
 EU = Plan("EU868", "A")
@@ -63,6 +63,30 @@ def test_as923_knows_dwell_time_and_offsets_that_lift():
 def test_eu868_data_rate_4_shrank_with_rp002_1_0_2():
     assert max_size(Plan("EU868", "RP002_1_0_1"), 4) == 242
     assert max_size(Plan("EU868", "RP002_1_0_2"), 4) == 222
+
+
+@pytest.mark.parametrize(
+    ("plan", "sizes"),
+    [
+        (EU, [51, 51, 51, 115, 242, 242, 242, 242, 50, 115, 50, 115]),
+        (Plan("US915", "A"), [11, 53, 125, 242, 242]),
+        (Plan("AU915", "A"), [51, 51, 51, 115, 242, 242, 242]),
+        (Plan("AU915", "A", dwell=True), [0, 0, 11, 53, 125, 242, 242]),
+        (Plan("AS923", "A"), [51, 51, 51, 115, 242, 242]),
+        (Plan("AS923", "A", dwell=True), [0, 0, 11, 53, 125, 242]),
+        (Plan("US915", "A", repeater=True), [11, 53, 125, 222, 222]),
+    ],
+    ids=lambda value: f"{value.region}{' dwell' * value.dwell}" if isinstance(value, Plan) else "",
+)
+def test_an_uplink_has_the_size_of_its_own_data_rate(plan, sizes):
+    assert [max_uplink(plan, dr) for dr in range(len(sizes))] == sizes
+
+
+def test_of_an_uplink_the_slowest_data_rate_is_assumed_and_room_kept_as_of_a_downlink():
+    assert [max_uplink(Plan(region), None) for region in ("EU868", "US915", "AU915", "")] == [51, 11, 51, FLOOR]
+    assert max_uplink(Plan("AS923", dwell=True), None) == 11
+    assert max_uplink(EU, 0, settling=True) == 36
+    assert max_uplink(Plan("US915"), 0, settling=True) == 0
 
 
 def test_counters_behind_the_window_are_told_from_new_ones():

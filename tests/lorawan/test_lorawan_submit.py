@@ -123,6 +123,7 @@ async def test_oversize_at_the_current_data_rate_is_refused_before_the_network(b
         chirpstack.up(b"x", dr=0)
     await until(lambda: len(side.of(Uplink)) == 5)
     assert binding.south_profile(DEVICE).max_downlink == 51
+    assert binding.south_profile(DEVICE).max_uplink == 51
     result = await binding.submit(attempt(b"x" * 52))
     assert isinstance(result, Refused)
     assert result.why is Refusal.TOO_LARGE

@@ -395,8 +395,17 @@ async def test_the_endpoints_own_packet_size(make, scef):
     await binding.provision(DEVICE, {"max_packet_size": "512"})
     await active(binding)
     assert binding.south_profile(DEVICE).max_downlink == 512
+    assert binding.south_profile(DEVICE).max_uplink == 512
     await binding.provision(DEVICE, {})
     assert binding.south_profile(DEVICE).max_downlink == 1000
+    assert binding.south_profile(DEVICE).max_uplink == 1000
+
+
+async def test_the_option_that_a_device_knows_no_block2_is_the_bridges(make, scef):
+    binding = await make()
+    await binding.provision(DEVICE, {"block2": "false"})
+    with pytest.raises(ConfigurationError, match="block2 'no' must be true or false"):
+        await binding.provision(DEVICE, {"block2": "no"})
 
 
 async def test_packet_size_in_bytes_only_when_told_so_and_never_silently(make, scef, caplog):

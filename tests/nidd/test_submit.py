@@ -170,6 +170,7 @@ async def test_403_data_too_large_lowers_the_packet_size(binding, scef):
     result = await binding.submit(attempt(bytes(800)))
     assert result.why is Refusal.TOO_LARGE
     assert binding.south_profile(DEVICE).max_downlink == 799
+    assert binding.south_profile(DEVICE).max_uplink == 1358  # it says nothing of what the device may send
 
 
 async def test_403_quota_is_rate_limited(binding, scef):
