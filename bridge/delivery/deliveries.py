@@ -65,43 +65,45 @@ class Deliveries:
             return now < (row.sent_at or 0.0) + profile.response_timeout
         return False
 
-    def pump(self, work: Work, profile: SouthProfile) -> None:
-        """Start the next network call, if none is in flight and something may go."""
+    def pump(self, work: Work, profile: SouthProfile) -> Downlink | None:
+        """Start the next network call, if none is in flight and something may go.
+
+        A row that should go but is too large now (R25: a data rate may have fallen while it waited) is given back: make
+        it fit or call `too_large`, and pump again.
+        """
         if self.call is not None:
-            return
+            return None
         now = work.now.wall
         for downlink in self.cancelling:
             row = self.live[downlink]
             if row.state is _S.BUFFERED and row.handle is not None:
                 self.call = row.id
                 work.effect(Cancel(row.id, row.handle))
-                return
+                return None
         for downlink, not_before in self.to_look_up.items():
             if not_before <= now:
                 self.call = downlink
                 work.effect(LookUp(self._attempt(self.live[downlink])))
-                return
+                return None
         if self.to_look_up:
-            return  # nothing new until it is known what the device may already have (R32)
+            return None  # nothing new until it is known what the device may already have (R32)
         row_to_send = self._next(now, profile)
-        while row_to_send is not None and not self._fits(row_to_send, work, profile):
-            row_to_send = self._next(now, profile)
-        if row_to_send is not None:
-            self._submit(row_to_send, work)
-
-    def _fits(self, row: Downlink, work: Work, profile: SouthProfile) -> bool:
-        """Check the size again (R25): a data rate may have fallen while the message waited."""
+        if row_to_send is None:
+            return None
         largest = profile.max_downlink
-        if largest is None or len(row.payload) <= largest:
-            return True
-        reason = f"{len(row.payload)} bytes, {largest} fit"
+        if largest is not None and len(row_to_send.payload) > largest:
+            return row_to_send
+        self._submit(row_to_send, work)
+        return None
+
+    def too_large(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
+        """Send no such row, or no further copy of it."""
         if row.state is _S.SENT:
-            row.failures = profile.max_attempts  # the copy that left counts; no further one goes
+            row.failures = profile.max_attempts  # the copy that left counts
             work.update(row)
         else:
-            certain = row.sent == 0 and row.setback not in (_S.UNKNOWN, _S.NACKED)
-            self.end(row, _S.TOO_LARGE if certain else _S.UNKNOWN, work, reason)
-        return False
+            reason = f"{len(row.payload)} bytes, {profile.max_downlink} fit"
+            self.end(row, _S.TOO_LARGE if row.never_left else _S.UNKNOWN, work, reason)
 
     def _next(self, now: float, profile: SouthProfile) -> Downlink | None:
         """Answers first, then a resend of the slot's holder, then the next block of a transfer, then in order (R6)."""
@@ -236,8 +238,7 @@ class Deliveries:
 
     def give_up(self, row: Downlink, work: Work, reason: str) -> None:
         """Try no further: CANCELLED where the device certainly never got it, else UNKNOWN."""
-        never_left = row.state is _S.QUEUED and row.sent == 0 and row.setback not in (_S.UNKNOWN, _S.NACKED)
-        self.end(row, _S.CANCELLED if never_left else _S.UNKNOWN, work, reason)
+        self.end(row, _S.CANCELLED if row.state is _S.QUEUED and row.never_left else _S.UNKNOWN, work, reason)
 
     def end(self, row: Downlink, state: DownlinkState, work: Work, reason: str = "") -> None:
         """Give a row its outcome."""

@@ -132,6 +132,12 @@ class Downlink(Row):
     keep_until: float = FOREVER
     due: float | None = None  # when it needs attention without an event; indexed
     cancel_asked: bool = False  # a person wants it cancelled: no further copy goes, and the network gives it up (R11)
+    split_from: bytes | None = None  # the server's block that this message is a part of (R25)
+
+    @property
+    def never_left(self) -> bool:
+        """Whether the device certainly has no copy of it. Of a QUEUED row; what the network holds may be on its way."""
+        return self.sent == 0 and self.setback not in (DownlinkState.UNKNOWN, DownlinkState.NACKED)
 
     def move(self, state: DownlinkState, now: float, reason: str = "", *, over: bool | None = None) -> None:
         """Go to `state`, at wall time `now`. `over` is said for SENT, DELIVERED and UNKNOWN where they are the end."""

@@ -208,6 +208,8 @@ def _set_back(
         _back_to_sent(d, row, again, work)
     elif why is _R.EXPIRED:
         d.end(row, _S.EXPIRED if certain else _S.UNKNOWN, work, detail)
+    elif why is _R.TOO_LARGE and certain and row.id not in d.cancelling and _is_known_to_be_too_large(row, profile):
+        _back_to_queue(row, None, detail, work)  # `pump` gives it to be made smaller
     elif why is _R.TOO_LARGE or why is _R.REJECTED:
         named = _S.TOO_LARGE if why is _R.TOO_LARGE else _S.REJECTED
         d.end(row, named if certain else _S.UNKNOWN, work, detail)
@@ -228,6 +230,11 @@ def _taken_back(row: Downlink) -> DownlinkState:
     if row.setback == _S.UNKNOWN:
         return _S.UNKNOWN
     return _S.CANCELLED if row.cancel_asked else _S.EXPIRED
+
+
+def _is_known_to_be_too_large(row: Downlink, profile: SouthProfile) -> bool:
+    """Whether the binding has learned from the refusal: what it says that fits is less now."""
+    return profile.max_downlink is not None and len(row.payload) > profile.max_downlink
 
 
 def _back_to_queue(row: Downlink, not_before: float | None, detail: str, work: Work) -> None:

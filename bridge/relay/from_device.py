@@ -2,14 +2,14 @@
 
 from hashlib import blake2b
 
-from bridge.coap.codec import ACK, CON, HEADER, NON, RST, Message, Type, decode, frame
+from bridge.coap.codec import ACK, CON, HEADER, RST, Message, Type, decode
 from bridge.coap.numbers import Code
 from bridge.delivery import outcomes
 from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.enums import members
 from bridge.errors import MessageFormatError
-from bridge.relay import opaque, operation, register, responses, toward_device, toward_server, verdict
+from bridge.relay import opaque, operation, register, responses, toward_device, toward_server, transfers, verdict
 from bridge.relay.effects import Count
 from bridge.relay.events import DeviceMessage
 from bridge.relay.model import Server
@@ -117,6 +117,8 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         return
     server = state.endpoint.servers[0]
     name = operation.of_device(coap)
+    if not coap.payload and transfers.serve_kept(step, coap, name, server.key, digest, duplicate_key):
+        return
     refused, body = _fit(step, coap, name, server)
     if refused is None and not responses.make_room(step):
         return
@@ -150,6 +152,8 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register
         refused = register.identity_refusal(coap, state.endpoint)
         if refused is not None:
             return refused, b""
+    if name in ("Register", "Update") and transfers.asks_later_block(coap):
+        return register.Refusal(Code.REQUEST_ENTITY_INCOMPLETE, "the answer is not kept any more"), b""
     if name == "Register":
         fitted = register.fit_register(coap, state.endpoint, server.profile, step.south.default_lifetime)
         return (fitted, b"") if isinstance(fitted, register.Refusal) else (None, fitted)
@@ -168,10 +172,7 @@ def _answer_in_servers_place(step: Step, row: Uplink, refused: register.Refusal)
     largest = step.south.max_downlink
     if largest is not None and HEADER + len(row.south_token) + len(payload) > largest:
         payload = b""  # the code says it all
-    mid = row.south_mid or 0
-    own = None if row.confirmable else step.state.allocate_south_mid()
-    data = frame(ACK if own is None else NON, refused.code, mid if own is None else own, row.south_token, payload)
-    toward_device.answer(step, row, data, f"{row.operation} refused", south_mid=own)
+    toward_device.respond(step, row, refused.code, payload, f"{row.operation} refused")
 
 
 def _replace_older(step: Step, new: Uplink) -> None:

@@ -7,7 +7,8 @@ from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, UplinkState
 from bridge.enums import members
 from bridge.errors import MessageFormatError
-from bridge.relay import opaque, operation, responses, toward_device, toward_server
+from bridge.relay import opaque, operation, responses, toward_device, toward_server, transfers
+from bridge.relay.blocks import ANY_ANSWER
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import ServerDatagram
 from bridge.relay.model import Observation, ObservationState
@@ -173,7 +174,10 @@ def _accept(step: Step, server: str, message: Message, observe: int | None) -> D
     mid = state.allocate_south_mid()
     payload = frame(message.type, message.code, mid, token, body)
     largest = step.south.max_downlink
-    if largest is not None and len(payload) > largest:
+    uplink = step.south.max_uplink
+    if uplink is not None and uplink < ANY_ANSWER:
+        payload = transfers.asks_smaller(step, name, payload, message if ttl is None else None)
+    if largest is not None and len(payload) > largest and not transfers.can_be_split(message, name, token, largest):
         code, options = refusal(message, len(payload), largest)
         if code == Code.SERVICE_UNAVAILABLE:
             options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]

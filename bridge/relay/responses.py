@@ -3,13 +3,13 @@
 Rules R7, R12, R14, R16, R20, R30.
 """
 
-from bridge.coap.codec import ACK, CON, NON, Message, decode, frame
+from bridge.coap.codec import ACK, CON, NON, Message, decode
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.enums import members
-from bridge.relay import toward_device, toward_server
+from bridge.relay import toward_device, toward_server, transfers
 from bridge.relay.effects import Count
 from bridge.relay.model import Observation, ObservationState
 from bridge.relay.register import location_of
@@ -18,6 +18,7 @@ from bridge.relay.state import Step
 _S = members(DownlinkState)
 _O = members(ObservationState)
 _U = members(UplinkState)
+_CONTINUE = int(Code.CONTINUE)
 
 
 # -- a server's response to the device's request -------------------------------------------------------------------
@@ -55,10 +56,7 @@ def _answered(step: Step, row: Uplink, message: Message) -> None:
         if row.confirmable:
             toward_device.acknowledge(step, row, row.south_mid or 0)
         return
-    own = None if row.confirmable else step.state.allocate_south_mid()
-    mid = (row.south_mid or 0) if own is None else own
-    data = frame(ACK if own is None else NON, message.code, mid, row.south_token, message.body)
-    toward_device.answer(step, row, data, f"{row.operation} answer", south_mid=own)
+    toward_device.respond(step, row, message.code, message.body, f"{row.operation} answer")
 
 
 def _is_unwanted(row: Uplink, message: Message) -> bool:
@@ -186,10 +184,18 @@ def _responded(step: Step, row: Downlink, message: Message, digest: bytes, dupli
         _late(step, row, message, digest, duplicate_key)
         return
     up = _take(step, row, message, digest, duplicate_key)
-    _observation_follows(step, row, message)
-    row.answered = True
-    toward_server.respond(step, row, up, message.code, message.body)
-    step.state.deliveries.end(row, _S.RESPONDED, step.work)
+    following = None if row.split_from is None else transfers.next_part(row, message)
+    if following is not None:
+        toward_server.settle(step, up, _U.REPLACED, "the server gets the answer to the last part of its block")
+        transfers.send_next(step, row, following)
+        step.state.deliveries.end(row, _S.RESPONDED, step.work, "a part of a block; the next one follows")
+    else:
+        _observation_follows(step, row, message)
+        row.answered = True
+        in_blocks = row.split_from is not None or message.code == _CONTINUE
+        body = transfers.relayed_body(step, row, message) if in_blocks else message.body
+        toward_server.respond(step, row, up, message.code, body)
+        step.state.deliveries.end(row, _S.RESPONDED, step.work)
     if message.type is CON:
         toward_device.acknowledge(step, up, message.mid)
 

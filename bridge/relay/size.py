@@ -13,6 +13,21 @@ def block_size(szx: int) -> int:
     return 16 << szx
 
 
+def largest_szx(room: int) -> int | None:
+    """Give the largest SZX whose blocks fit `room` bytes, or None."""
+    for szx in range(LARGEST_SZX, -1, -1):
+        if block_size(szx) <= room:
+            return szx
+    return None
+
+
+def later_block_room(message: Message, south_size: int, largest: int) -> int:
+    """Give the bytes that are left for payload in any later block of a request that takes `south_size` bytes now."""
+    value = message.option(OptionNumber.BLOCK1)
+    head = south_size - len(message.payload) + (BLOCK_OPTION_ROOM if value is None else BLOCK_VALUE - len(value))
+    return largest - head
+
+
 def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[Option]]:
     """Give the code and options that refuse a request of `south_size` bytes where `largest` fit.
 
@@ -20,13 +35,11 @@ def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[
     """
     if message.option(OptionNumber.OSCORE) is not None:
         return Code.SERVICE_UNAVAILABLE, []  # its blocks are not the bridge's business (R27)
-    value = message.option(OptionNumber.BLOCK1)
     block1 = message.uint(OptionNumber.BLOCK1)
     at_start = block1 is None or block1 >> 4 == 0
     if message.payload and at_start:
         now = block_size(min(block1 & 7, LARGEST_SZX)) if block1 is not None else len(message.payload)
-        head = south_size - len(message.payload) + (BLOCK_OPTION_ROOM if value is None else BLOCK_VALUE - len(value))
-        for szx in range(LARGEST_SZX, -1, -1):
-            if block_size(szx) < now and head + block_size(szx) <= largest:
-                return Code.REQUEST_ENTITY_TOO_LARGE, [(OptionNumber.BLOCK1, uint_value(szx))]
+        szx = largest_szx(min(later_block_room(message, south_size, largest), now - 1))
+        if szx is not None:
+            return Code.REQUEST_ENTITY_TOO_LARGE, [(OptionNumber.BLOCK1, uint_value(szx))]
     return Code.SERVICE_UNAVAILABLE, []

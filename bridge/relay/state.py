@@ -42,6 +42,7 @@ class EndpointState:
         "hold_due",
         "kept_uplinks",
         "last_token",
+        "max_uplink",
         "north_mid",
         "observations",
         "policy",
@@ -81,6 +82,7 @@ class EndpointState:
         self.retransmissions: dict[int, Retransmission] = {}
         self.empty_ack_due: dict[int, float] = {}  # downlink → monotonic time (R5)
         self.hold_due: dict[int, float] = {}  # uplink → monotonic time (R16)
+        self.max_uplink: int | None = None  # what the device's answers are asked to fit (R25)
         start = int(random * 65536)
         self.north_mid = self.south_mid = start
         self.last_token = start & 0xFF

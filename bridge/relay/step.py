@@ -17,7 +17,7 @@ from bridge.delivery.ledger import UplinkState
 from bridge.delivery.rows import FOREVER, Change
 from bridge.delivery.work import Now, Work
 from bridge.enums import members
-from bridge.relay import events as ev, from_device, from_server, responses, toward_server, verdict
+from bridge.relay import events as ev, from_device, from_server, responses, toward_server, transfers, verdict
 from bridge.relay.effects import Effect
 from bridge.relay.state import EndpointState, Step
 
@@ -45,12 +45,17 @@ def step(
     at = Step(state, work, south, now.wall, now.mono)
     deliveries = state.deliveries
     deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
+    if south.max_uplink != state.max_uplink:
+        transfers.uplink_changed(at)
     _HANDLERS[type(event)](at, event)
     _time_passes(at)
     if deliveries.ended:
         verdict.ended(at)
     if deliveries.live:
-        deliveries.pump(work, south)
+        too_large = deliveries.pump(work, south)
+        while too_large is not None:
+            transfers.fit(at, too_large)
+            too_large = deliveries.pump(work, south)
         if deliveries.ended:
             verdict.ended(at)
     if state.uplinks:

@@ -5,7 +5,7 @@ from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.enums import members
-from bridge.relay import toward_server
+from bridge.relay import toward_server, transfers
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.model import ServerProfile
 from bridge.relay.size import refusal
@@ -70,6 +70,8 @@ def give(step: Step, row: Downlink, code: int) -> None:
     if code == Code.SERVICE_UNAVAILABLE:
         options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
     text = f"{row.state.value}: {row.reason}"[:LONGEST_TEXT] if row.reason else row.state.value
+    if transfers.is_later_part(row):
+        text += " (the parts before this one arrived)"
     if row.operation == "OSCORE":
         text = ""
     verdict = _take(step, row)

@@ -112,7 +112,7 @@ MUTATIONS = [
     Mutation(
         "two network calls at a time",
         "bridge/delivery/deliveries.py",
-        "        if self.call is not None:\n            return\n",
+        "        if self.call is not None:\n            return None\n",
         "",
         RELAY + "test_r06_slot.py::test_r06_one_network_call_at_a_time",
     ),

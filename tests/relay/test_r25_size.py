@@ -1,4 +1,4 @@
-"""R25, the refusing half: what does not fit is refused so that the server can go on block-wise."""
+"""R25: what does not fit is refused so that the server can go on block-wise, and nothing is where nothing fits."""
 
 from dataclasses import replace
 
@@ -38,9 +38,10 @@ def test_r25_at_block_0_the_size_offered_is_below_the_refused_one():
     assert (answer.code, answer.uint(Opt.BLOCK1)) == (ENTITY_TOO_LARGE, 1)
 
 
-def test_r25_in_mid_transfer_it_is_503():
-    (answer,) = small(51).server_sends(write(bytes(512), 3 << 4 | 8 | 5))
+def test_r25_in_mid_transfer_it_is_503_only_where_no_smaller_block_fits():
+    (answer,) = small(30).server_sends(write(bytes(512), 3 << 4 | 8 | 5))
     assert (answer.code, answer.uint(Opt.MAX_AGE)) == (Code.SERVICE_UNAVAILABLE, 60)
+    assert small(51).server_sends(write(bytes(512), 3 << 4 | 8 | 5)) == []  # test_r25_block1
 
 
 def test_r25_what_has_no_payload_to_split_is_503():
@@ -96,11 +97,12 @@ def test_r25_it_is_checked_again_at_submit(south):
     assert ENTITY_TOO_LARGE in codes or Code.SERVICE_UNAVAILABLE in codes
 
 
-def test_r25_an_answer_that_does_not_fit_is_too_large_and_the_service_goes_on():
+def test_r25_an_answer_of_which_no_block_fits_is_too_large_and_the_device_is_told_503():
     world = small(20)
     world.device_sends(request(1, "rd", 5, b"t"))
     north = world.last_north()
     world.server_sends(frame(2, 69, north.mid, north.token, encode_body([], bytes(100))))
-    assert world.states("answer") == ["TOO_LARGE"]
+    assert world.states("answer") == ["TOO_LARGE", "SENT"]
+    assert world.submitted[-1].attempt.payload == frame(2, Code.SERVICE_UNAVAILABLE, 5, b"t", b"")
     world.server_sends(request())
     assert world.states() == ["SENT"]

@@ -1,0 +1,145 @@
+"""Blocks as bytes (RFC 7959): asking for smaller ones, cutting one out of a message, naming one in another size.
+
+Whatever a message has besides its block option and payload goes along unchanged (R1).
+"""
+
+import msgspec
+
+from bridge.coap.codec import HEADER, Message, decode, encode_body, uint_value
+from bridge.coap.numbers import Code, OptionNumber
+from bridge.relay.size import BLOCK_VALUE, LARGEST_SZX, block_size, largest_szx
+
+_OBSERVE = 4  # bytes of a response's Observe option at most: head, 3 of value (RFC 7641 §2)
+_ANSWER = 3 + 3 + 3 + 1  # bytes: Content-Format, a Block2 of 2 bytes (block number below 4096), Size2, payload marker
+_LONG_DELTA = 13  # from here an option's delta takes more than its nibble (RFC 7252 §3.1)
+ANY_ANSWER = block_size(LARGEST_SZX) + HEADER + 2 + _OBSERVE + _ANSWER
+"""Bytes of the largest response that comes without asking: 1024 of payload are the most there is (RFC 7252 §4.6)."""
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Value of a Block1 or Block2 option (RFC 7959 §2.2)."""
+
+    number: int
+    more: bool
+    szx: int
+
+    @property
+    def size(self) -> int:
+        return block_size(self.szx)
+
+    @property
+    def offset(self) -> int:
+        """Where the block begins, in bytes."""
+        return self.number << self.szx + 4
+
+    def value(self) -> bytes:
+        return uint_value(self.number << 4 | self.more << 3 | self.szx)
+
+
+def block_of(message: Message, option: int) -> Block | None:
+    """Give a message's Block1 or Block2; None where it has none, or none that RFC 7959 §2.2 allows."""
+    value = message.option(option)
+    if value is None or len(value) > BLOCK_VALUE:
+        return None
+    number = int.from_bytes(value, "big")
+    return None if number & 7 > LARGEST_SZX else Block(number >> 4, bool(number & 8), number & 7)
+
+
+def with_block(message: Message, option: int, block: Block, payload: bytes) -> bytes:
+    """Give the body of a message with another block option and payload."""
+    options = [one for one in message.options if one[0] != option]
+    return encode_body([*options, (option, block.value())], payload)
+
+
+def asking_smaller(request: bytes, largest: int, message: Message) -> bytes:
+    """Give a GET or FETCH so that each block of its answer fits `largest` bytes (early negotiation, RFC 7959 §2.4).
+
+    It is the same where that is so already, and where nothing would help. `message` is the request decoded; its token
+    and message ID do not matter.
+    """
+    start = HEADER + (request[0] & 0x0F)
+    head = start + _ANSWER
+    if message.option(OptionNumber.OBSERVE) is not None:
+        head += _OBSERVE
+    asked: Block | None = None
+    last = message.options[-1][0] if message.options else 0
+    if last >= OptionNumber.BLOCK2 and message.option(OptionNumber.BLOCK2) is not None:
+        asked = block_of(message, OptionNumber.BLOCK2)
+        if asked is None:
+            return request  # the device will say what is wrong with it
+        if asked.number:
+            head += BLOCK_VALUE - 2
+    szx = largest_szx(largest - head)
+    if szx is None or szx >= (LARGEST_SZX if asked is None else asked.szx):
+        return request
+    wanted = Block(0 if asked is None else asked.offset >> szx + 4, more=False, szx=szx)
+    delta = OptionNumber.BLOCK2 - last
+    if 0 < delta < _LONG_DELTA and not message.payload:
+        value = wanted.value()
+        return request + bytes((delta << 4 | len(value),)) + value
+    return request[:start] + with_block(message, OptionNumber.BLOCK2, wanted, message.payload)
+
+
+def shorter_response(response: bytes, largest: int, szx: int) -> bytes | None:
+    """Give a response that does not fit as its first block, of at most `largest` bytes and SZX at most `szx`.
+
+    A diagnostic payload is left out instead: the code says it all (RFC 7252 §5.5.2). None where nothing fits.
+    """
+    message = decode(response)
+    head = response[: HEADER + len(message.token)]
+    if message.code >= Code.BAD_REQUEST and message.option(OptionNumber.CONTENT_FORMAT) is None:
+        bare = head + encode_body(message.options, b"")
+        return bare if len(bare) <= largest else None
+    there = block_of(message, OptionNumber.BLOCK2)
+    body = block_at(message, 0 if there is None else there.offset, szx, largest - len(head))
+    return None if body is None else head + body
+
+
+def block_at(response: Message, offset: int, szx: int, room: int) -> bytes | None:
+    """Give the body of the block that begins at `offset`, of SZX at most `szx` and `room` bytes; None: none fits.
+
+    `response` is the whole representation, or the one block of it that its own Block2 names.
+    """
+    there = block_of(response, OptionNumber.BLOCK2) or Block(0, more=False, szx=LARGEST_SZX)
+    if response.option(OptionNumber.BLOCK2) is not None:
+        szx = min(szx, there.szx)
+    at = offset - there.offset
+    if not 0 <= at < len(response.payload):
+        return None
+    options = [one for one in response.options if one[0] != OptionNumber.BLOCK2]
+    if offset:  # Observe and Size2 are said once (RFC 7959 §2.6, §4)
+        options = [one for one in options if one[0] not in (OptionNumber.OBSERVE, OptionNumber.SIZE2)]
+    end = there.offset + len(response.payload)
+    for smaller in range(szx, -1, -1):
+        size = block_size(smaller)
+        last = Block(max(end - 1, 0) // size, more=False, szx=smaller)  # its option is the longest of the transfer
+        head = len(encode_body([*options, (OptionNumber.BLOCK2, last.value())], b"x")) - 1
+        if head + size > room and head + len(response.payload) - at > room:
+            continue
+        chunk = response.payload[at : at + size]
+        block = Block(offset // size, more=at + len(chunk) < len(response.payload) or there.more, szx=smaller)
+        return encode_body([*options, (OptionNumber.BLOCK2, block.value())], chunk)
+    return None
+
+
+def part_at(request: Message, offset: int, szx: int, room: int) -> bytes | None:
+    """Give the body of the part that begins at `offset` of a request's block, of SZX at most `szx`; None: none fits."""
+    whole = block_of(request, OptionNumber.BLOCK1)
+    if whole is None:
+        return None
+    at = offset - whole.offset
+    for smaller in range(min(szx, whole.szx), -1, -1):
+        chunk = request.payload[at : at + block_size(smaller)]
+        part = Block(offset >> smaller + 4, more=at + len(chunk) < len(request.payload) or whole.more, szx=smaller)
+        body = with_block(request, OptionNumber.BLOCK1, part, chunk)
+        if len(body) <= room:
+            return body
+    return None
+
+
+def is_splittable(request: Message) -> bool:
+    """Whether a request is a block in mid-transfer that smaller ones can stand for (RFC 7959 §2.3)."""
+    whole = block_of(request, OptionNumber.BLOCK1)
+    if whole is None or not whole.number or not request.payload:
+        return False
+    return len(request.payload) == whole.size if whole.more else len(request.payload) <= whole.size
