@@ -57,12 +57,11 @@ class Metrics:
         """Add to a counter. Never raises; `name` is snake_case and short, labels have few values."""
         key = tuple(labels.items())
         with self._lock:
-            series = self._counters.get(name)
-            if series is not None and key in series:
-                series[key] += amount
-                return
-            series, key = _place(self._counters, name, key)
-            series[key] = series.get(key, 0) + amount
+            try:
+                self._counters[name][key] += amount
+            except KeyError:
+                series, key = _place(self._counters, name, key)
+                series[key] = series.get(key, 0) + amount
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge. Never raises."""

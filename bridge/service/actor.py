@@ -32,6 +32,9 @@ CountFunction = Callable[..., None]
 """`count(name, **labels)`"""
 
 
+_UNSURE = Ambiguous("the binding failed; see the log")
+
+
 class NetworkActor:
     """Acts for all endpoints of the process. `runner` is set once, before the first event."""
 
@@ -123,8 +126,7 @@ class NetworkActor:
             result = Refused(Refusal.UNREACHABLE, "the service is stopping")
         else:
             reached("before submit")
-            unsure = Ambiguous("the binding failed; see the log")
-            result = await _safely(partial(binding.submit, attempt), Accepted | Refused | Ambiguous, unsure)
+            result = await _safely(partial(binding.submit, attempt), SubmitResult, _UNSURE)
             reached("after submit")
         if isinstance(result, Accepted):
             self._count("submits", network=placed.endpoint.network, result=result.state.value)

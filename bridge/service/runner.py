@@ -4,7 +4,6 @@ Effects leave in commit order. The next step of an endpoint may run on state tha
 fails, the endpoint's memory and pending effects are dropped, and it is loaded again.
 """
 
-import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from bridge.relay.effects import Count, Effect
 from bridge.relay.model import Endpoint, Kept, Policy
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
+from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moment
 from bridge.service.points import reached
 
@@ -83,10 +83,13 @@ class Runner:
     loaded: dict[int, Loaded] = field(default_factory=dict)
     calls: dict[int, int] = field(default_factory=dict)  # endpoint → downlink whose network call is in flight
     _quiet: OrderedDict[int, None] = field(default_factory=OrderedDict)
-    _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     _taken_up: set[int] = field(default_factory=set)  # endpoints whose rows in memory are all that the process knows
     _held: dict[int, list[tuple[ev.Event, Done | None]]] = field(default_factory=dict)  # until dropped commits are told
     stopping: bool = False
+    _alarms: Alarms = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._alarms = Alarms(self._wake)
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
         """Run one step. `done` is called once its changes are committed (None), or with StoreUnavailable."""
@@ -151,7 +154,7 @@ class Runner:
                 self._held.setdefault(endpoint, [])
         self._taken_up.discard(endpoint)
         self._quiet.pop(endpoint, None)
-        self._cancel_timer(endpoint)
+        self._alarms.clear(endpoint)
 
     def refresh(self, endpoint: int, placed: Placed) -> None:
         """Give an endpoint in memory its new place in the directory."""
@@ -170,8 +173,7 @@ class Runner:
     def stop(self) -> None:
         """Take nothing more but the results of network calls in flight; whoever else asks is told to try again."""
         self.stopping = True
-        for endpoint in list(self._timers):
-            self._cancel_timer(endpoint)
+        self._alarms.clear_all()
 
     # -- one step ------------------------------------------------------------------------------------------------
 
@@ -213,7 +215,10 @@ class Runner:
             self._release(placed, result.effects)
             if done is not None:
                 done(None)
-        self._wake_in(endpoint, result.wake)
+        if result.wake is None:
+            self._alarms.clear(endpoint)
+        elif not self.stopping:
+            self._alarms.set(endpoint, result.wake)
         self._let_go(endpoint, loaded, result.wake)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
@@ -289,31 +294,9 @@ class Runner:
             if candidate is not None and candidate.state.is_quiet and not candidate.uncommitted:
                 del self.loaded[oldest]
 
-    def _wake_in(self, endpoint: int, seconds: float | None) -> None:
-        timer = self._timers.get(endpoint)
-        if seconds is None:
-            if timer is not None:
-                self._cancel_timer(endpoint)
-            return
-        if self.stopping:
-            return
-        loop = asyncio.get_running_loop()
-        at = loop.time() + seconds
-        if timer is not None:
-            if timer.when() <= at + 0.001:
-                return  # it fires earlier, and then asks again
-            timer.cancel()
-        self._timers[endpoint] = loop.call_at(at, self._wake, endpoint)
-
     def _wake(self, endpoint: int) -> None:
-        del self._timers[endpoint]
         self.event(endpoint, ev.Tick())
-
-    def _cancel_timer(self, endpoint: int) -> None:
-        timer = self._timers.pop(endpoint, None)
-        if timer is not None:
-            timer.cancel()
 
     def _again_later(self, endpoint: int) -> None:
         if not self.stopping:
-            self._wake_in(endpoint, RELOAD_AFTER)
+            self._alarms.set(endpoint, RELOAD_AFTER)
