@@ -10,7 +10,7 @@ from mock_network.control_api import listening
 from mock_network.device.control import describe, make_app
 from mock_network.device.fleet import Fleet
 from mock_network.device.options import DEFAULT_LIFETIME, REGISTER_PARAMETERS, DeviceOptions
-from mock_network.lwm2m.endpoint import Tuning
+from mock_network.lwm2m.messages import Tuning
 
 
 @click.command()

@@ -24,9 +24,9 @@ from mock_network.device.options import REGISTER_PARAMETERS, DeviceOptions
 from mock_network.device.registration import NotRegistered
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
 from mock_network.lwm2m.definitions import type_of
-from mock_network.lwm2m.endpoint import Response
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.jsonvalue import format_from_json, from_json, to_json
+from mock_network.lwm2m.messages import Response
 from mock_network.lwm2m.paths import format_path, parse_path
 
 _FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)

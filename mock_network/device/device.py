@@ -17,8 +17,9 @@ from mock_network.device.oplog import OperationLog
 from mock_network.device.options import DeviceOptions
 from mock_network.device.registration import Registration
 from mock_network.lwm2m.definitions import DEVICE, SERVER, TEMPERATURE, type_of
-from mock_network.lwm2m.endpoint import POST, Closed, CoapEndpoint, Request, Response, resolve
+from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, encode
+from mock_network.lwm2m.messages import POST, Closed, Request, Response, resolve
 from mock_network.lwm2m.paths import Path, covers, parse_path
 from mock_network.lwm2m.transport import Address, Datagram
 from mock_network.lwm2m.values import Record, Value

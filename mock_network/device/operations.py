@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from mock_network.device.notify import AttributeTable
 from mock_network.device.objects import BAD_REQUEST, NOT_ALLOWED, NOT_FOUND, ObjectTree, OperationError
 from mock_network.lwm2m.definitions import resource_definition, type_of
-from mock_network.lwm2m.endpoint import DELETE, FETCH, GET, IPATCH, POST, PUT, Request, Response
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, encode, parse_format
 from mock_network.lwm2m.links import format_links
+from mock_network.lwm2m.messages import DELETE, FETCH, GET, IPATCH, POST, PUT, Request, Response
 from mock_network.lwm2m.paths import (
     OBJECT_LEVEL,
     RESOURCE_INSTANCE_LEVEL,

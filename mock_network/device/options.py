@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from mock_network.lwm2m.endpoint import Tuning
 from mock_network.lwm2m.formats import ContentFormat
+from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.transport import Address
 
 REGISTER_PARAMETERS = frozenset({"ep", "lt", "lwm2m", "b", "links"})

@@ -6,9 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from mock_network.lwm2m.definitions import SERVER
-from mock_network.lwm2m.endpoint import DELETE, POST, Closed, NoAnswer, Request, Reset, Response
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.links import format_links
+from mock_network.lwm2m.messages import DELETE, POST, Closed, NoAnswer, Request, Reset, Response
 from mock_network.lwm2m.paths import INSTANCE_LEVEL, Path
 
 if TYPE_CHECKING:

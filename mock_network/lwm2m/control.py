@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from mock_network.control_api import Handler
-from mock_network.lwm2m.endpoint import Closed, NoAnswer, NotAcknowledged, Reset
 from mock_network.lwm2m.formats import UnsupportedFormat
+from mock_network.lwm2m.messages import Closed, NoAnswer, NotAcknowledged, Reset
 
 MAX_BODY = 4 << 20  # bytes: a firmware package in base64
 

@@ -6,7 +6,7 @@ import click
 
 from mock_network.command_line import clock_option, control_option, forever, parse_address, ready, run
 from mock_network.control_api import authority, listening
-from mock_network.lwm2m.endpoint import Tuning
+from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m_server.control import make_app
 from mock_network.lwm2m_server.server import LwM2mServer
 

@@ -21,9 +21,9 @@ from aiohttp import web
 from mock_network.control_api import body_of, errors_as_json
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
 from mock_network.lwm2m.definitions import type_of
-from mock_network.lwm2m.endpoint import Response
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat
 from mock_network.lwm2m.jsonvalue import format_from_json, from_json, to_json
+from mock_network.lwm2m.messages import Response
 from mock_network.lwm2m.paths import RESOURCE_LEVEL, Path, format_path, parse_path
 from mock_network.lwm2m.values import FormatError, Record
 from mock_network.lwm2m_server.server import RESPONSE_TIMEOUT, LwM2mServer, NotRegistered, Observed, Result

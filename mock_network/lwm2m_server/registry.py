@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mock_network.lwm2m.endpoint import Request, Response
 from mock_network.lwm2m.links import Link, parse_links
+from mock_network.lwm2m.messages import Request, Response
 from mock_network.lwm2m.transport import Address
 from mock_network.lwm2m.values import FormatError
 

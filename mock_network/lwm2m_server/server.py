@@ -7,7 +7,9 @@ from typing import Any
 
 from mock_network.clock import current_clock
 from mock_network.lwm2m.definitions import type_of as known_type_of
-from mock_network.lwm2m.endpoint import (
+from mock_network.lwm2m.endpoint import CoapEndpoint
+from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, encode, parse_format
+from mock_network.lwm2m.messages import (
     DELETE,
     FETCH,
     GET,
@@ -15,7 +17,6 @@ from mock_network.lwm2m.endpoint import (
     POST,
     PUT,
     Closed,
-    CoapEndpoint,
     NoAnswer,
     NotAcknowledged,
     Request,
@@ -23,7 +24,6 @@ from mock_network.lwm2m.endpoint import (
     Response,
     Tuning,
 )
-from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, encode, parse_format
 from mock_network.lwm2m.paths import Path, parse_path
 from mock_network.lwm2m.transport import Address
 from mock_network.lwm2m.values import FormatError, ObjectLink, Record, TypeOf, Value

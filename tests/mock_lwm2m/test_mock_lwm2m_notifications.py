@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from lwm2m_pair import pair, virtual_time
 
-from mock_network.lwm2m.endpoint import Tuning
 from mock_network.lwm2m.formats import ContentFormat
+from mock_network.lwm2m.messages import Tuning
 
 EP = "urn:dev:os:test-1"
 SENSOR = "/3303/0/5700"

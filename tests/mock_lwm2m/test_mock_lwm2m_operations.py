@@ -3,8 +3,8 @@
 import pytest
 from lwm2m_pair import pair, virtual_time
 
-from mock_network.lwm2m.endpoint import PUT, Request
 from mock_network.lwm2m.formats import ContentFormat
+from mock_network.lwm2m.messages import PUT, Request
 from mock_network.lwm2m.paths import parse_path
 from mock_network.lwm2m.values import Record
 

@@ -9,7 +9,7 @@ from lwm2m_pair import pair, served, uri, virtual_time
 
 from mock_network.device.device import Device
 from mock_network.device.options import DeviceOptions
-from mock_network.lwm2m.endpoint import NoAnswer, NotAcknowledged, Request, Tuning
+from mock_network.lwm2m.messages import NoAnswer, NotAcknowledged, Request, Tuning
 from mock_network.lwm2m_server.registry import Registry
 from mock_network.lwm2m_server.server import NotRegistered
 

@@ -1,0 +1,120 @@
+"""The server's role of a CoAP endpoint: requests whole, answers in blocks where needed, and notifications."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from aiocoap.message import Message
+from aiocoap.numbers.codes import Code
+from aiocoap.numbers.types import Type
+
+from mock_network.lwm2m.blockwise import Block, Incomplete, TooLarge, Transfers
+from mock_network.lwm2m.messages import Handler, Request, Response, Tuning, block_of, dotted
+
+
+class Answers:
+    """What aiocoap calls a site: it has `handler` answer each request."""
+
+    def __init__(self, handler: Handler, tuning: Tuning) -> None:
+        self._handler, self._tuning = handler, tuning
+        self._transfers = Transfers(asyncio.get_running_loop().time)
+        self._observe_number = 0
+
+    async def render_to_pipe(self, pipe: Any) -> None:
+        """What aiocoap calls for each request: answer it, and send its notifications until cancelled."""
+        message = pipe.request
+        try:
+            request = self._assemble(message)
+        except (Incomplete, TooLarge) as problem:
+            code = Code.REQUEST_ENTITY_INCOMPLETE if isinstance(problem, Incomplete) else Code.REQUEST_ENTITY_TOO_LARGE
+            pipe.add_response(Message(code=code), is_last=True)
+            return
+        if request is None:
+            answer = Message(code=Code.CONTINUE)
+            answer.opt.block1 = message.opt.block1
+            pipe.add_response(answer, is_last=True)
+            return
+        wanted = block_of(message.opt.block2)
+        if wanted is not None and wanted.number > 0:
+            pipe.add_response(self._later_block(message, request, wanted), is_last=True)
+            return
+        response = await self._handler(request)
+        subscription = response.subscription
+        if subscription is None:
+            pipe.add_response(self._answer(message, request, response, wanted), is_last=True)
+            return
+        try:
+            pipe.add_response(
+                self._answer(message, request, response, wanted, self._next_observe_number()), is_last=False
+            )
+            async with contextlib.aclosing(subscription.notifications()) as notifications:  # type: ignore[type-var]
+                async for notification in notifications:
+                    last = not notification.ok
+                    number = None if last else self._next_observe_number()
+                    pipe.add_response(self._answer(message, request, notification, wanted, number), is_last=last)
+                    if last:
+                        return
+        finally:
+            subscription.closed()
+
+    def _next_observe_number(self) -> int:
+        """Rises over all observations, so that it also rises when one is renewed (RFC 7641 §4.4: 24 bits)."""
+        self._observe_number = (self._observe_number + 1) % (1 << 24)
+        return self._observe_number
+
+    def _assemble(self, message: Any) -> Request | None:
+        """The request with its whole body, None while blocks are to come."""
+        payload: bytes | None = message.payload
+        block = block_of(message.opt.block1)
+        if block is not None:
+            payload = self._transfers.take_block1(self._key(message), block, message.payload)
+            if payload is None:
+                return None
+        return Request(
+            code=message.code.dotted,
+            path=tuple(message.opt.uri_path),
+            query=tuple(message.opt.uri_query),
+            payload=payload or b"",
+            content_format=None if message.opt.content_format is None else int(message.opt.content_format),
+            accept=None if message.opt.accept is None else int(message.opt.accept),
+            observe=message.opt.observe,
+            confirmable=message.mtype is Type.CON,
+            peer=message.remote.address,
+            mid=message.mid,
+            token=message.token,
+        )
+
+    @staticmethod
+    def _key(message: Any) -> tuple[object, ...]:
+        return message.remote.address, message.code.dotted, message.opt.uri_path, message.opt.uri_query
+
+    def _later_block(self, message: Any, request: Request, wanted: Block) -> Any:
+        try:
+            payload, block = self._transfers.later_block2(self._key(message), wanted)
+        except Incomplete:
+            return Message(code=Code.REQUEST_ENTITY_INCOMPLETE)
+        answer = Message(code=Code.CONTENT, payload=payload)
+        answer.opt.content_format = request.accept
+        answer.opt.block2 = (block.number, block.more, block.exponent)
+        return answer
+
+    def _answer(
+        self, message: Any, request: Request, response: Response, wanted: Block | None, observe: int | None = None
+    ) -> Any:
+        payload, block = self._transfers.first_block2(self._key(message), wanted, response.payload)
+        # The first answer takes over the type of its exchange; a notification says for itself.
+        confirmable = response.confirmable if request.observe == 0 else None
+        answer = Message(
+            code=dotted(response.code),
+            payload=payload,
+            transport_tuning=self._tuning.for_aiocoap(confirmable=confirmable),
+        )
+        answer.opt.content_format = response.content_format
+        answer.opt.location_path = response.location
+        answer.opt.max_age = response.max_age
+        answer.opt.observe = observe
+        if block is not None:
+            answer.opt.block2 = (block.number, block.more, block.exponent)
+        if message.opt.block1 is not None:
+            answer.opt.block1 = message.opt.block1
+        return answer

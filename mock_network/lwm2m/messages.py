@@ -1,0 +1,135 @@
+"""CoAP requests and responses as the emulators see them, what may become of a request, and where a URI leads."""
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from aiocoap.numbers.codes import Code
+from aiocoap.numbers.constants import TransportTuning
+
+from mock_network.lwm2m.blockwise import Block
+from mock_network.lwm2m.transport import Address
+
+COAP_PORT = 5683  # RFC 7252 §12.6
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Transmission parameters (RFC 7252 §4.8), seconds. A slow network needs a long ACK_TIMEOUT."""
+
+    ack_timeout: float = 2.0
+    ack_random_factor: float = 1.5
+    max_retransmit: int = 4
+    empty_ack_delay: float = 0.1
+    """How long a response may take before an Empty ACK goes first."""
+
+    def for_aiocoap(self, *, confirmable: bool | None = None) -> TransportTuning:
+        """The same as aiocoap wants it; `confirmable` decides CON or NON, None leaves it to aiocoap."""
+        tuning = TransportTuning()
+        tuning.ACK_TIMEOUT = self.ack_timeout
+        tuning.ACK_RANDOM_FACTOR = self.ack_random_factor
+        tuning.MAX_RETRANSMIT = self.max_retransmit
+        tuning.EMPTY_ACK_DELAY = self.empty_ack_delay
+        tuning.reliability = confirmable
+        return tuning
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A CoAP request, to be sent or as it arrived (its body whole). `code` is 1..7 as `0.0x`: GET is `0.01`."""
+
+    code: str
+    path: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+    payload: bytes = b""
+    content_format: int | None = None
+    accept: int | None = None
+    observe: int | None = None
+    confirmable: bool = True
+    options: tuple[tuple[int, bytes], ...] = ()
+    """Further options, to be sent only."""
+    peer: Address = ("", 0)
+    mid: int = 0
+    token: bytes = b""
+
+
+GET, POST, PUT, DELETE, FETCH, PATCH, IPATCH = (f"0.0{number}" for number in range(1, 8))
+
+
+class Subscription(Protocol):
+    """What makes the notifications of an observation that the handler accepted."""
+
+    def notifications(self) -> AsyncIterator["Response"]:
+        """Each response becomes a notification; one that is no success ends the observation."""
+
+    def closed(self) -> None:
+        """The observation is over: cancelled, replaced, answered by RST, given up or shut down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A CoAP response or notification. `time` is seconds of the loop's clock, set on arrival."""
+
+    code: str
+    payload: bytes = b""
+    content_format: int | None = None
+    location: tuple[str, ...] = ()
+    observe: int | None = None
+    confirmable: bool = True
+    """Of a notification: CON or NON."""
+    subscription: Subscription | None = None
+    mid: int = 0
+    token: bytes = b""
+    type: str = ""
+    time: float = 0.0
+    max_age: int | None = None
+    peer: Address = ("", 0)
+
+    @property
+    def ok(self) -> bool:
+        """2.xx."""
+        return self.code.startswith("2.")
+
+
+class NoAnswer(Exception):
+    """The time given for a request is over."""
+
+
+class NotAcknowledged(NoAnswer):
+    """A CON request was retransmitted as often as allowed, and no ACK came."""
+
+
+class Reset(Exception):
+    """The peer answered RST."""
+
+
+class Closed(Exception):
+    """The endpoint was shut down under the request."""
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def dotted(code: str) -> Code:
+    return Code((int(code[0]) << 5) + int(code[2:]))
+
+
+def block_of(option: Any) -> Block | None:
+    return None if option is None else Block(option.block_number, bool(option.more), option.size_exponent)
+
+
+async def resolve(uri: str) -> Address:
+    """Address and port that a `coap://` URI names; ValueError for any other URI, OSError if the name is unknown."""
+    parts = urlsplit(uri)
+    if parts.scheme != "coap" or not parts.hostname:
+        raise ValueError(f"not a coap:// URI: {uri!r}")
+    port = COAP_PORT if parts.port is None else parts.port
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(parts.hostname)), port
+    found: Sequence[Any] = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port)
+    host, port = found[0][4][:2]
+    return host, port
