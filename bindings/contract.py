@@ -202,6 +202,13 @@ class Events(Protocol):
         503: the network should send again) or `bridge.errors.UnknownDevice`.
         """
 
+    async def has_taken(self, uplink: Uplink, within: float) -> bool:
+        """Tell whether the ledger has an uplink, or the same bytes of this device from at most `within` seconds before.
+
+        To be asked of what a network's history gives again, perhaps long after it was taken: `deliver` knows duplicates
+        only for as long as the device may repeat itself. Raises `bridge.errors.StoreUnavailable`.
+        """
+
     def now(self) -> float:
         """Wall-clock seconds, of the clock that the bridge runs on."""
 

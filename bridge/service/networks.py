@@ -6,6 +6,7 @@ from bindings.contract import BindingEvent, Flushed, Joined, Reachable, Report, 
 from bridge.directory import Directory
 from bridge.errors import BindingError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
+from bridge.relay.from_device import digest_of
 from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
 from bridge.service.points import reached
@@ -54,6 +55,16 @@ class NetworkEvents:
 
         self._runner.event(record.id, taken, done)
         return committed
+
+    async def has_taken(self, uplink: Uplink, within: float) -> bool:
+        """Tell whether the ledger has an uplink, or one that the device repeats with it. Raises StoreUnavailable."""
+        record = self._directory.by_device(self._network, uplink.device)
+        if record is None:
+            return False
+        digest, at = digest_of(uplink.payload), uplink.received_at
+        return await self._store.ask(
+            lambda reader: reader.has_uplink(record.id, uplink.duplicate_key, digest, at - within, at)
+        )
 
     def now(self) -> float:
         return self._clock.wall()

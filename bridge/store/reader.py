@@ -73,6 +73,14 @@ class Reader:
         row = self.connection.execute(sql, (id_,)).fetchone()
         return None if row is None else decoder(Uplink)(row)
 
+    def has_uplink(self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float) -> bool:
+        """Tell whether an endpoint has an uplink with this key, or with these bytes from between two times."""
+        sql = (
+            "SELECT 1 FROM uplink INDEXED BY uplink_kept WHERE endpoint = ? "
+            "AND (duplicate_key = ? OR (digest = ? AND received_at BETWEEN ? AND ?)) LIMIT 1"
+        )
+        return self.connection.execute(sql, (endpoint, duplicate_key, digest, after, before)).fetchone() is not None
+
     def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
         """Count downlinks by state and whether it is the outcome; reads the whole table if no endpoint is given."""
         where, values = _where(endpoint=endpoint)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 
+from bindings.contract import Uplink
 from bridge.errors import StoreUnavailable, UnknownDevice
 
 
@@ -49,6 +50,14 @@ class BridgeSide:
         if event.device in self.strangers:
             raise UnknownDevice(f"{event.device} is not in the directory")
         self.delivered.append(event)
+
+    async def has_taken(self, uplink, within):
+        taken = [one for one in self.delivered if isinstance(one, Uplink) and one.device == uplink.device]
+        return any(
+            one.duplicate_key == uplink.duplicate_key
+            or (one.payload == uplink.payload and 0 <= uplink.received_at - one.received_at <= within)
+            for one in taken
+        )
 
     def now(self):
         return time.time() + self.offset

@@ -308,6 +308,24 @@ async def test_events_missed_while_the_bridge_was_away_come_from_the_history(mak
     assert side.counts["lorawan_replayed_events"] == 1
 
 
+async def test_what_a_crash_forgot_of_the_counters_the_ledger_knows_also_hours_later(make, chirpstack, side):
+    first = await make()
+    notes = dict(chirpstack.memory.notes)
+    chirpstack.up(b"one", f_cnt=1)
+    await until(lambda: len(side.of(Uplink)) == 1)
+    chirpstack.up(b"one", f_cnt=2)  # the device repeats it: the network has another id for that
+    await until(lambda: len(side.of(Uplink)) == 2)
+    await first.stop()
+    chirpstack.up(b"missed", f_cnt=3)
+    chirpstack.memory.notes = notes  # it was killed before it wrote down what it had taken
+    side.offset = 7200.0
+    side.delivered = side.delivered[:-1]  # the ledger has one row for a message and its repetitions
+    second = await make()
+    await until(lambda: second.status()["catch_up"]["runs"])
+    assert [one.payload for one in side.of(Uplink)] == [b"one", b"missed"]
+    assert side.counts["lorawan_replayed_events"] == 2
+
+
 async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side):
     first = await make()
     chirpstack.join("0a0b0c0d")

@@ -52,6 +52,20 @@ def test_a_row_begins_with_its_key_and_what_never_changes():
         assert row.columns()[fixed:] == row.mutable()
 
 
+async def test_an_uplink_is_known_by_its_networks_key_and_by_its_bytes_within_a_time(store, uplink):
+    row = uplink(store.next_id(), duplicate_key="k", digest=b"d", received_at=1000.0)
+    await store.committed([Insert.of(row)])
+
+    def known(*values):
+        return store.ask(lambda reader: reader.has_uplink(*values))
+
+    assert await known(row.endpoint, "k", b"other", 0.0, 1.0)
+    assert await known(row.endpoint, None, b"d", 900.0, 1100.0)
+    assert not await known(row.endpoint, None, b"d", 1001.0, 1100.0)
+    assert not await known(row.endpoint, "other", b"other", 0.0, 2000.0)
+    assert not await known(row.endpoint + 1, "k", b"d", 0.0, 2000.0)
+
+
 async def test_updates_and_deletes_reach_the_row_of_their_key(store, downlink):
     first, second = downlink(store.next_id()), downlink(store.next_id())
     one = Observation(1, b"\x01", 0, "leshan", b"a", 1.0)
