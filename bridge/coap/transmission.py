@@ -6,6 +6,7 @@ ACK_TIMEOUT = 2.0  # seconds, RFC 7252 §4.8
 ACK_RANDOM_FACTOR = 1.5
 MAX_RETRANSMIT = 4
 EXCHANGE_LIFETIME = 247.0  # seconds, RFC 7252 §4.8.2: how long a MID may not be used again
+LONGEST = ACK_TIMEOUT * (1 << MAX_RETRANSMIT)  # seconds between two transmissions of RFC 7252 §4.2
 CAP = 60.0  # seconds; being durable, the bridge goes on at this pace beyond MAX_RETRANSMIT, to the message's deadline
 
 
@@ -33,5 +34,10 @@ class Retransmission(msgspec.Struct):
 
     def hasten(self, now: float) -> None:
         """The peer shows signs of life: do not wait out a long interval."""
-        if self.interval > ACK_TIMEOUT * 2**MAX_RETRANSMIT and self.at > now:
+        if self.is_long and self.at > now:
             self.at, self.interval = now, ACK_TIMEOUT
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the interval is longer than any of RFC 7252."""
+        return self.interval > LONGEST

@@ -130,12 +130,10 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
     lives = step.south.exchange_span if name in operation.REGISTRATION else state.policy.long_ttl
     row = toward_server.take_uplink(
         step,
-        kind="request",
-        server=server.key,
-        operation=name,
-        confirmable=coap.type is CON,
-        south_mid=coap.mid,
-        south_token=coap.token,
+        "request",
+        server.key,
+        name,
+        coap,
         digest=digest,
         duplicate_key=duplicate_key,
         expires_at=step.wall + lives,

@@ -38,11 +38,16 @@ def datagram(step: Step, event: ServerDatagram) -> None:
     except MessageFormatError as error:
         step.effect(Count("malformed_messages", "north", f"from server {server}: {error}"))
         return
-    if message.is_request:
+    if message.is_empty:
+        _empty(step, server, message)
+    elif message.is_request:
         _request(step, server, message)
-    elif message.is_response:
+    else:
         responses.from_server(step, server, message)
-    elif message.type is ACK:
+
+
+def _empty(step: Step, server: str, message: Message) -> None:
+    if message.type is ACK:
         _acknowledged(step, server, message.mid)
     elif message.type is RST:
         _reset(step, server, message.mid)

@@ -29,12 +29,10 @@ def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | Non
     server = state.endpoint.servers[0].key
     row = toward_server.take_uplink(
         step,
-        kind="opaque",
-        server=server,
-        operation="DTLS",
-        confirmable=False,
-        south_mid=None,
-        south_token=b"",
+        "opaque",
+        server,
+        "DTLS",
+        None,
         digest=digest,
         duplicate_key=duplicate_key,
         expires_at=None,

@@ -163,12 +163,10 @@ def _notifies_after_the_end(row: Downlink, message: Message) -> bool:
 def _take(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> Uplink:
     return toward_server.take_uplink(
         step,
-        kind="response",
-        server=row.server,
-        operation=row.operation,
-        confirmable=message.type is CON,
-        south_mid=message.mid,
-        south_token=message.token,
+        "response",
+        row.server,
+        row.operation,
+        message,
         digest=digest,
         duplicate_key=duplicate_key,
         expires_at=row.answer_by,
@@ -264,12 +262,10 @@ def _notification(
         return
     up = toward_server.take_uplink(
         step,
-        kind="notification",
-        server=observation.server,
-        operation="Notify",
-        confirmable=message.type is CON,
-        south_mid=message.mid,
-        south_token=message.token,
+        "notification",
+        observation.server,
+        "Notify",
+        message,
         digest=digest,
         duplicate_key=duplicate_key,
         expires_at=step.wall + state.policy.long_ttl,

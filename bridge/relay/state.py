@@ -42,7 +42,6 @@ class EndpointState:
         "hold_due",
         "kept_uplinks",
         "last_token",
-        "max_uplink",
         "north_mid",
         "observations",
         "policy",
@@ -51,6 +50,7 @@ class EndpointState:
         "requests",
         "retired",
         "retransmissions",
+        "south",
         "south_mid",
         "uplinks",
     )
@@ -82,7 +82,7 @@ class EndpointState:
         self.retransmissions: dict[int, Retransmission] = {}
         self.empty_ack_due: dict[int, float] = {}  # downlink → monotonic time (R5)
         self.hold_due: dict[int, float] = {}  # uplink → monotonic time (R16)
-        self.max_uplink: int | None = None  # what the device's answers are asked to fit (R25)
+        self.south: SouthProfile | None = None  # of the last step
         start = int(random * 65536)
         self.north_mid = self.south_mid = start
         self.last_token = start & 0xFF
@@ -194,8 +194,12 @@ class EndpointState:
         row.due = None
         self.uplinks.pop(row.id, None)
         self.kept_uplinks.keep(row)
-        self.retransmissions.pop(row.id, None)
         self.hold_due.pop(row.id, None)
+        self.on_its_way_no_longer(row)
+
+    def on_its_way_no_longer(self, row: Uplink) -> None:
+        """The server has it, or will not get it: it is not sent again, and the next one may go (R17)."""
+        self.retransmissions.pop(row.id, None)
         if self.active.get(row.server) == row.id:
             del self.active[row.server]
 

@@ -44,9 +44,8 @@ def step(
     work = Work(now, random, new_id)
     at = Step(state, work, south, now.wall, now.mono)
     deliveries = state.deliveries
-    deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
-    if south.max_uplink != state.max_uplink:
-        transfers.uplink_changed(at)
+    if south is not state.south:
+        _profile_changed(at)
     _HANDLERS[type(event)](at, event)
     _time_passes(at)
     if deliveries.ended:
@@ -64,6 +63,15 @@ def step(
         from_server.hold_over(at)
     wake = _next_wake(at) if state.uplinks or deliveries.live else None
     return Result(work.changes(), work.effects, wake)
+
+
+def _profile_changed(at: Step) -> None:
+    """Take the numbers of a network that said others before, or none yet."""
+    state, south = at.state, at.south
+    before, state.south = state.south, south
+    state.deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
+    if south.max_uplink != (None if before is None else before.max_uplink):
+        transfers.uplink_changed(at)
 
 
 def _time_passes(at: Step) -> None:

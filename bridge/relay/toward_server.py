@@ -1,6 +1,6 @@
 """Messages toward servers: accepted as rows, sent once committed, repeated until acknowledged (R2, R5, R15, R17)."""
 
-from bridge.coap.codec import ACK, CON, NON, RST, empty, frame
+from bridge.coap.codec import ACK, CON, NON, RST, Message, empty, frame
 from bridge.coap.transmission import EXCHANGE_LIFETIME, MAX_RETRANSMIT, Retransmission
 from bridge.delivery.ledger import Downlink, Uplink, UplinkState
 from bridge.enums import members
@@ -14,15 +14,13 @@ _U = members(UplinkState)
 
 def take_uplink(
     step: Step,
-    *,
     kind: str,
     server: str,
     operation: str,
-    confirmable: bool,
-    south_mid: int | None,
-    south_token: bytes,
-    digest: bytes,
+    message: Message | None,
+    *,
     expires_at: float | None,
+    digest: bytes = b"",
     duplicate_key: str | None = None,
     downlink: int | None = None,
     north_token: bytes = b"",
@@ -30,7 +28,10 @@ def take_uplink(
     north_mid: int | None = None,
     payload: bytes = b"",
 ) -> Uplink:
-    """Make the row of a message from the device, or of the bridge's verdict; it is committed with this step."""
+    """Make the row of a message from the device, or of the bridge's verdict; it is committed with this step.
+
+    `message` is what the device said, where that is CoAP.
+    """
     state = step.state
     row = Uplink(  # by position: with 17 names it takes four times as long
         step.work.new_id(),
@@ -40,9 +41,9 @@ def take_uplink(
         step.wall,
         server,
         operation,
-        confirmable,
-        south_mid,
-        south_token,
+        message is not None and message.type is CON,
+        None if message is None else message.mid,
+        b"" if message is None else message.token,
         digest,
         duplicate_key,
         downlink,
@@ -100,17 +101,13 @@ def pump(step: Step) -> None:
     A notification waits for the response of its own token: an observation begins before it goes on.
     """
     state = step.state
-    if not state.uplinks:
-        return
     responding: set[bytes] = set()
     for row in state.uplinks.values():
-        if row.kind == "response" and row.state is _U.RECEIVED:
+        if row.state is not _U.RECEIVED:
+            continue
+        if row.kind == "response":
             responding.add(row.south_token)
-        elif (
-            row.kind in QUEUED_KINDS
-            and row.state is _U.RECEIVED
-            and (row.server not in state.active or _may_overtake(step, row))
-        ):
+        elif row.kind in QUEUED_KINDS and (row.server not in state.active or _may_overtake(step, row)):
             if row.kind == "notification" and row.south_token in responding:
                 continue
             state.active[row.server] = row.id
@@ -134,14 +131,12 @@ def _may_overtake(step: Step, row: Uplink) -> bool:
 
 def acknowledged(step: Step, row: Uplink) -> None:
     """The server has the message. A request goes on waiting for its response."""
-    state = step.state
-    state.retransmissions.pop(row.id, None)
-    if state.active.get(row.server) == row.id:
-        del state.active[row.server]
     row.acknowledged = True
     if row.kind != "request":
         settle(step, row, _U.FORWARDED)
-    elif row.state is _U.RECEIVED:
+        return
+    step.state.on_its_way_no_longer(row)
+    if row.state is _U.RECEIVED:
         row.move(_U.FORWARDED, step.wall)
         # The device knows its request no longer than its exchange (R14); the server gets a while in any case.
         waits_until = max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME)
@@ -184,7 +179,7 @@ def resume(step: Step) -> None:
 def hasten(step: Step, server: str) -> None:
     """The server was heard: do not wait out a long interval."""
     for row_id, timer in step.state.retransmissions.items():
-        if step.state.uplinks[row_id].server == server:
+        if timer.is_long and step.state.uplinks[row_id].server == server:
             timer.hasten(step.mono)
 
 

@@ -5,7 +5,7 @@ more, the next part is a row of its own. The server's one answer is the answer t
 """
 
 from bindings.contract import BLOCK2
-from bridge.coap.codec import CON, HEADER, Message, decode, frame
+from bridge.coap.codec import HEADER, Message, decode, frame
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery.deliveries import ANSWER, REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
@@ -52,7 +52,6 @@ def asks_smaller(step: Step, operation: str, payload: bytes, decoded: Message | 
 def uplink_changed(step: Step) -> None:
     """What waits is to be answered in the size that the device can send now."""
     state = step.state
-    state.max_uplink = step.south.max_uplink
     for row in state.deliveries.live.values():
         if row.kind == REQUEST and row.state is _S.QUEUED and row.never_left:
             smaller = asks_smaller(step, row.operation, row.payload)
@@ -216,12 +215,10 @@ def serve_kept(
     step.work.update(kept)
     row = toward_server.take_uplink(
         step,
-        kind="request",
-        server=server,
-        operation=operation,
-        confirmable=message.type is CON,
-        south_mid=message.mid,
-        south_token=message.token,
+        "request",
+        server,
+        operation,
+        message,
         digest=digest,
         duplicate_key=duplicate_key,
         expires_at=None,

@@ -81,13 +81,10 @@ def give(step: Step, row: Downlink, code: int) -> None:
 def _take(step: Step, row: Downlink, payload: bytes = b"") -> Uplink:
     return toward_server.take_uplink(
         step,
-        kind="verdict",
-        server=row.server,
-        operation=row.operation,
-        confirmable=False,
-        south_mid=None,
-        south_token=b"",
-        digest=b"",
+        "verdict",
+        row.server,
+        row.operation,
+        None,
         expires_at=max(row.answer_by or 0.0, step.wall) + profile_of(step, row.server).margin + RETRY_LATER,
         downlink=row.id,
         payload=payload,
