@@ -5,36 +5,24 @@ begins to send, and then gives `heard` what arrived. Everything that happens is 
 """
 
 import random
-from collections import deque
 from dataclasses import dataclass
 
 from mock_network.lorawan import frames
 from mock_network.lorawan.air_log import AirEvent, AirLog, What
-from mock_network.lorawan.airtime import time_on_air
 from mock_network.lorawan.class_b import PingSlots
-from mock_network.lorawan.command_answers import STICKY, DeviceCondition, Outcome, answer
+from mock_network.lorawan.command_answers import DeviceCondition, Outcome, answer
 from mock_network.lorawan.device_config import Abp, DeviceConfig
 from mock_network.lorawan.frames import Data, FrameError, FType
 from mock_network.lorawan.joining import Joining
-from mock_network.lorawan.mac_commands import Cid, Command, encode, parse
+from mock_network.lorawan.mac_commands import Cid, parse
 from mock_network.lorawan.memory import DeviceMemory
+from mock_network.lorawan.outbox import Outbox, Outgoing
 from mock_network.lorawan.radio import DataRate
 from mock_network.lorawan.session import DuplicateFrame, OtherDevice, RadioSettings, Session
-from mock_network.lorawan.transmission import TOLERANCE, DutyCycle, Transmission, Window
+from mock_network.lorawan.transmission import TOLERANCE, Transmission, Window
+from mock_network.lorawan.transmitter import Transmitter, rx2
 
 ACK_TIMEOUT = (1.0, 3.0)  # seconds, drawn: RETRANSMIT_TIMEOUT (RP002 §2.1)
-SOON = 1.0  # seconds before an empty uplink that nothing else hurries
-CLASS_C_MODE = 2  # DeviceModeInd
-LORAWAN_1_1 = 1  # minor version in RekeyInd and ResetInd
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """An uplink that waits; no FPort: empty."""
-
-    payload: bytes
-    f_port: int | None
-    confirmed: bool
 
 
 @dataclass(slots=True)
@@ -70,8 +58,8 @@ class Device:
             if self.memory.settings is not None:
                 self.settings = self.memory.settings
         self.memory.session = self.session
-        self._duty = DutyCycle(config.region)
-        self._queue: deque[Outgoing] = deque()
+        self._transmitter = Transmitter(config, rng)
+        self._outbox = Outbox(config)
         self._tx: Transmission | None = None
         self._exchange: Exchange | None = None
         self._receiving_until = 0.0
@@ -80,24 +68,10 @@ class Device:
     def _start_data(self) -> None:
         """Forget what belongs to an earlier session."""
         self._exchange = None
-        self._answers: list[Command] = []
-        self._sticky: dict[Cid, Command] = {}
-        self._indications: dict[Cid, Command] = {}
-        self._commands_went_alone = False
-        self._ack_f_cnt: int | None = None
-        self._empty_at: float | None = None
         self._adr_ack_count = 0
         self.ping_slots: PingSlots | None = None
         self.memory.settings = self.settings
-        if self.session is None:
-            return
-        if self.session.v1_1:
-            first = Cid.RESET if isinstance(self.config.activation, Abp) else Cid.REKEY
-            self._indications[first] = Command(first, bytes((LORAWAN_1_1,)))
-            if self.config.device_class == "C":
-                self._indications[Cid.DEVICE_MODE] = Command(Cid.DEVICE_MODE, bytes((CLASS_C_MODE,)))
-        if self.config.device_class == "B":
-            self._indications[Cid.PING_SLOT_INFO] = Command(Cid.PING_SLOT_INFO, bytes((self.config.ping_periodicity,)))
+        self._outbox.begin(self.session)
 
     # What the user of the device wants
 
@@ -119,18 +93,18 @@ class Device:
             why = f"FPort {f_port}"
         elif len(payload) > self.limit():
             why = f"{len(payload)} bytes; DR{self.settings.data_rate} carries {self.limit()}"
-        elif len(self._queue) >= self.config.queue:
-            why = f"{len(self._queue)} uplinks wait already"
+        elif len(self._outbox.payloads) >= self.config.queue:
+            why = f"{len(self._outbox.payloads)} uplinks wait already"
         if why is not None:
             self._note(now, What.DROPPED, payload=payload, detail=why)
             return why
         wants_ack = self.config.confirmed if confirmed is None else confirmed
-        self._queue.append(Outgoing(payload, self.config.f_port if f_port is None else f_port, wants_ack))
+        self._outbox.payloads.append(Outgoing(payload, self.config.f_port if f_port is None else f_port, wants_ack))
         return None
 
     def poll(self, now: float) -> None:
         """Send an empty uplink soon, to open windows for what may wait in the network."""
-        self._hurry(now)
+        self._outbox.hurry(now)
 
     def rejoin(self, now: float) -> None:
         """Give up the session and join anew; an ABP device begins its session again with all counters at 0."""
@@ -170,7 +144,7 @@ class Device:
         if wanted is None:
             return None
         data_rate = self.settings.data_rate if self.joined else (self.joining.data_rate if self.joining else 0)
-        return max(wanted, self._receiving_until, self._channel_free_at(data_rate))
+        return max(wanted, self._receiving_until, self._transmitter.free_at(self.settings, data_rate))
 
     def _wanted_at(self) -> float | None:
         """Give when the device would send, were the air free."""
@@ -178,9 +152,7 @@ class Device:
             return self.joining.next_at if self.joining else None
         if self._exchange is not None:
             return self._exchange.next_at
-        if self._queue:
-            return 0.0
-        return self._empty_at
+        return self._outbox.due()
 
     def wake(self, now: float) -> Transmission | None:
         """Do what is due; what it returns is on air from `now` on."""
@@ -203,11 +175,14 @@ class Device:
         if self.joining is None:
             return None
         request, phy_payload = self.joining.request(now)
-        tx = self._transmit(phy_payload, self.joining.data_rate, now, delay=self.joining.accept_delay, join=True)
+        data_rate, delay = self.joining.data_rate, self.joining.accept_delay
+        channel = self._transmitter.channel(self.settings, data_rate, now)
+        tx = self._transmitter.transmit(self.settings, phy_payload, data_rate, channel, now, delay=delay, join=True)
+        self._tx = tx
         self._note(
             now,
             What.JOIN_SENT,
-            data_rate=self.joining.data_rate,
+            data_rate=data_rate,
             frequency=tx.frequency,
             detail=f"DevNonce {request.dev_nonce}",
         )
@@ -218,16 +193,14 @@ class Device:
         session = self.session
         if session is None:
             return None
-        while self._queue and len(self._queue[0].payload) > self.limit():
-            lost = self._queue.popleft()
-            detail = f"{len(lost.payload)} bytes; DR{self.settings.data_rate} carries {self.limit()} now"
+        limit = self.limit()
+        for lost in self._outbox.drop_larger(limit):
+            detail = f"{len(lost.payload)} bytes; DR{self.settings.data_rate} carries {limit} now"
             self._note(now, What.DROPPED, payload=lost.payload, f_port=lost.f_port, detail=detail)
-        outgoing, options = self._with_options()
-        if outgoing is None:
-            if self._empty_at is None:
-                return None
-            outgoing = Outgoing(b"", None, confirmed=False)
-        f_opts = encode(options)
+        load = self._outbox.take(limit)
+        if load is None:
+            return None
+        outgoing, f_opts = load.outgoing, load.f_opts
         alone = len(f_opts) > frames.MAX_F_OPTS  # too many commands for FOpts: a frame of their own on FPort 0
         frame = Data(
             uplink=True,
@@ -236,13 +209,12 @@ class Device:
             confirmed=outgoing.confirmed,
             adr=self.config.adr,
             adr_ack_req=self.config.adr and self._adr_ack_count >= self.settings.adr_ack_limit,
-            ack=self._ack_f_cnt is not None,
+            ack=load.ack_f_cnt is not None,
             f_pending=self.ping_slots is not None,
             f_opts=b"" if alone else f_opts,
             f_port=0 if alone else outgoing.f_port,
             frm_payload=f_opts if alone else outgoing.payload,
         )
-        conf_f_cnt, self._ack_f_cnt, self._empty_at = self._ack_f_cnt or 0, None, None
         session.f_cnt_up += 1
         if frame.confirmed:
             session.confirmed_up = frame.f_cnt
@@ -250,30 +222,7 @@ class Device:
         attempts = self.settings.nb_trans
         if frame.confirmed:
             attempts = max(attempts, self.config.confirmed_attempts)
-        return Exchange(frame, conf_f_cnt, attempts, now)
-
-    def _with_options(self) -> tuple[Outgoing | None, list[Command]]:
-        """Take the next uplink and the commands that go with it, or only commands if both do not fit.
-
-        Commands that the network keeps asking for go alone once, then they make way.
-        """
-        repeated = [*self._indications.values(), *self._sticky.values()]
-        options = repeated + self._answers
-        length = len(encode(options))
-        head = self._queue[0] if self._queue else None
-        if head is not None and (length > frames.MAX_F_OPTS or len(head.payload) + length > self.limit()):
-            if not self._commands_went_alone:
-                self._commands_went_alone = True
-                self._answers = []
-                self._hurry_less()
-                return Outgoing(b"", None, confirmed=False), options
-            room = min(frames.MAX_F_OPTS, self.limit() - len(head.payload))
-            options = _fitting(options, room)
-        self._answers = [c for c in self._answers if c not in options]
-        if head is not None:
-            self._queue.popleft()
-            self._commands_went_alone = False
-        return head, options
+        return Exchange(frame, load.ack_f_cnt or 0, attempts, now)
 
     def _send_frame(self, exchange: Exchange, now: float) -> Transmission | None:
         session = self.session
@@ -281,7 +230,8 @@ class Device:
             return None
         exchange.made += 1
         self._slow_down(exchange)
-        data_rate, channel = self.settings.data_rate, self._channel(self.settings.data_rate, now)
+        data_rate = self.settings.data_rate
+        channel = self._transmitter.channel(self.settings, data_rate, now)
         try:
             phy_payload = session.seal(
                 exchange.frame, conf_f_cnt=exchange.conf_f_cnt, data_rate=data_rate, channel=channel
@@ -290,7 +240,10 @@ class Device:
             self._note(now, What.DROPPED, payload=exchange.frame.frm_payload, detail=str(error))
             self._exchange = None
             return None
-        tx = self._transmit(phy_payload, data_rate, now, delay=self.settings.rx1_delay, channel=channel)
+        tx = self._transmitter.transmit(
+            self.settings, phy_payload, data_rate, channel, now, delay=self.settings.rx1_delay
+        )
+        self._tx = tx
         frame = exchange.frame
         self._note(
             now,
@@ -330,49 +283,6 @@ class Device:
                 self.settings.data_rate = lower
                 self._note(now, What.RESET, detail=f"no downlink for long: DR{lower}", data_rate=lower)
 
-    def _transmit(
-        self,
-        phy_payload: bytes,
-        data_rate: int,
-        now: float,
-        *,
-        delay: float,
-        channel: int | None = None,
-        join: bool = False,
-    ) -> Transmission:
-        settings, region = self.settings, self.config.region
-        number = self._channel(data_rate, now) if channel is None else channel
-        used = settings.channels[number]
-        modulation = region.data_rates[data_rate]
-        airtime = time_on_air(len(phy_payload), modulation)
-        rx1_frequency, rx1_rate = region.rx1(number, used.frequency, data_rate, settings.rx1_offset)
-        tx = Transmission(
-            phy_payload=phy_payload,
-            frequency=used.frequency,
-            data_rate=modulation,
-            power=region.tx_power(settings.tx_power_index),
-            start=now,
-            end=now + airtime,
-            rx1_open=now + airtime + delay,
-            rx1=(used.rx1_frequency or rx1_frequency, region.data_rates[rx1_rate]),
-            rx2=self._rx2(),
-            join=join,
-        )
-        if self.config.duty_cycle:
-            self._duty.sent(used.frequency, tx.end, airtime, total_exponent=settings.max_duty_cycle)
-        self._tx = tx
-        return tx
-
-    def _channel(self, data_rate: int, now: float) -> int:
-        """Draw one of the channels that are free now."""
-        usable = self.settings.usable(data_rate) or sorted(self.settings.enabled)
-        free = [c for c in usable if self._duty.free_at(self.settings.channels[c].frequency) <= now]
-        return self._rng.choice(free or usable)
-
-    def _channel_free_at(self, data_rate: int) -> float:
-        usable = self.settings.usable(data_rate) or sorted(self.settings.enabled)
-        return min(self._duty.free_at(self.settings.channels[c].frequency) for c in usable)
-
     def _windows_over(self, now: float) -> None:
         """Both windows passed, or a downlink ended them: repeat, give up, or go on."""
         self._tx = None
@@ -388,7 +298,7 @@ class Device:
             frame = exchange.frame
             self._note(now, What.NOT_ACKED, f_cnt=frame.f_cnt, payload=frame.frm_payload, attempt=exchange.made)
         self._exchange = None
-        self._follow(now)
+        self._outbox.follow(now)
 
     # Receiving
 
@@ -405,7 +315,7 @@ class Device:
                 return window
         if self.session is None:
             return None
-        if self.config.device_class == "C" and (frequency, data_rate) == self._rx2():
+        if self.config.device_class == "C" and (frequency, data_rate) == rx2(self.settings):
             return Window.RXC
         if self.ping_slots is not None and self._in_ping_slot(self.ping_slots, frequency, data_rate, at):
             return Window.PING
@@ -468,18 +378,18 @@ class Device:
         )
         self._adr_ack_count = 0
         if window in (Window.RX1, Window.RX2):
-            self._sticky.clear()
+            self._outbox.heard()
         if frame.confirmed:
-            self._ack_f_cnt = frame.f_cnt
+            self._outbox.ack_f_cnt = frame.f_cnt
             if self.config.ack_delay is not None:
-                self._hurry(now, self.config.ack_delay)
+                self._outbox.hurry(now, self.config.ack_delay)
         commands = parse(frame.frm_payload if frame.f_port == 0 else frame.f_opts, uplink=False)
         self._obey(answer(commands, self.settings, DeviceCondition(self.config.battery, snr)), now)
         if self.session is not session:
             return None  # told to join anew
         self._acknowledged(frame, window, now)
         if frame.f_pending and self.config.follow_f_pending and window is not Window.PING:
-            self._hurry(now)
+            self._outbox.hurry(now)
         return frame.frm_payload if frame.f_port else None
 
     def _acknowledged(self, frame: Data, window: Window, now: float) -> None:
@@ -494,34 +404,12 @@ class Device:
             self._windows_over(now)
 
     def _obey(self, outcome: Outcome, now: float) -> None:
-        for command in outcome.answers:
-            if command.cid in STICKY:
-                self._sticky[command.cid] = command
-            else:
-                self._answers.append(command)
-        for cid in outcome.confirmed:
-            self._indications.pop(cid, None)
+        self._outbox.answered(outcome)
         if Cid.PING_SLOT_INFO in outcome.confirmed and self.session is not None:
             self.ping_slots = PingSlots(self.session.dev_addr, self.config.ping_periodicity)
-            self._hurry(now)  # the class B bit tells the network
+            self._outbox.hurry(now)  # the class B bit tells the network
         if outcome.rejoin:
             self.rejoin(now)
-
-    def _follow(self, now: float) -> None:
-        """After the windows: commands that could not go with a payload are sent before long."""
-        if len(encode(self._answers)) > frames.MAX_F_OPTS:
-            self._hurry(now)
-
-    def _rx2(self) -> tuple[int, DataRate]:
-        return self.settings.rx2_frequency, self.config.region.data_rates[self.settings.rx2_data_rate]
-
-    def _hurry(self, now: float, delay: float = SOON) -> None:
-        due = now + delay
-        self._empty_at = due if self._empty_at is None else min(self._empty_at, due)
-
-    def _hurry_less(self) -> None:
-        """An uplink is about to go: what an empty one was wanted for goes with it."""
-        self._empty_at = None
 
     def _note(
         self,
@@ -556,13 +444,3 @@ class Device:
                 detail,
             )
         )
-
-
-def _fitting(commands: list[Command], room: int) -> list[Command]:
-    """Give the first commands that fit, whole."""
-    taken: list[Command] = []
-    for command in commands:
-        if len(encode(taken)) + len(command.encode()) > room:
-            break
-        taken.append(command)
-    return taken

@@ -7,13 +7,14 @@ from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, Peer, World
 
 from mock_network.lorawan import frames
 from mock_network.lorawan.air_log import What
-from mock_network.lorawan.command_answers import DeviceCondition, answer
+from mock_network.lorawan.command_answers import DeviceCondition, Outcome, answer
 from mock_network.lorawan.crypto import SessionKeys
 from mock_network.lorawan.device_config import Abp, Otaa, parse_device
 from mock_network.lorawan.frames import FrameError, JoinAccept
 from mock_network.lorawan.joining import Joining
 from mock_network.lorawan.mac_commands import Cid, Command, encode, parse
 from mock_network.lorawan.memory import DeviceMemory
+from mock_network.lorawan.outbox import Outbox, Outgoing
 from mock_network.lorawan.radio import Delay, DownlinkFrame, DownlinkItem, LoRa, TxStatus
 from mock_network.lorawan.regions import EU868, US915, Region
 from mock_network.lorawan.session import RadioSettings
@@ -51,6 +52,19 @@ def test_1_1_abp_begins_with_reset_ind() -> None:
     w.run(5)
     assert w.server.uplinks[0].f_opts == b"\x01\x01"
     assert w.delivered == [(DEV_EUI, b"down")]
+
+
+def test_answers_wait_when_the_payload_they_would_go_with_no_longer_fits() -> None:
+    outbox = Outbox(device_config())
+    status = Command(Cid.DEV_STATUS, b"\x00\x00")
+    outbox.answered(Outcome(answers=[status]))
+    outbox.payloads.append(Outgoing(bytes(52), 10, confirmed=False))
+    assert outbox.drop_larger(51)
+    assert outbox.take(51) is None  # nothing is to go now
+    outbox.hurry(0.0)
+    load = outbox.take(51)
+    assert load is not None
+    assert (load.outgoing.payload, load.f_opts) == (b"", encode([status]))
 
 
 def test_a_downlink_without_the_ack_bit_acknowledges_nothing() -> None:
