@@ -107,14 +107,15 @@ class NetworkActor:
     def _begin(self, placed: Placed, downlink: int, call: Awaitable[ev.Event]) -> None:
         endpoint = placed.endpoint.id
         self.runner.call_begins(endpoint, downlink)
-        task = asyncio.ensure_future(self._finish(endpoint, call))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(asyncio.create_task(self._finish(endpoint, call)))
 
     async def _finish(self, endpoint: int, call: Awaitable[ev.Event]) -> None:
-        event = await call
-        self.runner.call_ends(endpoint)
-        self.runner.event(endpoint, event)
+        try:
+            event = await call
+            self.runner.call_ends(endpoint)
+            self.runner.event(endpoint, event)
+        finally:
+            self._tasks.discard(asyncio.current_task())
 
     async def _submit(self, placed: Placed, attempt: Attempt) -> ev.Event:
         binding = self._networks.get(placed.endpoint.network)

@@ -274,15 +274,16 @@ class Runner:
     def _let_go(self, endpoint: int, loaded: Loaded, wake: float | None) -> None:
         """Let memory go where it is not needed: quiet endpoints in their turn, far-off waits at once."""
         state = loaded.state
-        if state.is_quiet:
+        if wake is None and state.is_quiet:
             if not loaded.uncommitted:
                 self._note_quiet(endpoint)
             return
         self._quiet.pop(endpoint, None)
+        if wake is None or wake <= FAR or loaded.uncommitted:
+            return
         d = state.deliveries
         doubts = d.cancelling or d.to_look_up or d.released or d.presumed
-        busy = d.call is not None or doubts or state.empty_ack_due or state.hold_due
-        if not (busy or state.retransmissions or loaded.uncommitted) and wake is not None and wake > FAR:
+        if not (d.call is not None or doubts or state.empty_ack_due or state.hold_due or state.retransmissions):
             del self.loaded[endpoint]
 
     def _note_quiet(self, endpoint: int) -> None:
