@@ -36,6 +36,7 @@ from benchmarks.scenarios import (
     uplinks,
 )
 from benchmarks.sides import Side, start
+from benchmarks.step import show_steps
 
 HERE = Path(__file__).parent
 MIDS_PER_ROUND = 100  # message IDs that a round uses up at each endpoint, and more
@@ -179,8 +180,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement; the median counts")
     parser.add_argument("--endpoints", type=int, default=100_000, help="idle endpoints for the memory figure; 0: skip")
+    parser.add_argument("--step", action="store_true", help="measure the one step alone, on bytes, and end")
     parser.add_argument("--profile", action="store_true", help="show where the bridge's processor time goes, and end")
     arguments = parser.parse_args()
+    if arguments.step:
+        show_steps(8 * arguments.rounds)
+        return
     pin_load()
     if arguments.profile:
         profile(arguments.rounds)
