@@ -239,9 +239,13 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     max_uplinks: Annotated[
         _Count, Meta(description="uplinks that may be stored; then the oldest Notify or Send expires")
     ] = _POLICY.max_uplinks
-    max_kept: Annotated[_Count, Meta(description="kept replies and late exchanges; then the oldest is forgotten")] = (
-        _POLICY.max_kept
-    )
+    max_exchanges: Annotated[
+        _Count,
+        Meta(description="requests that are remembered for 247 seconds; a further one in that time is answered 5.03"),
+    ] = _POLICY.max_exchanges
+    max_kept: Annotated[
+        _Count, Meta(description="messages of the device that are kept for its repeats; then the oldest is forgotten")
+    ] = _POLICY.max_kept
     max_observations: Annotated[_Count, Meta(description="observations; a further one is answered 5.03")] = (
         _POLICY.max_observations
     )

@@ -247,11 +247,11 @@ class Deliveries:
         may_answer_late = row.kind == REQUEST and (row.sent > 0 or state is _S.UNKNOWN)
         has_mid = row.south_mid is not None  # the device must not see it again soon
         row.keep_until = now + self.keep if has_mid else now
-        if may_answer_late and state is not _S.RESPONDED:
+        if may_answer_late and state is not _S.RESPONDED and state is not _S.REJECTED:
             row.keep_until = now + max(self.keep, self.late_grace)
         row.handle = row.handle if row.kind == REQUEST else None
         self.live.pop(row.id, None)
-        if has_mid:
+        if row.kind == REQUEST:
             self.kept.keep(row)
         self.cancelling.discard(row.id)
         self.to_look_up.pop(row.id, None)

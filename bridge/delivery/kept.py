@@ -1,12 +1,12 @@
 """Rows that have their outcome and are still needed for a while, oldest first."""
 
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import TypeVar
 
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink
+from bridge.delivery.ledger import Downlink, Uplink
 from bridge.delivery.rows import FOREVER
-from bridge.enums import members
-
-_S = members(DownlinkState)
 
 R = TypeVar("R", Downlink, Uplink)
 
@@ -14,42 +14,51 @@ R = TypeVar("R", Downlink, Uplink)
 class KeptRows(dict[int, R]):
     """Rows by id, in the order in which they were kept. `keep` is the only way in."""
 
-    __slots__ = ("soonest",)
+    __slots__ = ("_times", "soonest")
 
     def __init__(self) -> None:
         super().__init__()
+        self._times: list[
+            tuple[float, int]
+        ] = []  # a heap of (keep_until, id), also of rows that went before their time
         self.soonest = FOREVER  # no row's keep_until is earlier
 
     def keep(self, row: R) -> None:
         """Take a row until its `keep_until`."""
         self[row.id] = row
-        if row.keep_until < self.soonest:
-            self.soonest = row.keep_until
+        heappush(self._times, (row.keep_until, row.id))
+        self.soonest = self._times[0][0]
 
-    def forget(self, now: float, most: int) -> list[R]:
-        """Drop the oldest beyond `most`, and what is needed no more at wall time `now`; give the rows dropped.
+    def renew(self, row: R) -> None:
+        """Make a row that is needed again the latest one, until its new `keep_until`."""
+        self.pop(row.id, None)
+        self.keep(row)
 
-        A request that was answered goes before one whose answer may still come: that one's token is not free (R1). Of
-        those answered, what does the same thing twice goes first: a late retransmission of it would do no harm (R4).
-        """
+    def forget(self, now: float) -> list[R]:
+        """Drop what is needed no more at wall time `now`; give the rows dropped."""
+        times = self._times
         dropped: list[R] = []
-        while len(self) > most:
-            dropped.append(self.pop(self._least_needed()))
-        if self.soonest <= now:
-            over = [row for row in self.values() if row.keep_until <= now]
-            for row in over:
+        while times and times[0][0] <= now:
+            row = self.get(heappop(times)[1])
+            if row is None:
+                continue
+            if row.keep_until <= now:
                 del self[row.id]
-            dropped += over
-            self.soonest = min((row.keep_until for row in self.values()), default=FOREVER)
+                dropped.append(row)
+            else:  # kept for longer since
+                heappush(times, (row.keep_until, row.id))
+        self.soonest = times[0][0] if times else FOREVER
         return dropped
 
-    def _least_needed(self) -> int:
-        answered: int | None = None
-        for row in self.values():
-            if not isinstance(row, Downlink):
-                return row.id
-            if row.state is _S.RESPONDED:
-                if row.repeatable:
-                    return row.id
-                answered = row.id if answered is None else answered
-        return next(iter(self)) if answered is None else answered
+    def make_room(self, most: int, may_go: Callable[[R], bool]) -> list[R]:
+        """Drop the oldest beyond `most` of those that may go before their time (R30); give the rows dropped."""
+        dropped: list[R] = []
+        excess = len(self) - most
+        if excess > 0:
+            dropped += islice(filter(may_go, self.values()), excess)
+            for row in dropped:
+                del self[row.id]
+            if len(self._times) > 2 * (len(self) + most):
+                self._times = [(row.keep_until, row.id) for row in self.values()]
+                heapify(self._times)
+        return dropped

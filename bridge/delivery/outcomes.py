@@ -86,7 +86,7 @@ def reported(
         if row.handle == handle:
             _report(d, row, outcome, detail, retry_at, work, profile, nack=nack)
             return row
-    for row in d.kept.values():
+    for row in reversed(d.kept.values()):  # a report that is late is so by little
         if row.handle == handle:
             return row
     if not any(row.handle is None and row.state in (_S.SUBMITTING, _S.UNKNOWN) for row in d.live.values()):

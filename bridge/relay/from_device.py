@@ -72,7 +72,7 @@ def _is_repeat(step: Step, known: Uplink) -> bool:
         return True
     newer = any(
         row.kind == "request" and row.id > known.id and row.south_mid != known.south_mid
-        for row in step.state.all_uplinks()
+        for row in step.state.device_uplinks()
     )
     if newer:
         return False

@@ -1,6 +1,8 @@
 """What a server's datagrams do (R1, R3, R4, R5, R10, R12, R19, R25, R28)."""
 
-from bridge.coap.codec import ACK, CON, NON, RST, Message, Option, decode, empty, encode_body, frame
+from math import ceil
+
+from bridge.coap.codec import ACK, CON, NON, RST, Message, Option, decode, empty, encode_body, frame, uint_value
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.deliveries import REQUEST
@@ -11,6 +13,7 @@ from bridge.relay import opaque, operation, responses, toward_device, toward_ser
 from bridge.relay.blocks import ANY_ANSWER
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import ServerDatagram
+from bridge.relay.exchanges import Key
 from bridge.relay.model import Observation, ObservationState
 from bridge.relay.size import refusal
 from bridge.relay.state import Step
@@ -20,6 +23,7 @@ _S = members(DownlinkState)
 _U = members(UplinkState)
 _O = members(ObservationState)
 
+TOO_MANY = "too many exchanges"
 TTL_LARGEST = 2**31  # seconds; beyond it a TTL is no limit at all
 _BLOCK_OPTIONS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 
@@ -106,11 +110,14 @@ def _cancel_observation(step: Step, observation: Observation) -> None:
 
 def _request(step: Step, server: str, message: Message) -> None:
     state = step.state
-    known = state.requests.get((server, message.mid, message.token))
-    if known is not None and step.wall - known.accepted_at < EXCHANGE_LIFETIME:
+    key = server, message.mid, message.token
+    known = state.exchanges.find(key, step.wall)
+    if known is not None:
         _repeat(step, known)
         return
     if not _may_ask(step, server):
+        return
+    if state.exchanges.refused and _is_refused(step, key, message):
         return
     observe = message.uint(OptionNumber.OBSERVE)
     refused = _refuse(step, server, message, observe)
@@ -130,13 +137,19 @@ def _repeat(step: Step, row: Downlink) -> None:
     step.effect(Count("server_retransmissions"))
     if not row.confirmable or row.id in step.state.empty_ack_due:
         return
-    for up in step.state.all_uplinks():
-        if up.downlink != row.id or not up.payload:
-            continue  # a late response was never given to the server, so it has no bytes toward it
-        if up.payload[0] >> 4 & 3 in (ACK, RST):
-            step.effect(SendToServer(row.server, up.payload))
-            return
-    toward_server.acknowledge(step, row.server, row.north_mid or 0)
+    reply = step.state.exchanges.replies.get(row.id)
+    step.effect(SendToServer(row.server, empty(ACK, row.north_mid or 0) if reply is None else reply))
+
+
+def _is_refused(step: Step, key: Key, message: Message) -> bool:
+    """Whether it is a copy of a refused request: its server gets the same refusal, though there may be room now."""
+    told = step.state.exchanges.refusal(key, step.wall)
+    if told is None:
+        return False
+    step.effect(Count("server_retransmissions"))
+    if message.type is CON:
+        step.effect(SendToServer(key[0], told))
+    return True
 
 
 def _refuse(step: Step, server: str, message: Message, observe: int | None) -> tuple[int, list[Option], str] | None:
@@ -148,6 +161,11 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
     live = state.deliveries.live
     if len(live) >= most and sum(1 for row in live.values() if row.kind == REQUEST) >= most:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
+    free_in = state.exchanges.free_in(step.wall)
+    if free_in is not None:
+        seconds = min(max(1, ceil(free_in)), int(EXCHANGE_LIFETIME))  # clocks are set back, too
+        text = f"{TOO_MANY}: {state.exchanges.most} within {EXCHANGE_LIFETIME:.0f} s"
+        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, uint_value(seconds))], text
     if state.policy.refuse_when_down and not step.south.network_up:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "network down"
     if observe == 0 and not responses.observation_fits(step, server, message.token):
@@ -156,18 +174,21 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
 
 
 def _answer_at_once(step: Step, server: str, message: Message, code: int, options: list[Option], text: str) -> None:
-    step.effect(Count("requests_refused", text.partition(":")[0]))
+    why = text.partition(":")[0]
+    step.effect(Count("requests_refused", why, f"{step.state.endpoint.name}: {text}" if why == TOO_MANY else ""))
     if message.option(OptionNumber.OSCORE) is not None:
         if code != Code.SERVICE_UNAVAILABLE:
             return  # the server drops any other unprotected error (R27)
         text = ""
     body = encode_body(options, text.encode())
     if message.type is CON:
-        step.effect(SendToServer(server, frame(ACK, code, message.mid, message.token, body)))
+        told = frame(ACK, code, message.mid, message.token, body)
     else:
         mid = step.state.allocate_north_mid()
         step.relay_row().north_mid = mid  # a refusal is no row: it is durable here (R2)
-        step.effect(SendToServer(server, frame(NON, code, mid, message.token, body)))
+        told = frame(NON, code, mid, message.token, body)
+    step.effect(SendToServer(server, told))
+    step.state.exchanges.refuse((server, message.mid, message.token), step.wall, told)
 
 
 def _accept(step: Step, server: str, message: Message, observe: int | None) -> Downlink | tuple[int, list[Option], str]:

@@ -48,7 +48,8 @@ class Policy:
     refuse_when_down: bool = False  # R3
     max_requests: int = 32  # queued requests; full: 5.03 with Max-Age
     max_uplinks: int = 64  # stored uplinks; full: the oldest Notify or Send is EXPIRED
-    max_kept: int = 64  # kept replies and late exchanges; full: the oldest is forgotten
+    max_exchanges: int = 1024  # requests of the last 247 s; full: 5.03 with Max-Age (R4), see docs/decisions/full.md
+    max_kept: int = 64  # the device's messages, kept for its repeats; full: the oldest is forgotten
     max_observations: int = 64  # full: 5.03
     max_answers: int = 16  # answers that wait for the device; full: the oldest is SUPERSEDED
     max_reports: int = 16  # unattributed reports; full: the oldest is dropped

@@ -13,12 +13,15 @@ from bridge.delivery.effects import Effect
 from bridge.delivery.kept import KeptRows
 from bridge.delivery.ledger import Downlink, Uplink
 from bridge.delivery.work import Work
+from bridge.relay.exchanges import Exchanges
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
 
-RETIRED = 64  # tokens of ended observations that are not given again soon: the device may not know of the end
+RETIRED = 64  # tokens that are not given again soon: the device may not know that an observation or exchange ended
 NETWORK_DUPLICATE_WINDOW = 2.0  # seconds: less than any device's ACK_TIMEOUT, so the same bytes are the network's doing
 RECENT = 16  # messages that are looked at for it
 
+
+DEVICE_KINDS = ("request", "notification")  # uplinks that begin an exchange, and that the device may repeat (R13)
 
 HALF_OF_ALL_MIDS = 32768  # which of two message IDs is the newer one is told by the shorter way round
 
@@ -39,15 +42,18 @@ class EndpointState:
         "deliveries",
         "empty_ack_due",
         "endpoint",
+        "exchanges",
         "hold_due",
+        "kept_others",
         "kept_uplinks",
+        "last_long_token",
+        "last_request",
         "last_token",
         "north_mid",
         "observations",
         "policy",
         "recent",
         "relay",
-        "requests",
         "retired",
         "retransmissions",
         "south",
@@ -68,10 +74,12 @@ class EndpointState:
             max_reports=policy.max_reports,
             reports=sorted(kept.reports, key=lambda r: r.id),
         )
-        self.requests: dict[tuple[str, int | None, bytes], Downlink] = {}
+        self.exchanges = Exchanges(self.deliveries.kept, policy.max_exchanges)
         self.by_token: dict[bytes, Downlink] = {}
         self.uplinks: dict[int, Uplink] = {}
-        self.kept_uplinks: KeptRows[Uplink] = KeptRows()
+        self.kept_uplinks: KeptRows[Uplink] = KeptRows()  # of DEVICE_KINDS
+        self.kept_others: KeptRows[Uplink] = KeptRows()
+        self.last_request = 0  # the device's latest
         self.by_digest: dict[bytes, Uplink] = {}
         self.by_duplicate_key: dict[str | None, Uplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
@@ -86,31 +94,43 @@ class EndpointState:
         start = int(random * 65536)
         self.north_mid = self.south_mid = start
         self.last_token = start & 0xFF
+        self.last_long_token = start
+        self._take_downlinks(kept)
+        self._take_uplinks(kept)
+        if kept.relay is not None and kept.relay.north_mid is not None:
+            ahead = kept.relay.north_mid - self.north_mid & 0xFFFF
+            if ahead < HALF_OF_ALL_MIDS:
+                self.north_mid = kept.relay.north_mid
+
+    def _take_downlinks(self, kept: Kept) -> None:
         for row in sorted(kept.downlinks, key=lambda r: r.id):
             self.index_downlink(row)
-            if row.over:
-                self.deliveries.kept.keep(row)
-            else:
+            if not row.over:
                 self.deliveries.live[row.id] = row
+            elif row.kind == REQUEST:
+                self.deliveries.kept.keep(row)
             if row.south_mid is not None:
                 self.south_mid = row.south_mid
-                self.last_token = row.south_token[0] if row.south_token else self.last_token
+            if row.south_token is not None and len(row.south_token) == 1:
+                self.last_token = row.south_token[0]
+
+    def _take_uplinks(self, kept: Kept) -> None:
         for up in sorted(kept.uplinks, key=lambda r: r.id):
             waits = up.finished_at is None or (up.kind == "request" and up.answer is None and up.state == "FORWARDED")
             if waits:
                 self.uplinks[up.id] = up
             else:
-                self.kept_uplinks.keep(up)
+                self._keep_uplink(up)
+            if up.kind == "request":
+                self.last_request = up.id
+            if up.downlink is not None and self.deliveries.find(up.downlink) is not None:
+                self.exchanges.replied(up)
             if kept.relay is None or up.received_at >= kept.relay.joined_at:
                 self.by_digest[up.digest] = up
             if up.duplicate_key is not None:
                 self.by_duplicate_key[up.duplicate_key] = up
             if up.north_mid is not None and not is_acknowledgement(up.payload):
                 self.north_mid = up.north_mid  # a piggybacked answer has the server's
-        if kept.relay is not None and kept.relay.north_mid is not None:
-            ahead = kept.relay.north_mid - self.north_mid & 0xFFFF
-            if ahead < HALF_OF_ALL_MIDS:
-                self.north_mid = kept.relay.north_mid
 
     def place(self, endpoint: Endpoint) -> None:
         """Take what the directory says of the endpoint now."""
@@ -121,7 +141,7 @@ class EndpointState:
     def index_downlink(self, row: Downlink) -> None:
         """Make a request findable by what the server and the device will say."""
         if row.kind == REQUEST:
-            self.requests[row.server, row.north_mid, row.north_token] = row
+            self.exchanges.add(row)
             if row.south_token is not None:
                 self.by_token[row.south_token] = row
 
@@ -166,19 +186,22 @@ class EndpointState:
         for _ in range(256):
             self.last_token = (self.last_token + 1) & 0xFF
             token = bytes((self.last_token,))
-            if token not in self.by_token and token not in self.observations and token not in self.retired:
+            if self._is_free(token):
                 return token
-        number = 0
         while True:
-            token = number.to_bytes(2, "big")
-            if token not in self.by_token and token not in self.observations:
+            self.last_long_token = (self.last_long_token + 1) & 0xFFFF
+            token = self.last_long_token.to_bytes(2, "big")
+            if self._is_free(token):
                 return token
-            number += 1
+
+    def _is_free(self, token: bytes) -> bool:
+        return token not in self.by_token and token not in self.observations and token not in self.retired
 
     def uplink(self, row: int) -> Uplink | None:
-        return self.uplinks.get(row) or self.kept_uplinks.get(row)
+        return self.uplinks.get(row) or self.kept_uplinks.get(row) or self.kept_others.get(row)
 
-    def all_uplinks(self) -> Iterator[Uplink]:
+    def device_uplinks(self) -> Iterator[Uplink]:
+        """Give what the device may repeat, and messages toward servers that are not finished."""
         yield from self.uplinks.values()
         yield from self.kept_uplinks.values()
 
@@ -193,7 +216,7 @@ class EndpointState:
         row.keep_until = until
         row.due = None
         self.uplinks.pop(row.id, None)
-        self.kept_uplinks.keep(row)
+        self._keep_uplink(row)
         self.hold_due.pop(row.id, None)
         self.on_its_way_no_longer(row)
 
@@ -203,23 +226,28 @@ class EndpointState:
         if self.active.get(row.server) == row.id:
             del self.active[row.server]
 
+    def _keep_uplink(self, row: Uplink) -> None:
+        (self.kept_uplinks if row.kind in DEVICE_KINDS else self.kept_others).keep(row)
+
     def sweep(self, now: float) -> None:
-        """Forget what is no longer needed; the rows themselves stay in the ledger."""
-        most = self.policy.max_kept
+        """Forget what is no longer needed, and beyond the bounds what may go (R30); the ledger keeps the rows."""
         kept = self.deliveries.kept
-        if kept.soonest <= now or len(kept) > most:
-            for row in kept.forget(now, most):
-                key = row.server, row.north_mid, row.north_token
-                if self.requests.get(key) is row:
-                    del self.requests[key]
-                if row.south_token is not None and self.by_token.get(row.south_token) is row:
-                    del self.by_token[row.south_token]
-        if self.kept_uplinks.soonest <= now or len(self.kept_uplinks) > most:
-            for up in self.kept_uplinks.forget(now, most):
-                if self.by_digest.get(up.digest) is up:
-                    del self.by_digest[up.digest]
-                if self.by_duplicate_key.get(up.duplicate_key) is up:
-                    del self.by_duplicate_key[up.duplicate_key]
+        if kept.soonest <= now or len(kept) > self.exchanges.most:
+            for row in self.exchanges.forget(now):
+                token = row.south_token or b""
+                if self.by_token.get(token) is row:
+                    del self.by_token[token]
+                if row.keep_until > now:
+                    self.retired.append(token)
+        most = self.policy.max_kept
+        for uplinks in (self.kept_uplinks, self.kept_others):
+            if uplinks.soonest <= now or len(uplinks) > most:
+                # The device has gone on to other message IDs since the oldest (R13), but for its latest request.
+                for up in (*uplinks.forget(now), *uplinks.make_room(most, lambda up: up.id != self.last_request)):
+                    if self.by_digest.get(up.digest) is up:
+                        del self.by_digest[up.digest]
+                    if self.by_duplicate_key.get(up.duplicate_key) is up:
+                        del self.by_duplicate_key[up.duplicate_key]
 
     @property
     def is_quiet(self) -> bool:

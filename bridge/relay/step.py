@@ -61,6 +61,7 @@ def step(
         toward_server.pump(at)
     if state.empty_ack_due:
         from_server.hold_over(at)
+    state.sweep(now.wall)
     wake = _next_wake(at) if state.uplinks or deliveries.live else None
     return Result(work.changes(), work.effects, wake)
 
@@ -90,7 +91,6 @@ def _time_passes(at: Step) -> None:
     for row in deliveries.ended:
         if row.kind == ANSWER:
             from_device.note_delivered_reply(at, row)
-    state.sweep(at.wall)
 
 
 def _next_wake(at: Step) -> float | None:

@@ -58,6 +58,8 @@ def take_uplink(
         state.by_digest[digest] = row
     if duplicate_key is not None:
         state.by_duplicate_key[duplicate_key] = row
+    if kind == "request":
+        state.last_request = row.id
     step.work.insert(row)
     return row
 
@@ -74,6 +76,7 @@ def respond(step: Step, request: Downlink, row: Uplink, code: int, body: bytes) 
     if state.empty_ack_due.pop(request.id, None) is not None:
         row.north_mid = request.north_mid
         row.payload = frame(ACK, code, request.north_mid or 0, request.north_token, body)
+        state.exchanges.replied(row)
     elif request.confirmable:
         row.north_mid = state.allocate_north_mid()
         row.payload = frame(CON, code, row.north_mid, request.north_token, body)

@@ -91,7 +91,7 @@ def _answered_by(step: Step, row: Downlink) -> Uplink | None:
     """Give the device's message that an answer is for."""
     if row.answers is None:
         return None
-    return step.state.uplinks.get(row.answers) or step.state.kept_uplinks.get(row.answers)
+    return step.state.uplink(row.answers)
 
 
 def _part(row: Downlink, largest: int) -> bytes | None:
@@ -212,6 +212,7 @@ def serve_kept(
     if kept is None or answer is None or body is None:
         return False
     kept.keep_until = max(kept.keep_until, step.wall + step.south.exchange_span)
+    step.state.kept_uplinks.renew(kept)
     step.work.update(kept)
     row = toward_server.take_uplink(
         step,

@@ -99,6 +99,7 @@ def reset(step: Step, row: Downlink) -> None:
     row.answered = True
     step.work.update(row)
     verdict = _take(step, row, empty(RST, row.north_mid or 0))  # a row: a retransmission gets it again (R4)
+    step.state.exchanges.replied(verdict)
     step.effect(SendToServer(row.server, verdict.payload))
     toward_server.settle(step, verdict, _U.FORWARDED)
 

@@ -55,14 +55,17 @@ def test_a_response_is_awaited_as_long_as_the_device_knows_its_request():
 
 
 def test_an_execute_goes_once_whatever_came_between_it_and_its_retransmission():
-    """Kept exchanges are bounded; those that do the same thing twice are forgotten first (R4, R30)."""
+    """Kept exchanges are bounded: none is forgotten, further ones are refused (R4, R30)."""
     world = World()
     execute = request(Code.POST, "3/0/4", 1, b"x")
     world.server_sends(execute)
     world.device_sends(response(world.last_south(), Code.CHANGED, b""))
-    for number in range(2 * world.policy.max_kept):
+    for number in range(world.policy.max_exchanges + 10):
+        asked = len(world.submitted)
         world.server_sends(request(mid=100 + number))
-        world.device_sends(response(world.last_south()))
+        if len(world.submitted) > asked:
+            world.device_sends(response(world.last_south()))
+    assert world.counted("requests_refused") == 11
     before = len(world.submitted)
     (again,) = world.server_sends(execute)
     assert again.type is Type.ACK

@@ -74,8 +74,8 @@ async def test_the_judge_finds_nothing_where_the_server_retransmits(tmp_path: Pa
 
 @pytest.mark.timeout(60)
 async def test_the_judge_finds_it_where_retransmissions_are_taken_for_new_requests(tmp_path: Path):
-    known = "if known is not None and step.wall - known.accepted_at < EXCHANGE_LIFETIME:"
-    run = mutated(tmp_path / "copy", "relay/from_server.py", known, "if False:")
+    known = "    if known is not None:\n        _repeat"
+    run = mutated(tmp_path / "copy", "relay/from_server.py", known, "    if False:\n        _repeat")
     faults = await _retransmissions(tmp_path, run)
     assert any("was acknowledged and has" in fault for fault in faults), faults
 

@@ -77,9 +77,44 @@ MUTATIONS = [
     Mutation(
         "a server's retransmission is a new request",
         "bridge/relay/from_server.py",
-        "if known is not None and step.wall - known.accepted_at < EXCHANGE_LIFETIME:",
-        "if known is not None and step.wall < known.accepted_at:",
+        "    if known is not None:\n        _repeat(step, known)\n",
+        "    if known is not None and known.accepted_at > step.wall:\n        _repeat(step, known)\n",
         RELAY + "test_r03_r04_accepting.py",
+    ),
+    Mutation(
+        "exchanges beyond the bound are forgotten while a retransmission may come",
+        "bridge/relay/exchanges.py",
+        "            before = now - EXCHANGE_LIFETIME\n",
+        "            before = now\n",
+        RELAY + "test_simulation.py",
+    ),
+    Mutation(
+        "requests are accepted that cannot be remembered",
+        "bridge/relay/exchanges.py",
+        "        return min(began) + EXCHANGE_LIFETIME - now if len(began) >= self.most else None\n",
+        "        return None if began else now\n",
+        RELAY + "test_r03_r04_accepting.py",
+    ),
+    Mutation(
+        "a retransmission gets no more than an Empty ACK",
+        "bridge/relay/from_server.py",
+        "if reply is None else reply))",
+        "if reply is None else empty(ACK, row.north_mid or 0)))",
+        RELAY + "test_r03_r04_accepting.py",
+    ),
+    Mutation(
+        "a copy of a refused request is accepted after all",
+        "bridge/relay/from_server.py",
+        "    if told is None:\n        return False\n",
+        "    if told is not None:\n        return False\n",
+        RELAY + "test_r03_r04_accepting.py",
+    ),
+    Mutation(
+        "a device's latest request is forgotten like any other",
+        "bridge/relay/state.py",
+        "lambda up: up.id != self.last_request)",
+        "lambda up: up.id > 0)",
+        RELAY + "test_r13_repeats.py",
     ),
     Mutation(
         "network duplicates are taken as new",
@@ -161,8 +196,7 @@ MUTATIONS = [
     Mutation(
         "a south token is given twice",
         "bridge/relay/state.py",
-        "            token = bytes((self.last_token,))\n"
-        "            if token not in self.by_token and token not in self.observations and token not in self.retired:\n",
+        "            token = bytes((self.last_token,))\n            if self._is_free(token):\n",
         "            token = bytes((self.last_token,))\n            if token:\n",
         RELAY + "test_r01_hops.py",
     ),

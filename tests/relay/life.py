@@ -25,6 +25,7 @@ from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.ledger import Downlink
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Effect, LookUp, SendToServer, Submit
+from bridge.relay.model import Policy
 
 NEVER_DELIVERED = {"EXPIRED", "CANCELLED", "UNREACHABLE", "RATE_LIMITED", "TOO_LARGE"}
 MAX_TRANSMIT_SPAN = 45.0  # seconds, RFC 7252 §4.8.2: from the first copy of a message to the last
@@ -59,7 +60,8 @@ class Life(World):
         self.dice = Random(seed)
         south = self.dice.choice([NIDD, LORAWAN])
         ttl = self.dice.choice([None, 40.0, 900.0, 20000.0])
-        super().__init__(south, default_ttl=ttl, confirmed=self.dice.random() < 0.3)
+        bounds = Policy(max_exchanges=self.dice.choice([6, 1024]), max_kept=self.dice.choice([4, 64]))
+        super().__init__(south, policy=bounds, default_ttl=ttl, confirmed=self.dice.random() < 0.3)
         self.faults = True
         self.crashing = False
         self.calls: list[Effect] = []  # in flight
@@ -287,6 +289,17 @@ class Life(World):
                 self.event(ev.ServerDatagram("srv", exchange.data))
         if self.faults and self.dice.random() < 0.3:
             self._server_asks()
+        if self.chance(0.1):
+            self._a_copy_strays()
+
+    def _a_copy_strays(self) -> None:
+        """A datagram may wander for long before it arrives (RFC 7252 §4.8.2): it is known all the same (R4)."""
+        accepted = {row["north_token"] for row in self.downlinks()}
+        copies = [e.data for e in self.exchanges.values() if self.wall - e.asked_at < EXCHANGE_LIFETIME]
+        copies = [data for data in copies if decode(data).token in accepted]
+        if copies:
+            self.event(ev.ServerDatagram("srv", self.dice.choice(copies)))
+            assert len({row["id"] for row in self.downlinks()}) == len(accepted), "a copy was taken for a request"
 
     def _server_asks(self) -> None:
         number = next(self.numbers)
@@ -364,8 +377,11 @@ class Life(World):
         assert live["answer"] <= policy.max_answers + 1
         assert len(state.uplinks) <= policy.max_uplinks + policy.max_requests
         assert len(state.observations) <= policy.max_observations
-        assert len(state.deliveries.kept) <= policy.max_kept
+        assert len(state.deliveries.kept) <= policy.max_exchanges
+        assert len(state.exchanges.requests) <= policy.max_exchanges + policy.max_requests
+        assert len(state.exchanges.replies) <= len(state.exchanges.requests)
         assert len(state.kept_uplinks) <= policy.max_kept
+        assert len(state.kept_others) <= policy.max_kept
         assert len(state.deliveries.reports) <= policy.max_reports
 
     def check(self) -> None:

@@ -131,6 +131,86 @@ def test_r04_forgetting_an_old_row_does_not_forget_the_newer_one_with_the_same_i
     assert len(world.submitted) == sent + 1
 
 
+def executed(world: World, count: int) -> list[bytes]:
+    """Let a server execute something so many times, and the device do it; give the requests."""
+    asked = []
+    for n in range(count):
+        asked.append(request(2, "3/0/4", n, b"e%d" % n))
+        world.server_sends(asked[-1])
+        world.device_sends(response(world.last_south(), Code.CHANGED, b"%d" % n))
+        if world.last_north().type is Type.CON:
+            world.server_sends(ack(world.last_north()))
+        world.passes(1)
+    return asked
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r04_what_was_done_within_247_seconds_is_never_forgotten_a_further_request_is_refused(south, restarts):
+    world = World(south, policy=Policy(max_exchanges=6, max_kept=2))
+    asked = executed(world, 6)
+    if restarts:
+        world.restart()
+    north = len(world.submitted)
+    (refused,) = world.server_sends(request(2, "3/0/4", 99, b"one more"))
+    assert (refused.type, refused.code) == (Type.ACK, Code.SERVICE_UNAVAILABLE)
+    assert refused.uint(Opt.MAX_AGE) == 241  # the oldest is free then
+    assert refused.payload == b"too many exchanges: 6 within 247 s"
+    assert [(c.label, c.text) for c in world.counts if c.name == "requests_refused"] == [
+        ("too many exchanges", "urn:dev:1: too many exchanges: 6 within 247 s")
+    ]
+    for n, again in enumerate(asked):
+        (answer,) = world.server_sends(again)
+        assert (answer.type, answer.mid) == (Type.ACK, n)
+        if south.quick:
+            assert (answer.code, answer.payload) == (Code.CHANGED, b"%d" % n)  # what it was last sent
+    assert len(world.submitted) == north
+    world.passes(241)
+    world.server_sends(request(2, "3/0/4", 100, b"later"))
+    assert len(world.submitted) == north + 1
+    (refused,) = world.server_sends(request(2, "3/0/4", 101, b"too soon"))
+    assert refused.uint(Opt.MAX_AGE) == 1
+    world.server_sends(asked[5])
+    assert len(world.submitted) == north + 1
+
+
+def test_r04_what_is_under_way_counts():
+    world = World(NIDD, policy=Policy(max_exchanges=3))
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    for n in range(5):
+        world.server_sends(request(mid=n, token=b"t%d" % n, options=[(world.policy.ttl_option, b"\x0e\x10")]))
+    assert len(world.downlinks()) == 3
+    world.passes(240)
+    assert world.counted("requests_refused") == 2
+    world.passes(10)  # they wait on, but no retransmission of them can come any more
+    world.server_sends(request(mid=9, token=b"t9"))
+    assert len(world.downlinks()) == 4
+
+
+def test_r04_max_age_is_no_longer_than_247_seconds_after_the_clock_was_set_back():
+    world = World(NIDD, policy=Policy(max_exchanges=2))
+    executed(world, 2)
+    world.wall -= 10_000
+    (refused,) = world.server_sends(request(mid=9, token=b"t9"))
+    assert refused.uint(Opt.MAX_AGE) == 247
+
+
+@pytest.mark.parametrize("mtype", [Type.CON, Type.NON])
+def test_r04_a_copy_of_a_refused_request_is_not_accepted_after_all(mtype):
+    """The server was told, or is being told, that its request was not taken: it must not be carried out then."""
+    world = World(NIDD, policy=Policy(max_requests=1))
+    world.server_sends(request(mid=1, token=b"1"))
+    late = request(2, "3/0/4", 2, b"2", mtype=mtype)
+    (refused,) = world.server_sends(late)
+    assert refused.code == Code.SERVICE_UNAVAILABLE
+    world.device_sends(response(world.last_south()))
+    again = world.server_sends(late)
+    assert again == ([refused] if mtype is Type.CON else [])
+    assert len(world.downlinks()) == 1
+    world.passes(250)
+    world.server_sends(late)  # its IDs may be used anew
+    assert len(world.downlinks()) == 2
+
+
 def test_r04_requests_that_share_only_one_of_their_ids_are_different(world: World):
     world.server_sends(request(mid=100, token=b"a"))
     world.server_sends(request(mid=100, token=b"b"))

@@ -6,6 +6,7 @@ from world import NIDD, World, ack, notification, observed, register, registered
 from bindings.contract import Accepted, NetworkState
 from bridge.coap.codec import Type
 from bridge.relay import events as ev
+from bridge.relay.model import Policy
 
 CREATED = 65
 
@@ -134,6 +135,42 @@ def test_r13_a_repeat_of_what_the_server_no_longer_wants_is_answered_reset(world
     world.server_sends(rst(first))
     assert [up["state"] for up in world.uplinks("notification")] == ["REJECTED", "REJECTED"]
     assert world.device_sends(notification(asked, 51, 3), "c") == [rst(51)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r13_what_servers_ask_meanwhile_does_not_make_the_reply_forgotten(south, restarts):
+    world = World(south)
+    send = request(2, "dp", 5, b"s", b"[]")
+    world.device_sends(send, "a")
+    world.server_sends(response(world.last_north(), 68))
+    reply = world.submitted[-1].attempt.payload
+    for n in range(3 * world.policy.max_kept):
+        world.server_sends(request(mid=n, token=b"t%d" % n))
+        world.device_sends(response(world.last_south(), mtype=Type.CON, mid=1000 + n), f"r{n}")
+        world.passes(1)
+    if restarts:
+        world.restart()
+    north = len(world.to_server)
+    assert world.device_sends(send, "b") == [reply]
+    assert len(world.to_server) == north
+
+
+def test_r13_its_notifications_do_not_make_the_devices_latest_request_forgotten(south):
+    world = World(south, policy=Policy(max_kept=4))
+    asked = observed(world)
+    send = request(2, "dp", 5, b"s", b"[]")
+    world.device_sends(request(2, "dp", 4, b"s", b"[]"), "before")
+    world.server_sends(response(world.last_north(), 68))
+    world.device_sends(send, "a")
+    world.server_sends(response(world.last_north(), 68))
+    reply = world.submitted[-1].attempt.payload
+    for n in range(20):
+        world.device_sends(notification(asked, 50 + n, 2 + n, b"%d" % n, Type.NON), f"n{n}")
+        world.server_sends(ack(world.last_north()))
+    assert len(world.state.kept_uplinks) == 4
+    north = len(world.to_server)
+    assert world.device_sends(send, "b") == [reply]
+    assert len(world.to_server) == north
 
 
 def test_r13_two_seconds_later_the_same_bytes_are_the_devices_repeat():

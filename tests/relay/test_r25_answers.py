@@ -9,6 +9,8 @@ from world import NIDD, World, register, request, response
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
 from bridge.coap.codec import Message, Type, decode, uint_value
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.relay import events as ev
+from bridge.relay.model import Policy
 
 BODY = bytes(range(200))
 FORMAT = (int(Opt.CONTENT_FORMAT), b"\x70")
@@ -79,6 +81,17 @@ def test_r25_an_answer_that_does_not_fit_goes_in_blocks_and_the_server_is_asked_
     assert fetched(world, code=code) == BODY
     assert [row["state"] for row in world.uplinks("request")] == ["FORWARDED"] + ["DUPLICATE"] * 6
     assert set(world.states("answer")) == {"SENT"}
+
+
+def test_r30_an_answer_is_kept_as_long_as_the_device_goes_on_fetching_it(south):
+    world = small(51, south, policy=Policy(max_kept=3))
+    world.device_sends(asks())
+    answered(world)
+    assert fetched(world) == BODY
+    assert len(world.state.kept_uplinks) == 3
+    world.passes(south.exchange_span + 1)
+    world.event(ev.Tick())
+    assert not world.state.kept_uplinks
 
 
 def test_r25_what_fits_is_answered_whole(south):

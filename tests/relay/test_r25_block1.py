@@ -9,6 +9,7 @@ from world import NIDD, World, ack, request, response
 from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused
 from bridge.coap.codec import Message, Type, decode, uint_value
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.relay.model import Policy
 
 BODY = bytes(range(256)) * 4
 
@@ -73,6 +74,27 @@ def test_r25_in_mid_transfer_a_block_that_does_not_fit_is_accepted_and_split():
     assert device.seen == [(number, True, 1) for number in range(8, 16)]
     (answer,) = answers_of(world)
     assert (answer.code, unblock(answer)) == (Code.CONTINUE, (1, True, 1))  # RFC 7959 §2.3: that block, the new size
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r04_the_parts_of_a_block_are_one_exchange_whose_retransmission_is_known(south, restarts):
+    world = small(64, south, policy=Policy(max_exchanges=2))
+    world.server_sends(write(1, 4))
+    device = Device(world, BODY[:256])
+    for _ in range(8):
+        device.answers()
+    (answer,) = answers_of(world)
+    assert len(world.state.deliveries.kept) <= 2
+    if restarts:
+        world.restart()
+    world.server_sends(write(1, 4))
+    if south.quick:
+        assert answers_of(world)[-1] == answer
+    assert len(world.submitted) == 8
+    world.server_sends(request(mid=7, token=b"another"))  # there is room for two
+    assert len(world.submitted) == 9
+    world.server_sends(request(mid=8, token=b"too many"))
+    assert len(world.submitted) == 9
 
 
 def test_r25_each_part_is_a_message_with_one_outcome_and_the_server_has_one_answer(south):

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from world import World, ack, notification, observe, observed, register, registered, request, response, rst
+import pytest
+from world import NIDD, World, ack, notification, observe, observed, register, registered, request, response, rst
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.codec import Type, empty, frame
+from bridge.coap.codec import Type, decode, empty, frame
 from bridge.coap.numbers import Code
 from bridge.delivery.ledger import UnattributedReport
 from bridge.relay.model import Observation, Policy
@@ -45,20 +46,60 @@ def test_r30_answers_that_wait_the_oldest_is_superseded(south):
     assert "SUPERSEDED" in world.states("answer")
 
 
-def test_r30_kept_replies_and_late_exchanges(south):
-    world = World(south, policy=Policy(max_kept=6, late_grace=1e6))
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r30_kept_replies_and_exchanges(south, restarts):
+    world = World(south, policy=Policy(max_kept=6, max_exchanges=7, late_grace=1e6))
     for n in range(40):
-        world.device_sends(request(2, "dp", n, b"s", b"[]"))
+        world.device_sends(request(2, "dp", n, b"s", b"[%d]" % n), f"k{n}")
         world.server_sends(response(world.last_north(), 68))
         world.server_sends(request(mid=n, token=b"t%d" % n))
         world.passes(3)
-        world.device_sends(rst(world.last_south()))
+        if n % 3 == 0:
+            world.device_sends(rst(world.last_south()))
+        elif n % 3 == 1:
+            world.device_sends(response(world.last_south(), mtype=Type.CON, mid=1000 + n), f"r{n}")
+        if restarts and n % 10 == 0:
+            world.restart()
     state = world.state
-    assert len(state.kept_uplinks) <= 6
-    assert len(state.deliveries.kept) <= 6
-    assert len(state.by_digest) <= 6 + len(state.uplinks)
-    assert len(state.by_token) <= 6 + len(state.deliveries.live)
-    assert len(state.requests) <= 6 + len(state.deliveries.live)
+    live = len(state.deliveries.live)
+    assert len(state.kept_uplinks) == 6
+    assert len(state.kept_others) <= 6
+    assert len(state.by_digest) <= 12 + len(state.uplinks)
+    assert len(state.by_duplicate_key) <= 12 + len(state.uplinks)
+    assert len(state.deliveries.kept) + live <= 7
+    for table in (state.by_token, state.exchanges.requests, state.exchanges.replies):
+        assert len(table) <= 7
+    assert world.counted("requests_refused") > 0
+
+
+def test_r30_late_exchanges_the_oldest_is_forgotten_and_its_token_rests():
+    """A device that is away for long and is asked all the time does not shut its servers out."""
+    world = World(NIDD, policy=Policy(max_exchanges=4))
+    tokens = []
+    for n in range(8):
+        world.server_sends(request(mid=n, token=b"t%d" % n))
+        tokens.append(world.last_south().token)
+        world.passes(400)
+    assert world.states() == ["UNANSWERED"] * 8
+    assert world.counted("requests_refused") == 0
+    assert len(world.state.deliveries.kept) == 4
+    assert list(world.state.retired) == tokens[:4]
+    for n in range(300):  # answered ones go before those whose answer may still come
+        world.server_sends(request(mid=100 + n, token=b"u%d" % n))
+        assert world.last_south().token not in tokens
+        world.device_sends(response(world.last_south()))
+        world.passes(250)
+    assert [row.state for row in world.state.deliveries.kept.values()][:3] == ["UNANSWERED"] * 3
+    south = decode(next(s.attempt.payload for s in world.submitted if decode(s.attempt.payload).token == tokens[7]))
+    world.device_sends(response(south, mtype=Type.CON, mid=9))
+    assert world.counted("late_responses") == 1
+
+
+def test_r30_refusals_that_are_remembered(south):
+    world = World(south, policy=Policy(max_requests=1))
+    for n in range(200):
+        world.server_sends(request(mid=n, token=b"t%d" % n))
+    assert len(world.state.exchanges.refused) == 32
 
 
 def test_r30_observations_one_more_is_503(south):
@@ -103,7 +144,19 @@ def test_r30_reports_that_nothing_is_known_of(south):
 def sizes(world: World) -> Iterator[int]:
     state = world.state
     deliveries = state.deliveries
-    yield from map(len, (state.requests, state.by_token, state.uplinks, state.kept_uplinks, state.by_digest))
+    yield from map(
+        len,
+        (
+            state.exchanges.requests,
+            state.exchanges.replies,
+            state.exchanges.refused,
+            state.by_token,
+            state.uplinks,
+            state.kept_uplinks,
+            state.kept_others,
+            state.by_digest,
+        ),
+    )
     yield from map(len, (state.observations, state.recent, state.active, state.retransmissions, state.hold_due))
     yield from map(len, (state.empty_ack_due, deliveries.live, deliveries.kept, deliveries.reports))
     yield from map(len, (deliveries.cancelling, deliveries.to_look_up, deliveries.released, deliveries.presumed))
@@ -113,7 +166,7 @@ def test_r30_no_table_grows_with_a_peers_traffic_alone(south):
     world = World(south)
     world.network = Refused(Refusal.RATE_LIMITED, "429", retry_at=world.wall + 1e6)
     registered(world)
-    for n in range(150):
+    for n in range(300):
         world.device_sends(request(2, "dp", n, b"s", b"[]"))
         world.device_sends(empty(Type.CON, n))
         world.device_sends(bytes([23, 254, 253]) + n.to_bytes(10, "big"))
@@ -124,5 +177,5 @@ def test_r30_no_table_grows_with_a_peers_traffic_alone(south):
         world.server_sends(empty(Type.CON, n))
         world.reports(f"h{n}", NetworkState.SENT)
         world.passes(0.5)
-        assert max(sizes(world)) <= 140, n
+        assert max(sizes(world)) <= world.policy.max_uplinks + 2 * world.policy.max_kept, n
     world.network = Accepted("h", NetworkState.SENT)
