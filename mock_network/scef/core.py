@@ -457,8 +457,14 @@ class Scef:
         delivery = configuration.deliveries.get(delivery_id)
         if delivery is not None and delivery in self.cell.ues[delivery.ue].queue:
             return configuration, self.cell.ues[delivery.ue], delivery
-        known = delivery is not None or delivery_id in configuration.finished
-        self._out.append(m.Refused(ticket, Refusal.ALREADY_SENT if known else Refusal.DELIVERY_UNKNOWN))
+        status = Status.SENDING if delivery is not None else configuration.finished.get(delivery_id)
+        if status is None:
+            why = Refusal.DELIVERY_UNKNOWN
+        elif status.success or status is Status.SENDING:
+            why = Refusal.ALREADY_SENT
+        else:
+            why = Refusal.ALREADY_FAILED
+        self._out.append(m.Refused(ticket, why))
         return None
 
     def _replace(self, event: m.Replace, now: float) -> None:

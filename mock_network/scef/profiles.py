@@ -98,7 +98,7 @@ PROFILES: dict[str, Profile] = {
             status_member="status",
             features=None,
             detailed_success=False,
-            refusals={Refusal.ALREADY_SENT: (404, "DELIVERY_NOT_FOUND")},
+            refusals=dict.fromkeys((Refusal.ALREADY_SENT, Refusal.ALREADY_FAILED), (404, "DELIVERY_NOT_FOUND")),
         ),
         Profile(
             "both-ids",

@@ -169,6 +169,7 @@ class Refusal(Enum):
     TIMEOUT = "the UE was not reached within maximumLatency"
     NEXT_HOP = "the next hop did not take the data"
     ALREADY_SENT = "the data has already been sent"
+    ALREADY_FAILED = "the delivery has failed already, nothing is pending"
 
 
 # Refusal → (HTTP status, cause). DATA_TOO_LARGE and RDS_PORT_UNKNOWN are TS 29.122 §4.4.5.3.1; a failed delivery is 500
@@ -192,6 +193,7 @@ REFUSALS: dict[Refusal, tuple[int, str]] = {
     Refusal.TIMEOUT: (500, "TIMEOUT"),
     Refusal.NEXT_HOP: (500, "NEXT_HOP_FAILURE"),
     Refusal.ALREADY_SENT: (409, "ALREADY_DELIVERED"),
+    Refusal.ALREADY_FAILED: (409, "DELIVERY_FAILED"),
 }
 
 # How a delivery that failed after all is refused, where its POST is still unanswered.

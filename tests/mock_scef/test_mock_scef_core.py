@@ -433,6 +433,16 @@ def test_a_downlink_on_air_can_no_longer_be_cancelled(net):
     assert net.answers[900].why is Refusal.ALREADY_SENT
 
 
+def test_a_downlink_that_timed_out_cannot_be_cancelled_and_nobody_says_that_it_was_sent():
+    net = asleep()
+    delivery = net.answered(maximum_latency=60).delivery.id
+    net.wait(61)
+    assert net.statuses() == ["FAILURE_TIMEOUT"]
+    net.step(m.Cancel(900, net.configuration, delivery))
+    assert net.answers[900].why is Refusal.ALREADY_FAILED
+    assert net.scef.profile.refusal(Refusal.ALREADY_FAILED) == (409, "DELIVERY_FAILED")
+
+
 # Uplink
 
 
