@@ -1,6 +1,6 @@
 """An emulated 3GPP SCEF/NEF: 3gpp-nidd/v1 toward the SCS/AS, UEs with modems on its other side.
 
-The core (`core`, `cell`, `tables`) has no I/O and no clock; `service` runs it. In a test:
+The core (`core`, `downlinks`, `cell`, `tables`) has no I/O and no clock; `service` runs it. In a test:
 
     service = ScefService(Options(ues=({"external_id": "meter-1@example.com"},)))
     await service.start()

@@ -169,7 +169,7 @@ class _Control:
                     "ue": c.ue,
                     "destination": c.destination,
                     "duration": c.duration,
-                    "deliveries": {d.id: core.status(d).value for d in c.deliveries.values()},
+                    "deliveries": {d.id: core.downlinks.status(d).value for d in c.deliveries.values()},
                 }
                 for c in core.configurations.values()
             ]

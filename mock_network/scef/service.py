@@ -82,7 +82,7 @@ class ScefService:
         self.requests: list[dict[str, Any]] = []
         self.url = ""  # apiRoot
         self.control_url = ""
-        self.writer = Writer(options.profile, "", self.core.status)
+        self.writer = Writer(options.profile, "", self.core.downlinks.status)
         self._tickets = itertools.count(1)
         self._answers: dict[int, asyncio.Future[m.Effect]] = {}
         self._jobs: dict[str, Job] = {}
@@ -100,7 +100,7 @@ class ScefService:
         bound = await self._listen(t8_app(self), options.listen, context)
         root = options.public_url or f"{'https' if context else 'http'}://{bound}{self.profile.api_prefix}"
         self.url = root.rstrip("/")
-        self.writer = Writer(self.profile, self.url, self.core.status)
+        self.writer = Writer(self.profile, self.url, self.core.downlinks.status)
         self.control_url = f"http://{await self._listen(control_app(self), options.control, None)}"
         for values in options.ues:
             await self.add_ue(values)

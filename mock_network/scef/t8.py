@@ -9,7 +9,7 @@ from aiohttp import web
 
 from mock_network.faults import Fault
 from mock_network.scef import messages as m
-from mock_network.scef.model import Configuration
+from mock_network.scef.model import Configuration, Delivery
 from mock_network.scef.tables import Refusal, Status
 from mock_network.scef.wire import BadRequestError, Reader, timestamp
 
@@ -186,9 +186,8 @@ class _T8:
     # Deliveries
 
     async def deliveries(self, request: web.Request) -> web.Response:
-        core, writer, configuration = self._service.core, self._service.writer, self._find(request)
-        pending = configuration.deliveries.values()
-        return web.json_response([writer.delivery(configuration, d, core.status(d), core.retry_at(d)) for d in pending])
+        configuration = self._find(request)
+        return web.json_response([self._pending(configuration, one) for one in configuration.deliveries.values()])
 
     async def submit(self, request: web.Request) -> web.Response:
         service, configuration = self._service, self._find(request)
@@ -208,13 +207,17 @@ class _T8:
         return web.json_response(body, status=201, headers={"Location": body["self"]})
 
     async def delivery(self, request: web.Request) -> web.Response:
-        core, configuration = self._service.core, self._find(request)
+        configuration = self._find(request)
         delivery = configuration.deliveries.get(request.match_info["delivery"])
         if delivery is None:
             return self._refusal(Refusal.DELIVERY_UNKNOWN)
-        return web.json_response(
-            self._service.writer.delivery(configuration, delivery, core.status(delivery), core.retry_at(delivery))
-        )
+        return web.json_response(self._pending(configuration, delivery))
+
+    def _pending(self, configuration: Configuration, delivery: Delivery) -> dict[str, Any]:
+        """Write a delivery as it is now."""
+        downlinks = self._service.core.downlinks
+        status, retry_at = downlinks.status(delivery), downlinks.retry_at(delivery)
+        return self._service.writer.delivery(configuration, delivery, status, retry_at)
 
     async def replace(self, request: web.Request) -> web.Response:
         reader = await self._read(request, _JSON)
@@ -262,7 +265,7 @@ class _T8:
         return configuration
 
     def _body(self, configuration: Configuration, answer: m.Configured | None = None) -> dict[str, Any]:
-        size = self._service.core.packet_size(self._service.core.cell.ues[configuration.ue])
+        size = self._service.core.downlinks.packet_size(self._service.core.cell.ues[configuration.ue])
         return self._service.writer.configuration(configuration, size, answer.deliveries if answer else ())
 
     def _refused(self, answer: m.Effect) -> web.Response:
