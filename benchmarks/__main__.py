@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import Load
-from benchmarks.lorawan import measure_lorawan
+from benchmarks.lorawan import measure_lorawan, work_lorawan
 from benchmarks.memory import idle_memory
 from benchmarks.scenarios import (
     ROUND,
@@ -144,6 +144,16 @@ def profile(rounds: int) -> None:
                     side.process.send_signal(signal.SIGUSR2)
                     _wait(result.exists, side, name)
                     _show_profile(title, json.loads(result.read_text()), rounds * ROUND)
+            result.unlink()
+
+            def end(side: Side) -> None:
+                side.process.send_signal(signal.SIGUSR2)
+                _wait(result.exists, side, name)
+
+            count = work_lorawan(
+                [str(HERE / "profiled.py"), str(result)], rounds, lambda s: s.process.send_signal(signal.SIGUSR1), end
+            )
+            _show_profile("LoRaWAN exchanges", json.loads(result.read_text()), count)
     finally:
         load.close()
 

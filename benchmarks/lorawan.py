@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,9 @@ catch_up = {{ enabled = false }}
 
 
 @contextlib.asynccontextmanager
-async def _set_up() -> AsyncIterator[tuple[Network, Server, Side, Side, list[tuple[str, int]]]]:
+async def _set_up(
+    runner: Sequence[str] = ("-m", "bridge.cli"),
+) -> AsyncIterator[tuple[Network, Server, Side, Side, list[tuple[str, int]]]]:
     network = Network()
     server = grpc.aio.server()
     api.add_DeviceServiceServicer_to_server(network, server)
@@ -182,7 +184,7 @@ async def _set_up() -> AsyncIterator[tuple[Network, Server, Side, Side, list[tup
         log = directory / "log"
         port = transport.get_extra_info("sockname")[1]
         config = await asyncio.to_thread(_configure, directory, address, port, events_port)
-        bridge = start(["-m", "bridge.cli", "run", "-c", config], log)
+        bridge = start([*runner, "run", "-c", config], log)
         bare = start([str(HERE / "baseline_grpc.py"), address], log)
         try:
             await _until(lambda: network.calls > 0 and (directory / "control.sock").exists())
@@ -277,3 +279,18 @@ async def _measure(rounds: int, count: int) -> tuple[list[Rate], list[Rate]]:
 def measure_lorawan(rounds: int, count: int = ROUND) -> tuple[list[Rate], list[Rate]]:
     """Calls per second of a bare client, and exchanges per second of the bridge; the first round is a warm-up."""
     return asyncio.run(_measure(rounds, count))
+
+
+def work_lorawan(runner: Sequence[str], rounds: int, begin: Callable[[Side], None], end: Callable[[Side], None]) -> int:
+    """Have a bridge that `runner` runs do rounds of exchanges between `begin` and `end`; give how many."""
+
+    async def work() -> None:
+        async with _set_up(runner) as (_, server, bridge, _bare, addresses):
+            await _exchanges(server, bridge, addresses, 1000, ROUND)
+            begin(bridge)
+            for number in range(rounds):
+                await _exchanges(server, bridge, addresses, 1100 + 100 * number, ROUND)
+            end(bridge)
+
+    asyncio.run(work())
+    return rounds * ROUND

@@ -29,6 +29,8 @@ ROOMS = (
     ("bindings/nidd/listener.py", "HTTP in"),
     ("bindings/http/", "HTTP in"),
     ("bindings/", "binding"),
+    ("grpc/", "gRPC"),
+    ("google/", "protobuf"),
     ("aiohttp/client", "HTTP out"),
     ("aiohttp/connector", "HTTP out"),
     ("aiohttp/web", "HTTP in"),

@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 _PATH_KEY = "path"
 _CLIENT_ID_KEY = "client id"
+_NOTHING_KNOWN = Record()
 _WRITE_EVERY = 10.0  # seconds between two writings of what uplinks change in the notes
 DEFAULT_LIFETIME = 2592000  # seconds; OMA LwM2M Transport 1.2.2 §6.8.4, a Register without lt
 
@@ -240,27 +241,20 @@ class LorawanBinding:
 
     def south_profile(self, device: str) -> SouthProfile:
         """Give the profile of App. C, with what fits at the device's data rate now."""
-        record = self._records.get(device)
-        if record is None:
-            return self._profile("A", *self._limits(None), self._client.up is not False)
-        return self._profile(record.device_class, *self._limits(record), self._client.up is not False)
-
-    def _limits(self, record: Record | None) -> tuple[int, int]:
-        """Give what fits the next downlink, and the device's next uplink."""
-        numbers = self._settings.downlinks
-        if record is None:
-            down, up = self._fits(Profile(), "A", None, settling=False)
-            return _min(down, numbers.max_payload), up
-        down, up = self._fits(
+        record = self._records.get(device) or _NOTHING_KNOWN
+        return self._south_profile(
             self._records.profile(record.profile),
             record.device_class,
-            None if record.dr < 0 else record.dr,
-            settling=record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS,
+            record.dr,
+            record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS,
+            record.max_payload,
+            self._client.up is not False,
         )
-        return _min(down, record.max_payload, numbers.max_payload), up
 
     @functools.lru_cache(maxsize=1024)  # noqa: B019  # one instance for each network, as long as the process
-    def _fits(self, profile: Profile, device_class: str, dr: int | None, *, settling: bool) -> tuple[int, int]:
+    def _south_profile(
+        self, profile: Profile, device_class: str, dr: int, settling: bool, max_payload: int, network_up: bool
+    ) -> SouthProfile:
         numbers = self._settings.downlinks
         plan = Plan(
             region=profile.region,
@@ -272,11 +266,8 @@ class LorawanBinding:
             repeater=numbers.repeater_compatible,
             dwell=numbers.dwell_time_400ms,
         )
-        return max_downlink(plan, device_class, dr, settling=settling), max_uplink(plan, dr, settling=settling)
-
-    @functools.lru_cache(maxsize=256)  # noqa: B019  # as above
-    def _profile(self, device_class: str, down: int, up: int, network_up: bool) -> SouthProfile:
-        numbers = self._settings.downlinks
+        data_rate = None if dr < 0 else dr
+        fits = max_downlink(plan, device_class, data_rate, settling=settling)
         return SouthProfile(
             retransmit_interval=numbers.retransmit_interval,
             max_retransmit=numbers.max_retransmit,
@@ -289,8 +280,8 @@ class LorawanBinding:
             # Class A: ChirpStack notices an expiry only at the next uplink, so it is cancelled. Else: at once.
             can_cancel=device_class == "A",
             can_expire=True,
-            max_downlink=down,
-            max_uplink=up,
+            max_downlink=min([fits, *(most for most in (max_payload, numbers.max_payload) if most)]),
+            max_uplink=max_uplink(plan, data_rate, settling=settling),
             default_lifetime=DEFAULT_LIFETIME,
             network_up=network_up,
         )
@@ -363,10 +354,6 @@ class LorawanBinding:
         if self._events is None:
             raise BindingError(f"network {self.name} is not started")
         return self._events.now()
-
-
-def _min(*limits: int) -> int:
-    return min(limit for index, limit in enumerate(limits) if limit or index == 0)
 
 
 async def _made_once(memory: Memory, key: str) -> str:

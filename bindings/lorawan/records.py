@@ -4,6 +4,7 @@ Notes are read when needed, a few are kept decoded. What each uplink changes (co
 to time: what a crash loses of it, the ledger still knows.
 """
 
+import asyncio
 from collections.abc import Iterator
 
 import msgspec
@@ -12,6 +13,7 @@ from bindings.contract import Memory
 
 _KEPT = 4096
 _WINDOW = 64  # frame counters behind the highest one that are told apart
+_TOGETHER = 500  # notes written in one commit
 _DEVICE = "d/"
 _PROFILE = "p/"
 
@@ -57,8 +59,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
         self.dr, self.highest, self.seen, self.uplinks = -1, -1, 0, 0
 
 
-class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What matters of a device profile and its region's configuration."""
+class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True, eq=False):
+    """What matters of a device profile and its region's configuration. One object for each state: told by identity."""
 
     region: str = ""
     revision: str = ""
@@ -115,14 +117,15 @@ class Records:
             del self._changed[device]
 
     async def write(self) -> None:
-        """Write what has changed. Raises StoreUnavailable; the rest is written the next time."""
-        for device in list(self._changed):
-            record = self._changed.pop(device)
-            try:
-                await self._memory.put(_DEVICE + device, _encode(record))
-            except BaseException:
-                self._changed.setdefault(device, record)
-                raise
+        """Write what has changed, many notes in one commit. Raises StoreUnavailable; the rest is written next time."""
+        devices = list(self._changed)
+        for begin in range(0, len(devices), _TOGETHER):
+            some = {device: self._changed.pop(device) for device in devices[begin : begin + _TOGETHER]}
+            writing = [self._memory.put(_DEVICE + device, _encode(record)) for device, record in some.items()]
+            failed = [done for done in await asyncio.gather(*writing, return_exceptions=True) if done is not None]
+            if failed:
+                self._changed = some | self._changed
+                raise failed[0]
 
     async def remove(self, device: str) -> None:
         """Forget a device. Raises StoreUnavailable."""
@@ -149,7 +152,6 @@ class Records:
 
     async def put_profile(self, identifier: str, profile: Profile) -> None:
         """Keep what a device profile says. Raises StoreUnavailable."""
-        before = self.profile(identifier)
-        self._profiles[identifier] = profile
-        if before != profile:
+        if _encode(self.profile(identifier)) != _encode(profile):
+            self._profiles[identifier] = profile
             await self._memory.put(_PROFILE + identifier, _encode(profile))

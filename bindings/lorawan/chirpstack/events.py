@@ -6,8 +6,7 @@ mapping allows (numbers as text, enumerations as numbers), that one decides.
 
 import base64
 import binascii
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,10 +19,12 @@ from bindings.lorawan.identity import canonical_device
 from bridge.errors import ConfigurationError, NotificationError
 
 CLASSES = {"CLASS_A": "A", "CLASS_B": "B", "CLASS_C": "C"}
+_CLASS_NUMBERS = {common.DeviceClass.Value(name): letter for name, letter in CLASSES.items()}
+_NANOSECONDS = 1_000_000_000
+_END_OF_TIME = 253402300800  # seconds: 9999-12-31T24:00Z, beyond which google.protobuf.Timestamp has nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """What all events say. `time` is the server's wall clock; `device_class` is "" where the server is too old."""
 
     application: str
@@ -33,8 +34,7 @@ class Event:
     profile: str
 
 
-@dataclass(frozen=True, slots=True)
-class Up(Event):
+class Up(Event, frozen=True, gc=False):
     """An uplink. `f_port` 0, no data: the device only opened its windows. `sealed`: ChirpStack could not decrypt it."""
 
     deduplication_id: str
@@ -47,30 +47,26 @@ class Up(Event):
     region_config: str
 
 
-@dataclass(frozen=True, slots=True)
-class Join(Event):
+class Join(Event, frozen=True, gc=False):
     """The device has a new session."""
 
     dev_addr: str
 
 
-@dataclass(frozen=True, slots=True)
-class TxAck(Event):
+class TxAck(Event, frozen=True, gc=False):
     """A gateway has scheduled a downlink."""
 
     item: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ack(Event):
+class Ack(Event, frozen=True, gc=False):
     """The device acknowledged a confirmed downlink, or failed to."""
 
     item: str
     acknowledged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Log(Event):
+class Log(Event, frozen=True, gc=False):
     """What went wrong. `item` is the queue item's id, where the log names one."""
 
     code: str
@@ -78,8 +74,7 @@ class Log(Event):
     item: str
 
 
-@dataclass(frozen=True, slots=True)
-class Other(Event):
+class Other(Event, frozen=True, gc=False):
     """An event that this binding has no use for: status, location, and what later versions add."""
 
 
@@ -179,7 +174,7 @@ def _from_json(kind: str, found: _Json) -> Event:
 
 def _from_message(kind: str, found: Any) -> Event:
     info = found.device_info
-    device_class = CLASSES.get(_enum(common.DeviceClass, info.device_class_enabled), "A")
+    device_class = _CLASS_NUMBERS.get(info.device_class_enabled, "A")
     common_values = (
         info.application_id,
         _device(info.dev_eui),
@@ -235,8 +230,9 @@ def _seconds(found: Message, name: str) -> float:
     if not found.HasField(name):
         return 0.0
     stamp: Timestamp = getattr(found, name)
-    moment = datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)
-    return moment.timestamp()
+    if not (0 <= stamp.seconds < _END_OF_TIME and 0 <= stamp.nanos < _NANOSECONDS):
+        raise ValueError(f"{name} is no time")
+    return (stamp.seconds * 1_000_000 + stamp.nanos // 1000) / 1_000_000  # to the microsecond, as from JSON
 
 
 def _uint32(number: int) -> int:
