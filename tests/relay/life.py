@@ -2,7 +2,7 @@
 they do. The network knows what really happened to every message, so that outcomes are held against the truth."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -20,17 +20,25 @@ from bindings.contract import (
     Refusal,
     Refused,
 )
-from bridge.coap.codec import Message, Type, decode
+from bridge.coap.codec import Message, Type, decode, uint_value
+from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.ledger import Downlink
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Effect, LookUp, SendToServer, Submit
-from bridge.relay.model import Policy
+from bridge.relay.model import Policy, ServerProfile
 
 NEVER_DELIVERED = {"EXPIRED", "CANCELLED", "UNREACHABLE", "RATE_LIMITED", "TOO_LARGE"}
 MAX_TRANSMIT_SPAN = 45.0  # seconds, RFC 7252 §4.8.2: from the first copy of a message to the last
 ONCE = ("Execute", "Create", "DTLS")
 DTLS = bytes([23, 254, 253]) + bytes(8)
+SIZES = (24, 40, 40, 51, 80, 242, 1358)  # bytes that the network carries: from nothing much to anything (R25)
+LARGE = bytes(range(200))  # what a server answers to a request for it, at most
+
+
+def later_block(message: Message, option: int = Opt.BLOCK1) -> bool:
+    """Whether a message is of a transfer that is under way."""
+    return (message.uint(option) or 0) >> 4 > 0
 
 
 @dataclass(slots=True)
@@ -51,6 +59,7 @@ class Exchange:
     asked_at: float
     acknowledged: bool = False
     answers: set[bytes] = field(default_factory=set)
+    block: bytes = b""  # what it wrote
 
 
 class Life(World):
@@ -61,7 +70,9 @@ class Life(World):
         south = self.dice.choice([NIDD, LORAWAN])
         ttl = self.dice.choice([None, 40.0, 900.0, 20000.0])
         bounds = Policy(max_exchanges=self.dice.choice([6, 1024]), max_kept=self.dice.choice([4, 64]))
-        super().__init__(south, policy=bounds, default_ttl=ttl, confirmed=self.dice.random() < 0.3)
+        profile = ServerProfile(patience=self.dice.choice([120.0, 120.0, 1200.0]))
+        super().__init__(south, profile, bounds, default_ttl=ttl, confirmed=self.dice.random() < 0.3)
+        self.is_lorawan = south is LORAWAN
         self.faults = True
         self.crashing = False
         self.calls: list[Effect] = []  # in flight
@@ -78,6 +89,10 @@ class Life(World):
         self.device_kept: dict[int, tuple[float, list[bytes]]] = {}
         self.device_observes: list[Message] = []
         self.device_mid = 0
+        self.device_body: dict[int, dict[int, bytes]] = {}  # exchange → what was written to it, by offset
+        self.fetching: dict[bytes, tuple[str, bytes]] = {}  # token of a device's request → path, what it has got
+        self.fetched = 0
+        self.split = 0
 
     # -- what the bridge wants done ------------------------------------------------------------------------------
 
@@ -93,7 +108,9 @@ class Life(World):
                 attempt = effect.attempt
                 assert attempt.deadline is None or self.wall < attempt.deadline, "a submit after deliver_by"
                 assert attempt.downlink not in self.cancelled, "a submit after a person's cancel"
-                if attempt.kind is Kind.REQUEST and attempt.downlink not in self.order:
+                assert len(attempt.payload) <= (self.south.max_downlink or 0), "larger than the network carries"
+                first = attempt.kind is Kind.REQUEST and attempt.downlink not in self.order
+                if first and not later_block(decode(attempt.payload)):
                     self.order.append(attempt.downlink)
             self.calls.append(effect)
         elif isinstance(effect, SendToServer) and not effect.secure:
@@ -116,6 +133,10 @@ class Life(World):
             exchange.acknowledged = True
             if message.code >> 5 == 2:
                 assert message.payload == b"%d" % exchange.number, "an answer went to another exchange"
+                if exchange.block:
+                    told, sent = message.uint(Opt.BLOCK1) or 0, decode(exchange.data).uint(Opt.BLOCK1) or 0
+                    assert (told >> 3, told & 7 <= sent & 7) == (sent >> 3, True), "it acknowledges another block"
+                    assert self._written(exchange.number) == exchange.block, "the device has another block"
             if message.option(6) is None:
                 exchange.answers.add(bytes((message.code,)) + message.payload)
                 assert len(exchange.answers) == 1, "two answers to one request"
@@ -225,6 +246,8 @@ class Life(World):
             if message.is_request:
                 for reply in self._device_replies(message):
                     self._device_says(reply)
+            elif message.is_response and message.token in self.fetching:
+                self._device_fetches(message)
         roll = self.dice.random()
         self.device_mid = (self.device_mid + 1) & 0xFFFF
         if not self.faults or roll > 0.25:
@@ -235,6 +258,11 @@ class Life(World):
             self._device_says(request(2, "dp", self.device_mid, b"s", b"[]"))
         elif roll < 0.16:
             self._device_says(bytes([0x40, 0, 1, self.device_mid & 255]))
+        elif roll < 0.19:
+            path = f"large/{self.device_mid}"
+            token = b"L" + self.device_mid.to_bytes(2, "big")
+            self.fetching[token] = path, b""
+            self._device_says(request(1, path, self.device_mid, token))
         elif self.device_observes:
             asked = self.dice.choice(self.device_observes)
             number = asked.strings(11)[-1].encode()
@@ -247,24 +275,56 @@ class Life(World):
             return replies
         number = message.strings(11)[-1].encode()
         options = observe(1) if message.uint(6) == 0 else []
-        if options:
+        block = message.uint(Opt.BLOCK1)
+        if block is not None:
+            options.append((int(Opt.BLOCK1), uint_value(block)))
+            self.device_body.setdefault(int(number), {})[(block >> 4) * (16 << (block & 7))] = message.payload
+        elif options:
             self.device_observes = [*self.device_observes[-3:], message]
+        code = 69 if block is None else (95 if block & 8 else 68)
         roll = self.dice.random()
         if self.faults and roll < 0.1:
             replies = []
         elif self.faults and roll < 0.15:
             replies = [rst(message)]
         elif roll < 0.3:
-            replies = [ack(message), response(message, 69, number, options, Type.CON, 60000 + self.device_mid % 5000)]
+            replies = [ack(message), response(message, code, number, options, Type.CON, 60000 + self.device_mid % 5000)]
         else:
-            replies = [response(message, 69, number, options)]
+            replies = [response(message, code, number, options)]
         self.device_kept[message.mid] = self.wall, replies
         return replies
+
+    def _device_fetches(self, message: Message) -> None:
+        """Take one block of a large answer, and ask for the next (RFC 7959 §2.4)."""
+        if message.code != 69:
+            return
+        path, got = self.fetching[message.token]
+        block = message.uint(Opt.BLOCK2) or 0
+        size = 16 << (block & 7)
+        if (block >> 4) * size != len(got):
+            return  # a repeat
+        got += message.payload
+        self.fetching[message.token] = path, got
+        if not block & 8:
+            assert got == _large(path), "another answer than the server gave"
+            self.fetched += 1
+            return
+        self.device_mid = (self.device_mid + 1) & 0xFFFF
+        asked = len(got) // size << 4 | block & 7
+        options = [(int(Opt.BLOCK2), uint_value(asked))]
+        self._device_says(request(1, path, self.device_mid, message.token, b"", options))
+
+    def _written(self, number: int) -> bytes:
+        """Give what the device has of the block of an exchange."""
+        parts = self.device_body.get(number, {})
+        if len(parts) > 1:
+            self.split += 1
+        return b"".join(part for _, part in sorted(parts.items()))
 
     def _device_says(self, data: bytes) -> None:
         if self.chance(0.15):
             return
-        key = f"k{next(self.numbers)}" if self.south is LORAWAN else None
+        key = f"k{next(self.numbers)}" if self.is_lorawan else None
         for _ in range(2 if self.chance(0.1) else 1):
             self.event(ev.DeviceMessage(data, key))
 
@@ -277,8 +337,9 @@ class Life(World):
             self.unacknowledged.remove(data)
             message = decode(data)
             if message.is_request and not self.chance(0.2):
-                code = 65 if message.strings(11) == ["rd"] else 68
-                self.event(ev.ServerDatagram("srv", response(message, code, b"")))
+                path = "/".join(message.strings(11))
+                code = {"rd": 65, "dp": 68}.get(path, 69)
+                self.event(ev.ServerDatagram("srv", response(message, code, _large(path) if code == 69 else b"")))
             else:
                 self.event(ev.ServerDatagram("srv", rst(message) if self.chance(0.05) else ack(message)))
         for exchange in list(self.exchanges.values()):
@@ -304,7 +365,7 @@ class Life(World):
     def _server_asks(self) -> None:
         number = next(self.numbers)
         token = number.to_bytes(4, "big")
-        kind = self.dice.choice(["Read", "Read", "Execute", "Create", "Write", "Observe", "DTLS"])
+        kind = self.dice.choice(["Read", "Read", "Execute", "Create", "Write", "Observe", "DTLS", "Block", "Block"])
         if kind == "DTLS":
             self.event(ev.ServerDatagram("srv", DTLS + b"\x00\x04" + token))
             return
@@ -314,13 +375,19 @@ class Life(World):
             "Create": (2, f"{number}"),
             "Write": (3, f"3/0/{number}"),
             "Observe": (1, f"3/0/{number}"),
+            "Block": (3, f"5/0/{number}"),
         }[kind]
         options = observe() if kind == "Observe" else []
         if self.dice.random() < 0.2:
             options.append((self.policy.ttl_option, self.dice.choice([b"\x1e", b"\x0e\x10"])))
         mtype = Type.NON if self.dice.random() < 0.1 else Type.CON
-        data = request(code, path, number & 0xFFFF, token, b"", options, mtype)
-        self.exchanges[token] = Exchange(data, number, kind == "Observe", self.wall)
+        block = b""
+        if kind == "Block":
+            szx, more = self.dice.choice([1, 1, 2]), self.dice.random() < 0.7
+            block = self.dice.randbytes((16 << szx) - (0 if more else self.dice.randrange(16)))
+            options.append((int(Opt.BLOCK1), uint_value(self.dice.randint(1, 5) << 4 | more << 3 | szx)))
+        data = request(code, path, number & 0xFFFF, token, block, options, mtype)
+        self.exchanges[token] = Exchange(data, number, kind == "Observe", self.wall, block=block)
         self.event(ev.ServerDatagram("srv", data))
 
     # -- a person ------------------------------------------------------------------------------------------------
@@ -338,6 +405,8 @@ class Life(World):
         for _ in range(steps):
             if self.chance(0.02):
                 self._crash()
+            if self.chance(0.1):
+                self._radio_changes()
             for move in self.dice.sample([self._network_moves, self._device_moves, self._server_moves], 3):
                 if self.dice.random() < 0.8:
                     self._network_answers()
@@ -345,6 +414,11 @@ class Life(World):
             self._person_moves()
             self.passes(self.dice.choice([0.0, 0.3, 1.0, 3.0, 10.0, 60.0, 60.0 if self.chance(0.9) else 4000.0]))
             self.bounded()
+
+    def _radio_changes(self) -> None:
+        """Another data rate: other sizes, both ways."""
+        down, up = self.dice.choice(SIZES), self.dice.choice(SIZES)
+        self.south = replace(self.south, max_downlink=down, max_uplink=up)
 
     def _crash(self) -> None:
         """End the process: after a commit whose effects never left, half of the time."""
@@ -396,7 +470,7 @@ class Life(World):
             if row["operation"] in ONCE:
                 assert self.taken[row["id"]] <= 1, f"taken twice: {row}"
                 assert self.delivered[row["id"]] <= 1
-            assert row["cancel_asked"] == (row["id"] in self.cancelled)
+            assert row["cancel_asked"] == (row["id"] in self.cancelled) or row["split_from"]  # of the part before it
             assert row["state"] != "CANCELLED" or row["cancel_asked"]
             if row["state"] == "RESPONDED":
                 assert self.delivered[row["id"]], f"answered by nobody: {row}"
@@ -407,3 +481,8 @@ class Life(World):
         assert self.order == sorted(self.order), "submitted in another order than accepted"
         sent = Counter(up["downlink"] for up in self.uplinks("response") if up["state"] == "FORWARDED")
         assert max(sent.values(), default=0) <= 1
+
+
+def _large(path: str) -> bytes:
+    """Give what the server answers to a request for `path`."""
+    return LARGE[len(path) % 20 :] if path.startswith("large/") else b""

@@ -21,6 +21,16 @@ def test_invariants_hold_for_200_lives(tens):
         live(seed, 40)
 
 
+def test_in_these_lives_blocks_are_split_and_large_answers_fetched():
+    """R25: what the invariants say of transfers is said of some."""
+    lives = [Life(seed) for seed in range(40)]
+    for life in lives:
+        life.run(40)
+        life.drain()
+    assert sum(life.split for life in lives) > 0
+    assert sum(life.fetched for life in lives) > 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("hundreds", range(20))
