@@ -21,8 +21,8 @@ def largest_szx(room: int) -> int | None:
     return None
 
 
-def later_block_room(message: Message, south_size: int, largest: int) -> int:
-    """Give the bytes that are left for payload in any later block of a request that takes `south_size` bytes now."""
+def block_room(message: Message, south_size: int, largest: int) -> int:
+    """Give the bytes that are left for payload in any block of a request that takes `south_size` bytes now."""
     value = message.option(OptionNumber.BLOCK1)
     head = south_size - len(message.payload) + (BLOCK_OPTION_ROOM if value is None else BLOCK_VALUE - len(value))
     return largest - head
@@ -39,7 +39,7 @@ def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[
     at_start = block1 is None or block1 >> 4 == 0
     if message.payload and at_start:
         now = block_size(min(block1 & 7, LARGEST_SZX)) if block1 is not None else len(message.payload)
-        szx = largest_szx(min(later_block_room(message, south_size, largest), now - 1))
+        szx = largest_szx(min(block_room(message, south_size, largest), now - 1))
         if szx is not None:
             return Code.REQUEST_ENTITY_TOO_LARGE, [(OptionNumber.BLOCK1, uint_value(szx))]
     return Code.SERVICE_UNAVAILABLE, []

@@ -5,7 +5,7 @@ more, the next part is a row of its own. The server's one answer is the answer t
 """
 
 from bindings.contract import BLOCK2
-from bridge.coap.codec import HEADER, Message, decode, frame
+from bridge.coap.codec import HEADER, Message, decode, encode_body, frame
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery.deliveries import ANSWER, REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
@@ -22,7 +22,7 @@ from bridge.relay.blocks import (
     with_block,
 )
 from bridge.relay.effects import Count
-from bridge.relay.size import largest_szx, later_block_room
+from bridge.relay.size import block_room, largest_szx
 from bridge.relay.state import Step
 
 ANY_ROOM = 1 << 16  # bytes: more than any datagram has
@@ -177,14 +177,16 @@ def relayed_body(step: Step, row: Downlink, message: Message) -> bytes:
 
     RFC 7959 §2.3: the number is that of the block acknowledged, the size that of all further ones.
     """
-    sent = row.split_from or row.payload
-    whole = decode(sent)
+    whole = decode(row.split_from or row.payload)
     asked, block = block_of(whole, OptionNumber.BLOCK1), block_of(message, OptionNumber.BLOCK1)
     if asked is None or block is None or row.operation == "OSCORE":
         return message.body
     szx = min(asked.szx, block.szx)
     if asked.more and message.code >> 5 == 2 and step.south.max_downlink is not None:  # noqa: PLR2004
-        fits = largest_szx(later_block_room(whole, len(sent), step.south.max_downlink))
+        # Size1 comes with the first block only (RFC 7959 §4).
+        options = [one for one in whole.options if one[0] != OptionNumber.SIZE1]
+        size = HEADER + len(whole.token) + len(encode_body(options, whole.payload))
+        fits = largest_szx(block_room(whole, size, step.south.max_downlink))
         szx = szx if fits is None else min(szx, fits)
     relayed = Block(block.number if row.split_from is None else asked.number, block.more, szx)
     return message.body if relayed == block else with_block(message, OptionNumber.BLOCK1, relayed, message.payload)

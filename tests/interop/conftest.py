@@ -1,11 +1,16 @@
 """Servers that all interoperability tests share, and a client of each for one test."""
 
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from typing import Any
 
 import pytest
 
 from tests.conftest import need
+from tests.interop.core_bridge import Bridge
 from tests.interop.leshan_server import Leshan, LeshanProcess, leshan_or_skip
+
+SOURCES = count(10)  # an address for each endpoint: Leshan remembers the MIDs of the others for 247 s
 
 # A server whose clocks run about 40 times as fast as RFC 7252 §4.8 says: MAX_TRANSMIT_WAIT is 2.1 s instead of 93 s and
 # EXCHANGE_LIFETIME 3 s instead of 247 s, so that a test passes them while it waits.
@@ -44,3 +49,16 @@ async def leshan(leshan_process: LeshanProcess) -> AsyncIterator[Leshan]:
 async def quick_leshan(quick_leshan_process: LeshanProcess) -> AsyncIterator[Leshan]:
     async with Leshan(quick_leshan_process) as client:
         yield client
+
+
+@pytest.fixture
+async def bridges(leshan: Leshan) -> AsyncIterator[Any]:
+    made: list[Bridge] = []
+
+    def make(name: str, **world: Any) -> Bridge:
+        made.append(Bridge(leshan, name, next(SOURCES), **world))
+        return made[-1]
+
+    yield make
+    for bridge in made:
+        bridge.close()

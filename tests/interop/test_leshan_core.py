@@ -1,140 +1,30 @@
-"""The one step toward a real Leshan: relay rules in real time, over the north side's own sockets.
-
-The device is bytes, right behind the step; networks, the store and the service have no part here. Committed rows
-are kept by the test's `World`, which can also lose its memory as a killed process does.
-"""
+"""The one step toward a real Leshan: relay rules in real time. The device is bytes, right behind the step."""
 
 import asyncio
-import socket
-import time
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from itertools import count
-from typing import Any
 
-import cbor2
 import pytest
 
 from bridge.delivery.ledger import Downlink
-from bridge.north.scheme import Scheme, build
-from bridge.relay import events as ev
-from bridge.relay.effects import Effect, SendToServer
 from bridge.relay.model import ServerProfile
-from tests.interop.free_ports import free_ports
-from tests.interop.leshan_server import Leshan
 from tests.interop.raw_device import (
     ACK,
-    BLOCK1,
     CON,
     CONTENT_FORMAT,
     EMPTY,
     GET,
     LOCATION_PATH,
-    OBJECT_LINKS,
     OBSERVE,
     POST,
     PUT,
     RST,
     Message,
-    block,
     code,
-    decode,
-    encode,
-    unblock,
     uri,
 )
-from tests.relay.world import NIDD, World
 
 TEXT = (CONTENT_FORMAT, b"")  # 0, text/plain
-SERVER = "srv"
-SOURCES = count(10)  # an address for each endpoint: Leshan remembers the MIDs of the others for 247 s
 
 pytestmark = pytest.mark.timeout(30)
-
-
-class Bridge(World):
-    """A World on the clock of this machine, with Leshan as its server and a queue of bytes as its device."""
-
-    def __init__(self, leshan: Leshan, name: str, source: int, **world: Any) -> None:
-        super().__init__(name=name, **world)
-        self._loop = asyncio.get_running_loop()
-        family = socket.AF_INET
-        found = socket.getaddrinfo(leshan.host, leshan.coap_port, family, socket.SOCK_DGRAM)
-        self._server: tuple[str, int] = found[0][4]  # type: ignore[assignment]
-        self._source = source
-        self._port = free_ports(1)[0]
-        self._timer: asyncio.TimerHandle | None = None
-        self.downlinks_on_air: asyncio.Queue[Message] = asyncio.Queue()
-        self._open()
-
-    def _open(self) -> None:
-        self.north = build(
-            Scheme.PREFIX, [self._server], prefixes=("127.65.0.0/24",), port=self._port, ports=range(1, 2)
-        )
-        self.north.listen(lambda _source, _remote, data: self.event(ev.ServerDatagram(SERVER, data)))
-        self.north.open(self._source)
-
-    def event(self, event: ev.Event) -> None:
-        self.wall, self.mono = time.time(), time.monotonic()
-        super().event(event)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if self.wake is None else self._loop.call_later(self.wake + 0.001, self.event, ev.Tick())
-
-    def _release(self, effect: Effect) -> None:
-        super()._release(effect)
-        if isinstance(effect, SendToServer):
-            assert self.north.send(self._source, self._server, effect.data)
-        on_air, self.submitted = self.submitted, []
-        for submit in on_air:
-            self.downlinks_on_air.put_nowait(decode(submit.attempt.payload))
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self.north.close()
-
-    def killed_and_started_again(self) -> None:
-        """Lose sockets, timers and memory; come back with the committed rows."""
-        self.close()
-        self._open()
-        self.wall = time.time()
-        self.restart()
-
-    # -- the device ------------------------------------------------------------------------------------------------
-
-    def uplink(self, message: Message) -> None:
-        self.event(ev.DeviceMessage(encode(message)))
-
-    async def downlink(self, within: float = 5) -> Message:
-        return await asyncio.wait_for(self.downlinks_on_air.get(), within)
-
-    def answer(self, to: Message, dotted: str, payload: bytes = b"", *options: tuple[int, bytes]) -> None:
-        self.uplink(Message(ACK, code(dotted), to.mid, to.token, options, payload))
-
-    async def register(self, name: str | None, query: str = "lt=300&b=N") -> Message:
-        query = query if name is None else f"ep={name}&{query}"
-        options = (*uri("/rd", query), (CONTENT_FORMAT, b"\x28"))
-        self.uplink(Message(CON, POST, 1, b"\x01", options, OBJECT_LINKS.encode()))
-        return await self.downlink()
-
-    async def send(self, mid: int, value: float) -> Message:
-        payload = cbor2.dumps([{0: "/3303/0/5700", 2: value}])
-        self.uplink(Message(CON, POST, mid, b"\x02", (*uri("/dp"), (CONTENT_FORMAT, b"\x70")), payload))
-        return await self.downlink()
-
-
-@pytest.fixture
-async def bridges(leshan: Leshan) -> AsyncIterator[Any]:
-    made: list[Bridge] = []
-
-    def make(name: str, **world: Any) -> Bridge:
-        made.append(Bridge(leshan, name, next(SOURCES), **world))
-        return made[-1]
-
-    yield make
-    for bridge in made:
-        bridge.close()
 
 
 async def test_a_register_with_binding_n_and_nothing_else_is_made_fit(leshan, bridges):
@@ -264,27 +154,6 @@ async def test_a_cancel_on_the_wire_keeps_the_south_token(leshan, bridges):
     assert (cancel.option(OBSERVE), cancel.token) == (b"\x01", observe.token)
     bridge.answer(cancel, "2.05", b"20.5", TEXT)
     assert (await leshan.result(started))["success"]
-
-
-async def test_a_write_too_large_for_the_radio_arrives_in_blocks_that_fit(leshan, bridges):
-    """R25: refused with 4.13 and a size, Leshan sends it again block by block."""
-    largest = 64
-    bridge = bridges("core-blocks", south=replace(NIDD, max_downlink=largest))
-    assert (await bridge.register("core-blocks")).dotted() == "2.01"
-    value = bytes(range(200))
-    started = await leshan.start("write", "core-blocks", "/5/0/0", value=value.hex(), format="OPAQUE")
-    arrived = b""
-    while True:
-        part = await bridge.downlink()
-        assert len(encode(part)) <= largest
-        number, more, size = unblock(part.option(BLOCK1) or b"")
-        assert len(arrived) == number * size
-        arrived += part.payload
-        bridge.answer(part, "2.31" if more else "2.04", b"", (BLOCK1, block(number, more=more, size=size)))
-        if not more:
-            break
-    assert arrived == value
-    assert (await leshan.result(started))["code"] == "2.04"
 
 
 async def test_a_device_may_not_register_under_another_name(leshan, bridges):

@@ -142,6 +142,26 @@ def test_r25_the_size_is_lowered_in_the_relayed_231_when_it_fell_meanwhile():
     assert device.seen == [(0, True, 3), (4, True, 1)]
 
 
+def test_r25_the_size_of_later_blocks_is_counted_without_size1_which_only_the_first_has():
+    for largest, szx in ((83, 2), (82, 1)):
+        world = small(200)
+        device = Device(world)
+        options = [
+            (int(Opt.CONTENT_FORMAT), b"\x2a"),
+            (int(Opt.BLOCK1), block(0, True, 3)),
+            (int(Opt.SIZE1), b"\x04\0"),
+        ]
+        world.server_sends(request(3, "5/0/0", 100, b"12345678", BODY[:128], options))
+        world.south = replace(world.south, max_downlink=largest)
+        device.answers()
+        assert unblock(answers_of(world)[0]) == (0, True, szx)
+        # the largest that may follow: its option takes 3 bytes from block 4096 on
+        later = request(
+            3, "5/0/0", 101, b"1", bytes(16 << szx), [options[0], (int(Opt.BLOCK1), block(4096, True, szx))]
+        )
+        assert len(later) <= largest
+
+
 def test_r25_a_size_that_fits_is_relayed_as_it_is(south):
     world = small(200, south)
     device = Device(world)
