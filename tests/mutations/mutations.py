@@ -441,7 +441,7 @@ MUTATIONS = [
     Mutation(
         "what waits is not asked for in smaller blocks when the data rate falls",
         "bridge/relay/step.py",
-        "    if south.max_uplink != state.max_uplink:\n",
+        "    if south.max_uplink != (None if before is None else before.max_uplink):\n",
         "    if south is None:\n",
         RELAY + "test_r25_block2.py",
     ),

@@ -359,8 +359,9 @@ class Life(World):
         copies = [e.data for e in self.exchanges.values() if self.wall - e.asked_at < EXCHANGE_LIFETIME]
         copies = [data for data in copies if decode(data).token in accepted]
         if copies:
+            before = len(self.downlinks())
             self.event(ev.ServerDatagram("srv", self.dice.choice(copies)))
-            assert len({row["id"] for row in self.downlinks()}) == len(accepted), "a copy was taken for a request"
+            assert len(self.downlinks()) == before, "a copy was taken for a request"
 
     def _server_asks(self) -> None:
         number = next(self.numbers)
