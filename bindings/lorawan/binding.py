@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import functools
 import logging
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import quote
 
 from bindings import contract
 from bindings.calls import Calls
@@ -40,11 +38,11 @@ from bindings.lorawan.identity import canonical_device, f_port_of
 from bindings.lorawan.payload_size import SETTLING_UPLINKS, Plan, max_downlink, max_uplink
 from bindings.lorawan.records import Profile, Record, Records
 from bindings.lorawan.settings import LorawanSettings
+from bindings.made_once import made_once, secret_path
 from bridge.errors import BindingError, ConfigurationError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-_PATH_KEY = "path"
 _CLIENT_ID_KEY = "client id"
 _NOTHING_KNOWN = Record()
 _WRITE_EVERY = 10.0  # seconds between two writings of what uplinks change in the notes
@@ -92,10 +90,9 @@ class LorawanBinding:
         self._catch_up = CatchUp(self._settings, self._client, self._records, self._uplinks, events)
         try:
             if self._http is not None:
-                secret = self._settings.http.path.strip("/") or await _made_once(memory, _PATH_KEY)
-                await self._http.start(quote(secret, safe=""))
+                await self._http.start(await secret_path(memory, self._settings.http.path))
             if self._mqtt is not None:
-                client_id = self._settings.mqtt.client_id or "lwm2m-bridge-" + await _made_once(memory, _CLIENT_ID_KEY)
+                client_id = self._settings.mqtt.client_id or "lwm2m-bridge-" + await made_once(memory, _CLIENT_ID_KEY)
                 await self._mqtt.start(client_id)
         except BaseException:
             await self._client.close()
@@ -354,12 +351,3 @@ class LorawanBinding:
         if self._events is None:
             raise BindingError(f"network {self.name} is not started")
         return self._events.now()
-
-
-async def _made_once(memory: Memory, key: str) -> str:
-    kept = memory.get(key)
-    if kept is not None:
-        return kept.decode()
-    made = secrets.token_urlsafe(24)
-    await memory.put(key, made.encode())
-    return made

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import functools
 import logging
-import secrets
 from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -28,6 +27,7 @@ from bindings.contract import (
 )
 from bindings.diagnosis import Finding
 from bindings.http.client import NoAnswer, NotSent
+from bindings.made_once import secret_path
 from bindings.nidd.answers import read_submit
 from bindings.nidd.client import T8Client, TooLate
 from bindings.nidd.configurations import Configurations
@@ -50,7 +50,6 @@ from bridge.errors import BindingError, BridgeError, ConfigurationError
 
 log = logging.getLogger(__name__)
 
-_PATH_KEY = "path"
 _NOTHING_KNOWN = Record()
 _PDN_OPTIONS = {"", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"}
 
@@ -84,16 +83,11 @@ class NiddBinding:
         """
         self._events = events
         self._records = Records(memory)
-        secret = self._settings.callbacks.path.strip("/")
-        if not secret:
-            kept = memory.get(_PATH_KEY)
-            secret = kept.decode() if kept else secrets.token_urlsafe(24)
-            if kept is None:
-                await memory.put(_PATH_KEY, secret.encode())
+        path = await secret_path(memory, self._settings.callbacks.path)
         await self._client.open()
         self._ready = asyncio.Event()
         try:
-            await self._listener.start(quote(secret, safe=""))
+            await self._listener.start(path)
         except BaseException:
             await self._client.close()
             raise
