@@ -1,6 +1,6 @@
 """`lwm2m-bridge downlink`, `uplink` and `status`: what became of every message."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,40 @@ from bridge.cli.common import (
     told,
 )
 
-_limit = click.option("--limit", default=50, show_default=True, help="Rows, newest first.")
-_endpoint = click.option("--endpoint", help="Only this endpoint's.")
-_state = click.option("--state", help="Only those in this state.")
+
+def _listing(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what it takes to list rows: the options that choose them, and the form of the output."""
+    for option in (
+        told,
+        click.option("--limit", default=50, show_default=True, help="Rows, newest first."),
+        click.option("--state", help="Only those in this state."),
+        click.option("--endpoint", help="Only this endpoint's."),
+        json_option,
+        config_option,
+    ):
+        command = option(command)
+    return command
+
+
+def _print(
+    config_path: Path,
+    as_json: bool,
+    path: str,
+    asked: Mapping[str, Any],
+    columns: Sequence[str],
+    cells: Callable[[Any], Sequence[object]],
+    nothing: str,
+) -> None:
+    """Print the rows that the bridge gives at `path`: as JSON, or as a table of their `cells`."""
+
+    async def work(client: Client) -> Any:
+        return await client.ask("GET", path, **asked)
+
+    rows = use(read_config(config_path), work)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(columns, map(cells, rows), nothing)
 
 
 @click.group("downlink")
@@ -36,34 +67,22 @@ def uplink_group() -> None:
 
 
 @downlink_group.command("list")
-@config_option
-@json_option
-@_endpoint
-@_state
-@_limit
-@told
-def list_downlinks(config_path: Path, as_json: bool, endpoint: str | None, state: str | None, limit: int) -> None:
+@_listing
+def list_downlinks(config_path: Path, as_json: bool, **asked: Any) -> None:
     """List messages to devices with their state or outcome."""
-
-    async def work(client: Client) -> Any:
-        return await client.ask("GET", "/downlinks", endpoint=endpoint, state=state, limit=limit)
-
-    rows = use(read_config(config_path), work)
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
+    _print(
+        config_path,
+        as_json,
+        "/downlinks",
+        asked,
         ("id", "endpoint", "what", "state", "accepted", "deliver by", "why"),
-        (
-            [
-                *pick(row, "id", "endpoint_name", "operation"),
-                _state_shown(row),
-                moment(row["accepted_at"]),
-                "" if row["over"] else moment_near(row["deliver_by"], row["accepted_at"]),
-                row["reason"],
-            ]
-            for row in rows
-        ),
+        lambda row: [
+            *pick(row, "id", "endpoint_name", "operation"),
+            _state_shown(row),
+            moment(row["accepted_at"]),
+            "" if row["over"] else moment_near(row["deliver_by"], row["accepted_at"]),
+            row["reason"],
+        ],
         "no messages to devices",
     )
 
@@ -98,28 +117,20 @@ _CANCELLING = {
 
 
 @uplink_group.command("list")
-@config_option
-@json_option
-@_endpoint
-@_state
-@_limit
-@told
-def list_uplinks(config_path: Path, as_json: bool, endpoint: str | None, state: str | None, limit: int) -> None:
+@_listing
+def list_uplinks(config_path: Path, as_json: bool, **asked: Any) -> None:
     """List messages from devices with their state or outcome."""
-
-    async def work(client: Client) -> Any:
-        return await client.ask("GET", "/uplinks", endpoint=endpoint, state=state, limit=limit)
-
-    rows = use(read_config(config_path), work)
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
+    _print(
+        config_path,
+        as_json,
+        "/uplinks",
+        asked,
         ("id", "endpoint", "kind", "what", "state", "received", "why"),
-        (
-            [*pick(row, "id", "endpoint_name", "kind", "operation", "state"), moment(row["received_at"]), row["reason"]]
-            for row in rows
-        ),
+        lambda row: [
+            *pick(row, "id", "endpoint_name", "kind", "operation", "state"),
+            moment(row["received_at"]),
+            row["reason"],
+        ],
         "no messages from devices",
     )
 
