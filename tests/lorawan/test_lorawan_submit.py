@@ -240,8 +240,8 @@ async def test_a_pending_downlink_has_left(binding, chirpstack):
     assert len(chirpstack.queue()) == 1
 
 
-async def test_what_others_queued_is_never_flushed(binding, chirpstack, side):
-    taken = await binding.submit(attempt())
+def queue_of_others(chirpstack):
+    """Let another application have an item in the device's queue."""
     device_queue.enqueue(
         chirpstack.context.tables,
         identifier=None,
@@ -251,6 +251,11 @@ async def test_what_others_queued_is_never_flushed(binding, chirpstack, side):
         now=time.time(),
         confirmed=False,
     )
+
+
+async def test_what_others_queued_is_never_flushed(binding, chirpstack, side):
+    taken = await binding.submit(attempt())
+    queue_of_others(chirpstack)
     assert await binding.cancel(DEVICE, taken.handle) is Cancellation.UNKNOWN
     assert len(chirpstack.queue()) == 2
     assert side.counts["lorawan_cancels_hindered"] == 1
@@ -258,15 +263,7 @@ async def test_what_others_queued_is_never_flushed(binding, chirpstack, side):
 
 async def test_behind_others_a_downlink_past_its_expiry_is_certainly_never_sent(binding, chirpstack, side):
     taken = await binding.submit(attempt(deadline=time.time() + 0.3))
-    device_queue.enqueue(
-        chirpstack.context.tables,
-        identifier=None,
-        dev_eui=bytes.fromhex(DEVICE),
-        f_port=99,
-        data=b"theirs",
-        now=time.time(),
-        confirmed=False,
-    )
+    queue_of_others(chirpstack)
     await asyncio.sleep(0.35)
     assert await binding.cancel(DEVICE, taken.handle) is Cancellation.REMOVED
     assert len(chirpstack.queue()) == 2

@@ -20,19 +20,8 @@ from bridge.relay.model import Endpoint, Kept, Policy, Server
 from bridge.service.clock import RealClock
 from bridge.service.runner import Done, Placed, Runner
 from bridge.store import Store
+from tests.service.scripted_binding import PROFILE
 
-NIDD = SouthProfile(
-    retransmit_interval=60.0,
-    max_retransmit=2,
-    retransmit_confirmed=True,
-    exchange_span=247.0,
-    response_timeout=247.0,
-    max_attempts=5,
-    empty_is_poll=False,
-    quick=True,
-    can_cancel=True,
-    can_expire=True,
-)
 ENDPOINT = Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", (Server("srv"),))
 
 
@@ -95,7 +84,7 @@ class Bench:
 
     def __init__(self, store: Store) -> None:
         self.ledger = SlowLedger(store)
-        self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: NIDD)
+        self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: PROFILE)
         self.restart()
 
     def restart(self) -> None:
