@@ -42,8 +42,8 @@ class Directory:
         self.now = now
         self._records: Lru[int, Record] = Lru(cached)
         self._names: Lru[str, int] = Lru(cached)
-        self._devices: Lru[tuple[str, str], int] = Lru(cached)
-        self._sources: Lru[int, int] = Lru(cached)
+        self._devices: Lru[tuple[str, str], Record] = Lru(cached)
+        self._sources: Lru[int, Record] = Lru(cached)
         self._changing = asyncio.Lock()
         self._listeners: list[Callable[[DirectoryChange], None]] = []
 
@@ -69,25 +69,21 @@ class Directory:
 
     def by_device(self, network: str, device: str) -> Record | None:
         """Give the endpoint with this canonical device address, or None."""
-        id_ = self._devices.get((network, device))
-        if id_ is not None:
-            return self.by_id(id_)
-        return self._find("e.network = ? AND e.device = ?", (network, device))
+        found = self._devices.get((network, device))
+        return found if found is not None else self._find("e.network = ? AND e.device = ?", (network, device))
 
     def by_source(self, source: int) -> Record | None:
         """Give the endpoint with this source (bridge.north) of the present scheme, or None."""
-        id_ = self._sources.get(source)
-        if id_ is not None:
-            return self.by_id(id_)
-        if self.catalogue.sources is None:
-            return None
+        found = self._sources.get(source)
+        if found is not None or self.catalogue.sources is None:
+            return found
         scheme = self.catalogue.sources.scheme
         # Two steps: joined from the endpoint's side, SQLite would walk all of them.
         row = self.store.connection.execute(
             "SELECT endpoint FROM north_source WHERE scheme = ? AND source = ? AND released_at IS NULL",
             (scheme, source),
         ).fetchone()
-        return None if row is None else self.by_id(row[0])
+        return None if row is None else self._find("e.id = ?", row)
 
     def page(
         self,
@@ -235,10 +231,10 @@ class Directory:
         found = table.record(row)
         self._records.put(found.id, found)
         self._names.put(found.name, found.id)
-        self._devices.put((found.network, found.device), found.id)
+        self._devices.put((found.network, found.device), found)
         sources = self.catalogue.sources
         if found.source is not None and sources is not None and found.scheme == sources.scheme:
-            self._sources.put(found.source, found.id)
+            self._sources.put(found.source, found)
         return found
 
     def _forget(self, gone: Record | None) -> None:
