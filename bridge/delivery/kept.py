@@ -52,13 +52,13 @@ class KeptRows(dict[int, R]):
 
     def make_room(self, most: int, may_go: Callable[[R], bool]) -> list[R]:
         """Drop the oldest beyond `most` of those that may go before their time (R30); give the rows dropped."""
-        dropped: list[R] = []
         excess = len(self) - most
-        if excess > 0:
-            dropped += islice(filter(may_go, self.values()), excess)
-            for row in dropped:
-                del self[row.id]
-            if len(self._times) > 2 * (len(self) + most):
-                self._times = [(row.keep_until, row.id) for row in self.values()]
-                heapify(self._times)
+        if excess <= 0:
+            return []
+        dropped = list(islice(filter(may_go, self.values()), excess))
+        for row in dropped:
+            del self[row.id]
+        if len(self._times) > 2 * (len(self) + most):
+            self._times = [(row.keep_until, row.id) for row in self.values()]
+            heapify(self._times)
         return dropped

@@ -106,7 +106,7 @@ def observation_fits(step: Step, server: str, north_token: bytes) -> bool:
 def drop_observation(step: Step, south_token: bytes) -> None:
     observation = step.state.observations.pop(south_token, None)
     if observation is not None:
-        step.state.retired.append(south_token)
+        step.state.retire(south_token)
         step.work.delete(observation)
 
 

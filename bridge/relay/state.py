@@ -43,6 +43,7 @@ class EndpointState:
         "empty_ack_due",
         "endpoint",
         "exchanges",
+        "freed",
         "hold_due",
         "kept_others",
         "kept_uplinks",
@@ -81,7 +82,7 @@ class EndpointState:
         self.kept_others: KeptRows[Uplink] = KeptRows()
         self.last_request = 0  # the device's latest
         self.by_digest: dict[bytes, Uplink] = {}
-        self.by_duplicate_key: dict[str | None, Uplink] = {}
+        self.by_duplicate_key: dict[str, Uplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
         self.relay = kept.relay
         self.recent: dict[bytes, float] = {}  # digests of the last messages → when they came
@@ -95,6 +96,7 @@ class EndpointState:
         self.north_mid = self.south_mid = start
         self.last_token = start & 0xFF
         self.last_long_token = start
+        self.freed: deque[bytes] | None = None  # tokens of one byte, once all of them were taken: there is no search
         self._take_downlinks(kept)
         self._take_uplinks(kept)
         if kept.relay is not None and kept.relay.north_mid is not None:
@@ -183,9 +185,15 @@ class EndpointState:
 
     def allocate_token(self) -> bytes:
         """Give a token that no live, late or observed exchange holds; one byte where it can be (R1)."""
-        for _ in range(256):
-            self.last_token = (self.last_token + 1) & 0xFF
-            token = bytes((self.last_token,))
+        if self.freed is None:
+            for _ in range(256):
+                self.last_token = (self.last_token + 1) & 0xFF
+                token = bytes((self.last_token,))
+                if self._is_free(token):
+                    return token
+            self.freed = deque()
+        while self.freed:
+            token = self.freed.popleft()
             if self._is_free(token):
                 return token
         while True:
@@ -196,6 +204,16 @@ class EndpointState:
 
     def _is_free(self, token: bytes) -> bool:
         return token not in self.by_token and token not in self.observations and token not in self.retired
+
+    def retire(self, token: bytes) -> None:
+        """Do not give a token again soon."""
+        if len(self.retired) == RETIRED:
+            self._free(self.retired[0])
+        self.retired.append(token)
+
+    def _free(self, token: bytes) -> None:
+        if self.freed is not None and len(token) == 1:
+            self.freed.append(token)
 
     def uplink(self, row: int) -> Uplink | None:
         return self.uplinks.get(row) or self.kept_uplinks.get(row) or self.kept_others.get(row)
@@ -233,21 +251,33 @@ class EndpointState:
         """Forget what is no longer needed, and beyond the bounds what may go (R30); the ledger keeps the rows."""
         kept = self.deliveries.kept
         if kept.soonest <= now or len(kept) > self.exchanges.most:
-            for row in self.exchanges.forget(now):
-                token = row.south_token or b""
-                if self.by_token.get(token) is row:
-                    del self.by_token[token]
-                if row.keep_until > now:
-                    self.retired.append(token)
+            self._forget_downlinks(self.exchanges.forget(now), now)
         most = self.policy.max_kept
         for uplinks in (self.kept_uplinks, self.kept_others):
-            if uplinks.soonest <= now or len(uplinks) > most:
-                # The device has gone on to other message IDs since the oldest (R13), but for its latest request.
-                for up in (*uplinks.forget(now), *uplinks.make_room(most, lambda up: up.id != self.last_request)):
-                    if self.by_digest.get(up.digest) is up:
-                        del self.by_digest[up.digest]
-                    if self.by_duplicate_key.get(up.duplicate_key) is up:
-                        del self.by_duplicate_key[up.duplicate_key]
+            if uplinks.soonest <= now:
+                self._forget_uplinks(uplinks.forget(now))
+            if len(uplinks) > most:
+                self._forget_uplinks(uplinks.make_room(most, self._has_gone_on))
+
+    def _forget_downlinks(self, rows: list[Downlink], now: float) -> None:
+        for row in rows:
+            token = row.south_token or b""
+            if self.by_token.get(token) is row:
+                del self.by_token[token]
+                self._free(token)
+            if row.keep_until > now:
+                self.retire(token)
+
+    def _forget_uplinks(self, rows: list[Uplink]) -> None:
+        for row in rows:
+            if self.by_digest.get(row.digest) is row:
+                del self.by_digest[row.digest]
+            if row.duplicate_key is not None and self.by_duplicate_key.get(row.duplicate_key) is row:
+                del self.by_duplicate_key[row.duplicate_key]
+
+    def _has_gone_on(self, since: Uplink) -> bool:
+        """Whether the device has gone on to other message IDs since (R13); since its latest request it may not have."""
+        return since.id != self.last_request
 
     @property
     def is_quiet(self) -> bool:

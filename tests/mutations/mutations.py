@@ -112,8 +112,8 @@ MUTATIONS = [
     Mutation(
         "a device's latest request is forgotten like any other",
         "bridge/relay/state.py",
-        "lambda up: up.id != self.last_request)",
-        "lambda up: up.id > 0)",
+        "        return since.id != self.last_request\n",
+        "        return True\n",
         RELAY + "test_r13_repeats.py",
     ),
     Mutation(
@@ -196,8 +196,8 @@ MUTATIONS = [
     Mutation(
         "a south token is given twice",
         "bridge/relay/state.py",
-        "            token = bytes((self.last_token,))\n            if self._is_free(token):\n",
-        "            token = bytes((self.last_token,))\n            if token:\n",
+        "token = bytes((self.last_token,))\n                if self._is_free(token):\n",
+        "token = bytes((self.last_token,))\n                if token:\n",
         RELAY + "test_r01_hops.py",
     ),
     Mutation(

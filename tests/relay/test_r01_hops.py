@@ -4,6 +4,7 @@ from world import World, ack, notification, observe, observed, registered, reque
 
 from bridge.coap.codec import Type, decode
 from bridge.coap.numbers import OptionNumber as Opt
+from bridge.coap.transmission import EXCHANGE_LIFETIME
 
 
 def test_r01_options_and_payload_pass_unchanged_both_ways(world: World):
@@ -41,6 +42,20 @@ def test_r01_a_south_token_is_not_given_again_while_its_exchange_is_late_or_obse
         if world.last_north().type is Type.CON:
             world.server_sends(ack(world.last_north()))
         world.passes(1)
+
+
+def test_r01_a_token_of_one_byte_is_given_wherever_one_is_free():
+    world = World()
+    held = {observed(world).token: float("inf")}
+    for n in range(1500):
+        world.passes(0.5)  # 494 exchanges are remembered at a time
+        world.server_sends(request(mid=1000 + n, token=n.to_bytes(2, "big")))
+        south = world.last_south()
+        world.device_sends(response(south))
+        held = {token: until for token, until in held.items() if until >= world.wall}
+        assert held.get(south.token, 0.0) <= world.wall
+        assert len(south.token) == 1 or sum(len(token) == 1 for token in held) == 256
+        held[south.token] = world.wall + EXCHANGE_LIFETIME
 
 
 def test_r01_tokens_of_a_restarted_bridge_are_not_those_still_held(world: World):
