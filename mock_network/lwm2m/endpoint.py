@@ -11,9 +11,10 @@ from aiocoap.numbers.types import Type
 from aiocoap.protocol import Context
 
 from mock_network.lwm2m.answers import Answers
+from mock_network.lwm2m.layers import Messages, Tokens
 from mock_network.lwm2m.messages import Handler, Request, Response, Tuning
 from mock_network.lwm2m.requests import Exchange, Notified, Requests, response_of
-from mock_network.lwm2m.transport import Address, Messages, Peer, Tap, Tokens, UdpTransport, bind
+from mock_network.lwm2m.transport import Address, Peer, Tap, UdpTransport, bind
 
 
 class CoapEndpoint:

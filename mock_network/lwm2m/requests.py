@@ -14,6 +14,7 @@ from aiocoap.numbers.types import Type
 from aiocoap.pipe import Pipe
 
 from mock_network.lwm2m.blockwise import LARGEST_EXPONENT
+from mock_network.lwm2m.layers import Tokens
 from mock_network.lwm2m.messages import (
     Closed,
     NoAnswer,
@@ -25,7 +26,7 @@ from mock_network.lwm2m.messages import (
     block_of,
     dotted,
 )
-from mock_network.lwm2m.transport import Address, Peer, Tokens
+from mock_network.lwm2m.transport import Address, Peer
 
 _log = logging.getLogger(__name__)
 

@@ -2,20 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from mock_network.clock import current_clock
 from mock_network.lwm2m.definitions import type_of as known_type_of
 from mock_network.lwm2m.endpoint import CoapEndpoint
-from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, encode, parse_format
+from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, parse_format
 from mock_network.lwm2m.messages import (
     DELETE,
-    FETCH,
     GET,
-    IPATCH,
     POST,
-    PUT,
     Closed,
     NoAnswer,
     NotAcknowledged,
@@ -26,7 +23,8 @@ from mock_network.lwm2m.messages import (
 )
 from mock_network.lwm2m.paths import Path, parse_path
 from mock_network.lwm2m.transport import Address
-from mock_network.lwm2m.values import FormatError, ObjectLink, Record, TypeOf, Value
+from mock_network.lwm2m.values import FormatError, Record, TypeOf
+from mock_network.lwm2m_server.operations import Operations
 from mock_network.lwm2m_server.registry import BAD_REQUEST, CHANGED, Client, Registry
 from mock_network.lwm2m_server.results import Observed, Result
 from mock_network.lwm2m_server.seen import SeenLog, digest
@@ -41,7 +39,7 @@ class NotRegistered(Exception):
     """No client is registered under this endpoint name."""
 
 
-class LwM2mServer:
+class LwM2mServer(Operations):
     """Make it, `start` it, `stop` it. `seen` tells what it saw; `sends` what devices sent."""
 
     def __init__(
@@ -267,8 +265,7 @@ class LwM2mServer:
         await self.wait_until(lambda: endpoint in self.registry.by_endpoint, wait)
         return self.client(endpoint)
 
-    # Operations (§6.3, §6.4). All raise NotRegistered, NoAnswer, NotAcknowledged, Reset, Closed; `wait` in seconds,
-    # None for ever; `ttl` in seconds goes out as TTL_OPTION.
+    # Requests and observations (§6.4).
 
     async def request(
         self,
@@ -281,7 +278,10 @@ class LwM2mServer:
         on_notification: Callable[[Response | None], None] | None = None,
         token: bytes | None = None,
     ) -> tuple[Result, Callable[[], None], bytes]:
-        """Any request: its result, how to forget it, and its token."""
+        """Any request: its result, how to forget it, and its token. `ttl` in seconds goes out as TTL_OPTION.
+
+        NotRegistered, NoAnswer, NotAcknowledged, Reset, Closed.
+        """
         client = self.client(endpoint)
         options = request.options if ttl is None else (*request.options, (TTL_OPTION, uint(ttl)))
         loop = asyncio.get_running_loop()
@@ -311,83 +311,6 @@ class LwM2mServer:
         self._note_response("response", exchange.response, endpoint)
         result = Result(endpoint, path, exchange.response, loop.time() - started, self._type_of)
         return result, exchange.stop, exchange.token
-
-    async def read(self, endpoint: str, path: str, *, accept: int | None = None, **call: Any) -> Result:
-        """Read a path, asking for a content format if `accept` is given."""
-        return (await self.request(endpoint, parse_path(path), Request(GET, accept=accept), **call))[0]
-
-    async def discover(self, endpoint: str, path: str, **call: Any) -> Result:
-        """Discover what is at and below a path; see `Result.links`."""
-        request = Request(GET, accept=int(ContentFormat.LINK))
-        return (await self.request(endpoint, parse_path(path), request, **call))[0]
-
-    async def write(
-        self,
-        endpoint: str,
-        path: str,
-        content: Value | Sequence[Record],
-        *,
-        content_format: ContentFormat = ContentFormat.TLV,
-        replace: bool = True,
-        **call: Any,
-    ) -> Result:
-        """Write one value, or records below `path`; with `replace` PUT, else a partial Write (POST)."""
-        target = parse_path(path)
-        payload = encode(content_format, target, as_records(target, content), self._type_of)
-        request = Request(PUT if replace else POST, payload=payload, content_format=int(content_format))
-        return (await self.request(endpoint, target, request, **call))[0]
-
-    async def execute(self, endpoint: str, path: str, arguments: str = "", **call: Any) -> Result:
-        """Execute a resource."""
-        return (await self.request(endpoint, parse_path(path), Request(POST, payload=arguments.encode()), **call))[0]
-
-    async def create(
-        self,
-        endpoint: str,
-        path: str,
-        content: Sequence[Record] = (),
-        *,
-        content_format: ContentFormat = ContentFormat.TLV,
-        **call: Any,
-    ) -> Result:
-        """Create an instance of the object at `path`: the one that the records name, or one the device chooses."""
-        target = parse_path(path)
-        payload = encode(content_format, target, list(content), self._type_of)
-        request = Request(POST, payload=payload, content_format=int(content_format))
-        return (await self.request(endpoint, target, request, **call))[0]
-
-    async def delete(self, endpoint: str, path: str, **call: Any) -> Result:
-        """Delete an object instance."""
-        return (await self.request(endpoint, parse_path(path), Request(DELETE), **call))[0]
-
-    async def write_attributes(self, endpoint: str, path: str, attributes: Sequence[str], **call: Any) -> Result:
-        """Write-Attributes, each as `pmin=10`, or `pmin` to remove it."""
-        return (await self.request(endpoint, parse_path(path), Request(PUT, query=tuple(attributes)), **call))[0]
-
-    async def read_composite(
-        self,
-        endpoint: str,
-        paths: Sequence[str],
-        *,
-        content_format: ContentFormat = ContentFormat.SENML_CBOR,
-        **call: Any,
-    ) -> Result:
-        """Read several paths at once."""
-        payload = encode(content_format, (), [Record(parse_path(path), None) for path in paths], self._type_of)
-        request = Request(FETCH, (), (), payload, int(content_format), int(content_format))
-        return (await self.request(endpoint, (), request, **call))[0]
-
-    async def write_composite(
-        self,
-        endpoint: str,
-        records: Sequence[Record],
-        *,
-        content_format: ContentFormat = ContentFormat.SENML_CBOR,
-        **call: Any,
-    ) -> Result:
-        """Write several values at once."""
-        payload = encode(content_format, (), list(records), self._type_of)
-        return (await self.request(endpoint, (), Request(IPATCH, (), (), payload, int(content_format)), **call))[0]
 
     async def observe(self, endpoint: str, path: str, *, accept: int | None = None, **call: Any) -> Observed:
         """Observe a path. If the device refuses, `first` has its answer and `ended` is set."""
@@ -428,13 +351,6 @@ class LwM2mServer:
         self.forget(observed)
         request = Request(GET, observe=1)
         return (await self.request(observed.endpoint, observed.path, request, token=observed.token, **call))[0]
-
-
-def as_records(path: Path, content: Value | Sequence[Record]) -> list[Record]:
-    """One value as its record; records as they are."""
-    if isinstance(content, str | int | float | bytes | ObjectLink):
-        return [Record(path, content)]
-    return list(content)
 
 
 def uint(value: int) -> bytes:
