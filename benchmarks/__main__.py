@@ -37,6 +37,7 @@ from benchmarks.scenarios import (
 )
 from benchmarks.sides import Side, start
 from benchmarks.step import show_steps
+from benchmarks.store import show_store
 
 HERE = Path(__file__).parent
 MIDS_PER_ROUND = 100  # message IDs that a round uses up at each endpoint, and more
@@ -192,9 +193,13 @@ def main() -> None:
     parser.add_argument("--endpoints", type=int, default=100_000, help="idle endpoints for the memory figure; 0: skip")
     parser.add_argument("--step", action="store_true", help="measure the one step alone, on bytes, and end")
     parser.add_argument("--profile", action="store_true", help="show where the bridge's processor time goes, and end")
+    parser.add_argument("--store", action="store_true", help="show what a message costs in the store alone, and end")
     arguments = parser.parse_args()
     if arguments.step:
         show_steps(8 * arguments.rounds)
+        return
+    if arguments.store:
+        show_store(arguments.rounds)
         return
     pin_load()
     if arguments.profile:

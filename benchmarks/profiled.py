@@ -50,7 +50,7 @@ class Profile:
     def _begin(self) -> None:
         self._rooms: dict[str, float] = defaultdict(float)
         self._functions: dict[str, float] = defaultdict(float)
-        self._threads = _threads()
+        self._threads = thread_times()
         self._last = time.thread_time()
 
     def start(self, _number: int, _frame: FrameType | None) -> None:
@@ -76,7 +76,7 @@ class Profile:
     def write(self, _number: int, _frame: FrameType | None) -> None:
         """Sample no more, and write what was found."""
         signal.setitimer(signal.ITIMER_PROF, 0)
-        for name, seconds in _threads().items():
+        for name, seconds in thread_times().items():
             self._rooms[f"thread {name}"] += seconds - self._threads.get(name, 0.0)
         part = self._result.with_suffix(".part")
         part.write_text(json.dumps({"rooms": self._rooms, "functions": self._functions}))
@@ -88,7 +88,7 @@ class Profile:
         return self._places[file]
 
 
-def _threads() -> dict[str, float]:
+def thread_times() -> dict[str, float]:
     """Give the processor time of every other thread, seconds."""
     used = {}
     for thread in threading.enumerate():
@@ -107,4 +107,5 @@ def main() -> None:
     cli(prog_name="lwm2m-bridge")
 
 
-main()
+if __name__ == "__main__":
+    main()
