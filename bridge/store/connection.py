@@ -3,8 +3,12 @@
 import contextlib
 import os
 import sqlite3
+from collections.abc import Callable
+from operator import pos
 from pathlib import Path
+from typing import Any
 
+from bridge.delivery.ledger import DownlinkState, UplinkState
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store.schema import check_readable, migrations
 
@@ -13,6 +17,22 @@ CHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer pauses than 
 JOURNAL_LIMIT = 64 << 20  # bytes that the WAL file keeps after a checkpoint
 CHECK_LIMIT = 128 << 20  # bytes up to which a start checks everything; beyond, only the tables that stay small
 SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_source")
+
+ADAPTERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (type(None), {}.get),
+    (bytes, bytes.__bytes__),
+    (bool, pos),
+    (DownlinkState, str.__str__),
+    (UplinkState, str.__str__),
+)
+"""How the values of rows are bound: as themselves.
+
+Where Python 3.11 finds no adapter for a type, and it looks for one even for None and bytes, it makes and drops an
+exception for every single value: that took more time than SQLite takes to write the row.
+"""
+
+for _type, _adapter in ADAPTERS:
+    sqlite3.register_adapter(_type, _adapter)
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
