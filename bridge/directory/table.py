@@ -11,6 +11,7 @@ from bridge.delivery.ledger import DownlinkState, UplinkState
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Allocator, Sources, release
 from bridge.errors import DirectoryError
+from bridge.store.statements import LIVE
 
 SHARD = 0  # all endpoints of one node; a cluster divides them by source
 
@@ -126,10 +127,10 @@ def _note_move(connection: sqlite3.Connection, before: Record, after: Record) ->
 def remove(connection: sqlite3.Connection, id_: int, now: float) -> None:
     """Delete an endpoint. Its messages stay as history, so those that were under way get an outcome."""
     connection.execute(
-        "UPDATE downlink SET state = CASE WHEN state = :queued THEN :cancelled"
+        "UPDATE downlink SET state = CASE WHEN state = :queued THEN :cancelled"  # noqa: S608  # words of our own
         " WHEN state IN (:sent, :delivered) THEN :unanswered ELSE :unknown END,"
         " over = 1, due = NULL, finished_at = :now, keep_until = :now, reason = 'the endpoint was removed'"
-        " WHERE endpoint = :id AND over = 0",
+        f" WHERE endpoint = :id AND {LIVE} AND over = 0",
         {
             "queued": DownlinkState.QUEUED,
             "cancelled": DownlinkState.CANCELLED,
@@ -142,11 +143,12 @@ def remove(connection: sqlite3.Connection, id_: int, now: float) -> None:
         },
     )
     connection.execute(
-        "UPDATE uplink SET state = :expired, finished_at = :now, keep_until = :now, reason = 'the endpoint was removed'"
-        " WHERE endpoint = :id AND state = :received",
+        "UPDATE uplink SET state = :expired, finished_at = :now, keep_until = :now,"  # noqa: S608  # as above
+        " reason = 'the endpoint was removed'"
+        f" WHERE endpoint = :id AND {LIVE} AND state = :received",
         {"expired": UplinkState.EXPIRED, "received": UplinkState.RECEIVED, "now": now, "id": id_},
     )
-    connection.execute("UPDATE uplink SET due = NULL WHERE endpoint = ? AND due IS NOT NULL", (id_,))
+    connection.execute(f"UPDATE uplink SET due = NULL WHERE endpoint = ? AND {LIVE} AND due IS NOT NULL", (id_,))  # noqa: S608  # as above
     for table in ("observation", "report", "relay"):
         connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (id_,))  # noqa: S608  # names of our own
     release(connection, id_, now)

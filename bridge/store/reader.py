@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.store.connection import connect_reader
-from bridge.store.statements import columns_sql, decoder
+from bridge.store.statements import ENDPOINT, columns_sql, decoder
 
 
 class Reader:
@@ -76,8 +76,8 @@ class Reader:
     def has_uplink(self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float) -> bool:
         """Tell whether an endpoint has an uplink with this key, or with these bytes from between two times."""
         sql = (
-            "SELECT 1 FROM uplink INDEXED BY uplink_kept WHERE endpoint = ? "
-            "AND (duplicate_key = ? OR (digest = ? AND received_at BETWEEN ? AND ?)) LIMIT 1"
+            f"SELECT 1 FROM uplink WHERE {ENDPOINT}"  # noqa: S608  # names of our own
+            " AND (duplicate_key = ? OR (digest = ? AND received_at BETWEEN ? AND ?)) LIMIT 1"
         )
         return self.connection.execute(sql, (endpoint, duplicate_key, digest, after, before)).fetchone() is not None
 
@@ -104,4 +104,5 @@ def _where(**wanted: int | str | None) -> tuple[str, tuple[int | str, ...]]:
     given = {name: value for name, value in wanted.items() if value is not None}
     if not given:
         return "", ()
-    return " WHERE " + " AND ".join(f"{name} = ?" for name in given), tuple(given.values())
+    conditions = (ENDPOINT if name == "endpoint" else f"{name} = ?" for name in given)
+    return " WHERE " + " AND ".join(conditions), tuple(given.values())

@@ -16,7 +16,7 @@ from bridge.store.lock import ProcessLock
 from bridge.store.memory import NetworkMemory
 from bridge.store.reader import Reader
 from bridge.store.schema import migrate
-from bridge.store.statements import columns_sql, decoder
+from bridge.store.statements import LIVE, NEEDED, columns_sql, decoder
 from bridge.store.writer import Batch, Done, Writer
 
 T = TypeVar("T")
@@ -30,8 +30,8 @@ def _select(row: type[R], where: str) -> tuple[str, Callable[[tuple[Any, ...]], 
     return f'SELECT {columns_sql(row)} FROM "{row.TABLE}" WHERE {where}', decoder(row)  # noqa: S608  # names of our own
 
 
-_DOWNLINKS, _downlink = _select(Downlink, "endpoint = ? AND keep_until > ? ORDER BY id")
-_UPLINKS, _uplink = _select(Uplink, "endpoint = ? AND keep_until > ? ORDER BY id")
+_DOWNLINKS, _downlink = _select(Downlink, f"{NEEDED} ORDER BY id")
+_UPLINKS, _uplink = _select(Uplink, f"{NEEDED} ORDER BY id")
 _OBSERVATIONS, _observation = _select(Observation, "endpoint = ?")
 _REPORTS, _report = _select(UnattributedReport, "endpoint = ? ORDER BY id")
 _RELAY, _relay = _select(RelayState, "endpoint = ?")
@@ -216,9 +216,10 @@ class Store:
         A read stays open until the iterator is used up: do so at once.
         """
         return self.connection.execute(
-            "SELECT endpoint, min(due) FROM ("
-            "SELECT endpoint, due FROM downlink WHERE due <= ? "
-            "UNION ALL SELECT endpoint, due FROM uplink WHERE due <= ?) GROUP BY endpoint",
+            "SELECT endpoint, min(due) FROM ("  # noqa: S608  # names of our own
+            f"SELECT endpoint, due FROM downlink INDEXED BY downlink_live WHERE {LIVE} AND due <= ?"
+            f" UNION ALL SELECT endpoint, due FROM uplink INDEXED BY uplink_live WHERE {LIVE} AND due <= ?"
+            ") GROUP BY endpoint",
             (before, before),
         )
 
@@ -226,8 +227,8 @@ class Store:
         """Give every endpoint with a downlink that is not over or an uplink not yet forwarded (start, R32)."""
         return _first(
             self.connection.execute(
-                "SELECT endpoint FROM downlink INDEXED BY downlink_live WHERE over = 0"
-                " UNION SELECT endpoint FROM uplink INDEXED BY uplink_live WHERE state = 'RECEIVED'"
+                f"SELECT endpoint FROM downlink INDEXED BY downlink_live WHERE {LIVE} AND over = 0"  # noqa: S608  # as above
+                f" UNION SELECT endpoint FROM uplink INDEXED BY uplink_live WHERE {LIVE} AND state = 'RECEIVED'"
             )
         )
 
@@ -235,7 +236,8 @@ class Store:
         """Give every endpoint with a downlink of which nobody knows whether the network took it (R7, R9, R32)."""
         return _first(
             self.connection.execute(
-                "SELECT DISTINCT endpoint FROM downlink INDEXED BY downlink_live WHERE over = 0 AND state IN (?, ?)",
+                "SELECT DISTINCT endpoint FROM downlink INDEXED BY downlink_live"  # noqa: S608  # as above
+                f" WHERE {LIVE} AND over = 0 AND state IN (?, ?)",
                 (DownlinkState.SUBMITTING, DownlinkState.UNKNOWN),
             )
         )

@@ -4,9 +4,16 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, TypeVar, get_type_hints
 
-from bridge.delivery.rows import Change, Delete, Insert, Row, Update
+from bridge.delivery.rows import FOREVER, Change, Delete, Insert, Row, Update
 
 R = TypeVar("R", bound=Row)
+
+LIVE = f"keep_until = {FOREVER}"
+FINISHED = f"keep_until < {FOREVER}"
+"""Conditions of the indexes over messages, word by word: without one of them a query reads the whole table."""
+
+ENDPOINT = f"endpoint = ? AND ({LIVE} OR {FINISHED})"  # all its messages, through both indexes
+NEEDED = f"endpoint = ? AND ({LIVE} OR ({FINISHED} AND keep_until > ?))"
 
 _changes: dict[tuple[type, type], str] = {}
 _decoders: dict[type, Any] = {}

@@ -17,8 +17,8 @@ from bindings.contract import (
 )
 from bridge.coap.codec import Message, Type, decode, empty, encode_body, frame, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
-from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
-from bridge.delivery.rows import Delete, Insert, Row
+from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink, UplinkState
+from bridge.delivery.rows import FOREVER, Delete, Insert, Row
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
@@ -129,9 +129,18 @@ class World:
                     assert change.values[mutable.index("state")] == old["state"], "an outcome never changes"
                 old.update(zip(mutable, change.values, strict=False))
                 table[key] = tuple(old[c] for c in columns)
+                row = old
+            if not isinstance(change, Delete):
+                self._check_kept(change.row, row)
         self.wake = None if result.wake is None else self.wall + result.wake
         for effect in result.effects:
             self._release(effect)
+
+    def _check_kept(self, kind: type[Row], row: dict[str, Any]) -> None:
+        """What is not over, or falls due, is kept without an end: a store finds it among such rows only."""
+        unfinished = kind is Downlink and not row["over"]
+        unfinished = unfinished or (kind is Uplink and row["state"] == UplinkState.RECEIVED)
+        assert row.get("keep_until") == FOREVER or not (unfinished or row.get("due") is not None)
 
     def _release(self, effect: Effect) -> None:
         if isinstance(effect, SendToServer):
