@@ -253,11 +253,12 @@ class EndpointState:
         if kept.soonest <= now or len(kept) > self.exchanges.most:
             self._forget_downlinks(self.exchanges.forget(now), now)
         most = self.policy.max_kept
-        for uplinks in (self.kept_uplinks, self.kept_others):
-            if uplinks.soonest <= now:
-                self._forget_uplinks(uplinks.forget(now))
-            if len(uplinks) > most:
-                self._forget_uplinks(uplinks.make_room(most, self._has_gone_on))
+        uplinks = self.kept_uplinks
+        if uplinks.soonest <= now or len(uplinks) > most:
+            self._forget_uplinks(uplinks, now)
+        uplinks = self.kept_others
+        if uplinks.soonest <= now or len(uplinks) > most:
+            self._forget_uplinks(uplinks, now)
 
     def _forget_downlinks(self, rows: list[Downlink], now: float) -> None:
         for row in rows:
@@ -268,7 +269,10 @@ class EndpointState:
             if row.keep_until > now:
                 self.retire(token)
 
-    def _forget_uplinks(self, rows: list[Uplink]) -> None:
+    def _forget_uplinks(self, uplinks: KeptRows[Uplink], now: float) -> None:
+        rows = uplinks.forget(now)
+        if len(uplinks) > self.policy.max_kept:
+            rows += uplinks.make_room(self.policy.max_kept, self._has_gone_on)
         for row in rows:
             if self.by_digest.get(row.digest) is row:
                 del self.by_digest[row.digest]

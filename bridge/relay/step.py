@@ -118,10 +118,12 @@ def _next_wake(at: Step) -> float | None:
     for timer in state.retransmissions.values():
         if timer.at < earliest:
             earliest = timer.at
-    for timers in (state.empty_ack_due, state.hold_due):
-        for at_mono in timers.values():
-            if at_mono < earliest:
-                earliest = at_mono
+    for due in state.empty_ack_due.values():
+        if due < earliest:
+            earliest = due
+    for due in state.hold_due.values():
+        if due < earliest:
+            earliest = due
     wake = min(soonest - wall, earliest - at.mono)
     return None if soonest == earliest == FOREVER else max(wake, 0.0)
 
