@@ -245,12 +245,20 @@ class LorawanBinding:
             record.dr,
             record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS,
             record.max_payload,
+            record.fits,
             self._client.up is not False,
         )
 
     @functools.lru_cache(maxsize=1024)  # noqa: B019  # one instance for each network, as long as the process
     def _south_profile(
-        self, profile: Profile, device_class: str, dr: int, settling: bool, max_payload: int, network_up: bool
+        self,
+        profile: Profile,
+        device_class: str,
+        dr: int,
+        settling: bool,
+        max_payload: int,
+        told: int,
+        network_up: bool,
     ) -> SouthProfile:
         numbers = self._settings.downlinks
         plan = Plan(
@@ -277,7 +285,7 @@ class LorawanBinding:
             # Class A: ChirpStack notices an expiry only at the next uplink, so it is cancelled. Else: at once.
             can_cancel=device_class == "A",
             can_expire=True,
-            max_downlink=min([fits, *(most for most in (max_payload, numbers.max_payload) if most)]),
+            max_downlink=min([fits, *(most for most in (max_payload, numbers.max_payload, told) if most)]),
             max_uplink=max_uplink(plan, data_rate, settling=settling),
             default_lifetime=DEFAULT_LIFETIME,
             network_up=network_up,

@@ -33,6 +33,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     f_port: int = 0  # 0: as the network instance says
     max_payload: int = 0  # 0: as the network instance says
     region_config: str = ""
+    fits: int = 0  # bytes that ChirpStack said would have fit since the latest uplink; 0: it said nothing
 
     def has_seen(self, f_cnt: int) -> bool:
         """Tell whether an uplink of this session was taken, as far as that is remembered."""
@@ -56,7 +57,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
         """Begin anew: counters and data rate of the former session mean nothing any more."""
         self.dev_addr = dev_addr
         self.joined_at = at
-        self.dr, self.highest, self.seen, self.uplinks = -1, -1, 0, 0
+        self.dr, self.highest, self.seen, self.uplinks, self.fits = -1, -1, 0, 0, 0
 
 
 class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True, eq=False):

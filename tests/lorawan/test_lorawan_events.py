@@ -220,6 +220,20 @@ async def test_logs_that_name_an_item_are_its_certain_outcome(binding, chirpstac
     assert (one.handle, one.outcome) == (handle, why)
 
 
+async def test_what_chirpstack_says_would_have_fit_counts_until_the_next_uplink(binding, chirpstack, side):
+    """Its log may overtake the event of the uplink that came at a slower data rate."""
+    chirpstack.up(b"hello", dr=5)
+    await until(lambda: side.of(Uplink))
+    assert binding.south_profile(DEVICE).max_downlink == 242
+    handle = await submitted(binding)
+    chirpstack.log("DOWNLINK_PAYLOAD_SIZE", queue_item_id=handle, max_payload_size="51", item_size="200")
+    await until(lambda: side.of(Report))
+    assert binding.south_profile(DEVICE).max_downlink == 51
+    chirpstack.up(b"hello", dr=4)
+    await until(lambda: len(side.of(Uplink)) == 2)
+    assert binding.south_profile(DEVICE).max_downlink == 242
+
+
 async def test_a_gateways_refusal_names_no_item_and_leaves_it_queued(binding, chirpstack, side):
     await submitted(binding)
     chirpstack.log("DOWNLINK_GATEWAY")

@@ -67,17 +67,19 @@ class Ack(Event, frozen=True, gc=False):
 
 
 class Log(Event, frozen=True, gc=False):
-    """What went wrong. `item` is the queue item's id, where the log names one."""
+    """What went wrong. `item` is the queue item's id, where the log names one, `fits` the bytes that would have fit."""
 
     code: str
     text: str
     item: str
+    fits: int = 0
 
 
 class Other(Event, frozen=True, gc=False):
     """An event that this binding has no use for: status, location, and what later versions add."""
 
 
+_SIZE_DIGITS = 5  # more than any size has
 _MESSAGES: dict[str, Any] = {
     "up": integration.UplinkEvent,
     "join": integration.JoinEvent,
@@ -168,7 +170,7 @@ def _from_json(kind: str, found: _Json) -> Event:
             return Ack(*common_values, found.queue_item_id, found.acknowledged)
         case "log":
             _ = integration.LogCode.Value(found.code)
-            return Log(*common_values, found.code, found.description, found.context.get("queue_item_id", ""))
+            return Log(*common_values, found.code, found.description, *_item_of(found.context))
     return Other(*common_values)
 
 
@@ -203,8 +205,14 @@ def _from_message(kind: str, found: Any) -> Event:
             return Ack(*common_values, found.queue_item_id, found.acknowledged)
         case "log":
             code = _enum(integration.LogCode, found.code)
-            return Log(*common_values, code, found.description, found.context.get("queue_item_id", ""))
+            return Log(*common_values, code, found.description, *_item_of(found.context))
     return Other(*common_values)
+
+
+def _item_of(context: Any) -> tuple[str, int]:
+    """Give a log's queue item, and the size that would have fit, as far as it says so."""
+    fits = context.get("max_payload_size", "")
+    return context.get("queue_item_id", ""), int(fits) if fits.isdecimal() and len(fits) < _SIZE_DIGITS else 0
 
 
 def _enum(kind: Any, number: int) -> str:

@@ -71,7 +71,7 @@ class Uplinks:
                 case cs.Ack():
                     await self._ack(event)
                 case cs.Log():
-                    await self._log(event)
+                    await self._log(event, record)
         except UnknownDevice as error:
             log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge has counted it
 
@@ -125,6 +125,7 @@ class Uplinks:
         if event.time >= record.seen_at:
             record.seen_at = event.time
             record.dr = event.dr
+            record.fits = 0
             record.device_class = event.device_class
             record.region_config = event.region_config
             record.profile = event.profile or record.profile
@@ -166,11 +167,14 @@ class Uplinks:
         detail = "the device did not acknowledge the frame"
         await self._events.deliver(Report(event.device, event.item, None, detail, nack=True))
 
-    async def _log(self, event: cs.Log) -> None:
+    async def _log(self, event: cs.Log, record: Record) -> None:
         self._events.count("lorawan_log_events", code=event.code)
         why = _LOGGED.get(event.code)
         if event.item and why is not None:
             self._queues.drop(event.device, event.item)
+            if event.fits and event.time >= record.seen_at and self._records.get(event.device) is record:
+                record.fits = event.fits  # the uplink that brought a slower data rate is told by an event of its own
+                self._records.changed(event.device, record)
             await self._events.deliver(Report(event.device, event.item, why, f"{event.code}: {event.text}"[:200]))
             return
         if event.code == "UPLINK_F_CNT_RESET":
