@@ -66,6 +66,10 @@ class Message(msgspec.Struct, frozen=True):
                 return value if n == number else None
         return None
 
+    def goes_up_to(self, number: int) -> bool:
+        """Whether there may be an option with this number or a higher one: they come in order."""
+        return bool(self.options) and self.options[-1][0] >= number
+
     def uint(self, number: int) -> int | None:
         """Give the value of an option of uint format (RFC 7252 §3.2); None also where it is longer than any of those.
 

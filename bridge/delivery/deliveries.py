@@ -147,7 +147,7 @@ class Deliveries:
             return None
         if row.sent > profile.max_retransmit or row.failures >= profile.max_attempts:
             return None
-        if self.goes_confirmed(row) and not profile.retransmit_confirmed:
+        if not profile.retransmit_confirmed and self.goes_confirmed(row):
             return None
         at = max((row.sent_at or 0.0) + profile.retransmit_interval, row.not_before or 0.0)
         return None if row.deliver_by is not None and at >= row.deliver_by else at

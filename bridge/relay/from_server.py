@@ -155,7 +155,7 @@ def _is_refused(step: Step, key: Key, message: Message) -> bool:
 def _refuse(step: Step, server: str, message: Message, observe: int | None) -> tuple[int, list[Option], str] | None:
     """Refuse before accepting, where that is certain already (R3). No row is written."""
     state = step.state
-    if message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None:
+    if message.goes_up_to(OptionNumber.PROXY_URI) and _asks_a_proxy(message):
         return Code.BAD_OPTION, [], "the bridge is no forward proxy"
     most = state.policy.max_requests
     live = state.deliveries.live
@@ -171,6 +171,10 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
     if observe == 0 and not responses.observation_fits(step, server, message.token):
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "too many observations"
     return None
+
+
+def _asks_a_proxy(message: Message) -> bool:
+    return message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None
 
 
 def _answer_at_once(step: Step, server: str, message: Message, code: int, options: list[Option], text: str) -> None:
@@ -261,9 +265,9 @@ def _strip_ttl(message: Message, number: int) -> tuple[float | None, bytes]:
 
 
 def _continues_transfer(message: Message) -> bool:
-    if not message.options or message.options[-1][0] < OptionNumber.BLOCK2:
-        return False
-    return any((message.uint(number) or 0) >> 4 > 0 for number in _BLOCK_OPTIONS)
+    return message.goes_up_to(OptionNumber.BLOCK2) and any(
+        (message.uint(number) or 0) >> 4 > 0 for number in _BLOCK_OPTIONS
+    )
 
 
 def hold_over(step: Step) -> None:
