@@ -47,7 +47,18 @@ def datagram(step: Step, event: ServerDatagram) -> None:
     elif message.is_request:
         _request(step, server, message)
     else:
+        _response(step, server, message)
+
+
+def _response(step: Step, server: str, message: Message) -> None:
+    """Take an answer to the device's request, or what a server puts into the acknowledgement of anything else."""
+    told = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
+    if told is None or told.kind == "request":
         responses.from_server(step, server, message)
+    elif message.code == Code.NOT_FOUND:
+        _reset(step, server, message.mid)  # it does not know the observation (R19)
+    else:
+        _acknowledged(step, server, message.mid)
 
 
 def _empty(step: Step, server: str, message: Message) -> None:
@@ -92,7 +103,6 @@ def _reset(step: Step, server: str, mid: int) -> None:
             _cancel_observation(step, observation)
         if row.confirmable and row.answer is None:
             toward_device.reset(step, row, row.south_mid or 0)
-            responses.drop_observation(step, row.south_token)
     elif row.kind == "response":
         observation = step.state.observations.get(row.south_token)
         if observation is not None:
@@ -101,8 +111,7 @@ def _reset(step: Step, server: str, mid: int) -> None:
 
 def _cancel_observation(step: Step, observation: Observation) -> None:
     """The server wants no more of it: stored notifications go, the device's next one is answered RST (R19)."""
-    observation.state = _O.CANCELLED
-    step.work.update(observation)
+    responses.cancel_observation(step, observation)
     for row in list(step.state.uplinks.values()):
         if row.kind == "notification" and row.south_token == observation.south_token:
             toward_server.settle(step, row, _U.REJECTED, "the server cancelled the observation")
@@ -247,7 +256,7 @@ def _south_token(step: Step, server: str, message: Message, observe: int | None)
     state = step.state
     if observe is not None:
         observation = state.observation_of(server, message.token)
-        if observation is not None and observation.state is _O.ACTIVE:
+        if observation is not None:
             return observation.south_token
         for row in state.deliveries.live.values():
             if row.observe is not None and row.server == server and row.north_token == message.token:

@@ -76,7 +76,10 @@ class Endpoint:
 
 class ObservationState(StrEnum):
     ACTIVE = "active"
-    CANCELLED = "cancelled"  # the device's next notification is answered RST (R19)
+    CANCELLED = "cancelled"  # over; what the device still notifies is answered RST (R19, R20)
+
+
+_CANCELLED = ObservationState.CANCELLED
 
 
 class Observation(Row):
@@ -93,6 +96,10 @@ class Observation(Row):
     north_token: bytes
     since: float
     state: ObservationState = ObservationState.ACTIVE
+
+    @property
+    def is_active(self) -> bool:
+        return self.state is not _CANCELLED
 
 
 class RelayState(Row):

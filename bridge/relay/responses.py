@@ -83,19 +83,34 @@ def _registration_follows(step: Step, row: Uplink, message: Message) -> None:
 
 
 def end_observations(step: Step) -> None:
-    """Forget all observations on both sides; a device that still notifies is answered RST (R20)."""
-    for token in list(step.state.observations):
-        drop_observation(step, token)
+    """End all observations on both sides; a device that still notifies is answered RST (R20)."""
+    for observation in step.state.observations.values():
+        cancel_observation(step, observation)
+
+
+def cancel_observation(step: Step, observation: Observation) -> None:
+    """It is over here, which the device may not know: what it still notifies is answered RST (R19, R20).
+
+    Its token names nothing else, over restarts too, until another observation needs the room (R1, R30).
+    """
+    if observation.state is not _O.CANCELLED:
+        observation.state = _O.CANCELLED
+        step.work.update(observation)
 
 
 def observation_fits(step: Step, server: str, north_token: bytes) -> bool:
-    """Whether one more may be observed (R30); one that the server cancelled makes way."""
+    """Whether one more may be observed (R30)."""
     state = step.state
-    pending = sum(1 for row in state.deliveries.live.values() if row.observe == 0)
-    if len(state.observations) + pending < state.policy.max_observations:
-        return True
     if state.observation_of(server, north_token) is not None:
         return True  # the same once more
+    return _has_room(step, sum(1 for row in state.deliveries.live.values() if row.observe == 0))
+
+
+def _has_room(step: Step, pending: int) -> bool:
+    """Whether there is room for one more observation; the oldest that is cancelled makes way."""
+    state = step.state
+    if len(state.observations) + pending < state.policy.max_observations:
+        return True
     for observation in state.observations.values():
         if observation.state is _O.CANCELLED:
             drop_observation(step, observation.south_token)
@@ -152,11 +167,11 @@ def _request_of(step: Step, message: Message) -> Downlink | None:
 
 
 def _notifies_after_the_end(row: Downlink, message: Message) -> bool:
-    """Whether a device goes on with an ended observation: it did not get the RST, or registered anew (R19, R20).
+    """Whether a device goes on with an ended observation: it did not get the RST, or nobody waited (R12, R19, R20).
 
     Its own repeat of the first response is known by its digest and does not come here.
     """
-    began = row.state is _S.RESPONDED and row.over and row.observe == 0
+    began = row.over and row.observe == 0 and (row.state is _S.RESPONDED or row.late)
     return began and message.type is not ACK and message.option(OptionNumber.OBSERVE) is not None
 
 
@@ -216,7 +231,7 @@ def _observation_follows(step: Step, row: Downlink, message: Message) -> None:
 
 def _late(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> None:
     """Nobody waits any more: it is recorded, and an observation that it began is cancelled (R12)."""
-    if row.state is _S.RESPONDED and row.over:
+    if row.over and (row.state is _S.RESPONDED or row.late):
         step.effect(Count("device_repeats", "response"))
         if message.type is CON:
             toward_device.acknowledge(step, None, message.mid)
@@ -232,20 +247,22 @@ def _late(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_
     if message.type is CON:
         toward_device.acknowledge(step, up, message.mid)
     if row.observe == 0 and message.option(OptionNumber.OBSERVE) is not None and row.south_token is not None:
-        state = step.state
-        known = state.observations.get(row.south_token)
-        if known is None:
-            known = Observation(
-                state.endpoint.id,
-                row.south_token,
-                state.endpoint.shard,
-                row.server,
-                row.north_token,
-                step.wall,
-                _O.CANCELLED,
-            )
-            state.observations[row.south_token] = known
-            step.work.insert(known)
+        _begun_too_late(step, row, row.south_token)
+
+
+def _begun_too_late(step: Step, row: Downlink, south_token: bytes) -> None:
+    """The device observes, and nobody wants it: cancelled from the beginning."""
+    state = step.state
+    if south_token in state.observations:
+        return
+    if not _has_room(step, 0):
+        state.retired.append(south_token)
+        return
+    cancelled = Observation(
+        state.endpoint.id, south_token, state.endpoint.shard, row.server, row.north_token, step.wall, _O.CANCELLED
+    )
+    state.observations[south_token] = cancelled
+    step.work.insert(cancelled)
 
 
 def _notification(
@@ -255,7 +272,6 @@ def _notification(
     state = step.state
     if observation.state is _O.CANCELLED:
         toward_device.reset(step, None, message.mid)
-        drop_observation(step, observation.south_token)
         step.effect(Count("notifications_after_cancel"))
         return
     if not make_room(step):

@@ -12,6 +12,7 @@ from bridge.delivery.deliveries import REQUEST, Deliveries
 from bridge.delivery.effects import Effect
 from bridge.delivery.kept import KeptRows
 from bridge.delivery.ledger import Downlink, Uplink
+from bridge.delivery.rows import FOREVER
 from bridge.delivery.work import Work
 from bridge.relay.exchanges import Exchanges
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
@@ -118,8 +119,7 @@ class EndpointState:
 
     def _take_uplinks(self, kept: Kept) -> None:
         for up in sorted(kept.uplinks, key=lambda r: r.id):
-            waits = up.finished_at is None or (up.kind == "request" and up.answer is None and up.state == "FORWARDED")
-            if waits:
+            if up.keep_until == FOREVER:  # not finished, or its response is awaited
                 self.uplinks[up.id] = up
             else:
                 self._keep_uplink(up)
@@ -224,8 +224,9 @@ class EndpointState:
         yield from self.kept_uplinks.values()
 
     def observation_of(self, server: str, north_token: bytes) -> Observation | None:
+        """Give the observation that a server knows by this token; earlier ones of the same token may be over."""
         for observation in self.observations.values():
-            if observation.north_token == north_token and observation.server == server:
+            if observation.north_token == north_token and observation.server == server and observation.is_active:
                 return observation
         return None
 

@@ -206,7 +206,8 @@ def _removed(at: Step, event: ev.EndpointRemoved) -> None:
     for up in list(at.state.uplinks.values()):
         if up.state is _U.RECEIVED:
             toward_server.settle(at, up, _U.EXPIRED, event.why)
-    responses.end_observations(at)
+    for token in list(at.state.observations):
+        responses.drop_observation(at, token)
 
 
 _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes its own event

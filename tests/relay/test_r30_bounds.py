@@ -131,6 +131,34 @@ def test_r30_a_cancelled_observation_makes_way(south):
     assert len(world.rows(Observation)) <= 3
 
 
+@pytest.mark.parametrize("kept", [4, 1024])
+def test_r30_observations_that_began_too_late_are_bounded_and_answered_reset(south, kept):
+    """A device that was away for long answers all that it was asked meanwhile."""
+    world = World(south, policy=Policy(max_observations=3, max_exchanges=kept))
+    asked = []
+    for n in range(8):
+        world.server_sends(request(mid=n, token=b"t%d" % n, options=observe()))
+        asked.append(world.last_south())
+        world.passes(2000)
+    for n, south_request in enumerate(asked):
+        world.device_sends(response(south_request, options=observe(1)), f"k{n}")
+    assert len(world.rows(Observation)) <= 3
+    for n, south_request in enumerate(asked):
+        mid = 500 + n
+        assert world.device_sends(notification(south_request, mid), f"n{n}") == [rst(mid)]
+    assert world.uplinks("notification") == []
+
+
+def test_r30_an_observation_anew_by_the_token_of_a_cancelled_one_needs_room(south):
+    world = World(south, policy=Policy(max_observations=2))
+    for mid in range(10):
+        asked = observed(world, mid)
+        world.device_sends(notification(asked, 900 + mid, payload=b"%d" % mid))
+        world.passes(2)  # acknowledged by the hold
+        world.server_sends(rst(world.last_north()))
+    assert len(world.rows(Observation)) <= 2
+
+
 def test_r30_reports_that_nothing_is_known_of(south):
     world = World(south, policy=Policy(max_reports=4))
     world.network = None
