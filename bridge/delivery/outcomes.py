@@ -89,7 +89,7 @@ def reported(
     for row in reversed(d.kept.values()):  # a report that is late is so by little
         if row.handle == handle:
             return row
-    if not any(row.handle is None and row.state in (_S.SUBMITTING, _S.UNKNOWN) for row in d.live.values()):
+    if not _a_handle_is_to_come(d):
         work.effect(Count("reports_without_downlink"))
         return None
     if len(d.reports) >= d.max_reports:
@@ -102,14 +102,23 @@ def reported(
     return None
 
 
+def _a_handle_is_to_come(d: Deliveries) -> bool:
+    """Whether an attempt may still get its handle; a repetition has that of the copy before until then."""
+    return any(row.state in (_S.SUBMITTING, _S.UNKNOWN) for row in d.live.values())
+
+
 def _attribute(d: Deliveries, row: Downlink, handle: str | None, work: Work, profile: SouthProfile) -> None:
-    """Apply the reports that came before their handle was known."""
+    """Apply the reports that came before their handle was known, and let go those of a handle that nothing has."""
     for report in [r for r in d.reports if r.handle == handle]:
         d.reports.remove(report)
         work.delete(report)
         if not row.over:
             outcome = parse_outcome(report.outcome)
             _report(d, row, outcome, report.detail, report.retry_at, work, profile, nack=report.nack)
+    if d.reports and not _a_handle_is_to_come(d):
+        for report in d.reports:
+            work.delete(report)
+        d.reports.clear()
 
 
 def parse_outcome(value: str) -> NetworkState | Refusal | None:

@@ -1,7 +1,7 @@
 """R7: an attempt is committed before the call; answers and reports may be quicker than the call itself."""
 
 import pytest
-from world import World, request, response
+from world import NIDD, World, request, response
 
 from bindings.contract import Accepted, Ambiguous, NetworkState, Presence, Refusal, Refused
 from bridge.delivery.ledger import UnattributedReport
@@ -68,6 +68,37 @@ def test_r07_a_report_before_the_submit_result_is_kept_and_attributed(south, res
     else:
         world.answers_open_call(Accepted("h7", NetworkState.BUFFERED))
     assert world.states() == ["DELIVERED"]
+    assert world.rows(UnattributedReport) == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r07_a_report_that_overtakes_the_answer_to_a_repetition_is_attributed(restarts):
+    """The copy before has a handle already; without the report the network would hold this one for ever."""
+    world = World(NIDD, default_ttl=86400.0)
+    world.network = Accepted("h1", NetworkState.SENT)
+    world.server_sends(request())
+    world.network = None
+    world.passes(61)
+    assert world.states() == ["SUBMITTING"]
+    world.reports("h2", NetworkState.SENT)
+    if restarts:
+        world.restart()
+        assert world.states() == ["SENT"]
+    else:
+        world.answers_open_call(Accepted("h2", NetworkState.BUFFERED))
+        assert world.states() == ["SENT"]
+        assert world.rows(UnattributedReport) == []
+    world.network = Accepted("h3", NetworkState.SENT)
+    world.passes(400)
+    assert world.states() == ["UNANSWERED"]
+
+
+def test_r07_reports_of_what_nobody_submitted_are_let_go_with_the_answer(world: World):
+    world.network = None
+    world.server_sends(request())
+    world.reports("theirs", NetworkState.SENT)
+    assert len(world.rows(UnattributedReport)) == 1
+    world.answers_open_call(Accepted("ours", NetworkState.SENT))
     assert world.rows(UnattributedReport) == []
 
 
