@@ -70,6 +70,21 @@ def test_r14_no_response_is_heeded(world: World):
     assert world.submitted[-1].attempt.payload == ack(5)
 
 
+@pytest.mark.parametrize("how", ["no response is wanted", "none came"])
+def test_r14_what_is_finished_does_not_wait_again_after_a_restart(world: World, south, how):
+    option = [(258, b"\x02")] if how == "no response is wanted" else []
+    world.device_sends(request(2, "dp", 5, b"s", b"[]", option, mtype=Type.NON))
+    north = world.last_north()
+    world.server_sends(response(north, 68) if option else ack(north))
+    world.passes(south.exchange_span + 1)
+    missing = world.counted("responses_missing")
+    assert missing == (0 if option else 1)
+    world.restart()
+    assert world.state.is_quiet
+    world.passes(10_000)
+    assert world.counted("responses_missing") == missing
+
+
 def test_r15_an_unreachable_server_is_silence_toward_the_device(world: World, south):
     world.device_sends(register())
     world.passes(south.exchange_span + 10)
