@@ -160,8 +160,8 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register
     if name == "Register":
         fitted = register.fit_register(coap, state.endpoint, server.profile, step.south.default_lifetime)
         return (fitted, b"") if isinstance(fitted, register.Refusal) else (None, fitted)
-    if name in ("Update", "De-register") and state.relay is not None:
-        if state.relay.location not in ("", register.path_of(coap)):
+    if name in ("Update", "De-register"):
+        if state.relay is None or state.relay.location != register.path_of(coap):
             return register.Refusal(Code.NOT_FOUND, "not the location of this device's registration"), b""
         if name == "Update" and state.relay.refuse_update:
             return register.Refusal(Code.NOT_FOUND, "register anew: the endpoint's address or server changed"), b""

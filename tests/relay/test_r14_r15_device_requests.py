@@ -124,22 +124,24 @@ def states(world: World) -> list[str]:
 
 
 def test_r15_a_register_replaces_older_registers_and_updates(world: World):
+    registered(world, 50)
     world.device_sends(request(2, "rd/abc", 1, b"1"))
     world.device_sends(register(mid=2, token=b"2"))
     world.device_sends(register(mid=3, token=b"3"))
-    assert states(world) == ["Update REPLACED", "Register REPLACED", "Register RECEIVED"]
+    assert states(world)[1:] == ["Update REPLACED", "Register REPLACED", "Register RECEIVED"]
     assert world.last_north().code == Code.POST
     world.server_sends(response(world.last_north(), Code.CREATED))
     assert (world.last_south().mid, world.last_south().token) == (3, b"3")
 
 
 def test_r15_an_update_replaces_only_an_update_without_parameters(world: World):
+    registered(world, 50)
     world.device_sends(request(2, "rd/abc", 1, b"1", options=[(15, b"lt=60")]))
     world.device_sends(request(2, "rd/abc", 2, b"2"))
     world.device_sends(request(2, "rd/abc", 3, b"3"))
     world.device_sends(request(2, "dp", 4, b"4", b"[]"))
     world.device_sends(request(2, "rd/abc", 5, b"5", options=[(15, b"lt=90")]))
-    assert states(world) == [
+    assert states(world)[1:] == [
         "Update RECEIVED",
         "Update REPLACED",
         "Update REPLACED",

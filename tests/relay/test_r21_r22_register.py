@@ -1,7 +1,7 @@
 """R21: a Register is fitted to its server. R22: the network vouches for identity, not the payload."""
 
 import pytest
-from world import LORAWAN, NIDD, World, register, registered, request
+from world import LORAWAN, NIDD, World, register, registered, request, response
 
 from bridge.coap.codec import Type, decode
 from bridge.coap.numbers import Code, OptionNumber as Opt
@@ -62,6 +62,7 @@ def test_r21_without_any_object_list_the_device_is_asked_for_it(world: World):
 
 
 def test_r21_an_update_keeps_its_place_and_gets_its_binding_rewritten(world: World):
+    registered(world, location=b"x")
     world.device_sends(request(2, "rd/x", 3, b"u", options=[(15, b"b=N"), (15, b"lt=5"), (15, b"Q")]))
     assert queries(world) == ["b=U", "lt=5"]
     assert world.last_north().strings(Opt.URI_PATH) == ["rd", "x"]
@@ -98,8 +99,24 @@ def test_r22_a_refused_register_is_answered_the_same_again(world: World):
     assert len(world.uplinks("request")) == 1
 
 
+@pytest.mark.parametrize("before", ["never registered", "registered", "deregistered"])
 @pytest.mark.parametrize(("code", "name"), [(2, "Update"), (4, "De-register")])
-def test_r22_another_devices_registration_is_out_of_reach(code, name):
+def test_r22_another_devices_registration_is_out_of_reach_without_one_of_its_own_too(code, name, before):
+    """Servers take the address of an Update for the new one: the registration would be given away."""
+    world = World(NIDD)
+    if before != "never registered":
+        registered(world, location=b"mine")
+    if before == "deregistered":
+        world.device_sends(request(4, "rd/mine", 2, b"d"))
+        world.server_sends(response(world.last_north(), Code.DELETED, b""))
+    said = len(world.to_server)
+    world.device_sends(request(code, "rd/theirs", mid=50, token=b"x"))
+    assert len(world.to_server) == said
+    assert world.last_south().code == Code.NOT_FOUND
+
+
+@pytest.mark.parametrize(("code", "name"), [(2, "Update"), (4, "De-register")])
+def test_r22_a_device_updates_and_ends_its_own_registration(code, name):
     world = World(NIDD)
     registered(world, location=b"mine")
     before = len(world.to_server)
