@@ -223,10 +223,24 @@ MUTATIONS = [
     ),
     Mutation(
         "a server's Reset to a notification is ignored",
-        "bridge/relay/from_server.py",
-        "    observation.state = _O.CANCELLED\n",
-        "    observation.state = _O.ACTIVE\n",
+        "bridge/relay/responses.py",
+        "        observation.state = _O.CANCELLED\n",
+        "        observation.state = _O.ACTIVE\n",
         RELAY + "test_r16_to_r20_observations.py",
+    ),
+    Mutation(
+        "a report that overtakes the answer to a repetition is dropped",
+        "bridge/delivery/outcomes.py",
+        "    return any(row.state in (_S.SUBMITTING, _S.UNKNOWN) for row in d.live.values())\n",
+        "    return any(row.handle is None and row.state in (_S.SUBMITTING, _S.UNKNOWN) for row in d.live.values())\n",
+        RELAY + "test_r07_attempts.py",
+    ),
+    Mutation(
+        "a device without a registration updates another's",
+        "bridge/relay/from_device.py",
+        "        if state.relay is None or state.relay.location != register.path_of(coap):\n",
+        '        if state.relay is not None and state.relay.location not in ("", register.path_of(coap)):\n',
+        RELAY + "test_r21_r22_register.py",
     ),
     Mutation(
         "absence in the network's queue is taken as proof",
