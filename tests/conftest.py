@@ -2,10 +2,12 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from mock_network.lab import MOSQUITTO, Broker
 from tests.requirements.collecting import check_labels
 
 
@@ -22,6 +24,16 @@ def need(present: object, reason: str) -> None:
 def need_fixture() -> Callable[[object, str], None]:
     """Give `need` to a test."""
     return need
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """Give a running Mosquitto that ends with the test."""
+    need(MOSQUITTO, "mosquitto is not installed")
+    one = Broker(tmp_path)
+    one.start()
+    yield one
+    one.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mock_network.demo import lorawan
-from mock_network.demo.broker import Broker
 from mock_network.demo.lorawan import LorawanTour
 from mock_network.demo.outside import Outside, StepFailed
 from mock_network.demo.screen import Screen
 from mock_network.demo.tour import ENDPOINT, EXTERNAL_ID, PATIENCE, UE, Tour
-from mock_network.lab import TOKEN, ApiError, Lab, LabProcess, ProcessEnded, free_port
+from mock_network.lab import TOKEN, ApiError, Broker, Lab, LabProcess, ProcessEnded, free_port
 
 STEP_TIMEOUT = 40.0  # seconds of real time
 BROKEN_STEP_TIMEOUT = 15.0  # with a promise broken on purpose, when many steps do not come to their end

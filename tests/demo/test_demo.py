@@ -1,13 +1,14 @@
 """The tour holds, and notices when a promise is broken."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from mock_network.lab import MOSQUITTO
 
 
 def verdict(*arguments: str, patience: float = 110) -> tuple[int, dict]:
@@ -44,7 +45,7 @@ def test_a_demo_that_is_told_to_end_leaves_no_process_behind():
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_the_tour_holds_over_a_broker_too(need):
-    need(shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin"), "mosquitto is not installed")
+    need(MOSQUITTO, "mosquitto is not installed")
     code, found = verdict("--mqtt", patience=180)
     assert [step for step in found["steps"] if not step["ok"]] == []
     assert code == 0

@@ -1,10 +1,6 @@
-"""An emulated server over real sockets, its gRPC stubs, and a Mosquitto of the test's own."""
+"""An emulated server over real sockets, and its gRPC stubs."""
 
 import contextlib
-import shutil
-import socket
-import subprocess
-import time
 from dataclasses import replace
 
 import pytest
@@ -27,26 +23,3 @@ async def serve():
             return server, stubs
 
         yield start
-
-
-@pytest.fixture
-def mosquitto(need, tmp_path):
-    """Give host and port of a broker that lives as long as the test."""
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    need(program, "mosquitto is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
-    process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.01)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(5)

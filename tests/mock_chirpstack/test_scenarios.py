@@ -24,24 +24,24 @@ async def test_in_virtual_time(name):
     await run(scenario, VirtualBackend(scenario.get("profile", {})))
 
 
-async def _live(name, mosquitto, serve):
-    server, _ = await serve(gateway_mqtt=BrokerAddress.parse(mosquitto), mqtt=BrokerAddress.parse(mosquitto))
+async def _live(name, broker, serve):
+    server, _ = await serve(gateway_mqtt=BrokerAddress.parse(broker.address), mqtt=BrokerAddress.parse(broker.address))
     scenario = load(name)
     program = f"import urllib.request as u; u.urlopen(u.Request('{server.control_address}/restart', method='POST'))"
     restart = f'{sys.executable} -c "{program}"'
-    where = {"grpc": server.grpc_address, "token": TOKEN, "mqtt": mosquitto, "restart_command": restart}
+    where = {"grpc": server.grpc_address, "token": TOKEN, "mqtt": broker.address, "restart_command": restart}
     async with live(scenario.get("profile", {}), **where) as backend:
         await run(scenario, backend)
 
 
-async def test_over_a_broker_and_grpc(mosquitto, serve):
-    await _live("confirmed_down", mosquitto, serve)
+async def test_over_a_broker_and_grpc(broker, serve):
+    await _live("confirmed_down", broker, serve)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-async def test_all_over_a_broker_and_grpc(name, mosquitto, serve):
-    await _live(name, mosquitto, serve)
+async def test_all_over_a_broker_and_grpc(name, broker, serve):
+    await _live(name, broker, serve)
 
 
 @pytest.mark.slow

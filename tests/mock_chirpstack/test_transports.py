@@ -36,8 +36,8 @@ def uplink(phy_payload, gateway_id=GATEWAYS[0]):
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-async def test_a_gateway_on_the_broker_joins_a_device_in_its_own_encoding(mosquitto, serve, as_json):
-    address = BrokerAddress.parse(mosquitto)
+async def test_a_gateway_on_the_broker_joins_a_device_in_its_own_encoding(broker, serve, as_json):
+    address = BrokerAddress.parse(broker.address)
     server, stubs = await serve(gateway_mqtt=address, mqtt=address, settings=QUICK, mqtt_json=as_json)
     await provision(stubs)
     node = Node()
@@ -45,7 +45,7 @@ async def test_a_gateway_on_the_broker_joins_a_device_in_its_own_encoding(mosqui
     def encode(message):
         return MessageToJson(message).encode() if as_json else message.SerializeToString()
 
-    async with listening(mosquitto, "#") as client:
+    async with listening(broker.address, "#") as client:
 
         def heard(suffix):
             return [payload for topic, payload in client.messages if topic.endswith(suffix)]
@@ -84,13 +84,13 @@ async def test_a_gateway_on_the_broker_joins_a_device_in_its_own_encoding(mosqui
         assert server.pump.server.context.counters["event_up"] == 1
 
 
-async def test_a_command_on_the_broker_is_queued_under_the_callers_id(mosquitto, serve, caplog):
-    server, stubs = await serve(mqtt=BrokerAddress.parse(mosquitto), settings=QUICK)
+async def test_a_command_on_the_broker_is_queued_under_the_callers_id(broker, serve, caplog):
+    server, stubs = await serve(mqtt=BrokerAddress.parse(broker.address), settings=QUICK)
     device = await provision(stubs)
     tables = server.pump.server.context.tables
     topic = f"application/{device.application_id}/device/{DEV_EUI}/command/down"
     own = str(uuid.uuid4())
-    async with listening(mosquitto, "nothing") as client:
+    async with listening(broker.address, "nothing") as client:
         with caplog.at_level(logging.WARNING):
             client.client.publish(topic, b"{not json", qos=1)
             client.client.publish(topic, json.dumps({"devEui": "0" * 16, "fPort": 1, "data": ""}), qos=1)

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
 from bridge.cli import main
+from mock_network.lab import Broker as MqttBroker
 from mock_network.lorawan.command import lorawan
 from mock_network.lorawan.population import PopulationError, read_population
 
@@ -40,10 +41,10 @@ async def request(method: str, url: str, body: Any = None) -> tuple[int, Any]:
         return response.status, await response.json() if response.status != 204 else None
 
 
-async def test_the_process_says_where_everything_is_and_obeys(mosquitto: int, tmp_path: Path) -> None:
+async def test_the_process_says_where_everything_is_and_obeys(broker: MqttBroker, tmp_path: Path) -> None:
     path = tmp_path / "population.toml"
     path.write_text(POPULATION)
-    command = [sys.executable, "-m", "mock_network.lorawan", "--mqtt", f"127.0.0.1:{mosquitto}"]
+    command = [sys.executable, "-m", "mock_network.lorawan", "--mqtt", broker.address]
     command += ["--population", str(path), "--memory", str(tmp_path / "memory.json")]
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL

@@ -12,6 +12,7 @@ from chirpstack_api import gw
 from google.protobuf.json_format import MessageToJson, Parse
 from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
+from mock_network.lab import Broker as MqttBroker
 from mock_network.lorawan import frames
 from mock_network.lorawan.air_log import What
 from mock_network.lorawan.crypto import SessionKeys
@@ -107,9 +108,11 @@ def downlink(up: gw.UplinkFrame, payload: bytes, *, delay: int = 1, f_cnt: int =
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-async def test_a_datagram_goes_up_as_a_frame_and_the_answer_comes_down_as_one(mosquitto: int, as_json: bool) -> None:
+async def test_a_datagram_goes_up_as_a_frame_and_the_answer_comes_down_as_one(
+    broker: MqttBroker, as_json: bool
+) -> None:
     loop = asyncio.get_running_loop()
-    async with running(mosquitto, as_json=as_json) as (service, listener):
+    async with running(broker.port, as_json=as_json) as (service, listener):
         with client_socket() as client:
             await loop.sock_sendto(client, b"up", service.radio.modem.address(DEV_EUI))
             (payload,) = await until(lambda: listener.of("event/up"))
@@ -131,8 +134,8 @@ async def test_a_datagram_goes_up_as_a_frame_and_the_answer_comes_down_as_one(mo
                 assert await loop.sock_recv(client, 100) == b"down"
 
 
-async def test_a_command_that_comes_too_late_is_told_so(mosquitto: int) -> None:
-    async with running(mosquitto) as (service, listener):
+async def test_a_command_that_comes_too_late_is_told_so(broker: MqttBroker) -> None:
+    async with running(broker.port) as (service, listener):
         await service.radio.act(DEV_EUI, "send", {"payload": "aa"})
         (payload,) = await until(lambda: listener.of("event/up"))
         up = decode(gw.UplinkFrame(), payload, as_json=False)
@@ -156,16 +159,16 @@ async def test_a_command_that_comes_too_late_is_told_so(mosquitto: int) -> None:
         ("reboot", b""),
     ],
 )
-async def test_a_bad_command_is_counted_and_the_gateway_lives(mosquitto: int, kind: str, payload: bytes) -> None:
-    async with running(mosquitto) as (service, listener):
+async def test_a_bad_command_is_counted_and_the_gateway_lives(broker: MqttBroker, kind: str, payload: bytes) -> None:
+    async with running(broker.port) as (service, listener):
         listener.command(kind, payload)
         await until(lambda: service.gateways[GATEWAY].counts["bad"] == 1)
         await service.radio.act(DEV_EUI, "send", {"payload": "aa"})
         await until(lambda: listener.of("event/up"))
 
 
-async def test_two_gateways_publish_one_frame_each_on_their_own_topic(mosquitto: int) -> None:
-    async with running(mosquitto, gateways=(GATEWAY, SECOND_GATEWAY)) as (service, listener):
+async def test_two_gateways_publish_one_frame_each_on_their_own_topic(broker: MqttBroker) -> None:
+    async with running(broker.port, gateways=(GATEWAY, SECOND_GATEWAY)) as (service, listener):
         await service.radio.act(DEV_EUI, "link", {"gateway_id": SECOND_GATEWAY, "rssi": -118, "snr": -5})
         await service.radio.act(DEV_EUI, "send", {"payload": "aa"})
         ups = [
@@ -177,8 +180,8 @@ async def test_two_gateways_publish_one_frame_each_on_their_own_topic(mosquitto:
         assert ups[0].rx_info.rssi > ups[1].rx_info.rssi + 10
 
 
-async def test_a_configuration_sets_channels_and_the_interval_of_statistics(mosquitto: int) -> None:
-    async with running(mosquitto) as (service, listener):
+async def test_a_configuration_sets_channels_and_the_interval_of_statistics(broker: MqttBroker) -> None:
+    async with running(broker.port) as (service, listener):
         configuration = gw.GatewayConfiguration(gateway_id=GATEWAY, version="v7")
         configuration.channels.add(frequency=868_800_000)
         configuration.stats_interval.FromMilliseconds(50)
@@ -191,8 +194,8 @@ async def test_a_configuration_sets_channels_and_the_interval_of_statistics(mosq
         assert listener.of("event/up") == []  # the device's channels are others
 
 
-async def test_connection_state_is_retained_and_goes_offline(mosquitto: int) -> None:
-    async with running(mosquitto) as (service, listener):
+async def test_connection_state_is_retained_and_goes_offline(broker: MqttBroker) -> None:
+    async with running(broker.port) as (service, listener):
         await until(lambda: listener.of("state/conn"))
         assert gw.ConnState.FromString(listener.of("state/conn")[0]).state == gw.ConnState.ONLINE
         await service.gateways.stop()
@@ -200,7 +203,7 @@ async def test_connection_state_is_retained_and_goes_offline(mosquitto: int) -> 
         assert gw.ConnState.FromString(listener.of("state/conn")[-1]).state == gw.ConnState.OFFLINE
 
 
-async def test_a_gateway_comes_back_with_the_broker(broker: Any) -> None:
+async def test_a_gateway_comes_back_with_the_broker(broker: MqttBroker) -> None:
     async with running(broker.port) as (service, listener):
         await until(lambda: listener.of("state/conn"))
         await asyncio.to_thread(broker.stop)

@@ -12,6 +12,7 @@ from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATE
 from mock_network.chirpstack.mqtt import BrokerAddress
 from mock_network.chirpstack.service import ChirpStack, Options as ChirpStackOptions
 from mock_network.clock import ClockThread, clock_loop_factory
+from mock_network.lab import Broker as MqttBroker
 from mock_network.lorawan.air_log import What
 from mock_network.lorawan.device_config import parse_device
 from mock_network.lorawan.gateway import GatewayConfig
@@ -116,13 +117,13 @@ def test_in_one_process(mac_version: str, device_class: str) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_over_a_real_broker(mosquitto: int, as_json: bool) -> None:
+def test_over_a_real_broker(broker: MqttBroker, as_json: bool) -> None:
     async def main() -> None:
-        server = ChirpStack(ChirpStackOptions(gateway_mqtt=BrokerAddress("127.0.0.1", mosquitto)))
+        server = ChirpStack(ChirpStackOptions(gateway_mqtt=BrokerAddress("127.0.0.1", broker.port)))
         await server.start()
         service = LorawanService(
             Options(
-                broker=Broker(port=mosquitto, as_json=as_json),
+                broker=Broker(port=broker.port, as_json=as_json),
                 gateways=(GatewayConfig(GATEWAY), GatewayConfig(SECOND_GATEWAY)),
                 devices=((parse_device(device("1.0.3")), 0),),
             )
