@@ -36,9 +36,9 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     fits: int = 0  # bytes that ChirpStack said would have fit since the latest uplink; 0: it said nothing
 
     def has_seen(self, f_cnt: int) -> bool:
-        """Tell whether an uplink of this session was taken, as far as that is remembered."""
+        """Tell whether an uplink of this session is remembered to have been taken; of old ones nothing is."""
         behind = self.highest - f_cnt
-        return behind >= _WINDOW or (behind >= 0 and bool(self.seen >> behind & 1))
+        return 0 <= behind < _WINDOW and bool(self.seen >> behind & 1)
 
     def went_back(self, f_cnt: int) -> bool:
         """Tell whether the counter fell so far behind that it must have been reset."""

@@ -340,6 +340,43 @@ async def test_what_a_crash_forgot_of_the_counters_the_ledger_knows_also_hours_l
     assert side.counts["lorawan_replayed_events"] == 2
 
 
+async def test_a_live_uplink_that_is_far_ahead_of_the_history_costs_nothing_of_it(make, chirpstack, side):
+    """While a hundred uplinks were missed, the first live one comes before the history is asked for."""
+    first = await make()
+    chirpstack.up(b"0", f_cnt=0)
+    await until(lambda: side.of(Uplink))
+    await first.stop()
+    for f_cnt in range(1, 100):
+        chirpstack.up(str(f_cnt).encode(), f_cnt=f_cnt)
+    await asyncio.sleep(0.1)
+    second = await make(catch_up={"enabled": False})
+    chirpstack.up(b"100", f_cnt=100)
+    await until(lambda: len(side.of(Uplink)) == 2)
+    for _ in range(2):  # the second time there is nothing new in it
+        await second._catch_up.device(DEVICE)
+    assert sorted(int(one.payload) for one in side.of(Uplink)) == [*range(101)]
+    assert side.of(Joined) == []
+
+
+async def test_what_was_missed_of_a_former_session_comes_too_and_changes_nothing_of_this_one(make, chirpstack, side):
+    first = await make()
+    chirpstack.up(b"before", f_cnt=0)
+    await until(lambda: side.of(Uplink))
+    await first.stop()
+    chirpstack.up(b"missed", f_cnt=1)
+    chirpstack.dev_addr = "0a0b0c0d"
+    chirpstack.join("0a0b0c0d")
+    second = await make(catch_up={"enabled": False})
+    chirpstack.up(b"live", f_cnt=0)
+    await until(lambda: len(side.of(Uplink)) == 2)
+    for _ in range(2):
+        await second._catch_up.device(DEVICE)
+    assert [one.payload for one in side.of(Uplink)] == [b"before", b"live", b"missed"]
+    assert len(side.of(Joined)) == 1
+    record = second._records.get(DEVICE)
+    assert (record.dev_addr, record.highest, record.uplinks) == ("0a0b0c0d", 0, 1)
+
+
 async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side):
     first = await make()
     chirpstack.join("0a0b0c0d")

@@ -79,17 +79,31 @@ class Uplinks:
 
     async def _up(self, event: cs.Up, record: Record, *, replayed: bool) -> None:
         device = event.device
-        if replayed and self._is_old(event, record):
+        late = replayed and event.time <= max(record.joined_at, record.seen_at)  # later ones have been heard already
+        if late and event.dev_addr != record.dev_addr:
+            await self._data(event, record, replayed=True)  # of a former session: nothing of it is true any more
+            return
+        if replayed and record.dev_addr == event.dev_addr and record.has_seen(event.f_cnt):
             self._events.count("lorawan_replayed_events")
             return
         if event.dev_addr != record.dev_addr:
             # Events overtake each other: the join of this session is still to come, or was lost.
             await self._new_session(device, event.dev_addr, event.time, record, told=bool(record.dev_addr))
-        elif record.went_back(event.f_cnt):
+        elif not late and record.went_back(event.f_cnt):
             self._events.count("lorawan_counter_resets")
             record.highest, record.seen = -1, 0
             await self._events.deliver(Joined(device, queue_kept=True))
         self._learn(event, record)
+        await self._data(event, record, replayed=replayed)
+        record.take(event.f_cnt)
+        record.uplinks += 1
+        self._records.changed(device, record)
+        if not replayed and self._queues.heard(device):
+            self._late(device)
+
+    async def _data(self, event: cs.Up, record: Record, *, replayed: bool) -> None:
+        """Deliver what is in an uplink for LwM2M; else, that the device was heard."""
+        device = event.device
         f_port = record.f_port or self._settings.downlinks.f_port
         if event.sealed:
             self._events.count("lorawan_sealed_uplinks")
@@ -101,7 +115,7 @@ class Uplinks:
         elif event.f_port == f_port and event.data:
             key = f"{event.deduplication_id}/{event.f_cnt}"
             uplink = Uplink(device, event.data, key, event.time if replayed else self._events.now())
-            # A crash forgets the latest counters (`Records`), and the history may be from long ago: the ledger knows.
+            # Of the latest counters a crash forgot some, of old ones none are kept (`Records`): the ledger knows.
             if replayed and await self._events.has_taken(uplink, self._settings.downlinks.exchange_span):
                 self._events.count("lorawan_replayed_events")
             else:
@@ -110,16 +124,6 @@ class Uplinks:
             if event.f_port and event.f_port != f_port:
                 self._events.count("lorawan_other_f_ports")
             await self._events.deliver(Reachable(device))
-        record.take(event.f_cnt)
-        record.uplinks += 1
-        self._records.changed(device, record)
-        if self._queues.heard(device) and not replayed:
-            self._late(device)
-
-    def _is_old(self, event: cs.Up, record: Record) -> bool:
-        if event.dev_addr == record.dev_addr:
-            return record.has_seen(event.f_cnt)
-        return event.time <= max(record.joined_at, record.seen_at)  # of a former session
 
     def _learn(self, event: cs.Up, record: Record) -> None:
         if event.time >= record.seen_at:
