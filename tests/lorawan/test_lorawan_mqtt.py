@@ -112,6 +112,25 @@ async def test_a_lost_session_is_noticed_and_chirpstack_is_asked_for_what_was_mi
     assert [one.payload for one in side.of(Uplink)] == [b"before", b"missed"]
 
 
+async def test_events_of_qos_0_are_kept_for_nobody_so_chirpstack_is_asked_after_every_outage(broker, side):
+    async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=0) as server:
+        binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
+        await until(lambda: binding._mqtt.connected)
+        await asyncio.sleep(0.1)
+        server.up(b"before", f_cnt=1)
+        await until(lambda: side.of(Uplink))
+        await until(lambda: binding.status()["catch_up"]["runs"])
+        broker.stop()
+        await until(lambda: not binding._mqtt.connected)
+        server.up(b"missed", f_cnt=2)
+        broker.start()
+        await until(lambda: binding._mqtt.connected)
+        assert side.counts["lorawan_mqtt_sessions_lost"] == 0
+        await until(lambda: len(side.of(Uplink)) == 2)
+        assert [one.payload for one in side.of(Uplink)] == [b"before", b"missed"]
+        await binding.stop()
+
+
 async def test_a_shared_subscription_is_taken_by_one_of_the_group(over_mqtt, side):
     server, start = over_mqtt
     for client_id in ("one", "two"):

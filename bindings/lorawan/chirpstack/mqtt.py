@@ -27,7 +27,7 @@ Take = Callable[[str, bytes], Awaitable[None]]
 
 
 class MqttEvents:
-    """One subscription. `missed` is called when the broker did not keep the session: events are lost then."""
+    """One subscription. `missed` is called where the broker did not keep events while it, or the bridge, was away."""
 
     def __init__(
         self, settings: Mqtt, application_id: str, take: Take, missed: Callable[[], None], count: Callable[[str], None]
@@ -138,6 +138,8 @@ class MqttEvents:
                 self._count("lorawan_mqtt_sessions_lost")
                 log.warning("the broker did not keep the session: events were lost, ChirpStack is asked for them")
             self._missed()
+        elif self.lower_qos:
+            self._missed()  # a session keeps no events of QoS 0
         self._had_session = True
 
     def _disconnected(self, reason: str) -> None:
