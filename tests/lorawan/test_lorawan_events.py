@@ -391,6 +391,18 @@ async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side
     assert len(side.of(Uplink)) == 1
 
 
+async def test_a_slow_history_of_a_device_that_was_heard_before_is_waited_for(make, chirpstack, side):
+    first = await make()
+    chirpstack.up(b"one", f_cnt=1)
+    await until(lambda: side.of(Uplink))
+    await first.stop()
+    chirpstack.up(b"two", f_cnt=2)
+    await asyncio.sleep(0.1)
+    chirpstack.fault("grpc_slow", where={"method": "StreamDeviceEvents"}, seconds=1.0)  # five times the patience
+    await make()
+    await until(lambda: len(side.of(Uplink)) == 2)
+
+
 async def test_catching_up_can_be_switched_off(make, chirpstack, side):
     first = await make()
     await first.stop()

@@ -80,8 +80,11 @@ class CatchUp:
 
     async def device(self, device: str) -> None:
         """Take what ChirpStack retains of one device's events, in their order. Raises CallFailed, StoreUnavailable."""
+        record = self._records.get(device)
+        expected = record is not None and record.seen_at > 0
         async with self._gate:
-            items = [item async for item in self._client.events(device, self._settings.patience)]
+            events = self._client.events(device, self._settings.patience, expected=expected)
+            items = [item async for item in events]
             self.devices += 1
         found = []
         for item in items:

@@ -162,21 +162,26 @@ class ChirpStackClient:
         answer: api.ListRegionsResponse = await self.call(self.internal.ListRegions, Empty())
         return list(answer.regions)
 
-    async def events(self, device: str, patience: float) -> AsyncIterator[api.LogItem]:
-        """Give what is retained of a device's events, oldest first, until nothing more comes for `patience` seconds."""
+    async def events(self, device: str, patience: float, *, expected: bool) -> AsyncIterator[api.LogItem]:
+        """Give what is retained of a device's events, oldest first, until nothing more comes for `patience` seconds.
+
+        `expected`: something is retained, so that the first one is waited for as long as for any answer.
+        """
         import asyncio
 
+        wait = max(patience, self._settings.timeout) if expected else patience
         stream = self.internal.StreamDeviceEvents(
             api.StreamDeviceEventsRequest(dev_eui=device), metadata=self._metadata
         )
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(wait):
                         item = await stream.read()
                     if item is grpc.aio.EOF:
                         return
                     self.up = True
+                    wait = patience
                     yield item
                     continue
                 return

@@ -243,7 +243,7 @@ async def _history(client: ChirpStackClient, device: str) -> Finding:
     cure = "raise monitoring.per_device_event_log_max_history in ChirpStack's configuration, to 100 or more"
     kept = 0
     try:
-        async for _ in client.events(device, 0.5):
+        async for _ in client.events(device, 0.5, expected=False):
             kept += 1
     except CallFailed as error:
         return Finding(
