@@ -33,6 +33,17 @@ class Ended:
     err: str
 
 
+def counter(metrics: str, name: str, **labels: str) -> float:
+    """Give a counter of the bridge's metrics: the sum over all labels that are not named."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if sample.name.removeprefix("lwm2m_bridge_").removesuffix("_total") == name
+        and labels.items() <= sample.labels.items()
+    )
+
+
 @dataclass
 class SetUp:
     """Processes of one set-up, by the names of the bridge's networks and servers."""
@@ -176,14 +187,7 @@ class SetUp:
 
     async def count(self, name: str, **labels: str) -> float:
         """Give a counter of the bridge: the sum over all labels that are not named."""
-        text = await self.bridge.get("/metrics")
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name.removeprefix("lwm2m_bridge_").removesuffix("_total") == name
-            and labels.items() <= sample.labels.items()
-        )
+        return counter(await self.bridge.get("/metrics"), name, **labels)
 
     def log(self) -> str:
         """Give what the bridge said since its last start."""

@@ -1,19 +1,18 @@
 """What tests of the LoRaWAN binding share: an emulated ChirpStack over real gRPC, and a bridge that records."""
 
-import contextlib
-import shutil
-import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+
+from tests.lorawan import mosquitto
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "relay"))  # its world of one endpoint in virtual time
 
 from emulated_chirpstack import STRANGER, Emulated  # found beside this file
+from lorawan_kit import APP_KEY, device, lorawan_set_up
 
 from tests.bindings.bridge_side import BridgeSide
 
@@ -49,51 +48,40 @@ async def binding(make):
     return await make()
 
 
-class Broker:
-    """A Mosquitto of the test's own, which can go away and come back, with its sessions or without."""
+ALL_OBJECTS = "</1/0>,</3/0>,</3303/0>"
+SESSION = {"dev_addr": "01020304", "nwk_s_key": APP_KEY, "app_s_key": APP_KEY[::-1]}
+EUIS = {
+    name: f"70b3d57ed000000{number}"
+    for number, name in enumerate(["meter", "bare", "slow", "sure", "listener", "personalised", "punctual"], 1)
+}
+NOBODY = "70b3d57ed00000ee"  # a device without an endpoint
 
-    def __init__(self, program, directory):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.directory = directory
-        self.config = directory / "mosquitto.conf"
-        self.config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-            f"persistence_location {directory}/\nautosave_interval 1\nuser root\n"
-        )
-        self.program = program
-        self.process = None
 
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.port}"
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [self.program, "-c", str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
-                return
-            time.sleep(0.02)
-        raise AssertionError("mosquitto did not start")
-
-    def stop(self, *, forget=False):
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(5)
-            self.process = None
-        if forget:
-            (self.directory / "mosquitto.db").unlink(missing_ok=True)
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(tmp_path_factory):
+    """Give one set-up for all stories that leave it as they found it: a device of each kind, no client on any."""
+    devices = {name: device(eui) for name, eui in EUIS.items()}
+    devices["slow"] = device(EUIS["slow"], data_rate=0, adr=False)
+    devices["listener"] = device(EUIS["listener"], device_class="C")
+    devices["personalised"] = {"dev_eui": EUIS["personalised"], "duty_cycle": False, **SESSION}
+    endpoints = {name: {"name": name, "network": "lorawan", "address": eui} for name, eui in EUIS.items()}
+    endpoints["bare"] |= {"address": "70-B3-D5-7E-D0-00-00-02", "object_list": ALL_OBJECTS}
+    endpoints["slow"]["object_list"] = ALL_OBJECTS
+    endpoints["sure"]["confirmed"] = True
+    async with lorawan_set_up(
+        tmp_path_factory.mktemp("world"),
+        devices=[*devices.values(), device(NOBODY)],
+        endpoints=[*endpoints.values()],
+        profile={"class_c_timeout": 10},
+        lines='name_template = "urn:dev:eui:{device}"',
+    ) as found:
+        yield found
 
 
 @pytest.fixture
 def broker(need, tmp_path):
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    need(program, "mosquitto is not installed")
-    one = Broker(program, tmp_path)
+    need(mosquitto.PROGRAM, "mosquitto is not installed")
+    one = mosquitto.Broker(tmp_path)
     one.start()
     yield one
     one.stop()

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mock_network.lab import Api, Lab, free_port
+from mock_network.lab import Api, Bridge, Lab, free_port
+from mock_network.lab.lab import GATEWAY
 from tests import waiting
+from tests.e2e.kit import counter
 
 T = TypeVar("T")
 
@@ -34,16 +36,16 @@ until = functools.partial(waiting.until, wait=25.0)  # joins and receive windows
 
 
 def device(dev_eui: str = DEV_EUI, **values: Any) -> dict[str, Any]:
-    """Describe an emulated OTAA device that keeps no duty cycle, so that tests are quick."""
-    return {"dev_eui": dev_eui, "app_key": APP_KEY, "duty_cycle": False, **values}
+    """Describe an emulated OTAA device with a key of its own; it keeps no duty cycle, so that tests are quick."""
+    return {"dev_eui": dev_eui, "app_key": 2 * dev_eui, "duty_cycle": False, **values}
 
 
 @dataclass
 class LorawanSetUp:
-    """A running set-up with one LoRaWAN endpoint."""
+    """A running set-up. Endpoints are named; `euis` has the DevEUI of each."""
 
     lab: Lab
-    http_port: int
+    euis: dict[str, str]
     rate: float = RATE
 
     @property
@@ -60,84 +62,121 @@ class LorawanSetUp:
         assert self.lab.devices is not None
         return self.lab.devices
 
-    async def start_client(self, name: str = NAME, dev_eui: str = DEV_EUI, **options: Any) -> None:
+    @property
+    def bridge(self) -> Bridge:
+        assert self.lab.bridge is not None
+        return self.lab.bridge
+
+    async def start_client(self, name: str = NAME, **options: Any) -> None:
         """Start an LwM2M client on a modem, patient as LoRaWAN asks for."""
-        body = {"endpoint": name, "connect": self.lab.lorawan_modem(dev_eui), "lifetime": 2592000, **options}
+        modem = (await self.device(name))["modem"]
+        body = {"endpoint": name, "connect": "coap://{}:{}".format(*modem), "lifetime": 2592000, **options}
         await self.devices.post("/devices", body)
 
-    async def registered(self, name: str = NAME, dev_eui: str = DEV_EUI) -> dict[str, Any]:
-        """Wait until server and client know of the registration and the device is at rest; gives the server's view."""
+    async def device(self, name: str = NAME) -> dict[str, Any]:
+        """Give the state of a device's radio."""
+        found: dict[str, Any] = await self.radio.get(f"/radio/devices/{self.euis[name]}")
+        return found
+
+    async def act(self, action: str, name: str = NAME, **body: Any) -> Any:
+        """Let a device's radio do something (`RadioProcess.act`)."""
+        return await self.radio.post(f"/radio/devices/{self.euis[name]}/{action}", body)
+
+    async def client(self, name: str = NAME, **options: Any) -> dict[str, Any]:
+        """Have a registered client on a device, and all devices at rest; gives the server's view."""
+        if name not in [one["endpoint"] for one in await self.devices.get("/devices")]:
+            await self.start_client(name, **options)
+        return await self.registered(name)
+
+    async def registered(self, name: str = NAME) -> dict[str, Any]:
+        """Wait until server and client know of the registration and all devices are at rest; the server's view."""
+        found = await self.known(name)
+        await self.settled()
+        return found
+
+    async def known(self, name: str = NAME) -> dict[str, Any]:
+        """Wait until server and client know of the registration; gives the server's view."""
 
         async def look() -> Any:
             return next((c for c in await self.server.get("/clients") if c["endpoint"] == name), None)
-
-        found = await until(look, why=f"{name} is not registered; {self.said()}")
-        await self.settled(name, dev_eui)
-        return found
-
-    async def settled(self, name: str = NAME, dev_eui: str = DEV_EUI) -> None:
-        """Wait until the client knows that it is registered, and its device has nothing more to say by itself."""
 
         async def knows() -> bool:
             if (await self.devices.get(f"/devices/{name}"))["registered"]:
                 return True
             await asyncio.sleep(WINDOWS / self.rate)
-            await self.poll(dev_eui)  # the answer may have come too late for the Register's own windows
+            await self.act("poll", name)  # the answer may have come too late for the Register's own windows
             return False
 
+        found: dict[str, Any] = await until(look, why=f"{name} is not registered; {self.said()}")
         await until(knows, why=f"{name} does not know that it is registered")
+        return found
+
+    async def settled(self) -> None:
+        """Wait until no device has anything more to say by itself."""
         end = time.monotonic() + 25
         before = None
         while (now := (await self.radio.get("/state"))["counters"]) != before:
-            assert time.monotonic() < end, f"{dev_eui} never comes to rest: {now}"
+            assert time.monotonic() < end, f"the devices never come to rest: {now}"
             before = now
             for _ in range(4):  # in steps, between which the other processes get what was said
                 await self.lab.step(QUIET / 4)
                 await asyncio.sleep(0.1)
 
+    async def faster(self, rate: float) -> None:
+        """Let so many virtual seconds pass for each real one."""
+        assert self.lab.clock_api is not None
+        await self.lab.clock_api.post("/rate", {"rate": rate})
+        self.rate = rate
+
     async def ask(self, operation: str, path: str = "", name: str = NAME, **body: Any) -> Any:
         answer = self.server.post(f"/clients/{name}/{operation}", {"path": path, "timeout": PATIENCE, **body})
         return await asyncio.wait_for(answer, 40)
 
-    async def poll(self, dev_eui: str = DEV_EUI) -> None:
-        """Let the device open its windows."""
-        await self.radio.post(f"/radio/devices/{dev_eui}/poll")
-
-    async def polled(self, waiting: "asyncio.Task[T]", dev_eui: str = DEV_EUI) -> T:
-        """Let the device poll until something has come back."""
+    async def polled(self, waiting: "asyncio.Task[T]", name: str = NAME) -> T:
+        """Let the device open its windows until something has come back."""
         end = time.monotonic() + 40
         while not waiting.done():
             assert time.monotonic() < end, f"no answer; {self.said()}"
-            await self.poll(dev_eui)
+            await self.act("poll", name)
             await asyncio.wait({waiting}, timeout=WINDOWS / self.rate)
         return waiting.result()
 
-    async def asked(self, operation: str, path: str = "", name: str = NAME, dev_eui: str = DEV_EUI, **body: Any) -> Any:
+    async def asked(self, operation: str, path: str = "", name: str = NAME, **body: Any) -> Any:
         """Have the server ask, and the device poll until the answer is there."""
-        return await self.polled(asyncio.create_task(self.ask(operation, path, name, **body)), dev_eui)
+        return await self.polled(asyncio.create_task(self.ask(operation, path, name, **body)), name)
 
-    async def queued(self) -> None:
-        """Wait until something is in ChirpStack's queue for the first device."""
+    async def queue(self, name: str = NAME) -> list[dict[str, Any]]:
+        """Give what is in ChirpStack's queue for a device."""
+        devices = (await self.radio.get("/state"))["devices"]
+        return next(one["queue"] for one in devices if one["devEui"] == self.euis[name])
 
-        async def look() -> Any:
-            return (await self.radio.get("/state"))["devices"][0]["queue"]
+    async def queued(self, name: str = NAME) -> list[dict[str, Any]]:
+        """Wait until something is in ChirpStack's queue for a device."""
+        return await until(lambda: self.queue(name), why=f"nothing is in ChirpStack's queue; {self.said()}")
 
-        await until(look, why=f"no request is in ChirpStack's queue; {self.said()}")
-
-    async def air(self, dev_eui: str = DEV_EUI) -> list[dict[str, Any]]:
+    async def air(self, name: str = NAME) -> list[dict[str, Any]]:
         """Give the downlink frames that ChirpStack sent."""
-        return list(await self.radio.get("/air", dev_eui=dev_eui))
+        return list(await self.radio.get("/air", dev_eui=self.euis[name]))
+
+    async def heard(self, name: str = NAME) -> list[dict[str, Any]]:
+        """Give the log of a device: what it sent, received and missed."""
+        return list(await self.radio.get("/radio/air", dev_eui=self.euis[name]))
 
     async def fault(self, kind: str, **more: Any) -> None:
         await self.radio.post("/faults", {"kind": kind, **more})
 
-    async def downlinks(self) -> list[dict[str, Any]]:
-        assert self.lab.bridge is not None
-        return list(await self.lab.bridge.get("/downlinks"))
+    async def downlinks(self, name: str = NAME) -> list[dict[str, Any]]:
+        """Give the ledger's rows of an endpoint, newest first."""
+        return list(await self.bridge.get("/downlinks", endpoint=name))
 
-    async def metrics(self) -> str:
-        assert self.lab.bridge is not None
-        return str(await self.lab.bridge.get("/metrics"))
+    async def count(self, name: str, **labels: str) -> float:
+        """Give a counter of the bridge: the sum over all labels that are not named."""
+        return counter(await self.bridge.get("/metrics"), name, **labels)
+
+    async def events(self) -> dict[str, Any]:
+        """Give what the bridge says of the way on which events come."""
+        found: dict[str, Any] = (await self.bridge.get("/status"))["networks"]["lorawan"]["events"]
+        return found
 
     async def command(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
         """Run `lwm2m-bridge ARGUMENTS` on this set-up's configuration; gives exit code, output and errors."""
@@ -168,12 +207,18 @@ async def lorawan_set_up(
     endpoints: Sequence[Mapping[str, Any]] | None = None,
     profile: Mapping[str, Any] | None = None,
     mqtt: str = "",
+    mqtt_of_bridge: str = "",
     arguments: Sequence[str] = (),
     lines: str = "",
     server_lines: str = "patience = 86400.0",
     rate: float = RATE,
+    gateways: Sequence[str] = (GATEWAY,),
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[LorawanSetUp]:
-    """Start everything but the LwM2M client. `mqtt`: broker for the events, HOST:PORT; else they come over HTTP."""
+    """Start everything but LwM2M clients. `mqtt`: broker for the events, HOST:PORT; else they come over HTTP.
+
+    `mqtt_of_bridge`: where the bridge reaches it, if not there. `prefix`: arguments of python for the bridge's process.
+    """
     port = free_port()
     async with Lab(directory) as lab:
         await lab.start_clock(rate)
@@ -188,12 +233,13 @@ async def lorawan_set_up(
                     *arguments,
                     http="" if mqtt else f"http://127.0.0.1:{port}/{PATH}",
                     profile=values,
+                    gateways=gateways,
                 )
             )
             starting.create_task(lab.start_server())
             starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", "--count", "0", *APPENDIX_C))
         if mqtt:
-            host, _, number = mqtt.rpartition(":")
+            host, _, number = (mqtt_of_bridge or mqtt).rpartition(":")
             way = f'events = "mqtt"\nmqtt = {{ host = "{host}", port = {number} }}\n'
         else:
             way = f'http = {{ port = {port}, path = "{PATH}" }}\n'
@@ -215,8 +261,9 @@ uri = "{lab.server_ready["coap"]}"
                 for key, value in endpoint.items()
             )
         (directory / "bridge.toml").write_text(text)
-        await lab.start_bridge()
-        found = LorawanSetUp(lab, port, rate)
+        await lab.start_bridge(prefix=prefix)
+        euis = {one["name"]: one["address"].replace("-", "").lower() for one in endpoints}
+        found = LorawanSetUp(lab, euis, rate)
         try:
             yield found
         except BaseException:
