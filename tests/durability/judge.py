@@ -1,6 +1,6 @@
-"""The judge of crashes: holds what server, SCEF and radio saw from outside against the rows of the ledger, at the end.
+"""The judge of crashes: holds what server, network and radio saw from outside against the ledger's rows, at the end.
 
-It knows nothing of the bridge's code but the names of ledger columns.
+It knows nothing of the bridge's code but the names of ledger columns, and of networks only their `Rules`.
 """
 
 import sqlite3
@@ -12,36 +12,50 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.kit import SetUp
+from mock_network.lab import Api
 from tests.interop.raw_device import Message, decode
 
 REFUSALS = {"4.13", "5.03"}  # answers to requests that were never accepted: no row
 ONCE = {"Execute", "Create"}  # submitted at most once, whatever happens (R9)
-RETRANSMITTED_AFTER = 59.0  # seconds from one transmission to the next of the same message, at least (R8)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a network and the bridge owe each other."""
+
+    accepted: str  # how the network learns that an uplink is accepted
+    retransmitted_after: float  # seconds from one transmission to the next of the same message, at least (R8)
+
+
+NIDD = Rules("answered 204", 59.0)
+LORAWAN_HTTP = Rules("answered 200", 299.0)
+LORAWAN_MQTT = Rules("acknowledged to the broker", 299.0)
 
 
 @dataclass
 class Evidence:
     """What was seen from outside, and the ledger's rows as dictionaries."""
 
+    rules: Rules
     asked: set[str] = field(default_factory=set)  # tokens of the server's requests
     acknowledged: set[str] = field(default_factory=set)  # of those that it saw acknowledged and not refused
-    sent: list[bytes] = field(default_factory=list)  # datagrams that UEs sent
-    accepted: list[bytes] = field(default_factory=list)  # of those that the SCEF saw answered 204
-    heard: list[tuple[float, bytes]] = field(default_factory=list)  # when, datagrams that UEs received
+    sent: list[bytes] = field(default_factory=list)  # messages that devices sent
+    accepted: list[bytes] = field(default_factory=list)  # of those that the network saw accepted
+    retained: list[bytes] = field(default_factory=list)  # of those that the network keeps, to be asked for: as accepted
+    on_air: list[tuple[float, bytes]] = field(default_factory=list)  # when, messages that were sent to devices
     taken: list[str] = field(default_factory=list)  # payload digests of Sends that the server took
     downlinks: list[dict[str, Any]] = field(default_factory=list)
     uplinks: list[dict[str, Any]] = field(default_factory=list)
 
 
 def digest(data: bytes) -> bytes:
-    """How the ledger names a datagram of a device."""
+    """How the ledger names a message of a device."""
     return blake2b(data, digest_size=12).digest()
 
 
 def judge(seen: Evidence) -> list[str]:
     """Give all that is wrong; nothing means that every accepted message has exactly one outcome."""
-    return [*_rows(seen), *_requests(seen), *_uplinks(seen), *_radio(seen)]
+    return [*_rows(seen), *_requests(seen), *_uplinks(seen), *_sends(seen), *_radio(seen)]
 
 
 def _rows(seen: Evidence) -> Iterable[str]:
@@ -69,15 +83,22 @@ def _uplinks(seen: Evidence) -> Iterable[str]:
     rows = Counter(row["digest"] for row in seen.uplinks if row["kind"] != "verdict")
     for data in {data for data in seen.accepted if len(data) > 4}:  # not Empty messages
         if rows[digest(data)] != 1:
-            yield f"uplink {data.hex()} was answered 204 and has {rows[digest(data)]} rows"
+            yield f"uplink {data.hex()} was {seen.rules.accepted} and has {rows[digest(data)]} rows"
+
+
+def _sends(seen: Evidence) -> Iterable[str]:
+    """A Send that was accepted reaches the server once; one that was not, at most once."""
     taken = Counter(seen.taken)
-    for data in {data for data in seen.accepted if _is_send(data)}:
+    owed = {*seen.accepted, *seen.retained}
+    for data in {data for data in seen.sent if is_send(data)}:
         name = sha256(decode(data).payload).hexdigest()[:16]
-        if taken[name] != 1:
-            yield f"Send {name} was answered 204 and reached the server {taken[name]} times"
+        if taken[name] > 1 or (data in owed and not taken[name]):
+            what = seen.rules.accepted if data in seen.accepted else "retained" if data in owed else "not accepted"
+            yield f"Send {name} was {what} and reached the server {taken[name]} times"
 
 
-def _is_send(data: bytes) -> bool:
+def is_send(data: bytes) -> bool:
+    """Tell whether a device's message is a Send."""
     message = _request(data)
     return message is not None and message.path() == "/dp"
 
@@ -91,7 +112,7 @@ def _request(data: bytes) -> Message | None:
 def _radio(seen: Evidence) -> Iterable[str]:
     rows = {row["payload"]: row for row in seen.downlinks if row["kind"] == "request"}
     times: dict[bytes, list[float]] = {}
-    for when, data in seen.heard:
+    for when, data in seen.on_air:
         if _request(data) is not None:
             times.setdefault(data, []).append(when)
     for data, moments in times.items():
@@ -99,41 +120,29 @@ def _radio(seen: Evidence) -> Iterable[str]:
         if row is None:
             yield f"on air and in no row: {data.hex()}"
             continue
-        quick = sum(1 for one, after in pairwise(moments) if after - one < RETRANSMITTED_AFTER)
+        quick = sum(1 for one, after in pairwise(moments) if after - one < seen.rules.retransmitted_after)
         if quick > (0 if row["operation"] in ONCE else 1):
             yield f"downlink {row['id']} ({row['operation']}) was on air {len(moments)} times: {moments}"
 
 
-async def gather(found: SetUp, network: str = "nidd", server: str = "lab") -> Evidence:
-    """Take the evidence of a set-up whose bridge has ended."""
-    seen = Evidence()
-    for entry in await found.server(server).get("/seen"):
+async def hear_server(seen: Evidence, server: Api) -> None:
+    """Take what an emulated server has seen."""
+    for entry in await server.get("/seen"):
         if entry["kind"] == "request":
             seen.asked.add(entry["token"])
         elif entry["kind"] == "acknowledged" and entry["code"] not in REFUSALS:
             seen.acknowledged.add(entry["token"])
         elif entry["kind"] == "send":
             seen.taken.append(entry["digest"])
-    air = {entry["number"]: entry for entry in await found.scef(network).get("/air-log")}
-    seen.sent = [bytes.fromhex(e["data"]) for e in air.values() if e["what"] == "uplink"]
-    seen.heard = [(e["time"], bytes.fromhex(e["data"])) for e in air.values() if e["what"] == "downlink"]
-    seen.accepted = [
-        bytes.fromhex(air[int(one["subject"])]["data"])
-        for one in await found.scef(network).get("/notifications")
-        if one["kind"] == "uplink" and one["accepted"]
-    ]
-    seen.downlinks, seen.uplinks = ledger(found.lab.directory / "bridge.db")
-    return seen
 
 
-def ledger(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Read all downlinks and uplinks of a database that nobody writes to."""
+def read_ledger(seen: Evidence, path: Path) -> None:
+    """Take all downlinks and uplinks of a database that nobody writes to."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     connection.row_factory = sqlite3.Row
     try:
-        down, up = (
+        seen.downlinks, seen.uplinks = (
             [dict(row) for row in connection.execute(f"SELECT * FROM {table}")] for table in ("downlink", "uplink")
         )
     finally:
         connection.close()
-    return down, up

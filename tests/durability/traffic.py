@@ -1,55 +1,83 @@
-"""Traffic in both directions, and a bridge that is killed in it."""
+"""Traffic in both directions, and a bridge that is killed in it; what the network is, subclasses say."""
 
+import abc
 import asyncio
 import itertools
 import random
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from typing import Any
 
-from mock_network.lab import ProcessEnded
-from tests.durability.judge import Evidence, gather, judge
-from tests.e2e.kit import SetUp, until
+from bridge.service.points import POINTS, VARIABLE as CRASH_POINT
+from mock_network.lab import Api, Bridge, Lab, ProcessEnded
+from tests.durability.judge import Evidence, judge, read_ledger
+from tests.e2e.kit import until
 
-CRASH_POINT = "LWM2M_BRIDGE_CRASH_POINT"
-PATIENCE = 300.0  # seconds that the server waits: the bridge's 115 begin only once a request got through to it
 SETTLED_WITHIN = 60.0  # seconds of real time
 POINT_REACHED_WITHIN = 15.0
 
 
-@dataclass
-class Traffic:
+class Traffic(abc.ABC):
     """Devices of one set-up, and all that server and devices have begun."""
 
-    found: SetUp
-    devices: tuple[str, ...]
-    begun: list[asyncio.Task[Any]] = field(default_factory=list)
-    answers: list[Any] = field(default_factory=list)
-    evidence: Evidence = field(default_factory=Evidence)
-    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    over_after = 300.0  # seconds of virtual time until every deadline of what was begun has passed
 
+    def __init__(self, lab: Lab, devices: tuple[str, ...]) -> None:
+        self.lab = lab
+        self.devices = devices
+        self.begun: list[asyncio.Task[Any]] = []
+        self.answers: list[Any] = []
+        self.evidence: Evidence | None = None
+        self._numbers = itertools.count(1)
+
+    @property
+    def bridge(self) -> Bridge:
+        assert self.lab.bridge is not None
+        return self.lab.bridge
+
+    @property
+    def device_api(self) -> Api:
+        assert self.lab.devices is not None
+        return self.lab.devices
+
+    @abc.abstractmethod
     async def prepare(self) -> None:
         """Register the devices and observe them."""
-        for name in self.devices:
-            await self.found.add_device(name, endpoint={}, device={})
-            assert (await self.found.ask(name, "observe", "/3303/0/5700"))["code"] == "2.05"
+
+    @abc.abstractmethod
+    def operations(self, name: str, number: int) -> list[Coroutine[Any, Any, Any]]:
+        """Give operations of each kind, in both directions, on a device; what is in them is of this number alone."""
+
+    @abc.abstractmethod
+    async def gather(self) -> Evidence:
+        """Give what server, network and radio have seen."""
+
+    async def hurry(self) -> None:
+        """Let time pass while answers are awaited."""
+        await self.lab.step(2.0)
 
     def begin(self) -> None:
-        """Begin an operation of each kind, in both directions, on each device."""
+        """Begin operations on each device."""
         for name in self.devices:
-            number = next(self._numbers)
-            ask = self.found.ask
-            work = [
-                ask(name, "write", "/3/0/14", value=f"+{number}", timeout=PATIENCE),
-                ask(name, "execute", "/3303/0/5605", arguments=f"{number}", timeout=PATIENCE),
-                ask(name, "read", "/3/0/0", timeout=PATIENCE),
-                self.found.act(name, "send", paths=["/3303/0/5750"], timestamp=1_700_000_000 + number),
-                self.found.set_value(name, "/3303/0/5700", 20.0 + number),
-            ]
-            self.begun += [asyncio.ensure_future(one) for one in work]
+            self.begun += [asyncio.ensure_future(one) for one in self.operations(name, next(self._numbers))]
 
-    async def life(self, point: str) -> None:
+    async def lives(self, points: list[str], kills: int, seed: int) -> list[str]:
+        """Let the bridge end at each of the points, then at random; then let it live. Gives the judge's verdict."""
+        rng = random.Random(seed)
+        await self.prepare()
+        self.bridge.process.kill()
+        for number, point in enumerate(points):
+            if number and number % len(POINTS) == 0:
+                await self._calm_life()
+            await self._life(point)
+        for number in range(kills):
+            if number and number % 10 == 0:
+                await self._calm_life()
+            await self._short_life(rng)
+        return await self.settle()
+
+    async def _life(self, point: str) -> None:
         """Start the bridge, and let traffic take it to a named crash point, where it ends."""
-        bridge = self.found.bridge
+        bridge = self.bridge
         try:
             await bridge.start({CRASH_POINT: point})
         except ProcessEnded:
@@ -65,24 +93,24 @@ class Traffic:
         assert not bridge.process.running, f"{point} was not reached"
         assert await bridge.process.ended() == -9
 
-    async def short_life(self, rng: random.Random) -> None:
+    async def _short_life(self, rng: random.Random) -> None:
         """Start the bridge and kill it at any moment of its traffic."""
-        await self.found.bridge.start()
+        await self.bridge.start()
         self.begin()
         await asyncio.sleep(rng.uniform(0.0, 0.5))
-        self.found.bridge.process.kill()
+        self.bridge.process.kill()
 
-    async def calm_life(self) -> None:
+    async def _calm_life(self) -> None:
         """Start the bridge, let it work off what waits, and kill it: else full queues would refuse all that follows."""
-        await self.found.bridge.start()
+        await self.bridge.start()
         await self._answered()
-        self.found.bridge.process.kill()
+        self.bridge.process.kill()
 
     async def _answered(self) -> None:
         async def answered() -> bool:
             if all(task.done() for task in self.begun):
                 return True
-            await self.found.lab.step(2.0)
+            await self.hurry()
             await asyncio.sleep(0.1)
             return False
 
@@ -90,13 +118,13 @@ class Traffic:
 
     async def settle(self) -> list[str]:
         """Start it for good, wait for all answers, let all deadlines pass, end it, and give the judge's verdict."""
-        await self.found.bridge.start()
+        await self.bridge.start()
         await self._answered()
         self.answers = [task.result() for task in self.begun if not task.cancelled()]
-        await self.found.lab.step(300.0)
+        await self.lab.step(self.over_after)
 
         async def over() -> bool:
-            counts = await self.found.bridge.get("/counts")
+            counts = await self.bridge.get("/counts")
             open_ = [c for c in counts["downlinks"] if not c["over"]]
             open_ += [c for c in counts["uplinks"] if c["state"] == "RECEIVED"]
             return not open_
@@ -104,7 +132,8 @@ class Traffic:
         try:
             await until(over, 10.0)
         finally:
-            await self.found.bridge.close()
-            self.found.bridge.api = None
-        self.evidence = await gather(self.found)
+            await self.bridge.close()
+            self.bridge.api = None
+        self.evidence = await self.gather()
+        read_ledger(self.evidence, self.lab.directory / "bridge.db")
         return judge(self.evidence)

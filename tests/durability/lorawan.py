@@ -1,0 +1,180 @@
+"""Traffic of LoRaWAN devices, and what ChirpStack, air and server saw of it."""
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mock_network.lab import ApiError
+from tests.durability.judge import LORAWAN_HTTP, LORAWAN_MQTT, Evidence, hear_server, is_send
+from tests.durability.mqtt_witness import Witness
+from tests.durability.traffic import Traffic
+from tests.e2e.kit import until
+from tests.lorawan.lorawan_kit import LorawanSetUp, device, lorawan_set_up
+from tests.lorawan.mosquitto import Broker
+
+PATIENCE = 900.0  # seconds that server and bridge wait for an answer
+ACK_TIMEOUT = 300.0  # seconds (OMA LwM2M Transport, App. C.2)
+F_PORT = 10
+DEVICES = {"one": "70b3d57ed0000001", "two": "70b3d57ed0000002"}
+GATEWAYS = {"one": "00000000000000a1", "two": "00000000000000a2"}  # one for each: a gateway that sends is deaf
+RATE = 16.0  # virtual seconds per real one
+RX1_DELAY = ("--rx1-delay", "2")  # so late that a busy machine misses few windows at this rate
+POLL_INTERVAL = 10.0  # virtual seconds
+RESTS = 8  # looks at the ledger in which nothing has moved
+
+
+@contextlib.asynccontextmanager
+async def lorawan_traffic(
+    directory: Path, names: tuple[str, ...] = tuple(DEVICES), *, prefix: Sequence[str] = (), mqtt: bool = False
+) -> AsyncIterator["LorawanTraffic"]:
+    """Start a set-up; `mqtt`: events come over a broker, whose messages to the bridge are witnessed."""
+    described = {
+        "one": device(DEVICES["one"]),  # class A: nothing comes down before it has spoken
+        "two": device(DEVICES["two"], device_class="C"),
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        witness = None
+        more: dict[str, Any] = {}
+        if mqtt:
+            broker = Broker(directory)
+            broker.start()
+            stack.callback(broker.stop)
+            witness = await stack.enter_async_context(Witness(broker.port))
+            more = {"mqtt": broker.address, "mqtt_of_bridge": f"127.0.0.1:{witness.port}"}
+        found = await stack.enter_async_context(
+            lorawan_set_up(
+                directory / "lab",
+                devices=[described[name] for name in names],
+                endpoints=[{"name": name, "network": "lorawan", "address": DEVICES[name]} for name in names],
+                gateways=[GATEWAYS[name] for name in names],
+                profile={"class_c_timeout": 10, "rx1_delay": 4},
+                arguments=("--history", "1000", *RX1_DELAY),
+                lines=f"catch_up = {{ patience = {RATE / 2} }}\n",  # half a second of the machine's
+                server_lines=f"patience = {PATIENCE}",
+                rate=RATE,
+                prefix=prefix,
+                **more,
+            )
+        )
+        polls = asyncio.create_task(_poll(found, "one"))
+        stack.callback(polls.cancel)
+        yield LorawanTraffic(found, names, witness)
+
+
+async def _poll(found: LorawanSetUp, name: str) -> None:
+    """Let a class A device open its windows from time to time, as one that expects something does."""
+    while True:
+        await asyncio.sleep(POLL_INTERVAL / RATE)
+        await found.act("poll", name)
+
+
+class LorawanTraffic(Traffic):
+    """Devices behind an emulated ChirpStack, of class A and C."""
+
+    over_after = 2 * PATIENCE
+
+    def __init__(self, found: LorawanSetUp, devices: tuple[str, ...], witness: Witness | None = None) -> None:
+        super().__init__(found.lab, devices)
+        self.found = found
+        self._witness = witness
+        self._last: Any = None
+        self._rests = 0
+
+    async def prepare(self) -> None:
+        await asyncio.gather(*(self._prepare(name) for name in self.devices))
+
+    async def _prepare(self, name: str) -> None:
+        for other in set(self.devices) - {name}:
+            await self.found.act("unlink", name, gateway_id=GATEWAYS[other])
+        await self.found.start_client(name)
+        await self.found.known(name)
+        assert (await self._ask(name, "observe", "/3303/0/5700"))["code"] == "2.05"
+
+    def operations(self, name: str, number: int) -> list[Coroutine[Any, Any, Any]]:
+        return [
+            self._ask(name, "write", "/3/0/14", value=f"+{number}"),
+            self._ask(name, "execute", "/3303/0/5605", arguments=f"{number}"),
+            self._ask(name, "read", "/3/0/0"),
+            self.send(name, number),
+            self.found.devices.ask("PUT", f"/devices/{name}/resources/3303/0/5700", {"value": 20.0 + number}),
+        ]
+
+    async def _ask(self, name: str, operation: str, path: str, **body: Any) -> Any:
+        return await self.found.server.post(
+            f"/clients/{name}/{operation}", {"path": path, "timeout": 2 * PATIENCE, **body}
+        )
+
+    async def send(self, name: str, number: int) -> Any:
+        """Let a device Send; what was answered, or why nothing was."""
+        body = {"paths": ["/3303/0/5750"], "timestamp": 1_700_000_000 + number}
+        try:
+            return await self.found.devices.post(f"/devices/{name}/send", body)
+        except ApiError as error:
+            return str(error)
+
+    async def repeat(self, name: str) -> None:
+        """Let a device that did not hear the answer to its last Send repeat it, as App. C.3.2.1 wants it."""
+        last = [one for one in await self._sent() if one["dev_eui"] == DEVICES[name] and is_send(_payload(one))][-1]
+        await self.lab.step(ACK_TIMEOUT)
+        before = len(await self._heard(name))
+        await self.found.act("send", name, payload=last["payload"])
+        mid = last["payload"][4:8]
+
+        async def answered() -> bool:
+            return any(one["payload"][4:8] == mid for one in (await self._heard(name))[before:])
+
+        await until(answered, 20.0, f"{name} got no answer to the repeated Send")
+
+    async def hurry(self) -> None:
+        """A jump of time misses receive windows; it comes only when nothing moves before the next time limit."""
+        counts = await self.bridge.get("/counts")
+        self._rests = self._rests + 1 if counts == self._last else 0
+        self._last = counts
+        if self._rests >= RESTS:
+            await self.lab.step(ACK_TIMEOUT)
+            self._rests = 0
+
+    async def _sent(self) -> list[dict[str, Any]]:
+        """Give the frames of devices with something for LwM2M in them, repetitions by the MAC left out."""
+        air = await self.found.radio.get("/radio/air")
+        return [one for one in air if one["what"] == "sent" and one["attempt"] == 1 and one["f_port"] == F_PORT]
+
+    async def _heard(self, name: str) -> list[dict[str, Any]]:
+        return [one for one in await self.found.heard(name) if one["what"] == "received" and one["f_port"] == F_PORT]
+
+    async def gather(self) -> Evidence:
+        seen = Evidence(LORAWAN_HTTP if self._witness is None else LORAWAN_MQTT)
+        await hear_server(seen, self.found.server)
+        seen.sent = [_payload(one) for one in await self._sent()]
+        seen.on_air = [
+            (one["time"], _payload(one))
+            for one in await self.found.radio.get("/air")
+            if one["fPort"] == F_PORT and one["status"] in ("OK", "no tx ack")
+        ]
+        for name in self.devices:
+            history = await self.found.radio.get(f"/history/{DEVICES[name]}")
+            seen.retained += _datagrams(one["event"] for one in history if one["kind"] == "up")
+        if self._witness is None:
+            seen.accepted = [
+                bytes.fromhex(one["data"])
+                for one in await self.found.radio.get("/posts")
+                if one["kind"] == "up" and one["f_port"] == F_PORT and one["status"] == 200
+            ]
+        else:
+            seen.accepted = _datagrams(
+                json.loads(body) for topic, body in self._witness.acknowledged if topic.endswith("/event/up")
+            )
+        return seen
+
+
+def _payload(logged: dict[str, Any]) -> bytes:
+    return bytes.fromhex(logged["payload"])
+
+
+def _datagrams(events: Iterable[dict[str, Any]]) -> list[bytes]:
+    """Give what `up` events have for LwM2M."""
+    return [base64.b64decode(one["data"]) for one in events if one["fPort"] == F_PORT]

@@ -1,0 +1,46 @@
+"""Traffic of NIDD devices, and what SCEF and server saw of it."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from tests.durability.judge import NIDD, Evidence, hear_server
+from tests.durability.traffic import Traffic
+from tests.e2e.kit import SetUp
+
+PATIENCE = 300.0  # seconds that the server waits: the bridge's 115 begin only once a request got through to it
+
+
+class NiddTraffic(Traffic):
+    """UEs behind an emulated SCEF."""
+
+    def __init__(self, found: SetUp, devices: tuple[str, ...]) -> None:
+        super().__init__(found.lab, devices)
+        self.found = found
+
+    async def prepare(self) -> None:
+        for name in self.devices:
+            await self.found.add_device(name, endpoint={}, device={})
+            assert (await self.found.ask(name, "observe", "/3303/0/5700"))["code"] == "2.05"
+
+    def operations(self, name: str, number: int) -> list[Coroutine[Any, Any, Any]]:
+        ask = self.found.ask
+        return [
+            ask(name, "write", "/3/0/14", value=f"+{number}", timeout=PATIENCE),
+            ask(name, "execute", "/3303/0/5605", arguments=f"{number}", timeout=PATIENCE),
+            ask(name, "read", "/3/0/0", timeout=PATIENCE),
+            self.found.act(name, "send", paths=["/3303/0/5750"], timestamp=1_700_000_000 + number),
+            self.found.set_value(name, "/3303/0/5700", 20.0 + number),
+        ]
+
+    async def gather(self) -> Evidence:
+        seen = Evidence(NIDD)
+        await hear_server(seen, self.found.server())
+        air = {entry["number"]: entry for entry in await self.found.scef().get("/air-log")}
+        seen.sent = [bytes.fromhex(e["data"]) for e in air.values() if e["what"] == "uplink"]
+        seen.on_air = [(e["time"], bytes.fromhex(e["data"])) for e in air.values() if e["what"] == "downlink"]
+        seen.accepted = [
+            bytes.fromhex(air[int(one["subject"])]["data"])
+            for one in await self.found.scef().get("/notifications")
+            if one["kind"] == "uplink" and one["accepted"]
+        ]
+        return seen

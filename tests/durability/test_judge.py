@@ -1,0 +1,85 @@
+"""The judge itself is tried: of evidence in order it says nothing, and of each thing out of order what it is."""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import pytest
+
+from tests.durability.judge import LORAWAN_HTTP, NIDD, Evidence, digest, judge
+from tests.interop.raw_device import CON, POST, Message, encode, uri
+
+READ = encode(Message(CON, 1, 7, b"\x09", uri("/3/0/0")))
+EXECUTE = encode(Message(CON, POST, 8, b"\x0a", uri("/3303/0/5605")))
+SEND = encode(Message(CON, POST, 3, b"\x01", uri("/dp"), b"[]"))
+
+
+def _downlink(number: int, operation: str, payload: bytes, token: bytes) -> dict[str, object]:
+    made = {"id": number, "kind": "request", "operation": operation, "state": "RESPONDED", "over": 1}
+    return {**made, "payload": payload, "north_token": token}
+
+
+def _evidence(rules=LORAWAN_HTTP) -> Evidence:
+    """A Read and an Execute that were answered, and a Send that was accepted and forwarded."""
+    return Evidence(
+        rules,
+        asked={"aa", "bb"},
+        acknowledged={"aa", "bb"},
+        sent=[SEND],
+        accepted=[SEND],
+        retained=[SEND],
+        on_air=[(10.0, READ), (20.0, EXECUTE)],
+        taken=[sha256(b"[]").hexdigest()[:16]],
+        downlinks=[_downlink(1, "Read", READ, b"\xaa"), _downlink(2, "Execute", EXECUTE, b"\xbb")],
+        uplinks=[{"id": 3, "kind": "request", "operation": "Send", "state": "FORWARDED", "digest": digest(SEND)}],
+    )
+
+
+def test_it_says_nothing_where_all_is_in_order():
+    assert judge(_evidence()) == []
+
+
+def test_it_says_nothing_of_copies_after_the_networks_interval_nor_of_one_after_an_ambiguity():
+    seen = _evidence()
+    seen.on_air += [(310.0, READ), (321.0, EXECUTE), (330.0, READ)]
+    assert judge(seen) == []
+
+
+def _change(**changes: object) -> Callable[[Evidence], None]:
+    def change(seen: Evidence) -> None:
+        for name, value in changes.items():
+            setattr(seen, name, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (lambda seen: seen.downlinks[0].update(over=0, state="QUEUED"), "downlink 1 (Read) has no outcome"),
+        (_change(asked={"aa"}), "downlink 2 (Execute) is invented"),
+        (lambda seen: seen.downlinks.pop(), "request bb was acknowledged and has 0 rows"),
+        (lambda seen: seen.downlinks.append(seen.downlinks[0]), "request aa was acknowledged and has 2 rows"),
+        (lambda seen: seen.uplinks[0].update(state="RECEIVED"), "uplink 3 (Send) has no outcome"),
+        (_change(sent=[], accepted=[], retained=[]), "uplink 3 (Send) is invented"),
+        (_change(uplinks=[]), "was answered 200 and has 0 rows"),
+        (lambda seen: seen.uplinks.append(seen.uplinks[0]), "was answered 200 and has 2 rows"),
+        (_change(taken=[]), "was answered 200 and reached the server 0 times"),
+        (_change(taken=[], accepted=[]), "was retained and reached the server 0 times"),
+        (lambda seen: seen.taken.append(seen.taken[0]), "reached the server 2 times"),
+        (lambda seen: seen.on_air.append((30.0, SEND)), "on air and in no row"),
+        (lambda seen: seen.on_air.append((30.0, EXECUTE)), "downlink 2 (Execute) was on air 2 times"),
+        (lambda seen: seen.on_air.extend([(30.0, READ), (40.0, READ)]), "downlink 1 (Read) was on air 3 times"),
+    ],
+)
+def test_it_finds(change, finding):
+    seen = _evidence()
+    change(seen)
+    assert any(finding in fault for fault in judge(seen)), judge(seen)
+
+
+def test_the_interval_is_the_networks():
+    seen = _evidence(NIDD)
+    seen.on_air.append((80.0, EXECUTE))
+    assert judge(seen) == []
+    seen.rules = LORAWAN_HTTP
+    assert judge(seen) != []
