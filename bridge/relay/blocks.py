@@ -15,6 +15,8 @@ _LONG_DELTA = 13  # from here an option's delta takes more than its nibble (RFC 
 ANY_ANSWER = block_size(LARGEST_SZX) + HEADER + 2 + _OBSERVE + _ANSWER
 """Bytes of the largest response that comes without asking: 1024 of payload are the most there is (RFC 7252 §4.6)."""
 
+ANY_ROOM = 1 << 16  # bytes: more than any datagram has
+
 
 class Block(msgspec.Struct, frozen=True):
     """Value of a Block1 or Block2 option (RFC 7959 §2.2)."""

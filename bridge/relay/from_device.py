@@ -9,7 +9,7 @@ from bridge.delivery.deliveries import REQUEST
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.enums import members
 from bridge.errors import MessageFormatError
-from bridge.relay import opaque, operation, register, responses, toward_device, toward_server, transfers, verdict
+from bridge.relay import kept_answers, opaque, operation, register, responses, toward_device, toward_server, verdict
 from bridge.relay.effects import Count
 from bridge.relay.events import DeviceMessage
 from bridge.relay.model import Server
@@ -122,7 +122,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         return
     server = state.endpoint.servers[0]
     name = operation.of_device(coap)
-    if not coap.payload and transfers.serve_kept(step, coap, name, server.key, digest, duplicate_key):
+    if not coap.payload and kept_answers.serve(step, coap, name, server.key, digest, duplicate_key):
         return
     refused, body = _fit(step, coap, name, server)
     if refused is None and not responses.make_room(step):
@@ -155,7 +155,7 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register
         refused = register.identity_refusal(coap, state.endpoint)
         if refused is not None:
             return refused, b""
-    if name in ("Register", "Update") and transfers.asks_later_block(coap):
+    if name in ("Register", "Update") and kept_answers.asks_later_block(coap):
         return register.Refusal(Code.REQUEST_ENTITY_INCOMPLETE, "the answer is not kept any more"), b""
     if name == "Register":
         fitted = register.fit_register(coap, state.endpoint, server.profile, step.south.default_lifetime)

@@ -1,4 +1,4 @@
-"""Block-wise transfers that the bridge takes a part in, because a size fell or a peer does not know it (R25, RFC 7959).
+"""Requests of servers in blocks that fit the radio, whatever it carries when they go (R25, RFC 7959).
 
 A request's block that no longer fits is split: its row goes on with the first part, and when the device has asked for
 more, the next part is a row of its own. The server's one answer is the answer to the last part.
@@ -8,28 +8,24 @@ from bindings.contract import BLOCK2
 from bridge.coap.codec import HEADER, Message, decode, encode_body, frame
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery.deliveries import ANSWER, REQUEST
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink
 from bridge.enums import members
-from bridge.relay import toward_device, toward_server
+from bridge.relay import toward_device
 from bridge.relay.blocks import (
     ANY_ANSWER,
+    ANY_ROOM,
     Block,
     asking_smaller,
-    block_at,
     block_of,
     is_splittable,
     part_at,
     with_block,
 )
-from bridge.relay.effects import Count
 from bridge.relay.size import block_room, largest_szx
 from bridge.relay.state import Step
 
-ANY_ROOM = 1 << 16  # bytes: more than any datagram has
-_FITTED_QUERIES = ("Register", "Update")  # R21 changes these: what the device asked is not what the server was asked
 _GETS = (Code.GET, Code.FETCH)
 _S = members(DownlinkState)
-_U = members(UplinkState)
 
 
 # -- before a request is sent ----------------------------------------------------------------------------------------
@@ -190,59 +186,3 @@ def relayed_body(step: Step, row: Downlink, message: Message) -> bytes:
         szx = szx if fits is None else min(szx, fits)
     relayed = Block(block.number if row.split_from is None else asked.number, block.more, szx)
     return message.body if relayed == block else with_block(message, OptionNumber.BLOCK1, relayed, message.payload)
-
-
-# -- when the device asks for more of an answer ----------------------------------------------------------------------
-
-
-def asks_later_block(message: Message) -> bool:
-    """Whether a device asks for more of an answer."""
-    asked = block_of(message, OptionNumber.BLOCK2)
-    return asked is not None and asked.number > 0
-
-
-def serve_kept(
-    step: Step, message: Message, operation: str, server: str, digest: bytes, duplicate_key: str | None
-) -> bool:
-    """Answer a request for a later block out of the kept answer; False: it is none, or the answer is not kept."""
-    asked = block_of(message, OptionNumber.BLOCK2)
-    if asked is None or not asked.number or operation == "OSCORE":
-        return False
-    kept = _kept_answer(step, message, operation, server)
-    answer = None if kept is None or kept.answer is None else decode(kept.answer)
-    body = None if answer is None else block_at(answer, asked.offset, asked.szx, ANY_ROOM)
-    if kept is None or answer is None or body is None:
-        return False
-    kept.keep_until = max(kept.keep_until, step.wall + step.south.exchange_span)
-    step.state.kept_uplinks.renew(kept)
-    step.work.update(kept)
-    row = toward_server.take_uplink(
-        step,
-        "request",
-        server,
-        operation,
-        message,
-        digest=digest,
-        duplicate_key=duplicate_key,
-        expires_at=None,
-    )
-    toward_server.settle(step, row, _U.DUPLICATE, "a further block of an answer that the bridge keeps")
-    step.effect(Count("kept_blocks"))
-    toward_device.respond(step, row, answer.code, body, f"{operation} answer")
-    return True
-
-
-def _kept_answer(step: Step, message: Message, operation: str, server: str) -> Uplink | None:
-    """Give the device's request whose answer is asked for further: the latest one like it (RFC 7959 §2.4)."""
-    path, query = message.strings(OptionNumber.URI_PATH), message.strings(OptionNumber.URI_QUERY)
-    for row in reversed(step.state.kept_uplinks.values()):
-        if row.kind != "request" or row.operation != operation or row.server != server:
-            continue
-        if row.answer is None or row.state is not _U.FORWARDED or row.keep_until <= step.wall:
-            continue
-        asked = decode(row.payload)
-        if asked.code != message.code or asked.strings(OptionNumber.URI_PATH) != path:
-            continue
-        if operation in _FITTED_QUERIES or asked.strings(OptionNumber.URI_QUERY) == query:
-            return row
-    return None

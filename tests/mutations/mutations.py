@@ -489,14 +489,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a kept answer is let go while the device fetches it",
-        "bridge/relay/transfers.py",
+        "bridge/relay/kept_answers.py",
         "    kept.keep_until = max(kept.keep_until, step.wall + step.south.exchange_span)\n",
         "",
         RELAY + "test_r25_answers.py",
     ),
     Mutation(
         "another request's answer is served",
-        "bridge/relay/transfers.py",
+        "bridge/relay/kept_answers.py",
         "        if asked.code != message.code or asked.strings(OptionNumber.URI_PATH) != path:\n",
         "        if asked.code != message.code:\n",
         RELAY + "test_r25_answers.py",
@@ -504,8 +504,8 @@ MUTATIONS = [
     Mutation(
         "a later block of a Register registers anew",
         "bridge/relay/from_device.py",
-        '    if name in ("Register", "Update") and transfers.asks_later_block(coap):\n',
-        '    if name == "Update" and transfers.asks_later_block(coap):\n',
+        '    if name in ("Register", "Update") and kept_answers.asks_later_block(coap):\n',
+        '    if name == "Update" and kept_answers.asks_later_block(coap):\n',
         RELAY + "test_r25_answers.py",
     ),
     Mutation(
