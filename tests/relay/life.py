@@ -208,6 +208,10 @@ class Life(World):
                 self.event(ev.Reported(item.handle, Refusal.UNREACHABLE))
             elif self.dice.random() < 0.3:
                 self.items.remove(item)
+                if item.attempt.confirmed and self.chance(0.3):
+                    self._deliver(item)  # or not: only its acknowledgement failed to come
+                    self.event(ev.Reported(item.handle, None, nack=True))
+                    continue
                 if not self.chance(0.2):
                     self.reports_due.append(
                         (item.handle, self.dice.choice([NetworkState.SENT, NetworkState.DELIVERED]))
@@ -216,11 +220,24 @@ class Life(World):
         if self.chance(0.01):
             self.items.clear()
             self.event(ev.NetworkFlushed("flushed"))
+        if self.chance(0.01) and self.items:
+            item = self.items.pop()
+            self.event(ev.NetworkFlushed("made way", item.handle))
+        if self.chance(0.01):
+            self._device_joins()
         self.dice.shuffle(self.reports_due)
         for report in self.reports_due[:]:
             if self.dice.random() < 0.5:
                 self.reports_due.remove(report)
                 self.event(ev.Reported(*report))
+
+    def _device_joins(self) -> None:
+        """It has lost all memory; the network has dropped what it held."""
+        self.items.clear()
+        self.device_kept.clear()
+        self.device_observes.clear()
+        self.device_mid = 0
+        self.event(ev.DeviceJoined())
 
     def _deliver(self, item: Item) -> None:
         if self.chance(0.15):
@@ -279,18 +296,19 @@ class Life(World):
         if block is not None:
             options.append((int(Opt.BLOCK1), uint_value(block)))
             self.device_body.setdefault(int(number), {})[(block >> 4) * (16 << (block & 7))] = message.payload
-        elif options:
-            self.device_observes = [*self.device_observes[-3:], message]
         code = 69 if block is None else (95 if block & 8 else 68)
         roll = self.dice.random()
         if self.faults and roll < 0.1:
             replies = []
         elif self.faults and roll < 0.15:
             replies = [rst(message)]
+            options.clear()  # what it answers with a Reset it does not observe
         elif roll < 0.3:
             replies = [ack(message), response(message, code, number, options, Type.CON, 60000 + self.device_mid % 5000)]
         else:
             replies = [response(message, code, number, options)]
+        if message.uint(6) == 0 and options:
+            self.device_observes = [*self.device_observes[-3:], message]
         self.device_kept[message.mid] = self.wall, replies
         return replies
 
@@ -394,6 +412,8 @@ class Life(World):
     # -- a person ------------------------------------------------------------------------------------------------
 
     def _person_moves(self) -> None:
+        if self.chance(0.01):
+            self.event(ev.NorthChanged())
         live = list(self.state.deliveries.live)
         if live and self.chance(0.05):
             self.cancelled.add(downlink := self.dice.choice(live))
