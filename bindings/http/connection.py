@@ -15,7 +15,8 @@ import httptools
 from bindings.http.messages import Answer, Request, Writer, problem
 
 BUFFER = 65536  # bytes read at once
-HEAD_LIMIT = 16384  # bytes of an unfinished request line and headers
+HEAD_LIMIT = 16384  # bytes of an unfinished request that are not its body: request line, headers, chunk sizes, trailers
+CHUNK = 6  # bytes that a body's byte takes in a chunk of its own (RFC 9112 §7.1)
 LINGER = 5.0  # seconds in which the rest of a refused request is read and dropped, so that its caller sees the answer
 
 Reply = Callable[[Answer], None]
@@ -52,8 +53,8 @@ class Shared:
 class Connection(asyncio.BufferedProtocol):
     """Reads requests and has them answered one at a time, in their order.
 
-    `due` is when its caller will have taken too long over a request; None while it owes nothing. `since` is when it
-    began to be idle.
+    `due` is when its caller will have taken too long, over a request or to read its answers; None while it owes
+    nothing. `since` is when it began to be idle.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -61,15 +62,18 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = httptools.HttpRequestParser(self)
         self._request = Request()
         self._body: list[bytes] = []
-        self._head_size = 0
+        self._beside_body = 0  # bytes of the request that are not its body, but for the read in which it began
         self._body_size = 0
+        self._begins = False  # in what is being read
         self._in_head = False
         self._in_body = False
         self._refusal: Answer | None = None
         self._answering: Request | None = None
         self._pipelined: deque[Request] = deque()
+        self._unread = False  # the caller takes no answers: until it does, it is not read from, and has none made
         self._half_closed = False  # the caller sends no more, and still reads
-        self._ending = False  # the last answer is written: what still comes is dropped
+        self._deaf = False  # what still comes is dropped: the last answer is known
+        self._ending = False  # the last answer is written
         self.remote = ""
         self.since = shared.clock()
         self.due: float | None = self.since + shared.patience
@@ -91,9 +95,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the interface of asyncio
         self._shared.left(self)
-        if (self._in_head or self._in_body) and not self._ending:
+        if (self._in_head or self._in_body) and not self._deaf:
             self._shared.site.turned_away("cut_off", self.remote)
-        self._ending = True
+        self._deaf = self._ending = True
         self._pipelined.clear()
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  # as above
@@ -101,7 +105,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(memoryview(self._shared.buffer)[:nbytes])
-        while data and not self._ending:
+        body_before = self._body_size
+        self._begins = False
+        while data and not self._deaf:
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
@@ -111,9 +117,9 @@ class Connection(asyncio.BufferedProtocol):
                 self._give_up(400, "malformed")
             else:
                 break
-        if self._in_head:
-            self._head_size += nbytes
-            if self._head_size > HEAD_LIMIT:
+        if (self._in_head or self._in_body) and not self._begins:
+            self._beside_body += max(0, nbytes - CHUNK * (self._body_size - body_before))
+            if self._beside_body > HEAD_LIMIT:
                 self._give_up(431, "too_large")
 
     def eof_received(self) -> bool:
@@ -121,32 +127,52 @@ class Connection(asyncio.BufferedProtocol):
         self._half_closed = self._answering is not None and self._transport.can_write_eof()
         return self._half_closed
 
+    def pause_writing(self) -> None:
+        """Read no more requests of a caller that does not read its answers: they would grow as it likes."""
+        self._unread = True
+        self.due = self._shared.clock() + self._shared.patience
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on: the caller has taken its answers."""
+        self._unread = False
+        if not self._ending:
+            unfinished = self._in_head or self._in_body
+            self.due = self._shared.clock() + self._shared.patience if unfinished and not self._deaf else None
+            self._next()
+
     # -- what the parser says ------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        if self._deaf:
+            return
         self._request = Request(remote=self.remote)
         self._body = []
-        self._head_size = self._body_size = 0
-        self._in_head = True
+        self._beside_body = self._body_size = 0
+        self._begins = self._in_head = True
         self.due = self._shared.clock() + self._shared.patience
 
     def on_url(self, url: bytes) -> None:
         self._request.target += url.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: no header of ours may come so late (RFC 9110 §6.5.1)
         headers = self._request.headers
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
+        if self._deaf:
+            return
         self._in_head = False
         self._in_body = True
         request = self._request
         request.method = self._parser.get_method().decode("latin-1")
         if request.method == "CONNECT":
             self._give_up(405, "malformed")
-        if self._ending or self._parser.should_upgrade():
+        if self._deaf or self._parser.should_upgrade():
             return
         self._refusal = self._shared.site.refuse(request)
         if int(request.headers.get("content-length", 0)) > self._shared.max_body:
@@ -155,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._refusal is None:
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             else:
-                self._end(self._refusal)
+                self._end_with(self._refusal)
 
     def on_body(self, body: bytes) -> None:
         self._body_size += len(body)
@@ -165,15 +191,16 @@ class Connection(asyncio.BufferedProtocol):
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._ending or self._parser.should_upgrade():
+        if self._deaf or self._parser.should_upgrade():
             return
         self._in_body = False
-        self.due = None
+        if not self._unread:
+            self.due = None
         request = self._request
         request.body = b"".join(self._body)
         request.refusal = self._refusal
         request.last = not self._parser.should_keep_alive()
-        if self._answering is None and not self._pipelined:
+        if self._answering is None and not self._pipelined and not self._unread:
             self._begin(request)
         else:
             self._pipelined.append(request)
@@ -214,26 +241,37 @@ class Connection(asyncio.BufferedProtocol):
             asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        if self._answering is None and self._pipelined and not self._ending:
+        if self._answering is None and self._pipelined and not self._unread and not self._ending:
             self._begin(self._pipelined.popleft())
-        if not self._pipelined and not self._ending:
+        if not self._pipelined and not self._unread and not self._ending:
             self._transport.resume_reading()
 
     # -- ending --------------------------------------------------------------------------------------------------
 
     def _give_up(self, status: int, why: str) -> None:
         """Answer a request that is not worth reading on, and end."""
-        if not self._ending:
+        if not self._deaf:
             self._shared.site.turned_away(why, self.remote)
-            self._end(problem(status, why.replace("_", " ")))
+            self._end_with(problem(status, why.replace("_", " ")))
+
+    def _end_with(self, answer: Answer) -> None:
+        """Make this the last answer. It goes behind those to earlier requests, which it would be taken for."""
+        self._deaf = True
+        if self._answering is None and not self._pipelined:
+            self._end(answer)
+            return
+        if not self._unread:
+            self.due = None
+        self._pipelined.append(Request(refusal=answer, last=True))
 
     def _end(self, answer: Answer, *, head_only: bool = False) -> None:
         """Write the last answer. Closed at once, with bytes unread, the connection would be reset before it is seen."""
-        self._ending = True
+        self._deaf = self._ending = True
         self._pipelined.clear()
         self._transport.write(self._shared.writer.write(answer, close=True, head_only=head_only))
+        self.due = self._shared.clock() + LINGER
         if self._in_head or self._in_body:
-            self.due = self._shared.clock() + LINGER
+            self._transport.resume_reading()
         else:
             self._transport.close()
 
@@ -241,7 +279,7 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection of a caller that has taken too long."""
         if self._ending:
             self.abort()
-        elif self._in_body:
+        elif (self._in_body or self._answering is not None) and not self._unread:
             self._give_up(408, "too_slow")
         else:
             self._shared.site.turned_away("too_slow", self.remote)
@@ -249,10 +287,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Drop the connection as it is."""
-        self._ending = True
+        self._deaf = self._ending = True
         self._transport.abort()
 
     def close(self) -> None:
-        """Close an idle connection."""
-        self._ending = True
-        self._transport.close()
+        """Close an idle connection. One whose caller has left answers unread would never end by itself."""
+        self._deaf = self._ending = True
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()

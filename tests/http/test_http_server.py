@@ -393,3 +393,85 @@ async def test_stop_answers_what_is_under_way_and_takes_nothing_more(call, site,
     status, headers, _ = await busy.answer()
     assert (status, headers["connection"]) == (200, "close")
     await stopping
+
+
+async def test_trailers_without_end_are_cut_off(call, site):
+    caller = await call()
+    caller.send(b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ")
+    for _ in range(400):
+        caller.send(b"x" * 1024)
+        await asyncio.sleep(0)
+    assert (await caller.answer())[0] == 431
+    assert site.counts == {"too_large": 1}
+
+
+async def test_a_head_behind_a_large_body_is_not_taken_for_a_long_one(site):
+    server = HttpServer(site, Limits(max_body=60_000))
+    await server.start("127.0.0.1", 0, None)
+    caller = Caller(*await asyncio.open_connection(*server.address))
+    second = post("/b")
+    caller.send(post("/a", b"x" * 40_000) + second[:20])
+    assert (await caller.answer())[0] == 200
+    caller.send(second[20:])
+    assert (await caller.answer())[0] == 200
+    caller.writer.close()
+    await server.stop()
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"\x16\x03\x01",
+        post("/b", b"x" * 2000),
+        post("/nothing", b"", "Expect: 100-continue\r\n"),
+        post("/b", b"x")[:-1],
+    ],
+    ids=["no HTTP", "too large", "refused", "too slow"],
+)
+async def test_what_is_wrong_with_a_later_request_is_no_answer_to_an_earlier_one(call, site, behind):
+    caller = await call()
+    caller.send(post("/later", b"1") + behind)
+    await site.until(lambda: bool(site.held))
+    await asyncio.sleep(0.8)  # twice the patience
+    site.held[0]()
+    assert (await caller.answer())[2] == b"/later 1"
+    status, headers, _ = await caller.answer()
+    assert status in {400, 404, 408, 413}
+    assert headers["connection"] == "close"
+
+
+async def test_a_caller_that_reads_no_answers_is_not_read_from(site):
+    server = HttpServer(site, Limits(max_body=1000))
+    await server.start("127.0.0.1", 0, None)
+    caller = Caller(*await asyncio.open_connection(*server.address))
+    request = b"GET /nothing HTTP/1.1\r\n\r\n" * 1000
+    caller.writer.transport.pause_reading()
+    for _ in range(500):
+        caller.send(request)
+        await asyncio.sleep(0.001)
+    (connection,) = server.connections
+    assert connection._transport.get_write_buffer_size() < 1 << 20
+    caller.writer.transport.abort()
+    await server.stop()
+
+
+async def test_a_caller_that_never_reads_its_answers_is_sent_away(call, site, server):
+    caller = await call()
+    caller.writer.transport.pause_reading()
+    for _ in range(200):
+        caller.send(b"GET /nothing HTTP/1.1\r\n\r\n" * 1000)
+    await site.until(lambda: bool(server.connections))
+    await site.until(lambda: not server.connections)
+    assert site.counts == {"too_slow": 1}
+
+
+async def test_a_caller_that_reads_late_gets_all_its_answers(call, site):
+    caller = await call()
+    many = 40_000
+    caller.send(b"GET /nothing HTTP/1.1\r\n\r\n" * many)
+    caller.writer.transport.pause_reading()
+    await asyncio.sleep(0.2)
+    caller.writer.transport.resume_reading()
+    for _ in range(many):
+        assert (await caller.answer())[0] == 404
+    assert not site.counts
