@@ -95,6 +95,10 @@ class Exchange(asyncio.BufferedProtocol):
             self._complete()
         self._fail(f"the connection broke: {exc or 'closed by the server'}")
 
+    def eof_received(self) -> None:
+        """Ask nothing more on it: its end is told only a turn of the event loop later."""
+        self.reusable = False
+
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  # the interface of asyncio
         return self._buffer
 

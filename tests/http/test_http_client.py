@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -361,3 +362,30 @@ async def test_a_proxy_that_says_nothing_is_certain(server):
     with pytest.raises(NotSent):
         await client.request("POST", Origin("https", "scef.example", 443), "/x", {}, b"x")
     await client.close()
+
+
+@pytest.mark.parametrize("turns", range(1, 5))
+async def test_a_connection_that_is_being_closed_is_not_used(client, turns):
+    """In any turn of the event loop after the server's end was read; asyncio tells of the connection's end later."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        origin = Origin("http", "127.0.0.1", listening.getsockname()[1])
+
+        async def ask() -> None:
+            request = asyncio.create_task(client.request("GET", origin, "/", {}))
+            accepted = asyncio.create_task(loop.sock_accept(listening))
+            await asyncio.wait({request, accepted}, return_when=asyncio.FIRST_COMPLETED)
+            if request.done():
+                accepted.cancel()
+                request.result()
+            connection, _ = await accepted
+            with connection:
+                await loop.sock_recv(connection, 1000)
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                assert (await request).status == 204
+
+        await ask()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await ask()
