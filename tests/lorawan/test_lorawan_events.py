@@ -122,6 +122,8 @@ GARBAGE = [
     b'{"deviceInfo": {"devEui": "70b3d57ed0000001"}, "fCnt": 99999999999}',
     b'{"deviceInfo": {"devEui": "70b3d57ed0000001"}, "data": "%%%"}',
     b'{"deviceInfo": {"devEui": "70b3d57ed0000001"}, "time": "yesterday"}',
+    b'{"deviceInfo": {"devEui": "70b3d57ed0000001"}, "time": "1960-01-01T00:00:00Z", "fCnt": "5"}',
+    b'{"deviceInfo": {"devEui": "70b3d57ed0000001", "deviceClassEnabled": "CLASS_D"}}',
     b'{"deviceInfo": 7}',
     b"{" * 20000,
     b"\xff" * 40,

@@ -126,13 +126,13 @@ def read(kind: str, body: bytes) -> Event:
     if body.lstrip()[:1] == b"{":  # no protobuf message of these begins so
         try:
             return _from_json(kind, _decode(body))
-        except (msgspec.MsgspecError, ValueError, OverflowError, UnicodeDecodeError, RecursionError):
-            pass
+        except (msgspec.MsgspecError, LookupError, ValueError, OverflowError, RecursionError):
+            pass  # a LookupError is a device class of a later version
         try:
             parsed = Parse(body, (message or integration.StatusEvent)(), ignore_unknown_fields=True)
+            return _from_message(kind, parsed)
         except (ParseError, ValueError, OverflowError, RecursionError, TypeError, AttributeError) as error:
             raise NotificationError(f"{kind} event is no JSON of ChirpStack v4: {_short(error)}") from error
-        return _from_message(kind, parsed)
     try:
         return _from_message(kind, (message or integration.StatusEvent).FromString(body))
     except (DecodeError, ValueError, RecursionError) as error:
