@@ -113,9 +113,13 @@ class Records:
     async def put(self, device: str, record: Record) -> None:
         """Write a note now. Raises StoreUnavailable."""
         self._kept[device] = record
-        await self._memory.put(_DEVICE + device, _encode(record))
-        if self._changed.get(device) is record:
-            del self._changed[device]
+        changed = self._changed.pop(device, None)  # what changes from now on is written with the next `write`
+        try:
+            await self._memory.put(_DEVICE + device, _encode(record))
+        except BaseException:
+            if changed is not None:
+                self._changed.setdefault(device, changed)
+            raise
 
     async def write(self) -> None:
         """Write what has changed, many notes in one commit. Raises StoreUnavailable; the rest is written next time."""

@@ -1,0 +1,34 @@
+"""Notes of devices: what changes while a note is being written is written after it."""
+
+import asyncio
+
+import pytest
+
+from bindings.lorawan.records import Record, Records
+from bridge.errors import StoreUnavailable
+from tests.bindings.bridge_side import DictMemory
+
+
+async def test_what_changes_while_a_note_is_written_is_written_next():
+    memory, record = DictMemory(), Record()
+    records = Records(memory)
+    writing = asyncio.create_task(records.put("d", record))
+    await asyncio.sleep(0)  # the note as it is now is on its way to the disk
+    record.take(5)
+    records.changed("d", record)
+    await writing
+    await records.write()
+    assert Records(memory).get("d").highest == 5
+
+
+async def test_what_the_store_did_not_take_is_written_later():
+    memory, record = DictMemory(), Record()
+    records = Records(memory)
+    record.take(5)
+    records.changed("d", record)
+    memory.fails = True
+    with pytest.raises(StoreUnavailable):
+        await records.put("d", record)
+    memory.fails = False
+    await records.write()
+    assert Records(memory).get("d").highest == 5
