@@ -55,6 +55,10 @@ class Exchanges:
         at, told = self.refused.get(key, (0.0, None))
         return told if now - at < EXCHANGE_LIFETIME else None
 
+    def is_refusing(self, now: float) -> bool:
+        """Whether a copy of a request that was refused may still come: no row says so, only memory."""
+        return bool(self.refused) and now - next(reversed(self.refused.values()))[0] < EXCHANGE_LIFETIME
+
     def free_in(self, now: float) -> float | None:
         """Give the seconds until one more request can be remembered; None: now."""
         if len(self.requests) < self.most:

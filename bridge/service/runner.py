@@ -283,7 +283,8 @@ class Runner:
             return
         d = state.deliveries
         doubts = d.cancelling or d.to_look_up or d.released or d.presumed
-        if not (d.call is not None or doubts or state.empty_ack_due or state.hold_due or state.retransmissions):
+        timers = state.empty_ack_due or state.hold_due or state.retransmissions
+        if not (d.call is not None or doubts or timers or state.exchanges.is_refusing(moment(self.clock).wall)):
             del self.loaded[endpoint]
 
     def _note_quiet(self, endpoint: int) -> None:

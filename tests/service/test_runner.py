@@ -247,3 +247,18 @@ async def test_every_event_of_a_burst_is_told(bench: Bench) -> None:
     await asyncio.sleep(0)
     assert told == [None] * 20
     assert len(bench.rows()) == 20
+
+
+async def test_r04_a_refused_request_stays_refused_while_its_endpoint_only_waits(bench: Bench) -> None:
+    await answered(bench, await accept_and_submit(bench), NetworkState.BUFFERED)
+    working = bench.placed
+    assert working is not None
+    bench.placed = replace(working, south_profile=lambda _device: replace(PROFILE, max_downlink=1))
+    bench.runner.refresh(1, bench.placed)
+    await bench.take(read_request(8))
+    bench.placed = working  # there is room now
+    bench.runner.refresh(1, working)
+    await bench.take(read_request(8))
+    first, again = bench.actor.of(SendToServer)[-2:]
+    assert first == again
+    assert [row.north_mid for row in bench.rows()] == [7]
