@@ -50,11 +50,9 @@ async def binding(make):
 
 ALL_OBJECTS = "</1/0>,</3/0>,</3303/0>"
 SESSION = {"dev_addr": "01020304", "nwk_s_key": APP_KEY, "app_s_key": APP_KEY[::-1]}
-EUIS = {
-    name: f"70b3d57ed000000{number}"
-    for number, name in enumerate(["meter", "bare", "slow", "sure", "listener", "personalised", "punctual"], 1)
-}
-NOBODY = "70b3d57ed00000ee"  # a device without an endpoint
+NAMES = ["meter", "bare", "slow", "sure", "listener", "personalised", "punctual", "victim"]
+EUIS = {name: f"70b3d57ed000000{number}" for number, name in enumerate(NAMES, 1)}
+NOBODIES = ("70b3d57ed00000ee", "70b3d57ed00000ef")  # devices without an endpoint
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -70,7 +68,7 @@ async def world(tmp_path_factory):
     endpoints["sure"]["confirmed"] = True
     async with lorawan_set_up(
         tmp_path_factory.mktemp("world"),
-        devices=[*devices.values(), device(NOBODY)],
+        devices=[*devices.values(), *map(device, NOBODIES)],
         endpoints=[*endpoints.values()],
         profile={"class_c_timeout": 10},
         lines='name_template = "urn:dev:eui:{device}"',

@@ -29,7 +29,7 @@ async def test_a_lorawan_device_registers_is_read_and_written(world):
     assert written["code"] == "2.04"
     frames = [frame for frame in await world.air() if frame["payload"]]
     assert {frame["fPort"] for frame in frames} == {10}
-    assert (await _rows(world))[before:] == [("RESPONDED", 1)] * 2
+    assert [state for state, _ in (await _rows(world))[before:]] == ["RESPONDED"] * 2
 
 
 async def test_a_join_in_the_middle_of_an_exchange_loses_nothing(world):
@@ -93,6 +93,7 @@ async def test_everything_optional_is_left_out_of_register_and_downlinks_wait_fo
 
 async def test_an_oversize_write_goes_block_wise_at_a_slow_data_rate(world):
     await world.client("slow", omit=["ep", "lt", "lwm2m", "b", "links"])
+    await world.asked("read", "/3/0/1", "slow")  # with its first uplinks room is kept for MAC commands
     text = "".join(chr(97 + number % 26) for number in range(60))
     written = await world.asked("write", "/3303/0/5750", "slow", value=text)
     assert written["code"] == "2.04"

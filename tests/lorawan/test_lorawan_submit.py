@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 from emulated_chirpstack import DEVICE, STRANGER, Emulated
 
@@ -21,6 +22,7 @@ from bindings.contract import (
     Uplink,
 )
 from bindings.lorawan.chirpstack.downlinks import version_of
+from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import ConfigurationError
 from mock_network.chirpstack import device_queue
 from tests.waiting import until
@@ -49,6 +51,15 @@ async def test_an_endpoint_has_an_f_port_of_its_own(make, chirpstack):
 async def test_f_port_out_of_range_is_refused_with_a_reason(binding, value):
     with pytest.raises(ConfigurationError, match="f_port"):
         await binding.provision(DEVICE, {"f_port": value})
+
+
+@pytest.mark.parametrize("value", [0, 224, 226, 257, -1])
+def test_f_port_out_of_range_is_refused_in_the_configuration_too(value):
+    section = {"api": {"server": "127.0.0.1:8080", "key": "k"}, "downlinks": {"f_port": value}}
+    with pytest.raises(msgspec.ValidationError, match="f_port"):
+        msgspec.convert(section, LorawanSettings)
+    section["downlinks"]["f_port"] = 223
+    assert msgspec.convert(section, LorawanSettings).downlinks.f_port == 223
 
 
 async def test_wrong_token_holds_nothing_against_the_downlink(make, side):
