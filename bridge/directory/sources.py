@@ -1,9 +1,10 @@
 """Giving each endpoint a source of its own: the number that stands for its address or port toward servers."""
 
 import socket
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import apsw
 
 from bridge.errors import DirectoryError
 from bridge.north.contract import NorthTransport
@@ -37,7 +38,7 @@ def _text(family: int, host: str, port: int) -> str:
 class Allocator:
     """Gives sources within one transaction, in the writer's thread."""
 
-    def __init__(self, connection: sqlite3.Connection, sources: Sources, now: float) -> None:
+    def __init__(self, connection: apsw.Connection, sources: Sources, now: float) -> None:
         self._connection = connection
         self._sources = sources
         self._now = now
@@ -84,17 +85,17 @@ class Allocator:
         numbers = self._sources.numbers
         span = (self._sources.scheme, numbers.start, numbers.stop)
         if self._next is None:
-            (largest,) = self._connection.execute(
+            largest = self._connection.execute(
                 "SELECT max(source) FROM north_source WHERE scheme = ? AND source >= ? AND source < ?", span
-            ).fetchone()
+            ).get
             self._next = numbers.start if largest is None else largest + 1
         if self._next in numbers:
             self._next += 1
             return self._next - 1
         # Only when the end is reached: the range may have been made larger at its beginning.
-        (first,) = self._connection.execute(
+        first = self._connection.execute(
             "SELECT min(source) FROM north_source WHERE scheme = ? AND source >= ? AND source < ?", span
-        ).fetchone()
+        ).get
         if first is not None and first > numbers.start:
             return int(first) - 1
         return None
@@ -116,7 +117,7 @@ class Allocator:
         return int(row[0])
 
 
-def release(connection: sqlite3.Connection, endpoint: int, now: float) -> None:
+def release(connection: apsw.Connection, endpoint: int, now: float) -> None:
     """Take an endpoint's source back; nobody gets it for REUSE_AFTER."""
     connection.execute(
         "UPDATE north_source SET released_at = ? WHERE endpoint = ? AND released_at IS NULL", (now, endpoint)

@@ -1,11 +1,12 @@
 """The directory's table: SQL for records, and the work that changes them in the writer's thread."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
+
+import apsw
 
 from bridge.delivery.ledger import DownlinkState, UplinkState
 from bridge.directory.record import DirectoryChange, Draft, Record
@@ -67,21 +68,20 @@ def _columns(draft: Draft) -> tuple[Any, ...]:
     )
 
 
-def add(connection: sqlite3.Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
+def add(connection: apsw.Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
     """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is in."""
     allocator = None if sources is None else Allocator(connection, sources, now)
     made = []
     for draft in drafts:
         try:
-            id_ = connection.execute(
+            connection.execute(
                 "INSERT INTO endpoint (shard, name, network, device, servers, profile, default_ttl, object_list,"
                 " confirmed, options, enabled, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (SHARD, *_columns(draft), now, now),
-            ).lastrowid
-        except sqlite3.IntegrityError as error:
+            )
+        except apsw.ConstraintError as error:
             raise taken(connection, draft) from error
-        if id_ is None:
-            raise AssertionError("SQLite gives every row an id")
+        id_ = connection.last_insert_rowid()
         made.append(_record(id_, draft, now))
         if allocator is not None and sources is not None:
             source, seen = allocator.give(id_)
@@ -89,19 +89,19 @@ def add(connection: sqlite3.Connection, drafts: Sequence[Draft], sources: Source
     return made
 
 
-def change_all(connection: sqlite3.Connection, wanted: Iterable[tuple[Record, Draft]], now: float) -> list[Record]:
+def change_all(connection: apsw.Connection, wanted: Iterable[tuple[Record, Draft]], now: float) -> list[Record]:
     """Put checked drafts in the place of records. Raises DirectoryError; then none is changed."""
     return [_change(connection, before, draft, now) for before, draft in wanted]
 
 
-def _change(connection: sqlite3.Connection, before: Record, draft: Draft, now: float) -> Record:
+def _change(connection: apsw.Connection, before: Record, draft: Draft, now: float) -> Record:
     try:
         connection.execute(
             "UPDATE endpoint SET name = ?, network = ?, device = ?, servers = ?, profile = ?, default_ttl = ?,"
             " object_list = ?, confirmed = ?, options = ?, enabled = ?, changed_at = ? WHERE id = ?",
             (*_columns(draft), now, before.id),
         )
-    except sqlite3.IntegrityError as error:
+    except apsw.ConstraintError as error:
         raise taken(connection, draft) from error
     after = replace(
         _record(before.id, draft, now),
@@ -114,7 +114,7 @@ def _change(connection: sqlite3.Connection, before: Record, draft: Draft, now: f
     return after
 
 
-def _note_move(connection: sqlite3.Connection, before: Record, after: Record) -> None:
+def _note_move(connection: apsw.Connection, before: Record, after: Record) -> None:
     """See that an endpoint which servers know otherwise registers anew, whatever happens to this process next (R24)."""
     if DirectoryChange(before, after).server_knew:
         connection.execute(
@@ -124,7 +124,7 @@ def _note_move(connection: sqlite3.Connection, before: Record, after: Record) ->
         )
 
 
-def remove(connection: sqlite3.Connection, id_: int, now: float) -> None:
+def remove(connection: apsw.Connection, id_: int, now: float) -> None:
     """Delete an endpoint. Its messages stay as history, so those that were under way get an outcome."""
     connection.execute(
         "UPDATE downlink SET state = CASE WHEN state = :queued THEN :cancelled"  # noqa: S608  # words of our own
@@ -156,7 +156,7 @@ def remove(connection: sqlite3.Connection, id_: int, now: float) -> None:
 
 
 def renew(
-    connection: sqlite3.Connection, ids: Iterable[int], sources: Sources, now: float
+    connection: apsw.Connection, ids: Iterable[int], sources: Sources, now: float
 ) -> list[tuple[Record, Record | DirectoryError]]:
     """Give each of these endpoints a source of the present range; the records before, and after or the reason."""
     allocator = Allocator(connection, sources, now)
@@ -171,13 +171,13 @@ def renew(
         except DirectoryError as error:
             found.append((before, error))
         else:
-            after = record(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone())
+            after = record(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).get)
             _note_move(connection, before, after)
             found.append((before, after))
     return found
 
 
-def taken(connection: sqlite3.Connection, draft: Draft) -> DirectoryError:
+def taken(connection: apsw.Connection, draft: Draft) -> DirectoryError:
     """Say which endpoint stands in the way of a draft."""
     row = connection.execute(
         "SELECT name FROM endpoint WHERE network = ? AND device = ?", (draft.network, draft.device)

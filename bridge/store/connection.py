@@ -2,56 +2,37 @@
 
 import contextlib
 import os
-import sqlite3
-from collections.abc import Callable
-from operator import pos
 from pathlib import Path
-from typing import Any
 
-from bridge.delivery.ledger import DownlinkState, UplinkState
+import apsw
+
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store.schema import check_readable, migrations
 
-BUSY_TIMEOUT = 5.0  # seconds to wait for a lock that a person's own tool (sqlite3, a backup) may hold
+BUSY_TIMEOUT = 5000  # milliseconds to wait for a lock that a person's own tool (sqlite3, a backup) may hold
 CHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer pauses than SQLite's 1000 pages
+STATEMENTS = 256  # kept prepared on each connection
 JOURNAL_LIMIT = 64 << 20  # bytes that the WAL file keeps after a checkpoint
 CHECK_LIMIT = 128 << 20  # bytes up to which a start checks everything; beyond, only the tables that stay small
 SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_source")
 
-ADAPTERS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (type(None), {}.get),
-    (bytes, bytes.__bytes__),
-    (bool, pos),
-    (DownlinkState, str.__str__),
-    (UplinkState, str.__str__),
-)
-"""How the values of rows are bound: as themselves.
 
-Where Python 3.11 finds no adapter for a type, and it looks for one even for None and bytes, it makes and drops an
-exception for every single value: that took more time than SQLite takes to write the row.
-"""
-
-for _type, _adapter in ADAPTERS:
-    sqlite3.register_adapter(_type, _adapter)
-
-
-def connect_writer(path: Path) -> sqlite3.Connection:
+def connect_writer(path: Path) -> apsw.Connection:
     """Open the one connection that writes: WAL, and every commit on the disk before it returns (synchronous=FULL)."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))  # payloads are not for everybody
-        connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-    except (OSError, sqlite3.Error) as error:
+        connection = apsw.Connection(str(path), statementcachesize=STATEMENTS)
+    except (OSError, apsw.Error) as error:
         raise StoreUnavailable(f"cannot open {path}: {error}; is its directory there and writable?") from error
     try:
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        connection.set_busy_timeout(BUSY_TIMEOUT)
+        mode = connection.execute("PRAGMA journal_mode = WAL").get
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT}")
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         connection.close()
         raise _opening(path, error) from error
     if mode != "wal":
@@ -60,7 +41,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
+def connect_reader(path: Path) -> apsw.Connection:
     """Open a connection that can only read, beside a running service or without one.
 
     Raises ConfigurationError (no database, or one of another release) or StoreUnavailable.
@@ -73,24 +54,21 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         if mode != "mode=ro" and wal.exists() and wal.stat().st_size:
             break
         try:
-            connection = sqlite3.connect(
+            connection = apsw.Connection(
                 f"{path.absolute().as_uri()}?{mode}",
-                uri=True,
-                timeout=BUSY_TIMEOUT,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=256,
+                flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+                statementcachesize=STATEMENTS,
             )
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             raise _opening(path, error) from error
         try:
-            connection.execute("PRAGMA query_only = ON")
+            connection.set_busy_timeout(BUSY_TIMEOUT)
             check_readable(connection, migrations())
-        except sqlite3.OperationalError:
-            connection.close()
-        except sqlite3.Error as error:
+        except (apsw.CorruptError, apsw.NotADBError) as error:
             connection.close()
             raise _opening(path, error) from error
+        except apsw.Error:
+            connection.close()
         except ConfigurationError:
             connection.close()
             raise
@@ -99,7 +77,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     raise StoreUnavailable(f"cannot read {path}: it and its directory must be readable and writable for this user")
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
+def check(connection: apsw.Connection, path: Path) -> None:
     """Look for damage: everything in a small database, the small tables in a large one (a full check takes minutes).
 
     Raises StoreUnavailable with the cure.
@@ -111,27 +89,25 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
             there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             asked = [f"PRAGMA quick_check('{name}')" for name in SMALL_TABLES if name in there]
         for pragma in asked:
-            (verdict,) = connection.execute(pragma).fetchone()
+            verdict = connection.execute(pragma).get
             if verdict != "ok":
                 raise _damaged(path, " ".join(verdict.split()))
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         raise _opening(path, error) from error
 
 
-def end(connection: sqlite3.Connection) -> None:
+def end(connection: apsw.Connection) -> None:
     """Close a writing connection, with its WAL emptied into the database where that is possible."""
-    with contextlib.suppress(
-        sqlite3.Error
-    ):  # a reader may hold the WAL, the disk may be full: the WAL stays, and is read
+    with contextlib.suppress(apsw.Error):  # a reader may hold the WAL, the disk may be full: the WAL stays, and is read
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(apsw.Error):
         connection.close()
 
 
-def _opening(path: Path, error: sqlite3.Error) -> ConfigurationError | StoreUnavailable:
-    if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+def _opening(path: Path, error: apsw.Error) -> ConfigurationError | StoreUnavailable:
+    if isinstance(error, apsw.NotADBError):
         return ConfigurationError(f"{path} is not a database; set [service] database to another file")
-    if getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
+    if isinstance(error, apsw.CorruptError):
         return _damaged(path, str(error))
     return StoreUnavailable(f"cannot open {path}: {error}")
 

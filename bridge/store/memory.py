@@ -1,8 +1,9 @@
 """Durable notes of bindings: `bindings.contract.Memory` over the store."""
 
-import sqlite3
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import apsw
 
 if TYPE_CHECKING:
     from bridge.store.sqlite import Store
@@ -29,7 +30,7 @@ class NetworkMemory:
         after = prefix
         comparison = ">="
         while True:
-            page: list[tuple[str, bytes]] = self._store.connection.execute(
+            page: list[tuple[Any, ...]] = self._store.connection.execute(
                 f"SELECT key, value FROM binding_memory WHERE network = ? AND key {comparison} ?"  # noqa: S608  # our own sign
                 " ORDER BY key LIMIT ?",
                 (self._network, after, PAGE),
@@ -46,7 +47,7 @@ class NetworkMemory:
     async def put(self, key: str, value: bytes | None) -> None:
         """Return when committed; None removes the key. Raises `bridge.errors.StoreUnavailable`."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: apsw.Connection) -> None:
             if value is None:
                 connection.execute("DELETE FROM binding_memory WHERE network = ? AND key = ?", (self._network, key))
             else:

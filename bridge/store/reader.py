@@ -1,8 +1,9 @@
 """Questions of people to the ledger: what is there, in which state. Only reads."""
 
-import sqlite3
 from collections import Counter
 from pathlib import Path
+
+import apsw
 
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.store.connection import connect_reader
@@ -12,7 +13,7 @@ from bridge.store.statements import ENDPOINT, columns_sql, decoder
 class Reader:
     """A read connection of its own. Opened by path it works beside a running service and without one."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
 
     @classmethod

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+import apsw
 
 from bridge.errors import ConfigurationError, StoreUnavailable
 
@@ -40,19 +41,17 @@ def migrations() -> tuple[Migration, ...]:
     return tuple(found)
 
 
-def schema_version(connection: sqlite3.Connection) -> int:
+def schema_version(connection: apsw.Connection) -> int:
     """Give the version that the database has; 0 for an empty one. Raises ConfigurationError if it is not ours."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return 0
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if application != APPLICATION_ID or "schema_version" not in tables:
+    if connection.pragma("application_id") != APPLICATION_ID or "schema_version" not in tables:
         raise ConfigurationError("the file is a database of some other program; set [service] database to another file")
-    (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
-    return int(version)
+    return int(connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").get)
 
 
-def check_version(connection: sqlite3.Connection, known: Sequence[Migration]) -> int:
+def check_version(connection: apsw.Connection, known: Sequence[Migration]) -> int:
     """Give the database's version. Raises ConfigurationError if it is newer than `known`, or if the two differ."""
     version = schema_version(connection)
     if version > len(known):
@@ -70,7 +69,7 @@ def check_version(connection: sqlite3.Connection, known: Sequence[Migration]) ->
     return version
 
 
-def check_readable(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
+def check_readable(connection: apsw.Connection, known: Sequence[Migration]) -> None:
     """Raise ConfigurationError unless the database has the very version that this release reads."""
     version = check_version(connection, known)
     if version < len(known):
@@ -79,7 +78,7 @@ def check_readable(connection: sqlite3.Connection, known: Sequence[Migration]) -
         )
 
 
-def migrate(connection: sqlite3.Connection, known: Sequence[Migration] | None = None) -> int:
+def migrate(connection: apsw.Connection, known: Sequence[Migration] | None = None) -> int:
     """Bring the database to the newest version, each step in a transaction of its own; give that version.
 
     Raises ConfigurationError (not our database, or a newer one) or StoreUnavailable (a step could not be written).
@@ -88,20 +87,20 @@ def migrate(connection: sqlite3.Connection, known: Sequence[Migration] | None = 
     version = check_version(connection, known)
     try:
         if version == 0:
-            connection.executescript(
+            connection.execute(
                 f"BEGIN; PRAGMA application_id = {APPLICATION_ID};"
                 "CREATE TABLE IF NOT EXISTS schema_version ("
                 "version INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL,"
                 "applied_at REAL NOT NULL) STRICT; COMMIT"
             )
         for step in known[version:]:
-            connection.executescript(
+            connection.execute(
                 f"BEGIN IMMEDIATE;\n{step.sql}\n"
                 f"INSERT INTO schema_version VALUES ({step.version}, '{step.name}', '{step.digest}', {time.time()});"
                 "COMMIT"
             )
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         if connection.in_transaction:
-            connection.rollback()
+            connection.execute("ROLLBACK")
         raise StoreUnavailable(f"cannot bring the database from schema version {version} up: {error}") from error
     return len(known)

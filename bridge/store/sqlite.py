@@ -1,11 +1,12 @@
 """The store: durable state of the bridge in one SQLite file."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+
+import apsw
 
 from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, Uplink
 from bridge.delivery.rows import FOREVER, Change, Row
@@ -45,7 +46,7 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, lock: ProcessLock, writing: sqlite3.Connection, reading: sqlite3.Connection, next_id: int
+        self, path: Path, lock: ProcessLock, writing: apsw.Connection, reading: apsw.Connection, next_id: int
     ) -> None:
         self.path = path
         self.connection = reading
@@ -60,7 +61,7 @@ class Store:
         self._asked: Reader | None = None
 
     @classmethod
-    def open(cls, path: Path, connect: Callable[[Path], sqlite3.Connection] = connect_writer) -> "Store":
+    def open(cls, path: Path, connect: Callable[[Path], apsw.Connection] = connect_writer) -> "Store":
         """Open, and make if need be, the database; call it in a running event loop. It blocks for the check.
 
         `connect` opens the writing connection. Raises ConfigurationError (in use by another process, not ours, of a
@@ -90,7 +91,7 @@ class Store:
             return
         next_id = self._next_id
 
-        def mark(connection: sqlite3.Connection) -> None:
+        def mark(connection: apsw.Connection) -> None:
             connection.execute("UPDATE id_mark SET next = ?", (next_id,))
 
         self._writer.give(Batch((), mark, lambda _error: None, None))
@@ -132,7 +133,7 @@ class Store:
         self.commit(changes, done, endpoint=endpoint)
         return future
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run `work` on the writing connection, in the writer's thread, inside a commit; give its result when durable.
 
         It must not commit, must be quick, and may be run twice. A BridgeError that it raises undoes it alone and is
@@ -167,7 +168,7 @@ class Store:
         self._reserved = until = self._next_id + ID_BLOCK
         # In the queue before any batch that uses the new ids, so it is on the disk before or with them.
 
-        def mark(connection: sqlite3.Connection) -> None:
+        def mark(connection: apsw.Connection) -> None:
             connection.execute("UPDATE id_mark SET next = ?", (until,))
 
         self._writer.give(Batch((), mark, lambda _error: None, None))
@@ -207,7 +208,7 @@ class Store:
                 )
             finally:
                 execute("COMMIT")
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
 
     def due_endpoints(self, before: float = FOREVER) -> Iterator[tuple[int, float]]:
@@ -260,7 +261,7 @@ class Store:
 
         try:
             return await self._loop.run_in_executor(self._asking, answer)
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
 
     async def prune(self, before: float) -> int:
@@ -284,19 +285,20 @@ class Store:
 
 def _pruning(
     table: str, began: str, over: str, after: int, before: float
-) -> Callable[[sqlite3.Connection], tuple[int, int]]:
-    def work(connection: sqlite3.Connection) -> tuple[int, int]:
-        rows = connection.execute(
+) -> Callable[[apsw.Connection], tuple[int, int]]:
+    def work(connection: apsw.Connection) -> tuple[int, int]:
+        rows: list[tuple[Any, ...]] = connection.execute(
             f"SELECT id, {began} FROM {table} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # names of our own
             (after, PRUNE_CHUNK),
         ).fetchall()
         if not rows:
             return 0, 0
         last = rows[-1][0]
-        gone = connection.execute(
+        connection.execute(
             f"DELETE FROM {table} WHERE id > ? AND id <= ? AND {over} AND finished_at < ? AND keep_until < ?",  # noqa: S608  # as above
             (after, last, before, before),
-        ).rowcount
+        )
+        gone = connection.changes()
         finished = len(rows) < PRUNE_CHUNK or rows[-1][1] >= before  # ids rise with time: the rest is younger
         return 0 if finished else last, gone
 
@@ -307,9 +309,9 @@ def _first(rows: Iterable[tuple[int]]) -> Iterator[int]:
     return (endpoint for (endpoint,) in rows)
 
 
-def _first_free_id(connection: sqlite3.Connection) -> int:
-    (mark,) = connection.execute("SELECT next FROM id_mark").fetchone()
+def _first_free_id(connection: apsw.Connection) -> int:
+    mark: int = connection.execute("SELECT next FROM id_mark").get
     for table in (Downlink.TABLE, Uplink.TABLE, UnattributedReport.TABLE):
-        (largest,) = connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608  # as above
+        largest: int = connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").get  # noqa: S608  # as above
         mark = max(mark, largest + 1)
-    return int(mark)
+    return mark

@@ -10,12 +10,13 @@ too, until one arrives that was made after the failure was told. `generation` co
 
 import asyncio
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any
+
+import apsw
 
 from bridge.delivery.rows import Change, Update
 from bridge.errors import BridgeError, StoreUnavailable
@@ -23,21 +24,20 @@ from bridge.store.statements import change_sql
 
 MAX_GROUP = 1024  # batches in one transaction: bounds how long the first of them waits (about 25 ms)
 
-BLAME = frozenset(
-    {
-        sqlite3.SQLITE_ERROR,  # a statement that cannot be
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_RANGE,
-        sqlite3.SQLITE_TOOBIG,
-    }
+BLAME = (
+    apsw.SQLError,  # a statement that cannot be
+    apsw.BindingsError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.RangeError,
+    apsw.TooBigError,
 )
 """What SQLite says when a batch is wrong; all else is the disk's or the file's."""
 
 log = logging.getLogger(__name__)
 
 Done = Callable[[BaseException | None], None]
-Work = Callable[[sqlite3.Connection], Any]
+Work = Callable[[apsw.Connection], Any]
 
 
 class Batch:
@@ -62,7 +62,7 @@ class _Wrong(Exception):
 class Writer:
     """Owns the writing connection from `start` to `stop`. Everything but the thread itself runs in the event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._connection = connection
         self._loop = loop
         self._queue: SimpleQueue[list[Batch] | None] = SimpleQueue()
@@ -149,7 +149,7 @@ class Writer:
             except _Wrong as wrong:
                 log.error("one of %d batches is wrong, each is committed alone: %s", len(wanted), wrong.__cause__)  # noqa: TRY400  # the batch itself is logged with its trace
                 self._one_by_one(wanted)
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             failure = StoreUnavailable(f"the store cannot write: {error}")
             failure.__cause__ = error
             self._fail(wanted, failure)
@@ -168,13 +168,13 @@ class Writer:
                 failure = StoreUnavailable(f"the store cannot take these changes: {wrong.__cause__}")
                 failure.__cause__ = wrong.__cause__
                 self._fail([batch], failure)
-            except sqlite3.Error as error:
+            except apsw.Error as error:
                 failure = StoreUnavailable(f"the store cannot write: {error}")
                 failure.__cause__ = error
                 self._fail([batch], failure)
 
     def _transact(self, batches: list[Batch]) -> None:
-        """Commit batches as one. Raises sqlite3.Error if the disk or file refuses, _Wrong if a batch is to blame."""
+        """Commit batches as one. Raises apsw.Error if the disk or file refuses, _Wrong if a batch is to blame."""
         connection = self._connection
         self._rollback()  # of a transaction that could not even be rolled back before
         try:
@@ -210,7 +210,7 @@ class Writer:
         if self._connection.in_transaction:  # SQLite may have rolled back by itself
             try:
                 self._connection.execute("ROLLBACK")
-            except sqlite3.Error:
+            except apsw.Error:
                 log.exception("rollback failed")
 
     def _fail(self, batches: list[Batch], failure: StoreUnavailable) -> None:
@@ -231,12 +231,10 @@ class Writer:
 
 
 def _of_the_disk(error: Exception) -> bool:
-    if not isinstance(error, sqlite3.Error) or isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
-        return False
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF not in BLAME  # the low byte is the primary code
+    return isinstance(error, apsw.Error) and not isinstance(error, BLAME)
 
 
-def apply(connection: sqlite3.Connection, changes: Sequence[Change] | chain[Change]) -> None:
+def apply(connection: apsw.Connection, changes: Sequence[Change] | chain[Change]) -> None:
     """Apply changes in order, neighbours of one form together. Raises LookupError if a row to update is not there."""
     form: tuple[type[Change], Any] | None = None
     run: list[tuple[Any, ...]] = []
@@ -252,9 +250,10 @@ def apply(connection: sqlite3.Connection, changes: Sequence[Change] | chain[Chan
         _apply_run(connection, form, run)
 
 
-def _apply_run(connection: sqlite3.Connection, form: tuple[type[Change], Any], run: list[tuple[Any, ...]]) -> None:
+def _apply_run(connection: apsw.Connection, form: tuple[type[Change], Any], run: list[tuple[Any, ...]]) -> None:
     kind, row = form
-    sql = change_sql(kind, row)
-    cursor = connection.execute(sql, run[0]) if len(run) == 1 else connection.executemany(sql, run)
-    if kind is Update and cursor.rowcount != len(run):
-        raise LookupError(f"{len(run) - cursor.rowcount} of {len(run)} rows of {row.TABLE} to update are not there")
+    before = connection.total_changes()
+    connection.executemany(change_sql(kind, row), run)
+    changed = connection.total_changes() - before
+    if kind is Update and changed != len(run):
+        raise LookupError(f"{len(run) - changed} of {len(run)} rows of {row.TABLE} to update are not there")

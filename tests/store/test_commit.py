@@ -1,8 +1,8 @@
 """Group commit: order, one wake-up per group, and failures that stay where they belong."""
 
 import asyncio
-import sqlite3
 
+import apsw
 import pytest
 
 from bridge.delivery.rows import Insert, Update
@@ -102,15 +102,15 @@ async def test_a_full_disk_at_the_commit_itself_keeps_nothing(path, downlink):
     """The commit's own write fails, as with a cut line to the disk; the connection is handed in."""
     refuse = []
 
-    class Failing(sqlite3.Connection):
+    class Failing(apsw.Connection):
         def execute(self, sql, *rest):
             if sql == "COMMIT" and refuse:
-                raise sqlite3.OperationalError("disk I/O error")
+                raise apsw.IOError("disk I/O error")
             return super().execute(sql, *rest)
 
     def connect(where):
         connect_writer(where).close()
-        connection = sqlite3.connect(where, isolation_level=None, check_same_thread=False, factory=Failing)
+        connection = Failing(str(where))
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 

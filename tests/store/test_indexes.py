@@ -10,12 +10,12 @@ from bridge.store import Reader
 async def plans(store, connection, question):
     """Give the steps by which SQLite answers each statement of `question` on `connection`."""
     statements = []
-    connection.set_trace_callback(statements.append)
+    connection.set_exec_trace(lambda _cursor, sql, values: statements.append((sql, values)) or True)
     await question()
-    connection.set_trace_callback(None)
-    asked = [s for s in statements if s.startswith(("SELECT", "UPDATE", "DELETE"))]
+    connection.set_exec_trace(None)
+    asked = [(sql, values) for sql, values in statements if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
     assert asked
-    return [step for s in asked for *_, step in store.connection.execute(f"EXPLAIN QUERY PLAN {s}")]
+    return [step for sql, values in asked for *_, step in store.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
 
 QUESTIONS = {
