@@ -7,9 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from lorawan_kit import DEV_EUI, NAME, WINDOWS, LorawanSetUp, device, lorawan_set_up
-
-from tests.waiting import until
+from lorawan_kit import DEV_EUI, NAME, WINDOWS, LorawanSetUp, device, lorawan_set_up, until
 
 PATH = "/3303/0/5750"  # Application Type: a text of any length
 SLOW = 51  # bytes of a frame at DR0 of EU868, both ways
@@ -63,7 +61,7 @@ class Radio:
             if written:
                 return bool(waiting) and waiting[0] not in written
             if waiting:
-                await self.world.poll()
+                await self.world.act("poll")
             return False
 
         await self.world.fault("grpc_slow", where={"method": "Enqueue"}, params={"seconds": 1.5 * WINDOWS})
