@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mock_network.lab import ApiError
+from mock_network.lab import ApiError, Broker
 from tests.durability.judge import LORAWAN_HTTP, LORAWAN_MQTT, Evidence, hear_server, is_send
 from tests.durability.mqtt_witness import Witness
 from tests.durability.traffic import Traffic
 from tests.e2e.kit import until
 from tests.lorawan.lorawan_kit import LorawanSetUp, device, lorawan_set_up
-from tests.lorawan.mosquitto import Broker
 
 PATIENCE = 900.0  # seconds that server and bridge wait for an answer
 ACK_TIMEOUT = 300.0  # seconds (OMA LwM2M Transport, App. C.2)
@@ -40,7 +39,7 @@ async def lorawan_traffic(
         witness = None
         more: dict[str, Any] = {}
         if mqtt:
-            broker = Broker(directory)
+            broker = Broker(directory, persistent=True)
             broker.start()
             stack.callback(broker.stop)
             witness = await stack.enter_async_context(Witness(broker.port))

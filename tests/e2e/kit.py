@@ -5,11 +5,12 @@ Every verdict comes from outside the bridge: what the server saw, what the SCEF 
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -19,18 +20,31 @@ from tests.t8.openapi import openapi_dir
 from tests.t8.proxy import T8Proxy
 from tests.waiting import until
 
-T = TypeVar("T")
 
-PATIENCE = 8.0  # seconds of real time that a condition may take
-
-
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """A command that ended."""
 
     code: int
     out: str
     err: str
+
+
+async def run_command(directory: Path, *arguments: str, **environment: str) -> Ended:
+    """Run `lwm2m-bridge ARGUMENTS` on the configuration in a set-up's directory."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bridge.cli",
+        *arguments,
+        "--config",
+        str(directory / "bridge.toml"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+    out, err = await process.communicate()
+    return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
 def counter(metrics: str, name: str, **labels: str) -> float:
@@ -203,19 +217,7 @@ class SetUp:
 
     async def command(self, *arguments: str) -> Ended:
         """Run `lwm2m-bridge ARGUMENTS` on this set-up's configuration."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bridge.cli",
-            *arguments,
-            "--config",
-            str(self.lab.directory / "bridge.toml"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return Ended(process.returncode or 0, out.decode(), err.decode())
+        return await run_command(self.lab.directory, *arguments)
 
 
 @contextlib.asynccontextmanager

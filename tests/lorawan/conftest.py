@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.lorawan import mosquitto
+from mock_network.lab import MOSQUITTO, Broker
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "relay"))  # its world of one endpoint in virtual time
@@ -78,8 +78,8 @@ async def world(tmp_path_factory):
 
 @pytest.fixture
 def broker(need, tmp_path):
-    need(mosquitto.PROGRAM, "mosquitto is not installed")
-    one = mosquitto.Broker(tmp_path)
+    need(MOSQUITTO, "mosquitto is not installed")
+    one = Broker(tmp_path, persistent=True)
     one.start()
     yield one
     one.stop()

@@ -6,8 +6,6 @@ Every verdict comes from outside the bridge: the server, the air log, the device
 import asyncio
 import contextlib
 import functools
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from typing import Any, TypeVar
 from mock_network.lab import Api, Bridge, Lab, free_port
 from mock_network.lab.lab import GATEWAY
 from tests import waiting
-from tests.e2e.kit import counter
+from tests.e2e.kit import Ended, counter, run_command
 
 T = TypeVar("T")
 
@@ -178,22 +176,9 @@ class LorawanSetUp:
         found: dict[str, Any] = (await self.bridge.get("/status"))["networks"]["lorawan"]["events"]
         return found
 
-    async def command(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
-        """Run `lwm2m-bridge ARGUMENTS` on this set-up's configuration; gives exit code, output and errors."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bridge.cli",
-            *arguments,
-            "--config",
-            str(self.lab.directory / "bridge.toml"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **environment},
-        )
-        out, err = await process.communicate()
-        return process.returncode or 0, out.decode(), err.decode()
+    async def command(self, *arguments: str, **environment: str) -> Ended:
+        """Run `lwm2m-bridge ARGUMENTS` on this set-up's configuration."""
+        return await run_command(self.lab.directory, *arguments, **environment)
 
     def said(self) -> str:
         return "" if self.lab.bridge is None else self.lab.bridge.process.said()[-3000:]

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from lorawan_kit import lorawan_set_up, until
 
+from mock_network.lab import MOSQUITTO, Broker
 from tests.conftest import need
-from tests.lorawan.mosquitto import PROGRAM, Broker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,9 +20,9 @@ MINUTE = 60.0
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def over_mqtt(tmp_path_factory):
     """Give a set-up with a registered device, and its broker."""
-    need(PROGRAM, "mosquitto is not installed")
+    need(MOSQUITTO, "mosquitto is not installed")
     directory = tmp_path_factory.mktemp("broker")
-    broker = Broker(directory)
+    broker = Broker(directory, persistent=True)
     broker.start()
     try:
         async with lorawan_set_up(directory / "lab", mqtt=broker.address, arguments=["--history", "50"]) as world:
