@@ -83,6 +83,11 @@ class Connection(asyncio.BufferedProtocol):
         """Whether it has been served before, and nothing is on its way in or being answered."""
         return self.due is None and self._answering is None
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether a request, or a part of one, is on its way in or waits for its answer."""
+        return self._in_head or self._in_body or self._answering is not None or bool(self._pipelined)
+
     # -- asyncio -------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

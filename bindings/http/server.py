@@ -23,7 +23,7 @@ class Limits:
 
     max_body: int  # bytes
     connections: int = 1024  # at the same time; a network keeps some tens
-    patience: float = 20.0  # seconds for the head of a request, and for its body
+    patience: float = 20.0  # seconds for TLS, for the head of a request, for its body, and to read its answers
     idle: float = 3600.0  # seconds between two requests
 
 
@@ -52,7 +52,13 @@ class HttpServer:
             Writer(),
         )
         self._server = await loop.create_server(
-            self._connection, host, port, ssl=context, backlog=BACKLOG, reuse_address=True
+            self._connection,
+            host,
+            port,
+            ssl=context,
+            backlog=BACKLOG,
+            reuse_address=True,
+            ssl_handshake_timeout=self._limits.patience if context is not None else None,
         )
         self._sweep()
 
@@ -72,7 +78,7 @@ class HttpServer:
         server.close()
         self._shared.stopping = True
         for connection in list(self.connections):
-            if connection.idle:
+            if not connection.has_asked:
                 connection.close()
         if self.connections:
             self._empty = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
@@ -475,3 +476,22 @@ async def test_a_caller_that_reads_late_gets_all_its_answers(call, site):
     for _ in range(many):
         assert (await caller.answer())[0] == 404
     assert not site.counts
+
+
+async def test_stop_does_not_wait_for_callers_that_have_asked_nothing(call, site, server):
+    await call()
+    await site.until(lambda: bool(server.connections))
+    async with asyncio.timeout(0.3):
+        await server.stop()
+
+
+async def test_a_caller_that_never_says_hello_to_tls_is_sent_away(site, certificate):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    server = HttpServer(site, Limits(max_body=1000, patience=0.4))
+    await server.start("127.0.0.1", 0, context)
+    caller = Caller(*await asyncio.open_connection(*server.address))
+    assert await caller.ended()
+    caller.writer.close()
+    await caller.writer.wait_closed()
+    await server.stop()
