@@ -198,8 +198,8 @@ class Events(Protocol):
     def deliver(self, event: BindingEvent) -> Awaitable[None]:
         """Take an event at once, in the order of calls; what it gives is over when the event is committed.
 
-        Only then may the network be answered. Raises, at once or when awaited, `bridge.errors.StoreUnavailable` (answer
-        503: the network should send again) or `bridge.errors.UnknownDevice`.
+        Only then may the network be answered. Raises `bridge.errors.UnknownDevice` at once; at once or when awaited,
+        `bridge.errors.StoreUnavailable` (answer 503: the network should send again).
         """
 
     async def has_taken(self, uplink: Uplink, within: float) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -130,10 +130,16 @@ class LorawanBinding:
             log.warning("network %s: the latest counters were not kept: %s", self.name, error)
         await self._client.close()
 
-    async def _take(self, kind: str, body: bytes) -> None:
-        if not self._ready.is_set():
-            await self._ready.wait()  # between the opened port and the end of start
-        await self._uplinks.take(kind, body)
+    def _take(self, kind: str, body: bytes) -> Awaitable[None] | None:
+        if self._ready.is_set():
+            return self._uplinks.take(kind, body)
+        return self._take_when_ready(kind, body)  # between the opened port and the end of start
+
+    async def _take_when_ready(self, kind: str, body: bytes) -> None:
+        await self._ready.wait()
+        committed = self._uplinks.take(kind, body)
+        if committed is not None:
+            await committed
 
     def _missed(self) -> None:
         """Events were lost, as far as the way here can tell: ask ChirpStack for all devices."""

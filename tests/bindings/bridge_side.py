@@ -42,13 +42,16 @@ class BridgeSide:
         self.strangers = set(strangers)
         self.gate = None
 
-    async def deliver(self, event):
+    def deliver(self, event):
+        if event.device in self.strangers:
+            raise UnknownDevice(f"{event.device} is not in the directory")
+        return self._commit(event)
+
+    async def _commit(self, event):
         if self.gate is not None:
             await self.gate.wait()
         if self.store_fails:
             raise StoreUnavailable("disk full")
-        if event.device in self.strangers:
-            raise UnknownDevice(f"{event.device} is not in the directory")
         self.delivered.append(event)
 
     async def has_taken(self, uplink, within):

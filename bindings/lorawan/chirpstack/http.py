@@ -5,7 +5,7 @@ ChirpStack posts each event once and only logs what it is answered, so that a re
 """
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs
+from urllib.parse import unquote
 
 from bindings.http.callbacks import CallbackListener, Names
 from bindings.http.messages import Answer, Request
@@ -16,7 +16,7 @@ NAMES = Names("http", "ChirpStack", "lorawan_events", "lorawan_events", "lorawan
 
 _OK = Answer(200)
 
-Take = Callable[[str, bytes], Awaitable[None]]
+Take = Callable[[str, bytes], Awaitable[None] | None]
 """Commits one event: its kind and body. Raises NotificationError or StoreUnavailable."""
 
 
@@ -38,4 +38,8 @@ class HttpEvents(CallbackListener):
 
 
 def _first(query: str, name: str) -> str:
-    return parse_qs(query).get(name, [""])[0]
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key == name:
+            return unquote(value)
+    return ""

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _RETRY = 1.0  # seconds until an event that the store could not take is tried again; the broker waits meanwhile
 _MAX_RETRY = 30.0
 
-Take = Callable[[str, bytes], Awaitable[None]]
+Take = Callable[[str, bytes], Awaitable[None] | None]
 
 
 class MqttEvents:
@@ -165,7 +165,9 @@ class MqttEvents:
         pause = _RETRY
         while True:
             try:
-                await self._take(kind, bytes(message.payload))
+                committed = self._take(kind, bytes(message.payload))
+                if committed is not None:
+                    await committed
             except NotificationError as error:
                 log.warning("event dropped: %s", error, extra={"sample": "lorawan event"})
             except StoreUnavailable as error:

@@ -1,7 +1,7 @@
 """What an integration event means for the bridge. Events come in any order, twice, late, or from a replay."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from bindings.contract import Events, Joined, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan.chirpstack import events as cs
@@ -42,18 +42,26 @@ class Uplinks:
         self._events = events
         self._late = late
 
-    async def take(self, kind: str, body: bytes) -> None:
-        """Commit one event. Raises NotificationError for what is none, StoreUnavailable."""
+    def take(self, kind: str, body: bytes) -> Awaitable[None] | None:
+        """Have one event committed; None: there is nothing to commit.
+
+        Raises, at once or when awaited, NotificationError for what is none, or StoreUnavailable.
+        """
         try:
             event = cs.read(kind, body)
         except NotificationError:
             self._events.count("lorawan_malformed_events")
             raise
-        await self.handle(event)
+        if isinstance(event, cs.TxAck) and self._is_ours(event):
+            return self._tx_ack(event)  # each downlink has one: no task is made for it
+        return self.handle(event)
+
+    def _is_ours(self, event: cs.Event) -> bool:
+        return self._settings.application_id in ("", event.application)
 
     async def handle(self, event: cs.Event, *, replayed: bool = False) -> None:
         """Commit one event; `replayed`: it may have been taken long ago. Raises StoreUnavailable."""
-        if self._settings.application_id not in ("", event.application):
+        if not self._is_ours(event):
             self._events.count("lorawan_other_applications")
             log.info("event of application %s dropped", event.application, extra={"sample": "lorawan application"})
             return
@@ -67,13 +75,15 @@ class Uplinks:
                 case cs.Join():
                     await self._join(event, record)
                 case cs.TxAck():
-                    await self._tx_ack(event)
+                    committed = self._tx_ack(event)
+                    if committed is not None:
+                        await committed
                 case cs.Ack():
                     await self._ack(event)
                 case cs.Log():
                     await self._log(event, record)
         except UnknownDevice as error:
-            log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge has counted it
+            _unknown(error)
 
     # Uplinks and sessions
 
@@ -157,11 +167,15 @@ class Uplinks:
 
     # Downlinks
 
-    async def _tx_ack(self, event: cs.TxAck) -> None:
+    def _tx_ack(self, event: cs.TxAck) -> Awaitable[None] | None:
         item = self._queues.of(event.device).get(event.item)
         if item is None or not item.confirmed:
             self._queues.drop(event.device, event.item)
-        await self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
+        try:
+            return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
+        except UnknownDevice as error:
+            _unknown(error)
+            return None
 
     async def _ack(self, event: cs.Ack) -> None:
         self._queues.drop(event.device, event.item)
@@ -185,3 +199,7 @@ class Uplinks:
             await self._events.deliver(Joined(event.device, queue_kept=True))
         # DOWNLINK_GATEWAY names no item: the gateway refused the frame, the item stays queued and goes another time.
         log.info("ChirpStack on %s: %s %s", event.device, event.code, event.text, extra={"sample": event.code})
+
+
+def _unknown(error: UnknownDevice) -> None:
+    log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge has counted it
