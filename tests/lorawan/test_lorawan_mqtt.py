@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from emulated_chirpstack import Emulated
+from emulated_chirpstack import DEVICE, Emulated
 
 from bindings.contract import Uplink
 from mock_network.chirpstack.mqtt import BrokerAddress
@@ -128,6 +128,24 @@ async def test_events_of_qos_0_are_kept_for_nobody_so_chirpstack_is_asked_after_
         assert side.counts["lorawan_mqtt_sessions_lost"] == 0
         await until(lambda: len(side.of(Uplink)) == 2)
         assert [one.payload for one in side.of(Uplink)] == [b"before", b"missed"]
+        await binding.stop()
+
+
+async def test_that_events_have_qos_0_may_be_seen_only_after_the_outage(broker, side):
+    async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=0) as server:
+        binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
+        await binding.provision(DEVICE, {})
+        await until(lambda: binding._mqtt.connected)
+        await until(lambda: binding.status()["catch_up"]["runs"])
+        broker.stop()
+        await until(lambda: not binding._mqtt.connected)
+        server.up(b"missed", f_cnt=1)
+        broker.start()
+        await until(lambda: binding._mqtt.connected)
+        await asyncio.sleep(0.1)
+        server.up(b"after", f_cnt=2)
+        await until(lambda: len(side.of(Uplink)) == 2)
+        assert {one.payload for one in side.of(Uplink)} == {b"missed", b"after"}
         await binding.stop()
 
 

@@ -181,6 +181,9 @@ class MqttEvents:
                 self._count("lorawan_internal_errors")
             break
         self.taken += 1
-        self.lower_qos += message.qos == 0
+        if message.qos == 0:
+            if not self.lower_qos and self.connections > 1:
+                self._missed()  # only now it is known that nothing was kept during the outages before
+            self.lower_qos += 1
         if self._client is not None:
             self._client.ack(message.mid, message.qos)
