@@ -256,7 +256,7 @@ def _begun_too_late(step: Step, row: Downlink, south_token: bytes) -> None:
     if south_token in state.observations:
         return
     if not _has_room(step, 0):
-        state.retired.append(south_token)
+        state.retire(south_token)
         return
     cancelled = Observation(
         state.endpoint.id, south_token, state.endpoint.shard, row.server, row.north_token, step.wall, _O.CANCELLED

@@ -1,10 +1,14 @@
 """R1: two message layers; what is inside passes unchanged; south tokens are the bridge's own."""
 
+from collections import deque
+
 from world import World, ack, notification, observe, observed, registered, request, response
 
 from bridge.coap.codec import Type, decode
 from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.transmission import EXCHANGE_LIFETIME
+from bridge.relay.model import Policy
+from bridge.relay.state import RETIRED
 
 
 def test_r01_options_and_payload_pass_unchanged_both_ways(world: World):
@@ -111,3 +115,17 @@ def test_r01_a_response_goes_only_to_the_exchange_of_its_token(world: World):
     world.device_sends(wrong)
     assert len(world.to_server) == before
     assert world.states() == ["SENT"]
+
+
+def test_r01_a_token_of_one_byte_is_free_again_after_its_rest_also_where_there_was_no_room_for_an_observation():
+    world = World(policy=Policy(max_observations=1))
+    world.server_sends(request(options=observe()))
+    late = world.last_south()
+    world.passes(2000)  # unanswered
+    world.state.policy = Policy(max_observations=0)
+    for n in range(RETIRED):
+        world.state.retire(bytes((100 + n,)))
+    world.state.freed = deque()  # all tokens of one byte were given once
+    world.device_sends(notification(late, 7, 1))
+    assert late.token in world.state.retired
+    assert list(world.state.freed) == [bytes((100,))]
