@@ -18,9 +18,8 @@ class KeptRows(dict[int, R]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._times: list[
-            tuple[float, int]
-        ] = []  # a heap of (keep_until, id), also of rows that went before their time
+        # A heap of (keep_until, id), also of rows that went before their time.
+        self._times: list[tuple[float, int]] = []
         self.soonest = FOREVER  # no row's keep_until is earlier
 
     def keep(self, row: R) -> None:

@@ -24,9 +24,8 @@ class Exchanges:
         self._kept = kept
         self.most = most
         self.requests: dict[Key, Downlink] = {}
-        self.replies: dict[
-            int, bytes
-        ] = {}  # downlink → the ACK with an answer, or the Reset, that its server was given
+        # Downlink → the ACK with an answer, or the Reset, that its server was given.
+        self.replies: dict[int, bytes] = {}
         self.refused: dict[Key, tuple[float, bytes]] = {}  # → when, and what its server was told
 
     def add(self, row: Downlink) -> None:
