@@ -71,7 +71,11 @@ class Exchange(asyncio.BufferedProtocol):
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Go on in TLS with `host`, through a tunnel."""
-        transport = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
+        try:
+            transport = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
+        except BaseException:
+            self._lost(self)  # asyncio does not tell of the end of a connection that never was one in TLS
+            raise
         if transport is None:
             raise ConnectionError("the connection closed before TLS was there")
         self._transport = transport

@@ -364,6 +364,16 @@ async def test_a_proxy_that_says_nothing_is_certain(server):
     await client.close()
 
 
+async def test_a_tunnel_in_which_tls_does_not_begin_leaves_nothing_behind(server):
+    server.script = server.answer(b"HTTP/1.1 200 OK\r\n\r\n")
+    client = HttpClient(LIMITS, ssl.create_default_context(), f"http://127.0.0.1:{server.port}")
+    with pytest.raises(NotSent, match="within"):
+        await client.request("POST", Origin("https", "scef.example", 443), "/x", {}, b"x")
+    async with asyncio.timeout(2):
+        await client.close()
+    assert not client._all
+
+
 @pytest.mark.parametrize("turns", range(1, 5))
 async def test_a_connection_that_is_being_closed_is_not_used(client, turns):
     """In any turn of the event loop after the server's end was read; asyncio tells of the connection's end later."""
