@@ -26,6 +26,27 @@ MUTATIONS = [
         "tests/service/test_commit_then_act.py",
     ),
     Mutation(
+        "an endpoint that only waits forgets what it refused",
+        "bridge/service/runner.py",
+        " or state.exchanges.is_refusing(moment(self.clock).wall)",
+        "",
+        "tests/service/test_runner.py",
+    ),
+    Mutation(
+        "a later request's fault is told as the answer to an earlier one",
+        "bindings/http/connection.py",
+        "        if self._answering is None and not self._pipelined:\n            self._end(answer)\n",
+        "        if answer is not None:\n            self._end(answer)\n",
+        "tests/http/test_http_server.py",
+    ),
+    Mutation(
+        "a caller that reads no answers is read from all the same",
+        "bindings/http/connection.py",
+        "        self._unread = True\n",
+        "        return\n",
+        "tests/http/test_http_server.py",
+    ),
+    Mutation(
         "commits are not synced to the disk",
         "bridge/store/connection.py",
         'connection.execute("PRAGMA synchronous = FULL")',
@@ -402,6 +423,14 @@ MUTATIONS = [
         "        if late and event.dev_addr != record.dev_addr:\n",
         "        if False:\n",
         LORAWAN + "test_lorawan_events.py",
+    ),
+    Mutation(
+        "a note that is written forgets what changed meanwhile",
+        "bindings/lorawan/records.py",
+        "            await self._memory.put(_DEVICE + device, _encode(record))\n",
+        "            await self._memory.put(_DEVICE + device, _encode(record))\n"
+        "            self._changed.pop(device, None)\n",
+        LORAWAN + "test_lorawan_records.py",
     ),
     Mutation(
         "a broker that is back is trusted to have kept what it never keeps",
