@@ -73,6 +73,7 @@ async def world(tmp_path_factory):
         profile={"class_c_timeout": 10},
         lines='name_template = "urn:dev:eui:{device}"',
     ) as found:
+        await found.joined()
         yield found
 
 

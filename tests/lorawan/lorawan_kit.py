@@ -109,6 +109,15 @@ class LorawanSetUp:
         await until(knows, why=f"{name} does not know that it is registered")
         return found
 
+    async def joined(self) -> None:
+        """Wait until all devices have joined: a gateway that sends hears nothing, and many want it at first."""
+
+        async def all_of_them() -> bool:
+            return all(one["joined"] for one in await self.radio.get("/radio/devices"))
+
+        await until(all_of_them, why="a device does not join")
+        await self.settled()
+
     async def settled(self) -> None:
         """Wait until no device has anything more to say by itself."""
         end = time.monotonic() + 25
