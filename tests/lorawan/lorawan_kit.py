@@ -25,7 +25,7 @@ PATH = "lorawan-test-path"
 NAME = "meter"
 PATIENCE = 86400.0
 APPENDIX_C = ("--ack-timeout", "300", "--max-retransmit", "4")  # as LoRaWAN clients are to be patient
-RATE = 8.0  # virtual seconds per real one
+RATE = 12.0  # virtual seconds per real one
 QUIET = 8.0  # virtual seconds: a device that says nothing for so long has nothing to say by itself
 WINDOWS = 5.0  # virtual seconds from a poll until both receive windows are over
 
@@ -127,7 +127,7 @@ class LorawanSetUp:
             before = now
             for _ in range(4):  # in steps, between which the other processes get what was said
                 await self.lab.step(QUIET / 4)
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.06)
 
     async def faster(self, rate: float) -> None:
         """Let so many virtual seconds pass for each real one."""
