@@ -44,6 +44,7 @@ class Shared:
     patience: float  # for a head, and for a body
     clock: Callable[[], float]
     arrived: Callable[["Connection"], bool]  # False: it is one too many
+    known: Callable[["Connection"], None]  # what it asks is not refused
     left: Callable[["Connection"], None]
     buffer: bytearray  # what arrives is parsed before anything else is read
     writer: Writer
@@ -180,6 +181,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._deaf or self._parser.should_upgrade():
             return
         self._refusal = self._shared.site.refuse(request)
+        if self._refusal is None:
+            self._shared.known(self)
         if int(request.headers.get("content-length", 0)) > self._shared.max_body:
             self._give_up(413, "too_large")
         elif "expect" in request.headers:  # RFC 9110 §10.1.1: the caller asks before it sends the body

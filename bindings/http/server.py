@@ -37,6 +37,7 @@ class HttpServer:
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None  # at stop: set with the last connection gone
         self.connections: set[Connection] = set()
+        self._strangers: dict[Connection, None] = {}  # that never asked what is not refused, in order of their arrival
 
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         """Listen. Raises OSError."""
@@ -47,6 +48,7 @@ class HttpServer:
             self._limits.patience,
             loop.time,
             self._arrived,
+            self._known,
             self._left,
             bytearray(BUFFER),
             Writer(),
@@ -94,21 +96,31 @@ class HttpServer:
         return Connection(self._shared)
 
     def _arrived(self, connection: Connection) -> bool:
+        """Let a connection in. Of too many a stranger makes room: a flood of them must not keep the network out."""
         if len(self.connections) >= self._limits.connections:
-            idle = [one for one in self.connections if one.idle]
-            if not idle:
+            one = next(iter(self._strangers), None)
+            if one is not None and not one.idle:
+                self._site.turned_away("too_many", one.remote)
+            if one is None:
+                one = min((one for one in self.connections if one.idle), key=lambda one: one.since, default=None)
+            if one is None:
                 return False
-            self._drop(min(idle, key=lambda one: one.since))
+            self._drop(one)
         self.connections.add(connection)
+        self._strangers[connection] = None
         return True
+
+    def _known(self, connection: Connection) -> None:
+        self._strangers.pop(connection, None)
 
     def _left(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        self._strangers.pop(connection, None)
         if self._empty is not None and not self.connections:
             self._empty.set()
 
     def _drop(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        self._left(connection)
         connection.close()
 
     def _sweep(self) -> None:

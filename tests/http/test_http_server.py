@@ -503,3 +503,20 @@ async def test_a_caller_that_never_says_hello_to_tls_is_sent_away(site, certific
     caller.writer.close()
     await caller.writer.wait_closed()
     await server.stop()
+
+
+async def test_callers_that_ask_nothing_keep_nobody_out(call, site, server):
+    """The oldest of them makes way, and none that has asked what is not refused."""
+    known = await call()
+    known.send(post("/a"))
+    await known.answer()
+    known.send(post("/a", b"12")[:-1])
+    flood = [await call() for _ in range(10)]
+    caller = await call()
+    caller.send(post("/a", b"b"))
+    assert (await caller.answer())[0] == 200
+    known.send(b"2")
+    assert (await known.answer())[2] == b"/a 12"
+    assert await flood[0].ended()
+    assert site.counts == {"too_many": 9}
+    assert len(server.connections) <= 3
