@@ -39,6 +39,7 @@ from bindings.lorawan.payload_size import SETTLING_UPLINKS, Plan, max_downlink, 
 from bindings.lorawan.records import Profile, Record, Records
 from bindings.lorawan.settings import LorawanSettings
 from bindings.made_once import made_once, secret_path
+from bindings.options import number_of_bytes
 from bridge.errors import BindingError, ConfigurationError, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -196,9 +197,7 @@ class LorawanBinding:
                 case "f_port":
                     f_port = f_port_of(value)
                 case "max_payload":
-                    if not value.isdigit():
-                        raise ConfigurationError(f"option max_payload {value!r} is no number of bytes")
-                    most = int(value)
+                    most = number_of_bytes(name, value)
                 case contract.BLOCK2 if value not in {"true", "false"}:
                     raise ConfigurationError(f"option block2 {value!r} must be true or false")
                 case contract.CONFIRMED_OPERATIONS | contract.BLOCK2:

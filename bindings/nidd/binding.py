@@ -46,6 +46,7 @@ from bindings.nidd.notifications import Notifications
 from bindings.nidd.packet_size import FLOOR, packet_bytes
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
+from bindings.options import number_of_bytes
 from bridge.errors import BindingError, BridgeError, ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -351,9 +352,7 @@ def _with_options(record: Record, options: Mapping[str, str]) -> Record:
     for name, value in options.items():
         match name:
             case "max_packet_size":
-                if not value.isdigit():
-                    raise ConfigurationError(f"option max_packet_size {value!r} is no number of bytes")
-                size = int(value)
+                size = number_of_bytes(name, value)
             case "pdn_establishment_option":
                 if value not in _PDN_OPTIONS:
                     raise ConfigurationError(

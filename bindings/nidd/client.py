@@ -52,7 +52,7 @@ class Answer:
     def retry_seconds(self, now: float) -> float | None:
         """Read Retry-After (RFC 9110 §10.2.3), seconds or a date, as seconds from `now`."""
         text = (self.retry_after or "").strip()
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             return float(text[:9])
         try:
             return max(0.0, parsedate_to_datetime(text).timestamp() - now) if text else None

@@ -65,7 +65,7 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
         if not self.metrics_listen:
             return None
         host, _, port = self.metrics_listen.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  (TCP ports are 16 bit)
+        if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65535:  # noqa: PLR2004  (TCP ports are 16 bit)
             raise ConfigurationError(f"metrics_listen {self.metrics_listen!r} is not host:port, like 127.0.0.1:9464")
         return host.strip("[]"), int(port)
 

@@ -297,7 +297,7 @@ def _read(body: bytes, kind: Any) -> Any:
 
 def _limit(request: web.Request) -> int:
     text = request.query.get("limit", str(PAGE))
-    if not text.isdecimal() or not 0 < int(text) <= LARGEST_PAGE:
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER or not 0 < int(text) <= LARGEST_PAGE:
         raise ConfigurationError(f"limit {text!r} is not a number from 1 to {LARGEST_PAGE}")
     return int(text)
 

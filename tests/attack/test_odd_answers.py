@@ -18,3 +18,12 @@ def test_a_body_of_any_shape_is_read_as_far_as_it_can_be(body: bytes) -> None:
     assert isinstance(read_submit(Answer(500, body), "http://scef/x", 0.0), Ambiguous)
     assert isinstance(read_submit(Answer(403, body), "http://scef/x", 0.0), Refused)
     assert isinstance(read_submit(Answer(201, body), "http://scef/x", 0.0), Ambiguous)
+
+
+@pytest.mark.parametrize("text", ["\xb2", "\u0663", "9" * 5000, "-1", "nan", "Wed, 99 Oct 0000 99:99:99 +9999"])
+def test_a_time_to_wait_of_any_shape_is_one_or_none(text: str) -> None:
+    """Digits that are no ASCII come through HTTP too, as Latin-1 (RFC 9110 §5.5): the 503 is still a 503."""
+    answer = Answer(503, b"", retry_after=text)
+    wait = answer.retry_seconds(0.0)
+    assert wait is None or 0 <= wait < 1e9
+    assert isinstance(read_submit(answer, "http://scef/x", 0.0), Refused)

@@ -203,6 +203,7 @@ ENDPOINT = '[[endpoints]]\nname = "e"\nnetwork = "n"\naddress = "a"\n'
         ('[service]\ndefault_servers = ["s"]', ["[service] default_servers: unknown server 's'"]),
         ('[networks.n]\nbinding = "radio"\nname_template = 3', ["[networks.n] name_template: must be a text"]),
         (NETWORK + 'name_template = "same"', ["[networks.n] name_template:", "same name"]),
+        (f'[service]\nmetrics_listen = "h:{"9" * 5000}"', ["[service] metrics_listen", "like 127.0.0.1:9464"]),
         ('[service]\nmetrics_listen = "9464"', ["[service] metrics_listen", "like 127.0.0.1:9464"]),
         ('[service]\nstate_directory = "/' + "x" * 120 + '"', ["[service] control_socket", "107 bytes"]),
         ('[servers.s]\nprofile = "leshan"', ["[servers.s] uri: missing", "coap://host:port"]),

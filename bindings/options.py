@@ -1,0 +1,12 @@
+"""Values of an endpoint's options for its network: text, as a person or a file gave it."""
+
+from bridge.errors import ConfigurationError
+
+_DIGITS = 9  # of any number of bytes that means something
+
+
+def number_of_bytes(name: str, value: str) -> int:
+    """Read a number of bytes. Raises ConfigurationError."""
+    if not (value.isascii() and value.isdigit()) or len(value) > _DIGITS:
+        raise ConfigurationError(f"option {name} {value!r} is no number of bytes")
+    return int(value)
