@@ -9,7 +9,8 @@ from typing import cast
 import httptools
 
 BUFFER = 65536  # bytes read at once
-_HEAD_LIMIT = 65536  # bytes of a response's head
+_HEAD_LIMIT = 65536  # bytes of a response that are not its body, beyond the framing of its chunks
+_CHUNK = 16  # bytes around the data of a chunk that count for nothing (RFC 9112 §7.1)
 _NO_BODY = {204, 304}  # RFC 9112 §6.3
 
 
@@ -49,7 +50,7 @@ class Exchange(asyncio.BufferedProtocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
-        self._head_size = self._size = 0
+        self._beside_body = self._size = 0
         self._in_head = True
         self._limit = limit
         self._tunnel = tunnel
@@ -116,14 +117,19 @@ class Exchange(asyncio.BufferedProtocol):
             pass  # the tunnel is there
         except httptools.HttpParserError as error:
             self._fail(f"what came is no HTTP: {error}")
-        if self._in_head:
-            self._head_size += nbytes
-            if self._head_size > _HEAD_LIMIT:
-                self._fail("the head of the response is too long")
+        self._beside_body += nbytes
+        if self._beside_body > _HEAD_LIMIT:
+            self._fail("the head of the response, or what comes beside its body, is too long")
 
     # -- what the parser says ------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        if self._waiting is None:
+            self.abort()  # one more response, which would be taken for that to the next request
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head or self._waiting is None:
+            return  # a trailer: nothing that is needed may come so late (RFC 9110 §6.5.1)
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
@@ -135,6 +141,7 @@ class Exchange(asyncio.BufferedProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
+        self._beside_body -= len(body) + _CHUNK
         if self._size > self._limit:
             self._body = []
             self._complete(whole=False)
@@ -161,7 +168,12 @@ class Exchange(asyncio.BufferedProtocol):
             return
         self._since = self._loop.time()
         status = self._parser.get_status_code()
-        if not self._tunnel and (not whole or self._ends_with_connection() or not self._parser.should_keep_alive()):
+        if not self._tunnel and (
+            not whole
+            or self._ends_with_connection()
+            or not self._parser.should_keep_alive()
+            or self._transport.get_write_buffer_size()  # answered before it was sent: the next one would not be read
+        ):
             self.abort()
         waiting.set_result(Response(status, self._headers, b"".join(self._body), whole))
 

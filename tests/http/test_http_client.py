@@ -399,3 +399,72 @@ async def test_a_connection_that_is_being_closed_is_not_used(client, turns):
         for _ in range(turns):
             await asyncio.sleep(0)
         await ask()
+
+
+# -- servers that mean harm ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "second", [b"HTTP/1.1 201 Created\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n", b"HTTP/1"]
+)
+async def test_a_second_response_to_one_request_is_no_part_of_the_first_and_ends_the_connection(client, server, second):
+    """Left where it is, it would be taken for the response to the next request."""
+    server.script = server.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + second)
+    for _ in range(2):
+        response = await client.request("GET", server.origin, "/", {})
+        assert (response.status, response.headers, response.body) == (200, {"content-length": "2"}, b"ok")
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "endless", [b"0\r\nX: " + b"x" * 300000, b"0\r\n" + b"X: y\r\n" * 50000, b"1;" + b"x" * 300000]
+)
+async def test_trailers_and_chunk_extensions_without_end_are_given_up(client, server, endless):
+    server.script = server.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n" + endless)
+    with pytest.raises(NoAnswer, match="too long"):
+        await client.request("GET", server.origin, "/", {})
+
+
+async def test_trailers_are_no_headers(client, server):
+    server.script = server.answer(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nLocation: /other\r\n\r\n"
+    )
+    response = await client.request("GET", server.origin, "/", {})
+    assert (response.body, response.headers) == (b"ok", {"transfer-encoding": "chunked"})
+
+
+async def test_a_large_body_in_small_chunks_is_taken(client, server):
+    server.script = server.answer(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"00000001\r\nx\r\n" * 50000 + b"0\r\n\r\n"
+    )
+    assert (await client.request("GET", server.origin, "/", {})).body == b"x" * 50000
+
+
+async def test_a_connection_on_which_the_request_was_answered_before_it_was_sent_is_not_used_again(client):
+    """What the server has not read it may never read, and the next request would stand behind it."""
+
+    writers = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a read transport, too
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    origin = Origin("http", "127.0.0.1", listening.sockets[0].getsockname()[1])
+    for _ in range(2):
+        assert (await client.request("POST", origin, "/", {}, b"x" * 20_000_000)).status == 401
+    assert len(writers) == 2
+    for writer in writers:
+        writer.transport.abort()
+    listening.close()
+
+
+async def test_a_response_cut_at_any_byte_is_whole_or_unknown(client, server):
+    whole = b"HTTP/1.1 102 P\r\n\r\nHTTP/1.1 201 C\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    for cut in range(len(whole)):
+        server.script = server.answer(whole[:cut], close=True)
+        with pytest.raises(NoAnswer):
+            await client.request("POST", server.origin, "/", {}, b"x")
+    assert server.connections == len(whole)
