@@ -11,17 +11,23 @@ import pytest
 T = TypeVar("T")
 
 PATIENCE = 8.0  # seconds of real time that a condition may take
+LOOKED_EVERY = 0.01  # seconds
+ASKED_EVERY = 0.03  # seconds; an answer that is awaited is work for another process, which has enough to do
 
 
-async def until(what: Callable[[], Awaitable[T] | T], wait: float = PATIENCE, why: str = "") -> T:
+async def until(
+    what: Callable[[], Awaitable[T] | T], wait: float = PATIENCE, why: str = "", every: float | None = None
+) -> T:
     """Ask until the answer is true, and give it; fail with the last answer after `wait` seconds."""
     end = time.monotonic() + wait
     while True:
         found = what()
+        pause = every or LOOKED_EVERY
         if inspect.isawaitable(found):
             found = await found
+            pause = every or ASKED_EVERY
         if found:
             return found
         if time.monotonic() > end:
             pytest.fail(f"not within {wait} s: {why}; last: {found!r}")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
