@@ -23,7 +23,7 @@ T3412 = 86400.0  # seconds between the UE's periodic tracking area updates
 T3324 = 8.0  # seconds that the UE can be reached after its last data
 
 
-_POLL = f"curl -X POST {{}}/radio/devices/{lorawan.DEV_EUI}/poll    # and GET …/air"
+_POLL = f"curl -X POST {{}}/radio/devices/{lorawan.DEV_EUI}/poll    # lets through what waits for it"
 
 
 def run_demo(*, once: bool, broken: str | None, mqtt: bool = False) -> int:
@@ -65,6 +65,7 @@ async def _demo(*, once: bool, broken: str | None, mqtt: bool) -> int:
             code = _verdict(steps, screen, once=once)
             if once:
                 return code
+            await _wake_for_good(lab)
             await _play(lab, screen)
     return code
 
@@ -144,6 +145,13 @@ def _verdict(steps: list[dict[str, object]], screen: Screen, *, once: bool) -> i
     else:
         screen.title("Every step held." if ok else "Not every step held.")
     return 0 if ok else 1
+
+
+async def _wake_for_good(lab: Lab) -> None:
+    """Wake the UE, and let it sleep only when it is told to: whoever tries a read now should get its answer."""
+    if lab.scef is not None:
+        await lab.scef.ask("PATCH", f"/ues/{UE}", {"t3324": None, "t3412": None})
+        await lab.scef.post(f"/ues/{UE}/wake")
 
 
 async def _play(lab: Lab, screen: Screen) -> None:

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -25,10 +26,10 @@ class Screen:
         self._line(f"[dim]{self.seconds:5.1f}[/dim]", f"[bold]{number}. {name}[/bold]  {what}")
 
     def held(self, text: str) -> None:
-        self._line("", f"[green]✓[/green] {text}")
+        self._line("", f"[green]✓[/green] {escape(text)}")
 
     def broke(self, text: str) -> None:
-        self._line("", f"[red]✗ {text}[/red]")
+        self._line("", f"[red]✗ {escape(text)}[/red]")
 
     def _line(self, margin: str, text: str) -> None:
         """Print a text beside the margin of seconds, also where it is broken into lines."""

@@ -1,6 +1,7 @@
 """The tour holds, and notices when a promise is broken."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,22 @@ def test_a_demo_that_is_told_to_end_leaves_no_process_behind():
         demo.stdout.read()
         assert demo.wait(20) == 0
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_after_the_tour_the_device_is_awake_and_the_read_that_is_proposed_is_answered(need):
+    need(shutil.which("curl"), "curl")
+    with subprocess.Popen([sys.executable, "-m", "bridge.cli", "demo"], stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            command = next(line for line in demo.stdout if line.strip().startswith("curl") and "/read" in line)
+            done = subprocess.run(
+                ["bash", "-c", f"{command.strip()} -sS"], capture_output=True, text=True, timeout=30, check=False
+            )
+        finally:
+            demo.send_signal(signal.SIGTERM)
+            demo.stdout.read()
+    assert json.loads(done.stdout)["ok"]
 
 
 @pytest.mark.slow
