@@ -326,11 +326,15 @@ class LorawanBinding:
         finally:
             await client.close()
 
-    async def set_integration(self) -> bool:
-        """Have ChirpStack post the application's events here; whether that was new. Raises BindingError."""
+    async def set_integration(self, application_id: str = "") -> bool:
+        """Have ChirpStack post the application's events here; whether that was new. Raises BindingError.
+
+        `application_id`: which one, if the settings name none.
+        """
         if not self._calls.open or self._http is None:
             raise BindingError(f"network {self.name} takes no events over HTTP, or does not run")
-        return await set_integration(self._client, self._settings.application_id, self._http.url)
+        application_id = self._settings.application_id or application_id
+        return await set_integration(self._client, application_id, self._http.url)
 
     def status(self) -> Mapping[str, Any]:
         """Give reachability, version, queues and events, as plain JSON values."""

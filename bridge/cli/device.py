@@ -89,7 +89,7 @@ def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str,
             (found,) = await client.ask("POST", "/endpoints", [draft])
             done["changes"].append(f"endpoint {found['name']}")
         if integration:
-            answer = await client.ask("POST", f"/networks/{network}/integration")
+            answer = await client.ask("POST", f"/networks/{network}/integration", application_id=done["application_id"])
             if answer["new"]:
                 done["changes"].append("HTTP integration")
         return dict(found)

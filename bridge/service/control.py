@@ -145,7 +145,7 @@ class Control:
         set_up = getattr(binding, "set_integration", None)
         if set_up is None:
             raise ConfigurationError(f"network {name!r} has no integration that could be set")
-        return _json({"new": await set_up()})
+        return _json({"new": await set_up(request.query.get("application_id", ""))})
 
     async def _metrics(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(body=self._service.metrics.text(), content_type="text/plain")

@@ -117,7 +117,8 @@ async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:
             await _session(client, wanted, wanted.activation, done)
     except CallFailed as error:
         made = f"; done before: {', '.join(done.changes)}" if done.changes else ""
-        raise BindingError(f"ChirpStack refuses to provision {wanted.device}: {error}{made}") from error
+        how = "cannot be asked" if error.out_of_reach else "refuses"
+        raise BindingError(f"ChirpStack {how} to provision {wanted.device}: {error}{made}") from error
     return done
 
 
@@ -226,8 +227,10 @@ async def _application(client: ChirpStackClient, wanted: Wanted, done: Provision
 
 async def _only_tenant(client: ChirpStackClient) -> str:
     listed = (await client.call(client.tenant.List, api.ListTenantsRequest(limit=_PAGE))).result
-    if len(listed) != 1:
-        raise ConfigurationError(f"ChirpStack has {len(listed)} tenants: say which by its id")
+    if not listed:
+        raise ConfigurationError("ChirpStack has no tenant that the API key can see: make one, or use another key")
+    if len(listed) > 1:
+        raise ConfigurationError(f"ChirpStack has {len(listed)} tenants: say which by its id (--tenant)")
     return str(listed[0].id)
 
 
