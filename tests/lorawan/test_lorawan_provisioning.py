@@ -10,6 +10,7 @@ from emulated_chirpstack import DEVICE, KEY
 from bindings.lorawan import LorawanBinding
 from bindings.lorawan.chirpstack.provisioning import read_wanted
 from bridge.errors import BindingError, ConfigurationError
+from tests.bindings.bridge_side import DictMemory
 from tests.waiting import until
 
 OTHER = "70b3d57ed0000002"
@@ -133,6 +134,33 @@ async def test_the_integration_is_set_once_and_beside_another(binding, chirpstac
     assert not await binding.set_integration()
 
 
+@pytest.fixture
+async def of_all(binding, side):
+    """Give a running binding whose settings name no application."""
+    one = LorawanBinding("all", msgspec.structs.replace(binding._settings, application_id=""))
+    await one.start(side, DictMemory())
+    yield one
+    await one.stop()
+
+
+async def test_a_network_of_every_application_is_told_whose_integration_to_set(of_all, chirpstack):
+    with pytest.raises(BindingError, match="set application_id first"):
+        await of_all.set_integration()
+    assert await of_all.set_integration(chirpstack.application_id)
+    row = chirpstack.context.tables.applications.get(chirpstack.application_id)
+    assert row.http.event_endpoint_url.startswith(of_all._http.url)
+
+
+async def test_a_chirpstack_without_a_tenant_is_told_from_one_with_many(of_all, chirpstack):
+    tables = chirpstack.context.tables
+    tables.tenants.create(api.Tenant(name="other"), 0.0)
+    with pytest.raises(ConfigurationError, match="has 2 tenants: say which"):
+        await of_all.make_device(OTHER, OLD)
+    tables.tenants.rows.clear()
+    with pytest.raises(ConfigurationError, match="has no tenant"):
+        await of_all.make_device(OTHER, OLD)
+
+
 # The doctor
 
 
@@ -206,3 +234,9 @@ async def test_chirpstack_out_of_reach_is_found_with_the_cure(binding, chirpstac
     (one,) = found(await binding.check(), "ChirpStack")
     assert one.grade == "bad"
     assert "api.server" in one.cure
+
+
+async def test_the_version_that_a_key_is_not_told_is_no_failure(binding, chirpstack):
+    before = binding._client.failures
+    assert await binding._client.version() == ""
+    assert binding._client.failures == before

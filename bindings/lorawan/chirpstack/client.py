@@ -94,8 +94,9 @@ class ChirpStackClient:
         try:
             answer = await call
         except grpc.aio.AioRpcError as error:
-            self.failures += 1
-            raise self._failure(error, connected=connected) from error
+            failed = self._failure(error, connected=connected)
+            self.failures += not failed.for_users_only  # a good key is not told the version: nothing has failed
+            raise failed from error
         self.up = True
         return answer
 
