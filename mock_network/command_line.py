@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import json
 import logging
@@ -54,6 +55,14 @@ def ready(**addresses: Any) -> None:
     click.echo(json.dumps(addresses))
 
 
+def told(error: Exception) -> click.ClickException:
+    """Give the error that a command ends with, and the cure where an address is taken."""
+    text = str(error) or type(error).__name__  # a TimeoutError has no words
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        text += "; end the program that has it, or name another port"
+    return click.ClickException(text)
+
+
 def run(main: Callable[[], Coroutine[Any, Any, None]], clock: str, level: int = logging.INFO) -> None:
     """Run `main` on the clock `clock` ("real" or the URL of a test clock) until SIGINT or SIGTERM cancel it.
 
@@ -71,8 +80,8 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], clock: str, level: int = 
     try:
         with asyncio.Runner(loop_factory=clock_loop_factory(clock)) as runner:
             runner.run(until_told())
-    except (ClockError, OSError) as error:  # TimeoutError is one, and has no words
-        raise click.ClickException(str(error) or type(error).__name__) from error
+    except (ClockError, OSError) as error:
+        raise told(error) from error
 
 
 async def forever() -> None:

@@ -25,7 +25,17 @@ class Problem(Exception):
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a wrong call with 400, 404 or 409 and the reason, `{"error": …}`."""
+    """Answer a wrong call with 400, 404 or 409 and the reason, `{"error": …}`.
+
+    Every JSON ends with a newline: people call these with curl, whose next output would stand on the same line.
+    """
+    response = await _answered(request, handler)
+    if isinstance(response, web.Response) and response.content_type == "application/json" and response.text:
+        response.text += "\n"
+    return response
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Problem as error:

@@ -7,7 +7,7 @@ import datetime as dt
 import click
 
 from mock_network.clock.server import serve
-from mock_network.command_line import control_option, ready
+from mock_network.command_line import control_option, ready, told
 
 
 @click.command()
@@ -23,13 +23,16 @@ def clock(listen: tuple[str, int], rate: float, start: str | None) -> None:
     if rate < 0:
         raise click.BadParameter("time does not run backwards", param_hint="--rate")
     click.echo("TEST CLOCK: whoever follows it lives in virtual time; never use it in production", err=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(
-            serve(
-                host=listen[0],
-                port=listen[1],
-                rate=rate,
-                start=wall,
-                ready=lambda url: ready(clock=url),
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(
+                serve(
+                    host=listen[0],
+                    port=listen[1],
+                    rate=rate,
+                    start=wall,
+                    ready=lambda url: ready(clock=url),
+                )
             )
-        )
+    except OSError as error:
+        raise told(error) from error

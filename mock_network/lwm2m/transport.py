@@ -227,7 +227,7 @@ def bind(address: Address) -> socket.socket:
         else:
             bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         bound.bind(address)
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise OSError(error.errno, f"{error.strerror}: UDP port {address[1]} of {address[0]}") from error
     return bound

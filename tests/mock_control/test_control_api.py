@@ -1,13 +1,17 @@
 """What all control APIs share: a wrong call is answered with the reason, and faults are armed alike."""
 
 import random
+import socket
 
 import aiohttp
 import pytest
 from aiohttp import web
+from click.testing import CliRunner
 
+from mock_network.clock.command import clock
 from mock_network.control_api import Problem, body_of, errors_as_json, fault_routes, listening
 from mock_network.faults import Faults
+from mock_network.lwm2m_server.command import server
 
 
 @pytest.fixture
@@ -71,3 +75,28 @@ async def test_faults_are_armed_listed_and_disarmed(ask, faults):
     assert faults.take("loss") is None
     status, answer = await ask("POST", "/faults", b'{"kind": "no such"}')
     assert (status, answer["error"]) == (400, "unknown fault 'no such'; known are loss")
+
+
+async def test_json_ends_with_a_newline_for_those_who_read_it_in_a_terminal(faults):
+    async def echo(request):
+        return web.json_response(await body_of(request))
+
+    app = web.Application(middlewares=[errors_as_json])
+    app.add_routes([web.post("/echo", echo)])
+    async with listening(app, ("127.0.0.1", 0)) as bound, aiohttp.ClientSession(f"http://{bound}") as session:
+        for data, text in (('{"a": 1}', '{"a": 1}\n'), ("x", '"}\n')):
+            async with session.post("/echo", data=data) as response:
+                assert (await response.text()).endswith(text)
+
+
+@pytest.mark.parametrize(("command", "kind"), [(clock, socket.SOCK_STREAM), (server, socket.SOCK_DGRAM)])
+def test_an_address_that_is_taken_is_named_with_the_cure(command, kind):
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            other.listen()
+        port = other.getsockname()[1]
+        done = CliRunner().invoke(command, ["--listen", f"127.0.0.1:{port}"])
+    assert done.exit_code == 1
+    assert str(port) in done.output.splitlines()[-1]
+    assert "end the program that has it" in done.output
