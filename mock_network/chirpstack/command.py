@@ -15,7 +15,7 @@ from mock_network.lorawan.radio_process import RadioProcess
 from .api_internal import VERSION
 from .model import Settings
 from .mqtt import BrokerAddress
-from .population import Population, provision, read
+from .population import Population, give_first_tenant, provision, read
 from .region import REGIONS
 from .service import ChirpStack, Options
 
@@ -122,6 +122,8 @@ async def serve(
         }
         if population.provision:
             found["application_id"] = provision(server.pump.server.context, population)
+        else:
+            give_first_tenant(server.pump.server.context)
         for gateway in population.radio.gateways:
             radio.add_gateway(gateway)
         modems = await radio.populate(population.radio.devices, population.radio.links)

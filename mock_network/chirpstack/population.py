@@ -2,7 +2,7 @@
 
 A TOML file says it; all tables are optional:
 
-    [server]                 # rows to begin with; without this table nothing is provisioned
+    [server]                 # rows to begin with; without this table there is an empty tenant
     tenant = "demo"
     application = "demo"
     http = "http://127.0.0.1:9000/events"   # an HTTP integration
@@ -82,6 +82,11 @@ def _profile(values: dict[str, Any]) -> api.DeviceProfile:
         return ParseDict(values, api.DeviceProfile())
     except ParseError as error:
         raise PopulationError(f"[server.profile] {error}") from error
+
+
+def give_first_tenant(context: Context) -> None:
+    """Make the one row that a new ChirpStack has, by its first migration: a tenant of its own name."""
+    context.tables.tenants.create(api.Tenant(name="ChirpStack", can_have_gateways=True), context.now)
 
 
 def provision(context: Context, population: Population) -> str:

@@ -1,4 +1,4 @@
-"""The walk of docs/emulators.md, typed as it stands there: every part as a process of its own."""
+"""The walks of the emulators' pages, typed as they stand there: every part as a process of its own."""
 
 import contextlib
 import os
@@ -27,11 +27,14 @@ def with_free_ports(texts: list[str]) -> list[str]:
     return [PORT.sub(lambda found: ports[found[0]], text) for text in texts]
 
 
-@pytest.fixture(name="walked", scope="module")
-def walked_fixture(tmp_path_factory):
+def walk(page: str, directory: Path) -> tuple[int, str]:
+    """Type what a page says; gives the exit code and all that was printed. A file's block begins with its name."""
     need(shutil.which("curl"), "curl")
-    directory: Path = tmp_path_factory.mktemp("walk")
-    found = [block for block in blocks(ROOT / "docs" / "emulators.md") if block.language in ("toml", "sh")]
+    found = [
+        block
+        for block in blocks(ROOT / "docs" / page)
+        if block.language == "sh" or (block.language == "toml" and block.text.startswith("# "))
+    ]
     texts = with_free_ports([block.text for block in found])
     script = ["set -e"]
     for block, text in zip(found, texts, strict=True):
@@ -58,6 +61,11 @@ def walked_fixture(tmp_path_factory):
     return code, log.read_text()
 
 
+@pytest.fixture(name="walked", scope="module")
+def walked_fixture(tmp_path_factory):
+    return walk("emulators.md", tmp_path_factory.mktemp("walk"))
+
+
 def test_the_walk_goes_to_its_end(walked):
     code, said = walked
     assert code == 0, said[-4000:]
@@ -82,3 +90,11 @@ def test_the_walk_shows_what_the_page_says(walked, words):
 def test_the_walk_shows_one_send_for_two_notifications(walked):
     (sends,) = [line for line in walked[1].splitlines() if '"records"' in line and "[{" in line]
     assert sends.count('"records"') == 1
+
+
+def test_the_walk_with_a_lorawan_device_goes_to_its_end(tmp_path):
+    code, said = walk("mock-chirpstack.md", tmp_path)
+    assert code == 0, said[-4000:]
+    assert "HTTP integration" in next(line for line in said.splitlines() if line.startswith("made: "))
+    assert "BAD" not in said  # says the doctor
+    assert '"values": {"/3/0/0": "LwM2M Non-IP bridge"}' in said
