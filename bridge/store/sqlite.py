@@ -1,6 +1,7 @@
 """The store: durable state of the bridge in one SQLite file."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -179,9 +180,11 @@ class Store:
         return self._writer.waiting
 
     def status(self) -> dict[str, int]:
-        """Give counters since the start: rows and groups committed, commits failed and waiting; bytes of the file."""
+        """Give counters since the start: rows and groups committed, commits failed and waiting; bytes on disk."""
         writer = self._writer
         size = self.path.stat().st_size
+        with contextlib.suppress(OSError):  # there is none before the first commit
+            size += Path(f"{self.path}-wal").stat().st_size
         return {
             "rows": writer.rows,
             "groups": writer.groups,

@@ -71,6 +71,13 @@ async def test_commits_that_wait_together_are_one_group(store, downlink):
     assert store.backlog == 0
 
 
+async def test_the_size_counts_what_stands_in_the_wal(store, downlink):
+    before = store.status()["bytes"]
+    await store.committed([Insert.of(downlink(store.next_id(), n)) for n in range(500)])
+    assert store.status()["bytes"] >= before + 500 * len(downlink(1).payload)
+    assert store.status()["bytes"] > store.path.stat().st_size
+
+
 async def test_a_caller_that_fails_does_not_keep_the_next_from_being_told(store, caplog):
     def broken(error):
         raise ValueError("the caller's own fault")
