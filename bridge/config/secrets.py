@@ -26,7 +26,8 @@ def reveal(value: Any, directory: Path, found: set[str]) -> Any:
             secret = path.read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise ConfigurationError(f"secret file {path} cannot be read ({why}); make it readable") from None
+            cure = "write it, or name another" if isinstance(error, FileNotFoundError) else "make it readable"
+            raise ConfigurationError(f"secret file {path} cannot be read ({why}); {cure}") from None
     elif value.startswith(ENVIRONMENT):
         name = value.removeprefix(ENVIRONMENT)
         if name not in os.environ:

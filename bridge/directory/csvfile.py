@@ -128,7 +128,8 @@ def _header(fields: Sequence[str]) -> list[str]:
     header = [name.strip().lower().removeprefix("\ufeff") for name in fields]
     for name in header:
         if name not in COLUMNS:
-            raise ConfigurationError(f"line 1: unknown column {name!r}; the columns are {','.join(COLUMNS)}")
+            hint = "" if len(fields) > 1 else ", and commas stand between them"
+            raise ConfigurationError(f"line 1: unknown column {name!r}; the columns are {','.join(COLUMNS)}{hint}")
     if len(set(header)) != len(header):
         raise ConfigurationError("line 1: a column is named twice")
     if missing := [name for name in REQUIRED if name not in header]:

@@ -24,7 +24,10 @@ class MetricsServer:
         try:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
-            raise ConfigurationError(f"metrics_listen {host}:{port}: {error.strerror or error}") from error
+            raise ConfigurationError(
+                f"[service] metrics_listen: {error.strerror or error}; end the program that has it, "
+                "or name another port"
+            ) from error
 
     async def stop(self) -> None:
         await self._runner.cleanup()

@@ -222,6 +222,7 @@ ENDPOINT = '[[endpoints]]\nname = "e"\nnetwork = "n"\naddress = "a"\n'
         (NETWORK + "http.timeout = 0", ["[networks.n.http] timeout: expected float > 0", "seconds to wait"]),
         (NETWORK + "http = 1", ["[networks.n.http]", "must be a section"]),
         (NETWORK + 'token = "file:absent"', ["[networks.n] token", "absent", "No such file"]),
+        (NETWORK + 'http.password = "file:absent"', ["[networks.n.http] password", "write it, or name another"]),
         (NETWORK + 'http.password = "env:ABSENT"', ["[networks.n.http] password", "ABSENT is not set"]),
         (NETWORK + "http.password = 17", ["[networks.n.http] password: expected str, got int"]),
         (ENDPOINT, ["number 1 (e) network: unknown network 'n'", "known: none"]),

@@ -90,6 +90,7 @@ async def test_a_quote_that_is_never_closed_is_a_fault_of_the_line_it_opens_in(d
         ("", "empty"),
         ("\n\n", "empty"),
         ("ep1,nidd,d1@x.org,,,,\n", "unknown column 'ep1'"),
+        ("endpoint;network;address\n", "commas stand between them"),
         ("endpoint,network\n", "'address' is missing"),
         ("network,address,network\n", "twice"),
         ('"network,address\n', "not CSV"),

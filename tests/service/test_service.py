@@ -15,7 +15,9 @@ from bridge.coap.codec import Type, decode, frame
 from bridge.coap.numbers import Code
 from bridge.config import parse, reading
 from bridge.delivery.ledger import Downlink, DownlinkState
-from bridge.errors import StoreUnavailable
+from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.metrics import Metrics
+from bridge.service.metrics_server import MetricsServer
 from bridge.service.service import Service
 from tests.waiting import until
 
@@ -198,3 +200,12 @@ async def test_r9_a_binding_that_breaks_its_promise_leaves_the_attempt_unknown(
         kit.ask(1)
         await until(lambda: _is(kit, [DownlinkState.BUFFERED]))  # looked up, absent: once more, a Read may be
         assert [a.number for a in kit.network.attempts] == [1, 2]
+
+
+async def test_a_metrics_port_that_is_taken_is_named_with_the_cure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = ("127.0.0.1", other.getsockname()[1])
+        metrics = MetricsServer(Metrics(), address)
+        with pytest.raises(ConfigurationError, match=r"metrics_listen: .*in use; end the program that has it"):
+            await metrics.start()
+        await metrics.stop()
