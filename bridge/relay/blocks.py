@@ -15,6 +15,8 @@ _LONG_DELTA = 13  # from here an option's delta takes more than its nibble (RFC 
 ANY_ANSWER = block_size(LARGEST_SZX) + HEADER + 2 + _OBSERVE + _ANSWER
 """Bytes of the largest response that comes without asking: 1024 of payload are the most there is (RFC 7252 §4.6)."""
 
+_NUMBERS = 1 << 20  # of blocks that can be named (RFC 7959 §2.2): a block far behind has no name in a smaller size
+
 ANY_ROOM = 1 << 16  # bytes: more than any datagram has
 
 
@@ -75,6 +77,8 @@ def asking_smaller(request: bytes, largest: int, message: Message) -> bytes:
     if szx is None or szx >= (LARGEST_SZX if asked is None else asked.szx):
         return request
     wanted = Block(0 if asked is None else asked.offset >> szx + 4, more=False, szx=szx)
+    if wanted.number >= _NUMBERS:
+        return request
     delta = OptionNumber.BLOCK2 - last
     if 0 < delta < _LONG_DELTA and not message.payload:
         value = wanted.value()
@@ -115,6 +119,8 @@ def block_at(response: Message, offset: int, szx: int, room: int) -> bytes | Non
     for smaller in range(szx, -1, -1):
         size = block_size(smaller)
         last = Block(max(end - 1, 0) // size, more=False, szx=smaller)  # its option is the longest of the transfer
+        if last.number >= _NUMBERS:
+            return None
         head = len(encode_body([*options, (OptionNumber.BLOCK2, last.value())], b"x")) - 1
         if head + size > room and head + len(response.payload) - at > room:
             continue
@@ -133,6 +139,8 @@ def part_at(request: Message, offset: int, szx: int, room: int) -> bytes | None:
     for smaller in range(min(szx, whole.szx), -1, -1):
         chunk = request.payload[at : at + block_size(smaller)]
         part = Block(offset >> smaller + 4, more=at + len(chunk) < len(request.payload) or whole.more, szx=smaller)
+        if part.number >= _NUMBERS:
+            return None
         body = with_block(request, OptionNumber.BLOCK1, part, chunk)
         if len(body) <= room:
             return body

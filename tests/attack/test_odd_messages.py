@@ -1,9 +1,13 @@
 """Messages that no sane peer sends, against the one step."""
 
+from dataclasses import replace
+
+import pytest
+
 from bridge.coap.codec import Type, decode
 from bridge.coap.numbers import Code
 from bridge.delivery.ledger import Downlink
-from tests.relay.world import World, ack, notification, observe, observed, register, request, response
+from tests.relay.world import LORAWAN, World, ack, notification, observe, observed, register, request, response
 
 LARGEST_INTEGER = 2**63 - 1  # of an SQLite column
 
@@ -110,3 +114,25 @@ def test_a_server_that_ignores_one_notification_still_gets_the_registration():
     assert world.last_north().mid == ignored.mid
     world.server_sends(ack(ignored))
     assert [row["state"] for row in world.uplinks("notification")] == ["FORWARDED"]
+
+
+@pytest.mark.parametrize("number", [0xFFFFF, 0x7000])
+def test_a_block_that_cannot_be_named_in_a_smaller_size_is_not_made_one(number: int):
+    """A block's number has 20 bits (RFC 7959 §2.2), which one far behind leaves when its size falls."""
+    block = (number << 4 | 6).to_bytes(3, "big")
+    more = (number << 4 | 14).to_bytes(3, "big")
+    asks = World(south=replace(LORAWAN, max_uplink=51))
+    asks.server_sends(request(path="5/0", options=[(23, block)]))
+    writes = World(south=replace(LORAWAN, max_downlink=51))
+    writes.server_sends(request(Code.PUT, "5/0", payload=b"x" * 1024, options=[(27, more)]))
+    answers = World(south=replace(LORAWAN, max_downlink=51))
+    answers.device_sends(request(path="x", mid=5))
+    answers.server_sends(response(answers.last_north(), payload=b"x" * 1024, options=[(23, more)]))
+    on_air = [decode(sent.attempt.payload) for world in (asks, writes, answers) for sent in world.submitted]
+    assert all(len(value) <= 3 for message in on_air for option, value in message.options if option in (23, 27))
+    if number == 0xFFFFF:
+        assert asks.last_south().option(23) == block
+        assert writes.last_north().code == Code.SERVICE_UNAVAILABLE
+        assert answers.last_south().code == Code.SERVICE_UNAVAILABLE
+    else:
+        assert writes.last_south().payload == answers.last_south().payload[:32] == b"x" * 32
