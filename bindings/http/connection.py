@@ -32,7 +32,7 @@ class Site(Protocol):
         """Take a whole request; `reply` must be called once, now or later. Never raises."""
 
     def turned_away(self, why: str, remote: str) -> None:
-        """Note a caller that the server sent away: malformed, too_large, too_many, too_slow; or that left: cut_off."""
+        """Note a caller that was sent away (malformed, too_large, too_many, too_slow, no_tls) or left (cut_off)."""
 
 
 @dataclass(slots=True)

@@ -42,6 +42,8 @@ class HttpServer:
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         """Listen. Raises OSError."""
         loop = self._loop = asyncio.get_running_loop()
+        if context is not None:
+            _tell_of_failures(context, self._site)
         self._shared = Shared(
             self._site,
             self._limits.max_body,
@@ -132,3 +134,19 @@ class HttpServer:
             elif connection.idle and connection.since + self._limits.idle <= now:
                 self._drop(connection)
         self._sweeper = self._loop.call_later(SWEEP * self._limits.patience, self._sweep)
+
+
+def _tell_of_failures(context: ssl.SSLContext, site: Site) -> None:
+    """Have handshakes that fail noted: asyncio drops them in silence, and nobody would know why nothing arrives."""
+
+    class Handshake(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError as error:
+                site.turned_away("no_tls", f"a caller whose TLS fails, {error.reason or error}:")
+                raise
+
+    context.sslobject_class = Handshake

@@ -1,6 +1,7 @@
 """The HTTP server of the bindings, met as callers meet it: bytes on a socket (RFC 9110, RFC 9112)."""
 
 import asyncio
+import contextlib
 import random
 import ssl
 from collections import Counter
@@ -520,3 +521,26 @@ async def test_callers_that_ask_nothing_keep_nobody_out(call, site, server):
     assert await flood[0].ended()
     assert site.counts == {"too_many": 9}
     assert len(server.connections) <= 3
+
+
+async def test_callers_without_the_tls_that_is_asked_for_are_counted(site, certificate):
+    told = []
+    site.turned_away = lambda why, remote: told.append((why, remote))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
+    context.load_cert_chain(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = HttpServer(site, Limits(max_body=1000))
+    await server.start("127.0.0.1", 0, context)
+    assert server.address is not None
+    plain = Caller(*await asyncio.open_connection(*server.address))
+    plain.send(post("/a"))
+    assert await plain.ended()
+    nobody = Caller(*await asyncio.open_connection(*server.address, ssl=ssl.create_default_context(cafile=certificate)))
+    with contextlib.suppress(ssl.SSLError):  # TLS 1.3 tells the client after its own handshake
+        assert await nobody.ended()
+    for caller in (plain, nobody):
+        caller.writer.transport.abort()
+    assert [why for why, _ in told] == ["no_tls", "no_tls"]
+    assert "HTTP_REQUEST" in told[0][1]
+    assert "CERTIFICATE" in told[1][1]
+    await server.stop()
