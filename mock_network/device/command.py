@@ -9,7 +9,7 @@ from mock_network.command_line import clock_option, control_option, forever, par
 from mock_network.control_api import listening
 from mock_network.device.control import describe, make_app
 from mock_network.device.fleet import Fleet
-from mock_network.device.options import DEFAULT_LIFETIME, REGISTER_PARAMETERS, DeviceOptions
+from mock_network.device.options import DEFAULT_LIFETIME, REGISTER_PARAMETERS, RESPONSE_TIMEOUT, DeviceOptions
 from mock_network.lwm2m.messages import Tuning
 
 
@@ -69,6 +69,8 @@ def device(
         omit=frozenset(omit),
         bind=parse_address(listen),
         tuning=Tuning(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
+        # A patient device repeats its message first: 5 times ACK_TIMEOUT over LoRaWAN (OMA Transport, App. C.2).
+        response_timeout=max(RESPONSE_TIMEOUT, ack_timeout * (max_retransmit + 1)),
         confirmable_notifications=con_notify,
         keep_registered=not no_register,
         retry_timer=retry_timer,

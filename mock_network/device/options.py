@@ -7,6 +7,7 @@ from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.transport import Address
 
 REGISTER_PARAMETERS = frozenset({"ep", "lt", "lwm2m", "b", "links"})
+RESPONSE_TIMEOUT = 247.0  # seconds: EXCHANGE_LIFETIME of RFC 7252 §4.8.2
 DEFAULT_LIFETIME = 86400  # seconds (Core TS 1.1 §6.2.1.1)
 
 
@@ -31,8 +32,8 @@ class DeviceOptions:
     """For a Read of more than one value without Accept."""
     keep_registered: bool = True
     """Register at start, Update before the lifetime ends, register again when the server has forgotten."""
-    response_timeout: float = 247.0
-    """How long a response is awaited; by default EXCHANGE_LIFETIME of RFC 7252 §4.8.2."""
+    response_timeout: float = RESPONSE_TIMEOUT
+    """How long a response is awaited."""
     retry_count: int = 5
     """Communication Retry Count, /1/x/17."""
     retry_timer: float = 60.0

@@ -113,3 +113,25 @@ async def test_a_join_request_with_a_wrong_mic_is_counted_and_costs_others_nothi
     await until(counted, why="the wrong MIC was not counted")
     await world.radio.ask("DELETE", f"/radio/devices/{impostor}")
     await _lives(world)
+
+
+async def test_r13_a_send_that_the_device_repeats_since_it_heard_no_answer_reaches_the_server_once(world):
+    await world.client(NAME)
+    before = len(await world.server.get("/seen", kind="send", endpoint=NAME))
+    await world.fault("downlink_lost", count=1, where={"dev_eui": world.euis[NAME]})
+    sending = asyncio.create_task(world.devices.post(f"/devices/{NAME}/send", {"paths": ["/3303/0/5700"]}))
+
+    async def unheard():
+        return not (await world.radio.get("/faults"))["armed"]
+
+    await until(unheard, why="no answer was lost")
+    for _ in range(25):  # ACK_TIMEOUT is 300 s, and up to half of it more
+        if sending.done():
+            break
+        await world.lab.step(20.0)
+        await asyncio.sleep(0.1)
+    answer = await world.polled(sending, NAME)
+    assert answer["code"] == "2.04"
+    assert len(await world.server.get("/seen", kind="send", endpoint=NAME)) == before + 1
+    sends = [one["payload"] for one in await world.heard(NAME) if one["what"] == "sent" and len(one["payload"]) > 8]
+    assert sends[-1] == sends[-2]  # the device did repeat it
