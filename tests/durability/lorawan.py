@@ -20,10 +20,10 @@ ACK_TIMEOUT = 300.0  # seconds (OMA LwM2M Transport, App. C.2)
 F_PORT = 10
 DEVICES = {"one": "70b3d57ed0000001", "two": "70b3d57ed0000002"}
 GATEWAYS = {"one": "00000000000000a1", "two": "00000000000000a2"}  # one for each: a gateway that sends is deaf
-RATE = 16.0  # virtual seconds per real one
+RATE = 20.0  # virtual seconds per real one
 RX1_DELAY = ("--rx1-delay", "2")  # so late that a busy machine misses few windows at this rate
 POLL_INTERVAL = 10.0  # virtual seconds
-RESTS = 8  # looks at the ledger in which nothing has moved
+RESTS = 10  # looks at the ledger in which nothing has moved
 
 
 @contextlib.asynccontextmanager
@@ -94,10 +94,12 @@ class LorawanTraffic(Traffic):
         assert (await self._ask(name, "observe", "/3303/0/5700"))["code"] == "2.05"
 
     def operations(self, name: str, number: int) -> list[Coroutine[Any, Any, Any]]:
+        write, read = ("write", "/3/0/14", {"value": f"+{number}"}), ("read", "/3/0/0", {})
+        # One of the two each time: the air is slow.
+        operation, path, body = write if number // len(self.devices) % 2 else read
         return [
-            self._ask(name, "write", "/3/0/14", value=f"+{number}"),
+            self._ask(name, operation, path, **body),
             self._ask(name, "execute", "/3303/0/5605", arguments=f"{number}"),
-            self._ask(name, "read", "/3/0/0"),
             self.send(name, number),
             self.found.devices.ask("PUT", f"/devices/{name}/resources/3303/0/5700", {"value": 20.0 + number}),
         ]
