@@ -203,7 +203,7 @@ class Events(Protocol):
         """
 
     async def has_taken(self, uplink: Uplink, within: float) -> bool:
-        """Tell whether the ledger has an uplink, or the same bytes of this device from at most `within` seconds before.
+        """Tell whether the ledger has an uplink, or the same bytes of this device at most `within` seconds from it.
 
         To be asked of what a network's history gives again, perhaps long after it was taken: `deliver` knows duplicates
         only for as long as the device may repeat itself. Raises `bridge.errors.StoreUnavailable`.

@@ -62,8 +62,9 @@ class NetworkEvents:
         if record is None:
             return False
         digest, at = digest_of(uplink.payload), uplink.received_at
+        # Either may be the other's repeat: history brings a lost original after its repeat was taken, too.
         return await self._store.ask(
-            lambda reader: reader.has_uplink(record.id, uplink.duplicate_key, digest, at - within, at)
+            lambda reader: reader.has_uplink(record.id, uplink.duplicate_key, digest, at - within, at + within)
         )
 
     def now(self) -> float:

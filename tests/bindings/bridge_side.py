@@ -58,7 +58,7 @@ class BridgeSide:
         taken = [one for one in self.delivered if isinstance(one, Uplink) and one.device == uplink.device]
         return any(
             one.duplicate_key == uplink.duplicate_key
-            or (one.payload == uplink.payload and 0 <= uplink.received_at - one.received_at <= within)
+            or (one.payload == uplink.payload and abs(uplink.received_at - one.received_at) <= within)
             for one in taken
         )
 

@@ -23,6 +23,8 @@ def verdict(*arguments: str, patience: float = 110) -> tuple[int, dict]:
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(200)
 def test_the_tour_holds():
     code, found = verdict()
     assert [step for step in found["steps"] if not step["ok"]] == []

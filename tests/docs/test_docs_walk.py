@@ -92,6 +92,7 @@ def test_the_walk_shows_one_send_for_two_notifications(walked):
     assert sends.count('"records"') == 1
 
 
+@pytest.mark.slow
 def test_the_walk_with_a_lorawan_device_goes_to_its_end(tmp_path):
     code, said = walk("mock-chirpstack.md", tmp_path)
     assert code == 0, said[-4000:]

@@ -102,6 +102,7 @@ async def _lorawan(directory: Path, points: list[str], kills: int, seed: int, *,
         _had_something_to_judge(traffic, len(points) + kills, accepted=1)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_the_same_with_lorawan_devices(tmp_path: Path):
     points = [f"{point}:{1 + number}" for number, point in enumerate(POINTS)]

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import pytest
 from lorawan_kit import DEV_EUI, NAME, WINDOWS, LorawanSetUp, device, lorawan_set_up, until
 
 PATH = "/3303/0/5750"  # Application Type: a text of any length
@@ -93,6 +94,7 @@ async def test_a_read_with_a_large_answer_comes_in_blocks_that_fit_the_uplink(tm
         assert {row["state"] for row in await air.world.downlinks() if row["kind"] == "request"} == {"RESPONDED"}
 
 
+@pytest.mark.slow
 async def test_a_write_is_split_when_the_data_rate_drops_in_mid_transfer(tmp_path):
     """A block waits in ChirpStack for an uplink, which comes at DR0: it is dropped there, and sent again in parts."""
     async with radio(tmp_path, 5) as air:
@@ -112,6 +114,7 @@ async def test_a_write_is_split_when_the_data_rate_drops_in_mid_transfer(tmp_pat
         assert parts == 128 // 16 - 1
 
 
+@pytest.mark.slow
 async def test_a_read_that_waits_asks_for_smaller_blocks_when_the_data_rate_drops(tmp_path):
     """The first read waits in ChirpStack, the second behind it in the bridge: killed, and told of DR0, in between."""
     async with radio(tmp_path, 5) as air:
