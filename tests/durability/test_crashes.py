@@ -128,6 +128,7 @@ async def _repeated(traffic: LorawanTraffic, number: int) -> list[str]:
     return await traffic.settle()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 async def test_a_lorawan_devices_repeated_send_is_one_and_the_judge_finds_it_where_it_is_two(tmp_path: Path):
     known = "if known is not None and _is_repeat(step, known):"
