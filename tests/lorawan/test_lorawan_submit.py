@@ -21,6 +21,7 @@ from bindings.contract import (
     Report,
     Uplink,
 )
+from bindings.lorawan.chirpstack import downlinks
 from bindings.lorawan.chirpstack.downlinks import version_of
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import ConfigurationError
@@ -309,6 +310,41 @@ async def test_a_lost_tx_ack_event_comes_back_from_the_history(binding, chirpsta
         chirpstack.up(b"x")
     await until(lambda: side.of(Report))
     assert [(one.handle, one.outcome) for one in side.of(Report)] == [(taken.handle, NetworkState.SENT)]
+
+
+@pytest.mark.parametrize("asked", ["enqueue", "queue"])
+async def test_what_left_before_chirpstack_answered_is_not_waited_for(binding, chirpstack, side, monkeypatch, asked):
+    """Events have a way of their own: where nothing waits for a window, txack may overtake the answer."""
+    if asked == "queue":
+        chirpstack.fault("grpc_unavailable_after", where={"method": "Enqueue"})
+        await binding.submit(attempt())
+    ask = getattr(binding._client, asked)
+
+    async def overtaken(*question, **more):
+        answer = await ask(*question, **more)
+        chirpstack.tx_ack(str(chirpstack.queue()[0].id))
+        await until(lambda: side.of(Report))
+        return answer
+
+    monkeypatch.setattr(binding._client, asked, overtaken)
+    told = await (binding.submit(attempt()) if asked == "enqueue" else binding.lookup(attempt()))
+    assert told.handle
+    assert binding.status()["queued"] == 0
+
+
+async def test_a_stop_does_not_wait_for_a_history_that_takes_long(binding, chirpstack, monkeypatch):
+    monkeypatch.setattr(downlinks, "_STOP_PATIENCE", 0.05)
+    await binding.submit(attempt())
+    asked = asyncio.Event()
+
+    async def for_ever(_device):
+        asked.set()
+        await asyncio.Event().wait()
+
+    binding._downlinks.settle(DEVICE, for_ever)
+    await asked.wait()
+    await binding.stop()
+    assert binding._downlinks._tasks == set()
 
 
 # The profile

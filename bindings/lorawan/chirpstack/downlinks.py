@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue leaves a pending item alone
 IN_FLIGHT = 30.0  # seconds after an uplink in which a frame may be at a gateway: RX1 delay is 15 s at most
+_STOP_PATIENCE = 5.0  # seconds
 UNKNOWN_DEVICE_PAUSE = 60.0  # seconds until a downlink for a device that ChirpStack does not know is tried again
 
 _REFUSALS = {
@@ -79,9 +80,12 @@ class Downlinks:
         self.version = ""
 
     async def stop(self) -> None:
-        """Let what is being told be told."""
+        """Let what is being told be told; a history that takes longer to read is left to the next start."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5.0)
+            _, late = await asyncio.wait(self._tasks, timeout=_STOP_PATIENCE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def ping(self) -> bool:
         """Ask for the version: is ChirpStack there?"""
@@ -119,11 +123,14 @@ class Downlinks:
         if attempt.deadline is not None:
             item.expires_at.CopyFrom(_timestamp(attempt.deadline))
         passed = self._passed_by(attempt)
+        self._queues.expect(device)
         try:
             handle = await self._client.enqueue(item, flush=bool(passed))
+            self._queues.add(device, handle, Item(attempt.kind, attempt.repeatable, attempt.confirmed))
         except CallFailed as error:
             return self._failed(device, error, passed)
-        self._queues.add(device, handle, Item(attempt.kind, attempt.repeatable, attempt.confirmed))
+        finally:
+            self._queues.expect_no_more(device)
         self._passed(device, passed)
         return Accepted(handle, NetworkState.BUFFERED)
 
@@ -158,12 +165,17 @@ class Downlinks:
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """Find the attempt in the queue by FPort and bytes; presence proves that it was taken (R9)."""
+        self._queues.expect(attempt.device)
         try:
-            items = await self._client.queue(attempt.device)
+            return self._found(attempt, await self._client.queue(attempt.device))
         except CallFailed as error:
             if error.out_of_reach or error.unsure:
                 return Lookup(Presence.FAILED)
             return Lookup(Presence.ABSENT if error.code is grpc.StatusCode.NOT_FOUND else Presence.FAILED)
+        finally:
+            self._queues.expect_no_more(attempt.device)
+
+    def _found(self, attempt: Attempt, items: list[api.DeviceQueueItem]) -> Lookup:
         record = self._records.get(attempt.device)
         f_port = (record.f_port if record is not None else 0) or self._settings.f_port
         known = self._queues.of(attempt.device)

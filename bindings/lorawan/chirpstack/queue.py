@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from bindings.contract import Kind
 
+_REMEMBERED = 16  # downlinks of one device that leave during one question; a queue rarely has more than two
+
 
 @dataclass(slots=True)
 class Item:
@@ -23,15 +25,28 @@ class Queues:
     """All queues with something of ours in them. Handles are ChirpStack's queue item ids."""
 
     _devices: dict[str, dict[str, Item]] = field(default_factory=dict)
+    _left: dict[str, set[str]] = field(default_factory=dict)
+
+    def expect(self, device: str) -> None:
+        """Note that ChirpStack is being asked about a downlink, and that events may tell of it before the answer."""
+        self._left[device] = set()
+
+    def expect_no_more(self, device: str) -> None:
+        """Note that the answer is there, and added."""
+        self._left.pop(device, None)
 
     def add(self, device: str, handle: str, item: Item) -> None:
-        """Note a downlink that ChirpStack took."""
-        self._devices.setdefault(device, {})[handle] = item
+        """Note a downlink that ChirpStack took, unless an event has said already that it left."""
+        if handle not in self._left.get(device, ()):
+            self._devices.setdefault(device, {})[handle] = item
 
     def drop(self, device: str, handle: str) -> bool:
         """Note that a downlink left the queue; whether it was known."""
         items = self._devices.get(device)
         if items is None or items.pop(handle, None) is None:
+            left = self._left.get(device)
+            if left is not None and len(left) < _REMEMBERED:
+                left.add(handle)
             return False
         if not items:
             del self._devices[device]
