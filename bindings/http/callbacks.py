@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from bindings.commits import NOTHING_TO_COMMIT
 from bindings.http.connection import Reply
 from bindings.http.messages import NO_CONTENT, Answer, Request, problem
 from bindings.http.server import HttpServer, Limits
@@ -24,9 +25,9 @@ log = logging.getLogger(__name__)
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
 _AGAIN_LATER = (("Retry-After", "5"),)
 
-Take = Callable[[Request], Awaitable[None] | None]
-"""Commits what one request brings; None: there was nothing to commit. Both it and what it gives may raise
-NotificationError, UnknownDevice or StoreUnavailable."""
+Take = Callable[[Request], Awaitable[None]]
+"""Commits what one request brings. Both it and what it gives may raise NotificationError, UnknownDevice or
+StoreUnavailable."""
 
 
 class Place(Protocol):
@@ -152,7 +153,7 @@ class CallbackListener:
         """Have a request taken, and answer when what it brought is committed."""
         try:
             work = self._take(request)
-            if work is None:
+            if work is NOTHING_TO_COMMIT:
                 self._answer(reply, None)
                 return
             under_way = asyncio.ensure_future(work)

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from bindings.http.messages import Answer, Request, Writer, problem
+from bindings.http.messages import Answer, Request, Writer, add_header, problem
 
 BUFFER = 65536  # bytes read at once
 HEAD_LIMIT = 16384  # bytes of an unfinished request that are not its body: request line, headers, chunk sizes, trailers
@@ -162,12 +162,8 @@ class Connection(asyncio.BufferedProtocol):
         self._request.target += url.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return  # a trailer: no header of ours may come so late (RFC 9110 §6.5.1)
-        headers = self._request.headers
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        if self._in_head:  # else a trailer: no header of ours may come so late (RFC 9110 §6.5.1)
+            add_header(self._request.headers, name, value)
 
     def on_headers_complete(self) -> None:
         if self._deaf:

@@ -8,6 +8,8 @@ from typing import cast
 
 import httptools
 
+from bindings.http.messages import add_header
+
 BUFFER = 65536  # bytes read at once
 _HEAD_LIMIT = 65536  # bytes of a response that are not its body, beyond the framing of its chunks
 _CHUNK = 16  # bytes around the data of a chunk that count for nothing (RFC 9112 §7.1)
@@ -128,11 +130,8 @@ class Exchange(asyncio.BufferedProtocol):
             self.abort()  # one more response, which would be taken for that to the next request
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head or self._waiting is None:
-            return  # a trailer: nothing that is needed may come so late (RFC 9110 §6.5.1)
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+        if self._in_head and self._waiting is not None:  # else a trailer: nothing that is needed may come so late
+            add_header(self._headers, name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False

@@ -48,6 +48,13 @@ class Request:
 NO_CONTENT = Answer(204)
 
 
+def add_header(headers: dict[str, str], name: bytes, value: bytes) -> None:
+    """Take a header as the parser gives it: by lower-case name, joined to earlier ones of the name (RFC 9110 §5.3)."""
+    key = name.decode("latin-1").lower()
+    text = value.decode("latin-1")
+    headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+
 def problem(status: int, title: str, headers: Headers = (), *, close: bool = False) -> Answer:
     """Make the answer for what went wrong (RFC 9457)."""
     body = msgspec.json.encode({"title": title, "status": status})

@@ -81,7 +81,6 @@ class LorawanBinding:
         Raises BindingError (port taken), ConfigurationError, StoreUnavailable.
         """
         self._events = events
-        self._ready = asyncio.Event()
         self._records = Records(memory)
         self._queues = Queues()
         await self._client.open()
@@ -100,7 +99,6 @@ class LorawanBinding:
             raise
         self._calls.open = True
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._write_forever())]
-        self._ready.set()
         where = self._http.address if self._http is not None else (self._settings.mqtt.host, self._settings.mqtt.port)
         log.info(
             "network %s: ChirpStack %s, events over %s at %s port %d",
@@ -131,16 +129,8 @@ class LorawanBinding:
             log.warning("network %s: the latest counters were not kept: %s", self.name, error)
         await self._client.close()
 
-    def _take(self, kind: str, body: bytes) -> Awaitable[None] | None:
-        if self._ready.is_set():
-            return self._uplinks.take(kind, body)
-        return self._take_when_ready(kind, body)  # between the opened port and the end of start
-
-    async def _take_when_ready(self, kind: str, body: bytes) -> None:
-        await self._ready.wait()
-        committed = self._uplinks.take(kind, body)
-        if committed is not None:
-            await committed
+    def _take(self, kind: str, body: bytes) -> Awaitable[None]:
+        return self._uplinks.take(kind, body)
 
     def _missed(self) -> None:
         """Events were lost, as far as the way here can tell: ask ChirpStack for all devices."""

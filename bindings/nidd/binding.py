@@ -1,6 +1,5 @@
 """The NIDD binding: the contract of `bindings.contract` over T8 (3gpp-nidd/v1, TS 29.122 §4.4.5 and §5.6)."""
 
-import asyncio
 import base64
 import functools
 import logging
@@ -85,18 +84,16 @@ class NiddBinding:
         self._events = events
         self._records = Records(memory)
         path = await secret_path(memory, self._settings.callbacks.path)
+        self._configurations = Configurations(self._settings, self._client, self._records, events)
+        self._notifications = Notifications(self._records, self._configurations, events)
         await self._client.open()
-        self._ready = asyncio.Event()
         try:
             await self._listener.start(path)
         except BaseException:
             await self._client.close()
             raise
-        self._configurations = Configurations(self._settings, self._client, self._records, events, self._listener.url)
-        self._notifications = Notifications(self._records, self._configurations, events)
-        self._configurations.start()
+        self._configurations.start(self._listener.url)
         self._calls.open = True
-        self._ready.set()
         host, port = self._listener.address
         log.info("network %s: SCEF/NEF %s, callbacks on %s port %d", self.name, self._client.base, host, port)
 
@@ -110,16 +107,8 @@ class NiddBinding:
         await self._calls.finish()
         await self._client.close()
 
-    def _take(self, notification: Notification, data: bytes | None) -> Awaitable[None] | None:
-        if self._ready.is_set():
-            return self._notifications.take(notification, data)
-        return self._take_when_ready(notification, data)  # between the opened port and the end of start
-
-    async def _take_when_ready(self, notification: Notification, data: bytes | None) -> None:
-        await self._ready.wait()
-        committed = self._notifications.take(notification, data)
-        if committed is not None:
-            await committed
+    def _take(self, notification: Notification, data: bytes | None) -> Awaitable[None]:
+        return self._notifications.take(notification, data)
 
     def _count(self, name: str) -> None:
         if self._events is not None:

@@ -56,14 +56,14 @@ class _Failed(Exception):
 class Configurations:
     """Keeps the configuration of every provisioned device. `start` once, `stop` once."""
 
-    def __init__(self, settings: NiddSettings, client: T8Client, records: Records, events: Events, url: str) -> None:
+    def __init__(self, settings: NiddSettings, client: T8Client, records: Records, events: Events) -> None:
         self._settings = settings.configurations
         self._downlinks = settings.downlinks
         self._client = client
         self._records = records
         self._events = events
-        self._url = url
-        self._mark = zlib.crc32(url.encode()) or 1
+        self._url = ""
+        self._mark = 0
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._strays: dict[str, Configuration] = {}
         self._listed_at: float | None = None
@@ -79,8 +79,10 @@ class Configurations:
         self.done = 0
         self.size_warnings: list[str] = []
 
-    def start(self) -> None:
-        """Begin to work through what is due."""
+    def start(self, url: str) -> None:
+        """Begin to work through what is due; `url` is where the SCEF is to send notifications."""
+        self._url = url
+        self._mark = zlib.crc32(url.encode()) or 1
         self._records.count()
         self._runner = asyncio.create_task(self._run(), name="nidd-configurations")
 

@@ -20,7 +20,7 @@ from bridge.errors import ConfigurationError, NotificationError
 
 NAMES = Names("callbacks", "the SCEF/NEF", "nidd_callbacks", "nidd_notifications", "nidd_internal_errors")
 
-Handler = Callable[[Notification, bytes | None], Awaitable[None] | None]
+Handler = Callable[[Notification, bytes | None], Awaitable[None]]
 """Commits one notification; the second argument is its decoded data. Raises as `bindings.http.callbacks.Take` does."""
 
 
@@ -29,7 +29,7 @@ def listener(
 ) -> CallbackListener:
     """Make the listener that takes notifications for `handler`. Raises ConfigurationError."""
 
-    def take(request: Request) -> Awaitable[None] | None:
+    def take(request: Request) -> Awaitable[None]:
         return handler(*read_notification(request.body))
 
     return CallbackListener(

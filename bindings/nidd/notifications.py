@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable
 
+from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Events, Report, Uplink
 from bindings.nidd.configurations import Configurations
 from bindings.nidd.identity import canonical_device, same_identity
@@ -26,8 +27,8 @@ class Notifications:
         self.heard_at: float | None = None
         self.probes: set[str] = set()
 
-    def take(self, notification: Notification, data: bytes | None) -> Awaitable[None] | None:
-        """Have one notification committed; None: there is nothing to commit.
+    def take(self, notification: Notification, data: bytes | None) -> Awaitable[None]:
+        """Have one notification committed.
 
         Raises, at once or when awaited, NotificationError with the HTTP status it deserves, UnknownDevice or
         StoreUnavailable.
@@ -51,7 +52,7 @@ class Notifications:
             self._test(notification.subscription)
         else:
             raise NotificationError("no member says what this notification is")
-        return None
+        return NOTHING_TO_COMMIT
 
     def _test(self, subscription: str) -> None:
         if subscription in self.probes:
@@ -60,20 +61,18 @@ class Notifications:
         self.tested_at = self._events.now()
         self._events.count("nidd_notifications_test")
 
-    def _uplink(self, device: str, notification: Notification, data: bytes | None) -> Awaitable[None] | None:
+    def _uplink(self, device: str, notification: Notification, data: bytes | None) -> Awaitable[None]:
         if data is None:
             self._events.count("nidd_uplinks_bad_base64")
             log.warning("uplink of %s: data is no base64; answered 204, dropped", device)
-            return None
+            return NOTHING_TO_COMMIT
         if not self._matches(device, notification):
-            return None
+            return NOTHING_TO_COMMIT
         self.heard_at = now = self._events.now()
         return self._events.deliver(Uplink(device, data, None, now))
 
     async def _early_uplink(self, notification: Notification, data: bytes | None) -> None:
-        committed = self._uplink(await self._device(notification), notification, data)
-        if committed is not None:
-            await committed
+        await self._uplink(await self._device(notification), notification, data)
 
     def _delivery(self, notification: Notification, status: str) -> Awaitable[None]:
         link = notification.niddDownlinkDataTransfer

@@ -7,6 +7,7 @@ ChirpStack posts each event once and only logs what it is answered, so that a re
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
+from bindings.commits import NOTHING_TO_COMMIT
 from bindings.http.callbacks import CallbackListener, Names
 from bindings.http.messages import Answer, Request
 from bindings.http.server import Limits
@@ -16,7 +17,7 @@ NAMES = Names("http", "ChirpStack", "lorawan_events", "lorawan_events", "lorawan
 
 _OK = Answer(200)
 
-Take = Callable[[str, bytes], Awaitable[None] | None]
+Take = Callable[[str, bytes], Awaitable[None]]
 """Commits one event: its kind and body. Raises NotificationError or StoreUnavailable."""
 
 
@@ -28,12 +29,12 @@ class HttpEvents(CallbackListener):
         self._take_event = take
         self.probes: set[str] = set()  # self-checks that wait to arrive
 
-    def _event(self, request: Request) -> Awaitable[None] | None:
+    def _event(self, request: Request) -> Awaitable[None]:
         query = request.query
         kind = _first(query, "event")
         if kind == "self-check":
             self.probes.discard(_first(query, "probe"))
-            return None
+            return NOTHING_TO_COMMIT
         return self._take_event(kind, request.body)
 
 

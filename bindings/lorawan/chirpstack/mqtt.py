@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 _RETRY = 1.0  # seconds until an event that the store could not take is tried again; the broker waits meanwhile
 _MAX_RETRY = 30.0
 
-Take = Callable[[str, bytes], Awaitable[None] | None]
+Take = Callable[[str, bytes], Awaitable[None]]
+"""Commits one event: its kind and body. Raises, at once or when awaited, NotificationError or StoreUnavailable."""
 
 
 class MqttEvents:
@@ -165,9 +166,7 @@ class MqttEvents:
         pause = _RETRY
         while True:
             try:
-                committed = self._take(kind, bytes(message.payload))
-                if committed is not None:
-                    await committed
+                await self._take(kind, bytes(message.payload))
             except NotificationError as error:
                 log.warning("event dropped: %s", error, extra={"sample": "lorawan event"})
             except StoreUnavailable as error:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Events, Joined, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan.chirpstack import events as cs
 from bindings.lorawan.chirpstack.profiles import Profiles
@@ -42,8 +43,8 @@ class Uplinks:
         self._events = events
         self._late = late
 
-    def take(self, kind: str, body: bytes) -> Awaitable[None] | None:
-        """Have one event committed; None: there is nothing to commit.
+    def take(self, kind: str, body: bytes) -> Awaitable[None]:
+        """Have one event committed.
 
         Raises, at once or when awaited, NotificationError for what is none, or StoreUnavailable.
         """
@@ -75,9 +76,7 @@ class Uplinks:
                 case cs.Join():
                     await self._join(event, record)
                 case cs.TxAck():
-                    committed = self._tx_ack(event)
-                    if committed is not None:
-                        await committed
+                    await self._tx_ack(event)
                 case cs.Ack():
                     await self._ack(event)
                 case cs.Log():
@@ -167,7 +166,7 @@ class Uplinks:
 
     # Downlinks
 
-    def _tx_ack(self, event: cs.TxAck) -> Awaitable[None] | None:
+    def _tx_ack(self, event: cs.TxAck) -> Awaitable[None]:
         item = self._queues.of(event.device).get(event.item)
         if item is None or not item.confirmed:
             self._queues.drop(event.device, event.item)
@@ -175,7 +174,7 @@ class Uplinks:
             return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
         except UnknownDevice as error:
             _unknown(error)
-            return None
+            return NOTHING_TO_COMMIT
 
     async def _ack(self, event: cs.Ack) -> None:
         self._queues.drop(event.device, event.item)
