@@ -24,6 +24,7 @@ from .integrations import HttpIntegration, Integrations, MqttIntegration
 from .model import Settings
 from .mqtt import BrokerAddress
 from .network import NetworkServer
+from .one_port import OnePort
 from .pump import Pump
 from .radio_link import RadioLink
 
@@ -68,6 +69,7 @@ class ChirpStack:
         self._gateways: GatewayMqtt | None = None
         self._integrations: Integrations | None = None
         self._grpc: grpc.aio.Server | None = None
+        self._port: OnePort | None = None
         self._control: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -102,6 +104,8 @@ class ChirpStack:
         await self.pump.stop()
         if self._grpc is not None:
             await self._grpc.stop(STOP_GRACE)
+        if self._port is not None:
+            await self._port.stop()
         if self._control is not None:
             await self._control.cleanup()
         if self._gateways is not None:
@@ -120,13 +124,12 @@ class ChirpStack:
         api.add_ApplicationServiceServicer_to_server(applications, server)  # type: ignore[no-untyped-call]
         internal = InternalService(self.pump, self.options.version)
         api.add_InternalServiceServicer_to_server(internal, server)  # type: ignore[no-untyped-call]
-        wanted = authority(*self.options.grpc)
-        port = server.add_insecure_port(wanted)
-        if port == 0:
-            raise OSError(f"cannot listen on {wanted}")
+        inner = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         self._grpc = server
-        self.grpc_address = authority(self.options.grpc[0], port)
+        host, port = self.options.grpc
+        self._port = OnePort(inner)
+        self.grpc_address = authority(host, await self._port.start(host, port))
 
     async def _start_control(self) -> None:
         control = Control(self.pump, self._http.log, self.radio_control)
