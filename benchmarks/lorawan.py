@@ -1,4 +1,4 @@
-"""The LoRaWAN exchange: server request → gRPC Enqueue → txack and uplink events over HTTP → response.
+"""The LoRaWAN exchange: server request → Enqueue → txack and uplink events over HTTP → response.
 
 The load side is a ChirpStack without a radio, whose devices answer at once, and an LwM2M server. It shows how fast the
 bridge is, not how fast LoRaWAN could ever be.
@@ -18,96 +18,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import grpc
-from chirpstack_api import api, common, integration
-from google.protobuf.empty_pb2 import Empty
-
+from benchmarks.chirpstack import APPLICATION, EVENTS_PATH, Events, Network, serve
 from benchmarks.scenarios import IN_FLIGHT, Rate, Stopwatch
 from benchmarks.sides import Side, start
-from benchmarks.wire import CONTENT, GET, coap
+from benchmarks.wire import GET, coap
 
 DEVICES = 256
 ROUND = 1500  # exchanges measured in one round
-CONNECTIONS = 16
-PATH = "bench"
-APPLICATION = "00000000-0000-0000-0000-000000000001"
-PROFILE = "00000000-0000-0000-0000-000000000002"
-BARE = "ffffffffffffffff"  # the baseline's calls are for this device, and nothing follows them
+CONNECTIONS = IN_FLIGHT  # ChirpStack posts each event at once, over as many connections as that takes
 HERE = Path(__file__).parent
-
-
-class Network(api.DeviceServiceServicer):
-    """Takes downlinks, and lets their devices answer."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.refused = 0
-        self._number = 0
-        self._f_cnt: dict[str, int] = {}
-        self._posts: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def Enqueue(self, request: Any, _context: object) -> Any:  # noqa: N802  (the name in the .proto file)
-        item = request.queue_item
-        self.calls += 1
-        self._number += 1
-        handle = f"00000000-0000-0000-0000-{self._number:012d}"
-        if item.dev_eui != BARE:
-            self._answer(item.dev_eui, item.data, handle)
-        return api.EnqueueDeviceQueueItemResponse(id=handle)
-
-    async def Get(self, request: Any, _context: object) -> Any:  # noqa: N802  (as above)
-        device = api.Device(dev_eui=request.dev_eui, application_id=APPLICATION, device_profile_id=PROFILE)
-        return api.GetDeviceResponse(device=device, class_enabled=common.CLASS_C)
-
-    def _answer(self, dev_eui: str, data: bytes, handle: str) -> None:
-        info = integration.DeviceInfo(application_id=APPLICATION, device_profile_id=PROFILE, dev_eui=dev_eui)
-        self._post("txack", integration.TxAckEvent(device_info=info, queue_item_id=handle))
-        if data[1] == 0:
-            return
-        token, mid = data[4 : 4 + (data[0] & 15)], data[2] << 8 | data[3]
-        f_cnt = self._f_cnt[dev_eui] = self._f_cnt.get(dev_eui, -1) + 1
-        up = integration.UplinkEvent(
-            deduplication_id=f"{dev_eui}-{f_cnt}",
-            device_info=info,
-            dev_addr="01020304",
-            dr=5,
-            f_cnt=f_cnt,
-            f_port=10,
-            data=coap(2, 69, mid, token, CONTENT),
-        )
-        up.time.FromMicroseconds(time.time_ns() // 1000)
-        self._post("up", up)
-
-    def _post(self, kind: str, message: Any) -> None:
-        body = message.SerializeToString()
-        head = f"POST /{PATH}?event={kind} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/octet-stream\r\n"
-        self._posts.put_nowait(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-
-    async def post_forever(self, port: int) -> None:
-        """Post events over one kept connection."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            while True:
-                writer.write(await self._posts.get())
-                head = await reader.readuntil(b"\r\n\r\n")
-                self.refused += not head.startswith(b"HTTP/1.1 200")
-                await reader.readexactly(_length(head))
-        finally:
-            writer.close()
-
-
-class Profiles(api.DeviceProfileServiceServicer):
-    async def Get(self, _request: Any, _context: object) -> Any:  # noqa: N802  (as above)
-        profile = api.DeviceProfile(id=PROFILE, region=common.EU868, flush_queue_on_activate=True)
-        return api.GetDeviceProfileResponse(device_profile=profile)
-
-
-class Internal(api.InternalServiceServicer):
-    async def GetVersion(self, _request: Empty, _context: object) -> Any:  # noqa: N802  (as above)
-        return api.GetVersionResponse(version="4.20.0")
-
-    async def ListRegions(self, _request: Empty, _context: object) -> Any:  # noqa: N802  (as above)
-        return api.ListRegionsResponse()
 
 
 class Server(asyncio.DatagramProtocol):
@@ -126,11 +45,6 @@ class Server(asyncio.DatagramProtocol):
             self.on_response()
 
 
-def _length(head: bytes) -> int:
-    at = head.lower().find(b"content-length:")
-    return int(head[at + 15 : head.find(b"\r\n", at)]) if at >= 0 else 0
-
-
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
@@ -140,7 +54,7 @@ def _device(number: int) -> str:
     return f"70b3d57ed{number:07x}"
 
 
-def _configure(directory: Path, network: str, server_port: int, events_port: int) -> str:
+def _configure(directory: Path, transport: str, network: str, server_port: int, events_port: int) -> str:
     config = directory / "bridge.toml"
     config.write_text(f"""
 [service]
@@ -152,9 +66,9 @@ port = {15000 + os.getpid() % 5000}
 uri = "coap://127.0.0.1:{server_port}"
 [networks.bench]
 binding = "lorawan"
-api = {{ server = "{network}", key = "bench" }}
+api = {{ server = "{network}", key = "bench", transport = "{transport}" }}
 application_id = "{APPLICATION}"
-http = {{ port = {events_port}, path = "{PATH}" }}
+http = {{ port = {events_port}, path = "{EVENTS_PATH}" }}
 catch_up = {{ enabled = false }}
 """)
     rows = "\n".join(f"bench-{n},bench,{_device(n)},bench" for n in range(DEVICES))
@@ -167,30 +81,27 @@ catch_up = {{ enabled = false }}
 
 @contextlib.asynccontextmanager
 async def _set_up(
-    runner: Sequence[str] = ("-m", "bridge.cli"),
+    transport: str, device_class: str, runner: Sequence[str] = ("-m", "bridge.cli")
 ) -> AsyncIterator[tuple[Network, Server, Side, Side, list[tuple[str, int]]]]:
-    network = Network()
-    server = grpc.aio.server()
-    api.add_DeviceServiceServicer_to_server(network, server)
-    api.add_DeviceProfileServiceServicer_to_server(Profiles(), server)
-    api.add_InternalServiceServicer_to_server(Internal(), server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    transport, lwm2m = await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
+    network = Network(device_class)
+    native, address, web, web_address = await serve(network)
+    socket_, lwm2m = await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
     events_port = _free_port()
-    tasks: list[asyncio.Task[None]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         log = directory / "log"
-        port = transport.get_extra_info("sockname")[1]
-        config = await asyncio.to_thread(_configure, directory, address, port, events_port)
+        port = socket_.get_extra_info("sockname")[1]
+        asked = web_address if transport == "grpc-web" else address
+        config = await asyncio.to_thread(_configure, directory, transport, asked, port, events_port)
         bridge = start([*runner, "run", "-c", config], log)
         bare = start([str(HERE / "baseline_grpc.py"), address], log)
         try:
             await _until(lambda: network.calls > 0 and (directory / "control.sock").exists())
             bare.process.send_signal(signal.SIGSTOP)
             await _until(lambda: _listens(events_port))
-            tasks += [asyncio.create_task(network.post_forever(events_port)) for _ in range(CONNECTIONS)]
+            loop = asyncio.get_running_loop()
+            for _ in range(CONNECTIONS):
+                await loop.create_connection(lambda: Events(network), "127.0.0.1", events_port)
             command = [sys.executable, "-m", "bridge.cli", "endpoint", "list", "-c", config, "--json"]
             listed = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
             addresses = []
@@ -199,15 +110,13 @@ async def _set_up(
                 addresses.append((host, int(number)))
             yield network, lwm2m, bridge, bare, addresses
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             bare.process.send_signal(signal.SIGCONT)
             bare.stop()
             bridge.stop()
             sys.stderr.write(log.read_text()[-2000:] if "Traceback" in log.read_text() else "")
-            transport.close()
-            await server.stop(0.1)
+            socket_.close()
+            web.close()
+            await native.stop(0.1)
 
 
 def _listens(port: int) -> bool:
@@ -265,9 +174,9 @@ async def _exchanges(
     return watch.rate(count)
 
 
-async def _measure(rounds: int, count: int) -> tuple[list[Rate], list[Rate]]:
+async def _measure(transport: str, device_class: str, rounds: int, count: int) -> tuple[list[Rate], list[Rate]]:
     theirs, own = [], []
-    async with _set_up() as (network, server, bridge, bare, addresses):
+    async with _set_up(transport, device_class) as (network, server, bridge, bare, addresses):
         for number in range(rounds + 1):
             theirs.append(await _calls(network, bare, 2 * count))
             own.append(await _exchanges(server, bridge, addresses, 1000 + 100 * number, count))
@@ -276,16 +185,22 @@ async def _measure(rounds: int, count: int) -> tuple[list[Rate], list[Rate]]:
     return theirs[1:], own[1:]
 
 
-def measure_lorawan(rounds: int, count: int = ROUND) -> tuple[list[Rate], list[Rate]]:
-    """Calls per second of a bare client, and exchanges per second of the bridge; the first round is a warm-up."""
-    return asyncio.run(_measure(rounds, count))
+def measure_lorawan(
+    transport: str, device_class: str, rounds: int, count: int = ROUND
+) -> tuple[list[Rate], list[Rate]]:
+    """Calls per second of a bare client, and exchanges per second of the bridge; the first round is a warm-up.
+
+    `transport`: how the bridge speaks to ChirpStack. A device of class C is quick, so that its answer is piggybacked;
+    one of class A is not, and its answer a message of its own.
+    """
+    return asyncio.run(_measure(transport, device_class, rounds, count))
 
 
 def work_lorawan(runner: Sequence[str], rounds: int, begin: Callable[[Side], None], end: Callable[[Side], None]) -> int:
     """Have a bridge that `runner` runs do rounds of exchanges between `begin` and `end`; give how many."""
 
     async def work() -> None:
-        async with _set_up(runner) as (_, server, bridge, _bare, addresses):
+        async with _set_up("grpc-web", "C", runner) as (_, server, bridge, _bare, addresses):
             await _exchanges(server, bridge, addresses, 1000, ROUND)
             begin(bridge)
             for number in range(rounds):
