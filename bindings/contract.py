@@ -12,7 +12,8 @@ All times are wall-clock seconds since the epoch. A *device* is a device address
 Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 """
 
-from collections.abc import Awaitable, Iterable, Mapping
+from asyncio import Future
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -195,7 +196,7 @@ class Flushed(BindingEvent, frozen=True):
 class Events(Protocol):
     """Given to a binding at start; all it may know of the bridge."""
 
-    def deliver(self, event: BindingEvent) -> Awaitable[None]:
+    def deliver(self, event: BindingEvent) -> Future[None]:
         """Take an event at once, in the order of calls; what it gives is over when the event is committed.
 
         Only then may the network be answered. Raises `bridge.errors.UnknownDevice` at once; at once or when awaited,

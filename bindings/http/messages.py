@@ -62,12 +62,13 @@ def problem(status: int, title: str, headers: Headers = (), *, close: bool = Fal
 
 
 class Writer:
-    """Gives answers their bytes. The Date header is made once a second."""
+    """Gives answers their bytes. The Date header is made once a second, and so is what is answered again and again."""
 
     def __init__(self) -> None:
         self._second = -1
         self._date = ""
-        self._no_content = b""
+        self._latest: Answer | None = None
+        self._made = b""
 
     def write(self, answer: Answer, *, close: bool = False, head_only: bool = False) -> bytes:
         """Give the bytes of an answer. `close`: the connection ends; `head_only`: it answers a HEAD."""
@@ -75,13 +76,17 @@ class Writer:
         if second != self._second:
             self._second = second
             self._date = f"Date: {formatdate(second, usegmt=True)}\r\n"
-            self._no_content = f"HTTP/1.1 204 No Content\r\n{self._date}\r\n".encode()
-        if answer is NO_CONTENT and not close:
-            return self._no_content
+            self._latest = None
+        plain = not close and not head_only
+        if answer is self._latest and plain:
+            return self._made
         head = f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, '')}\r\n{self._date}"
         head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
         if answer.status != NO_CONTENT.status:  # RFC 9110 §8.6
             head += f"Content-Length: {len(answer.body)}\r\n"
         if close:
             head += "Connection: close\r\n"
-        return f"{head}\r\n".encode() + (b"" if head_only else answer.body)
+        made = f"{head}\r\n".encode() + (b"" if head_only else answer.body)
+        if plain:
+            self._latest, self._made = answer, made
+        return made

@@ -11,6 +11,8 @@ _DIGITS = frozenset("0123456789abcdef")
 
 def canonical_device(device: str) -> str:
     """Give the one spelling of a DevEUI, whatever its case and separators. Raises ConfigurationError."""
+    if len(device) == EUI64_DIGITS and _DIGITS.issuperset(device):
+        return device  # as ChirpStack says it
     found = device.strip().translate(_SEPARATORS).lower().removeprefix("0x")
     if len(found) != EUI64_DIGITS or not _DIGITS.issuperset(found):
         raise ConfigurationError(f"{device!r} is no DevEUI: 16 hexadecimal digits, such as 70b3d57ed0000001")

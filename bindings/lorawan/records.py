@@ -40,6 +40,10 @@ class Record(msgspec.Struct, array_like=True, gc=False):
         behind = self.highest - f_cnt
         return 0 <= behind < _WINDOW and bool(self.seen >> behind & 1)
 
+    def continues(self, dev_addr: str, f_cnt: int) -> bool:
+        """Tell whether an uplink belongs to the session that is known."""
+        return dev_addr == self.dev_addr and not self.went_back(f_cnt)
+
     def went_back(self, f_cnt: int) -> bool:
         """Tell whether the counter fell so far behind that it must have been reset."""
         return self.highest - f_cnt >= _WINDOW

@@ -45,7 +45,7 @@ class BridgeSide:
     def deliver(self, event):
         if event.device in self.strangers:
             raise UnknownDevice(f"{event.device} is not in the directory")
-        return self._commit(event)
+        return asyncio.ensure_future(self._commit(event))
 
     async def _commit(self, event):
         if self.gate is not None:

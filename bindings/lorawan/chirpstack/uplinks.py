@@ -1,7 +1,9 @@
 """What an integration event means for the bridge. Events come in any order, twice, late, or from a replay."""
 
 import logging
+from asyncio import Future
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Events, Joined, NetworkState, Reachable, Refusal, Report, Uplink
@@ -53,8 +55,18 @@ class Uplinks:
         except NotificationError:
             self._events.count("lorawan_malformed_events")
             raise
-        if isinstance(event, cs.TxAck) and self._is_ours(event):
-            return self._tx_ack(event)  # each downlink has one: no task is made for it
+        # What each exchange brings is taken at once, without a task of its own.
+        if self._is_ours(event):
+            try:
+                if isinstance(event, cs.TxAck):
+                    return self._tx_ack(event)
+                if isinstance(event, cs.Up):
+                    record = self._records.get(event.device)
+                    if record is not None and record.continues(event.dev_addr, event.f_cnt):
+                        return self._next_up(event, record)
+            except UnknownDevice as error:
+                _unknown(error)
+                return NOTHING_TO_COMMIT
         return self.handle(event)
 
     def _is_ours(self, event: cs.Event) -> bool:
@@ -86,11 +98,29 @@ class Uplinks:
 
     # Uplinks and sessions
 
+    def _next_up(self, event: cs.Up, record: Record) -> Awaitable[None]:
+        """Deliver the next uplink of a session; it is remembered once it is committed."""
+        self._learn(event, record)
+        committed = self._events.deliver(self._content(event, record, self._events.now()))
+        committed.add_done_callback(partial(self._taken, event, record))
+        return committed
+
+    def _taken(self, event: cs.Up, record: Record, committed: Future[None]) -> None:
+        if not committed.cancelled() and committed.exception() is None:
+            self._remember(event, record)
+            if self._queues.heard(event.device):
+                self._late(event.device)
+
+    def _remember(self, event: cs.Up, record: Record) -> None:
+        record.take(event.f_cnt)
+        record.uplinks += 1
+        self._records.changed(event.device, record)
+
     async def _up(self, event: cs.Up, record: Record, *, replayed: bool) -> None:
         device = event.device
         late = replayed and event.time <= max(record.joined_at, record.seen_at)  # later ones have been heard already
         if late and event.dev_addr != record.dev_addr:
-            await self._data(event, record, replayed=True)  # of a former session: nothing of it is true any more
+            await self._once(event, record)  # of a former session: nothing of it is true any more
             return
         if replayed and record.dev_addr == event.dev_addr and record.has_seen(event.f_cnt):
             self._events.count("lorawan_replayed_events")
@@ -102,16 +132,28 @@ class Uplinks:
             self._events.count("lorawan_counter_resets")
             record.highest, record.seen = -1, 0
             await self._events.deliver(Joined(device, queue_kept=True))
+        if not replayed:
+            await self._next_up(event, record)
+            return
         self._learn(event, record)
-        await self._data(event, record, replayed=replayed)
-        record.take(event.f_cnt)
-        record.uplinks += 1
-        self._records.changed(device, record)
-        if not replayed and self._queues.heard(device):
-            self._late(device)
+        await self._once(event, record)
+        self._remember(event, record)
 
-    async def _data(self, event: cs.Up, record: Record, *, replayed: bool) -> None:
-        """Deliver what is in an uplink for LwM2M; else, that the device was heard."""
+    async def _once(self, event: cs.Up, record: Record) -> None:
+        """Deliver what history brings, unless it was taken.
+
+        Of the latest counters a crash forgot some, of old ones none are kept (`Records`): the ledger knows.
+        """
+        content = self._content(event, record, event.time)
+        if isinstance(content, Uplink) and await self._events.has_taken(
+            content, self._settings.downlinks.exchange_span
+        ):
+            self._events.count("lorawan_replayed_events")
+        else:
+            await self._events.deliver(content)
+
+    def _content(self, event: cs.Up, record: Record, at: float) -> Uplink | Reachable:
+        """Give what is in an uplink for LwM2M; else, that the device was heard."""
         device = event.device
         f_port = record.f_port or self._settings.downlinks.f_port
         if event.sealed:
@@ -122,17 +164,10 @@ class Uplinks:
                 extra={"sample": "lorawan sealed"},
             )
         elif event.f_port == f_port and event.data:
-            key = f"{event.deduplication_id}/{event.f_cnt}"
-            uplink = Uplink(device, event.data, key, event.time if replayed else self._events.now())
-            # Of the latest counters a crash forgot some, of old ones none are kept (`Records`): the ledger knows.
-            if replayed and await self._events.has_taken(uplink, self._settings.downlinks.exchange_span):
-                self._events.count("lorawan_replayed_events")
-            else:
-                await self._events.deliver(uplink)
-        else:
-            if event.f_port and event.f_port != f_port:
-                self._events.count("lorawan_other_f_ports")
-            await self._events.deliver(Reachable(device))
+            return Uplink(device, event.data, f"{event.deduplication_id}/{event.f_cnt}", at)
+        elif event.f_port and event.f_port != f_port:
+            self._events.count("lorawan_other_f_ports")
+        return Reachable(device)
 
     def _learn(self, event: cs.Up, record: Record) -> None:
         if event.time >= record.seen_at:
@@ -170,11 +205,7 @@ class Uplinks:
         item = self._queues.of(event.device).get(event.item)
         if item is None or not item.confirmed:
             self._queues.drop(event.device, event.item)
-        try:
-            return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
-        except UnknownDevice as error:
-            _unknown(error)
-            return NOTHING_TO_COMMIT
+        return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
 
     async def _ack(self, event: cs.Ack) -> None:
         self._queues.drop(event.device, event.item)
