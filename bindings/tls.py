@@ -5,19 +5,19 @@ import ssl
 from bridge.errors import ConfigurationError
 
 
-def client_context(ca_bundle: str, certificate: str, key: str) -> ssl.SSLContext:
-    """Make the context of the HTTP client. Raises ConfigurationError."""
+def client_context(section: str, ca_bundle: str, certificate: str = "", key: str = "") -> ssl.SSLContext:
+    """Make the context of a client whose files are named in a section of the settings. Raises ConfigurationError."""
     try:
         context = ssl.create_default_context(cafile=ca_bundle or None)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"http.ca_bundle: cannot use {ca_bundle!r}: {error}") from error
+        raise ConfigurationError(f"{section}.ca_bundle: cannot use {ca_bundle!r}: {error}") from error
     if certificate:
-        _load_chain(context, certificate, key, "http.client_certificate")
+        _load_chain(context, certificate, key, f"{section}.client_certificate")
     return context
 
 
 def server_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext | None:
-    """Make the context of the listener, None for plain HTTP. Raises ConfigurationError."""
+    """Make the context of a listener for callbacks, None for plain HTTP. Raises ConfigurationError."""
     if not certificate:
         if client_ca:
             raise ConfigurationError("callbacks.client_ca needs callbacks.certificate: without it there is no TLS")

@@ -7,7 +7,7 @@ So nothing is repeated here, not even on a kept connection that turns out to be 
 import asyncio
 import base64
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -100,10 +100,12 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | None = None,
         limit: int = 1 << 20,
+        part: Callable[[bytes], None] | None = None,
     ) -> Response:
         """Make one request and give the whole response. Redirects are responses like any other.
 
-        `limit`: bytes of body; a longer one is left unread, and `Response.whole` is False. Raises NotSent or NoAnswer.
+        `limit`: bytes of body; a longer one is left unread, and `Response.whole` is False. `part` takes the body as it
+        comes, in place of the response's; then there is no limit, also of time. Raises NotSent or NoAnswer.
         """
         if not (target.isascii() and target.isprintable()) or " " in target:
             raise NotSent(f"{target!r} is no request target")
@@ -122,9 +124,9 @@ class HttpClient:
             f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
             f"{self._common}{through_proxy}{lines}{length}\r\n"
         )
-        left = self._limits.request - (loop.time() - began)
+        left = self._limits.request - (loop.time() - began) if part is None else None
         try:
-            response = await connection.ask(head.encode() + (body or b""), limit, left)
+            response = await connection.ask(head.encode() + (body or b""), limit, left, part=part)
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {self._limits.request:g} s") from error
         except ConnectionError as error:

@@ -44,9 +44,18 @@ class Exchange(asyncio.BufferedProtocol):
         self._since = 0.0
         self.reusable = True
 
-    async def ask(self, request: bytes, limit: int, seconds: float, *, tunnel: bool = False) -> Response:
+    async def ask(
+        self,
+        request: bytes,
+        limit: int,
+        seconds: float | None,
+        *,
+        tunnel: bool = False,
+        part: Callable[[bytes], None] | None = None,
+    ) -> Response:
         """Send a request and give its response. `tunnel`: it is a CONNECT, whose success has no body.
 
+        `part` takes the body as it comes, however long it is; `seconds` None: however long it takes.
         Raises TimeoutError, or ConnectionError when the connection breaks or what comes is no HTTP.
         """
         self._parser = httptools.HttpResponseParser(self)
@@ -56,9 +65,11 @@ class Exchange(asyncio.BufferedProtocol):
         self._in_head = True
         self._limit = limit
         self._tunnel = tunnel
+        self._part = part
         waiting: asyncio.Future[Response] = self._loop.create_future()
         self._waiting = waiting
-        self._timer = self._loop.call_later(max(seconds, 0.0), self._too_late)
+        if seconds is not None:
+            self._timer = self._loop.call_later(max(seconds, 0.0), self._too_late)
         self._transport.write(request)
         try:
             return await waiting
@@ -66,7 +77,8 @@ class Exchange(asyncio.BufferedProtocol):
             self.abort()
             raise
         finally:
-            self._timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
 
     def idle_for(self) -> float:
         """Give the seconds since its last response."""
@@ -141,7 +153,9 @@ class Exchange(asyncio.BufferedProtocol):
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
         self._beside_body -= len(body) + _CHUNK
-        if self._size > self._limit:
+        if self._part is not None:
+            self._part(body)
+        elif self._size > self._limit:
             self._body = []
             self._complete(whole=False)
         else:

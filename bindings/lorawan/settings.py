@@ -10,13 +10,23 @@ FPort = Annotated[int, Meta(ge=1, le=223)]
 
 
 class Api(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """ChirpStack's gRPC API."""
+    """ChirpStack's API."""
 
     server: Annotated[str, Meta(min_length=3, description="host:port of ChirpStack's API", examples=["127.0.0.1:8080"])]
     key: Annotated[
         str,
         Meta(description="API key of the tenant (or a global one); not a read-only one", extra={"secret": True}),
     ]
+    transport: Annotated[
+        Literal["grpc-web", "grpc"],
+        Meta(
+            description="grpc-web: over HTTP/1.1 as ChirpStack's web interface, so through whatever proxy that passes; "
+            "grpc: over HTTP/2"
+        ),
+    ] = "grpc-web"
+    connections: Annotated[
+        int, Meta(ge=1, description="calls at the same time over grpc-web, each on a connection of its own")
+    ] = 64
     tls: Annotated[bool, Meta(description="reach it over TLS")] = False
     ca_bundle: Annotated[str, Meta(description="PEM file of the authorities to trust; empty: the system's")] = ""
     timeout: Annotated[float, Meta(gt=0, description="seconds for one call")] = 10.0

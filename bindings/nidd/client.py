@@ -15,7 +15,7 @@ import msgspec
 from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin, split
 from bindings.nidd.auth import Authorization
 from bindings.nidd.settings import NiddSettings
-from bindings.nidd.tls import client_context
+from bindings.tls import client_context
 from bridge.errors import BindingError, ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class T8Client:
         http = settings.http
         self._http = HttpClient(
             ClientLimits(http.connect_timeout, http.request_timeout, http.keepalive),
-            client_context(http.ca_bundle, http.client_certificate, http.client_key),
+            client_context("http", http.ca_bundle, http.client_certificate, http.client_key),
             http.proxy,
             http.headers,
         )

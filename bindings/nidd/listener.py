@@ -15,7 +15,7 @@ from bindings.http.server import Limits
 from bindings.nidd.auth import basic
 from bindings.nidd.models import Notification, TolerantNotification, decode_data, decode_notification, decode_tolerant
 from bindings.nidd.settings import Callbacks
-from bindings.nidd.tls import server_context
+from bindings.tls import server_context
 from bridge.errors import ConfigurationError, NotificationError
 
 NAMES = Names("callbacks", "the SCEF/NEF", "nidd_callbacks", "nidd_notifications", "nidd_internal_errors")

@@ -29,12 +29,18 @@ def side():
 
 
 @pytest.fixture
-async def make(chirpstack, side):
+def transport():
+    """How ChirpStack is spoken to; modules whose stories must be the same over both have a fixture of their own."""
+    return "grpc-web"
+
+
+@pytest.fixture
+async def make(chirpstack, side, transport):
     """Give a function that starts a binding; parts of its settings as keyword arguments."""
     made = []
 
     async def start(**parts):
-        binding = await chirpstack.binding(parts.pop("side", side), **parts)
+        binding = await chirpstack.binding(parts.pop("side", side), **({"transport": transport} | parts))
         made.append(binding)
         return binding
 

@@ -50,7 +50,11 @@ class Emulated:
         downlinks = Downlinks(**parts.pop("downlinks", {}))
         settings = LorawanSettings(
             api=Api(
-                **({"server": self.server.grpc_address, "key": TOKEN, "timeout": 2.0} | (api_settings or {})),
+                **(
+                    {"server": self.server.grpc_address, "key": TOKEN, "timeout": 2.0}
+                    | {"transport": parts.pop("transport", "grpc-web")}
+                    | (api_settings or {})
+                ),
             ),
             application_id=parts.pop("application_id", self.application_id),
             http=Http(**({"port": 0, "path": PATH} | parts.pop("http", {}))),
@@ -95,6 +99,14 @@ class Emulated:
         await client.close()
         self.application_id = done.application_id
         return done
+
+    async def goes(self, binding):
+        """Be gone, as far as a binding can tell."""
+        await self.server._grpc.stop(0)
+        await self.server._port.stop()
+        channel = binding._client._transport.channel
+        if hasattr(channel, "get_state"):
+            await until(lambda: channel.get_state().name != "READY")
 
     # What the network does
 

@@ -11,7 +11,6 @@ from bindings.lorawan import LorawanBinding
 from bindings.lorawan.chirpstack.provisioning import read_wanted
 from bridge.errors import BindingError, ConfigurationError
 from tests.bindings.bridge_side import DictMemory
-from tests.waiting import until
 
 OTHER = "70b3d57ed0000002"
 OLD = {"app_key": KEY, "join_eui": "0807060504030201"}
@@ -229,8 +228,7 @@ async def test_before_the_start_the_network_server_is_checked_all_the_same(bindi
 
 
 async def test_chirpstack_out_of_reach_is_found_with_the_cure(binding, chirpstack):
-    await chirpstack.server._grpc.stop(0)
-    await until(lambda: binding._client._channel.get_state().name != "READY")
+    await chirpstack.goes(binding)
     (one,) = found(await binding.check(), "ChirpStack")
     assert one.grade == "bad"
     assert "api.server" in one.cure

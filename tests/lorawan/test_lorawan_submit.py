@@ -29,6 +29,11 @@ from mock_network.chirpstack import device_queue
 from tests.waiting import until
 
 
+@pytest.fixture(params=["grpc-web", "grpc"])
+def transport(request):
+    return request.param
+
+
 def attempt(payload=b"\x40\x01\x00\x01", *, kind=Kind.REQUEST, device=DEVICE, downlink=1, **members):
     return Attempt(downlink, 1, device, payload, kind, **members)
 
@@ -111,8 +116,7 @@ async def test_a_look_up_that_fails_is_tried_again(binding, chirpstack):
 
 async def test_chirpstack_gone_before_the_call_is_certain_and_no_attempt_is_lost(make, chirpstack, side):
     binding = await make()
-    await chirpstack.server._grpc.stop(0)
-    await until(lambda: binding._client._channel.get_state().name != "READY")
+    await chirpstack.goes(binding)
     result = await binding.submit(attempt())
     assert isinstance(result, Refused)
     assert result.why is Refusal.UNREACHABLE

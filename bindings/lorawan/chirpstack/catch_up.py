@@ -6,7 +6,8 @@ from typing import Any
 
 from bindings.contract import Events
 from bindings.lorawan.chirpstack import events as cs
-from bindings.lorawan.chirpstack.client import CallFailed, ChirpStackClient
+from bindings.lorawan.chirpstack.client import ChirpStackClient
+from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.chirpstack.uplinks import Uplinks
 from bindings.lorawan.records import Records
 from bindings.lorawan.settings import LorawanSettings

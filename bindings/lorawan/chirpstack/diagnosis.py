@@ -7,10 +7,11 @@ import grpc
 from chirpstack_api import api, common
 
 from bindings.diagnosis import Finding, Grade
-from bindings.lorawan.chirpstack.client import CallFailed, ChirpStackClient
+from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.downlinks import FLUSH_SPARES_PENDING, version_of
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
+from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.settings import LorawanSettings
 
 EXPIRY_SINCE = (4, 10)  # expires_at of queue items
@@ -55,7 +56,7 @@ async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
         elif error.code is grpc.StatusCode.UNIMPLEMENTED:
             return Finding(what, Grade.WARNING, "it does not tell its version", "4.18 or newer is wanted")
         else:
-            cure = "check api.server, api.tls, the firewall, and that ChirpStack runs"
+            cure = "check api.server, api.tls, api.transport, the firewall, and that ChirpStack runs"
         return Finding(what, Grade.BAD, str(error), cure)
     if not text:
         return Finding(

@@ -32,8 +32,9 @@ from bindings.contract import (
     Report,
     SubmitResult,
 )
-from bindings.lorawan.chirpstack.client import CallFailed, ChirpStackClient
+from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.queue import Item, Queues
+from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.records import Records
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BridgeError

@@ -5,7 +5,6 @@ paho's network thread only hands messages over; everything else runs in the even
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,7 +15,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bindings.lorawan.settings import Mqtt
-from bridge.errors import ConfigurationError, NotificationError, StoreUnavailable
+from bindings.tls import client_context
+from bridge.errors import NotificationError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,9 @@ class MqttEvents:
         if settings.username:
             client.username_pw_set(settings.username, settings.password or None)
         if settings.tls:
-            try:
-                context = ssl.create_default_context(cafile=settings.ca_bundle or None)
-                if settings.client_certificate:
-                    context.load_cert_chain(settings.client_certificate, settings.client_key or None)
-            except (OSError, ssl.SSLError) as error:
-                raise ConfigurationError(f"mqtt: the certificates cannot be used: {error}") from error
-            client.tls_set_context(context)
+            client.tls_set_context(
+                client_context("mqtt", settings.ca_bundle, settings.client_certificate, settings.client_key)
+            )
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message

@@ -8,7 +8,8 @@ from typing import Any
 from chirpstack_api import api, common
 
 from bindings.contract import Events
-from bindings.lorawan.chirpstack.client import CallFailed, ChirpStackClient
+from bindings.lorawan.chirpstack.client import ChirpStackClient
+from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.records import Profile, Records
 from bridge.errors import BridgeError
 

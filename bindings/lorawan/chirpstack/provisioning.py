@@ -11,7 +11,8 @@ from typing import Any, Literal
 import grpc
 from chirpstack_api import api, common
 
-from bindings.lorawan.chirpstack.client import CallFailed, ChirpStackClient
+from bindings.lorawan.chirpstack.client import ChirpStackClient
+from bindings.lorawan.chirpstack.transport import CallFailed
 from bridge.errors import BindingError, ConfigurationError
 
 RX1_DELAY = 5  # seconds: a server's answer to a Register makes the window that its uplink opened

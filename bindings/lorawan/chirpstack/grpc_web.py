@@ -1,0 +1,249 @@
+"""ChirpStack's API over gRPC-Web: the same methods and messages over HTTP/1.1, as its own web interface speaks it.
+
+The form is that of PROTOCOL-WEB.md of gRPC: a message, and at the end the trailers, stand in the body, each behind a
+flag and a length. What is not sent is told from what is not answered by the HTTP client, for certain.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin, split
+from bindings.http.exchange import Response
+from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, CallFailed
+from bindings.lorawan.settings import Api
+from bindings.tls import client_context
+from bridge.errors import ConfigurationError
+
+_KIND = "application/grpc-web"
+_LIMIT = 4 << 20  # bytes of one message, as gRPC has it
+_KEEPALIVE = 30.0  # seconds that an idle connection is kept: less than reverse proxies do
+_HEAD = 5  # bytes before each message: a flag, and the length of what follows
+_TRAILERS = 0x80  # flag
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_OK = b"grpc-status:0\r\n"  # the trailers that nearly every answer has
+_NO_HEADERS: dict[str, str] = {}
+
+
+class Method(NamedTuple):
+    """One method of a service, as a generated stub has it."""
+
+    path: str
+    write: Callable[[Any], bytes]
+    read: Callable[[bytes], Any]
+
+
+class Methods:
+    """What generated stubs take for a channel."""
+
+    def unary_unary(
+        self,
+        path: str,
+        request_serializer: Callable[[Any], bytes],
+        response_deserializer: Callable[[bytes], Any],
+        **_: Any,
+    ) -> Method:
+        return Method(path, request_serializer, response_deserializer)
+
+    unary_stream = unary_unary
+
+
+class GrpcWeb:
+    """Calls over kept connections, one at a time on each."""
+
+    channel = Methods()
+
+    def __init__(self, settings: Api) -> None:
+        self._settings = settings
+        self._free = asyncio.Semaphore(settings.connections)
+
+    async def open(self) -> None:
+        settings = self._settings
+        self._origin = _origin(settings)
+        headers = {
+            "Content-Type": f"{_KIND}+proto",
+            "Accept": f"{_KIND}+proto",
+            "X-Grpc-Web": "1",
+            "Authorization": f"Bearer {settings.key}",
+        }
+        limits = ClientLimits(settings.timeout, settings.timeout, _KEEPALIVE)
+        context = client_context("api", settings.ca_bundle if settings.tls else "")
+        try:
+            self._client = HttpClient(limits, context, headers=headers)
+        except ConfigurationError:
+            raise ConfigurationError("api.key holds what cannot stand in a header") from None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def call(self, method: Method, request: Any) -> Any:
+        if self._free.locked():
+            await self._wait_for_place()
+        else:
+            await self._free.acquire()  # at once
+        try:
+            response = await self._client.request(
+                "POST", self._origin, method.path, _NO_HEADERS, _framed(method.write(request)), _LIMIT
+            )
+        except (NotSent, NoAnswer) as error:
+            raise _not_answered(error) from error
+        finally:
+            self._free.release()
+        message = _message_of(response)
+        try:
+            return method.read(message)
+        except DecodeError as error:
+            raise CallFailed(grpc.StatusCode.INTERNAL, f"the answer cannot be read: {error}", unsure=True) from error
+
+    def stream(self, method: Method, request: Any) -> "WebStream":
+        return WebStream(self._client, self._origin, method, request)
+
+    async def _wait_for_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            text = "all connections are in use: see api.connections"
+            raise CallFailed(grpc.StatusCode.UNAVAILABLE, text, unsure=False) from None
+
+
+class WebStream:
+    """One stream of messages."""
+
+    def __init__(self, client: HttpClient, origin: Origin, method: Method, request: Any) -> None:
+        self._read = method.read
+        self._rest = b""
+        self._trailers: bytes | None = None
+        self._broken: CallFailed | None = None
+        self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._answer = asyncio.ensure_future(
+            client.request("POST", origin, method.path, _NO_HEADERS, _framed(method.write(request)), part=self._part)
+        )
+        self._answer.add_done_callback(self._ended)
+
+    async def read(self) -> Any | None:
+        message = await self._arrived.get()
+        if message is not None:
+            try:
+                return self._read(message)
+            except DecodeError as error:
+                raise CallFailed(grpc.StatusCode.INTERNAL, f"a message cannot be read: {error}", unsure=True) from error
+        self._arrived.put_nowait(None)  # it stays ended
+        if self._broken is not None:
+            raise self._broken
+        try:
+            response = self._answer.result()
+        except (NotSent, NoAnswer) as error:
+            raise _not_answered(error) from error
+        _check(response, self._trailers)
+        return None
+
+    def cancel(self) -> None:
+        self._answer.cancel()
+
+    def _part(self, data: bytes) -> None:
+        self._rest += data
+        for flag, content in self._whole_ones():
+            if flag & _TRAILERS:
+                self._trailers = content
+            else:
+                self._arrived.put_nowait(content)
+
+    def _whole_ones(self) -> Iterator[tuple[int, bytes]]:
+        at = 0
+        while len(self._rest) >= at + _HEAD:
+            length = int.from_bytes(self._rest[at + 1 : at + _HEAD])
+            if length > _LIMIT:
+                self._broken = CallFailed(grpc.StatusCode.RESOURCE_EXHAUSTED, "a message is too large", unsure=True)
+                self._answer.cancel()
+                self._rest = b""
+                return
+            if len(self._rest) < at + _HEAD + length:
+                break
+            yield self._rest[at], self._rest[at + _HEAD : at + _HEAD + length]
+            at += _HEAD + length
+        self._rest = self._rest[at:]
+
+    def _ended(self, answer: "asyncio.Future[Response]") -> None:
+        if not answer.cancelled():
+            answer.exception()  # told when it is read
+        self._arrived.put_nowait(None)
+
+
+def _origin(settings: Api) -> Origin:
+    """Read host:port. Raises ConfigurationError."""
+    server = settings.server
+    try:
+        origin, target = split(f"{'https' if settings.tls else 'http'}://{server}")
+    except ValueError:
+        origin, target = None, ""
+    if origin is None or target != "/" or "://" in server or "@" in server:
+        raise ConfigurationError(f"api.server {server!r} must be host:port; whether it is TLS says api.tls")
+    return origin
+
+
+def _framed(message: bytes) -> bytes:
+    return b"\0" + len(message).to_bytes(4) + message
+
+
+def _message_of(response: Response) -> bytes:
+    """Give the one message of an answer. Raises CallFailed."""
+    body = response.body
+    end = _HEAD + int.from_bytes(body[1:_HEAD])
+    if body[:1] == b"\0" and body[end : end + 1] == b"\x80":
+        _check(response, body[end + _HEAD :])
+        return body[_HEAD:end]
+    _check(response, body[_HEAD:] if body[:1] == b"\x80" else None)
+    raise CallFailed(grpc.StatusCode.INTERNAL, "the answer holds no message", unsure=True)
+
+
+def _check(response: Response, trailers: bytes | None) -> None:
+    """Raise CallFailed unless the answer says OK. A status without a message stands in the headers."""
+    if trailers == _OK:
+        return
+    said = response.headers if trailers is None else _lines(trailers)
+    status = said.get("grpc-status")
+    if status == "0":
+        return
+    if status is None:
+        raise _no_grpc(response)
+    code = _CODES.get(int(status) if status.isdigit() else -1, grpc.StatusCode.UNKNOWN)
+    raise CallFailed(code, unquote(said.get("grpc-message", "")), unsure=code in PROVES_NOTHING)
+
+
+def _lines(trailers: bytes) -> dict[str, str]:
+    found = {}
+    for line in trailers.decode("latin-1").split("\r\n"):
+        name, _, value = line.partition(":")
+        found[name.strip().lower()] = value.strip()
+    return found
+
+
+def _no_grpc(response: Response) -> CallFailed:
+    """Say what it is that answered, and whether ChirpStack may have been asked: a gateway's 5xx leaves that open."""
+    status, kind = response.status, response.headers.get("content-type", "")
+    detail = f"HTTP {status}"
+    match status:
+        case 401:
+            code = grpc.StatusCode.UNAUTHENTICATED
+        case 403:
+            code = grpc.StatusCode.PERMISSION_DENIED
+        case 429:
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED
+        case _:
+            code = grpc.StatusCode.UNAVAILABLE
+            if not kind.startswith(_KIND):
+                detail += f" with {kind or 'no content type'}: this is not ChirpStack's API, or a proxy before it fails"
+            else:
+                detail += ": the answer is cut off"
+    return CallFailed(code, detail, unsure=not 400 <= status < 500)  # noqa: PLR2004  # RFC 9110 §15.5
+
+
+def _not_answered(error: NotSent | NoAnswer) -> CallFailed:
+    late = isinstance(error.__cause__, TimeoutError) and isinstance(error, NoAnswer)
+    code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.UNAVAILABLE
+    return CallFailed(code, str(error), unsure=isinstance(error, NoAnswer))
