@@ -57,10 +57,12 @@ class OnePort:
         task.add_done_callback(self._tasks.discard)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = await reader.read(_CHUNK)
-        port = self._grpc_port if _HTTP_2.startswith(first[: len(_HTTP_2)]) else self._web_port
         try:
             with contextlib.suppress(OSError):
+                first = await reader.read(_CHUNK)
+                while len(first) < len(_HTTP_2) and _HTTP_2.startswith(first) and (more := await reader.read(_CHUNK)):
+                    first += more  # a POST begins like it, too
+                port = self._grpc_port if _HTTP_2.startswith(first[: len(_HTTP_2)]) else self._web_port
                 onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
                 try:
                     onward_writer.write(first)

@@ -80,3 +80,16 @@ async def test_both_are_spoken_on_one_port_at_a_time(serve, http):
 
     calls = [over_web() for _ in range(20)] + [stubs.device.Get(request, metadata=stubs.auth) for _ in range(20)]
     assert all(await asyncio.gather(*calls))
+
+
+async def test_a_post_that_comes_in_pieces_is_no_http_2(serve):
+    """The first letter is that of HTTP/2's preface."""
+    server, _ = await serve()
+    host, _, port = server.grpc_address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"P")
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.write(b"OST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+    writer.close()
