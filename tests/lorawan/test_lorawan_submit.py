@@ -336,6 +336,24 @@ async def test_what_left_before_chirpstack_answered_is_not_waited_for(binding, c
     assert binding.status()["queued"] == 0
 
 
+async def test_a_confirmed_one_that_was_sent_before_chirpstack_answered_waits_for_its_ack(
+    binding, chirpstack, side, monkeypatch
+):
+    ask = binding._client.enqueue
+
+    async def overtaken(*question, **more):
+        handle = await ask(*question, **more)
+        chirpstack.tx_ack(handle)
+        await until(lambda: side.of(Report))
+        return handle
+
+    monkeypatch.setattr(binding._client, "enqueue", overtaken)
+    told = await binding.submit(attempt(confirmed=True))
+    assert binding.status()["queued"] == 1
+    chirpstack.ack(told.handle, True)
+    await until(lambda: binding.status()["queued"] == 0)
+
+
 async def test_a_stop_does_not_wait_for_a_history_that_takes_long(binding, chirpstack, monkeypatch):
     monkeypatch.setattr(downlinks, "_STOP_PATIENCE", 0.05)
     await binding.submit(attempt())

@@ -25,11 +25,11 @@ class Queues:
     """All queues with something of ours in them. Handles are ChirpStack's queue item ids."""
 
     _devices: dict[str, dict[str, Item]] = field(default_factory=dict)
-    _left: dict[str, set[str]] = field(default_factory=dict)
+    _left: dict[str, dict[str, bool]] = field(default_factory=dict)  # True: confirmed ones, too
 
     def expect(self, device: str) -> None:
         """Note that ChirpStack is being asked about a downlink, and that events may tell of it before the answer."""
-        self._left[device] = set()
+        self._left[device] = {}
 
     def expect_no_more(self, device: str) -> None:
         """Note that the answer is there, and added."""
@@ -37,20 +37,30 @@ class Queues:
 
     def add(self, device: str, handle: str, item: Item) -> None:
         """Note a downlink that ChirpStack took, unless an event has said already that it left."""
-        if handle not in self._left.get(device, ()):
+        left = self._left.get(device, {}).get(handle)
+        if left is None or (item.confirmed and not left):
             self._devices.setdefault(device, {})[handle] = item
 
-    def drop(self, device: str, handle: str) -> bool:
-        """Note that a downlink left the queue; whether it was known."""
+    def sent(self, device: str, handle: str) -> None:
+        """Note that a downlink went to a gateway: it leaves the queue, but for a confirmed one, which waits there."""
+        item = self.of(device).get(handle)
+        if item is None:
+            self._gone(device, handle, confirmed=False)
+        elif not item.confirmed:
+            self.drop(device, handle)
+
+    def drop(self, device: str, handle: str) -> None:
+        """Note that a downlink left the queue."""
         items = self._devices.get(device)
         if items is None or items.pop(handle, None) is None:
-            left = self._left.get(device)
-            if left is not None and len(left) < _REMEMBERED:
-                left.add(handle)
-            return False
-        if not items:
+            self._gone(device, handle, confirmed=True)
+        elif not items:
             del self._devices[device]
-        return True
+
+    def _gone(self, device: str, handle: str, *, confirmed: bool) -> None:
+        left = self._left.get(device)
+        if left is not None and (handle in left or len(left) < _REMEMBERED):
+            left[handle] = confirmed or left.get(handle, False)
 
     def drop_all(self, device: str) -> list[str]:
         """Note that a queue is empty; gives what was in it."""

@@ -202,9 +202,7 @@ class Uplinks:
     # Downlinks
 
     def _tx_ack(self, event: cs.TxAck) -> Awaitable[None]:
-        item = self._queues.of(event.device).get(event.item)
-        if item is None or not item.confirmed:
-            self._queues.drop(event.device, event.item)
+        self._queues.sent(event.device, event.item)
         return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
 
     async def _ack(self, event: cs.Ack) -> None:
