@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from bindings.http.exchange import BUFFER, Exchange, Response
+from bindings.http.exchange import BUFFER, Exchange, Response, Unsent
 from bridge.errors import ConfigurationError
 
 _HAPPY_EYEBALLS = 0.25  # seconds before the next address is tried beside (RFC 8305 §5)
@@ -74,7 +74,7 @@ class HttpClient:
         self._context = context
         self._idle: dict[Origin, list[Exchange]] = {}
         self._all: set[Exchange] = set()
-        self._closed: asyncio.Event | None = None  # while closing: set with the last connection gone
+        self._closed: asyncio.Event | None = None  # once it is closed: set while no connection is left
         self._buffer = bytearray(BUFFER)
         try:
             self._common = _lines(_HEADERS | dict(headers or {}))
@@ -115,6 +115,8 @@ class HttpClient:
             raise NotSent(str(error)) from None
         loop = asyncio.get_running_loop()
         began = loop.time()
+        if self._closed is not None:
+            raise NotSent("the client is closed")
         connection = self._kept(origin) or await self._connect(origin)
         through_proxy = ""
         if self._proxy is not None and origin.scheme == "http":
@@ -129,6 +131,8 @@ class HttpClient:
             response = await connection.ask(head.encode() + (body or b""), limit, left, part=part)
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {self._limits.request:g} s") from error
+        except Unsent as error:
+            raise NotSent(str(error)) from error
         except ConnectionError as error:
             raise NoAnswer(str(error)) from error
         if connection.reusable:
@@ -136,13 +140,18 @@ class HttpClient:
         return response
 
     async def close(self) -> None:
-        """Close all connections, and return when they are."""
+        """Close all connections, and return when they are. Nothing is sent any more, also of what is under way."""
+        self._closed = asyncio.Event()
         self._idle.clear()
         for connection in list(self._all):
             connection.abort()
         if self._all:
-            self._closed = asyncio.Event()
             await self._closed.wait()
+
+    def _made(self, connection: Exchange) -> None:
+        self._all.add(connection)
+        if self._closed is not None:
+            connection.abort()
 
     def _lost(self, connection: Exchange) -> None:
         self._all.discard(connection)
@@ -180,7 +189,7 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         first = self._proxy or origin
         _, connection = await loop.create_connection(
-            lambda: Exchange(self._buffer, self._all.add, self._lost),
+            lambda: Exchange(self._buffer, self._made, self._lost),
             first.host,
             first.port,
             ssl=self._context if first.scheme == "https" else None,

@@ -16,6 +16,10 @@ _CHUNK = 16  # bytes around the data of a chunk that count for nothing (RFC 9112
 _NO_BODY = {204, 304}  # RFC 9112 §6.3
 
 
+class Unsent(ConnectionError):
+    """The connection was over before anything of the request was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """What a server answered. Headers by lower-case name; `whole`: the body is not longer than was wanted."""
@@ -56,8 +60,11 @@ class Exchange(asyncio.BufferedProtocol):
         """Send a request and give its response. `tunnel`: it is a CONNECT, whose success has no body.
 
         `part` takes the body as it comes, however long it is; `seconds` None: however long it takes.
-        Raises TimeoutError, or ConnectionError when the connection breaks or what comes is no HTTP.
+        Raises TimeoutError, or ConnectionError when the connection breaks or what comes is no HTTP; it is Unsent where
+        it broke before.
         """
+        if not self.reusable:
+            raise Unsent("the connection was closed before it was used")
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []

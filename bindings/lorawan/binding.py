@@ -117,12 +117,13 @@ class LorawanBinding:
         if self._http is not None:
             await self._http.stop()
         self._calls.open = False
-        await self._catch_up.stop()
-        await self._downlinks.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._catch_up.stop()
+        await self._profiles.stop()
         await self._calls.finish()
+        await self._downlinks.stop()
         try:
             await self._records.write()
         except StoreUnavailable as error:

@@ -401,6 +401,35 @@ async def test_a_connection_that_is_being_closed_is_not_used(client, turns):
         await ask()
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_nothing_is_sent_once_the_client_is_closed(client, server, turns):
+    """In any turn of the event loop since a connection was asked for."""
+    early = asyncio.create_task(client.request("GET", server.origin, "/", {}))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    before = len(client._all)
+    await client.close()
+    with pytest.raises((NotSent, NoAnswer)) as failed:
+        await early
+    assert failed.type is NotSent or before
+    with pytest.raises(NotSent):
+        await client.request("GET", server.origin, "/", {})
+    assert not client._all
+
+
+async def test_a_connection_that_is_over_before_it_is_used_is_certain(client, server, monkeypatch):
+    connect = client._connect
+
+    async def and_lose(origin):
+        connection = await connect(origin)
+        connection.abort()
+        return connection
+
+    monkeypatch.setattr(client, "_connect", and_lose)
+    with pytest.raises(NotSent):
+        await client.request("GET", server.origin, "/", {})
+
+
 # -- servers that mean harm ---------------------------------------------------------------------------------------
 
 

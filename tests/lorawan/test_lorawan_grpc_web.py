@@ -193,6 +193,15 @@ async def test_more_calls_than_connections_wait_and_what_waits_too_long_was_not_
     assert any("api.connections" in str(one) for one in results)
 
 
+async def test_calls_that_wait_for_a_connection_are_not_made_after_the_close():
+    async with speaking(None, connections=1) as (client, scripted):
+        calls = [asyncio.ensure_future(client.enqueue(ITEM, flush=False)) for _ in range(3)]
+        await until(lambda: scripted.requests)
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [one.unsure for one in results] == [True, False, False]
+    assert len(scripted.requests) == 1
+
+
 @pytest.mark.parametrize(
     "server", ["http://127.0.0.1:8080", "127.0.0.1:8080/api", "u@127.0.0.1:8080", "[::1", "h:port"]
 )

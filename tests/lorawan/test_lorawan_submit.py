@@ -23,6 +23,7 @@ from bindings.contract import (
 )
 from bindings.lorawan.chirpstack import downlinks
 from bindings.lorawan.chirpstack.downlinks import version_of
+from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import ConfigurationError
 from mock_network.chirpstack import device_queue
@@ -352,6 +353,34 @@ async def test_a_confirmed_one_that_was_sent_before_chirpstack_answered_waits_fo
     assert binding.status()["queued"] == 1
     chirpstack.ack(told.handle, True)
     await until(lambda: binding.status()["queued"] == 0)
+
+
+async def test_calls_under_way_when_the_client_is_closed_fail_and_later_ones_are_not_made(binding, chirpstack):
+    client, before = binding._client, binding._client.calls
+    chirpstack.fault("grpc_deadline", count=2, seconds=60)
+    calls = [asyncio.create_task(client.get_device(DEVICE)) for _ in range(2)]
+    await until(lambda: client.calls == before + 2 and chirpstack.context.faults.happened["grpc_deadline"] == 2)
+    await client.close()
+    for call in calls:
+        with pytest.raises(CallFailed) as failed:
+            await call
+        assert failed.value.unsure
+    with pytest.raises(CallFailed) as failed:
+        await client.get_device(DEVICE)
+    assert not failed.value.unsure
+    with pytest.raises(CallFailed):
+        await anext(client.events(DEVICE, 1, expected=True))
+
+
+async def test_a_stop_leaves_nothing_that_goes_on_asking(make, chirpstack):
+    binding = await make()
+    chirpstack.fault("grpc_slow", count=100, seconds=60)
+    binding._catch_up.all_devices()
+    binding._profiles.learn(DEVICE)
+    await until(lambda: binding._catch_up._asking and binding._profiles._tasks)
+    tasks = [*binding._catch_up._asking, *binding._profiles._tasks]
+    await binding.stop()
+    assert all(task.done() for task in tasks)
 
 
 async def test_a_stop_does_not_wait_for_a_history_that_takes_long(binding, chirpstack, monkeypatch):

@@ -33,6 +33,7 @@ class CatchUp:
         self._uplinks = uplinks
         self._events = events
         self._run: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
         self._again = False
         self._gate = asyncio.Semaphore(settings.catch_up.parallelism)
         self.devices = 0
@@ -49,9 +50,10 @@ class CatchUp:
 
     async def stop(self) -> None:
         """Ask no more; what was not asked is asked after the next start."""
-        if self._run is not None:
-            self._run.cancel()
-            await asyncio.gather(self._run, return_exceptions=True)
+        tasks = [*self._asking, *([self._run] if self._run is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
         """Give how far it is, as plain JSON values."""
@@ -61,13 +63,14 @@ class CatchUp:
     async def _all(self) -> None:
         while True:
             self._again = False
-            waiting: set[asyncio.Task[None]] = set()
             for device in list(self._records.devices()):
-                waiting.add(asyncio.create_task(self._quietly(device)))
-                if len(waiting) >= 2 * self._settings.parallelism:
-                    _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if waiting:
-                await asyncio.wait(waiting)
+                task = asyncio.create_task(self._quietly(device))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+                if len(self._asking) >= 2 * self._settings.parallelism:
+                    await asyncio.wait(self._asking, return_when=asyncio.FIRST_COMPLETED)
+            if self._asking:
+                await asyncio.wait(self._asking)
             self.runs += 1
             if not self._again:
                 return

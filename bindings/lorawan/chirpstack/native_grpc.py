@@ -1,7 +1,9 @@
 """ChirpStack's API over gRPC itself: HTTP/2, by grpc.aio."""
 
+import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -15,6 +17,8 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 30000),
 )
 
+_Answer = TypeVar("_Answer")
+
 
 class NativeGrpc:
     """One channel."""
@@ -23,6 +27,7 @@ class NativeGrpc:
         self._settings = settings
         self._metadata = (("authorization", f"Bearer {settings.key}"),)
         self.channel: Any = None
+        self._closed = False
 
     async def open(self) -> None:
         settings = self._settings
@@ -37,17 +42,21 @@ class NativeGrpc:
         self.channel = grpc.aio.secure_channel(settings.server, credentials, options=_OPTIONS)
 
     async def close(self) -> None:
+        self._closed = True
         await self.channel.close()
 
     async def call(self, method: Any, request: Any) -> Any:
+        self._check_open()
         connected = self.channel.get_state() is grpc.ChannelConnectivity.READY
-        try:
-            return await method(request, metadata=self._metadata, timeout=self._settings.timeout)
-        except grpc.aio.AioRpcError as error:
-            raise _failure(error, connected=connected) from error
+        return await _told(method(request, metadata=self._metadata, timeout=self._settings.timeout), connected)
 
     def stream(self, method: Any, request: Any) -> "NativeStream":
+        self._check_open()
         return NativeStream(method(request, metadata=self._metadata))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CallFailed(grpc.StatusCode.UNAVAILABLE, "the client is closed", unsure=False)
 
 
 class NativeStream:
@@ -57,10 +66,7 @@ class NativeStream:
         self._call = call
 
     async def read(self) -> Any | None:
-        try:
-            message = await self._call.read()
-        except grpc.aio.AioRpcError as error:
-            raise _failure(error, connected=True) from error
+        message = await _told(self._call.read(), connected=True)
         return None if message is grpc.aio.EOF else message
 
     def cancel(self) -> None:
@@ -69,6 +75,20 @@ class NativeStream:
 
 def _read(path: str) -> bytes | None:
     return Path(path).read_bytes() if path else None
+
+
+async def _told(result: Awaitable[_Answer], connected: bool) -> _Answer:
+    """Give what a call gives. Raises CallFailed."""
+    try:
+        return await result
+    except grpc.aio.AioRpcError as error:
+        raise _failure(error, connected=connected) from error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Calls under way are cancelled by `close`, and so is whoever awaits them, as if we had asked for it.
+        raise CallFailed(grpc.StatusCode.UNAVAILABLE, "the client was closed", unsure=True) from None
 
 
 def _failure(error: grpc.aio.AioRpcError, *, connected: bool) -> CallFailed:

@@ -32,6 +32,12 @@ class Profiles:
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._regions: dict[str, api.GetRegionResponse | None] = {}
 
+    async def stop(self) -> None:
+        """Ask no more; what was not asked is asked after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def learn(self, device: str) -> None:
         """Find out a device's profile and class, soon."""
         if device not in self._waiting and len(self._waiting) < 100_000:  # noqa: PLR2004  (the rest comes with uplinks)

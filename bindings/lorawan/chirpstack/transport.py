@@ -58,4 +58,4 @@ class Transport(Protocol):
         """Make one unary call. Raises CallFailed."""
 
     def stream(self, method: Any, request: Any) -> Stream:
-        """Begin a call whose answer is a stream."""
+        """Begin a call whose answer is a stream. Raises CallFailed."""
