@@ -193,6 +193,14 @@ async def test_more_calls_than_connections_wait_and_what_waits_too_long_was_not_
     assert any("api.connections" in str(one) for one in results)
 
 
+async def test_what_waits_in_vain_for_a_connection_says_nothing_about_chirpstack():
+    async with speaking(ENQUEUED, connections=1, timeout=0.1) as (client, scripted):
+        await client._transport._free.acquire()
+        with pytest.raises(CallFailed) as failed:
+            await client.enqueue(ITEM, flush=False)
+        assert (failed.value.unsure, client.up, scripted.requests) == (False, None, [])
+
+
 async def test_calls_that_wait_for_a_connection_are_not_made_after_the_close():
     async with speaking(None, connections=1) as (client, scripted):
         calls = [asyncio.ensure_future(client.enqueue(ITEM, flush=False)) for _ in range(3)]

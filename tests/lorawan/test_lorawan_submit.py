@@ -372,6 +372,13 @@ async def test_calls_under_way_when_the_client_is_closed_fail_and_later_ones_are
         await anext(client.events(DEVICE, 1, expected=True))
 
 
+async def test_a_lack_of_connections_of_our_own_is_no_outage(make):
+    binding = await make(transport="grpc-web", api_settings={"connections": 1, "timeout": 0.5})
+    async with binding._client._transport._free:
+        assert await binding._downlinks.ping()
+    assert binding.status()["up"]
+
+
 async def test_a_stop_leaves_nothing_that_goes_on_asking(make, chirpstack):
     binding = await make()
     chirpstack.fault("grpc_slow", count=100, seconds=60)

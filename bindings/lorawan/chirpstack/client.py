@@ -45,7 +45,8 @@ class ChirpStackClient:
         try:
             answer = await self._transport.call(method, request)
         except CallFailed as error:
-            self.up = not error.out_of_reach
+            if error.tried:
+                self.up = not error.out_of_reach
             self.failures += not error.for_users_only  # a good key is not told the version: nothing has failed
             raise
         self.up = True

@@ -95,7 +95,7 @@ class Downlinks:
         except CallFailed as error:
             self._events.count("lorawan_api_errors", code=error.code.name)
             log.warning("ChirpStack does not answer as it should: %s", error, extra={"sample": "chirpstack ping"})
-            return not error.out_of_reach
+            return self._client.up is not False
         told = bool(version)
         version = version or self._assumed
         if version != self.version:

@@ -108,7 +108,7 @@ class GrpcWeb:
                 await self._free.acquire()
         except TimeoutError:
             text = "all connections are in use: see api.connections"
-            raise CallFailed(grpc.StatusCode.UNAVAILABLE, text, unsure=False) from None
+            raise CallFailed(grpc.StatusCode.UNAVAILABLE, text, unsure=False, tried=False) from None
 
 
 class WebStream:

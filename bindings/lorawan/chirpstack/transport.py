@@ -19,12 +19,16 @@ PROVES_NOTHING = frozenset(
 
 
 class CallFailed(Exception):
-    """A call had no result. `unsure`: nobody knows whether ChirpStack acted on it; else it did not."""
+    """A call had no result. `unsure`: nobody knows whether ChirpStack acted on it; else it did not.
 
-    def __init__(self, code: grpc.StatusCode, detail: str, *, unsure: bool) -> None:
+    `tried` False: limits of our own kept it back, which says nothing about ChirpStack.
+    """
+
+    def __init__(self, code: grpc.StatusCode, detail: str, *, unsure: bool, tried: bool = True) -> None:
         super().__init__(f"{code.name}: {detail}"[:_DETAIL])
         self.code = code
         self.unsure = unsure
+        self.tried = tried
         self.for_users_only = code is grpc.StatusCode.UNAUTHENTICATED and not detail
 
     @property
