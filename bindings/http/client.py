@@ -104,8 +104,10 @@ class HttpClient:
     ) -> Response:
         """Make one request and give the whole response. Redirects are responses like any other.
 
-        `limit`: bytes of body; a longer one is left unread, and `Response.whole` is False. `part` takes the body as it
-        comes, in place of the response's; then there is no limit, also of time. Raises NotSent or NoAnswer.
+        `limit`: bytes of body; a longer one is left unread, and `Response.whole` is False. `part` takes the body of a
+        success as it comes, in place of the response's; then there is no limit, also of time.
+
+        Raises NotSent or NoAnswer.
         """
         if not (target.isascii() and target.isprintable()) or " " in target:
             raise NotSent(f"{target!r} is no request target")

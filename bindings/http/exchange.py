@@ -59,7 +59,7 @@ class Exchange(asyncio.BufferedProtocol):
     ) -> Response:
         """Send a request and give its response. `tunnel`: it is a CONNECT, whose success has no body.
 
-        `part` takes the body as it comes, however long it is; `seconds` None: however long it takes.
+        `part` takes the body of a success as it comes, however long it is; `seconds` None: however long it takes.
         Raises TimeoutError, or ConnectionError when the connection breaks or what comes is no HTTP; it is Unsent where
         it broke before.
         """
@@ -160,7 +160,7 @@ class Exchange(asyncio.BufferedProtocol):
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
         self._beside_body -= len(body) + _CHUNK
-        if self._part is not None:
+        if self._part is not None and self._parser.get_status_code() < 300:  # noqa: PLR2004  # RFC 9110 §15.4
             self._part(body)
         elif self._size > self._limit:
             self._body = []

@@ -6,11 +6,13 @@ other in the body.
 
 import asyncio
 import contextlib
+import time
 
 import grpc
 import pytest
 from chirpstack_api import api
 
+from bindings.lorawan.chirpstack import client as client_module, grpc_web
 from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.settings import Api
@@ -132,6 +134,8 @@ async def test_a_status_is_read_wherever_it_stands(said):
         (answer(grpc_status="4"), Code.DEADLINE_EXCEEDED, True),
         (answer(grpc_status="99"), Code.UNKNOWN, True),
         (answer(grpc_status="much"), Code.UNKNOWN, True),
+        (answer(framed(b"") + framed(b"grpc-status:\xb2\r\n", 0x80)), Code.UNKNOWN, True),  # a digit, for Python
+        (answer(framed(b"") + framed(b"grpc-status:" + b"1" * 5000, 0x80)), Code.UNKNOWN, True),
         (answer(grpc_status="16"), Code.UNAUTHENTICATED, False),
         (answer(status="401 Unauthorized", kind=""), Code.UNAUTHENTICATED, False),
         (answer(status="403 Forbidden", kind="text/html"), Code.PERMISSION_DENIED, False),
@@ -142,6 +146,8 @@ async def test_a_status_is_read_wherever_it_stands(said):
         (answer(b"<p>", kind="text/html"), Code.UNAVAILABLE, True),
         (answer(), Code.UNAVAILABLE, True),
         (answer(framed(b"ab")[:-1]), Code.UNAVAILABLE, True),
+        (answer(framed(b"") + framed(OK, 0x80)[:-1]), Code.UNAVAILABLE, True),
+        (answer(bytes(5 << 20)), Code.RESOURCE_EXHAUSTED, True),
         (answer(framed(OK, 0x80)), Code.INTERNAL, True),
         (answer(framed(b"\xff\xff") + framed(OK, 0x80)), Code.INTERNAL, True),
         (
@@ -262,6 +268,8 @@ async def test_a_stream_that_ends_with_ok_ends():
         (chunked(*events("up"), (1 << 24).to_bytes(5)), Code.RESOURCE_EXHAUSTED),
         (chunked(*events("up"), framed(b"\xff")), Code.INTERNAL),
         ([answer(b"<p>", kind="text/html")], Code.UNAVAILABLE),
+        ([answer(b"<html>bad gateway", status="502 Bad Gateway", kind="text/html")], Code.UNAVAILABLE),
+        ([answer(b"<html>the web interface", kind="text/html")], Code.UNAVAILABLE),
         (b"", Code.UNAVAILABLE),
     ],
 )
@@ -270,3 +278,43 @@ async def test_a_stream_that_fails_says_how(said, code):
         with pytest.raises(CallFailed) as failed:
             await descriptions(client, patience=60)
     assert failed.value.code is code
+
+
+async def test_nothing_is_read_behind_what_is_no_message():
+    bad = b"\0\xff\xff\xff\xff"
+    head, *parts = chunked(bad, *events("up"), *events("join"))
+    async with speaking([head, b"".join(parts)]) as (client, _):
+        with pytest.raises(CallFailed):
+            await anext(client.events(DEVICE, 60, expected=True))
+
+
+async def test_r30_a_history_that_goes_on_for_ever_is_given_up(monkeypatch):
+    monkeypatch.setattr(client_module, "_HISTORY", 3 * 1024)
+    async with speaking(chunked(*events("up", "up", "up", "up"))) as (client, scripted):
+        with pytest.raises(CallFailed) as failed:
+            await descriptions(client, patience=60)
+        await until(lambda: not scripted.open)
+    assert failed.value.code is Code.RESOURCE_EXHAUSTED
+
+
+async def test_a_message_in_many_small_parts_costs_no_more_than_its_length():
+    """Four times the parts take four times as long, not sixteen times."""
+
+    class Client:
+        def request(self, *_, part):
+            self.part = part
+            return asyncio.Event().wait()
+
+    async def seconds(length):
+        client = Client()
+        stream = grpc_web.WebStream(client, None, grpc_web.Method("/", bytes, bytes), b"")
+        began = time.process_time()
+        for byte in framed(bytes(length)):
+            client.part(bytes((byte,)))
+        took = time.process_time() - began
+        assert len(await stream.read()) == length
+        stream.cancel()
+        return took
+
+    short, long = [min([await seconds(length) for _ in range(3)]) for length in (50_000, 200_000)]
+    assert long < 9 * short

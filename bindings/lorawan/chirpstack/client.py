@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 from chirpstack_api import api
 from google.protobuf.empty_pb2 import Empty
 
@@ -12,6 +13,9 @@ from bindings.lorawan.chirpstack.grpc_web import GrpcWeb
 from bindings.lorawan.chirpstack.native_grpc import NativeGrpc
 from bindings.lorawan.chirpstack.transport import CallFailed, Transport
 from bindings.lorawan.settings import Api
+
+_HISTORY = 16 << 20  # bytes of one device's events; ten events of some kilobytes are usual, 1000 are a lot
+_SMALL = 1024  # bytes that a smaller event counts for
 
 
 class ChirpStackClient:
@@ -110,9 +114,11 @@ class ChirpStackClient:
     async def events(self, device: str, patience: float, *, expected: bool) -> AsyncIterator[api.LogItem]:
         """Give what is retained of a device's events, oldest first, until nothing more comes for `patience` seconds.
 
-        `expected`: something is retained, so that the first one is waited for as long as for any answer.
+        `expected`: something is retained, so that the first one is waited for as long as for any answer. A history that
+        goes on for ever fails.
         """
         wait = max(patience, self._timeout) if expected else patience
+        left = _HISTORY
         stream = self._transport.stream(self.internal.StreamDeviceEvents, api.StreamDeviceEventsRequest(dev_eui=device))
         try:
             while True:
@@ -123,6 +129,7 @@ class ChirpStackClient:
                         return
                     self.up = True
                     wait = patience
+                    left = _left_after(item, left)
                     yield item
                     continue
                 return
@@ -131,3 +138,11 @@ class ChirpStackClient:
             raise
         finally:
             stream.cancel()
+
+
+def _left_after(item: api.LogItem, left: int) -> int:
+    """Count an event of a history. Raises CallFailed if that is too much."""
+    left -= max(item.ByteSize(), _SMALL)
+    if left < 0:
+        raise CallFailed(grpc.StatusCode.RESOURCE_EXHAUSTED, "the history has no end", unsure=False)
+    return left

@@ -23,8 +23,8 @@ _KIND = "application/grpc-web"
 _LIMIT = 4 << 20  # bytes of one message, as gRPC has it
 _KEEPALIVE = 30.0  # seconds that an idle connection is kept: less than reverse proxies do
 _HEAD = 5  # bytes before each message: a flag, and the length of what follows
-_TRAILERS = 0x80  # flag
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_MESSAGE, _TRAILERS = 0x00, 0x80  # flags
+_CODES = {str(code.value[0]): code for code in grpc.StatusCode}
 _OK = b"grpc-status:0\r\n"  # the trailers that nearly every answer has
 _NO_HEADERS: dict[str, str] = {}
 
@@ -116,7 +116,7 @@ class WebStream:
 
     def __init__(self, client: HttpClient, origin: Origin, method: Method, request: Any) -> None:
         self._read = method.read
-        self._rest = b""
+        self._rest = bytearray()
         self._trailers: bytes | None = None
         self._broken: CallFailed | None = None
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -146,6 +146,8 @@ class WebStream:
         self._answer.cancel()
 
     def _part(self, data: bytes) -> None:
+        if self._broken is not None:
+            return
         self._rest += data
         for flag, content in self._whole_ones():
             if flag & _TRAILERS:
@@ -154,19 +156,25 @@ class WebStream:
                 self._arrived.put_nowait(content)
 
     def _whole_ones(self) -> Iterator[tuple[int, bytes]]:
-        at = 0
-        while len(self._rest) >= at + _HEAD:
-            length = int.from_bytes(self._rest[at + 1 : at + _HEAD])
-            if length > _LIMIT:
-                self._broken = CallFailed(grpc.StatusCode.RESOURCE_EXHAUSTED, "a message is too large", unsure=True)
-                self._answer.cancel()
-                self._rest = b""
+        rest, at = self._rest, 0
+        while len(rest) >= at + _HEAD:
+            flag, end = rest[at], at + _HEAD + int.from_bytes(rest[at + 1 : at + _HEAD])
+            if flag not in (_MESSAGE, _TRAILERS):
+                self._break(grpc.StatusCode.UNAVAILABLE, "what comes is no gRPC-Web: this is not ChirpStack's API")
                 return
-            if len(self._rest) < at + _HEAD + length:
+            if end - at > _HEAD + _LIMIT:
+                self._break(grpc.StatusCode.RESOURCE_EXHAUSTED, "a message is too large")
+                return
+            if len(rest) < end:
                 break
-            yield self._rest[at], self._rest[at + _HEAD : at + _HEAD + length]
-            at += _HEAD + length
-        self._rest = self._rest[at:]
+            yield flag, bytes(rest[at + _HEAD : end])
+            at = end
+        del rest[:at]
+
+    def _break(self, code: grpc.StatusCode, why: str) -> None:
+        self._broken = CallFailed(code, why, unsure=True)
+        self._answer.cancel()
+        self._rest.clear()
 
     def _ended(self, answer: "asyncio.Future[Response]") -> None:
         if not answer.cancelled():
@@ -193,12 +201,19 @@ def _framed(message: bytes) -> bytes:
 def _message_of(response: Response) -> bytes:
     """Give the one message of an answer. Raises CallFailed."""
     body = response.body
-    end = _HEAD + int.from_bytes(body[1:_HEAD])
-    if body[:1] == b"\0" and body[end : end + 1] == b"\x80":
-        _check(response, body[end + _HEAD :])
-        return body[_HEAD:end]
-    _check(response, body[_HEAD:] if body[:1] == b"\x80" else None)
+    if body[:1] == b"\0":
+        end = _HEAD + int.from_bytes(body[1:_HEAD])
+        trailers = _trailers(body[end:])
+        if trailers is not None:
+            _check(response, trailers)
+            return body[_HEAD:end]
+    _check(response, _trailers(body))
     raise CallFailed(grpc.StatusCode.INTERNAL, "the answer holds no message", unsure=True)
+
+
+def _trailers(rest: bytes) -> bytes | None:
+    """Give the trailers that the rest of a body is; None: it is something else, or cut off."""
+    return rest[_HEAD:] if rest[:1] == b"\x80" and len(rest) == _HEAD + int.from_bytes(rest[1:_HEAD]) else None
 
 
 def _check(response: Response, trailers: bytes | None) -> None:
@@ -211,7 +226,7 @@ def _check(response: Response, trailers: bytes | None) -> None:
         return
     if status is None:
         raise _no_grpc(response)
-    code = _CODES.get(int(status) if status.isdigit() else -1, grpc.StatusCode.UNKNOWN)
+    code = _CODES.get(status, grpc.StatusCode.UNKNOWN)
     raise CallFailed(code, unquote(said.get("grpc-message", "")), unsure=code in PROVES_NOTHING)
 
 
@@ -234,6 +249,9 @@ def _no_grpc(response: Response) -> CallFailed:
             code = grpc.StatusCode.PERMISSION_DENIED
         case 429:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED
+        case _ if kind.startswith(_KIND) and not response.whole:
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED
+            detail += ": the answer is too large"
         case _:
             code = grpc.StatusCode.UNAVAILABLE
             if not kind.startswith(_KIND):
