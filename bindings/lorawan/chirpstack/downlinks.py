@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue leaves a pending item alone
 IN_FLIGHT = 30.0  # seconds after an uplink in which a frame may be at a gateway: RX1 delay is 15 s at most
 _STOP_PATIENCE = 5.0  # seconds
+_NO_CONNECTION_PAUSE = 1.0  # seconds until a downlink for which no connection was free is tried again
 UNKNOWN_DEVICE_PAUSE = 60.0  # seconds until a downlink for a device that ChirpStack does not know is tried again
 
 _REFUSALS = {
@@ -158,9 +159,13 @@ class Downlinks:
         why = _REFUSALS.get(error.code, Refusal.FAILED)
         retry_at = None
         if why is Refusal.UNREACHABLE:
-            gone = error.code is grpc.StatusCode.NOT_FOUND
-            retry_at = self._events.now() + (UNKNOWN_DEVICE_PAUSE if gone else self._settings.unreachable_pause)
+            retry_at = self._events.now() + self._pause_after(error)
         return Refused(why, str(error), retry_at)
+
+    def _pause_after(self, error: CallFailed) -> float:
+        if not error.tried:
+            return _NO_CONNECTION_PAUSE
+        return UNKNOWN_DEVICE_PAUSE if error.code is grpc.StatusCode.NOT_FOUND else self._settings.unreachable_pause
 
     # Look-up
 
