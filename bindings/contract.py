@@ -220,7 +220,8 @@ class Events(Protocol):
 class Memory(Protocol):
     """Durable notes of one network instance: key → bytes, read at once, written with the group commit."""
 
-    def get(self, key: str) -> bytes | None: ...
+    def get(self, key: str) -> bytes | None:
+        """Give a note, None if there is none. Raises `bridge.errors.StoreUnavailable`."""
 
     def items(self, prefix: str) -> Iterable[tuple[str, bytes]]: ...
 

@@ -79,10 +79,10 @@ class Directory:
             return found
         scheme = self.catalogue.sources.scheme
         # Two steps: joined from the endpoint's side, SQLite would walk all of them.
-        row = self.store.connection.execute(
+        row = self.store.first(
             "SELECT endpoint FROM north_source WHERE scheme = ? AND source = ? AND released_at IS NULL",
             (scheme, source),
-        ).fetchone()
+        )
         return None if row is None else self._find("e.id = ?", row)
 
     def page(
@@ -224,7 +224,7 @@ class Directory:
         return found
 
     def _find(self, condition: str, values: tuple[Any, ...]) -> Record | None:
-        row = self.store.connection.execute(f"{table.SELECT} WHERE {condition}", values).fetchone()
+        row = self.store.first(f"{table.SELECT} WHERE {condition}", values)
         if row is None:
             return None
         found = table.record(row)

@@ -19,10 +19,8 @@ class NetworkMemory:
         self._network = network
 
     def get(self, key: str) -> bytes | None:
-        """Give what was last committed under `key`."""
-        row = self._store.connection.execute(
-            "SELECT value FROM binding_memory WHERE network = ? AND key = ?", (self._network, key)
-        ).fetchone()
+        """Give what was last committed under `key`. Raises `bridge.errors.StoreUnavailable`."""
+        row = self._store.first("SELECT value FROM binding_memory WHERE network = ? AND key = ?", (self._network, key))
         return None if row is None else row[0]
 
     def items(self, prefix: str = "") -> Iterator[tuple[str, bytes]]:

@@ -214,6 +214,14 @@ class Store:
         except apsw.Error as error:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
 
+    def first(self, question: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """Give the first row of an answer, None without any. Raises StoreUnavailable."""
+        try:
+            found: tuple[Any, ...] | None = self.connection.execute(question, values).fetchone()
+        except apsw.Error as error:
+            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+        return found
+
     def due_endpoints(self, before: float = FOREVER) -> Iterator[tuple[int, float]]:
         """Give (endpoint, earliest `due`) of every endpoint with a row that needs attention, up to `before`, unsorted.
 

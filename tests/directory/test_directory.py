@@ -9,7 +9,7 @@ from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.delivery.rows import FOREVER, Insert
 from bridge.directory import Draft
 from bridge.directory.record import check_template
-from bridge.errors import BridgeError, ConfigurationError, DirectoryError
+from bridge.errors import BridgeError, ConfigurationError, DirectoryError, StoreUnavailable
 from bridge.relay.model import Observation, RelayState, ServerProfile
 
 
@@ -33,6 +33,18 @@ async def test_a_restart_keeps_everything(opened, draft):
     directory = await opened()
     assert [directory.by_name(record.name) for record in made] == made
     assert await directory.renew_sources() == 0
+
+
+async def test_r29_a_store_that_cannot_be_read_makes_no_strangers(opened, draft):
+    """Whoever brought something for the endpoint is to bring it again."""
+    await (await opened()).add(draft())
+    directory = await opened()
+    directory.store.connection.set_progress_handler(lambda: True, 1)
+    for look_up in (lambda: directory.by_device("nidd", "d1@x.org"), lambda: directory.by_source(0)):
+        with pytest.raises(StoreUnavailable):
+            look_up()
+    directory.store.connection.set_progress_handler(None)
+    assert directory.by_device("nidd", "d1@x.org").name == "ep1"
 
 
 async def test_what_is_given_is_made_canonical_and_complete(directory):

@@ -5,8 +5,11 @@ import shutil
 import sqlite3
 from contextlib import closing
 
+import pytest
+
 from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, Uplink, UplinkState
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
+from bridge.errors import StoreUnavailable
 from bridge.relay.model import Observation, ObservationState, RelayState
 from bridge.store import Reader, Store
 
@@ -224,6 +227,17 @@ async def test_a_binding_keeps_notes_of_its_own(store):
     assert list(one.items("config:")) == [("config:a", b"A"), ("config:b", b"B")]
     await one.put("config:a", None)
     assert list(one.items("")) == [("config:b", b"B"), ("other", b"C")]
+
+
+async def test_a_note_that_cannot_be_read_is_no_missing_note(store):
+    """Whoever asks must be able to tell, and wait: an event that was taken for a mistake would be lost."""
+    memory = store.memory("one")
+    await memory.put("key", b"x")
+    store.connection.set_progress_handler(lambda: True, 1)
+    with pytest.raises(StoreUnavailable):
+        memory.get("key")
+    store.connection.set_progress_handler(None)
+    assert memory.get("key") == b"x"
 
 
 async def test_a_walk_through_many_notes_holds_no_read_open(store, path):
