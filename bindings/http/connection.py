@@ -283,6 +283,8 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection of a caller that has taken too long."""
         if self._ending:
             self.abort()
+        elif not self.has_asked and not self._unread:
+            self.close()  # clients open connections that they turn out not to need, as that of ChirpStack does
         elif (self._in_body or self._answering is not None) and not self._unread:
             self._give_up(408, "too_slow")
         else:
