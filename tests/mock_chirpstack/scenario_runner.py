@@ -158,13 +158,20 @@ async def live(
     prefix: str = "eu868",
     restart_command: str | None = None,
 ) -> AsyncIterator[LiveBackend]:
-    """Provision a fresh device on a live server and play its gateways."""
+    """Provision a fresh device on a live server and play its gateways; nothing of it stays there."""
     stubs = Stubs(grpc, token)
     try:
         dev_eui = secrets.token_hex(8)
-        await provision(stubs, dev_eui, **profile)
-        async with listening(mqtt, "#") as client:
-            yield LiveBackend(stubs, client, dev_eui, prefix, restart_command)
+        device = await provision(stubs, dev_eui, **profile)
+        try:
+            async with listening(mqtt, "#") as client:
+                yield LiveBackend(stubs, client, dev_eui, prefix, restart_command)
+        finally:
+            made = await stubs.application.Get(
+                api.GetApplicationRequest(id=device.application_id), metadata=stubs.auth, wait_for_ready=True
+            )
+            tenant = api.DeleteTenantRequest(id=made.application.tenant_id)
+            await stubs.tenant.Delete(tenant, metadata=stubs.auth)
     finally:
         await stubs.channel.close()
 
