@@ -7,6 +7,7 @@ from msgspec import Meta
 from bindings.secret import Masked
 
 FPort = Annotated[int, Meta(ge=1, le=223)]
+HISTORY_PATIENCE = 2.0  # seconds: the pause of ChirpStack in StreamDeviceEvents, and as much again
 
 
 class Api(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -139,10 +140,15 @@ class CatchUp(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         bool,
         Meta(description="ask ChirpStack after an outage; it keeps monitoring.per_device_event_log_max_history events"),
     ] = True
-    parallelism: Annotated[int, Meta(ge=1, description="devices asked for at the same time")] = 8
+    parallelism: Annotated[int, Meta(ge=1, description="devices asked for at the same time")] = 32
     patience: Annotated[
-        float, Meta(gt=0, description="seconds without a further event after which a device is done")
-    ] = 0.5
+        float,
+        Meta(
+            gt=1,
+            description="seconds without a further event after which a device is done; ChirpStack gives ten, pauses "
+            "for one second, and gives the next ten",
+        ),
+    ] = HISTORY_PATIENCE
 
 
 class LorawanSettings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):

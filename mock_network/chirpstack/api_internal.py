@@ -14,7 +14,7 @@ from .values import eui64
 
 VERSION = "4.20.0"
 NARROW = 125_000  # Hz
-POLL_INTERVAL = 1.0  # seconds between two looks at the stream, as the real server reads Redis
+AT_ONCE = 10  # events that one look at the stream brings, as the real server reads Redis
 
 
 class InternalService(api.InternalServiceServicer):
@@ -62,8 +62,8 @@ class InternalService(api.InternalServiceServicer):
         dev_eui = eui64(request.dev_eui).hex()
         last = (0, 0)
         while True:
-            for kept in list(self._pump.server.context.history.get(dev_eui, ())):
-                if kept.position > last:
-                    last = kept.position
-                    yield kept.log_item()
-            await asyncio.sleep(POLL_INTERVAL)
+            history = self._pump.server.context.history.get(dev_eui, ())
+            for kept in [one for one in history if one.position > last][:AT_ONCE]:
+                last = kept.position
+                yield kept.log_item()
+            await asyncio.sleep(self._pump.server.context.settings.history_pause)

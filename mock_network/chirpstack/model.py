@@ -193,4 +193,5 @@ class Settings:
     )
     duplicates_already_exist: bool = False  # ALREADY_EXISTS for a second object; ChirpStack 4.20 says INTERNAL
     history_per_device: int = 10  # integration events kept for StreamDeviceEvents; 0 keeps none
+    history_pause: float = 1.0  # between two looks of StreamDeviceEvents at what is kept
     reorder_within: float = 0.05  # events leave in any order within this time: the real server spawns a task for each

@@ -22,13 +22,14 @@ DEVICE = "70b3d57ed0000001"
 STRANGER = "70b3d57ed00000ff"
 KEY = "0102030405060708090a0b0c0d0e0f10"
 PATH = "test-path"
+PAUSE = 0.05  # seconds after each ten events of a history; a real one takes one second
 
 
 class Emulated:
     """A server with one application and one device; `events` happen when a test says so."""
 
     def __init__(self, **options):
-        settings = Settings(reorder_within=0.0, history_per_device=1000)
+        settings = Settings(reorder_within=0.0, history_per_device=1000, history_pause=PAUSE)
         self.options = replace(Options(token=TOKEN, settings=settings), **options)
         self.memory = DictMemory()
         self.f_cnt = itertools.count()
@@ -59,7 +60,7 @@ class Emulated:
             application_id=parts.pop("application_id", self.application_id),
             http=Http(**({"port": 0, "path": PATH} | parts.pop("http", {}))),
             downlinks=downlinks,
-            catch_up=CatchUp(**({"patience": 0.2} | parts.pop("catch_up", {}))),
+            catch_up=CatchUp(**({"patience": 4 * PAUSE} | parts.pop("catch_up", {}))),
             events="mqtt" if "mqtt" in parts else "http",
             mqtt=Mqtt(**parts.pop("mqtt", {})),
         )

@@ -8,12 +8,14 @@ import aiohttp
 import msgspec
 import pytest
 from chirpstack_api import common, gw, integration
-from emulated_chirpstack import DEVICE, STRANGER
+from emulated_chirpstack import DEVICE, PAUSE, STRANGER
 
 from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan.chirpstack import events as cs
+from bindings.lorawan.settings import CatchUp
 from bridge.errors import NotificationError
 from mock_network.chirpstack.messages import to_json
+from mock_network.chirpstack.model import Settings
 from tests.waiting import until
 
 
@@ -379,6 +381,38 @@ async def test_what_was_missed_of_a_former_session_comes_too_and_changes_nothing
     assert (record.dev_addr, record.highest, record.uplinks) == ("0a0b0c0d", 0, 1)
 
 
+async def test_a_history_longer_than_what_chirpstack_gives_at_once_is_read_to_its_end(make, chirpstack, side):
+    """It gives ten events, pauses, and gives the next ten."""
+    first = await make()
+    await first.stop()
+    for f_cnt in range(25):
+        chirpstack.up(str(f_cnt).encode(), f_cnt=f_cnt)
+    await asyncio.sleep(0.1)
+    await make()
+    await until(lambda: len(side.of(Uplink)) == 25)
+    assert [int(one.payload) for one in side.of(Uplink)] == [*range(25)]
+
+
+def test_the_pause_of_chirpstack_between_ten_events_and_the_next_is_waited_out():
+    assert CatchUp().patience > Settings().history_pause
+
+
+async def test_the_history_of_a_busy_device_ends_where_its_events_came_live(make, chirpstack, side):
+    first = await make()
+    await first.stop()
+    chirpstack.up(b"missed", f_cnt=0)
+    await asyncio.sleep(0.1)
+    binding = await make(catch_up={"enabled": False})
+    reading = asyncio.create_task(binding._catch_up.device(DEVICE))
+    for f_cnt in range(1, 100):  # never silent for as long as it is waited for a next event
+        chirpstack.up(b"live", f_cnt=f_cnt)
+        await asyncio.sleep(PAUSE)
+        if reading.done():
+            break
+    assert f_cnt < 50
+    assert [one.payload for one in side.of(Uplink)].count(b"missed") == 1
+
+
 async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side):
     first = await make()
     chirpstack.join("0a0b0c0d")
@@ -400,7 +434,7 @@ async def test_a_slow_history_of_a_device_that_was_heard_before_is_waited_for(ma
     await first.stop()
     chirpstack.up(b"two", f_cnt=2)
     await asyncio.sleep(0.1)
-    chirpstack.fault("grpc_slow", where={"method": "StreamDeviceEvents"}, seconds=1.0)  # five times the patience
+    chirpstack.fault("grpc_slow", where={"method": "StreamDeviceEvents"}, seconds=1.0)  # more than the patience
     await make()
     await until(lambda: len(side.of(Uplink)) == 2)
 

@@ -1,6 +1,7 @@
 """Provisioning over real gRPC: applications, profiles, devices, keys and sessions are made once and then kept."""
 
 import logging
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -168,7 +169,7 @@ def found(findings, what, grade=None):
 
 
 async def test_a_set_up_made_by_us_has_nothing_bad(binding, chirpstack):
-    for _ in range(20):
+    for _ in range(40):
         chirpstack.up(b"x")
     findings = await binding.check()
     assert [one for one in findings if one.grade == "bad"] == []
@@ -213,6 +214,23 @@ async def test_a_short_history_and_a_missing_integration_are_found(binding, chir
     findings = await binding.check()
     assert found(findings, "HTTP integration", "bad")
     assert found(findings, "event history", "warning")
+
+
+async def test_a_history_that_only_keeps_the_default_is_found(binding, chirpstack):
+    chirpstack.context.settings = replace(chirpstack.context.settings, history_per_device=10)
+    for _ in range(20):
+        chirpstack.up(b"x")
+    (finding,) = found(await binding.check(), "event history", "warning")
+    assert "10 events" in finding.detail
+    assert "max_history" in finding.cure
+
+
+@pytest.mark.parametrize("uplinks", [1, 11])
+async def test_a_device_that_has_only_just_joined_is_no_sign_of_a_short_history(binding, chirpstack, uplinks):
+    chirpstack.join("01020304")
+    for _ in range(uplinks):
+        chirpstack.up(b"x")
+    assert found(await binding.check(), "event history", "good")
 
 
 async def test_counters_that_are_not_checked_are_found(binding, chirpstack):

@@ -1,6 +1,7 @@
 """Events that were missed, from ChirpStack's own history (StreamDeviceEvents), device by device and paced."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -9,7 +10,7 @@ from bindings.lorawan.chirpstack import events as cs
 from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.chirpstack.uplinks import Uplinks
-from bindings.lorawan.records import Records
+from bindings.lorawan.records import Record, Records
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BridgeError, NotificationError
 
@@ -87,16 +88,42 @@ class CatchUp:
         record = self._records.get(device)
         expected = record is not None and record.seen_at > 0
         async with self._gate:
-            events = self._client.events(device, self._settings.patience, expected=expected)
-            items = [item async for item in events]
+            found = await self._history(device, expected=expected)
             self.devices += 1
-        found = []
-        for item in items:
-            try:
-                found.append(cs.read(item.description, item.body.encode()))
-            except NotificationError as error:
-                self._events.count("lorawan_malformed_events")
-                log.info("history of %s: %s", device, error, extra={"sample": "lorawan history"})
         # Where the wall clock says nothing, the order of the history is kept.
         for event in sorted(found, key=lambda one: one.time):
             await self._uplinks.handle(event, replayed=True)
+
+    async def _history(self, device: str, *, expected: bool) -> list[cs.Event]:
+        """Read what is retained, up to the first uplink that came here meanwhile: what follows it comes here, too.
+
+        A device that is busy would else never be done: the history goes on with what happens now.
+        """
+        before = _latest(self._records.get(device))
+        found = []
+        async with contextlib.aclosing(
+            self._client.events(device, self._settings.patience, expected=expected)
+        ) as history:
+            async for item in history:
+                try:
+                    event = cs.read(item.description, item.body.encode())
+                except NotificationError as error:
+                    self._events.count("lorawan_malformed_events")
+                    log.info("history of %s: %s", device, error, extra={"sample": "lorawan history"})
+                    continue
+                if isinstance(event, cs.Up) and self._came_since(before, event):
+                    break
+                found.append(event)
+        return found
+
+    def _came_since(self, before: tuple[str, int], event: cs.Up) -> bool:
+        record = self._records.get(event.device)
+        if record is None or record.dev_addr != event.dev_addr or not record.has_seen(event.f_cnt):
+            return False
+        dev_addr, highest = before
+        return event.dev_addr != dev_addr or event.f_cnt > highest
+
+
+def _latest(record: Record | None) -> tuple[str, int]:
+    """Give the session that is known, and its latest counter."""
+    return ("", -1) if record is None else (record.dev_addr, record.highest)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
@@ -111,7 +111,7 @@ class ChirpStackClient:
         answer: api.ListRegionsResponse = await self.call(self.internal.ListRegions, Empty())
         return list(answer.regions)
 
-    async def events(self, device: str, patience: float, *, expected: bool) -> AsyncIterator[api.LogItem]:
+    async def events(self, device: str, patience: float, *, expected: bool) -> AsyncGenerator[api.LogItem]:
         """Give what is retained of a device's events, oldest first, until nothing more comes for `patience` seconds.
 
         `expected`: something is retained, so that the first one is waited for as long as for any answer. A history that

@@ -1,5 +1,6 @@
 """What in a ChirpStack set-up will hurt LwM2M, and the cure for each."""
 
+import contextlib
 import secrets
 
 import aiohttp
@@ -12,12 +13,14 @@ from bindings.lorawan.chirpstack.downlinks import FLUSH_SPARES_PENDING, version_
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.chirpstack.transport import CallFailed
-from bindings.lorawan.settings import LorawanSettings
+from bindings.lorawan.settings import HISTORY_PATIENCE, LorawanSettings
 
 EXPIRY_SINCE = (4, 10)  # expires_at of queue items
 GOOD_RX1_DELAY = 3  # seconds: below it an answer rarely makes the window that its request opened
 _LOOP_TIMEOUT = 10.0
 _SAMPLE = 100  # devices looked at
+_DEFAULT_HISTORY = 10  # events that ChirpStack keeps for a device
+_MORE_KEPT = 20  # events that Redis may keep beyond it: it trims by whole nodes, of a few events each
 _LAYERS = (("ts003_f_port", 202), ("ts004_f_port", 201), ("ts005_f_port", 200))
 
 
@@ -242,10 +245,13 @@ def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
 async def _history(client: ChirpStackClient, device: str) -> Finding:
     what = "event history"
     cure = "raise monitoring.per_device_event_log_max_history in ChirpStack's configuration, to 100 or more"
-    kept = 0
+    kept, oldest = 0, ""
     try:
-        async for _ in client.events(device, 0.5, expected=False):
-            kept += 1
+        async with contextlib.aclosing(client.events(device, HISTORY_PATIENCE, expected=False)) as history:
+            async for item in history:
+                kept, oldest = kept + 1, oldest or item.description
+                if kept > _DEFAULT_HISTORY + _MORE_KEPT:
+                    return Finding(what, Grade.GOOD, f"more than {kept - 1} events of {device} are kept")
     except CallFailed as error:
         return Finding(
             what, Grade.WARNING, f"not readable: {error}", "a read-only key or an old version? see [catch_up]"
@@ -257,6 +263,7 @@ async def _history(client: ChirpStackClient, device: str) -> Finding:
             f"{device} has none: nothing can be caught up after an outage",
             f"if it was heard: {cure}",
         )
-    if kept <= 10:  # noqa: PLR2004  (ChirpStack's default)
-        return Finding(what, Grade.WARNING, f"{kept} events of {device} are kept; the default is 10", cure)
-    return Finding(what, Grade.GOOD, f"{kept} events of {device} are kept")
+    if kept < _DEFAULT_HISTORY or oldest == "join":
+        return Finding(what, Grade.GOOD, f"{device} had {kept} events so far: how many are kept will show")
+    text = f"only the last {kept} events of {device} are kept; the default is {_DEFAULT_HISTORY}"
+    return Finding(what, Grade.WARNING, text, cure)
