@@ -26,7 +26,7 @@ from bindings.lorawan.chirpstack.downlinks import version_of
 from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import ConfigurationError
-from mock_network.chirpstack import device_queue
+from mock_network.chirpstack import device_queue, errors
 from tests.waiting import until
 
 
@@ -212,6 +212,23 @@ async def test_an_old_chirpstack_would_flush_a_pending_one_too_so_nothing_passes
         await binding.submit(attempt(b"\x60\x44\x00\x01", kind=Kind.ANSWER, downlink=2))
         assert len(old.queue()) == 2
         await binding.stop()
+
+
+async def test_a_request_that_was_flushed_for_an_answer_that_chirpstack_then_failed_to_add_is_missed(
+    binding, chirpstack, side, monkeypatch
+):
+    """Seen at a real one with SQLite: INTERNAL, database is locked."""
+    request = await binding.submit(attempt(payload=b"request"))
+
+    def locked(*_arguments, **_more):
+        raise errors.Refused(errors.Status.INTERNAL, "database is locked")
+
+    monkeypatch.setattr(device_queue, "enqueue", locked)
+    told = await binding.submit(attempt(payload=b"answer", kind=Kind.ANSWER, downlink=2))
+    assert told.why is Refusal.FAILED
+    assert chirpstack.queue() == []
+    await until(lambda: side.of(Report))
+    assert [(one.handle, one.outcome) for one in side.of(Report)] == [(request.handle, None)]
 
 
 async def test_a_flush_of_unknown_fate_is_found_out(binding, chirpstack, side):

@@ -152,9 +152,9 @@ class Downlinks:
 
     def _failed(self, device: str, error: CallFailed, passed: list[str]) -> SubmitResult:
         self._events.count("lorawan_submit_errors", code=error.code.name)
+        if passed and (error.unsure or not error.out_of_reach):
+            self.settle(device)  # the queue is flushed before the item is added, and stays so if that fails
         if error.unsure:
-            if passed:
-                self.settle(device)  # whether the queue was flushed is as unsure as the rest
             return Ambiguous(str(error))
         why = _REFUSALS.get(error.code, Refusal.FAILED)
         retry_at = None
