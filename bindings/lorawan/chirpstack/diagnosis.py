@@ -264,6 +264,6 @@ async def _history(client: ChirpStackClient, device: str) -> Finding:
             f"if it was heard: {cure}",
         )
     if kept < _DEFAULT_HISTORY or oldest == "join":
-        return Finding(what, Grade.GOOD, f"{device} had {kept} events so far: how many are kept will show")
+        return Finding(what, Grade.GOOD, f"events of {device} so far: {kept}; how many are kept at most is not told")
     text = f"only the last {kept} events of {device} are kept; the default is {_DEFAULT_HISTORY}"
     return Finding(what, Grade.WARNING, text, cure)
