@@ -5,6 +5,7 @@ import random
 import time
 
 import aiohttp
+import grpc
 import msgspec
 import pytest
 from chirpstack_api import common, gw, integration
@@ -12,6 +13,7 @@ from emulated_chirpstack import DEVICE, PAUSE, STRANGER
 
 from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan.chirpstack import events as cs
+from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.settings import CatchUp
 from bridge.errors import NotificationError
 from mock_network.chirpstack.messages import to_json
@@ -411,6 +413,25 @@ async def test_the_history_of_a_busy_device_ends_where_its_events_came_live(make
             break
     assert f_cnt < 50
     assert [one.payload for one in side.of(Uplink)].count(b"missed") == 1
+
+
+async def test_of_a_history_that_breaks_off_what_came_is_taken(make, chirpstack, side, monkeypatch):
+    first = await make()
+    await first.stop()
+    chirpstack.up(b"missed", f_cnt=0)
+    await asyncio.sleep(0.1)
+    binding = await make(catch_up={"enabled": False})
+    whole = binding._client.events
+
+    async def broken(*question, **more):
+        async for item in whole(*question, **more):
+            yield item
+        raise CallFailed(grpc.StatusCode.UNAVAILABLE, "cut off", unsure=True)
+
+    monkeypatch.setattr(binding._client, "events", broken)
+    with pytest.raises(CallFailed):
+        await binding._catch_up.device(DEVICE)
+    assert [one.payload for one in side.of(Uplink)] == [b"missed"]
 
 
 async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side):

@@ -84,23 +84,32 @@ class CatchUp:
             self._events.count("lorawan_catch_up_failures")
 
     async def device(self, device: str) -> None:
-        """Take what ChirpStack retains of one device's events, in their order. Raises CallFailed, StoreUnavailable."""
+        """Take what ChirpStack retains of one device's events, in their order; also the part before a failure.
+
+        Raises CallFailed, StoreUnavailable.
+        """
         record = self._records.get(device)
         expected = record is not None and record.seen_at > 0
+        found: list[cs.Event] = []
+        failed: CallFailed | None = None
         async with self._gate:
-            found = await self._history(device, expected=expected)
-            self.devices += 1
+            try:
+                await self._read(device, found, expected=expected)
+                self.devices += 1
+            except CallFailed as error:
+                failed = error
         # Where the wall clock says nothing, the order of the history is kept.
         for event in sorted(found, key=lambda one: one.time):
             await self._uplinks.handle(event, replayed=True)
+        if failed is not None:
+            raise failed
 
-    async def _history(self, device: str, *, expected: bool) -> list[cs.Event]:
-        """Read what is retained, up to the first uplink that came here meanwhile: what follows it comes here, too.
+    async def _read(self, device: str, found: list[cs.Event], *, expected: bool) -> None:
+        """Read what is retained into `found`, up to the first uplink that came here meanwhile: what follows it comes here, too.
 
         A device that is busy would else never be done: the history goes on with what happens now.
         """
         before = _latest(self._records.get(device))
-        found = []
         async with contextlib.aclosing(
             self._client.events(device, self._settings.patience, expected=expected)
         ) as history:
@@ -114,7 +123,6 @@ class CatchUp:
                 if isinstance(event, cs.Up) and self._came_since(before, event):
                     break
                 found.append(event)
-        return found
 
     def _came_since(self, before: tuple[str, int], event: cs.Up) -> bool:
         record = self._records.get(event.device)
