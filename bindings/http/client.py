@@ -6,6 +6,7 @@ So nothing is repeated here, not even on a kept connection that turns out to be 
 
 import asyncio
 import base64
+import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -195,7 +196,8 @@ class HttpClient:
             first.host,
             first.port,
             ssl=self._context if first.scheme == "https" else None,
-            happy_eyeballs_delay=_HAPPY_EYEBALLS,
+            # asyncio forgets a socket where such a race is cancelled as it is won; an address alone has none.
+            happy_eyeballs_delay=None if _is_address(first.host) else _HAPPY_EYEBALLS,
         )
         if self._proxy is not None and origin.scheme == "https":
             try:
@@ -213,6 +215,14 @@ class HttpClient:
         if not 200 <= answer.status < 300:  # noqa: PLR2004  # as above
             raise ConnectionError(f"the proxy answers {answer.status}")
         await connection.start_tls(self._context, origin.host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _lines(headers: Mapping[str, str]) -> str:

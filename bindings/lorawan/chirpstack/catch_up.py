@@ -105,7 +105,7 @@ class CatchUp:
             raise failed
 
     async def _read(self, device: str, found: list[cs.Event], *, expected: bool) -> None:
-        """Read what is retained into `found`, up to the first uplink that came here meanwhile: what follows it comes here, too.
+        """Read what is retained into `found`, up to the first uplink that came here meanwhile: so does what follows it.
 
         A device that is busy would else never be done: the history goes on with what happens now.
         """
