@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _FILE = Path(__file__).with_name("labels.toml")
@@ -21,6 +22,7 @@ def groups() -> list[Group]:
     return [Group(**entry) for entry in tomllib.loads(_FILE.read_text())["group"]]
 
 
-def all_labels() -> list[str]:
+@cache  # asked for each test that is collected
+def all_labels() -> tuple[str, ...]:
     """Give all labels in the order of the document."""
-    return [label for group in groups() for label in group.labels]
+    return tuple(label for group in groups() for label in group.labels)
