@@ -2,7 +2,8 @@
 
 from mock_network.lab.api import Api, ApiError
 from mock_network.lab.broker import MOSQUITTO, Broker
-from mock_network.lab.lab import SCS_AS, TOKEN, Bridge, Lab, Part, free_port
+from mock_network.lab.lab import SCS_AS, TOKEN, Bridge, Lab, Part
+from mock_network.lab.ports import free_port, free_ports
 from mock_network.lab.process import LabProcess, ProcessEnded
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "Part",
     "ProcessEnded",
     "free_port",
+    "free_ports",
 ]

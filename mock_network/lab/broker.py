@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from mock_network.lab.lab import free_port
+from mock_network.lab.ports import free_port
 from mock_network.lab.process import ProcessEnded
 
 START_TIMEOUT = 10.0  # seconds of real time

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import random
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,27 +10,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from mock_network.lab.api import Api
+from mock_network.lab.ports import free_port
 from mock_network.lab.process import START_TIMEOUT, LabProcess, ProcessEnded, real_sleep
 
 TOKEN = "lab-token"  # noqa: S105 - of an emulated SCEF on loopback
 SCS_AS = "lab"
 GATEWAY = "00000000000000a1"
-
-
-_PORTS = range(10000, 30000)
-"""Outside net.ipv4.ip_local_port_range, so that nothing is given them while the bridge restarts."""
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Give a port that nothing uses now. Raises OSError if there is none."""
-    for port in random.sample(_PORTS, 1000):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104 - to see that nobody has it, on any address
-            except OSError:
-                continue
-            return port
-    raise OSError("no free port")
 
 
 @dataclass(slots=True)
@@ -226,7 +209,7 @@ application_id = {json.dumps(ready["application_id"])}
 
     async def start_server(self, *arguments: str, name: str = "server", host: str = "127.0.0.1") -> Part:
         """Start an LwM2M server at a port of its own, which it keeps over a restart."""
-        listen = f"{host}:{free_port(socket.SOCK_DGRAM)}"
+        listen = f"{host}:{free_port()}"
         process, ready = await self._start(
             name, "mock", "server", "--listen", listen, "--clock", self.clock, *arguments
         )
@@ -264,7 +247,7 @@ state_directory = {json.dumps(str(self.directory))}
 {service}
 
 [north]
-port = {free_port(socket.SOCK_DGRAM)}
+port = {free_port()}
 
 [servers.lab]
 uri = {json.dumps(server_uri or self.server_ready["coap"])}

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import tomllib
@@ -55,12 +54,12 @@ async def test_a_device_is_managed_through_it(installed, tmp_path):
     async with Lab(tmp_path / "lab") as lab:
         await lab.start_server()
         server = next(iter(lab.servers.values()))
-        loft, perch = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM)
+        loft, perch = free_port(), free_port()
         text = f"""
 [service]
 state_directory = {json.dumps(str(lab.directory))}
 [north]
-port = {free_port(socket.SOCK_DGRAM)}
+port = {free_port()}
 [servers.main]
 uri = {json.dumps(server.ready["coap"])}
 [networks.pigeons]

@@ -21,9 +21,7 @@ PORT = re.compile(r"\b(5683|80\d\d|8180|9464|15683)\b")
 def with_free_ports(texts: list[str]) -> list[str]:
     """Replace each port of the page by one that nothing else uses."""
     names = sorted(set(PORT.findall("\n".join(texts))))
-    ports: dict[str, str] = {}
-    while len(set(ports.values())) < len(names):
-        ports = {name: str(free_port()) for name in names}
+    ports = {name: str(free_port()) for name in names}
     return [PORT.sub(lambda found: ports[found[0]], text) for text in texts]
 
 

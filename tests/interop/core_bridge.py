@@ -14,7 +14,7 @@ import cbor2
 from bridge.north.scheme import Scheme, build
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect, SendToServer
-from tests.interop.free_ports import free_ports
+from mock_network.lab import free_port
 from tests.interop.leshan_server import Leshan
 from tests.interop.raw_device import (
     ACK,
@@ -43,7 +43,7 @@ class Bridge(World):
         found = socket.getaddrinfo(leshan.host, leshan.coap_port, family, socket.SOCK_DGRAM)
         self._server: tuple[str, int] = found[0][4]  # type: ignore[assignment]
         self._source = source
-        self._port = free_ports(1)[0]
+        self._port = free_port()
         self._timer: asyncio.TimerHandle | None = None
         self.downlinks_on_air: asyncio.Queue[Message] = asyncio.Queue()
         self._open()

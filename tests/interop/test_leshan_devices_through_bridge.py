@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from mock_network.lab import ApiError
+from mock_network.lab import ApiError, free_ports
 from tests.e2e.kit import SetUp, set_up
-from tests.interop.free_ports import free_ports
 from tests.interop.leshan_server import Leshan, LeshanProcess
 from tests.interop.raw_device import BLOCK1, CONTENT_FORMAT, POST, PUT, Message, decode, unblock
 from tests.waiting import until

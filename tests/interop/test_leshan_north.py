@@ -8,8 +8,8 @@ import pytest
 
 from bridge.north.contract import NorthTransport, SocketAddress
 from bridge.north.scheme import Scheme, build
+from mock_network.lab import free_ports
 from tests.conftest import need
-from tests.interop.free_ports import free_ports
 from tests.interop.leshan_server import Leshan, LeshanProcess, leshan_or_skip
 from tests.interop.raw_device import (
     CON,

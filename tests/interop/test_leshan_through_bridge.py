@@ -12,7 +12,7 @@ import aiohttp
 import cbor2
 import pytest
 
-from tests.interop.free_ports import free_ports
+from mock_network.lab import free_port
 from tests.interop.leshan_server import Leshan
 from tests.interop.raw_device import (
     ACK,
@@ -116,15 +116,15 @@ class NiddDevice:
         await self.uplink(Message(ACK, code(dotted), to.mid, to.token, options, payload))
 
 
-async def test_a_nidd_device_is_managed_and_a_kill_costs_nothing(leshan: Leshan, tmp_path: Path, unused_tcp_port: int):
+async def test_a_nidd_device_is_managed_and_a_kill_costs_nothing(leshan: Leshan, tmp_path: Path):
     async with ScriptedScef() as scef:
         text = CONFIG.format(
             state=tmp_path,
             host=leshan.host,
             port=leshan.coap_port,
             scef=scef.root,
-            north_port=free_ports(1)[0],
-            callback_port=unused_tcp_port,
+            north_port=free_port(),
+            callback_port=free_port(),
             name=NAME,
             device=DEVICE,
         )

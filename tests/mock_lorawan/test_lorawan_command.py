@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 import tomllib
 from pathlib import Path
@@ -15,7 +14,7 @@ from click.testing import CliRunner
 from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
 from bridge.cli import main
-from mock_network.lab import Broker as MqttBroker
+from mock_network.lab import Broker as MqttBroker, free_port
 from mock_network.lorawan.command import lorawan
 from mock_network.lorawan.population import PopulationError, read_population
 
@@ -139,9 +138,6 @@ def test_the_emulators_are_commands_of_lwm2m_bridge(name: str) -> None:
 
 
 def test_a_broker_that_is_not_there_ends_the_command_with_a_message() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    result = CliRunner().invoke(main, ["mock", "lorawan", "--mqtt", f"127.0.0.1:{port}"])
+    result = CliRunner().invoke(main, ["mock", "lorawan", "--mqtt", f"127.0.0.1:{free_port()}"])
     assert result.exit_code == 1
     assert "refused" in result.output

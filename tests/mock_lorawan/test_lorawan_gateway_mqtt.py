@@ -12,7 +12,7 @@ from chirpstack_api import gw
 from google.protobuf.json_format import MessageToJson, Parse
 from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATEWAY
 
-from mock_network.lab import Broker as MqttBroker
+from mock_network.lab import Broker as MqttBroker, free_port
 from mock_network.lorawan import frames
 from mock_network.lorawan.air_log import What
 from mock_network.lorawan.crypto import SessionKeys
@@ -220,10 +220,7 @@ async def test_a_gateway_comes_back_with_the_broker(broker: MqttBroker) -> None:
 
 
 async def test_without_a_broker_the_start_fails_with_a_clear_error() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    service = LorawanService(Options(broker=Broker(port=port), gateways=(GatewayConfig(GATEWAY),)))
+    service = LorawanService(Options(broker=Broker(port=free_port()), gateways=(GatewayConfig(GATEWAY),)))
     with pytest.raises(OSError, match="refused"):
         await service.start()
     await service.stop()

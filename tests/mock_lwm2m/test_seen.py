@@ -9,6 +9,7 @@ from lwm2m_pair import pair, served, uri, virtual_time
 
 from mock_network.device.device import Device
 from mock_network.device.options import DeviceOptions
+from mock_network.lab import free_port
 from mock_network.lwm2m.messages import NoAnswer, NotAcknowledged
 
 EP = "raw"
@@ -106,14 +107,15 @@ async def test_retransmissions_and_giving_up_are_seen():
 
 @virtual_time
 async def test_clients_are_told_apart_by_address_and_answered_from_the_address_they_used():
+    port = free_port()
     async with served() as server:
         devices = [
-            Device(DeviceOptions(f"d{number}", uri(server), bind=(f"127.64.1.{number}", 7000))) for number in (1, 2, 3)
+            Device(DeviceOptions(f"d{number}", uri(server), bind=(f"127.64.1.{number}", port))) for number in (1, 2, 3)
         ]
         for device in devices:
             await device.start()
         await server.wait_until(lambda: len(server.clients) == 3, 60)
-        assert [client.address for client in server.clients] == [(f"127.64.1.{number}", 7000) for number in (1, 2, 3)]
+        assert [client.address for client in server.clients] == [(f"127.64.1.{number}", port) for number in (1, 2, 3)]
         await devices[1].send(["/3/0/2"])
         assert server.sends[0][0] == "d2"
         assert (await server.read("d3", "/3/0/2")).value == "d3"

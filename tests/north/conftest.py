@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.north.system import ephemeral_ports
+from mock_network.lab import free_ports
 
 
 @pytest.fixture
@@ -18,12 +18,5 @@ def server() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def fixed_port() -> int:
-    """A free port outside those that the system hands out, as a restart needs it."""
-    for port in range(20000, ephemeral_ports().start):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            try:
-                sock.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
-    pytest.fail("no free port")
+    """A free port, with another one after it, outside those that the system hands out, as a restart needs it."""
+    return free_ports(2).start

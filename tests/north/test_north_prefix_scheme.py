@@ -11,6 +11,7 @@ from bridge.north import datagrams
 from bridge.north.prefix import PrefixNorth
 from bridge.north.prefixes import LOOPBACK_PREFIX, pools
 from bridge.north.system import is_local
+from mock_network.lab import free_port
 from tests.waiting import until
 
 IP_RECVERR = 11  # linux/in.h: errors of earlier datagrams are reported on the next call
@@ -85,9 +86,7 @@ async def test_icmp_unreachable_does_not_stop_the_socket(server):
     with north(lambda *event: got.append(event)) as transport:
         # Makes the kernel report what an unconnected socket would not be told: the worst case.
         transport._ipv4.socket.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
-            gone.bind(("127.0.0.1", 0))
-            nobody = gone.getsockname()
+        nobody = ("127.0.0.1", free_port())
         for _ in range(3):
             transport.send(0, nobody, b"x")
             await asyncio.sleep(0)

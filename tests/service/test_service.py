@@ -19,6 +19,7 @@ from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.service.metrics_server import MetricsServer
 from bridge.service.service import Service
+from mock_network.lab import free_port
 from tests.waiting import until
 
 CONFIG = """
@@ -44,9 +45,7 @@ class Kit:
         self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.server.bind(("127.0.0.1", 0))
         self.server.setblocking(False)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("0.0.0.0", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         text = CONFIG.format(state=tmp_path, port=port, server=self.server.getsockname()[1])
         self.config = parse(text, "bridge.toml", tmp_path)
         self.address = ("127.64.0.1", port)
