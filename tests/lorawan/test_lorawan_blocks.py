@@ -74,30 +74,20 @@ class Radio:
 
 
 @contextlib.asynccontextmanager
-async def radio(tmp_path, data_rate: int) -> AsyncIterator[Radio]:  # type: ignore[no-untyped-def]
-    """Start a set-up whose device is registered, at a data rate."""
+async def radio(tmp_path) -> AsyncIterator[Radio]:  # type: ignore[no-untyped-def]
+    """Start a set-up whose device is registered, at DR5."""
     endpoint = {"name": NAME, "network": "lorawan", "address": DEV_EUI, "object_list": "</1/0>,</3/0>,</3303/0>"}
-    devices = [device(data_rate=data_rate, adr=False)]
+    devices = [device(data_rate=5, adr=False)]
     async with lorawan_set_up(tmp_path, devices=devices, endpoints=[endpoint], rate=12.0) as world:
         await world.start_client(omit=["ep", "lt", "lwm2m", "b", "links"])
         await world.registered()
         yield Radio(world)
 
 
-async def test_a_read_with_a_large_answer_comes_in_blocks_that_fit_the_uplink(tmp_path):
-    async with radio(tmp_path, 0) as air:
-        await air.has(text(100))
-        answer = await air.world.asked("read", PATH)
-        assert answer["values"] == {PATH: text(100)}
-        assert max(map(len, await air.up())) <= SLOW
-        assert await air.up("dropped") == []  # without blocks the modem would have had no way to send it
-        assert {row["state"] for row in await air.world.downlinks() if row["kind"] == "request"} == {"RESPONDED"}
-
-
 @pytest.mark.slow
 async def test_a_write_is_split_when_the_data_rate_drops_in_mid_transfer(tmp_path):
     """A block waits in ChirpStack for an uplink, which comes at DR0: it is dropped there, and sent again in parts."""
-    async with radio(tmp_path, 5) as air:
+    async with radio(tmp_path) as air:
         written = asyncio.create_task(air.world.ask("write", PATH, value=text(330)))
         await air.block_waits()
         before = len(await air.writes())
@@ -117,7 +107,7 @@ async def test_a_write_is_split_when_the_data_rate_drops_in_mid_transfer(tmp_pat
 @pytest.mark.slow
 async def test_a_read_that_waits_asks_for_smaller_blocks_when_the_data_rate_drops(tmp_path):
     """The first read waits in ChirpStack, the second behind it in the bridge: killed, and told of DR0, in between."""
-    async with radio(tmp_path, 5) as air:
+    async with radio(tmp_path) as air:
         await air.has(text(120))
         first = asyncio.create_task(air.world.ask("read", "/3/0/1"))
         await air.world.queued()

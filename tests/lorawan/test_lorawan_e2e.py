@@ -102,6 +102,22 @@ async def test_an_oversize_write_goes_block_wise_at_a_slow_data_rate(world):
     assert max(len(frame["payload"]) // 2 for frame in await world.air("slow")) <= 51
 
 
+async def test_a_read_with_a_large_answer_comes_in_blocks_that_fit_the_uplink(world):
+    await world.client("slow", omit=["ep", "lt", "lwm2m", "b", "links"])
+    text = "".join(chr(97 + number % 26) for number in range(100))
+    await world.devices.ask("PUT", "/devices/slow/resources/3303/0/5750", {"value": text})
+    before, rows = len(await world.heard("slow")), len(await _rows(world, "slow"))
+    answer = await world.asked("read", "/3303/0/5750", "slow")
+    assert answer["values"] == {"/3303/0/5750": text}
+    log = (await world.heard("slow"))[before:]
+    sent = [len(one["payload"]) // 2 for one in log if one["what"] == "sent"]
+    assert 51 - 16 < max(sent) <= 51
+    assert "dropped" not in [one["what"] for one in log]  # without blocks the modem would have had no way to send it
+    asked = (await _rows(world, "slow"))[rows:]
+    assert len(asked) > 1
+    assert {state for state, _ in asked} == {"RESPONDED"}
+
+
 async def test_a_confirmed_downlink_that_is_nacked_once_goes_again(world):
     await world.client("sure")
     await world.fault("downlink_lost", count=1, where={"confirmed": "true"})
