@@ -65,6 +65,7 @@ class SetUp:
     lab: Lab
     proxies: dict[str, T8Proxy] = field(default_factory=dict)
     raw: Any = None  # a server that a test plays itself
+    _ues: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     @property
     def bridge(self) -> Bridge:
@@ -96,9 +97,10 @@ class SetUp:
     ) -> dict[str, Any]:
         """Add a UE, its endpoint and an LwM2M client on it, and wait until the servers of `registered` know it.
 
-        `endpoint` None: the directory has it already. `device` None: no client is started.
+        `endpoint` None: the directory has it already. `device` None: no client is started. A UE that `add_ue` added
+        before is used as it is.
         """
-        made = await self.add_ue(name, network, **ue)
+        made = self._ues.get((network, name)) or await self.add_ue(name, network, **ue)
         if endpoint is not None:
             await self.bridge_api.post(
                 "/endpoints", [{"name": name, "network": network, "device": f"{name}@iot", **endpoint}]
@@ -124,6 +126,7 @@ class SetUp:
         made: dict[str, Any] = await self.scef(network).post(
             "/ues", {"name": name, "external_id": f"{name}@iot", **quick, **ue}
         )
+        self._ues[network, name] = made
         return made
 
     async def configured(self, ue: str, network: str = "nidd") -> str:

@@ -52,6 +52,7 @@ async def _sleeper(world: SetUp, name: str, **ask: Any) -> "asyncio.Task[Any]":
 
 
 async def test_an_endpoint_that_is_added_while_the_service_runs_is_managed_at_once(world: SetUp):
+    await world.add_ue("added")  # a UE that is unknown to the network would be asked for again 5 s later
     added = await world.command("endpoint", "add", "added", "--network", "nidd", "--address", "added@iot")
     assert added.code == 0, added.err
     await world.add_device("added", device={})
@@ -146,6 +147,7 @@ async def test_a_csv_with_wrong_and_duplicate_lines_names_each_and_takes_none_or
 
 
 async def test_with_the_service_down_the_directory_can_be_changed_and_is_taken_up_at_the_start(world: SetUp):
+    await world.add_ue("offline")
     await world.bridge.close()
     world.bridge.api = None
     try:
