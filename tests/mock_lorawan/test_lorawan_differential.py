@@ -1,5 +1,6 @@
 """Frames, MICs, ciphers and key derivation agree with lora-packet, an independent implementation in JavaScript."""
 
+import fcntl
 import json
 import os
 import random
@@ -25,13 +26,15 @@ FRAMES = 1000  # each way
 def node_path() -> Path | None:
     """Give the folder with lora-packet in it, installed on first use; None where Node or the registry is absent."""
     modules = PLACE / "node_modules"
-    if (modules / "lora-packet").is_dir():
-        return modules
     if not shutil.which("npm") or not shutil.which("node"):
         return None
     PLACE.mkdir(parents=True, exist_ok=True)
-    command = ["npm", "install", "--no-audit", "--no-fund", "--silent", f"lora-packet@{VERSION}"]
-    done = subprocess.run(command, cwd=PLACE, capture_output=True, check=False, timeout=100)
+    with (PLACE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the tests may install it now
+        if (modules / "lora-packet").is_dir():
+            return modules
+        command = ["npm", "install", "--no-audit", "--no-fund", "--silent", f"lora-packet@{VERSION}"]
+        done = subprocess.run(command, cwd=PLACE, capture_output=True, check=False, timeout=100)
     return modules if done.returncode == 0 else None
 
 
