@@ -66,7 +66,7 @@ def busy(lorawan: bool) -> World:
     return world
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.booleans(), st.lists(st.tuples(st.booleans(), AnyBytes, st.none() | st.text(max_size=3)), max_size=8))
 def test_r29_no_bytes_from_a_device_or_server_raise(lorawan, messages):
     world = busy(lorawan)
@@ -86,7 +86,7 @@ def mutated(data: bytes, at: int, value: int, cut: int) -> bytes:
     return bytes(changed[: len(changed) - cut % 4])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data(), st.booleans())
 def test_r29_no_damage_to_real_messages_raises(data, lorawan):
     world = busy(lorawan)
@@ -137,7 +137,7 @@ Events = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.booleans(), Network, st.lists(st.tuples(Events, st.sampled_from([0.0, 0.5, 20.0, 200.0])), max_size=15))
 def test_r29_nothing_a_network_says_raises(lorawan, network, events):
     world = busy(lorawan)
