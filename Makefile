@@ -15,8 +15,10 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## the tour, live; ARGS=--once for a single run with a verdict
 	@$(BIN)/lwm2m-bridge demo $(ARGS)
 
+# Two at a time; the tests of a file stay together, for they share a set-up. `make test-slow` goes one by one: it traces
+# the bridge, kills it at chosen moments, and tries mutations two by two already.
 test: $(STAMP)  ## everything that proves the product in a few minutes
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: $(STAMP)  ## more crashes, all mutations
 	$(BIN)/python -m pytest -m slow $(ARGS)
