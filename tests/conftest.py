@@ -24,7 +24,7 @@ def need(present: object, reason: str) -> None:
         return
     if os.environ.get("REQUIRE_ALL") == "1":
         pytest.fail(f"required here but absent: {reason}")
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 @pytest.fixture(name="need")
