@@ -5,6 +5,7 @@ The Java side, its options and its routes are described in `Main.java` and `Cont
 below `leshan/src/main/java/interop`.
 """
 
+import asyncio
 import fcntl
 import hashlib
 import json
@@ -168,6 +169,7 @@ class Leshan:
         self._session: aiohttp.ClientSession | None = None
         self._seen = 0
         self._waiting: list[Json] = []
+        self._asking = asyncio.Lock()  # two who ask at once would count the same events twice, and miss the next ones
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
@@ -264,9 +266,12 @@ class Leshan:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise AssertionError(f"no {kind} of {endpoint} within {wait} s; other events: {self._waiting}")
-            fresh: list[Json] = await self._call("GET", "/events", after=self._seen, wait=left)
-            self._seen += len(fresh)
-            self._waiting += fresh
+            seen = self._seen
+            async with self._asking:
+                if self._seen == seen:  # else another has brought events meanwhile
+                    fresh: list[Json] = await self._call("GET", "/events", after=seen, wait=min(left, 1.0))
+                    self._seen += len(fresh)
+                    self._waiting += fresh
 
 
 def leshan_or_skip(need: Callable[[object, str], None]) -> Callable[..., LeshanProcess]:
