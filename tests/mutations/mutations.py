@@ -357,8 +357,8 @@ MUTATIONS = [
     Mutation(
         "a lost answer to Enqueue counts as not taken",
         "bindings/lorawan/chirpstack/downlinks.py",
-        "        if error.unsure:\n            if passed:\n",
-        "        if error.unsure and passed:\n            if passed:\n",
+        "        if error.unsure:\n            return Ambiguous(str(error))\n",
+        "        if error.unsure and passed:\n            return Ambiguous(str(error))\n",
         LORAWAN + "test_lorawan_submit.py",
     ),
     Mutation(
