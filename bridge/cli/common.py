@@ -1,16 +1,14 @@
-"""What the commands share: the configuration, errors a person can act on, tables that fit a terminal."""
+"""What the commands share: the configuration, errors a person can act on, times as people read them."""
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from bridge.config import Config, load
 from bridge.errors import BridgeError
@@ -57,25 +55,6 @@ def read_config(path: Path) -> Config:
 
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
-
-
-_UNBROKEN = ("id", "state", "accepted", "deliver by", "received", "next at")
-"""Columns that are of no use when broken; the others give them room."""
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """Print rows under headings, or what it means that there are none."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in _UNBROKEN)
-    count = 0
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-        count += 1
-    if count:
-        Console(highlight=False).print(table)
-    else:
-        click.echo(empty)
 
 
 def moment(seconds: float | None) -> str:

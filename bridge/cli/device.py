@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from bridge.cli.access import Client, use
-from bridge.cli.common import config_option, json_option, print_json, print_table, read_config, told
+from bridge.cli.common import config_option, json_option, print_json, read_config, told
+from bridge.cli.tables import print_table
 from bridge.config import Config
 from bridge.config.secrets import reveal
 from bridge.errors import ConfigurationError

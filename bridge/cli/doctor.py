@@ -10,7 +10,8 @@ import click
 
 from bindings.diagnosis import Finding, Grade
 from bridge.cli.access import Client, use
-from bridge.cli.common import config_option, json_option, print_json, print_table, read_config, told
+from bridge.cli.common import config_option, json_option, print_json, read_config, told
+from bridge.cli.tables import print_table
 from bridge.config import Config
 from bridge.errors import BridgeError, ConfigurationError
 

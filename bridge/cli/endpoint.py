@@ -14,11 +14,11 @@ from bridge.cli.common import (
     outline,
     pick,
     print_json,
-    print_table,
     read_config,
     span,
     told,
 )
+from bridge.cli.tables import print_table
 
 _PAGE = 1000
 
@@ -221,9 +221,9 @@ def show(config_path: Path, as_json: bool, name: str) -> None:
         return
     click.echo("")
     print_table(
-        ("downlink", "what", "state", "waits", "why", "next at"),
+        ("downlink", "state", "what", "waits", "next at", "why"),
         (
-            [w["downlink"], w["operation"], w["state"], span(now - w["since"]), w["why"], moment(w["next_at"])]
+            [w["downlink"], w["state"], w["operation"], span(now - w["since"]), moment(w["next_at"]), w["why"]]
             for w in found["waiting"]
         ),
         "nothing waits for this device",

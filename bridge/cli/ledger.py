@@ -15,10 +15,10 @@ from bridge.cli.common import (
     outline,
     pick,
     print_json,
-    print_table,
     read_config,
     told,
 )
+from bridge.cli.tables import print_table
 
 
 def _listing(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,10 +75,11 @@ def list_downlinks(config_path: Path, as_json: bool, **asked: Any) -> None:
         as_json,
         "/downlinks",
         asked,
-        ("id", "endpoint", "what", "state", "accepted", "deliver by", "why"),
+        ("id", "state", "endpoint", "what", "accepted", "deliver by", "why"),
         lambda row: [
-            *pick(row, "id", "endpoint_name", "operation"),
+            row["id"],
             _state_shown(row),
+            *pick(row, "endpoint_name", "operation"),
             moment(row["accepted_at"]),
             "" if row["over"] else moment_near(row["deliver_by"], row["accepted_at"]),
             row["reason"],
@@ -125,9 +126,9 @@ def list_uplinks(config_path: Path, as_json: bool, **asked: Any) -> None:
         as_json,
         "/uplinks",
         asked,
-        ("id", "endpoint", "kind", "what", "state", "received", "why"),
+        ("id", "state", "endpoint", "kind", "what", "received", "why"),
         lambda row: [
-            *pick(row, "id", "endpoint_name", "kind", "operation", "state"),
+            *pick(row, "id", "state", "endpoint_name", "kind", "operation"),
             moment(row["received_at"]),
             row["reason"],
         ],

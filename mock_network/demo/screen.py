@@ -16,14 +16,14 @@ class Screen:
         self._began = time.monotonic()
 
     def title(self, text: str) -> None:
-        self._console.print(f"\n[bold]{text}[/bold]")
+        self._console.print(f"\n[bold]{escape(text)}[/bold]")
 
     def say(self, text: str) -> None:
-        self._line(f"[dim]{self.seconds:5.1f}[/dim]", text)
+        self._line(f"[dim]{self.seconds:5.1f}[/dim]", escape(text))
 
     def step(self, number: int, name: str, what: str) -> None:
         self._console.print()
-        self._line(f"[dim]{self.seconds:5.1f}[/dim]", f"[bold]{number}. {name}[/bold]  {what}")
+        self._line(f"[dim]{self.seconds:5.1f}[/dim]", f"[bold]{number}. {escape(name)}[/bold]  {escape(what)}")
 
     def held(self, text: str) -> None:
         self._line("", f"[green]✓[/green] {escape(text)}")
@@ -42,7 +42,7 @@ class Screen:
     def addresses(self, rows: list[tuple[str, str, str]]) -> None:
         """Show where everything is, and below each what to try, on one line, so that it can be copied."""
         for name, address, what in rows:
-            self._console.print(f"[bold]{name:14}[/bold]{address}", soft_wrap=True)
+            self._console.print(f"[bold]{escape(name.ljust(14))}[/bold]{escape(address)}", soft_wrap=True)
             self._console.print(f"    {what}", markup=False, soft_wrap=True)
 
     def plain(self, text: Any) -> None:

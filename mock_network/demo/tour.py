@@ -143,7 +143,7 @@ class Tour:
         waiting = asyncio.create_task(self.outside.ask_device("write", UTC_OFFSET, value="-05:00", timeout=PATIENCE))
         await until("the server's request accepted", lambda: self._accepted(seen))
         bridge.process.kill()
-        self.screen.say("[red]SIGKILL[/red] to the bridge; starting it again on what is on disk")
+        self.screen.say("SIGKILL to the bridge; starting it again on what is on disk")
         await bridge.start()
         await self.outside.wake()
         ended, _ = await asyncio.wait({waiting}, timeout=15)
