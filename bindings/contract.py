@@ -232,7 +232,13 @@ class Memory(Protocol):
 class Binding(Protocol):
     """One configured network instance. Made with its name and its settings, both as the configuration has them."""
 
-    def __init__(self, name: str, settings: Any) -> None: ...
+    def __init__(self, name: str, settings: Any) -> None:
+        """Check the settings as far as that goes without opening anything; files that they name are read.
+
+        `config check` does no more than this. It may be called without an event loop. Raises
+        `bridge.errors.ConfigurationError`: the text begins with the key, such as `api.server`, and says the cure;
+        the bridge puts file and section before it.
+        """
 
     @classmethod
     def settings(cls) -> type[Any]:

@@ -72,8 +72,10 @@ class CallbackListener:
         success: Answer = NO_CONTENT,
         limits: Limits | None = None,
     ) -> None:
+        """Open nothing yet. Raises ConfigurationError for a place that no network can be told."""
         self._names = names
         self._place = place
+        self._base = _base(names, place)
         self._take = take
         self._count = count
         self._context = context
@@ -86,16 +88,8 @@ class CallbackListener:
         self.url = ""
 
     async def start(self, secret: str) -> None:
-        """Listen; `url` is then what the network must be told. Raises BindingError or ConfigurationError."""
-        names, place = self._names, self._place
-        base = place.public_url.rstrip("/")
-        if base and not base.startswith(("http://", "https://")):
-            raise ConfigurationError(f"{names.setting}.public_url must start with http:// or https://")
-        if not base and place.bind in _WILDCARDS:
-            raise ConfigurationError(
-                f"{names.setting}.public_url is empty and bind {place.bind!r} is no address to be reached at: "
-                f"set public_url to how {names.network} reaches this machine"
-            )
+        """Listen; `url` is then what the network must be told. Raises BindingError."""
+        names, place, base = self._names, self._place, self._base
         # A reverse proxy may strip or keep the prefix of public_url: the last part decides.
         path = "/" + secret
         self._path = path.encode()
@@ -184,3 +178,16 @@ class CallbackListener:
             self._count(self._names.internal)
             log.error("callback answered 500: a mistake in the bridge", exc_info=error)
             reply(problem(500, "internal error"))
+
+
+def _base(names: Names, place: Place) -> str:
+    """Give the start of the URL; empty: it is made from the address. Raises ConfigurationError."""
+    base = place.public_url.rstrip("/")
+    if base and not base.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{names.setting}.public_url {base!r} must start with http:// or https://")
+    if not base and place.bind in _WILDCARDS:
+        raise ConfigurationError(
+            f"{names.setting}.public_url is empty and bind {place.bind!r} is no address to be reached at: "
+            f"set public_url to how {names.network} reaches this machine"
+        )
+    return base

@@ -54,7 +54,7 @@ class LorawanBinding:
     """One ChirpStack. Options of an endpoint: f_port, max_payload, confirmed_operations, block2."""
 
     def __init__(self, name: str, settings: LorawanSettings) -> None:
-        """Take the settings, open nothing."""
+        """Check the settings, open nothing. Raises ConfigurationError."""
         self.name = name
         self._settings = settings
         self._client = ChirpStackClient(settings.api)
@@ -78,7 +78,7 @@ class LorawanBinding:
     async def start(self, events: Events, memory: Memory) -> None:
         """Take events. ChirpStack and the broker may still be away; the binding goes on trying.
 
-        Raises BindingError (port taken), ConfigurationError, StoreUnavailable.
+        Raises BindingError (port taken), StoreUnavailable.
         """
         self._events = events
         self._records = Records(memory)

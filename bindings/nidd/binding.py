@@ -79,7 +79,7 @@ class NiddBinding:
     async def start(self, events: Events, memory: Memory) -> None:
         """Open the listener and begin to see to the configurations.
 
-        Raises BindingError (port taken), ConfigurationError, StoreUnavailable.
+        Raises BindingError (port taken), StoreUnavailable.
         """
         self._events = events
         self._records = Records(memory)

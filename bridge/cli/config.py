@@ -25,6 +25,8 @@ def print_template() -> None:
 def check(config_path: Path) -> None:
     """Say whether a configuration can be used, or what is wrong and the cure."""
     config = read_config(config_path)
+    for network in config.networks.values():
+        network.create()  # a binding checks its own settings
     parts = (("server", config.servers), ("network", config.networks), ("endpoint", config.endpoints))
     counts = ", ".join(f"{len(part)} {name}{'' if len(part) == 1 else 's'}" for name, part in parts)
     idle = "" if config.servers and config.networks else ", but it has nothing to do without a server and a network"

@@ -314,11 +314,20 @@ class Network:
     factory: type[Any]
     settings: Any = field(repr=False)
     name_template: str = ""
+    file: str = ""  # that it is configured in, for error texts
 
     def create(self) -> Binding:
         """Make the instance; nothing is opened yet. Raises ConfigurationError, as its class says."""
-        made: Binding = self.factory(self.name, self.settings)
+        try:
+            made: Binding = self.factory(self.name, self.settings)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self.where} {error}") from error
         return made
+
+    @property
+    def where(self) -> str:
+        """File and section, as error texts begin."""
+        return f"{self.file}: [networks.{self.name}]".removeprefix(": ")
 
 
 @dataclass(frozen=True, slots=True)

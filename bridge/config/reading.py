@@ -131,7 +131,7 @@ class _Reader:
             self._try(f"{where} {NAME_TEMPLATE}", lambda: check_template(template))
         factory = self._try(f"{where} binding", lambda: binding_class(name))
         settings = self._section(rest, factory.settings(), where)
-        return Network(key, name, factory, settings, template)
+        return Network(key, name, factory, settings, template, self._file)
 
     def _endpoints(
         self,

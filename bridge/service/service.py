@@ -61,7 +61,7 @@ class Service:
         await self.servers.resolve()
         self.store = Store.open(config.database)
         self._stack.push_async_callback(self.store.close)
-        self.networks = {name: network.factory(name, network.settings) for name, network in config.networks.items()}
+        self.networks = {name: network.create() for name, network in config.networks.items()}
         self.transport = self._make_transport()
         self.servers.restrict(self.transport.families)
         sources = Sources.of(self.scheme.value, self.transport)
@@ -84,7 +84,11 @@ class Service:
                 self._open(record)
         for name, binding in self.networks.items():
             events = NetworkEvents(name, self.directory, self.runner, self.store, self.clock, self.metrics.count)
-            await binding.start(events, self.store.memory(name))
+            try:
+                await binding.start(events, self.store.memory(name))
+            except (ConfigurationError, BindingError) as error:
+                kind = ConfigurationError if isinstance(error, ConfigurationError) else BindingError
+                raise kind(f"{config.networks[name].where} {error}") from error
             self._stack.push_async_callback(binding.stop)
         self.directory.subscribe(self._directory_changed)
         for change in self._moved:
@@ -102,7 +106,7 @@ class Service:
         _make_directory(config.state_directory)
         self.store = Store.open(config.database)
         self._stack.push_async_callback(self.store.close)
-        self.networks = {name: network.factory(name, network.settings) for name, network in config.networks.items()}
+        self.networks = {name: network.create() for name, network in config.networks.items()}
         self.directory = Directory(self.store, self._catalogue(None), self.clock.wall)
 
     async def stop(self) -> None:

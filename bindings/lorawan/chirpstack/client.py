@@ -22,6 +22,7 @@ class ChirpStackClient:
     """The stubs of one ChirpStack. Every method raises CallFailed and nothing else."""
 
     def __init__(self, settings: Api) -> None:
+        """Open nothing yet. Raises ConfigurationError."""
         self._timeout = settings.timeout
         self._transport: Transport = GrpcWeb(settings) if settings.transport == "grpc-web" else NativeGrpc(settings)
         self.up: bool | None = None  # whether the last call was answered; None: none was made
@@ -29,7 +30,7 @@ class ChirpStackClient:
         self.failures = 0
 
     async def open(self) -> None:
-        """Make the stubs; they connect with the first call. Raises ConfigurationError."""
+        """Make the stubs; they connect with the first call."""
         await self._transport.open()
         channel = self._transport.channel
         # The generated stubs have no annotations.

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 import grpc
 from google.protobuf.message import DecodeError
 
-from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin, split
+from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin
 from bindings.http.exchange import Response
-from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, CallFailed
+from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, CallFailed, origin_of
 from bindings.lorawan.settings import Api
 from bindings.tls import client_context
 from bridge.errors import ConfigurationError
@@ -58,12 +58,10 @@ class GrpcWeb:
     channel = Methods()
 
     def __init__(self, settings: Api) -> None:
+        """Open nothing yet. Raises ConfigurationError."""
         self._settings = settings
         self._free = asyncio.Semaphore(settings.connections)
-
-    async def open(self) -> None:
-        settings = self._settings
-        self._origin = _origin(settings)
+        self._origin = origin_of(settings)
         headers = {
             "Content-Type": f"{_KIND}+proto",
             "Accept": f"{_KIND}+proto",
@@ -76,6 +74,9 @@ class GrpcWeb:
             self._client = HttpClient(limits, context, headers=headers)
         except ConfigurationError:
             raise ConfigurationError("api.key holds what cannot stand in a header") from None
+
+    async def open(self) -> None:
+        """Connections are made when they are needed."""
 
     async def close(self) -> None:
         await self._client.close()
@@ -180,18 +181,6 @@ class WebStream:
         if not answer.cancelled():
             answer.exception()  # told when it is read
         self._arrived.put_nowait(None)
-
-
-def _origin(settings: Api) -> Origin:
-    """Read host:port. Raises ConfigurationError."""
-    server = settings.server
-    try:
-        origin, target = split(f"{'https' if settings.tls else 'http'}://{server}")
-    except ValueError:
-        origin, target = None, ""
-    if origin is None or target != "/" or "://" in server or "@" in server:
-        raise ConfigurationError(f"api.server {server!r} must be host:port; whether it is TLS says api.tls")
-    return origin
 
 
 def _framed(message: bytes) -> bytes:

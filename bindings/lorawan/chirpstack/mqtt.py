@@ -33,6 +33,12 @@ class MqttEvents:
     def __init__(
         self, settings: Mqtt, application_id: str, take: Take, missed: Callable[[], None], count: Callable[[str], None]
     ) -> None:
+        """Open nothing yet. Raises ConfigurationError."""
+        self._context = (
+            client_context("mqtt", settings.ca_bundle, settings.client_certificate, settings.client_key)
+            if settings.tls
+            else None
+        )
         topic = settings.topic.replace("{application}", application_id or "+")
         self._topic = f"$share/{settings.shared_group}/{topic}" if settings.shared_group else topic
         self._settings = settings
@@ -49,16 +55,14 @@ class MqttEvents:
         self.connections = 0
 
     async def start(self, client_id: str) -> None:
-        """Begin to connect; a broker that is away is tried again for ever. Raises ConfigurationError."""
+        """Begin to connect; a broker that is away is tried again for ever."""
         settings = self._settings
         self._loop = asyncio.get_running_loop()
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=True)
         if settings.username:
             client.username_pw_set(settings.username, settings.password or None)
-        if settings.tls:
-            client.tls_set_context(
-                client_context("mqtt", settings.ca_bundle, settings.client_certificate, settings.client_key)
-            )
+        if self._context is not None:
+            client.tls_set_context(self._context)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message

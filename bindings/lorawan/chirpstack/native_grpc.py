@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import grpc
 
-from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, CallFailed
+from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, CallFailed, origin_of
 from bindings.lorawan.settings import Api
-from bridge.errors import ConfigurationError
+from bindings.tls import client_context
 
 _OPTIONS = (
     ("grpc.enable_retries", 0),  # a retry of ours would be invisible to the ledger
@@ -24,22 +24,20 @@ class NativeGrpc:
     """One channel."""
 
     def __init__(self, settings: Api) -> None:
+        """Open nothing yet. Raises ConfigurationError."""
+        origin_of(settings)
         self._settings = settings
+        self._credentials = _credentials(settings) if settings.tls else None
         self._metadata = (("authorization", f"Bearer {settings.key}"),)
         self.channel: Any = None
         self._closed = False
 
     async def open(self) -> None:
         settings = self._settings
-        if not settings.tls:
+        if self._credentials is None:
             self.channel = grpc.aio.insecure_channel(settings.server, options=_OPTIONS)
-            return
-        try:
-            roots = _read(settings.ca_bundle)
-        except OSError as error:
-            raise ConfigurationError(f"api.ca_bundle: {error}") from error
-        credentials = grpc.ssl_channel_credentials(roots)
-        self.channel = grpc.aio.secure_channel(settings.server, credentials, options=_OPTIONS)
+        else:
+            self.channel = grpc.aio.secure_channel(settings.server, self._credentials, options=_OPTIONS)
 
     async def close(self) -> None:
         self._closed = True
@@ -73,8 +71,10 @@ class NativeStream:
         self._call.cancel()
 
 
-def _read(path: str) -> bytes | None:
-    return Path(path).read_bytes() if path else None
+def _credentials(settings: Api) -> grpc.ChannelCredentials:
+    """Read the authorities to trust; what they hold is looked at as for any client. Raises ConfigurationError."""
+    client_context("api", settings.ca_bundle)
+    return grpc.ssl_channel_credentials(Path(settings.ca_bundle).read_bytes() if settings.ca_bundle else None)
 
 
 async def _told(result: Awaitable[_Answer], connected: bool) -> _Answer:

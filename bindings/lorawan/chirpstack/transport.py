@@ -4,6 +4,10 @@ from typing import Any, Protocol
 
 import grpc
 
+from bindings.http.client import Origin, split
+from bindings.lorawan.settings import Api
+from bridge.errors import ConfigurationError
+
 _DETAIL = 200  # characters of a peer's text kept in rows and logs
 PROVES_NOTHING = frozenset(
     {
@@ -37,6 +41,18 @@ class CallFailed(Exception):
         return self.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
+def origin_of(settings: Api) -> Origin:
+    """Read host:port of api.server. Raises ConfigurationError."""
+    server = settings.server
+    try:
+        origin, target = split(f"{'https' if settings.tls else 'http'}://{server}")
+    except ValueError:
+        origin, target = None, ""
+    if origin is None or target != "/" or "://" in server or "@" in server:
+        raise ConfigurationError(f"api.server {server!r} must be host:port; whether it is TLS says api.tls")
+    return origin
+
+
 class Stream(Protocol):
     """Messages that ChirpStack sends as long as it likes."""
 
@@ -53,7 +69,7 @@ class Transport(Protocol):
     channel: Any
 
     async def open(self) -> None:
-        """Get ready; it connects with the first call. Raises ConfigurationError."""
+        """Get ready; it connects with the first call."""
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""

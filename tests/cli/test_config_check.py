@@ -1,0 +1,103 @@
+"""`lwm2m-bridge config check` refuses what `run` would refuse, and both name file, section and key."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bridge.cli import main
+from bridge.config import load
+from bridge.errors import BindingError, ConfigurationError
+from bridge.service.service import Service
+
+SERVICE = """
+[service]
+state_directory = "state"
+[servers.lab]
+uri = "coap://127.0.0.1:10583"
+[networks.field]
+"""
+NIDD = SERVICE + 'binding = "nidd"\nscs_as_id = "lab"\n'
+LORAWAN = SERVICE + 'binding = "lorawan"\n'
+NIDD_API = NIDD + 'api_root = "http://127.0.0.1:9"\n'
+LORAWAN_API = LORAWAN + '[networks.field.api]\nserver = "127.0.0.1:9"\nkey = "k"\n'
+
+REFUSED = {
+    "api_root without a scheme": (NIDD + 'api_root = "scef.example"', "api_root 'scef.example' must be http"),
+    "api_root that ends too late": (NIDD + 'api_root = "http://scef.example/3gpp-nidd/v1"', "api_root 'http://scef."),
+    "nidd public_url without a scheme": (
+        NIDD_API + 'callbacks = { public_url = "bridge.example" }',
+        "callbacks.public_url 'bridge.example' must start",
+    ),
+    "nidd wildcard": (NIDD_API + 'callbacks = { bind = "0.0.0.0" }', "callbacks.public_url is empty"),
+    "nidd callback certificate": (
+        NIDD_API + 'callbacks = { certificate = "/nowhere.pem" }',
+        "callbacks.certificate: cannot use '/nowhere.pem'",
+    ),
+    "nidd authorities": (NIDD_API + 'http = { ca_bundle = "/nowhere.pem" }', "http.ca_bundle: cannot use"),
+    "lorawan server with a scheme": (
+        LORAWAN + '[networks.field.api]\nserver = "http://127.0.0.1:8080"\nkey = "k"',
+        "api.server 'http://127.0.0.1:8080' must be host:port",
+    ),
+    "lorawan server with a scheme, gRPC": (
+        LORAWAN + '[networks.field.api]\nserver = "http://127.0.0.1:8080"\nkey = "k"\ntransport = "grpc"',
+        "api.server 'http://127.0.0.1:8080' must be host:port",
+    ),
+    "lorawan key": (LORAWAN + '[networks.field.api]\nserver = "127.0.0.1:9"\nkey = "a\\nb"', "api.key holds"),
+    "lorawan authorities": (LORAWAN_API + 'tls = true\nca_bundle = "/nowhere.pem"', "api.ca_bundle: cannot use"),
+    "lorawan authorities, gRPC": (
+        LORAWAN_API + 'tls = true\nca_bundle = "/nowhere.pem"\ntransport = "grpc"',
+        "api.ca_bundle: cannot use",
+    ),
+    "lorawan public_url without a scheme": (
+        LORAWAN_API + '[networks.field.http]\npublic_url = "bridge.example"',
+        "http.public_url 'bridge.example' must start",
+    ),
+    "lorawan wildcard": (LORAWAN_API + '[networks.field.http]\nbind = "::"', "http.public_url is empty"),
+    "broker's authorities": (
+        LORAWAN.replace("[networks.field]\n", '[networks.field]\nevents = "mqtt"\n')
+        + '[networks.field.mqtt]\ntls = true\nca_bundle = "/nowhere.pem"\n'
+        + '[networks.field.api]\nserver = "127.0.0.1:9"\nkey = "k"',
+        "mqtt.ca_bundle: cannot use",
+    ),
+}
+
+
+def check(directory: Path, text: str) -> Result:
+    (directory / "bridge.toml").write_text(text)
+    return CliRunner().invoke(main, ["config", "check"])
+
+
+@pytest.mark.parametrize(("text", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_run_refuses_the_check_refuses_with_file_and_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checked = check(tmp_path, text)
+    assert checked.exit_code == 1
+    assert f"bridge.toml: [networks.field] {said}" in checked.output
+    with pytest.raises(ConfigurationError) as refused:
+        asyncio.run(Service(load("bridge.toml")).start())
+    assert str(refused.value) in checked.output
+
+
+@pytest.mark.parametrize("text", [NIDD_API, LORAWAN_API], ids=["nidd", "lorawan"])
+def test_the_check_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    checked = check(tmp_path, text)
+    assert (checked.exit_code, checked.output) == (
+        0,
+        "bridge.toml: 1 server, 1 network, 0 endpoints; nothing is wrong\n",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["bridge.toml"]
+
+
+async def test_a_port_that_is_taken_is_told_with_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = other.sockets[0].getsockname()[1]
+    (tmp_path / "bridge.toml").write_text(NIDD_API + f"callbacks = {{ port = {port} }}")
+    async with other:
+        with pytest.raises(BindingError, match=r"^bridge\.toml: \[networks\.field\] callbacks: cannot listen"):
+            await Service(load("bridge.toml")).start()
