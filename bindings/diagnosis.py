@@ -1,5 +1,8 @@
 """What a check of a network instance finds: `lwm2m-bridge doctor` prints it."""
 
+import os
+import re
+import socket
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +13,7 @@ class Grade(StrEnum):
     GOOD = "good"
     WARNING = "warning"
     BAD = "bad"
+    UNCHECKED = "unchecked"  # nothing of this network could be looked at: how it is is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +24,25 @@ class Finding:
     grade: Grade
     detail: str
     cure: str = ""
+
+
+def unreached(what: str, url: str, error: Exception, cure: str) -> Finding:
+    """Say that a URL of our own cannot be reached, and why. Its last part is a secret and is not shown."""
+    shown = re.sub(r"//[^/@]*@", "//", url.rpartition("/")[0]) + "/…"
+    return Finding(what, Grade.WARNING, f"{shown} cannot be reached from this machine: {reason(error)}", cure)
+
+
+def reason(error: Exception) -> str:
+    """Say in words why a connection or request failed."""
+    cause = getattr(error, "os_error", error)  # aiohttp wraps the system's error
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    if isinstance(cause, socket.gaierror):
+        return "no such host"
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno).lower()
+    if isinstance(cause, ValueError):
+        return "it is no URL"
+    return str(cause) or "the connection was closed without an answer"

@@ -1,11 +1,12 @@
 """Checks of one network instance as an operator runs them: what will hurt, and the cure."""
 
+import re
 import secrets
 
 import aiohttp
 import msgspec
 
-from bindings.diagnosis import Finding, Grade
+from bindings.diagnosis import Finding, Grade, unreached
 from bindings.http.callbacks import CallbackListener
 from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd.answers import describe
@@ -38,16 +39,33 @@ async def diagnose(
         for warning in configurations.size_warnings
     )
     report = configurations.status()
-    if report["last_error"] and report["wanted"] + report["lost"]:
+    waiting = report["wanted"] + report["lost"]
+    if report["last_error"] and waiting:
+        more = f" (and {waiting - 1} more to be made)" if waiting > 1 else ""
         findings.append(
             Finding(
-                "configurations",
-                Grade.BAD,
-                f"{report['wanted'] + report['lost']} to be made; last error: {report['last_error']}",
-                "see the error; for 403 ask the operator to authorise these devices for our scsAsId",
+                "configurations", Grade.BAD, f"{report['last_error']}{more}", _configuration_cure(report["last_error"])
             )
         )
     return findings
+
+
+def _configuration_cure(error: str) -> str:
+    """Give the cure that fits the last failure, told as `DEVICE: STATUS CAUSE …`."""
+    status = re.search(r"(?<![^ :])[45]\d\d(?![^ :])", error)
+    match status.group() if status else "":
+        case "400":
+            return "the SCEF does not take the request: check the endpoint's address and options"
+        case "401":
+            return "check [credentials] and the client certificate"
+        case "403":
+            return "ask the operator to authorise this device for our scsAsId"
+        case "404":
+            return "the network does not know the device: check the endpoint's address, or ask the operator to add it"
+        case "429" | "500" | "502" | "503" | "504":
+            return "the SCEF/NEF is busy or ill: it is tried again by itself; ask the operator if it stays so"
+        case _:
+            return "see the error; it is tried again by itself"
 
 
 async def _reachable(client: T8Client) -> Finding:
@@ -88,7 +106,7 @@ async def _loop(settings: Callbacks, listener: CallbackListener, notifications: 
             async with session.post(listener.url, data=body, headers=headers, ssl=False) as answer:
                 status = answer.status
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        return Finding(what, Grade.WARNING, f"cannot be reached from this machine: {type(error).__name__}", cure)
+        return unreached(what, listener.url, error, cure)
     finally:
         reached = probe not in notifications.probes
         notifications.probes.discard(probe)

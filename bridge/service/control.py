@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 import msgspec
 from aiohttp import web
 
+from bindings.diagnosis import Finding, Grade
 from bridge.delivery.explain import explain
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
 from bridge.directory import Draft, Record, export_csv, import_csv
@@ -136,7 +137,11 @@ class Control:
         for name, binding in self._service.networks.items():
             check = getattr(binding, "check", None)  # not every binding can check itself
             if check is not None and wanted in (None, name):
-                found[name] = [asdict(one) for one in await check()]
+                try:
+                    findings = await check()
+                except BridgeError as error:  # the other networks are checked all the same
+                    findings = [Finding("checks", Grade.UNCHECKED, str(error), "see the service's log, and restart it")]
+                found[name] = [asdict(one) for one in findings]
         return _json(found)
 
     async def _integration(self, request: web.Request) -> web.StreamResponse:

@@ -238,6 +238,20 @@ async def test_counters_that_are_not_checked_are_found(binding, chirpstack):
     assert found(await binding.check(), "device", "warning")
 
 
+async def test_without_application_id_it_is_told_what_was_not_looked_at(binding):
+    settings = msgspec.structs.replace(binding._settings, application_id="")
+    (one,) = found(await LorawanBinding("net", settings).check(), "profiles")
+    assert one.grade == "warning"
+    assert "HTTP integration, profiles, event history" in one.what
+    assert "not looked at" in one.detail
+
+
+async def test_an_event_url_out_of_reach_is_told_without_its_secret(make):
+    binding = await make(http={"public_url": "http://127.0.0.1:1"})
+    (one,) = found(await binding.check(), "event URL", "warning")
+    assert one.detail == "http://127.0.0.1:1/… cannot be reached from this machine: connection refused"
+
+
 async def test_before_the_start_the_network_server_is_checked_all_the_same(binding, chirpstack):
     stopped = LorawanBinding("net", binding._settings)
     findings = await stopped.check()

@@ -54,7 +54,14 @@ async def test_a_public_url_that_leads_elsewhere(make, scef):
 
 async def test_a_public_url_that_leads_nowhere(make):
     binding = await make(callbacks={"public_url": "http://127.0.0.1:1/x"})
-    assert (await found(binding, "callback URL")).grade is Grade.WARNING
+    finding = await found(binding, "callback URL")
+    assert finding.grade is Grade.WARNING
+    assert finding.detail == "http://127.0.0.1:1/x/… cannot be reached from this machine: connection refused"
+
+
+async def test_a_public_url_whose_host_is_not_known(make):
+    binding = await make(callbacks={"public_url": "http://bridge.invalid"})
+    assert (await found(binding, "callback URL")).detail.endswith("from this machine: no such host")
 
 
 async def test_our_own_probe_is_no_test_notification(make):
@@ -73,6 +80,26 @@ async def test_suspicious_sizes_and_failing_configurations_are_told(make, scef, 
     await until(lambda: side.counts["nidd_configuration_failures"])
     assert "packet_size_unit" in (await found(binding, "packet size")).detail
     assert "NOT_YOURS" in (await found(binding, "configurations")).detail
+
+
+@pytest.mark.parametrize(
+    ("answer", "cure"),
+    [
+        ((404, {"cause": "USER_UNKNOWN"}), "does not know the device"),
+        ((403, {"cause": "NOT_YOURS"}), "authorise"),
+        ((401, None), "credentials"),
+        ((503, None), "by itself"),
+    ],
+)
+async def test_the_cure_fits_the_error_of_a_configuration(make, scef, side, answer, cure):
+    binding = await make(configurations={"retry_min": 500.0})
+    scef.script["create"].extend([answer, answer])
+    await binding.provision(DEVICE, {})
+    await binding.provision("dev2@iot.example", {})
+    await until(lambda: side.counts["nidd_configuration_failures"] == 2)
+    finding = await found(binding, "configurations")
+    assert cure in finding.cure
+    assert "1 more" in finding.detail
 
 
 async def test_not_running_it_says_so():

@@ -7,7 +7,7 @@ import aiohttp
 import grpc
 from chirpstack_api import api, common
 
-from bindings.diagnosis import Finding, Grade
+from bindings.diagnosis import Finding, Grade, unreached
 from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.downlinks import FLUSH_SPARES_PENDING, version_of
 from bindings.lorawan.chirpstack.http import HttpEvents
@@ -28,6 +28,9 @@ async def diagnose(
     settings: LorawanSettings, client: ChirpStackClient, http: HttpEvents | None, mqtt: MqttEvents | None
 ) -> list[Finding]:
     """Check ChirpStack, and the way of events if the network instance runs; changes nothing."""
+    if "://" in settings.api.server:
+        text = f"api.server is host:port, not {settings.api.server!r}"
+        return [Finding("api.server", Grade.BAD, text, "leave out what stands before the host; TLS is api.tls = true")]
     findings = [await _reachable(client, settings.api.version)]
     if not settings.api.tls and not settings.api.server.startswith(("127.", "localhost", "[::1]")):
         findings.append(
@@ -98,7 +101,7 @@ async def _loop(http: HttpEvents) -> Finding:
             async with session.post(http.url, params=params, ssl=False) as answer:
                 status = answer.status
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        return Finding(what, Grade.WARNING, f"cannot be reached from this machine: {type(error).__name__}", cure)
+        return unreached(what, http.url, error, cure)
     finally:
         reached = probe not in http.probes
         http.probes.discard(probe)
@@ -133,7 +136,13 @@ async def _application(settings: LorawanSettings, client: ChirpStackClient, http
                 Grade.WARNING,
                 "no application_id: events of every application are taken",
                 "set application_id to the one with the LwM2M devices",
-            )
+            ),
+            Finding(
+                "HTTP integration, profiles, event history" if settings.events == "http" else "profiles, event history",
+                Grade.WARNING,
+                "not looked at: without application_id it is not known whose they are",
+                "set application_id, and ask again",
+            ),
         ]
     request = api.GetApplicationRequest(id=settings.application_id)
     try:
