@@ -113,7 +113,12 @@ async def _loop(http: HttpEvents) -> Finding:
 def _broker(mqtt: MqttEvents) -> Finding:
     what = "broker"
     if not mqtt.connected:
-        return Finding(what, Grade.BAD, "not connected", "check [mqtt]: host, port, tls, username, client_id")
+        why = f": {mqtt.last_error}" if mqtt.last_error else ""
+        return Finding(
+            what, Grade.BAD, f"not connected{why}", "check [mqtt]: host, port, tls, username, password, client_id"
+        )
+    if mqtt.last_error:
+        return Finding(what, Grade.BAD, f"refuses: {mqtt.last_error}", "check mqtt.topic and what the user may read")
     if mqtt.lower_qos:
         return Finding(
             what,

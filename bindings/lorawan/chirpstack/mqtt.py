@@ -5,6 +5,8 @@ paho's network thread only hands messages over; everything else runs in the even
 
 import asyncio
 import logging
+import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -49,7 +51,9 @@ class MqttEvents:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._had_session = False
+        self._answered = False  # whether the connection that ends now was refused with a reason
         self.connected = False
+        self.last_error = ""  # why there is no connection, or no subscription; empty while all is well
         self.taken = 0
         self.lower_qos = 0  # events that came with QoS 0
         self.connections = 0
@@ -64,6 +68,7 @@ class MqttEvents:
         if self._context is not None:
             client.tls_set_context(self._context)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
@@ -97,6 +102,7 @@ class MqttEvents:
         return {
             "broker": f"{self._settings.host}:{self._settings.port}",
             "connected": self.connected,
+            "last_error": self.last_error,
             "connections": self.connections,
             "taken": self.taken,
         }
@@ -105,11 +111,14 @@ class MqttEvents:
 
     def _on_connect(self, client: paho.Client, _user: Any, flags: paho.ConnectFlags, reason: Any, _more: Any) -> None:
         if reason.is_failure:
-            self._in_loop(self._refused, str(reason))
+            self._in_loop(self._refused_connection, str(reason))
             return
         # Retained messages are no events; with the subscription in the session, this changes nothing at the broker.
         client.subscribe(self._topic, options=SubscribeOptions(qos=1, retainHandling=2))
         self._in_loop(self._connected, flags.session_present)
+
+    def _on_connect_fail(self, _client: paho.Client, _user: Any) -> None:
+        self._in_loop(self._away, _why(sys.exc_info()[1]))  # paho calls it while it handles the error, and tells it not
 
     def _on_subscribe(self, _client: paho.Client, _user: Any, _mid: int, reasons: Any, _more: Any) -> None:
         for reason in reasons:
@@ -133,6 +142,7 @@ class MqttEvents:
     def _connected(self, session_present: bool) -> None:
         self.connected = True
         self.connections += 1
+        self.last_error = ""
         log.info("connected to the broker", extra={"session_kept": session_present})
         if not session_present:
             if self._had_session:
@@ -146,10 +156,28 @@ class MqttEvents:
     def _disconnected(self, reason: str) -> None:
         if self.connected and not self._stopping:
             self._count("lorawan_mqtt_disconnects")
-            log.warning("the broker is gone: %s", reason, extra={"sample": "mqtt gone"})
-        self.connected = False
+            log.warning("the broker is gone: %s; it is tried again", reason, extra={"sample": "mqtt gone"})
+            self.last_error = reason
+        elif not self._answered:
+            self._away(f"it ends the connection without an answer ({reason}): see mqtt.tls and mqtt.port")
+        self.connected = self._answered = False
+
+    def _away(self, reason: str) -> None:
+        if self._stopping:
+            return
+        self.last_error = reason
+        self._count("lorawan_mqtt_unreachable")
+        place = f"{self._settings.host}:{self._settings.port}"
+        log.warning(
+            "the broker %s cannot be reached: %s; it is tried again", place, reason, extra={"sample": "mqtt away"}
+        )
+
+    def _refused_connection(self, reason: str) -> None:
+        self._answered = True
+        self._refused(f"{reason}; it is tried again")
 
     def _refused(self, reason: str) -> None:
+        self.last_error = reason
         self._count("lorawan_mqtt_refusals")
         log.error("the broker refuses: %s", reason, extra={"sample": "mqtt refuses"})
 
@@ -186,3 +214,16 @@ class MqttEvents:
             self.lower_qos += 1
         if self._client is not None:
             self._client.ack(message.mid, message.qos)
+
+
+def _why(error: BaseException | None) -> str:
+    """Say in a few words why there is no connection."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"TLS: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS: {error.reason or error}"
+        case OSError():
+            return error.strerror or str(error) or type(error).__name__
+        case _:
+            return repr(error)
