@@ -82,10 +82,14 @@ def list_downlinks(config_path: Path, as_json: bool, **asked: Any) -> None:
             *pick(row, "endpoint_name", "operation"),
             moment(row["accepted_at"]),
             "" if row["over"] else moment_near(row["deliver_by"], row["accepted_at"]),
-            row["reason"],
+            "" if row["state"] in _SUCCESSES else row["reason"],
         ],
         "no messages to devices",
     )
+
+
+_SUCCESSES = "RESPONDED", "DELIVERED"
+"""States beside which a reason is one of an earlier attempt, and would read as a fault; JSON has it."""
 
 
 def _state_shown(row: Mapping[str, Any]) -> str:

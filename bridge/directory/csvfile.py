@@ -42,6 +42,9 @@ class _Line:
     given: dict[str, object]  # the fields of the draft that the file has columns for
 
 
+_NOT_UTF_8 = "is not UTF-8; export the file as UTF-8"
+
+
 @contextmanager
 def open_csv(path: Path) -> Iterator[TextIO]:
     """Open a file for `import_csv`. Bytes that are not UTF-8 become a fault of their line."""
@@ -113,7 +116,11 @@ def read_drafts(lines: Iterable[str]) -> Iterator[tuple[int, Draft | str, Sequen
             continue
         if not any(fields):
             continue
-        if header is None:
+        if any("\udc80" <= character <= "\udcff" for field in fields for character in field):  # PEP 383
+            if header is None:
+                raise ConfigurationError(f"line {number}: {_NOT_UTF_8}")
+            yield number, _NOT_UTF_8, header
+        elif header is None:
             header = _header(fields)
         elif len(fields) != len(header):
             reason = f"{len(fields)} fields instead of {len(header)}; a field with commas needs quotes"

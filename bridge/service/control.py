@@ -243,7 +243,9 @@ class Control:
         if not number.isdecimal() or len(number) > LONGEST_NUMBER:
             raise ConfigurationError(f"{number[:40]!r} is no downlink's id")
         if not self._service.ready:
-            raise ConfigurationError("a downlink can only be cancelled while the service runs")
+            raise ConfigurationError(
+                "a downlink can only be cancelled while the service runs; start it: lwm2m-bridge run --config FILE"
+            )
         row = await self._service.store.ask(lambda reader: reader.downlink(int(number)))
         if row is None:
             raise web.HTTPNotFound(text=f"no downlink {number}")

@@ -269,7 +269,10 @@ class Service:
         if record is None:
             raise ConfigurationError(f"no endpoint {name!r}")
         if not self.ready:
-            raise ConfigurationError("an endpoint can only be removed while the service runs: its network must be told")
+            raise ConfigurationError(
+                "an endpoint can only be removed while the service runs: its network must be told; "
+                "start it: lwm2m-bridge run --config FILE"
+            )
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(error: BaseException | None) -> None:

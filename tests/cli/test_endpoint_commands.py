@@ -82,6 +82,8 @@ def test_an_endpoint_name_may_have_any_printable_character(command: Command) -> 
         (["endpoint", "set", "e1", "servers=nowhere"], "nowhere"),
         (["endpoint", "show", "nobody"], "no endpoint 'nobody'"),
         (["endpoint", "remove", "e1"], "only be removed while the service runs"),
+        (["endpoint", "remove", "e1"], "start it: lwm2m-bridge run"),
+        (["downlink", "cancel", "5"], "start it: lwm2m-bridge run"),
         (["downlink", "list", "--state", "LOST"], "no state 'LOST'"),
         (["downlink", "cancel", "5"], "while the service runs"),
         (["status", "--config", "elsewhere.toml"], "config template"),

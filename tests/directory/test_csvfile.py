@@ -147,9 +147,19 @@ async def test_bytes_that_are_no_text_are_a_fault_of_their_line(directory, tmp_p
     path.write_bytes(HEADER.encode() + b"ep1,nidd,d1@x.org,,,,\r\nep\xff,nidd,d2@x.org,,,,\r\n")
     with open_csv(path) as file:
         imported = await import_csv(directory, file)
-    assert [(fault.line, "cannot be printed" in fault.reason) for fault in imported.faults] == [(3, True)]
+    assert imported.faults == [Fault(3, "is not UTF-8; export the file as UTF-8")]
     with pytest.raises(ConfigurationError, match="cannot read"), open_csv(tmp_path / "absent.csv"):
         pass
+
+
+async def test_a_file_of_another_encoding_is_told_with_the_cure(directory, tmp_path):
+    path = tmp_path / "devices.csv"
+    path.write_bytes((HEADER + "ep1,nidd,d1@x.org,,,,\r\n").encode("utf-16"))
+    with (
+        open_csv(path) as file,
+        pytest.raises(ConfigurationError, match="line 1: is not UTF-8; export the file as UTF-8"),
+    ):
+        await import_csv(directory, file)
 
 
 async def test_what_is_exported_is_imported_again_as_it_was(opened, directory, tmp_path):

@@ -4,7 +4,7 @@ Everything is looked for first, so that doing it twice changes nothing. Keys are
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -87,6 +87,14 @@ class Provisioned:
     changes: list[str] = field(default_factory=list)
 
 
+_OTAA = {False: ("app_key",), True: ("app_key", "nwk_key")}
+_ABP = {
+    False: ("dev_addr", "nwk_s_key", "app_s_key"),
+    True: ("dev_addr", "f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key", "app_s_key"),
+}
+"""What an activation needs, without and with LoRaWAN 1.1."""
+
+
 def read_wanted(fields: Mapping[str, Any]) -> Wanted:
     """Make a Wanted of plain values; with `dev_addr` it is ABP, else OTAA; empty ones count as not given.
 
@@ -95,10 +103,22 @@ def read_wanted(fields: Mapping[str, Any]) -> Wanted:
     given = {name: value for name, value in fields.items() if value not in ("", None)}
     kind = Abp if "dev_addr" in given else Otaa
     keys = {name: given.pop(name) for name in [*Otaa.__slots__, *Abp.__slots__] if name in given}
+    new = given.get("mac_version") == "1.1.0"
+    needed = _ABP[new] if kind is Abp else _OTAA[new]
+    if any(name not in keys for name in needed):
+        raise ConfigurationError(
+            f"OTAA needs {_flags(_OTAA[new])} (file:PATH or env:NAME); ABP needs {_flags(_ABP[new])}"
+        )
+    if foreign := [name for name in keys if name not in kind.__slots__]:
+        raise ConfigurationError(f"keys that do not fit {kind.__name__.upper()}: {_flags(foreign)}")
     try:
         return Wanted(activation=kind(**keys), **given)
     except TypeError as error:
-        raise ConfigurationError(f"keys that do not fit {kind.__name__.upper()}: {error}") from error
+        raise ConfigurationError(f"no field of a device: {error}") from error
+
+
+def _flags(names: Iterable[str]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in names)
 
 
 async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:
