@@ -30,8 +30,8 @@ SAMPLE_SECONDS = 60.0
 SAMPLE_KEYS = 1024
 """Sampled keys that are remembered; the one quiet for longest is forgotten first."""
 
-SHORTEST_SECRET = 4
-"""Characters; replacing anything shorter would hide half of every line."""
+SHORTEST_SECRET = 8
+"""Characters; anything shorter may be a word of a log line, and what replacing it leaves out shows it all the same."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "sample", "payload", "taskName"}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@+*[],()#%<>")

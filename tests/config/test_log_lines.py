@@ -77,7 +77,7 @@ def test_payloads_are_shown_at_debug_only(logger, lines):
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_secrets_are_nowhere_in_a_line(logger, lines, form):
     secret = 'hush "quoted" \\ secret'
-    got = lines(form, secrets=[secret, "hush", "abc"])
+    got = lines(form, secrets=[secret, 'hush "quoted"', "abc"])
     try:
         int(f"inside {secret}")
     except ValueError:
@@ -88,6 +88,12 @@ def test_secrets_are_nowhere_in_a_line(logger, lines, form):
     assert shown.count("***") >= 3
     assert "abc" in shown  # too short to be hidden
     assert "Traceback" in shown
+
+
+def test_a_short_secret_does_not_eat_the_words_of_a_line(logger, lines):
+    got = lines(secrets=["wrong", "a-long-token"])
+    logger.info("credentials are missing, wrong or expired: a-long-token")
+    assert got()[0].endswith("credentials are missing, wrong or expired: ***")
 
 
 def test_a_secret_that_is_learned_later_is_hidden_too(logger):
