@@ -5,7 +5,9 @@ group that fails for any other reason holds a batch that is wrong in itself: the
 for each batch, so that only the wrong one fails.
 
 A batch that builds on a failed one must not be kept either: after a failure, later batches of the same endpoint fail
-too, until one arrives that was made after the failure was told. `generation` counts the failures told.
+too, until one arrives that was made after the failure was told. `generation` counts the groups told that held a
+failure; a failure is kept under the number that its own group will have, so that others told meanwhile do not free its
+followers. Work that refuses with a BridgeError is no failure: it answered, and nothing builds on it.
 """
 
 import asyncio
@@ -43,7 +45,7 @@ Work = Callable[[apsw.Connection], Any]
 class Batch:
     """What is committed together, or not at all: changes to rows, or work on the connection."""
 
-    __slots__ = ("changes", "done", "endpoint", "error", "generation", "result", "work")
+    __slots__ = ("changes", "done", "endpoint", "error", "generation", "refused", "result", "work")
 
     def __init__(self, changes: Sequence[Change], work: Work | None, done: Done, endpoint: int | None) -> None:
         self.changes = changes
@@ -52,7 +54,13 @@ class Batch:
         self.endpoint = endpoint
         self.generation = 0
         self.error: BaseException | None = None
+        self.refused = False  # `error` is the considered answer of its own work
         self.result: Any = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was to be kept, and is not."""
+        return self.error is not None and not self.refused
 
 
 class _Wrong(Exception):
@@ -69,7 +77,8 @@ class Writer:
         self._collected: list[Batch] = []
         self._flush_asked = False
         self._generation = 0
-        self._failed: dict[int, int] = {}  # endpoint: generation of its failed batch; of the thread alone
+        self._failed: dict[int, int] = {}  # endpoint: generation that tells its failure; of the thread alone
+        self._failing = 0  # groups so far that held a failure, told or not; of the thread alone
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._stopped: asyncio.Future[None] = loop.create_future()
         self.waiting = 0  # batches given and not yet told
@@ -106,7 +115,7 @@ class Writer:
         self.groups += 1
         self.rows += rows
         self.waiting -= len(group)
-        failed = sum(batch.error is not None for batch in group)
+        failed = sum(batch.failed for batch in group)
         if failed:
             self.failures += failed
             self._generation += 1
@@ -134,6 +143,7 @@ class Writer:
             batches = chain.from_iterable(pending)
             while group := list(islice(batches, MAX_GROUP)):
                 rows = self._write(group)
+                self._failing += any(batch.failed for batch in group)
                 self._loop.call_soon_threadsafe(self._tell, group, rows)
         self._loop.call_soon_threadsafe(self._stopped.set_result, None)
 
@@ -187,6 +197,7 @@ class Writer:
         except BaseException as error:
             for batch in batches:  # a refusal of work that was rolled back with the others says nothing now
                 batch.error = None
+                batch.refused = False
             self._rollback()
             if not isinstance(error, Exception) or _of_the_disk(error):
                 raise
@@ -203,6 +214,7 @@ class Writer:
                 batch.result = batch.work(connection)
             except BridgeError as refusal:  # a considered answer, not a fault
                 batch.error = refusal
+                batch.refused = True
                 connection.execute("ROLLBACK TO work")
             connection.execute("RELEASE work")
 
@@ -217,16 +229,16 @@ class Writer:
         for batch in batches:
             batch.error = failure
             if batch.endpoint is not None:
-                self._failed[batch.endpoint] = batch.generation
+                self._failed[batch.endpoint] = self._failing + 1
 
     def _refuse_followers(self, group: list[Batch]) -> None:
         oldest = group[0].generation  # generations never fall along the queue: older failures have no followers left
-        self._failed = {e: g for e, g in self._failed.items() if g >= oldest}
+        self._failed = {e: g for e, g in self._failed.items() if g > oldest}
         for batch in group:
             if batch.endpoint is None:
                 continue
             generation = self._failed.get(batch.endpoint)
-            if generation is not None and batch.generation <= generation:
+            if generation is not None and batch.generation < generation:
                 batch.error = StoreUnavailable("an earlier commit of this endpoint failed")
 
 

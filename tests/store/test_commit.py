@@ -198,6 +198,38 @@ async def test_a_follower_in_a_later_group_fails_as_well(store, downlink):
     await store.committed([Insert.of(second)], endpoint=1)
 
 
+async def test_a_failure_of_another_endpoint_told_meanwhile_does_not_free_the_followers(store, downlink):
+    second = downlink(store.next_id(), 1)
+    told = []
+    finished = asyncio.Event()
+
+    def follow(_error):  # the loop hears of the first group only
+        store.commit([Insert.of(second)], lambda error: (told.append(type(error)), finished.set()), endpoint=1)
+
+    for endpoint, done in ((2, follow), (1, lambda error: told.append(type(error)))):
+        store.commit([Update.of(downlink(4711, endpoint))], done, endpoint=endpoint)
+        store._writer._flush()
+        while endpoint not in store._writer._failed:
+            pass  # the thread has done the group; the loop is not given a turn
+    await finished.wait()
+    assert told == [StoreUnavailable, StoreUnavailable]
+    await store.committed([Insert.of(second)], endpoint=1)
+
+
+async def test_work_that_refuses_is_no_failure_of_the_store(store, downlink):
+    def refused(_connection):
+        raise DirectoryError("no")
+
+    generation = store._writer._generation
+    with pytest.raises(DirectoryError):
+        await store.run(refused)
+    assert store.status()["failures"] == 0
+    assert store._writer._generation == generation
+    with pytest.raises(StoreUnavailable):
+        await store.committed([Update.of(downlink(4711, 1))], endpoint=1)
+    assert store.status()["failures"] == 1
+
+
 async def test_work_gives_its_result_and_its_refusal_undoes_it_alone(store, downlink):
     def refused(connection):
         connection.execute("INSERT INTO binding_memory VALUES ('n', 'k', x'00')")
