@@ -29,5 +29,5 @@ def check(config_path: Path) -> None:
         network.create()  # a binding checks its own settings
     parts = (("server", config.servers), ("network", config.networks), ("endpoint", config.endpoints))
     counts = ", ".join(f"{len(part)} {name}{'' if len(part) == 1 else 's'}" for name, part in parts)
-    idle = "" if config.servers and config.networks else ", but it has nothing to do without a server and a network"
+    idle = f", but it {config.idle}" if config.idle else ""
     click.echo(f"{config_path}: {counts}; nothing is wrong{idle}")

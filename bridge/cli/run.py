@@ -76,6 +76,8 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
         await control.start()
         await metrics.start()
         log.info("ready", extra={"endpoints": service.directory.count(), "networks": ",".join(service.networks)})
+        if config.idle:
+            log.warning("the bridge %s", config.idle)
         await asked_to_stop.wait()
         log.info("stopping")
     finally:

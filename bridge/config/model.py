@@ -344,6 +344,11 @@ class Config:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)  # for the redaction of logs
 
     @property
+    def idle(self) -> str:
+        """Why a bridge with this configuration does nothing; empty if it does something."""
+        return "" if self.servers and self.networks else "has nothing to do without a server and a network"
+
+    @property
     def state_directory(self) -> Path:
         return self.directory / self.service.state_directory
 

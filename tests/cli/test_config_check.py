@@ -1,15 +1,22 @@
 """`lwm2m-bridge config check` refuses what `run` would refuse, and both name file, section and key."""
 
 import asyncio
+import gc
+import logging
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli import main
+from bridge.cli.run import _serve
 from bridge.config import load
 from bridge.errors import BindingError, ConfigurationError
+from bridge.service.clock import RealClock
 from bridge.service.service import Service
+from tests.waiting import until
 
 SERVICE = """
 [service]
@@ -101,3 +108,27 @@ async def test_a_port_that_is_taken_is_told_with_the_network(tmp_path: Path, mon
     async with other:
         with pytest.raises(BindingError, match=r"^bridge\.toml: \[networks\.field\] callbacks: cannot listen"):
             await Service(load("bridge.toml")).start()
+
+
+IDLE = '[service]\nstate_directory = "state"\n[servers.lab]\nuri = "coap://127.0.0.1:10583"\n'
+
+
+def test_a_bridge_with_nothing_to_do_says_so_when_it_is_checked_and_when_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sentence = "has nothing to do without a server and a network"
+    assert f"nothing is wrong, but it {sentence}\n" in check(tmp_path, IDLE).output
+
+    async def run_until_ready() -> None:
+        running = asyncio.create_task(_serve(load("bridge.toml"), RealClock))
+        await until(lambda: f"the bridge {sentence}" in caplog.messages or running.done())
+        if not running.done():
+            os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+    gc_threshold = gc.get_threshold()
+    asyncio.run(run_until_ready())
+    gc.set_threshold(*gc_threshold)
+    (warned,) = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert warned == f"the bridge {sentence}"
