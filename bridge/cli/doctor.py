@@ -89,7 +89,12 @@ async def _without_service(config: Config, network: str | None) -> dict[str, lis
     found: dict[str, list[dict[str, Any]]] = {}
     for name, configured in config.networks.items():
         if network in (None, name):
-            down = Finding("bridge", Grade.WARNING, "it is down: the way back to it is not checked", "start it")
+            down = Finding(
+                "bridge",
+                Grade.WARNING,
+                "it is down: the way back to it is not checked",
+                "start it with `lwm2m-bridge run`",
+            )
             try:
                 findings = [down, *await configured.create().check()]  # type: ignore[attr-defined]  # not every one can
             except AttributeError:

@@ -28,9 +28,6 @@ async def diagnose(
     settings: LorawanSettings, client: ChirpStackClient, http: HttpEvents | None, mqtt: MqttEvents | None
 ) -> list[Finding]:
     """Check ChirpStack, and the way of events if the network instance runs; changes nothing."""
-    if "://" in settings.api.server:
-        text = f"api.server is host:port, not {settings.api.server!r}"
-        return [Finding("api.server", Grade.BAD, text, "leave out what stands before the host; TLS is api.tls = true")]
     findings = [await _reachable(client, settings.api.version)]
     if not settings.api.tls and not settings.api.server.startswith(("127.", "localhost", "[::1]")):
         findings.append(
