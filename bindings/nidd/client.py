@@ -92,6 +92,7 @@ class T8Client:
         self._round_trips: deque[float] = deque(maxlen=_SAMPLES)
         # Waiting happens here and not in the pool, so that a body which depends on the time is written after it.
         self._free = asyncio.Semaphore(settings.http.pool_size)
+        self.up: bool | None = None  # whether the last request was answered; None: none was made
         self.requests = 0
         self.last_error = ""
 
@@ -194,14 +195,28 @@ class T8Client:
         try:
             response = await self._http.request(method, origin, target, headers, data, limit)
         except NotSent as error:
+            if error.__cause__ is not None:  # not a fault of the request itself
+                self._reached(origin, f"cannot be reached: {error}")
             raise NotSent(self._note(method, target, error)) from error
         except NoAnswer as error:
+            self._reached(origin, f"does not answer: {error}")
             raise NoAnswer(self._note(method, target, error)) from error
+        self._reached(origin)
         self._round_trips.append(time.monotonic() - began)
         found = response.headers.get
         return Answer(
             response.status, response.body if response.whole else b"", found("location"), found("retry-after")
         )
+
+    def _reached(self, origin: Origin, failure: str = "") -> None:
+        """Tell when the SCEF goes away, and when it is back; not where it redirects to."""
+        if origin != self._origin or not self._opened:
+            return
+        before, self.up = self.up, not failure
+        if failure and before is not False:
+            log.warning("SCEF/NEF %s %s", self.base, failure, extra={"sample": "scef away"})
+        elif not failure and before is False:
+            log.warning("SCEF/NEF %s is there again", self.base, extra={"sample": "scef back"})
 
     def _note(self, method: str, target: str, error: Exception) -> str:
         self.last_error = f"{method} {target}: {error}"
@@ -211,6 +226,7 @@ class T8Client:
         """Give figures of the last round trips, seconds, and the state of the credentials."""
         times = sorted(self._round_trips)
         return {
+            "up": self.up,
             "requests": self.requests,
             "round_trip_median": round(times[len(times) // 2], 4) if times else None,
             "round_trip_95": round(times[len(times) * 95 // 100], 4) if times else None,

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import contextlib
+import logging
 import socket
 
 import pytest
@@ -379,3 +381,52 @@ async def test_a_downlink_that_waited_for_a_connection_past_its_deadline_is_not_
     sent = [body for _, _, body in scef.made("submit")]
     assert [base64.b64decode(body["data"]) for body in sent] == [b"first", b"patient"]
     assert sent[1]["maximumLatency"] <= 80
+
+
+async def test_a_scef_that_goes_away_is_told_once_and_again_when_it_is_back(make, scef, memory, caplog):
+    """Nothing is left to configure: only the downlinks notice."""
+    first = await make()
+    await ready(first, scef)
+    await first.stop()
+    relayed = []
+
+    async def relay(reader, writer):
+        relayed.append(writer)
+        to, into = await asyncio.open_connection("127.0.0.1", scef.port)
+        relayed.append(into)
+        await asyncio.gather(pumped(reader, into), pumped(to, writer))
+
+    gate = await asyncio.start_server(relay, "127.0.0.1", 0)
+    port = gate.sockets[0].getsockname()[1]
+    root = f"http://127.0.0.1:{port}/prefix"
+    second = await make(api_root=root, http={"keepalive": 0.0})
+    assert isinstance(await second.submit(attempt()), Accepted)
+    gate.close()
+    for _ in range(3):
+        assert (await second.submit(attempt())).why is Refusal.UNREACHABLE
+    assert second.status()["client"]["up"] is False
+    async with await asyncio.start_server(relay, "127.0.0.1", port):
+        assert isinstance(await second.submit(attempt()), Accepted)
+        assert isinstance(await second.submit(attempt()), Accepted)
+        assert second.status()["client"]["up"] is True
+        await second.stop()
+    told = [
+        one.getMessage()
+        for one in caplog.records
+        if "SCEF/NEF http" in one.getMessage() and one.levelno >= logging.WARNING
+    ]
+    base = f"SCEF/NEF {root}/3gpp-nidd/v1/as1"
+    assert len(told) == 2
+    assert told[0].startswith(f"{base} cannot be reached: no connection to 127.0.0.1:{port}")
+    assert told[1] == f"{base} is there again"
+    for writer in relayed:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def pumped(reader, writer):
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
