@@ -15,6 +15,9 @@ from typing import Any
 from mock_network.lab import Api
 from tests.interop.raw_device import Message, decode
 
+Of = tuple[str, bytes]
+"""A message with the device that sent it or is sent it, as the ledger names that: two may choose the same bytes."""
+
 REFUSALS = {"4.13", "5.03"}  # answers to requests that were never accepted: no row
 ONCE = {"Execute", "Create"}  # submitted at most once, whatever happens (R9)
 
@@ -39,10 +42,10 @@ class Evidence:
     rules: Rules
     asked: set[str] = field(default_factory=set)  # tokens of the server's requests
     acknowledged: set[str] = field(default_factory=set)  # of those that it saw acknowledged and not refused
-    sent: list[bytes] = field(default_factory=list)  # messages that devices sent
-    accepted: list[bytes] = field(default_factory=list)  # of those that the network saw accepted
-    retained: list[bytes] = field(default_factory=list)  # of those that the network keeps, to be asked for: as accepted
-    on_air: list[tuple[float, bytes]] = field(default_factory=list)  # when, messages that were sent to devices
+    sent: list[Of] = field(default_factory=list)  # messages that devices sent
+    accepted: list[Of] = field(default_factory=list)  # of those that the network saw accepted
+    retained: list[Of] = field(default_factory=list)  # of those that the network keeps, to be asked for: as accepted
+    on_air: list[tuple[float, Of]] = field(default_factory=list)  # when, messages that were sent to devices
     taken: list[str] = field(default_factory=list)  # payload digests of Sends that the server took
     downlinks: list[dict[str, Any]] = field(default_factory=list)
     uplinks: list[dict[str, Any]] = field(default_factory=list)
@@ -64,11 +67,11 @@ def _rows(seen: Evidence) -> Iterable[str]:
             yield f"downlink {row['id']} ({row['operation']}) has no outcome: {row['state']}"
         if row["kind"] == "request" and row["north_token"].hex() not in seen.asked:
             yield f"downlink {row['id']} ({row['operation']}) is invented: no server asked"
-    known = {digest(data) for data in seen.sent}
+    known = {(device, digest(data)) for device, data in seen.sent}
     for row in seen.uplinks:
         if row["state"] == "RECEIVED":
             yield f"uplink {row['id']} ({row['operation']}) has no outcome"
-        if row["kind"] != "verdict" and row["digest"] not in known:
+        if row["kind"] != "verdict" and (row["device"], row["digest"]) not in known:
             yield f"uplink {row['id']} ({row['operation']}) is invented: no device sent it"
 
 
@@ -80,20 +83,22 @@ def _requests(seen: Evidence) -> Iterable[str]:
 
 
 def _uplinks(seen: Evidence) -> Iterable[str]:
-    rows = Counter(row["digest"] for row in seen.uplinks if row["kind"] != "verdict")
-    for data in {data for data in seen.accepted if len(data) > 4}:  # not Empty messages
-        if rows[digest(data)] != 1:
-            yield f"uplink {data.hex()} was {seen.rules.accepted} and has {rows[digest(data)]} rows"
+    rows = Counter((row["device"], row["digest"]) for row in seen.uplinks if row["kind"] != "verdict")
+    for device, data in {(device, data) for device, data in seen.accepted if len(data) > 4}:  # not Empty messages
+        found = rows[device, digest(data)]
+        if found != 1:
+            yield f"uplink {data.hex()} of {device} was {seen.rules.accepted} and has {found} rows"
 
 
 def _sends(seen: Evidence) -> Iterable[str]:
     """A Send that was accepted reaches the server once; one that was not, at most once."""
     taken = Counter(seen.taken)
     owed = {*seen.accepted, *seen.retained}
-    for data in {data for data in seen.sent if is_send(data)}:
+    for one in {(device, data) for device, data in seen.sent if is_send(data)}:
+        data = one[1]
         name = sha256(decode(data).payload).hexdigest()[:16]
-        if taken[name] > 1 or (data in owed and not taken[name]):
-            what = seen.rules.accepted if data in seen.accepted else "retained" if data in owed else "not accepted"
+        if taken[name] > 1 or (one in owed and not taken[name]):
+            what = seen.rules.accepted if one in seen.accepted else "retained" if one in owed else "not accepted"
             yield f"Send {name} was {what} and reached the server {taken[name]} times"
 
 
@@ -110,17 +115,17 @@ def _request(data: bytes) -> Message | None:
 
 
 def _radio(seen: Evidence) -> Iterable[str]:
-    rows = {row["payload"]: row for row in seen.downlinks if row["kind"] == "request"}
-    times: dict[bytes, list[float]] = {}
-    for when, data in seen.on_air:
-        if _request(data) is not None:
-            times.setdefault(data, []).append(when)
-    for data, moments in times.items():
-        row = rows.get(data)
+    rows = {(row["device"], row["payload"]): row for row in seen.downlinks if row["kind"] == "request"}
+    times: dict[Of, list[float]] = {}
+    for when, one in seen.on_air:
+        if _request(one[1]) is not None:
+            times.setdefault(one, []).append(when)
+    for one, moments in times.items():
+        row = rows.get(one)
         if row is None:
-            yield f"on air and in no row: {data.hex()}"
+            yield f"on air and in no row: {one[1].hex()} to {one[0]}"
             continue
-        quick = sum(1 for one, after in pairwise(moments) if after - one < seen.rules.retransmitted_after)
+        quick = sum(1 for before, after in pairwise(moments) if after - before < seen.rules.retransmitted_after)
         if quick > (0 if row["operation"] in ONCE else 1):
             yield f"downlink {row['id']} ({row['operation']}) was on air {len(moments)} times: {moments}"
 
@@ -136,13 +141,16 @@ async def hear_server(seen: Evidence, server: Api) -> None:
             seen.taken.append(entry["digest"])
 
 
+_WITH_DEVICE = "SELECT {0}.*, endpoint.device FROM {0} LEFT JOIN endpoint ON endpoint.id = {0}.endpoint"
+
+
 def read_ledger(seen: Evidence, path: Path) -> None:
     """Take all downlinks and uplinks of a database that nobody writes to."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     connection.row_factory = sqlite3.Row
     try:
         seen.downlinks, seen.uplinks = (
-            [dict(row) for row in connection.execute(f"SELECT * FROM {table}")] for table in ("downlink", "uplink")
+            [dict(row) for row in connection.execute(_WITH_DEVICE.format(table))] for table in ("downlink", "uplink")
         )
     finally:
         connection.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mock_network.lab import ApiError, Broker
-from tests.durability.judge import LORAWAN_HTTP, LORAWAN_MQTT, Evidence, hear_server, is_send
+from tests.durability.judge import LORAWAN_HTTP, LORAWAN_MQTT, Evidence, Of, hear_server, is_send
 from tests.durability.mqtt_witness import Witness
 from tests.durability.traffic import Traffic
 from tests.e2e.kit import until
@@ -119,7 +119,7 @@ class LorawanTraffic(Traffic):
 
     async def repeat(self, name: str) -> None:
         """Let a device that did not hear the answer to its last Send repeat it, as App. C.3.2.1 wants it."""
-        last = [one for one in await self._sent() if one["dev_eui"] == DEVICES[name] and is_send(_payload(one))][-1]
+        last = [one for one in await self._sent() if one["dev_eui"] == DEVICES[name] and is_send(_message(one)[1])][-1]
         await self.lab.step(ACK_TIMEOUT)
         before = len(await self._heard(name))
         await self.found.act("send", name, payload=last["payload"])
@@ -150,9 +150,9 @@ class LorawanTraffic(Traffic):
     async def gather(self) -> Evidence:
         seen = Evidence(LORAWAN_HTTP if self._witness is None else LORAWAN_MQTT)
         await hear_server(seen, self.found.server)
-        seen.sent = [_payload(one) for one in await self._sent()]
+        seen.sent = [_message(one) for one in await self._sent()]
         seen.on_air = [
-            (one["time"], _payload(one))
+            (one["time"], (one["devEui"], bytes.fromhex(one["payload"])))
             for one in await self.found.radio.get("/air")
             if one["fPort"] == F_PORT and one["status"] in ("OK", "no tx ack")
         ]
@@ -161,7 +161,7 @@ class LorawanTraffic(Traffic):
             seen.retained += _datagrams(one["event"] for one in history if one["kind"] == "up")
         if self._witness is None:
             seen.accepted = [
-                bytes.fromhex(one["data"])
+                (one["dev_eui"], bytes.fromhex(one["data"]))
                 for one in await self.found.radio.get("/posts")
                 if one["kind"] == "up" and one["f_port"] == F_PORT and one["status"] == 200
             ]
@@ -172,10 +172,10 @@ class LorawanTraffic(Traffic):
         return seen
 
 
-def _payload(logged: dict[str, Any]) -> bytes:
-    return bytes.fromhex(logged["payload"])
+def _message(logged: dict[str, Any]) -> Of:
+    return logged["dev_eui"], bytes.fromhex(logged["payload"])
 
 
-def _datagrams(events: Iterable[dict[str, Any]]) -> list[bytes]:
+def _datagrams(events: Iterable[dict[str, Any]]) -> list[Of]:
     """Give what `up` events have for LwM2M."""
-    return [base64.b64decode(one["data"]) for one in events if one["fPort"] == F_PORT]
+    return [(one["deviceInfo"]["devEui"], base64.b64decode(one["data"])) for one in events if one["fPort"] == F_PORT]

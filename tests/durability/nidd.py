@@ -3,7 +3,7 @@
 from collections.abc import Coroutine
 from typing import Any
 
-from tests.durability.judge import NIDD, Evidence, hear_server
+from tests.durability.judge import NIDD, Evidence, Of, hear_server
 from tests.durability.traffic import Traffic
 from tests.e2e.kit import SetUp
 
@@ -36,11 +36,15 @@ class NiddTraffic(Traffic):
         seen = Evidence(NIDD)
         await hear_server(seen, self.found.server())
         air = {entry["number"]: entry for entry in await self.found.scef().get("/air-log")}
-        seen.sent = [bytes.fromhex(e["data"]) for e in air.values() if e["what"] == "uplink"]
-        seen.on_air = [(e["time"], bytes.fromhex(e["data"])) for e in air.values() if e["what"] == "downlink"]
+        seen.sent = [_message(entry) for entry in air.values() if entry["what"] == "uplink"]
+        seen.on_air = [(entry["time"], _message(entry)) for entry in air.values() if entry["what"] == "downlink"]
         seen.accepted = [
-            bytes.fromhex(air[int(one["subject"])]["data"])
+            _message(air[int(one["subject"])])
             for one in await self.found.scef().get("/notifications")
             if one["kind"] == "uplink" and one["accepted"]
         ]
         return seen
+
+
+def _message(logged: dict[str, Any]) -> Of:
+    return f"{logged['ue']}@iot", bytes.fromhex(logged["data"])

@@ -8,6 +8,7 @@ import pytest
 from tests.durability.judge import LORAWAN_HTTP, NIDD, Evidence, digest, judge
 from tests.interop.raw_device import CON, POST, Message, encode, uri
 
+DEVICE, OTHER = "one@iot", "two@iot"
 READ = encode(Message(CON, 1, 7, b"\x09", uri("/3/0/0")))
 EXECUTE = encode(Message(CON, POST, 8, b"\x0a", uri("/3303/0/5605")))
 SEND = encode(Message(CON, POST, 3, b"\x01", uri("/dp"), b"[]"))
@@ -15,7 +16,12 @@ SEND = encode(Message(CON, POST, 3, b"\x01", uri("/dp"), b"[]"))
 
 def _downlink(number: int, operation: str, payload: bytes, token: bytes) -> dict[str, object]:
     made = {"id": number, "kind": "request", "operation": operation, "state": "RESPONDED", "over": 1}
-    return {**made, "payload": payload, "north_token": token}
+    return {**made, "device": DEVICE, "payload": payload, "north_token": token}
+
+
+def _uplink(number: int, payload: bytes, device: str = DEVICE) -> dict[str, object]:
+    made = {"id": number, "kind": "request", "operation": "Send", "state": "FORWARDED"}
+    return {**made, "device": device, "digest": digest(payload)}
 
 
 def _evidence(rules=LORAWAN_HTTP) -> Evidence:
@@ -24,13 +30,13 @@ def _evidence(rules=LORAWAN_HTTP) -> Evidence:
         rules,
         asked={"aa", "bb"},
         acknowledged={"aa", "bb"},
-        sent=[SEND],
-        accepted=[SEND],
-        retained=[SEND],
-        on_air=[(10.0, READ), (20.0, EXECUTE)],
+        sent=[(DEVICE, SEND)],
+        accepted=[(DEVICE, SEND)],
+        retained=[(DEVICE, SEND)],
+        on_air=[(10.0, (DEVICE, READ)), (20.0, (DEVICE, EXECUTE))],
         taken=[sha256(b"[]").hexdigest()[:16]],
         downlinks=[_downlink(1, "Read", READ, b"\xaa"), _downlink(2, "Execute", EXECUTE, b"\xbb")],
-        uplinks=[{"id": 3, "kind": "request", "operation": "Send", "state": "FORWARDED", "digest": digest(SEND)}],
+        uplinks=[_uplink(3, SEND)],
     )
 
 
@@ -40,8 +46,22 @@ def test_it_says_nothing_where_all_is_in_order():
 
 def test_it_says_nothing_of_copies_after_the_networks_interval_nor_of_one_after_an_ambiguity():
     seen = _evidence()
-    seen.on_air += [(310.0, READ), (321.0, EXECUTE), (330.0, READ)]
+    seen.on_air += [(310.0, (DEVICE, READ)), (321.0, (DEVICE, EXECUTE)), (330.0, (DEVICE, READ))]
     assert judge(seen) == []
+
+
+def test_it_says_nothing_where_two_devices_have_chosen_the_same_bytes():
+    seen, answer = _evidence(), b"\x61\x44\x88\xfb\xfb"
+    for number, device in ((4, DEVICE), (5, OTHER)):
+        seen.sent.append((device, answer))
+        seen.accepted.append((device, answer))
+        seen.uplinks.append(_uplink(number, answer, device))
+    seen.asked.add("cc")
+    seen.downlinks.append({**_downlink(6, "Execute", EXECUTE, b"\xcc"), "device": OTHER})
+    seen.on_air.append((21.0, (OTHER, EXECUTE)))
+    assert judge(seen) == []
+    seen.uplinks.pop()
+    assert any(f"of {OTHER} was answered 200 and has 0 rows" in fault for fault in judge(seen))
 
 
 def _change(**changes: object) -> Callable[[Evidence], None]:
@@ -66,9 +86,12 @@ def _change(**changes: object) -> Callable[[Evidence], None]:
         (_change(taken=[]), "was answered 200 and reached the server 0 times"),
         (_change(taken=[], accepted=[]), "was retained and reached the server 0 times"),
         (lambda seen: seen.taken.append(seen.taken[0]), "reached the server 2 times"),
-        (lambda seen: seen.on_air.append((30.0, SEND)), "on air and in no row"),
-        (lambda seen: seen.on_air.append((30.0, EXECUTE)), "downlink 2 (Execute) was on air 2 times"),
-        (lambda seen: seen.on_air.extend([(30.0, READ), (40.0, READ)]), "downlink 1 (Read) was on air 3 times"),
+        (lambda seen: seen.on_air.append((30.0, (DEVICE, SEND))), "on air and in no row"),
+        (lambda seen: seen.on_air.append((30.0, (DEVICE, EXECUTE))), "downlink 2 (Execute) was on air 2 times"),
+        (
+            lambda seen: seen.on_air.extend((at, (DEVICE, READ)) for at in (30.0, 40.0)),
+            "downlink 1 (Read) was on air 3 times",
+        ),
     ],
 )
 def test_it_finds(change, finding):
@@ -79,7 +102,7 @@ def test_it_finds(change, finding):
 
 def test_the_interval_is_the_networks():
     seen = _evidence(NIDD)
-    seen.on_air.append((80.0, EXECUTE))
+    seen.on_air.append((80.0, (DEVICE, EXECUTE)))
     assert judge(seen) == []
     seen.rules = LORAWAN_HTTP
     assert judge(seen) != []
