@@ -1,7 +1,6 @@
 """Typed calls of ChirpStack's gRPC API, and what their failures prove."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -123,17 +122,17 @@ class ChirpStackClient:
         stream = self._transport.stream(self.internal.StreamDeviceEvents, api.StreamDeviceEventsRequest(dev_eui=device))
         try:
             while True:
-                with contextlib.suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(wait):
                         item = await stream.read()
-                    if item is None:
-                        return
-                    self.up = True
-                    wait = patience
-                    left = _left_after(item, left)
-                    yield item
-                    continue
-                return
+                except TimeoutError:
+                    return
+                if item is None:
+                    return
+                self.up = True
+                wait = patience
+                left = _left_after(item, left)
+                yield item
         except CallFailed as error:
             self.up = not error.out_of_reach
             raise
