@@ -4,16 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
-from bridge.directory import table
 from bridge.directory.cache import Lru
 from bridge.directory.catalogue import Catalogue
+from bridge.directory.contract import DirectoryTable
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.errors import DirectoryError
 from bridge.relay.model import Endpoint
-from bridge.store import Store
 
 CACHED = 4096  # records in memory, about 1.5 KiB each
 CHUNK = 500  # records changed in one transaction, so that other commits wait a few ms at most
@@ -36,8 +34,10 @@ class Directory:
     `now` gives wall-clock seconds. Changes are made one after the other.
     """
 
-    def __init__(self, store: Store, catalogue: Catalogue, now: Callable[[], float], cached: int = CACHED) -> None:
-        self.store = store
+    def __init__(
+        self, table: DirectoryTable, catalogue: Catalogue, now: Callable[[], float], cached: int = CACHED
+    ) -> None:
+        self.table = table
         self.catalogue = catalogue
         self.now = now
         self._records: Lru[int, Record] = Lru(cached)
@@ -60,30 +60,24 @@ class Directory:
     def by_id(self, id_: int) -> Record | None:
         """Give the endpoint with this id, or None."""
         found = self._records.get(id_)
-        return found if found is not None else self._find("e.id = ?", (id_,))
+        return found if found is not None else self._note(self.table.with_id(id_))
 
     def by_name(self, name: str) -> Record | None:
         """Give the endpoint with this endpoint client name, or None."""
         id_ = self._names.get(name)
-        return self.by_id(id_) if id_ is not None else self._find("e.name = ?", (name,))
+        return self.by_id(id_) if id_ is not None else self._note(self.table.with_name(name))
 
     def by_device(self, network: str, device: str) -> Record | None:
         """Give the endpoint with this canonical device address, or None."""
         found = self._devices.get((network, device))
-        return found if found is not None else self._find("e.network = ? AND e.device = ?", (network, device))
+        return found if found is not None else self._note(self.table.with_device(network, device))
 
     def by_source(self, source: int) -> Record | None:
         """Give the endpoint with this source (bridge.north) of the present scheme, or None."""
         found = self._sources.get(source)
         if found is not None or self.catalogue.sources is None:
             return found
-        scheme = self.catalogue.sources.scheme
-        # Two steps: joined from the endpoint's side, SQLite would walk all of them.
-        row = self.store.first(
-            "SELECT endpoint FROM north_source WHERE scheme = ? AND source = ? AND released_at IS NULL",
-            (scheme, source),
-        )
-        return None if row is None else self._find("e.id = ?", row)
+        return self._note(self.table.with_source(self.catalogue.sources.scheme, source))
 
     def page(
         self,
@@ -96,19 +90,13 @@ class Directory:
         limit: int = 100,
     ) -> list[Record]:
         """Give endpoints in the order of their names, from the first one after the name `after`, a page at a time."""
-        where, values = _filter(network, server, enabled, prefix)
-        rows = self.store.connection.execute(
-            f"{table.SELECT} WHERE e.name > ?{where} ORDER BY e.name LIMIT ?", (after, *values, limit)
-        )
-        return [*map(table.record, rows)]
+        return self.table.page(network=network, server=server, enabled=enabled, prefix=prefix, after=after, limit=limit)
 
     def count(
         self, *, network: str | None = None, server: str | None = None, enabled: bool | None = None, prefix: str = ""
     ) -> int:
-        """Count endpoints; without a condition about 1 ms for 100 000."""
-        where, values = _filter(network, server, enabled, prefix)
-        sql = f"SELECT count(*) FROM endpoint e WHERE 1{where}"  # noqa: S608  # our own text
-        return int(self.store.connection.execute(sql, values).get)
+        """Return the number of endpoints."""
+        return self.table.count(network=network, server=server, enabled=enabled, prefix=prefix)
 
     async def all(self, *, network: str | None = None, enabled: bool | None = None) -> AsyncIterator[Record]:
         """Give every endpoint, page by page, with other work in between: for start and for export."""
@@ -134,7 +122,7 @@ class Directory:
         """Add endpoints, all or none. Raises DirectoryError or StoreUnavailable."""
         checked = [self.catalogue.check(draft) for draft in drafts]
         async with self._changing:
-            made = await self.store.run(lambda c: table.add(c, checked, self.catalogue.sources, self.now()))
+            made = await self.table.add(checked, self.catalogue.sources, self.now)
         for record in made:
             self._tell(DirectoryChange(None, record))
         return made
@@ -153,7 +141,7 @@ class Directory:
                 for before, (_, fields) in zip(found, changes, strict=True)
             ]
             real = [(before, draft) for before, draft in wanted if draft != before.draft()]
-            changed = await self.store.run(lambda c: table.change_all(c, real, self.now())) if real else []
+            changed = await self.table.change(real, self.now) if real else []
         after = {record.id: record for record in changed}
         for before, _ in real:
             self._tell(DirectoryChange(before, after[before.id]))
@@ -166,7 +154,7 @@ class Directory:
         """
         async with self._changing:
             before = self._existing(name)
-            await self.store.run(lambda c: table.remove(c, before.id, self.now()))
+            await self.table.remove(before.id, self.now)
         self._tell(DirectoryChange(before, None))
         return before
 
@@ -204,7 +192,7 @@ class Directory:
         for start in range(0, len(stale), CHUNK):
             chunk = stale[start : start + CHUNK]
             async with self._changing:
-                pairs = await self.store.run(partial(table.renew, ids=chunk, sources=sources, now=self.now()))
+                pairs = await self.table.renew(chunk, sources, self.now)
             for before, after in pairs:
                 if isinstance(after, DirectoryError):
                     refused += 1
@@ -223,11 +211,10 @@ class Directory:
             raise DirectoryError(f"there is no endpoint {name!r}")
         return found
 
-    def _find(self, condition: str, values: tuple[Any, ...]) -> Record | None:
-        row = self.store.first(f"{table.SELECT} WHERE {condition}", values)
-        if row is None:
+    def _note(self, found: Record | None) -> Record | None:
+        """Keep what the table was asked for."""
+        if found is None:
             return None
-        found = table.record(row)
         self._records.put(found.id, found)
         self._names.put(found.name, found.id)
         self._devices.put((found.network, found.device), found)
@@ -253,21 +240,3 @@ class Directory:
                 listener(change)
             except Exception:
                 log.exception("what follows a change of the directory failed")
-
-
-def _filter(network: str | None, server: str | None, enabled: bool | None, prefix: str) -> tuple[str, tuple[Any, ...]]:
-    where = ""
-    values: list[Any] = []
-    if network is not None:
-        where += " AND e.network = ?"
-        values.append(network)
-    if server is not None:
-        where += " AND EXISTS (SELECT 1 FROM json_each(e.servers) s WHERE s.value = ?)"
-        values.append(server)
-    if enabled is not None:
-        where += " AND e.enabled = ?"
-        values.append(enabled)
-    if prefix:
-        where += " AND substr(e.name, 1, ?) = ?"
-        values += [len(prefix), prefix]
-    return where, tuple(values)

@@ -11,7 +11,7 @@ from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
 from bridge.service.points import reached
 from bridge.service.runner import Runner
-from bridge.store import Store
+from bridge.store.sqlite import Store
 
 BACKLOG = 20_000  # commits that wait for the disk; beyond that networks are asked to send again later
 

@@ -23,7 +23,7 @@ from bridge.service.actor import NetworkActor
 from bridge.service.clock import Clock, RealClock
 from bridge.service.networks import NetworkEvents
 from bridge.service.runner import Placed, Runner
-from bridge.store import Store
+from bridge.store.sqlite import Store
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Service:
         self.transport = self._make_transport()
         self.servers.restrict(self.transport.families)
         sources = Sources.of(self.scheme.value, self.transport)
-        self.directory = Directory(self.store, self._catalogue(sources), self.clock.wall)
+        self.directory = Directory(self.store.directory, self._catalogue(sources), self.clock.wall)
         self.actor = NetworkActor(self.transport, self.servers, self.networks, self.metrics.count)
         draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
         self.runner = self.actor.runner = Runner(
@@ -107,7 +107,7 @@ class Service:
         self.store = Store.open(config.database)
         self._stack.push_async_callback(self.store.close)
         self.networks = {name: network.create() for name, network in config.networks.items()}
-        self.directory = Directory(self.store, self._catalogue(None), self.clock.wall)
+        self.directory = Directory(self.store.directory, self._catalogue(None), self.clock.wall)
 
     async def stop(self) -> None:
         """Stop taking in, finish what is in flight, commit, close."""

@@ -7,7 +7,7 @@ import pytest
 from bridge.directory import Catalogue, Directory, Draft, Sources
 from bridge.errors import ConfigurationError
 from bridge.relay.model import Server, ServerProfile
-from bridge.store import Store
+from bridge.store.sqlite import Store
 
 
 class Clock:
@@ -64,7 +64,7 @@ async def opened(tmp_path: Path, clock: Clock) -> AsyncIterator[Callable[..., Di
         for store in stores:
             await store.close()
         stores.append(Store.open(tmp_path / "bridge.db"))
-        return Directory(stores[-1], catalogue or make_catalogue(), clock, cached)
+        return Directory(stores[-1].directory, catalogue or make_catalogue(), clock, cached)
 
     yield reopen
     for store in stores:

@@ -21,9 +21,9 @@ async def test_an_endpoint_is_found_by_name_device_id_and_source(directory, draf
     assert directory.by_id(made.id) == made
     assert directory.by_source(made.source) == made
     assert made.locals == ("127.64.0.0:56830",)
-    assert await directory.store.ask(lambda reader: reader.endpoint_id("ep1")) == made.id
-    assert await directory.store.ask(lambda reader: reader.endpoint_name(made.id)) == "ep1"
-    assert await directory.store.ask(lambda reader: reader.endpoint_name(99)) is None
+    assert await directory.table.store.ask(lambda reader: reader.endpoint_id("ep1")) == made.id
+    assert await directory.table.store.ask(lambda reader: reader.endpoint_name(made.id)) == "ep1"
+    assert await directory.table.store.ask(lambda reader: reader.endpoint_name(99)) is None
     assert (directory.by_name("?"), directory.by_device("lora", "d1@x.org"), directory.by_source(5)) == (None,) * 3
 
 
@@ -39,11 +39,11 @@ async def test_r29_a_store_that_cannot_be_read_makes_no_strangers(opened, draft)
     """Whoever brought something for the endpoint is to bring it again."""
     await (await opened()).add(draft())
     directory = await opened()
-    directory.store.connection.set_progress_handler(lambda: True, 1)
+    directory.table.store.connection.set_progress_handler(lambda: True, 1)
     for look_up in (lambda: directory.by_device("nidd", "d1@x.org"), lambda: directory.by_source(0)):
         with pytest.raises(StoreUnavailable):
             look_up()
-    directory.store.connection.set_progress_handler(None)
+    directory.table.store.connection.set_progress_handler(None)
     assert directory.by_device("nidd", "d1@x.org").name == "ep1"
 
 
@@ -147,7 +147,7 @@ async def test_listeners_hear_of_durable_changes_and_r24_of_changed_servers(dire
 
 
 async def test_a_removed_endpoint_leaves_outcomes_and_no_state(directory, draft):
-    store = directory.store
+    store = directory.table.store
     made = await directory.add(draft())
     states = [
         (DownlinkState.QUEUED, DownlinkState.CANCELLED),

@@ -4,7 +4,7 @@ from bridge.relay.model import RelayState
 
 
 async def relay_row(directory, record):
-    kept = directory.store.load(record.id, 0.0)
+    kept = directory.table.store.load(record.id, 0.0)
     return kept.relay
 
 

@@ -48,7 +48,7 @@ MUTATIONS = [
     ),
     Mutation(
         "commits are not synced to the disk",
-        "bridge/store/connection.py",
+        "bridge/store/sqlite/connection.py",
         'connection.execute("PRAGMA synchronous = FULL")',
         'connection.execute("PRAGMA synchronous = OFF")',
         "tests/store/test_commit.py::test_every_commit_is_on_the_disk",

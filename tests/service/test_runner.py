@@ -19,7 +19,7 @@ from bridge.relay.effects import Count, Effect, SendToServer, Submit
 from bridge.relay.model import Endpoint, Kept, Policy, Server
 from bridge.service.clock import RealClock
 from bridge.service.runner import Done, Placed, Runner
-from bridge.store import Store
+from bridge.store.sqlite import Store
 from tests.service.scripted_binding import PROFILE
 
 ENDPOINT = Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", (Server("srv"),))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
-from bridge.store import Store
+from bridge.store.sqlite import Store
 
 
 def make_downlink(id_: int, endpoint: int = 1, **given: object) -> Downlink:

@@ -7,8 +7,8 @@ import pytest
 
 from bridge.delivery.rows import Insert, Update
 from bridge.errors import DirectoryError, StoreUnavailable
-from bridge.store import Reader, Store
-from bridge.store.connection import connect_writer
+from bridge.store.sqlite import Reader, Store
+from bridge.store.sqlite.connection import connect_writer
 
 
 def limit_pages(extra):

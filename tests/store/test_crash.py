@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.delivery.rows import Insert
-from bridge.store import Reader, Store
+from bridge.store.sqlite import Reader, Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

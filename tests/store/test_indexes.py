@@ -3,8 +3,8 @@
 import pytest
 
 from bridge.delivery.ledger import DownlinkState
-from bridge.directory.table import remove
-from bridge.store import Reader
+from bridge.store.sqlite import Reader
+from bridge.store.sqlite.directory import remove
 
 
 async def plans(store, connection, question):

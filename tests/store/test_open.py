@@ -10,14 +10,14 @@ import pytest
 
 from bridge.delivery.rows import Insert, Update
 from bridge.errors import ConfigurationError, StoreUnavailable
-from bridge.store import Reader, Store
-from bridge.store.connection import connect_writer
-from bridge.store.schema import Migration, migrate, migrations, schema_version
+from bridge.store.sqlite import Reader, Store
+from bridge.store.sqlite.connection import connect_writer
+from bridge.store.sqlite.schema import Migration, migrate, migrations, schema_version
 
 OPENING = """
 import asyncio, sys
 from pathlib import Path
-from bridge.store import Store
+from bridge.store.sqlite import Store
 async def main(): Store.open(Path(sys.argv[1]))
 asyncio.run(main())
 """

@@ -11,7 +11,7 @@ from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, 
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.errors import StoreUnavailable
 from bridge.relay.model import Observation, ObservationState, RelayState
-from bridge.store import Reader, Store
+from bridge.store.sqlite import Reader, Store
 
 
 def same(left, right):

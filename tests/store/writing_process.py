@@ -10,7 +10,7 @@ from conftest import make_downlink
 
 from bridge.delivery.rows import Insert
 from bridge.errors import StoreUnavailable
-from bridge.store import Store
+from bridge.store.sqlite import Store
 
 
 def say(text: str) -> None:

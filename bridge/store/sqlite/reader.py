@@ -6,8 +6,8 @@ from pathlib import Path
 import apsw
 
 from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
-from bridge.store.connection import connect_reader
-from bridge.store.statements import ENDPOINT, columns_sql, decoder
+from bridge.store.sqlite.connection import connect_reader
+from bridge.store.sqlite.statements import ENDPOINT, columns_sql, decoder
 
 
 class Reader:

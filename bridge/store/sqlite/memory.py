@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 if TYPE_CHECKING:
-    from bridge.store.sqlite import Store
+    from bridge.store.sqlite.store import Store
 
 PAGE = 500  # keys read at a time, so that no read stays open while a binding works through them
 

@@ -22,7 +22,7 @@ import apsw
 
 from bridge.delivery.rows import Change, Update
 from bridge.errors import BridgeError, StoreUnavailable
-from bridge.store.statements import change_sql
+from bridge.store.sqlite.statements import change_sql
 
 MAX_GROUP = 1024  # batches in one transaction: bounds how long the first of them waits (about 25 ms)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from bridge.errors import ConfigurationError, StoreUnavailable
-from bridge.store.schema import check_readable, migrations
+from bridge.store.sqlite.schema import check_readable, migrations
 
 BUSY_TIMEOUT = 5000  # milliseconds to wait for a lock that a person's own tool (sqlite3, a backup) may hold
 CHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer pauses than SQLite's 1000 pages

@@ -13,13 +13,14 @@ from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, 
 from bridge.delivery.rows import FOREVER, Change, Row
 from bridge.errors import StoreUnavailable
 from bridge.relay.model import Kept, Observation, RelayState
-from bridge.store.connection import check, connect_reader, connect_writer, end
-from bridge.store.lock import ProcessLock
-from bridge.store.memory import NetworkMemory
-from bridge.store.reader import Reader
-from bridge.store.schema import migrate
-from bridge.store.statements import LIVE, NEEDED, columns_sql, decoder
-from bridge.store.writer import Batch, Done, Writer
+from bridge.store.sqlite.connection import check, connect_reader, connect_writer, end
+from bridge.store.sqlite.directory import SqliteDirectory
+from bridge.store.sqlite.lock import ProcessLock
+from bridge.store.sqlite.memory import NetworkMemory
+from bridge.store.sqlite.reader import Reader
+from bridge.store.sqlite.schema import migrate
+from bridge.store.sqlite.statements import LIVE, NEEDED, columns_sql, decoder
+from bridge.store.sqlite.writer import Batch, Done, Writer
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Row)
@@ -60,6 +61,7 @@ class Store:
         self._closing = False
         self._asking: ThreadPoolExecutor | None = None
         self._asked: Reader | None = None
+        self.directory = SqliteDirectory(self)
 
     @classmethod
     def open(cls, path: Path, connect: Callable[[Path], apsw.Connection] = connect_writer) -> "Store":

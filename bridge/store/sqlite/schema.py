@@ -33,7 +33,7 @@ def migrations() -> tuple[Migration, ...]:
     """Give all migrations of this release, in order."""
     found = [
         Migration(int(match[1]), match[2], entry.read_text("utf-8"))
-        for entry in sorted((files("bridge.store") / "migrations").iterdir(), key=lambda e: e.name)
+        for entry in sorted((files("bridge.store.sqlite") / "migrations").iterdir(), key=lambda e: e.name)
         if (match := re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name))
     ]
     if [m.version for m in found] != list(range(1, len(found) + 1)):
