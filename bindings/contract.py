@@ -44,14 +44,20 @@ class NetworkState(Enum):
 
 
 class Refusal(Enum):
-    """Why a network does not take, or no longer carries, a downlink; certain: the device did not get this attempt."""
+    """Why a network does not take, or no longer carries, a downlink; certain: the device did not get this attempt.
+
+    What the bridge does next differs by whose trouble it is. UNREACHABLE is the device's: its messages wait until
+    `retry_at`, or until it is heard. RATE_LIMITED and FAILED are the message's: it waits alone, and only FAILED counts
+    against `SouthProfile.max_attempts`. NETWORK_UNAVAILABLE is the network's: all its calls pause, and nothing counts.
+    """
 
     TOO_LARGE = "too large"
-    UNREACHABLE = "unreachable"  # temporarily; retry_at may say when
-    RATE_LIMITED = "rate limited"  # quota or 429; retry_at may say when
+    UNREACHABLE = "unreachable"  # the device, for now; retry_at may say until when
+    RATE_LIMITED = "rate limited"  # quota or 429; retry_at may say until when
     EXPIRED = "expired"  # the network's own deadline passed first
     REJECTED = "rejected"  # it will not take this one, now or later
-    FAILED = "failed"  # it broke down; may be tried again
+    FAILED = "failed"  # the network took a look at this message and failed at it; may be tried again
+    NETWORK_UNAVAILABLE = "network unavailable"  # no connection, nothing sent, or a 5xx without a cause of the API
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -77,7 +83,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The network certainly did not take the attempt."""
+    """The network certainly did not take the attempt. `retry_at` is a wall time; a retry before it is useless."""
 
     why: Refusal
     detail: str
@@ -110,11 +116,16 @@ class Lookup(msgspec.Struct, frozen=True):
 
 
 class Cancellation(Enum):
-    """What a cancel achieved. REMOVED is certain: the device never gets it. GONE: it had already left."""
+    """What a cancel achieved, as far as the binding is certain of it.
 
-    REMOVED = "removed"
-    GONE = "gone"
-    UNKNOWN = "unknown"
+    The binding alone knows when its network transmits, so the bridge believes it and adds nothing: REMOVED becomes
+    EXPIRED or CANCELLED in the ledger. A binding that cannot exclude a transmission, also because it was restarted
+    since the submit, says GONE or UNKNOWN.
+    """
+
+    REMOVED = "removed"  # it is out of the network's queue, and no part of it can have been transmitted before
+    GONE = "gone"  # the network no longer had it: transmitted, or ended by the network itself
+    UNKNOWN = "unknown"  # neither is known, or the network could not be asked; it may still be there
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +276,13 @@ class Binding(Protocol):
 
     async def deprovision(self, device: str) -> None:
         """Undo `provision`; idempotent. Raises `bridge.errors.BridgeError`."""
+
+    @property
+    def capacity(self) -> int:
+        """Return how many of the calls below can be under way at once, at least 1; cheap, never raises.
+
+        The bridge begins no more of them, and commits that it submits an attempt only when the call can begin.
+        """
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """Hand one attempt to the network. Never raises: what went wrong is in the result."""

@@ -214,6 +214,11 @@ class LorawanBinding:
 
     # Downlinks
 
+    @property
+    def capacity(self) -> int:
+        """Return how many calls to ChirpStack there are at the same time."""
+        return self._settings.api.connections
+
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """Enqueue the attempt."""
         if not self._calls.open:

@@ -148,6 +148,11 @@ class NiddBinding:
 
     # Downlinks
 
+    @property
+    def capacity(self) -> int:
+        """Return how many connections to the SCEF there are at the same time."""
+        return self._settings.http.pool_size
+
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """POST the attempt; TS 29.122 §4.4.5.3.1. A missing configuration is made first."""
         if not self._calls.open:

@@ -108,6 +108,25 @@ def test_r08_a_network_that_says_when_is_asked_again_until_the_deadline(south, w
     assert world.states() == [why.name]
 
 
+def test_r08_an_outage_of_the_network_counts_against_no_message(south):
+    world = World(south, default_ttl=7200.0)
+    world.network = Refused(Refusal.NETWORK_UNAVAILABLE, "500 without a cause")
+    world.server_sends(request())
+    world.passes(4000)
+    assert len(world.submitted) > south.max_attempts
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.passes(600)
+    assert world.states() == ["BUFFERED"]
+
+
+def test_r08_a_message_that_an_outage_kept_to_its_deadline_never_left(south):
+    world = World(south, default_ttl=600.0)
+    world.network = Refused(Refusal.NETWORK_UNAVAILABLE, "connection refused")
+    world.server_sends(request())
+    world.passes(700)
+    assert world.states() == ["FAILED"]
+
+
 def test_r08_a_repetition_that_is_refused_leaves_the_first_copy_sent(south):
     world = World(south, **LONG)
     world.server_sends(request())

@@ -70,6 +70,10 @@ class ScriptedBinding:
     async def deprovision(self, device: str) -> None:
         self.deprovisioned.append(device)
 
+    @property
+    def capacity(self) -> int:
+        return 32
+
     async def submit(self, attempt: Attempt) -> Any:
         assert not self.stopped
         self.attempts.append(attempt)
