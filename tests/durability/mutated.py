@@ -1,9 +1,11 @@
-"""A copy of the bridge with one line changed, to see that a proof fails when what it proves is gone."""
+"""A copy of the bridge with one mistake in it, to see that a proof fails when what it proves is gone."""
 
 import shutil
 from pathlib import Path
 
 import bridge
+from tests.mutations.mutations import MUTATIONS
+from tests.mutations.places import mutate, read_modules
 
 RUN = """\
 import runpy, sys
@@ -13,15 +15,13 @@ runpy.run_module("bridge.cli", run_name="__main__")
 """
 
 
-def mutated(folder: Path, module: str, line: str, instead: str) -> list[str]:
-    """Copy the bridge into `folder`, change one line of a module, and give python's arguments that run the copy.
+def mutated(folder: Path, what: str) -> list[str]:
+    """Copy the bridge into `folder` with the mutation called `what`; return python's arguments that run the copy.
 
     What follows them is `-m bridge.cli …`, as for the bridge itself.
     """
-    copy = folder / "bridge"
-    shutil.copytree(Path(bridge.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    file = copy / module
-    text = file.read_text()
-    assert text.count(line) == 1, f"{module} has not exactly one {line!r}"
-    file.write_text(text.replace(line, instead))
+    source = Path(bridge.__file__).parent
+    shutil.copytree(source, folder / "bridge", ignore=shutil.ignore_patterns("__pycache__"))
+    mutation = next(one for one in MUTATIONS if one.what == what)
+    mutate(folder, read_modules(folder), mutation.function, mutation.pattern, mutation.replacement)
     return ["-c", RUN.format(folder=str(folder))]

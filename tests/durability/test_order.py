@@ -48,6 +48,6 @@ async def test_a_sync_of_the_log_lies_between_receipt_and_every_acknowledgement_
 
 @pytest.mark.timeout(60)
 async def test_the_order_fails_where_commits_are_not_synced(tmp_path: Path):
-    run = mutated(tmp_path / "copy", "store/connection.py", "PRAGMA synchronous = FULL", "PRAGMA synchronous = OFF")
+    run = mutated(tmp_path / "copy", "commits are not synced to the disk")
     seen = await _traced(tmp_path, run)
     assert len(seen.faults) >= seen.answers_204 >= 3 * QUICK

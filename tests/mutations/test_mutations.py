@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mutations import MUTATIONS, Mutation
+
+from tests.mutations.mutations import MUTATIONS, Mutation
+from tests.mutations.places import Module, find, mutate, read_modules
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("bridge", "bindings", "mock_network", "tests", "docs", "pyproject.toml")
@@ -15,21 +17,32 @@ NAMES = [mutation.what for mutation in MUTATIONS]
 FAILED = 1  # pytest's exit code for "tests ran, and some failed"; others say that they could not run
 
 
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    return read_modules(ROOT)
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=NAMES)
-def test_the_place_of_every_mutation_is_there_once(mutation: Mutation) -> None:
-    assert (ROOT / mutation.file).read_text().count(mutation.old) == 1
+def test_every_mutation_has_one_place(modules: list[Module], mutation: Mutation) -> None:
+    find(modules, mutation.function, mutation.pattern)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=NAMES)
+def test_every_mutation_has_its_test(mutation: Mutation) -> None:
     for test in mutation.test.split():
-        assert (ROOT / test.partition("::")[0]).exists()
-        assert test.partition("::")[2] in (ROOT / test.partition("::")[0]).read_text() if "::" in test else True
+        file, _, name = test.partition("::")
+        cure = f"this mutation in tests/mutations/mutations.py names {test}: name the test that keeps the rule now"
+        assert (ROOT / file).exists(), cure
+        assert name in (ROOT / file).read_text() if name else True, cure
 
 
 def test_no_two_mutations_are_the_same() -> None:
-    assert len({(m.file, m.old, m.new) for m in MUTATIONS}) == len(MUTATIONS) == len(set(NAMES))
+    assert len({(m.function, m.pattern, m.replacement) for m in MUTATIONS}) == len(MUTATIONS) == len(set(NAMES))
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Give two copies of the tree, to be broken side by side."""
+def trees(tmp_path_factory: pytest.TempPathFactory, modules: list[Module]) -> list[Path]:
+    """Return two copies of the tree, to be broken side by side, with code as `mutate` writes it: without comments."""
     copies = []
     for n in range(2):
         copy = tmp_path_factory.mktemp(f"tree{n}")
@@ -39,6 +52,8 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
                 shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, copy / name)
+        for module in modules:
+            (copy / module.file).write_text(module.text())
         copies.append(copy)
     return copies
 
@@ -83,16 +98,14 @@ def test_without_a_mutation_their_tests_pass(trees: list[Path]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: " | ".join(m.what for m in pair))
-def test_every_mutation_is_noticed(trees: list[Path], pair: tuple[Mutation, ...]) -> None:
+def test_every_mutation_is_noticed(trees: list[Path], modules: list[Module], pair: tuple[Mutation, ...]) -> None:
     runs = []
     for tree, mutation in zip(trees, pair, strict=False):
-        file = tree / mutation.file
-        text = file.read_text()
-        file.write_text(text.replace(mutation.old, mutation.new))
-        runs.append((mutation, file, text, start(tree, mutation.test)))
-    said = [(mutation, run.communicate()[0], run.returncode) for mutation, _, _, run in runs]
-    for _, file, text, _ in runs:
-        file.write_text(text)
-    for mutation, text, code in said:
+        module = mutate(tree, modules, mutation.function, mutation.pattern, mutation.replacement)
+        runs.append((tree, mutation, module, start(tree, mutation.test)))
+    ended = [(mutation, run.communicate()[0], run.returncode) for _, mutation, _, run in runs]
+    for tree, _, module, _ in runs:
+        (tree / module.file).write_text(module.text())
+    for mutation, text, code in ended:
         assert code == FAILED, f"{mutation.what}: not noticed (exit {code})\n{text[-2000:]}"
         assert "error" not in text.splitlines()[-1], f"{mutation.what}: the tests could not run\n{text[-2000:]}"
