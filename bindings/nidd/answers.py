@@ -4,15 +4,13 @@ The status decides first, then requestedRetransmissionTime, then the cause; an u
 answer that does not come from the SCEF itself (a gateway's 502, a 500 without a T8 body) proves nothing: Ambiguous.
 """
 
-from typing import Any
-
-import msgspec
-
 from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused, SubmitResult
-from bindings.nidd.client import Answer
-from bindings.nidd.models import Delivery, delivery_handle, delivery_outcome, parse_time, read_tolerant
-
-_DETAIL_LIMIT = 200  # characters of a peer's text kept in rows and logs
+from bindings.nidd.models import Delivery, delivery_outcome
+from bindings.t8.answer import Answer
+from bindings.t8.links import delivery_handle
+from bindings.t8.problems import describe, read_problem
+from bindings.t8.reading import read_tolerant
+from bindings.t8.times import parse_time
 
 _CAUSES: dict[str, Refusal] = {
     "DATA_TOO_LARGE": Refusal.TOO_LARGE,
@@ -36,71 +34,10 @@ _STATUSES: dict[int, Refusal] = {
 } | dict.fromkeys((400, 402, 405, 406, 410, 411, 414, 415, 422, 431, 501), Refusal.REJECTED)
 
 
-class Problem(msgspec.Struct, gc=False):
-    """A failure in either form: ProblemDetails, or NiddDownlinkDataDeliveryFailure with ProblemDetails inside."""
-
-    cause: str | None = None
-    title: str | None = None
-    detail: str | None = None
-    requestedRetransmissionTime: str | None = None  # noqa: N815
-    problemDetail: "Problem | None" = None  # noqa: N815
-
-    @property
-    def text(self) -> str:
-        """Cause, title and detail as far as they are there."""
-        parts = [part for part in (self.cause, self.title, self.detail) if part]
-        return (": ".join(parts) or (self.problemDetail.text if self.problemDetail else ""))[:_DETAIL_LIMIT]
-
-    @property
-    def reason(self) -> str:
-        """The application cause, wherever it stands; empty if there is none."""
-        return self.cause or (self.problemDetail.cause if self.problemDetail else None) or ""
-
-
-def read_problem(body: bytes) -> Problem | None:
-    """Read a failure's body; None if it is none of T8."""
-    try:
-        raw: Any = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(raw, dict) or not raw:
-        return None
-    problem = _problem(raw)
-    inner = raw.get("problemDetail", raw.get("problemDetails"))
-    if isinstance(inner, dict):
-        problem.problemDetail = _problem(inner)
-    known = {
-        "cause",
-        "title",
-        "detail",
-        "type",
-        "status",
-        "requestedRetransmissionTime",
-        "problemDetail",
-        "problemDetails",
-    }
-    return problem if known & raw.keys() else None
-
-
-def _problem(raw: dict[str, Any]) -> Problem:
-    def text(name: str) -> str | None:
-        value = raw.get(name)
-        return value if isinstance(value, str) else None
-
-    return Problem(text("cause"), text("title"), text("detail"), text("requestedRetransmissionTime"))
-
-
-def describe(answer: Answer) -> str:
-    """Say in few words what was answered, for logs and rows."""
-    problem = read_problem(answer.body)
-    text = problem.text if problem else ""
-    return f"{answer.status} {text}".rstrip()
-
-
-def read_submit(answer: Answer, url: str, now: float) -> SubmitResult:
-    """Read the answer to POST downlink-data-deliveries; `url` is what was posted to."""
+def read_submit(answer: Answer, configuration: str, now: float) -> SubmitResult:
+    """Return what the answer to POST downlink-data-deliveries means; `configuration` is what was posted to."""
     if answer.ok:
-        return _success(answer, url)
+        return _success(answer, configuration)
     problem = read_problem(answer.body)
     detail = describe(answer)
     retry_at = parse_time(problem.requestedRetransmissionTime) if problem else None
@@ -128,9 +65,10 @@ def _forbidden(reason: str) -> Refusal:
     return _CAUSES.get(reason, Refusal.REJECTED)
 
 
-def _success(answer: Answer, url: str) -> SubmitResult:
+def _success(answer: Answer, configuration: str) -> SubmitResult:
     body = read_delivery(answer.body)
-    handle = delivery_handle(answer.location) or delivery_handle(body.self) or _short_handle(answer.location, url)
+    handle = delivery_handle(answer.location) or delivery_handle(body.self)
+    handle = handle or _short_handle(answer.location, configuration)
     status = body.state
     outcome: NetworkState | Refusal
     if status is not None:
@@ -145,12 +83,12 @@ def _success(answer: Answer, url: str) -> SubmitResult:
 
 
 def read_delivery(body: bytes) -> Delivery:
-    """Read a NiddDownlinkDataTransfer; an empty or unreadable body is one without members."""
+    """Return a NiddDownlinkDataTransfer; an empty or unreadable body is one without members."""
     return read_tolerant(body, Delivery)
 
 
-def _short_handle(location: str | None, url: str) -> str | None:
-    """Read a Location that is relative to the collection, like `365`."""
+def _short_handle(location: str | None, configuration: str) -> str | None:
+    """Return the handle of a Location that is relative to the collection, like `365`."""
     if not location or "/" in location.strip("/"):
         return None
-    return delivery_handle(f"{url}/{location.strip('/')}")
+    return delivery_handle(f"/configurations/{configuration}/downlink-data-deliveries/{location.strip('/')}")

@@ -5,7 +5,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import unquote
 
 import msgspec
 
@@ -26,26 +26,23 @@ from bindings.contract import (
 )
 from bindings.diagnosis import Finding
 from bindings.http.client import NoAnswer, NotSent
+from bindings.http.messages import Request
 from bindings.made_once import secret_path
+from bindings.nidd import operations
 from bindings.nidd.answers import read_submit
-from bindings.nidd.client import T8Client, TooLate
 from bindings.nidd.configurations import Configurations
 from bindings.nidd.diagnosis import diagnose
-from bindings.nidd.identity import canonical_device, identity_member
-from bindings.nidd.listener import listener
-from bindings.nidd.models import (
-    Delivery,
-    Notification,
-    decode_data,
-    delivery_handle,
-    delivery_outcome,
-    read_tolerant_list,
-)
+from bindings.nidd.models import Delivery, delivery_outcome, read_notification
 from bindings.nidd.notifications import Notifications
 from bindings.nidd.packet_size import FLOOR, packet_bytes
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.options import number_of_bytes
+from bindings.t8.client import T8Client, TooLate
+from bindings.t8.identity import canonical_device, identity_member
+from bindings.t8.links import delivery_handle
+from bindings.t8.listener import t8_listener
+from bindings.t8.reading import decode_data, read_tolerant_list
 from bridge.errors import BindingError, BridgeError, ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -65,7 +62,7 @@ class NiddBinding:
         self.name = name
         self._settings = settings
         self._client = T8Client(settings)
-        self._listener = listener(settings.callbacks, self._take, self._count)
+        self._listener = t8_listener(settings.callbacks, "nidd", self._take, self._count)
         self._events: Events | None = None
         self._calls = Calls(name, "nidd_internal_errors", self._count)
 
@@ -95,7 +92,7 @@ class NiddBinding:
         self._configurations.start(self._listener.url)
         self._calls.open = True
         host, port = self._listener.address
-        log.info("network %s: SCEF/NEF %s, callbacks on %s port %d", self.name, self._client.base, host, port)
+        log.info("network %s: SCEF/NEF %s, callbacks on %s port %d", self.name, self._client.root, host, port)
 
     async def stop(self) -> None:
         """Take no more notifications, finish the calls under way; configurations stay at the SCEF."""
@@ -107,8 +104,8 @@ class NiddBinding:
         await self._calls.finish()
         await self._client.close()
 
-    def _take(self, notification: Notification, data: bytes | None) -> Awaitable[None]:
-        return self._notifications.take(notification, data)
+    def _take(self, request: Request) -> Awaitable[None]:
+        return self._notifications.take(*read_notification(request.body))
 
     def _count(self, name: str) -> None:
         if self._events is not None:
@@ -176,7 +173,6 @@ class NiddBinding:
         record = await self._configurations.ensure(device)
         if record is None:
             return self._no_configuration(device)
-        path = f"/configurations/{quote(record.configuration, safe='')}/downlink-data-deliveries"
 
         def body() -> dict[str, Any] | None:
             # The configuration, a token and a free connection may have taken a while.
@@ -185,7 +181,7 @@ class NiddBinding:
             return None if too_late else self._body(attempt, record, now)
 
         try:
-            answer = await self._client.post(path, body)
+            answer = await self._client.ask(operations.SUBMIT, record.configuration, body=body)
         except TooLate as error:
             return Refused(Refusal.EXPIRED, str(error))
         except NotSent as error:
@@ -193,7 +189,7 @@ class NiddBinding:
         except NoAnswer as error:
             self._count("nidd_submits_without_answer")
             return Ambiguous(str(error))
-        result = read_submit(answer, self._client.base + path, self._now())
+        result = read_submit(answer, record.configuration, self._now())
         if isinstance(result, Refused) and result.why is Refusal.UNREACHABLE and result.retry_at is None:
             result = self._later(result.detail)
         if not answer.ok and self._events is not None:
@@ -257,9 +253,8 @@ class NiddBinding:
         record = self._records.get(attempt.device)
         if record is None or not record.configuration:
             return Lookup(Presence.ABSENT)
-        path = f"/configurations/{quote(record.configuration, safe='')}/downlink-data-deliveries"
         try:
-            answer = await self._client.get(path)
+            answer = await self._client.ask(operations.PENDING, record.configuration)
         except (NotSent, NoAnswer):
             return Lookup(Presence.FAILED)
         if answer.status in {404, 410}:
@@ -280,7 +275,7 @@ class NiddBinding:
     async def _cancel(self, handle: str) -> Cancellation:
         configuration, _, delivery = handle.partition("/")
         try:
-            answer = await self._client.delete(f"/configurations/{configuration}/downlink-data-deliveries/{delivery}")
+            answer = await self._client.ask(operations.CANCEL, unquote(configuration), unquote(delivery))
         except (NotSent, NoAnswer):
             return Cancellation.UNKNOWN
         if answer.status in {200, 204}:
@@ -320,7 +315,7 @@ class NiddBinding:
         report: dict[str, Any] = {
             "provider": "t8",
             "running": self._calls.open,
-            "api": self._client.base,
+            "api": self._client.root,
             "client": self._client.status(),
             "callbacks": {"bind": host, "port": port, "taken": self._listener.taken},
         }

@@ -10,26 +10,23 @@ import logging
 import zlib
 from collections import deque
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from bindings.contract import Events, Flushed
 from bindings.http.client import NoAnswer, NotSent
-from bindings.nidd.answers import describe
-from bindings.nidd.client import LIST_LIMIT, Answer, T8Client
-from bindings.nidd.identity import canonical_device, identity_member
-from bindings.nidd.models import (
-    Configuration,
-    configuration_id,
-    format_time,
-    parse_time,
-    read_tolerant,
-    read_tolerant_list,
-)
+from bindings.nidd import operations
+from bindings.nidd.models import Configuration
 from bindings.nidd.packet_size import unit_warning
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
+from bindings.t8.answer import Answer
+from bindings.t8.client import T8Client
+from bindings.t8.identity import canonical_device, identity_member
+from bindings.t8.links import configuration_id
+from bindings.t8.problems import describe
+from bindings.t8.reading import read_tolerant, read_tolerant_list
+from bindings.t8.times import format_time, parse_time
 from bridge.errors import BridgeError, ConfigurationError, UnknownDevice
 
 log = logging.getLogger(__name__)
@@ -255,7 +252,7 @@ class Configurations:
     async def _make(self, device: str, record: Record) -> None:
         if self._settings.adopt and await self._adopt(device, record, None):
             return
-        answer = await self._client.post("/configurations", self._creation(device, record))
+        answer = await self._client.ask(operations.CREATE, body=self._creation(device, record))
         if not answer.ok:
             # SCEFs say in many ways that there is one already: 409, 403, 400, 500.
             good = _LISTING_GOOD_CONFLICT if answer.status == 409 else _LISTING_GOOD  # noqa: PLR2004
@@ -322,7 +319,7 @@ class Configurations:
         async with self._list_lock:
             if self._listed_at is not None and (good is None or self._listed_at >= began - good):
                 return
-            answer = await self._client.get("/configurations", LIST_LIMIT)
+            answer = await self._client.ask(operations.LIST, limit=operations.LIST_LIMIT)
             if answer.status in {404, 405, 406, 501}:  # not offered, or the field's way to say "none"
                 listed: list[Configuration] | None = []
             elif answer.ok:
@@ -401,7 +398,7 @@ class Configurations:
     async def _renew(self, device: str, record: Record) -> None:
         now = self._events.now()
         wanted = now + (self._settings.duration or record.span)
-        answer = await self._client.patch(_path(record.configuration), {"duration": format_time(wanted)})
+        answer = await self._client.ask(operations.CHANGE, record.configuration, body={"duration": format_time(wanted)})
         if answer.ok:
             body = read_tolerant(answer.body, Configuration)
             body.duration = body.duration or format_time(wanted)
@@ -429,7 +426,7 @@ class Configurations:
 
     async def _point_here(self, name: str, record: Record) -> bool:
         """Change notificationDestination (Rel-17); False if this SCEF does not, or takes the PATCH and ignores it."""
-        answer = await self._client.patch(_path(name), {"notificationDestination": self._url})
+        answer = await self._client.ask(operations.CHANGE, name, body={"notificationDestination": self._url})
         if answer.ok:
             said = read_tolerant(answer.body, Configuration).notificationDestination
             return said is None or said == self._url
@@ -446,7 +443,7 @@ class Configurations:
         self._events.count("nidd_configurations_removed")
 
     async def _delete(self, name: str) -> None:
-        answer = await self._client.delete(_path(name))
+        answer = await self._client.ask(operations.DELETE, name)
         if not answer.ok and answer.status not in {404, 410}:
             raise _Failed(f"DELETE configuration: {describe(answer)}", answer.retry_seconds(self._events.now()))
 
@@ -466,10 +463,6 @@ class Configurations:
             "done": self.done,
             "last_error": self.last_error,
         }
-
-
-def _path(name: str) -> str:
-    return f"/configurations/{quote(name, safe='')}"
 
 
 def _id_of(answer: Answer, body: Configuration) -> str | None:

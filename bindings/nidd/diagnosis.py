@@ -9,12 +9,14 @@ import msgspec
 from bindings.diagnosis import Finding, Grade, unreached
 from bindings.http.callbacks import CallbackListener
 from bindings.http.client import NoAnswer, NotSent
-from bindings.nidd.answers import describe
-from bindings.nidd.auth import basic
-from bindings.nidd.client import LIST_LIMIT, T8Client
+from bindings.nidd import operations
 from bindings.nidd.configurations import Configurations
 from bindings.nidd.notifications import Notifications
-from bindings.nidd.settings import Callbacks, NiddSettings
+from bindings.nidd.settings import NiddSettings
+from bindings.t8.client import T8Client
+from bindings.t8.listener import authorization
+from bindings.t8.problems import describe
+from bindings.t8.settings import Callbacks
 
 _LOOP_TIMEOUT = 10.0  # seconds for our own request to the public URL
 
@@ -71,7 +73,7 @@ def _configuration_cure(error: str) -> str:
 async def _reachable(client: T8Client) -> Finding:
     what = "SCEF/NEF"
     try:
-        answer = await client.get("/configurations", LIST_LIMIT)
+        answer = await client.ask(operations.LIST, limit=operations.LIST_LIMIT)
     except NotSent as error:
         return Finding(what, Grade.BAD, str(error), "check api_root, http.proxy, the firewall, and the certificates")
     except NoAnswer as error:
@@ -94,10 +96,8 @@ async def _loop(settings: Callbacks, listener: CallbackListener, notifications: 
     probe = f"self-check/{secrets.token_urlsafe(12)}"
     notifications.probes.add(probe)
     headers = {"Content-Type": "application/json"}
-    if settings.kind == "basic":
-        headers["Authorization"] = basic(settings.username, settings.password)
-    elif settings.kind == "bearer":
-        headers["Authorization"] = f"Bearer {settings.token}"
+    if credentials := authorization(settings):
+        headers["Authorization"] = credentials
     cure = "check callbacks.public_url, the reverse proxy and NAT in front of it; from here it may differ from outside"
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LOOP_TIMEOUT)) as session:

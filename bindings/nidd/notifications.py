@@ -6,9 +6,11 @@ from collections.abc import Awaitable
 from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Events, Report, Uplink
 from bindings.nidd.configurations import Configurations
-from bindings.nidd.identity import canonical_device, same_identity
-from bindings.nidd.models import Notification, configuration_id, delivery_handle, delivery_outcome, parse_time
+from bindings.nidd.models import Notification, delivery_outcome
 from bindings.nidd.records import Records, State
+from bindings.t8.identity import canonical_device, same_identity
+from bindings.t8.links import configuration_id, delivery_handle
+from bindings.t8.times import parse_time
 from bridge.errors import ConfigurationError, NotificationError
 
 log = logging.getLogger(__name__)

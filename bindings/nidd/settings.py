@@ -2,94 +2,12 @@
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from bindings.secret import Masked
+from bindings.t8.settings import T8Settings
 
 Seconds = Annotated[float, Meta(ge=0)]
-
-
-class Credentials(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How the bridge proves to the SCEF/NEF who it is (TS 29.122 §6; Basic and fixed tokens are field practice)."""
-
-    kind: Annotated[
-        Literal["none", "basic", "bearer", "oauth2"],
-        Meta(description="none (mutual TLS or a VPN vouches), basic, bearer (a fixed token), oauth2 (RFC 6749 §4.4)"),
-    ] = "none"
-    username: Annotated[str, Meta(description="basic: user name")] = ""
-    password: Annotated[str, Meta(description="basic: password", extra={"secret": True})] = ""
-    token: Annotated[str, Meta(description="bearer: the token", extra={"secret": True})] = ""
-    token_url: Annotated[str, Meta(description="oauth2: URL of the token endpoint")] = ""
-    client_id: Annotated[str, Meta(description="oauth2: client identifier")] = ""
-    client_secret: Annotated[str, Meta(description="oauth2: client secret", extra={"secret": True})] = ""
-    client_secret_in: Annotated[
-        Literal["header", "body"], Meta(description="oauth2: where the token endpoint takes id and secret")
-    ] = "header"  # noqa: S105  # a place, not a secret
-    scope: Annotated[str, Meta(description="oauth2: scope to ask for; T8 defines none")] = ""
-
-
-class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The HTTP client toward the SCEF/NEF."""
-
-    ca_bundle: Annotated[str, Meta(description="PEM file of the authorities to trust; empty: the system's")] = ""
-    client_certificate: Annotated[str, Meta(description="PEM file of the client certificate for mutual TLS")] = ""
-    client_key: Annotated[str, Meta(description="PEM file of its key; empty: in the certificate's file")] = ""
-    proxy: Annotated[
-        str, Meta(description="HTTP proxy URL; may hold user and password; empty: none", extra={"secret": True})
-    ] = ""
-    connect_timeout: Annotated[
-        float, Meta(gt=0, description="seconds to get a connection, waiting for a free one of the pool included")
-    ] = 10.0
-    request_timeout: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="seconds for connection, request and whole answer; more than connect_timeout. With "
-            "reliable_data_service the answer waits for the device",
-        ),
-    ] = 30.0
-    pool_size: Annotated[int, Meta(ge=1, description="connections to the SCEF/NEF at the same time")] = 32
-    keepalive: Annotated[
-        float, Meta(ge=0, description="seconds that an idle connection is kept; less than the SCEF's own limit")
-    ] = 15.0
-    headers: Annotated[
-        dict[str, str], Meta(description="extra headers of every request, for API gateways", extra={"secret": True})
-    ] = msgspec.field(default_factory=dict)
-
-
-class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The listener that the SCEF/NEF posts notifications to."""
-
-    bind: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0: any free one")] = 8180
-    public_url: Annotated[
-        str,
-        Meta(
-            description="how the SCEF/NEF reaches the listener, path prefix included, e.g. https://bridge.example/t8; "
-            "empty: made from bind and port, for a SCEF on the same machine or network"
-        ),
-    ] = ""
-    path: Annotated[
-        str,
-        Meta(
-            description="unguessable last part of the callback URL; empty: made once and kept in the store",
-            extra={"secret": True},
-        ),
-    ] = ""
-    max_body: Annotated[int, Meta(ge=1024, description="largest notification, bytes")] = 65536
-    kind: Annotated[
-        Literal["none", "basic", "bearer"],
-        Meta(description="credentials that the SCEF/NEF must show beside the unguessable path"),
-    ] = "none"
-    username: Annotated[str, Meta(description="basic: user name")] = ""
-    password: Annotated[str, Meta(description="basic: password", extra={"secret": True})] = ""
-    token: Annotated[str, Meta(description="bearer: the token", extra={"secret": True})] = ""
-    certificate: Annotated[str, Meta(description="PEM file of the server certificate; empty: plain HTTP")] = ""
-    key: Annotated[str, Meta(description="PEM file of its key; empty: in the certificate's file")] = ""
-    client_ca: Annotated[
-        str, Meta(description="PEM file of the authorities of client certificates; set: mutual TLS is required")
-    ] = ""
 
 
 class Configurations(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -161,16 +79,9 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
-class NiddSettings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class NiddSettings(T8Settings, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One SCEF or NEF, reached over T8 (3gpp-nidd/v1, TS 29.122 §5.6)."""
 
-    api_root: Annotated[
-        str, Meta(description="apiRoot of the SCEF/NEF, path prefix included, without /3gpp-nidd: https://scef.example")
-    ]
-    scs_as_id: Annotated[str, Meta(min_length=1, description="our name at the SCEF/NEF (scsAsId)")]
     provider: Annotated[Literal["t8"], Meta(description="network API: t8 is 3gpp-nidd/v1")] = "t8"
-    credentials: Annotated[Credentials, Meta(description="how we prove who we are")] = Credentials()
-    http: Annotated[Http, Meta(description="the HTTP client")] = Http()
-    callbacks: Annotated[Callbacks, Meta(description="the listener for notifications")] = Callbacks()
     configurations: Annotated[Configurations, Meta(description="how NIDD configurations are kept")] = Configurations()
     downlinks: Annotated[Downlinks, Meta(description="how downlinks are submitted")] = Downlinks()

@@ -4,8 +4,9 @@ import pytest
 
 from bindings.contract import Ambiguous, Refused
 from bindings.nidd.answers import read_submit
-from bindings.nidd.client import Answer
-from bindings.nidd.models import Configuration, Delivery, read_tolerant, read_tolerant_list
+from bindings.nidd.models import Configuration, Delivery
+from bindings.t8.answer import Answer
+from bindings.t8.reading import read_tolerant, read_tolerant_list
 
 DEEP = b'{"data":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
 
@@ -15,9 +16,9 @@ def test_a_body_of_any_shape_is_read_as_far_as_it_can_be(body: bytes) -> None:
     assert read_tolerant(body, Delivery).state is None
     assert read_tolerant(body, Configuration).status is None
     read_tolerant_list(body, Delivery)
-    assert isinstance(read_submit(Answer(500, body), "http://scef/x", 0.0), Ambiguous)
-    assert isinstance(read_submit(Answer(403, body), "http://scef/x", 0.0), Refused)
-    assert isinstance(read_submit(Answer(201, body), "http://scef/x", 0.0), Ambiguous)
+    assert isinstance(read_submit(Answer(500, body), "c1", 0.0), Ambiguous)
+    assert isinstance(read_submit(Answer(403, body), "c1", 0.0), Refused)
+    assert isinstance(read_submit(Answer(201, body), "c1", 0.0), Ambiguous)
 
 
 @pytest.mark.parametrize("text", ["\xb2", "\u0663", "9" * 5000, "-1", "nan", "Wed, 99 Oct 0000 99:99:99 +9999"])
@@ -26,4 +27,4 @@ def test_a_time_to_wait_of_any_shape_is_one_or_none(text: str) -> None:
     answer = Answer(503, b"", retry_after=text)
     wait = answer.retry_seconds(0.0)
     assert wait is None or 0 <= wait < 1e9
-    assert isinstance(read_submit(answer, "http://scef/x", 0.0), Refused)
+    assert isinstance(read_submit(answer, "c1", 0.0), Refused)

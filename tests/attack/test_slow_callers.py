@@ -12,8 +12,8 @@ import pytest
 from bindings.http.server import Limits
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.settings import Http
-from bindings.nidd.listener import listener
-from bindings.nidd.settings import Callbacks
+from bindings.t8.listener import t8_listener
+from bindings.t8.settings import Callbacks
 
 LIMITS = Limits(max_body=2000, connections=4, patience=0.3)
 
@@ -25,7 +25,7 @@ class Called:
         self.counts: Counter[str] = Counter()
         self._prefix = {"nidd": "nidd_callbacks_", "lorawan": "lorawan_events_"}[network]
         self.listener = (
-            listener(Callbacks(port=0), self._take, self._count, LIMITS)
+            t8_listener(Callbacks(port=0), "nidd", self._take, self._count, LIMITS)
             if network == "nidd"
             else HttpEvents(Http(port=0), self._take, self._count, LIMITS)
         )

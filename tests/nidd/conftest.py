@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from scripted_scef import ScriptedScef  # found beside this file
 
 from bindings.nidd import NiddBinding, NiddSettings
-from bindings.nidd.settings import Callbacks, Configurations, Credentials, Downlinks, Http
+from bindings.nidd.settings import Configurations, Downlinks
+from bindings.t8.settings import Callbacks, Credentials, Http
 from tests.bindings.bridge_side import BridgeSide, DictMemory
 
 

@@ -7,7 +7,7 @@ import pytest
 from scripted_scef import HANG_UP
 
 from bindings.contract import Flushed
-from bindings.nidd.models import format_time
+from bindings.t8.times import format_time
 from bridge.errors import ConfigurationError
 from tests.bindings.bridge_side import BridgeSide
 from tests.waiting import until

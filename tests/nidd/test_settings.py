@@ -9,7 +9,8 @@ from scripted_scef import ScriptedScef
 
 from bindings.contract import Accepted, Attempt, Binding, Kind, Refusal
 from bindings.nidd import NiddBinding, NiddSettings
-from bindings.nidd.settings import Callbacks, Configurations, Credentials, Downlinks, Http
+from bindings.nidd.settings import Configurations, Downlinks
+from bindings.t8.settings import Callbacks, Credentials, Http
 from bridge.errors import BindingError, ConfigurationError
 from tests.waiting import until
 

@@ -74,30 +74,38 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-class Judge:
-    """Says what in T8 traffic is not as the files of one folder have it; an empty list means conforming."""
+class Official:
+    """The files of one folder, each read once; dates stay strings."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        json_body = {"application/problem+json": _json, "application/merge-patch+json": _json}
-        self._files: dict[str, Any] = {}  # read once: a registry forgets what it has retrieved
-        schemas = SchemaPath.from_dict(
-            self._file(NIDD),
-            base_uri=(folder / NIDD).as_uri(),
-            handlers={"file": lambda uri: self._file(Path(uri).name)},
-        )
-        self._api = OpenAPI(schemas, config=Config(extra_media_type_deserializers=json_body))
-        self._paths = self._file(NIDD)["paths"]
-        self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
-        self._validators: dict[str, OAS30Validator] = {}
+        self._files: dict[str, Any] = {}
 
-    def _file(self, name: str) -> Any:
+    def file(self, name: str) -> Any:
+        """Return a file's content."""
         if name not in self._files:
             self._files[name] = yaml.load((self._folder / name).read_text(), Loader=_Loader)  # a SafeLoader
         return self._files[name]
 
+
+class Judge:
+    """Says what in T8 traffic is not as the files of one folder have it; an empty list means conforming."""
+
+    def __init__(self, folder: Path) -> None:
+        self._official = Official(folder)  # read once: a registry forgets what it has retrieved
+        json_body = {"application/problem+json": _json, "application/merge-patch+json": _json}
+        schemas = SchemaPath.from_dict(
+            self._official.file(NIDD),
+            base_uri=(folder / NIDD).as_uri(),
+            handlers={"file": lambda uri: self._official.file(Path(uri).name)},
+        )
+        self._api = OpenAPI(schemas, config=Config(extra_media_type_deserializers=json_body))
+        self._paths = self._official.file(NIDD)["paths"]
+        self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
+        self._validators: dict[str, OAS30Validator] = {}
+
     def _retrieve(self, uri: str) -> Resource[Any]:
-        return Resource.from_contents(self._file(uri), default_specification=DRAFT4)
+        return Resource.from_contents(self._official.file(uri), default_specification=DRAFT4)
 
     def request(self, request: Request) -> list[str]:
         """Judge a request of the SCS/AS."""

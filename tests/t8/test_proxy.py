@@ -8,7 +8,8 @@ from aiohttp import web
 
 from bindings.contract import Accepted, Attempt, Cancellation, Kind, Presence, Report, Uplink
 from bindings.nidd import NiddBinding, NiddSettings
-from bindings.nidd.settings import Callbacks, Configurations
+from bindings.nidd.settings import Configurations
+from bindings.t8.settings import Callbacks
 from tests.bindings.bridge_side import BridgeSide, DictMemory
 from tests.conftest import need
 from tests.nidd.scripted_scef import ScriptedScef

@@ -12,7 +12,7 @@ _EXTERNAL_ID = re.compile(r"[^@\s/]+@[^@\s/]+")
 
 
 def canonical_device(device: str) -> str:
-    """Give the one spelling of a device address: a domain in lower case, an MSISDN without `+`.
+    """Return the one spelling of a device address: a domain in lower case, an MSISDN without `+`.
 
     Raises ConfigurationError if it is neither.
     """
@@ -30,7 +30,7 @@ def canonical_device(device: str) -> str:
 
 
 def identity_member(device: str) -> IdentityMember:
-    """Say which member of a T8 body carries this canonical device address."""
+    """Return which member of a T8 body carries this canonical device address."""
     return "externalId" if "@" in device else "msisdn"
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus, urlencode
 import msgspec
 
 from bindings.http.client import HttpClient, NoAnswer, NotSent, split
-from bindings.nidd.settings import Credentials
+from bindings.t8.settings import Credentials
 from bridge.errors import BindingError, ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ Clock = Callable[[], float]
 
 
 def basic(username: str, password: str) -> str:
-    """Give the value of an Authorization header (RFC 7617)."""
+    """Return the value of an Authorization header (RFC 7617)."""
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
@@ -32,7 +32,7 @@ class _TokenAnswer(msgspec.Struct):
 
 
 class Authorization:
-    """Gives the Authorization header of a request, and another one after a 401."""
+    """Makes the Authorization header of a request, and another one after a 401."""
 
     def __init__(self, settings: Credentials, clock: Clock) -> None:
         self._settings = settings
@@ -59,7 +59,7 @@ class Authorization:
         return self._settings.kind == "oauth2"
 
     async def header(self, client: HttpClient, refused: str | None = None) -> str | None:
-        """Give the header's value, None for none. `refused` is the value that just met a 401.
+        """Return the header's value, None for none. `refused` is the value that just met a 401.
 
         Raises BindingError if no token can be had; no request was sent to the SCEF then.
         """
@@ -114,7 +114,7 @@ class Authorization:
         return BindingError(f"{self._last_error}; check token_url, client_id and client_secret")
 
     def status(self) -> dict[str, object]:
-        """Give kind, and for OAuth2 how long the token is good; never a secret."""
+        """Return the kind, and for OAuth2 how long the token is good; never a secret."""
         report: dict[str, object] = {"kind": self._settings.kind}
         if self.refreshable:
             report["token"] = "valid" if self._good(None) else "none"

@@ -1,0 +1,20 @@
+"""The operations of 3gpp-nidd that the binding uses (TS 29.122 §5.6.3)."""
+
+from bindings.t8.operations import JSON, MERGE_PATCH, Operation
+
+API = "3gpp-nidd/v1"
+
+_CONFIGURATIONS = "/configurations"
+_CONFIGURATION = "/configurations/{}"
+_DELIVERIES = "/configurations/{}/downlink-data-deliveries"
+_DELIVERY = "/configurations/{}/downlink-data-deliveries/{}"
+
+LIST = Operation(API, "GET", _CONFIGURATIONS, frozenset({200}))
+CREATE = Operation(API, "POST", _CONFIGURATIONS, frozenset({201}), JSON, redirects=False)
+CHANGE = Operation(API, "PATCH", _CONFIGURATION, frozenset({200, 204}), MERGE_PATCH)
+DELETE = Operation(API, "DELETE", _CONFIGURATION, frozenset({204}))
+SUBMIT = Operation(API, "POST", _DELIVERIES, frozenset({200, 201}), JSON, redirects=False)
+PENDING = Operation(API, "GET", _DELIVERIES, frozenset({200}))
+CANCEL = Operation(API, "DELETE", _DELIVERY, frozenset({204}))
+
+LIST_LIMIT = 256 << 20  # bytes; 100 000 configurations with their buffered downlinks

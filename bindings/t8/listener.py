@@ -1,0 +1,48 @@
+"""The listener for what a SCEF or NEF posts: one URL for all resources of a network instance.
+
+One URL, not one for each resource: the path proves no more than that the caller knows our secret, the resource named in
+the body is checked against the records anyway, and a changed URL is one value to compare when resources are adopted.
+"""
+
+from collections.abc import Callable
+
+from bindings.http.callbacks import CallbackListener, Names, Take
+from bindings.http.server import Limits
+from bindings.t8.auth import basic
+from bindings.t8.settings import Callbacks
+from bindings.tls import server_context
+from bridge.errors import ConfigurationError
+
+
+def t8_listener(
+    settings: Callbacks, kind: str, take: Take, count: Callable[[str], None], limits: Limits | None = None
+) -> CallbackListener:
+    """Return the listener whose requests `take` commits; `kind` begins the names of its counters, such as `nidd`.
+
+    Raises ConfigurationError.
+    """
+    names = Names("callbacks", "the SCEF/NEF", f"{kind}_callbacks", f"{kind}_notifications", f"{kind}_internal_errors")
+    return CallbackListener(
+        names,
+        settings,
+        take,
+        count,
+        context=server_context(settings.certificate, settings.key, settings.client_ca),
+        authorization=authorization(settings),
+        limits=limits,
+    )
+
+
+def authorization(settings: Callbacks) -> str:
+    """Return the Authorization header that callers must show; empty for none. Raises ConfigurationError."""
+    match settings.kind:
+        case "basic":
+            if not settings.username or not settings.password:
+                raise ConfigurationError("callbacks.kind is basic: set callbacks.username and callbacks.password")
+            return basic(settings.username, settings.password)
+        case "bearer":
+            if not settings.token:
+                raise ConfigurationError("callbacks.kind is bearer: set callbacks.token")
+            return f"Bearer {settings.token}"
+        case _:
+            return ""
