@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-slow bench lint clean
+.PHONY: demo components test test-slow bench lint clean
 
 $(STAMP): pyproject.toml
 	@echo "making $(VENV) and installing into it: a minute or two, once"
@@ -15,12 +15,15 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## the tour, live; ARGS=--once for a single run with a verdict
 	@$(BIN)/lwm2m-bridge demo $(ARGS)
 
+components: $(STAMP)  ## what tests use from elsewhere: fetched and built; again where it broke off
+	@$(BIN)/python -m tests.components
+
 # Two at a time; the tests of a file stay together, for they share a set-up. `make test-slow` goes one by one: it traces
 # the bridge, kills it at chosen moments, and tries mutations two by two already.
-test: $(STAMP)  ## everything that proves the product in a few minutes
+test: components  ## everything that proves the product in a few minutes
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-slow: $(STAMP)  ## more crashes, all mutations
+test-slow: components  ## more crashes, all mutations
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: $(STAMP)  ## ratios against baselines measured in the same run; writes build/bench.json

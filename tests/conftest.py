@@ -8,8 +8,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from mock_network.lab import MOSQUITTO, Broker
+from mock_network.lab import Broker
+from tests.components import Component, program_is_missing, why_absent
 from tests.requirements.collecting import check_labels
+from tests.t8.files import ABSENT, NIDD, are_required, openapi_dir
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile(
@@ -27,16 +29,50 @@ def need(present: object, reason: str) -> None:
     pytest.skip(reason, allow_module_level=True)
 
 
+def need_program(name: str) -> None:
+    """Need a program of `tests/components/programs.py`."""
+    missing = program_is_missing(name)
+    need(missing is None, missing or "")
+
+
+def need_component(component: Component) -> None:
+    """Need a component that `make components` builds."""
+    absent = why_absent(component)
+    need(absent is None, absent or "")
+
+
+def need_openapi() -> Path:
+    """Need 3GPP's OpenAPI files; return their folder."""
+    folder = openapi_dir()
+    if folder is None and not are_required():
+        pytest.skip(ABSENT, allow_module_level=True)
+    need(folder, ABSENT)
+    assert folder is not None
+    return folder
+
+
+def pytest_configure() -> None:
+    """Refuse a T8_OPENAPI_DIR that leads nowhere: the tests would pass and judge nothing."""
+    if os.environ.get("T8_OPENAPI_DIR") and openapi_dir() is None:
+        raise pytest.UsageError(f"T8_OPENAPI_DIR={os.environ['T8_OPENAPI_DIR']} has no {NIDD}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the tests that ran did not prove."""
+    if openapi_dir() is None:
+        terminalreporter.write_line(f"T8 traffic was not judged: {ABSENT}", yellow=True)
+
+
 @pytest.fixture(name="need")
 def need_fixture() -> Callable[[object, str], None]:
-    """Give `need` to a test."""
+    """Return `need`."""
     return need
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    """Give a running Mosquitto that ends with the test."""
-    need(MOSQUITTO, "mosquitto is not installed")
+    """Yield a running Mosquitto that ends with the test."""
+    need_program("mosquitto")
     one = Broker(tmp_path)
     one.start()
     yield one
@@ -50,7 +86,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PEM file with a certificate for 127.0.0.1 and its key."""
+    """Return the name of a PEM file with a certificate for 127.0.0.1 and its key."""
+    need_program("openssl")
     made = tmp_path_factory.mktemp("certificate") / "pair.pem"
     key = made.with_name("key")
     subprocess.run(

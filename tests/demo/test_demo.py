@@ -1,7 +1,6 @@
 """The tour holds, and notices when a promise is broken."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mock_network.lab import MOSQUITTO
+from tests.conftest import need_program
 
 
 def verdict(*arguments: str, patience: float = 110) -> tuple[int, dict]:
@@ -47,8 +46,8 @@ def test_a_demo_that_is_told_to_end_leaves_no_process_behind():
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-def test_after_the_tour_the_device_is_awake_and_the_read_that_is_proposed_is_answered(need):
-    need(shutil.which("curl"), "curl")
+def test_after_the_tour_the_device_is_awake_and_the_read_that_is_proposed_is_answered():
+    need_program("curl")
     with subprocess.Popen([sys.executable, "-m", "bridge.cli", "demo"], stdout=subprocess.PIPE, text=True) as demo:
         try:
             command = next(line for line in demo.stdout if line.strip().startswith("curl") and "/read" in line)
@@ -63,8 +62,8 @@ def test_after_the_tour_the_device_is_awake_and_the_read_that_is_proposed_is_ans
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-def test_the_tour_holds_over_a_broker_too(need):
-    need(MOSQUITTO, "mosquitto is not installed")
+def test_the_tour_holds_over_a_broker_too():
+    need_program("mosquitto")
     code, found = verdict("--mqtt", patience=180)
     assert [step for step in found["steps"] if not step["ok"]] == []
     assert code == 0

@@ -9,7 +9,6 @@ from tests.requirements.labels import all_labels
 from tests.requirements.page import page
 
 
-@pytest.mark.slow
 def test_the_page_is_up_to_date():
     code, errors = collect_apart()
     assert code == 0, f"write it anew with `python -m tests.requirements`:\n{errors}"

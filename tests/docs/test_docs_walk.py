@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mock_network.lab import free_port
-from tests.conftest import need
+from tests.conftest import need_program
 from tests.docs.markdown import ROOT, blocks
 
 PORT = re.compile(r"\b(5683|80\d\d|8180|9464|15683)\b")
@@ -27,7 +26,7 @@ def with_free_ports(texts: list[str]) -> list[str]:
 
 def walk(page: str, directory: Path) -> tuple[int, str]:
     """Type what a page says; gives the exit code and all that was printed. A file's block begins with its name."""
-    need(shutil.which("curl"), "curl")
+    need_program("curl")
     found = [
         block
         for block in blocks(ROOT / "docs" / page)

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.service.points import POINTS
-from mock_network.lab import MOSQUITTO
-from tests.conftest import need
+from tests.conftest import need_program
 from tests.durability.lorawan import LorawanTraffic, lorawan_traffic
 from tests.durability.mutated import mutated
 from tests.durability.nidd import NiddTraffic
@@ -112,7 +111,8 @@ async def test_the_same_with_lorawan_devices(tmp_path: Path):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", ["http", "mqtt"])
 async def test_twenty_kills_and_every_crash_point_twice_with_lorawan_devices(tmp_path: Path, way: str):
-    need(way == "http" or MOSQUITTO, "mosquitto is not installed")
+    if way == "mqtt":
+        need_program("mosquitto")
     points = [f"{point}:{count}" for count in (2, 5) for point in POINTS]
     await _lorawan(tmp_path, points, kills=20, seed=3, mqtt=way == "mqtt")
 

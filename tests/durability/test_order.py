@@ -1,13 +1,12 @@
 """Accept is committed: strace sees a sync of the write-ahead log between what arrived and what acknowledges it."""
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import need
+from tests.conftest import need_program
 from tests.durability.mutated import mutated
 from tests.durability.trace import Order, happenings, order, strace
 from tests.e2e.kit import SetUp, set_up
@@ -17,7 +16,7 @@ QUICK = 12  # exchanges of each kind
 
 
 async def _traced(directory: Path, run: Sequence[str] = ()) -> Order:
-    need(shutil.which("strace"), "strace")
+    need_program("strace")
     trace = directory / "trace"
     async with set_up(directory, prefix=[*strace(trace), *run], sections=POLICY, clock=False) as found:
         await _traffic(found)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import need
+from tests.components import LESHAN
+from tests.conftest import need_component
 from tests.interop.core_bridge import Bridge
-from tests.interop.leshan_server import Leshan, LeshanProcess, leshan_or_skip
+from tests.interop.leshan_server import Leshan, LeshanProcess, start_leshan
 
 SOURCES = count(10)  # an address for each endpoint: Leshan remembers the MIDs of the others for 247 s
 
@@ -26,7 +27,8 @@ QUICK = {
 @pytest.fixture(scope="session")
 def leshan_process() -> Iterator[LeshanProcess]:
     """An unmodified Leshan with all its defaults."""
-    process = leshan_or_skip(need)()
+    need_component(LESHAN)
+    process = start_leshan()
     yield process
     process.stop()
 
@@ -34,7 +36,8 @@ def leshan_process() -> Iterator[LeshanProcess]:
 @pytest.fixture(scope="session")
 def quick_leshan_process() -> Iterator[LeshanProcess]:
     """A Leshan with the timers of QUICK, and one second of awake window for clients in queue mode."""
-    process = leshan_or_skip(need)(californium=QUICK, awake_window=1)
+    need_component(LESHAN)
+    process = start_leshan(californium=QUICK, awake_window=1)
     yield process
     process.stop()
 

@@ -1,16 +1,13 @@
-"""A real Eclipse Leshan server for tests: built once, run as a process, driven over its JSON control port.
+"""A real Eclipse Leshan server for tests: run as a process, driven over its JSON control port.
 
-`start_leshan()` gives a `LeshanProcess`; `Leshan(process)` is the asynchronous client of its control port.
-The Java side, its options and its routes are described in `Main.java` and `ControlPort.java`
-below `leshan/src/main/java/interop`.
+`make components` builds it. `start_leshan()` returns a `LeshanProcess`; `Leshan(process)` is the asynchronous client of
+its control port. The Java side, its options and its routes are described in `Main.java` and `ControlPort.java` below
+`leshan/src/main/java/interop`.
 """
 
 import asyncio
-import fcntl
-import hashlib
 import json
 import selectors
-import shutil
 import subprocess
 import tempfile
 import time
@@ -21,64 +18,12 @@ from typing import IO, Any, Self
 
 import aiohttp
 
-SOURCE = Path(__file__).parent / "leshan"
-BUILD = Path(__file__).parents[2] / "build" / "leshan"
-BUILD_TIMEOUT_S = 300  # the first build downloads Leshan and the Maven plugins
+from tests.components import LESHAN
+
+CLASS_PATH = f"{LESHAN.folder / 'classes'}:{LESHAN.folder / 'lib'}/*"
 START_TIMEOUT_S = 30  # a Java start on a busy machine
 
 Json = dict[str, Any]
-
-
-class LeshanUnavailable(Exception):
-    """Java or Maven is absent, or Maven reaches no repository: a reason to skip."""
-
-
-def _digest() -> str:
-    digest = hashlib.sha256()
-    for path in [SOURCE / "pom.xml", *sorted(SOURCE.rglob("*.java"))]:
-        digest.update(path.relative_to(SOURCE).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def build_leshan() -> str:
-    """Build the server if its sources changed since the last build, and return the class path.
-
-    Needs a network the first time only. Raises LeshanUnavailable where it cannot be built here, and RuntimeError with
-    Maven's output where the sources do not compile.
-    """
-    for command in ("java", "mvn"):
-        if shutil.which(command) is None:
-            raise LeshanUnavailable(f"the Leshan server needs {command}")
-    BUILD.mkdir(parents=True, exist_ok=True)
-    stamp = BUILD / "built-from"
-    with (BUILD / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        digest = _digest()
-        if not stamp.exists() or stamp.read_text() != digest:
-            _run_maven()
-            stamp.write_text(digest)
-    return f"{BUILD / 'classes'}:{BUILD / 'lib'}/*"
-
-
-def _run_maven() -> None:
-    output = ""
-    for options in ([], ["--offline"]):  # a machine without network may still have everything in its local repository
-        done = subprocess.run(
-            ["mvn", "-q", "-B", *options, "process-classes"],
-            cwd=SOURCE,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode == 0:
-            return
-        output = done.stdout + done.stderr
-        if "COMPILATION ERROR" in output:
-            break
-    if "could not be resolved" in output or "Could not transfer" in output or "offline mode" in output:
-        raise LeshanUnavailable(f"Maven cannot get Leshan: {output.strip().splitlines()[0]}")
-    raise RuntimeError(f"Maven failed:\n{output}")
 
 
 class LeshanProcess:
@@ -119,8 +64,9 @@ def start_leshan(
     update_on_send: bool = False,
     californium: Mapping[str, str] | None = None,
 ) -> LeshanProcess:
-    """Build if needed, start, and wait until the server listens. Times in seconds; defaults are Leshan's own.
+    """Start the server that `make components` has built, and wait until it listens.
 
+    Times are in seconds, and defaults are Leshan's own.
     `californium` are Californium settings with their units, for example `{"COAP.ACK_TIMEOUT": "500[ms]"}`.
     """
     command = [
@@ -129,15 +75,18 @@ def start_leshan(
         "-XX:TieredStopAtLevel=1",
         "-Xmx256m",
     ]  # a quick start matters, speed does not
-    command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", build_leshan(), "interop.Main"]
+    command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", CLASS_PATH, "interop.Main"]
     command += ["--coap-address", coap_address, "--coap-port", str(coap_port)]
     command += ["--response-timeout", str(response_timeout), "--awake-window", str(awake_window)]
     command += ["--update-on-notification", str(update_on_notification).lower()]
     command += ["--update-on-send", str(update_on_send).lower()]
     for key, value in (californium or {}).items():
         command += ["--californium", f"{key}={value}"]
-    log = tempfile.NamedTemporaryFile("w", prefix="leshan-", suffix=".log", dir=BUILD)  # noqa: SIM115 -- closed by stop()
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=BUILD)
+    folder = LESHAN.folder
+    log = tempfile.NamedTemporaryFile("w", prefix="leshan-", suffix=".log", dir=folder)  # noqa: SIM115 -- closed by stop()
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder
+    )
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -272,15 +221,3 @@ class Leshan:
                     fresh: list[Json] = await self._call("GET", "/events", after=seen, wait=min(left, 1.0))
                     self._seen += len(fresh)
                     self._waiting += fresh
-
-
-def leshan_or_skip(need: Callable[[object, str], None]) -> Callable[..., LeshanProcess]:
-    """`start_leshan`, with the reason for a skip (a failure where everything is required) if Leshan cannot be had."""
-    try:
-        build_leshan()
-    except LeshanUnavailable as absent:
-        need(None, str(absent))
-    return start_leshan
-
-
-__all__ = ["Leshan", "LeshanProcess", "LeshanUnavailable", "build_leshan", "leshan_or_skip", "start_leshan"]

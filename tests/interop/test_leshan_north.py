@@ -9,8 +9,9 @@ import pytest
 from bridge.north.contract import NorthTransport, SocketAddress
 from bridge.north.scheme import Scheme, build
 from mock_network.lab import free_ports
-from tests.conftest import need
-from tests.interop.leshan_server import Leshan, LeshanProcess, leshan_or_skip
+from tests.components import LESHAN
+from tests.conftest import need_component
+from tests.interop.leshan_server import Leshan, LeshanProcess, start_leshan
 from tests.interop.raw_device import (
     CON,
     CONTENT_FORMAT,
@@ -97,7 +98,8 @@ async def test_ports_give_each_endpoint_a_port_that_survives_a_restart(leshan: L
 
 @pytest.fixture
 def ipv6_process() -> LeshanProcess:
-    return leshan_or_skip(need)(coap_address="::1")
+    need_component(LESHAN)
+    return start_leshan(coap_address="::1")
 
 
 async def test_ports_over_ipv6_survive_a_restart_too(ipv6_process: LeshanProcess):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mock_network.lab import MOSQUITTO, Broker
+from mock_network.lab import Broker
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "relay"))  # its world of one endpoint in virtual time
@@ -15,6 +15,7 @@ from emulated_chirpstack import STRANGER, Emulated  # found beside this file
 from lorawan_kit import APP_KEY, device, lorawan_set_up
 
 from tests.bindings.bridge_side import BridgeSide
+from tests.conftest import need_program
 
 
 @pytest.fixture
@@ -84,8 +85,8 @@ async def world(tmp_path_factory):
 
 
 @pytest.fixture
-def broker(need, tmp_path):
-    need(MOSQUITTO, "mosquitto is not installed")
+def broker(tmp_path):
+    need_program("mosquitto")
     one = Broker(tmp_path, persistent=True)
     one.start()
     yield one

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from lorawan_kit import lorawan_set_up, until
 
-from mock_network.lab import MOSQUITTO, Broker
-from tests.conftest import need
+from mock_network.lab import Broker
+from tests.conftest import need_program
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,7 +20,7 @@ MINUTE = 60.0
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def over_mqtt(tmp_path_factory):
     """Give a set-up with a registered device, and its broker."""
-    need(MOSQUITTO, "mosquitto is not installed")
+    need_program("mosquitto")
     directory = tmp_path_factory.mktemp("broker")
     broker = Broker(directory, persistent=True)
     broker.start()

@@ -1,41 +1,19 @@
 """Frames, MICs, ciphers and key derivation agree with lora-packet, an independent implementation in JavaScript."""
 
-import fcntl
 import json
 import os
 import random
-import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from mock_network.lorawan import crypto, frames
 from mock_network.lorawan.crypto import SessionKeys
 from mock_network.lorawan.frames import Data, JoinRequest, MicInputs
+from tests.components import LORA_PACKET
+from tests.conftest import need_component
 
-ROOT = Path(__file__).parents[2]
-PLACE = ROOT / "build" / "lora-packet"
-VERSION = "0.9.3"
 FRAMES = 1000  # each way
-
-
-@pytest.fixture(scope="module")
-def node_path() -> Path | None:
-    """Give the folder with lora-packet in it, installed on first use; None where Node or the registry is absent."""
-    modules = PLACE / "node_modules"
-    if not shutil.which("npm") or not shutil.which("node"):
-        return None
-    PLACE.mkdir(parents=True, exist_ok=True)
-    with (PLACE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the tests may install it now
-        if (modules / "lora-packet").is_dir():
-            return modules
-        command = ["npm", "install", "--no-audit", "--no-fund", "--silent", f"lora-packet@{VERSION}"]
-        done = subprocess.run(command, cwd=PLACE, capture_output=True, check=False, timeout=100)
-    return modules if done.returncode == 0 else None
 
 
 def random_case(rng: random.Random) -> dict[str, Any]:
@@ -109,14 +87,14 @@ def sealed(case: dict[str, Any]) -> str:
     return frames.seal_data(frame, keys, v1_1=case["v1_1"], mic=mic).hex()
 
 
-def run_node(work: dict[str, Any], node_path: Path) -> dict[str, Any]:
+def run_node(work: dict[str, Any]) -> dict[str, Any]:
     done = subprocess.run(
         ["node", str(Path(__file__).with_name("lora_packet.js"))],
         input=json.dumps(work),
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "NODE_PATH": str(node_path)},
+        env={**os.environ, "NODE_PATH": str(LORA_PACKET.folder / "node_modules")},
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
@@ -139,11 +117,8 @@ def check_data(case: dict[str, Any], found: dict[str, Any]) -> None:
     }
 
 
-def test_a_thousand_random_frames_each_way_and_key_derivation_agree_with_lora_packet(
-    need: Callable[[object, str], None], node_path: Path | None
-) -> None:
-    need(node_path, "Node.js with the npm package lora-packet")
-    assert node_path is not None
+def test_a_thousand_random_frames_each_way_and_key_derivation_agree_with_lora_packet() -> None:
+    need_component(LORA_PACKET)
     rng = random.Random(20260)
     ours = [random_case(rng) for _ in range(FRAMES)]
     theirs = [random_case(rng) for _ in range(FRAMES)]
@@ -160,9 +135,7 @@ def test_a_thousand_random_frames_each_way_and_key_derivation_agree_with_lora_pa
         }
         for _ in range(50)
     ]
-    answer = run_node(
-        {"check": [{**case, "wire": sealed(case)} for case in ours] + derivations, "build": theirs}, node_path
-    )
+    answer = run_node({"check": [{**case, "wire": sealed(case)} for case in ours] + derivations, "build": theirs})
 
     assert len(answer["check"]) == FRAMES + len(derivations)
     for case, found in zip(ours, answer["check"], strict=False):

@@ -2,17 +2,15 @@
 
 import base64
 import json
-import os
-from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from mock_network.scef import PROFILES, Options, ScefService
+from tests.conftest import need_openapi
 
 UE = "meter-1@example.com"
-SCHEMAS = Path(os.environ.get("T8_OPENAPI_DIR") or Path(__file__).parents[3] / "shared/3gpp")
 SUBJECTS = {
     "data": "NiddUplinkDataNotification",
     "deliveryStatus": "NiddDownlinkDataDeliveryStatusNotification",
@@ -103,14 +101,14 @@ async def start():
 class Schemas:
     """The published schema of 3gpp-nidd."""
 
-    def __init__(self):
+    def __init__(self, folder):
         import referencing
         import yaml
         from openapi_core import Config, OpenAPI
 
         media = dict.fromkeys(("application/problem+json", "application/merge-patch+json"), json.loads)
         self._api = OpenAPI.from_file_path(
-            str(SCHEMAS / "TS29122_NIDD.yaml"), config=Config(extra_media_type_deserializers=media)
+            str(folder / "TS29122_NIDD.yaml"), config=Config(extra_media_type_deserializers=media)
         )
 
         class Loader(yaml.SafeLoader):
@@ -122,7 +120,7 @@ class Schemas:
         }
 
         def retrieve(uri):
-            contents = yaml.load((SCHEMAS / uri).read_text(), Loader)
+            contents = yaml.load((folder / uri).read_text(), Loader)
             return referencing.Resource.from_contents(contents, referencing.jsonschema.DRAFT4)
 
         import referencing.jsonschema
@@ -154,7 +152,4 @@ class Schemas:
 
 @pytest.fixture(scope="session")
 def schemas():
-    from tests.conftest import need
-
-    need((SCHEMAS / "TS29122_NIDD.yaml").exists(), "the 3GPP OpenAPI files (T8_OPENAPI_DIR)")
-    return Schemas()
+    return Schemas(need_openapi())

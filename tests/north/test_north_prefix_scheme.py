@@ -12,6 +12,7 @@ from bridge.north.prefix import PrefixNorth
 from bridge.north.prefixes import LOOPBACK_PREFIX, pools
 from bridge.north.system import is_local
 from mock_network.lab import free_port
+from tests.conftest import need_program
 from tests.waiting import until
 
 IP_RECVERR = 11  # linux/in.h: errors of earlier datagrams are reported on the next call
@@ -199,11 +200,9 @@ async def test_a_prefix_that_is_not_routed_here_is_refused_with_the_cure():
 def ipv6_prefix(need):
     prefix = "fd6c:776d:326d::/64"
     command = ["ip", "-6", "route", "{}", "local", prefix, "dev", "lo"]
-    try:
-        added = subprocess.run([c.format("replace") for c in command], capture_output=True, check=False)
-    except FileNotFoundError:
-        added = None
-    need(added is not None and added.returncode == 0, "a local IPv6 route (needs the command ip and privileges)")
+    need_program("ip")
+    added = subprocess.run([c.format("replace") for c in command], capture_output=True, check=False)
+    need(added.returncode == 0, "a local IPv6 route needs root and IPv6")
     yield prefix
     subprocess.run([c.format("del") for c in command], capture_output=True, check=False)
 

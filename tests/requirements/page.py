@@ -20,7 +20,7 @@ says. Tests of that kind are those in {places}.
 A mark on any other test is shown, but the label stays open. Many of the requirements ask something of a client or of a
 server: then the bridge's part is that it works through the bridge.
 
-A test that needs a component which is absent (such as 3GPP's OpenAPI files) is skipped, and says so; in continuous
+A test that needs a component which is absent (such as Java) is skipped, and says so; in continuous
 integration that is a failure.
 """
 

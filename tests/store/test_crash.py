@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from bridge.delivery.rows import Insert
 from bridge.store.sqlite import Reader, Store
+from tests.conftest import need_program
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -71,10 +71,9 @@ def test_the_kernel_refusing_to_write_is_told_and_the_store_goes_on(path):
 
 def test_a_commit_is_told_only_after_the_log_is_synced_to_the_disk(path, tmp_path, need):
     """Between what is given and what is told, an fdatasync of the WAL has returned (synchronous=FULL)."""
-    strace = shutil.which("strace")
-    need(strace, "strace")
+    need_program("strace")
     trace = tmp_path / "trace"
-    what = [strace, "-f", "-y", "-o", str(trace), "-e", "trace=fdatasync,fsync,write"]
+    what = ["strace", "-f", "-y", "-o", str(trace), "-e", "trace=fdatasync,fsync,write"]
     done = subprocess.run(
         [*what, *command("one_by_one", path)], capture_output=True, env=ENVIRONMENT, timeout=60, check=False
     )

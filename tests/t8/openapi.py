@@ -1,4 +1,4 @@
-"""3GPP's own OpenAPI files as the judge of T8 traffic. The files are not part of the project: see `openapi_dir`.
+"""3GPP's own OpenAPI files as the judge of T8 traffic. See `files.openapi_dir`.
 
 Requests and answers are judged by openapi-core. Callback bodies are judged one schema at a time: the callback's oneOf
 is ambiguous, so the kind is told by the members that are present, and members that are readOnly in the API are what a
@@ -6,7 +6,6 @@ callback is there to carry.
 """
 
 import json
-import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,8 @@ from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-NIDD = "TS29122_NIDD.yaml"
-COMMON = "TS29122_CommonData.yaml"
+from tests.t8.files import COMMON, NIDD
+
 _VERSION_PATH = "/3gpp-nidd/v1"
 
 CALLBACKS = (  # the first member that is present tells the kind
@@ -33,13 +32,6 @@ CALLBACKS = (  # the first member that is present tells the kind
     ("subscription", f"{COMMON}#/components/schemas/TestNotification"),
 )
 CALLBACK_ANSWERS = {200, 204, 307, 308, 400, 401, 403, 404, 411, 413, 415, 429, 500, 503}
-
-
-def openapi_dir() -> Path | None:
-    """Give the folder with 3GPP's YAML files: $T8_OPENAPI_DIR, else ../shared/3gpp; None if there is none."""
-    named = os.environ.get("T8_OPENAPI_DIR")
-    folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "3gpp"
-    return folder if (folder / NIDD).is_file() else None
 
 
 @dataclass
@@ -179,10 +171,26 @@ def _json(body: bytes, **_parameters: str) -> Any:
     return json.loads(body)
 
 
+class NoJudge:
+    """Stands where 3GPP's files are absent: finds nothing wrong in any traffic."""
+
+    def request(self, _request: Request) -> list[str]:
+        return []
+
+    def answer(self, _request: Request, _answer: Answer) -> list[str]:
+        return []
+
+    def callback(self, _body: bytes) -> list[str]:
+        return []
+
+    def callback_answer(self, _status: int, _content_type: str, _body: bytes) -> list[str]:
+        return []
+
+
 @cache
-def judge(folder: Path) -> Judge:
-    """Give the judge of a folder; the files are read once, which takes a second or two."""
-    return Judge(folder)
+def judge(folder: Path | None) -> Judge | NoJudge:
+    """Return the judge of a folder; the files are read once, which takes a second or two."""
+    return NoJudge() if folder is None else Judge(folder)
 
 
 def _text(error: BaseException) -> str:

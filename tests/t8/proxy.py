@@ -33,14 +33,15 @@ class T8Violations(AssertionError):
 class T8Proxy:
     """Start with `async with`. `url` is the api_root for the bridge; `records` and `violations` grow with the traffic.
 
-    `upstream` is the SCEF's apiRoot; `record` a file for the records as JSON lines; `strict`: leaving raises on any
-    violation; `tolerate` are texts that make a violation none.
+    `upstream` is the SCEF's apiRoot; `openapi_dir` the folder with 3GPP's files, without which all is recorded and
+    nothing judged; `record` a file for the records as JSON lines; `strict`: leaving raises on any violation; `tolerate`
+    are texts that make a violation none.
     """
 
     def __init__(
         self,
         upstream: str,
-        openapi_dir: Path,
+        openapi_dir: Path | None,
         *,
         record: Path | None = None,
         strict: bool = True,

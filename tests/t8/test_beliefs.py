@@ -6,8 +6,8 @@ import pytest
 
 from bindings.nidd import operations as nidd
 from bindings.t8.operations import Operation
-from tests.conftest import need
-from tests.t8.openapi import Official, openapi_dir
+from tests.conftest import need_openapi
+from tests.t8.openapi import Official
 
 FILES = {"3gpp-nidd/v1": "TS29122_NIDD.yaml"}
 
@@ -18,9 +18,7 @@ def operations():
 
 @pytest.fixture(scope="module")
 def official():
-    folder = openapi_dir()
-    need(folder, "3GPP's OpenAPI files ($T8_OPENAPI_DIR or ../shared/3gpp)")
-    return Official(folder)
+    return Official(need_openapi())
 
 
 @pytest.fixture(params=operations(), ids=lambda one: f"{one.method} {one.path}")

@@ -11,9 +11,8 @@ from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations
 from bindings.t8.settings import Callbacks
 from tests.bindings.bridge_side import BridgeSide, DictMemory
-from tests.conftest import need
+from tests.conftest import need_openapi
 from tests.nidd.scripted_scef import ScriptedScef
-from tests.t8.openapi import openapi_dir
 from tests.t8.proxy import T8Proxy, T8Violations
 from tests.waiting import until
 
@@ -23,9 +22,7 @@ BASE = "/3gpp-nidd/v1/as1/configurations"
 
 @pytest.fixture
 def folder():
-    found = openapi_dir()
-    need(found, "3GPP's OpenAPI files ($T8_OPENAPI_DIR or ../shared/3gpp)")
-    return found
+    return need_openapi()
 
 
 @pytest.fixture

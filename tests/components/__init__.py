@@ -1,0 +1,21 @@
+"""What tests use from outside this repository and Python: programs, and components that are fetched and built.
+
+Nothing is fetched while tests run. `make components`, which `make test` begins with, fetches and builds; a test asks
+`why_absent` and skips with that reason.
+"""
+
+from tests.components.component import BUILD, Component, why_absent
+from tests.components.known import COMPONENTS, LESHAN, LORA_PACKET
+from tests.components.programs import PROGRAMS, Program, program_is_missing
+
+__all__ = [
+    "BUILD",
+    "COMPONENTS",
+    "LESHAN",
+    "LORA_PACKET",
+    "PROGRAMS",
+    "Component",
+    "Program",
+    "program_is_missing",
+    "why_absent",
+]

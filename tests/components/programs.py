@@ -1,0 +1,43 @@
+"""Every program outside Python that tests use, with the Debian package that has it."""
+
+import os
+import shutil
+from dataclasses import dataclass
+
+_SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin"  # where some programs are that a user's PATH does not name
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, the Debian package that has it, and what the tests do with it."""
+
+    name: str
+    package: str
+    purpose: str
+
+
+PROGRAMS = {
+    program.name: program
+    for program in (
+        Program("java", "openjdk-17-jre-headless", "runs Eclipse Leshan, a real LwM2M server"),
+        Program("javac", "openjdk-17-jdk-headless", "builds the control port of that server"),
+        Program("mvn", "maven", "fetches Leshan"),
+        Program("node", "nodejs", "runs lora-packet, a second implementation of LoRaWAN frames"),
+        Program("npm", "npm", "fetches lora-packet"),
+        Program("mosquitto", "mosquitto", "is the MQTT broker"),
+        Program("strace", "strace", "shows that a sync to the disk comes before an acknowledgement"),
+        Program("openssl", "openssl", "makes certificates"),
+        Program("curl", "curl", "types what the documents say"),
+        Program("ip", "iproute2", "makes the IPv6 route of one test, which needs root, too"),
+        Program("git", "git", "clones the project for the test of a fresh machine"),
+        Program("make", "make", "runs the targets"),
+    )
+}
+
+
+def program_is_missing(name: str) -> str | None:
+    """Return why a program cannot be used, with the cure; None if it is there. KeyError for one that is not listed."""
+    program = PROGRAMS[name]
+    if shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), _SYSTEM))):
+        return None
+    return f"{name} is not installed (Debian: apt-get install {program.package})"
