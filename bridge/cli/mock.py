@@ -1,9 +1,14 @@
 """`lwm2m-bridge mock` and `demo`: the emulators. Only here does the bridge's package name them."""
 
 import importlib
+from importlib.util import find_spec
 
 import click
 
+from bridge.extras import cure
+
+_EXTRA = "emulators"
+_DEMO_USES = ("aiocoap", "cbor2", "Crypto", "chirpstack_api", "grpc", "paho")
 _COMMANDS = {
     "chirpstack": "mock_network.chirpstack.command:chirpstack",
     "clock": "mock_network.clock.command:clock",
@@ -16,10 +21,31 @@ _COMMANDS = {
 
 def _command(target: str) -> click.Command:
     module, _, name = target.partition(":")
-    found = getattr(importlib.import_module(module), name)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        return _absent(name, error)
     if not isinstance(found, click.Command):
         raise TypeError(f"{target} is no command")
     return found
+
+
+def _absent(name: str, error: ModuleNotFoundError) -> click.Command:
+    """Return a command that takes any arguments and says what is not installed. Raises what is no missing package."""
+    missing = cure(error.name, _EXTRA)
+    if missing is None:
+        raise error
+
+    def refuse() -> None:
+        raise click.ClickException(missing)
+
+    return click.Command(
+        name,
+        callback=refuse,
+        help=f"Not usable: {missing}",
+        short_help=f"(needs the extra [{_EXTRA}])",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
 
 
 class _Lazy(click.Group):
@@ -44,6 +70,9 @@ def mock_group() -> None:
 @click.option("--break", "broken", type=click.Choice(["expiry", "dedup", "store"]), hidden=True)
 def demo(once: bool, mqtt: bool, broken: str | None) -> None:
     """Show everything live: a server manages devices without IP through emulated networks."""
+    for module in _DEMO_USES:  # in processes of its own, whose errors would be hard to read
+        if find_spec(module) is None:
+            raise click.ClickException(cure(module, _EXTRA) or module)
     from mock_network.demo import run_demo
 
     raise SystemExit(run_demo(once=once, broken=broken, mqtt=mqtt))

@@ -15,6 +15,7 @@ from bridge.config.secrets import reveal
 from bridge.config.shape import Field, shape
 from bridge.directory.record import check_template
 from bridge.errors import ConfigurationError
+from bridge.extras import cure, has_extra
 from bridge.north.prefixes import pools
 
 BINDINGS = "lwm2m_bridge.bindings"
@@ -60,8 +61,16 @@ def binding_class(name: str) -> type[Any]:
     installed = {point.name: point for point in entry_points(group=BINDINGS)}
     if name not in installed:
         raise ConfigurationError(f"unknown binding {name!r}{nearest(name, list(installed))}")
+    point = installed[name]
     try:
-        found: type[Any] = installed[name].load()
+        found: type[Any] = point.load()
+    except ModuleNotFoundError as error:
+        missing = None
+        if point.dist is not None and has_extra(point.dist, name):
+            missing = cure(error.name, name, point.dist.name)
+        raise ConfigurationError(
+            f"binding {name!r} cannot be loaded: {missing or f'{error!r}; install it again'}"
+        ) from error
     except Exception as error:  # whatever a third party's code does when it is imported
         raise ConfigurationError(f"binding {name!r} cannot be loaded: {error!r}; install it again") from error
     return found

@@ -5,10 +5,11 @@ Nothing is fetched while tests run. `make components`, which `make test` begins 
 """
 
 from tests.components.component import BUILD, Component, why_absent
-from tests.components.known import COMPONENTS, LESHAN, LORA_PACKET
+from tests.components.known import BASE_INSTALL, COMPONENTS, LESHAN, LORA_PACKET
 from tests.components.programs import PROGRAMS, Program, program_is_missing
 
 __all__ = [
+    "BASE_INSTALL",
     "BUILD",
     "COMPONENTS",
     "LESHAN",

@@ -1,5 +1,7 @@
 """The components that tests use."""
 
+import sys
+
 from tests.components.component import BUILD, ROOT, Component
 
 _LESHAN = ROOT / "tests" / "interop" / "leshan"
@@ -31,4 +33,19 @@ LORA_PACKET = Component(
     unreachable=r"code (E[A-Z]*|ERR_[A-Z_]*)\b",
 )
 
-COMPONENTS = (LESHAN, LORA_PACKET)
+_PIP = f'"{sys.executable}" -m venv venv && venv/bin/python -m pip install --editable "{ROOT}"'
+
+BASE_INSTALL = Component(
+    name="base-install",
+    title="the bridge without extras (pip)",
+    programs=(),
+    sources=(ROOT / "pyproject.toml",),
+    command=("sh", "-c", _PIP),
+    offline=("sh", "-c", _PIP.replace("pip install", "pip install --no-index")),
+    directory=BUILD / "base-install",
+    fetched=r"Downloading |Using cached ",
+    unreachable=r"No matching distribution|Could not find a version|Could not fetch|Could not install .* OSError",
+)
+"""A virtual environment in `venv` with what `pip install .` brings."""
+
+COMPONENTS = (LESHAN, LORA_PACKET, BASE_INSTALL)
