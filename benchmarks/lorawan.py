@@ -105,8 +105,8 @@ async def _set_up(
             command = [sys.executable, "-m", "bridge.cli", "endpoint", "list", "-c", config, "--json"]
             listed = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
             addresses = []
-            for record in sorted(json.loads(listed.stdout), key=lambda one: one["device"]):
-                host, _, number = record["locals"][0].rpartition(":")
+            for record in sorted(json.loads(listed.stdout)["items"], key=lambda one: one["address"]):
+                host, _, number = record["seen_as"][0].rpartition(":")
                 addresses.append((host, int(number)))
             yield network, lwm2m, bridge, bare, addresses
         finally:

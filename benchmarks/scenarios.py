@@ -76,9 +76,9 @@ def running_bridge(load: Load, profiler: Sequence[str] = ("-m", "bridge.cli")) -
             listed = subprocess.run(
                 [*cli, "endpoint", "list", "-c", config, "--json"], check=True, capture_output=True
             ).stdout
-            for record in json.loads(listed):
-                host, _, port = record["locals"][0].rpartition(":")
-                load.by_id[record["device"]].address = (host, int(port))
+            for record in json.loads(listed)["items"]:
+                host, _, port = record["seen_as"][0].rpartition(":")
+                load.by_id[record["address"]].address = (host, int(port))
             yield side, directory
         finally:
             side.stop()

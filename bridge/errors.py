@@ -5,6 +5,10 @@
      │   ├─ ConfigurationError     a setting is wrong; the text says which and the cure
      │   ├─ DirectoryError         an endpoint cannot be added or changed as asked
      │   ├─ StoreUnavailable       a commit failed (disk full, file locked); nothing was accepted
+     │   ├─ RequestError           what a caller asks of the bridge makes no sense
+     │   ├─ NotFound               there is no such endpoint, message or network
+     │   ├─ NotRunning             only a running service can do this; it is down, starts or stops
+     │   ├─ ServiceFailed          the service made a mistake while it did what it was asked; its log says which
      │   ├─ NorthUnavailable       an endpoint's own address or port cannot be had
      │   └─ BindingError           a binding cannot be found, started or asked this
      └─ RemoteError                a peer sent something that cannot be used
@@ -44,6 +48,28 @@ class StoreUnavailable(LocalError):
     """A commit failed; nothing of it was accepted and the caller may try again later."""
 
     http_status = 503
+
+
+class RequestError(LocalError):
+    """What a caller asks of the bridge makes no sense; the text says what would."""
+
+    http_status = 400
+
+
+class NotFound(LocalError):
+    """There is no endpoint, message or network of this name or number."""
+
+    http_status = 404
+
+
+class NotRunning(LocalError):
+    """Only a running service can do this, and it is down, still starts or already stops."""
+
+    http_status = 503
+
+
+class ServiceFailed(LocalError):
+    """The service made a mistake while it carried out an operation; its log says which."""
 
 
 class NorthUnavailable(LocalError):

@@ -6,9 +6,10 @@ from bridge.cli.config import config_group
 from bridge.cli.device import device_group
 from bridge.cli.doctor import doctor
 from bridge.cli.endpoint import endpoint_group
-from bridge.cli.ledger import downlink_group, status, uplink_group
+from bridge.cli.messages import downlink_group, uplink_group
 from bridge.cli.mock import demo, mock_group
 from bridge.cli.run import run
+from bridge.cli.status import status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

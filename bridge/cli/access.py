@@ -1,90 +1,89 @@
-"""How a command reaches the ledger: the running service through its local socket, or the file when it is down."""
+"""How a command reaches a bridge: the running service through its local socket, or its ledger's file."""
 
 import asyncio
 import contextlib
 import logging
-import tempfile
+import socket as sockets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
-import aiohttp
 import click
-from yarl import URL
 
-from bridge.config import Config
+from bridge.cli.common import config_option, read_config, require
+from bridge.config import Config, control_socket
+from bridge.control.client import Client, DirectClient, SocketClient
+from bridge.errors import NotRunning
+from bridge.operations.types.request import Request
 
 T = TypeVar("T")
 
 
-class Client:
-    """Speaks to a local socket. What the service refuses is shown as it says it."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The bridge that a command is for: the one of a configuration, or the one behind a socket."""
 
-    def __init__(self, session: aiohttp.ClientSession, *, running: bool) -> None:
-        self._session = session
-        self.running = running
+    config: Path
+    socket: Path | None = None
 
-    async def ask(self, method: str, path: str, body: Any = None, *, content: bytes | None = None, **query: Any) -> Any:
-        """Give the answer's JSON, or text. Raises ClickException with the service's own words."""
-        params = {name: str(value) for name, value in query.items() if value is not None}
-        url = URL(f"http://bridge{path}", encoded=True)
-        async with self._session.request(method, url, json=body, data=content, params=params) as response:
-            said = await (response.json() if response.content_type == "application/json" else response.text())
-            if response.status < 400:  # noqa: PLR2004  # HTTP errors
-                return said
-            error = said.get("error") if isinstance(said, dict) else None
-            raise click.ClickException(error or f"the service failed (status {response.status}); its log says why")
+    def ask(self, request: Request[T]) -> T:
+        """Return the result of one operation. Raises a BridgeError."""
+        return self.use(lambda client: client.ask(request))
 
+    def use(self, work: Callable[[Client], Awaitable[T]]) -> T:
+        """Run `work` with a client, to the end. Raises a BridgeError."""
 
-@contextlib.asynccontextmanager
-async def connect(config: Config) -> AsyncIterator[Client]:
-    """Reach the running service; if there is none, open the ledger here and serve the same requests from it."""
-    async with contextlib.AsyncExitStack() as stack:
-        socket = config.control_socket
-        running = await _answers(socket)
-        if not running:
-            from bridge.service.control import Control
-            from bridge.service.service import Service
+        async def inner() -> T:
+            async with self.connect() as client:
+                return await work(client)
+
+        return asyncio.run(inner())
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[Client]:
+        """Reach the running service; if there is none, open its ledger here. Raises a BridgeError."""
+        path = self.socket or control_socket(require(self.config))
+        if answers(path):
+            async with SocketClient(path) as client:
+                yield client
+        elif self.socket is not None:
+            raise NotRunning(f"nobody answers at {path}; start the service: lwm2m-bridge run --config FILE")
+        else:
+            from bridge.service.at_rest import BridgeAtRest
 
             logging.getLogger().setLevel(logging.WARNING)
-            service = Service(config)
-            await service.open_ledger()
-            stack.push_async_callback(service.stop)
-            directory = stack.enter_context(tempfile.TemporaryDirectory())
-            socket = Path(directory) / "control.sock"
-            control = Control(service, socket)
-            await control.start()
-            stack.push_async_callback(control.stop)
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=aiohttp.ClientTimeout(None))
-        )
-        yield Client(session, running=running)
+            async with BridgeAtRest(self.configuration(), lambda: read_config(self.config)) as bridge:
+                yield DirectClient(bridge)
+
+    def configuration(self) -> Config:
+        """Read the configuration without its secrets. Raises ConfigurationError."""
+        return read_config(self.config, secrets=False)
 
 
-async def _answers(socket: Path) -> bool:
-    try:
-        _, writer = await asyncio.open_unix_connection(str(socket))
-    except OSError:
-        return False
-    writer.close()
-    await writer.wait_closed()
+def answers(path: Path) -> bool:
+    """Say whether somebody listens at a local socket."""
+    with sockets.socket(sockets.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
     return True
 
 
-def use(config: Config, work: Callable[[Client], Awaitable[T]]) -> T:
-    """Run `work` with a client, to the end. Raises ClickException or a BridgeError."""
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command be called for a configuration or for a socket: it gets `target`."""
 
-    async def inner() -> T:
-        async with connect(config) as client:
-            return await work(client)
+    @config_option
+    @click.option(
+        "--socket",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="LWM2M_BRIDGE_SOCKET",
+        help="The running service's local socket, in place of a configuration; also from LWM2M_BRIDGE_SOCKET.",
+    )
+    @wraps(command)
+    def inner(*, config_path: Path, socket: Path | None, **given: Any) -> Any:
+        return command(target=Target(config_path, socket), **given)
 
-    try:
-        return asyncio.run(inner())
-    except aiohttp.ClientError as error:
-        raise click.ClickException(f"the service went away meanwhile ({type(error).__name__}); try again") from error
-
-
-def endpoint_path(name: str) -> str:
-    """Give the path of an endpoint, whatever characters its name has."""
-    return f"/endpoints/{quote(name, safe='')}"
+    return inner

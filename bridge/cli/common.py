@@ -1,6 +1,5 @@
 """What the commands share: the configuration, errors a person can act on, times as people read them."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,9 +8,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
+import msgspec
 
 from bridge.config import Config, load
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConfigurationError
+from bridge.operations.types.request import Problem
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,30 +32,40 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-def told(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn our errors into one line and exit code 1."""
+def errors_shown(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn our errors into one line, or with --json into JSON, and exit code 1."""
 
     @wraps(function)
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except BridgeError as error:
+            if kwargs.get("as_json"):
+                print_json(Problem(error=type(error).__name__, detail=str(error)))
+                sys.exit(1)
             raise click.ClickException(str(error)) from error
 
     return inner
 
 
-def read_config(path: Path) -> Config:
-    """Read the configuration. Raises a message with the cure if there is none."""
+def require(path: Path) -> Path:
+    """Return the path of a configuration that is there. Raises ConfigurationError with the cure."""
     if not path.exists():
-        raise click.ClickException(
+        raise ConfigurationError(
             f"no configuration {path}; write one with `lwm2m-bridge config template > {path}`, or name it with --config"
         )
-    return load(path)
+    return path
+
+
+def read_config(path: Path, *, secrets: bool = True) -> Config:
+    """Read the configuration. Raises ConfigurationError with the cure."""
+    return load(require(path), secrets=secrets)
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
+    """Print a result of an operation, or other plain values, as JSON."""
+    text = msgspec.json.encode(value)
+    click.echo((msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text).decode())
 
 
 def moment(seconds: float | None) -> str:
@@ -82,15 +93,13 @@ def moment_near(seconds: float | None, other: float | None) -> str:
 
 
 def outline(value: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
-    """Give nested settings as indented lines that fit a terminal."""
+    """Return nested settings as indented lines that fit a terminal; what is not set is left out."""
     for key, part in value.items():
+        if part in (None, "", {}, (), []):
+            continue
         if isinstance(part, Mapping):
             yield f"{'  ' * depth}{key}"
             yield from outline(part, depth + 1)
         else:
             shown = " ".join(map(str, part)) if isinstance(part, list | tuple) else part
-            yield f"{'  ' * depth}{key:<{24 - 2 * depth}} {'' if shown is None else shown}".rstrip()
-
-
-def pick(row: Mapping[str, Any], *names: str) -> list[Any]:
-    return [row.get(name) for name in names]
+            yield f"{'  ' * depth}{key:<{24 - 2 * depth}} {shown}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bridge.cli.common import config_option, read_config, told
+from bridge.cli.common import config_option, errors_shown, read_config
 from bridge.config import template
 
 
@@ -21,7 +21,7 @@ def print_template() -> None:
 
 @config_group.command("check")
 @config_option
-@told
+@errors_shown
 def check(config_path: Path) -> None:
     """Say whether a configuration can be used, or what is wrong and the cure."""
     config = read_config(config_path)

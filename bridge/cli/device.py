@@ -6,12 +6,16 @@ from typing import Any
 
 import click
 
-from bridge.cli.access import Client, use
-from bridge.cli.common import config_option, json_option, print_json, read_config, told
+from bridge.cli.access import Target
+from bridge.cli.common import config_option, errors_shown, json_option, print_json, read_config
+from bridge.cli.endpoint import pages
 from bridge.cli.tables import print_table
 from bridge.config import Config
 from bridge.config.secrets import reveal
+from bridge.control.client import Client
 from bridge.errors import ConfigurationError
+from bridge.operations.types.endpoints import AddEndpoints, EndpointView, ListEndpoints, NewEndpoint
+from bridge.operations.types.networks import SetIntegration
 
 VERSIONS = "1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0"
 KEYS = "app_key", "nwk_key", "app_s_key", "nwk_s_key", "f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key"
@@ -62,7 +66,7 @@ def network_of(config: Config, network: str, ability: str) -> Any:
 @click.option("--f-port", type=click.IntRange(1, 223), help="FPort of LwM2M, if not the network's.")
 @click.option("--confirmed", is_flag=True, help="Send requests in confirmed frames.")
 @click.option("--integration", is_flag=True, help="Have ChirpStack post events to the running bridge.")
-@told
+@errors_shown
 def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str, **given: Any) -> None:
     """Make a device in ChirpStack, with profile, keys or session, and its endpoint. Doing it twice changes nothing."""
     config = read_config(config_path)
@@ -74,33 +78,29 @@ def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str,
     if wanted["dev_addr"]:
         wanted["join_eui"] = ""
     done = dict(asyncio.run(binding.make_device(device, wanted)))
-    draft = {
-        "network": network,
-        "device": device,
-        "name": name,
-        "servers": list(servers),
-        "confirmed": confirmed,
-        "options": {"f_port": str(f_port)} if f_port else {},
-    }
+    options = {"f_port": str(f_port)} if f_port else {}
+    draft = NewEndpoint(
+        network=network, address=device, name=name, servers=servers, confirmed=confirmed, options=options
+    )
 
-    async def enter(client: Client) -> dict[str, Any]:
-        there = await _known(client, network)
-        found = there.get(device)
+    async def enter(client: Client) -> EndpointView:
+        found = (await _known(client, network)).get(device)
         if found is None:
-            (found,) = await client.ask("POST", "/endpoints", [draft])
-            done["changes"].append(f"endpoint {found['name']}")
-        if integration:
-            answer = await client.ask("POST", f"/networks/{network}/integration", application_id=done["application_id"])
-            if answer["new"]:
-                done["changes"].append("HTTP integration")
-        return dict(found)
+            (found,) = (await client.ask(AddEndpoints((draft,)))).items
+            done["changes"].append(f"endpoint {found.name}")
+        if (
+            integration
+            and (await client.ask(SetIntegration(network=network, application_id=done["application_id"]))).changed
+        ):
+            done["changes"].append("HTTP integration")
+        return found
 
-    endpoint = use(config, enter)
+    endpoint = Target(config_path).use(enter)
     if as_json:
         print_json(
             {
                 "device": device,
-                "endpoint": endpoint["name"],
+                "endpoint": endpoint.name,
                 "application_id": done["application_id"],
                 "profile_id": done["profile_id"],
                 "changes": done["changes"],
@@ -108,19 +108,15 @@ def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str,
         )
         return
     application = done["application_id"]
-    click.echo(f"{endpoint['name']}: {device} in application {done['application_id']}")
+    click.echo(f"{endpoint.name}: {device} in application {done['application_id']}")
     click.echo("made: " + ", ".join(done["changes"]) if done["changes"] else "everything was there already")
     if application not in config_path.read_text():
         click.echo(f'put application_id = "{application}" into [networks.{network}]')
 
 
-async def _known(client: Client, network: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    after = ""
-    while page := await client.ask("GET", "/endpoints", network=network, after=after, limit=1000):
-        found |= {row["device"]: row for row in page}
-        after = page[-1]["name"]
-    return found
+async def _known(client: Client, network: str) -> dict[str, EndpointView]:
+    asked = ListEndpoints(network=network, limit=1000)
+    return {one.address: one async for page in pages(client, asked) for one in page.items}
 
 
 @device_group.command("adopt")
@@ -128,25 +124,24 @@ async def _known(client: Client, network: str) -> dict[str, dict[str, Any]]:
 @network_option
 @click.option("--server", "servers", multiple=True, help="Their LwM2M server; the first is the default.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be adopted.")
-@told
+@errors_shown
 def adopt(config_path: Path, network: str, servers: tuple[str, ...], dry_run: bool) -> None:
     """Give every device of the ChirpStack application an endpoint, named by the network's name_template."""
     config = read_config(config_path)
     binding = network_of(config, network, "network_devices")
     listed = asyncio.run(binding.network_devices())
 
-    async def enter(client: Client) -> list[dict[str, Any]]:
+    async def enter(client: Client) -> list[tuple[str, str]]:
         there = await _known(client, network)
         new = [(device, name) for device, name in listed if device not in there]
-        if dry_run:
-            return [{"device": device, "name": name} for device, name in new]
-        drafts = [{"network": network, "device": device, "servers": list(servers)} for device, _ in new]
-        return list(await client.ask("POST", "/endpoints", drafts)) if drafts else []
+        if dry_run or not new:
+            return new
+        wanted = AddEndpoints(tuple(NewEndpoint(network=network, address=d, servers=servers) for d, _ in new))
+        return [(made.address, made.name) for made in (await client.ask(wanted)).items]
 
-    rows = use(config, enter)
     print_table(
         ("device", "in ChirpStack" if dry_run else "endpoint"),
-        ([row["device"], row["name"]] for row in rows),
+        Target(config_path).use(enter),
         f"all {len(listed)} devices of the application have an endpoint",
     )
 
@@ -154,16 +149,11 @@ def adopt(config_path: Path, network: str, servers: tuple[str, ...], dry_run: bo
 @device_group.command("integration")
 @config_option
 @network_option
-@told
+@errors_shown
 def integration(config_path: Path, network: str) -> None:
     """Have ChirpStack post the application's events to the running bridge."""
     config = read_config(config_path)
     network_of(config, network, "set_integration")
 
-    async def work(client: Client) -> Any:
-        if not client.running:
-            raise ConfigurationError("the service must run: its URL holds a secret that only it knows")
-        return await client.ask("POST", f"/networks/{network}/integration")
-
-    answer = use(config, work)
-    click.echo("the HTTP integration is set" if answer["new"] else "the HTTP integration was set already")
+    changed = Target(config_path).ask(SetIntegration(network=network)).changed
+    click.echo("the HTTP integration is set" if changed else "the HTTP integration was set already")

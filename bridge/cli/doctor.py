@@ -1,69 +1,84 @@
 """`lwm2m-bridge doctor`: what in the networks' set-ups will hurt, and the cure for each."""
 
-import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 import click
 
 from bindings.diagnosis import Finding, Grade
-from bridge.cli.access import Client, use
-from bridge.cli.common import config_option, json_option, print_json, read_config, told
+from bridge.cli.access import Target, target_options
+from bridge.cli.common import errors_shown, json_option, print_json
 from bridge.cli.tables import broken, plain, terminal_width
-from bridge.config import Config
-from bridge.errors import BridgeError, ConfigurationError
+from bridge.control.client import Client
+from bridge.errors import NotFound
+from bridge.operations.types.networks import CheckNetworks, NetworkChecks
+from bridge.operations.types.state import GetReadiness, Phase
 
 _MARKS = {Grade.GOOD: "ok", Grade.WARNING: "warning", Grade.BAD: "BAD", Grade.UNCHECKED: "NOT CHECKED"}
 _MARK = max(map(len, _MARKS.values())) + 2  # characters
 
 
 @click.command("doctor")
-@config_option
+@target_options
 @json_option
 @click.option("--network", help="Only this network.")
-@told
-def doctor(config_path: Path, as_json: bool, network: str | None) -> None:
+@errors_shown
+def doctor(target: Target, as_json: bool, network: str | None) -> None:
     """Check every network: reachable, credentials, settings that will hurt, the way back to the bridge.
 
     Nothing is changed anywhere. The exit code is 1 if something is bad or a network could not be checked at all;
     warnings leave it at 0.
     """
-    config = read_config(config_path)
-    if network is not None and network not in config.networks:
-        raise ConfigurationError(f"network {network!r} is not configured (known: {', '.join(config.networks)})")
+    configured = {} if target.socket is not None else target.configuration().networks
+    if network is not None and configured and network not in configured:
+        raise NotFound(f"network {network!r} is not configured (known: {', '.join(configured)})")
 
-    async def ask(client: Client) -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = await client.ask("GET", "/doctor", network=network)
+    async def work(client: Client) -> dict[str, tuple[Finding, ...]]:
+        if (await client.ask(GetReadiness())).phase is Phase.DOWN:
+            checked = await client.ask(CheckNetworks(network))
+            return {name: (_DOWN, *findings) for name, findings in checked.networks.items()}
+        found: dict[str, tuple[Finding, ...]] = {
+            name: (_new(one.binding),) for name, one in configured.items() if network in (None, name)
+        }
+        try:
+            checked = await client.ask(CheckNetworks(network))
+        except NotFound:
+            if not found:
+                raise
+        else:
+            found |= checked.networks
         return found
 
-    found = use(config, ask) if _runs(config) else asyncio.run(_without_service(config, network))
-    for name, configured in config.networks.items():
-        if network in (None, name) and not found.get(name):
-            text = f"the running service has none for it: its binding is {configured.binding!r}"
-            one = Finding("checks", Grade.UNCHECKED, text, "if it is new in the configuration: restart the service")
-            found[name] = [asdict(one)]
+    found = target.use(work)
     if as_json:
-        print_json(found)
+        print_json(NetworkChecks(networks=found))
     elif not found:
         click.echo("no network is configured")
     else:
         for line in _blocks(found, terminal_width()):
             click.echo(line)
-    if any(one["grade"] in (Grade.BAD, Grade.UNCHECKED) for findings in found.values() for one in findings):
+    if any(one.grade in (Grade.BAD, Grade.UNCHECKED) for findings in found.values() for one in findings):
         sys.exit(1)
 
 
-def _blocks(found: Mapping[str, Iterable[Mapping[str, Any]]], width: int | None) -> Iterator[str]:
-    """Give a block for each finding: what was found, and below it the cure."""
+_DOWN = Finding(
+    "bridge", Grade.WARNING, "it is down: the way back to it is not checked", "start it with `lwm2m-bridge run`"
+)
+
+
+def _new(binding: str) -> Finding:
+    text = f"the running service has no such network; its binding is {binding!r}"
+    return Finding("checks", Grade.UNCHECKED, text, "if it is new in the configuration: restart the service")
+
+
+def _blocks(found: Mapping[str, Iterable[Finding]], width: int | None) -> Iterator[str]:
+    """Yield a block for each finding: what was found, and below it the cure."""
     for name, findings in found.items():
         for one in findings:
-            grade = f"{_MARKS[Grade(one['grade'])]:<{_MARK}}"
-            yield from _hanging(f"{grade}{plain(one['what'])}, {plain(name)}: {plain(one['detail'])}", width)
-            if one["cure"]:
-                yield from _hanging(" " * _MARK + f"cure: {plain(one['cure'])}", width)
+            grade = f"{_MARKS[one.grade]:<{_MARK}}"
+            yield from _hanging(f"{grade}{plain(one.what)}, {plain(name)}: {plain(one.detail)}", width)
+            if one.cure:
+                yield from _hanging(" " * _MARK + f"cure: {plain(one.cure)}", width)
 
 
 def _hanging(text: str, width: int | None) -> Iterator[str]:
@@ -71,38 +86,3 @@ def _hanging(text: str, width: int | None) -> Iterator[str]:
     first, *more = broken(text[_MARK:], None if width is None else width - _MARK)
     yield text[:_MARK] + first
     yield from (" " * _MARK + line for line in more)
-
-
-def _runs(config: Config) -> bool:
-    import socket
-
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(config.control_socket))
-        except OSError:
-            return False
-    return True
-
-
-async def _without_service(config: Config, network: str | None) -> dict[str, list[dict[str, Any]]]:
-    """Check what can be checked while the service is down."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name, configured in config.networks.items():
-        if network in (None, name):
-            down = Finding(
-                "bridge",
-                Grade.WARNING,
-                "it is down: the way back to it is not checked",
-                "start it with `lwm2m-bridge run`",
-            )
-            try:
-                findings = [down, *await configured.create().check()]  # type: ignore[attr-defined]  # not every one can
-            except AttributeError:
-                findings = [Finding("checks", Grade.UNCHECKED, f"the binding {configured.binding!r} has none")]
-            except ConfigurationError as error:
-                findings = [Finding("settings", Grade.BAD, str(error), f"mend this setting in [networks.{name}]")]
-            except BridgeError as error:
-                cure = "start the service with `lwm2m-bridge run`, and ask again"
-                findings = [Finding("checks", Grade.UNCHECKED, str(error), cure)]
-            found[name] = [asdict(one) for one in findings]
-    return found

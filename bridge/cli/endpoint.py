@@ -1,24 +1,37 @@
 """`lwm2m-bridge endpoint`: who is who, on which network, for which server."""
 
+import csv
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-from bridge.cli.access import Client, endpoint_path, use
-from bridge.cli.common import (
-    config_option,
-    json_option,
-    moment,
-    outline,
-    pick,
-    print_json,
-    read_config,
-    span,
-    told,
-)
+from bridge.cli.access import Target, target_options
+from bridge.cli.common import errors_shown, json_option, moment, outline, print_json, span
 from bridge.cli.tables import print_table
+from bridge.control.client import Client
+from bridge.directory.csvfile import COLUMNS
+from bridge.errors import NotRunning
+from bridge.operations.types.endpoints import (
+    AddEndpoints,
+    DisableEndpoint,
+    EnableEndpoint,
+    EndpointPage,
+    EndpointView,
+    ExplainEndpoint,
+    ImportEndpoints,
+    ListEndpoints,
+    NewEndpoint,
+    ProvisionEndpoint,
+    RemoveEndpoint,
+    ShowEndpoint,
+    UpdateEndpoint,
+    Waiting,
+)
+from bridge.operations.types.request import LARGEST_PAGE
 
 _PAGE = 1000
 
@@ -28,39 +41,57 @@ def endpoint_group() -> None:
     """Add, import, show and remove endpoints; ask why a message is not out yet."""
 
 
+async def pages(client: Client, asked: ListEndpoints) -> AsyncIterator[EndpointPage]:
+    """Yield page after page until the last one."""
+    cursor: str | None = asked.after
+    while cursor is not None:
+        page = await client.ask(msgspec.structs.replace(asked, after=cursor))
+        yield page
+        cursor = page.next
+
+
 @endpoint_group.command("list")
-@config_option
+@target_options
 @json_option
 @click.option("--network", help="Only endpoints of this network.")
 @click.option("--server", help="Only endpoints of this server.")
+@click.option("--enabled/--disabled", default=None, help="Only those that are.")
 @click.option("--prefix", default="", help="Only names that begin like this.")
-@told
-def list_endpoints(config_path: Path, as_json: bool, network: str | None, server: str | None, prefix: str) -> None:
+@click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), help="One page of so many; default: all of them.")
+@click.option("--after", default="", help="The page after this: `next` of the page before.")
+@errors_shown
+def list_endpoints(target: Target, as_json: bool, limit: int | None, **filters: Any) -> None:
     """List endpoints in the order of their names."""
+    asked = ListEndpoints(**filters, limit=limit or _PAGE)
 
-    async def work(client: Client) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        after = ""
-        while page := await client.ask(
-            "GET", "/endpoints", network=network, server=server, prefix=prefix, after=after, limit=_PAGE
-        ):
-            found += page
-            after = page[-1]["name"]
-        return found
+    async def work(client: Client) -> EndpointPage:
+        if limit is not None:
+            return await client.ask(asked)
+        return EndpointPage(items=tuple([one async for page in pages(client, asked) for one in page.items]), next=None)
 
-    rows = use(read_config(config_path), work)
+    found = target.use(work)
     if as_json:
-        print_json(rows)
+        print_json(found)
         return
     print_table(
-        ("endpoint", "network", "address", "servers", "seen as"),
-        ([*pick(r, "name", "network", "device"), " ".join(r["servers"]), " ".join(r["locals"])] for r in rows),
+        ("endpoint", "network", "address", "servers", "", "seen as"),
+        (
+            [one.name, one.network, one.address, " ".join(one.servers), _disabled(one), " ".join(one.seen_as)]
+            for one in found.items
+        ),
         "no endpoints; add one with `lwm2m-bridge endpoint add`",
     )
+    if found.next is not None:
+        click.echo(f"there are more: --after {found.next!r}")
+
+
+def _disabled(endpoint: EndpointView) -> str:
+    return "" if endpoint.enabled else "disabled"
 
 
 @endpoint_group.command("add")
-@config_option
+@target_options
+@json_option
 @click.argument("name", default="")
 @click.option("--network", required=True, help="Network that the device is on.")
 @click.option("--address", required=True, help="Its address there: External Identifier, MSISDN, DevEUI.")
@@ -70,66 +101,67 @@ def list_endpoints(config_path: Path, as_json: bool, network: str | None, server
 @click.option("--object-list", help="CoRE links for a Register that has none.")
 @click.option("--confirmed", is_flag=True, help="Ask the network for confirmed delivery.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Setting for the binding.")
-@told
-def add(config_path: Path, options: tuple[str, ...], address: str, **fields: Any) -> None:
+@errors_shown
+def add(target: Target, as_json: bool, options: tuple[str, ...], **fields: Any) -> None:
     """Add an endpoint. Without NAME, the network's template gives it one."""
     pairs = dict(option.split("=", 1) for option in options if "=" in option)
     if len(pairs) != len(options):
         raise click.BadParameter("write NAME=VALUE", param_hint="--option")
-    draft = {**fields, "device": address, "options": pairs}
-
-    async def work(client: Client) -> Any:
-        return await client.ask("POST", "/endpoints", [draft])
-
-    (made,) = use(read_config(config_path), work)
-    seen = " ".join(made["locals"]) or "gets its address at the next start"
-    click.echo(f"{made['name']}: {made['network']} {made['device']}, {seen}")
+    (made,) = target.ask(AddEndpoints((NewEndpoint(**fields, options=pairs),))).items
+    if as_json:
+        print_json(made)
+        return
+    seen = " ".join(made.seen_as) or "gets its address at the next start"
+    click.echo(f"{made.name}: {made.network} {made.address}, {seen}")
 
 
 @endpoint_group.command("import")
-@config_option
+@target_options
+@json_option
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--partial", is_flag=True, help="Take the good lines even if others are wrong.")
 @click.option("--update", is_flag=True, help="Also change endpoints that are there with other settings.")
-@told
-def import_file(config_path: Path, file: Path, partial: bool, update: bool) -> None:
+@errors_shown
+def import_file(target: Target, as_json: bool, file: Path, partial: bool, update: bool) -> None:
     """Import a CSV file: endpoint,network,address,servers,profile,default_ttl,object_list."""
-    flags = {"partial": str(partial).lower(), "update": str(update).lower()}
-    content = file.read_bytes()
-
-    async def work(client: Client) -> Any:
-        return await client.ask("POST", "/endpoints.csv", content=content, **flags)
-
-    done = use(read_config(config_path), work)
-    for fault in done["faults"]:
-        click.echo(f"{file}:{fault['line']}: {fault['reason']}", err=True)
-    click.echo(
-        f"{done['added']} added, {done['changed']} changed, {done['unchanged']} unchanged, {len(done['faults'])} wrong"
-    )
-    if done["faults"]:
-        if not partial:
+    done = target.ask(ImportEndpoints(csv=file.read_bytes(), partial=partial, update=update))
+    if as_json:
+        print_json(done)
+    else:
+        for fault in done.faults:
+            click.echo(f"{file}:{fault.line}: {fault.reason}", err=True)
+        click.echo(f"{done.added} added, {done.changed} changed, {done.unchanged} unchanged, {len(done.faults)} wrong")
+        if done.faults and not partial:
             click.echo("nothing was taken; mend the lines above, or take the others with --partial", err=True)
+    if done.faults:
         sys.exit(1)
 
 
 @endpoint_group.command("export")
-@config_option
-@told
-def export_file(config_path: Path) -> None:
-    """Print all endpoints as CSV."""
+@target_options
+@errors_shown
+def export_file(target: Target) -> None:
+    """Print all endpoints as CSV, as `endpoint import` takes it."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
 
-    async def work(client: Client) -> Any:
-        return await client.ask("GET", "/endpoints.csv")
+    async def work(client: Client) -> None:
+        async for page in pages(client, ListEndpoints(limit=_PAGE)):
+            for one in page.items:
+                ttl = "" if one.default_ttl is None else f"{one.default_ttl:g}"
+                servers = " ".join(one.servers)
+                writer.writerow((one.name, one.network, one.address, servers, one.profile, ttl, one.object_list))
 
-    click.echo(use(read_config(config_path), work), nl=False)
+    target.use(work)
 
 
 @endpoint_group.command("set")
-@config_option
+@target_options
+@json_option
 @click.argument("name")
 @click.argument("settings", nargs=-1, required=True, metavar="FIELD=VALUE...")
-@told
-def change(config_path: Path, name: str, settings: tuple[str, ...]) -> None:
+@errors_shown
+def change(target: Target, as_json: bool, name: str, settings: tuple[str, ...]) -> None:
     """Change settings of an endpoint.
 
     \b
@@ -144,31 +176,33 @@ def change(config_path: Path, name: str, settings: tuple[str, ...]) -> None:
       option.NAME       a setting for the binding; empty: removed
     """
     fields: dict[str, Any] = {}
-    options: dict[str, str] = {}
+    options: dict[str, str | None] = {}
     for setting in settings:
         field, equals, value = setting.partition("=")
         if not equals:
             raise click.BadParameter(f"{setting!r} is not FIELD=VALUE")
         if field.startswith("option."):
-            options[field.removeprefix("option.")] = value
+            options[field.removeprefix("option.")] = value or None
+        elif field not in _FIELDS:
+            raise click.BadParameter(f"there is no field {field!r}; there are: {', '.join(_FIELDS)}, option.NAME")
         else:
-            fields["device" if field == "address" else field] = _value(field, value)
+            fields[field] = _value(field, value)
+    if options:
+        fields["options"] = options
+    made = target.ask(UpdateEndpoint(endpoint=name, **fields))
+    if as_json:
+        print_json(made)
+        return
+    state = "" if made.enabled else ", disabled"
+    click.echo(f"{made.name}: {made.network} {made.address}, servers {' '.join(made.servers)}{state}")
 
-    async def work(client: Client) -> Any:
-        path = endpoint_path(name)
-        if options:
-            before = (await client.ask("GET", path)).get("options", {})
-            fields["options"] = {key: value for key, value in {**before, **options}.items() if value}
-        return await client.ask("PATCH", path, fields)
 
-    made = use(read_config(config_path), work)
-    state = "" if made["enabled"] else ", disabled"
-    click.echo(f"{made['name']}: {made['network']} {made['device']}, servers {' '.join(made['servers'])}{state}")
+_FIELDS = ("name", "network", "address", "servers", "profile", "default_ttl", "object_list", "confirmed", "enabled")
 
 
 def _value(field: str, value: str) -> Any:
     if field == "servers":
-        return value.replace(",", " ").replace(";", " ").split()
+        return tuple(value.replace(",", " ").replace(";", " ").split())
     if field == "default_ttl":
         try:
             return float(value) if value else None
@@ -181,50 +215,77 @@ def _value(field: str, value: str) -> Any:
     return value or None if field == "object_list" else value
 
 
-@endpoint_group.command("remove")
-@config_option
+@endpoint_group.command("enable")
+@target_options
 @click.argument("name")
-@told
-def remove(config_path: Path, name: str) -> None:
-    """Remove an endpoint: what waits for it gets its outcome, its network is told."""
+@errors_shown
+def enable(target: Target, name: str) -> None:
+    """Let messages pass for an endpoint that was disabled."""
+    click.echo(f"{target.ask(EnableEndpoint(name)).name} is enabled")
 
-    async def work(client: Client) -> Any:
-        return await client.ask("DELETE", endpoint_path(name))
 
-    gone = use(read_config(config_path), work)
-    click.echo(f"{gone['name']} is removed")
+@endpoint_group.command("disable")
+@target_options
+@click.argument("name")
+@errors_shown
+def disable(target: Target, name: str) -> None:
+    """Accept nothing more for an endpoint; what waits for it gets its outcome. It keeps its address."""
+    click.echo(f"{target.ask(DisableEndpoint(name)).name} is disabled")
+
+
+@endpoint_group.command("provision")
+@target_options
+@click.argument("name")
+@errors_shown
+def provision(target: Target, name: str) -> None:
+    """Ask its network again to carry the data of an endpoint's device."""
+    asked = target.ask(ProvisionEndpoint(name))
+    click.echo(f"{asked.name}: network {asked.network} has been asked again")
+
+
+@endpoint_group.command("remove")
+@target_options
+@click.argument("name")
+@errors_shown
+def remove(target: Target, name: str) -> None:
+    """Remove an endpoint: what waits for it gets its outcome, and its network gives its device up."""
+    click.echo(f"{target.ask(RemoveEndpoint(name)).name} is removed")
 
 
 @endpoint_group.command("show")
-@config_option
+@target_options
 @json_option
 @click.argument("name")
-@told
-def show(config_path: Path, as_json: bool, name: str) -> None:
+@errors_shown
+def show(target: Target, as_json: bool, name: str) -> None:
     """Show an endpoint, and why each message for it is not out yet."""
-
-    async def work(client: Client) -> Any:
-        if client.running:
-            return await client.ask("GET", f"{endpoint_path(name)}/explain")
-        return {"endpoint": await client.ask("GET", endpoint_path(name)), "time": None, "waiting": []}
-
-    found = use(read_config(config_path), work)
-    if as_json:
-        print_json(found)
-        return
-    endpoint = found["endpoint"]
-    for line in outline({**endpoint, **{key: moment(endpoint[key]) for key in ("created_at", "changed_at")}}):
-        click.echo(line)
-    now = found["time"]
-    if now is None:
+    try:
+        explained = target.ask(ExplainEndpoint(name))
+    except NotRunning:
+        endpoint = target.ask(ShowEndpoint(name))
+        if as_json:
+            print_json({"endpoint": endpoint, "time": None, "waiting": ()})
+            return
+        _print_endpoint(endpoint)
         click.echo("the service is down: nothing moves")
         return
+    if as_json:
+        print_json(explained)
+        return
+    _print_endpoint(explained.endpoint)
     click.echo("")
     print_table(
         ("downlink", "state", "what", "waits", "next at", "why"),
-        (
-            [w["downlink"], w["state"], w["operation"], span(now - w["since"]), moment(w["next_at"]), w["why"]]
-            for w in found["waiting"]
-        ),
+        (_waiting(one, explained.time) for one in explained.waiting),
         "nothing waits for this device",
     )
+
+
+def _print_endpoint(endpoint: EndpointView) -> None:
+    times = {"created_at": moment(endpoint.created_at), "changed_at": moment(endpoint.changed_at)}
+    for line in outline({**msgspec.structs.asdict(endpoint), **times}):
+        click.echo(line)
+
+
+def _waiting(one: Waiting, now: float) -> list[object]:
+    return [one.downlink, one.state, one.operation, span(now - one.since), moment(one.next_at), one.why]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bridge.cli.common import config_option, read_config, told
+from bridge.cli.common import config_option, errors_shown, read_config
 from bridge.config import Config
 from bridge.service.clock import Clock, RealClock
 
@@ -28,7 +28,7 @@ clock_option = click.option(
 @click.command("run")
 @config_option
 @clock_option
-@told
+@errors_shown
 def run(config_path: Path, clock_url: str) -> None:
     """Run the bridge until SIGTERM or Ctrl-C."""
     from bridge.logging import configure
@@ -59,7 +59,7 @@ def on_clock(url: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, 
 async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     import gc
 
-    from bridge.service.control import Control
+    from bridge.control.local_socket import LocalSocket
     from bridge.service.metrics_server import MetricsServer
     from bridge.service.service import Service
 
@@ -70,7 +70,7 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
         loop.add_signal_handler(number, asked_to_stop.set)
     service = Service(config, clock())
     await service.start()
-    control = Control(service, config.control_socket)
+    control = LocalSocket(service, config.control_socket)
     metrics = MetricsServer(service.metrics, config.service.metrics_address())
     try:
         await control.start()

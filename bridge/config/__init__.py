@@ -3,7 +3,7 @@
 from bridge.config.model import Config, EndpointSettings, Network, North, PolicySettings, ServerSettings, Service
 from bridge.config.printing import template
 from bridge.config.profiles import PROFILES, profile
-from bridge.config.reading import load, parse
+from bridge.config.reading import control_socket, load, parse
 
 __all__ = [
     "PROFILES",
@@ -14,6 +14,7 @@ __all__ = [
     "PolicySettings",
     "ServerSettings",
     "Service",
+    "control_socket",
     "load",
     "parse",
     "profile",

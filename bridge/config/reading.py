@@ -28,27 +28,50 @@ _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
 
 
-def load(path: str | Path) -> Config:
-    """Read a file. Raises ConfigurationError; secrets are resolved and never part of its text."""
+def load(path: str | Path, *, secrets: bool = True) -> Config:
+    """Read a file. Raises ConfigurationError; secrets are resolved and never part of its text.
+
+    Without `secrets` they stay the references that they are: enough to look at everything but the networks' settings.
+    """
     file = Path(path)
+    return _parse(_text(file), str(file), file.absolute().parent, secrets=secrets)
+
+
+def control_socket(path: str | Path) -> Path:
+    """Return where the service of a configuration listens for commands; only its section [service] is read.
+
+    Raises ConfigurationError.
+    """
+    file = Path(path)
+    document = _document(_text(file), str(file))
+    return _Reader(str(file), file.absolute().parent, secrets=False).service_only(document).control_socket
+
+
+def _text(file: Path) -> str:
     try:
-        text = file.read_text("utf-8")
+        return file.read_text("utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"{file}: cannot be read ({error.strerror}); `lwm2m-bridge config template` prints one to start from"
         ) from None
     except UnicodeError:
         raise ConfigurationError(f"{file}: is not UTF-8, which TOML must be; save it as such") from None
-    return parse(text, str(file), file.absolute().parent)
 
 
 def parse(text: str, name: str, directory: Path) -> Config:
     """Read a configuration's text; `name` is for error texts, relative paths start at `directory`."""
+    return _parse(text, name, directory, secrets=True)
+
+
+def _parse(text: str, name: str, directory: Path, *, secrets: bool) -> Config:
+    return _Reader(name, directory, secrets=secrets).read(_document(text, name))
+
+
+def _document(text: str, name: str) -> dict[str, Any]:
     try:
-        document = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{name}: is not TOML: {error}; mend that line") from None
-    return _Reader(name, directory).read(document)
 
 
 def installed_bindings() -> tuple[str, ...]:
@@ -77,10 +100,16 @@ def binding_class(name: str) -> type[Any]:
 
 
 class _Reader:
-    def __init__(self, file: str, directory: Path) -> None:
+    def __init__(self, file: str, directory: Path, *, secrets: bool) -> None:
         self._file = file
         self._directory = directory
+        self._reveal = secrets
         self._secrets: set[str] = set()
+
+    def service_only(self, document: dict[str, Any]) -> Config:
+        """Return a configuration of the section [service] alone."""
+        service = self._section(document.get("service", {}), Service, "[service]")
+        return Config(directory=self._directory, service=service)
 
     def read(self, document: dict[str, Any]) -> Config:
         for key in document:
@@ -203,7 +232,7 @@ class _Reader:
                 raise ConfigurationError(f"{self._file}: {where} {key}: unknown key{nearest(key, list(fields))}")
             if field.struct is not None:
                 checked[key] = self._check(value, field.struct, _inner(where, key))
-            elif field.secret:
+            elif field.secret and self._reveal:
                 checked[key] = self._try(f"{where} {key}", lambda v=value: reveal(v, self._directory, self._secrets))
             else:
                 checked[key] = value

@@ -1,7 +1,7 @@
 """Device address ⇄ endpoint ⇄ server: import, templates, checks."""
 
 from bridge.directory.catalogue import Catalogue
-from bridge.directory.csvfile import export_csv, import_csv, open_csv
+from bridge.directory.csvfile import import_csv, open_csv
 from bridge.directory.directory import Directory
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Sources
@@ -13,7 +13,6 @@ __all__ = [
     "Draft",
     "Record",
     "Sources",
-    "export_csv",
     "import_csv",
     "open_csv",
 ]

@@ -83,19 +83,6 @@ async def import_csv(
     return imported
 
 
-async def export_csv(directory: Directory, out: TextIO) -> int:
-    """Write all endpoints so that `import_csv` takes them; how many."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    written = 0
-    async for found in directory.all():
-        ttl = "" if found.default_ttl is None else f"{found.default_ttl:g}"
-        row = (found.name, found.network, found.device, " ".join(found.servers), found.profile, ttl, found.object_list)
-        writer.writerow(row)
-        written += 1
-    return written
-
-
 def read_drafts(lines: Iterable[str]) -> Iterator[tuple[int, Draft | str, Sequence[str]]]:
     """Give (line, draft, header) for each line, or (line, reason, header).
 

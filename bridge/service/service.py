@@ -4,28 +4,34 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bindings.contract import Binding
-from bridge.config import PROFILES, Config
-from bridge.directory import Catalogue, Directory, DirectoryChange, Draft, Record, Sources
-from bridge.errors import BindingError, BridgeError, ConfigurationError, NorthUnavailable
+from bridge.config import Config
+from bridge.delivery.explain import Explanation, explain
+from bridge.delivery.ledger import Downlink
+from bridge.directory import Directory, DirectoryChange, Draft, Record, Sources
+from bridge.errors import BindingError, BridgeError, ConfigurationError, NorthUnavailable, NotFound
 from bridge.metrics import Metrics
 from bridge.north.contract import NorthTransport, SocketAddress
 from bridge.north.ports import PortsNorth
 from bridge.north.scheme import Scheme
 from bridge.north.servers import Servers
+from bridge.operations.bridge import Ledger
+from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
 from bridge.relay import events as ev
 from bridge.service.actor import NetworkActor
+from bridge.service.catalogue import catalogue, make_state_directory
 from bridge.service.clock import Clock, RealClock
 from bridge.service.networks import NetworkEvents
 from bridge.service.runner import Placed, Runner
 from bridge.store.sqlite import Store
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TAKEN_UP_AT_ONCE = 100  # endpoints taken up after a start, before other work gets its turn
 PRUNE_EVERY = 3600.0  # seconds between two clean-ups of the ledger
@@ -55,7 +61,7 @@ class Service:
 
     async def _start(self) -> None:
         config = self.config
-        _make_directory(config.state_directory)
+        make_state_directory(config.state_directory)
         self.servers = Servers(config.places(), self._server_moved)
         self.servers.restrict(config.north.families())
         await self.servers.resolve()
@@ -65,7 +71,9 @@ class Service:
         self.transport = self._make_transport()
         self.servers.restrict(self.transport.families)
         sources = Sources.of(self.scheme.value, self.transport)
-        self.directory = Directory(self.store.directory, self._catalogue(sources), self.clock.wall)
+        self.directory = Directory(
+            self.store.directory, catalogue(config, lambda: self.networks, sources), self.clock.wall
+        )
         self.actor = NetworkActor(self.transport, self.servers, self.networks, self.metrics.count)
         draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
         self.runner = self.actor.runner = Runner(
@@ -96,18 +104,6 @@ class Service:
         self.ready = True
         for work in (self._take_up_all(), self._provision_all(), self._prune_forever(), self._watch_servers()):
             self._begin(work)
-
-    async def open_ledger(self) -> None:
-        """Open only the store and the directory, for a tool, while the service is down. `stop` closes them.
-
-        New endpoints get their address at the next start. Raises a LocalError, also while the service runs.
-        """
-        config = self.config
-        _make_directory(config.state_directory)
-        self.store = Store.open(config.database)
-        self._stack.push_async_callback(self.store.close)
-        self.networks = {name: network.create() for name, network in config.networks.items()}
-        self.directory = Directory(self.store.directory, self._catalogue(None), self.clock.wall)
 
     async def stop(self) -> None:
         """Stop taking in, finish what is in flight, commit, close."""
@@ -147,24 +143,6 @@ class Service:
     def scheme(self) -> Scheme:
         """Give the scheme that is in use."""
         return Scheme.PORTS if isinstance(self.transport, PortsNorth) else Scheme.PREFIX
-
-    def _catalogue(self, sources: Sources | None) -> Catalogue:
-        config = self.config
-        return Catalogue(
-            servers={key: config.server(key) for key in config.servers},
-            canonical=self._canonical,
-            sources=sources,
-            profiles=PROFILES,
-            default_servers=config.default_servers,
-            templates=config.name_templates(),
-        )
-
-    def _canonical(self, network: str, device: str) -> str:
-        binding = self.networks.get(network)
-        if binding is None:
-            known = ", ".join(self.networks) or "none"
-            raise ConfigurationError(f"network {network!r} is not configured (known: {known})")
-        return binding.canonical_device(device)
 
     async def _fill_directory(self) -> None:
         """Seed from the configuration, which never deletes, and see that every endpoint has its own address."""
@@ -267,12 +245,7 @@ class Service:
         """Give all that waits for an endpoint its outcome, and take it out of the directory and off its network."""
         record = self.directory.by_name(name)
         if record is None:
-            raise ConfigurationError(f"no endpoint {name!r}")
-        if not self.ready:
-            raise ConfigurationError(
-                "an endpoint can only be removed while the service runs: its network must be told; "
-                "start it: lwm2m-bridge run --config FILE"
-            )
+            raise NotFound(f"no endpoint {name!r}")
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(error: BaseException | None) -> None:
@@ -331,11 +304,10 @@ class Service:
             await self._provision(record)
 
     async def _provision(self, record: Record) -> None:
-        binding = self.networks.get(record.network)
-        if binding is None:
+        if record.network not in self.networks:
             return
         try:
-            await binding.provision(record.device, record.options)
+            await self.provision(record)
         except BridgeError as error:
             self.metrics.count("provision_failures", network=record.network)
             log.warning("not provisioned: %s", error, extra={"endpoint": record.name, "sample": "provision"})
@@ -364,29 +336,68 @@ class Service:
     async def _watch_servers(self) -> None:
         await self.servers.watch(self.config.north.resolve_interval)
 
-    def status(self) -> dict[str, Any]:
-        """Give what an operator wants to see at once, as plain JSON values."""
-        always = {"ready": self.ready, "time": self.clock.wall(), "endpoints": self.directory.count()}
-        if not self.ready:
-            return {**always, "store": self.store.status()}
-        return {
-            **always,
-            "scheme": self.scheme.value,
-            "in_memory": len(self.runner.loaded),
-            "store": self.store.status(),
-            "servers": {key: self.servers.destination(key) for key in self.config.servers},
-            "networks": {name: _plain(binding) for name, binding in self.networks.items()},
-        }
+    # -- what one can ask (bridge.operations) --------------------------------------------------------------------
+
+    def now(self) -> float:
+        return self.clock.wall()
+
+    async def ask(self, question: Callable[[Ledger], T]) -> T:
+        return await self.store.ask(question)
+
+    @property
+    def _phase(self) -> Phase:
+        return Phase.RUNNING if self.ready else Phase.STARTING
+
+    def readiness(self) -> Readiness:
+        return Readiness(ready=self.ready, phase=self._phase)
+
+    def status(self) -> Status:
+        return Status(
+            phase=self._phase,
+            ready=self.ready,
+            time=self.now(),
+            endpoints=self.directory.count(),
+            in_memory=len(self.runner.loaded),
+            scheme=self.scheme.value,
+            store=StoreStatus(**self.store.status()),
+            servers={key: _host_and_port(self.servers.destination(key)) for key in self.config.servers},
+            networks={name: _status(binding) for name, binding in self.networks.items()},
+        )
+
+    def metrics_text(self) -> bytes:
+        return self.metrics.text()
+
+    def explain(self, endpoint: int) -> Sequence[Explanation]:
+        loaded = self.runner.look(endpoint)
+        if loaded is None:
+            return ()
+        return explain(loaded.state.deliveries, self.now(), loaded.placed.south_profile(loaded.placed.endpoint.device))
+
+    async def cancel(self, downlink: Downlink) -> None:
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            if not settled.done():
+                settled.set_result(None) if error is None else settled.set_exception(error)
+
+        self.runner.event(downlink.endpoint, ev.CancelAsked(downlink.id), done)
+        await settled
+
+    async def provision(self, record: Record) -> None:
+        binding = self.networks.get(record.network)
+        if binding is None:
+            raise NotFound(f"network {record.network!r} is not configured")
+        await binding.provision(record.device, record.options)
 
 
-def _make_directory(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"state_directory {path} cannot be made: {error.strerror or error}") from error
+def _host_and_port(address: SocketAddress | None) -> str | None:
+    if address is None:
+        return None
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _plain(binding: Binding) -> Mapping[str, Any]:
+def _status(binding: Binding) -> dict[str, Any]:
     try:
         return dict(binding.status())
     except BindingError as error:

@@ -104,7 +104,7 @@ class LorawanTour:
         return f"{len(LONG_TEXT)} bytes in {len(sizes)} frames of at most {max(sizes)} bytes, {LARGEST} fit"
 
     async def nack(self) -> str:
-        await self._bridge().ask("PATCH", f"/endpoints/{ENDPOINT}", {"confirmed": True})
+        await self._bridge().post("/endpoint.update", {"endpoint": ENDPOINT, "confirmed": True})
         where = {"dev_eui": DEV_EUI, "confirmed": "true"}  # no frame that answers the device itself
         await self.chirpstack.post("/faults", {"kind": "downlink_lost", "count": 1, "where": where})
         before = len(await self._frames())

@@ -41,7 +41,7 @@ class Bridge:
             self.process.check()
             api = Api("http://bridge", str(self.socket))
             try:
-                if (await api.get("/status"))["ready"]:
+                if (await api.post("/ready"))["ready"]:
                     self.api = api
                     return
             except OSError:
@@ -55,11 +55,11 @@ class Bridge:
         self.process.kill()
         await self.start()
 
-    async def get(self, path: str, **query: Any) -> Any:
-        """Ask the running bridge; for people, never for a verdict."""
+    async def ask(self, operation: str, **request: Any) -> Any:
+        """Return the result of one of the running bridge's operations; for people, never for a verdict."""
         if self.api is None:
             raise ProcessEnded("the bridge is not running")
-        return await self.api.get(path, **query)
+        return await self.api.post(f"/{operation}", request)
 
     async def close(self) -> None:
         if self.api is not None:

@@ -52,8 +52,8 @@ def test_a_network_that_cannot_be_checked_does_not_look_healthy(doctor: Doctor) 
 
 
 def test_scripts_are_told_so_too(doctor: Doctor) -> None:
-    found = json.loads(doctor(NIDD, "--json").output)["operator"]
-    assert {one["what"]: one["grade"] for one in found} == {"checks": "unchecked"}
+    found = json.loads(doctor(NIDD, "--json").output)["networks"]["operator"]
+    assert {one["what"]: one["grade"] for one in found} == {"bridge": "warning", "checks": "unchecked"}
 
 
 @pytest.mark.parametrize(

@@ -2,42 +2,72 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from bridge.cli import ledger, main
+from bridge.cli import main
+from bridge.cli.access import Target
+from bridge.delivery.ledger import DownlinkState
+from bridge.operations.types.messages import DownlinkPage, DownlinkView
 
 WHY = "the device did not acknowledge the frame"
+ROW = DownlinkView(
+    id=7,
+    endpoint="e1",
+    endpoint_id=3,
+    kind="request",
+    operation="Read /3",
+    server="lab",
+    state=DownlinkState.QUEUED,
+    over=True,
+    cancel_asked=False,
+    late=False,
+    reason=WHY,
+    attempts=1,
+    sent=0,
+    bytes=12,
+    accepted_at=0.0,
+    deliver_by=60.0,
+    answer_by=None,
+    not_before=None,
+    finished_at=None,
+)
 
 
 @pytest.fixture
-def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    config = tmp_path / "bridge.toml"
-    config.write_text("")
-
-    def run(state: str, *arguments: str) -> str:
-        row = {"id": 7, "endpoint_name": "e1", "operation": "Read /3", "state": state, "over": True}
-        row |= {"accepted_at": 0.0, "deliver_by": 60.0, "reason": WHY}
-
-        def use(_config: Any, _work: Any) -> list[dict[str, Any]]:
-            return [row]
-
-        monkeypatch.setattr(ledger, "use", use)
-        return CliRunner().invoke(main, ["downlink", "list", "--config", str(config), *arguments]).output
+def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    def run(*arguments: str, next_page: str | None = None, **row: Any) -> str:
+        page = DownlinkPage(items=(DownlinkView(**{**_fields(ROW), **row}),), next=next_page)
+        monkeypatch.setattr(Target, "ask", lambda _target, _request: page)
+        return CliRunner().invoke(main, ["downlink", "list", *arguments]).output
 
     return run
 
 
-@pytest.mark.parametrize("state", ["RESPONDED", "DELIVERED"])
-def test_a_reason_of_an_earlier_attempt_does_not_stand_beside_a_success(listed: Callable[..., str], state: str) -> None:
-    assert state in listed(state)
-    assert WHY not in listed(state)
-    assert json.loads(listed(state, "--json"))[0]["reason"] == WHY
+def _fields(row: DownlinkView) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__struct_fields__}
 
 
-@pytest.mark.parametrize("state", ["NACKED", "UNKNOWN"])
-def test_the_reason_of_another_outcome_does(listed: Callable[..., str], state: str) -> None:
-    assert WHY in listed(state)
+@pytest.mark.parametrize("state", [DownlinkState.RESPONDED, DownlinkState.DELIVERED])
+def test_a_reason_of_an_earlier_attempt_does_not_stand_beside_a_success(
+    listed: Callable[..., str], state: DownlinkState
+) -> None:
+    assert state in listed(state=state)
+    assert WHY not in listed(state=state)
+    assert json.loads(listed("--json", state=state))["items"][0]["reason"] == WHY
+
+
+@pytest.mark.parametrize("state", [DownlinkState.NACKED, DownlinkState.UNKNOWN])
+def test_the_reason_of_another_outcome_does(listed: Callable[..., str], state: DownlinkState) -> None:
+    assert WHY in listed(state=state)
+
+
+def test_a_message_of_an_endpoint_that_is_gone_is_shown_as_that(listed: Callable[..., str]) -> None:
+    assert "(removed, 3)" in listed(endpoint="")
+
+
+def test_the_way_to_the_next_page_is_named(listed: Callable[..., str]) -> None:
+    assert "--after 7" in listed(next_page="7")
+    assert "--after" not in listed()

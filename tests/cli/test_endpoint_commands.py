@@ -54,8 +54,8 @@ def test_set_changes_one_setting_and_keeps_the_others(command: Command, endpoint
     command("endpoint", "set", "e1", "option.max_packet_size=", "default_ttl=", "address=e2@iot.example")
     found = endpoint()
     assert found["options"] == {"pdn_establishment_option": "WAIT_FOR_UE"}
-    assert "default_ttl" not in found
-    assert found["device"] == "e2@iot.example"
+    assert found["default_ttl"] is None
+    assert found["address"] == "e2@iot.example"
 
 
 def test_a_disabled_endpoint_is_shown_as_that(command: Command, endpoint: Callable[..., Any]) -> None:
@@ -76,16 +76,18 @@ def test_an_endpoint_name_may_have_any_printable_character(command: Command) -> 
         (["endpoint", "set", "e1", "default_ttl=soon"], "default_ttl is seconds, not 'soon'"),
         (["endpoint", "set", "e1", "default_ttl=-1"], "default_ttl -1.0 is not between"),
         (["endpoint", "set", "e1", "enabled=maybe"], "enabled is true or false"),
-        (["endpoint", "set", "e1", "colour=red"], "unknown field 'colour'"),
-        (["endpoint", "set", "e1", "options=x"], "options: Expected"),
+        (["endpoint", "set", "e1", "colour=red"], "there is no field 'colour'; there are: name, network"),
+        (["endpoint", "set", "e1", "options=x"], "option.NAME"),
         (["endpoint", "set", "e1", "address=nonsense"], "no 3GPP device address"),
         (["endpoint", "set", "e1", "servers=nowhere"], "nowhere"),
         (["endpoint", "show", "nobody"], "no endpoint 'nobody'"),
         (["endpoint", "remove", "e1"], "only be removed while the service runs"),
         (["endpoint", "remove", "e1"], "start it: lwm2m-bridge run"),
-        (["downlink", "cancel", "5"], "start it: lwm2m-bridge run"),
-        (["downlink", "list", "--state", "LOST"], "no state 'LOST'"),
-        (["downlink", "cancel", "5"], "while the service runs"),
+        (["endpoint", "provision", "e1"], "only be asked while the service runs"),
+        (["downlink", "cancel", "5"], "no downlink 5"),
+        (["downlink", "cancel", "9" * 30], "is not in the range"),
+        (["downlink", "list", "--state", "LOST"], "'LOST' is not one of 'queued'"),
+        (["downlink", "list", "--limit", "9" * 5000], "is not a valid integer range"),
         (["status", "--config", "elsewhere.toml"], "config template"),
     ],
 )
@@ -104,3 +106,35 @@ def test_a_state_directory_that_cannot_be_made_is_told(command: Command, tmp_pat
     done = command("status")
     assert done.exit_code == 1
     assert "cannot be made" in done.output
+
+
+def test_what_is_exported_is_imported_again_as_it_was(command: Command, tmp_path: Path) -> None:
+    text = (
+        "endpoint,network,address,servers,profile,default_ttl,object_list\n"
+        'ep1,nidd,d1@x.org,lab,transparent,3600,"</1/0>,</3/0>;ver=1.1"\n'
+        "ep2,nidd,d2@x.org,lab,,,\n"
+    )
+    (tmp_path / "in.csv").write_text(text)
+    assert command("endpoint", "import", "in.csv").output == "2 added, 0 changed, 0 unchanged, 0 wrong\n"
+    assert command("endpoint", "export").output == text
+
+
+def test_an_error_is_json_where_json_is_asked_for(command: Command) -> None:
+    done = command("endpoint", "show", "nobody", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.output) == {"error": "NotFound", "detail": "no endpoint 'nobody'"}
+
+
+def test_a_script_sees_by_the_exit_code_that_the_service_is_down(command: Command) -> None:
+    for arguments in (["status"], ["status", "--json"]):
+        assert command(*arguments).exit_code == 3
+
+
+def test_a_long_list_comes_in_pages(command: Command) -> None:
+    for name in ("e1", "e2", "e3"):
+        command("endpoint", "add", name, "--network", "nidd", "--address", f"{name}@iot.example")
+    first = json.loads(command("endpoint", "list", "--json", "--limit", "2").output)
+    assert ([one["name"] for one in first["items"]], first["next"]) == (["e1", "e2"], "e2")
+    assert "there are more: --after 'e2'" in command("endpoint", "list", "--limit", "2").output
+    rest = json.loads(command("endpoint", "list", "--json", "--after", "e2").output)
+    assert ([one["name"] for one in rest["items"]], rest["next"]) == (["e3"], None)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import Config, PolicySettings, load, parse
+from bridge.config import Config, PolicySettings, control_socket, load, parse
 from bridge.config.model import host_and_port
 from bridge.errors import ConfigurationError
 from bridge.north.ports import PortsNorth
@@ -71,7 +71,7 @@ def config(tmp_path, monkeypatch):
 def test_a_configuration_is_read(config, installed, tmp_path):
     assert config.state_directory == tmp_path / "state"
     assert config.database == tmp_path / "state" / "bridge.db"
-    assert config.control_socket == tmp_path / "state" / "control.sock"
+    assert config.control_socket == tmp_path / "state" / "control.sock" == control_socket(tmp_path / "bridge.toml")
     assert config.policy.policy() == Policy(max_requests=8, piggyback_window=0.0)
     assert config.places() == [
         ServerName("leshan", "lwm2m.example", 5683, 5684),
@@ -260,3 +260,21 @@ def test_no_error_tells_a_secret(tmp_path):
     with pytest.raises(ConfigurationError) as caught:
         parse(text, "x", tmp_path)
     assert "hush" not in str(caught.value)
+
+
+def test_where_the_service_listens_for_commands_is_read_whatever_stands_elsewhere_in_the_file(tmp_path):
+    """A command must reach a running service while its configuration is being edited."""
+    file = tmp_path / "bridge.toml"
+    file.write_text('[service]\nstate_directory = "state"\n[nonsense]\n[servers.lab]\nuri = 5\n')
+    assert control_socket(file) == tmp_path / "state" / "control.sock"
+    file.write_text("[service]\nstate = 5\n")
+    with pytest.raises(ConfigurationError, match="unknown key"):
+        control_socket(file)
+
+
+def test_without_its_secrets_a_configuration_tells_everything_else(tmp_path, installed, monkeypatch):
+    monkeypatch.delenv("RADIO_KEY", raising=False)
+    (tmp_path / "bridge.toml").write_text(GOOD)
+    config = load(tmp_path / "bridge.toml", secrets=False)
+    assert list(config.networks) == ["north-sea"]
+    assert config.secrets == frozenset()

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from bridge.directory import export_csv, import_csv, open_csv
+from bridge.directory import import_csv, open_csv
 from bridge.directory.csvfile import Fault
 from bridge.errors import ConfigurationError
 
@@ -160,17 +160,3 @@ async def test_a_file_of_another_encoding_is_told_with_the_cure(directory, tmp_p
         pytest.raises(ConfigurationError, match="line 1: is not UTF-8; export the file as UTF-8"),
     ):
         await import_csv(directory, file)
-
-
-async def test_what_is_exported_is_imported_again_as_it_was(opened, directory, tmp_path):
-    await import_csv(directory, io.StringIO(GOOD))
-    out = io.StringIO()
-    assert await export_csv(directory, out) == 3
-    before = [record.draft() async for record in directory.all()]
-    for record in before:
-        await directory.remove(record.name)
-
-    imported = await import_csv(directory, io.StringIO(out.getvalue()))
-
-    assert imported.added == 3
-    assert [record.draft() async for record in directory.all()] == before

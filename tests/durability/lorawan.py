@@ -132,7 +132,7 @@ class LorawanTraffic(Traffic):
 
     async def hurry(self) -> None:
         """A jump of time misses receive windows; it comes only when nothing moves before the next time limit."""
-        counts = await self.bridge.get("/counts")
+        counts = await self.bridge.ask("message.count")
         self._rests = self._rests + 1 if counts == self._last else 0
         self._last = counts
         if self._rests >= RESTS:

@@ -19,15 +19,15 @@ async def _held(found: SetUp) -> tuple["asyncio.Task[Any]", int]:
     asked = asyncio.create_task(found.ask("one", "write", "/3/0/14", value="+01:00", timeout=125))
 
     async def held() -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = await found.bridge.get("/downlinks", endpoint="one", state="BUFFERED")
-        return rows
+        page = await found.bridge.ask("downlink.list", endpoint="one", state="BUFFERED")
+        return list(page["items"])
 
     (row,) = await until(held, why="the SCEF does not hold the request")
     return asked, row["id"]
 
 
 async def _state(found: SetUp, number: int) -> tuple[str, bool]:
-    (row,) = [row for row in await found.bridge.get("/downlinks", endpoint="one") if row["id"] == number]
+    (row,) = [row for row in (await found.bridge.ask("downlink.list", endpoint="one"))["items"] if row["id"] == number]
     return row["state"], row["over"]
 
 

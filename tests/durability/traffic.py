@@ -124,7 +124,7 @@ class Traffic(abc.ABC):
         await self.lab.step(self.over_after)
 
         async def over() -> bool:
-            counts = await self.bridge.get("/counts")
+            counts = await self.bridge.ask("message.count")
             open_ = [c for c in counts["downlinks"] if not c["over"]]
             open_ += [c for c in counts["uplinks"] if c["state"] == "RECEIVED"]
             return not open_

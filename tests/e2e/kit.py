@@ -102,9 +102,7 @@ class SetUp:
         """
         made = self._ues.get((network, name)) or await self.add_ue(name, network, **ue)
         if endpoint is not None:
-            await self.bridge_api.post(
-                "/endpoints", [{"name": name, "network": network, "device": f"{name}@iot", **endpoint}]
-            )
+            await self.add_endpoint(name=name, network=network, address=f"{name}@iot", **endpoint)
         await self.configured(name, network)
         if device is not None:
             await self.devices.post(
@@ -197,14 +195,13 @@ class SetUp:
 
     # The bridge
 
-    @property
-    def bridge_api(self) -> Api:
-        assert self.bridge.api is not None
-        return self.bridge.api
+    async def add_endpoint(self, **endpoint: Any) -> None:
+        """Add an endpoint to the bridge's directory."""
+        await self.bridge.ask("endpoint.add", endpoints=[endpoint])
 
     async def count(self, name: str, **labels: str) -> float:
         """Give a counter of the bridge: the sum over all labels that are not named."""
-        return counter(await self.bridge.get("/metrics"), name, **labels)
+        return counter((await self.bridge.ask("metrics"))["text"], name, **labels)
 
     def log(self) -> str:
         """Give what the bridge said since its last start."""

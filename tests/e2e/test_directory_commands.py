@@ -29,7 +29,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SetUp
 async def _names(world: SetUp) -> set[str]:
     listed = await world.command("endpoint", "list", "--json")
     assert listed.code == 0, listed.err
-    return {one["name"] for one in json.loads(listed.out)}
+    return {one["name"] for one in json.loads(listed.out)["items"]}
 
 
 async def _asleep(world: SetUp, name: str) -> None:
@@ -73,7 +73,7 @@ async def test_what_waits_is_shown_with_its_reason_and_can_be_cancelled(world: S
     assert (waiting["operation"], waiting["state"]) == ("Write", "BUFFERED")
     assert waiting["why"]
     listed = await world.command("downlink", "list", "--endpoint", "cancelled", "--state", "BUFFERED", "--json")
-    (row,) = json.loads(listed.out)
+    (row,) = json.loads(listed.out)["items"]
     cancelled = await world.command("downlink", "cancel", str(row["id"]))
     assert cancelled.code == 0, cancelled.err
     assert (await asyncio.wait_for(asked, 8))["code"] == "5.03"
@@ -99,11 +99,11 @@ async def test_an_endpoint_that_gets_another_server_registers_there(world: SetUp
 
 async def test_an_endpoint_that_is_removed_leaves_an_outcome_for_what_waits_and_no_configuration(world: SetUp):
     asked = await _sleeper(world, "removed")
-    (row,) = json.loads((await world.command("downlink", "list", "--state", "BUFFERED", "--json")).out)
+    (row,) = json.loads((await world.command("downlink", "list", "--state", "BUFFERED", "--json")).out)["items"]
     removed = await world.command("endpoint", "remove", "removed")
     assert removed.code == 0, removed.err
     asked.cancel()  # the server is left to its own patience: nobody can say what became of the request
-    listed = json.loads((await world.command("downlink", "list", "--json")).out)
+    listed = json.loads((await world.command("downlink", "list", "--json")).out)["items"]
     (after,) = [one for one in listed if one["id"] == row["id"]]
     assert after["over"]
     assert "removed" in after["reason"]

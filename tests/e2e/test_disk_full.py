@@ -48,7 +48,7 @@ async def test_without_room_no_ack_and_no_204_leaves_and_with_room_all_goes_on(t
         assert await found.count("nidd_notifications_store_unavailable") >= 1
         assert await found.count("failed_commits") >= 1
         await found.logged("commit failed", "full")
-        assert (await found.bridge.get("/status"))["ready"]
+        assert (await found.bridge.ask("status"))["ready"]
         _limit(found, resource.RLIM_INFINITY)
         for _ in range(40):
             done, _ = await asyncio.wait({asked, sent}, timeout=0.3)

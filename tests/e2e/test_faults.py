@@ -160,11 +160,11 @@ def _uplink(world: SetUp, configuration: str, **more: Any) -> dict[str, Any]:
 
 async def _refused(world: SetUp, body: Any, status: int, counter: str, words: tuple[str, ...], url: str = "") -> None:
     before = await world.count(counter)
-    rows = (await world.bridge.get("/counts"))["uplinks"]
+    rows = (await world.bridge.ask("message.count"))["uplinks"]
     assert await _post(url or _destination(world), body) == status
     assert await world.count(counter) == before + 1
     await world.logged(*words)
-    assert (await world.bridge.get("/counts"))["uplinks"] == rows
+    assert (await world.bridge.ask("message.count"))["uplinks"] == rows
 
 
 async def test_a_notification_for_an_unknown_configuration_is_answered_404(world: SetUp):
@@ -336,7 +336,7 @@ async def test_a_delivery_status_that_overtakes_the_answer_is_attributed(world: 
     await _device(world, "overtaken")
     await world.fault("status_before_answer", count=1, where={"ue": "overtaken"})
     assert (await world.ask("overtaken", "write", "/3/0/14", value="+08:00"))["code"] == "2.04"
-    rows = await world.bridge.get("/downlinks", endpoint="overtaken")
+    rows = (await world.bridge.ask("downlink.list", endpoint="overtaken"))["items"]
     assert [(row["operation"], row["state"]) for row in rows if row["kind"] == "request"] == [("Write", "RESPONDED")]
     assert await _executions(world, "overtaken", "Write") == 1
 

@@ -32,7 +32,7 @@ async def test_a_device_known_by_its_external_identifier_registers_updates_and_d
 
 async def test_a_device_known_by_its_msisdn_registers_too(world: SetUp):
     made = await world.add_ue("msisdn", external_id=None, msisdn="491700000001")
-    await world.bridge_api.post("/endpoints", [{"name": "msisdn", "network": "nidd", "device": "491700000001"}])
+    await world.add_endpoint(name="msisdn", network="nidd", address="491700000001")
     await world.configured("msisdn")
     await world.devices.post("/devices", {"endpoint": "msisdn", "connect": "coap://{}:{}".format(*made["modem"])})
     await world.registered("msisdn")

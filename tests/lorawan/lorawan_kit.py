@@ -175,15 +175,15 @@ class LorawanSetUp:
 
     async def downlinks(self, name: str = NAME) -> list[dict[str, Any]]:
         """Give the ledger's rows of an endpoint, newest first."""
-        return list(await self.bridge.get("/downlinks", endpoint=name))
+        return list((await self.bridge.ask("downlink.list", endpoint=name))["items"])
 
     async def count(self, name: str, **labels: str) -> float:
         """Give a counter of the bridge: the sum over all labels that are not named."""
-        return counter(await self.bridge.get("/metrics"), name, **labels)
+        return counter((await self.bridge.ask("metrics"))["text"], name, **labels)
 
     async def events(self) -> dict[str, Any]:
         """Give what the bridge says of the way on which events come."""
-        found: dict[str, Any] = (await self.bridge.get("/status"))["networks"]["lorawan"]["events"]
+        found: dict[str, Any] = (await self.bridge.ask("status"))["networks"]["lorawan"]["events"]
         return found
 
     async def command(self, *arguments: str, **environment: str) -> Ended:

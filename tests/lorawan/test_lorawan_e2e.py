@@ -161,7 +161,7 @@ async def test_a_device_made_on_the_command_line_joins_over_the_air_and_register
     assert answer["ok"]
     doctor = await world.command("doctor", "--json")
     assert doctor[0] == 0, doctor
-    found = json.loads(doctor[1])["lorawan"]
+    found = json.loads(doctor[1])["networks"]["lorawan"]
     assert {"ChirpStack", "event URL", "HTTP integration"} <= {one["what"] for one in found}
 
 

@@ -44,7 +44,7 @@ async def test_r9_an_enqueue_without_an_answer_leaves_one_write_with_one_outcome
 async def test_an_unknown_dev_eui_is_counted_and_named(world):
     await world.client(NAME)
     with contextlib.suppress(ApiError):  # another story may have adopted it
-        await world.bridge.api.ask("DELETE", f"/endpoints/urn:dev:eui:{STRANGER}")
+        await world.bridge.ask("endpoint.remove", name=f"urn:dev:eui:{STRANGER}")
     before = await world.count("unknown_devices")
     await world.radio.post(f"/radio/devices/{STRANGER}/send", {"payload": "40010001"})
 

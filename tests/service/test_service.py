@@ -2,89 +2,20 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted_binding import ScriptedBinding
 
 from bindings.contract import Accepted, NetworkState
 from bridge.coap.codec import Type, decode, frame
 from bridge.coap.numbers import Code
-from bridge.config import parse, reading
-from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.delivery.ledger import DownlinkState
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.service.metrics_server import MetricsServer
-from bridge.service.service import Service
-from mock_network.lab import free_port
+from tests.service.kit import Kit
 from tests.waiting import until
-
-CONFIG = """
-[service]
-state_directory = "{state}"
-[north]
-port = {port}
-[servers.lab]
-uri = "coap://127.0.0.1:{server}"
-[networks.net]
-binding = "scripted"
-[[endpoints]]
-name = "e1"
-network = "net"
-address = "d1"
-"""
-
-
-class Kit:
-    """A running service, the server's socket, and the scripted network."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.server.bind(("127.0.0.1", 0))
-        self.server.setblocking(False)
-        port = free_port()
-        text = CONFIG.format(state=tmp_path, port=port, server=self.server.getsockname()[1])
-        self.config = parse(text, "bridge.toml", tmp_path)
-        self.address = ("127.64.0.1", port)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Service]:
-        service = Service(self.config)
-        await service.start()
-        self.service = service
-        network = service.networks["net"]
-        assert isinstance(network, ScriptedBinding)
-        self.network = network
-        try:
-            yield service
-        finally:
-            self.network.go.set()
-            await service.stop()
-
-    def ask(self, mid: int) -> None:
-        """Send a Read from the server."""
-        self.server.sendto(frame(Type.CON, Code.GET, mid, bytes((mid,)), b"\xb1\x33"), self.address)
-
-    async def answered(self) -> bytes:
-        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.server, 2000), 5)
-
-    async def rows(self) -> list[Downlink]:
-        found: list[Downlink] = await self.service.store.ask(lambda reader: reader.downlinks())
-        return [row for row in reversed(found) if row.kind == "request"]
-
-    async def states(self) -> list[DownlinkState]:
-        return [row.state for row in await self.rows()]
-
-
-@pytest.fixture
-async def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kit]:
-    monkeypatch.setattr(reading, "binding_class", lambda _name: ScriptedBinding)
-    made = Kit(tmp_path)
-    yield made
-    made.server.close()
 
 
 async def test_a_binding_needs_nothing_but_the_contract(kit: Kit) -> None:

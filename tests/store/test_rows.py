@@ -190,7 +190,8 @@ async def test_people_list_show_and_count(store, path, downlink, uplink):
     await store.committed([Insert.of(row) for row in (*rows, up)])
 
     assert [row.id for row in await store.ask(lambda r: r.downlinks(endpoint=1, limit=2))] == [rows[2].id, rows[1].id]
-    assert [row.id for row in await store.ask(lambda r: r.downlinks(endpoint=1, limit=2, offset=2))] == [rows[0].id]
+    older = await store.ask(lambda r: r.downlinks(endpoint=1, limit=2, before=rows[1].id))
+    assert [row.id for row in older] == [rows[0].id]
     assert [row.id for row in await store.ask(lambda r: r.downlinks(state=DownlinkState.EXPIRED))] == [rows[0].id]
     assert [row.id for row in await store.ask(lambda r: r.downlinks(over=True))] == [rows[0].id]
     assert [row.id for row in await store.ask(Reader.uplinks)] == [up.id]

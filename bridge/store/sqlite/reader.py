@@ -30,25 +30,30 @@ class Reader:
         endpoint: int | None = None,
         state: DownlinkState | None = None,
         over: bool | None = None,
+        before: int | None = None,
         limit: int = 100,
-        offset: int = 0,
     ) -> list[Downlink]:
-        """Give downlinks, newest first."""
-        where, values = _where(endpoint=endpoint, state=state, over=over)
+        """Return downlinks, newest first; with `before` only those with a smaller id."""
+        where, values = _where(endpoint=endpoint, state=state, over=over, before=before)
         rows = self.connection.execute(
-            f"SELECT {columns_sql(Downlink)} FROM downlink{where} ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608  # names of our own
-            (*values, limit, offset),
+            f"SELECT {columns_sql(Downlink)} FROM downlink{where} ORDER BY id DESC LIMIT ?",  # noqa: S608  # names of our own
+            (*values, limit),
         )
         return [*map(decoder(Downlink), rows)]
 
     def uplinks(
-        self, *, endpoint: int | None = None, state: UplinkState | None = None, limit: int = 100, offset: int = 0
+        self,
+        *,
+        endpoint: int | None = None,
+        state: UplinkState | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[Uplink]:
-        """Give uplinks, newest first."""
-        where, values = _where(endpoint=endpoint, state=state)
+        """Return uplinks, newest first; with `before` only those with a smaller id."""
+        where, values = _where(endpoint=endpoint, state=state, before=before)
         rows = self.connection.execute(
-            f"SELECT {columns_sql(Uplink)} FROM uplink{where} ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608  # names of our own
-            (*values, limit, offset),
+            f"SELECT {columns_sql(Uplink)} FROM uplink{where} ORDER BY id DESC LIMIT ?",  # noqa: S608  # names of our own
+            (*values, limit),
         )
         return [*map(decoder(Uplink), rows)]
 
@@ -101,9 +106,12 @@ class Reader:
         return Counter({UplinkState(state): count for state, count in rows})
 
 
+_CONDITIONS = {"endpoint": ENDPOINT, "before": "id < ?"}
+
+
 def _where(**wanted: int | str | None) -> tuple[str, tuple[int | str, ...]]:
     given = {name: value for name, value in wanted.items() if value is not None}
     if not given:
         return "", ()
-    conditions = (ENDPOINT if name == "endpoint" else f"{name} = ?" for name in given)
+    conditions = (_CONDITIONS.get(name, f"{name} = ?") for name in given)
     return " WHERE " + " AND ".join(conditions), tuple(given.values())

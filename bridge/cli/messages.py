@@ -1,0 +1,192 @@
+"""`lwm2m-bridge downlink` and `uplink`: what became of every message."""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+import click
+import msgspec
+
+from bridge.cli.access import Target, target_options
+from bridge.cli.common import errors_shown, json_option, moment, moment_near, outline, print_json
+from bridge.cli.tables import print_table
+from bridge.delivery.ledger import DownlinkState, UplinkState
+from bridge.operations.types.messages import (
+    CancelDownlink,
+    DownlinkView,
+    ListDownlinks,
+    ListUplinks,
+    ShowDownlink,
+    ShowUplink,
+    UplinkView,
+)
+from bridge.operations.types.request import LARGEST_PAGE
+
+_ID = click.IntRange(1, 2**63 - 1)
+_Command = Callable[..., None]
+
+
+@click.group("downlink")
+def downlink_group() -> None:
+    """Messages to devices."""
+
+
+@click.group("uplink")
+def uplink_group() -> None:
+    """Messages from devices."""
+
+
+def _listing(states: type[StrEnum]) -> Callable[[_Command], _Command]:
+    """Let a command list messages: options that choose them, and the form of the output."""
+
+    def with_options(command: _Command) -> _Command:
+        for option in (
+            errors_shown,
+            click.option("--after", default="", help="The page after this: `next` of the page before."),
+            click.option(
+                "--limit",
+                default=50,
+                show_default=True,
+                type=click.IntRange(1, LARGEST_PAGE),
+                help="Messages on a page, newest first.",
+            ),
+            click.option(
+                "--state",
+                type=click.Choice([state.value for state in states], case_sensitive=False),
+                metavar="STATE",
+                help="Only those in this state.",
+            ),
+            click.option("--endpoint", help="Only this endpoint's."),
+            json_option,
+            target_options,
+        ):
+            command = option(command)
+        return command
+
+    return with_options
+
+
+def _print(
+    page: Any, as_json: bool, columns: Sequence[str], cells: Callable[[Any], Sequence[object]], nothing: str
+) -> None:
+    if as_json:
+        print_json(page)
+        return
+    print_table(columns, map(cells, page.items), nothing)
+    if page.next is not None:
+        click.echo(f"there are more: --after {page.next}")
+
+
+@downlink_group.command("list")
+@_listing(DownlinkState)
+def list_downlinks(target: Target, as_json: bool, state: str | None, **asked: Any) -> None:
+    """List messages to devices with their state or outcome."""
+    _print(
+        target.ask(ListDownlinks(state=None if state is None else DownlinkState(state), **asked)),
+        as_json,
+        ("id", "state", "endpoint", "what", "accepted", "deliver by", "why"),
+        _downlink_cells,
+        "no messages to devices",
+    )
+
+
+def _downlink_cells(row: DownlinkView) -> Sequence[object]:
+    return [
+        row.id,
+        _state_shown(row),
+        _endpoint(row),
+        row.operation,
+        moment(row.accepted_at),
+        "" if row.over else moment_near(row.deliver_by, row.accepted_at),
+        "" if row.state in _SUCCESSES else row.reason,
+    ]
+
+
+_SUCCESSES = DownlinkState.RESPONDED, DownlinkState.DELIVERED
+"""States beside which a reason is one of an earlier attempt, and would read as a fault; JSON has it."""
+
+
+def _state_shown(row: DownlinkView) -> str:
+    """Return the state, and whether it is the outcome where it need not be."""
+    return f"{row.state}, over" if row.over and row.state in ("SENT", "DELIVERED", "UNKNOWN") else row.state
+
+
+def _endpoint(row: DownlinkView | UplinkView) -> str:
+    return row.endpoint or f"(removed, {row.endpoint_id})"
+
+
+@downlink_group.command("show")
+@target_options
+@json_option
+@click.argument("id", type=_ID)
+@errors_shown
+def show_downlink(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # the argument's name in the usage line
+    """Show one message to a device."""
+    _print_one(target.ask(ShowDownlink(id)), as_json)
+
+
+@downlink_group.command("cancel")
+@target_options
+@json_option
+@click.argument("id", type=_ID)
+@errors_shown
+def cancel(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # as above
+    """Cancel a message; says what that achieved."""
+    row = target.ask(CancelDownlink(id))
+    if as_json:
+        print_json(row)
+        return
+    note = "" if row.over else _CANCELLING.get(row.state, "")
+    click.echo(f"{row.id}: {row.state}{note}{'; ' if row.reason else ''}{row.reason}")
+
+
+_CANCELLING = {
+    "SUBMITTING": ", will be taken back if its network takes it",
+    "BUFFERED": ", being taken back",
+    "UNKNOWN": ", will be taken back if its network has it",
+    "SENT": ", not cancelled: it has left for the device; it is not sent again",
+    "DELIVERED": ", not cancelled: the device has it",
+}
+
+
+@uplink_group.command("list")
+@_listing(UplinkState)
+def list_uplinks(target: Target, as_json: bool, state: str | None, **asked: Any) -> None:
+    """List messages from devices with their state or outcome."""
+    _print(
+        target.ask(ListUplinks(state=None if state is None else UplinkState(state), **asked)),
+        as_json,
+        ("id", "state", "endpoint", "kind", "what", "received", "why"),
+        lambda row: [
+            row.id,
+            row.state,
+            _endpoint(row),
+            row.kind,
+            row.operation,
+            moment(row.received_at),
+            row.reason,
+        ],
+        "no messages from devices",
+    )
+
+
+@uplink_group.command("show")
+@target_options
+@json_option
+@click.argument("id", type=_ID)
+@errors_shown
+def show_uplink(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # as above
+    """Show one message from a device."""
+    _print_one(target.ask(ShowUplink(id)), as_json)
+
+
+_TIMES = "accepted_at", "received_at", "deliver_by", "answer_by", "not_before", "expires_at", "finished_at"
+
+
+def _print_one(row: DownlinkView | UplinkView, as_json: bool) -> None:
+    if as_json:
+        print_json(row)
+        return
+    shown = msgspec.structs.asdict(row)
+    for line in outline({name: moment(value) if name in _TIMES else value for name, value in shown.items()}):
+        click.echo(line)

@@ -1,0 +1,61 @@
+"""`lwm2m-bridge status`: how the bridge is."""
+
+import sys
+
+import click
+import msgspec
+
+from bridge.cli.access import Target, target_options
+from bridge.cli.common import errors_shown, json_option, moment, outline, print_json
+from bridge.cli.tables import print_table
+from bridge.control.client import Client
+from bridge.operations.types.messages import CountMessages, MessageCounts
+from bridge.operations.types.state import GetStatus, Phase, Status
+
+DOWN = 3  # exit code, as that of `systemctl status` for a unit that does not run
+
+_SENTENCES = {
+    Phase.DOWN: "the service is down",
+    Phase.STARTING: "the service is starting",
+    Phase.RUNNING: "the service is running",
+    Phase.STOPPING: "the service is stopping",
+}
+
+
+@click.command("status")
+@target_options
+@json_option
+@errors_shown
+def status(target: Target, as_json: bool) -> None:
+    """Show how the bridge is, and how many messages are in which state; exit code 3 while it is down."""
+
+    async def work(client: Client) -> tuple[Status, MessageCounts]:
+        return await client.ask(GetStatus()), await client.ask(CountMessages())
+
+    found, counts = target.use(work)
+    if as_json:
+        print_json({**msgspec.structs.asdict(found), "counts": counts})
+    else:
+        _print(found, counts)
+    if found.phase is Phase.DOWN:
+        sys.exit(DOWN)
+
+
+def _print(found: Status, counts: MessageCounts) -> None:
+    click.echo(_SENTENCES[found.phase])
+    shown = msgspec.structs.asdict(found)
+    del shown["phase"], shown["ready"]
+    shown["store"] = msgspec.structs.asdict(found.store)
+    if found.phase is not Phase.DOWN:
+        shown["servers"] = {key: address or "its name is not resolved" for key, address in found.servers.items()}
+    for line in outline({**shown, "time": moment(found.time)}):
+        click.echo(line)
+    click.echo("")
+    print_table(
+        ("direction", "state", "", "messages"),
+        [
+            *(["down", row.state, "over" if row.over else "", row.messages] for row in counts.downlinks),
+            *(["up", row.state, "", row.messages] for row in counts.uplinks),
+        ],
+        "no messages yet",
+    )

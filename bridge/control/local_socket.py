@@ -1,0 +1,72 @@
+"""The local socket: how the command line talks to the running service. HTTP with JSON bodies, on a Unix socket.
+
+`POST /NAME` with a request as JSON is answered with the result of the operation NAME as JSON, or with a `Problem`.
+Whoever may open the socket's file may do everything; it is made for the service's own user and group only.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from aiohttp import web
+
+from bridge.errors import BridgeError, ConfigurationError, RequestError, ServiceFailed
+from bridge.operations.bridge import Bridge
+from bridge.operations.registry import call, problem
+
+log = logging.getLogger(__name__)
+
+LARGEST_REQUEST = 256 * 1024 * 1024  # bytes: an import of a million endpoints
+UMASK = 0o117  # leaves reading and writing to the service's own user and group
+
+
+class LocalSocket:
+    """Serves the operations of a bridge from `start` to `stop`."""
+
+    def __init__(self, bridge: Bridge, path: Path) -> None:
+        self._bridge = bridge
+        self._path = path
+        app = web.Application(client_max_size=LARGEST_REQUEST)
+        app.router.add_post("/{operation}", self._call)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+
+    async def start(self) -> None:
+        """Listen. A socket file that an earlier process left behind is replaced: the store's lock says that it is dead.
+
+        Raises ConfigurationError with the reason.
+        """
+        path = self._path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"control_socket {path}: {error.strerror or error}") from error
+        await self._runner.setup()
+        before = os.umask(UMASK)
+        try:
+            await web.UnixSite(self._runner, str(path)).start()
+        except OSError as error:
+            raise ConfigurationError(f"control_socket {path}: {error.strerror or error}") from error
+        finally:
+            os.umask(before)
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _call(self, request: web.Request) -> web.Response:
+        name = request.match_info["operation"]
+        try:
+            return _json(await call(self._bridge, name, await request.read()))
+        except BridgeError as error:
+            return _json(problem(error), error.http_status)
+        except web.HTTPRequestEntityTooLarge as error:
+            too_large = RequestError(f"{name}: a request has at most {LARGEST_REQUEST} bytes; send it in parts")
+            return _json(problem(too_large), error.status)
+        except Exception:
+            log.exception("operation %s failed by a mistake of the bridge", name, extra={"sample": name})
+            failed = ServiceFailed(f"the service failed to carry out {name}; its log says why")
+            return _json(problem(failed), failed.http_status)
+
+
+def _json(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")

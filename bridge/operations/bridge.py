@@ -1,0 +1,82 @@
+"""What operations need of a bridge. The running service is one; so is its ledger while the service is down."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from bindings.contract import Binding
+from bridge.delivery.explain import Explanation
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.directory import Directory, Record
+from bridge.operations.types.state import Readiness, Status
+
+T = TypeVar("T")
+
+
+class Ledger(Protocol):
+    """What people ask of the ledger. `before`: only messages with a smaller id; newest first."""
+
+    def downlink(self, id_: int) -> Downlink | None: ...
+
+    def downlinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: DownlinkState | None = None,
+        over: bool | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[Downlink]: ...
+
+    def uplink(self, id_: int) -> Uplink | None: ...
+
+    def uplinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: UplinkState | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[Uplink]: ...
+
+    def downlink_counts(self, endpoint: int | None = None) -> Mapping[tuple[DownlinkState, bool], int]: ...
+
+    def uplink_counts(self, endpoint: int | None = None) -> Mapping[UplinkState, int]: ...
+
+
+class Bridge(Protocol):
+    """A bridge as a caller sees it. Every method raises `NotRunning` for what this one cannot do now."""
+
+    @property
+    def directory(self) -> Directory: ...
+
+    @property
+    def networks(self) -> Mapping[str, Binding]:
+        """All configured network instances; they work only while the service runs."""
+
+    def now(self) -> float:
+        """Return wall-clock seconds."""
+
+    async def ask(self, question: Callable[[Ledger], T]) -> T:
+        """Answer a question to the ledger. Raises StoreUnavailable."""
+
+    def readiness(self) -> Readiness: ...
+
+    def status(self) -> Status: ...
+
+    def metrics_text(self) -> bytes:
+        """Return everything that was counted, in Prometheus' text format."""
+
+    def explain(self, endpoint: int) -> Sequence[Explanation]:
+        """Say of each downlink that is not over why it is where it is. Raises StoreUnavailable."""
+
+    async def cancel(self, downlink: Downlink) -> None:
+        """Return when the wish to cancel a downlink is committed. Raises StoreUnavailable."""
+
+    async def provision(self, record: Record) -> None:
+        """Have its network carry an endpoint's data. Raises BridgeError with the network's reason."""
+
+    async def remove_endpoint(self, name: str) -> Record:
+        """Give all that waits for an endpoint its outcome, and take it out of the directory and off its network.
+
+        Raises NotFound, StoreUnavailable, or BridgeError with the network's reason: then it stays.
+        """

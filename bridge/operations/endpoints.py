@@ -1,0 +1,171 @@
+"""Operations on endpoints."""
+
+import io
+from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import asdict
+
+from bridge.delivery.ledger import DownlinkState
+from bridge.directory import Draft, Record, import_csv
+from bridge.errors import NotFound
+from bridge.operations.bridge import Bridge
+from bridge.operations.operation import Operation
+from bridge.operations.types.endpoints import (
+    AddEndpoints,
+    DisableEndpoint,
+    EnableEndpoint,
+    EndpointExplanation,
+    EndpointPage,
+    EndpointsAdded,
+    EndpointsImported,
+    EndpointView,
+    ExplainEndpoint,
+    Fault,
+    ImportEndpoints,
+    ListEndpoints,
+    NewEndpoint,
+    ProvisionEndpoint,
+    RemoveEndpoint,
+    ShowEndpoint,
+    UpdateEndpoint,
+    Waiting,
+)
+
+
+async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
+    found = bridge.directory.page(
+        network=asked.network,
+        server=asked.server,
+        enabled=asked.enabled,
+        prefix=asked.prefix,
+        after=asked.after,
+        limit=asked.limit + 1,
+    )
+    items = tuple(map(view, found[: asked.limit]))
+    return EndpointPage(items=items, next=items[-1].name if len(found) > asked.limit else None)
+
+
+async def show_endpoint(bridge: Bridge, asked: ShowEndpoint) -> EndpointView:
+    return view(existing(bridge, asked.name))
+
+
+async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointExplanation:
+    record = existing(bridge, asked.name)
+    waiting = tuple(
+        Waiting(
+            downlink=one.downlink,
+            operation=one.operation,
+            kind=one.kind,
+            state=DownlinkState(one.state),
+            since=one.since,
+            why=one.why,
+            next_at=one.next_at,
+            deliver_by=one.deliver_by,
+            answer_by=one.answer_by,
+            attempts=one.attempts,
+            blocked_by=one.blocked_by,
+        )
+        for one in bridge.explain(record.id)
+    )
+    return EndpointExplanation(endpoint=view(record), time=bridge.now(), waiting=waiting)
+
+
+async def add_endpoints(bridge: Bridge, asked: AddEndpoints) -> EndpointsAdded:
+    made = await bridge.directory.add_all([_draft(one) for one in asked.endpoints])
+    return EndpointsAdded(items=tuple(map(view, made)))
+
+
+async def update_endpoint(bridge: Bridge, asked: UpdateEndpoint) -> EndpointView:
+    before = existing(bridge, asked.endpoint)
+    changes: dict[str, Any] = {name: value for name, value in asdict(asked).items() if value is not UNSET}
+    del changes["endpoint"]
+    if "address" in changes:
+        changes["device"] = changes.pop("address")
+    if "options" in changes:
+        merged = {**before.options, **changes["options"]}
+        changes["options"] = {name: value for name, value in merged.items() if value is not None}
+    return view(await bridge.directory.update(before.name, **changes))
+
+
+async def enable_endpoint(bridge: Bridge, asked: EnableEndpoint) -> EndpointView:
+    return view(await bridge.directory.update(existing(bridge, asked.name).name, enabled=True))
+
+
+async def disable_endpoint(bridge: Bridge, asked: DisableEndpoint) -> EndpointView:
+    return view(await bridge.directory.update(existing(bridge, asked.name).name, enabled=False))
+
+
+async def provision_endpoint(bridge: Bridge, asked: ProvisionEndpoint) -> EndpointView:
+    record = existing(bridge, asked.name)
+    await bridge.provision(record)
+    return view(record)
+
+
+async def remove_endpoint(bridge: Bridge, asked: RemoveEndpoint) -> EndpointView:
+    return view(await bridge.remove_endpoint(asked.name))
+
+
+async def import_endpoints(bridge: Bridge, asked: ImportEndpoints) -> EndpointsImported:
+    # What is no UTF-8 becomes a fault of its line.
+    lines = io.StringIO(asked.csv.decode("utf-8-sig", "surrogateescape"), newline="")
+    done = await import_csv(bridge.directory, lines, partial=asked.partial, update=asked.update)
+    faults = tuple(Fault(line=fault.line, reason=fault.reason) for fault in done.faults)
+    return EndpointsImported(added=done.added, changed=done.changed, unchanged=done.unchanged, faults=faults)
+
+
+def existing(bridge: Bridge, name: str) -> Record:
+    """Return an endpoint of the directory by its name. Raises NotFound."""
+    record = bridge.directory.by_name(name)
+    if record is None:
+        raise NotFound(f"no endpoint {name!r}")
+    return record
+
+
+def view(record: Record) -> EndpointView:
+    """Return a record as callers see it."""
+    return EndpointView(
+        name=record.name,
+        network=record.network,
+        address=record.device,
+        servers=record.servers,
+        profile=record.profile,
+        default_ttl=record.default_ttl,
+        object_list=record.object_list,
+        confirmed=record.confirmed,
+        options=dict(record.options),
+        enabled=record.enabled,
+        created_at=record.created_at,
+        changed_at=record.changed_at,
+        scheme=record.scheme,
+        seen_as=record.locals,
+    )
+
+
+def _draft(wanted: NewEndpoint) -> Draft:
+    return Draft(
+        network=wanted.network,
+        device=wanted.address,
+        name=wanted.name,
+        servers=wanted.servers,
+        profile=wanted.profile,
+        default_ttl=wanted.default_ttl,
+        object_list=wanted.object_list,
+        confirmed=wanted.confirmed,
+        options=wanted.options,
+        enabled=wanted.enabled,
+    )
+
+
+OPERATIONS = (
+    Operation(ListEndpoints, list_endpoints),
+    Operation(ShowEndpoint, show_endpoint),
+    Operation(ExplainEndpoint, explain_endpoint),
+    Operation(AddEndpoints, add_endpoints),
+    Operation(UpdateEndpoint, update_endpoint),
+    Operation(EnableEndpoint, enable_endpoint),
+    Operation(DisableEndpoint, disable_endpoint),
+    Operation(ProvisionEndpoint, provision_endpoint),
+    Operation(RemoveEndpoint, remove_endpoint),
+    Operation(ImportEndpoints, import_endpoints),
+)

@@ -1,0 +1,209 @@
+"""Endpoints: who is who, on which network, for which servers."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from bridge.delivery.ledger import DownlinkState
+from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Name, Request, Result
+
+Servers = Annotated[tuple[str, ...], Meta(description="its LwM2M servers, the default one first; none: the configured")]
+Ttl = Annotated[float | None, Meta(description="seconds that a request may wait for it; null: as the server says")]
+ObjectList = Annotated[str | None, Meta(description="CoRE links for a Register that has none")]
+Address = Annotated[str, Meta(description="device address: External Identifier or MSISDN, DevEUI")]
+
+
+class EndpointView(Result, frozen=True, kw_only=True):
+    """An endpoint of the directory."""
+
+    name: str
+    network: str
+    address: str
+    servers: tuple[str, ...]
+    profile: str  # server profile; "": the servers' own
+    default_ttl: float | None
+    object_list: str | None
+    confirmed: bool  # requests go in the network's confirmed mode
+    options: dict[str, str]  # settings for the binding
+    enabled: bool
+    created_at: float
+    changed_at: float
+    scheme: str  # of its addresses toward servers: prefix or ports; "": none given yet
+    seen_as: tuple[str, ...]  # HOST:PORT that servers see, one for each address family
+
+
+class EndpointPage(Result, frozen=True, kw_only=True):
+    """Endpoints in the order of their names."""
+
+    items: tuple[EndpointView, ...]
+    next: str | None  # cursor of the page after this one; null: this is the last
+
+
+class ListEndpoints(Request[EndpointPage], frozen=True, kw_only=True):
+    """List endpoints in the order of their names, a page at a time."""
+
+    NAME: ClassVar[str] = "endpoint.list"
+    ACCESS: ClassVar[Access] = Access.READ
+
+    network: str | None = None
+    server: str | None = None
+    enabled: bool | None = None
+    prefix: Annotated[str, Meta(description="only names that begin like this")] = ""
+    after: Cursor = ""
+    limit: Limit = PAGE
+
+
+class ShowEndpoint(Request[EndpointView], frozen=True):
+    """Show one endpoint."""
+
+    NAME: ClassVar[str] = "endpoint.show"
+    ACCESS: ClassVar[Access] = Access.READ
+
+    name: Name
+
+
+class Waiting(Result, frozen=True, kw_only=True):
+    """A message to a device that is not over, and why it is where it is."""
+
+    downlink: int
+    operation: str
+    kind: str
+    state: DownlinkState
+    since: float
+    why: str
+    next_at: float | None  # when something happens by itself at the latest; null: only an event can move it
+    deliver_by: float | None
+    answer_by: float | None
+    attempts: int
+    blocked_by: int | None  # the downlink that it waits for
+
+
+class EndpointExplanation(Result, frozen=True, kw_only=True):
+    """An endpoint, and everything that waits for its device."""
+
+    endpoint: EndpointView
+    time: float
+    waiting: tuple[Waiting, ...]
+
+
+class ExplainEndpoint(Request[EndpointExplanation], frozen=True):
+    """Say of each message for a device why it is not out yet. Only a running service can."""
+
+    NAME: ClassVar[str] = "endpoint.explain"
+    ACCESS: ClassVar[Access] = Access.READ
+
+    name: Name
+
+
+class NewEndpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An endpoint as somebody wants it."""
+
+    network: str
+    address: Address
+    name: Annotated[str, Meta(description="endpoint client name; empty: from the network's name_template")] = ""
+    servers: Servers = ()
+    profile: str = ""
+    default_ttl: Ttl = None
+    object_list: ObjectList = None
+    confirmed: bool = False
+    options: dict[str, str] = {}
+    enabled: bool = True
+
+
+class EndpointsAdded(Result, frozen=True, kw_only=True):
+    """The endpoints as they are in the directory, in the order of the request."""
+
+    items: tuple[EndpointView, ...]
+
+
+class AddEndpoints(Request[EndpointsAdded], frozen=True):
+    """Add endpoints, all or none."""
+
+    NAME: ClassVar[str] = "endpoint.add"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    endpoints: tuple[NewEndpoint, ...]
+
+
+class UpdateEndpoint(Request[EndpointView], frozen=True, kw_only=True):
+    """Change an endpoint. What is left out stays as it is."""
+
+    NAME: ClassVar[str] = "endpoint.update"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    endpoint: Name
+    name: str | UnsetType = UNSET
+    network: str | UnsetType = UNSET
+    address: Address | UnsetType = UNSET
+    servers: Servers | UnsetType = UNSET
+    profile: str | UnsetType = UNSET
+    default_ttl: Ttl | UnsetType = UNSET
+    object_list: ObjectList | UnsetType = UNSET
+    confirmed: bool | UnsetType = UNSET
+    options: Annotated[
+        dict[str, str | None] | UnsetType, Meta(description="settings that change; null: the setting is removed")
+    ] = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class EnableEndpoint(Request[EndpointView], frozen=True):
+    """Let messages pass for an endpoint that was disabled."""
+
+    NAME: ClassVar[str] = "endpoint.enable"
+    ACCESS: ClassVar[Access] = Access.OPERATE
+
+    name: Name
+
+
+class DisableEndpoint(Request[EndpointView], frozen=True):
+    """Accept nothing more for an endpoint; what waits for it gets its outcome. It keeps its address."""
+
+    NAME: ClassVar[str] = "endpoint.disable"
+    ACCESS: ClassVar[Access] = Access.OPERATE
+
+    name: Name
+
+
+class ProvisionEndpoint(Request[EndpointView], frozen=True):
+    """Ask its network again to carry the data of an endpoint's device. Only a running service can."""
+
+    NAME: ClassVar[str] = "endpoint.provision"
+    ACCESS: ClassVar[Access] = Access.OPERATE
+
+    name: Name
+
+
+class RemoveEndpoint(Request[EndpointView], frozen=True):
+    """Remove an endpoint: what waits for it gets its outcome, its network is told. Only a running service can."""
+
+    NAME: ClassVar[str] = "endpoint.remove"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    name: Name
+
+
+class Fault(Result, frozen=True, kw_only=True):
+    """A line of a file that cannot be taken; lines count from 1, the header's."""
+
+    line: int
+    reason: str
+
+
+class EndpointsImported(Result, frozen=True, kw_only=True):
+    """What an import did. `unchanged` lines say what the directory has already."""
+
+    added: int
+    changed: int
+    unchanged: int
+    faults: tuple[Fault, ...]
+
+
+class ImportEndpoints(Request[EndpointsImported], frozen=True, kw_only=True):
+    """Add endpoints from a CSV file: endpoint,network,address,servers,profile,default_ttl,object_list."""
+
+    NAME: ClassVar[str] = "endpoint.import"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    csv: Annotated[bytes, Meta(description="the file, UTF-8, in base64")]
+    partial: Annotated[bool, Meta(description="take the good lines even if others are wrong")] = False
+    update: Annotated[bool, Meta(description="also change endpoints that are there with other settings")] = False

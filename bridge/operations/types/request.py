@@ -1,0 +1,51 @@
+"""What a request, a page and an error are made of."""
+
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+R_co = TypeVar("R_co", covariant=True)
+
+PAGE = 100  # items on a page, where the request does not say
+LARGEST_PAGE = 10_000
+
+Limit = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="items on a page, at most")]
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1, description="number of a message, as lists show it")]
+Name = Annotated[str, Meta(min_length=1, description="endpoint client name")]
+Cursor = Annotated[str, Meta(description="`next` of the page before; empty: the first page")]
+
+
+class Access(Enum):
+    """What a caller must be allowed to do, from least to most."""
+
+    READ = "read"  # changes nothing
+    OPERATE = "operate"  # changes what happens to messages and devices that are there
+    ADMIN = "admin"  # changes who is there
+
+
+class Request(msgspec.Struct, Generic[R_co], frozen=True, forbid_unknown_fields=True):
+    """Base of all requests. `Request[R]` is answered with an `R`. The docstring of each is its description."""
+
+    NAME: ClassVar[str]  # how a skin names the operation: "endpoint.list"
+    ACCESS: ClassVar[Access]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all results. All fields are always present. Times are wall-clock seconds since the epoch."""
+
+
+class Problem(Result, frozen=True, kw_only=True):
+    """What a skin answers instead of a result."""
+
+    error: Annotated[str, Meta(description="name of the error, as in bridge/errors.py")]
+    detail: Annotated[str, Meta(description="what is wrong, and the cure")]
+
+
+def result_type(request: type[Request[Any]]) -> Any:
+    """Return the type that a request of this class is answered with."""
+    for base in request.__orig_bases__:  # type: ignore[attr-defined]  # every subclass of a generic class has it
+        if get_origin(base) is Request:
+            return get_args(base)[0]
+    raise TypeError(f"{request.__name__} does not say what it is answered with")

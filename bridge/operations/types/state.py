@@ -1,0 +1,71 @@
+"""The bridge itself: whether it takes messages, how it is, what it counted."""
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from bridge.operations.types.request import Access, Request, Result
+
+
+class Phase(StrEnum):
+    """Where a bridge is between its start and its stop."""
+
+    DOWN = "down"  # the ledger is read from its file
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+class StoreStatus(Result, frozen=True, kw_only=True):
+    """Rows and groups committed and commits failed since the start; commits that wait; bytes on the disk."""
+
+    rows: int
+    groups: int
+    failures: int
+    waiting: int
+    bytes: int
+
+
+class Status(Result, frozen=True, kw_only=True):
+    """How the bridge is."""
+
+    phase: Phase
+    ready: bool  # messages are taken from servers and from networks
+    time: float
+    endpoints: int
+    in_memory: int | None  # endpoints whose state is loaded; null: the service is down
+    scheme: str | None  # of addresses toward servers: prefix or ports; null: the service is down
+    store: StoreStatus
+    servers: dict[str, str | None]  # HOST:PORT of each; null: its name could not be resolved yet
+    networks: dict[str, dict[str, Any]]  # of each what its binding says
+
+
+class GetStatus(Request[Status], frozen=True):
+    """Say how the bridge is."""
+
+    NAME: ClassVar[str] = "status"
+    ACCESS: ClassVar[Access] = Access.READ
+
+
+class Readiness(Result, frozen=True, kw_only=True):
+    """Whether messages are taken from servers and from networks."""
+
+    ready: bool
+    phase: Phase
+
+
+class GetReadiness(Request[Readiness], frozen=True):
+    """Say whether messages are taken; cheap enough to be asked every second."""
+
+    NAME: ClassVar[str] = "ready"
+    ACCESS: ClassVar[Access] = Access.READ
+
+
+class MetricsText(Result, frozen=True, kw_only=True):
+    text: str  # in Prometheus' text format
+
+
+class GetMetrics(Request[MetricsText], frozen=True):
+    """Give everything that the service counted since its start."""
+
+    NAME: ClassVar[str] = "metrics"
+    ACCESS: ClassVar[Access] = Access.READ
