@@ -11,7 +11,8 @@
      │   ├─ ServiceFailed          the service made a mistake while it did what it was asked; its log says which
      │   ├─ NorthUnavailable       an endpoint's own address or port cannot be had
      │   └─ BindingError           a binding cannot be found, started or asked this
-     └─ RemoteError                a peer sent something that cannot be used
+     └─ RemoteError                a peer sent something that cannot be used, or nothing
+         ├─ CallFailed             a call of a network's API had no result
          ├─ MessageFormatError     not a CoAP message (RFC 7252 §3)
          ├─ NotificationError      a network's notification cannot be used
          └─ UnknownDevice          a network names a device that the directory does not know
@@ -19,6 +20,7 @@
 A parser raises MessageFormatError or NotificationError for any input whatsoever, and nothing else.
 """
 
+from enum import Enum
 from typing import ClassVar
 
 
@@ -88,6 +90,39 @@ class RemoteError(BridgeError):
     """A peer sent something that cannot be used; never raised itself."""
 
     http_status = 400
+
+
+class CallTrouble(Enum):
+    """What became of a call of a network's API that had no result."""
+
+    OUT_OF_REACH = "out of reach"  # no connection, no answer in time, or a proxy answered instead
+    DENIED = "denied"  # the key is not accepted, or may not do this
+    NOT_FOUND = "not found"  # the network does not know what was asked for
+    INVALID = "invalid"  # the network will not take this, now or later
+    LIMITED = "limited"  # too many calls, or too much in one answer
+    UNSUPPORTED = "unsupported"  # the network does not know the method
+    FAILED = "failed"  # the network failed at it
+
+
+class CallFailed(RemoteError):
+    """A call of a network's API had no result.
+
+    `unsure`: nobody knows whether the network acted on the call; else it certainly did not. `tried` is False where a
+    limit of our own kept the call back, which says nothing about the network.
+    """
+
+    http_status = 502
+
+    def __init__(self, trouble: CallTrouble, detail: str, *, unsure: bool, tried: bool = True) -> None:
+        super().__init__(detail)
+        self.trouble = trouble
+        self.unsure = unsure
+        self.tried = tried
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Return whether the network, or what stands before it, could not be reached or did not answer."""
+        return self.trouble is CallTrouble.OUT_OF_REACH
 
 
 class MessageFormatError(RemoteError):

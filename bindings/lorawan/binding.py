@@ -1,14 +1,17 @@
-"""The LoRaWAN binding: the contract of `bindings.contract` over a ChirpStack v4 network server."""
+"""The LoRaWAN binding: the contract of `bindings.contract` over a LoRaWAN network server.
+
+Data flows one way: the provider's events → `Inbound` → the bridge; the bridge's attempts → `Downlinks` → the provider.
+Beside it, `CatchUp` reads the provider's history into `Inbound`, and the `Reconciler` looks into what `Inbound` and
+`Downlinks` put into `Doubts`.
+"""
 
 import asyncio
 import contextlib
-import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bindings import contract
 from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
@@ -24,98 +27,85 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.diagnosis import Finding
-from bindings.lorawan.chirpstack.catch_up import CatchUp
-from bindings.lorawan.chirpstack.client import ChirpStackClient
-from bindings.lorawan.chirpstack.diagnosis import diagnose
-from bindings.lorawan.chirpstack.downlinks import Downlinks
-from bindings.lorawan.chirpstack.http import HttpEvents
-from bindings.lorawan.chirpstack.mqtt import MqttEvents
-from bindings.lorawan.chirpstack.profiles import Profiles
-from bindings.lorawan.chirpstack.provisioning import devices_of, provision, read_wanted, set_integration
-from bindings.lorawan.chirpstack.queue import Queues
-from bindings.lorawan.chirpstack.uplinks import Uplinks
-from bindings.lorawan.identity import canonical_device, f_port_of
-from bindings.lorawan.payload_size import SETTLING_UPLINKS, Plan, max_downlink, max_uplink
-from bindings.lorawan.records import Profile, Record, Records
+from bindings.lorawan.catch_up import CatchUp
+from bindings.lorawan.downlinks import Downlinks
+from bindings.lorawan.identity import canonical_device
+from bindings.lorawan.inbound import Inbound
+from bindings.lorawan.network_events import NetworkEvent
+from bindings.lorawan.options import read_options
+from bindings.lorawan.outstanding import Doubts, Outstanding
+from bindings.lorawan.profiles import Profiles
+from bindings.lorawan.provider import Provider
+from bindings.lorawan.providers import make_provider
+from bindings.lorawan.reconciler import Reconciler
+from bindings.lorawan.records import UNKNOWN_PROFILE, Record, Records
 from bindings.lorawan.settings import LorawanSettings
-from bindings.made_once import made_once, secret_path
-from bindings.options import number_of_bytes
-from bridge.errors import BindingError, ConfigurationError, StoreUnavailable
+from bindings.lorawan.south import SouthProfiles
+from bindings.lorawan.wanted import read_wanted
+from bindings.lorawan.watch import Watch
+from bridge.errors import BindingError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-_CLIENT_ID_KEY = "client id"
-_NOTHING_KNOWN = Record()
 _WRITE_EVERY = 10.0  # seconds between two writings of what uplinks change in the notes
-DEFAULT_LIFETIME = 2592000  # seconds; OMA LwM2M Transport 1.2.2 §6.8.4, a Register without lt
 
 
 class LorawanBinding:
-    """One ChirpStack. Options of an endpoint: f_port, max_payload, confirmed_operations, block2."""
+    """One network server. Options of an endpoint: f_port, max_payload, confirmed_operations, block2."""
 
-    def __init__(self, name: str, settings: LorawanSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: LorawanSettings,
+        provider_of: Callable[[LorawanSettings], Provider] = make_provider,
+    ) -> None:
         """Check the settings, open nothing. Raises ConfigurationError."""
         self.name = name
         self._settings = settings
-        self._client = ChirpStackClient(settings.api)
-        self._http: HttpEvents | None = None
-        self._mqtt: MqttEvents | None = None
-        if settings.events == "http":
-            self._http = HttpEvents(settings.http, self._take, self._count)
-        else:
-            self._mqtt = MqttEvents(settings.mqtt, settings.application_id, self._take, self._missed, self._count)
+        self._provider_of = provider_of
+        self._provider = provider_of(settings)
+        self._south = SouthProfiles(settings.downlinks)
         self._events: Events | None = None
-        self._calls = Calls(name, "lorawan_internal_errors", self._count)
+        self._calls = Calls(name, "lorawan_internal_errors", self.count)
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     def settings(cls) -> type[LorawanSettings]:
-        """Give the type of this binding's section in the configuration."""
+        """Return the type of this binding's section in the configuration."""
         return LorawanSettings
 
     # Life
 
     async def start(self, events: Events, memory: Memory) -> None:
-        """Take events. ChirpStack and the broker may still be away; the binding goes on trying.
+        """Take events. The network server and the broker may still be away; the binding goes on trying.
 
         Raises BindingError (port taken), StoreUnavailable.
         """
         self._events = events
+        settings, provider, outstanding, doubts = self._settings, self._provider, Outstanding(), Doubts()
+        self._outstanding = outstanding
         self._records = Records(memory)
-        self._queues = Queues()
-        await self._client.open()
-        self._profiles = Profiles(self._client, self._records, events)
-        self._downlinks = Downlinks(self._settings, self._client, self._records, self._queues, events)
-        self._uplinks = Uplinks(self._settings, self._records, self._queues, self._profiles, events, self._late)
-        self._catch_up = CatchUp(self._settings, self._client, self._records, self._uplinks, events)
+        self._profiles = Profiles(provider, self._records, events)
+        self._inbound = Inbound(settings, self._records, outstanding, doubts, self._profiles, events)
+        self._downlinks = Downlinks(settings, provider, self._records, outstanding, doubts, events)
+        self._catch_up = CatchUp(settings, provider, self._records, self._inbound, events)
+        self._reconciler = Reconciler(doubts, self._catch_up, provider, outstanding, events)
+        self._watch = Watch(provider, self._catch_up, self._profiles, events)
+        await provider.open()
         try:
-            if self._http is not None:
-                await self._http.start(await secret_path(memory, self._settings.http.path))
-            if self._mqtt is not None:
-                client_id = self._settings.mqtt.client_id or "lwm2m-bridge-" + await made_once(memory, _CLIENT_ID_KEY)
-                await self._mqtt.start(client_id)
+            await provider.listen(self, memory)
         except BaseException:
-            await self._client.close()
+            await provider.close()
             raise
         self._calls.open = True
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._write_forever())]
-        where = self._http.address if self._http is not None else (self._settings.mqtt.host, self._settings.mqtt.port)
-        log.info(
-            "network %s: ChirpStack %s, events over %s at %s port %d",
-            self.name,
-            self._settings.api.server,
-            self._settings.events,
-            *where,
-        )
+        work = (self._watch.run(), self._reconciler.run(), self._write_forever())
+        self._tasks = [asyncio.create_task(one) for one in work]
 
     async def stop(self) -> None:
         """Take no more events, finish the calls under way."""
         if not self._calls.open:
             return
-        if self._mqtt is not None:
-            await self._mqtt.stop()
-        if self._http is not None:
-            await self._http.stop()
+        await self._provider.stop_listening()
         self._calls.open = False
         for task in self._tasks:
             task.cancel()
@@ -123,40 +113,13 @@ class LorawanBinding:
         await self._catch_up.stop()
         await self._profiles.stop()
         await self._calls.finish()
+        await self._reconciler.stop()
         await self._downlinks.stop()
         try:
             await self._records.write()
         except StoreUnavailable as error:
             log.warning("network %s: the latest counters were not kept: %s", self.name, error)
-        await self._client.close()
-
-    def _take(self, kind: str, body: bytes) -> Awaitable[None]:
-        return self._uplinks.take(kind, body)
-
-    def _missed(self) -> None:
-        """Events were lost, as far as the way here can tell: ask ChirpStack for all devices."""
-        if self._calls.open:
-            self._catch_up.all_devices()
-
-    def _late(self, device: str) -> None:
-        """Something of ours should have left the device's queue, and no event says so."""
-        self._downlinks.settle(device, self._catch_up.device)
-
-    async def _watch(self) -> None:
-        """See that ChirpStack is there; after a start and after an outage, ask for what was missed."""
-        asked = False
-        pause = 1.0
-        while True:
-            if await self._downlinks.ping():
-                pause = 30.0
-                if not asked:
-                    asked = True
-                    self._catch_up.all_devices()
-                await self._profiles.refresh()
-            else:
-                asked = False
-                pause = min(pause * 2, 30.0) if pause < 30.0 else 1.0  # noqa: PLR2004  (as above)
-            await asyncio.sleep(pause)
+        await self._provider.close()
 
     async def _write_forever(self) -> None:
         while True:
@@ -166,14 +129,26 @@ class LorawanBinding:
             except StoreUnavailable as error:
                 log.warning("network %s: counters wait for the store: %s", self.name, error)
 
-    def _count(self, name: str) -> None:
+    # What the provider brings (`bindings.lorawan.provider.Sink`)
+
+    def take(self, event: NetworkEvent) -> Awaitable[None]:
+        """Have an event committed. Raises StoreUnavailable, at once or when awaited."""
+        return self._inbound.take(event)
+
+    def missed(self) -> None:
+        """Events were lost, as far as the way here can tell: read the histories of all devices."""
+        if self._calls.open:
+            self._catch_up.all_devices()
+
+    def count(self, name: str, **labels: str) -> None:
+        """Count something that an operator should see."""
         if self._events is not None:
-            self._events.count(name)
+            self._events.count(name, **labels)
 
     # Devices
 
     def canonical_device(self, device: str) -> str:
-        """Give the one spelling of a DevEUI. Raises ConfigurationError."""
+        """Return the one spelling of a DevEUI. Raises ConfigurationError."""
         return canonical_device(device)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
@@ -182,47 +157,35 @@ class LorawanBinding:
         Raises ConfigurationError for an option that is none, StoreUnavailable.
         """
         device = canonical_device(device)
-        f_port, most = 0, 0
-        for name, value in options.items():
-            match name:
-                case "f_port":
-                    f_port = f_port_of(value)
-                case "max_payload":
-                    most = number_of_bytes(name, value)
-                case contract.BLOCK2 if value not in {"true", "false"}:
-                    raise ConfigurationError(f"option block2 {value!r} must be true or false")
-                case contract.CONFIRMED_OPERATIONS | contract.BLOCK2:
-                    pass  # the bridge reads it
-                case _:
-                    raise ConfigurationError(
-                        f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload, confirmed_operations, "
-                        "block2"
-                    )
+        wanted = read_options(options)
         record = self._records.get(device)
-        if record is None or (record.f_port, record.max_payload) != (f_port, most):
+        if record is None or (record.f_port, record.max_payload) != wanted:
             record = record or Record()
-            record.f_port, record.max_payload = f_port, most
+            record.f_port, record.max_payload = wanted
             await self._records.put(device, record)
         if not record.profile:
             self._profiles.learn(device)
 
     async def deprovision(self, device: str) -> None:
-        """Forget the device; it stays in ChirpStack, its queue is left to its deadlines. Raises StoreUnavailable."""
+        """Forget the device; it stays in the network server, its queue is left to its deadlines.
+
+        Raises StoreUnavailable.
+        """
         device = canonical_device(device)
-        self._queues.drop_all(device)
+        self._outstanding.drop_all(device)
         await self._records.remove(device)
 
     # Downlinks
 
     @property
     def capacity(self) -> int:
-        """Return how many calls to ChirpStack there are at the same time."""
-        return self._settings.api.connections
+        """Return how many calls to the network server there can be at the same time."""
+        return self._provider.capacity
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """Enqueue the attempt."""
         if not self._calls.open:
-            return Refused(Refusal.UNREACHABLE, "the network instance is not running")
+            return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
         largest = self.south_profile(attempt.device).max_downlink
         mistake: SubmitResult = Ambiguous("a mistake in the bridge, see the log")
         return await self._calls.run(self._downlinks.submit(attempt, largest), mistake)
@@ -235,132 +198,63 @@ class LorawanBinding:
         """Take a downlink out of the device's queue, if that can be done without harm; else say what is certain."""
         return await self._calls.run(self._downlinks.cancel(device, handle), Cancellation.UNKNOWN)
 
-    # What the core and people ask
-
     def south_profile(self, device: str) -> SouthProfile:
-        """Give the profile of App. C, with what fits at the device's data rate now."""
-        record = self._records.get(device) or _NOTHING_KNOWN
-        return self._south_profile(
-            self._records.profile(record.profile),
-            record.device_class,
-            record.dr,
-            record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS,
-            record.max_payload,
-            record.fits,
-            self._client.up is not False,
-        )
+        """Return the profile of App. C, with what fits at the device's data rate now."""
+        record = self._records.get(device)
+        profile = self._records.profile(record.profile) if record is not None else UNKNOWN_PROFILE
+        return self._south.of(record, profile, network_up=self._provider.up is not False)
 
-    @functools.lru_cache(maxsize=1024)  # noqa: B019  # one instance for each network, as long as the process
-    def _south_profile(
-        self,
-        profile: Profile,
-        device_class: str,
-        dr: int,
-        settling: bool,
-        max_payload: int,
-        told: int,
-        network_up: bool,
-    ) -> SouthProfile:
-        numbers = self._settings.downlinks
-        plan = Plan(
-            region=profile.region,
-            revision=profile.revision,
-            rx1_dr_offset=profile.rx1_dr_offset,
-            rx2_dr=profile.rx2_dr,
-            ping_slot_dr=None if profile.ping_slot_dr < 0 else profile.ping_slot_dr,
-            first_window=numbers.rx_window,
-            repeater=numbers.repeater_compatible,
-            dwell=numbers.dwell_time_400ms,
-        )
-        data_rate = None if dr < 0 else dr
-        fits = max_downlink(plan, device_class, data_rate, settling=settling)
-        return SouthProfile(
-            retransmit_interval=numbers.retransmit_interval,
-            max_retransmit=numbers.max_retransmit,
-            retransmit_confirmed=False,
-            exchange_span=numbers.exchange_span,
-            response_timeout=numbers.response_timeout,
-            max_attempts=numbers.max_attempts,
-            empty_is_poll=True,
-            quick=device_class == "C",  # it listens all the time; A and B answer in minutes
-            # Class A: ChirpStack notices an expiry only at the next uplink, so it is cancelled. Else: at once.
-            can_cancel=device_class == "A",
-            can_expire=True,
-            max_downlink=min([fits, *(most for most in (max_payload, numbers.max_payload, told) if most)]),
-            max_uplink=max_uplink(plan, data_rate, settling=settling),
-            default_lifetime=DEFAULT_LIFETIME,
-            network_up=network_up,
-        )
+    # What people ask
 
     async def make_device(self, device: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Make a device in ChirpStack as the fields of `Wanted`, `Otaa` and `Abp` say; works also before the start.
+        """Make a device in the network server as the fields of `Wanted`, `Otaa` and `Abp` say; also before the start.
 
-        Gives application_id, profile_id and what was changed, in words; doing it twice changes nothing. Raises
+        Return application_id, profile_id and what was changed, in words; doing it twice changes nothing. Raises
         ConfigurationError, BindingError.
         """
         fields = {"application_id": self._settings.application_id, **wanted, "device": canonical_device(device)}
         asked = read_wanted(fields)
-        async with self._any_client() as client:
-            return asdict(await provision(client, asked))
+        async with self._any_provider() as provider:
+            return asdict(await provider.make_device(asked))
 
     async def network_devices(self) -> list[tuple[str, str]]:
-        """Give DevEUI and name of every device of the application; works also before the start. Raises BindingError."""
-        async with self._any_client() as client:
-            listed = await devices_of(client, self._settings.application_id)
-        return [(canonical_device(one.dev_eui), one.name) for one in listed]
+        """Return DevEUI and name of every device of the application; works also before the start.
 
-    @contextlib.asynccontextmanager
-    async def _any_client(self) -> AsyncIterator[ChirpStackClient]:
-        """Give the running client, or one for this purpose."""
-        if self._calls.open:
-            yield self._client
-            return
-        client = ChirpStackClient(self._settings.api)
-        await client.open()
-        try:
-            yield client
-        finally:
-            await client.close()
+        Raises ConfigurationError, BindingError.
+        """
+        async with self._any_provider() as provider:
+            return await provider.devices()
 
     async def set_integration(self, application_id: str = "") -> bool:
-        """Have ChirpStack post the application's events here; whether that was new. Raises BindingError.
+        """Have the network server send the application's events here; return whether that was new.
 
-        `application_id`: which one, if the settings name none.
+        `application_id`: which one, if the settings name none. Raises BindingError.
         """
-        if not self._calls.open or self._http is None:
-            raise BindingError(f"network {self.name} takes no events over HTTP, or does not run")
-        application_id = self._settings.application_id or application_id
-        return await set_integration(self._client, application_id, self._http.url)
-
-    def status(self) -> Mapping[str, Any]:
-        """Give reachability, version, queues and events, as plain JSON values."""
-        report: dict[str, Any] = {
-            "provider": "chirpstack",
-            "running": self._calls.open,
-            "api": self._settings.api.server,
-            "up": self._client.up,
-            "calls": self._client.calls,
-            "failures": self._client.failures,
-            "events": {"over": self._settings.events},
-        }
-        if self._http is not None:
-            host, port = self._http.address
-            report["events"] |= {"bind": host, "port": port, "taken": self._http.taken}
-        if self._mqtt is not None:
-            report["events"] |= self._mqtt.status()
-        if self._calls.open:
-            report["version"] = self._downlinks.version
-            report["queued"] = self._queues.count
-            report["catch_up"] = self._catch_up.status()
-        return report
+        if not self._calls.open:
+            raise BindingError(f"network {self.name} does not run")
+        return await self._provider.set_integration(application_id)
 
     async def check(self) -> list[Finding]:
-        """Look for what will hurt in the ChirpStack set-up; changes nothing there. Works also before the start."""
-        async with self._any_client() as client:
-            ways = (self._http, self._mqtt) if self._calls.open else (None, None)
-            return await diagnose(self._settings, client, *ways)
+        """Look for what will hurt in the network server's set-up, and change nothing there; also before the start."""
+        async with self._any_provider() as provider:
+            return await provider.check()
 
-    def _now(self) -> float:
-        if self._events is None:
-            raise BindingError(f"network {self.name} is not started")
-        return self._events.now()
+    def status(self) -> Mapping[str, Any]:
+        """Return reachability, version, queues and events, as plain JSON values."""
+        report = {"provider": self._settings.provider, "running": self._calls.open, **self._provider.status()}
+        if self._calls.open:
+            report |= {"queued": self._outstanding.count, "catch_up": self._catch_up.status()}
+        return report
+
+    @contextlib.asynccontextmanager
+    async def _any_provider(self) -> AsyncIterator[Provider]:
+        """Yield the running provider, or one for this purpose."""
+        if self._calls.open:
+            yield self._provider
+            return
+        provider = self._provider_of(self._settings)
+        await provider.open()
+        try:
+            yield provider
+        finally:
+            await provider.close()

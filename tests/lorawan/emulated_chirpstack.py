@@ -8,8 +8,9 @@ from chirpstack_api import api, common, integration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bindings.lorawan import LorawanBinding, LorawanSettings
-from bindings.lorawan.chirpstack.provisioning import Otaa, Wanted, provision
+from bindings.lorawan.chirpstack.provisioning import provision
 from bindings.lorawan.settings import Api, CatchUp, Downlinks, Http, Mqtt
+from bindings.lorawan.wanted import Otaa, Wanted
 from mock_network.chirpstack import device_queue
 from mock_network.chirpstack.model import Settings
 from mock_network.chirpstack.service import ChirpStack, Options
@@ -84,7 +85,7 @@ class Emulated:
         for device in devices:
             await binding.provision(device, parts.get("options", {}))
         if known:
-            await until(lambda: binding._downlinks.version)
+            await until(lambda: binding._provider.version)
             record = binding._records.get(devices[0])
             await until(lambda: binding._records.profile(record.profile).known)
         if settings.events == "http" and known:
@@ -105,7 +106,7 @@ class Emulated:
         """Be gone, as far as a binding can tell."""
         await self.server._grpc.stop(0)
         await self.server._port.stop()
-        channel = binding._client._transport.channel
+        channel = binding._provider.client._transport.channel
         if hasattr(channel, "get_state"):
             await until(lambda: channel.get_state().name != "READY")
 

@@ -13,7 +13,7 @@ from emulated_chirpstack import DEVICE, PAUSE, STRANGER
 
 from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan.chirpstack import events as cs
-from bindings.lorawan.chirpstack.transport import CallFailed
+from bindings.lorawan.chirpstack.transport import GrpcFailed
 from bindings.lorawan.settings import CatchUp
 from bridge.errors import NotificationError
 from mock_network.chirpstack.messages import to_json
@@ -22,7 +22,7 @@ from tests.waiting import until
 
 
 async def post(binding, kind, body, *, path=None, content_type="application/json"):
-    url = binding._http.url if path is None else binding._http.url.rpartition("/")[0] + path
+    url = binding._provider.http.url if path is None else binding._provider.http.url.rpartition("/")[0] + path
     async with (
         aiohttp.ClientSession() as session,
         session.post(url, params={"event": kind}, data=body, headers={"Content-Type": content_type}) as answer,
@@ -140,7 +140,7 @@ GARBAGE = [
 @pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
 def test_bad_json_and_protobuf_raise_only_our_error(kind, body):
     try:
-        event = cs.read(kind, body)
+        event = cs.read(kind, body).event
     except NotificationError:
         return
     assert event.device == DEVICE
@@ -173,7 +173,7 @@ async def test_random_bytes_never_raise_anything_else():
 async def test_wrong_path_method_and_size(binding, side):
     assert await post(binding, "up", b"{}", path="/guess") == 404
     assert await post(binding, "up", b"x" * 300_000) == 413
-    async with aiohttp.ClientSession() as session, session.get(binding._http.url) as answer:
+    async with aiohttp.ClientSession() as session, session.get(binding._provider.http.url) as answer:
         assert answer.status == 405
     for name in ("wrong_path", "too_large", "wrong_method"):
         assert side.counts[f"lorawan_events_{name}"] == 1
@@ -267,7 +267,7 @@ async def test_a_join_is_told_and_empties_the_queue_where_the_profile_says_so(bi
     chirpstack.join("0a0b0c0d")
     (one,) = await until(lambda: side.of(Joined))
     assert (one.device, one.queue_kept) == (DEVICE, False)
-    assert binding._queues.count == 0
+    assert binding._outstanding.count == 0
     assert binding.south_profile(DEVICE).max_downlink == 36  # room for the MAC commands that follow a join
 
 
@@ -280,7 +280,7 @@ async def test_a_profile_that_keeps_the_queue_keeps_ours_too(binding, chirpstack
     chirpstack.join("0a0b0c0d")
     (one,) = await until(lambda: side.of(Joined))
     assert one.queue_kept
-    assert binding._queues.count == 1
+    assert binding._outstanding.count == 1
 
 
 async def test_an_uplink_that_overtakes_its_join_stands_for_it(binding, chirpstack, side):
@@ -421,15 +421,15 @@ async def test_of_a_history_that_breaks_off_what_came_is_taken(make, chirpstack,
     chirpstack.up(b"missed", f_cnt=0)
     await asyncio.sleep(0.1)
     binding = await make(catch_up={"enabled": False})
-    whole = binding._client.events
+    whole = binding._provider.client.events
 
     async def broken(*question, **more):
         async for item in whole(*question, **more):
             yield item
-        raise CallFailed(grpc.StatusCode.UNAVAILABLE, "cut off", unsure=True)
+        raise GrpcFailed(grpc.StatusCode.UNAVAILABLE, "cut off", unsure=True)
 
-    monkeypatch.setattr(binding._client, "events", broken)
-    with pytest.raises(CallFailed):
+    monkeypatch.setattr(binding._provider.client, "events", broken)
+    with pytest.raises(GrpcFailed):
         await binding._catch_up.device(DEVICE)
     assert [one.payload for one in side.of(Uplink)] == [b"missed"]
 
@@ -526,6 +526,6 @@ def test_a_thousand_random_events_read_the_same_from_json_and_protobuf():
 
 def test_json_in_the_other_forms_of_protobufs_mapping_reads_the_same():
     plain = b'{"deviceInfo":{"devEui":"70b3d57ed0000001","deviceClassEnabled":"CLASS_C"},"fCnt":7,"data":"aGk="}'
-    assert cs.read("up", plain).device_class == "C"
+    assert cs.read("up", plain).event.device_class == "C"
     text = b'{"deviceInfo":{"devEui":"70b3d57ed0000001","deviceClassEnabled":2},"fCnt":"7","data":"aGk="}'
     assert cs.read("up", plain) == cs.read("up", text)

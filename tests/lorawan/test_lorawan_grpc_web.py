@@ -14,7 +14,7 @@ from chirpstack_api import api
 
 from bindings.lorawan.chirpstack import client as client_module, grpc_web
 from bindings.lorawan.chirpstack.client import ChirpStackClient
-from bindings.lorawan.chirpstack.transport import CallFailed
+from bindings.lorawan.chirpstack.transport import GrpcFailed
 from bindings.lorawan.settings import Api
 from bridge.errors import ConfigurationError
 from tests.waiting import until
@@ -90,7 +90,7 @@ async def speaking(*script, **settings):
 
 async def failure(*script, **settings):
     async with speaking(*script, **settings) as (client, _):
-        with pytest.raises(CallFailed) as failed:
+        with pytest.raises(GrpcFailed) as failed:
             await client.enqueue(ITEM, flush=False)
         return failed.value
 
@@ -183,7 +183,7 @@ async def test_without_a_connection_it_is_certain_that_nothing_was_asked():
     async with speaking(ENQUEUED) as (client, _):
         pass
     await client.open()
-    with pytest.raises(CallFailed) as failed:
+    with pytest.raises(GrpcFailed) as failed:
         await client.enqueue(ITEM, flush=False)
     assert (failed.value.code, failed.value.unsure) == (Code.UNAVAILABLE, False)
     await client.close()
@@ -202,7 +202,7 @@ async def test_more_calls_than_connections_wait_and_what_waits_too_long_was_not_
 async def test_what_waits_in_vain_for_a_connection_says_nothing_about_chirpstack():
     async with speaking(ENQUEUED, connections=1, timeout=0.1) as (client, scripted):
         await client._transport._free.acquire()
-        with pytest.raises(CallFailed) as failed:
+        with pytest.raises(GrpcFailed) as failed:
             await client.enqueue(ITEM, flush=False)
         assert (failed.value.unsure, client.up, scripted.requests) == (False, None, [])
 
@@ -275,7 +275,7 @@ async def test_a_stream_that_ends_with_ok_ends():
 )
 async def test_a_stream_that_fails_says_how(said, code):
     async with speaking(said) as (client, _):
-        with pytest.raises(CallFailed) as failed:
+        with pytest.raises(GrpcFailed) as failed:
             await descriptions(client, patience=60)
     assert failed.value.code is code
 
@@ -284,14 +284,14 @@ async def test_nothing_is_read_behind_what_is_no_message():
     bad = b"\0\xff\xff\xff\xff"
     head, *parts = chunked(bad, *events("up"), *events("join"))
     async with speaking([head, b"".join(parts)]) as (client, _):
-        with pytest.raises(CallFailed):
+        with pytest.raises(GrpcFailed):
             await anext(client.events(DEVICE, 60, expected=True))
 
 
 async def test_r30_a_history_that_goes_on_for_ever_is_given_up(monkeypatch):
     monkeypatch.setattr(client_module, "_HISTORY", 3 * 1024)
     async with speaking(chunked(*events("up", "up", "up", "up"))) as (client, scripted):
-        with pytest.raises(CallFailed) as failed:
+        with pytest.raises(GrpcFailed) as failed:
             await descriptions(client, patience=60)
         await until(lambda: not scripted.open)
     assert failed.value.code is Code.RESOURCE_EXHAUSTED

@@ -21,11 +21,10 @@ from bindings.contract import (
     Report,
     Uplink,
 )
-from bindings.lorawan.chirpstack import downlinks
-from bindings.lorawan.chirpstack.downlinks import version_of
-from bindings.lorawan.chirpstack.transport import CallFailed
+from bindings.lorawan import reconciler
+from bindings.lorawan.chirpstack.diagnosis import version_of
 from bindings.lorawan.settings import LorawanSettings
-from bridge.errors import ConfigurationError
+from bridge.errors import CallFailed, ConfigurationError
 from mock_network.chirpstack import device_queue, errors
 from tests.waiting import until
 
@@ -75,7 +74,7 @@ async def test_wrong_token_holds_nothing_against_the_downlink(make, side):
     wrong = await make(api_settings={"key": "wrong"}, known=False, http={"port": 0, "path": "other"})
     result = await wrong.submit(attempt())
     assert isinstance(result, Refused)
-    assert result.why is Refusal.UNREACHABLE
+    assert result.why is Refusal.NETWORK_UNAVAILABLE
     assert "UNAUTHENTICATED" in result.detail
     assert result.retry_at > time.time()
     assert side.counts["lorawan_submit_errors"] == 1
@@ -120,7 +119,7 @@ async def test_chirpstack_gone_before_the_call_is_certain_and_no_attempt_is_lost
     await chirpstack.goes(binding)
     result = await binding.submit(attempt())
     assert isinstance(result, Refused)
-    assert result.why is Refusal.UNREACHABLE
+    assert result.why is Refusal.NETWORK_UNAVAILABLE
     assert not binding.south_profile(DEVICE).network_up
 
 
@@ -189,7 +188,7 @@ async def test_an_answer_does_not_pass_an_older_answer_nor_a_confirmed_request(b
     await binding.submit(attempt(b"\x60\x44\x00\x02", kind=Kind.ANSWER, downlink=2))
     assert len(chirpstack.queue()) == 2
     device_queue.flush(chirpstack.context.tables, bytes.fromhex(DEVICE))
-    binding._queues.drop_all(DEVICE)
+    binding._outstanding.drop_all(DEVICE)
     await binding.submit(attempt(confirmed=True, downlink=3))
     await binding.submit(attempt(b"\x60\x44\x00\x03", kind=Kind.ANSWER, downlink=4))
     assert len(chirpstack.queue()) == 2
@@ -340,7 +339,7 @@ async def test_what_left_before_chirpstack_answered_is_not_waited_for(binding, c
     if asked == "queue":
         chirpstack.fault("grpc_unavailable_after", where={"method": "Enqueue"})
         await binding.submit(attempt())
-    ask = getattr(binding._client, asked)
+    ask = getattr(binding._provider.client, asked)
 
     async def overtaken(*question, **more):
         answer = await ask(*question, **more)
@@ -348,7 +347,7 @@ async def test_what_left_before_chirpstack_answered_is_not_waited_for(binding, c
         await until(lambda: side.of(Report))
         return answer
 
-    monkeypatch.setattr(binding._client, asked, overtaken)
+    monkeypatch.setattr(binding._provider.client, asked, overtaken)
     told = await (binding.submit(attempt()) if asked == "enqueue" else binding.lookup(attempt()))
     assert told.handle
     assert binding.status()["queued"] == 0
@@ -357,7 +356,7 @@ async def test_what_left_before_chirpstack_answered_is_not_waited_for(binding, c
 async def test_a_confirmed_one_that_was_sent_before_chirpstack_answered_waits_for_its_ack(
     binding, chirpstack, side, monkeypatch
 ):
-    ask = binding._client.enqueue
+    ask = binding._provider.client.enqueue
 
     async def overtaken(*question, **more):
         handle = await ask(*question, **more)
@@ -365,7 +364,7 @@ async def test_a_confirmed_one_that_was_sent_before_chirpstack_answered_waits_fo
         await until(lambda: side.of(Report))
         return handle
 
-    monkeypatch.setattr(binding._client, "enqueue", overtaken)
+    monkeypatch.setattr(binding._provider.client, "enqueue", overtaken)
     told = await binding.submit(attempt(confirmed=True))
     assert binding.status()["queued"] == 1
     chirpstack.ack(told.handle, True)
@@ -373,7 +372,7 @@ async def test_a_confirmed_one_that_was_sent_before_chirpstack_answered_waits_fo
 
 
 async def test_calls_under_way_when_the_client_is_closed_fail_and_later_ones_are_not_made(binding, chirpstack):
-    client, before = binding._client, binding._client.calls
+    client, before = binding._provider.client, binding._provider.client.calls
     chirpstack.fault("grpc_deadline", count=2, seconds=60)
     calls = [asyncio.create_task(client.get_device(DEVICE)) for _ in range(2)]
     await until(lambda: client.calls == before + 2 and chirpstack.context.faults.happened["grpc_deadline"] == 2)
@@ -391,8 +390,8 @@ async def test_calls_under_way_when_the_client_is_closed_fail_and_later_ones_are
 
 async def test_a_lack_of_connections_of_our_own_is_no_outage(make, side):
     binding = await make(transport="grpc-web", api_settings={"connections": 1, "timeout": 0.5})
-    async with binding._client._transport._free:
-        assert await binding._downlinks.ping()
+    async with binding._provider.client._transport._free:
+        assert await binding._watch.ping()
         told = await binding.submit(attempt())
         assert told.retry_at - side.now() < 2  # those that are served meanwhile take no longer
     assert binding.status()["up"]
@@ -409,19 +408,22 @@ async def test_a_stop_leaves_nothing_that_goes_on_asking(make, chirpstack):
     assert all(task.done() for task in tasks)
 
 
-async def test_a_stop_does_not_wait_for_a_history_that_takes_long(binding, chirpstack, monkeypatch):
-    monkeypatch.setattr(downlinks, "_STOP_PATIENCE", 0.05)
+async def test_a_stop_does_not_wait_for_a_history_that_takes_long(binding, chirpstack, side, monkeypatch):
+    monkeypatch.setattr(reconciler, "STOP_PATIENCE", 0.05)
     await binding.submit(attempt())
+    device_queue.flush(chirpstack.context.tables, bytes.fromhex(DEVICE))
     asked = asyncio.Event()
 
     async def for_ever(_device):
         asked.set()
         await asyncio.Event().wait()
 
-    binding._downlinks.settle(DEVICE, for_ever)
+    monkeypatch.setattr(binding._catch_up, "device", for_ever)
+    for _ in range(3):
+        chirpstack.up(b"x")
     await asked.wait()
     await binding.stop()
-    assert binding._downlinks._tasks == set()
+    assert binding._reconciler._tasks == {}
 
 
 # The profile

@@ -367,7 +367,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an answer passes also what must not be repeated",
-        "Queues.flushable",
+        "Outstanding.flushable",
         "... and $item.repeatable and not $item.confirmed",
         "... and not $item.confirmed",
         LORAWAN + "test_lorawan_submit.py",
@@ -389,8 +389,8 @@ MUTATIONS = [
     Mutation(
         "a cancel flushes what others have queued",
         "Downlinks.cancel",
-        "$foreign or any($one.is_pending for $one in $items)",
-        "any($one.is_pending for $one in $items)",
+        "$foreign or any($one.pending for $one in $items)",
+        "any($one.pending for $one in $items)",
         LORAWAN + "test_lorawan_submit.py::test_what_others_queued_is_never_flushed",
     ),
     Mutation(
@@ -402,14 +402,14 @@ MUTATIONS = [
     ),
     Mutation(
         "an old join in the history ends a session",
-        "Uplinks._join",
+        "Inbound._join",
         "$event.dev_addr == $record.dev_addr or $event.time <= max(...)",
         "False",
         LORAWAN + "test_lorawan_events.py",
     ),
     Mutation(
         "what a crash forgot of the counters is forwarded anew from the history",
-        "Uplinks._once",
+        "Inbound._once",
         "isinstance($content, Uplink) and await $self._events.has_taken(...)",
         "False",
         LORAWAN + "test_lorawan_events.py",
@@ -423,7 +423,7 @@ MUTATIONS = [
     ),
     Mutation(
         "what was missed of a former session begins it again",
-        "Uplinks._up",
+        "Inbound._up",
         "$late and $event.dev_addr != $record.dev_addr",
         "False",
         LORAWAN + "test_lorawan_events.py",
@@ -444,7 +444,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a nack counts as delivered",
-        "Uplinks._ack",
+        "Inbound._ack",
         "if $event.acknowledged:\n    ...",
         "if True:\n    ...",
         LORAWAN + "test_lorawan_events.py",

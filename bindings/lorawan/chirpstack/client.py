@@ -10,7 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from bindings.lorawan.chirpstack.grpc_web import GrpcWeb
 from bindings.lorawan.chirpstack.native_grpc import NativeGrpc
-from bindings.lorawan.chirpstack.transport import CallFailed, Transport
+from bindings.lorawan.chirpstack.transport import GrpcFailed, Transport
 from bindings.lorawan.settings import Api
 
 _HISTORY = 16 << 20  # bytes of one device's events; ten events of some kilobytes are usual, 1000 are a lot
@@ -18,7 +18,7 @@ _SMALL = 1024  # bytes that a smaller event counts for
 
 
 class ChirpStackClient:
-    """The stubs of one ChirpStack. Every method raises CallFailed and nothing else."""
+    """The stubs of one ChirpStack. Every method raises GrpcFailed and nothing else."""
 
     def __init__(self, settings: Api) -> None:
         """Open nothing yet. Raises ConfigurationError."""
@@ -44,11 +44,11 @@ class ChirpStackClient:
         await self._transport.close()
 
     async def call(self, method: Any, request: Any) -> Any:
-        """Make one unary call. Raises CallFailed."""
+        """Make one unary call. Raises GrpcFailed."""
         self.calls += 1
         try:
             answer = await self._transport.call(method, request)
-        except CallFailed as error:
+        except GrpcFailed as error:
             if error.tried:
                 self.up = not error.out_of_reach
             self.failures += not error.for_users_only  # a good key is not told the version: nothing has failed
@@ -59,27 +59,27 @@ class ChirpStackClient:
     # What the binding asks
 
     async def version(self) -> str:
-        """Give ChirpStack's version; empty if it does not tell an API key, which it accepts otherwise.
+        """Return ChirpStack's version; empty if it does not tell an API key, which it accepts otherwise.
 
         Seen at a real v4.20: a method for users only is UNAUTHENTICATED without a word to a good key, a bad key is told
         what is wrong with it.
         """
         try:
             answer: api.GetVersionResponse = await self.call(self.internal.GetVersion, Empty())
-        except CallFailed as error:
+        except GrpcFailed as error:
             if error.for_users_only:
                 return ""
             raise
         return answer.version
 
     async def enqueue(self, item: api.DeviceQueueItem, *, flush: bool) -> str:
-        """Add an item to a device's queue; gives the id that ChirpStack made for it."""
+        """Add an item to a device's queue; return the id that ChirpStack made for it."""
         request = api.EnqueueDeviceQueueItemRequest(queue_item=item, flush_queue=flush)
         answer: api.EnqueueDeviceQueueItemResponse = await self.call(self.device.Enqueue, request)
         return answer.id
 
     async def queue(self, device: str) -> list[api.DeviceQueueItem]:
-        """Give a device's queue, oldest first."""
+        """Return a device's queue, oldest first."""
         answer: api.GetDeviceQueueItemsResponse = await self.call(
             self.device.GetQueue, api.GetDeviceQueueItemsRequest(dev_eui=device)
         )
@@ -90,29 +90,29 @@ class ChirpStackClient:
         await self.call(self.device.FlushQueue, api.FlushDeviceQueueRequest(dev_eui=device))
 
     async def get_device(self, device: str) -> api.GetDeviceResponse:
-        """Give a device with its class and when it was last heard."""
+        """Return a device with its class and when it was last heard."""
         found: api.GetDeviceResponse = await self.call(self.device.Get, api.GetDeviceRequest(dev_eui=device))
         return found
 
     async def get_profile(self, identifier: str) -> api.DeviceProfile:
-        """Give a device profile."""
+        """Return a device profile."""
         answer: api.GetDeviceProfileResponse = await self.call(
             self.profile.Get, api.GetDeviceProfileRequest(id=identifier)
         )
         return answer.device_profile
 
     async def get_region(self, identifier: str) -> api.GetRegionResponse:
-        """Give a region's configuration."""
+        """Return a region's configuration."""
         found: api.GetRegionResponse = await self.call(self.internal.GetRegion, api.GetRegionRequest(id=identifier))
         return found
 
     async def regions(self) -> list[api.RegionListItem]:
-        """Give the enabled regions."""
+        """Return the enabled regions."""
         answer: api.ListRegionsResponse = await self.call(self.internal.ListRegions, Empty())
         return list(answer.regions)
 
     async def events(self, device: str, patience: float, *, expected: bool) -> AsyncGenerator[api.LogItem]:
-        """Give what is retained of a device's events, oldest first, until nothing more comes for `patience` seconds.
+        """Return what is retained of a device's events, oldest first, until nothing more comes for `patience` seconds.
 
         `expected`: something is retained, so that the first one is waited for as long as for any answer. A history that
         goes on for ever fails.
@@ -133,7 +133,7 @@ class ChirpStackClient:
                 wait = patience
                 left = _left_after(item, left)
                 yield item
-        except CallFailed as error:
+        except GrpcFailed as error:
             self.up = not error.out_of_reach
             raise
         finally:
@@ -141,8 +141,8 @@ class ChirpStackClient:
 
 
 def _left_after(item: api.LogItem, left: int) -> int:
-    """Count an event of a history. Raises CallFailed if that is too much."""
+    """Count an event of a history. Raises GrpcFailed if that is too much."""
     left -= max(item.ByteSize(), _SMALL)
     if left < 0:
-        raise CallFailed(grpc.StatusCode.RESOURCE_EXHAUSTED, "the history has no end", unsure=False)
+        raise GrpcFailed(grpc.StatusCode.RESOURCE_EXHAUSTED, "the history has no end", unsure=False)
     return left

@@ -1,20 +1,20 @@
 """What in a ChirpStack set-up will hurt LwM2M, and the cure for each."""
 
 import contextlib
+import re
 import secrets
 
 import aiohttp
-import grpc
 from chirpstack_api import api, common
 
 from bindings.diagnosis import Finding, Grade, unreached
 from bindings.lorawan.chirpstack.client import ChirpStackClient
-from bindings.lorawan.chirpstack.downlinks import FLUSH_SPARES_PENDING, version_of
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
-from bindings.lorawan.chirpstack.transport import CallFailed
 from bindings.lorawan.settings import HISTORY_PATIENCE, LorawanSettings
+from bridge.errors import CallFailed, CallTrouble
 
+FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue leaves a pending item alone
 EXPIRY_SINCE = (4, 10)  # expires_at of queue items
 GOOD_RX1_DELAY = 3  # seconds: below it an answer rarely makes the window that its request opened
 _LOOP_TIMEOUT = 10.0
@@ -22,6 +22,12 @@ _SAMPLE = 100  # devices looked at
 _DEFAULT_HISTORY = 10  # events that ChirpStack keeps for a device
 _MORE_KEPT = 20  # events that Redis may keep beyond it: it trims by whole nodes, of a few events each
 _LAYERS = (("ts003_f_port", 202), ("ts004_f_port", 201), ("ts005_f_port", 200))
+
+
+def version_of(text: str) -> tuple[int, int]:
+    """Read the first two numbers of a version such as 4.20.0-test.1; (0, 0) if there are none."""
+    found = re.match(r"v?(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 async def diagnose(
@@ -52,11 +58,11 @@ async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
     try:
         text = await client.version()
     except CallFailed as error:
-        if error.code is grpc.StatusCode.UNAUTHENTICATED:
+        if error.trouble is CallTrouble.DENIED:
             cure = (
                 "make a new API key: chirpstack create-api-key, or in the web interface; changing api.secret voids all"
             )
-        elif error.code is grpc.StatusCode.UNIMPLEMENTED:
+        elif error.trouble is CallTrouble.UNSUPPORTED:
             return Finding(what, Grade.WARNING, "it does not tell its version", "4.18 or newer is wanted")
         else:
             cure = "check api.server, api.tls, api.transport, the firewall, and that ChirpStack runs"
@@ -166,7 +172,7 @@ async def _integration(settings: LorawanSettings, client: ChirpStackClient, http
     try:
         found = await client.call(client.application.GetHttpIntegration, request)
     except CallFailed as error:
-        if error.code is grpc.StatusCode.NOT_FOUND:
+        if error.trouble is CallTrouble.NOT_FOUND:
             return Finding(what, Grade.BAD, "the application has none: no event will ever come", cure)
         raise
     urls = [url.strip() for url in found.integration.event_endpoint_url.split(",")]

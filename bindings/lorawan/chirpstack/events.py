@@ -1,13 +1,13 @@
-"""ChirpStack's integration events, from JSON or protobuf, as plain values of this binding.
+"""ChirpStack's integration events, from JSON or protobuf, as the events of `bindings.lorawan.network_events`.
 
-JSON is read by a decoder for the few members that matter; where that stumbles over a form that protobuf's own JSON
-mapping allows (numbers as text, enumerations as numbers), that one decides.
+JSON is read by a decoder for the few members that matter. A form that protobuf's own JSON mapping allows beside it
+(numbers as text, enumerations as numbers) is left to protobuf's reader.
 """
 
 import base64
 import binascii
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from chirpstack_api import common, integration
@@ -16,69 +16,24 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bindings.lorawan.identity import canonical_device
+from bindings.lorawan.network_events import (
+    Ack,
+    CounterReset,
+    Discarded,
+    Join,
+    NetworkEvent,
+    Notice,
+    Other,
+    TxAck,
+    Up,
+    Why,
+)
 from bridge.errors import ConfigurationError, NotificationError
 
 CLASSES = {"CLASS_A": "A", "CLASS_B": "B", "CLASS_C": "C"}
 _CLASS_NUMBERS = {common.DeviceClass.Value(name): letter for name, letter in CLASSES.items()}
 _NANOSECONDS = 1_000_000_000
 _END_OF_TIME = 253402300800  # seconds: 9999-12-31T24:00Z, beyond which google.protobuf.Timestamp has nothing
-
-
-class Event(msgspec.Struct, frozen=True, gc=False):
-    """What all events say. `time` is the server's wall clock; `device_class` is "" where the server is too old."""
-
-    application: str
-    device: str
-    time: float
-    device_class: str
-    profile: str
-
-
-class Up(Event, frozen=True, gc=False):
-    """An uplink. `f_port` 0, no data: the device only opened its windows. `sealed`: ChirpStack could not decrypt it."""
-
-    deduplication_id: str
-    dev_addr: str
-    f_cnt: int
-    f_port: int
-    dr: int
-    data: bytes
-    sealed: bool
-    region_config: str
-
-
-class Join(Event, frozen=True, gc=False):
-    """The device has a new session."""
-
-    dev_addr: str
-
-
-class TxAck(Event, frozen=True, gc=False):
-    """A gateway has scheduled a downlink."""
-
-    item: str
-
-
-class Ack(Event, frozen=True, gc=False):
-    """The device acknowledged a confirmed downlink, or failed to."""
-
-    item: str
-    acknowledged: bool
-
-
-class Log(Event, frozen=True, gc=False):
-    """What went wrong. `item` is the queue item's id, where the log names one, `fits` the bytes that would have fit."""
-
-    code: str
-    text: str
-    item: str
-    fits: int = 0
-
-
-class Other(Event, frozen=True, gc=False):
-    """An event that this binding has no use for: status, location, and what later versions add."""
-
-
 _SIZE_DIGITS = 5  # more than any size has
 _MESSAGES: dict[str, Any] = {
     "up": integration.UplinkEvent,
@@ -87,6 +42,20 @@ _MESSAGES: dict[str, Any] = {
     "txack": integration.TxAckEvent,
     "log": integration.LogEvent,
 }
+_DISCARDED = {
+    "EXPIRED": Why.EXPIRED,
+    "DOWNLINK_PAYLOAD_SIZE": Why.TOO_LARGE,
+    "F_CNT_DOWN": Why.STALE_COUNTER,
+}
+"""Codes of log events that name a queue item which ChirpStack has deleted."""
+
+
+class Reading(NamedTuple):
+    """One event, the application that it belongs to, and the code of a log event (else empty)."""
+
+    application: str
+    event: NetworkEvent
+    code: str = ""
 
 
 class _Info(msgspec.Struct, rename="camel", gc=False, frozen=True):
@@ -117,8 +86,8 @@ class _Json(msgspec.Struct, rename="camel", gc=False):
 _decode = msgspec.json.Decoder(_Json).decode
 
 
-def read(kind: str, body: bytes) -> Event:
-    """Read an event by the last word of its topic or URL; the body says itself whether it is JSON or protobuf.
+def read(kind: str, body: bytes) -> Reading:
+    """Read an event by the last word of its topic or URL; the body itself shows whether it is JSON or protobuf.
 
     Raises NotificationError for anything else.
     """
@@ -139,19 +108,18 @@ def read(kind: str, body: bytes) -> Event:
         raise NotificationError(f"{kind} event is neither JSON nor protobuf of ChirpStack v4") from error
 
 
-def _from_json(kind: str, found: _Json) -> Event:
+def _from_json(kind: str, found: _Json) -> Reading:
     info = found.device_info
-    device_class = CLASSES[info.device_class_enabled]
+    application = info.application_id
     common_values = (
-        info.application_id,
         _device(info.dev_eui),
         _time(found.time),
-        device_class,
+        CLASSES[info.device_class_enabled],
         info.device_profile_id,
     )
     match kind:
         case "up":
-            return Up(
+            up = Up(
                 *common_values,
                 found.deduplication_id,
                 found.dev_addr,
@@ -162,31 +130,31 @@ def _from_json(kind: str, found: _Json) -> Event:
                 found.join_server_context is not None,
                 found.region_config_id,
             )
+            return Reading(application, up)
         case "join":
-            return Join(*common_values, found.dev_addr)
+            return Reading(application, Join(*common_values, found.dev_addr))
         case "txack":
-            return TxAck(*common_values, found.queue_item_id)
+            return Reading(application, TxAck(*common_values, found.queue_item_id))
         case "ack":
-            return Ack(*common_values, found.queue_item_id, found.acknowledged)
+            return Reading(application, Ack(*common_values, found.queue_item_id, found.acknowledged))
         case "log":
             _ = integration.LogCode.Value(found.code)
-            return Log(*common_values, found.code, found.description, *_item_of(found.context))
-    return Other(*common_values)
+            return Reading(application, _log(common_values, found.code, found), found.code)
+    return Reading(application, Other(*common_values))
 
 
-def _from_message(kind: str, found: Any) -> Event:
+def _from_message(kind: str, found: Any) -> Reading:
     info = found.device_info
-    device_class = _CLASS_NUMBERS.get(info.device_class_enabled, "A")
+    application = info.application_id
     common_values = (
-        info.application_id,
         _device(info.dev_eui),
         _seconds(found, "time"),
-        device_class,
+        _CLASS_NUMBERS.get(info.device_class_enabled, "A"),
         info.device_profile_id,
     )
     match kind:
         case "up":
-            return Up(
+            up = Up(
                 *common_values,
                 found.deduplication_id,
                 found.dev_addr,
@@ -197,22 +165,30 @@ def _from_message(kind: str, found: Any) -> Event:
                 found.HasField("join_server_context"),
                 found.region_config_id,
             )
+            return Reading(application, up)
         case "join":
-            return Join(*common_values, found.dev_addr)
+            return Reading(application, Join(*common_values, found.dev_addr))
         case "txack":
-            return TxAck(*common_values, found.queue_item_id)
+            return Reading(application, TxAck(*common_values, found.queue_item_id))
         case "ack":
-            return Ack(*common_values, found.queue_item_id, found.acknowledged)
+            return Reading(application, Ack(*common_values, found.queue_item_id, found.acknowledged))
         case "log":
             code = _enum(integration.LogCode, found.code)
-            return Log(*common_values, code, found.description, *_item_of(found.context))
-    return Other(*common_values)
+            return Reading(application, _log(common_values, code, found), code)
+    return Reading(application, Other(*common_values))
 
 
-def _item_of(context: Any) -> tuple[str, int]:
-    """Give a log's queue item, and the size that would have fit, as far as it says so."""
-    fits = context.get("max_payload_size", "")
-    return context.get("queue_item_id", ""), int(fits) if fits.isdecimal() and len(fits) < _SIZE_DIGITS else 0
+def _log(common_values: tuple[str, float, str, str], code: str, found: Any) -> NetworkEvent:
+    """Return what a log event means, from either form of it."""
+    why, item = _DISCARDED.get(code), found.context.get("queue_item_id", "")
+    if why is not None and item:
+        fits = found.context.get("max_payload_size", "")
+        size = int(fits) if fits.isdecimal() and len(fits) < _SIZE_DIGITS else 0
+        return Discarded(*common_values, item, why, f"{code}: {found.description}", size)
+    if code == "UPLINK_F_CNT_RESET":
+        return CounterReset(*common_values, found.description)
+    # DOWNLINK_GATEWAY names no item: the gateway refused the frame, the item stays queued and goes another time.
+    return Notice(*common_values, code, found.description)
 
 
 def _enum(kind: Any, number: int) -> str:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin
 from bindings.http.exchange import Response
-from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, CallFailed, origin_of
+from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, GrpcFailed, origin_of
 from bindings.lorawan.settings import Api
 from bindings.tls import client_context
 from bridge.errors import ConfigurationError
@@ -98,7 +98,7 @@ class GrpcWeb:
         try:
             return method.read(message)
         except DecodeError as error:
-            raise CallFailed(grpc.StatusCode.INTERNAL, f"the answer cannot be read: {error}", unsure=True) from error
+            raise GrpcFailed(grpc.StatusCode.INTERNAL, f"the answer cannot be read: {error}", unsure=True) from error
 
     def stream(self, method: Method, request: Any) -> "WebStream":
         return WebStream(self._client, self._origin, method, request)
@@ -109,7 +109,7 @@ class GrpcWeb:
                 await self._free.acquire()
         except TimeoutError:
             text = "all connections are in use: see api.connections"
-            raise CallFailed(grpc.StatusCode.UNAVAILABLE, text, unsure=False, tried=False) from None
+            raise GrpcFailed(grpc.StatusCode.UNAVAILABLE, text, unsure=False, tried=False) from None
 
 
 class WebStream:
@@ -119,7 +119,7 @@ class WebStream:
         self._read = method.read
         self._rest = bytearray()
         self._trailers: bytes | None = None
-        self._broken: CallFailed | None = None
+        self._broken: GrpcFailed | None = None
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._answer = asyncio.ensure_future(
             client.request("POST", origin, method.path, _NO_HEADERS, _framed(method.write(request)), part=self._part)
@@ -132,7 +132,7 @@ class WebStream:
             try:
                 return self._read(message)
             except DecodeError as error:
-                raise CallFailed(grpc.StatusCode.INTERNAL, f"a message cannot be read: {error}", unsure=True) from error
+                raise GrpcFailed(grpc.StatusCode.INTERNAL, f"a message cannot be read: {error}", unsure=True) from error
         self._arrived.put_nowait(None)  # it stays ended
         if self._broken is not None:
             raise self._broken
@@ -173,7 +173,7 @@ class WebStream:
         del rest[:at]
 
     def _break(self, code: grpc.StatusCode, why: str) -> None:
-        self._broken = CallFailed(code, why, unsure=True)
+        self._broken = GrpcFailed(code, why, unsure=True)
         self._answer.cancel()
         self._rest.clear()
 
@@ -188,7 +188,7 @@ def _framed(message: bytes) -> bytes:
 
 
 def _message_of(response: Response) -> bytes:
-    """Give the one message of an answer. Raises CallFailed."""
+    """Give the one message of an answer. Raises GrpcFailed."""
     body = response.body
     if body[:1] == b"\0":
         end = _HEAD + int.from_bytes(body[1:_HEAD])
@@ -197,7 +197,7 @@ def _message_of(response: Response) -> bytes:
             _check(response, trailers)
             return body[_HEAD:end]
     _check(response, _trailers(body))
-    raise CallFailed(grpc.StatusCode.INTERNAL, "the answer holds no message", unsure=True)
+    raise GrpcFailed(grpc.StatusCode.INTERNAL, "the answer holds no message", unsure=True)
 
 
 def _trailers(rest: bytes) -> bytes | None:
@@ -206,7 +206,7 @@ def _trailers(rest: bytes) -> bytes | None:
 
 
 def _check(response: Response, trailers: bytes | None) -> None:
-    """Raise CallFailed unless the answer says OK. A status without a message stands in the headers."""
+    """Raise GrpcFailed unless the answer says OK. A status without a message stands in the headers."""
     if trailers == _OK:
         return
     said = response.headers if trailers is None else _lines(trailers)
@@ -216,7 +216,7 @@ def _check(response: Response, trailers: bytes | None) -> None:
     if status is None:
         raise _no_grpc(response)
     code = _CODES.get(status, grpc.StatusCode.UNKNOWN)
-    raise CallFailed(code, unquote(said.get("grpc-message", "")), unsure=code in PROVES_NOTHING)
+    raise GrpcFailed(code, unquote(said.get("grpc-message", "")), unsure=code in PROVES_NOTHING)
 
 
 def _lines(trailers: bytes) -> dict[str, str]:
@@ -227,7 +227,7 @@ def _lines(trailers: bytes) -> dict[str, str]:
     return found
 
 
-def _no_grpc(response: Response) -> CallFailed:
+def _no_grpc(response: Response) -> GrpcFailed:
     """Say what it is that answered, and whether ChirpStack may have been asked: a gateway's 5xx leaves that open."""
     status, kind = response.status, response.headers.get("content-type", "")
     detail = f"HTTP {status}"
@@ -247,10 +247,10 @@ def _no_grpc(response: Response) -> CallFailed:
                 detail += f" with {kind or 'no content type'}: this is not ChirpStack's API, or a proxy before it fails"
             else:
                 detail += ": the answer is cut off"
-    return CallFailed(code, detail, unsure=not 400 <= status < 500)  # noqa: PLR2004  # RFC 9110 §15.5
+    return GrpcFailed(code, detail, unsure=not 400 <= status < 500)  # noqa: PLR2004  # RFC 9110 §15.5
 
 
-def _not_answered(error: NotSent | NoAnswer) -> CallFailed:
+def _not_answered(error: NotSent | NoAnswer) -> GrpcFailed:
     late = isinstance(error.__cause__, TimeoutError) and isinstance(error, NoAnswer)
     code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.UNAVAILABLE
-    return CallFailed(code, str(error), unsure=isinstance(error, NoAnswer))
+    return GrpcFailed(code, str(error), unsure=isinstance(error, NoAnswer))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, CallFailed, origin_of
+from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, GrpcFailed, origin_of
 from bindings.lorawan.settings import Api
 from bindings.tls import client_context
 
@@ -54,7 +54,7 @@ class NativeGrpc:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise CallFailed(grpc.StatusCode.UNAVAILABLE, "the client is closed", unsure=False)
+            raise GrpcFailed(grpc.StatusCode.UNAVAILABLE, "the client is closed", unsure=False)
 
 
 class NativeStream:
@@ -78,7 +78,7 @@ def _credentials(settings: Api) -> grpc.ChannelCredentials:
 
 
 async def _told(result: Awaitable[_Answer], connected: bool) -> _Answer:
-    """Give what a call gives. Raises CallFailed."""
+    """Give what a call gives. Raises GrpcFailed."""
     try:
         return await result
     except grpc.aio.AioRpcError as error:
@@ -88,11 +88,11 @@ async def _told(result: Awaitable[_Answer], connected: bool) -> _Answer:
         if task is not None and task.cancelling():
             raise
         # Calls under way are cancelled by `close`, and so is whoever awaits them, as if we had asked for it.
-        raise CallFailed(grpc.StatusCode.UNAVAILABLE, "the client was closed", unsure=True) from None
+        raise GrpcFailed(grpc.StatusCode.UNAVAILABLE, "the client was closed", unsure=True) from None
 
 
-def _failure(error: grpc.aio.AioRpcError, *, connected: bool) -> CallFailed:
+def _failure(error: grpc.aio.AioRpcError, *, connected: bool) -> GrpcFailed:
     code, detail = error.code(), error.details() or ""
     # Without a connection the request never left this machine; afterwards nobody can tell.
     never_left = not connected and code is grpc.StatusCode.UNAVAILABLE and "connect" in detail
-    return CallFailed(code, detail, unsure=code in PROVES_NOTHING and not never_left)
+    return GrpcFailed(code, detail, unsure=code in PROVES_NOTHING and not never_left)

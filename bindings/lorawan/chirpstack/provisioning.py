@@ -3,20 +3,14 @@
 Everything is looked for first, so that doing it twice changes nothing. Keys are never logged nor shown.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-import grpc
 from chirpstack_api import api, common
 
 from bindings.lorawan.chirpstack.client import ChirpStackClient
-from bindings.lorawan.chirpstack.transport import CallFailed
-from bridge.errors import BindingError, ConfigurationError
+from bindings.lorawan.wanted import CLASS_C_TIMEOUT, Abp, Otaa, Provisioned, Wanted
+from bridge.errors import BindingError, CallFailed, CallTrouble, ConfigurationError
 
-RX1_DELAY = 5  # seconds: a server's answer to a Register makes the window that its uplink opened
-CLASS_C_TIMEOUT = 30  # seconds until a confirmed downlink counts as not acknowledged; 0 would nack it at once
 _PAGE = 100
 MAC_VERSIONS = {
     "1.0.0": common.LORAWAN_1_0_0,
@@ -36,97 +30,11 @@ REVISIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Otaa:
-    """Root keys of a device that joins, as hexadecimal digits. 1.0.x has the AppKey alone."""
-
-    app_key: str = field(repr=False)
-    nwk_key: str = field(default="", repr=False)
-    join_eui: str = "0000000000000000"
-
-
-@dataclass(frozen=True, slots=True)
-class Abp:
-    """A session given by hand, as hexadecimal digits. 1.0.x has one network key, 1.1 three."""
-
-    dev_addr: str
-    app_s_key: str = field(repr=False)
-    nwk_s_key: str = field(default="", repr=False)
-    f_nwk_s_int_key: str = field(default="", repr=False)
-    s_nwk_s_int_key: str = field(default="", repr=False)
-    nwk_s_enc_key: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A device as it shall be, `device` in canonical form.
-
-    Without `application_id` the application is found or made by its name, without `profile_id` a profile that fits.
-    """
-
-    device: str
-    activation: Otaa | Abp
-    name: str = ""
-    application_id: str = ""
-    application: str = "lwm2m"
-    tenant_id: str = ""
-    profile_id: str = ""
-    region: str = "EU868"
-    mac_version: str = "1.0.3"
-    device_class: Literal["A", "B", "C"] = "A"
-    rx1_delay: int = RX1_DELAY
-    class_c_timeout: int = CLASS_C_TIMEOUT
-
-
-@dataclass(slots=True)
-class Provisioned:
-    """What there is now, and in `changes` what was made or changed for it, in words."""
-
-    application_id: str = ""
-    profile_id: str = ""
-    changes: list[str] = field(default_factory=list)
-
-
-_OTAA = {False: ("app_key",), True: ("app_key", "nwk_key")}
-_ABP = {
-    False: ("dev_addr", "nwk_s_key", "app_s_key"),
-    True: ("dev_addr", "f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key", "app_s_key"),
-}
-"""What an activation needs, without and with LoRaWAN 1.1."""
-
-
-def read_wanted(fields: Mapping[str, Any]) -> Wanted:
-    """Make a Wanted of plain values; with `dev_addr` it is ABP, else OTAA; empty ones count as not given.
-
-    Raises ConfigurationError.
-    """
-    given = {name: value for name, value in fields.items() if value not in ("", None)}
-    kind = Abp if "dev_addr" in given else Otaa
-    keys = {name: given.pop(name) for name in [*Otaa.__slots__, *Abp.__slots__] if name in given}
-    new = given.get("mac_version") == "1.1.0"
-    needed = _ABP[new] if kind is Abp else _OTAA[new]
-    if any(name not in keys for name in needed):
-        raise ConfigurationError(
-            f"OTAA needs {_flags(_OTAA[new])} (file:PATH or env:NAME); ABP needs {_flags(_ABP[new])}"
-        )
-    if foreign := [name for name in keys if name not in kind.__slots__]:
-        raise ConfigurationError(f"keys that do not fit {kind.__name__.upper()}: {_flags(foreign)}")
-    try:
-        return Wanted(activation=kind(**keys), **given)
-    except TypeError as error:
-        raise ConfigurationError(f"no field of a device: {error}") from error
-
-
-def _flags(names: Iterable[str]) -> str:
-    return ", ".join("--" + name.replace("_", "-") for name in names)
-
-
 async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:
     """See to it that the device is there as wanted.
 
-    Raises ConfigurationError for what cannot be wanted, BindingError for what ChirpStack refuses.
+    Raises ConfigurationError where it is not said which tenant, BindingError for what ChirpStack refuses.
     """
-    _check(wanted)
     done = Provisioned()
     try:
         tenant = await _application(client, wanted, done)
@@ -177,7 +85,7 @@ async def set_integration(client: ChirpStackClient, application_id: str, url: st
 
 
 async def devices_of(client: ChirpStackClient, application_id: str) -> list[api.DeviceListItem]:
-    """Give all devices of an application. Raises BindingError."""
+    """Return all devices of an application. Raises BindingError."""
     if not application_id:
         raise BindingError("set application_id first: devices are adopted from one application")
     found: list[api.DeviceListItem] = []
@@ -192,43 +100,17 @@ async def devices_of(client: ChirpStackClient, application_id: str) -> list[api.
         raise BindingError(f"ChirpStack does not list the devices: {error}") from error
 
 
-def _check(wanted: Wanted) -> None:
-    if wanted.mac_version not in MAC_VERSIONS:
-        raise ConfigurationError(f"LoRaWAN version {wanted.mac_version!r}: one of {', '.join(MAC_VERSIONS)}")
-    if wanted.region not in common.Region.keys():  # noqa: SIM118  (no mapping)
-        raise ConfigurationError(f"region {wanted.region!r}: one of {', '.join(common.Region.keys())}")
-    new = wanted.mac_version == "1.1.0"
-    activation = wanted.activation
-    if isinstance(activation, Otaa):
-        _hex("join_eui", activation.join_eui, 8)
-        _hex("app_key", activation.app_key, 16)
-        if new:
-            _hex("nwk_key", activation.nwk_key, 16)
-        elif activation.nwk_key:
-            raise ConfigurationError("nwk_key: LoRaWAN 1.0.x has the AppKey alone")
-        return
-    _hex("dev_addr", activation.dev_addr, 4)
-    _hex("app_s_key", activation.app_s_key, 16)
-    for name in ("f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key") if new else ("nwk_s_key",):
-        _hex(name, getattr(activation, name), 16)
-
-
-def _hex(name: str, value: str, length: int) -> None:
-    if not re.fullmatch(f"[0-9a-fA-F]{{{2 * length}}}", value):
-        raise ConfigurationError(f"{name}: {2 * length} hexadecimal digits are needed")
-
-
 async def _or_none(call: Any) -> Any:
     try:
         return await call
     except CallFailed as error:
-        if error.code is grpc.StatusCode.NOT_FOUND:
+        if error.trouble is CallTrouble.NOT_FOUND:
             return None
         raise
 
 
 async def _application(client: ChirpStackClient, wanted: Wanted, done: Provisioned) -> str:
-    """Find or make the application; gives its tenant's id."""
+    """Find or make the application, and return its tenant's id."""
     if wanted.application_id:
         found = await client.call(client.application.Get, api.GetApplicationRequest(id=wanted.application_id))
         done.application_id = wanted.application_id

@@ -1,4 +1,4 @@
-"""Ways to speak ChirpStack's gRPC API: what each gives, and what the failure of a call proves (R9)."""
+"""Ways to speak ChirpStack's gRPC API: what each offers, and what the failure of a call proves (R9: ambiguity)."""
 
 from typing import Any, Protocol
 
@@ -6,7 +6,7 @@ import grpc
 
 from bindings.http.client import Origin, split
 from bindings.lorawan.settings import Api
-from bridge.errors import ConfigurationError
+from bridge.errors import CallFailed, CallTrouble, ConfigurationError
 
 _DETAIL = 200  # characters of a peer's text kept in rows and logs
 PROVES_NOTHING = frozenset(
@@ -22,23 +22,26 @@ PROVES_NOTHING = frozenset(
 """Codes after which the call may have taken effect all the same."""
 
 
-class CallFailed(Exception):
-    """A call had no result. `unsure`: nobody knows whether ChirpStack acted on it; else it did not.
+_TROUBLES = {
+    grpc.StatusCode.UNAVAILABLE: CallTrouble.OUT_OF_REACH,
+    grpc.StatusCode.DEADLINE_EXCEEDED: CallTrouble.OUT_OF_REACH,
+    grpc.StatusCode.UNAUTHENTICATED: CallTrouble.DENIED,
+    grpc.StatusCode.PERMISSION_DENIED: CallTrouble.DENIED,
+    grpc.StatusCode.NOT_FOUND: CallTrouble.NOT_FOUND,
+    grpc.StatusCode.INVALID_ARGUMENT: CallTrouble.INVALID,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: CallTrouble.LIMITED,
+    grpc.StatusCode.UNIMPLEMENTED: CallTrouble.UNSUPPORTED,
+}
 
-    `tried` False: limits of our own kept it back, which says nothing about ChirpStack.
-    """
+
+class GrpcFailed(CallFailed):
+    """A call of ChirpStack's API had no result; `code` is gRPC's word for it."""
 
     def __init__(self, code: grpc.StatusCode, detail: str, *, unsure: bool, tried: bool = True) -> None:
-        super().__init__(f"{code.name}: {detail}"[:_DETAIL])
+        text = f"{code.name}: {detail}"[:_DETAIL]
+        super().__init__(_TROUBLES.get(code, CallTrouble.FAILED), text, unsure=unsure, tried=tried)
         self.code = code
-        self.unsure = unsure
-        self.tried = tried
         self.for_users_only = code is grpc.StatusCode.UNAUTHENTICATED and not detail
-
-    @property
-    def out_of_reach(self) -> bool:
-        """Whether ChirpStack, or what stands before it, could not be reached or did not answer."""
-        return self.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def origin_of(settings: Api) -> Origin:
@@ -57,7 +60,7 @@ class Stream(Protocol):
     """Messages that ChirpStack sends as long as it likes."""
 
     async def read(self) -> Any | None:
-        """Give the next message, or None after the last. Raises CallFailed."""
+        """Return the next message, or None after the last. Raises GrpcFailed."""
 
     def cancel(self) -> None:
         """Want no more of them."""
@@ -75,7 +78,7 @@ class Transport(Protocol):
         """Close all connections; calls under way fail."""
 
     async def call(self, method: Any, request: Any) -> Any:
-        """Make one unary call. Raises CallFailed."""
+        """Make one unary call. Raises GrpcFailed."""
 
     def stream(self, method: Any, request: Any) -> Stream:
-        """Begin a call whose answer is a stream. Raises CallFailed."""
+        """Begin a call whose answer is a stream. Raises GrpcFailed."""

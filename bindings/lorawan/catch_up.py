@@ -1,4 +1,4 @@
-"""Events that were missed, from ChirpStack's own history (StreamDeviceEvents), device by device and paced."""
+"""Events that were missed, out of the network server's own history, device by device and paced."""
 
 import asyncio
 import contextlib
@@ -6,13 +6,12 @@ import logging
 from typing import Any
 
 from bindings.contract import Events
-from bindings.lorawan.chirpstack import events as cs
-from bindings.lorawan.chirpstack.client import ChirpStackClient
-from bindings.lorawan.chirpstack.transport import CallFailed
-from bindings.lorawan.chirpstack.uplinks import Uplinks
+from bindings.lorawan import network_events as net
+from bindings.lorawan.inbound import Inbound
+from bindings.lorawan.provider import Provider
 from bindings.lorawan.records import Record, Records
 from bindings.lorawan.settings import LorawanSettings
-from bridge.errors import BridgeError, NotificationError
+from bridge.errors import BridgeError, CallFailed
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +20,12 @@ class CatchUp:
     """One run over all devices at a time; a further outage during a run begins it anew."""
 
     def __init__(
-        self,
-        settings: LorawanSettings,
-        client: ChirpStackClient,
-        records: Records,
-        uplinks: Uplinks,
-        events: Events,
+        self, settings: LorawanSettings, provider: Provider, records: Records, inbound: Inbound, events: Events
     ) -> None:
         self._settings = settings.catch_up
-        self._client = client
+        self._provider = provider
         self._records = records
-        self._uplinks = uplinks
+        self._inbound = inbound
         self._events = events
         self._run: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
@@ -41,7 +35,7 @@ class CatchUp:
         self.runs = 0
 
     def all_devices(self) -> None:
-        """Ask for all devices, soon."""
+        """Read the histories of all devices, soon."""
         if not self._settings.enabled:
             return
         if self._run is not None and not self._run.done():
@@ -50,14 +44,14 @@ class CatchUp:
         self._run = asyncio.create_task(self._all())
 
     async def stop(self) -> None:
-        """Ask no more; what was not asked is asked after the next start."""
+        """Read no more; what was not read is read after the next start."""
         tasks = [*self._asking, *([self._run] if self._run is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
-        """Give how far it is, as plain JSON values."""
+        """Return how far it is, as plain JSON values."""
         running = self._run is not None and not self._run.done()
         return {"running": running, "runs": self.runs, "devices": self.devices}
 
@@ -79,18 +73,18 @@ class CatchUp:
     async def _quietly(self, device: str) -> None:
         try:
             await self.device(device)
-        except (CallFailed, BridgeError) as error:
+        except BridgeError as error:
             log.info("no history of %s: %s", device, error, extra={"sample": "lorawan catch-up"})
             self._events.count("lorawan_catch_up_failures")
 
     async def device(self, device: str) -> None:
-        """Take what ChirpStack retains of one device's events, in their order; also the part before a failure.
+        """Take what is retained of one device's events, in their order; also the part before a failure.
 
         Raises CallFailed, StoreUnavailable.
         """
         record = self._records.get(device)
         expected = record is not None and record.seen_at > 0
-        found: list[cs.Event] = []
+        found: list[net.NetworkEvent] = []
         failed: CallFailed | None = None
         async with self._gate:
             try:
@@ -100,31 +94,23 @@ class CatchUp:
                 failed = error
         # Where the wall clock says nothing, the order of the history is kept.
         for event in sorted(found, key=lambda one: one.time):
-            await self._uplinks.handle(event, replayed=True)
+            await self._inbound.take_replayed(event)
         if failed is not None:
             raise failed
 
-    async def _read(self, device: str, found: list[cs.Event], *, expected: bool) -> None:
-        """Read what is retained into `found`, up to the first uplink that came here meanwhile: so does what follows it.
+    async def _read(self, device: str, found: list[net.NetworkEvent], *, expected: bool) -> None:
+        """Read what is retained into `found`, up to the first uplink that came live meanwhile: so does what follows it.
 
         A device that is busy would else never be done: the history goes on with what happens now.
         """
         before = _latest(self._records.get(device))
-        async with contextlib.aclosing(
-            self._client.events(device, self._settings.patience, expected=expected)
-        ) as history:
-            async for item in history:
-                try:
-                    event = cs.read(item.description, item.body.encode())
-                except NotificationError as error:
-                    self._events.count("lorawan_malformed_events")
-                    log.info("history of %s: %s", device, error, extra={"sample": "lorawan history"})
-                    continue
-                if isinstance(event, cs.Up) and self._came_since(before, event):
+        async with contextlib.aclosing(self._provider.history(device, expected=expected)) as history:
+            async for event in history:
+                if isinstance(event, net.Up) and self._came_since(before, event):
                     break
                 found.append(event)
 
-    def _came_since(self, before: tuple[str, int], event: cs.Up) -> bool:
+    def _came_since(self, before: tuple[str, int], event: net.Up) -> bool:
         record = self._records.get(event.device)
         if record is None or record.dev_addr != event.dev_addr or not record.has_seen(event.f_cnt):
             return False
@@ -133,5 +119,5 @@ class CatchUp:
 
 
 def _latest(record: Record | None) -> tuple[str, int]:
-    """Give the session that is known, and its latest counter."""
+    """Return the session that is known, and its latest counter."""
     return ("", -1) if record is None else (record.dev_addr, record.highest)

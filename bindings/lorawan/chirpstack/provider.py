@@ -1,0 +1,219 @@
+"""ChirpStack v4 as a network server of the binding: calls over gRPC-Web or gRPC, events over HTTP or MQTT."""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from chirpstack_api import api
+
+from bindings.commits import NOTHING_TO_COMMIT
+from bindings.contract import Memory
+from bindings.diagnosis import Finding
+from bindings.lorawan.chirpstack import events, provisioning, values
+from bindings.lorawan.chirpstack.client import ChirpStackClient
+from bindings.lorawan.chirpstack.diagnosis import FLUSH_SPARES_PENDING, diagnose, version_of
+from bindings.lorawan.chirpstack.http import HttpEvents
+from bindings.lorawan.chirpstack.mqtt import MqttEvents
+from bindings.lorawan.identity import canonical_device
+from bindings.lorawan.network_events import NetworkEvent
+from bindings.lorawan.provider import NewItem, QueuedItem, Sink, Standing
+from bindings.lorawan.records import Profile
+from bindings.lorawan.settings import LorawanSettings
+from bindings.lorawan.wanted import Provisioned, Wanted
+from bindings.made_once import made_once, secret_path
+from bridge.errors import BindingError, CallFailed, CallTrouble, NotificationError
+
+log = logging.getLogger(__name__)
+
+_CLIENT_ID_KEY = "client id"
+
+
+class ChirpStack:
+    """One ChirpStack: a `bindings.lorawan.provider.Provider`."""
+
+    def __init__(self, settings: LorawanSettings) -> None:
+        """Check the settings, open nothing. Raises ConfigurationError."""
+        self._settings = settings
+        self.client = ChirpStackClient(settings.api)
+        self.http: HttpEvents | None = None
+        self.mqtt: MqttEvents | None = None
+        if settings.events == "http":
+            self.http = HttpEvents(settings.http, self._take, self._count)
+        else:
+            self.mqtt = MqttEvents(settings.mqtt, settings.application_id, self._take, self._missed, self._count)
+        self.version = ""
+        self._sink: Sink | None = None
+        self._regions: dict[str, api.GetRegionResponse] = {}
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the last call was answered; None: no call was made."""
+        return self.client.up
+
+    @property
+    def capacity(self) -> int:
+        """Return how many calls there can be at the same time."""
+        return self._settings.api.connections
+
+    @property
+    def answers_pass(self) -> bool:
+        """Return whether flush_queue of Enqueue leaves a pending item alone: ChirpStack 4.18 or newer."""
+        return version_of(self.version) >= FLUSH_SPARES_PENDING
+
+    # Life
+
+    async def open(self) -> None:
+        await self.client.open()
+
+    async def listen(self, sink: Sink, memory: Memory) -> None:
+        self._sink = sink
+        if self.http is not None:
+            await self.http.start(await secret_path(memory, self._settings.http.path))
+            where = self.http.address
+        if self.mqtt is not None:
+            client_id = self._settings.mqtt.client_id or "lwm2m-bridge-" + await made_once(memory, _CLIENT_ID_KEY)
+            await self.mqtt.start(client_id)
+            where = (self._settings.mqtt.host, self._settings.mqtt.port)
+        over = self._settings.events
+        log.info("ChirpStack %s, events over %s at %s port %d", self._settings.api.server, over, *where)
+
+    async def stop_listening(self) -> None:
+        if self.mqtt is not None:
+            await self.mqtt.stop()
+        if self.http is not None:
+            await self.http.stop()
+
+    async def close(self) -> None:
+        await self.client.close()
+
+    # Events
+
+    def _take(self, kind: str, body: bytes) -> Awaitable[None]:
+        """Have one event committed.
+
+        Raises, at once or when awaited, NotificationError for what is none, or StoreUnavailable.
+        """
+        event = self._read(kind, body)
+        if event is None or self._sink is None:
+            return NOTHING_TO_COMMIT
+        return self._sink.take(event)
+
+    def _read(self, kind: str, body: bytes) -> NetworkEvent | None:
+        """Return an event, None if it is another application's. Raises NotificationError."""
+        try:
+            application, event, code = events.read(kind, body)
+        except NotificationError:
+            self._count("lorawan_malformed_events")
+            raise
+        if self._settings.application_id not in ("", application):
+            self._count("lorawan_other_applications")
+            log.info("event of application %s dropped", application, extra={"sample": "lorawan application"})
+            return None
+        if code:
+            self._count("lorawan_log_events", code=code)
+        return event
+
+    def _missed(self) -> None:
+        if self._sink is not None:
+            self._sink.missed()
+
+    def _count(self, name: str, **labels: str) -> None:
+        if self._sink is not None:
+            self._sink.count(name, **labels)
+
+    # Calls
+
+    async def ping(self) -> None:
+        told = await self.client.version()
+        version = told or self._settings.api.version
+        if version != self.version:
+            log.info("ChirpStack is version %s", version if told else f"{version}, as api.version says")
+            self.version = version
+            if not self.answers_pass and self._settings.downlinks.flush_for_answers:
+                log.warning("ChirpStack %s cannot let answers pass requests: 4.18 or newer can", version)
+
+    async def enqueue(self, item: NewItem, *, passing: bool) -> str:
+        return await self.client.enqueue(values.to_queue_item(item), flush=passing)
+
+    async def queue(self, device: str) -> list[QueuedItem]:
+        return [values.from_queue_item(item) for item in await self.client.queue(device)]
+
+    async def flush(self, device: str) -> None:
+        await self.client.flush(device)
+
+    async def standing(self, device: str) -> Standing:
+        return values.standing_of(await self.client.get_device(device))
+
+    async def radio(self, profile: str, region_config: str) -> Profile:
+        found = await self.client.get_profile(profile)
+        region = await self._region(found.region_config_id or region_config, found.region)
+        try:
+            return values.profile_of(found, region)
+        except ValueError as error:
+            raise CallFailed(CallTrouble.INVALID, f"device profile {profile}: {error}", unsure=False) from error
+
+    async def _region(self, identifier: str, region: int) -> api.GetRegionResponse | None:
+        """Return a region's configuration; without its name, the only one of that region. None: it is not told."""
+        try:
+            if not identifier:
+                named = [one.id for one in await self.client.regions() if one.region == region]
+                identifier = named[0] if len(named) == 1 else ""
+            if not identifier:
+                return None
+            if identifier not in self._regions:
+                self._regions[identifier] = await self.client.get_region(identifier)
+            return self._regions[identifier]
+        except CallFailed as error:
+            if error.out_of_reach:
+                raise
+            if error.trouble is not CallTrouble.DENIED:
+                log.info("region %s cannot be read: %s", identifier, error, extra={"sample": "lorawan region"})
+            return None
+
+    async def history(self, device: str, *, expected: bool) -> AsyncGenerator[NetworkEvent]:
+        patience = self._settings.catch_up.patience
+        async with aclosing(self.client.events(device, patience, expected=expected)) as items:
+            async for item in items:
+                try:
+                    event = self._read(item.description, item.body.encode())
+                except NotificationError as error:
+                    log.info("history of %s: %s", device, error, extra={"sample": "lorawan history"})
+                    continue
+                if event is not None:
+                    yield event
+
+    # What people ask
+
+    def status(self) -> Mapping[str, Any]:
+        over: dict[str, Any] = {"over": self._settings.events}
+        if self.http is not None:
+            host, port = self.http.address
+            over |= {"bind": host, "port": port, "taken": self.http.taken}
+        if self.mqtt is not None:
+            over |= self.mqtt.status()
+        return {
+            "api": self._settings.api.server,
+            "up": self.up,
+            "version": self.version,
+            "calls": self.client.calls,
+            "failures": self.client.failures,
+            "events": over,
+        }
+
+    async def check(self) -> list[Finding]:
+        ways = (self.http, self.mqtt) if self._sink is not None else (None, None)
+        return await diagnose(self._settings, self.client, *ways)
+
+    async def make_device(self, wanted: Wanted) -> Provisioned:
+        return await provisioning.provision(self.client, wanted)
+
+    async def devices(self) -> list[tuple[str, str]]:
+        listed = await provisioning.devices_of(self.client, self._settings.application_id)
+        return [(canonical_device(one.dev_eui), one.name) for one in listed]
+
+    async def set_integration(self, application_id: str) -> bool:
+        if self._sink is None or self.http is None:
+            raise BindingError("events do not come over HTTP, or the network instance does not run")
+        application_id = self._settings.application_id or application_id
+        return await provisioning.set_integration(self.client, application_id, self.http.url)

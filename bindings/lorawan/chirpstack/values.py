@@ -1,0 +1,51 @@
+"""The binding's values in ChirpStack's messages, and back."""
+
+from chirpstack_api import api, common
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bindings.lorawan.provider import NewItem, QueuedItem, Standing
+from bindings.lorawan.records import Profile
+
+_CLASSES = {common.CLASS_A: "A", common.CLASS_B: "B", common.CLASS_C: "C"}
+
+
+def to_queue_item(item: NewItem) -> api.DeviceQueueItem:
+    """Return what Enqueue takes."""
+    message = api.DeviceQueueItem(dev_eui=item.device, confirmed=item.confirmed, f_port=item.f_port, data=item.data)
+    if item.expires_at is not None:
+        message.expires_at.FromMicroseconds(int(item.expires_at * 1_000_000))
+    return message
+
+
+def from_queue_item(message: api.DeviceQueueItem) -> QueuedItem:
+    """Return one item as GetQueue tells it."""
+    expires_at = _seconds(message.expires_at) if message.HasField("expires_at") else None
+    return QueuedItem(message.id, message.f_port, message.data, message.confirmed, message.is_pending, expires_at)
+
+
+def standing_of(found: api.GetDeviceResponse) -> Standing:
+    """Return what the server's record of a device says."""
+    last_seen_at = _seconds(found.last_seen_at) if found.HasField("last_seen_at") else None
+    return Standing(found.device.device_profile_id, _CLASSES.get(found.class_enabled, "A"), last_seen_at)
+
+
+def profile_of(found: api.DeviceProfile, region: api.GetRegionResponse | None) -> Profile:
+    """Return what a device profile and the region's configuration say. Raises ValueError for unknown numbers.
+
+    A real ChirpStack tells the region's configuration to users, not to API keys.
+    """
+    return Profile(
+        region=common.Region.Name(found.region),
+        revision=common.RegParamsRevision.Name(found.reg_params_revision),
+        mac_version=common.MacVersion.Name(found.mac_version),
+        flush_on_activate=found.flush_queue_on_activate,
+        rx1_delay=found.rx1_delay,
+        rx1_dr_offset=region.rx1_dr_offset if region is not None else 0,
+        rx2_dr=region.rx2_dr if region is not None else 0,
+        ping_slot_dr=region.class_b_ping_slot_dr if region is not None else -1,
+        known=True,
+    )
+
+
+def _seconds(stamp: Timestamp) -> float:
+    return stamp.ToNanoseconds() / 1_000_000_000

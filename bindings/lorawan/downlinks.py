@@ -1,0 +1,207 @@
+"""Downlinks: enqueue, what a failed call proves, look-up, and cancellation where only whole queues can be removed.
+
+What this rests on, of ChirpStack 4.20: an item gets an id of the server's own, so repeating a call after a lost answer
+may send twice (R9: ambiguity of a submit); a flush tells nobody what it removed; that an item has expired is noticed
+when the device opens a window.
+"""
+
+import asyncio
+import logging
+
+from bindings.contract import (
+    Accepted,
+    Ambiguous,
+    Attempt,
+    BindingEvent,
+    Cancellation,
+    Events,
+    Flushed,
+    Kind,
+    Lookup,
+    NetworkState,
+    Presence,
+    Refusal,
+    Refused,
+    SubmitResult,
+)
+from bindings.lorawan.outstanding import Doubts, Item, Outstanding
+from bindings.lorawan.provider import NewItem, Provider, QueuedItem, Standing
+from bindings.lorawan.records import Records
+from bindings.lorawan.settings import LorawanSettings
+from bridge.errors import BridgeError, CallFailed, CallTrouble
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 30.0  # seconds after an uplink in which a frame may be at a gateway: RX1 delay is 15 s at most
+UNKNOWN_DEVICE_PAUSE = 60.0  # seconds until a downlink for a device that the server does not know is tried again
+_STOP_PATIENCE = 5.0  # seconds
+_NO_CONNECTION_PAUSE = 1.0  # seconds until a downlink for which no connection was free is tried again
+
+_REFUSALS = {
+    # Nothing against this downlink, so no attempt of it: the server, the key or the device can be mended.
+    CallTrouble.OUT_OF_REACH: Refusal.NETWORK_UNAVAILABLE,
+    CallTrouble.DENIED: Refusal.NETWORK_UNAVAILABLE,
+    CallTrouble.NOT_FOUND: Refusal.UNREACHABLE,
+    CallTrouble.LIMITED: Refusal.RATE_LIMITED,
+    CallTrouble.INVALID: Refusal.REJECTED,
+    CallTrouble.UNSUPPORTED: Refusal.REJECTED,
+    CallTrouble.FAILED: Refusal.FAILED,
+}
+
+
+class Downlinks:
+    """All downlinks of one network instance."""
+
+    def __init__(
+        self,
+        settings: LorawanSettings,
+        provider: Provider,
+        records: Records,
+        outstanding: Outstanding,
+        doubts: Doubts,
+        events: Events,
+    ) -> None:
+        self._settings = settings.downlinks
+        self._provider = provider
+        self._records = records
+        self._outstanding = outstanding
+        self._doubts = doubts
+        self._events = events
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def stop(self) -> None:
+        """Let what is being reported be committed."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_PATIENCE)
+
+    # Submit
+
+    async def submit(self, attempt: Attempt, largest: int | None) -> SubmitResult:
+        """Enqueue an attempt; `largest` is what fits at the device's data rate now (R25: checked at submit)."""
+        device, now = attempt.device, self._events.now()
+        if largest is not None and len(attempt.payload) > largest:
+            return Refused(Refusal.TOO_LARGE, f"{len(attempt.payload)} bytes, {largest} fit at this data rate")
+        if attempt.deadline is not None and attempt.deadline <= now:
+            return Refused(Refusal.EXPIRED, "the deadline has passed")
+        item = NewItem(device, self._f_port(device), attempt.payload, attempt.confirmed, attempt.deadline)
+        passed = self._passed_by(attempt)
+        self._outstanding.expect(device)
+        try:
+            handle = await self._provider.enqueue(item, passing=bool(passed))
+            self._outstanding.add(device, handle, Item(attempt.kind, attempt.repeatable, attempt.confirmed))
+        except CallFailed as error:
+            return self._failed(device, error, passed)
+        finally:
+            self._outstanding.expect_no_more(device)
+        self._passed(device, passed)
+        return Accepted(handle, NetworkState.BUFFERED)
+
+    def _f_port(self, device: str) -> int:
+        record = self._records.get(device)
+        return (record.f_port if record is not None else 0) or self._settings.f_port
+
+    def _passed_by(self, attempt: Attempt) -> list[str]:
+        """Return the requests that this attempt may pass: none, unless it is an answer that would else be too late."""
+        if attempt.kind is not Kind.ANSWER or not self._settings.flush_for_answers or not self._provider.answers_pass:
+            return []
+        return self._outstanding.flushable(attempt.device)
+
+    def _passed(self, device: str, handles: list[str]) -> None:
+        for handle in handles:
+            self._outstanding.drop(device, handle)
+            self._events.count("lorawan_requests_passed")
+            self._tell(Flushed(device, "made way for an answer", handle))
+
+    def _failed(self, device: str, error: CallFailed, passed: list[str]) -> SubmitResult:
+        self._events.count("lorawan_submit_errors", trouble=error.trouble.value)
+        if passed and (error.unsure or not error.out_of_reach):
+            self._doubts.put(device)  # the queue is flushed before the item is added, and stays so if that fails
+        if error.unsure:
+            return Ambiguous(str(error))
+        if not error.tried:
+            return Refused(Refusal.RATE_LIMITED, str(error), self._events.now() + _NO_CONNECTION_PAUSE)
+        why, retry_at = _REFUSALS[error.trouble], None
+        if why is Refusal.NETWORK_UNAVAILABLE:
+            retry_at = self._events.now() + self._settings.unreachable_pause
+        elif why is Refusal.UNREACHABLE:
+            retry_at = self._events.now() + UNKNOWN_DEVICE_PAUSE
+        return Refused(why, str(error), retry_at)
+
+    # Look-up
+
+    async def lookup(self, attempt: Attempt) -> Lookup:
+        """Find the attempt in the queue by FPort and bytes; presence proves that it was taken (R9)."""
+        self._outstanding.expect(attempt.device)
+        try:
+            return self._found(attempt, await self._provider.queue(attempt.device))
+        except CallFailed as error:
+            gone = error.trouble is CallTrouble.NOT_FOUND and not error.unsure
+            return Lookup(Presence.ABSENT if gone else Presence.FAILED)
+        finally:
+            self._outstanding.expect_no_more(attempt.device)
+
+    def _found(self, attempt: Attempt, items: list[QueuedItem]) -> Lookup:
+        f_port = self._f_port(attempt.device)
+        known = self._outstanding.of(attempt.device)
+        for item in reversed(items):
+            if item.data == attempt.payload and item.f_port == f_port and item.id not in known:
+                added = Item(attempt.kind, attempt.repeatable, attempt.confirmed)
+                self._outstanding.add(attempt.device, item.id, added)
+                return Lookup(Presence.PRESENT, item.id)
+        return Lookup(Presence.ABSENT)
+
+    # Cancel
+
+    async def cancel(self, device: str, handle: str) -> Cancellation:
+        """Flush the queue if everything in it is ours, and say REMOVED only where no frame can be on its way.
+
+        A frame that a gateway already has is not in the queue's view: flushed before the gateway answers, it is sent
+        without a trace. So after an uplink, and for classes that are sent to at any time, the result is UNKNOWN.
+        """
+        try:
+            items = await self._provider.queue(device)
+            item = next((one for one in items if one.id == handle), None)
+            if item is None:
+                return Cancellation.UNKNOWN  # it left, or somebody flushed it; an event may still say which
+            if item.pending:
+                return Cancellation.GONE  # sent, the device's acknowledgement is awaited
+            known = self._outstanding.of(device)
+            foreign = [one for one in items if one.id not in known and one.id != handle]
+            if foreign or any(one.pending for one in items):
+                self._events.count("lorawan_cancels_hindered")
+                return await self._expired_in_place(device, item)
+            before = await self._provider.standing(device)
+            await self._provider.flush(device)
+            after = await self._provider.standing(device)
+        except CallFailed as error:
+            log.info("cancel for %s: %s", device, error, extra={"sample": "lorawan cancel"})
+            return Cancellation.UNKNOWN
+        self._outstanding.drop(device, handle)
+        for other in self._outstanding.drop_all(device):
+            self._tell(Flushed(device, "flushed together with a cancelled downlink", other))
+        quiet = self._is_quiet(before) and self._is_quiet(after)
+        return Cancellation.REMOVED if quiet else Cancellation.UNKNOWN
+
+    async def _expired_in_place(self, device: str, item: QueuedItem) -> Cancellation:
+        """An item past its own expiry is never sent, wherever it stands: it is deleted at the next window."""
+        if item.expires_at is None or item.expires_at > self._events.now():
+            return Cancellation.UNKNOWN
+        quiet = self._is_quiet(await self._provider.standing(device))
+        return Cancellation.REMOVED if quiet else Cancellation.UNKNOWN
+
+    def _is_quiet(self, found: Standing) -> bool:
+        """Return whether no frame for the device can be on its way: class A, and no uplink lately."""
+        if found.device_class != "A":
+            return False
+        return found.last_seen_at is None or self._events.now() - found.last_seen_at > IN_FLIGHT
+
+    def _tell(self, event: BindingEvent) -> None:
+        task = asyncio.create_task(self._deliver(event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, event: BindingEvent) -> None:
+        try:
+            await self._events.deliver(event)
+        except BridgeError as error:
+            log.warning("not noted: %s", error, extra={"sample": "lorawan report"})

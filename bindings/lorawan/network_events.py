@@ -1,0 +1,87 @@
+"""What a LoRaWAN network server tells of a device, whatever the server's product: plain values.
+
+Times are wall-clock seconds of the network server, or of a gateway: 0 where none was told. Events come in any order,
+twice or late.
+"""
+
+from enum import Enum
+
+import msgspec
+
+
+class NetworkEvent(msgspec.Struct, frozen=True, gc=False):
+    """What all events say. `device` is canonical; `device_class` is A, B or C; `profile` is a device profile's id."""
+
+    device: str
+    time: float
+    device_class: str
+    profile: str
+
+
+class Up(NetworkEvent, frozen=True, gc=False):
+    """A data uplink. `f_port` 0 without data: the device only opened its receive windows.
+
+    `sealed`: the network server has no key to decrypt `data` with.
+    """
+
+    deduplication_id: str
+    dev_addr: str
+    f_cnt: int
+    f_port: int
+    dr: int
+    data: bytes
+    sealed: bool
+    region_config: str
+
+
+class Join(NetworkEvent, frozen=True, gc=False):
+    """The device has a new session."""
+
+    dev_addr: str
+
+
+class TxAck(NetworkEvent, frozen=True, gc=False):
+    """A gateway has scheduled the downlink of this queue item."""
+
+    item: str
+
+
+class Ack(NetworkEvent, frozen=True, gc=False):
+    """The device acknowledged a confirmed downlink, or failed to."""
+
+    item: str
+    acknowledged: bool
+
+
+class Why(Enum):
+    """Why a network server discarded a queue item."""
+
+    EXPIRED = "expired"
+    TOO_LARGE = "too large"
+    STALE_COUNTER = "stale counter"  # encrypted for a frame counter that has passed
+
+
+class Discarded(NetworkEvent, frozen=True, gc=False):
+    """The network server removed a queue item. `fits`: the bytes that would have fit, 0 where it does not say."""
+
+    item: str
+    why: Why
+    text: str
+    fits: int = 0
+
+
+class CounterReset(NetworkEvent, frozen=True, gc=False):
+    """An uplink was refused because its frame counter went back: the device lost its counters."""
+
+    text: str
+
+
+class Notice(NetworkEvent, frozen=True, gc=False):
+    """What only people need to know. `code` has few values."""
+
+    code: str
+    text: str
+
+
+class Other(NetworkEvent, frozen=True, gc=False):
+    """An event that this binding has no use for: status, location, and what later versions add."""

@@ -1,0 +1,36 @@
+"""The options of a LoRaWAN endpoint: text, as a person or a file gave it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bindings import contract
+from bindings.lorawan.identity import f_port_of
+from bindings.options import number_of_bytes
+from bridge.errors import ConfigurationError
+
+
+class DeviceOptions(NamedTuple):
+    """What the binding itself uses; 0: as the network instance says."""
+
+    f_port: int = 0
+    max_payload: int = 0
+
+
+def read_options(options: Mapping[str, str]) -> DeviceOptions:
+    """Read an endpoint's options. Raises ConfigurationError."""
+    f_port, most = 0, 0
+    for name, value in options.items():
+        match name:
+            case "f_port":
+                f_port = f_port_of(value)
+            case "max_payload":
+                most = number_of_bytes(name, value)
+            case contract.BLOCK2 if value not in {"true", "false"}:
+                raise ConfigurationError(f"option block2 {value!r} must be true or false")
+            case contract.CONFIRMED_OPERATIONS | contract.BLOCK2:
+                pass  # the bridge reads it
+            case _:
+                raise ConfigurationError(
+                    f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload, confirmed_operations, block2"
+                )
+    return DeviceOptions(f_port, most)

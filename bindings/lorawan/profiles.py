@@ -1,0 +1,92 @@
+"""What device profiles say, learned from the network server: sizes, and whether a join flushes the queue."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from bindings.contract import Events
+from bindings.lorawan.provider import Provider
+from bindings.lorawan.records import Records
+from bridge.errors import BridgeError, CallFailed
+
+log = logging.getLogger(__name__)
+
+REFRESH_EVERY = 600.0  # seconds: an operator may change a profile
+_AT_ONCE = 4
+_WAITING = 100_000  # devices that wait to be asked for; the rest comes with uplinks
+_REFRESHED = 1000  # devices asked for at once after an outage
+
+
+class Profiles:
+    """The profiles of one network instance's devices."""
+
+    def __init__(self, provider: Provider, records: Records, events: Events) -> None:
+        self._provider = provider
+        self._records = records
+        self._events = events
+        self._asked: dict[str, float] = {}
+        self._waiting: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def stop(self) -> None:
+        """Ask no more; what was not asked is asked after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def learn(self, device: str) -> None:
+        """Find out a device's profile and class, soon."""
+        if device not in self._waiting and len(self._waiting) < _WAITING:
+            self._waiting.add(device)
+            self._start(self._learn(device))
+
+    def see(self, identifier: str, region_config: str) -> None:
+        """Note that a profile is in use, and ask for it if it is not known or was asked for long ago."""
+        if identifier and self._events.now() - self._asked.get(identifier, -REFRESH_EVERY) >= REFRESH_EVERY:
+            self._asked[identifier] = self._events.now()
+            self._start(self._fetch(identifier, region_config))
+
+    def refresh(self) -> None:
+        """Ask for what could not be asked while the network server was away."""
+        for device in list(self._waiting)[:_REFRESHED]:
+            self._start(self._learn(device))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _learn(self, device: str) -> None:
+        async with self._gate:
+            if device not in self._waiting:
+                return
+            try:
+                found = await self._provider.standing(device)
+                record = self._records.get(device)
+                self._waiting.discard(device)
+                if record is None:
+                    return
+                record.profile, record.device_class = found.profile, found.device_class
+                await self._records.put(device, record)
+            except CallFailed as error:
+                if not error.out_of_reach:
+                    self._waiting.discard(device)
+                    self._events.count("lorawan_devices_not_in_chirpstack")
+                    log.warning(
+                        "device %s in the network server: %s", device, error, extra={"sample": "lorawan device"}
+                    )
+                return
+            except BridgeError as error:
+                log.warning("the profile of %s was not kept: %s", device, error)
+                return
+        self.see(record.profile, record.region_config)
+
+    async def _fetch(self, identifier: str, region_config: str) -> None:
+        try:
+            profile = await self._provider.radio(identifier, region_config)
+            await self._records.put_profile(identifier, profile)
+        except BridgeError as error:
+            self._asked.pop(identifier, None)
+            log.info("device profile %s is not known yet: %s", identifier, error, extra={"sample": "lorawan profile"})

@@ -1,0 +1,141 @@
+"""What the binding needs of a LoRaWAN network server: calls, values and events. ChirpStack v4 is the first provider.
+
+A provider speaks the API of one product and reads its events. It keeps nothing of a device, and decides nothing about a
+downlink: that is the binding's, the same for all products.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from bindings.contract import Memory
+from bindings.diagnosis import Finding
+from bindings.lorawan.network_events import NetworkEvent
+from bindings.lorawan.records import Profile
+from bindings.lorawan.wanted import Provisioned, Wanted
+
+
+class NewItem(msgspec.Struct, frozen=True):
+    """A downlink for a device's queue. `expires_at`: wall-clock seconds, None: it does not expire."""
+
+    device: str
+    f_port: int
+    data: bytes
+    confirmed: bool = False
+    expires_at: float | None = None
+
+
+class QueuedItem(msgspec.Struct, frozen=True):
+    """A downlink in a device's queue. `pending`: it was sent, and the device's acknowledgement is awaited."""
+
+    id: str
+    f_port: int
+    data: bytes
+    confirmed: bool = False
+    pending: bool = False
+    expires_at: float | None = None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How the network server sees a device. `last_seen_at`: its own wall clock, None: never."""
+
+    profile: str
+    device_class: str
+    last_seen_at: float | None = None
+
+
+class Sink(Protocol):
+    """Where a provider brings what it gets."""
+
+    def take(self, event: NetworkEvent) -> Awaitable[None]:
+        """Have an event committed; only then may the network server be answered.
+
+        Raises, at once or when awaited, StoreUnavailable.
+        """
+
+    def missed(self) -> None:
+        """Note that events may have been lost on their way here."""
+
+    def count(self, name: str, **labels: str) -> None:
+        """Count something that an operator should see."""
+
+
+class Provider(Protocol):
+    """One network server. Methods that call it raise `bridge.errors.CallFailed`, and nothing else unless they say so.
+
+    All methods may be called before `listen`, but none before `open`.
+    """
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the last call was answered; None: no call was made."""
+
+    @property
+    def capacity(self) -> int:
+        """Return how many calls there can be at the same time."""
+
+    @property
+    def answers_pass(self) -> bool:
+        """Return whether `enqueue` can put an item before others (`passing`) without harm to a pending one."""
+
+    async def open(self) -> None:
+        """Get ready to make calls; connect with the first one."""
+
+    async def listen(self, sink: Sink, memory: Memory) -> None:
+        """Begin to take events. Raises BindingError (a port is taken), StoreUnavailable."""
+
+    async def stop_listening(self) -> None:
+        """Take no more events; let those under way be committed."""
+
+    async def close(self) -> None:
+        """Close all connections; calls under way fail."""
+
+    # Calls
+
+    async def ping(self) -> None:
+        """Ask for something that costs little: is the network server there, and does it accept the key?"""
+
+    async def enqueue(self, item: NewItem, *, passing: bool) -> str:
+        """Add an item to a device's queue and return its id.
+
+        `passing`: everything in the queue that is not pending is removed first.
+        """
+
+    async def queue(self, device: str) -> list[QueuedItem]:
+        """Return a device's queue, oldest item first."""
+
+    async def flush(self, device: str) -> None:
+        """Remove everything from a device's queue."""
+
+    async def standing(self, device: str) -> Standing:
+        """Return how the network server sees a device."""
+
+    async def radio(self, profile: str, region_config: str) -> Profile:
+        """Return what a device profile, and the region's configuration, say of sizes and sessions."""
+
+    def history(self, device: str, *, expected: bool) -> AsyncGenerator[NetworkEvent]:
+        """Yield the retained events of a device, oldest first, until nothing more comes.
+
+        `expected`: something is retained, so that the first event is waited for as long as for any answer.
+        """
+
+    # What people ask
+
+    def status(self) -> Mapping[str, Any]:
+        """Return what an operator wants to know, as plain JSON values."""
+
+    async def check(self) -> list[Finding]:
+        """Look for what will hurt in the network server's set-up; changes nothing. Works before `listen`, too."""
+
+    async def make_device(self, wanted: Wanted) -> Provisioned:
+        """Make a device as wanted, and whatever it needs; doing it twice changes nothing.
+
+        Raises ConfigurationError, BindingError.
+        """
+
+    async def devices(self) -> list[tuple[str, str]]:
+        """Return DevEUI and name of every device of the application. Raises ConfigurationError, BindingError."""
+
+    async def set_integration(self, application_id: str) -> bool:
+        """Have the network server send its events here; whether that was new. Raises BindingError."""

@@ -1,0 +1,10 @@
+"""Where a provider is made: the one place that knows the products by name."""
+
+from bindings.lorawan.chirpstack.provider import ChirpStack
+from bindings.lorawan.provider import Provider
+from bindings.lorawan.settings import LorawanSettings
+
+
+def make_provider(settings: LorawanSettings) -> Provider:
+    """Return a provider for the settings; it opens nothing yet. Raises ConfigurationError."""
+    return ChirpStack(settings)

@@ -1,0 +1,66 @@
+"""What became of downlinks that should have left, and of which no event says so: the history tells, or the queue."""
+
+import asyncio
+import logging
+from functools import partial
+
+from bindings.contract import Events, Report
+from bindings.lorawan.catch_up import CatchUp
+from bindings.lorawan.outstanding import Doubts, Outstanding
+from bindings.lorawan.provider import Provider
+from bridge.errors import BridgeError
+
+log = logging.getLogger(__name__)
+
+STOP_PATIENCE = 5.0  # seconds that a history which is being read is given at stop
+
+
+class Reconciler:
+    """Takes devices out of `doubts`, one task for each device."""
+
+    def __init__(
+        self, doubts: Doubts, catch_up: CatchUp, provider: Provider, outstanding: Outstanding, events: Events
+    ) -> None:
+        self._doubts = doubts
+        self._catch_up = catch_up
+        self._provider = provider
+        self._outstanding = outstanding
+        self._events = events
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            device = await self._doubts.take()
+            if device not in self._tasks:
+                task = asyncio.create_task(self._settle(device))
+                self._tasks[device] = task
+                task.add_done_callback(partial(self._settled, device))
+
+    async def stop(self) -> None:
+        """Let reports be committed; a history that takes longer to read is left to the next start."""
+        tasks = list(self._tasks.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=STOP_PATIENCE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _settled(self, device: str, _done: asyncio.Task[None]) -> None:
+        del self._tasks[device]
+
+    async def _settle(self, device: str) -> None:
+        try:
+            waiting = list(self._outstanding.of(device))
+            await self._catch_up.device(device)
+            present = {item.id for item in await self._provider.queue(device)}
+            for item_id, item in list(self._outstanding.of(device).items()):
+                if item_id in present:
+                    item.uplinks = 0  # something else went first
+                elif item_id in waiting:
+                    self._outstanding.drop(device, item_id)
+                    self._events.count("lorawan_downlinks_without_report")
+                    text = "it left the network server's queue, and no event said how"
+                    await self._events.deliver(Report(device, item_id, None, text))
+        except BridgeError as error:
+            log.info("the queue of %s is not known: %s", device, error, extra={"sample": "lorawan settle"})

@@ -1,0 +1,69 @@
+"""The south profile of a device: the numbers of OMA LwM2M Transport App. C, and the sizes that its radio allows now."""
+
+import functools
+
+from bindings.contract import SouthProfile
+from bindings.lorawan.payload_size import SETTLING_UPLINKS, Plan, max_downlink, max_uplink
+from bindings.lorawan.records import UNKNOWN_PROFILE, Profile, Record
+from bindings.lorawan.settings import Downlinks
+
+DEFAULT_LIFETIME = 2592000  # seconds; OMA LwM2M Transport 1.2.2 §6.8.4, a Register without lt
+_NOTHING_KNOWN = Record()
+_KEPT = 1024  # profiles; devices in the same state share one
+
+
+class SouthProfiles:
+    """Makes the profiles of one network instance. Cheap: what was made before is found again."""
+
+    def __init__(self, settings: Downlinks) -> None:
+        self._settings = settings
+        self._made = functools.lru_cache(maxsize=_KEPT)(self._make)
+
+    def of(self, record: Record | None, profile: Profile = UNKNOWN_PROFILE, *, network_up: bool) -> SouthProfile:
+        """Return the profile of a device of which `record` and `profile` are known."""
+        record = record or _NOTHING_KNOWN
+        settling = record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS
+        return self._made(
+            profile, record.device_class, record.dr, settling, record.max_payload, record.fits, network_up
+        )
+
+    def _make(
+        self,
+        profile: Profile,
+        device_class: str,
+        dr: int,
+        settling: bool,
+        max_payload: int,
+        told: int,
+        network_up: bool,
+    ) -> SouthProfile:
+        numbers = self._settings
+        plan = Plan(
+            region=profile.region,
+            revision=profile.revision,
+            rx1_dr_offset=profile.rx1_dr_offset,
+            rx2_dr=profile.rx2_dr,
+            ping_slot_dr=None if profile.ping_slot_dr < 0 else profile.ping_slot_dr,
+            first_window=numbers.rx_window,
+            repeater=numbers.repeater_compatible,
+            dwell=numbers.dwell_time_400ms,
+        )
+        data_rate = None if dr < 0 else dr
+        fits = max_downlink(plan, device_class, data_rate, settling=settling)
+        return SouthProfile(
+            retransmit_interval=numbers.retransmit_interval,
+            max_retransmit=numbers.max_retransmit,
+            retransmit_confirmed=False,
+            exchange_span=numbers.exchange_span,
+            response_timeout=numbers.response_timeout,
+            max_attempts=numbers.max_attempts,
+            empty_is_poll=True,
+            quick=device_class == "C",  # it listens all the time; A and B answer in minutes
+            # Class A: the server notices an expiry only at the next uplink, so it is cancelled. Else: at once.
+            can_cancel=device_class == "A",
+            can_expire=True,
+            max_downlink=min([fits, *(most for most in (max_payload, numbers.max_payload, told) if most)]),
+            max_uplink=max_uplink(plan, data_rate, settling=settling),
+            default_lifetime=DEFAULT_LIFETIME,
+            network_up=network_up,
+        )

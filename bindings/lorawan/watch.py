@@ -1,0 +1,53 @@
+"""Whether the network server is there; after a start and after an outage, what was missed is asked for."""
+
+import asyncio
+import logging
+
+from bindings.contract import Events
+from bindings.lorawan.catch_up import CatchUp
+from bindings.lorawan.profiles import Profiles
+from bindings.lorawan.provider import Provider
+from bridge.errors import CallFailed
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 30.0  # seconds between two questions while it answers, and the longest while it does not
+_FIRST_PAUSE = 1.0  # seconds after the first question without an answer; doubles
+
+
+class Watch:
+    """Asks the network server, again and again."""
+
+    def __init__(self, provider: Provider, catch_up: CatchUp, profiles: Profiles, events: Events) -> None:
+        self._provider = provider
+        self._catch_up = catch_up
+        self._profiles = profiles
+        self._events = events
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        caught_up = False
+        pause = _FIRST_PAUSE
+        while True:
+            if await self.ping():
+                pause = _PAUSE
+                if not caught_up:
+                    caught_up = True
+                    self._catch_up.all_devices()
+                self._profiles.refresh()
+            else:
+                caught_up = False
+                pause = min(pause * 2, _PAUSE) if pause < _PAUSE else _FIRST_PAUSE
+            await asyncio.sleep(pause)
+
+    async def ping(self) -> bool:
+        """Return whether the network server can be reached, even if it refuses the question."""
+        try:
+            await self._provider.ping()
+        except CallFailed as error:
+            self._events.count("lorawan_api_errors", trouble=error.trouble.value)
+            log.warning(
+                "the network server does not answer as it should: %s", error, extra={"sample": "network server ping"}
+            )
+            return self._provider.up is not False
+        return True
