@@ -13,12 +13,14 @@ Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 """
 
 from asyncio import Future
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
+
+from bindings.diagnosis import Finding
 
 CONFIRMED_OPERATIONS = "confirmed_operations"
 """Option of an endpoint that the bridge reads itself: operations, such as "Execute Write", that are sent confirmed."""
@@ -298,3 +300,81 @@ class Binding(Protocol):
 
     def status(self) -> Mapping[str, Any]:
         """Give what an operator wants to know of this network instance now, as plain JSON values."""
+
+
+# What a binding may offer beside that. The bridge finds each by its type, in the binding's class before an instance is
+# made, and its command line offers it for the networks that have it.
+
+
+@runtime_checkable
+class ChecksItself(Protocol):
+    """A network instance that can look for what will hurt in its set-up: `lwm2m-bridge doctor`."""
+
+    async def check(self) -> Sequence[Finding]:
+        """Look at the network, credentials, settings, and the way back to the bridge; change nothing.
+
+        Called before the start, too. Raises `bridge.errors.BridgeError` if nothing could be looked at.
+        """
+
+
+class NetworkDevice(msgspec.Struct, frozen=True):
+    """A device that the network knows; `device` in canonical form, `name` as the network calls it."""
+
+    device: str
+    name: str = ""
+
+
+@runtime_checkable
+class ListsDevices(Protocol):
+    """A network instance that can say which devices it has: `lwm2m-bridge device adopt`."""
+
+    async def network_devices(self) -> Sequence[NetworkDevice]:
+        """Return every device that the network lets this instance see. Called before the start, too.
+
+        Raises `bridge.errors.BridgeError`.
+        """
+
+
+class DeviceMade(msgspec.Struct, frozen=True):
+    """A device is in the network as it was wanted.
+
+    `changes`: what was made or changed for it, in words; none: it was there already. `scope`: the id of the part of the
+    network that it is in, for `SetsIntegration`; "" where there is only one. `advice`: what a person should do next.
+    """
+
+    changes: Sequence[str] = ()
+    scope: str = ""
+    advice: Sequence[str] = ()
+
+
+@runtime_checkable
+class MakesDevices(Protocol):
+    """A network instance that can make devices in its network: `lwm2m-bridge device add`."""
+
+    @classmethod
+    def device_settings(cls) -> type[msgspec.Struct]:
+        """Return the type of what a person says of a new device, beside its address and name.
+
+        Every field has a description; a secret is marked `Meta(extra={"secret": True})`. Each becomes an option of the
+        command line.
+        """
+
+    async def make_device(self, device: str, name: str, settings: Any) -> DeviceMade:
+        """Make a device as an instance of `device_settings` says, and what it needs; twice changes nothing.
+
+        `device` is canonical, `name` may be empty. Called before the start, too. Raises
+        `bridge.errors.ConfigurationError` for what cannot be, before anything is made, or another BridgeError that says
+        what was made before it.
+        """
+
+
+@runtime_checkable
+class SetsIntegration(Protocol):
+    """A network instance that can direct its network to this bridge: `lwm2m-bridge device integration`."""
+
+    async def set_integration(self, scope: str = "") -> bool:
+        """Have the network send what comes from its devices here; return whether that was new.
+
+        `scope`: which part of the network, where the settings name none. Raises `bridge.errors.BindingError`, also
+        while this instance does not run.
+        """

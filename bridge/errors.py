@@ -7,6 +7,7 @@
      │   ├─ StoreUnavailable       a commit failed (disk full, file locked); nothing was accepted
      │   ├─ RequestError           what a caller asks of the bridge makes no sense
      │   ├─ NotFound               there is no such endpoint, message or network
+     │   ├─ NotPossible            what is there cannot do this; the text says what can
      │   ├─ NotRunning             only a running service can do this; it is down, starts or stops
      │   ├─ ServiceFailed          the service made a mistake while it did what it was asked; its log says which
      │   ├─ NorthUnavailable       an endpoint's own address or port cannot be had
@@ -62,6 +63,12 @@ class NotFound(LocalError):
     """There is no endpoint, message or network of this name or number."""
 
     http_status = 404
+
+
+class NotPossible(LocalError):
+    """What is there cannot do what was asked; the text says what can."""
+
+    http_status = 409
 
 
 class NotRunning(LocalError):

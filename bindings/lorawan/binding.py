@@ -9,17 +9,20 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
     Attempt,
     Cancellation,
+    DeviceMade,
     Events,
     Lookup,
     Memory,
+    NetworkDevice,
     Presence,
     Refusal,
     Refused,
@@ -28,6 +31,7 @@ from bindings.contract import (
 )
 from bindings.diagnosis import Finding
 from bindings.lorawan.catch_up import CatchUp
+from bindings.lorawan.device_settings import DeviceSettings
 from bindings.lorawan.downlinks import Downlinks
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.inbound import Inbound
@@ -206,33 +210,37 @@ class LorawanBinding:
 
     # What people ask
 
-    async def make_device(self, device: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Make a device in the network server as the fields of `Wanted`, `Otaa` and `Abp` say; also before the start.
+    @classmethod
+    def device_settings(cls) -> type[DeviceSettings]:
+        """Return the type of what a person says of a new device."""
+        return DeviceSettings
 
-        Return application_id, profile_id and what was changed, in words; doing it twice changes nothing. Raises
-        ConfigurationError, BindingError.
-        """
-        fields = {"application_id": self._settings.application_id, **wanted, "device": canonical_device(device)}
-        asked = read_wanted(fields)
-        async with self._any_provider() as provider:
-            return asdict(await provider.make_device(asked))
-
-    async def network_devices(self) -> list[tuple[str, str]]:
-        """Return DevEUI and name of every device of the application; works also before the start.
+    async def make_device(self, device: str, name: str, settings: DeviceSettings) -> DeviceMade:
+        """Make a device in the network server, with profile and keys or session; doing it twice changes nothing.
 
         Raises ConfigurationError, BindingError.
         """
+        configured = self._settings.application_id
+        given = {**msgspec.structs.asdict(settings), "name": name, "device": canonical_device(device)}
+        wanted = read_wanted({**given, "application_id": settings.application_id or configured})
         async with self._any_provider() as provider:
-            return await provider.devices()
+            made = await provider.make_device(wanted)
+        advice = () if configured else (f'put application_id = "{made.application_id}" into [networks.{self.name}]',)
+        return DeviceMade(tuple(made.changes), made.application_id, advice)
 
-    async def set_integration(self, application_id: str = "") -> bool:
-        """Have the network server send the application's events here; return whether that was new.
+    async def network_devices(self) -> list[NetworkDevice]:
+        """Return every device of the application. Raises ConfigurationError, BindingError."""
+        async with self._any_provider() as provider:
+            return [NetworkDevice(device, name) for device, name in await provider.devices()]
 
-        `application_id`: which one, if the settings name none. Raises BindingError.
+    async def set_integration(self, scope: str = "") -> bool:
+        """Have the network server send an application's events here; return whether that was new.
+
+        `scope`: the application's id, if the settings name none. Raises BindingError.
         """
         if not self._calls.open:
             raise BindingError(f"network {self.name} does not run")
-        return await self._provider.set_integration(application_id)
+        return await self._provider.set_integration(scope)
 
     async def check(self) -> list[Finding]:
         """Look for what will hurt in the network server's set-up, and change nothing there; also before the start."""

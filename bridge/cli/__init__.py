@@ -8,6 +8,7 @@ from bridge.cli.doctor import doctor
 from bridge.cli.endpoint import endpoint_group
 from bridge.cli.messages import downlink_group, uplink_group
 from bridge.cli.mock import demo, mock_group
+from bridge.cli.network import network_group
 from bridge.cli.run import run
 from bridge.cli.status import status
 
@@ -23,6 +24,7 @@ for command in (
     config_group,
     endpoint_group,
     device_group,
+    network_group,
     downlink_group,
     uplink_group,
     status,

@@ -1,7 +1,7 @@
 """What the commands share: the configuration, errors a person can act on, times as people read them."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -103,3 +103,11 @@ def outline(value: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
         else:
             shown = " ".join(map(str, part)) if isinstance(part, list | tuple) else part
             yield f"{'  ' * depth}{key:<{24 - 2 * depth}} {shown}"
+
+
+def pairs(options: Sequence[str]) -> dict[str, str]:
+    """Read options of the form NAME=VALUE. Raises BadParameter."""
+    found = dict(option.split("=", 1) for option in options if "=" in option)
+    if len(found) != len(options):
+        raise click.BadParameter("write NAME=VALUE", param_hint="--option")
+    return found

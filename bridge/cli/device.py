@@ -1,159 +1,180 @@
-"""`lwm2m-bridge device`: devices in a LoRaWAN network server, and their endpoints here."""
+"""`lwm2m-bridge device`: devices in a network that can make or list them, and their endpoints here."""
 
-import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
+from click.core import ParameterSource
 
-from bridge.cli.access import Target
-from bridge.cli.common import config_option, errors_shown, json_option, print_json, read_config
-from bridge.cli.endpoint import pages
+from bindings.contract import MakesDevices
+from bridge.cli.access import Target, target_options
+from bridge.cli.common import errors_shown, json_option, pairs, print_json
 from bridge.cli.tables import print_table
-from bridge.config import Config
+from bridge.config.reading import binding_class, installed_bindings
 from bridge.config.secrets import reveal
+from bridge.config.shape import Field, shape
 from bridge.control.client import Client
 from bridge.errors import ConfigurationError
-from bridge.operations.types.endpoints import AddEndpoints, EndpointView, ListEndpoints, NewEndpoint
-from bridge.operations.types.networks import SetIntegration
+from bridge.operations.types.networks import AddDevice, AdoptDevices, DeviceAdded, SetIntegration
 
-VERSIONS = "1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0"
-KEYS = "app_key", "nwk_key", "app_s_key", "nwk_s_key", "f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key"
-
-network_option = click.option("--network", required=True, help="LoRaWAN network: NAME of [networks.NAME].")
+network_option = click.option("--network", required=True, help="NAME of its section [networks.NAME].")
 
 
 @click.group("device")
 def device_group() -> None:
-    """Make LoRaWAN devices in ChirpStack, or adopt those that are there."""
+    """Make devices in their network, or adopt those that are there, where the network can."""
 
 
-def network_of(config: Config, network: str, ability: str) -> Any:
-    """Make a network's binding, unstarted, if it can do this. Raises ConfigurationError."""
-    found = config.networks.get(network)
-    if found is None:
-        known = ", ".join(config.networks) or "none"
-        raise ConfigurationError(f"network {network!r} is not configured (known: {known})")
-    if not hasattr(found.factory, ability):
-        raise ConfigurationError(f"network {network!r} is of binding {found.binding!r}: its devices are made elsewhere")
-    return found.create()
+class WithDeviceSettings(click.Command):
+    """A command with an option for each setting of a device, of every installed binding that can make devices."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *settings_options()]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = [option for option in super().get_params(ctx) if isinstance(option, click.Option)]
+        titles: dict[str, list[click.Option]] = {"Options": own}
+        titles |= {f"Device in a network of binding {binding}": [*_options(binding)] for binding in makers()}
+        for title, options in titles.items():
+            with formatter.section(title):
+                formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 
 
-@device_group.command("add")
-@config_option
+def makers() -> dict[str, type[msgspec.Struct]]:
+    """Return the settings of a device for each installed binding that can make devices."""
+    found = {}
+    for name in installed_bindings():
+        try:
+            kind = binding_class(name)
+        except ConfigurationError:
+            continue  # it cannot be loaded: where a network uses it, the configuration says so
+        if issubclass(kind, MakesDevices):
+            found[name] = kind.device_settings()
+    return found
+
+
+def settings_options() -> list[click.Option]:
+    """Return the options of all bindings; one that several have stands once."""
+    return [*{option.name: option for binding in makers() for option in _options(binding)}.values()]
+
+
+def _options(binding: str) -> Iterator[click.Option]:
+    for field in shape(makers()[binding]):
+        yield click.Option(
+            ["--" + field.name.replace("_", "-"), _PREFIX + field.name],
+            type=_type(field),
+            is_flag=field.kind is bool,
+            help=_help(field),
+        )
+
+
+_PREFIX = "device_setting_"
+
+
+def _type(field: Field) -> Any:
+    if field.choices:
+        return click.Choice(field.choices)
+    return field.kind if field.kind in (int, float, bool) else str
+
+
+def _help(field: Field) -> str:
+    about = field.description[:1].upper() + field.description[1:]
+    if field.secret:
+        return f"{about}; as file:PATH, env:NAME, or itself."
+    return f"{about}." if field.default in (None, "") else f"{about}.  [default: {field.default}]"
+
+
+def _given_settings() -> dict[str, Any]:
+    """Return the device settings that stand on the command line, with secrets in place of references to them."""
+    context = click.get_current_context()
+    secret = {field.name for kind in makers().values() for field in shape(kind) if field.secret}
+    found = {}
+    for option, value in context.params.items():
+        given = context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+        if option.startswith(_PREFIX) and given:
+            name = option.removeprefix(_PREFIX)
+            found[name] = reveal(value, Path.cwd(), set()) if name in secret else value
+    return found
+
+
+@device_group.command("add", cls=WithDeviceSettings)
+@target_options
 @json_option
-@click.argument("dev_eui")
+@click.argument("address")
 @click.argument("name", default="")
 @network_option
-@click.option("--region", default="EU868", show_default=True, help="As LoRaWAN calls it.")
-@click.option("--mac-version", default="1.0.3", show_default=True, type=click.Choice(VERSIONS))
-@click.option("--class", "device_class", default="A", show_default=True, type=click.Choice(["A", "B", "C"]))
-@click.option("--join-eui", default="0" * 16, show_default=True, help="OTAA.")
-@click.option("--app-key", default="", help="OTAA root key: file:PATH, env:NAME, or the key itself.")
-@click.option("--nwk-key", default="", help="OTAA root key of LoRaWAN 1.1, as above.")
-@click.option("--dev-addr", default="", help="ABP: 8 hexadecimal digits; then no root keys but session keys.")
-@click.option("--app-s-key", default="", help="ABP session key, as above.")
-@click.option("--nwk-s-key", default="", help="ABP session key of LoRaWAN 1.0.x.")
-@click.option("--f-nwk-s-int-key", default="", help="ABP session key of LoRaWAN 1.1.")
-@click.option("--s-nwk-s-int-key", default="", help="ABP session key of LoRaWAN 1.1.")
-@click.option("--nwk-s-enc-key", default="", help="ABP session key of LoRaWAN 1.1.")
-@click.option("--application", default="lwm2m", show_default=True, help="Made if the network names none by its id.")
-@click.option("--tenant", "tenant_id", default="", help="Its id, if the API key can see several.")
-@click.option("--profile", "profile_id", default="", help="Id of a device profile; without: one made to fit LwM2M.")
-@click.option("--rx1-delay", default=5, show_default=True, type=click.IntRange(1, 15), help="Seconds.")
-@click.option("--class-c-timeout", default=30, show_default=True, type=click.IntRange(1), help="Seconds.")
 @click.option("--server", "servers", multiple=True, help="Its LwM2M server; the first is the default.")
-@click.option("--f-port", type=click.IntRange(1, 223), help="FPort of LwM2M, if not the network's.")
-@click.option("--confirmed", is_flag=True, help="Send requests in confirmed frames.")
-@click.option("--integration", is_flag=True, help="Have ChirpStack post events to the running bridge.")
+@click.option("--confirmed", is_flag=True, help="Send requests in the network's confirmed mode.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Setting of its endpoint.")
+@click.option("--integration", is_flag=True, help="Have the network send everything to the running bridge, too.")
 @errors_shown
-def add(config_path: Path, as_json: bool, dev_eui: str, name: str, network: str, **given: Any) -> None:
-    """Make a device in ChirpStack, with profile, keys or session, and its endpoint. Doing it twice changes nothing."""
-    config = read_config(config_path)
-    binding = network_of(config, network, "make_device")
-    device = binding.canonical_device(dev_eui)
-    servers, f_port = given.pop("servers"), given.pop("f_port")
-    confirmed, integration = given.pop("confirmed"), given.pop("integration")
-    wanted = {**given, "name": name, **{key: reveal(given[key], Path.cwd(), set()) for key in KEYS}}
-    if wanted["dev_addr"]:
-        wanted["join_eui"] = ""
-    done = dict(asyncio.run(binding.make_device(device, wanted)))
-    options = {"f_port": str(f_port)} if f_port else {}
-    draft = NewEndpoint(
-        network=network, address=device, name=name, servers=servers, confirmed=confirmed, options=options
+def add(
+    target: Target,
+    as_json: bool,
+    address: str,
+    name: str,
+    network: str,
+    servers: tuple[str, ...],
+    confirmed: bool,
+    options: tuple[str, ...],
+    integration: bool,
+    **_settings: Any,
+) -> None:
+    """Make a device in its network, with all that it needs there, and its endpoint. Doing it twice changes nothing."""
+    wanted = AddDevice(
+        network=network,
+        address=address,
+        name=name,
+        servers=servers,
+        confirmed=confirmed,
+        options=pairs(options),
+        settings=_given_settings(),
     )
 
-    async def enter(client: Client) -> EndpointView:
-        found = (await _known(client, network)).get(device)
-        if found is None:
-            (found,) = (await client.ask(AddEndpoints((draft,)))).items
-            done["changes"].append(f"endpoint {found.name}")
-        if (
-            integration
-            and (await client.ask(SetIntegration(network=network, application_id=done["application_id"]))).changed
-        ):
-            done["changes"].append("HTTP integration")
-        return found
+    async def work(client: Client) -> DeviceAdded:
+        done = await client.ask(wanted)
+        if integration and (await client.ask(SetIntegration(network=network, scope=done.scope))).changed:
+            return msgspec.structs.replace(done, changes=(*done.changes, "integration"))
+        return done
 
-    endpoint = Target(config_path).use(enter)
+    done = target.use(work)
     if as_json:
-        print_json(
-            {
-                "device": device,
-                "endpoint": endpoint.name,
-                "application_id": done["application_id"],
-                "profile_id": done["profile_id"],
-                "changes": done["changes"],
-            }
-        )
+        print_json(done)
         return
-    application = done["application_id"]
-    click.echo(f"{endpoint.name}: {device} in application {done['application_id']}")
-    click.echo("made: " + ", ".join(done["changes"]) if done["changes"] else "everything was there already")
-    if application not in config_path.read_text():
-        click.echo(f'put application_id = "{application}" into [networks.{network}]')
-
-
-async def _known(client: Client, network: str) -> dict[str, EndpointView]:
-    asked = ListEndpoints(network=network, limit=1000)
-    return {one.address: one async for page in pages(client, asked) for one in page.items}
+    where = f" in {done.scope}" if done.scope else ""
+    click.echo(f"{done.endpoint.name}: {done.endpoint.address} of network {network}{where}")
+    click.echo("made: " + ", ".join(done.changes) if done.changes else "everything was there already")
+    for advice in done.advice:
+        click.echo(advice)
 
 
 @device_group.command("adopt")
-@config_option
+@target_options
+@json_option
 @network_option
 @click.option("--server", "servers", multiple=True, help="Their LwM2M server; the first is the default.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be adopted.")
 @errors_shown
-def adopt(config_path: Path, network: str, servers: tuple[str, ...], dry_run: bool) -> None:
-    """Give every device of the ChirpStack application an endpoint, named by the network's name_template."""
-    config = read_config(config_path)
-    binding = network_of(config, network, "network_devices")
-    listed = asyncio.run(binding.network_devices())
-
-    async def enter(client: Client) -> list[tuple[str, str]]:
-        there = await _known(client, network)
-        new = [(device, name) for device, name in listed if device not in there]
-        if dry_run or not new:
-            return new
-        wanted = AddEndpoints(tuple(NewEndpoint(network=network, address=d, servers=servers) for d, _ in new))
-        return [(made.address, made.name) for made in (await client.ask(wanted)).items]
-
+def adopt(target: Target, as_json: bool, network: str, servers: tuple[str, ...], dry_run: bool) -> None:
+    """Make an endpoint for every device that the network knows, named by its name_template."""
+    done = target.ask(AdoptDevices(network=network, servers=servers, dry_run=dry_run))
+    if as_json:
+        print_json(done)
+        return
     print_table(
-        ("device", "in ChirpStack" if dry_run else "endpoint"),
-        Target(config_path).use(enter),
-        f"all {len(listed)} devices of the application have an endpoint",
+        ("device", "in the network", "endpoint"),
+        ([one.address, one.name, one.endpoint] for one in done.items),
+        f"all {done.known} devices of network {network} have an endpoint",
     )
 
 
 @device_group.command("integration")
-@config_option
+@target_options
 @network_option
 @errors_shown
-def integration(config_path: Path, network: str) -> None:
-    """Have ChirpStack post the application's events to the running bridge."""
-    config = read_config(config_path)
-    network_of(config, network, "set_integration")
-
-    changed = Target(config_path).ask(SetIntegration(network=network)).changed
-    click.echo("the HTTP integration is set" if changed else "the HTTP integration was set already")
+def integration(target: Target, network: str) -> None:
+    """Have the network send what comes from its devices to the running bridge."""
+    changed = target.ask(SetIntegration(network=network)).changed
+    click.echo("the integration is set" if changed else "the integration was set already")

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from bridge.cli.access import Target, target_options
-from bridge.cli.common import errors_shown, json_option, moment, outline, print_json, span
+from bridge.cli.common import errors_shown, json_option, moment, outline, pairs, print_json, span
 from bridge.cli.tables import print_table
 from bridge.control.client import Client
 from bridge.directory.csvfile import COLUMNS
@@ -104,10 +104,7 @@ def _disabled(endpoint: EndpointView) -> str:
 @errors_shown
 def add(target: Target, as_json: bool, options: tuple[str, ...], **fields: Any) -> None:
     """Add an endpoint. Without NAME, the network's template gives it one."""
-    pairs = dict(option.split("=", 1) for option in options if "=" in option)
-    if len(pairs) != len(options):
-        raise click.BadParameter("write NAME=VALUE", param_hint="--option")
-    (made,) = target.ask(AddEndpoints((NewEndpoint(**fields, options=pairs),))).items
+    (made,) = target.ask(AddEndpoints((NewEndpoint(**fields, options=pairs(options)),))).items
     if as_json:
         print_json(made)
         return

@@ -205,6 +205,16 @@ class Directory:
             log.error("%d more endpoints are down for the same reason", refused - 1)
         return changed
 
+    def check_free(self, draft: Draft) -> None:
+        """Refuse a checked draft whose name or device another endpoint has. Raises DirectoryError."""
+        if self.by_name(draft.name) is not None:
+            raise DirectoryError(f"there is an endpoint {draft.name!r} already")
+        holder = self.by_device(draft.network, draft.device)
+        if holder is not None:
+            raise DirectoryError(
+                f"device {draft.device!r} of network {draft.network!r} is endpoint {holder.name!r} already"
+            )
+
     def _existing(self, name: str) -> Record:
         found = self.by_name(name)
         if found is None:

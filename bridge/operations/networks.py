@@ -1,11 +1,55 @@
-"""Operations on networks."""
+"""Operations on networks, and on devices in them. What a network can do is told by the type of its binding."""
 
-from bindings.contract import Binding
+from typing import Any
+
+import msgspec
+
+from bindings.contract import Binding, ChecksItself, ListsDevices, MakesDevices, NetworkDevice, SetsIntegration
 from bindings.diagnosis import Finding, Grade
-from bridge.errors import BridgeError, ConfigurationError, NotFound
+from bridge.directory import Draft
+from bridge.errors import BridgeError, ConfigurationError, NotFound, NotPossible, RequestError
 from bridge.operations.bridge import Bridge
+from bridge.operations.endpoints import view
 from bridge.operations.operation import Operation
-from bridge.operations.types.networks import CheckNetworks, IntegrationSet, NetworkChecks, SetIntegration
+from bridge.operations.types.networks import (
+    Ability,
+    AddDevice,
+    AdoptDevices,
+    AdoptedDevice,
+    CheckNetworks,
+    DeviceAdded,
+    DevicesAdopted,
+    IntegrationSet,
+    ListNetworks,
+    NetworkChecks,
+    Networks,
+    NetworkView,
+    SetIntegration,
+)
+
+ABILITIES: dict[Ability, type[Any]] = {
+    Ability.CHECK: ChecksItself,
+    Ability.LIST_DEVICES: ListsDevices,
+    Ability.MAKE_DEVICES: MakesDevices,
+    Ability.SET_INTEGRATION: SetsIntegration,
+}
+
+_INSTEAD = {
+    Ability.LIST_DEVICES: "add its devices with `lwm2m-bridge endpoint add`, or import a file",
+    Ability.MAKE_DEVICES: "its devices are made elsewhere: add their endpoints with `lwm2m-bridge endpoint add`",
+    Ability.SET_INTEGRATION: "it needs none, or is told elsewhere where to send what comes from its devices",
+}
+"""What to do where a network lacks an ability."""
+
+
+async def list_networks(bridge: Bridge, _asked: ListNetworks) -> Networks:
+    states = bridge.status().networks
+    return Networks(
+        items=tuple(
+            NetworkView(name=name, abilities=_abilities(bridge, name), status=states.get(name, {}))
+            for name in bridge.networks
+        )
+    )
 
 
 async def check_networks(bridge: Bridge, asked: CheckNetworks) -> NetworkChecks:
@@ -14,14 +58,61 @@ async def check_networks(bridge: Bridge, asked: CheckNetworks) -> NetworkChecks:
 
 
 async def set_integration(bridge: Bridge, asked: SetIntegration) -> IntegrationSet:
-    set_up = getattr(existing(bridge, asked.network), "set_integration", None)
-    if set_up is None:
-        raise ConfigurationError(f"network {asked.network!r} has no integration that could be set")
-    return IntegrationSet(changed=await set_up(asked.application_id))
+    network = existing(bridge, asked.network)
+    if not isinstance(network, SetsIntegration):
+        raise _cannot(asked.network, Ability.SET_INTEGRATION)
+    return IntegrationSet(changed=await network.set_integration(asked.scope))
+
+
+async def add_device(bridge: Bridge, asked: AddDevice) -> DeviceAdded:
+    network = existing(bridge, asked.network)
+    if not isinstance(network, MakesDevices):
+        raise _cannot(asked.network, Ability.MAKE_DEVICES)
+    try:
+        settings = msgspec.convert(asked.settings, network.device_settings())
+    except msgspec.ValidationError as error:
+        raise RequestError(f"settings: {error}") from None
+    draft = Draft(
+        network=asked.network,
+        device=asked.address,
+        name=asked.name,
+        servers=asked.servers,
+        confirmed=asked.confirmed,
+        options=asked.options,
+    )
+    # Before anything is made in the network: can its endpoint be added at all?
+    wanted = bridge.directory.catalogue.check(draft)
+    there = bridge.directory.by_device(wanted.network, wanted.device)
+    if there is None:
+        bridge.directory.check_free(wanted)
+    made = await network.make_device(wanted.device, asked.name, settings)
+    changes = list(made.changes)
+    if there is None:
+        there = await bridge.directory.add(wanted)
+        changes.append(f"endpoint {there.name}")
+    return DeviceAdded(endpoint=view(there), changes=tuple(changes), scope=made.scope, advice=tuple(made.advice))
+
+
+async def adopt_devices(bridge: Bridge, asked: AdoptDevices) -> DevicesAdopted:
+    network = existing(bridge, asked.network)
+    if not isinstance(network, ListsDevices):
+        raise _cannot(asked.network, Ability.LIST_DEVICES)
+    listed = await network.network_devices()
+    new = [one for one in listed if bridge.directory.by_device(asked.network, one.device) is None]
+    names = [None] * len(new) if asked.dry_run else await _adopt(bridge, asked, new)
+    items = tuple(
+        AdoptedDevice(address=one.device, name=one.name, endpoint=name) for one, name in zip(new, names, strict=True)
+    )
+    return DevicesAdopted(items=items, known=len(listed) - len(new))
+
+
+async def _adopt(bridge: Bridge, asked: AdoptDevices, new: list[NetworkDevice]) -> list[str]:
+    drafts = [Draft(network=asked.network, device=one.device, servers=asked.servers) for one in new]
+    return [record.name for record in await bridge.directory.add_all(drafts)] if drafts else []
 
 
 def existing(bridge: Bridge, name: str) -> Binding:
-    """Return a network instance by its name. Raises NotFound."""
+    """Return a network instance by its name. Raises NotFound, or ConfigurationError if it cannot be made."""
     found = bridge.networks.get(name)
     if found is None:
         known = ", ".join(bridge.networks) or "none"
@@ -29,12 +120,21 @@ def existing(bridge: Bridge, name: str) -> Binding:
     return found
 
 
+def _cannot(name: str, ability: Ability) -> NotPossible:
+    return NotPossible(f"network {name!r} cannot {ability}; {_INSTEAD[ability]}")
+
+
+def _abilities(bridge: Bridge, name: str) -> tuple[Ability, ...]:
+    binding = bridge.networks[name]
+    return tuple(ability for ability, capability in ABILITIES.items() if isinstance(binding, capability))
+
+
 async def _check(bridge: Bridge, name: str) -> tuple[Finding, ...]:
     try:
-        check = getattr(existing(bridge, name), "check", None)  # not every binding can check itself
-        if check is None:
+        network = existing(bridge, name)
+        if not isinstance(network, ChecksItself):
             return (Finding("checks", Grade.UNCHECKED, "its binding has none"),)
-        return tuple(await check())
+        return tuple(await network.check())
     except NotFound:
         raise
     except ConfigurationError as error:
@@ -45,6 +145,9 @@ async def _check(bridge: Bridge, name: str) -> tuple[Finding, ...]:
 
 
 OPERATIONS = (
+    Operation(ListNetworks, list_networks),
     Operation(CheckNetworks, check_networks),
     Operation(SetIntegration, set_integration),
+    Operation(AddDevice, add_device),
+    Operation(AdoptDevices, adopt_devices),
 )

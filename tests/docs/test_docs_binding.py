@@ -85,3 +85,8 @@ address = "127.0.0.1:{perch}"
         assert answer["values"] == {"/3/0/0": "LwM2M Non-IP bridge"}
         written = await server.api.post(f"/clients/{NAME}/write", {"path": "/3/0/14", "value": "+03:00"})
         assert written["code"] == "2.04"
+        assert lab.bridge is not None
+        (network,) = (await lab.bridge.ask("network.list"))["items"]
+        assert network["abilities"] == ["check"]
+        (found,) = (await lab.bridge.ask("network.check"))["networks"]["pigeons"]
+        assert (found["what"], found["grade"]) == ("port", "good")

@@ -82,5 +82,5 @@ async def test_a_server_that_is_away_refuses_no_message(binding, server):
 
 
 async def test_a_device_is_made_by_whatever_provider_there_is(binding):
-    made = await binding.make_device(DEVICE, {"app_key": "00" * 16})
-    assert made == {"application_id": "a", "profile_id": "p", "changes": [f"device {DEVICE}"]}
+    made = await binding.make_device(DEVICE, "", binding.device_settings()(app_key="00" * 16))
+    assert (made.scope, made.changes) == ("a", (f"device {DEVICE}",))

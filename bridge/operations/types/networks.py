@@ -1,9 +1,46 @@
-"""Networks: whether their set-ups will do, and what the bridge can set there."""
+"""Networks: what they can do, whether their set-ups will do, and the devices in them."""
 
-from typing import ClassVar
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
 
 from bindings.diagnosis import Finding
+from bridge.operations.types.endpoints import EndpointView, Servers
 from bridge.operations.types.request import Access, Request, Result
+
+NetworkName = Annotated[str, Meta(min_length=1, description="NAME of its section [networks.NAME]")]
+
+
+class Ability(StrEnum):
+    """What a network can do beside carrying messages; each is a capability protocol of `bindings.contract`."""
+
+    CHECK = "check"  # network.check
+    LIST_DEVICES = "list devices"  # device.adopt
+    MAKE_DEVICES = "make devices"  # device.add
+    SET_INTEGRATION = "set integration"  # network.integration
+
+
+class NetworkView(Result, frozen=True, kw_only=True):
+    """A configured network instance."""
+
+    name: str
+    abilities: tuple[Ability, ...]
+    status: dict[str, Any]  # what its binding says; empty while the service is down
+
+
+class Networks(Result, frozen=True, kw_only=True):
+    """Networks in the order of the configuration."""
+
+    items: tuple[NetworkView, ...]
+
+
+class ListNetworks(Request[Networks], frozen=True):
+    """List the networks, what each can do, and how it is."""
+
+    NAME: ClassVar[str] = "network.list"
+    ACCESS: ClassVar[Access] = Access.READ
 
 
 class NetworkChecks(Result, frozen=True, kw_only=True):
@@ -31,5 +68,55 @@ class SetIntegration(Request[IntegrationSet], frozen=True, kw_only=True):
     NAME: ClassVar[str] = "network.integration"
     ACCESS: ClassVar[Access] = Access.ADMIN
 
-    network: str
-    application_id: str = ""
+    network: NetworkName
+    scope: Annotated[str, Meta(description="which part of the network, where the configuration names none")] = ""
+
+
+class DeviceAdded(Result, frozen=True, kw_only=True):
+    """A device that is in its network and in the directory."""
+
+    endpoint: EndpointView
+    changes: tuple[str, ...]  # what was made or changed, in words; none: it was there already
+    scope: str  # the part of the network that it is in
+    advice: tuple[str, ...]  # what a person should do next
+
+
+class AddDevice(Request[DeviceAdded], frozen=True, kw_only=True):
+    """Make a device in a network that can do that, and its endpoint; doing it twice changes nothing."""
+
+    NAME: ClassVar[str] = "device.add"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    network: NetworkName
+    address: Annotated[str, Meta(description="device address")]
+    name: Annotated[str, Meta(description="endpoint client name; empty: from the network's name_template")] = ""
+    servers: Servers = ()
+    confirmed: bool = False
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    settings: Annotated[dict[str, Any], Meta(description="of the device, as the binding's documentation has them")] = (
+        msgspec.field(default_factory=dict)
+    )
+
+
+class AdoptedDevice(Result, frozen=True, kw_only=True):
+    address: str
+    name: str  # as the network calls it
+    endpoint: str | None  # its endpoint client name; null: a dry run
+
+
+class DevicesAdopted(Result, frozen=True, kw_only=True):
+    """Devices that had no endpoint; `known` is how many have one already."""
+
+    items: tuple[AdoptedDevice, ...]
+    known: int
+
+
+class AdoptDevices(Request[DevicesAdopted], frozen=True, kw_only=True):
+    """Make an endpoint for every device that a network knows, named by its name_template; all or none."""
+
+    NAME: ClassVar[str] = "device.adopt"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    network: NetworkName
+    servers: Servers = ()
+    dry_run: Annotated[bool, Meta(description="only say which would be adopted")] = False
