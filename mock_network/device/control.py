@@ -17,13 +17,12 @@ from typing import Any
 from aiohttp import web
 
 from mock_network.control_api import body_of, errors_as_json
+from mock_network.device.client import NotRegistered
 from mock_network.device.device import Device, SendMuted
 from mock_network.device.fleet import Fleet
-from mock_network.device.objects import OperationError
 from mock_network.device.options import REGISTER_PARAMETERS, DeviceOptions
-from mock_network.device.registration import NotRegistered
+from mock_network.device.refusal import OperationError
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
-from mock_network.lwm2m.definitions import type_of
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.jsonvalue import format_from_json, from_json, to_json
 from mock_network.lwm2m.messages import Response
@@ -123,7 +122,7 @@ async def _get(request: web.Request) -> web.Response:
 
 async def _set(request: web.Request) -> web.Response:
     path = "/" + request.match_info["path"]
-    data_type = type_of(parse_path(path))
+    data_type = _device(request).tree.model.type_of(parse_path(path))
     if data_type is None:
         raise KeyError(path)
     _device(request).set(path, from_json((await body_of(request))["value"], data_type))
@@ -149,17 +148,31 @@ async def _act(request: web.Request) -> web.Response:
 
 
 async def _register(device: Device, body: dict[str, Any]) -> Response:
-    return await device.registration.register(complete=bool(body.get("complete")))
+    return await device.register(complete=bool(body.get("complete")), server=_server(body))
 
 
 async def _update(device: Device, body: dict[str, Any]) -> Response:
-    return await device.registration.update(
-        lifetime=bool(body.get("lifetime")), binding=bool(body.get("binding")), links=bool(body.get("links"))
+    return await device.update(
+        lifetime=bool(body.get("lifetime")),
+        binding=bool(body.get("binding")),
+        links=bool(body.get("links")),
+        server=_server(body),
     )
 
 
-async def _deregister(device: Device, _body: dict[str, Any]) -> Response:
-    return await device.registration.deregister()
+async def _deregister(device: Device, body: dict[str, Any]) -> Response:
+    return await device.deregister(server=_server(body))
+
+
+async def _bootstrap(device: Device, _body: dict[str, Any]) -> Response:
+    return await device.bootstrap()
+
+
+def _server(body: dict[str, Any]) -> int | None:
+    server = body.get("server")
+    if server is not None and (not isinstance(server, int) or isinstance(server, bool)):
+        raise ValueError("server is a Short Server ID")
+    return server
 
 
 async def _send(device: Device, body: dict[str, Any]) -> Response | None:
@@ -171,6 +184,7 @@ async def _send(device: Device, body: dict[str, Any]) -> Response | None:
         content_format=format_from_json(body.get("format"), ContentFormat.SENML_CBOR),
         confirmable=bool(body.get("confirmable", True)),
         timestamp=body.get("timestamp"),
+        server=_server(body),
     )
 
 
@@ -198,6 +212,7 @@ _ACTIONS: dict[str, Callable[[Device, dict[str, Any]], Awaitable[Response | None
     "register": _register,
     "update": _update,
     "deregister": _deregister,
+    "bootstrap": _bootstrap,
     "send": _send,
     "poll": _poll,
     "mute": _mute,

@@ -1,33 +1,58 @@
-"""An emulated LwM2M 1.1 device: client and CoAP server on one UDP socket."""
+"""An emulated LwM2M 1.1 device: its parts put together, its life, and what it does by itself."""
 
 import asyncio
 import contextlib
-import logging
+import functools
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 
 from mock_network.clock import current_clock
-from mock_network.device.firmware import UPDATE, Firmware
+from mock_network.device.access import AccessControl, Right
+from mock_network.device.accounts import (
+    BINDING,
+    BOOTSTRAP_TRIGGER,
+    DISABLE,
+    DISABLE_TIMEOUT,
+    LAST_BOOTSTRAPPED,
+    LIFETIME,
+    UPDATE_TRIGGER,
+    Account,
+    Accounts,
+    RetryPolicy,
+)
+from mock_network.device.awake import AwakeTime
+from mock_network.device.bearers import SMS, Bearer, Bearers
+from mock_network.device.bootstrap import BootstrapInterface
+from mock_network.device.client import Client, NotRegistered
+from mock_network.device.clock import DeviceClock
+from mock_network.device.every_type import EveryType, initial_values
+from mock_network.device.firmware import Firmware
 from mock_network.device.initial import initial_objects
-from mock_network.device.notify import AttributeTable, Observation, numeric
-from mock_network.device.objects import Changed, ObjectTree, OperationError
+from mock_network.device.lifecycle import Lifecycle
 from mock_network.device.operations import Executable, Operations
 from mock_network.device.oplog import OperationLog
 from mock_network.device.options import DeviceOptions
+from mock_network.device.refusal import NOT_ALLOWED, OperationError
 from mock_network.device.registration import Registration
-from mock_network.lwm2m.definitions import DEVICE, SERVER, TEMPERATURE, type_of
+from mock_network.device.reporting import Reporting
+from mock_network.device.serving import BOOTSTRAP, Serving
+from mock_network.device.tasks import Deregister, Register, RequestBootstrap, Update
+from mock_network.device.temperature import TemperatureSensors
+from mock_network.device.tree import Changed, ObjectTree
+from mock_network.lwm2m.definitions import DEVICE, SERVER, TEST
 from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, encode
-from mock_network.lwm2m.messages import POST, Closed, Request, Response, resolve
-from mock_network.lwm2m.paths import Path, covers, parse_path
+from mock_network.lwm2m.messages import POST, Closed, NoAnswer, Request, Reset, Response
+from mock_network.lwm2m.paths import INSTANCE_LEVEL, RESOURCE_LEVEL, Path, parse_path
 from mock_network.lwm2m.transport import Address, Datagram
 from mock_network.lwm2m.values import Record, Value
 
-_log = logging.getLogger(__name__)
-
 WIRE_LOG = 10_000  # datagrams kept
-_SENSOR_VALUE, _MIN_MEASURED, _MAX_MEASURED, _RESET_MEASURED = 5700, 5601, 5602, 5605
+_REBOOT: Path = (DEVICE, 0, 4)
+_FACTORY_RESET: Path = (DEVICE, 0, 5)
+_RESET_ERRORS: Path = (DEVICE, 0, 12)
+_ERROR_CODE: Path = (DEVICE, 0, 11)
 
 
 class SendMuted(Exception):
@@ -35,52 +60,81 @@ class SendMuted(Exception):
 
 
 class Device:
-    """Make it, `start` it, `stop` it. `operations` and `wire` tell what it executed and what passed its socket."""
+    """Make it, `start` it, `stop` it. `operations` and `wire` tell what it executed and what passed its sockets."""
 
     def __init__(self, options: DeviceOptions) -> None:
         self.options = options
-        self.tree = ObjectTree(initial_objects(options.endpoint, options.server_uri, options.lifetime, options.binding))
-        self.attributes = AttributeTable()
-        self.operations = OperationLog()
+        self.tree = ObjectTree(options.model, initial_objects(options))
         self.wire: deque[Datagram] = deque(maxlen=WIRE_LOG)
         self.given_up: list[tuple[int, str]] = []
         """MID and token of each CON message of the device that was never acknowledged."""
-        self.registration = Registration(self)
+        self.accounts = Accounts(self.tree)
+        self.access = AccessControl(self.tree)
+        retry = RetryPolicy(options.retry_count, options.retry_timer, options.sequence_delay)
+        self.lifecycle = Lifecycle(self.accounts, keep=options.keep_registered, bootstrap_retry=retry)
+        self.bearers = Bearers(options)
+        self.clock = DeviceClock(self.tree, lambda: current_clock().wall(), known=options.has_clock)
         self._rng = random.Random(options.seed)
-        self._watches: set[_Watch] = set()
-        self._performer = Operations(self.tree, self.attributes, self._executable, options.default_format)
-        self._firmware = Firmware(self.tree, self._later)
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._endpoint: CoapEndpoint | None = None
-        self._address: Address = options.bind
-        self.server: Address = ("", 0)
-        """Where requests go; known once started."""
+        self._awake = AwakeTime(options.awake_time, self._sleep)
+        self._sensors = TemperatureSensors(self.tree)
+        self._every_type = EveryType(self.tree, self._rng, self._send_when_told)
+        self._firmware = Firmware(self.tree, self._later, lambda: self.reboot(lose_state=False))
+        if TEST in options.objects:
+            self.tree.add_instance((TEST, 0), initial_values(self.tree))
+        self.client = Client(
+            options, self.tree, self.accounts, self.bearers, self.lifecycle, self._registered, self._end_observations
+        )
+        self._serving = self._make_serving()
         self.tree.on_change = self._changed
+
+    def _make_serving(self) -> Serving:
+        reporting = Reporting(self.tree)
+        root = tuple(segment for segment in self.options.root.split("/") if segment)
+        operations = Operations(
+            self.tree,
+            self.access,
+            lambda server: self._serving.tables[server],
+            self._executable,
+            (lambda _server, records: reporting.check(records),),
+            self.options.default_format,
+            root,
+        )
+        bootstrap = BootstrapInterface(self.tree, self.accounts, self._bootstrap_finished, operations.prefix)
+        return Serving(
+            self.tree,
+            operations,
+            bootstrap,
+            reporting,
+            self.accounts.server,
+            confirmable=self.options.confirmable_notifications,
+        )
 
     # Life.
 
     async def start(self) -> None:
-        """Open the socket and, with `keep_registered`, begin to register. OSError, ValueError for a bad URI."""
-        self.server = await resolve(self.options.server_uri)
+        """Open the sockets and, with `keep_registered`, begin to register. OSError, ValueError for a bad URI."""
+        for account in self.accounts.servers():
+            await self.bearers.route(account, self.client.apn_of(account))
         await self._open()
-        self.registration.start()
+        self.client.start()
 
     async def _open(self) -> None:
-        self._endpoint = await CoapEndpoint.create(
-            self._handle,
-            self._address,
-            tuning=self.options.tuning,
-            tap=self.wire.append,
-            token_length=self.options.token_length,
-            rng=self._rng,
-        )
-        # From now on the same port, also after a restart.
-        self._address = self._endpoint.address
-        self._endpoint.on_given_up = lambda _peer, mid, token: self.given_up.append((mid, token.hex()))
+        await self.bearers.open(self._handle, self._tap, self._given_up, self._rng)
+        for bearer in self.bearers.all:
+            if bearer.options.binding == SMS:
+                bearer.up.intercept(functools.partial(self._short_message, bearer))
+
+    def _tap(self, datagram: Datagram) -> None:
+        self.wire.append(datagram)
+        self._awake.active()
+
+    def _given_up(self, _peer: Address, mid: int, token: bytes) -> None:
+        self.given_up.append((mid, token.hex()))
 
     async def stop(self) -> None:
-        """Close at once, saying nothing to the server."""
+        """Close at once, saying nothing to any server."""
         await self.crash()
         for task in list(self._tasks):
             task.cancel()
@@ -88,118 +142,38 @@ class Device:
 
     async def crash(self) -> None:
         """The power is gone: nothing is sent or answered any more, observations are lost."""
-        self.registration.stop()
+        self.client.stop()
+        self._awake.stop()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        endpoint, self._endpoint = self._endpoint, None
-        if endpoint is not None:
-            await endpoint.shutdown()
-        self._watches.clear()
+        await self.bearers.close()
+        self._serving.watches.clear()
 
     async def restart(self, *, lose_state: bool = False) -> None:
-        """Crash, and start again on the same port: with what it knew (registration included), or as it was new."""
+        """Crash, and start again on the same ports: with what it knew (registration included), or as it was new."""
         await self.crash()
         if lose_state:
             self.tree.reset()
-            self.attributes = AttributeTable()
-            self._performer = Operations(self.tree, self.attributes, self._executable, self.options.default_format)
-            self.registration.forget()
+            if TEST in self.options.objects:
+                self.tree.add_instance((TEST, 0), initial_values(self.tree))
+            self._serving.reset()
+            self.clock.reset()
         await self._open()
-        self.registration.start()
+        self.client.start(fresh=lose_state)
 
-    @property
-    def running(self) -> bool:
-        """Whether its socket is open."""
-        return self._endpoint is not None
+    def reboot(self, *, lose_state: bool) -> None:
+        """Answer what is under way, go down and come up again, registering anew (§6.2.1)."""
 
-    @property
-    def endpoint(self) -> CoapEndpoint:
-        """The CoAP endpoint; Closed while the device is down."""
-        if self._endpoint is None:
-            raise Closed("the device is down")
-        return self._endpoint
+        async def reboot() -> None:
+            await asyncio.sleep(self.options.reboot_delay)
+            await self.crash()
+            await asyncio.sleep(self.options.reboot_time)
+            for registration in self.lifecycle.registrations.values():
+                registration.forget()
+            await self.restart(lose_state=lose_state)
 
-    @property
-    def address(self) -> Address:
-        """The local address and port, the same for the whole life of the device."""
-        return self._address
-
-    @property
-    def muted(self) -> bool:
-        """While set, the device hears and says nothing, but goes on otherwise."""
-        return self.endpoint.muted
-
-    @muted.setter
-    def muted(self, muted: bool) -> None:
-        self.endpoint.muted = muted
-
-    @property
-    def observed(self) -> list[Path]:
-        """The paths under observation."""
-        return sorted(watch.observation.path for watch in self._watches)
-
-    # What the device does by itself.
-
-    def set(self, path: str, value: Value) -> None:
-        """Give a resource a value, as a sensor would; observers are notified as their attributes say.
-
-        PathError, KeyError (no such resource), FormatError.
-        """
-        target = parse_path(path)
-        self.tree.set(target, value)
-        if target[0] == TEMPERATURE and target[2] == _SENSOR_VALUE:
-            self._measured(target, float(self.tree.get(target)))  # type: ignore[arg-type]  # a float resource
-
-    def _measured(self, sensor: Path, value: float) -> None:
-        for resource, extreme in ((_MIN_MEASURED, min), (_MAX_MEASURED, max)):
-            path = (*sensor[:2], resource)
-            try:
-                known = self.tree.get(path)
-            except KeyError:
-                known = value
-            new = extreme(float(known), value)  # type: ignore[arg-type]  # a float resource
-            if new != known or known is value:
-                self.tree.set(path, new)
-
-    async def send(
-        self,
-        paths: Sequence[str],
-        *,
-        content_format: ContentFormat = ContentFormat.SENML_CBOR,
-        confirmable: bool = True,
-        timestamp: float | None = None,
-    ) -> Response | None:
-        """Send (§6.5.2) what is at `paths`, stamped with `timestamp` (seconds since 1970) if given.
-
-        The server's response, or None for a NON. NoAnswer and the other errors of a request; SendMuted;
-        OperationError when there is nothing to read.
-        """
-        if self.tree.get((SERVER, 0, 23)) is True:
-            raise SendMuted
-        records = [record for path in paths for record in self.tree.read(parse_path(path))]
-        stamped = [Record(record.path, record.value, timestamp) for record in records]
-        payload = encode(content_format, (), stamped, type_of)
-        request = Request(POST, ("dp",), payload=payload, content_format=int(content_format), confirmable=confirmable)
-        return await self.request(request)
-
-    async def request(self, request: Request) -> Response:
-        """Send any request to the server and wait for its response; NoAnswer, Reset, Closed."""
-        exchange = await self.endpoint.request(self.server, request, wait=self.options.response_timeout)
-        return exchange.response
-
-    def poll(self, *, confirmable: bool = False) -> None:
-        """Send an Empty message: opens the receive windows of a LoRaWAN class A device (Appendix C)."""
-        self.endpoint.send_empty(self.server, confirmable=confirmable)
-
-    def end_observations(self) -> None:
-        """Forget all observations, as a new registration does (§6.2.1)."""
-        for watch in list(self._watches):
-            self.endpoint.end_observation(watch.request.peer, watch.request.token)
-        self._watches.clear()
-
-    def _background(self, action: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(action)
+        task = asyncio.get_running_loop().create_task(reboot())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -211,146 +185,274 @@ class Device:
         timer = asyncio.get_running_loop().call_later(delay, run)
         self._timers.add(timer)
 
+    def _sleep(self) -> None:
+        for bearer in self.bearers.all:
+            if bearer.endpoint is not None and bearer.options.binding != SMS:  # a trigger is to reach a sleeping device
+                bearer.endpoint.asleep = True
+
+    # What others may know.
+
+    @property
+    def running(self) -> bool:
+        """Whether its sockets are open."""
+        return self.bearers.all[0].endpoint is not None
+
+    @property
+    def endpoint(self) -> CoapEndpoint:
+        """The CoAP endpoint of the first bearer; Closed while the device is down."""
+        return self.bearers.all[0].up
+
+    @property
+    def address(self) -> Address:
+        """The local address and port of the first bearer, the same for the whole life of the device."""
+        return self.bearers.all[0].address
+
+    @property
+    def muted(self) -> bool:
+        """While set, the device hears and says nothing, but goes on otherwise."""
+        return self.endpoint.muted
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        for bearer in self.bearers.all:
+            bearer.up.muted = muted
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the device does not listen, in queue mode."""
+        return self.running and self.endpoint.asleep
+
+    @property
+    def operations(self) -> OperationLog:
+        """What servers had it execute."""
+        return self._serving.log
+
+    @property
+    def observed(self) -> list[Path]:
+        """The paths under observation; with Observe-Composite several for one observation."""
+        return sorted(path for watch in self._serving.watches for path in watch.observation.paths)
+
+    @property
+    def registration(self) -> Registration:
+        """The registration with the server of the lowest Short Server ID; one of its own while there is none."""
+        found = self.lifecycle.registrations
+        return found[min(found)] if found else Registration(keep=False)
+
+    def _server(self, server: int | None) -> int:
+        if server is not None:
+            return server
+        known = self.accounts.servers()
+        if not known:
+            raise NotRegistered("the device has no server account")
+        return known[0].server_id
+
+    # What the device does by itself. `server` is a Short Server ID, the lowest one where it is None.
+
+    async def register(self, *, complete: bool = False, server: int | None = None) -> Response:
+        """Send Register and return its answer; `complete` leaves nothing out. NotRegistered, NoAnswer, Reset, Closed.
+
+        2.01 begins a registration and ends all observations of the one before.
+        """
+        number = self._server(server)
+        if number not in self.lifecycle.registrations:
+            self.lifecycle.registrations[number] = Registration(self.options.keep_registered)
+        return await self.client.perform(Register(number, complete))
+
+    async def update(
+        self, *, lifetime: bool = False, binding: bool = False, links: bool = False, server: int | None = None
+    ) -> Response:
+        """Send Update with the named parameters; none is a plain sign of life. NotRegistered, NoAnswer, Reset, Closed.
+
+        After 4.04 the registration is over.
+        """
+        return await self.client.perform(Update(self._server(server), lifetime, binding, links))
+
+    async def deregister(self, *, server: int | None = None) -> Response:
+        """Send De-register; whatever the answer, the registration and its observations are over.
+
+        With `keep_registered` the device stays away until `register` is called. NotRegistered, NoAnswer, Reset, Closed.
+        """
+        return await self.client.perform(Deregister(self._server(server)))
+
+    async def bootstrap(self) -> Response:
+        """Send Bootstrap-Request and return its answer. NotRegistered without an account, NoAnswer, Reset, Closed."""
+        return await self.client.perform(RequestBootstrap())
+
+    def set(self, path: str, value: Value) -> None:
+        """Give a resource a value, as a sensor would; observers are notified as their attributes say.
+
+        PathError, KeyError (no such resource), FormatError.
+        """
+        target = parse_path(path)
+        self.tree.set(target, value)
+        self._sensors.measured(target)
+
+    async def send(
+        self,
+        paths: Sequence[str],
+        *,
+        content_format: ContentFormat = ContentFormat.SENML_CBOR,
+        confirmable: bool = True,
+        timestamp: float | None = None,
+        server: int | None = None,
+    ) -> Response | None:
+        """Send (§6.5.2) what is at `paths`, stamped with `timestamp` (seconds since 1970) if given.
+
+        What the server has no right to read is left out. Return its response. SendMuted; NotRegistered; OperationError
+        when there is nothing to read; NoAnswer and the other errors of a request.
+        """
+        number = self._server(server)
+        account = self.accounts.server(number)
+        if account is None or account.muted:
+            raise SendMuted
+        records = [record for path in paths for record in self.tree.read(parse_path(path))]
+        allowed = [record for record in records if self.access.allows(number, record.path, Right.READ)]
+        if records and not allowed:
+            raise OperationError(NOT_ALLOWED, f"server {number} has no right to read any of this")
+        stamped = [Record(record.path, record.value, timestamp) for record in allowed]
+        root = "".join(f"/{segment}" for segment in self.options.root.split("/") if segment)
+        payload = encode(content_format, (), stamped, self.tree.model.type_of, root=root)
+        request = Request(POST, ("dp",), payload=payload, content_format=int(content_format), confirmable=confirmable)
+        return await self.client.request(request, number)
+
+    def poll(self, *, confirmable: bool = False) -> None:
+        """Send an Empty message: opens the receive windows of a LoRaWAN class A device (Appendix C)."""
+        self.client.background(self._poll(confirmable=confirmable))
+
+    async def _poll(self, *, confirmable: bool) -> None:
+        account = self.accounts.servers()[0] if self.accounts.servers() else self.accounts.bootstrap()
+        if account is not None:
+            route = await self.bearers.route(
+                account, self.client.apn_of(account) if isinstance(account, Account) else ""
+            )
+            route.bearer.up.send_empty(route.peer, confirmable=confirmable)
+
+    def _registered(self, server: int) -> None:
+        self._end_observations(server)
+        if self.options.send_at_register:
+            self._send_when_told(self.options.send_at_register, server)
+
+    def _send_when_told(self, paths: Sequence[str], server: int | None = None) -> None:
+        """Send in the background; that the server does not want it, or does not answer, is not told to anybody."""
+
+        async def send() -> None:
+            with contextlib.suppress(SendMuted, NotRegistered, OperationError, NoAnswer, Reset, Closed):
+                await self.send(paths, server=server)
+
+        self.client.background(send())
+
+    def _end_observations(self, server: int) -> None:
+        """Forget a server's observations, as a new registration does (§6.2.1)."""
+        for watch in [watch for watch in self._serving.watches if watch.server == server]:
+            for bearer in self.bearers.all:
+                if bearer.endpoint is not None:
+                    bearer.endpoint.end_observation(watch.peer, watch.request.token)
+            self._serving.watches.discard(watch)
+
     # What servers ask.
 
-    async def _handle(self, request: Request) -> Response:
-        outcome = self._performer.perform(request)
-        now = asyncio.get_running_loop().time()
-        self.operations.add(
-            now,
-            current_clock().wall(),
-            outcome.operation,
-            "/" + "/".join(request.path),
-            outcome.response.code,
-            request.payload,
-            request.mid,
-            request.token,
-        )
-        if outcome.operation == "Write-Attributes":
-            for watch in self._watches:
-                watch.wake.set()
-        if outcome.operation == "Observe" and outcome.response.ok:
-            watch = _Watch(self, request, self._observation(outcome.path, now))
-            self._watches.add(watch)
-            return Response(
-                outcome.response.code,
-                outcome.response.payload,
-                outcome.response.content_format,
-                confirmable=self.options.confirmable_notifications,
-                subscription=watch,
-            )
-        return outcome.response
+    async def _handle(self, bearer: Bearer, request: Request) -> Response:
+        server = await self._who(bearer, request)
+        if server == BOOTSTRAP:
+            self.lifecycle.session_goes_on(asyncio.get_running_loop().time())
+        response = self._serving.perform(request, server)
+        self.client.advance()
+        return response
 
-    def _observation(self, path: Path, now: float) -> Observation:
-        observation = Observation(path, self.attributes.effective(path, *self._default_periods()), now)
-        observation.sent(now, numeric(self.tree.read(path), path))
-        return observation
+    async def _who(self, bearer: Bearer, request: Request) -> int | None:
+        """Return whose request this is: by its address, then by Uri-Host; None for nobody known.
 
-    def _default_periods(self) -> tuple[float, float]:
-        periods = []
-        for resource in (2, 3):  # Default Minimum Period, Default Maximum Period
-            try:
-                value = self.tree.get((SERVER, 0, resource))
-            except KeyError:
-                value = 0
-            periods.append(float(value) if isinstance(value, int) else 0.0)
-        return periods[0], periods[1]
+        A Non-IP pipe may lead to several servers; without Uri-Host they cannot be told apart, and the one with the
+        lowest Short Server ID is meant. While a bootstrap session runs, its server is meant. A device with one server
+        takes every address for that server's.
+        """
+        bootstrap = self.accounts.bootstrap()
+        if bootstrap is not None and self.lifecycle.in_session:
+            route = await self.bearers.route(bootstrap, "")
+            if route.bearer is bearer and route.peer == request.peer and request.host in {None, route.host}:
+                return BOOTSTRAP
+        accounts = self.accounts.servers()
+        found: list[int] = []
+        for account in accounts:
+            route = await self.bearers.route(account, self.client.apn_of(account))
+            if route.peer == request.peer and (request.host is None or route.host in {None, request.host}):
+                found.append(account.server_id)
+        if found:
+            return found[0]
+        return accounts[0].server_id if len(accounts) == 1 else None
+
+    def _short_message(self, bearer: Bearer, request: Request) -> bool:
+        """Take a trigger over SMS; return whether that is all there is to it (Transport TS §6.6).
+
+        While a server uses the SMS binding, its requests over SMS are answered as over any other bearer.
+        """
+        if any(
+            self.bearers.choose(account, self.client.apn_of(account)) is bearer for account in self.accounts.servers()
+        ):
+            return False
+        path = request.path
+        account = next((one for one in self.accounts.servers() if path[:2] == (str(SERVER), str(one.server[1]))), None)
+        number = path[2] if len(path) == RESOURCE_LEVEL else ""
+        if request.code == POST and account is not None and number in {str(UPDATE_TRIGGER), str(BOOTSTRAP_TRIGGER)}:
+            self._serving.perform(request, account.server_id)
+            self.client.advance()
+        return True
 
     def _changed(self, changed: Changed) -> None:
-        for watch in self._watches:
-            if any(
-                covers(watch.observation.path, path) or covers(path, watch.observation.path) for path in changed.paths
-            ):
-                watch.changed()
+        self._serving.changed(changed)
         for path in changed.paths:
             self._firmware.written(path)
-            self.registration.written(path)
+            self._tell_servers(path)
+        self.client.advance()
+
+    def _tell_servers(self, path: Path) -> None:
+        """A value changed, an object instance came or went: servers have to hear of some of it by Update."""
+        for server_id, registration in self.lifecycle.registrations.items():
+            account = self.accounts.server(server_id)
+            if account is None:
+                continue
+            if path == (*account.server, LIFETIME):
+                registration.ask("lifetime")
+            elif path == (*account.server, BINDING):
+                registration.ask("binding")
+            elif len(path) == INSTANCE_LEVEL:
+                registration.ask("links")
+
+    def _bootstrap_finished(self, problem: str | None) -> None:
+        self.lifecycle.finished(problem, asyncio.get_running_loop().time())
+        if problem is None:
+            for account in self.accounts.servers():
+                now = self.clock.read()
+                if now is not None:
+                    self.tree.set((*account.server, LAST_BOOTSTRAPPED), now)
 
     def _executable(self, path: Path) -> Executable | None:
         fixed: dict[Path, Executable] = {
-            (SERVER, 0, 4): lambda _arguments: self.registration.disable(),
-            (SERVER, 0, 8): lambda _arguments: self.registration.ask_update(),
-            (DEVICE, 0, 4): lambda _arguments: self._reboot(lose_state=False),
-            (DEVICE, 0, 5): lambda _arguments: self._reboot(lose_state=True),
-            (DEVICE, 0, 12): lambda _arguments: self.tree.set((DEVICE, 0, 11, 0), 0),
-            UPDATE: self._firmware.update,
+            _REBOOT: lambda _arguments: self.reboot(lose_state=False),
+            _FACTORY_RESET: lambda _arguments: self.reboot(lose_state=True),
+            _RESET_ERRORS: lambda _arguments: self.tree.set_all(_ERROR_CODE, {0: 0}),
         }
-        if path[0] == TEMPERATURE and path[2] == _RESET_MEASURED:
-            return lambda _arguments: self._reset_measured(path[:2])
-        return fixed.get(path)
+        for feature in (fixed.get, self._server_executable, self._firmware.executable, self._sensors.executable):
+            if (found := feature(path)) is not None:
+                return found
+        return self._every_type.executable(path)
 
-    def _reset_measured(self, sensor: Path) -> None:
-        value = self.tree.get((*sensor, _SENSOR_VALUE))
-        self.tree.set((*sensor, _MIN_MEASURED), value)
-        self.tree.set((*sensor, _MAX_MEASURED), value)
+    def _server_executable(self, path: Path) -> Executable | None:
+        account = next((one for one in self.accounts.servers() if one.server == path[:INSTANCE_LEVEL]), None)
+        registration = None if account is None else self.lifecycle.registrations.get(account.server_id)
+        if account is None or registration is None:
+            return None
+        actions: dict[int, Executable] = {
+            DISABLE: lambda _arguments: self._disable(account, registration),
+            UPDATE_TRIGGER: lambda _arguments: registration.ask("sign of life"),
+            BOOTSTRAP_TRIGGER: lambda _arguments: self._trigger_bootstrap(),
+        }
+        return actions.get(path[2])
 
-    def _reboot(self, *, lose_state: bool) -> None:
-        async def reboot() -> None:
-            await asyncio.sleep(self.options.reboot_delay)
-            await self.crash()
-            await asyncio.sleep(self.options.reboot_time)
-            # A reboot ends the registration session: the device registers anew (§6.2.1).
-            self.registration.forget()
-            await self.restart(lose_state=lose_state)
+    def _disable(self, account: Account, registration: Registration) -> None:
+        timeout = self.tree.get_or((*account.server, DISABLE_TIMEOUT), 86400)
+        registration.leave(asyncio.get_running_loop().time(), float(timeout))  # type: ignore[arg-type]  # an integer
 
-        self._background(reboot())
-
-    # For observations.
-
-    def content(self, path: Path, accept: int | None) -> Response:
-        """The next notification for an observed path; a refusal ends the observation."""
-        try:
-            return self._performer.content(path, accept)
-        except OperationError as error:
-            return Response(error.code, error.reason.encode())
-
-    def value(self, path: Path) -> float | None:
-        """The number at a path, if it is one."""
-        with contextlib.suppress(OperationError):
-            return numeric(self.tree.read(path), path)
-        return None
-
-    def refresh(self, observation: Observation) -> None:
-        """Take over attributes that were written since."""
-        observation.attributes = self.attributes.effective(observation.path, *self._default_periods())
-
-    def unwatch(self, watch: "_Watch") -> None:
-        """An observation is over."""
-        self._watches.discard(watch)
-
-
-class _Watch:
-    """One observation by a server: waits for what makes a notification due."""
-
-    def __init__(self, device: Device, request: Request, observation: Observation) -> None:
-        self.request = request
-        self.observation = observation
-        self.wake = asyncio.Event()
-        self._device = device
-
-    def changed(self) -> None:
-        self.observation.change(self._device.value(self.observation.path))
-        self.wake.set()
-
-    async def notifications(self) -> AsyncIterator[Response]:
-        loop = asyncio.get_running_loop()
-        while True:
-            self._device.refresh(self.observation)
-            due = self.observation.due()
-            if due is None or due > loop.time():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(due):
-                        await self.wake.wait()
-                self.wake.clear()
-                continue
-            content = self._device.content(self.observation.path, self.request.accept)
-            self.observation.sent(loop.time(), self._device.value(self.observation.path))
-            yield Response(
-                content.code,
-                content.payload,
-                content.content_format,
-                confirmable=self._device.options.confirmable_notifications,
-            )
-
-    def closed(self) -> None:
-        self._device.unwatch(self)
+    def _trigger_bootstrap(self) -> None:
+        if not self.lifecycle.bootstrap(asyncio.get_running_loop().time(), triggered=True):
+            raise OperationError(NOT_ALLOWED, "the device has no bootstrap server")

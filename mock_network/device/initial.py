@@ -1,53 +1,156 @@
 """The values that an emulated device starts with."""
 
-from mock_network.device.objects import Instances
-from mock_network.lwm2m.definitions import CONNECTIVITY, DEVICE, FIRMWARE, SECURITY, SERVER, TEMPERATURE
+from collections.abc import Iterator, Mapping
+
+from mock_network.device.access import Right, control_of
+from mock_network.device.accounts import (
+    ACCOUNT_TIMEOUT,
+    BOOTSTRAP_ON_FAILURE,
+    FAILURE_BLOCK,
+    HOLD_OFF,
+    INITIAL_DELAY,
+    ORDER,
+    RDS_DESTINATION_PORT,
+    RETRY_COUNT,
+    RETRY_TIMER,
+    SEQUENCE_COUNT,
+    SEQUENCE_DELAY,
+)
+from mock_network.device.firmware import PUSH
+from mock_network.device.options import DeviceOptions, ServerOptions
+from mock_network.device.tree import Instances, Resource
+from mock_network.lwm2m.definitions import (
+    ACCESS_CONTROL,
+    APN_PROFILE,
+    CELLULAR,
+    CONNECTIVITY,
+    DEVICE,
+    FIRMWARE,
+    FIRMWARE_BANK,
+    LOCATION,
+    SECURITY,
+    SERVER,
+    TEMPERATURE,
+)
+from mock_network.lwm2m.paths import Path
+from mock_network.lwm2m.values import ObjectLink
 
 NB_IOT = 7  # /4/0/0 Network Bearer
 NO_SEC = 3  # /0/0/2 Security Mode
-PUSH = 1  # /5/0/9 Firmware Update Delivery Method
-SHORT_SERVER_ID = 101
+NON_IP = 0  # /11/x/24 PDN Type
+NO_AUTHENTICATION = 3  # /11/x/4
 
 
-def initial_objects(endpoint: str, server_uri: str, lifetime: int, binding: str) -> Instances:
-    """Objects 0, 1, 3, 4, 5 and 3303 of a device named `endpoint`."""
-    return {
-        SECURITY: {
-            0: {0: server_uri, 1: False, 2: NO_SEC, 3: b"", 4: b"", 5: b"", 10: SHORT_SERVER_ID},
-        },
-        SERVER: {
-            0: {0: SHORT_SERVER_ID, 1: lifetime, 2: 0, 3: 0, 5: 86400, 6: True, 7: binding, 23: False},
-        },
-        DEVICE: {
-            0: {
-                0: "LwM2M Non-IP bridge",
-                1: "Emulated device",
-                2: endpoint,
-                3: "1.0",
-                6: {0: 1},
-                7: {0: 3600},
-                8: {0: 125},
-                9: 100,
-                10: 64,
-                11: {0: 0},
-                13: 1767225600,
-                14: "+00:00",
-                15: "Europe/Berlin",
-                16: binding,
-                17: "sensor",
-                18: "1",
-                19: "1.0",
-                20: 0,
-                21: 256,
-            },
-        },
+def initial_objects(options: DeviceOptions) -> Instances:
+    """Return the objects of a new device."""
+    bindings = dict.fromkeys([options.binding, *(bearer.binding for bearer in options.more_bearers)])
+    apns = [bearer.apn for bearer in options.more_bearers if bearer.apn]
+    known: Instances = {
+        SECURITY: dict(enumerate(_securities(options))),
+        SERVER: dict(enumerate(_server(server) for server in options.servers())),
+        DEVICE: {0: _device(options.endpoint, "".join(bindings))},
         CONNECTIVITY: {
             0: {0: NB_IOT, 1: {0: NB_IOT}, 2: -92, 3: 30, 4: {0: "0.0.0.0"}, 8: 1, 9: 1, 10: 1},  # noqa: S104 a value: this device has no IP address
         },
-        FIRMWARE: {
-            0: {1: "", 3: 0, 5: 0, 6: "", 7: "", 9: PUSH},
+        FIRMWARE: {0: {1: "", 3: 0, 5: 0, 6: "", 7: "", 9: PUSH}},
+        LOCATION: {0: {0: 52.52, 1: 13.405, 2: 34.0, 5: 1767225600}},
+        CELLULAR: {
+            0: {4: 86400, 5: 20, 11: {key: ObjectLink(APN_PROFILE, key) for key in range(len(apns))}, 12: 3, 13: 1}
         },
+        APN_PROFILE: {key: {0: apn, 1: apn, 3: True, 4: NO_AUTHENTICATION, 24: NON_IP} for key, apn in enumerate(apns)},
+        FIRMWARE_BANK: {0: {0: "", 1: False}},
         TEMPERATURE: {
             0: {5601: 20.0, 5602: 20.0, 5603: -40.0, 5604: 85.0, 5700: 20.0, 5701: "Cel", 5750: "room"},
         },
     }
+    wanted = options.objects | ({APN_PROFILE, CELLULAR} if apns else set())
+    objects = {number: known.get(number, {}) for number in sorted(wanted)}
+    if len(options.servers()) > 1:
+        objects[ACCESS_CONTROL] = {}
+        objects[ACCESS_CONTROL] = dict(enumerate(_controls(options, objects)))
+    return objects
+
+
+def _securities(options: DeviceOptions) -> Iterator[dict[int, Resource]]:
+    none: dict[int, Resource] = {2: NO_SEC, 3: b"", 4: b"", 5: b""}
+    for server in options.servers():
+        yield {
+            0: server.uri,
+            1: False,
+            **none,
+            10: server.server_id,
+            **_present({RDS_DESTINATION_PORT: server.rds_port}),
+        }
+    if options.bootstrap_uri:
+        times: dict[int, Resource] = {
+            HOLD_OFF: options.bootstrap_hold_off,
+            ACCOUNT_TIMEOUT: options.bootstrap_account_timeout,
+        }
+        yield {0: options.bootstrap_uri, 1: True, **none, **times}
+
+
+def _server(server: ServerOptions) -> dict[int, Resource]:
+    optional = {
+        ORDER: server.order,
+        INITIAL_DELAY: server.initial_delay,
+        FAILURE_BLOCK: server.failure_block,
+        BOOTSTRAP_ON_FAILURE: server.bootstrap_on_failure,
+        RETRY_COUNT: server.retry_count,
+        RETRY_TIMER: server.retry_timer,
+        SEQUENCE_DELAY: server.sequence_delay,
+        SEQUENCE_COUNT: server.sequence_count,
+    }
+    fixed: dict[int, Resource] = {
+        0: server.server_id,
+        1: server.lifetime,
+        2: 0,
+        3: 0,
+        5: 86400,
+        6: True,
+        7: server.binding,
+        23: False,
+    }
+    return {**fixed, **_present(optional)}
+
+
+def _present(values: Mapping[int, int | None]) -> dict[int, Resource]:
+    return {number: value for number, value in values.items() if value is not None}
+
+
+def _device(endpoint: str, bindings: str) -> dict[int, Resource]:
+    return {
+        0: "LwM2M Non-IP bridge",
+        1: "Emulated device",
+        2: endpoint,
+        3: "1.0",
+        6: {0: 1},
+        7: {0: 3600},
+        8: {0: 125},
+        9: 100,
+        10: 64,
+        11: {0: 0},
+        14: "+00:00",
+        15: "Europe/Berlin",
+        16: bindings,
+        17: "sensor",
+        18: "1",
+        19: "1.0",
+        20: 0,
+        21: 256,
+    }
+
+
+def _controls(options: DeviceOptions, objects: Instances) -> Iterator[dict[int, Resource]]:
+    """Each server owns its own Server instance; the first one owns all else, which the others may read."""
+    servers = [server.server_id for server in options.servers()]
+    for object_id, instances in objects.items():
+        if object_id in {SECURITY, ACCESS_CONTROL}:
+            continue
+        for instance in instances:
+            path: Path = (object_id, instance)
+            if object_id == SERVER:
+                yield control_of(path, servers[instance])
+            else:
+                yield control_of(path, servers[0], {0: Right.READ, servers[0]: int(~Right(0)) & 31})
+        if options.model.objects[object_id].multiple and object_id != SERVER:
+            yield control_of((object_id, 65535), 65535, {servers[0]: Right.CREATE})

@@ -1,262 +1,215 @@
-"""Registration of an emulated device: Register, Update, De-register, and keeping it alive (Core TS 1.1 §6.2)."""
+"""The registration of a client with one server: attempts, back-off, Updates (Core TS 1.1 §6.2). No I/O, no clock."""
 
-import asyncio
-import contextlib
-import logging
-from typing import TYPE_CHECKING
+import enum
+from dataclasses import dataclass, field
 
-from mock_network.lwm2m.definitions import SERVER
-from mock_network.lwm2m.formats import ContentFormat
-from mock_network.lwm2m.links import format_links
-from mock_network.lwm2m.messages import DELETE, POST, Closed, NoAnswer, Request, Reset, Response
-from mock_network.lwm2m.paths import INSTANCE_LEVEL, Path
-
-if TYPE_CHECKING:
-    from mock_network.device.device import Device
-
-_log = logging.getLogger(__name__)
+from mock_network.device.accounts import NO_MORE_SEQUENCES, Account
+from mock_network.device.tasks import Answer, Deregister, Register, Task, Update
 
 MAX_TRANSMIT_WAIT = 93.0  # seconds (RFC 7252 §4.8.2)
-LIFETIME: Path = (SERVER, 0, 1)
-DISABLE_TIMEOUT: Path = (SERVER, 0, 5)
-BINDING: Path = (SERVER, 0, 7)
+MAX_FAILURES = 100  # reasons kept
 NOT_FOUND, CONFLICT = "4.04", "4.09"
 
 
-class NotRegistered(Exception):
-    """There is no registration to update or to end."""
+class Phase(enum.Enum):
+    """Where a registration stands."""
+
+    QUEUED = "queued"
+    """Its turn in the registration order has not come."""
+    WAITING = "waiting"
+    """Register goes out at `wait_until`."""
+    REGISTERING = "registering"
+    REGISTERED = "registered"
+    UPDATING = "updating"
+    LEAVING = "leaving"
+    DISABLED = "disabled"
+    """Executed /1/x/4: registers again at `wait_until`."""
+    FAILED = "failed"
+    """All sequences are used up; the next one begins at `wait_until`, if it is set."""
+    AWAY = "away"
+    """Not registered, and nothing is done about it."""
 
 
+SETTLED = frozenset({Phase.REGISTERED, Phase.UPDATING, Phase.LEAVING, Phase.DISABLED, Phase.AWAY, Phase.FAILED})
+"""Phases in which the next server of the order may begin; of FAILED, Registration Failure Block says so."""
+
+
+@dataclass(slots=True)
 class Registration:
-    """The device's registration with its one server."""
+    """The registration with one server. `keep` is whether the client registers and stays registered by itself."""
 
-    def __init__(self, device: "Device") -> None:
-        self.location: tuple[str, ...] | None = None
-        """Path of the registration, None while there is none."""
-        self.registered_at: float | None = None
-        """Time of the last answered Register or Update, seconds of the loop's clock."""
-        self.failures: list[str] = []
-        """Why attempts failed: response codes, or that no answer came."""
-        self._device = device
-        self._lock = asyncio.Lock()
-        self._worker: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        self._due: set[str] = set()
-        self._disabled_until: float | None = None
-        self._leave = False
+    keep: bool
+    phase: Phase = Phase.AWAY
+    location: tuple[str, ...] | None = None
+    """Path of the registration, None while there is none."""
+    registered_at: float | None = None
+    """Time of the last answered Register or Update."""
+    failures: list[str] = field(default_factory=list)
+    """Why attempts failed: response codes, or that no answer came."""
+    wait_until: float | None = None
+    initial: bool = True
+    """No Register succeeded since the start or the last bootstrap: the Initial Registration Delay holds."""
+    _attempt: int = 0
+    _sequence: int = 1
+    _complete: bool = False
+    _due: set[str] = field(default_factory=set)
+    _leave: bool = False
 
     @property
     def registered(self) -> bool:
         """Whether the server answered 2.01 and has not been left since."""
         return self.location is not None
 
-    # Calls.
+    # Events.
 
-    async def register(self, *, complete: bool = False) -> Response:
-        """Send Register and take its answer; `complete` leaves nothing out. NoAnswer, Reset, Closed.
+    def start(self) -> None:
+        """Begin, at power-on or after a reboot. A registration that was kept is told by a sign of life."""
+        self._leave = False
+        if self.registered:
+            self.phase, self.wait_until = Phase.REGISTERED, None
+            if self.keep:
+                self._due.add("sign of life")
+        elif self.keep:
+            self.queue()
+        else:
+            self.phase, self.wait_until = Phase.AWAY, None
 
-        2.01 begins a registration and ends all observations of the one before.
-        """
-        async with self._lock:
-            omit = frozenset() if complete else self._device.options.omit
-            response = await self._device.request(self._register_request(omit))
-            if response.code == "2.01":
-                self._device.end_observations()
-                self.location = response.location
-                self.registered_at = response.time
-                self._due.clear()
-                self._leave = False
-                self._wake.set()
-            return response
+    def queue(self) -> None:
+        """Register as soon as the order lets it, with all attempts ahead."""
+        self.location = None
+        self.phase, self.wait_until = Phase.QUEUED, None
+        self._attempt, self._sequence, self._complete = 0, 1, False
+        self._due.clear()
 
-    def _register_request(self, omit: frozenset[str]) -> Request:
-        options = self._device.options
-        query = []
-        if "ep" not in omit:
-            query.append(f"ep={options.endpoint}")
-        if "lt" not in omit:
-            query.append(f"lt={self._text(LIFETIME)}")
-        if "lwm2m" not in omit:
-            query.append(f"lwm2m={options.version}")
-        if "b" not in omit:
-            query.append(f"b={self._text(BINDING)}")
-        if options.queue_mode:
-            query.append("Q")
-        if "links" in omit:
-            return Request(POST, ("rd",), tuple(query))
-        return Request(POST, ("rd",), tuple(query), self._links(), int(ContentFormat.LINK))
-
-    def _text(self, path: Path) -> str:
-        return str(self._device.tree.get(path))
-
-    def _links(self) -> bytes:
-        formats = " ".join(str(int(number)) for number in (ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR))
-        return format_links(self._device.tree.registration_links(f"{formats} {int(ContentFormat.TLV)}"))
-
-    async def update(self, *, lifetime: bool = False, binding: bool = False, links: bool = False) -> Response:
-        """Send Update with the named parameters; none is a plain sign of life. NotRegistered, NoAnswer, Reset, Closed.
-
-        After 4.04 the registration is over.
-        """
-        async with self._lock:
-            if self.location is None:
-                raise NotRegistered
-            query = []
-            if lifetime:
-                query.append(f"lt={self._text(LIFETIME)}")
-            if binding:
-                query.append(f"b={self._text(BINDING)}")
-            payload = self._links() if links else b""
-            request = Request(POST, self.location, tuple(query), payload, int(ContentFormat.LINK) if links else None)
-            response = await self._device.request(request)
-            if response.ok:
-                self.registered_at = response.time
-            elif response.code == NOT_FOUND:
-                self.location = None
-                self._wake.set()
-            return response
-
-    async def deregister(self) -> Response:
-        """Send De-register; whatever the answer, the registration and its observations are over.
-
-        With `keep_registered` the device stays away until `register` is called. NotRegistered, NoAnswer, Reset, Closed.
-        """
-        async with self._lock:
-            location, self.location = self.location, None
-            if location is None:
-                raise NotRegistered
-            self._leave = True
-            self._wake.set()
-            self._device.end_observations()
-            return await self._device.request(Request(DELETE, location))
+    def begin(self, at: float) -> None:
+        """Its turn in the order has come: register at a time."""
+        self.phase, self.wait_until = Phase.WAITING, at
 
     def forget(self) -> None:
         """The device no longer knows of its registration."""
-        self.location = None
-        self.registered_at = None
+        self.location, self.registered_at = None, None
         self._due.clear()
+        if self.phase in {Phase.REGISTERED, Phase.UPDATING}:
+            self.phase = Phase.AWAY
 
-    # What operations of the server cause.
-
-    def written(self, path: Path) -> None:
-        """A value changed, an object instance came or went: the server has to hear of some of it."""
-        if path == LIFETIME:
-            self._ask("lifetime")
-        elif path == BINDING:
-            self._ask("binding")
-        elif len(path) == INSTANCE_LEVEL:
-            self._ask("links")
-
-    def ask_update(self) -> None:
-        """Execute /1/x/8."""
-        self._ask("sign of life")
-
-    def disable(self) -> None:
-        """Execute /1/x/4: de-register, and come back after the Disable Timeout."""
-        timeout = self._device.tree.get(DISABLE_TIMEOUT)
-        self._disabled_until = asyncio.get_running_loop().time() + float(timeout)  # type: ignore[arg-type]  # an integer resource
-        self._wake.set()
-
-    def _ask(self, what: str) -> None:
+    def ask(self, what: str) -> None:
+        """Let an Update go out, for `lifetime`, `binding`, `links` or as a `sign of life`."""
         if self.registered:
             self._due.add(what)
-            self._wake.set()
 
-    # Keeping it alive.
-
-    def start(self) -> None:
-        """Begin to keep the device registered, if it is to be."""
-        self._leave = False
-        self._disabled_until = None
-        self._wake = asyncio.Event()
-        self._lock = asyncio.Lock()
-        if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work())
-
-    def stop(self) -> None:
-        """Stop it."""
-        if self._worker is not None and self._worker is not asyncio.current_task():
-            self._worker.cancel()
-        self._worker = None
-
-    async def _work(self) -> None:
-        if self.registered and self._device.options.keep_registered:
-            self._due.add("sign of life")  # a restart that kept the registration says so
-        while True:
-            try:
-                await self._turn()
-            except (NoAnswer, Reset) as problem:
-                self.failures.append(repr(problem))
-                _log.info("%s: %r", self._device.options.endpoint, problem)
-            except NotRegistered:
-                continue
-            except Closed:
-                return
-
-    async def _turn(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._disabled_until is not None:
-            if self.registered:
-                with contextlib.suppress(NoAnswer, Reset):
-                    await self.deregister()
-            await asyncio.sleep(max(0.0, self._disabled_until - loop.time()))
-            self._disabled_until, self._leave = None, False
+    def leave(self, now: float, timeout: float) -> None:
+        """De-register, and come back after so many seconds (Disable, §6.3.7)."""
+        self.wait_until = now + timeout
+        self._leave = True
         if not self.registered:
-            if self._device.options.keep_registered and not self._leave:
-                await self._register_until_accepted()
-            else:
-                await self._sleep(None)
+            self.phase = Phase.DISABLED
+
+    def answered(self, task: Task, answer: Answer, account: Account, now: float) -> bool:
+        """Take in what came of a request; return whether registration has failed for good, as bootstrap asks.
+
+        Failed for good is: explicitly rejected, or all sequences used up (/1/x/16).
+        """
+        if isinstance(task, Register):
+            return self._answered_register(task, answer, account, now)
+        if isinstance(task, Update):
+            self._answered_update(answer, account, now)
+        elif isinstance(task, Deregister):
+            self._left()
+        return False
+
+    def _answered_register(self, task: Register, answer: Answer, account: Account, now: float) -> bool:
+        if answer.code == "2.01":
+            self.phase, self.location, self.registered_at = Phase.REGISTERED, answer.location, now
+            self.initial, self._leave, self.wait_until = False, False, None
+            self._due.clear()
+            return False
+        self._failed(answer)
+        if not self.keep:
+            self.phase = Phase.REGISTERED if self.registered else Phase.AWAY
+            return False
+        self.location = None
+        if answer.code == CONFLICT and not task.complete:
+            # Transport TS 6.8.4: the server does not know the object list and asks for it.
+            self._complete = True
+            self.begin(now)
+            return False
+        rejected = answer.code is not None and answer.code.startswith("4.")
+        return self._back_off(account, now) or rejected
+
+    def _back_off(self, account: Account, now: float) -> bool:
+        self._attempt += 1
+        if self._attempt < account.retry.count:
+            self.begin(now + account.retry.pause(self._attempt))
+            return False
+        self._attempt = 0
+        used_up = self._sequence >= account.retry.sequences
+        self._sequence = 1 if used_up else self._sequence + 1
+        endless = account.retry.sequence_delay < NO_MORE_SEQUENCES
+        self.begin(now + account.retry.sequence_delay)
+        if used_up or not endless:
+            self.phase = Phase.FAILED
+        if not endless:
+            self.wait_until = None
+        return used_up
+
+    def _answered_update(self, answer: Answer, account: Account, now: float) -> None:
+        self.phase = Phase.REGISTERED
+        if answer.ok:
+            self.registered_at = now
             return
-        if self._due:
+        self._failed(answer)
+        if answer.code == NOT_FOUND:
+            self.location = None
+            self._again(now)
+        elif self.keep:
+            # §6.2.2: an Update without success is as a lost registration. A refusal is given time to pass.
+            self.location = None
+            self._again(now if answer.code is None else now + account.retry.pause(1))
+
+    def _again(self, at: float) -> None:
+        if self.keep:
+            self.queue()
+            self.begin(at)
+        else:
+            self.phase = Phase.AWAY
+
+    def _left(self) -> None:
+        self.location, self.registered_at = None, None
+        self._due.clear()
+        self.phase = Phase.DISABLED if self._leave else Phase.AWAY
+        self._leave = False
+
+    def _failed(self, answer: Answer) -> None:
+        self.failures.append(answer.code or answer.reason)
+        del self.failures[:-MAX_FAILURES]
+
+    # What is to be done.
+
+    def take(self, account: Account, now: float) -> Task | None:
+        """Return what is to be sent now, once; `answered` must follow."""
+        if self._leave and self.registered and self.phase is Phase.REGISTERED:
+            self.phase = Phase.LEAVING
+            return Deregister(account.server_id)
+        if self.phase in {Phase.WAITING, Phase.DISABLED, Phase.FAILED} and self._is_time(self.wait_until, now):
+            self.phase = Phase.REGISTERING
+            return Register(account.server_id, self._complete)
+        if self.phase is Phase.REGISTERED and (self._due or self._is_time(self._update_due(account), now)):
             due, self._due = self._due, set()
-            try:
-                await self.update(lifetime="lifetime" in due, binding="binding" in due, links="links" in due)
-            except (NoAnswer, Reset):
-                # §6.2.2: an Update without answer is as a lost registration.
-                if self._device.options.keep_registered:
-                    self.location = None
-                raise
-            return
-        await self._sleep(self._update_due())
+            self.phase = Phase.UPDATING
+            return Update(account.server_id, "lifetime" in due, "binding" in due, "links" in due)
+        return None
 
-    def _wanted(self) -> bool:
-        return not self.registered and not self._leave
+    @staticmethod
+    def _is_time(time: float | None, now: float) -> bool:
+        return time is not None and time <= now
 
-    def _update_due(self) -> float | None:
-        lifetime = self._device.tree.get(LIFETIME)
-        if not self._device.options.keep_registered or self.registered_at is None or not isinstance(lifetime, int):
+    def due(self, account: Account) -> float | None:
+        """Return when `take` has something to say next, None if only an event can bring that about."""
+        if self.phase in {Phase.WAITING, Phase.DISABLED, Phase.FAILED}:
+            return self.wait_until
+        return self._update_due(account) if self.phase is Phase.REGISTERED else None
+
+    def _update_due(self, account: Account) -> float | None:
+        if not self.keep or self.registered_at is None or account.lifetime == 0:  # infinite
             return None
-        if lifetime == 0:  # infinite
-            return None
-        return self.registered_at + max(lifetime / 2, lifetime - MAX_TRANSMIT_WAIT)
-
-    async def _sleep(self, until: float | None) -> None:
-        try:
-            async with asyncio.timeout_at(until):
-                await self._wake.wait()
-        except TimeoutError:
-            self._due.add("sign of life")
-        self._wake.clear()
-
-    async def _register_until_accepted(self) -> None:
-        """Core TS 1.1 §6.2.1.1: attempts with doubling pauses, a long pause after the last."""
-        options = self._device.options
-        complete = False
-        while self._wanted():
-            for attempt in range(options.retry_count):
-                try:
-                    response = await self.register(complete=complete)
-                except (NoAnswer, Reset) as problem:
-                    self.failures.append(repr(problem))
-                else:
-                    if response.ok:
-                        return
-                    self.failures.append(response.code)
-                    if response.code == CONFLICT and "links" in options.omit and not complete:
-                        # Transport TS 6.8.4: the server does not know the object list and asks for it.
-                        complete = True
-                        continue
-                await asyncio.sleep(options.retry_timer * 2**attempt)
-                if not self._wanted():
-                    return
-            await asyncio.sleep(options.sequence_delay)
+        return self.registered_at + max(account.lifetime / 2, account.lifetime - MAX_TRANSMIT_WAIT)

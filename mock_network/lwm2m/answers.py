@@ -17,7 +17,7 @@ class Answers:
 
     def __init__(self, handler: Handler, tuning: Tuning) -> None:
         self._handler, self._tuning = handler, tuning
-        self._transfers = Transfers(asyncio.get_running_loop().time)
+        self._transfers = Transfers(asyncio.get_running_loop().time, tuning.block_exponent)
         self._observe_number = 0
 
     async def render_to_pipe(self, pipe: Any) -> None:
@@ -26,12 +26,13 @@ class Answers:
         try:
             request = self._assemble(message)
         except (Incomplete, TooLarge) as problem:
-            code = Code.REQUEST_ENTITY_INCOMPLETE if isinstance(problem, Incomplete) else Code.REQUEST_ENTITY_TOO_LARGE
-            pipe.add_response(Message(code=code), is_last=True)
+            pipe.add_response(self._refused(problem), is_last=True)
             return
         if request is None:
+            block = block_of(message.opt.block1)
             answer = Message(code=Code.CONTINUE)
-            answer.opt.block1 = message.opt.block1
+            if block is not None:  # §2.5: a smaller size in the answer is what the peer goes on with
+                answer.opt.block1 = (block.number, block.more, min(block.exponent, self._tuning.block_exponent))
             pipe.add_response(answer, is_last=True)
             return
         wanted = block_of(message.opt.block2)
@@ -57,6 +58,14 @@ class Answers:
         finally:
             subscription.closed()
 
+    def _refused(self, problem: Incomplete | TooLarge) -> Any:
+        if isinstance(problem, Incomplete):
+            return Message(code=Code.REQUEST_ENTITY_INCOMPLETE)
+        answer = Message(code=Code.REQUEST_ENTITY_TOO_LARGE)
+        if problem.hint:  # §2.9.3
+            answer.opt.block1 = (0, False, self._tuning.block_exponent)
+        return answer
+
     def _next_observe_number(self) -> int:
         """Rises over all observations, so that it also rises when one is renewed (RFC 7641 §4.4: 24 bits)."""
         self._observe_number = (self._observe_number + 1) % (1 << 24)
@@ -70,19 +79,9 @@ class Answers:
             payload = self._transfers.take_block1(self._key(message), block, message.payload)
             if payload is None:
                 return None
-        return Request(
-            code=message.code.dotted,
-            path=tuple(message.opt.uri_path),
-            query=tuple(message.opt.uri_query),
-            payload=payload or b"",
-            content_format=None if message.opt.content_format is None else int(message.opt.content_format),
-            accept=None if message.opt.accept is None else int(message.opt.accept),
-            observe=message.opt.observe,
-            confirmable=message.mtype is Type.CON,
-            peer=message.remote.address,
-            mid=message.mid,
-            token=message.token,
-        )
+        elif self._tuning.max_request is not None and len(payload or b"") > self._tuning.max_request:
+            raise TooLarge(hint=True)
+        return request_of(message, payload or b"")
 
     @staticmethod
     def _key(message: Any) -> tuple[object, ...]:
@@ -118,3 +117,21 @@ class Answers:
         if message.opt.block1 is not None:
             answer.opt.block1 = message.opt.block1
         return answer
+
+
+def request_of(message: Any, payload: bytes) -> Request:
+    """Read a request that arrived; `payload` is its whole body."""
+    return Request(
+        code=message.code.dotted,
+        path=tuple(message.opt.uri_path),
+        query=tuple(message.opt.uri_query),
+        payload=payload,
+        content_format=None if message.opt.content_format is None else int(message.opt.content_format),
+        accept=None if message.opt.accept is None else int(message.opt.accept),
+        observe=message.opt.observe,
+        confirmable=message.mtype is Type.CON,
+        host=message.opt.uri_host,
+        peer=message.remote.address,
+        mid=message.mid,
+        token=message.token,
+    )

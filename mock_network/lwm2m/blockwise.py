@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 LARGEST_EXPONENT = 6  # 1024 bytes (RFC 7959 §2.2)
+SMALLEST_SIZE = 16  # bytes
 LIFETIME = 600.0  # seconds a half-done transfer is kept: longer than the gaps of a slow network
 MAX_TRANSFERS = 256
 MAX_BODY = 1 << 20  # bytes
@@ -28,14 +29,27 @@ class Incomplete(Exception):
 
 
 class TooLarge(Exception):
-    """4.13: the body is larger than this endpoint takes (RFC 7959 §2.9.3)."""
+    """4.13: the body is larger than this endpoint takes (RFC 7959 §2.9.3); `hint`: it does in blocks."""
+
+    def __init__(self, *, hint: bool = False) -> None:
+        super().__init__()
+        self.hint = hint
+
+
+def exponent_of(size: int) -> int:
+    """Return the size exponent of a block size in bytes; ValueError unless it is a power of two from 16 to 1024."""
+    exponent = size.bit_length() - 5
+    if not 0 <= exponent <= LARGEST_EXPONENT or size != SMALLEST_SIZE << exponent:
+        raise ValueError(f"{size} is no block size: a power of two from 16 to 1024")
+    return exponent
 
 
 @dataclass(slots=True)
 class Transfers:
-    """Half-done transfers of both directions. `clock` gives seconds."""
+    """Half-done transfers of both directions. `clock` returns seconds; `exponent` is that of the largest block."""
 
     clock: Callable[[], float]
+    exponent: int = LARGEST_EXPONENT
     _bodies: dict[Hashable, tuple[float, bytes]] = field(default_factory=dict)
 
     def _keep(self, key: Hashable, body: bytes) -> None:
@@ -67,7 +81,7 @@ class Transfers:
 
     def first_block2(self, key: Hashable, wanted: Block | None, body: bytes) -> tuple[bytes, Block | None]:
         """What of `body` goes into the response, and its Block2 if it does not fit whole."""
-        exponent = min(wanted.exponent, LARGEST_EXPONENT) if wanted else LARGEST_EXPONENT
+        exponent = min(wanted.exponent, self.exponent) if wanted else self.exponent
         size = 2 ** (exponent + 4)
         if len(body) <= size:
             return body, Block(0, more=False, exponent=exponent) if wanted else None

@@ -10,7 +10,7 @@ from aiocoap.numbers.codes import Code
 from aiocoap.numbers.types import Type
 from aiocoap.protocol import Context
 
-from mock_network.lwm2m.answers import Answers
+from mock_network.lwm2m.answers import Answers, request_of
 from mock_network.lwm2m.layers import Messages, Tokens
 from mock_network.lwm2m.messages import Handler, Request, Response, Tuning
 from mock_network.lwm2m.requests import Exchange, Notified, Requests, response_of
@@ -73,6 +73,21 @@ class CoapEndpoint:
     @muted.setter
     def muted(self, muted: bool) -> None:
         self._transport.muted = muted
+
+    @property
+    def asleep(self) -> bool:
+        """While set, nothing is received; whatever is sent ends it."""
+        return self._transport.asleep
+
+    @asleep.setter
+    def asleep(self, asleep: bool) -> None:
+        self._transport.asleep = asleep
+
+    def intercept(self, take: Callable[[Request], bool]) -> None:
+        """Have `take` look at each request that arrives, before anything else; True ends the matter, unanswered."""
+        self._transport.intercept = lambda message: (
+            message.code.is_request() and take(request_of(message, message.payload))
+        )
 
     @property
     def unparsable(self) -> int:

@@ -9,9 +9,20 @@ from collections.abc import Iterable, Sequence
 
 import cbor2
 
-from mock_network.lwm2m import senml, tlv
+from mock_network.lwm2m import lwm2m_json, senml, tlv
 from mock_network.lwm2m.paths import RESOURCE_INSTANCE_LEVEL, RESOURCE_LEVEL, Path
-from mock_network.lwm2m.values import INTEGERS, TEXTS, DataType, FormatError, ObjectLink, Record, TypeOf, Value, check
+from mock_network.lwm2m.values import (
+    INTEGERS,
+    TEXTS,
+    DataType,
+    FormatError,
+    ObjectLink,
+    Record,
+    TypeOf,
+    Value,
+    check,
+    parse_object_link,
+)
 
 
 class ContentFormat(enum.IntEnum):
@@ -24,6 +35,8 @@ class ContentFormat(enum.IntEnum):
     SENML_JSON = 110
     SENML_CBOR = 112
     TLV = 11542
+    JSON = 11543
+    """LwM2M 1.0."""
 
 
 class UnsupportedFormat(Exception):
@@ -31,6 +44,7 @@ class UnsupportedFormat(Exception):
 
 
 SINGLE_VALUE = frozenset({ContentFormat.TEXT, ContentFormat.OPAQUE, ContentFormat.CBOR})
+SENML = frozenset({ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR})
 
 
 def parse_format(number: int) -> ContentFormat:
@@ -48,18 +62,23 @@ def encode(
     type_of: TypeOf,
     *,
     instances: Iterable[Path] = (),
+    root: str = "",
 ) -> bytes:
-    """The payload that says `records` to a peer that asked for, or addresses, `base`.
+    """Return the payload that says `records` to a peer that asked for, or addresses, `base`.
 
+    `root` is the alternate path of the device, as `/lwm2m`: names in SenML and JSON begin with it (§7.4.4).
+    `instances` names object instances that TLV shows even where they hold no value.
     UnsupportedFormat when the format cannot say it: the single-value formats carry one value, opaque only Opaque.
     """
     match content_format:
         case ContentFormat.TLV:
             return tlv.encode(base, records, type_of, instances=instances)
         case ContentFormat.SENML_JSON:
-            return senml.encode_json(base, records, type_of)
+            return senml.encode_json(base, records, type_of, root)
         case ContentFormat.SENML_CBOR:
-            return senml.encode_cbor(base, records, type_of)
+            return senml.encode_cbor(base, records, type_of, root)
+        case ContentFormat.JSON:
+            return lwm2m_json.encode(base, records, type_of, root)
         case ContentFormat.LINK:
             raise UnsupportedFormat("CoRE link is for Register and Discover")
     if len(base) < RESOURCE_LEVEL or len(records) != 1 or records[0].path != base:
@@ -76,15 +95,22 @@ def encode(
     return encode_text(value, data_type)
 
 
-def decode(content_format: ContentFormat, base: Path, payload: bytes, type_of: TypeOf) -> list[Record]:
-    """The records in a payload that addresses `base`; FormatError or UnsupportedFormat."""
+def decode(
+    content_format: ContentFormat, base: Path, payload: bytes, type_of: TypeOf, *, root: str = ""
+) -> list[Record]:
+    """Return the records in a payload that addresses `base`; FormatError or UnsupportedFormat.
+
+    Names in SenML and JSON may begin with `root`, the alternate path of the device.
+    """
     match content_format:
         case ContentFormat.TLV:
             return tlv.decode(base, payload, type_of)
         case ContentFormat.SENML_JSON:
-            return senml.decode_json(payload, type_of)
+            return senml.decode_json(payload, type_of, root)
         case ContentFormat.SENML_CBOR:
-            return senml.decode_cbor(payload, type_of)
+            return senml.decode_cbor(payload, type_of, root)
+        case ContentFormat.JSON:
+            return lwm2m_json.decode(payload, type_of, root)
         case ContentFormat.LINK:
             raise UnsupportedFormat("CoRE link is for Register and Discover")
     if len(base) not in {RESOURCE_LEVEL, RESOURCE_INSTANCE_LEVEL}:
@@ -97,18 +123,11 @@ def decode(content_format: ContentFormat, base: Path, payload: bytes, type_of: T
     if content_format is ContentFormat.CBOR:
         item = senml.load_cbor(payload)
         if data_type is DataType.OBJLNK and isinstance(item, str):
-            return [Record(base, _object_link(item))]
+            return [Record(base, parse_object_link(item))]
         if data_type is DataType.TIME and isinstance(item, dt.datetime):
             item = int(item.timestamp())  # the writer used tag 1, epoch time (RFC 8949 §3.4.2)
         return [Record(base, check(item, data_type))]
     return [Record(base, decode_text(payload, data_type))]
-
-
-def _object_link(text: str) -> ObjectLink:
-    try:
-        return ObjectLink.parse(text)
-    except ValueError as error:
-        raise FormatError(str(error)) from None
 
 
 def encode_text(value: Value, data_type: DataType) -> bytes:

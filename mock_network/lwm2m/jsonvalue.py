@@ -5,7 +5,7 @@ import binascii
 from typing import Any
 
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat
-from mock_network.lwm2m.values import DataType, FormatError, ObjectLink, Value, check
+from mock_network.lwm2m.values import DataType, FormatError, ObjectLink, Value, check, parse_object_link
 
 
 def to_json(value: Value | None) -> Any:
@@ -23,10 +23,7 @@ def from_json(data: Any, data_type: DataType) -> Value:
         except (TypeError, KeyError, ValueError, binascii.Error):
             raise FormatError('an Opaque value is {"base64": …}') from None
     if data_type is DataType.OBJLNK and isinstance(data, str):
-        try:
-            return ObjectLink.parse(data)
-        except ValueError as error:
-            raise FormatError(str(error)) from None
+        return parse_object_link(data)
     return check(data, data_type)
 
 

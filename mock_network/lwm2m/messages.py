@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from aiocoap.numbers.codes import Code
 from aiocoap.numbers.constants import TransportTuning
 
-from mock_network.lwm2m.blockwise import Block
+from mock_network.lwm2m.blockwise import LARGEST_EXPONENT, Block
 from mock_network.lwm2m.transport import Address
 
 COAP_PORT = 5683  # RFC 7252 §12.6
@@ -26,6 +26,10 @@ class Tuning:
     max_retransmit: int = 4
     empty_ack_delay: float = 0.1
     """How long a response may take before an Empty ACK goes first."""
+    block_exponent: int = LARGEST_EXPONENT
+    """Of the largest block that is sent (RFC 7959 §2.2): 0 is 16 bytes, 6 is 1024."""
+    max_request: int | None = None
+    """Bytes; a larger request in one piece is answered 4.13 with a block size, None takes any."""
 
     def for_aiocoap(self, *, confirmable: bool | None = None) -> TransportTuning:
         """The same as aiocoap wants it; `confirmable` decides CON or NON, None leaves it to aiocoap."""
@@ -52,6 +56,8 @@ class Request:
     confirmable: bool = True
     options: tuple[tuple[int, bytes], ...] = ()
     """Further options, to be sent only."""
+    host: str | None = None
+    """Uri-Host, of a request that arrived."""
     peer: Address = ("", 0)
     mid: int = 0
     token: bytes = b""

@@ -87,7 +87,7 @@ class Requests:
         on_notification: Notified | None,
         token: bytes | None,
     ) -> "_Sent":
-        exponent = LARGEST_EXPONENT
+        exponent = self._tuning.block_exponent
         position = 0
         blocks = len(request.payload) > 2 ** (exponent + 4)
         while True:

@@ -11,7 +11,17 @@ from typing import Any
 import cbor2
 
 from mock_network.lwm2m.paths import Path, PathError, format_path, parse_path
-from mock_network.lwm2m.values import INTEGERS, TEXTS, DataType, FormatError, ObjectLink, Record, TypeOf, Value, check
+from mock_network.lwm2m.values import (
+    INTEGERS,
+    TEXTS,
+    DataType,
+    FormatError,
+    Record,
+    TypeOf,
+    Value,
+    check,
+    parse_object_link,
+)
 
 # RFC 8428 table 4: labels of the JSON form and their integers in the CBOR form. "vlo" is LwM2M's own (§7.4.4).
 CBOR_LABELS = {
@@ -34,25 +44,25 @@ CBOR_LABELS = {
 _JSON_LABELS = {number: label for label, number in CBOR_LABELS.items()}
 
 
-def encode_json(base: Path, records: Iterable[Record], type_of: TypeOf) -> bytes:
-    """A SenML JSON pack with `base` as base name."""
-    pack = _pack(base, records, type_of)
+def encode_json(base: Path, records: Iterable[Record], type_of: TypeOf, root: str = "") -> bytes:
+    """Return a SenML JSON pack with `base` as base name; names begin with `root`."""
+    pack = _pack(base, records, type_of, root)
     for entry in pack:
         if "vd" in entry:
             entry["vd"] = base64.urlsafe_b64encode(entry["vd"]).rstrip(b"=").decode()
     return json.dumps(pack, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def encode_cbor(base: Path, records: Iterable[Record], type_of: TypeOf) -> bytes:
-    """A SenML CBOR pack with `base` as base name."""
+def encode_cbor(base: Path, records: Iterable[Record], type_of: TypeOf, root: str = "") -> bytes:
+    """Return a SenML CBOR pack with `base` as base name; names begin with `root`."""
     pack = [
         {CBOR_LABELS.get(label, label): value for label, value in entry.items()}
-        for entry in _pack(base, records, type_of)
+        for entry in _pack(base, records, type_of, root)
     ]
     return cbor2.dumps(pack)
 
 
-def _pack(base: Path, records: Iterable[Record], type_of: TypeOf) -> list[dict[str, Any]]:
+def _pack(base: Path, records: Iterable[Record], type_of: TypeOf, root: str) -> list[dict[str, Any]]:
     pack: list[dict[str, Any]] = []
     base_time: float | None = None
     for record in records:
@@ -60,9 +70,9 @@ def _pack(base: Path, records: Iterable[Record], type_of: TypeOf) -> list[dict[s
         name = "/".join(str(identifier) for identifier in record.path[len(base) :])
         if not pack and base:
             # A resource has the whole path as base name and no name: bn "/3/0/9"; a level above ends in "/".
-            entry["bn"] = format_path(base) + ("/" if name else "")
+            entry["bn"] = root + format_path(base) + ("/" if name else "")
         if not base:
-            name = format_path(record.path)
+            name = root + format_path(record.path)
         if record.time is not None and base_time is None:
             base_time = entry["bt"] = record.time
         if name:
@@ -93,17 +103,17 @@ def _encode_value(value: Value, data_type: DataType | None) -> tuple[str, Any]:
     return "v", value
 
 
-def decode_json(payload: bytes, type_of: TypeOf) -> list[Record]:
-    """The records of a SenML JSON pack; FormatError otherwise."""
+def decode_json(payload: bytes, type_of: TypeOf, root: str = "") -> list[Record]:
+    """Return the records of a SenML JSON pack, whose names may begin with `root`; FormatError otherwise."""
     try:
         pack = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not JSON: {error}") from None
-    return _records(pack, type_of)
+    return _records(pack, type_of, root)
 
 
-def decode_cbor(payload: bytes, type_of: TypeOf) -> list[Record]:
-    """The records of a SenML CBOR pack; FormatError otherwise."""
+def decode_cbor(payload: bytes, type_of: TypeOf, root: str = "") -> list[Record]:
+    """Return the records of a SenML CBOR pack, whose names may begin with `root`; FormatError otherwise."""
     pack = load_cbor(payload)
     if isinstance(pack, list):
         pack = [
@@ -112,7 +122,7 @@ def decode_cbor(payload: bytes, type_of: TypeOf) -> list[Record]:
             else entry
             for entry in pack
         ]
-    return _records(pack, type_of)
+    return _records(pack, type_of, root)
 
 
 def load_cbor(payload: bytes) -> Any:
@@ -127,7 +137,7 @@ def load_cbor(payload: bytes) -> Any:
     return item
 
 
-def _records(pack: Any, type_of: TypeOf) -> list[Record]:
+def _records(pack: Any, type_of: TypeOf, root: str) -> list[Record]:
     if not isinstance(pack, list):
         raise FormatError("a SenML pack is an array")
     records = []
@@ -144,7 +154,7 @@ def _records(pack: Any, type_of: TypeOf) -> list[Record]:
         if not isinstance(base_name, str) or not isinstance(name, str):
             raise FormatError("a SenML name is a string")
         try:
-            path = parse_path((base_name + name).rstrip("/") or "/")
+            path = parse_path((base_name + name).removeprefix(root).rstrip("/") or "/")
         except PathError as error:
             raise FormatError(str(error)) from None
         time = _number(entry.get("t"))
@@ -177,10 +187,7 @@ def _decode_value(entry: Mapping[str, Any], data_type: DataType) -> Value:
                 raise FormatError("vd is not base64url") from None
         return check(data, data_type)
     if data_type is DataType.OBJLNK and isinstance(entry.get("vlo"), str):
-        try:
-            return ObjectLink.parse(entry["vlo"])
-        except ValueError as error:
-            raise FormatError(str(error)) from None
+        return parse_object_link(entry["vlo"])
     if data_type in TEXTS:
         label = "vs"
     elif data_type is DataType.BOOLEAN:

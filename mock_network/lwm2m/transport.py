@@ -105,11 +105,14 @@ class Peer(interfaces.EndpointAddress):  # type: ignore[misc]  # aiocoap has no 
 class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap has no types
     """One bound UDP socket. Answers leave from the address that was addressed, also when bound to all addresses.
 
-    While `muted`, nothing is received and nothing is sent, as with a radio that is off.
+    While `muted`, nothing is received and nothing is sent, as with a radio that is off. While `asleep`, nothing is
+    received; what is sent ends it. `intercept` sees each message that arrived, and keeps it from going further by True.
     """
 
     def __init__(self, messages: MessageManager, bound: socket.socket, tap: Tap, tuning: TransportTuning) -> None:
         self.muted = False
+        self.asleep = False
+        self.intercept: Callable[[Message], bool] = lambda _message: False
         self.unparsable = 0
         """Count of datagrams that are no CoAP message."""
         self._messages = messages
@@ -138,7 +141,7 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
             except OSError:
                 # An ICMP error of an earlier datagram. Retransmission deals with peers that are away.
                 continue
-            if not self.muted:
+            if not self.muted and not self.asleep:
                 self._received(data, ancillary, (sender[0], sender[1]))
 
     def _received(self, data: bytes, ancillary: list[tuple[int, int, bytes]], sender: Address) -> None:
@@ -150,7 +153,8 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
             return
         message.transport_tuning = self._tuning
         self._tap(self._describe(message, len(data), outgoing=False))
-        self._messages.dispatch_message(message)
+        if not self.intercept(message):
+            self._messages.dispatch_message(message)
 
     def _describe(self, message: Message, size: int, *, outgoing: bool) -> Datagram:
         return Datagram(
@@ -171,6 +175,7 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
     def send(self, message: Message) -> None:
         if self._closed or self.muted:
             return
+        self.asleep = False
         data = message.encode()
         ancillary = []
         local = message.remote.local

@@ -74,6 +74,14 @@ class FormatError(ValueError):
     """A payload that is not what its content format says, or a value that does not fit its data type."""
 
 
+def parse_object_link(text: str) -> ObjectLink:
+    """Return the link written as `object:instance`; FormatError otherwise."""
+    try:
+        return ObjectLink.parse(text)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+
+
 _INT64 = 1 << 63
 
 

@@ -66,7 +66,7 @@ async def test_every_operation_in_every_format(leshan, device):
 
     assert (await leshan.write(endpoint, "/1/0/1", 60))["code"] == "2.04"
     await leshan.event("updated", endpoint)
-    assert (await device.registration.deregister()).code == "2.02"
+    assert (await device.deregister()).code == "2.02"
     await leshan.event("unregistered", endpoint)
 
 

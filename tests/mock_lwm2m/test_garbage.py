@@ -64,6 +64,6 @@ async def test_no_bytes_stop_device_or_server(target, caplog):
             }
         else:
             assert len(server.seen.of("refused")) > 30
-        assert (await device.registration.update()).code == "2.04"
+        assert (await device.update()).code == "2.04"
     assert problems == []
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -185,7 +185,7 @@ async def test_deleting_the_observed_instance_ends_the_observation_with_4_04():
 async def test_a_new_registration_ends_observations_on_both_sides():
     async with pair() as (device, server):
         observed = await server.observe(EP, SENSOR)
-        await device.registration.register()
+        await device.register()
         assert observed.ended
         assert device.observed == []
 

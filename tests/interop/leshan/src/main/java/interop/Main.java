@@ -114,15 +114,17 @@ public final class Main {
     /** The core objects that ship with Leshan and the Temperature object that the tests' devices carry. */
     private static List<ObjectModel> models() {
         List<ObjectModel> models = new ArrayList<>(ObjectLoader.loadAllDefault());
-        models.add(new ObjectModel(3303, "Temperature", null, "1.0", true, false, //
-                resource(5601, "Min Measured Value", ResourceModel.Operations.R, Type.FLOAT), //
-                resource(5602, "Max Measured Value", ResourceModel.Operations.R, Type.FLOAT), //
-                resource(5603, "Min Range Value", ResourceModel.Operations.R, Type.FLOAT), //
-                resource(5604, "Max Range Value", ResourceModel.Operations.R, Type.FLOAT), //
-                resource(5605, "Reset Min and Max Measured Values", ResourceModel.Operations.E, Type.NONE), //
-                resource(5700, "Sensor Value", ResourceModel.Operations.R, Type.FLOAT), //
-                resource(5701, "Sensor Units", ResourceModel.Operations.R, Type.STRING), //
-                resource(5750, "Application Type", ResourceModel.Operations.RW, Type.STRING)));
+        for (String version : List.of("1.0", "1.1")) {
+            models.add(new ObjectModel(3303, "Temperature", null, version, true, false, //
+                    resource(5601, "Min Measured Value", ResourceModel.Operations.R, Type.FLOAT), //
+                    resource(5602, "Max Measured Value", ResourceModel.Operations.R, Type.FLOAT), //
+                    resource(5603, "Min Range Value", ResourceModel.Operations.R, Type.FLOAT), //
+                    resource(5604, "Max Range Value", ResourceModel.Operations.R, Type.FLOAT), //
+                    resource(5605, "Reset Min and Max Measured Values", ResourceModel.Operations.E, Type.NONE), //
+                    resource(5700, "Sensor Value", ResourceModel.Operations.R, Type.FLOAT), //
+                    resource(5701, "Sensor Units", ResourceModel.Operations.R, Type.STRING), //
+                    resource(5750, "Application Type", ResourceModel.Operations.RW, Type.STRING)));
+        }
         return models;
     }
 

@@ -1,0 +1,105 @@
+"""The ways out of a device: a CoAP endpoint for each, and which server is reached over which."""
+
+import functools
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from mock_network.device.accounts import Account, BootstrapAccount
+from mock_network.device.options import BearerOptions, DeviceOptions
+from mock_network.lwm2m.endpoint import CoapEndpoint
+from mock_network.lwm2m.messages import Closed, Request, Response, resolve
+from mock_network.lwm2m.transport import Address, Datagram
+
+URI_HOST = 3  # option number (RFC 7252 §5.10)
+SMS = "S"
+
+
+class Bearer:
+    """One way out. `endpoint` is there while the device is up; its port stays the same for the device's life."""
+
+    def __init__(self, options: BearerOptions) -> None:
+        self.options = options
+        self.address: Address = options.bind
+        self.endpoint: CoapEndpoint | None = None
+
+    @property
+    def up(self) -> CoapEndpoint:
+        """The CoAP endpoint; Closed while the device is down."""
+        if self.endpoint is None:
+            raise Closed("the device is down")
+        return self.endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a server is reached. `host` goes out as Uri-Host where the bearer is a pipe (OMA Transport, App. D)."""
+
+    bearer: Bearer
+    peer: Address
+    host: str | None
+
+
+Handler = Callable[[Bearer, Request], Awaitable[Response]]
+
+
+class Bearers:
+    """All ways out of one device, the first one first."""
+
+    def __init__(self, options: DeviceOptions) -> None:
+        first = BearerOptions(options.binding, options.bind, options.pipe)
+        self.all = [Bearer(one) for one in (first, *options.more_bearers)]
+        self._options = options
+        self._resolved: dict[str, Address] = {}
+
+    async def open(
+        self,
+        handler: Handler,
+        tap: Callable[[Datagram], None],
+        given_up: Callable[[Address, int, bytes], None],
+        rng: random.Random,
+    ) -> None:
+        """Open every socket; OSError if one cannot be had."""
+        for bearer in self.all:
+            bearer.endpoint = await CoapEndpoint.create(
+                functools.partial(handler, bearer),
+                bearer.address,
+                tuning=self._options.tuning,
+                tap=tap,
+                token_length=self._options.token_length,
+                rng=rng,
+            )
+            # From now on the same port, also after a restart.
+            bearer.address = bearer.endpoint.address
+            bearer.endpoint.on_given_up = given_up
+
+    async def close(self) -> None:
+        """Close every socket at once."""
+        for bearer in self.all:
+            endpoint, bearer.endpoint = bearer.endpoint, None
+            if endpoint is not None:
+                await endpoint.shutdown()
+
+    def choose(self, account: Account | BootstrapAccount, apn: str) -> Bearer:
+        """Return the bearer for a server: of its Preferred Transport, else of the APN it designates, else the first."""
+        preferred = account.preferred_transport if isinstance(account, Account) else ""
+        for bearer in self.all:
+            if preferred and bearer.options.binding == preferred:
+                return bearer
+        for bearer in self.all:
+            if apn and bearer.options.apn == apn:
+                return bearer
+        return self.all[0]
+
+    async def route(self, account: Account | BootstrapAccount, apn: str) -> Route:
+        """Return how a server is reached; ValueError for a URI that this device cannot use, OSError for its host."""
+        bearer = self.choose(account, apn)
+        if bearer.options.pipe is None:
+            if account.uri not in self._resolved:
+                self._resolved[account.uri] = await resolve(account.uri)
+            return Route(bearer, self._resolved[account.uri], None)
+        rds = dict(bearer.options.rds_pipes)
+        peer = rds.get(account.rds_port, bearer.options.pipe) if account.rds_port is not None else bearer.options.pipe
+        parts = urlsplit(account.uri)
+        return Route(bearer, peer, parts.hostname if parts.scheme.startswith("coap") else None)

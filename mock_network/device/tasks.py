@@ -1,0 +1,60 @@
+"""What the life cycle of a client asks its shell to do, and what came of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Send Register to a server; `complete` leaves no parameter out."""
+
+    server: int
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Send Update to a server, with the named parameters; none is a plain sign of life."""
+
+    server: int
+    lifetime: bool = False
+    binding: bool = False
+    links: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deregister:
+    """Send De-register to a server."""
+
+    server: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBootstrap:
+    """Send Bootstrap-Request; a session begins when it is answered 2.04."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoBootstrap:
+    """The session ended without Bootstrap-Finish: bring back what was there before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBootstrapAccount:
+    """The Bootstrap-Server Account Timeout is over."""
+
+
+Task = Register | Update | Deregister | RequestBootstrap | UndoBootstrap | RemoveBootstrapAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request. `code` is None if no answer came, or a Reset; `reason` says why in words."""
+
+    code: str | None
+    reason: str = ""
+    location: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """2.xx."""
+        return self.code is not None and self.code.startswith("2.")
