@@ -13,7 +13,17 @@ from mock_network.demo import lorawan
 from mock_network.demo.lorawan import LorawanTour
 from mock_network.demo.outside import Outside, StepFailed
 from mock_network.demo.screen import Screen
-from mock_network.demo.tour import ENDPOINT, EXTERNAL_ID, PATIENCE, UE, Tour
+from mock_network.demo.tour import (
+    ENDPOINT,
+    EXTERNAL_ID,
+    PATIENCE,
+    SECOND_ENDPOINT,
+    SECOND_EXTERNAL_ID,
+    SECOND_SERVER,
+    SECOND_UE,
+    UE,
+    Tour,
+)
 from mock_network.lab import TOKEN, ApiError, Broker, Lab, LabProcess, ProcessEnded, free_port
 
 STEP_TIMEOUT = 40.0  # seconds of real time
@@ -74,12 +84,16 @@ async def _bring_up(lab: Lab, screen: Screen, broken: str | None, broker: Broker
     """Start all processes, those that do not need each other side by side."""
     screen.say("starting clock, SCEF, ChirpStack, LwM2M server, bridge and devices, each a process of its own")
     await lab.start_clock()
-    ue = {"name": UE, "external_id": EXTERNAL_ID, "t3324": T3324, "t3412": T3412}
+    ues = [
+        {"name": name, "external_id": identity, "t3324": T3324, "t3412": T3412}
+        for name, identity in ((UE, EXTERNAL_ID), (SECOND_UE, SECOND_EXTERNAL_ID))
+    ]
     port = free_port()
     over_mqtt = [] if broker is None else ["--mqtt", broker.address, "--mqtt-qos", "1"]
     await asyncio.gather(
-        lab.start_scef([ue]),
+        lab.start_scef(ues),
         lab.start_server(),
+        lab.start_server(name=SECOND_SERVER),
         lab.start_chirpstack(
             [lorawan.DEVICE],
             *over_mqtt,
@@ -93,6 +107,7 @@ async def _bring_up(lab: Lab, screen: Screen, broken: str | None, broker: Broker
     lab.write_configuration(
         [
             {"name": ENDPOINT, "network": "nidd", "address": EXTERNAL_ID},
+            {"name": SECOND_ENDPOINT, "network": "nidd", "address": SECOND_EXTERNAL_ID, "servers": [SECOND_SERVER]},
             {
                 "name": lorawan.ENDPOINT,
                 "network": "lorawan",
@@ -100,9 +115,9 @@ async def _bring_up(lab: Lab, screen: Screen, broken: str | None, broker: Broker
                 "object_list": lorawan.OBJECTS,
             },
         ],
-        sections=lab.lorawan_network(lines=way),
+        sections=lab.lorawan_network(lines=way) + lab.server_section(SECOND_SERVER, 'profile = "leshan"'),
         server=f"patience = {PATIENCE}",
-        service='log_level = "warning"',
+        service='default_servers = ["lab"]\nlog_level = "warning"',
     )
     bridge = await lab.start_bridge(wait=broken is None)
     if broken is not None:
@@ -148,10 +163,11 @@ def _verdict(steps: list[dict[str, object]], screen: Screen, *, once: bool) -> i
 
 
 async def _wake_for_good(lab: Lab) -> None:
-    """Wake the UE, and let it sleep only when it is told to: whoever tries a read now should get its answer."""
-    if lab.scef is not None:
-        await lab.scef.ask("PATCH", f"/ues/{UE}", {"t3324": None, "t3412": None})
-        await lab.scef.post(f"/ues/{UE}/wake")
+    """Wake the UEs, and let them sleep only when told to: whoever tries a read now should get its answer."""
+    for ue in (UE, SECOND_UE):
+        if lab.scef is not None:
+            await lab.scef.ask("PATCH", f"/ues/{ue}", {"t3324": None, "t3412": None})
+            await lab.scef.post(f"/ues/{ue}/wake")
 
 
 async def _play(lab: Lab, screen: Screen) -> None:

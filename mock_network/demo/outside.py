@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mock_network.lab import Lab
+from mock_network.lab import Api, Lab
 from mock_network.lab.process import real_sleep
 
 
@@ -31,34 +31,36 @@ async def until(what: str, found: Callable[[], Awaitable[Any]], seconds: float =
 
 
 class Outside:
-    """The witnesses of one set-up, for one endpoint on one UE."""
+    """The witnesses of one set-up, for one endpoint on one UE and its server."""
 
-    def __init__(self, lab: Lab, endpoint: str, ue: str) -> None:
+    def __init__(self, lab: Lab, endpoint: str, ue: str, server: str = "server") -> None:
         self.lab = lab
         self.endpoint = endpoint
         self.ue = ue
+        self._server = server
+
+    @property
+    def server(self) -> Api:
+        """The control API of the server. Raises StepFailed if it was not started."""
+        if self._server not in self.lab.servers:
+            raise StepFailed("there is no server")
+        return self.lab.servers[self._server].api
 
     async def ask_device(self, operation: str, path: str, **body: Any) -> dict[str, Any]:
         """Have the server do an operation; gives how it ended for the server."""
-        if self.lab.server is None:
-            raise StepFailed("there is no server")
-        answer: dict[str, Any] = await self.lab.server.post(
+        answer: dict[str, Any] = await self.server.post(
             f"/clients/{self.endpoint}/{operation}", {"path": path, "timeout": 20, **body}
         )
         return answer
 
     async def client(self) -> dict[str, Any]:
         """Give the registration as the server has it."""
-        if self.lab.server is None:
-            raise StepFailed("there is no server")
-        found: dict[str, Any] = await self.lab.server.get(f"/clients/{self.endpoint}", wait=20)
+        found: dict[str, Any] = await self.server.get(f"/clients/{self.endpoint}", wait=20)
         return found
 
     async def seen(self, since: int = 0, kind: str | None = None) -> list[dict[str, Any]]:
         """Give what the server saw after entry `since`."""
-        if self.lab.server is None:
-            raise StepFailed("there is no server")
-        return list(await self.lab.server.get("/seen", since=since, kind=kind))
+        return list(await self.server.get("/seen", since=since, kind=kind))
 
     async def last_seen(self) -> int:
         entries = await self.seen()

@@ -11,6 +11,11 @@ from mock_network.lab import Lab
 ENDPOINT = "urn:dev:ops:32473-meter-1"  # 32473: the enterprise number for examples (RFC 5612)
 EXTERNAL_ID = "meter-1@iot.example"
 UE = "meter-1"
+SECOND_ENDPOINT = "urn:dev:ops:32473-meter-2"
+SECOND_EXTERNAL_ID = "meter-2@iot.example"
+SECOND_UE = "meter-2"
+SECOND_SERVER = "two-minutes"
+LESHAN_PATIENCE = 120  # seconds that Leshan waits for a response (its default)
 TTL = 30  # seconds, in the step on expiry
 PATIENCE = 86400  # seconds that this server waits: its device sleeps for hours
 TEMPERATURE = "/3303/0/5700"
@@ -37,8 +42,9 @@ class Tour:
             ("execute", "the server executes the registration update trigger", self.execute),
             ("observe", "the server observes; the sensor changes; a notification arrives", self.observe),
             ("duplicate", "the network delivers a Send twice; the server gets it once", self.duplicate),
-            ("sleep", "the device sleeps; a read waits in the network, and is answered at wake-up", self.sleep),
+            ("sleep", "the device sleeps; a read by a server that waits a day is answered at wake-up", self.sleep),
             ("expiry", f"it sleeps again; a read that may wait {TTL} s expires, certainly undelivered", self.expiry),
+            ("patience", f"a server with the {LESHAN_PATIENCE} s of Leshan reads a sleeping device", self.patience),
             ("crash", "the bridge is killed while a write waits; started again, it delivers it once", self.crash),
             ("continue", "the server still knows the device: a notification and a Send arrive", self.go_on),
         ]  # fmt: skip
@@ -129,6 +135,31 @@ class Tour:
         requests = await self.outside.requests_on_air(air)
         check(len(requests) == 1, f"{len(requests)} requests went over the air; only the later one should have")
         return "the server got 5.04, and the air log has no trace of it even after wake-up"
+
+    async def patience(self) -> str:
+        """What the steps before look like to a server that waits no day."""
+        if self.lab.devices is None:
+            raise StepFailed("there is no device")
+        outside = Outside(self.lab, SECOND_ENDPOINT, SECOND_UE, SECOND_SERVER)
+        body = {"endpoint": SECOND_ENDPOINT, "connect": self.lab.modem(SECOND_UE)}
+        await self.lab.devices.post("/devices", body)
+        await outside.client()
+        await outside.sleep()
+        air, seen = await outside.last_air(), await outside.last_seen()
+        waiting = asyncio.create_task(outside.ask_device("read", MANUFACTURER, timeout=LESHAN_PATIENCE))
+        await until("the server's request accepted", lambda: outside.seen(seen, "acknowledged"))
+        await self.lab.step(LESHAN_PATIENCE - 1)
+        answer = await asyncio.wait_for(waiting, 10)
+        check(answer.get("code") == "5.04", f"the server got {answer}")
+        await outside.wake()
+        again = await outside.ask_device("read", MANUFACTURER, timeout=LESHAN_PATIENCE)
+        check(again.get("ok"), f"asked again when the device is awake, the server got {again}")
+        requests = await outside.requests_on_air(air)
+        check(len(requests) == 1, f"{len(requests)} requests went over the air; only the second should have")
+        return (
+            f"5.04 within {LESHAN_PATIENCE} s, while it still waited, and nothing of it went over the air; "
+            "asked again when the device is awake: 2.05"
+        )
 
     async def crash(self) -> str:
         bridge = self.lab.bridge

@@ -202,6 +202,10 @@ application_id = {json.dumps(ready["application_id"])}
 {lines}
 """
 
+    def server_section(self, name: str, lines: str = "") -> str:
+        """Return the section of the bridge's configuration for a server that was started under `name`."""
+        return f"[servers.{name}]\nuri = {json.dumps(self.servers[name].ready['coap'])}\n{lines}\n"
+
     def modem(self, ue: str, scef: str = "scef") -> str:
         """Give the CoAP URI that a client on this UE, there from the start, is pointed to."""
         host, port = self.scefs[scef].ready["ues"][ue]

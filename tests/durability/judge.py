@@ -19,7 +19,8 @@ Of = tuple[str, bytes]
 """A message with the device that sent it or is sent it, as the ledger names that: two may choose the same bytes."""
 
 REFUSALS = {"4.13", "5.03"}  # answers to requests that were never accepted: no row
-ONCE = {"Execute", "Create"}  # submitted at most once, whatever happens (R9)
+REPEATABLE = {"Read", "Discover", "Observe", "Cancel Observation", "Write", "Write-Attributes"}
+"""What may be submitted more than once (R8, R9). Whatever else there is, such as Delete and OSCORE, may not."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,14 @@ def _radio(seen: Evidence) -> Iterable[str]:
             yield f"on air and in no row: {one[1].hex()} to {one[0]}"
             continue
         quick = sum(1 for before, after in pairwise(moments) if after - before < seen.rules.retransmitted_after)
-        if quick > (0 if row["operation"] in ONCE else 1):
+        copies = len(moments) if row["operation"] in REPEATABLE else 1  # that R8 allows, if they are far enough apart
+        if quick > _repetitions(row) or len(moments) > copies:
             yield f"downlink {row['id']} ({row['operation']}) was on air {len(moments)} times: {moments}"
+
+
+def _repetitions(row: dict[str, Any]) -> int:
+    """Return how many copies the row itself says were submitted after an ambiguity, as far as R9 allows them."""
+    return int(bool(row["repeated"]) and row["operation"] in REPEATABLE)
 
 
 async def hear_server(seen: Evidence, server: Api) -> None:

@@ -92,13 +92,20 @@ async def test_events_while_the_bridge_is_away_wait_in_the_session(over_mqtt, si
 
 
 async def test_a_broker_that_comes_back_with_its_session_loses_nothing(over_mqtt, broker, side):
-    _, start = over_mqtt
-    binding = await start()
+    """Only the broker can bring what was sent meanwhile: ChirpStack is asked for nothing (catch_up)."""
+    server, start = over_mqtt
+    binding = await start(catch_up={"enabled": False})
+    server.up(b"before")
+    await until(lambda: len(side.of(Uplink)) == 1)
     broker.stop()
     await until(lambda: not binding._provider.mqtt.connected)
     assert side.counts["lorawan_mqtt_disconnects"] == 1
+    server.up(b"while it is away")
     broker.start()
     await until(lambda: binding._provider.mqtt.connected)
+    server.up(b"after")
+    await until(lambda: len(side.of(Uplink)) == 3)
+    assert [one.payload for one in side.of(Uplink)] == [b"before", b"while it is away", b"after"]
     assert side.counts["lorawan_mqtt_sessions_lost"] == 0
 
 
