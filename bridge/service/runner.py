@@ -1,4 +1,4 @@
-"""Runs the one step of every endpoint: load, step, commit, then act (DESIGN §3).
+"""Runs the one step of every endpoint: load, step, commit, then act.
 
 Effects leave in commit order. The next step of an endpoint may run on state that is not committed yet; if a commit
 fails, the endpoint's memory and pending effects are dropped, and it is loaded again.

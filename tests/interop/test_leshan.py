@@ -166,7 +166,7 @@ class TestIdentity:
             assert (await leshan.event("send"))["endpoint"] == "second-address"
 
     async def test_a_new_socket_on_the_same_address_and_port_goes_on_without_a_register(self, leshan, device):
-        """What a restarted bridge relies on (DESIGN §5): Send and notifications belong to the address alone."""
+        """What a restarted bridge relies on: Send and notifications belong to the address alone."""
         await registered(device, "same-address")
         request = await observed(device, leshan, "same-address")
         device.close()

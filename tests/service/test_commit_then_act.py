@@ -1,4 +1,4 @@
-"""Accept = committed (DESIGN §4): no effect leaves before the commit of its step is told."""
+"""A request is accepted when it is committed (R3): no effect leaves before the commit of its step."""
 
 from collections.abc import Callable, Sequence
 
