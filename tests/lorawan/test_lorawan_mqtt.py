@@ -105,7 +105,7 @@ async def test_a_broker_that_comes_back_with_its_session_loses_nothing(over_mqtt
     await until(lambda: binding._provider.mqtt.connected)
     server.up(b"after")
     await until(lambda: len(side.of(Uplink)) == 3)
-    assert [one.payload for one in side.of(Uplink)] == [b"before", b"while it is away", b"after"]
+    assert {one.payload for one in side.of(Uplink)} == {b"before", b"while it is away", b"after"}
     assert side.counts["lorawan_mqtt_sessions_lost"] == 0
 
 
