@@ -31,7 +31,7 @@ from bridge.relay.effects import Effect, SendToServer, Submit
 from bridge.relay.model import Endpoint, Kept, Policy, Server
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
-from bridge.store.sqlite import Store
+from bridge.store.sqlite import SqliteStore
 from bridge.store.sqlite.writer import Done
 
 BUSY = 60e-6  # seconds of processor time that the loop spends on other things for each batch
@@ -185,7 +185,7 @@ async def _round(loop: Loop, messages: Sequence[Message], groups: Callable[[], i
 
 async def _measure(rounds: int, recorders: Sequence[Recorder], make: Callable[[Recorder], Message]) -> list[Cost]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        store = Store.open(Path(name) / "bridge.db")
+        store = SqliteStore.open(Path(name) / "bridge.db")
         running = asyncio.get_running_loop()
         ours = Loop(lambda changes, done, endpoint: store.commit(changes, done, endpoint=endpoint))
         nothing = Loop(lambda _changes, done, _endpoint: running.call_soon(done, None) and None)

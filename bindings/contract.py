@@ -29,6 +29,15 @@ BLOCK2 = "block2"
 """Option of an endpoint that the bridge reads itself: "false" for a device that does not know Block2 (RFC 7959)."""
 
 
+class Miss(Enum):
+    """What a look-up in memory returns where it cannot tell: the store has to be asked."""
+
+    MISS = "miss"
+
+
+MISS = Miss.MISS
+
+
 class Kind(Enum):
     """Kinds of downlink: a server's request, an answer to the device's own request, or opaque bytes (DTLS)."""
 
@@ -210,10 +219,10 @@ class Events(Protocol):
     """Given to a binding at start; all it may know of the bridge."""
 
     def deliver(self, event: BindingEvent) -> Future[None]:
-        """Take an event at once, in the order of calls; what it gives is over when the event is committed.
+        """Take an event. The returned future completes when the event is committed; only then answer the network.
 
-        Only then may the network be answered. Raises `bridge.errors.UnknownDevice` at once; at once or when awaited,
-        `bridge.errors.StoreUnavailable` (answer 503: the network should send again).
+        Events of one device are taken in the order of calls. Never raises; the future raises
+        `bridge.errors.UnknownDevice` or `bridge.errors.StoreUnavailable` (answer 503: the network should send again).
         """
 
     async def has_taken(self, uplink: Uplink, within: float) -> bool:

@@ -5,7 +5,6 @@ from asyncio import Future
 from collections.abc import Awaitable
 from functools import partial
 
-from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Events, Joined, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan import network_events as net
 from bindings.lorawan.outstanding import Doubts, Outstanding
@@ -47,18 +46,14 @@ class Inbound:
         self._events = events
 
     def take(self, event: net.NetworkEvent) -> Awaitable[None]:
-        """Have a live event committed. Raises StoreUnavailable, at once or when awaited."""
+        """Have a live event committed. The awaitable raises StoreUnavailable."""
         # What each exchange brings is taken at once, without a task of its own.
-        try:
-            if isinstance(event, net.TxAck):
-                return self._tx_ack(event)
-            if isinstance(event, net.Up):
-                record = self._records.get(event.device)
-                if record is not None and record.continues(event.dev_addr, event.f_cnt):
-                    return self._next_up(event, record)
-        except UnknownDevice as error:
-            _log_unknown(error)
-            return NOTHING_TO_COMMIT
+        if isinstance(event, net.TxAck):
+            return _of_ours(self._tx_ack(event))
+        if isinstance(event, net.Up):
+            record = self._records.get(event.device)
+            if record is not None and record.continues(event.dev_addr, event.f_cnt):
+                return _of_ours(self._next_up(event, record))
         return self._handle(event, replayed=False)
 
     async def take_replayed(self, event: net.NetworkEvent) -> None:
@@ -92,7 +87,7 @@ class Inbound:
 
     # Uplinks and sessions
 
-    def _next_up(self, event: net.Up, record: Record) -> Awaitable[None]:
+    def _next_up(self, event: net.Up, record: Record) -> Future[None]:
         """Deliver the next uplink of a session; it is remembered once it is committed."""
         self._learn(event, record)
         committed = self._events.deliver(self._content(event, record, self._events.now()))
@@ -195,7 +190,7 @@ class Inbound:
 
     # Downlinks
 
-    def _tx_ack(self, event: net.TxAck) -> Awaitable[None]:
+    def _tx_ack(self, event: net.TxAck) -> Future[None]:
         self._outstanding.transmitted(event.device, event.item)
         return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
 
@@ -213,6 +208,25 @@ class Inbound:
             record.fits = event.fits  # the uplink that brought a slower data rate is told by an event of its own
             self._records.changed(event.device, record)
         await self._events.deliver(Report(event.device, event.item, _DISCARDED[event.why], event.text[:_DETAIL]))
+
+
+def _of_ours(committed: Future[None]) -> Future[None]:
+    """Return a future that completes when `committed` does; that the device is unknown is logged, and no error."""
+    over: Future[None] = committed.get_loop().create_future()
+
+    def done(_committed: Future[None]) -> None:
+        if over.done():
+            return
+        error = None if committed.cancelled() else committed.exception()
+        if error is None or isinstance(error, UnknownDevice):
+            over.set_result(None)
+        else:
+            over.set_exception(error)
+        if isinstance(error, UnknownDevice):
+            _log_unknown(error)
+
+    committed.add_done_callback(done)
+    return over
 
 
 def _log_unknown(error: UnknownDevice) -> None:

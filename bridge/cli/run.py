@@ -75,7 +75,7 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     try:
         await control.start()
         await metrics.start()
-        log.info("ready", extra={"endpoints": service.directory.count(), "networks": ",".join(service.networks)})
+        log.info("ready", extra={"endpoints": service.directory.size, "networks": ",".join(service.networks)})
         if config.idle:
             log.warning("the bridge %s", config.idle)
         await asked_to_stop.wait()

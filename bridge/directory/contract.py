@@ -3,37 +3,39 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from bridge.directory.keys import Key
 from bridge.directory.record import Draft, Record
 from bridge.directory.sources import Sources
-from bridge.errors import DirectoryError
+from bridge.errors import BridgeError, DirectoryError
+
+FoundRecord = Callable[[Record | None, BridgeError | None], None]
+"""Takes a record, or None where there is none; the second argument is StoreUnavailable or None."""
 
 
 class DirectoryTable(Protocol):
-    """The durable records. Reads return what is committed; they raise StoreUnavailable.
+    """The durable records. What cannot be read or written raises StoreUnavailable.
 
     Changes return when they are durable. They are all or none, and raise DirectoryError or StoreUnavailable. `now` is
     called for the wall-clock time, in whatever thread changes the table.
     """
 
-    def with_id(self, id_: int) -> Record | None:
-        """Return the endpoint with this id, or None."""
+    @property
+    def size(self) -> int:
+        """The number of endpoints, without a wait."""
 
-    def with_name(self, name: str) -> Record | None:
-        """Return the endpoint with this endpoint client name, or None."""
+    def find(self, key: Key, done: FoundRecord) -> None:
+        """Call `done` in the event loop with the endpoint that has this key.
 
-    def with_device(self, network: str, device: str) -> Record | None:
-        """Return the endpoint with this canonical device address, or None."""
+        No change of the directory that was told before `done` is called is missing in what `done` gets.
+        """
 
-    def with_source(self, scheme: str, source: int) -> Record | None:
-        """Return the endpoint that has this source now, or None."""
-
-    def page(
+    async def page(
         self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str, after: str, limit: int
     ) -> list[Record]:
         """Return at most `limit` endpoints in the order of their names, from the first one after the name `after`."""
 
-    def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
-        """Return the number of endpoints."""
+    async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
+        """Return the number of endpoints that pass the filter."""
 
     async def add(self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]) -> list[Record]:
         """Insert checked drafts, each with a source of its own if `sources` are given."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from bridge.directory.directory import CHUNK, Directory
-from bridge.directory.record import Draft
+from bridge.directory.keys import ByDevice, ByName
+from bridge.directory.record import Draft, Record
 from bridge.errors import ConfigurationError, DirectoryError
 
 COLUMNS = ("endpoint", "network", "address", "servers", "profile", "default_ttl", "object_list")
@@ -70,9 +71,13 @@ async def import_csv(
     fresh: list[_Line] = []
     other: list[_Line] = []
     for start in range(0, len(good), TURN):
-        for line in good[start : start + TURN]:
-            _compare(directory, line, update, imported, fresh, other)
-        await asyncio.sleep(0)
+        lines_now = good[start : start + TURN]
+        there = await asyncio.gather(*(directory.find(ByName(line.draft.name)) for line in lines_now))
+        holders = await asyncio.gather(
+            *(directory.find(ByDevice(line.draft.network, line.draft.device)) for line in lines_now)
+        )
+        for line, same_name, same_device in zip(lines_now, there, holders, strict=True):
+            _compare(line, same_name, same_device, update, imported, fresh, other)
     imported.faults.sort(key=lambda fault: fault.line)
     if imported.faults and not partial:
         return Imported(faults=imported.faults)
@@ -182,17 +187,16 @@ async def _checked(directory: Directory, lines: Iterable[str], faults: list[Faul
 
 
 def _compare(
-    directory: Directory,
     line: _Line,
+    there: Record | None,
+    holder: Record | None,
     update: bool,
     imported: Imported,
     fresh: list[_Line],
     other: list[_Line],
 ) -> None:
-    """Hold a line against the directory."""
+    """Compare a line with the endpoints that have its name and its device, if there are any."""
     draft = line.draft
-    there = directory.by_name(draft.name)
-    holder = directory.by_device(draft.network, draft.device)
     if holder is not None and holder.name != draft.name:
         reason = f"device {draft.device!r} of network {draft.network!r} is endpoint {holder.name!r} already"
         imported.faults.append(Fault(line.number, reason))

@@ -2,18 +2,22 @@
 
 import asyncio
 import logging
+from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bindings.contract import MISS, Miss
 from bridge.directory.cache import Lru
 from bridge.directory.catalogue import Catalogue
 from bridge.directory.contract import DirectoryTable
+from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
 from bridge.directory.record import DirectoryChange, Draft, Record
-from bridge.errors import DirectoryError
+from bridge.errors import BridgeError, DirectoryError
 from bridge.relay.model import Endpoint
 
 CACHED = 4096  # records in memory, about 1.5 KiB each
+KEYS = 4  # under which a record is kept
 CHUNK = 500  # records changed in one transaction, so that other commits wait a few ms at most
 
 log = logging.getLogger(__name__)
@@ -29,21 +33,19 @@ class Seeded:
 
 
 class Directory:
-    """All endpoints. Look-ups are synchronous and take microseconds; changes are awaited until they are durable.
+    """All endpoints. What was used last is in memory; all else is read from the table.
 
-    `now` gives wall-clock seconds. Changes are made one after the other.
+    `now` returns wall-clock seconds. Changes are awaited until they are durable, and made one after the other.
     """
 
     def __init__(
         self, table: DirectoryTable, catalogue: Catalogue, now: Callable[[], float], cached: int = CACHED
     ) -> None:
+        """Make a directory that keeps at most `cached` records in memory."""
         self.table = table
         self.catalogue = catalogue
         self.now = now
-        self._records: Lru[int, Record] = Lru(cached)
-        self._names: Lru[str, int] = Lru(cached)
-        self._devices: Lru[tuple[str, str], Record] = Lru(cached)
-        self._sources: Lru[int, Record] = Lru(cached)
+        self._cache: Lru[Key, Record] = Lru(cached * KEYS)
         self._changing = asyncio.Lock()
         self._listeners: list[Callable[[DirectoryChange], None]] = []
 
@@ -57,29 +59,65 @@ class Directory:
 
     # Look-ups
 
-    def by_id(self, id_: int) -> Record | None:
-        """Give the endpoint with this id, or None."""
-        found = self._records.get(id_)
-        return found if found is not None else self._note(self.table.with_id(id_))
+    @property
+    def size(self) -> int:
+        """The number of endpoints."""
+        return self.table.size
 
-    def by_name(self, name: str) -> Record | None:
-        """Give the endpoint with this endpoint client name, or None."""
-        id_ = self._names.get(name)
-        return self.by_id(id_) if id_ is not None else self._note(self.table.with_name(name))
+    def cached(self, key: Key) -> Record | Miss:
+        """Return the endpoint with this key if it is in memory, else MISS: it may be in the table."""
+        return self._cache.get(key) or MISS
 
-    def by_device(self, network: str, device: str) -> Record | None:
-        """Give the endpoint with this canonical device address, or None."""
-        found = self._devices.get((network, device))
-        return found if found is not None else self._note(self.table.with_device(network, device))
+    def keep(self, found: Record) -> None:
+        """Keep in memory what was read from the store just now."""
+        for key in keys_of(found):
+            self._cache.put(key, found)
 
-    def by_source(self, source: int) -> Record | None:
-        """Give the endpoint with this source (bridge.north) of the present scheme, or None."""
-        found = self._sources.get(source)
-        if found is not None or self.catalogue.sources is None:
-            return found
-        return self._note(self.table.with_source(self.catalogue.sources.scheme, source))
+    def find(self, key: Key) -> Future[Record | None]:
+        """Return a future of the endpoint with this key, or of None if there is none.
 
-    def page(
+        It raises StoreUnavailable.
+        """
+        future: Future[Record | None] = asyncio.get_running_loop().create_future()
+
+        def found(record: Record | None, error: BridgeError | None) -> None:
+            if record is not None:
+                self.keep(record)
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(record)
+
+        there = self.cached(key)
+        if there is MISS:
+            self.table.find(key, found)
+        else:
+            future.set_result(there)
+        return future
+
+    async def by_id(self, id_: int) -> Record | None:
+        """Return the endpoint with this id, or None. Raises StoreUnavailable."""
+        return await self.find(ById(id_))
+
+    async def by_name(self, name: str) -> Record | None:
+        """Return the endpoint with this endpoint client name, or None. Raises StoreUnavailable."""
+        return await self.find(ByName(name))
+
+    async def by_device(self, network: str, device: str) -> Record | None:
+        """Return the endpoint with this canonical device address, or None. Raises StoreUnavailable."""
+        return await self.find(ByDevice(network, device))
+
+    async def by_source(self, source: int) -> Record | None:
+        """Return the endpoint with this source (bridge.north) of the present scheme, or None.
+
+        Raises StoreUnavailable.
+        """
+        sources = self.catalogue.sources
+        return None if sources is None else await self.find(BySource(sources.scheme, source))
+
+    async def page(
         self,
         *,
         network: str | None = None,
@@ -89,23 +127,27 @@ class Directory:
         after: str = "",
         limit: int = 100,
     ) -> list[Record]:
-        """Give endpoints in the order of their names, from the first one after the name `after`, a page at a time."""
-        return self.table.page(network=network, server=server, enabled=enabled, prefix=prefix, after=after, limit=limit)
+        """Return endpoints in the order of their names, from the first one after the name `after`, a page at a time.
 
-    def count(
+        Raises StoreUnavailable.
+        """
+        return await self.table.page(
+            network=network, server=server, enabled=enabled, prefix=prefix, after=after, limit=limit
+        )
+
+    async def count(
         self, *, network: str | None = None, server: str | None = None, enabled: bool | None = None, prefix: str = ""
     ) -> int:
-        """Return the number of endpoints."""
-        return self.table.count(network=network, server=server, enabled=enabled, prefix=prefix)
+        """Return the number of endpoints that pass the filter. Raises StoreUnavailable."""
+        return await self.table.count(network=network, server=server, enabled=enabled, prefix=prefix)
 
     async def all(self, *, network: str | None = None, enabled: bool | None = None) -> AsyncIterator[Record]:
-        """Give every endpoint, page by page, with other work in between: for start and for export."""
+        """Yield every endpoint, page by page, with other work in between: for start and for export."""
         after = ""
-        while page := self.page(network=network, enabled=enabled, after=after, limit=CHUNK):
+        while page := await self.page(network=network, enabled=enabled, after=after, limit=CHUNK):
             for found in page:
                 yield found
             after = page[-1].name
-            await asyncio.sleep(0)
 
     def endpoint(self, record: Record) -> Endpoint:
         """Give a record as the core wants it. Raises ConfigurationError if its servers or profile are gone."""
@@ -135,7 +177,7 @@ class Directory:
     async def update_all(self, changes: Sequence[tuple[str, Mapping[str, Any]]]) -> Sequence[Record]:
         """Change endpoints, all or none: (name, fields of `Draft`). Raises DirectoryError or StoreUnavailable."""
         async with self._changing:
-            found = [self._existing(name) for name, _ in changes]
+            found = [await self._existing(name) for name, _ in changes]
             wanted = [
                 (before, self.catalogue.check(replace(before.draft(), **fields)))
                 for before, (_, fields) in zip(found, changes, strict=True)
@@ -153,7 +195,7 @@ class Directory:
         The service must have let go of the endpoint's state: what it committed later would be nobody's.
         """
         async with self._changing:
-            before = self._existing(name)
+            before = await self._existing(name)
             await self.table.remove(before.id, self.now)
         self._tell(DirectoryChange(before, None))
         return before
@@ -164,7 +206,7 @@ class Directory:
         for draft in drafts:
             try:
                 wanted = self.catalogue.check(draft)
-                there = self.by_name(wanted.name)
+                there = await self.by_name(wanted.name)
                 if there is None:
                     await self.add(wanted)
                     seeded.added.append(wanted.name)
@@ -205,42 +247,26 @@ class Directory:
             log.error("%d more endpoints are down for the same reason", refused - 1)
         return changed
 
-    def check_free(self, draft: Draft) -> None:
-        """Refuse a checked draft whose name or device another endpoint has. Raises DirectoryError."""
-        if self.by_name(draft.name) is not None:
+    async def check_free(self, draft: Draft) -> None:
+        """Refuse a checked draft whose name or device is taken. Raises DirectoryError or StoreUnavailable."""
+        if await self.by_name(draft.name) is not None:
             raise DirectoryError(f"there is an endpoint {draft.name!r} already")
-        holder = self.by_device(draft.network, draft.device)
+        holder = await self.by_device(draft.network, draft.device)
         if holder is not None:
             raise DirectoryError(
                 f"device {draft.device!r} of network {draft.network!r} is endpoint {holder.name!r} already"
             )
 
-    def _existing(self, name: str) -> Record:
-        found = self.by_name(name)
+    async def _existing(self, name: str) -> Record:
+        found = await self.by_name(name)
         if found is None:
             raise DirectoryError(f"there is no endpoint {name!r}")
         return found
 
-    def _note(self, found: Record | None) -> Record | None:
-        """Keep what the table was asked for."""
-        if found is None:
-            return None
-        self._records.put(found.id, found)
-        self._names.put(found.name, found.id)
-        self._devices.put((found.network, found.device), found)
-        sources = self.catalogue.sources
-        if found.source is not None and sources is not None and found.scheme == sources.scheme:
-            self._sources.put(found.source, found)
-        return found
-
     def _forget(self, gone: Record | None) -> None:
-        if gone is None:
-            return
-        self._records.drop(gone.id)
-        self._names.drop(gone.name)
-        self._devices.drop((gone.network, gone.device))
-        if gone.source is not None:
-            self._sources.drop(gone.source)
+        if gone is not None:
+            for key in keys_of(gone):
+                self._cache.drop(key)
 
     def _tell(self, change: DirectoryChange) -> None:
         self._forget(change.before)

@@ -1,46 +1,14 @@
 """What operations need of a bridge. The running service is one; so is its ledger while the service is down."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from bindings.contract import Binding
 from bridge.delivery.explain import Explanation
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
 from bridge.operations.types.state import Readiness, Status
-
-T = TypeVar("T")
-
-
-class Ledger(Protocol):
-    """What people ask of the ledger. `before`: only messages with a smaller id; newest first."""
-
-    def downlink(self, id_: int) -> Downlink | None: ...
-
-    def downlinks(
-        self,
-        *,
-        endpoint: int | None = None,
-        state: DownlinkState | None = None,
-        over: bool | None = None,
-        before: int | None = None,
-        limit: int = 100,
-    ) -> Sequence[Downlink]: ...
-
-    def uplink(self, id_: int) -> Uplink | None: ...
-
-    def uplinks(
-        self,
-        *,
-        endpoint: int | None = None,
-        state: UplinkState | None = None,
-        before: int | None = None,
-        limit: int = 100,
-    ) -> Sequence[Uplink]: ...
-
-    def downlink_counts(self, endpoint: int | None = None) -> Mapping[tuple[DownlinkState, bool], int]: ...
-
-    def uplink_counts(self, endpoint: int | None = None) -> Mapping[UplinkState, int]: ...
+from bridge.store.contract import Reads
 
 
 class Bridge(Protocol):
@@ -56,8 +24,9 @@ class Bridge(Protocol):
     def now(self) -> float:
         """Return wall-clock seconds."""
 
-    async def ask(self, question: Callable[[Ledger], T]) -> T:
-        """Answer a question to the ledger. Raises StoreUnavailable."""
+    @property
+    def reads(self) -> Reads:
+        """What people ask of the ledger."""
 
     def readiness(self) -> Readiness: ...
 
@@ -66,7 +35,7 @@ class Bridge(Protocol):
     def metrics_text(self) -> bytes:
         """Return everything that was counted, in Prometheus' text format."""
 
-    def explain(self, endpoint: int) -> Sequence[Explanation]:
+    async def explain(self, endpoint: int) -> Sequence[Explanation]:
         """Say of each downlink that is not over why it is where it is. Raises StoreUnavailable."""
 
     async def cancel(self, downlink: Downlink) -> None:

@@ -34,7 +34,7 @@ from bridge.operations.types.endpoints import (
 
 
 async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
-    found = bridge.directory.page(
+    found = await bridge.directory.page(
         network=asked.network,
         server=asked.server,
         enabled=asked.enabled,
@@ -47,11 +47,11 @@ async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
 
 
 async def show_endpoint(bridge: Bridge, asked: ShowEndpoint) -> EndpointView:
-    return view(existing(bridge, asked.name))
+    return view(await existing(bridge, asked.name))
 
 
 async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointExplanation:
-    record = existing(bridge, asked.name)
+    record = await existing(bridge, asked.name)
     waiting = tuple(
         Waiting(
             downlink=one.downlink,
@@ -66,7 +66,7 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
             attempts=one.attempts,
             blocked_by=one.blocked_by,
         )
-        for one in bridge.explain(record.id)
+        for one in await bridge.explain(record.id)
     )
     return EndpointExplanation(endpoint=view(record), time=bridge.now(), waiting=waiting)
 
@@ -77,7 +77,7 @@ async def add_endpoints(bridge: Bridge, asked: AddEndpoints) -> EndpointsAdded:
 
 
 async def update_endpoint(bridge: Bridge, asked: UpdateEndpoint) -> EndpointView:
-    before = existing(bridge, asked.endpoint)
+    before = await existing(bridge, asked.endpoint)
     changes: dict[str, Any] = {name: value for name, value in asdict(asked).items() if value is not UNSET}
     del changes["endpoint"]
     if "address" in changes:
@@ -89,15 +89,15 @@ async def update_endpoint(bridge: Bridge, asked: UpdateEndpoint) -> EndpointView
 
 
 async def enable_endpoint(bridge: Bridge, asked: EnableEndpoint) -> EndpointView:
-    return view(await bridge.directory.update(existing(bridge, asked.name).name, enabled=True))
+    return view(await bridge.directory.update((await existing(bridge, asked.name)).name, enabled=True))
 
 
 async def disable_endpoint(bridge: Bridge, asked: DisableEndpoint) -> EndpointView:
-    return view(await bridge.directory.update(existing(bridge, asked.name).name, enabled=False))
+    return view(await bridge.directory.update((await existing(bridge, asked.name)).name, enabled=False))
 
 
 async def provision_endpoint(bridge: Bridge, asked: ProvisionEndpoint) -> EndpointView:
-    record = existing(bridge, asked.name)
+    record = await existing(bridge, asked.name)
     await bridge.provision(record)
     return view(record)
 
@@ -114,9 +114,9 @@ async def import_endpoints(bridge: Bridge, asked: ImportEndpoints) -> EndpointsI
     return EndpointsImported(added=done.added, changed=done.changed, unchanged=done.unchanged, faults=faults)
 
 
-def existing(bridge: Bridge, name: str) -> Record:
+async def existing(bridge: Bridge, name: str) -> Record:
     """Return an endpoint of the directory by its name. Raises NotFound."""
-    record = bridge.directory.by_name(name)
+    record = await bridge.directory.by_name(name)
     if record is None:
         raise NotFound(f"no endpoint {name!r}")
     return record

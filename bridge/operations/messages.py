@@ -25,53 +25,49 @@ LONGEST_CURSOR = 18  # decimal digits that certainly fit the 64 bits of a ledger
 
 
 async def list_downlinks(bridge: Bridge, asked: ListDownlinks) -> DownlinkPage:
-    endpoint, before = _endpoint_id(bridge, asked.endpoint), _before(asked.after)
-    rows = await bridge.ask(
-        lambda ledger: ledger.downlinks(
-            endpoint=endpoint, state=asked.state, over=asked.over, before=before, limit=asked.limit + 1
-        )
+    endpoint, before = await _endpoint_id(bridge, asked.endpoint), _before(asked.after)
+    rows = await bridge.reads.downlinks(
+        endpoint=endpoint, state=asked.state, over=asked.over, before=before, limit=asked.limit + 1
     )
-    items = tuple(_downlink(bridge, row) for row in rows[: asked.limit])
+    items = tuple([await _downlink(bridge, row) for row in rows[: asked.limit]])
     return DownlinkPage(items=items, next=str(items[-1].id) if len(rows) > asked.limit else None)
 
 
 async def show_downlink(bridge: Bridge, asked: ShowDownlink) -> DownlinkView:
-    return _downlink(bridge, await _existing_downlink(bridge, asked.id))
+    return await _downlink(bridge, await _existing_downlink(bridge, asked.id))
 
 
 async def cancel_downlink(bridge: Bridge, asked: CancelDownlink) -> DownlinkView:
     await bridge.cancel(await _existing_downlink(bridge, asked.id))
-    return _downlink(bridge, await _existing_downlink(bridge, asked.id))
+    return await _downlink(bridge, await _existing_downlink(bridge, asked.id))
 
 
 async def list_uplinks(bridge: Bridge, asked: ListUplinks) -> UplinkPage:
-    endpoint, before = _endpoint_id(bridge, asked.endpoint), _before(asked.after)
-    rows = await bridge.ask(
-        lambda ledger: ledger.uplinks(endpoint=endpoint, state=asked.state, before=before, limit=asked.limit + 1)
-    )
-    items = tuple(_uplink(bridge, row) for row in rows[: asked.limit])
+    endpoint, before = await _endpoint_id(bridge, asked.endpoint), _before(asked.after)
+    rows = await bridge.reads.uplinks(endpoint=endpoint, state=asked.state, before=before, limit=asked.limit + 1)
+    items = tuple([await _uplink(bridge, row) for row in rows[: asked.limit]])
     return UplinkPage(items=items, next=str(items[-1].id) if len(rows) > asked.limit else None)
 
 
 async def show_uplink(bridge: Bridge, asked: ShowUplink) -> UplinkView:
-    row = await bridge.ask(lambda ledger: ledger.uplink(asked.id))
+    row = await bridge.reads.uplink(asked.id)
     if row is None:
         raise NotFound(f"no uplink {asked.id}")
-    return _uplink(bridge, row)
+    return await _uplink(bridge, row)
 
 
 async def count_messages(bridge: Bridge, asked: CountMessages) -> MessageCounts:
-    endpoint = _endpoint_id(bridge, asked.endpoint)
-    down = await bridge.ask(lambda ledger: ledger.downlink_counts(endpoint))
-    up = await bridge.ask(lambda ledger: ledger.uplink_counts(endpoint))
+    endpoint = await _endpoint_id(bridge, asked.endpoint)
+    down = await bridge.reads.downlink_counts(endpoint)
+    up = await bridge.reads.uplink_counts(endpoint)
     return MessageCounts(
         downlinks=tuple(DownlinkCount(state=s, over=over, messages=n) for (s, over), n in sorted(down.items())),
         uplinks=tuple(UplinkCount(state=s, messages=n) for s, n in sorted(up.items())),
     )
 
 
-def _endpoint_id(bridge: Bridge, name: str | None) -> int | None:
-    return None if name is None else existing(bridge, name).id
+async def _endpoint_id(bridge: Bridge, name: str | None) -> int | None:
+    return None if name is None else (await existing(bridge, name)).id
 
 
 def _before(cursor: str) -> int | None:
@@ -83,21 +79,21 @@ def _before(cursor: str) -> int | None:
 
 
 async def _existing_downlink(bridge: Bridge, id_: int) -> Downlink:
-    row = await bridge.ask(lambda ledger: ledger.downlink(id_))
+    row = await bridge.reads.downlink(id_)
     if row is None:
         raise NotFound(f"no downlink {id_}")
     return row
 
 
-def _name(bridge: Bridge, endpoint: int) -> str:
-    record = bridge.directory.by_id(endpoint)
+async def _name(bridge: Bridge, endpoint: int) -> str:
+    record = await bridge.directory.by_id(endpoint)
     return "" if record is None else record.name
 
 
-def _downlink(bridge: Bridge, row: Downlink) -> DownlinkView:
+async def _downlink(bridge: Bridge, row: Downlink) -> DownlinkView:
     return DownlinkView(
         id=row.id,
-        endpoint=_name(bridge, row.endpoint),
+        endpoint=await _name(bridge, row.endpoint),
         endpoint_id=row.endpoint,
         kind=row.kind,
         operation=row.operation,
@@ -118,10 +114,10 @@ def _downlink(bridge: Bridge, row: Downlink) -> DownlinkView:
     )
 
 
-def _uplink(bridge: Bridge, row: Uplink) -> UplinkView:
+async def _uplink(bridge: Bridge, row: Uplink) -> UplinkView:
     return UplinkView(
         id=row.id,
-        endpoint=_name(bridge, row.endpoint),
+        endpoint=await _name(bridge, row.endpoint),
         endpoint_id=row.endpoint,
         kind=row.kind,
         operation=row.operation,

@@ -82,9 +82,9 @@ async def add_device(bridge: Bridge, asked: AddDevice) -> DeviceAdded:
     )
     # Before anything is made in the network: can its endpoint be added at all?
     wanted = bridge.directory.catalogue.check(draft)
-    there = bridge.directory.by_device(wanted.network, wanted.device)
+    there = await bridge.directory.by_device(wanted.network, wanted.device)
     if there is None:
-        bridge.directory.check_free(wanted)
+        await bridge.directory.check_free(wanted)
     made = await network.make_device(wanted.device, asked.name, settings)
     changes = list(made.changes)
     if there is None:
@@ -98,7 +98,7 @@ async def adopt_devices(bridge: Bridge, asked: AdoptDevices) -> DevicesAdopted:
     if not isinstance(network, ListsDevices):
         raise _cannot(asked.network, Ability.LIST_DEVICES)
     listed = await network.network_devices()
-    new = [one for one in listed if bridge.directory.by_device(asked.network, one.device) is None]
+    new = [one for one in listed if await bridge.directory.by_device(asked.network, one.device) is None]
     names = [None] * len(new) if asked.dry_run else await _adopt(bridge, asked, new)
     items = tuple(
         AdoptedDevice(address=one.device, name=one.name, endpoint=name) for one, name in zip(new, names, strict=True)

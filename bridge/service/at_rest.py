@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NoReturn, Self, TypeVar
+from typing import NoReturn, Self
 
 from bindings.contract import Binding
 from bridge.config import Config, Network
@@ -11,12 +11,10 @@ from bridge.delivery.explain import Explanation
 from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
 from bridge.errors import NotRunning
-from bridge.operations.bridge import Ledger
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
 from bridge.service.catalogue import catalogue, make_state_directory
-from bridge.store.sqlite import Store
-
-T = TypeVar("T")
+from bridge.store.contract import Reads
+from bridge.store.sqlite import SqliteStore
 
 
 class BridgeAtRest:
@@ -33,7 +31,7 @@ class BridgeAtRest:
     async def __aenter__(self) -> Self:
         """Open the ledger. Raises ConfigurationError (a service has it, for example) or StoreUnavailable."""
         make_state_directory(self._config.state_directory)
-        self._store = Store.open(self._config.database)
+        self._store = SqliteStore.open(self._config.database)
         self.directory = Directory(
             self._store.directory, catalogue(self._config, lambda: self.networks, None), self.now
         )
@@ -45,8 +43,9 @@ class BridgeAtRest:
     def now(self) -> float:
         return time.time()
 
-    async def ask(self, question: Callable[[Ledger], T]) -> T:
-        return await self._store.ask(question)
+    @property
+    def reads(self) -> Reads:
+        return self._store.reads
 
     def readiness(self) -> Readiness:
         return Readiness(ready=False, phase=Phase.DOWN)
@@ -56,7 +55,7 @@ class BridgeAtRest:
             phase=Phase.DOWN,
             ready=False,
             time=self.now(),
-            endpoints=self.directory.count(),
+            endpoints=self.directory.size,
             in_memory=None,
             scheme=None,
             store=StoreStatus(**self._store.status()),
@@ -67,7 +66,7 @@ class BridgeAtRest:
     def metrics_text(self) -> bytes:
         _refuse("counters exist only while the service runs")
 
-    def explain(self, endpoint: int) -> Sequence[Explanation]:
+    async def explain(self, endpoint: int) -> Sequence[Explanation]:
         _refuse(f"only the running service can tell why a message of endpoint {endpoint} waits")
 
     async def cancel(self, downlink: Downlink) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from bindings.contract import BindingEvent, Flushed, Joined, Reachable, Report, Uplink
 from bridge.directory import Directory
+from bridge.directory.keys import ByDevice
 from bridge.errors import BindingError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
 from bridge.relay.from_device import digest_of
@@ -11,7 +12,7 @@ from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
 from bridge.service.points import reached
 from bridge.service.runner import Runner
-from bridge.store.sqlite import Store
+from bridge.store.contract import Store
 
 BACKLOG = 20_000  # commits that wait for the disk; beyond that networks are asked to send again later
 
@@ -30,19 +31,20 @@ class NetworkEvents:
         self._count = count
 
     def deliver(self, event: BindingEvent) -> asyncio.Future[None]:
-        """Take an event; the future is over when it is committed. Raises StoreUnavailable or UnknownDevice."""
-        device, taken = _translate(event)
-        record = self._directory.by_device(self._network, device)
-        if record is None:
-            self._count("unknown_devices", network=self._network)
-            raise UnknownDevice(
-                f"network {self._network!r} names device {device!r}, which no endpoint has; "
-                f"add it: lwm2m-bridge endpoint add --network {self._network} --address {device}"
-            )
+        """Take an event. The returned future completes when it is committed.
+
+        It raises StoreUnavailable, UnknownDevice, or BindingError for what is no event.
+        """
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            device, taken = _translate(event)
+        except BindingError as error:
+            committed.set_exception(error)
+            return committed
         if self._store.backlog > BACKLOG:
             self._count("store_full", network=self._network)
-            raise StoreUnavailable("too many commits wait for the disk")
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            committed.set_exception(StoreUnavailable("too many commits wait for the disk"))
+            return committed
 
         def done(error: BaseException | None) -> None:
             if committed.done():
@@ -50,22 +52,29 @@ class NetworkEvents:
             reached("before notification answer")
             if error is None:
                 committed.set_result(None)
+            elif isinstance(error, UnknownDevice):
+                committed.set_exception(self._unknown(device))
             else:
                 committed.set_exception(error)
 
-        self._runner.event(record.id, taken, done)
+        self._runner.arrive(ByDevice(self._network, device), taken, done)
         return committed
+
+    def _unknown(self, device: str) -> UnknownDevice:
+        self._count("unknown_devices", network=self._network)
+        return UnknownDevice(
+            f"network {self._network!r} names device {device!r}, which no endpoint has; "
+            f"add it: lwm2m-bridge endpoint add --network {self._network} --address {device}"
+        )
 
     async def has_taken(self, uplink: Uplink, within: float) -> bool:
         """Tell whether the ledger has an uplink, or one that the device repeats with it. Raises StoreUnavailable."""
-        record = self._directory.by_device(self._network, uplink.device)
+        record = await self._directory.by_device(self._network, uplink.device)
         if record is None:
             return False
         digest, at = digest_of(uplink.payload), uplink.received_at
         # Either may be the other's repeat: history brings a lost original after its repeat was taken, too.
-        return await self._store.ask(
-            lambda reader: reader.has_uplink(record.id, uplink.duplicate_key, digest, at - within, at + within)
-        )
+        return await self._store.reads.has_uplink(record.id, uplink.duplicate_key, digest, at - within, at + within)
 
     def now(self) -> float:
         return self._clock.wall()

@@ -4,6 +4,7 @@ Effects leave in commit order. The next step of an endpoint may run on state tha
 fails, the endpoint's memory and pending effects are dropped, and it is loaded again.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -11,9 +12,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from bindings.contract import SouthProfile
+from bindings.contract import MISS, Miss, SouthProfile
 from bridge.delivery.rows import Change
-from bridge.errors import StoreUnavailable
+from bridge.directory.keys import ByDevice, ById, BySource, Key
+from bridge.directory.record import Record
+from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
 from bridge.relay.effects import Count, Effect
 from bridge.relay.model import Endpoint, Kept, Policy
@@ -22,6 +25,8 @@ from bridge.relay.step import step
 from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moment
 from bridge.service.points import reached
+from bridge.service.waiting import Waiting, WaitingEvents
+from bridge.store.contract import Done, Found, FoundEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +36,23 @@ RELOAD_AFTER = 1.0  # seconds between a failed commit and the next try to take t
 
 CALL_RESULTS = (ev.Submitted, ev.LookedUp, ev.CancelDone)
 
-Done = Callable[[BaseException | None], None]
-
 
 class Ledger(Protocol):
-    """What the runner wants of a store."""
+    """What the runner wants of a store (`bridge.store.contract.Ledger`)."""
 
-    def load(self, endpoint: int, now: float) -> Kept: ...
+    def load(self, key: Key, now: float, done: FoundEndpoint) -> None: ...
 
     def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None: ...
 
     def next_id(self) -> int: ...
+
+
+class Records(Protocol):
+    """What the runner wants of the directory (`bridge.directory.Directory`)."""
+
+    def cached(self, key: Key) -> Record | Miss: ...
+
+    def keep(self, found: Record) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,78 +83,97 @@ class Loaded:
 
 @dataclass(slots=True)
 class Runner:
-    """All endpoints of this process. `place` finds an endpoint by id, or gives None if it is gone or has no network."""
+    """All endpoints of this process.
+
+    `place` returns what effects need of an endpoint of the directory, or None if it is down. `count` counts what an
+    operator should see.
+    """
 
     store: Ledger
+    directory: Records
     clock: Clock
     policy: Policy
-    place: Callable[[int], Placed | None]
+    place: Callable[[Record], Placed | None]
     actor: Actor
     random: Callable[[], float]
+    count: Callable[..., None]
     loaded: dict[int, Loaded] = field(default_factory=dict)
     calls: dict[int, int] = field(default_factory=dict)  # endpoint → downlink whose network call is in flight
     _quiet: OrderedDict[int, None] = field(default_factory=OrderedDict)
     _taken_up: set[int] = field(default_factory=set)  # endpoints whose rows in memory are all that the process knows
-    _held: dict[int, list[tuple[ev.Event, Done | None]]] = field(default_factory=dict)  # until dropped commits are told
+    _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits are not yet told
     stopping: bool = False
     _alarms: Alarms = field(init=False)
+    _waiting: WaitingEvents = field(init=False)
 
     def __post_init__(self) -> None:
         self._alarms = Alarms(self._wake)
+        self._waiting = WaitingEvents(self.count)
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
-        """Run one step. `done` is called once its changes are committed (None), or with StoreUnavailable."""
+        """Run one step, at once if the endpoint is in memory, else when the store has read it.
+
+        `done` is called when the changes of the step are committed (None), or with StoreUnavailable. Events of one
+        endpoint are stepped in the order of arrival.
+        """
         reached("after receive")
-        if self.stopping and not isinstance(event, CALL_RESULTS):
-            if done is not None:
-                done(StoreUnavailable("the service is stopping"))
-            return
-        held = self._held.get(endpoint)
-        if held is not None:
-            held.append((event, done))
-            return
         loaded = self.loaded.get(endpoint)
         if loaded is None:
-            try:
-                loaded = self._load(endpoint)
-            except StoreUnavailable as error:
-                log.warning("endpoint %d cannot be loaded: %s", endpoint, error)
-                self._again_later(endpoint)
-                if done is not None:
-                    done(error)
-                return
-            if loaded is None or loaded.dropped:
-                if done is not None:
-                    done(
-                        None if loaded is None else StoreUnavailable("the endpoint could not be taken up; see the log")
-                    )
-                return
-        if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage):
-            self.actor.act(loaded.placed, Count("messages_of_disabled_endpoints"))
-            if done is not None:
-                done(None)
-            return
-        self._step(endpoint, loaded, event, done)
+            self._wait(ById(endpoint), event, done)
+        else:
+            self._take(endpoint, loaded, event, done)
 
-    def take_up(self, endpoint: int) -> None:
-        """See to it that an endpoint with unfinished rows is in memory or has a timer (R32)."""
-        if endpoint not in self._taken_up:
-            self.event(endpoint, ev.Tick())
+    def arrive(self, key: ByDevice | BySource, event: ev.Event, done: Done | None = None) -> None:
+        """Do what `event` does, for the endpoint with this key; without one, `done` is called with UnknownDevice.
 
-    def look(self, endpoint: int) -> Loaded | None:
-        """Give an endpoint as it is now, to look at; None if it is gone. One that only waits is read from the store.
-
-        Raises StoreUnavailable.
+        Events under one key are stepped in the order of arrival.
         """
-        self.event(endpoint, ev.Tick())
-        found = self.loaded.get(endpoint)
-        if found is not None:
-            return found
-        placed = self.place(endpoint)
-        if placed is None:
+        if key not in self._waiting:
+            record = self.directory.cached(key)
+            if record is not MISS:
+                self.event(record.id, event, done)
+                return
+        self._wait(key, event, done)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether an event waits for the store."""
+        return len(self._waiting) > 0
+
+    async def take_up(self, endpoint: int) -> None:
+        """Bring an endpoint with unfinished rows into memory, or give it a timer (R32). Raises StoreUnavailable."""
+        if endpoint not in self._taken_up:
+            await self.stepped(endpoint, ev.Tick())
+
+    async def look(self, endpoint: int) -> Loaded | None:
+        """Return an endpoint as it is now, to look at, or None if it is gone. Raises StoreUnavailable."""
+        await self.stepped(endpoint, ev.Tick())
+        there = self.loaded.get(endpoint)
+        if there is not None:
+            return there
+        read: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+
+        def done(found: Found | None, error: BridgeError | None) -> None:
+            if not read.done():
+                read.set_result(found) if error is None else read.set_exception(error)
+
+        self.store.load(ById(endpoint), moment(self.clock).wall, done)
+        found = await read
+        placed = None if found is None else self.place(found.record)
+        if found is None or placed is None:
             return None
-        kept = self.store.load(endpoint, moment(self.clock).wall)
-        return Loaded(placed, EndpointState(placed.endpoint, self.policy, kept, self.random()))
+        return Loaded(placed, EndpointState(placed.endpoint, self.policy, found.kept, self.random()))
+
+    async def stepped(self, endpoint: int, event: ev.Event) -> None:
+        """Run one step, and return when its changes are committed. Raises StoreUnavailable."""
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            if not committed.done():
+                committed.set_result(None) if error is None else committed.set_exception(error)
+
+        self.event(endpoint, event, done)
+        await committed
 
     def forget(self, endpoint: int) -> None:
         """Drop an endpoint's memory; the next event loads it anew, once the commits that are under way are told."""
@@ -151,7 +181,7 @@ class Runner:
         if loaded is not None:
             loaded.dropped = True
             if loaded.uncommitted:
-                self._held.setdefault(endpoint, [])
+                self._draining.add(endpoint)
         self._taken_up.discard(endpoint)
         self._quiet.pop(endpoint, None)
         self._alarms.clear(endpoint)
@@ -177,24 +207,84 @@ class Runner:
 
     # -- one step ------------------------------------------------------------------------------------------------
 
-    def _load(self, endpoint: int) -> Loaded | None:
-        placed = self.place(endpoint)
-        if placed is None:
-            return None
-        now = moment(self.clock)
-        state = EndpointState(placed.endpoint, self.policy, self.store.load(endpoint, now.wall), self.random())
+    def _wait(self, key: Key, event: ev.Event, done: Done | None) -> None:
+        """Let an event wait until its endpoint is read; the first one has it read."""
+        if self._refuses(event, done):
+            return
+        if self._waiting.add(key, event, done) and not (isinstance(key, ById) and key.endpoint in self._draining):
+            self._read(key)
+
+    def _read(self, key: Key) -> None:
+        self.store.load(key, moment(self.clock).wall, partial(self._found, key))
+
+    def _refuses(self, event: ev.Event, done: Done | None) -> bool:
+        if not self.stopping or isinstance(event, CALL_RESULTS):
+            return False
+        if done is not None:
+            done(StoreUnavailable("the service is stopping"))
+        return True
+
+    def _found(self, key: Key, found: Found | None, error: BridgeError | None) -> None:
+        """The store has read an endpoint: step what waited for that."""
+        waiting = self._waiting.take(key)
+        if error is not None:
+            log.warning("%r cannot be loaded: %s", key, error, extra={"sample": "not loaded"})
+            self.count("failed_loads")
+            if isinstance(key, ById):
+                self._again_later(key.endpoint)
+            _tell(waiting, error)
+            return
+        if found is None:
+            _tell(waiting, None if isinstance(key, ById) else UnknownDevice(f"no endpoint has {key!r}"))
+            return
+        self.directory.keep(found.record)
+        if not waiting:
+            return  # an earlier read under another key served them
+        endpoint = found.record.id
+        loaded = self.loaded.get(endpoint)
+        if loaded is None and endpoint not in self._draining:
+            waiting += self._waiting.take(ById(endpoint))  # from now on nothing waits behind that key
+            placed = self.place(found.record)
+            if placed is None:
+                _tell(waiting, None)
+                return
+            loaded = self._load(endpoint, placed, found.kept)
+            if loaded.dropped:
+                _tell(waiting, StoreUnavailable("the endpoint could not be taken up; see the log"))
+                return
+        for event, done in waiting:
+            if loaded is None or loaded.dropped:
+                self.event(endpoint, event, done)
+            else:
+                self._take(endpoint, loaded, event, done)
+
+    def _load(self, endpoint: int, placed: Placed, kept: Kept) -> Loaded:
+        """Bring an endpoint into memory. If that fails it is `dropped`, and tried again later."""
+        state = EndpointState(placed.endpoint, self.policy, kept, self.random())
         state.deliveries.call = self.calls.get(endpoint)
-        loaded = Loaded(placed, state)
+        loaded = self.loaded[endpoint] = Loaded(placed, state)
         if endpoint not in self._taken_up:
             self._taken_up.add(endpoint)
             if not state.is_quiet:
                 self._step(endpoint, loaded, ev.Started(), None)
+        if state.is_quiet and not loaded.uncommitted:
+            self._note_quiet(endpoint)
         return loaded
+
+    def _take(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
+        if self._refuses(event, done):
+            return
+        if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage):
+            self.actor.act(loaded.placed, Count("messages_of_disabled_endpoints"))
+            if done is not None:
+                done(None)
+            return
+        self._step(endpoint, loaded, event, done)
 
     def _step(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         placed = loaded.placed
         state = loaded.state
-        self.loaded[endpoint] = loaded  # the step of `Started` may have let it go
+        self.loaded[endpoint] = loaded  # an earlier step of what waited may have let it go
         try:
             result = step(
                 state,
@@ -262,8 +352,9 @@ class Runner:
         if done is not None:
             done(error)
         if loaded.dropped and not loaded.uncommitted:
-            for event, then in self._held.pop(endpoint, ()):
-                self.event(endpoint, event, then)
+            self._draining.discard(endpoint)
+            if ById(endpoint) in self._waiting:
+                self._read(ById(endpoint))
 
     def _release(self, placed: Placed, effects: list[Effect]) -> None:
         for effect in effects:
@@ -302,3 +393,9 @@ class Runner:
     def _again_later(self, endpoint: int) -> None:
         if not self.stopping:
             self._alarms.set(endpoint, RELOAD_AFTER)
+
+
+def _tell(waiting: list[Waiting], error: BaseException | None) -> None:
+    for _, done in waiting:
+        if done is not None:
+            done(error)

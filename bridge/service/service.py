@@ -4,22 +4,31 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from bindings.contract import Binding
 from bridge.config import Config
 from bridge.delivery.explain import Explanation, explain
 from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, DirectoryChange, Draft, Record, Sources
-from bridge.errors import BindingError, BridgeError, ConfigurationError, NorthUnavailable, NotFound
+from bridge.directory.keys import BySource
+from bridge.errors import (
+    BindingError,
+    BridgeError,
+    ConfigurationError,
+    NorthUnavailable,
+    NotFound,
+    StoreUnavailable,
+    UnknownDevice,
+)
 from bridge.metrics import Metrics
 from bridge.north.contract import NorthTransport, SocketAddress
 from bridge.north.ports import PortsNorth
 from bridge.north.scheme import Scheme
 from bridge.north.servers import Servers
-from bridge.operations.bridge import Ledger
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
 from bridge.relay import events as ev
 from bridge.service.actor import NetworkActor
@@ -27,11 +36,10 @@ from bridge.service.catalogue import catalogue, make_state_directory
 from bridge.service.clock import Clock, RealClock
 from bridge.service.networks import NetworkEvents
 from bridge.service.runner import Placed, Runner
-from bridge.store.sqlite import Store
+from bridge.store.contract import Reads, Store
+from bridge.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 TAKEN_UP_AT_ONCE = 100  # endpoints taken up after a start, before other work gets its turn
 PRUNE_EVERY = 3600.0  # seconds between two clean-ups of the ledger
@@ -46,6 +54,7 @@ class Service:
         self.metrics = Metrics()
         self.networks: dict[str, Binding] = {}
         self.ready = False
+        self.store: Store
         self._moved: list[DirectoryChange] = []
         self._leaving: set[int] = set()  # endpoints that are being removed
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,19 +74,27 @@ class Service:
         self.servers = Servers(config.places(), self._server_moved)
         self.servers.restrict(config.north.families())
         await self.servers.resolve()
-        self.store = Store.open(config.database)
+        self.store = SqliteStore.open(config.database)
         self._stack.push_async_callback(self.store.close)
         self.networks = {name: network.create() for name, network in config.networks.items()}
         self.transport = self._make_transport()
         self.servers.restrict(self.transport.families)
-        sources = Sources.of(self.scheme.value, self.transport)
+        self._source_scheme = self.scheme.value
+        sources = Sources.of(self._source_scheme, self.transport)
         self.directory = Directory(
             self.store.directory, catalogue(config, lambda: self.networks, sources), self.clock.wall
         )
         self.actor = NetworkActor(self.transport, self.servers, self.networks, self.metrics.count)
         draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
         self.runner = self.actor.runner = Runner(
-            self.store, self.clock, config.policy.policy(), self._place, self.actor, draw.random
+            self.store,
+            self.directory,
+            self.clock,
+            config.policy.policy(),
+            self._place,
+            self.actor,
+            draw.random,
+            self.metrics.count,
         )
         self.transport.listen(self._datagram)
         self._stack.callback(self.transport.close)
@@ -113,7 +130,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "runner"):
             self.runner.stop()
-            while self.store.backlog or self.actor.busy:
+            while self.store.backlog or self.actor.busy or self.runner.is_loading:
                 await self.store.committed(())  # told in its turn: what earlier commits let go has gone
                 await self.actor.finish()
         await self._stack.aclose()
@@ -171,10 +188,7 @@ class Service:
         self.directory.unsubscribe(moved.append)
         self._moved = [change for change in moved if change.server_knew]
 
-    def _place(self, endpoint: int) -> Placed | None:
-        record = self.directory.by_id(endpoint)
-        if record is None:
-            return None
+    def _place(self, record: Record) -> Placed | None:
         binding = self.networks.get(record.network)
         if binding is None:
             self.metrics.count("endpoints_without_network", network=record.network)
@@ -196,12 +210,19 @@ class Service:
 
     def _datagram(self, source: int, remote: SocketAddress, data: bytes) -> None:
         known = self.servers.server_of(remote)
-        record = self.directory.by_source(source)
-        if known is None or record is None:
-            self.metrics.count("north_strangers")
-            log.warning("datagram from a stranger dropped", extra={"remote": remote[0], "sample": "stranger"})
+        if known is None:
+            self._stranger(remote)
             return
-        self.runner.event(record.id, ev.ServerDatagram(known[0], data))
+        key = BySource(self._source_scheme, source)
+        self.runner.arrive(key, ev.ServerDatagram(known[0], data), partial(self._datagram_taken, remote))
+
+    def _datagram_taken(self, remote: SocketAddress, error: BaseException | None) -> None:
+        if isinstance(error, UnknownDevice):
+            self._stranger(remote)
+
+    def _stranger(self, remote: SocketAddress) -> None:
+        self.metrics.count("north_strangers")
+        log.warning("datagram from a stranger dropped", extra={"remote": remote[0], "sample": "stranger"})
 
     def _server_moved(self, server: str) -> None:
         """Nothing to do: datagrams go to the new address, and the endpoint's own address stays what it was."""
@@ -220,7 +241,7 @@ class Service:
             self._open(after)
         moved = before is not None and (before.network, before.device) != (after.network, after.device)
         if before is not None:
-            if self._replace(after.id):
+            if self._replace(after):
                 if moved:
                     self.runner.event(after.id, ev.NetworkFlushed("the endpoint has another device now"))
                 if change.server_knew:
@@ -243,20 +264,13 @@ class Service:
 
     async def remove_endpoint(self, name: str) -> Record:
         """Give all that waits for an endpoint its outcome, and take it out of the directory and off its network."""
-        record = self.directory.by_name(name)
+        record = await self.directory.by_name(name)
         if record is None:
             raise NotFound(f"no endpoint {name!r}")
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: BaseException | None) -> None:
-            if not settled.done():
-                settled.set_result(None) if error is None else settled.set_exception(error)
-
         self._leaving.add(record.id)  # what came in after this step would be nobody's
         try:
-            self._replace(record.id)
-            self.runner.event(record.id, ev.EndpointRemoved(), done)
-            await settled
+            self._replace(record)
+            await self.runner.stepped(record.id, ev.EndpointRemoved())
             await self._deprovision(record)  # before: a crash in between leaves an endpoint that start provisions again
             removed = await self.directory.remove(name)
         except BridgeError:
@@ -264,18 +278,18 @@ class Service:
             raise
         finally:
             self._leaving.discard(record.id)
-            self._replace(record.id)
+            self.runner.forget(record.id)
         if record.source is not None:
             self.transport.release(record.source)
         return removed
 
-    def _replace(self, endpoint: int) -> bool:
+    def _replace(self, record: Record) -> bool:
         """Let an endpoint in memory know its present place, or drop it if it has none; whether it has one."""
-        placed = self._place(endpoint)
+        placed = self._place(record)
         if placed is None:
-            self.runner.forget(endpoint)
+            self.runner.forget(record.id)
         else:
-            self.runner.refresh(endpoint, placed)
+            self.runner.refresh(record.id, placed)
         return placed is not None
 
     # -- beside --------------------------------------------------------------------------------------------------
@@ -285,19 +299,24 @@ class Service:
 
         Those with messages of which nobody knows where they are come first: they send nothing until that is known.
         """
-        store = self.store
-        due = (endpoint for endpoint, _ in store.due_endpoints())
-        waiting = list(dict.fromkeys([*store.uncertain_endpoints(), *store.live_endpoints(), *due]))
-        for number, endpoint in enumerate(waiting):
-            record = self.directory.by_id(endpoint)
-            if record is not None and not record.enabled:  # disabled while the service was down
-                self.runner.event(endpoint, ev.EndpointRemoved("the endpoint was disabled"))
-            else:
-                self.runner.take_up(endpoint)
-            if number % TAKEN_UP_AT_ONCE == TAKEN_UP_AT_ONCE - 1:
+        taken_up = 0
+        async for part in self.store.unfinished():
+            for start in range(0, len(part), TAKEN_UP_AT_ONCE):
+                some = part[start : start + TAKEN_UP_AT_ONCE]
+                await asyncio.gather(*map(self._take_up, some))
+                taken_up += len(some)
                 await asyncio.sleep(0.01)
-        if waiting:
-            log.info("unfinished endpoints taken up", extra={"endpoints": len(waiting)})
+        if taken_up:
+            log.info("unfinished endpoints taken up", extra={"endpoints": taken_up})
+
+    async def _take_up(self, endpoint: int) -> None:
+        """Take up one endpoint; a store that fails meanwhile has it tried again later."""
+        with contextlib.suppress(StoreUnavailable):
+            record = await self.directory.by_id(endpoint)
+            if record is not None and not record.enabled:  # disabled while the service was down
+                await self.runner.stepped(endpoint, ev.EndpointRemoved("the endpoint was disabled"))
+            else:
+                await self.runner.take_up(endpoint)
 
     async def _provision_all(self) -> None:
         async for record in self.directory.all(enabled=True):
@@ -341,8 +360,9 @@ class Service:
     def now(self) -> float:
         return self.clock.wall()
 
-    async def ask(self, question: Callable[[Ledger], T]) -> T:
-        return await self.store.ask(question)
+    @property
+    def reads(self) -> Reads:
+        return self.store.reads
 
     @property
     def _phase(self) -> Phase:
@@ -356,7 +376,7 @@ class Service:
             phase=self._phase,
             ready=self.ready,
             time=self.now(),
-            endpoints=self.directory.count(),
+            endpoints=self.directory.size,
             in_memory=len(self.runner.loaded),
             scheme=self.scheme.value,
             store=StoreStatus(**self.store.status()),
@@ -367,21 +387,14 @@ class Service:
     def metrics_text(self) -> bytes:
         return self.metrics.text()
 
-    def explain(self, endpoint: int) -> Sequence[Explanation]:
-        loaded = self.runner.look(endpoint)
+    async def explain(self, endpoint: int) -> Sequence[Explanation]:
+        loaded = await self.runner.look(endpoint)
         if loaded is None:
             return ()
         return explain(loaded.state.deliveries, self.now(), loaded.placed.south_profile(loaded.placed.endpoint.device))
 
     async def cancel(self, downlink: Downlink) -> None:
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: BaseException | None) -> None:
-            if not settled.done():
-                settled.set_result(None) if error is None else settled.set_exception(error)
-
-        self.runner.event(downlink.endpoint, ev.CancelAsked(downlink.id), done)
-        await settled
+        await self.runner.stepped(downlink.endpoint, ev.CancelAsked(downlink.id))
 
     async def provision(self, record: Record) -> None:
         binding = self.networks.get(record.network)

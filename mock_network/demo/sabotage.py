@@ -37,7 +37,7 @@ def _store() -> None:
     def commit(_store: Any, _changes: Any, done: Callable[[None], None], *, endpoint: int | None = None) -> None:  # noqa: ARG001 - as called
         importlib.import_module("asyncio").get_running_loop().call_soon(done, None)
 
-    _replace("bridge.store.sqlite.store", "Store.commit", commit)
+    _replace("bridge.store.sqlite.store", "SqliteStore.commit", commit)
 
 
 PROMISES = {"expiry": _expiry, "dedup": _dedup, "store": _store}

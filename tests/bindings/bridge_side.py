@@ -43,11 +43,11 @@ class BridgeSide:
         self.gate = None
 
     def deliver(self, event):
-        if event.device in self.strangers:
-            raise UnknownDevice(f"{event.device} is not in the directory")
         return asyncio.ensure_future(self._commit(event))
 
     async def _commit(self, event):
+        if event.device in self.strangers:
+            raise UnknownDevice(f"{event.device} is not in the directory")
         if self.gate is not None:
             await self.gate.wait()
         if self.store_fails:

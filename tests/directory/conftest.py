@@ -7,7 +7,7 @@ import pytest
 from bridge.directory import Catalogue, Directory, Draft, Sources
 from bridge.errors import ConfigurationError
 from bridge.relay.model import Server, ServerProfile
-from bridge.store.sqlite import Store
+from bridge.store.sqlite import SqliteStore
 
 
 class Clock:
@@ -58,12 +58,12 @@ def clock() -> Clock:
 @pytest.fixture
 async def opened(tmp_path: Path, clock: Clock) -> AsyncIterator[Callable[..., Directory]]:
     """Give a function that opens the directory, anew at each call, as after a restart."""
-    stores: list[Store] = []
+    stores: list[SqliteStore] = []
 
     async def reopen(catalogue: Catalogue | None = None, cached: int = 4096) -> Directory:
         for store in stores:
             await store.close()
-        stores.append(Store.open(tmp_path / "bridge.db"))
+        stores.append(SqliteStore.open(tmp_path / "bridge.db"))
         return Directory(stores[-1].directory, catalogue or make_catalogue(), clock, cached)
 
     yield reopen

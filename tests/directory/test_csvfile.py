@@ -24,11 +24,11 @@ async def test_good_lines_are_taken(directory):
     imported = await import_csv(directory, io.StringIO(GOOD))
 
     assert (imported.added, imported.faults) == (3, [])
-    first = directory.by_name("ep1")
+    first = await directory.by_name("ep1")
     assert (first.device, first.servers, first.profile) == ("d1@x.org", ("leshan", "coiote"), "transparent")
     assert (first.default_ttl, first.object_list) == (3600.0, "</1/0>,</3/0>;ver=1.1")
-    assert directory.by_name("urn:dev:mac:70b3d57ed005a1b2").servers == ("leshan",)
-    assert directory.by_name("ep3").servers == ("coiote", "leshan")
+    assert (await directory.by_name("urn:dev:mac:70b3d57ed005a1b2")).servers == ("leshan",)
+    assert (await directory.by_name("ep3")).servers == ("coiote", "leshan")
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ async def test_a_wrong_line_is_named_and_keeps_all_out_unless_partial(directory,
     assert [fault.line for fault in imported.faults] == [3]
     assert reason in imported.faults[0].reason
     assert imported.added == 0
-    assert directory.count() == 1
+    assert await directory.count() == 1
 
     imported = await import_csv(directory, lines(*text), partial=True)
     assert (imported.added, len(imported.faults)) == (2, 1)
-    assert directory.count() == 3
+    assert await directory.count() == 3
 
 
 async def test_all_faults_are_told_in_the_order_of_their_lines(directory, draft):
@@ -120,7 +120,7 @@ async def test_an_import_with_update_changes_what_it_has_columns_for(directory, 
 
     assert imported.changed == 1
     assert imported.faults == [Fault(3, "device 'd1@x.org' of network 'nidd' is endpoint 'ep1' already")]
-    found = directory.by_name("ep1")
+    found = await directory.by_name("ep1")
     assert (found.device, found.default_ttl, found.confirmed) == ("new@x.org", 60.0, True)
     assert (found.options, found.object_list) == ({"a": "b"}, "</1/0>")
 

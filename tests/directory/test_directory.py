@@ -11,27 +11,29 @@ from bridge.directory import Draft
 from bridge.directory.record import check_template
 from bridge.errors import BridgeError, ConfigurationError, DirectoryError, StoreUnavailable
 from bridge.relay.model import Observation, RelayState, ServerProfile
+from bridge.store.sqlite.endpoint_rows import rows_of
 
 
 async def test_an_endpoint_is_found_by_name_device_id_and_source(directory, draft):
     made = await directory.add(draft(servers=("coiote", "leshan"), default_ttl=60.0, options={"fport": "7"}))
 
-    assert directory.by_name("ep1") == made
-    assert directory.by_device("nidd", "d1@x.org") == made
-    assert directory.by_id(made.id) == made
-    assert directory.by_source(made.source) == made
+    assert await directory.by_name("ep1") == made
+    assert await directory.by_device("nidd", "d1@x.org") == made
+    assert await directory.by_id(made.id) == made
+    assert await directory.by_source(made.source) == made
     assert made.locals == ("127.64.0.0:56830",)
-    assert await directory.table.store.ask(lambda reader: reader.endpoint_id("ep1")) == made.id
-    assert await directory.table.store.ask(lambda reader: reader.endpoint_name(made.id)) == "ep1"
-    assert await directory.table.store.ask(lambda reader: reader.endpoint_name(99)) is None
-    assert (directory.by_name("?"), directory.by_device("lora", "d1@x.org"), directory.by_source(5)) == (None,) * 3
+    assert await directory.table._store.reads.ask(lambda reader: reader.endpoint_id("ep1")) == made.id
+    assert await directory.table._store.reads.ask(lambda reader: reader.endpoint_name(made.id)) == "ep1"
+    assert await directory.table._store.reads.ask(lambda reader: reader.endpoint_name(99)) is None
+    for look_up in (directory.by_name("?"), directory.by_device("lora", "d1@x.org"), directory.by_source(5)):
+        assert await look_up is None
 
 
 async def test_a_restart_keeps_everything(opened, draft):
     directory = await opened()
     made = [await directory.add(draft(number, confirmed=True, object_list="</1/0>")) for number in range(5)]
     directory = await opened()
-    assert [directory.by_name(record.name) for record in made] == made
+    assert [await directory.by_name(record.name) for record in made] == made
     assert await directory.renew_sources() == 0
 
 
@@ -39,12 +41,13 @@ async def test_r29_a_store_that_cannot_be_read_makes_no_strangers(opened, draft)
     """Whoever brought something for the endpoint is to bring it again."""
     await (await opened()).add(draft())
     directory = await opened()
-    directory.table.store.connection.set_progress_handler(lambda: True, 1)
-    for look_up in (lambda: directory.by_device("nidd", "d1@x.org"), lambda: directory.by_source(0)):
+    connection = directory.table._store.loads._connection
+    connection.set_progress_handler(lambda: True, 1)
+    for look_up in (directory.by_device("nidd", "d1@x.org"), directory.by_source(0)):
         with pytest.raises(StoreUnavailable):
-            look_up()
-    directory.table.store.connection.set_progress_handler(None)
-    assert directory.by_device("nidd", "d1@x.org").name == "ep1"
+            await look_up
+    connection.set_progress_handler(None)
+    assert (await directory.by_device("nidd", "d1@x.org")).name == "ep1"
 
 
 async def test_what_is_given_is_made_canonical_and_complete(directory):
@@ -77,7 +80,7 @@ async def test_what_is_given_is_made_canonical_and_complete(directory):
 async def test_wrong_entries_are_refused_with_the_reason(directory, draft, wrong, reason):
     with pytest.raises(DirectoryError, match=reason):
         await directory.add(draft(**wrong))
-    assert directory.count() == 0
+    assert directory.size == await directory.count() == 0
 
 
 @pytest.mark.parametrize(
@@ -106,25 +109,25 @@ async def test_name_and_device_belong_to_one_endpoint_each(directory, draft):
     await directory.add(draft(2))
     with pytest.raises(DirectoryError, match="is endpoint 'ep1' already"):
         await directory.update("ep2", device="d1@x.org")
-    assert directory.by_name("ep2").device == "d2@x.org"
+    assert (await directory.by_name("ep2")).device == "d2@x.org"
 
 
 async def test_a_group_of_which_one_is_refused_adds_none(directory, draft):
     with pytest.raises(DirectoryError):
         await directory.add_all([draft(1), draft(2), draft(1, name="again")])
-    assert directory.count() == 0
+    assert directory.size == await directory.count() == 0
     assert (await directory.add(draft(3))).source == 0
 
 
 async def test_a_change_is_seen_by_every_look_up(directory, draft):
     await directory.add(draft())
-    directory.by_device("nidd", "d1@x.org")
+    await directory.by_device("nidd", "d1@x.org")
     await directory.update("ep1", name="new", device="new@x.org", enabled=False)
 
-    assert directory.by_name("ep1") is None
-    assert directory.by_device("nidd", "d1@x.org") is None
-    found = directory.by_name("new")
-    assert found == directory.by_device("nidd", "new@x.org") == directory.by_source(found.source)
+    assert await directory.by_name("ep1") is None
+    assert await directory.by_device("nidd", "d1@x.org") is None
+    found = await directory.by_name("new")
+    assert found == await directory.by_device("nidd", "new@x.org") == await directory.by_source(found.source)
     assert not found.enabled
     with pytest.raises(DirectoryError, match="no endpoint 'ep1'"):
         await directory.update("ep1", enabled=True)
@@ -147,7 +150,7 @@ async def test_listeners_hear_of_durable_changes_and_r24_of_changed_servers(dire
 
 
 async def test_a_removed_endpoint_leaves_outcomes_and_no_state(directory, draft):
-    store = directory.table.store
+    store = directory.table._store
     made = await directory.add(draft())
     states = [
         (DownlinkState.QUEUED, DownlinkState.CANCELLED),
@@ -173,12 +176,12 @@ async def test_a_removed_endpoint_leaves_outcomes_and_no_state(directory, draft)
 
     await directory.remove("ep1")
 
-    left = await store.ask(lambda reader: reader.downlinks(endpoint=made.id))
+    left = await store.reads.ask(lambda reader: reader.downlinks(endpoint=made.id))
     assert [(row.state, row.over, row.due) for row in reversed(left)] == [(end, True, None) for _, end in states]
-    assert (await store.ask(lambda reader: reader.uplinks()))[0].state is UplinkState.EXPIRED
-    kept = store.load(made.id, FOREVER / 2)
+    assert (await store.reads.ask(lambda reader: reader.uplinks()))[0].state is UplinkState.EXPIRED
+    kept = await store.run(lambda connection: rows_of(connection, [made.id], FOREVER / 2)[made.id])
     assert (kept.relay, kept.observations, kept.downlinks) == (None, [], [])
-    assert list(store.due_endpoints()) == list(store.live_endpoints()) == []
+    assert [part async for part in store.unfinished()] == []
     assert (await directory.add(draft())).id != made.id
 
 
@@ -186,15 +189,21 @@ async def test_pages_follow_names_and_conditions(directory, draft):
     await directory.add_all([draft(n, servers=("coiote",) if n % 2 else ("leshan", "coiote")) for n in range(6)])
     await directory.add(Draft("lora", "70b3d57ed005a1b2", enabled=False))
 
-    def names(**given):
-        return [record.name for record in directory.page(**given)]
+    async def names(**given):
+        return [record.name for record in await directory.page(**given)]
 
-    assert names(limit=2) == ["ep0", "ep1"]
-    assert names(limit=2, after="ep1") == ["ep2", "ep3"]
-    assert names(network="lora") == names(enabled=False) == names(prefix="urn:") == ["urn:dev:mac:70b3d57ed005a1b2"]
-    assert names(server="coiote", prefix="ep", after="ep3") == ["ep4", "ep5"]
-    assert names(server="leshan", prefix="ep") == ["ep0", "ep2", "ep4"]
-    assert (directory.count(), directory.count(network="nidd"), directory.count(server="leshan")) == (7, 6, 4)
+    assert await names(limit=2) == ["ep0", "ep1"]
+    assert await names(limit=2, after="ep1") == ["ep2", "ep3"]
+    assert (
+        await names(network="lora")
+        == await names(enabled=False)
+        == await names(prefix="urn:")
+        == ["urn:dev:mac:70b3d57ed005a1b2"]
+    )
+    assert await names(server="coiote", prefix="ep", after="ep3") == ["ep4", "ep5"]
+    assert await names(server="leshan", prefix="ep") == ["ep0", "ep2", "ep4"]
+    assert (directory.size, await directory.count()) == (7, 7)
+    assert (await directory.count(network="nidd"), await directory.count(server="leshan")) == (6, 4)
     assert [record.name async for record in directory.all(network="nidd")] == [f"ep{n}" for n in range(6)]
 
 
@@ -202,9 +211,8 @@ async def test_memory_holds_only_what_was_used_last(opened, draft):
     directory = await opened(cached=4)
     await directory.add_all([draft(n) for n in range(20)])
     for n in range(20):
-        assert directory.by_name(f"ep{n}").device == f"d{n}@x.org"
-    for cache in (directory._records, directory._names, directory._devices, directory._sources):
-        assert 2 <= len(cache) <= 4
+        assert (await directory.by_name(f"ep{n}")).device == f"d{n}@x.org"
+    assert 8 <= len(directory._cache) <= 16, "each record is kept under four keys"
 
 
 async def test_configuration_seeds_and_never_changes_or_deletes(opened, draft):
@@ -216,7 +224,7 @@ async def test_configuration_seeds_and_never_changes_or_deletes(opened, draft):
     assert (seeded.added, seeded.different) == (["ep4"], ["ep1"])
     assert [(wrong.name, "already" in why) for wrong, why in seeded.refused] == [("ep5", True), ("a\n", False)]
     assert [record.name async for record in directory.all()] == ["ep1", "ep2", "ep3", "ep4"]
-    assert directory.by_name("ep1").default_ttl == 5.0
+    assert (await directory.by_name("ep1")).default_ttl == 5.0
 
 
 async def test_changes_at_the_same_time_are_made_one_after_the_other(directory, draft):

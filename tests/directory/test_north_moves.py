@@ -1,11 +1,11 @@
 """R24: an endpoint that servers know by another address registers anew, even if the process ends right then."""
 
 from bridge.relay.model import RelayState
+from tests.store.asking import rows
 
 
 async def relay_row(directory, record):
-    kept = directory.table.store.load(record.id, 0.0)
-    return kept.relay
+    return (await rows(directory.table._store, record.id)).relay
 
 
 async def test_a_new_server_makes_the_next_update_be_refused_in_the_same_commit(directory, draft):

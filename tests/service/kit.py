@@ -64,7 +64,7 @@ class Kit:
         return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.server, 2000), 5)
 
     async def rows(self) -> list[Downlink]:
-        found: list[Downlink] = await self.service.store.ask(lambda reader: reader.downlinks())
+        found: list[Downlink] = await self.service.store.reads.downlinks()
         return [row for row in reversed(found) if row.kind == "request"]
 
     async def states(self) -> list[DownlinkState]:

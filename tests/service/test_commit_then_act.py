@@ -2,16 +2,22 @@
 
 from collections.abc import Callable, Sequence
 
-from bindings.contract import SouthProfile
+from bindings.contract import MISS, Miss, SouthProfile
 from bridge.delivery.rows import Change
+from bridge.directory import Record
+from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect, Submit
 from bridge.relay.model import Endpoint, Kept, Policy, Server
 from bridge.service.runner import Placed, Runner
+from bridge.store.contract import Found, FoundEndpoint
 
 READ = bytes.fromhex("4101000174b13301300130")
 SOUTH = SouthProfile(60.0, 2, True, 247.0, 247.0, 5, False, True, True, True)
+
+
+RECORD = Record(1, 0, "ep", "net", "dev", ("srv",), "", None, None, False, {}, True, 0.0, 0.0)
 
 
 class StillClock:
@@ -29,8 +35,8 @@ class SlowStore:
         self.told: list[Callable[[BaseException | None], None]] = []
         self.ids = 0
 
-    def load(self, endpoint: int, now: float) -> Kept:
-        return Kept()
+    def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
+        done(Found(RECORD, Kept()), None)
 
     def commit(
         self, changes: Sequence[Change], done: Callable[[BaseException | None], None], *, endpoint: int | None = None
@@ -40,6 +46,14 @@ class SlowStore:
     def next_id(self) -> int:
         self.ids += 1
         return self.ids
+
+
+class NoRecords:
+    def cached(self, _key: Key) -> Miss:
+        return MISS
+
+    def keep(self, found: Record) -> None:
+        pass
 
 
 class Noting:
@@ -54,7 +68,9 @@ def runner() -> tuple[Runner, SlowStore, Noting]:
     store, actor = SlowStore(), Noting()
     endpoint = Endpoint(1, 0, "ep", "net", "dev", (Server("srv"),))
     placed = Placed(endpoint, 1, lambda _device: SOUTH)
-    made = Runner(store, StillClock(), Policy(), lambda _id: placed, actor, lambda: 0.5)  # type: ignore[arg-type]
+    made = Runner(
+        store, NoRecords(), StillClock(), Policy(), lambda _record: placed, actor, lambda: 0.5, lambda *_, **__: None
+    )
     return made, store, actor
 
 

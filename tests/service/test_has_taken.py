@@ -17,10 +17,7 @@ class Ledger:
     def __init__(self, payload: bytes, received_at: float) -> None:
         self.digest, self.received_at = digest_of(payload), received_at
 
-    async def ask(self, question):
-        return question(self)
-
-    def has_uplink(self, endpoint, duplicate_key, digest, after, before):
+    async def has_uplink(self, endpoint, duplicate_key, digest, after, before):
         same = digest == self.digest and after <= self.received_at <= before
         return endpoint == 7 and (duplicate_key == "k" or same)
 
@@ -29,7 +26,10 @@ class Ledger:
     ("brought_at", "taken"), [(1000.0, True), (1000.0 + SPAN, True), (1000.0 - SPAN, True), (1001.0 - 2 * SPAN, False)]
 )
 async def test_r13_an_original_that_comes_after_its_repeat_was_taken_is_known(brought_at, taken):
-    directory = SimpleNamespace(by_device=lambda _network, _device: SimpleNamespace(id=7))
-    events = NetworkEvents("n", directory, None, Ledger(b"send", 1000.0), None, lambda *_: None)
+    async def by_device(_network, _device):
+        return SimpleNamespace(id=7)
+
+    directory, store = SimpleNamespace(by_device=by_device), SimpleNamespace(reads=Ledger(b"send", 1000.0))
+    events = NetworkEvents("n", directory, None, store, None, lambda *_: None)
     assert await events.has_taken(Uplink("d", b"send", "other", brought_at), SPAN) is taken
     assert not await events.has_taken(Uplink("d", b"else", "other", brought_at), SPAN)

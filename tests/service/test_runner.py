@@ -8,19 +8,23 @@ from typing import Any
 
 import pytest
 
-from bindings.contract import Accepted, NetworkState, SouthProfile
+from bindings.contract import MISS, Accepted, Miss, NetworkState, SouthProfile
 from bridge.coap.codec import Type, frame
 from bridge.coap.numbers import Code
 from bridge.delivery.ledger import Downlink, DownlinkState
 from bridge.delivery.rows import Change
+from bridge.directory import Draft, Record
+from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
 from bridge.relay import events as ev
 from bridge.relay.effects import Count, Effect, SendToServer, Submit
-from bridge.relay.model import Endpoint, Kept, Policy, Server
+from bridge.relay.model import Endpoint, Policy, Server
 from bridge.service.clock import RealClock
-from bridge.service.runner import Done, Placed, Runner
-from bridge.store.sqlite import Store
+from bridge.service.runner import Placed, Runner
+from bridge.store.contract import Done, FoundEndpoint
+from bridge.store.sqlite import SqliteStore
 from tests.service.scripted_binding import PROFILE
+from tests.store.asking import rows
 
 ENDPOINT = Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", (Server("srv"),))
 
@@ -33,12 +37,12 @@ def read_request(mid: int) -> ev.ServerDatagram:
 class SlowLedger:
     """The real store, but commits wait for `go`; `error` refuses them instead."""
 
-    store: Store
+    store: SqliteStore
     waiting: list[tuple[Sequence[Change], Done, int | None]] = field(default_factory=list)
     slow: bool = False
 
-    def load(self, endpoint: int, now: float) -> Kept:
-        return self.store.load(endpoint, now)
+    def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
+        self.store.load(key, now, done)
 
     def next_id(self) -> int:
         return self.store.next_id()
@@ -79,32 +83,63 @@ class Recorder:
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
 
+class NoRecords:
+    """A directory whose memory is always empty."""
+
+    def cached(self, _key: Key) -> Miss:
+        return MISS
+
+    def keep(self, found: Record) -> None:
+        pass
+
+
 class Bench:
     """One runner that can be started again."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: SqliteStore) -> None:
         self.ledger = SlowLedger(store)
         self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: PROFILE)
+        self.counted: list[str] = []
         self.restart()
 
     def restart(self) -> None:
         """Forget all memory, as a new process would."""
         self.actor = Recorder()
-        self.runner = Runner(self.ledger, RealClock(), Policy(), lambda _endpoint: self.placed, self.actor, lambda: 0.5)
+        self.runner = Runner(
+            self.ledger,
+            NoRecords(),
+            RealClock(),
+            Policy(),
+            lambda _record: self.placed,
+            self.actor,
+            lambda: 0.5,
+            lambda name, **_labels: self.counted.append(name),
+        )
+
+    async def event(self, event: ev.Event, done: Done | None = None) -> None:
+        """Give the endpoint an event, and return when it has been stepped: its commit may wait."""
+        self.runner.event(1, event, done)
+        await self.loaded()
+
+    async def loaded(self) -> None:
+        """Return when nothing waits for the store to be read."""
+        while self.runner.is_loading:
+            await asyncio.sleep(0)
 
     async def take(self, event: ev.Event) -> None:
         told: list[BaseException | None] = []
-        self.runner.event(1, event, told.append)
+        await self.event(event, told.append)
         await self.ledger.go()
         assert told == [None]
 
-    def rows(self) -> list[Downlink]:
-        return [row for row in self.ledger.load(1, 0.0).downlinks if row.kind == "request"]
+    async def rows(self) -> list[Downlink]:
+        return [row for row in (await rows(self.ledger, 1)).downlinks if row.kind == "request"]
 
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    store = Store.open(tmp_path / "bridge.db")
+    store = SqliteStore.open(tmp_path / "bridge.db")
+    await store.directory.add([Draft("net", "dev@example.com", "urn:dev:1", ("srv",))], None, lambda: 0.0)
     made = Bench(store)
     yield made
     made.runner.stop()
@@ -128,10 +163,10 @@ async def test_r32_a_start_takes_up_what_waits_long_in_the_network(bench: Bench)
     await answered(bench, await accept_and_submit(bench), NetworkState.BUFFERED)
     bench.runner.stop()
     bench.restart()
-    bench.runner.take_up(1)
+    await bench.runner.take_up(1)
     assert len(bench.actor.of(SendToServer)) == 1  # the Empty ACK
     await bench.take(read_request(8))
-    assert [row.state for row in bench.rows()] == [DownlinkState.BUFFERED, DownlinkState.QUEUED]
+    assert [row.state for row in await bench.rows()] == [DownlinkState.BUFFERED, DownlinkState.QUEUED]
 
 
 async def test_an_event_at_an_endpoint_that_only_waits_sees_the_event_before_it(bench: Bench) -> None:
@@ -139,37 +174,38 @@ async def test_an_event_at_an_endpoint_that_only_waits_sees_the_event_before_it(
     bench.runner.stop()
     bench.restart()
     bench.ledger.slow = True
-    bench.runner.event(1, read_request(8))
-    bench.runner.event(1, read_request(8))  # its retransmission, before the first one is on the disk
+    await bench.event(read_request(8))
+    await bench.event(read_request(8))  # its retransmission, before the first one is on the disk
     await bench.ledger.go()
-    assert [row.north_mid for row in bench.rows()] == [7, 8]
+    assert [row.north_mid for row in await bench.rows()] == [7, 8]
 
 
 async def test_dropped_memory_is_read_anew_only_when_its_commits_are_told(bench: Bench) -> None:
     bench.ledger.slow = True
-    bench.runner.event(1, read_request(7))
+    await bench.event(read_request(7))
     bench.runner.forget(1)
     told: list[BaseException | None] = []
     bench.runner.event(1, read_request(7), told.append)
     assert told == []
     await bench.ledger.go()
+    await bench.loaded()
     await bench.ledger.go()
     assert told == [None]
-    assert len(bench.rows()) == 1
+    assert len(await bench.rows()) == 1
 
 
 async def test_after_a_failed_commit_the_waiting_events_run_on_what_is_stored(bench: Bench) -> None:
     bench.ledger.slow = True
     told: list[BaseException | None] = []
-    bench.runner.event(1, read_request(7), told.append)
-    bench.runner.event(1, read_request(8), told.append)
+    await bench.event(read_request(7), told.append)
+    await bench.event(read_request(8), told.append)
     bench.ledger.fail()
     assert [type(error) for error in told] == [StoreUnavailable, StoreUnavailable]
     assert not bench.actor.of(Submit)
     assert not bench.actor.of(SendToServer)
-    bench.runner.event(1, read_request(8))
+    await bench.event(read_request(8))
     await bench.ledger.go()
-    assert [row.north_mid for row in bench.rows()] == [8]
+    assert [row.north_mid for row in await bench.rows()] == [8]
     assert Count("failed_commits") in bench.actor.effects
 
 
@@ -181,7 +217,7 @@ async def test_r7_memory_dropped_during_a_network_call_does_not_leave_the_call_o
     await bench.take(ev.Submitted(submit.attempt.downlink, submit.attempt.number, Accepted("h", NetworkState.SENT)))
     bench.placed = placed
     await bench.take(ev.Tick())
-    (row,) = bench.rows()
+    (row,) = await bench.rows()
     assert row.state is DownlinkState.UNKNOWN  # and looked up, instead of SUBMITTING for ever
 
 
@@ -197,12 +233,12 @@ async def test_a_step_that_raises_leaves_the_endpoint_as_it_was_stored(
 
     bench.runner.refresh(1, replace(working, south_profile=wrong))
     told: list[BaseException | None] = []
-    bench.runner.event(1, read_request(8), told.append)
+    await bench.event(read_request(8), told.append)
     assert [type(error) for error in told] == [StoreUnavailable]
     assert "a step failed" in caplog.text
     assert Count("failed_steps", "ServerDatagram") in bench.actor.effects
     await bench.take(read_request(9))
-    assert [row.north_mid for row in bench.rows()] == [7, 9]
+    assert [row.north_mid for row in await bench.rows()] == [7, 9]
 
 
 async def test_a_disabled_endpoint_takes_nothing_and_its_messages_get_their_outcome(bench: Bench) -> None:
@@ -212,7 +248,7 @@ async def test_a_disabled_endpoint_takes_nothing_and_its_messages_get_their_outc
     bench.runner.refresh(1, replace(working, takes=False))
     await bench.take(ev.EndpointRemoved("the endpoint was disabled"))
     await bench.take(read_request(8))
-    (row,) = bench.rows()
+    (row,) = await bench.rows()
     assert (row.state, row.over, row.reason) == (DownlinkState.UNKNOWN, True, "the endpoint was disabled")
     assert Count("messages_of_disabled_endpoints") in bench.actor.effects
 
@@ -233,20 +269,20 @@ async def test_r32_a_stop_takes_nothing_new_but_the_results_of_calls(bench: Benc
     submit = await accept_and_submit(bench)
     bench.runner.stop()
     told: list[BaseException | None] = []
-    bench.runner.event(1, read_request(8), told.append)
+    await bench.event(read_request(8), told.append)
     assert [type(error) for error in told] == [StoreUnavailable]
     await answered(bench, submit, NetworkState.BUFFERED)
-    assert [(row.north_mid, row.state) for row in bench.rows()] == [(7, DownlinkState.BUFFERED)]
+    assert [(row.north_mid, row.state) for row in await bench.rows()] == [(7, DownlinkState.BUFFERED)]
 
 
 async def test_every_event_of_a_burst_is_told(bench: Bench) -> None:
     told: list[BaseException | None] = []
     for mid in range(1, 21):
-        bench.runner.event(1, read_request(mid), told.append)
+        await bench.event(read_request(mid), told.append)
     await bench.ledger.go()
     await asyncio.sleep(0)
     assert told == [None] * 20
-    assert len(bench.rows()) == 20
+    assert len(await bench.rows()) == 20
 
 
 async def test_r04_a_refused_request_stays_refused_while_its_endpoint_only_waits(bench: Bench) -> None:
@@ -261,4 +297,4 @@ async def test_r04_a_refused_request_stays_refused_while_its_endpoint_only_waits
     await bench.take(read_request(8))
     first, again = bench.actor.of(SendToServer)[-2:]
     assert first == again
-    assert [row.north_mid for row in bench.rows()] == [7]
+    assert [row.north_mid for row in await bench.rows()] == [7]

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
-from bridge.store.sqlite import Store
+from bridge.directory import Draft
+from bridge.store.sqlite import SqliteStore
 
 
 def make_downlink(id_: int, endpoint: int = 1, **given: object) -> Downlink:
@@ -35,8 +36,10 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def store(path: Path) -> AsyncIterator[Store]:
-    opened = Store.open(path)
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    opened = SqliteStore.open(path)
+    drafts = [Draft("net", f"device-{number}", f"endpoint-{number}", ("leshan",)) for number in range(1, 10)]
+    await opened.directory.add(drafts, None, lambda: 100.0)  # ids 1 to 9
     yield opened
     await opened.close()
 

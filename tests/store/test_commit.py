@@ -6,9 +6,11 @@ import apsw
 import pytest
 
 from bridge.delivery.rows import Insert, Update
+from bridge.directory.keys import ById
 from bridge.errors import DirectoryError, StoreUnavailable
-from bridge.store.sqlite import Reader, Store
+from bridge.store.sqlite import Reader, SqliteStore
 from bridge.store.sqlite.connection import connect_writer
+from tests.store.asking import rows
 
 
 def limit_pages(extra):
@@ -26,7 +28,7 @@ def unlimited(connection):
 
 
 async def count(store):
-    return sum((await store.ask(Reader.downlink_counts)).values())
+    return sum((await store.reads.ask(Reader.downlink_counts)).values())
 
 
 async def test_commits_are_told_in_their_order(store, downlink):
@@ -49,18 +51,15 @@ async def test_commits_are_told_in_their_order(store, downlink):
 
 
 async def test_what_is_told_is_committed(store, downlink):
-    seen = []
-    finished = asyncio.Event()
     row = downlink(store.next_id())
+    seen = asyncio.get_running_loop().create_future()
 
     def done(error):
-        seen.append((error, [kept.id for kept in store.load(1, 0.0).downlinks]))
-        finished.set()
+        store.load(ById(1), 0.0, lambda found, _: seen.set_result((error, [kept.id for kept in found.kept.downlinks])))
 
     store.commit([Insert.of(row)], done)
-    assert seen == []
-    await finished.wait()
-    assert seen == [(None, [row.id])]
+    assert not seen.done()
+    assert await seen == (None, [row.id])
 
 
 async def test_commits_that_wait_together_are_one_group(store, downlink):
@@ -121,7 +120,7 @@ async def test_a_full_disk_at_the_commit_itself_keeps_nothing(path, downlink):
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 
-    store = Store.open(path, connect)
+    store = SqliteStore.open(path, connect)
     await store.committed([])
     refuse.append(True)
     with pytest.raises(StoreUnavailable, match="I/O error"):
@@ -178,9 +177,9 @@ async def test_what_builds_on_a_failed_commit_fails_too_until_the_failure_was_to
     )
 
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, StoreUnavailable, type(None)]
-    assert store.load(1, 0.0).downlinks == []
+    assert (await rows(store, 1, 0.0)).downlinks == []
     await store.committed([Insert.of(second)], endpoint=1)
-    assert [row.id for row in store.load(1, 0.0).downlinks] == [second.id]
+    assert [row.id for row in (await rows(store, 1, 0.0)).downlinks] == [second.id]
 
 
 async def test_a_follower_in_a_later_group_fails_as_well(store, downlink):
@@ -261,7 +260,7 @@ async def test_work_that_breaks_fails_alone(store, downlink):
 
 
 async def test_close_finishes_what_was_given(path, downlink):
-    store = Store.open(path)
+    store = SqliteStore.open(path)
     futures = [store.committed([Insert.of(downlink(store.next_id(), n))]) for n in range(50)]
     await store.close()
     assert [future.exception() for future in futures] == [None] * 50

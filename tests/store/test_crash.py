@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.delivery.rows import Insert
-from bridge.store.sqlite import Reader, Store
+from bridge.store.sqlite import Reader, SqliteStore
 from tests.conftest import need_program
 
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ async def test_sigkill_loses_nothing_that_was_told(path, downlink, after):
     told = {int(line) for line in lines if line.endswith(b"\n")}
     assert len(told) >= after
 
-    store = Store.open(path)
+    store = SqliteStore.open(path)
 
     rows = held(path)
     assert told <= rows

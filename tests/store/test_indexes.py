@@ -3,47 +3,54 @@
 import pytest
 
 from bridge.delivery.ledger import DownlinkState
+from bridge.directory.keys import ByDevice, ById, ByName, BySource
 from bridge.store.sqlite import Reader
-from bridge.store.sqlite.directory import remove
+from bridge.store.sqlite.directory import records_of, remove
+from bridge.store.sqlite.endpoint_rows import rows_of
+from bridge.store.sqlite.unfinished import live, uncertain
 
 
-async def plans(store, connection, question):
-    """Give the steps by which SQLite answers each statement of `question` on `connection`."""
+def plan(connection, question):
+    """Return the steps by which SQLite answers each statement of `question` on `connection`."""
     statements = []
     connection.set_exec_trace(lambda _cursor, sql, values: statements.append((sql, values)) or True)
-    await question()
+    question(connection)
     connection.set_exec_trace(None)
     asked = [(sql, values) for sql, values in statements if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
     assert asked
-    return [step for sql, values in asked for *_, step in store.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    return [step for sql, values in asked for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
 
 QUESTIONS = {
-    "load": lambda store: store.load(1, 100.0),
-    "due_endpoints": lambda store: list(store.due_endpoints()),
-    "live_endpoints": lambda store: list(store.live_endpoints()),
-    "uncertain_endpoints": lambda store: list(store.uncertain_endpoints()),
-    "downlinks": lambda store: Reader(store.connection).downlinks(endpoint=1, state=DownlinkState.SENT),
-    "uplinks": lambda store: Reader(store.connection).uplinks(endpoint=1),
-    "has_uplink": lambda store: Reader(store.connection).has_uplink(1, "k", b"d", 0.0, 1.0),
-    "downlink_counts": lambda store: Reader(store.connection).downlink_counts(1),
-    "uplink_counts": lambda store: Reader(store.connection).uplink_counts(1),
+    "load": lambda connection: rows_of(connection, [1, 2], 100.0),
+    "uncertain": lambda connection: uncertain(Reader(connection), -1),
+    "live": lambda connection: live(Reader(connection), -1),
+    "downlinks": lambda connection: Reader(connection).downlinks(endpoint=1, state=DownlinkState.SENT),
+    "uplinks": lambda connection: Reader(connection).uplinks(endpoint=1),
+    "has_uplink": lambda connection: Reader(connection).has_uplink(1, "k", b"d", 0.0, 1.0),
+    "downlink_counts": lambda connection: Reader(connection).downlink_counts(1),
+    "uplink_counts": lambda connection: Reader(connection).uplink_counts(1),
+    "remove": lambda connection: remove(connection, 1, 100.0),
 }
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_questions_about_endpoints_are_answered_through_indexes(store, name):
-    async def question():
-        QUESTIONS[name](store)
-
-    steps = await plans(store, store.connection, question)
+    steps = await store.run(lambda connection: plan(connection, QUESTIONS[name]))
 
     assert any("uplink_live" in step or "downlink_live" in step for step in steps)
     assert not [step for step in steps if step in ("SCAN uplink", "SCAN downlink")]
 
 
-async def test_an_endpoint_is_removed_through_indexes(store):
-    steps = await plans(store, store._writing, lambda: store.run(lambda c: remove(c, 1, 100.0)))
+KEYS = (ById(1), ByName("endpoint-1"), ByDevice("net", "device-1"), BySource("prefix", 1))
 
-    assert [step for step in steps if "link_live" in step]
-    assert not [step for step in steps if step in ("SCAN uplink", "SCAN downlink")]
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_an_endpoint_is_found_through_an_index(store, key):
+    steps = await store.run(lambda connection: plan(connection, lambda c: records_of(c, [key])))
+
+    assert not [
+        step
+        for step in steps
+        if step.startswith("SCAN") and "json_each" not in step and step != "SCAN j VIRTUAL TABLE INDEX 1:"
+    ]

@@ -9,16 +9,18 @@ import sys
 import pytest
 
 from bridge.delivery.rows import Insert, Update
+from bridge.directory import Draft
 from bridge.errors import ConfigurationError, StoreUnavailable
-from bridge.store.sqlite import Reader, Store
+from bridge.store.sqlite import Reader, SqliteStore
 from bridge.store.sqlite.connection import connect_writer
 from bridge.store.sqlite.schema import Migration, migrate, migrations, schema_version
+from tests.store.asking import rows
 
 OPENING = """
 import asyncio, sys
 from pathlib import Path
-from bridge.store.sqlite import Store
-async def main(): Store.open(Path(sys.argv[1]))
+from bridge.store.sqlite import SqliteStore
+async def main(): SqliteStore.open(Path(sys.argv[1]))
 asyncio.run(main())
 """
 
@@ -37,11 +39,11 @@ async def test_a_second_process_is_kept_out_with_the_cure(store, path):
 
 
 async def test_the_lock_ends_with_the_store(path):
-    first = Store.open(path)
+    first = SqliteStore.open(path)
     with pytest.raises(ConfigurationError, match="in use"):
-        Store.open(path)
+        SqliteStore.open(path)
     await first.close()
-    second = Store.open(path)
+    second = SqliteStore.open(path)
     await second.close()
 
 
@@ -49,7 +51,7 @@ async def test_a_failed_open_leaves_the_lock_free(path):
     path.write_bytes(b"this is no database, but long enough to look at" * 100)
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="not a database"):
-            Store.open(path)
+            SqliteStore.open(path)
 
 
 async def test_another_programs_database_is_left_alone(path):
@@ -57,23 +59,23 @@ async def test_another_programs_database_is_left_alone(path):
     other.execute("CREATE TABLE t (a)")
     other.close()
     with pytest.raises(ConfigurationError, match="some other program"):
-        Store.open(path)
+        SqliteStore.open(path)
     with pytest.raises(ConfigurationError, match="some other program"):
         Reader.open(path)
 
 
 async def test_a_directory_that_is_not_there_is_a_clear_error(tmp_path):
     with pytest.raises(StoreUnavailable, match=r"cannot write .*make its directory writable"):
-        Store.open(tmp_path / "absent" / "bridge.db")
+        SqliteStore.open(tmp_path / "absent" / "bridge.db")
     with pytest.raises(ConfigurationError, match="there is no database"):
         Reader.open(tmp_path / "absent.db")
 
 
 async def test_a_newer_schema_than_this_release_knows_is_a_clear_error(path):
-    store = Store.open(path)
+    store = SqliteStore.open(path)
     await store.run(lambda c: c.execute("INSERT INTO schema_version VALUES (999, 'future', '', 0)"))
     await store.close()
-    for opener in (Store.open, Reader.open):
+    for opener in (SqliteStore.open, Reader.open):
         with pytest.raises(
             ConfigurationError, match=rf"version 999, this release knows {len(migrations())}: run the newer"
         ):
@@ -81,15 +83,15 @@ async def test_a_newer_schema_than_this_release_knows_is_a_clear_error(path):
 
 
 async def test_a_migration_that_was_edited_after_it_was_applied_is_noticed(path):
-    store = Store.open(path)
+    store = SqliteStore.open(path)
     await store.run(lambda c: c.execute("UPDATE schema_version SET digest = 'other' WHERE version = 1"))
     await store.close()
     with pytest.raises(ConfigurationError, match="another build"):
-        Store.open(path)
+        SqliteStore.open(path)
 
 
 async def test_damage_is_found_at_start(path, downlink):
-    store = Store.open(path)
+    store = SqliteStore.open(path)
     await store.committed([Insert.of(downlink(store.next_id(), payload=b"x" * 3000)) for _ in range(100)])
     await store.close()
     content = bytearray(path.read_bytes())
@@ -97,7 +99,7 @@ async def test_damage_is_found_at_start(path, downlink):
         content[page * 4096 : page * 4096 + 100] = b"\xff" * 100
     path.write_bytes(content)
     with pytest.raises(StoreUnavailable, match=r"damaged .*restore a backup"):
-        Store.open(path)
+        SqliteStore.open(path)
 
 
 def content(connection):
@@ -141,9 +143,10 @@ def test_a_migration_that_databases_have_is_never_edited():
 async def test_a_database_of_the_first_schema_is_brought_up_and_keeps_its_messages(path, downlink, uplink):
     old_database(path, downlink(1, payload=b"\x41\x01\x00", handle="h"), uplink(2))
 
-    store = Store.open(path)
+    store = SqliteStore.open(path)
+    await store.directory.add([Draft("net", "device", "name", ("leshan",))], None, lambda: 1.0)
 
-    kept = store.load(1, 0.0)
+    kept = await rows(store, 1, 0.0)
     (row,) = kept.downlinks
     assert (row.id, row.payload, row.handle, row.cancel_asked) == (1, b"\x41\x01\x00", "h", False)
     assert [up.id for up in kept.uplinks] == [2]
@@ -151,7 +154,7 @@ async def test_a_database_of_the_first_schema_is_brought_up_and_keeps_its_messag
     assert [version for (version,) in versions] == list(range(1, len(migrations()) + 1))
     row.cancel_asked = True
     await store.committed([Update.of(row)])
-    assert [row.cancel_asked for row in store.load(1, 0.0).downlinks] == [True]
+    assert [row.cancel_asked for row in (await rows(store, 1, 0.0)).downlinks] == [True]
     await store.close()
 
 
@@ -159,7 +162,7 @@ async def test_a_database_brought_up_is_as_one_made_new(path, tmp_path):
     old_database(path)
     schemas = []
     for file in (path, tmp_path / "new.db"):
-        store = Store.open(file)
+        store = SqliteStore.open(file)
         schemas.append(store.connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall())
         await store.close()
     assert schemas[0] == schemas[1]

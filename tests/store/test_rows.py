@@ -11,7 +11,8 @@ from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, 
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.errors import StoreUnavailable
 from bridge.relay.model import Observation, ObservationState, RelayState
-from bridge.store.sqlite import Reader, Store
+from bridge.store.sqlite import Reader, SqliteStore
+from tests.store.asking import rows
 
 
 def same(left, right):
@@ -22,19 +23,19 @@ def same(left, right):
 
 
 async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
-    rows = [
+    given = [
         downlink(store.next_id(), observe=0, deliver_by=500.0, setback="NACKED", handle="h", late=True),
         uplink(store.next_id(), answer=b"\x60", expires_at=900.0),
         report(store.next_id()),
         Observation(1, b"\x05", 0, "leshan", b"\x01\x02", 100.0, ObservationState.ACTIVE),
         RelayState(1, 0, epoch=3, location="/rd/1", refuse_update=True),
     ]
-    await store.committed([Insert.of(row) for row in rows], endpoint=1)
+    await store.committed([Insert.of(row) for row in given], endpoint=1)
 
-    kept = store.load(1, 100.0)
+    kept = await rows(store, 1, 100.0)
 
     loaded = [*kept.downlinks, *kept.uplinks, *kept.reports, *kept.observations, kept.relay]
-    assert all(same(a, b) for a, b in zip(rows, loaded, strict=True))
+    assert all(same(a, b) for a, b in zip(given, loaded, strict=True))
     assert isinstance(kept.downlinks[0].state, DownlinkState)
     assert isinstance(kept.uplinks[0].state, UplinkState)
     assert kept.downlinks[0].keep_until == FOREVER
@@ -60,7 +61,7 @@ async def test_an_uplink_is_known_by_its_networks_key_and_by_its_bytes_within_a_
     await store.committed([Insert.of(row)])
 
     def known(*values):
-        return store.ask(lambda reader: reader.has_uplink(*values))
+        return store.reads.has_uplink(*values)
 
     assert await known(row.endpoint, "k", b"other", 0.0, 1.0)
     assert await known(row.endpoint, None, b"d", 900.0, 1100.0)
@@ -80,7 +81,7 @@ async def test_updates_and_deletes_reach_the_row_of_their_key(store, downlink):
 
     await store.committed([Update.of(second), Update.of(two), Delete.of(one)])
 
-    kept = store.load(1, 0.0)
+    kept = await rows(store, 1, 0.0)
     assert [(row.state, row.attempt) for row in kept.downlinks] == [("QUEUED", 0), ("SUBMITTING", 1)]
     assert [(row.south_token, row.state) for row in kept.observations] == [(b"\x02", ObservationState.CANCELLED)]
 
@@ -95,7 +96,7 @@ async def test_changes_of_one_commit_keep_their_order(store, downlink):
 
     await store.committed(changes)
 
-    assert [kept.reason for kept in store.load(1, 0.0).downlinks] == ["last"]
+    assert [kept.reason for kept in (await rows(store, 1, 0.0)).downlinks] == ["last"]
 
 
 async def test_r4_a_row_is_loaded_as_long_as_a_retransmission_may_come_and_no_longer(store, downlink, uplink):
@@ -103,15 +104,16 @@ async def test_r4_a_row_is_loaded_as_long_as_a_retransmission_may_come_and_no_lo
     done = uplink(store.next_id(), state=UplinkState.FORWARDED, keep_until=347.0)
     await store.committed([Insert.of(over), Insert.of(done)])
 
-    assert [row.id for row in store.load(1, 346.9).downlinks] == [over.id]
-    assert [row.id for row in store.load(1, 346.9).uplinks] == [done.id]
-    assert store.load(1, 347.0).downlinks == store.load(1, 347.0).uplinks == []
+    assert [row.id for row in (await rows(store, 1, 346.9)).downlinks] == [over.id]
+    assert [row.id for row in (await rows(store, 1, 346.9)).uplinks] == [done.id]
+    after = await rows(store, 1, 347.0)
+    assert after.downlinks == after.uplinks == []
 
 
 async def test_the_same_mid_and_token_may_come_again_after_the_span(store, downlink):
     await store.committed([Insert.of(downlink(store.next_id(), keep_until=347.0))])
     await store.committed([Insert.of(downlink(store.next_id(), accepted_at=400.0))])
-    assert len(store.load(1, 400.0).downlinks) == 1
+    assert len((await rows(store, 1, 400.0)).downlinks) == 1
 
 
 async def test_only_rows_of_the_endpoint_are_loaded(store, downlink, uplink, report):
@@ -123,11 +125,11 @@ async def test_only_rows_of_the_endpoint_are_loaded(store, downlink, uplink, rep
             Insert.of(RelayState(2, 0)),
         ]
     )
-    kept = store.load(1, 0.0)
+    kept = await rows(store, 1, 0.0)
     assert (kept.downlinks, kept.uplinks, kept.reports, kept.observations, kept.relay) == ([], [], [], [], None)
 
 
-async def test_due_live_and_uncertain_endpoints(store, downlink, uplink):
+async def test_r32_endpoints_with_unfinished_messages_are_listed_the_uncertain_ones_first(store, downlink, uplink):
     await store.committed(
         [
             Insert.of(downlink(store.next_id(), 1, due=50.0)),
@@ -138,18 +140,16 @@ async def test_due_live_and_uncertain_endpoints(store, downlink, uplink):
             Insert.of(downlink(store.next_id(), 4, state=DownlinkState.UNKNOWN)),
             Insert.of(downlink(store.next_id(), 5, state=DownlinkState.UNKNOWN, over=True)),
             Insert.of(uplink(store.next_id(), 6, state=UplinkState.FORWARDED)),
+            Insert.of(uplink(store.next_id(), 7, state=UplinkState.FORWARDED, due=60.0)),
         ]
     )
-    assert sorted(store.due_endpoints()) == [(1, 20.0), (2, 40.0)]
-    assert sorted(store.due_endpoints(before=20.0)) == [(1, 20.0)]
-    assert sorted(store.live_endpoints()) == [1, 2, 3, 4]
-    assert sorted(store.uncertain_endpoints()) == [3, 4]
+    assert [list(part) async for part in store.unfinished()] == [[3, 4], [1, 2, 3, 4, 7]]
 
 
 async def test_ids_rise_and_are_never_given_again_even_if_their_rows_are_gone(path, report):
     given = []
     for _life in range(3):
-        store = Store.open(path)
+        store = SqliteStore.open(path)
         last = report(store.next_id())
         await store.committed([Insert.of(last)])
         await store.committed([Delete.of(last)])
@@ -179,7 +179,7 @@ async def test_prune_removes_what_is_over_and_old_and_nothing_else(store, downli
 
     assert await store.prune(before=500.0) == len(rows) + 1
 
-    left = await store.ask(lambda reader: [*reader.downlinks(limit=9999), *reader.uplinks(limit=9999)])
+    left = [*await store.reads.downlinks(limit=9999), *await store.reads.uplinks(limit=9999)]
     assert sorted(row.id for row in left) == [row.id for row in kept]
 
 
@@ -189,20 +189,19 @@ async def test_people_list_show_and_count(store, path, downlink, uplink):
     up = uplink(store.next_id(), state=UplinkState.FORWARDED)
     await store.committed([Insert.of(row) for row in (*rows, up)])
 
-    assert [row.id for row in await store.ask(lambda r: r.downlinks(endpoint=1, limit=2))] == [rows[2].id, rows[1].id]
-    older = await store.ask(lambda r: r.downlinks(endpoint=1, limit=2, before=rows[1].id))
-    assert [row.id for row in older] == [rows[0].id]
-    assert [row.id for row in await store.ask(lambda r: r.downlinks(state=DownlinkState.EXPIRED))] == [rows[0].id]
-    assert [row.id for row in await store.ask(lambda r: r.downlinks(over=True))] == [rows[0].id]
-    assert [row.id for row in await store.ask(Reader.uplinks)] == [up.id]
-    assert (await store.ask(lambda r: r.downlink(rows[3].id))).endpoint == 2
-    assert await store.ask(lambda r: r.downlink(up.id)) is None
-    assert (await store.ask(lambda r: r.uplink(up.id))).state is UplinkState.FORWARDED
-    assert await store.ask(Reader.downlink_counts) == {
+    assert [row.id for row in await store.reads.downlinks(endpoint=1, limit=2)] == [rows[2].id, rows[1].id]
+    assert [row.id for row in await store.reads.downlinks(endpoint=1, limit=2, before=rows[1].id)] == [rows[0].id]
+    assert [row.id for row in await store.reads.downlinks(state=DownlinkState.EXPIRED)] == [rows[0].id]
+    assert [row.id for row in await store.reads.downlinks(over=True)] == [rows[0].id]
+    assert [row.id for row in await store.reads.uplinks()] == [up.id]
+    assert (await store.reads.downlink(rows[3].id)).endpoint == 2
+    assert await store.reads.downlink(up.id) is None
+    assert (await store.reads.uplink(up.id)).state is UplinkState.FORWARDED
+    assert await store.reads.downlink_counts() == {
         (DownlinkState.QUEUED, False): 3,
         (DownlinkState.EXPIRED, True): 1,
     }
-    assert await store.ask(lambda r: r.uplink_counts(endpoint=1)) == {UplinkState.FORWARDED: 1}
+    assert await store.reads.uplink_counts(endpoint=1) == {UplinkState.FORWARDED: 1}
 
 
 async def test_the_ledger_can_be_read_when_the_service_is_down(store, path, downlink):
@@ -262,27 +261,21 @@ async def test_ids_are_not_given_again_after_a_crash_either(store, path, report,
     for file in (path, path.with_name("bridge.db-wal")):
         shutil.copy(file, tmp_path / "after" / file.name)
 
-    again = Store.open(tmp_path / "after" / "bridge.db")
+    again = SqliteStore.open(tmp_path / "after" / "bridge.db")
 
     assert again.next_id() > last.id
     await again.close()
 
 
 async def test_ids_of_rows_count_even_if_the_mark_was_lost(path, downlink):
-    store = Store.open(path)
+    store = SqliteStore.open(path)
     await store.committed([Insert.of(downlink(500))])
     await store.close()
     assert store.backlog == 0
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE id_mark SET next = 1")
 
-    again = Store.open(path)
+    again = SqliteStore.open(path)
 
     assert again.next_id() == 501
     await again.close()
-
-
-async def test_endpoints_can_be_loaded_while_the_due_ones_are_walked(store, downlink):
-    await store.committed([Insert.of(downlink(store.next_id(), n, due=50.0)) for n in range(300)])
-    assert [len(store.load(endpoint, 0.0).downlinks) for endpoint, _ in store.due_endpoints()] == [1] * 300
-    assert not store.connection.in_transaction

@@ -10,7 +10,7 @@ from conftest import make_downlink
 
 from bridge.delivery.rows import Insert
 from bridge.errors import StoreUnavailable
-from bridge.store.sqlite import Store
+from bridge.store.sqlite import SqliteStore
 
 
 def say(text: str) -> None:
@@ -19,7 +19,7 @@ def say(text: str) -> None:
 
 async def for_ever(path: Path) -> None:
     """Commit with many producers at once until killed."""
-    store = Store.open(path)
+    store = SqliteStore.open(path)
 
     async def produce(endpoint: int) -> None:
         while True:
@@ -31,7 +31,7 @@ async def for_ever(path: Path) -> None:
 
 
 async def one_by_one(path: Path) -> None:
-    store = Store.open(path)
+    store = SqliteStore.open(path)
     await store.committed([])
     for _ in range(5):
         row = make_downlink(store.next_id())
@@ -43,7 +43,7 @@ async def one_by_one(path: Path) -> None:
 
 async def starved(path: Path) -> None:
     """Let the kernel refuse to make the files larger, then let it take more again."""
-    store = Store.open(path)
+    store = SqliteStore.open(path)
     await store.committed([Insert.of(make_downlink(store.next_id()))])
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     largest = max(file.stat().st_size for file in path.parent.iterdir())

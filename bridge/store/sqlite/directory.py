@@ -7,8 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import apsw
+import msgspec
 
 from bridge.delivery.ledger import DownlinkState, UplinkState
+from bridge.directory.contract import FoundRecord
+from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
@@ -16,72 +19,85 @@ from bridge.store.sqlite.sources import Allocator, release
 from bridge.store.sqlite.statements import LIVE
 
 if TYPE_CHECKING:
-    from bridge.store.sqlite.store import Store
+    from bridge.store.sqlite.store import SqliteStore
 
 SHARD = 0  # all endpoints of one node; a cluster divides them by source
 
-SELECT = (
+_COLUMNS = (
     "SELECT e.id, e.shard, e.name, e.network, e.device, e.servers, e.profile, e.default_ttl, e.object_list,"
     " e.confirmed, e.options, e.enabled, e.created_at, e.changed_at, n.scheme, n.source, n.locals"
-    " FROM endpoint e LEFT JOIN north_source n ON n.endpoint = e.id AND n.released_at IS NULL"
+)
+_SOURCE = "LEFT JOIN north_source n ON n.endpoint = e.id AND n.released_at IS NULL"
+SELECT = f"{_COLUMNS} FROM endpoint e {_SOURCE}"
+
+# CROSS JOIN: SQLite begins with the wanted keys, and never walks the table.
+_WITH_ID = f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.id = j.value {_SOURCE}"
+_WITH_NAME = f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.name = j.value {_SOURCE}"
+_WITH_DEVICE = (
+    f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e"
+    f" ON e.network = j.value ->> 0 AND e.device = j.value ->> 1 {_SOURCE}"
+)
+_WITH_SOURCE = (
+    f"{_COLUMNS} FROM json_each(?) j CROSS JOIN north_source n"
+    " ON n.scheme = j.value ->> 0 AND n.source = j.value ->> 1 AND n.released_at IS NULL"
+    " CROSS JOIN endpoint e ON e.id = n.endpoint"
 )
 
 
 class SqliteDirectory:
     """`bridge.directory.contract.DirectoryTable` over the store."""
 
-    def __init__(self, store: "Store") -> None:
-        self.store = store
+    def __init__(self, store: "SqliteStore", size: int) -> None:
+        self._store = store
+        self.size = size
 
-    def with_id(self, id_: int) -> Record | None:
-        return self._find("e.id = ?", (id_,))
+    def find(self, key: Key, done: FoundRecord) -> None:
+        self._store.loads.find(key, done)
 
-    def with_name(self, name: str) -> Record | None:
-        return self._find("e.name = ?", (name,))
-
-    def with_device(self, network: str, device: str) -> Record | None:
-        return self._find("e.network = ? AND e.device = ?", (network, device))
-
-    def with_source(self, scheme: str, source: int) -> Record | None:
-        # Two steps: joined from the endpoint's side, SQLite would walk all of them.
-        row = self.store.first(
-            "SELECT endpoint FROM north_source WHERE scheme = ? AND source = ? AND released_at IS NULL",
-            (scheme, source),
-        )
-        return None if row is None else self._find("e.id = ?", row)
-
-    def page(
+    async def page(
         self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str, after: str, limit: int
     ) -> list[Record]:
         where, values = _filter(network, server, enabled, prefix)
-        rows = self.store.connection.execute(
-            f"{SELECT} WHERE e.name > ?{where} ORDER BY e.name LIMIT ?", (after, *values, limit)
+        sql = f"{SELECT} WHERE e.name > ?{where} ORDER BY e.name LIMIT ?"
+        return await self._store.reads.ask(
+            lambda reader: [*map(_record, reader.connection.execute(sql, (after, *values, limit)))]
         )
-        return [*map(record, rows)]
 
-    def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
-        """Return the number of endpoints; without a condition that takes about 1 ms for 100 000."""
+    async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         where, values = _filter(network, server, enabled, prefix)
         sql = f"SELECT count(*) FROM endpoint e WHERE 1{where}"  # noqa: S608  # our own text
-        return int(self.store.connection.execute(sql, values).get)
+        return await self._store.reads.ask(lambda reader: int(reader.connection.execute(sql, values).get))
 
     async def add(self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]) -> list[Record]:
-        return await self.store.run(lambda c: add(c, drafts, sources, now()))
+        made = await self._store.run(lambda c: add(c, drafts, sources, now()), directory=True)
+        self.size += len(made)
+        return made
 
     async def change(self, wanted: Sequence[tuple[Record, Draft]], now: Callable[[], float]) -> list[Record]:
-        return await self.store.run(lambda c: change_all(c, wanted, now()))
+        return await self._store.run(lambda c: change_all(c, wanted, now()), directory=True)
 
     async def remove(self, id_: int, now: Callable[[], float]) -> None:
-        await self.store.run(lambda c: remove(c, id_, now()))
+        self.size -= await self._store.run(lambda c: remove(c, id_, now()), directory=True)
 
     async def renew(
         self, ids: Iterable[int], sources: Sources, now: Callable[[], float]
     ) -> list[tuple[Record, Record | DirectoryError]]:
-        return await self.store.run(lambda c: renew(c, ids, sources, now()))
+        return await self._store.run(lambda c: renew(c, ids, sources, now()), directory=True)
 
-    def _find(self, condition: str, values: tuple[Any, ...]) -> Record | None:
-        row = self.store.first(f"{SELECT} WHERE {condition}", values)
-        return None if row is None else record(row)
+
+def records_of(connection: apsw.Connection, keys: Iterable[Key]) -> dict[Key, Record]:
+    """Return the records under these keys."""
+    ids = [key.endpoint for key in keys if isinstance(key, ById)]
+    names = [key.name for key in keys if isinstance(key, ByName)]
+    devices = [(key.network, key.device) for key in keys if isinstance(key, ByDevice)]
+    sources = [(key.scheme, key.source) for key in keys if isinstance(key, BySource)]
+    found: dict[Key, Record] = {}
+    for wanted, statement in ((ids, _WITH_ID), (names, _WITH_NAME), (devices, _WITH_DEVICE), (sources, _WITH_SOURCE)):
+        if wanted:
+            values = (msgspec.json.encode(wanted).decode(),)
+            for record in map(_record, connection.execute(statement, values).fetchall()):
+                found.update(dict.fromkeys(keys_of(record), record))
+    return found
 
 
 def _filter(network: str | None, server: str | None, enabled: bool | None, prefix: str) -> tuple[str, tuple[Any, ...]]:
@@ -102,7 +118,7 @@ def _filter(network: str | None, server: str | None, enabled: bool | None, prefi
     return where, tuple(values)
 
 
-def record(row: tuple[Any, ...]) -> Record:
+def _record(row: tuple[Any, ...]) -> Record:
     """Make a record of a row of SELECT."""
     (id_, shard, name, network, device, servers, profile, ttl, links, confirmed, options, enabled, *rest) = row
     created_at, changed_at, scheme, source, locals_ = rest
@@ -161,7 +177,7 @@ def add(connection: apsw.Connection, drafts: Sequence[Draft], sources: Sources |
         except apsw.ConstraintError as error:
             raise taken(connection, draft) from error
         id_ = connection.last_insert_rowid()
-        made.append(_record(id_, draft, now))
+        made.append(_made(id_, draft, now))
         if allocator is not None and sources is not None:
             source, seen = allocator.give(id_)
             made[-1] = replace(made[-1], scheme=sources.scheme, source=source, locals=seen)
@@ -183,7 +199,7 @@ def _change(connection: apsw.Connection, before: Record, draft: Draft, now: floa
     except apsw.ConstraintError as error:
         raise taken(connection, draft) from error
     after = replace(
-        _record(before.id, draft, now),
+        _made(before.id, draft, now),
         created_at=before.created_at,
         scheme=before.scheme,
         source=before.source,
@@ -203,8 +219,11 @@ def _note_move(connection: apsw.Connection, before: Record, after: Record) -> No
         )
 
 
-def remove(connection: apsw.Connection, id_: int, now: float) -> None:
-    """Delete an endpoint. Its messages stay as history, so those that were under way get an outcome."""
+def remove(connection: apsw.Connection, id_: int, now: float) -> int:
+    """Delete an endpoint, and return how many there were: 1 or 0.
+
+    Its messages stay as history, so those that were under way get an outcome.
+    """
     connection.execute(
         "UPDATE downlink SET state = CASE WHEN state = :queued THEN :cancelled"  # noqa: S608  # words of our own
         " WHEN state IN (:sent, :delivered) THEN :unanswered ELSE :unknown END,"
@@ -232,6 +251,7 @@ def remove(connection: apsw.Connection, id_: int, now: float) -> None:
         connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (id_,))  # noqa: S608  # names of our own
     release(connection, id_, now)
     connection.execute("DELETE FROM endpoint WHERE id = ?", (id_,))
+    return connection.changes()
 
 
 def renew(
@@ -244,13 +264,13 @@ def renew(
         row = connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone()
         if row is None:
             continue
-        before = record(row)
+        before = _record(row)
         try:
             allocator.renew(id_)
         except DirectoryError as error:
             found.append((before, error))
         else:
-            after = record(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).get)
+            after = _record(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).get)
             _note_move(connection, before, after)
             found.append((before, after))
     return found
@@ -266,7 +286,7 @@ def taken(connection: apsw.Connection, draft: Draft) -> DirectoryError:
     return DirectoryError(f"there is an endpoint {draft.name!r} already")
 
 
-def _record(id_: int, draft: Draft, now: float) -> Record:
+def _made(id_: int, draft: Draft, now: float) -> Record:
     return Record(
         id_,
         SHARD,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 if TYPE_CHECKING:
-    from bridge.store.sqlite.store import Store
+    from bridge.store.sqlite.store import SqliteStore
 
 PAGE = 500  # keys read at a time, so that no read stays open while a binding works through them
 
@@ -14,7 +14,7 @@ PAGE = 500  # keys read at a time, so that no read stays open while a binding wo
 class NetworkMemory:
     """The notes of one network instance."""
 
-    def __init__(self, store: "Store", network: str) -> None:
+    def __init__(self, store: "SqliteStore", network: str) -> None:
         self._store = store
         self._network = network
 

@@ -1,90 +1,81 @@
-"""The store: durable state of the bridge in one SQLite file."""
+"""The store in one SQLite file: opened, closed, and what the bridge asks of it (`bridge.store.contract.Store`)."""
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
-from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, Uplink
-from bridge.delivery.rows import FOREVER, Change, Row
+from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
+from bridge.delivery.rows import Change
+from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
-from bridge.relay.model import Kept, Observation, RelayState
+from bridge.store.contract import Done, FoundEndpoint
+from bridge.store.sqlite import prune, unfinished
 from bridge.store.sqlite.connection import check, connect_reader, connect_writer, end
 from bridge.store.sqlite.directory import SqliteDirectory
+from bridge.store.sqlite.loads import Loads
 from bridge.store.sqlite.lock import ProcessLock
 from bridge.store.sqlite.memory import NetworkMemory
-from bridge.store.sqlite.reader import Reader
+from bridge.store.sqlite.reads import SqliteReads
 from bridge.store.sqlite.schema import migrate
-from bridge.store.sqlite.statements import LIVE, NEEDED, columns_sql, decoder
-from bridge.store.sqlite.writer import Batch, Done, Writer
+from bridge.store.sqlite.writer import Batch, Writer
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Row)
 
 ID_BLOCK = 1000  # ids reserved ahead: a crash skips at most so many
-PRUNE_CHUNK = 500  # rows looked at in one transaction (a few ms)
 
 
-def _select(row: type[R], where: str) -> tuple[str, Callable[[tuple[Any, ...]], R]]:
-    return f'SELECT {columns_sql(row)} FROM "{row.TABLE}" WHERE {where}', decoder(row)  # noqa: S608  # names of our own
-
-
-_DOWNLINKS, _downlink = _select(Downlink, f"{NEEDED} ORDER BY id")
-_UPLINKS, _uplink = _select(Uplink, f"{NEEDED} ORDER BY id")
-_OBSERVATIONS, _observation = _select(Observation, "endpoint = ?")
-_REPORTS, _report = _select(UnattributedReport, "endpoint = ? ORDER BY id")
-_RELAY, _relay = _select(RelayState, "endpoint = ?")
-
-
-class Store:
-    """Reads in the event loop's thread, writes in the writer's. Made by `open`, given back by `close`.
-
-    `connection` only reads, what is committed, and belongs to the event loop's thread: a query there must be quick
-    (microseconds); anything that walks a table goes through `ask`.
-    """
+class SqliteStore:
+    """Writes in one thread, loads endpoints in another, and answers people in a third. Made by `open`."""
 
     def __init__(
-        self, path: Path, lock: ProcessLock, writing: apsw.Connection, reading: apsw.Connection, next_id: int
+        self,
+        path: Path,
+        lock: ProcessLock,
+        writing: apsw.Connection,
+        connection: apsw.Connection,
+        loading: apsw.Connection,
+        next_id: int,
     ) -> None:
         self.path = path
-        self.connection = reading
+        self.connection = connection
         self._lock = lock
         self._writing = writing
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer(writing, self._loop)
+        self.loads = Loads(loading, self._loop)
+        self.reads = SqliteReads(path)
+        self._writer = Writer(writing, self._loop, self._told)
         self._next_id = next_id
         self._reserved = next_id  # the first id that may not be given out before the mark is committed
         self._closing = False
-        self._asking: ThreadPoolExecutor | None = None
-        self._asked: Reader | None = None
-        self.directory = SqliteDirectory(self)
+        self.directory = SqliteDirectory(self, writing.execute("SELECT count(*) FROM endpoint").get)
 
     @classmethod
-    def open(cls, path: Path, connect: Callable[[Path], apsw.Connection] = connect_writer) -> "Store":
+    def open(cls, path: Path, connect: Callable[[Path], apsw.Connection] = connect_writer) -> "SqliteStore":
         """Open, and make if need be, the database; call it in a running event loop. It blocks for the check.
 
         `connect` opens the writing connection. Raises ConfigurationError (in use by another process, not ours, of a
         newer release) or StoreUnavailable (damaged, no space, no right to write).
         """
         lock = ProcessLock(path)
-        writing = reading = None
-        try:
+        with contextlib.ExitStack() as opened:
+            opened.callback(lock.release)
             writing = connect(path)
+            opened.callback(writing.close)
             check(writing, path)
             migrate(writing)
-            reading = connect_reader(path)
-            store = cls(path, lock, writing, reading, _first_free_id(writing))
-        except BaseException:
-            for connection in (writing, reading):
-                if connection is not None:
-                    connection.close()
-            lock.release()
-            raise
+            connection = connect_reader(path)
+            opened.callback(connection.close)
+            loading = connect_reader(path)
+            opened.callback(loading.close)
+            store = cls(path, lock, writing, connection, loading, _first_free_id(writing))
+            opened.pop_all()
         store._writer.start()
+        store.loads.start()
         store._reserve()
         return store
 
@@ -100,10 +91,8 @@ class Store:
         self._writer.give(Batch((), mark, lambda _error: None, None))
         self._closing = True
         await self._writer.stop()
-        if self._asking is not None:
-            self._asking.shutdown()
-        if self._asked is not None:
-            self._asked.close()
+        self.loads.stop()
+        self.reads.close()
         self.connection.close()
         end(self._writing)
         self._lock.release()
@@ -136,11 +125,12 @@ class Store:
         self.commit(changes, done, endpoint=endpoint)
         return future
 
-    async def run(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run `work` on the writing connection, in the writer's thread, inside a commit; give its result when durable.
+    async def run(self, work: Callable[[apsw.Connection], T], *, directory: bool = False) -> T:
+        """Run `work` in the writer's thread, inside a commit; return its result when that is durable.
 
-        It must not commit, must be quick, and may be run twice. A BridgeError that it raises undoes it alone and is
-        raised here; any other failure is StoreUnavailable.
+        `work` gets the writing connection. It must not commit, must be quick, and may be run twice. A BridgeError that
+        it raises undoes it alone and is raised here; any other failure is StoreUnavailable. `directory` says that it
+        changes the directory.
         """
         if self._closing:
             raise StoreUnavailable("the store is closed")
@@ -153,7 +143,7 @@ class Store:
                 else:
                     future.set_exception(error)
 
-        batch = Batch((), work, done, None)
+        batch = Batch((), work, done, None, directory=directory)
         self._writer.give(batch)
         return await future
 
@@ -176,6 +166,12 @@ class Store:
 
         self._writer.give(Batch((), mark, lambda _error: None, None))
 
+    def _told(self, group: Sequence[Batch]) -> None:
+        """Let the loads know what is told now, so that none of them hands over what was read before it."""
+        if self.loads.is_reading:
+            kept = [batch for batch in group if batch.error is None]
+            self.loads.told([batch.endpoint for batch in kept], directory=any(batch.directory for batch in kept))
+
     @property
     def backlog(self) -> int:
         """How many commits are not yet told."""
@@ -197,24 +193,9 @@ class Store:
 
     # Reading
 
-    def load(self, endpoint: int, now: float) -> Kept:
-        """Give all rows of an endpoint that the core still needs at wall time `now`; none of its commits may wait."""
-        execute = self.connection.execute
-        try:
-            execute("BEGIN")
-            try:
-                relay = execute(_RELAY, (endpoint,)).fetchone()
-                return Kept(
-                    [*map(_downlink, execute(_DOWNLINKS, (endpoint, now)))],
-                    [*map(_uplink, execute(_UPLINKS, (endpoint, now)))],
-                    [*map(_observation, execute(_OBSERVATIONS, (endpoint,)))],
-                    [*map(_report, execute(_REPORTS, (endpoint,)))],
-                    None if relay is None else _relay(relay),
-                )
-            finally:
-                execute("COMMIT")
-        except apsw.Error as error:
-            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+    def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
+        """Call `done` with the endpoint under `key` and its rows that the core needs at wall time `now`."""
+        self.loads.load(key, now, done)
 
     def first(self, question: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Give the first row of an answer, None without any. Raises StoreUnavailable."""
@@ -224,102 +205,29 @@ class Store:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
         return found
 
-    def due_endpoints(self, before: float = FOREVER) -> Iterator[tuple[int, float]]:
-        """Give (endpoint, earliest `due`) of every endpoint with a row that needs attention, up to `before`, unsorted.
-
-        A read stays open until the iterator is used up: do so at once.
-        """
-        return self.connection.execute(
-            "SELECT endpoint, min(due) FROM ("  # noqa: S608  # names of our own
-            f"SELECT endpoint, due FROM downlink INDEXED BY downlink_live WHERE {LIVE} AND due <= ?"
-            f" UNION ALL SELECT endpoint, due FROM uplink INDEXED BY uplink_live WHERE {LIVE} AND due <= ?"
-            ") GROUP BY endpoint",
-            (before, before),
-        )
-
-    def live_endpoints(self) -> Iterator[int]:
-        """Give every endpoint with a downlink that is not over or an uplink not yet forwarded (start, R32)."""
-        return _first(
-            self.connection.execute(
-                f"SELECT endpoint FROM downlink INDEXED BY downlink_live WHERE {LIVE} AND over = 0"  # noqa: S608  # as above
-                f" UNION SELECT endpoint FROM uplink INDEXED BY uplink_live WHERE {LIVE} AND state = 'RECEIVED'"
-            )
-        )
-
-    def uncertain_endpoints(self) -> Iterator[int]:
-        """Give every endpoint with a downlink of which nobody knows whether the network took it (R7, R9, R32)."""
-        return _first(
-            self.connection.execute(
-                "SELECT DISTINCT endpoint FROM downlink INDEXED BY downlink_live"  # noqa: S608  # as above
-                f" WHERE {LIVE} AND over = 0 AND state IN (?, ?)",
-                (DownlinkState.SUBMITTING, DownlinkState.UNKNOWN),
-            )
-        )
+    async def unfinished(self) -> AsyncIterator[Sequence[int]]:
+        """Yield the endpoints with a message that has no outcome yet or needs attention, the uncertain ones first."""
+        for part in (unfinished.uncertain, unfinished.live):
+            after = -1
+            while endpoints := await self.reads.ask(partial(part, after=after)):
+                yield endpoints
+                after = endpoints[-1]
 
     def memory(self, network: str) -> NetworkMemory:
         """Give the notes of one network instance (bindings.contract.Memory)."""
         return NetworkMemory(self, network)
 
-    async def ask(self, question: Callable[[Reader], T]) -> T:
-        """Run a slow read in a thread of its own: `await store.ask(Reader.downlink_counts)`."""
-        if self._closing:
-            raise StoreUnavailable("the store is closed")
-        if self._asking is None:
-            self._asking = ThreadPoolExecutor(1, "store-reader")
-
-        def answer() -> T:
-            if self._asked is None:
-                self._asked = Reader.open(self.path)
-            return question(self._asked)
-
-        try:
-            return await self._loop.run_in_executor(self._asking, answer)
-        except apsw.Error as error:
-            raise StoreUnavailable(f"the store cannot be read: {error}") from error
-
     async def prune(self, before: float) -> int:
-        """Remove messages that were over, and that the core no longer needed, before wall time `before`; how many.
-
-        It walks each table from its oldest row in small transactions, and gives way to other commits in between.
-        """
+        """Remove messages that were over, and that the core no longer needed, before wall time `before`; how many."""
         removed = 0
-        for table, began, over in (
-            ("downlink", "accepted_at", "over = 1"),
-            ("uplink", "received_at", "state <> 'RECEIVED' AND due IS NULL"),
-        ):
+        for table in prune.TABLES:
             after = 0
             while True:
-                after, gone = await self.run(_pruning(table, began, over, after, before))
+                after, gone = await self.run(partial(prune.part, table=table, after=after, before=before))
                 removed += gone
                 if not after:
                     break
         return removed
-
-
-def _pruning(
-    table: str, began: str, over: str, after: int, before: float
-) -> Callable[[apsw.Connection], tuple[int, int]]:
-    def work(connection: apsw.Connection) -> tuple[int, int]:
-        rows: list[tuple[Any, ...]] = connection.execute(
-            f"SELECT id, {began} FROM {table} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # names of our own
-            (after, PRUNE_CHUNK),
-        ).fetchall()
-        if not rows:
-            return 0, 0
-        last = rows[-1][0]
-        connection.execute(
-            f"DELETE FROM {table} WHERE id > ? AND id <= ? AND {over} AND finished_at < ? AND keep_until < ?",  # noqa: S608  # as above
-            (after, last, before, before),
-        )
-        gone = connection.changes()
-        finished = len(rows) < PRUNE_CHUNK or rows[-1][1] >= before  # ids rise with time: the rest is younger
-        return 0 if finished else last, gone
-
-    return work
-
-
-def _first(rows: Iterable[tuple[int]]) -> Iterator[int]:
-    return (endpoint for (endpoint,) in rows)
 
 
 def _first_free_id(connection: apsw.Connection) -> int:

@@ -45,13 +45,22 @@ Work = Callable[[apsw.Connection], Any]
 class Batch:
     """What is committed together, or not at all: changes to rows, or work on the connection."""
 
-    __slots__ = ("changes", "done", "endpoint", "error", "generation", "refused", "result", "work")
+    __slots__ = ("changes", "directory", "done", "endpoint", "error", "generation", "refused", "result", "work")
 
-    def __init__(self, changes: Sequence[Change], work: Work | None, done: Done, endpoint: int | None) -> None:
+    def __init__(
+        self,
+        changes: Sequence[Change],
+        work: Work | None,
+        done: Done,
+        endpoint: int | None,
+        *,
+        directory: bool = False,
+    ) -> None:
         self.changes = changes
         self.work = work
         self.done = done
         self.endpoint = endpoint
+        self.directory = directory  # whether it changes the directory
         self.generation = 0
         self.error: BaseException | None = None
         self.refused = False  # `error` is the considered answer of its own work
@@ -68,9 +77,15 @@ class _Wrong(Exception):
 
 
 class Writer:
-    """Owns the writing connection from `start` to `stop`. Everything but the thread itself runs in the event loop."""
+    """Owns the writing connection from `start` to `stop`. Everything but the thread itself runs in the event loop.
 
-    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    `told` is called with every group before its batches are told.
+    """
+
+    def __init__(
+        self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop, told: Callable[[Sequence[Batch]], None]
+    ) -> None:
+        self._told = told
         self._connection = connection
         self._loop = loop
         self._queue: SimpleQueue[list[Batch] | None] = SimpleQueue()
@@ -115,6 +130,7 @@ class Writer:
         self.groups += 1
         self.rows += rows
         self.waiting -= len(group)
+        self._told(group)
         failed = sum(batch.failed for batch in group)
         if failed:
             self.failures += failed

@@ -1,0 +1,142 @@
+"""What the bridge wants of a store: everything that must outlive the process.
+
+A store has three repositories. The *ledger* keeps the rows of every endpoint; they change by `commit`. The *directory*
+(`bridge.directory.contract.DirectoryTable`) keeps who is who. The *memory* keeps the notes of each network instance
+(`bindings.contract.Memory`). Beside them, `reads` answers people's questions.
+
+All methods are called in the event loop, and none blocks it. A read that cannot be answered at once calls `done` later,
+also in the event loop. `tests/store` holds every implementation to this contract.
+"""
+
+from asyncio import Future
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bindings.contract import Memory
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.rows import Change
+from bridge.directory.contract import DirectoryTable
+from bridge.directory.keys import Key
+from bridge.directory.record import Record
+from bridge.errors import BridgeError
+from bridge.relay.model import Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One endpoint as it is stored: its record, and the rows that the core still needs."""
+
+    record: Record
+    kept: Kept
+
+
+Done = Callable[[BaseException | None], None]
+"""Takes None when a commit is durable, else the StoreUnavailable that says why nothing of it was kept."""
+
+FoundEndpoint = Callable[[Found | None, BridgeError | None], None]
+"""Takes an endpoint, or None where there is none; the second argument is StoreUnavailable or None."""
+
+
+class Ledger(Protocol):
+    """The rows of all endpoints."""
+
+    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
+        """Commit changes, all or none. `done` is called later, in the order of commits.
+
+        It gets None when the changes are durable, or StoreUnavailable: then nothing of them is kept, nor of what was
+        committed after them for the same `endpoint` before this failure was told. The caller must then forget what it
+        knows of the endpoint and load it again. A commit without changes is told in its turn.
+        """
+
+    def committed(self, changes: Sequence[Change], *, endpoint: int | None = None) -> Future[None]:
+        """Do what `commit` does; the returned future completes when the changes are durable."""
+
+    def next_id(self) -> int:
+        """Return an id for a downlink, uplink or report: larger than any before it, in this and in earlier lives."""
+
+    def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
+        """Call `done` with the endpoint that has this key, and all its rows that the core needs at wall time `now`.
+
+        What `done` gets contains every commit, and every change of the directory, that was told before `done` is
+        called. Endpoints that are asked for at one time are read together. No commit of the endpoint may be waiting:
+        whoever has one waiting has the endpoint in memory.
+        """
+
+    def unfinished(self) -> AsyncIterator[Sequence[int]]:
+        """Yield, in parts, the endpoints with a message that has no outcome yet or needs attention (start, R32).
+
+        Those with a downlink of which nobody knows whether the network took it come first. An endpoint may come twice.
+        """
+
+    async def prune(self, before: float) -> int:
+        """Remove messages that were over, and that the core no longer needed, before wall time `before`.
+
+        Return how many were removed. Other commits go on meanwhile. Raises StoreUnavailable.
+        """
+
+    @property
+    def backlog(self) -> int:
+        """The number of commits that are not yet told."""
+
+    def status(self) -> Mapping[str, int]:
+        """Return counters since the start: rows, groups, failures, waiting; and bytes in use."""
+
+
+class Reads(Protocol):
+    """Questions of people. An answer may take long and contains what is committed. All raise StoreUnavailable."""
+
+    async def downlinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: DownlinkState | None = None,
+        over: bool | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Downlink]:
+        """Return downlinks, newest first; with `before` only those with a smaller id."""
+
+    async def uplinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: UplinkState | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Uplink]:
+        """Return uplinks, newest first; with `before` only those with a smaller id."""
+
+    async def downlink(self, id_: int) -> Downlink | None:
+        """Return one downlink, or None."""
+
+    async def uplink(self, id_: int) -> Uplink | None:
+        """Return one uplink, or None."""
+
+    async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
+        """Return the number of downlinks by state and whether that is the outcome."""
+
+    async def uplink_counts(self, endpoint: int | None = None) -> Counter[UplinkState]:
+        """Return the number of uplinks by state."""
+
+    async def has_uplink(
+        self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float
+    ) -> bool:
+        """Return whether an endpoint has an uplink with this key, or with this digest from between two times."""
+
+
+class Store(Ledger, Protocol):
+    """All of it. Whoever opens a store closes it."""
+
+    @property
+    def directory(self) -> DirectoryTable: ...
+
+    @property
+    def reads(self) -> Reads: ...
+
+    def memory(self, network: str) -> Memory:
+        """Return the notes of one network instance."""
+
+    async def close(self) -> None:
+        """Finish all commits, tell them, and let go. Later calls fail with StoreUnavailable."""

@@ -1,0 +1,44 @@
+"""Removing messages whose retention has ended."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+PART = 500  # rows looked at in one transaction (a few ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of messages. `began` is a column that rises with the ids; `over` holds for rows with their outcome."""
+
+    name: str
+    began: str
+    over: str
+
+
+TABLES = (
+    Table("downlink", "accepted_at", "over = 1"),
+    Table("uplink", "received_at", "state <> 'RECEIVED' AND due IS NULL"),
+)
+
+
+def part(connection: apsw.Connection, table: Table, after: int, before: float) -> tuple[int, int]:
+    """Remove what may go of the next rows, from the one after the id `after`, in the order of ids.
+
+    Return the id to go on after, 0 when all of the table that is old enough was seen; and the number of rows removed.
+    """
+    rows: list[tuple[Any, ...]] = connection.execute(
+        f"SELECT id, {table.began} FROM {table.name} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # names of our own
+        (after, PART),
+    ).fetchall()
+    if not rows:
+        return 0, 0
+    last: int = rows[-1][0]
+    connection.execute(
+        f"DELETE FROM {table.name} WHERE id > ? AND id <= ? AND {table.over} AND finished_at < ? AND keep_until < ?",  # noqa: S608  # as above
+        (after, last, before, before),
+    )
+    gone = connection.changes()
+    finished = len(rows) < PART or rows[-1][1] >= before  # ids rise with time: the rest is younger
+    return 0 if finished else last, gone

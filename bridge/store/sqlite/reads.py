@@ -1,0 +1,91 @@
+"""`bridge.store.contract.Reads`: a `Reader` in a thread of its own, so that a slow question delays nobody else."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.errors import StoreUnavailable
+from bridge.store.sqlite.reader import Reader
+
+T = TypeVar("T")
+
+
+class SqliteReads:
+    """Asks one question at a time. The thread and its connection are made with the first one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread: ThreadPoolExecutor | None = None
+        self._reader: Reader | None = None
+        self._closed = False
+
+    async def ask(self, question: Callable[[Reader], T]) -> T:
+        """Return what `question` returns; it runs in the thread. Raises StoreUnavailable."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "store-reads")
+
+        def answer() -> T:
+            if self._reader is None:
+                self._reader = Reader.open(self._path)
+            return question(self._reader)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, answer)
+        except apsw.Error as error:
+            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Finish what was asked, and close the connection."""
+        self._closed = True
+        if self._thread is not None:
+            self._thread.shutdown()
+        if self._reader is not None:
+            self._reader.close()
+
+    async def downlinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: DownlinkState | None = None,
+        over: bool | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Downlink]:
+        return await self.ask(
+            lambda reader: reader.downlinks(endpoint=endpoint, state=state, over=over, before=before, limit=limit)
+        )
+
+    async def uplinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: UplinkState | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Uplink]:
+        return await self.ask(lambda reader: reader.uplinks(endpoint=endpoint, state=state, before=before, limit=limit))
+
+    async def downlink(self, id_: int) -> Downlink | None:
+        return await self.ask(lambda reader: reader.downlink(id_))
+
+    async def uplink(self, id_: int) -> Uplink | None:
+        return await self.ask(lambda reader: reader.uplink(id_))
+
+    async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
+        return await self.ask(lambda reader: reader.downlink_counts(endpoint))
+
+    async def uplink_counts(self, endpoint: int | None = None) -> Counter[UplinkState]:
+        return await self.ask(lambda reader: reader.uplink_counts(endpoint))
+
+    async def has_uplink(
+        self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float
+    ) -> bool:
+        return await self.ask(lambda reader: reader.has_uplink(endpoint, duplicate_key, digest, after, before))

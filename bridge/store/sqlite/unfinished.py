@@ -1,0 +1,30 @@
+"""Which endpoints have work left over, in parts: the questions of a start (R32)."""
+
+from bridge.delivery.ledger import DownlinkState
+from bridge.store.sqlite.reader import Reader
+from bridge.store.sqlite.statements import LIVE
+
+PART = 1000  # endpoints in one answer
+
+_UNCERTAIN = (
+    "SELECT DISTINCT endpoint FROM downlink INDEXED BY downlink_live"  # noqa: S608  # names of our own
+    f" WHERE {LIVE} AND endpoint > ? AND over = 0 AND state IN (?, ?) ORDER BY endpoint LIMIT ?"
+)
+_LIVE = (
+    "SELECT endpoint FROM downlink INDEXED BY downlink_live"  # noqa: S608  # names of our own
+    f" WHERE {LIVE} AND endpoint > ? AND (over = 0 OR due IS NOT NULL)"
+    " UNION SELECT endpoint FROM uplink INDEXED BY uplink_live"
+    f" WHERE {LIVE} AND endpoint > ? AND (state = 'RECEIVED' OR due IS NOT NULL)"
+    " ORDER BY endpoint LIMIT ?"
+)
+
+
+def uncertain(reader: Reader, after: int) -> list[int]:
+    """Return endpoints with a downlink of which nobody knows whether the network took it (R7, R9), by rising id."""
+    states = (DownlinkState.SUBMITTING, DownlinkState.UNKNOWN)
+    return [endpoint for (endpoint,) in reader.connection.execute(_UNCERTAIN, (after, *states, PART))]
+
+
+def live(reader: Reader, after: int) -> list[int]:
+    """Return endpoints with a message that is not over or has a time at which it needs attention, by rising id."""
+    return [endpoint for (endpoint,) in reader.connection.execute(_LIVE, (after, after, PART))]
