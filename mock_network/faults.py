@@ -69,21 +69,39 @@ class _Armed:
 
 
 class Faults:
-    """The faults of one emulator. `kinds` maps each kind to what it does; `happened` counts them by kind."""
+    """The faults of one emulator. `kinds` maps each kind to what it does; `happened` counts them by kind.
 
-    def __init__(self, rng: random.Random, kinds: Mapping[str, str], faults: Iterable[Fault] = ()) -> None:
+    `occasions` maps each kind to what its `where` may name: a fault that could never happen is refused.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        kinds: Mapping[str, str],
+        faults: Iterable[Fault] = (),
+        occasions: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
         self.kinds = kinds
         self.happened: Counter[str] = Counter()
+        self._occasions = occasions
         self._rng = rng
         self._armed: dict[int, _Armed] = {}
         self._next = 1
         for fault in faults:
             self.add(fault)
 
+    @property
+    def any_armed(self) -> bool:
+        """Whether any fault may happen."""
+        return bool(self._armed)
+
     def add(self, fault: Fault) -> int:
-        """Arm a fault and give its number. Raises FaultError for an unknown kind."""
+        """Arm a fault and return its number. Raises FaultError for an unknown kind or `where`."""
         if fault.kind not in self.kinds:
             raise FaultError(f"unknown fault {fault.kind!r}; known are {', '.join(sorted(self.kinds))}")
+        if self._occasions is not None and (unknown := fault.where.keys() - self._occasions[fault.kind]):
+            names = ", ".join(sorted(self._occasions[fault.kind]))
+            raise FaultError(f"{fault.kind} knows no {', '.join(sorted(unknown))}; where may name {names}")
         number, self._next = self._next, self._next + 1
         self._armed[number] = _Armed(fault)
         return number
@@ -102,6 +120,8 @@ class Faults:
 
     def take(self, kind: str, /, **context: str) -> Fault | None:
         """Give the fault that happens now, if one does; `context` describes the occasion."""
+        if self._occasions is not None and context.keys() != self._occasions[kind]:
+            raise FaultError(f"an occasion of {kind} is described by {sorted(context)}")
         for number, armed in list(self._armed.items()):
             fault = armed.fault
             if fault.kind != kind or any(context.get(key) != value for key, value in fault.where.items()):

@@ -1,64 +1,95 @@
-"""Who may use the T8 API: a bearer token, HTTP Basic, or tokens by OAuth 2.0 client credentials (RFC 6749 §4.4)."""
+"""Who may use the T8 APIs: a bearer token, HTTP Basic, or tokens by OAuth 2.0 client credentials (RFC 6749 §4.4)."""
 
 import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 TOKEN_LIFETIME = 3600.0  # seconds
+KINDS = frozenset({"bearer", "basic", "oauth2"})
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client; its secret is its password, and at the same time its long-lived bearer token."""
+
+    id: str
+    secret: str
+    scs_as: frozenset[str] | None = None  # what it may call itself in the path; None: anything
+
+    def may_be(self, scs_as: str) -> bool:
+        """Return whether the client is this SCS/AS."""
+        return self.scs_as is None or not scs_as or scs_as in self.scs_as
+
+
+_ANYBODY = Client("", "")
 
 
 class Authority:
-    """Checks credentials. The client's secret is at the same time its long-lived bearer token."""
+    """Checks credentials, and issues tokens. `kinds` are those that are taken; an empty set takes every request."""
 
-    def __init__(self, client_id: str, secret: str, *, lifetime: float = TOKEN_LIFETIME, enabled: bool = True) -> None:
-        self.client_id = client_id
-        self.secret = secret
-        self.enabled = enabled
+    def __init__(
+        self, clients: Iterable[Client], *, lifetime: float = TOKEN_LIFETIME, kinds: frozenset[str] = KINDS
+    ) -> None:
+        self.clients = tuple(clients)
+        self.kinds = kinds
         self._lifetime = lifetime
-        self._issued: dict[str, float] = {}
+        self._issued: dict[str, tuple[Client, float]] = {}
 
-    def allows(self, header: str | None, now: float) -> bool:
-        """Tell whether the value of an Authorization header is good now."""
-        if not self.enabled:
-            return True
+    def client(self, header: str | None, now: float) -> Client | None:
+        """Return whose the value of an Authorization header is; None if it is missing, wrong or expired."""
+        if not self.kinds:
+            return _ANYBODY
         scheme, _, value = (header or "").partition(" ")
         value = value.strip()
-        if scheme.lower() == "basic":
-            return self._basic(value)
-        if scheme.lower() != "bearer":
-            return False
-        return _same(value, self.secret) or self._issued.get(value, 0.0) > now
+        match scheme.lower():
+            case "basic" if "basic" in self.kinds:
+                return self._basic(value)
+            case "bearer":
+                return self._bearer(value, now)
+            case _:
+                return None
 
-    def issue(self, header: str | None, form: Mapping[str, str], now: float) -> dict[str, object] | None:
-        """Answer a token request whose grant is client_credentials; None: the client is not known."""
-        scheme, _, value = (header or "").partition(" ")
-        if scheme.lower() == "basic":
-            known = self._basic(value.strip())
-        else:
-            known = _same(form.get("client_id", ""), self.client_id) and _same(
-                form.get("client_secret", ""), self.secret
-            )
-        if not known:
-            return None
-        self._issued = {token: end for token, end in self._issued.items() if end > now}
-        token = secrets.token_urlsafe(24)
-        self._issued[token] = now + self._lifetime
-        return {"access_token": token, "token_type": "Bearer", "expires_in": int(self._lifetime)}
+    def _bearer(self, token: str, now: float) -> Client | None:
+        if "oauth2" in self.kinds and token in self._issued:
+            client, end = self._issued[token]
+            return client if end > now else None
+        if "bearer" in self.kinds:
+            return next((client for client in self.clients if _same(token, client.secret)), None)
+        return None
 
-    def revoke(self) -> int:
-        """Make all issued tokens void and give their number; the long-lived one stays."""
-        number = len(self._issued)
-        self._issued.clear()
-        return number
-
-    def _basic(self, value: str) -> bool:
+    def _basic(self, value: str) -> Client | None:
         try:
             user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, ValueError):
-            return False
-        return _same(user, self.client_id) and _same(password, self.secret)
+            return None
+        return self._known(user, password)
+
+    def _known(self, client_id: str, secret: str) -> Client | None:
+        found = (one for one in self.clients if _same(client_id, one.id) and _same(secret, one.secret))
+        return next(found, None)
+
+    def asking(self, header: str | None, form: Mapping[str, str]) -> Client | None:
+        """Return which client asks the token endpoint; None if it is not known."""
+        scheme, _, value = (header or "").partition(" ")
+        if scheme.lower() == "basic":
+            return self._basic(value.strip())
+        return self._known(form.get("client_id", ""), form.get("client_secret", ""))
+
+    def issue(self, client: Client, now: float) -> dict[str, object]:
+        """Return the answer to a token request (RFC 6749 §5.1)."""
+        self._issued = {token: one for token, one in self._issued.items() if one[1] > now}
+        token = secrets.token_urlsafe(24)
+        self._issued[token] = (client, now + self._lifetime)
+        return {"access_token": token, "token_type": "Bearer", "expires_in": int(self._lifetime)}
+
+    def revoke(self) -> int:
+        """Make all issued tokens void and return their number; the long-lived ones stay."""
+        number = len(self._issued)
+        self._issued.clear()
+        return number
 
 
 def _same(given: str, expected: str) -> bool:

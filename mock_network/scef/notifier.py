@@ -1,50 +1,65 @@
-"""Sends notifications to the SCS/AS: in order per configuration, tried again when refused, every attempt on record."""
+"""Sends notifications to the SCS/AS: in order per resource, tried again when refused, every attempt on record."""
 
 import asyncio
+import json
 import logging
+import ssl
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
 from mock_network.clock import Clock
-from mock_network.faults import Faults
-from mock_network.scef.profiles import Profile
+from mock_network.faults import Fault, Faults
+from mock_network.scef.core import Ue
+from mock_network.scef.core.profile import Profile
+from mock_network.scef.odd_notifications import altered, written
+from mock_network.scef.t8.notices import Notice
 
 log = logging.getLogger(__name__)
 
 RECORDS = 100_000  # attempts kept
-BACKLOG = 10_000  # notifications that wait for one configuration
+BACKLOG = 10_000  # notifications that wait behind each other
+REDIRECTS = 3
 _ACCEPTED = frozenset({200, 204})  # TS 29.122 §5.2.5.2
 _AGAIN = frozenset({408, 429})
+_DELIVERY_STATUS = frozenset({"delivery", "group-delivery"})
 
 
 @dataclass(slots=True)
 class Job:
-    """One notification."""
+    """One notification under way; `accepted` is known when `over` is set."""
 
-    kind: str  # uplink, delivery, configuration, test
-    configuration: str
-    ue: str
-    destination: str
-    text: str
-    subject: str  # delivery id, or number of the air log line of an uplink
-    status: str = ""
+    notice: Notice
+    accepted: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Notifier:
-    """`refused` is told of jobs that nobody took."""
+@dataclass(slots=True)
+class Access:
+    """How the SCEF proves to SCS/ASs who it is."""
 
-    def __init__(self, profile: Profile, faults: Faults, clock: Clock, refused: Callable[[Job], None]) -> None:
+    authorization: str | None = None  # value of the header
+    tls: ssl.SSLContext | None = None  # None: that of the system
+
+
+class Notifier:
+    """`ended` is told of each notification that is over; `find` returns a UE by name."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        faults: Faults,
+        clock: Clock,
+        find: Callable[[str], Ue | None],
+        ended: Callable[[Job], None],
+    ) -> None:
         self.records: deque[dict[str, Any]] = deque(maxlen=RECORDS)
         self.counts: Counter[str] = Counter()
-        self._profile = profile
-        self._faults = faults
-        self._clock = clock
-        self._refused = refused
+        self.access = Access()
+        self._profile, self._faults, self._clock, self._find, self._ended = profile, faults, clock, find, ended
         self._queues: dict[str, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
@@ -52,14 +67,16 @@ class Notifier:
 
     @property
     def waiting(self) -> int:
-        """Give how many notifications are not over."""
+        """Return how many notifications are not over."""
         return sum(len(queue) for queue in self._queues.values())
 
-    def start(self) -> None:
+    def start(self, access: Access) -> None:
         """Open the HTTP client; needs the running loop."""
+        self.access = access
+        tls: Any = {} if access.tls is None else {"ssl": access.tls}
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._profile.notify_timeout),
-            connector=aiohttp.TCPConnector(limit=100),
+            connector=aiohttp.TCPConnector(limit=100, **tls),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -71,27 +88,41 @@ class Notifier:
         if self._session is not None:
             await self._session.close()
 
-    def put(self, job: Job) -> None:
-        """Send a notification after those of the same configuration."""
-        context = {"kind": job.kind, "ue": job.ue, "status": job.status}
-        if job.kind == "delivery" and self._faults.take("final_status_lost", **context):
-            self._record(job, 0, lost="by fault final_status_lost")
-            job.over.set()
-            return
-        if fault := self._faults.take("notification_reorder", **context):
+    def put(self, notice: Notice) -> Job:
+        """Send a notification after those of the same queue."""
+        job, take = Job(notice), self._take(notice)
+        if notice.kind in _DELIVERY_STATUS and take("final_status_lost"):
+            self._lose(job, "by fault final_status_lost")
+        elif take("notification_lost"):
+            self._lose(job, "by fault notification_lost")
+        elif fault := take("notification_reorder"):
             self._run(self._later(job, float(fault.params.get("seconds", 1.0))))
-            return
-        copies = 2 if self._faults.take("notification_duplicate", **context) else 1
-        queue = self._queues.setdefault(job.configuration, deque())
+        else:
+            self._queue(job, copies=2 if take("notification_duplicate") else 1)
+        return job
+
+    def _take(self, notice: Notice) -> Callable[[str], Fault | None]:
+        """Return what says which faults happen to a notification."""
+        if not self._faults.any_armed:
+            return lambda _: None
+        occasion = {"kind": notice.kind, "scs_as": notice.scs_as, "ue": notice.ue, "status": notice.status}
+        return lambda kind: self._faults.take(kind, **occasion)
+
+    def _lose(self, job: Job, why: str) -> None:
+        self._record(job, 0, lost=why)
+        job.over.set()
+
+    def _queue(self, job: Job, copies: int) -> None:
+        name = job.notice.queue
+        queue = self._queues.setdefault(name, deque())
         if len(queue) >= BACKLOG:
-            self._record(job, 0, lost="backlog full")
-            job.over.set()
+            self._lose(job, "backlog full")
             return
         queue.extend([job] * copies)
         if len(queue) == copies:
-            self._run(self._work(job.configuration, queue))
+            self._run(self._work(name, queue))
 
-    def _run(self, coroutine: Any) -> None:
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -100,39 +131,51 @@ class Notifier:
         await asyncio.sleep(seconds)
         await self._send(job)
 
-    async def _work(self, configuration: str, queue: deque[Job]) -> None:
+    async def _work(self, name: str, queue: deque[Job]) -> None:
         while queue:
             await self._send(queue[0])
             queue.popleft()
-        del self._queues[configuration]
+        del self._queues[name]
 
     async def _send(self, job: Job) -> None:
-        if fault := self._faults.take("notification_slow", kind=job.kind, ue=job.ue, status=job.status):
+        if fault := self._take(job.notice)("notification_slow"):
             await asyncio.sleep(float(fault.params.get("seconds", 3.0)))
         wait = self._profile.notify_interval
         for attempt in range(1, self._profile.notify_attempts + 1):
             status, pause = await self._post(job, attempt)
             if status in _ACCEPTED:
+                job.accepted = True
                 break
             permanent = status is not None and 400 <= status < 500 and status not in _AGAIN  # noqa: PLR2004 - 4xx
             if permanent or attempt == self._profile.notify_attempts:
-                self.counts[f"{job.kind} given up"] += 1
-                log.warning("notification (%s) of %s given up: last answer %s", job.kind, job.ue, status)
-                self._refused(job)
+                kind, ue = job.notice.kind, job.notice.ue
+                self.counts[f"{kind} given up"] += 1
+                log.warning("notification (%s) of %s given up: last answer %s", kind, ue, status)
                 break
             await asyncio.sleep(max(wait, pause))
             wait *= 2
+        self._ended(job)
         job.over.set()
 
     async def _post(self, job: Job, attempt: int) -> tuple[int | None, float]:
-        """Give the HTTP status, None without one, and how long the answer asks to wait."""
+        """Return the HTTP status, None without one, and how many seconds the answer asks to wait."""
         if self._session is None:
             raise RuntimeError("the notifier is not started")
+        notice = job.notice
+        take = self._take(notice)
+        text = json.dumps(altered(notice, self._find(notice.ue), take), separators=(",", ":"))
+        if self._profile.escaped_padding:
+            text = text.replace("=", "\\u003d")
+        headers = {} if self.access.authorization is None else {"Authorization": self.access.authorization}
+        post = written(notice.destination, text, headers, take)
         try:
             async with self._session.post(
-                job.destination, data=job.text, headers={"Content-Type": "application/json"}
+                post.url, data=post.data, headers=post.headers, max_redirects=REDIRECTS
             ) as response:
                 await response.read()
+                if take("notification_answer_lost"):
+                    self._record(job, attempt, error=f"answer {response.status} lost by fault")
+                    return None, 0.0
                 self._record(job, attempt, status=response.status)
                 pause = response.headers.get("Retry-After", "")
                 return response.status, float(pause) if pause.isascii() and pause.isdigit() else 0.0
@@ -142,17 +185,18 @@ class Notifier:
 
     def _record(self, job: Job, attempt: int, **result: Any) -> None:
         self._numbers += 1
+        notice = job.notice
         accepted = result.get("status") in _ACCEPTED
-        self.counts[f"{job.kind} {'accepted' if accepted else 'not accepted'}"] += 1
+        self.counts[f"{notice.kind} {'accepted' if accepted else 'not accepted'}"] += 1
         self.records.append(
             {
                 "number": self._numbers,
                 "time": round(self._clock.wall(), 6),
-                "kind": job.kind,
-                "ue": job.ue,
-                "configuration": job.configuration,
-                "subject": job.subject,
-                "delivery_status": job.status,
+                "kind": notice.kind,
+                "ue": notice.ue,
+                "configuration": notice.queue,
+                "subject": notice.subject,
+                "delivery_status": notice.status,
                 "attempt": attempt,
                 "accepted": accepted,
                 **result,

@@ -1,65 +1,43 @@
-"""The asyncio shell of the emulated SCEF: owns time, sockets and the modem; the core decides."""
+"""The asyncio shell of the emulated SCEF: owns time, sockets and modems; the core decides."""
 
 import asyncio
-import itertools
-import json
 import random
 import secrets
 import ssl
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from mock_network.clock import current_clock
 from mock_network.control_api import listen
-from mock_network.faults import Fault, Faults
-from mock_network.modem import UdpModem
-from mock_network.scef import messages as m
-from mock_network.scef.auth import TOKEN_LIFETIME, Authority
+from mock_network.faults import Faults
+from mock_network.scef import fault_kinds
+from mock_network.scef.auth import Authority, Client
 from mock_network.scef.control import control_app
-from mock_network.scef.core import Scef
-from mock_network.scef.model import Ue, UeSettings
-from mock_network.scef.notifier import Job, Notifier
-from mock_network.scef.profiles import PROFILES, Profile
-from mock_network.scef.t8 import t8_app
-from mock_network.scef.tables import UeTrigger
-from mock_network.scef.wire import Writer
+from mock_network.scef.core import Scef, Ue, UeSettings, effects as e
+from mock_network.scef.core.nidd_model import ManagedPort
+from mock_network.scef.core.states import UeTrigger
+from mock_network.scef.core.subscribers import folded
+from mock_network.scef.destinations import Destinations
+from mock_network.scef.modems import DATA, SMS, Modems
+from mock_network.scef.notifier import Access, Job, Notifier
+from mock_network.scef.options import Options
+from mock_network.scef.schema.common import Identified
+from mock_network.scef.t8.app import t8_app
+from mock_network.scef.t8.bodies import Bodies
+from mock_network.scef.t8.guard import Guard
+from mock_network.scef.t8.links import Links
+from mock_network.scef.t8.notices import Notices
+from mock_network.scef.waiting import Happenings
 
 # An idle connection outlives any step of a test clock, which would otherwise close it under a client's hands.
 KEEPALIVE = 1e8  # seconds
+_SETTLED_KEPT = 1_000  # delivery notifications that can be waited for
 
-FAULTS = {
-    "cut_before_processing": "the connection breaks before the request has any effect",
-    "cut_after_processing": "the request takes effect, then the connection breaks instead of the answer",
-    "http_error": "an error answer: params status (503), retry_after, processed (false: without any effect)",
-    "slow_answer": "the answer is held back: params seconds (5)",
-    "status_before_answer": "a downlink is answered 201 after its status was notified: params seconds (5) at most",
-    "final_status_lost": "a delivery status is never notified",
-    "notification_duplicate": "a notification is sent twice",
-    "notification_reorder": "a notification is sent later, others overtake it: params seconds (1)",
-    "notification_slow": "a notification, and those behind it, is sent later: params seconds (3)",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How an emulated SCEF is set up."""
-
-    listen: tuple[str, int] = ("127.0.0.1", 0)
-    control: tuple[str, int] = ("127.0.0.1", 0)
-    modem_host: str = "127.0.0.1"
-    profile: Profile = PROFILES["strict-r17"]
-    seed: int = 0
-    token: str | None = None  # None: one is made
-    client_id: str = "scs-as"
-    token_lifetime: float = TOKEN_LIFETIME
-    authentication: bool = True
-    public_url: str | None = None  # apiRoot in links; None: as bound
-    certificate: str | None = None  # with `key`: T8 over TLS
-    key: str | None = None
-    ues: tuple[dict[str, Any], ...] = field(default=())  # as in the file of UEs
+_T = TypeVar("_T")
 
 
 class ScefService:
@@ -70,40 +48,47 @@ class ScefService:
         self.profile = options.profile
         self.clock = current_clock()
         self.core = Scef(options.profile, random.Random(f"{options.seed}/core"))
-        self.faults = Faults(random.Random(f"{options.seed}/faults"), FAULTS, options.profile.faults)
-        self.notifier = Notifier(options.profile, self.faults, self.clock, self._refused)
-        self.authority = Authority(
-            options.client_id,
-            options.token or secrets.token_urlsafe(24),
-            lifetime=options.token_lifetime,
-            enabled=options.authentication,
-        )
-        self.modem = UdpModem(self._from_application, options.modem_host)
-        self.requests: list[dict[str, Any]] = []
-        self.url = ""  # apiRoot
-        self.control_url = ""
-        self.writer = Writer(options.profile, "", self.core.downlinks.status)
-        self._tickets = itertools.count(1)
-        self._answers: dict[int, asyncio.Future[m.Effect]] = {}
-        self._jobs: dict[str, Job] = {}
+        self.core.context.skew = options.clock_skew
+        rng = random.Random(f"{options.seed}/faults")
+        armed = (*options.profile.faults, *options.faults)
+        self.faults = Faults(rng, fault_kinds.ABOUT, armed, fault_kinds.WHERE)
+        self.notifier = Notifier(options.profile, self.faults, self.clock, self.core.cell.ues.get, self._ended)
+        own = Client(options.client_id, options.token or secrets.token_urlsafe(24))
+        others = [Client(one.id, one.secret, frozenset({one.id})) for one in options.scs_as]
+        kinds = options.credentials if options.authentication else frozenset()
+        self.authority = Authority([own, *others], lifetime=options.token_lifetime, kinds=kinds)
+        self.modems = Modems(self._from_application, options.modem_host)
+        self.guard = Guard(self)
+        self.origin = self.url = self.control_url = ""  # of T8: scheme and authority, and apiRoot
+        self.bodies = Bodies(self.core, Links("", relative=False))
+        self.destinations = Destinations(self.core, options)
+        self._notices = Notices(self.core, self.bodies)
+        self._answers: dict[str, asyncio.Future[e.SubmitAnswered]] = {}
+        self._port_answers: dict[int, asyncio.Future[e.PortAnswered]] = {}
+        self._settled: OrderedDict[str, Job] = OrderedDict()
+        self.happenings = Happenings()
         self._timer: asyncio.TimerHandle | None = None
         self._runners: list[web.AppRunner] = []
 
     async def start(self) -> None:
-        """Bind everything and create the UEs. Raises OSError or SettingsError; then `stop` is still due."""
+        """Bind everything and create what the options name. Raises OSError or SettingsError; `stop` is due then, too."""
         options = self.options
-        self.notifier.start()
-        context = None
-        if options.certificate is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(options.certificate, options.key)
-        bound = await self._listen(t8_app(self), options.listen, context)
-        root = options.public_url or f"{'https' if context else 'http'}://{bound}{self.profile.api_prefix}"
-        self.url = root.rstrip("/")
-        self.writer = Writer(self.profile, self.url, self.core.downlinks.status)
+        self.notifier.start(Access(options.callback_authorization, _callback_tls(options)))
+        context = _listener_tls(options)
+        bound = await self._listen(t8_app(self, self.guard), options.listen, context)
+        self.origin = f"{'https' if context else 'http'}://{bound}"
+        self.url = (options.public_url or f"{self.origin}{self.profile.api_prefix}").rstrip("/")
+        self.bodies.links = Links(self.url, relative=self.profile.relative_links)
         self.control_url = f"http://{await self._listen(control_app(self), options.control, None)}"
         for values in options.ues:
             await self.add_ue(values)
+        for group in options.groups:
+            self.core.subscribers.add_group(group.external_group_id, group.members)
+        for one in options.scs_as:
+            if one.identities is not None:
+                self.core.subscribers.may_use[one.id] = tuple(folded(pattern) for pattern in one.identities)
+            if one.quota is not None:
+                self.core.downlinks.quotas[one.id] = one.quota
 
     async def stop(self) -> None:
         """Close everything."""
@@ -111,7 +96,7 @@ class ScefService:
             self._timer.cancel()
         for runner in self._runners:
             await runner.cleanup()
-        self.modem.close_all()
+        self.modems.close_all()
         await self.notifier.stop()
 
     async def _listen(self, app: web.Application, where: tuple[str, int], context: ssl.SSLContext | None) -> str:
@@ -119,66 +104,65 @@ class ScefService:
         self._runners.append(runner)
         return bound
 
-    # For the two APIs
-
     def ready(self) -> dict[str, Any]:
-        """Give what a user needs to connect."""
+        """Return what a user needs to connect."""
+        ues = list(self.core.cell.ues)
+        sms = {name: address for name in ues if (address := self.modems.address(name, SMS)) is not None}
         return {
             "scef": self.url,
             "control": self.control_url,
-            "token": self.authority.secret,
-            "client_id": self.authority.client_id,
+            "token": self.authority.clients[0].secret,
+            "client_id": self.authority.clients[0].id,
             "token_url": f"{self.url}/oauth2/token",
             "profile": self.profile.name,
-            "ues": {name: self.modem.address(name) for name in self.core.cell.ues},
+            "ues": {name: self.modems.address(name) for name in ues},
+            "sms": sms,
         }
 
+    # UEs
+
     async def add_ue(self, values: dict[str, Any]) -> Ue:
-        """Create a UE and open its modem's port. Raises SettingsError or OSError."""
+        """Create a UE and open its modem's ports. Raises SettingsError or OSError."""
         values = dict(values)
-        name, port = values.pop("name", None), values.pop("port", 0)
-        ue = self.core.add_ue(UeSettings.parse(values), self.clock.wall(), name)
+        name, port, sms_port = values.pop("name", None), values.pop("port", 0), values.pop("sms_udp_port", None)
+        settings = UeSettings.parse(values)
+        ue = self.act(lambda now: self.core.subscribers.add(settings, now, name))
         try:
-            await self.modem.open(ue.name, port)
-        except (OSError, OverflowError, TypeError) as error:
-            self._effects(self.core.remove_ue(ue, self.clock.wall()))
-            raise OSError(f"no UDP port {port} for {ue.name}: {error}") from error
-        self.apply(m.Tick())
+            await self.modems.open(ue, port, sms_port)
+        except OSError:
+            self.act(lambda now: self.core.remove_ue(ue, now))
+            raise
         return ue
 
     def remove_ue(self, ue: Ue) -> None:
-        """Take a UE and its port away."""
-        self._effects(self.core.remove_ue(ue, self.clock.wall()))
-        self.modem.close(ue.name)
+        """Take a UE and its ports away."""
+        self.act(lambda now: self.core.remove_ue(ue, now))
+        self.modems.close(ue.name)
 
-    def ask(self, event: Callable[[int], m.Event]) -> "asyncio.Future[m.Effect]":
-        """Step the core with a request and give the future of its answer."""
-        ticket = next(self._tickets)
-        future = asyncio.get_running_loop().create_future()
-        self._answers[ticket] = future
-        self.apply(event(ticket))
-        return future
+    async def first_use(self, terms: Identified) -> None:
+        """Create the UE that a request names, where UEs are made on first use."""
+        identity = terms.identity
+        patterns = self.options.on_first_use
+        if not patterns or self.core.subscribers.find(identity) is not None:
+            return
+        if terms.external_id is None and terms.msisdn is None:
+            return
+        if any(fnmatchcase(folded(identity), folded(pattern)) for pattern in patterns):
+            member = "external_id" if terms.external_id is not None else "msisdn"
+            await self.add_ue({member: identity, "sms_udp_port": 0})
 
-    def apply(self, event: m.Event) -> None:
-        """Step the core and act on the effects."""
-        self._effects(self.core.step(event, self.clock.wall()))
-        self._rearm()
+    # Steps
 
-    async def settled(self, delivery: str, seconds: float) -> None:
-        """Return when the end of a delivery has been notified, or after a time."""
-        job = self._jobs.get(delivery)
-        end = self.clock.monotonic() + seconds
-        while job is None and self.clock.monotonic() < end:
-            await asyncio.sleep(0.02)
-            job = self._jobs.get(delivery)
-        if job is not None:
-            await job.over.wait()
-
-    def fault(self, kind: str, **context: str) -> Fault | None:
-        """Ask whether a fault happens now."""
-        return self.faults.take(kind, **context)
-
-    # Effects
+    def act(self, call: Callable[[float], _T]) -> _T:
+        """Let time pass, call the core, and act on the effects; return what the call returns, raise what it raises."""
+        now = self.clock.wall()
+        self.core.run(now)
+        try:
+            return call(now)
+        finally:
+            self.core.run(now)
+            self._effects()
+            self._rearm()
 
     def _rearm(self) -> None:
         due = self.core.due()
@@ -191,45 +175,122 @@ class ScefService:
 
     def _due(self, moment: float) -> None:
         """Let the moment pass that a timer was set for: the clock may still be a rounding error short of it."""
-        self._effects(self.core.step(m.Tick(), max(moment, self.clock.wall())))
+        self.core.run(max(moment, self.clock.wall()))
+        self._effects()
         self._rearm()
 
-    def _effects(self, effects: list[m.Effect]) -> None:
-        for effect in effects:
+    # Answers that come later
+
+    async def submit_answer(self, delivery: str) -> e.SubmitAnswered:
+        """Return the answer to the POST of a downlink, once it is known."""
+        answer = self._answers.setdefault(delivery, asyncio.get_running_loop().create_future())
+        try:
+            return await answer
+        finally:
+            del self._answers[delivery]
+
+    async def port_answer(self, port: ManagedPort) -> e.PortAnswered:
+        """Return the answer to the PUT or DELETE of an RDS port, once it is known."""
+        answer = self._port_answers.setdefault(id(port), asyncio.get_running_loop().create_future())
+        try:
+            return await answer
+        finally:
+            del self._port_answers[id(port)]
+
+    async def settled(self, delivery: str, seconds: float) -> None:
+        """Return when the end of a delivery has been notified, or after a time."""
+        end = self.clock.monotonic() + seconds
+        while delivery not in self._settled and (left := end - self.clock.monotonic()) > 0:
+            await self.happenings.wait(left)
+        if delivery in self._settled:
+            await self._settled[delivery].over.wait()
+
+    # Effects
+
+    def emit(self, effect: e.Effect) -> None:
+        """Act on one effect that is not the core's."""
+        self.core.context.out.append(effect)
+        self._effects()
+
+    def _effects(self) -> None:
+        for effect in self.core.drain():
             match effect:
-                case m.ToApplication(ue, data):
-                    if not self.modem.deliver(ue, data):
-                        self.core.cell.log(self.clock.wall(), ue, "no-application", data=data.hex())
-                case m.NotifyUplink(configuration, _, number):
-                    self._notify(effect, "uplink", configuration.id, str(number))
-                case m.NotifyDelivery(configuration, delivery, status):
-                    self._notify(effect, "delivery", configuration.id, delivery.id, status.value)
-                case m.NotifyConfiguration(configuration, nidd):
-                    self._notify(effect, "configuration", configuration.id, configuration.id, nidd.value)
-                case m.NotifyTest(configuration):
-                    self._notify(effect, "test", configuration.id, configuration.id)
-                case m.Configured() | m.Taken() | m.Done() | m.Refused():
-                    future = self._answers.pop(effect.ticket, None)
-                    if future is not None and not future.done():
-                        future.set_result(effect)
+                case e.ToApplication(ue, data, channel):
+                    if not self.modems.deliver(ue, channel, data):
+                        now = self.clock.wall()
+                        self.core.air_log.write(now, ue, "no-application", channel=channel, data=data.hex())
+                case e.SubmitAnswered():
+                    _set(self._answers.setdefault(effect.delivery.id, _future()), effect)
+                case e.PortAnswered():
+                    _set(self._port_answers.setdefault(id(effect.port), _future()), effect)
+                case e.DeliverSms():
+                    for notice in self.destinations.mo_sms(effect):
+                        self.notifier.put(notice)
+                case e.WantConfiguration(ue):
+                    for notice in self.destinations.nidd_trigger(ue, self.clock.wall()):
+                        self.notifier.put(notice)
                 case _:
-                    pass
+                    self._notify(effect)
+        self.happenings.happened()
 
-    def _notify(self, effect: Any, kind: str, configuration: str, subject: str, status: str = "") -> None:
-        text = json.dumps(self.writer.notification(effect), separators=(",", ":"))
-        if self.profile.escaped_padding:
-            text = text.replace("=", "\\u003d")
-        owner = effect.configuration
-        job = Job(kind, configuration, owner.ue, owner.destination, text, subject, status)
-        if kind == "delivery":
-            self._jobs[subject] = job
-            while len(self._jobs) > 1000:  # noqa: PLR2004 - only the latest can still be waited for
-                del self._jobs[next(iter(self._jobs))]
-        self.notifier.put(job)
+    def _notify(self, effect: e.Effect) -> None:
+        notice = self._notices.of(effect)
+        if notice is None or not notice.destination:
+            return
+        job = self.notifier.put(notice)
+        if notice.kind in {"delivery", "group-delivery"}:
+            self._settled[notice.subject] = job
+            if len(self._settled) > _SETTLED_KEPT:
+                self._settled.popitem(last=False)
 
-    def _refused(self, job: Job) -> None:
-        if job.kind == "uplink" and self.profile.refused_uplink_releases_pdn:
-            self.apply(m.Move(job.ue, UeTrigger.PDN_RELEASE))
+    def _ended(self, job: Job) -> None:
+        """Take note of a notification that is over."""
+        self.happenings.happened()
+        ue = self.core.cell.ues.get(job.notice.ue)
+        if job.accepted or ue is None:
+            return
+        if job.notice.kind == "uplink" and self.profile.refused_uplink_releases_pdn:
+            self.act(lambda now: self.core.move_ue(ue, UeTrigger.PDN_RELEASE, now))
+        elif job.notice.kind == "mo-sms":
+            self.core.air_log.write(self.clock.wall(), ue.name, "mo-sms-refused", mo_sms=job.notice.subject)
 
-    def _from_application(self, ue: str, data: bytes) -> None:
-        self.apply(m.Radio(ue, data))
+    def _from_application(self, name: str, channel: str, data: bytes) -> None:
+        ue = self.core.cell.ues[name]
+        if channel == SMS:
+            self.act(lambda now: self.core.mo_sms(ue, data, now))
+            return
+        port = None
+        if channel != DATA:
+            _, ue_port, scef_port = channel.split("-")
+            port = (int(ue_port), int(scef_port))
+        uplink = e.Uplink(data, port, reliable=port is not None and ue.settings.rds_enabled)
+        self.act(lambda now: self.core.uplink(ue, uplink, now))
+
+
+def _future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+def _set(future: asyncio.Future[_T], result: _T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _listener_tls(options: Options) -> ssl.SSLContext | None:
+    if options.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(options.certificate, options.key)
+    if options.client_ca is not None:
+        context.load_verify_locations(options.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _callback_tls(options: Options) -> ssl.SSLContext | None:
+    if options.callback_ca is None and options.callback_certificate is None:
+        return None
+    context = ssl.create_default_context(cafile=options.callback_ca)
+    if options.callback_certificate is not None:
+        context.load_cert_chain(options.callback_certificate)
+    return context

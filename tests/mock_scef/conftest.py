@@ -24,7 +24,7 @@ class ScsAs:
     def __init__(self, service, session):
         self.service = service
         self.session = session
-        self.headers = {"Authorization": f"Bearer {service.authority.secret}"}
+        self.headers = {"Authorization": f"Bearer {service.authority.clients[0].secret}"}
         self.exchanges = []  # method, URL, request body, content type, status, headers, answer body
         self.notified = []
         self.answers = []  # HTTP statuses to give to the next notifications; then 204

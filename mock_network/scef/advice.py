@@ -1,0 +1,45 @@
+"""What a person who has just started an emulated SCEF can do next: commands to paste."""
+
+from typing import Any
+
+from mock_network.scef.options import Options
+
+_TEXT = """
+An SCEF/NEF is running. Its UEs: {ues}
+
+  T8 apiRoot      {scef}
+  control API     {control}
+  bearer token    {token}
+
+In another terminal: configure NIDD for a UE, and send it a downlink.
+
+  T8={scef}/3gpp-nidd/v1/my-as/configurations
+  AUTH='Authorization: Bearer {token}'
+  curl -si -H "$AUTH" --json '{{"externalId": "{ue}", "notificationDestination": "http://127.0.0.1:9999/"}}' $T8
+  curl -si -H "$AUTH" --json '{{"externalId": "{ue}", "data": "aGVsbG8="}}' $T8/ID/downlink-data-deliveries
+
+What the UE really received, and what it does next:
+
+  curl -s {control}/air-log?format=lines
+  curl -s -X POST {control}/ues/{ue}/sleep
+  curl -s -X POST {control}/ues/{ue}/uplink -d '{{"data": "0102"}}'
+
+More: docs/mock-scef.md. End with Ctrl-C.
+"""
+
+
+def advice(addresses: dict[str, Any], options: Options) -> str:
+    """Return the text for one that runs at `addresses`."""
+    names = list(addresses["ues"])
+    ues = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")  # noqa: PLR2004 - fits a line
+    if not names:
+        ues = (
+            f"made when they are first named, as {', '.join(options.on_first_use)}" if options.on_first_use else "none"
+        )
+    return _TEXT.format(
+        ues=ues,
+        ue=names[0] if names else "meter-1@iot.example",
+        scef=addresses["scef"],
+        control=addresses["control"],
+        token=addresses["token"],
+    )

@@ -1,0 +1,17 @@
+"""Network parameters that a SCS/AS wants for UEs. Mutable, owned by the core."""
+
+from dataclasses import dataclass
+
+from mock_network.scef.schema.parameters import NpConfiguration
+
+
+@dataclass(slots=True, eq=False)
+class Provision:
+    """One resource of 3gpp-network-parameter-configuration; `terms` is what the SCS/AS asked for."""
+
+    id: str
+    number: int
+    scs_as: str
+    ues: tuple[str, ...]
+    terms: NpConfiguration
+    features: int | None

@@ -1,0 +1,37 @@
+"""The web application of the T8 side."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from mock_network.scef.t8.guard import OTHER_ROOT, Guard
+from mock_network.scef.t8.monitoring import MonitoringApi
+from mock_network.scef.t8.nidd import NiddApi
+from mock_network.scef.t8.parameters import ParametersApi
+from mock_network.scef.t8.rds_ports import RdsPortsApi
+from mock_network.scef.t8.token import TokenApi
+from mock_network.scef.t8.triggering import TriggeringApi
+
+if TYPE_CHECKING:
+    from mock_network.scef.service import ScefService
+
+MAXIMUM_BODY = 64 * 1024  # octets
+
+
+def t8_app(service: "ScefService", guard: Guard) -> web.Application:
+    """Return the application with all APIs, at the profile's apiRoot and at the other one for redirects."""
+    app = web.Application(middlewares=guard.middlewares(), client_max_size=MAXIMUM_BODY)
+    app.on_response_prepare.append(guard.date)
+    nidd = NiddApi(service)
+    apis = (
+        TokenApi(service),
+        nidd,
+        RdsPortsApi(service, nidd),
+        TriggeringApi(service),
+        MonitoringApi(service),
+        ParametersApi(service),
+    )
+    for root in (service.profile.api_prefix, OTHER_ROOT + service.profile.api_prefix):
+        for api in apis:
+            app.add_routes(api.routes(root))
+    return app

@@ -1,0 +1,194 @@
+"""3gpp-nidd/v1: configurations and downlink data deliveries (TS 29.122 §5.6.3)."""
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from mock_network.scef.core import Refusal, RefusedError, effects as e
+from mock_network.scef.core.nidd_model import Configuration, Delivery, GroupDelivery
+from mock_network.scef.core.profile import CANCELLATION
+from mock_network.scef.core.states import UeTrigger
+from mock_network.scef.schema import DeliveryStatus
+from mock_network.scef.schema.nidd import (
+    NiddConfiguration,
+    NiddConfigurationPatch,
+    NiddDownlinkDataTransfer,
+    NiddDownlinkDataTransferPatch,
+)
+from mock_network.scef.t8.links import NIDD
+from mock_network.scef.t8.problems import BadRequestError
+from mock_network.scef.t8.reading import MERGE_PATCH, changes_of, check_destination, read
+
+if TYPE_CHECKING:
+    from mock_network.scef.service import ScefService
+
+# A PUT replaces all of these; a member that it does not name has no value any more.
+_REPLACED = ("data", "reliable_data_service", "rds_port", "maximum_latency", "priority", "pdn_establishment_option")
+
+
+class NiddApi:
+    """Handlers of one SCEF."""
+
+    def __init__(self, service: "ScefService") -> None:
+        self._service = service
+        self._core, self._profile = service.core, service.profile
+
+    def routes(self, root: str) -> list[web.RouteDef]:
+        """Return the routes under an apiRoot's path."""
+        base = f"{root}{NIDD}/{{scs_as}}/configurations"
+        one = f"{base}/{{configuration}}"
+        deliveries = f"{one}/downlink-data-deliveries"
+        routes = [
+            web.get(base, self.configurations),
+            web.post(base, self.create),
+            web.get(one, self.configuration),
+            web.patch(one, self.modify),
+            web.delete(one, self.delete),
+            web.get(deliveries, self.deliveries),
+            web.post(deliveries, self.submit),
+            web.get(f"{deliveries}/{{delivery}}", self.delivery),
+            web.put(f"{deliveries}/{{delivery}}", self.replace),
+            web.delete(f"{deliveries}/{{delivery}}", self.cancel),
+        ]
+        if self._profile.patch_delivery:
+            routes.append(web.patch(f"{deliveries}/{{delivery}}", self.patch))
+        return routes
+
+    # Configurations
+
+    async def configurations(self, request: web.Request) -> web.Response:
+        """Answer with all configurations of the SCS/AS."""
+        scs_as, bodies = request.match_info["scs_as"], self._service.bodies
+        mine = [one for one in self._core.configurations.all.values() if one.scs_as == scs_as]
+        return web.json_response([bodies.configuration(one) for one in mine])
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Make a configuration."""
+        terms, scs_as = await read(request, NiddConfiguration), request.match_info["scs_as"]
+        check_destination(terms.notification_destination)
+        transfers = terms.nidd_downlink_data_transfers or []
+        if len(transfers) > 1 or any(one.identities() != terms.identities() for one in transfers):
+            raise BadRequestError("/niddDownlinkDataTransfers", "a request holds one downlink, for the same subscriber")
+        await self._service.first_use(terms)
+
+        def make(now: float) -> tuple[Configuration, Delivery | GroupDelivery | None]:
+            configuration = self._core.configurations.create(scs_as, terms, now)
+            return configuration, self._core.configurations.first_downlink(configuration, now)
+
+        configuration, first = self._service.act(make)
+        body = self._service.bodies.configuration(configuration, first)
+        if terms.request_test_notification:
+            self._service.emit(e.NotifyTest(configuration))
+        return web.json_response(body, status=201, headers={"Location": body["self"]})
+
+    async def configuration(self, request: web.Request) -> web.Response:
+        """Answer with one configuration."""
+        return web.json_response(self._service.bodies.configuration(self.find(request)))
+
+    async def modify(self, request: web.Request) -> web.Response:
+        """Change a configuration by a merge patch."""
+        configuration = self.find(request)
+        changes = changes_of(await read(request, NiddConfigurationPatch, MERGE_PATCH))
+        check_destination(changes.get("notification_destination"))
+        self._service.act(lambda now: self._core.configurations.modify(configuration, changes, now))
+        return self._changed(self._service.bodies.configuration(configuration))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """End a configuration."""
+        configuration = self.find(request)
+        self._service.act(lambda now: self._core.configurations.remove(configuration, now))
+        return web.Response(status=204)
+
+    def find(self, request: web.Request) -> Configuration:
+        """Return the configuration that the path names, of this SCS/AS only. Raises RefusedError."""
+        configuration = self._core.configurations.all.get(request.match_info["configuration"])
+        if configuration is None or configuration.scs_as != request.match_info["scs_as"]:
+            raise RefusedError(Refusal.CONFIGURATION_UNKNOWN)
+        return configuration
+
+    # Deliveries
+
+    async def deliveries(self, request: web.Request) -> web.Response:
+        """Answer with all pending deliveries."""
+        configuration, bodies = self.find(request), self._service.bodies
+        return web.json_response([bodies.delivery(configuration, one) for one in bodies.pending(configuration)])
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """Take a downlink; answer with 200 when it was delivered at once, with 201 when it is pending."""
+        service, configuration = self._service, self.find(request)
+        terms = await read(request, NiddDownlinkDataTransfer)
+        race = None
+        if service.faults.any_armed:
+            ue = configuration.ue or configuration.group or ""
+            scs_as = configuration.scs_as
+            race = service.faults.take(
+                "status_before_answer", api="nidd", method="POST", resource="deliveries", scs_as=scs_as, ue=ue
+            )
+        as_pending = race is not None
+        name = service.act(
+            lambda now: self._core.configurations.submit(configuration, terms, now, as_pending=as_pending)
+        )
+        answer = await service.submit_answer(name)
+        service.guard.note(request, delivery=name)
+        if race is not None and answer.status is DeliveryStatus.SENDING:
+            await service.settled(name, float(race.params.get("seconds", 5.0)))
+        if answer.refused is not None:
+            raise answer.refused
+        body = service.bodies.delivery(configuration, answer.delivery, answer.status, answer.retry_at)
+        if answer.status.final:
+            return web.json_response(body)
+        return web.json_response(body, status=201, headers={"Location": body["self"]})
+
+    async def delivery(self, request: web.Request) -> web.Response:
+        """Answer with one pending delivery."""
+        configuration, bodies = self.find(request), self._service.bodies
+        for one in bodies.pending(configuration):
+            if one.id == request.match_info["delivery"]:
+                return web.json_response(bodies.delivery(configuration, one))
+        raise RefusedError(Refusal.DELIVERY_UNKNOWN)
+
+    async def replace(self, request: web.Request) -> web.Response:
+        """Replace a pending delivery."""
+        configuration = self._changeable(request)
+        terms = await read(request, NiddDownlinkDataTransfer)
+        self._core.configurations.check_identity(configuration, terms)
+        return self._change(request, configuration, {name: getattr(terms, name) for name in _REPLACED})
+
+    async def patch(self, request: web.Request) -> web.Response:
+        """Change members of a pending delivery."""
+        configuration = self._changeable(request)
+        changes = changes_of(await read(request, NiddDownlinkDataTransferPatch))
+        return self._change(request, configuration, changes)
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Take a pending delivery back."""
+        configuration, delivery = self._changeable(request), request.match_info["delivery"]
+        self._race(request, configuration)
+        self._service.act(lambda now: self._core.downlinks.cancel(configuration, delivery, now))
+        return web.Response(status=204)
+
+    def _change(self, request: web.Request, configuration: Configuration, changes: dict[str, Any]) -> web.Response:
+        self._race(request, configuration)
+        name = request.match_info["delivery"]
+        delivery = self._service.act(lambda now: self._core.downlinks.change(configuration, name, changes, now))
+        return self._changed(self._service.bodies.delivery(configuration, delivery))
+
+    def _changeable(self, request: web.Request) -> Configuration:
+        """Return the configuration whose delivery is to be changed. Raises RefusedError where that is not offered."""
+        configuration = self.find(request)
+        if self._profile.cancel_needs_feature and not (configuration.features or 0) & CANCELLATION:
+            raise RefusedError(Refusal.FEATURE_NOT_NEGOTIATED)
+        return configuration
+
+    def _race(self, request: web.Request, configuration: Configuration) -> None:
+        """Have a delivery leave just before it is changed, by fault: its UE is heard at this moment."""
+        if not self._service.faults.any_armed or configuration.ue is None:
+            return
+        ue, scs_as = self._core.cell.ues[configuration.ue], configuration.scs_as
+        if self._service.faults.take(
+            "delivery_race", api="nidd", method=request.method, resource="deliveries", scs_as=scs_as, ue=ue.name
+        ):
+            self._service.act(lambda now: self._core.move_ue(ue, UeTrigger.WAKE, now))
+
+    def _changed(self, body: dict[str, Any]) -> web.Response:
+        return web.Response(status=204) if self._profile.no_content else web.json_response(body)

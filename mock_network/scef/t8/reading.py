@@ -1,0 +1,101 @@
+"""Request bodies: JSON of the right media type that fits its T8 type, else an answer that names what is wrong."""
+
+import json
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from mock_network.scef.schema import T8Type
+from mock_network.scef.t8.problems import BadRequestError
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
+JSON_PATCH = "application/json-patch+json"  # RFC 6902
+PROBLEM = "application/problem+json"
+
+_T = TypeVar("_T", bound=T8Type)
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+def check_headers(request: web.Request) -> None:
+    """Refuse a request whose body has no length (411), or whose answer would not be taken (406)."""
+    headers = request.headers
+    if request.method in _WITH_BODY and "Content-Length" not in headers and "Transfer-Encoding" not in headers:
+        raise web.HTTPLengthRequired(reason="Length Required")
+    if request.method == "GET" and not _accepts_json(headers.get("Accept", "*/*")):
+        raise web.HTTPNotAcceptable(reason="Not Acceptable: there is only application/json")
+
+
+def _accepts_json(accept: str) -> bool:
+    for one in accept.split(","):
+        kind, *parameters = (part.strip().lower() for part in one.split(";"))
+        if kind in {JSON, "application/*", "*/*", ""} and "q=0" not in parameters:
+            return True
+    return False
+
+
+async def body_of(request: web.Request, media_type: str) -> Any:
+    """Return the JSON value that a request carries. Raises HTTPUnsupportedMediaType or BadRequestError."""
+    if request.content_type != media_type:
+        raise web.HTTPUnsupportedMediaType(reason=f"the body must be {media_type}")
+    try:
+        return json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError("/", f"is not JSON: {error}") from error
+
+
+async def read(request: web.Request, kind: type[_T], media_type: str = JSON) -> _T:
+    """Return the body of a request as a T8 type. Raises HTTPUnsupportedMediaType or BadRequestError."""
+    return converted(await body_of(request, media_type), kind, nulls=media_type == MERGE_PATCH)
+
+
+def converted(body: Any, kind: type[_T], *, nulls: bool = False) -> _T:
+    """Return a JSON value as a T8 type; `nulls`: None removes a member, as in a merge patch. Raises BadRequestError."""
+    if not isinstance(body, dict):
+        raise BadRequestError("/", "must be a JSON object")
+    for name in kind.READ_ONLY & body.keys():
+        raise BadRequestError(f"/{name}", "is read-only")
+    if not nulls and (path := _null(body)) is not None:
+        raise BadRequestError(path, "must not be null")
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise _bad_request(error) from error
+
+
+def _null(value: Any, path: str = "") -> str | None:
+    """Return the JSON pointer of a null."""
+    if value is None:
+        return path or "/"
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return next((found for key, one in items if (found := _null(one, f"{path}/{key}")) is not None), None)
+
+
+def _bad_request(error: msgspec.ValidationError) -> BadRequestError:
+    """Turn `… - at `$.rdsPorts[0].portUE`` into a JSON pointer and a reason."""
+    reason, _, where = str(error).partition(" - at `$")
+    pointer = where.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
+    for missing in ("missing required field `", "exactly one of "):
+        if missing in reason:
+            pointer += "/" + reason.partition(missing)[2].split(",")[0].split("`")[0]
+    return BadRequestError(pointer or "/", reason)
+
+
+def changes_of(patch: T8Type) -> dict[str, Any]:
+    """Return the members that a patch names."""
+    return {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET}
+
+
+def check_destination(uri: str | None, name: str = "notificationDestination") -> None:
+    """Refuse a notification destination that nothing can be posted to."""
+    if uri is None:
+        return
+    try:
+        parts = urlsplit(uri)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise BadRequestError(f"/{name}", "is not an absolute HTTP URI")
