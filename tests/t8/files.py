@@ -4,7 +4,19 @@ import os
 from pathlib import Path
 
 NIDD = "TS29122_NIDD.yaml"
+TRIGGERING = "TS29122_DeviceTriggering.yaml"
+MONITORING = "TS29122_MonitoringEvent.yaml"
+PARAMETERS = "TS29122_NpConfiguration.yaml"
+MO_SMS = "TS29122_MsisdnLessMoSms.yaml"
+NIDD_TRIGGER = "TS29522_NIDDConfigurationTrigger.yaml"
 COMMON = "TS29122_CommonData.yaml"
+
+APIS = {  # by the path that follows the apiRoot
+    "/3gpp-nidd/v1": NIDD,
+    "/3gpp-device-triggering/v1": TRIGGERING,
+    "/3gpp-monitoring-event/v1": MONITORING,
+    "/3gpp-network-parameter-configuration/v1": PARAMETERS,
+}
 ABSENT = "3GPP's OpenAPI files are absent; CONTRIBUTING.md says how to get them"
 
 

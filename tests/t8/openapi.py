@@ -19,11 +19,15 @@ from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from tests.t8.files import COMMON, NIDD
-
-_VERSION_PATH = "/3gpp-nidd/v1"
+from tests.t8.files import APIS, COMMON, MO_SMS, MONITORING, NIDD, NIDD_TRIGGER, PARAMETERS, TRIGGERING
 
 CALLBACKS = (  # the first member that is present tells the kind
+    ("sms", f"{MO_SMS}#/components/schemas/MsisdnLessMoSmsNotification"),
+    ("gpsi", f"{NIDD_TRIGGER}#/components/schemas/NiddConfigurationTrigger"),
+    ("transaction", f"{TRIGGERING}#/components/schemas/DeviceTriggeringDeliveryReportNotification"),
+    ("configuration", f"{PARAMETERS}#/components/schemas/ConfigurationNotification"),
+    ("monitoringEventReports", f"{MONITORING}#/components/schemas/MonitoringNotification"),
+    ("cancelInd", f"{MONITORING}#/components/schemas/MonitoringNotification"),
     ("data", f"{NIDD}#/components/schemas/NiddUplinkDataNotification"),
     ("gmdResults", f"{NIDD}#/components/schemas/GmdNiddDownlinkDataDeliveryNotification"),
     ("deliveryStatus", f"{NIDD}#/components/schemas/NiddDownlinkDataDeliveryStatusNotification"),
@@ -80,32 +84,47 @@ class Official:
         return self._files[name]
 
 
+_MEDIA_TYPES = ("application/problem+json", "application/merge-patch+json", "application/json-patch+json")
+
+
+def _file_of(path: str) -> str:
+    """Return the file of the API that a path, without apiRoot, belongs to."""
+    return next((name for prefix, name in APIS.items() if path.startswith(f"{prefix}/")), NIDD)
+
+
 class Judge:
     """Says what in T8 traffic is not as the files of one folder have it; an empty list means conforming."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._official = Official(folder)  # read once: a registry forgets what it has retrieved
-        json_body = {"application/problem+json": _json, "application/merge-patch+json": _json}
-        schemas = SchemaPath.from_dict(
-            self._official.file(NIDD),
-            base_uri=(folder / NIDD).as_uri(),
-            handlers={"file": lambda uri: self._official.file(Path(uri).name)},
-        )
-        self._api = OpenAPI(schemas, config=Config(extra_media_type_deserializers=json_body))
-        self._paths = self._official.file(NIDD)["paths"]
+        self._apis: dict[str, OpenAPI] = {}
         self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
         self._validators: dict[str, OAS30Validator] = {}
 
     def _retrieve(self, uri: str) -> Resource[Any]:
         return Resource.from_contents(self._official.file(uri), default_specification=DRAFT4)
 
+    def _api(self, path: str) -> OpenAPI:
+        """Return the API that a path belongs to; each is read at its first use."""
+        name = _file_of(path)
+        if name not in self._apis:
+            json_body = dict.fromkeys(_MEDIA_TYPES, _json)
+            schemas = SchemaPath.from_dict(
+                self._official.file(name),
+                base_uri=(self._folder / name).as_uri(),
+                handlers={"file": lambda uri: self._official.file(Path(uri).name)},
+            )
+            self._apis[name] = OpenAPI(schemas, config=Config(extra_media_type_deserializers=json_body))
+        return self._apis[name]
+
     def request(self, request: Request) -> list[str]:
         """Judge a request of the SCS/AS."""
-        return [f"request: {_text(error)}" for error in self._api.iter_request_errors(request)]
+        return [f"request: {_text(error)}" for error in self._api(request.path).iter_request_errors(request)]
 
     def answer(self, request: Request, answer: Answer) -> list[str]:
         """Judge the SCEF's answer. A success that the operation does not name is wrong even where `default` fits."""
-        found = [f"answer: {_text(error)}" for error in self._api.iter_response_errors(request, answer)]
+        found = [f"answer: {_text(error)}" for error in self._api(request.path).iter_response_errors(request, answer)]
         operation = self._operation(request)
         if answer.status_code < 400 and operation is not None and str(answer.status_code) not in operation["responses"]:
             found.append(f"answer: status {answer.status_code} is none of this operation's")
@@ -114,8 +133,9 @@ class Judge:
         return found
 
     def _operation(self, request: Request) -> Any:
-        parts = request.path.removeprefix(_VERSION_PATH).strip("/").split("/")
-        for pattern, item in self._paths.items():
+        prefix = next((one for one in APIS if request.path.startswith(one)), "")
+        parts = request.path.removeprefix(prefix).strip("/").split("/")
+        for pattern, item in self._official.file(_file_of(request.path))["paths"].items():
             wanted = pattern.strip("/").split("/")
             if len(wanted) == len(parts) and all(
                 want.startswith("{") or want == part for want, part in zip(wanted, parts, strict=True)
