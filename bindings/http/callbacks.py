@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from bindings.commits import NOTHING_TO_COMMIT
+from bindings.http.coding import ACCEPTED, decoded, is_known
 from bindings.http.connection import Reply
 from bindings.http.messages import NO_CONTENT, Answer, Request, problem
 from bindings.http.server import HttpServer, Limits
@@ -79,7 +80,8 @@ class CallbackListener:
         self._take = take
         self._count = count
         self._context = context
-        self._authorization = authorization.encode()
+        self._scheme, _, credentials = authorization.partition(" ")
+        self._credentials = credentials.encode()
         self._success = success
         self._path = b""
         self._under_way: set[asyncio.Future[None]] = set()
@@ -118,15 +120,18 @@ class CallbackListener:
 
     def refuse(self, request: Request) -> Answer | None:
         """Refuse who does not know the secret path, shows no credentials, or does not post."""
-        if not hmac.compare_digest(request.path[-len(self._path) :].encode(), self._path):
+        path = request.path.rstrip("/")
+        if not hmac.compare_digest(path[-len(self._path) :].encode(), self._path):
             return self._refuse(404, "wrong_path", request)
-        if self._authorization:
-            shown = request.headers.get("authorization", "")
-            if not hmac.compare_digest(shown.encode(), self._authorization):
-                kind = self._authorization.partition(b" ")[0].decode()
-                return self._refuse(401, "wrong_credentials", request, ("WWW-Authenticate", kind))
+        if self._scheme:
+            scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+            same = hmac.compare_digest(shown.strip(" ").encode(), self._credentials)
+            if not same or scheme.lower() != self._scheme.lower():  # RFC 9110 §11.1
+                return self._refuse(401, "wrong_credentials", request, ("WWW-Authenticate", self._scheme))
         if request.method != "POST":
             return self._refuse(405, "wrong_method", request, ("Allow", "POST"))
+        if "content-encoding" in request.headers and not is_known(request.headers["content-encoding"]):
+            return self._refuse(415, "wrong_coding", request, ("Accept-Encoding", ACCEPTED))
         return None
 
     def _refuse(self, status: int, why: str, request: Request, *headers: tuple[str, str]) -> Answer:
@@ -146,6 +151,8 @@ class CallbackListener:
     def answer(self, request: Request, reply: Reply) -> None:
         """Have a request taken, and answer when what it brought is committed."""
         try:
+            if "content-encoding" in request.headers:
+                request.body = decoded(request.headers["content-encoding"], request.body, self._place.max_body)
             work = self._take(request)
             if work is NOTHING_TO_COMMIT:
                 self._answer(reply, None)

@@ -70,7 +70,7 @@ class HttpClient:
     def __init__(
         self, limits: ClientLimits, context: ssl.SSLContext, proxy: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        """`headers` go with every request. Raises ConfigurationError for a proxy that is no URL."""
+        """`headers` go with every request, to whatever origin. Raises ConfigurationError for a proxy that is no URL."""
         self._limits = limits
         self._context = context
         self._idle: dict[Origin, list[Exchange]] = {}
@@ -78,7 +78,7 @@ class HttpClient:
         self._closed: asyncio.Event | None = None  # once it is closed: set while no connection is left
         self._buffer = bytearray(BUFFER)
         try:
-            self._common = _lines(_HEADERS | dict(headers or {}))
+            self._common = header_lines(_HEADERS | dict(headers or {}))
         except ValueError as error:
             raise ConfigurationError(f"http.headers: {error}") from None
         self._proxy: Origin | None = None
@@ -113,7 +113,7 @@ class HttpClient:
         if not (target.isascii() and target.isprintable()) or " " in target:
             raise NotSent(f"{target!r} is no request target")
         try:
-            lines = _lines(headers)
+            lines = header_lines(headers)
         except ValueError as error:
             raise NotSent(str(error)) from None
         loop = asyncio.get_running_loop()
@@ -225,8 +225,8 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _lines(headers: Mapping[str, str]) -> str:
-    """Give header lines. Raises ValueError for one that would end its line."""
+def header_lines(headers: Mapping[str, str]) -> str:
+    """Return headers as they are sent. Raises ValueError for one that would end its line."""
     lines = ""
     for name, value in headers.items():
         if not value.isprintable() or not name.isprintable() or ":" in name:

@@ -1,11 +1,9 @@
 """The NIDD binding: the contract of `bindings.contract` over T8 (3gpp-nidd/v1, TS 29.122 §4.4.5 and §5.6)."""
 
-import base64
 import functools
 import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -25,30 +23,26 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.diagnosis import Finding
-from bindings.http.client import NoAnswer, NotSent
 from bindings.http.messages import Request
 from bindings.made_once import secret_path
-from bindings.nidd import operations
-from bindings.nidd.answers import read_submit
-from bindings.nidd.configurations import Configurations
 from bindings.nidd.diagnosis import diagnose
-from bindings.nidd.models import Delivery, delivery_outcome, read_notification
+from bindings.nidd.downlinks import DownlinkCalls
+from bindings.nidd.models import read_notification
 from bindings.nidd.notifications import Notifications
-from bindings.nidd.packet_size import FLOOR, packet_bytes
+from bindings.nidd.packet_size import packet_bytes
+from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.options import number_of_bytes
-from bindings.t8.client import T8Client, TooLate
-from bindings.t8.identity import canonical_device, identity_member
-from bindings.t8.links import delivery_handle
+from bindings.t8.client import T8Client
+from bindings.t8.identity import canonical_device
 from bindings.t8.listener import t8_listener
-from bindings.t8.reading import decode_data, read_tolerant_list
-from bridge.errors import BindingError, BridgeError, ConfigurationError
+from bridge.errors import BindingError, ConfigurationError
 
 log = logging.getLogger(__name__)
 
 _NOTHING_KNOWN = Record()
-_PDN_OPTIONS = {"", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"}
+PDN_OPTIONS = {"", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"}
 
 
 class NiddBinding:
@@ -68,7 +62,7 @@ class NiddBinding:
 
     @classmethod
     def settings(cls) -> type[NiddSettings]:
-        """Give the type of this binding's section in the configuration."""
+        """Return the type of this binding's section in the configuration."""
         return NiddSettings
 
     # Life
@@ -81,15 +75,16 @@ class NiddBinding:
         self._events = events
         self._records = Records(memory)
         path = await secret_path(memory, self._settings.callbacks.path)
-        self._configurations = Configurations(self._settings, self._client, self._records, events)
-        self._notifications = Notifications(self._records, self._configurations, events)
-        await self._client.open()
+        self._client.open(events.now)
+        self._provisioning = Provisioning(self._settings, self._client, self._records, events)
+        self._notifications = Notifications(self._records, self._provisioning, events, self._client.clock)
+        self._downlinks = DownlinkCalls(self._settings, self._client, self._records, self._provisioning, events)
         try:
             await self._listener.start(path)
         except BaseException:
             await self._client.close()
             raise
-        self._configurations.start(self._listener.url)
+        self._provisioning.start(self._listener.url)
         self._calls.open = True
         host, port = self._listener.address
         log.info("network %s: SCEF/NEF %s, callbacks on %s port %d", self.name, self._client.root, host, port)
@@ -100,7 +95,7 @@ class NiddBinding:
             return
         self._calls.open = False
         await self._listener.stop()
-        await self._configurations.stop()
+        await self._provisioning.stop()
         await self._calls.finish()
         await self._client.close()
 
@@ -114,7 +109,7 @@ class NiddBinding:
     # Devices
 
     def canonical_device(self, device: str) -> str:
-        """Give the one spelling of an External Identifier or MSISDN. Raises ConfigurationError."""
+        """Return the one spelling of an External Identifier or MSISDN. Raises ConfigurationError."""
         return canonical_device(device)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
@@ -123,23 +118,23 @@ class NiddBinding:
         Raises ConfigurationError for an option that is none, StoreUnavailable.
         """
         device = canonical_device(device)
-        before = self._records.get(device)
+        before = await self._provisioning.noted(device)
         record = _with_options(before or Record(), options)
         if before is None:
-            await self._configurations.want(device, record)
+            await self._provisioning.add(device, record)
         elif before.state is State.REMOVING:
             due = int(self._now())
-            await self._configurations.want(device, msgspec.structs.replace(record, state=State.LOST, due=due))
+            await self._provisioning.want(device, msgspec.structs.replace(record, state=State.LOST, due=due))
         elif record != before:
             await self._records.put(device, record)
 
     async def deprovision(self, device: str) -> None:
         """Have the device's configuration deleted, soon. Raises StoreUnavailable."""
         device = canonical_device(device)
-        record = self._records.get(device)
+        record = await self._provisioning.noted(device)
         if record is not None:
             due = int(self._now())
-            await self._configurations.want(
+            await self._provisioning.want(
                 device, msgspec.structs.replace(record, state=State.REMOVING, due=due, failures=0)
             )
 
@@ -153,144 +148,32 @@ class NiddBinding:
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """POST the attempt; TS 29.122 §4.4.5.3.1. A missing configuration is made first."""
         if not self._calls.open:
-            return Refused(Refusal.UNREACHABLE, "the network instance is not running")
+            return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
         mistake: SubmitResult = Ambiguous("a mistake in the bridge, see the log")
-        return await self._calls.run(self._submit(attempt), mistake)
+        return await self._calls.run(self._downlinks.submit(attempt), mistake)
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """GET the pending deliveries and compare their data with the attempt's."""
-        return await self._calls.run(self._lookup(attempt), Lookup(Presence.FAILED))
-
-    async def cancel(self, device: str, handle: str) -> Cancellation:  # noqa: ARG002  # the handle names the configuration
-        """DELETE a pending delivery: 204 is certain, 404 and 409 say that it had left."""
-        return await self._calls.run(self._cancel(handle), Cancellation.UNKNOWN)
-
-    async def _submit(self, attempt: Attempt) -> SubmitResult:
-        now = self._now()
-        if attempt.deadline is not None and attempt.deadline - now < 1:
-            return Refused(Refusal.EXPIRED, "less than a second left")  # maximumLatency counts whole seconds
-        device = attempt.device
-        record = await self._configurations.ensure(device)
-        if record is None:
-            return self._no_configuration(device)
-
-        def body() -> dict[str, Any] | None:
-            # The configuration, a token and a free connection may have taken a while.
-            now = self._now()
-            too_late = attempt.deadline is not None and attempt.deadline - now < 1
-            return None if too_late else self._body(attempt, record, now)
-
-        try:
-            answer = await self._client.ask(operations.SUBMIT, record.configuration, body=body)
-        except TooLate as error:
-            return Refused(Refusal.EXPIRED, str(error))
-        except NotSent as error:
-            return self._later(str(error))
-        except NoAnswer as error:
-            self._count("nidd_submits_without_answer")
-            return Ambiguous(str(error))
-        result = read_submit(answer, record.configuration, self._now())
-        if isinstance(result, Refused) and result.why is Refusal.UNREACHABLE and result.retry_at is None:
-            result = self._later(result.detail)
-        if not answer.ok and self._events is not None:
-            self._events.count("nidd_submit_errors", status=str(answer.status))
-        if answer.status == 404:  # noqa: PLR2004
-            await self._lost(device, record)
-        elif isinstance(result, Refused) and result.why is Refusal.TOO_LARGE:
-            await self._learn(device, len(attempt.payload))
-        return result
-
-    def _later(self, detail: str) -> Refused:
-        """Refuse without prejudice: an outage of the SCEF is none of the downlink's attempts (R3)."""
-        return Refused(Refusal.UNREACHABLE, detail, self._now() + self._settings.downlinks.unreachable_pause)
-
-    def _no_configuration(self, device: str) -> Refused:
-        record = self._records.get(device)
-        if record is None:
-            return self._later(f"{device} is not provisioned")
-        retry_at = max(float(record.due), self._now() + 1)
-        return Refused(Refusal.UNREACHABLE, "no NIDD configuration yet; see the network's status", retry_at)
-
-    def _body(self, attempt: Attempt, record: Record, now: float) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "data": base64.b64encode(attempt.payload).decode(),
-            identity_member(attempt.device): attempt.device,
-        }
-        if attempt.deadline is not None:
-            body["maximumLatency"] = int(attempt.deadline - now)
-        if attempt.priority:
-            body["priority"] = attempt.priority
-        if option := record.pdn or self._settings.downlinks.pdn_establishment_option:
-            body["pdnEstablishmentOption"] = option
-        reliable = self._settings.downlinks.reliable_data_service if record.reliable is None else record.reliable
-        if reliable or attempt.confirmed:
-            body["reliableDataService"] = True
-        return body
-
-    async def _lost(self, device: str, record: Record) -> None:
-        """Have a configuration that the SCEF does not know any more made again, before the attempt is repeated."""
-        current = self._records.get(device)
-        if current is None or current.configuration != record.configuration or current.state is not State.ACTIVE:
-            return
-        try:
-            await self._configurations.lost(device, current, "the SCEF does not know the configuration (404)")
-        except BridgeError as error:  # the attempt's own result stands, whatever the store says
-            log.warning("configuration of %s: loss cannot be noted: %s", device, error)
-            return
-        await self._configurations.ensure(device)
-
-    async def _learn(self, device: str, refused: int) -> None:
-        """Keep below a size that was refused, whatever maximumPacketSize says, until the next configuration.
-
-        A refusal of what every Non-IP network carries says nothing about size, and would end all traffic if believed.
-        """
-        record = self._records.get(device)
-        if record is not None and refused > FLOOR and (not record.learned or refused - 1 < record.learned):
-            log.warning("%d bytes are too large for %s; less from now on", refused, device)
-            await self._records.put(device, msgspec.structs.replace(record, learned=refused - 1))
-
-    async def _lookup(self, attempt: Attempt) -> Lookup:
-        record = self._records.get(attempt.device)
-        if record is None or not record.configuration:
-            return Lookup(Presence.ABSENT)
-        try:
-            answer = await self._client.ask(operations.PENDING, record.configuration)
-        except (NotSent, NoAnswer):
+        if not self._calls.open:
             return Lookup(Presence.FAILED)
-        if answer.status in {404, 410}:
-            return Lookup(Presence.ABSENT)
-        if answer.status in {405, 501}:
-            return Lookup(Presence.UNSUPPORTED)
-        pending = read_tolerant_list(answer.body, Delivery) if answer.ok else None
-        if pending is None:
-            return Lookup(Presence.FAILED)
-        for one in reversed(pending):
-            over = one.state is not None and isinstance(delivery_outcome(one.state)[0], Refusal)
-            if not over and decode_data(one.data) == attempt.payload:
-                handle = delivery_handle(one.self)
-                if handle is not None:
-                    return Lookup(Presence.PRESENT, handle)
-        return Lookup(Presence.ABSENT)
+        return await self._calls.run(self._downlinks.lookup(attempt), Lookup(Presence.FAILED))
 
-    async def _cancel(self, handle: str) -> Cancellation:
-        configuration, _, delivery = handle.partition("/")
-        try:
-            answer = await self._client.ask(operations.CANCEL, unquote(configuration), unquote(delivery))
-        except (NotSent, NoAnswer):
+    async def cancel(self, device: str, handle: str) -> Cancellation:
+        """DELETE a pending delivery, where the SCEF offers that."""
+        if not self._calls.open:
             return Cancellation.UNKNOWN
-        if answer.status in {200, 204}:
-            return Cancellation.REMOVED
-        return Cancellation.GONE if answer.status in {404, 409} else Cancellation.UNKNOWN
+        return await self._calls.run(self._downlinks.cancel(device, handle), Cancellation.UNKNOWN)
 
     # What the core and people ask
 
     def south_profile(self, device: str) -> SouthProfile:
-        """Give the profile: NIDD's numbers, and the packet size of the device's configuration once it is known."""
+        """Return the profile: NIDD's numbers, and the packet size of the device's configuration once it is known."""
         record = self._records.get(device) or _NOTHING_KNOWN
-        return self._profile(record.packet_size, record.learned, record.max_packet_size)
+        can_cancel = not self._calls.open or self._downlinks.can_cancel(record)
+        return self._profile(record.packet_size, record.learned, record.max_packet_size, can_cancel)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019  # one instance for each network, as long as the process
-    def _profile(self, packet_size: int, learned: int, max_packet_size: int) -> SouthProfile:
+    def _profile(self, packet_size: int, learned: int, max_packet_size: int, can_cancel: bool) -> SouthProfile:
         numbers = self._settings.downlinks
         # Both ways: the UE was told the same maximum (TS 29.122, maximumPacketSize). What was learned is of downlinks.
         both = (packet_bytes(packet_size, numbers.packet_size_unit), max_packet_size, numbers.max_packet_size)
@@ -303,14 +186,14 @@ class NiddBinding:
             max_attempts=numbers.max_attempts,
             empty_is_poll=False,
             quick=numbers.quick,
-            can_cancel=True,
+            can_cancel=can_cancel,
             can_expire=True,
             max_downlink=min((limit for limit in (*both, learned) if limit), default=None),
             max_uplink=min((limit for limit in both if limit), default=None),
         )
 
     def status(self) -> Mapping[str, Any]:
-        """Give reachability, credentials, configurations by state and callbacks, as plain JSON values."""
+        """Return reachability, credentials, configurations by state and callbacks, as plain JSON values."""
         host, port = self._listener.address
         report: dict[str, Any] = {
             "provider": "t8",
@@ -320,7 +203,7 @@ class NiddBinding:
             "callbacks": {"bind": host, "port": port, "taken": self._listener.taken},
         }
         if self._calls.open:
-            report["configurations"] = self._configurations.status()
+            report["configurations"] = self._provisioning.status()
             report["callbacks"]["test_notification_at"] = self._notifications.tested_at
         return report
 
@@ -328,7 +211,7 @@ class NiddBinding:
         """Look for what will hurt: SCEF reachable, credentials taken, callbacks reaching us; each with its cure."""
         if not self._calls.open:
             raise BindingError(f"network {self.name} is not running: start it before it is checked")
-        return await diagnose(self._settings, self._client, self._listener, self._notifications, self._configurations)
+        return await diagnose(self._settings, self._client, self._listener, self._notifications, self._provisioning)
 
     def _now(self) -> float:
         if self._events is None:
@@ -343,7 +226,7 @@ def _with_options(record: Record, options: Mapping[str, str]) -> Record:
             case "max_packet_size":
                 size = number_of_bytes(name, value)
             case "pdn_establishment_option":
-                if value not in _PDN_OPTIONS:
+                if value not in PDN_OPTIONS:
                     raise ConfigurationError(
                         f"option pdn_establishment_option {value!r} must be WAIT_FOR_UE, INDICATE_ERROR or SEND_TRIGGER"
                     )

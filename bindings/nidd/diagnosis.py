@@ -1,23 +1,25 @@
 """Checks of one network instance as an operator runs them: what will hurt, and the cure."""
 
+import asyncio
 import re
 import secrets
 
 import aiohttp
 import msgspec
 
-from bindings.diagnosis import Finding, Grade, unreached
+from bindings.diagnosis import Finding, Grade, reason, unreached
 from bindings.http.callbacks import CallbackListener
 from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd import operations
-from bindings.nidd.configurations import Configurations
 from bindings.nidd.notifications import Notifications
+from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.settings import NiddSettings
 from bindings.t8.client import T8Client
 from bindings.t8.listener import authorization
-from bindings.t8.problems import describe
 from bindings.t8.settings import Callbacks
 
+_SKEW_WORTH_TELLING = 30.0  # seconds
+_LIST_TIMEOUT = 60.0  # seconds for the whole list
 _LOOP_TIMEOUT = 10.0  # seconds for our own request to the public URL
 
 
@@ -26,7 +28,7 @@ async def diagnose(
     client: T8Client,
     listener: CallbackListener,
     notifications: Notifications,
-    configurations: Configurations,
+    provisioning: Provisioning,
 ) -> list[Finding]:
     """Check a running network instance; changes nothing at the SCEF."""
     findings = [await _reachable(client)]
@@ -38,9 +40,21 @@ async def diagnose(
     findings.append(_callbacks(settings, listener, notifications))
     findings.extend(
         Finding("packet size", Grade.WARNING, warning, "ask the operator for the unit of maximumPacketSize")
-        for warning in configurations.size_warnings
+        for warning in provisioning.life.size_warnings
     )
-    report = configurations.status()
+    findings.extend(_clock(client))
+    surplus = provisioning.life.inventory.surplus
+    if surplus:
+        name, device = next(iter(surplus.items()))
+        findings.append(
+            Finding(
+                "configurations",
+                Grade.WARNING,
+                f"the SCEF has a second configuration for {len(surplus)} device(s), such as {name} for {device}",
+                "have the operator delete it: which of the two carries an uplink is the SCEF's choice",
+            )
+        )
+    report = provisioning.status()
     waiting = report["wanted"] + report["lost"]
     if report["last_error"] and waiting:
         more = f" (and {waiting - 1} more to be made)" if waiting > 1 else ""
@@ -73,14 +87,15 @@ def _configuration_cure(error: str) -> str:
 async def _reachable(client: T8Client) -> Finding:
     what = "SCEF/NEF"
     try:
-        answer = await client.ask(operations.LIST, limit=operations.LIST_LIMIT)
+        async with asyncio.timeout(_LIST_TIMEOUT):
+            answer = await client.ask(operations.LIST, part=_drop, bounded=False)
     except NotSent as error:
         return Finding(what, Grade.BAD, str(error), "check api_root, http.proxy, the firewall, and the certificates")
-    except NoAnswer as error:
-        return Finding(what, Grade.BAD, str(error), "it takes connections but does not answer: ask the operator")
-    if answer.ok:
+    except (NoAnswer, TimeoutError) as error:
+        return Finding(what, Grade.BAD, reason(error), "it takes connections but does not answer: ask the operator")
+    if 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 §15.3
         return Finding(what, Grade.GOOD, "reachable, credentials accepted")
-    detail = f"GET configurations: {describe(answer)}"
+    detail = f"GET configurations: {answer}"
     if answer.status in {401, 403}:
         return Finding(what, Grade.BAD, detail, "check [credentials], the client certificate and scs_as_id")
     if answer.status in {404, 405, 406, 501}:
@@ -88,6 +103,18 @@ async def _reachable(client: T8Client) -> Finding:
             what, Grade.WARNING, detail, "check api_root and scs_as_id; if they are right, the SCEF lists nothing"
         )
     return Finding(what, Grade.BAD, detail, "ask the operator")
+
+
+def _clock(client: T8Client) -> list[Finding]:
+    skew = client.clock.skew
+    if skew is None or abs(skew) < _SKEW_WORTH_TELLING:
+        return []
+    detail = f"the SCEF's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours; its times are read so"
+    return [Finding("clock", Grade.WARNING, detail, "set both clocks by NTP")]
+
+
+def _drop(piece: bytes) -> None:
+    """Read the list to its end, as whoever asks for it must, and keep nothing."""
 
 
 async def _loop(settings: Callbacks, listener: CallbackListener, notifications: Notifications) -> Finding:

@@ -4,12 +4,14 @@ Every member is optional and every enumeration open here: a SCEF that is a relea
 standard, is understood as far as it can be. What must be present is checked where it is used.
 """
 
+from codecs import BOM_UTF8
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from bindings.contract import NetworkState, Refusal
-from bindings.t8.reading import decode_data
+from bindings.t8.reading import UNREADABLE, decode_data
 from bridge.errors import NotificationError
 
 
@@ -20,6 +22,7 @@ class Configuration(msgspec.Struct, gc=False):
     externalId: str | None = None  # noqa: N815  # the standard's spelling, and decoded by name
     msisdn: str | None = None
     notificationDestination: str | None = None  # noqa: N815
+    supportedFeatures: str | None = None  # noqa: N815
     duration: str | None = None
     maximumPacketSize: int | None = None  # noqa: N815  # bits
     status: str | None = None
@@ -36,8 +39,13 @@ class Delivery(msgspec.Struct, gc=False):
 
     @property
     def state(self) -> str | None:
-        """The delivery status under either name."""
+        """Return the delivery status under either name."""
         return self.deliveryStatus or self.status
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is a delivery at all, by its members; JSON of a gateway may have a `status`, too."""
+        return bool(self.self or self.data or self.deliveryStatus) or delivery_outcome(self.status or "")[1]
 
 
 class Notification(msgspec.Struct, gc=False):
@@ -69,21 +77,25 @@ _decode_tolerant = msgspec.json.Decoder(TolerantNotification).decode
 def read_notification(body: bytes) -> tuple[Notification, bytes | None]:
     """Return a notification and its data as bytes; data that is no base64 is None, though the member is there.
 
-    Raises NotificationError.
+    Raises NotificationError, and nothing else, for any bytes whatsoever.
     """
-    try:
-        notification = _decode(body)
-    except msgspec.ValidationError:
-        try:
-            tolerant: TolerantNotification = _decode_tolerant(body)
-        except msgspec.ValidationError as error:
-            raise NotificationError(f"no T8 notification: {error}") from error
-        if tolerant.data is None:
-            return tolerant, None
+    body = body.removeprefix(BOM_UTF8)  # RFC 8259 §8.1: it may be ignored
+    strict = _read(_decode, body)
+    if isinstance(strict, Notification):
+        return strict, strict.data
+    tolerant = _read(_decode_tolerant, body)  # most of a notification may be right where its data is not
+    if isinstance(tolerant, Notification):
         return tolerant, decode_data(tolerant.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotificationError(f"not JSON: {error}") from error
-    return notification, notification.data
+    is_json = isinstance(tolerant, msgspec.ValidationError)
+    raise NotificationError(f"{'no T8 notification' if is_json else 'not JSON'}: {tolerant}")
+
+
+def _read(decode: Callable[[bytes], Notification], body: bytes) -> Notification | Exception:
+    """Return what a decoder makes of a body, or why it makes nothing of it."""
+    try:
+        return decode(body)
+    except UNREADABLE as error:
+        return error
 
 
 _DELIVERY_STATUS: dict[str, NetworkState | Refusal] = {
@@ -105,7 +117,7 @@ _DELIVERY_STATUS: dict[str, NetworkState | Refusal] = {
 
 
 def delivery_outcome(status: str) -> tuple[NetworkState | Refusal, bool]:
-    """Read a DeliveryStatus (TS 29.122 §5.6.2.3.2); second: whether the value is one of the standard.
+    """Return what a DeliveryStatus means (TS 29.122 §5.6.2.3.2); second: whether the value is one of the standard.
 
     Other values are read by their first word, and are pending where that says nothing.
     """

@@ -5,12 +5,12 @@ from collections.abc import Awaitable
 
 from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Events, Report, Uplink
-from bindings.nidd.configurations import Configurations
 from bindings.nidd.models import Notification, delivery_outcome
+from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Records, State
 from bindings.t8.identity import canonical_device, same_identity
 from bindings.t8.links import configuration_id, delivery_handle
-from bindings.t8.times import parse_time
+from bindings.t8.times import PeerClock
 from bridge.errors import ConfigurationError, NotificationError
 
 log = logging.getLogger(__name__)
@@ -21,10 +21,11 @@ _NOT_AUTHORISED_PAUSE = 600.0  # seconds before a configuration withdrawn by the
 class Notifications:
     """Turns notifications into events of the core; each call returns when the event is committed."""
 
-    def __init__(self, records: Records, configurations: Configurations, events: Events) -> None:
+    def __init__(self, records: Records, provisioning: Provisioning, events: Events, clock: PeerClock) -> None:
         self._records = records
-        self._configurations = configurations
+        self._provisioning = provisioning
         self._events = events
+        self._clock = clock
         self.tested_at: float | None = None
         self.heard_at: float | None = None
         self.probes: set[str] = set()
@@ -65,8 +66,7 @@ class Notifications:
 
     def _uplink(self, device: str, notification: Notification, data: bytes | None) -> Awaitable[None]:
         if data is None:
-            self._events.count("nidd_uplinks_bad_base64")
-            log.warning("uplink of %s: data is no base64; answered 204, dropped", device)
+            self._warn("nidd_uplinks_bad_base64", "uplink of %s: data is no base64; answered 204, dropped", device)
             return NOTHING_TO_COMMIT
         if not self._matches(device, notification):
             return NOTHING_TO_COMMIT
@@ -88,41 +88,53 @@ class Notifications:
             raise NotificationError(f"no configuration of ours in {link[:200]!r}", 404)
         outcome, standard = delivery_outcome(status)
         if not standard:
-            self._events.count("nidd_unknown_delivery_status")
-            log.warning("delivery status %.60r of %s is not in TS 29.122; read as %s", status, device, outcome.value)
-        retry_at = parse_time(notification.requestedRetransmissionTime)
+            read_as = outcome.value
+            self._warn(
+                "nidd_unknown_delivery_status", "delivery status %.60r of %s is not in TS 29.122; read as %s",
+                status, device, read_as,
+            )  # fmt: skip
+        retry_at = self._clock.wait_until(notification.requestedRetransmissionTime)
         return self._events.deliver(Report(device, handle, outcome, status[:100], retry_at))
 
     async def _status(self, notification: Notification, status: str) -> None:
         device = await self._device(notification)
+        if not self._matches(device, notification):
+            return
         if status.startswith("TERMINATED"):
-            if not self._matches(device, notification):
-                return
             record = self._records.get(device)
             name = configuration_id(notification.niddConfiguration or "")
             if record is None or record.configuration != name or record.state is not State.ACTIVE:
                 return  # of a configuration that is none of ours any more, or said twice
-            after = _NOT_AUTHORISED_PAUSE if status == "TERMINATED_UE_NOT_AUTHORIZED" else 0.0
-            await self._configurations.lost(device, record, status[:100], after)
+            withdrawn = status == "TERMINATED_UE_NOT_AUTHORIZED"
+            not_before = self._events.now() + _NOT_AUTHORISED_PAUSE if withdrawn else 0.0
+            await self._provisioning.doubt(device, record, not_before=not_before)
         elif status == "RDS_PORT_UNKNOWN":
             self._events.count("nidd_rds_port_unknown")
         elif status != "ACTIVE":
-            self._events.count("nidd_unknown_configuration_status")
-            log.warning("configuration status %.60r of %s is not in TS 29.122", status, device)
+            self._warn(
+                "nidd_unknown_configuration_status", "configuration status %.60r of %s is not in TS 29.122",
+                status, device,
+            )  # fmt: skip
 
     async def _device(self, notification: Notification) -> str:
-        """Find the device by the configuration; the identity in the body alone is never trusted."""
+        """Return the device by the configuration; the identity in the body alone is never trusted."""
         device = self._known(notification)
-        if device is None:
+        if device is not None:
+            return device
+        name = configuration_id(notification.niddConfiguration or "")
+        for said in (_canonical(notification.externalId), _canonical(notification.msisdn)):
+            if said is None or name is None:
+                continue
             # The first uplink may overtake the answer that tells us the configuration's id.
-            for said in (notification.externalId, notification.msisdn):
-                await self._configurations.settled(_canonical(said))
+            await self._provisioning.settled(said)
             device = self._known(notification)
-        if device is None:
-            self._events.count("nidd_notifications_unknown_configuration")
-            link = (notification.niddConfiguration or "")[:200]
-            raise NotificationError(f"{link!r} is no configuration of ours", 404)
-        return device
+            if device is not None:
+                return device
+            if await self._provisioning.claims(said, name):
+                return said
+        self._events.count("nidd_notifications_unknown_configuration")
+        link = (notification.niddConfiguration or "")[:200]
+        raise NotificationError(f"{link!r} is no configuration of ours", 404)
 
     def _known(self, notification: Notification) -> str | None:
         if notification.niddConfiguration is None:
@@ -132,12 +144,17 @@ class Notifications:
 
     def _matches(self, device: str, notification: Notification) -> bool:
         same = same_identity(device, notification.externalId, notification.msisdn)
-        if same is None and (notification.externalId or notification.msisdn):
-            return True  # the other kind of identity only: nothing to compare, the configuration is ours
         if same is False:
-            self._events.count("nidd_notifications_wrong_identity")
-            log.warning("a notification for the configuration of %s names another device; dropped", device)
+            self._warn(
+                "nidd_notifications_wrong_identity",
+                "a notification for the configuration of %s names another device; dropped", device,
+            )  # fmt: skip
         return same is not False
+
+    def _warn(self, counter: str, text: str, *facts: object) -> None:
+        """Count what a peer did, and log some of it: a peer can do it all day."""
+        self._events.count(counter)
+        log.warning(text, *facts, extra={"sample": counter})
 
 
 def _canonical(said: str | None) -> str | None:

@@ -11,10 +11,10 @@ _DELIVERY = "/configurations/{}/downlink-data-deliveries/{}"
 
 LIST = Operation(API, "GET", _CONFIGURATIONS, frozenset({200}))
 CREATE = Operation(API, "POST", _CONFIGURATIONS, frozenset({201}), JSON, redirects=False)
+READ = Operation(API, "GET", _CONFIGURATION, frozenset({200}))
 CHANGE = Operation(API, "PATCH", _CONFIGURATION, frozenset({200, 204}), MERGE_PATCH)
 DELETE = Operation(API, "DELETE", _CONFIGURATION, frozenset({204}))
-SUBMIT = Operation(API, "POST", _DELIVERIES, frozenset({200, 201}), JSON, redirects=False)
+SUBMIT = Operation(API, "POST", _DELIVERIES, frozenset({200, 201}), JSON)
 PENDING = Operation(API, "GET", _DELIVERIES, frozenset({200}))
 CANCEL = Operation(API, "DELETE", _DELIVERY, frozenset({204}))
-
-LIST_LIMIT = 256 << 20  # bytes; 100 000 configurations with their buffered downlinks
+DELIVERY = Operation(API, "GET", _DELIVERY, frozenset({200}))

@@ -4,6 +4,7 @@ Two kinds of notes: `d/<device>` holds the record, `c/<configuration id>` names 
 here: records are read when needed and a few are kept decoded.
 """
 
+import asyncio
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
@@ -25,6 +26,7 @@ class State(IntEnum):
     ACTIVE = 1
     LOST = 2  # the SCEF ended or forgot it: to be made again
     REMOVING = 3
+    DOUBTED = 4  # somebody says that it is gone: the SCEF is asked before that is believed
 
 
 class Record(msgspec.Struct, array_like=True, gc=False):
@@ -41,6 +43,10 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     max_packet_size: int = 0  # bytes; the endpoint's own limit
     pdn: str = ""  # the endpoint's own pdnEstablishmentOption
     reliable: bool | None = None  # the endpoint's own reliableDataService
+    made: int = 0  # when it was made, adopted or renewed
+    features: int = -1  # supportedFeatures agreed on; -1: the SCEF does not say
+    short_lives: int = 0  # of this device's configurations, in a row
+    not_before: int = 0  # once it is known to be gone: not made again before
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -57,7 +63,7 @@ class Records:
         self.by_state = dict.fromkeys(State, 0)
 
     def get(self, device: str) -> Record | None:
-        """Give a copy-on-write record: change it only through `put`. None: the device was never provisioned."""
+        """Return a copy-on-write record: change it only through `put`. None: the device was never provisioned."""
         record = self._kept.get(device)
         if record is None:
             raw = self._memory.get(_RECORD + device)
@@ -79,7 +85,7 @@ class Records:
             self.by_state[record.state] += 1
 
     def device_of(self, configuration: str) -> str | None:
-        """Say which device a configuration is for."""
+        """Return which device a configuration is for."""
         device = self._devices.get(configuration)
         if device is None:
             raw = self._memory.get(_INDEX + configuration)
@@ -92,9 +98,11 @@ class Records:
     async def put(self, device: str, record: Record) -> None:
         """Commit a record and its index; an index that it no longer needs goes. Raises StoreUnavailable."""
         before = self.get(device)
+        notes = [self._memory.put(_RECORD + device, _encode(record))]
         if record.configuration and (before is None or before.configuration != record.configuration):
-            await self._memory.put(_INDEX + record.configuration, device.encode())
-        await self._memory.put(_RECORD + device, _encode(record))
+            # Before the record: in one group of commits, or in this order.
+            notes.insert(0, self._memory.put(_INDEX + record.configuration, device.encode()))
+        await asyncio.gather(*notes)
         before = self._kept.get(device, before)  # another change may have been committed meanwhile
         _keep(self._kept, device, record)
         self.by_state[record.state] += 1

@@ -8,13 +8,23 @@ from bindings.secret import Masked
 from bindings.t8.settings import T8Settings
 
 Seconds = Annotated[float, Meta(ge=0)]
+Number = Annotated[int, Meta(ge=1, le=31)]
 
 
 class Configurations(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How NIDD configurations are made and kept (TS 29.122 §4.4.5.2)."""
 
-    parallelism: Annotated[int, Meta(ge=1, description="configurations worked on at the same time")] = 8
-    pace: Annotated[float, Meta(gt=0, description="configurations begun per second, at most")] = 20.0
+    parallelism: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="configurations worked on at the same time, at most, over connections beside http.pool_size; "
+            "fewer where the SCEF turns slow or refuses",
+        ),
+    ] = 24
+    pace: Annotated[
+        float, Meta(ge=0, description="configurations begun per second, at most; 0: as many as the SCEF bears")
+    ] = 0.0
     duration: Annotated[
         int, Meta(ge=0, description="seconds that a configuration is asked for; 0: without end, if the SCEF agrees")
     ] = 0
@@ -26,6 +36,10 @@ class Configurations(Masked, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     retry_max: Annotated[float, Meta(gt=0, description="limit of that time, which doubles with each failure")] = 3600.0
     adopt: Annotated[
         bool, Meta(description="look for existing configurations (GET) before making the first one of a device")
+    ] = True
+    repair: Annotated[
+        bool,
+        Meta(description="compare what the SCEF lists with our own records at each start, and mend what is missing"),
     ] = True
     request_test_notification: Annotated[
         bool, Meta(description="ask for a test notification with each new configuration (TS 29.122 §5.2.5.3)")
@@ -71,12 +85,16 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         float, Meta(gt=0, description="seconds after SENT after which the next request may go to the device")
     ] = 247.0
     max_attempts: Annotated[int, Meta(ge=1, description="submissions of one downlink, all told")] = 5
-    unreachable_pause: Annotated[
-        float, Meta(gt=0, description="seconds until a downlink is tried again after the SCEF could not be reached")
-    ] = 10.0
     quick: Annotated[
         bool, Meta(description="devices can answer within a second or so; false: deep coverage, long eDRX")
     ] = True
+
+
+class Features(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Numbers of the features of 3gpp-nidd (TS 29.122 §5.6.4), should a SCEF count them in another way."""
+
+    test_notification: Annotated[Number, Meta(description="Notification_test_event")] = 2
+    cancellation: Annotated[Number, Meta(description="MT_NIDD_modification_cancellation")] = 3
 
 
 class NiddSettings(T8Settings, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -85,3 +103,4 @@ class NiddSettings(T8Settings, kw_only=True, frozen=True, forbid_unknown_fields=
     provider: Annotated[Literal["t8"], Meta(description="network API: t8 is 3gpp-nidd/v1")] = "t8"
     configurations: Annotated[Configurations, Meta(description="how NIDD configurations are kept")] = Configurations()
     downlinks: Annotated[Downlinks, Meta(description="how downlinks are submitted")] = Downlinks()
+    features: Annotated[Features, Meta(description="numbers of the features")] = Features()

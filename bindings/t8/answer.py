@@ -1,29 +1,76 @@
-"""One answer of a SCEF or NEF, or of whatever stands in front of it."""
+"""One answer of a SCEF or NEF, or of whatever stands in front of it.
 
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+A proxy, a gateway or a load balancer answers in the SCEF's name: with its own HTML, with JSON of its own making, with a
+status that the SCEF never chose. Such an answer proves nothing. `Answer.own` says whether an answer is the SCEF's word.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bindings.t8.problems import Problem, read_problem
+
+_NO_CONTENT = 204
+_UNAUTHORISED = 401
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body, and of the headers Location and Retry-After if they were given."""
+    """Status, body, and headers by lower-case name.
+
+    `bare`: this SCEF leaves out bodies that T8 wants, so that a missing one says nothing against an answer. `streamed`:
+    somebody else took the body of a success.
+    """
 
     status: int
-    body: bytes
-    location: str | None = None
-    retry_after: str | None = None
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    bare: bool = False
+    streamed: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether this is the SCEF's word, by its form: JSON as T8 has it, or a success without content."""
+        if self.status == _NO_CONTENT:
+            return True
+        if self.streamed and self._success:
+            return self._is_json
+        if not self.body:
+            return self.bare
+        if self._success:
+            return self._is_json and self.body.lstrip()[:1] in (b"{", b"[")
+        return self.problem is not None
 
     @property
     def ok(self) -> bool:
-        """Whether it is a success."""
+        """Whether it is a success, and the SCEF's word."""
+        return self._success and self.own
+
+    @property
+    def problem(self) -> Problem | None:
+        """Return what the body says went wrong; None if it is no problem of T8."""
+        return read_problem(self.body) if self._is_json else None
+
+    @property
+    def asks_for_credentials(self) -> bool:
+        """Whether it refuses the credentials as HTTP has it (RFC 9110 §11.6.1): then nobody has done anything."""
+        return self.status == _UNAUTHORISED and ("www-authenticate" in self.headers or self.own)
+
+    @property
+    def location(self) -> str:
+        """Return the Location header; empty if there is none."""
+        return self.headers.get("location", "")
+
+    def __str__(self) -> str:
+        """Return in few words what was answered, for logs and rows."""
+        problem = self.problem
+        if problem is not None:
+            return f"{self.status} {problem.text}".rstrip()
+        return f"{self.status}" if self._success or self.bare else f"{self.status} (not the SCEF's word)"
+
+    @property
+    def _success(self) -> bool:
         return 200 <= self.status < 300  # noqa: PLR2004  # RFC 9110 §15.3
 
-    def retry_seconds(self, now: float) -> float | None:
-        """Return Retry-After (RFC 9110 §10.2.3), seconds or a date, as seconds from `now`; None if there is none."""
-        text = (self.retry_after or "").strip()
-        if text.isascii() and text.isdigit():
-            return float(text[:9])
-        try:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - now) if text else None
-        except (TypeError, ValueError, OverflowError):
-            return None
+    @property
+    def _is_json(self) -> bool:
+        return "json" in self.headers.get("content-type", "json").lower()

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -34,8 +34,10 @@ class _TokenAnswer(msgspec.Struct):
 class Authorization:
     """Makes the Authorization header of a request, and another one after a 401."""
 
-    def __init__(self, settings: Credentials, clock: Clock) -> None:
+    def __init__(self, settings: Credentials, clock: Clock, headers: Mapping[str, str]) -> None:
+        """`clock` counts seconds; `headers` go with requests to the token endpoint. Raises ConfigurationError."""
         self._settings = settings
+        self._headers = headers
         self._clock = clock
         self._lock = asyncio.Lock()
         self._header: str | None = None
@@ -80,7 +82,7 @@ class Authorization:
     async def _fetch(self, client: HttpClient) -> None:
         settings = self._settings
         form = {"grant_type": "client_credentials"}
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **self._headers}
         if settings.scope:
             form["scope"] = settings.scope
         if settings.client_secret_in == "header":  # noqa: S105  # a place, not a secret

@@ -10,11 +10,12 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
-from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin, split
+from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin, header_lines, split
 from bindings.t8.answer import Answer
 from bindings.t8.auth import Authorization
 from bindings.t8.operations import REDIRECTS, Operation
 from bindings.t8.settings import T8Settings
+from bindings.t8.times import PeerClock
 from bindings.tls import client_context
 from bridge.errors import BindingError, ConfigurationError
 
@@ -29,6 +30,10 @@ _ACCEPT = {"Accept": "application/json, application/problem+json"}
 
 Body = Mapping[str, Any] | Callable[[], Mapping[str, Any] | None]
 """The members of a JSON object, or a function that returns them at the last moment."""
+
+
+Part = Callable[[bytes], None]
+"""Takes the pieces of a body."""
 
 
 class TooLate(NotSent):
@@ -50,10 +55,17 @@ class T8Client:
             ClientLimits(http.connect_timeout, http.request_timeout, http.keepalive),
             client_context("http", http.ca_bundle, http.client_certificate, http.client_key),
             http.proxy,
-            http.headers,
         )
+        try:
+            header_lines(http.headers)
+        except ValueError as error:
+            raise ConfigurationError(f"http.headers: {error}") from None
+        # Keys of an API gateway, perhaps: for the configured SCEF alone, as credentials are.
+        self._headers = _ACCEPT | http.headers
+        self._bare = settings.quirks.bare_answers
         self._opened = False
-        self._authorization = Authorization(settings.credentials, time.monotonic)
+        self.clock = PeerClock(time.time)
+        self._authorization = Authorization(settings.credentials, time.monotonic, http.headers)
         self._round_trips: deque[float] = deque(maxlen=_SAMPLES)
         # Waiting happens here and not in the pool, so that a body which depends on the time is written after it.
         self._free = asyncio.Semaphore(http.pool_size)
@@ -62,8 +74,9 @@ class T8Client:
         self.requests = 0
         self.last_error = ""
 
-    async def open(self) -> None:
-        """Begin to take requests; no connection is opened yet."""
+    def open(self, now: Callable[[], float]) -> None:
+        """Begin to take requests; no connection is opened yet. `now` returns our wall-clock time."""
+        self.clock = PeerClock(now)
         self._opened = True
 
     async def close(self) -> None:
@@ -75,23 +88,33 @@ class T8Client:
         return f"{self._prefix}/{operation.api}/{self._scs_as}{operation.target(*names)}"
 
     async def ask(
-        self, operation: Operation, *names: str, body: Body | None = None, limit: int = _ANSWER_LIMIT
+        self,
+        operation: Operation,
+        *names: str,
+        body: Body | None = None,
+        part: Part | None = None,
+        bounded: bool = True,
     ) -> Answer:
         """Make one request when a connection is free, and return the answer.
 
         Redirects are followed where the operation has them; elsewhere they are answers like any other. A callable
-        `body` is asked when a connection is free; None is too late: nothing is sent, and TooLate raised. `limit`: bytes
-        of the answer's body; a longer one reads as empty. Raises NotSent or NoAnswer.
+        `body` is asked when a connection is free; None is too late: nothing is sent, and TooLate raised. `part` takes
+        the body of a success as it comes, in place of the answer's, and then the caller bounds the time. Without
+        `bounded` the caller bounds how many of its requests are under way, and a connection is made for each.
+
+        Raises NotSent or NoAnswer.
         """
         target = self._target(operation, names)
         if not self._opened:
             raise NotSent("not started")
+        if not bounded:
+            return await self._ask(operation, target, body, part)
         if self._free.locked():
             await self._wait_for_connection(operation.method, target)
         else:
             await self._free.acquire()  # at once
         try:
-            return await self._ask(operation, target, body, limit)
+            return await self._ask(operation, target, body, part)
         finally:
             self._free.release()
 
@@ -103,17 +126,18 @@ class T8Client:
             self.last_error = f"{method} {target}: all connections are in use"
             raise NotSent(self.last_error) from None
 
-    async def _ask(self, operation: Operation, target: str, body: Body | None, limit: int) -> Answer:
+    async def _ask(self, operation: Operation, target: str, body: Body | None, part: Part | None) -> Answer:
         method, origin = operation.method, self._origin
         hops = _HOPS if operation.redirects else 0
         refused: str | None = None
         renewed = False
         while True:
             authorization = None
-            headers = _ACCEPT.copy()
+            known = origin == self._origin
+            headers = (self._headers if known else _ACCEPT).copy()
             if body is not None:
                 headers["Content-Type"] = operation.media_type
-            if origin == self._origin:  # credentials are for the configured SCEF alone
+            if known:
                 try:
                     authorization = await self._authorization.header(self._http, refused)
                 except BindingError as error:
@@ -121,29 +145,27 @@ class T8Client:
                     raise NotSent(str(error)) from error
             if authorization is not None:
                 headers["Authorization"] = authorization
-            answer = await self._once(method, origin, target, _encoded(body), headers, limit)
-            if answer.status == 401 and authorization and self._authorization.refreshable and not renewed:  # noqa: PLR2004
+            answer = await self._once(method, origin, target, _encoded(body), headers, part)
+            if authorization and not renewed and self._authorization.refreshable and answer.asks_for_credentials:
                 refused, renewed = authorization, True
                 continue
             if answer.status in REDIRECTS and answer.location and hops:
                 hops -= 1
-                try:
-                    origin, target = split(urljoin(f"{origin.scheme}://{origin.authority}{target}", answer.location))
-                except ValueError:
-                    pass  # leads nowhere: the redirect is the answer
-                else:
+                led = _led(origin, target, answer.location)
+                if led is not None:
+                    origin, target = led
                     continue
             if answer.status >= 400:  # noqa: PLR2004
                 self.last_error = f"{method} {target}: {answer.status}"
             return answer
 
     async def _once(
-        self, method: str, origin: Origin, target: str, data: bytes | None, headers: dict[str, str], limit: int
+        self, method: str, origin: Origin, target: str, data: bytes | None, headers: dict[str, str], part: Part | None
     ) -> Answer:
-        began = time.monotonic()
+        began, sent_at = time.monotonic(), self.clock.now()
         self.requests += 1
         try:
-            response = await self._http.request(method, origin, target, headers, data, limit)
+            response = await self._http.request(method, origin, target, headers, data, _ANSWER_LIMIT, part)
         except NotSent as error:
             if error.__cause__ is not None:  # not a fault of the request itself
                 self._reached(origin, f"cannot be reached: {error}")
@@ -153,10 +175,11 @@ class T8Client:
             raise NoAnswer(self._note(method, target, error)) from error
         self._reached(origin)
         self._round_trips.append(time.monotonic() - began)
-        found = response.headers.get
-        return Answer(
-            response.status, response.body if response.whole else b"", found("location"), found("retry-after")
-        )
+        body = response.body if response.whole else b""
+        answer = Answer(response.status, body, response.headers, self._bare, streamed=part is not None)
+        if origin == self._origin and answer.own:
+            self.clock.saw(response.headers.get("date"), sent_at, self.clock.now())
+        return answer
 
     def _reached(self, origin: Origin, failure: str = "") -> None:
         """Log when the SCEF goes away, and when it is back; not where it redirects to."""
@@ -181,6 +204,7 @@ class T8Client:
             "round_trip_median": round(times[len(times) // 2], 4) if times else None,
             "round_trip_95": round(times[len(times) * 95 // 100], 4) if times else None,
             "round_trip_max": round(times[-1], 4) if times else None,
+            "clock_skew": None if self.clock.skew is None else round(self.clock.skew, 1),
             "credentials": self._authorization.status(),
             "last_error": self.last_error,
         }
@@ -198,6 +222,15 @@ def _root(api_root: str) -> tuple[Origin, str]:
     if root.endswith("/3gpp-nidd") or "/3gpp-nidd/" in root:
         raise ConfigurationError(f"api_root {root!r} must end before /3gpp-nidd: it is added")
     return origin, quote(prefix.rstrip("/"), safe=_PATH_CHARACTERS + "/%")
+
+
+def _led(origin: Origin, target: str, location: str) -> tuple[Origin, str] | None:
+    """Return where a redirect leads; None if nowhere, or out of TLS."""
+    try:
+        led = split(urljoin(f"{origin.scheme}://{origin.authority}{target}", location))
+    except ValueError:
+        return None
+    return None if origin.scheme == "https" and led[0].scheme != "https" else led
 
 
 def _encoded(body: Body | None) -> bytes | None:

@@ -8,7 +8,8 @@ from bridge.errors import ConfigurationError
 IdentityMember = Literal["externalId", "msisdn"]
 
 _MSISDN = re.compile(r"[0-9]{5,15}")  # ITU-T E.164: 15 digits at most; TS 29.122 wants at least 5
-_EXTERNAL_ID = re.compile(r"[^@\s/]+@[^@\s/]+")
+# A user name of RFC 7542 may hold nearly anything, such as `meter/1`; a realm is a domain name.
+_EXTERNAL_ID = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s/\x00-\x1f\x7f]+")
 
 
 def canonical_device(device: str) -> str:

@@ -1,61 +1,45 @@
-"""What a T8 answer says went wrong (TS 29.122 §5.2.6, ProblemDetails)."""
+"""What a T8 body says went wrong: ProblemDetails, or a failure with ProblemDetails inside (TS 29.122 §5.2.1.2.12)."""
 
 from typing import Any
 
 import msgspec
 
-from bindings.t8.answer import Answer
 from bindings.t8.reading import read_json
 
 _DETAIL_LIMIT = 200  # characters of a peer's text kept in rows and logs
-_MEMBERS = frozenset(
-    ("cause", "title", "detail", "type", "status", "requestedRetransmissionTime", "problemDetail", "problemDetails")
-)
+_TEXTS = ("cause", "title", "detail", "requestedRetransmissionTime")
+_INNER = ("problemDetail", "problemDetails")  # the first by TS 29.122, the second by mistake
 
 
-class Problem(msgspec.Struct, gc=False):
-    """A failure in either form: ProblemDetails, or NiddDownlinkDataDeliveryFailure with ProblemDetails inside."""
+class Problem(msgspec.Struct, frozen=True, gc=False):
+    """A failure in either form. Texts are empty where they are not given."""
 
-    cause: str | None = None
-    title: str | None = None
-    detail: str | None = None
-    requestedRetransmissionTime: str | None = None  # noqa: N815
-    problemDetail: "Problem | None" = None  # noqa: N815
+    cause: str = ""
+    title: str = ""
+    detail: str = ""
+    requestedRetransmissionTime: str = ""  # noqa: N815  # the standard's spelling
+    is_delivery_failure: bool = False  # NiddDownlinkDataDeliveryFailure, and nothing else says that
 
     @property
     def text(self) -> str:
-        """Return cause, title and detail as far as they are there."""
-        parts = [part for part in (self.cause, self.title, self.detail) if part]
-        return (": ".join(parts) or (self.problemDetail.text if self.problemDetail else ""))[:_DETAIL_LIMIT]
-
-    @property
-    def reason(self) -> str:
-        """Return the application cause, wherever it stands; empty if there is none."""
-        return self.cause or (self.problemDetail.cause if self.problemDetail else None) or ""
+        """Return cause, title and detail as far as they are given."""
+        return ": ".join(part for part in (self.cause, self.title, self.detail) if part)[:_DETAIL_LIMIT]
 
 
 def read_problem(body: bytes) -> Problem | None:
-    """Return a failure's body; None if it is none of T8."""
+    """Return the problem in a body; None if it holds none of T8.
+
+    A `status` alone is not enough: frameworks that know nothing of T8 write one into JSON of their own.
+    """
     raw = read_json(body)
-    if not isinstance(raw, dict) or not _MEMBERS & raw.keys():
+    if not isinstance(raw, dict):
         return None
-    problem = _problem(raw)
-    inner = raw.get("problemDetail", raw.get("problemDetails"))
-    if isinstance(inner, dict):
-        problem.problemDetail = _problem(inner)
-    return problem
+    inner: Any = next((raw[name] for name in _INNER if isinstance(raw.get(name), dict)), None)
+    texts = _texts(raw) if inner is None else _texts(inner) | _texts(raw)
+    if not texts and inner is None:
+        return None
+    return Problem(**texts, is_delivery_failure=inner is not None)
 
 
-def _problem(raw: dict[str, Any]) -> Problem:
-    def text(name: str) -> str | None:
-        value = raw.get(name)
-        return value if isinstance(value, str) else None
-
-    return Problem(text("cause"), text("title"), text("detail"), text("requestedRetransmissionTime"))
-
-
-def describe(answer: Answer) -> str:
-    """Return in few words what was answered, for logs and rows."""
-    problem = read_problem(answer.body)
-    text = problem.text if problem else ""
-    return f"{answer.status} {text}".rstrip()
+def _texts(raw: dict[str, Any]) -> dict[str, str]:
+    return {name: raw[name] for name in _TEXTS if isinstance(raw.get(name), str)}

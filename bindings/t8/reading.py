@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from codecs import BOM_UTF8
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,9 +14,9 @@ _Body = TypeVar("_Body", bound=msgspec.Struct)
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON value of a body; None if it is none."""
+    """Return the JSON value of a body; None if it is none. A byte order mark may be ignored (RFC 8259 §8.1)."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body.removeprefix(BOM_UTF8))
     except UNREADABLE:
         return None
 

@@ -90,6 +90,26 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class Quirks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How this SCEF/NEF, or what stands in front of it, departs from TS 29.122."""
+
+    bare_answers: Annotated[
+        bool,
+        Meta(
+            description="its errors have no body. Only then is an error without a T8 body taken for the SCEF's own, "
+            "and not for that of a proxy"
+        ),
+    ] = False
+    gateway_refusals: Annotated[
+        tuple[Annotated[int, Meta(ge=400, le=599)], ...],
+        Meta(
+            description="statuses that the API gateway answers by itself, before it forwards anything; such an answer "
+            "without a T8 body then proves that the SCEF was not asked",
+            examples=[[429, 503]],
+        ),
+    ] = ()
+
+
 class T8Settings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One SCEF or NEF, reached over T8 (TS 29.122 §5); the base of the settings of each kind of T8 network."""
 
@@ -100,3 +120,4 @@ class T8Settings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     credentials: Annotated[Credentials, Meta(description="how we prove who we are")] = Credentials()
     http: Annotated[Http, Meta(description="the HTTP client")] = Http()
     callbacks: Annotated[Callbacks, Meta(description="the listener for notifications")] = Callbacks()
+    quirks: Annotated[Quirks, Meta(description="how this SCEF/NEF departs from the standard")] = Quirks()

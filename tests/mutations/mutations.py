@@ -73,10 +73,24 @@ MUTATIONS = [
     ),
     Mutation(
         "downlink data goes as hexadecimal instead of base64",
-        "NiddBinding._body",
+        "DownlinkCalls._body",
         "base64.b64encode($data)",
         "base64.b16encode($data)",
         "tests/nidd/test_submit.py",
+    ),
+    Mutation(
+        "TERMINATED for another device is believed",
+        "Notifications._status",
+        "if not $self._matches($device, $notification):\n    return",
+        "",
+        "tests/nidd/test_belief.py::test_terminated_for_another_device_is_not_believed",
+    ),
+    Mutation(
+        "a proxy's page counts as the SCEF's word",
+        "Answer.own",
+        "$self.problem is not None",
+        "True",
+        "tests/t8/test_answer.py",
     ),
     Mutation(
         "unpadded base64 of the field is refused",

@@ -11,7 +11,7 @@ from scripted_scef import ScriptedScef  # found beside this file
 
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations, Downlinks
-from bindings.t8.settings import Callbacks, Credentials, Http
+from bindings.t8.settings import Callbacks, Credentials, Http, Quirks
 from tests.bindings.bridge_side import BridgeSide, DictMemory
 
 
@@ -35,6 +35,7 @@ def side():
 async def make(scef, memory, side):
     """Give a function that starts a binding; parts of its settings as keyword arguments."""
     made = []
+    scef.now = side.now
 
     async def start(**parts):
         settings = NiddSettings(
@@ -43,8 +44,9 @@ async def make(scef, memory, side):
             credentials=Credentials(**parts.pop("credentials", {})),
             http=Http(**({"connect_timeout": 2.0, "request_timeout": 3.0} | parts.pop("http", {}))),
             callbacks=Callbacks(**({"port": 0} | parts.pop("callbacks", {}))),
-            configurations=Configurations(**({"pace": 1000.0, "retry_min": 0.5} | parts.pop("configurations", {}))),
+            configurations=Configurations(**({"retry_min": 0.5} | parts.pop("configurations", {}))),
             downlinks=Downlinks(**parts.pop("downlinks", {})),
+            quirks=Quirks(**parts.pop("quirks", {})),
         )
         binding = NiddBinding("test", settings)
         await binding.start(parts.pop("side", side), memory)

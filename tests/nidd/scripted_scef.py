@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import json
+import time
 from collections import defaultdict, deque
+from email.utils import formatdate
 
 from aiohttp import ClientSession, web
 
@@ -11,9 +13,15 @@ HANG_UP = object()  # take the request, then cut the connection
 SILENCE = object()  # take the request, never answer
 
 
+def problem(status, title="none"):
+    """Make an answer of ProblemDetails."""
+    return web.json_response({"title": title, "status": status}, status=status, content_type="application/problem+json")
+
+
 class ScriptedScef:
     """`script[name]` holds answers to give instead of the table's: (status, body, headers), HANG_UP, SILENCE, or a
-    coroutine function of the request. Names: list, create, read, patch, delete, submit, pending, cancel, token."""
+    coroutine function of the request. Names: list, create, read, patch, delete, submit, pending, delivery,
+    cancel, token."""
 
     def __init__(self):
         self.configurations = {}
@@ -27,6 +35,8 @@ class ScriptedScef:
         self.refuse_duplicates = 409
         self.relative = False
         self.authorization = None
+        self.features = "4"  # supportedFeatures that a creation answers; None: it says nothing of them
+        self.now = time.time  # for the Date header
 
     async def __aenter__(self):
         app = web.Application(client_max_size=1 << 24)
@@ -39,6 +49,7 @@ class ScriptedScef:
         app.router.add_delete(one, self._do("delete", self._delete))
         app.router.add_post(deliveries, self._do("submit", self._submit))
         app.router.add_get(deliveries, self._do("pending", self._pending))
+        app.router.add_get(deliveries + "/{d}", self._do("delivery", self._delivery))
         app.router.add_delete(deliveries + "/{d}", self._do("cancel", self._cancel))
         app.router.add_post("/token", self._do("token", self._token))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -64,10 +75,11 @@ class ScriptedScef:
             parsed = json.loads(body) if body and name != "token" else body.decode()
             self.requests.append((name, request.headers.copy(), parsed))
             if self.authorization and name != "token" and request.headers.get("Authorization") != self.authorization:
-                return web.json_response({"title": "who?"}, status=401)
-            if self.script[name]:
-                return await self._scripted(self.script[name].popleft(), request)
-            return usual(request, parsed)
+                return problem(401, "who?")
+            scripted = self.script[name].popleft() if self.script[name] else None
+            response = usual(request, parsed) if scripted is None else await self._scripted(scripted, request)
+            response.headers["Date"] = formatdate(self.now(), usegmt=True)
+            return response
 
         return handle
 
@@ -82,11 +94,9 @@ class ScriptedScef:
             return await answer(request)
         status, body, *headers = answer
         text = body if isinstance(body, str) else json.dumps(body) if body is not None else ""
+        kind = "text/html" if text.startswith("<") else "application/json" if text else None
         return web.Response(
-            status=status,
-            text=text or None,
-            content_type="application/json" if text else None,
-            headers=headers[0] if headers else None,
+            status=status, text=text or None, content_type=kind, headers=headers[0] if headers else None
         )
 
     def link(self, configuration, delivery=None):
@@ -112,7 +122,10 @@ class ScriptedScef:
     def _create(self, request, body):
         device = body.get("externalId") or body.get("msisdn")
         if self.refuse_duplicates and self.name_of(device):
-            return web.json_response({"title": "exists"}, status=self.refuse_duplicates)
+            return problem(self.refuse_duplicates, "exists")
+        body = {name: value for name, value in body.items() if name != "supportedFeatures"}
+        if self.features is not None:
+            body["supportedFeatures"] = self.features
         one = self.configurations[self.add(**body)]
         return web.json_response(one, status=201, headers={"Location": one["self"]})
 
@@ -121,24 +134,24 @@ class ScriptedScef:
 
     def _read(self, request, body):
         one = self._find(request)
-        return web.json_response(one) if one else web.json_response({"title": "none"}, status=404)
+        return web.json_response(one) if one else problem(404)
 
     def _patch(self, request, body):
         one = self._find(request)
         if one is None:
-            return web.json_response({"title": "none"}, status=404)
+            return problem(404)
         if not self.patchable:
-            return web.json_response({"title": "no PATCH"}, status=405)
+            return problem(405, "no PATCH")
         one.update(body)
         return web.json_response(one)
 
     def _delete(self, request, body):
         gone = self.configurations.pop(request.match_info["c"], None)
-        return web.Response(status=204 if gone else 404)
+        return web.Response(status=204) if gone else problem(404)
 
     def _submit(self, request, body):
         if self._find(request) is None:
-            return web.json_response({"title": "no configuration"}, status=404)
+            return problem(404, "no configuration")
         name, number = request.match_info["c"], str(next(self.numbers))
         status = self.submit_status or "SUCCESS"
         item = {**body, "self": self.link(name, number), "deliveryStatus": status}
@@ -149,12 +162,16 @@ class ScriptedScef:
 
     def _pending(self, request, body):
         if self._find(request) is None:
-            return web.json_response({"title": "none"}, status=404)
+            return problem(404)
         return web.json_response(list(self.deliveries[request.match_info["c"]].values()))
+
+    def _delivery(self, request, body):
+        item = self.deliveries[request.match_info["c"]].get(request.match_info["d"])
+        return web.json_response(item) if item else problem(404)
 
     def _cancel(self, request, body):
         gone = self.deliveries[request.match_info["c"]].pop(request.match_info["d"], None)
-        return web.Response(status=204 if gone else 404)
+        return web.Response(status=204) if gone else problem(404)
 
     def _token(self, request, body):
         token = f"token{next(self.numbers)}"

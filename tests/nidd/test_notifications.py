@@ -2,15 +2,22 @@
 
 import asyncio
 import base64
+import codecs
 import json
 import logging
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from bindings.contract import Flushed, NetworkState, Refusal, Report, Uplink
+from bindings.nidd.models import Notification, read_notification
+from bindings.t8.times import format_time
+from bridge.errors import NotificationError
+from bridge.logging import Sampler
 from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
+MEMBERS = st.sampled_from(Notification.__struct_fields__)
 
 
 @pytest.fixture
@@ -165,11 +172,13 @@ async def test_delivery_status(url, link, scef, side, status, outcome):
     body = {
         "niddDownlinkDataTransfer": link + "/downlink-data-deliveries/7",
         "deliveryStatus": status,
-        "requestedRetransmissionTime": "2026-03-01T12:00:00Z",
+        "requestedRetransmissionTime": format_time(side.now() + 3600),
     }
     assert await scef.notify(url, body) == 204
-    name = scef.name_of(DEVICE)
-    assert side.delivered == [Report(DEVICE, f"{name}/7", outcome, status, 1772366400.0)]
+    (report,) = side.delivered
+    assert (report.device, report.handle) == (DEVICE, f"{scef.name_of(DEVICE)}/7")
+    assert (report.outcome, report.detail) == (outcome, status)
+    assert report.retry_at == pytest.approx(side.now() + 3600, abs=3)
 
 
 async def test_the_handle_of_a_report_is_that_of_the_submit(binding, scef, side, url):
@@ -203,14 +212,16 @@ async def test_a_configuration_status_that_is_no_end(binding, url, link, scef, s
     assert binding.status()["configurations"]["active"] == 1
 
 
-async def test_terminated_twice_is_told_once(url, link, scef, side):
+async def test_terminated_twice_is_told_once(binding, url, link, scef, side):
+    scef.configurations.clear()
     body = {"niddConfiguration": link, "externalId": DEVICE, "status": "TERMINATED"}
     assert [await scef.notify(url, body), await scef.notify(url, body)] == [204, 204]
+    await until(lambda: side.of(Flushed) and binding.status()["configurations"]["active"] == 1)
     assert len(side.of(Flushed)) == 1
 
 
-async def test_terminated_while_the_store_fails_is_503(binding, url, link, scef, side):
-    side.store_fails = True
+async def test_terminated_while_the_store_fails_is_503(binding, url, link, scef, memory):
+    memory.fails = True
     body = {"niddConfiguration": link, "externalId": DEVICE, "status": "TERMINATED"}
     assert await scef.notify(url, body) == 503
     assert binding.status()["configurations"]["active"] == 1
@@ -306,3 +317,107 @@ async def test_status_is_plain_json_without_secrets(binding, scef):
     text = json.dumps(binding.status())
     assert binding._listener.url.rsplit("/", 1)[1] not in text
     assert json.loads(text)["callbacks"]["taken"] == 1
+
+
+MALFORMED = [
+    b'{"data":1',
+    b'{"data":"a\xff"}',
+    b"[" * 1000,
+    b"{" * 1000,
+    b'{"data":' * 1000,
+    b'{"data":"\\ud800"}',
+    b'{"data":1e999}',
+    b'{"niddConfiguration":"\\u0000","data":"AA=="',
+    b'{"data":"AA==","data":7,"niddConfiguration":[}',
+    b"\x00",
+    b"\xef\xbb\xbf",
+]
+
+
+@pytest.mark.parametrize("body", MALFORMED)
+async def test_what_is_malformed_is_400_and_raises_nothing(url, scef, side, caplog, body):
+    assert await scef.notify(url, body) == 400
+    assert side.counts["nidd_notifications_refused"] == 1
+    assert not side.counts["nidd_internal_errors"]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(MEMBERS, inner)
+).map(lambda value: json.dumps(value).encode())
+CUT = st.tuples(st.dictionaries(MEMBERS, st.text() | st.integers()), st.integers(0, 300)).map(
+    lambda pair: json.dumps(pair[0]).encode()[: pair[1]]
+)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200) | ANYTHING | CUT)
+def test_any_bytes_are_a_notification_or_our_own_error(body):
+    error = None
+    try:
+        read_notification(body)
+    except NotificationError as raised:
+        error = raised
+    assert error is None or (error.http_status, error.__context__) == (400, None)
+
+
+async def test_a_byte_order_mark_is_ignored(url, link, scef, side):
+    body = {"niddConfiguration": link, "externalId": DEVICE, "data": "AA=="}
+    assert await scef.notify(url, codecs.BOM_UTF8 + json.dumps(body).encode()) == 204
+    assert len(side.of(Uplink)) == 1
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "https://gateway/configurations/x/3gpp-nidd/v1/as1/configurations/{}",
+        "https://scef/3gpp-nidd/v1/configurations/configurations/{}",
+        "https://scef/3gpp-nidd/v1/as1/configurations/{}/",
+        "https://scef/3gpp-nidd/v1/as1/configurations/{}?tenant=configurations",
+    ],
+)
+async def test_links_in_which_a_collection_stands_twice(binding, scef, side, form):
+    link = form.format(scef.name_of(DEVICE))
+    assert await scef.uplink(DEVICE, niddConfiguration=link) == 204
+    assert len(side.of(Uplink)) == 1
+    assert len(scef.made("create")) == 1
+
+
+CALLERS = {
+    "unknown configuration": {"niddConfiguration": "/configurations/c99", "externalId": "x@y", "data": "AA=="},
+    "unknown delivery": {
+        "niddDownlinkDataTransfer": "/configurations/c9/downlink-data-deliveries/1", "deliveryStatus": "X",
+    },
+    "malformed": [],
+    "another device": {"externalId": "dev2@iot.example", "data": "AA=="},
+    "no base64": {"externalId": DEVICE, "data": "!"},
+    "a status of the operator's own": {"externalId": DEVICE, "status": "MAINTENANCE"},
+    "a delivery status of the operator's own": {"deliveryStatus": "PONDERING"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", CALLERS.values(), ids=CALLERS)
+async def test_lines_that_a_peer_can_cause_are_sampled(url, link, scef, side, caplog, body):
+    if isinstance(body, dict) and "niddConfiguration" not in body:
+        body = body | {"niddConfiguration": link}
+    if "deliveryStatus" in body:
+        body = {"niddDownlinkDataTransfer": link + "/downlink-data-deliveries/7"} | body
+    caplog.clear()
+    for _ in range(50):
+        assert await scef.notify(url, body) in {204, 400, 404}
+    caused = [record for record in caplog.records if record.levelno >= logging.INFO]
+    assert caused
+    assert len([record for record in caused if Sampler().filter(record) and not hasattr(record, "sample")]) == 0
+    sampler = Sampler()
+    assert len([record for record in caused if sampler.filter(record)]) <= 10
+    assert max(side.counts.values()) >= 50
+
+
+async def test_an_operators_failures_all_day_are_sampled(make, scef, side, caplog):
+    scef.script["create"].extend([(403, {"cause": "NOT_YOURS"})] * 30)
+    binding = await make(configurations={"retry_min": 500.0})
+    for number in range(30):
+        await binding.provision(f"dev{number}@iot.example", {})
+    await until(lambda: side.counts["nidd_configuration_failures"] == 30)
+    sampler = Sampler()
+    assert len([record for record in caplog.records if record.levelno >= logging.INFO and sampler.filter(record)]) < 10

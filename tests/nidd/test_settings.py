@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from scripted_scef import ScriptedScef
 
-from bindings.contract import Accepted, Attempt, Binding, Kind, Refusal
+from bindings.contract import Accepted, Ambiguous, Attempt, Binding, Kind, Refusal
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations, Downlinks
 from bindings.t8.settings import Callbacks, Credentials, Http
@@ -148,8 +148,8 @@ async def test_401_renews_the_token_once_and_repeats(make, scef):
 async def test_401_again_is_an_answer(make, scef):
     binding = await make(credentials=oauth(scef))
     await connected(binding, scef)
-    scef.script["submit"].extend([(401, None)] * 3)
-    assert (await binding.submit(ATTEMPT)).why is Refusal.UNREACHABLE
+    scef.script["submit"].extend([(401, None, {"WWW-Authenticate": "Bearer"})] * 3)
+    assert (await binding.submit(ATTEMPT)).why is Refusal.NETWORK_UNAVAILABLE
     assert len(scef.script["submit"]) == 1  # two of three used
 
 
@@ -162,7 +162,7 @@ async def test_a_token_that_cannot_be_had_is_certain_and_shows_nothing(make, sce
     binding._client._authorization._expires = 0
     scef.script["token"].append(answer)
     result = await binding.submit(ATTEMPT)
-    assert result.why is Refusal.UNREACHABLE
+    assert result.why is Refusal.NETWORK_UNAVAILABLE
     assert "token endpoint" in result.detail
     assert "s3cret" not in caplog.text + result.detail + str(binding.status())
 
@@ -190,3 +190,46 @@ async def test_callbacks_over_mutual_tls(make, scef, certificate):
     trusting.load_cert_chain(certificate)
     async with scef.session.post(binding._listener.url, json={"subscription": "x"}, ssl=trusting) as answer:
         assert answer.status == 204
+
+
+async def test_nothing_secret_follows_a_redirect_to_another_host(make, scef):
+    """Keys of an API gateway are credentials as well."""
+    binding = await make(credentials={"kind": "bearer", "token": "t"}, http={"headers": {"X-Api-Key": "s3cret"}})
+    await connected(binding, scef)
+    async with ScriptedScef() as other:
+        location = other.root + "/3gpp-nidd/v1/as1/configurations/c/downlink-data-deliveries"
+        scef.script["submit"].append((307, None, {"Location": location}))
+        other.script["submit"].append((200, {"data": "AA==", "deliveryStatus": "SUCCESS"}))
+        assert isinstance(await binding.submit(ATTEMPT), Accepted)
+        (request,) = other.made("submit")
+        assert not {"Authorization", "X-Api-Key"} & request[1].keys()
+
+
+async def test_the_token_endpoint_gets_the_headers_of_the_gateway(make, scef):
+    binding = await make(credentials=oauth(scef), http={"headers": {"X-Api-Key": "k"}})
+    await connected(binding, scef)
+    assert scef.made("token")[0][1]["X-Api-Key"] == "k"
+
+
+@pytest.mark.parametrize("headers", [{"X": "a\r\nY: b"}, {"X:": "a"}, {"X\n": "a"}])
+def test_headers_that_would_break_a_request_are_named(headers):
+    with pytest.raises(ConfigurationError, match=r"http\.headers"):
+        NiddBinding("n", NiddSettings(api_root="https://scef.example", scs_as_id="as1", http=Http(headers=headers)))
+
+
+async def test_a_proxys_401_does_not_have_a_downlink_sent_again(make, scef):
+    """It proves nothing, so the first one may have been taken."""
+    binding = await make(credentials=oauth(scef))
+    await connected(binding, scef)
+    scef.script["submit"].append((401, "<html>log in</html>"))
+    assert isinstance(await binding.submit(ATTEMPT), Ambiguous)
+    assert len(scef.made("submit")) == 2  # that of `connected`, and this one
+
+
+async def test_a_scef_whose_errors_have_no_body(make, scef):
+    binding = await make(quirks={"bare_answers": True})
+    await connected(binding, scef)
+    scef.script["submit"].append((503, None))
+    assert (await binding.submit(ATTEMPT)).why is Refusal.NETWORK_UNAVAILABLE
+    scef.script["submit"].append((503, "<html>"))
+    assert isinstance(await binding.submit(ATTEMPT), Ambiguous)

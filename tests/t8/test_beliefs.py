@@ -4,8 +4,11 @@ import re
 
 import pytest
 
-from bindings.nidd import operations as nidd
-from bindings.t8.operations import Operation
+from bindings.nidd import models, operations as nidd
+from bindings.nidd.binding import PDN_OPTIONS
+from bindings.nidd.models import _DELIVERY_STATUS
+from bindings.t8.operations import REDIRECTS, Operation
+from bindings.t8.problems import Problem, read_problem
 from tests.conftest import need_openapi
 from tests.t8.openapi import Official
 
@@ -40,5 +43,82 @@ def test_the_successes_are_those_of_the_file(operation, listed):
     assert {str(status) for status in operation.successes} == {code for code in listed["responses"] if code < "300"}
 
 
+def test_the_redirects_are_those_of_the_file(operation, listed):
+    """Creating a resource has none; submitting a downlink has both."""
+    expected = {str(status) for status in REDIRECTS} if operation.redirects else set()
+    assert expected == {code for code in listed["responses"] if "300" <= code < "400"}
+
+
 def test_the_media_type_of_the_body_is_that_of_the_file(operation, listed):
     assert [operation.media_type] == list(listed.get("requestBody", {"content": {"": {}}})["content"])
+
+
+def schema(official, name, file="TS29122_NIDD.yaml"):
+    return official.file(file)["components"]["schemas"][name]
+
+
+def values(official, name):
+    return {value for one in schema(official, name)["anyOf"] for value in one.get("enum", ())}
+
+
+def test_every_delivery_status_has_a_meaning(official):
+    assert set(_DELIVERY_STATUS) == values(official, "DeliveryStatus")
+
+
+def test_the_options_for_a_missing_connection_are_those_of_the_file(official):
+    assert {option for option in PDN_OPTIONS if option} == values(official, "PdnEstablishmentOptions")
+
+
+def test_the_ends_of_a_configuration_begin_with_terminated(official):
+    assert {one for one in values(official, "NiddStatus") if one.startswith("TERMINATED")} == {
+        "TERMINATED", "TERMINATED_UE_NOT_AUTHORIZED",
+    }  # fmt: skip
+    assert values(official, "NiddStatus") - {"ACTIVE", "RDS_PORT_UNKNOWN"} == {
+        "TERMINATED", "TERMINATED_UE_NOT_AUTHORIZED",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "ours"),
+    [
+        (models.Configuration, "NiddConfiguration", set()),
+        (models.Delivery, "NiddDownlinkDataTransfer", {"status"}),  # one operator's name for deliveryStatus
+    ],
+)
+def test_what_is_read_of_an_answer_is_in_the_file(official, kind, name, ours):
+    assert set(kind.__struct_fields__) - ours <= set(schema(official, name)["properties"])
+
+
+def test_what_is_read_of_a_notification_is_in_the_file(official):
+    names = (
+        "NiddUplinkDataNotification",
+        "NiddDownlinkDataDeliveryStatusNotification",
+        "NiddConfigurationStatusNotification",
+        "GmdNiddDownlinkDataDeliveryNotification",
+        "ManagePortNotification",
+    )
+    known = {member for name in names for member in schema(official, name)["properties"]} | {"subscription"}
+    assert set(models.Notification.__struct_fields__) <= known
+
+
+def test_a_failed_downlink_has_a_form_of_its_own(official):
+    """500 to a downlink is NiddDownlinkDataDeliveryFailure as plain JSON; it alone speaks of this downlink."""
+    post = official.file("TS29122_NIDD.yaml")["paths"][
+        "/{scsAsId}/configurations/{configurationId}/downlink-data-deliveries"
+    ]["post"]
+    (media,) = post["responses"]["500"]["content"].items()
+    assert media[0] == "application/json"
+    assert media[1]["schema"]["$ref"].endswith("/NiddDownlinkDataDeliveryFailure")
+    members = set(schema(official, "NiddDownlinkDataDeliveryFailure")["properties"])
+    assert members == {"problemDetail", "requestedRetransmissionTime"}
+    assert read_problem(b'{"problemDetail":{"cause":"X"}}') == Problem(cause="X", is_delivery_failure=True)
+
+
+def test_what_is_read_of_a_problem_is_in_the_file(official):
+    details = set(schema(official, "ProblemDetails", "TS29122_CommonData.yaml")["properties"])
+    assert {"cause", "title", "detail"} <= details
+    assert "cause" in details
+
+
+def test_the_packet_size_counts_bits(official):
+    assert "bit" in schema(official, "NiddConfiguration")["properties"]["maximumPacketSize"]["description"]

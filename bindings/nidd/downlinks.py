@@ -1,0 +1,205 @@
+"""Downlinks at the SCEF: submitted, looked up, cancelled (TS 29.122 §4.4.5.3.1)."""
+
+import base64
+import logging
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from bindings.contract import (
+    Ambiguous,
+    Attempt,
+    Cancellation,
+    Events,
+    Lookup,
+    Presence,
+    Refusal,
+    Refused,
+    SubmitResult,
+)
+from bindings.http.client import NoAnswer, NotSent
+from bindings.nidd import operations
+from bindings.nidd.answers import read_submit
+from bindings.nidd.models import Delivery, delivery_outcome
+from bindings.nidd.packet_size import FLOOR
+from bindings.nidd.provisioning import Provisioning
+from bindings.nidd.records import Record, Records, State
+from bindings.nidd.settings import NiddSettings
+from bindings.t8.client import T8Client, TooLate
+from bindings.t8.identity import identity_member
+from bindings.t8.links import delivery_handle
+from bindings.t8.reading import decode_data, read_tolerant_list
+from bridge.errors import BridgeError
+
+log = logging.getLogger(__name__)
+
+_GONE = {404, 410}
+_NOT_OFFERED = {405, 501}
+_FORGOTTEN_AFTER = 86_400.0  # seconds after which it is tried again what the SCEF did not offer
+
+
+class DownlinkCalls:
+    """The calls of one network instance about downlinks. None of them is repeated here."""
+
+    def __init__(
+        self, settings: NiddSettings, client: T8Client, records: Records, provisioning: Provisioning, events: Events
+    ) -> None:
+        self._settings = settings.downlinks
+        self._cancellation = 1 << settings.features.cancellation - 1
+        self._gateway_refusals = frozenset(settings.quirks.gateway_refusals)
+        self._client = client
+        self._records = records
+        self._provisioning = provisioning
+        self._events = events
+        self._refused_cancel_at: float | None = None  # when the SCEF last said that it cancels nothing
+
+    # Submitting
+
+    async def submit(self, attempt: Attempt) -> SubmitResult:
+        """POST the attempt. A missing configuration is made first."""
+        device = attempt.device
+        if self._is_too_late(attempt):
+            return Refused(Refusal.EXPIRED, "less than a second left")  # maximumLatency counts whole seconds
+        record = await self._provisioning.ensure(device)
+        if record is None:
+            return self._no_configuration(device)
+
+        def body() -> dict[str, Any] | None:
+            # The configuration, a token and a free connection may have taken a while.
+            return None if self._is_too_late(attempt) else self._body(attempt, record)
+
+        try:
+            answer = await self._client.ask(operations.SUBMIT, record.configuration, body=body)
+        except TooLate as error:
+            return Refused(Refusal.EXPIRED, str(error))
+        except NotSent as error:
+            return Refused(Refusal.NETWORK_UNAVAILABLE, str(error))
+        except NoAnswer as error:
+            self._events.count("nidd_submits_without_answer")
+            return Ambiguous(str(error))
+        result = read_submit(answer, record.configuration, self._client.clock, self._gateway_refusals)
+        if not answer.ok:
+            self._events.count("nidd_submit_errors", status=str(answer.status))
+        if answer.own and answer.status in _GONE:
+            return await self._without_configuration(device, record, str(answer))
+        if isinstance(result, Refused) and result.why is Refusal.TOO_LARGE:
+            await self._learn(device, len(attempt.payload))
+        return result
+
+    def _is_too_late(self, attempt: Attempt) -> bool:
+        return attempt.deadline is not None and attempt.deadline - self._events.now() < 1
+
+    def _no_configuration(self, device: str) -> Refused:
+        record = self._records.get(device)
+        if record is None:
+            return Refused(Refusal.UNREACHABLE, f"{device} is not provisioned")
+        if self._provisioning.is_resting:
+            error = self._provisioning.last_error
+            return Refused(Refusal.NETWORK_UNAVAILABLE, f"no NIDD configuration can be made now: {error}")
+        retry_at = max(float(record.due), self._events.now() + 1)
+        return Refused(Refusal.UNREACHABLE, "no NIDD configuration yet; see the network's status", retry_at)
+
+    def _body(self, attempt: Attempt, record: Record) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "data": base64.b64encode(attempt.payload).decode(),
+            identity_member(attempt.device): attempt.device,
+        }
+        if attempt.deadline is not None:
+            body["maximumLatency"] = int(attempt.deadline - self._events.now())
+        if attempt.priority:
+            body["priority"] = attempt.priority
+        if option := record.pdn or self._settings.pdn_establishment_option:
+            body["pdnEstablishmentOption"] = option
+        reliable = self._settings.reliable_data_service if record.reliable is None else record.reliable
+        if reliable or attempt.confirmed:
+            body["reliableDataService"] = True
+        return body
+
+    async def _without_configuration(self, device: str, record: Record, detail: str) -> Refused:
+        """Have the SCEF asked for a configuration that it says it does not know, and made again if that is so."""
+        current = self._records.get(device)
+        if current is not None and current.configuration == record.configuration and current.state is State.ACTIVE:
+            try:
+                await self._provisioning.doubt(device, current)
+            except BridgeError as error:  # the attempt's own result stands, whatever the store says
+                log.warning("configuration of %s: %s", device, error, extra={"sample": "nidd note"})
+        found = await self._provisioning.ensure(device)
+        if found is None:
+            return self._no_configuration(device)
+        return Refused(Refusal.UNREACHABLE, detail, self._events.now() + 1)
+
+    async def _learn(self, device: str, refused: int) -> None:
+        """Keep below a size that was refused, whatever maximumPacketSize says, until the next configuration.
+
+        A refusal of what every Non-IP network carries says nothing about size, and would end all traffic if believed.
+        """
+        record = self._records.get(device)
+        if record is not None and refused > FLOOR and (not record.learned or refused - 1 < record.learned):
+            log.warning(
+                "%d bytes are too large for %s; less from now on", refused, device, extra={"sample": "nidd size"}
+            )
+            await self._records.put(device, msgspec.structs.replace(record, learned=refused - 1))
+
+    # Looking up and cancelling
+
+    async def lookup(self, attempt: Attempt) -> Lookup:
+        """GET the pending deliveries and compare their data with the attempt's."""
+        record = self._records.get(attempt.device)
+        if record is None or not record.configuration:
+            return Lookup(Presence.ABSENT)
+        try:
+            answer = await self._client.ask(operations.PENDING, record.configuration)
+        except (NotSent, NoAnswer):
+            return Lookup(Presence.FAILED)
+        if answer.own and answer.status in _GONE:
+            return Lookup(Presence.ABSENT)
+        if answer.own and answer.status in _NOT_OFFERED:
+            return Lookup(Presence.UNSUPPORTED)
+        pending = read_tolerant_list(answer.body, Delivery) if answer.ok else None
+        if pending is None:
+            return Lookup(Presence.FAILED)
+        for one in reversed(pending):
+            over = one.state is not None and isinstance(delivery_outcome(one.state)[0], Refusal)
+            if not over and decode_data(one.data) == attempt.payload:
+                handle = delivery_handle(one.self)
+                if handle is not None:
+                    return Lookup(Presence.PRESENT, handle)
+        return Lookup(Presence.ABSENT)
+
+    def can_cancel(self, record: Record) -> bool:
+        """Whether a cancel may succeed. What was agreed on counts; where the SCEF does not say, what it did before."""
+        if record.features >= 0:
+            return bool(record.features & self._cancellation)
+        refused_at = self._refused_cancel_at
+        return refused_at is None or not 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER
+
+    async def cancel(self, device: str, handle: str) -> Cancellation:
+        """DELETE a pending delivery. 204 is certain; 404 and 409 say that it had left, if cancelling is offered."""
+        record = self._records.get(device)
+        if record is not None and not self.can_cancel(record):
+            return Cancellation.UNKNOWN
+        configuration, delivery = (unquote(part) for part in handle.split("/", 1))
+        try:
+            answer = await self._client.ask(operations.CANCEL, configuration, delivery)
+            if answer.status == 204:  # noqa: PLR2004  # the only success that the operation has
+                return Cancellation.REMOVED
+            if answer.own and answer.status in _NOT_OFFERED:
+                self._refused_cancel_at = self._events.now()
+                return Cancellation.UNKNOWN
+            if not answer.own or answer.status not in {404, 409, 410}:
+                return Cancellation.UNKNOWN
+            if answer.status != 409 and (record is None or record.features < 0):  # noqa: PLR2004
+                return await self._gone_or_not_offered(configuration, delivery)
+        except (NotSent, NoAnswer):
+            return Cancellation.UNKNOWN
+        return Cancellation.GONE
+
+    async def _gone_or_not_offered(self, configuration: str, delivery: str) -> Cancellation:
+        """Tell a 404 about the delivery from one about the operation: is the delivery still there?"""
+        answer = await self._client.ask(operations.DELIVERY, configuration, delivery)
+        if answer.own and answer.status in _GONE:
+            return Cancellation.GONE
+        if answer.ok:
+            self._refused_cancel_at = self._events.now()
+        return Cancellation.UNKNOWN

@@ -1,0 +1,124 @@
+"""What configurations the SCEF says that we have, read from its list as a stream.
+
+T8 has no pages: the list of 100 000 devices is one array. It is read item by item, and of each configuration only the
+name is kept; what else there is to know of it is asked for when it is adopted.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from bindings.http.client import NoAnswer
+from bindings.nidd import operations
+from bindings.nidd.models import Configuration
+from bindings.nidd.records import Records, State
+from bindings.nidd.trouble import JobFailed, refused
+from bindings.t8.array import ArrayReader, NoArray
+from bindings.t8.client import T8Client
+from bindings.t8.identity import canonical_device
+from bindings.t8.links import bare_name, configuration_id
+from bindings.t8.reading import pick
+from bridge.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+
+_LIMIT = 1 << 30  # bytes; a million configurations
+_PATIENCE = 600.0  # seconds for a whole list
+_NOT_OFFERED = {404, 405, 406, 501}  # or the field's way to say that there are none
+_SURPLUS_KEPT = 1000  # configurations beside those of the records that are remembered; all of them are counted
+
+
+class Inventory:
+    """Configurations of ours at the SCEF that no record has.
+
+    `strays`: device to name, of devices that have no configuration by our records. `surplus`: name to device, of a
+    second one for the same device that sends its notifications to us.
+    """
+
+    def __init__(self, client: T8Client, records: Records) -> None:
+        self._client = client
+        self._records = records
+        self._lock = asyncio.Lock()
+        self._read_at: float | None = None
+        self.destination = ""  # our own
+        self.strays: dict[str, str] = {}
+        self.surplus: dict[str, str] = {}
+        self.offered = True  # whether this SCEF lists at all, as far as is known
+
+    def doubt(self) -> None:
+        """Note that something may have been made that the list read last does not have."""
+        self._read_at = None
+
+    async def read(self, good: float | None, seen: set[str] | None = None) -> bool:
+        """Read the list, unless it was read less than `good` seconds ago (None: at all); return whether there is one.
+
+        The names of all configurations are added to `seen`. Raises JobFailed, NotSent or NoAnswer.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with self._lock:
+            if seen is None and self._read_at is not None and (good is None or self._read_at >= began - good):
+                return self.offered
+            self.strays, self.surplus = {}, {}
+            reader = ArrayReader(lambda item: self._note(item, seen), _LIMIT)
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    answer = await self._client.ask(operations.LIST, part=reader.feed, bounded=False)
+            except TimeoutError as error:
+                raise NoAnswer(f"no whole list of configurations within {_PATIENCE:g} s") from error
+            if answer.status == 204:  # noqa: PLR2004  # the field's way to say that there are none
+                self.offered = True
+            elif 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 §15.3
+                try:
+                    reader.finish()
+                except NoArray as error:
+                    raise JobFailed(f"GET configurations: {answer.status} without a list: {error}") from None
+                self.offered = True
+            elif answer.own and answer.status in _NOT_OFFERED:
+                self.offered = False
+            else:
+                raise refused("GET configurations", answer, self._client.clock)
+            self._read_at = began
+            return self.offered
+
+    def _note(self, item: Any, seen: set[str] | None) -> None:
+        one = pick(item, Configuration)
+        name = configuration_id(one.self or "") or bare_name(one.self or "")
+        if name is None or (one.status or "").startswith("TERMINATED"):
+            return
+        if seen is not None:
+            seen.add(name)
+        device = self._device(one)
+        if device is None:
+            return
+        ours = one.notificationDestination == self.destination
+        record = self._records.get(device)
+        if record is not None and record.configuration == name:
+            if record.state is not State.ACTIVE:
+                self.strays[device] = name
+        elif record is not None and record.state is State.ACTIVE:
+            self._note_surplus(name, device, ours=ours)
+        elif device not in self.strays:
+            self.strays[device] = name
+        elif ours:
+            self._note_surplus(self.strays[device], device, ours=True)
+            self.strays[device] = name
+        else:
+            self._note_surplus(name, device, ours=ours)
+
+    def _note_surplus(self, name: str, device: str, *, ours: bool) -> None:
+        if ours and len(self.surplus) < _SURPLUS_KEPT:
+            self.surplus[name] = device
+
+    def _device(self, one: Configuration) -> str | None:
+        """Return the device of a listed configuration, by the identity that our records have; None if it has none."""
+        known: str | None = None
+        for said in (one.externalId, one.msisdn):
+            try:
+                device = canonical_device(said or "")
+            except ConfigurationError:
+                continue
+            if self._records.get(device) is not None:
+                return device
+            known = known or device
+        return known

@@ -1,0 +1,337 @@
+"""One device's configuration: made, adopted, asked for, renewed, redirected, replaced, removed (TS 29.122 §4.4.5.2).
+
+Each job ends with a committed record that says what is true now, or raises JobFailed, NotSent, NoAnswer or BridgeError
+and has changed nothing that a second try could not go on from.
+"""
+
+import logging
+import zlib
+from typing import Any
+
+import msgspec
+
+from bindings.contract import Events, Flushed
+from bindings.nidd import operations
+from bindings.nidd.inventory import Inventory
+from bindings.nidd.models import Configuration
+from bindings.nidd.packet_size import unit_warning
+from bindings.nidd.records import Record, Records, State
+from bindings.nidd.settings import NiddSettings
+from bindings.nidd.trouble import JobFailed, is_passing, refused
+from bindings.t8.answer import Answer
+from bindings.t8.client import T8Client
+from bindings.t8.identity import identity_member, same_identity
+from bindings.t8.links import bare_name, configuration_id
+from bindings.t8.operations import Operation
+from bindings.t8.reading import read_tolerant
+from bridge.errors import UnknownDevice
+
+log = logging.getLogger(__name__)
+
+SHORTEST_LIFE = 60.0  # seconds between two renewals, and between two makings, whatever the SCEF grants
+_LISTED_JUST_NOW = 60.0  # seconds that a list is good for after a refusal that may be a conflict
+_LISTED_AT_A_CONFLICT = 2.0  # the same after a plain conflict
+_GONE = {404, 410}
+_NOT_OFFERED = {405, 501}
+_SIZE_WARNINGS = 10  # different sizes warned about
+
+
+class LifeCycle:
+    """Does the jobs. `destination` is the URL that the SCEF posts notifications to; set it before the first job."""
+
+    def __init__(self, settings: NiddSettings, client: T8Client, records: Records, events: Events) -> None:
+        self._settings = settings.configurations
+        self._downlinks = settings.downlinks
+        self._test_notification = 1 << settings.features.test_notification - 1
+        self._client = client
+        self._records = records
+        self._events = events
+        self.inventory = Inventory(client, records)
+        self.size_warnings: list[str] = []
+        self._destination = ""
+        self.mark = 0  # check sum of the destination
+
+    @property
+    def destination(self) -> str:
+        """Return the URL that the SCEF posts notifications to."""
+        return self._destination
+
+    @destination.setter
+    def destination(self, url: str) -> None:
+        self._destination = self.inventory.destination = url
+        self.mark = zlib.crc32(url.encode()) or 1
+
+    async def work(self, device: str, record: Record) -> None:
+        """Do what the record asks for."""
+        match record.state:
+            case State.REMOVING:
+                await self._remove(device, record)
+            case State.DOUBTED:
+                await self._find_out(device, record)
+            case State.ACTIVE if record.destination != self.mark:
+                await self._redirect(device, record)
+            case State.ACTIVE:
+                await self._renew(device, record)
+            case _:
+                await self._make(device, record)
+
+    # Making and adopting
+
+    async def _make(self, device: str, record: Record) -> None:
+        if self._settings.adopt and await self._adopt(
+            device, record, _LISTED_JUST_NOW if record.configuration else None
+        ):
+            return
+        answer = await self.ask(operations.CREATE, body=self._creation(device, record))
+        if not answer.ok:
+            # SCEFs say in many ways that there is one already: 409, 403, 400, 500.
+            good = _LISTED_AT_A_CONFLICT if answer.status == 409 else _LISTED_JUST_NOW  # noqa: PLR2004
+            conflict = answer.own and answer.status in {400, 403, 409, 500}
+            if conflict and await self._adopt(device, record, good):
+                return
+            if not answer.own:
+                self.inventory.doubt()
+            raise refused("POST configurations", answer, self._client.clock)
+        body = read_tolerant(answer.body, Configuration)
+        name = _name_of(answer, body)
+        if name is None:
+            self.inventory.doubt()
+            if await self._adopt(device, record, 0.0):
+                return
+            raise JobFailed("POST configurations: neither Location nor self names the configuration")
+        await self._activate(device, record, name, body)
+        self._events.count("nidd_configurations_made")
+
+    def _creation(self, device: str, record: Record) -> dict[str, Any]:
+        settings = self._settings
+        body: dict[str, Any] = {"notificationDestination": self._destination, identity_member(device): device}
+        features = settings.supported_features
+        if settings.request_test_notification:
+            body["requestTestNotification"] = True
+            if features:
+                features = f"{int(features, 16) | self._test_notification:X}"
+        if features:
+            body["supportedFeatures"] = features
+        if settings.mtc_provider_id:
+            body["mtcProviderId"] = settings.mtc_provider_id
+        if settings.duration:
+            body["duration"] = self._client.clock.theirs(self._events.now() + settings.duration)
+        if option := record.pdn or self._downlinks.pdn_establishment_option:
+            body["pdnEstablishmentOption"] = option
+        if self._downlinks.reliable_data_service if record.reliable is None else record.reliable:
+            body["reliableDataService"] = True
+        return body
+
+    async def _adopt(self, device: str, record: Record, good: float | None) -> bool:
+        """Take over a configuration that the SCEF lists for the device; False if there is none.
+
+        `good`: real seconds that a list may be old; None: as old as this process.
+        """
+        await self.inventory.read(good)
+        name = self.inventory.strays.get(device)
+        if name is None:
+            return False
+        self.inventory.strays.pop(device, None)
+        if not await self.take_over(device, record, name):
+            return False
+        log.info("adopted configuration %s of %s", name, device, extra={"sample": "nidd adopted"})
+        return True
+
+    async def take_over(self, device: str, record: Record, name: str) -> bool:
+        """Make a configuration that the SCEF has the device's own; False if it has none of that name for the device."""
+        answer = await self.ask(operations.READ, name)
+        if answer.own and answer.status in _GONE:
+            return False
+        body = read_tolerant(answer.body, Configuration) if answer.ok else Configuration()
+        if not answer.ok and not (answer.own and answer.status in _NOT_OFFERED):
+            raise refused("GET configuration", answer, self._client.clock)
+        if (body.status or "").startswith("TERMINATED") or same_identity(device, body.externalId, body.msisdn) is False:
+            return False
+        if body.notificationDestination != self._destination and not await self._point_here(name, record):
+            await self._delete(name)
+            return False
+        await self._activate(device, record, name, body)
+        self._events.count("nidd_configurations_adopted")
+        return True
+
+    async def _activate(self, device: str, record: Record, name: str, body: Configuration) -> None:
+        now = self._events.now()
+        expires = self._client.clock.ours(body.duration)
+        if self._settings.duration and (expires is None or expires <= now):
+            expires = now + self._settings.duration
+        span, due = self._renewal(now, expires)
+        size = max(0, min(body.maximumPacketSize or record.packet_size, 1 << 31))
+        self._note_size(size)
+        current = self._records.get(device) or record
+        if current.state is State.REMOVING:  # meanwhile not wanted any more
+            await self._records.put(device, msgspec.structs.replace(current, configuration=name, due=int(now)))
+            return
+        await self._records.put(
+            device,
+            msgspec.structs.replace(
+                current,
+                state=State.ACTIVE,
+                due=due,
+                configuration=name,
+                packet_size=size,
+                learned=0,
+                span=span,
+                failures=0,
+                destination=self.mark,
+                made=int(now),
+                features=read_features(body.supportedFeatures),
+            ),
+        )
+
+    def _renewal(self, now: float, expires: float | None) -> tuple[int, int]:
+        """Return the seconds granted and when to renew; zeros where there is no end."""
+        if expires is None:
+            return 0, 0
+        span = max(1.0, expires - now)
+        return round(span), int(max(expires - min(self._settings.renewal_margin, span / 2), now + SHORTEST_LIFE))
+
+    def _note_size(self, size: int) -> None:
+        warning = unit_warning(size, self._downlinks.packet_size_unit)
+        if warning is not None and warning not in self.size_warnings and len(self.size_warnings) < _SIZE_WARNINGS:
+            self.size_warnings.append(warning)
+            self._events.count("nidd_suspicious_packet_size")
+            log.warning("%s", warning)
+
+    # Keeping
+
+    async def _find_out(self, device: str, record: Record) -> None:
+        """Ask the SCEF whether a configuration is gone that somebody says is gone, and only then make it again."""
+        answer = await self.ask(operations.READ, record.configuration)
+        if answer.ok:
+            body = read_tolerant(answer.body, Configuration)
+            if (body.status or "").startswith("TERMINATED"):
+                await self.lost(device, record, f"the SCEF has ended it: {body.status:.60}")
+            elif same_identity(device, body.externalId, body.msisdn) is False:
+                await self.lost(device, record, "the SCEF has another device under its name")
+            else:
+                await self._is_there(device, record, body)
+                return
+        elif answer.own and answer.status in _GONE:
+            await self.lost(device, record, f"the SCEF does not know it: {answer}")
+        elif answer.own and answer.status in _NOT_OFFERED:
+            since_the_doubt = self._events.now() - record.due - 1.0  # the record counts whole seconds
+            await self.inventory.read(max(0.0, since_the_doubt))
+            if self.inventory.strays.get(device) == record.configuration:
+                await self._is_there(device, record, Configuration(notificationDestination=self._destination))
+                return
+            await self.lost(device, record, "the SCEF does not list it")
+        else:
+            raise refused("GET configuration", answer, self._client.clock)
+        now_lost = self._records.get(device)
+        if now_lost is not None and now_lost.due <= self._events.now():
+            await self._make(device, now_lost)
+
+    async def _is_there(self, device: str, record: Record, body: Configuration) -> None:
+        """The doubt was unfounded: a proxy's answer, or a notification that was not the SCEF's."""
+        self._events.count("nidd_configurations_doubted_wrongly")
+        current = self._records.get(device) or record
+        here = body.notificationDestination in (None, self._destination)
+        changes = {"state": State.ACTIVE, "failures": 0, "destination": self.mark if here else 0}
+        due = int(self._events.now() + record.span / 2) if record.span else 0
+        await self._records.put(device, msgspec.structs.replace(current, due=due, **changes))
+
+    async def lost(self, device: str, record: Record, why: str) -> None:
+        """Note that a configuration is gone: tell the core (R31), and have it made again. Raises StoreUnavailable.
+
+        One that lived as shortly as the one before is not made again at once: a SCEF that ends each is not asked in a
+        loop.
+        """
+        log.warning("configuration of %s is gone: %s", device, why, extra={"sample": "nidd lost"})
+        self._events.count("nidd_configurations_lost")
+        try:
+            await self._events.deliver(Flushed(device, why))
+        except UnknownDevice:
+            log.info("%s is not in the directory: nobody to tell", device, extra={"sample": "nidd lost"})
+        current = self._records.get(device) or record
+        now = self._events.now()
+        short = current.short_lives + 1 if 0 <= now - current.made < SHORTEST_LIFE else 0
+        pause = min(SHORTEST_LIFE * 2 ** (short - 2), self._settings.retry_max) if short > 1 else 0.0
+        due = int(max(now + pause, current.not_before))
+        lost = {"state": State.LOST, "due": due, "learned": 0, "not_before": 0, "short_lives": min(short, 20)}
+        await self._records.put(device, msgspec.structs.replace(current, **lost))
+
+    async def _renew(self, device: str, record: Record) -> None:
+        now = self._events.now()
+        wanted = now + (self._settings.duration or record.span)
+        body = {"duration": self._client.clock.theirs(wanted)}
+        answer = await self.ask(operations.CHANGE, record.configuration, body=body)
+        if answer.ok:
+            granted = read_tolerant(answer.body, Configuration)
+            granted.duration = granted.duration or body["duration"]
+            if granted.supportedFeatures is None and record.features >= 0:
+                granted.supportedFeatures = f"{record.features:X}"
+            await self._activate(device, record, record.configuration, granted)
+            return
+        if answer.own and answer.status in _GONE:
+            await self._find_out(device, record)
+            return
+        if is_passing(answer, record.failures):
+            raise refused("PATCH configuration", answer, self._client.clock)
+        await self._replace(device, record, f"renewal refused: {answer}")
+
+    async def _redirect(self, device: str, record: Record) -> None:
+        """Tell the SCEF our new callback URL."""
+        if await self._point_here(record.configuration, record):
+            current = self._records.get(device) or record
+            await self._records.put(device, msgspec.structs.replace(current, destination=self.mark, failures=0))
+            return
+        await self._replace(device, record, "the callback URL has changed and cannot be patched")
+
+    async def _replace(self, device: str, record: Record, why: str) -> None:
+        """Delete and make again: what the SCEF held in it is dropped (R31)."""
+        await self._delete(record.configuration)
+        await self.lost(device, record, why)
+        await self._make(device, self._records.get(device) or record)
+
+    async def _point_here(self, name: str, record: Record) -> bool:
+        """Change notificationDestination (Rel-17); False if this SCEF does not, or takes the PATCH and ignores it."""
+        answer = await self.ask(operations.CHANGE, name, body={"notificationDestination": self._destination})
+        if answer.ok:
+            said = read_tolerant(answer.body, Configuration).notificationDestination
+            return said is None or said == self._destination
+        if is_passing(answer, record.failures):
+            raise refused("PATCH configuration", answer, self._client.clock)
+        return False
+
+    async def _remove(self, device: str, record: Record) -> None:
+        if record.configuration:
+            await self._delete(record.configuration)
+        current = self._records.get(device)
+        if current is not None and current.state is not State.REMOVING:
+            return  # meanwhile wanted again: it is LOST and will be made
+        await self._records.remove(device)
+        self._events.count("nidd_configurations_removed")
+
+    async def discard(self, device: str, name: str) -> None:
+        """Delete a configuration that another one has taken the place of; what it held is dropped (R31)."""
+        await self._delete(name)
+        await self._events.deliver(Flushed(device, "another configuration took its place"))
+
+    async def _delete(self, name: str) -> None:
+        answer = await self.ask(operations.DELETE, name)
+        if not answer.ok and not (answer.own and answer.status in _GONE):
+            raise refused("DELETE configuration", answer, self._client.clock)
+
+    async def ask(self, operation: Operation, *names: str, body: dict[str, Any] | None = None) -> Answer:
+        return await self._client.ask(operation, *names, body=body, bounded=False)
+
+
+def read_features(text: str | None) -> int:
+    """Return the features that an answer says were agreed on (TS 29.571 SupportedFeatures); -1: it does not say."""
+    try:
+        return int(text, 16) & 0x7FFFFFFF if text else -1
+    except ValueError:
+        return -1
+
+
+def _name_of(answer: Answer, body: Configuration) -> str | None:
+    for link in (answer.location, body.self or ""):
+        name = configuration_id(link) or bare_name(link)
+        if name is not None:
+            return name
+    return None

@@ -1,0 +1,102 @@
+"""How fast configurations are made: as fast as the SCEF bears it. No I/O, no clock: times are passed in, in seconds.
+
+Like the congestion window of TCP (RFC 5681): how many may be under way grows while all goes well, and is halved where
+the SCEF is overloaded, away, or slower than it was at its best. Where even one at a time is too much, a gap is left
+between two. Nothing needs to be known of the SCEF before.
+"""
+
+_FIRST = 4.0  # under way at the same time, to begin with
+_SLOWER = 4.0  # times the best answer time that count as overload...
+_SLOW = 1.0  # ... if they are as long as this, seconds
+_GROWTH = 0.5  # by which the window grows in a second, at most, once there was trouble
+_GAP = 0.05  # seconds left between two where one at a time was too much; doubles with each trouble...
+_GAP_SHRINKS = 0.98  # ... and shrinks with each that goes well
+_FORGETS = 1.02  # by which the best answer time grows with each answer, so that an old one is not held for ever
+_REST = 1.0  # seconds of rest after the first trouble; doubles with each one in a row
+_LONGEST_REST = 60.0  # seconds
+
+NEVER = float("inf")
+
+
+class Pace:
+    """Says when the next request may begin. `most`: under way at the same time; `rate`: a second, 0 for no limit."""
+
+    def __init__(self, most: int, rate: float) -> None:
+        self._most = float(most)
+        self._least_gap = self._gap = 1.0 / rate if rate else 0.0
+        self._grown_at = 0.0
+        self._window = min(_FIRST, self._most)
+        self._doubling = True  # slow start: until the first trouble
+        self._best = NEVER
+        self._not_before = 0.0
+        self._resting_until = 0.0
+        self._halved_at = 0.0
+        self._troubles = 0
+        self.under_way = 0
+
+    @property
+    def window(self) -> float:
+        """Return how many may be under way at the same time."""
+        return self._window
+
+    def wait(self, now: float) -> float:
+        """Return how long to wait before the next one begins; NEVER: until one of those under way has ended."""
+        if self.under_way >= int(self._window):
+            return NEVER
+        return max(0.0, self._not_before - now, self._resting_until - now)
+
+    def is_resting(self, now: float) -> bool:
+        """Whether the SCEF is given a rest after trouble."""
+        return now < self._resting_until
+
+    def began(self, now: float) -> None:
+        """Note that one has begun."""
+        self.under_way += 1
+        self._not_before = max(self._not_before, now) + self._gap
+
+    def went_well(self, began: float, now: float) -> None:
+        """Note that one has ended well, which began at `began`."""
+        in_use = self.under_way >= int(self._window) - 1
+        self.under_way -= 1
+        self._troubles = 0
+        took = now - began
+        self._best = min(self._best * _FORGETS, took)
+        if took > _SLOW and took > _SLOWER * self._best:
+            self._halve(began, now)
+            return
+        if self._gap > self._least_gap:
+            self._gap = self._gap * _GAP_SHRINKS if self._gap > self._least_gap + _GAP / 4 else self._least_gap
+        elif in_use:
+            self._grow(now)
+
+    def _grow(self, now: float) -> None:
+        if self._doubling:
+            self._window = min(self._most, self._window + 1.0)
+        else:
+            growth = min(1.0 / self._window, (now - self._grown_at) * _GROWTH)
+            self._window = min(self._most, self._window + growth)
+        self._grown_at = now
+
+    def went_badly(self, began: float, now: float, after: float | None) -> None:
+        """Note that one met an overloaded or absent SCEF, which asks to wait for `after` seconds if it says so."""
+        self.under_way -= 1
+        if not self._halve(began, now):
+            return  # of the same trouble as the one before
+        rest = min(_REST * 2**self._troubles, _LONGEST_REST)
+        self._troubles = min(self._troubles + 1, 10)
+        self._resting_until = max(self._resting_until, now + max(rest, after or 0.0))
+
+    def ended(self) -> None:
+        """Note that one has ended, and that this says nothing about the SCEF."""
+        self.under_way -= 1
+
+    def _halve(self, began: float, now: float) -> bool:
+        """Halve the window, once for all that were under way together; False if that was done already."""
+        if began < self._halved_at:
+            return False
+        self._halved_at = self._grown_at = now
+        self._doubling = False
+        if self._window < 2.0:  # noqa: PLR2004  # one at a time
+            self._gap = min(max(2 * self._gap, self._least_gap + _GAP), _LONGEST_REST)
+        self._window = max(1.0, self._window / 2)
+        return True

@@ -1,0 +1,346 @@
+"""Which device's configuration is worked on when: at the pace that the SCEF bears, resumed after a restart.
+
+One job per device at a time. Jobs are found by going over the records for those that are due, page by page, so that
+100 000 devices to provision are no more in memory than a few; a downlink for a device that has no configuration yet
+does its job at once. All progress is in the records: a restart goes on where it stopped.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from bindings.contract import Events
+from bindings.http.client import NoAnswer, NotSent
+from bindings.nidd.life_cycle import LifeCycle
+from bindings.nidd.pace import Pace
+from bindings.nidd.progress import Progress
+from bindings.nidd.records import Record, Records, State
+from bindings.nidd.repair import find_missing
+from bindings.nidd.settings import NiddSettings
+from bindings.nidd.trouble import JobFailed
+from bindings.t8.client import T8Client
+from bridge.errors import BridgeError
+
+log = logging.getLogger(__name__)
+
+_FRESH = 1000  # devices noted for work at once; more of them are found by the next pass
+_NOTED = 512  # notes of new devices that are being committed at the same time: they share their flushes
+_STRIDE = 200  # records looked at before others get their turn
+_REST = 0.00025  # real seconds of rest for each record after a pass: passes cost a few per cent of a core at most
+_TICK = 0.25  # seconds between looks at the clock of the bridge, which may run faster than real time
+_STORE_PAUSE = 5.0  # real seconds before a device's next job when the store fails, at most
+_REPAIR_PAUSE = 60.0  # real seconds until the SCEF is asked again for its list
+_CLAIMS = 4  # uplinks with unknown configurations that are asked for at the same time
+
+
+class Provisioning:
+    """Keeps the configuration of every provisioned device. `start` once, `stop` once."""
+
+    def __init__(self, settings: NiddSettings, client: T8Client, records: Records, events: Events) -> None:
+        self._settings = settings.configurations
+        self._records = records
+        self._events = events
+        self.life = LifeCycle(settings, client, records, events)
+        self._pace = Pace(self._settings.parallelism, self._settings.pace)
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._notes: dict[str, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Event()  # something ended, so that another may begin
+        self._runners: list[asyncio.Task[None]] = []
+        self._next_due = 0.0
+        self._rest_until = 0.0
+        self._stopping = False
+        self._fresh: deque[str] = deque()
+        self._claims = 0
+        self.progress = Progress()
+        self.last_error = ""
+
+    def start(self, url: str) -> None:
+        """Begin to work through what is due; `url` is where the SCEF is to send notifications."""
+        self.life.destination = url
+        self._records.count()
+        self._runners = [asyncio.create_task(self._run(), name="nidd-provisioning")]
+        if self._settings.repair and self._records.by_state[State.ACTIVE]:
+            self._runners.append(asyncio.create_task(self._repair(), name="nidd-repair"))
+
+    async def stop(self, patience: float = 5.0) -> None:
+        """Begin nothing new, let the jobs under way finish within `patience` seconds."""
+        self._stopping = True  # beside the cancellation, which a library may swallow
+        for runner in self._runners:
+            runner.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
+        under_way = [*self._jobs.values(), *self._notes.values()]
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=patience)
+            for job in late:
+                job.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    # What others want
+
+    async def add(self, device: str, record: Record) -> None:
+        """Have a new device worked on. Its note is committed soon: with those of the devices that are added after it.
+
+        Until then nothing is lost by a crash: every device is added again after each start.
+        """
+        while len(self._notes) >= _NOTED:
+            await asyncio.wait(self._notes.values(), return_when=asyncio.FIRST_COMPLETED)
+        note = self._notes[device] = asyncio.create_task(self._note(device, record))
+        note.add_done_callback(lambda _: self._notes.pop(device, None))
+
+    async def noted(self, device: str) -> Record | None:
+        """Return the record of a device, its note committed if it was just added; None if there is none."""
+        note = self._notes.get(device)
+        if note is not None:
+            await asyncio.wait([note])
+        return self._records.get(device)
+
+    async def _note(self, device: str, record: Record) -> None:
+        try:
+            await self.want(device, record)
+        except BridgeError as error:
+            self.last_error = f"{device}: {error}"
+            self._events.count("nidd_configuration_failures")
+            log.warning("%s cannot be noted: %s", device, error, extra={"sample": "nidd note"})
+
+    async def want(self, device: str, record: Record) -> None:
+        """Commit a new or changed record that needs work, and see to it soon. Raises StoreUnavailable."""
+        await self._records.put(device, record)
+        self._see_to(device, record)
+
+    def _see_to(self, device: str, record: Record) -> None:
+        when = self._when(record)
+        if when > self._events.now():
+            self._next_due = min(self._next_due, when)
+        elif len(self._fresh) < _FRESH:
+            self._fresh.append(device)
+        else:
+            self._next_due = 0.0
+        self._wake.set()
+
+    async def doubt(self, device: str, record: Record, *, not_before: float = 0.0) -> None:
+        """Have the SCEF asked whether a configuration is gone, as somebody says. Raises StoreUnavailable.
+
+        `not_before`: if it is, it is not made again before that time.
+        """
+        doubted = {"state": State.DOUBTED, "due": int(self._events.now()), "not_before": int(not_before)}
+        await self.want(device, msgspec.structs.replace(record, failures=0, **doubted))
+
+    async def ensure(self, device: str) -> Record | None:
+        """Return the record of a device that has a configuration, making it now if need be; None if that failed."""
+        record = self._records.get(device)
+        if record is not None and record.state is State.ACTIVE:
+            return record
+        record = await self.noted(device)
+        if record is None or record.state is State.REMOVING or record.due > self._events.now() or self.is_resting:
+            return None
+        await asyncio.shield(self._begin(device))
+        record = self._records.get(device)
+        return record if record is not None and record.state is State.ACTIVE else None
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the SCEF is given a rest, so that no configuration is made now."""
+        return self._pace.is_resting(asyncio.get_running_loop().time())
+
+    async def settled(self, device: str | None) -> None:
+        """Wait for a job of the device that is under way: its configuration may be made, its id not yet known."""
+        job = self._jobs.get(device) if device else None
+        if job is not None:
+            await asyncio.wait([job])
+
+    async def claims(self, device: str, name: str) -> bool:
+        """Whether the SCEF confirms that a configuration unknown to us is the device's; then it replaces ours.
+
+        So a second configuration that was made by a mistake, ours or a proxy's, costs no uplink and does not leak.
+        """
+        record = self._records.get(device)
+        if record is None or record.state is State.REMOVING or self._claims >= _CLAIMS:
+            return False
+        self._claims += 1
+        try:
+            if not await self.life.take_over(device, record, name):
+                return False
+            if record.state is State.ACTIVE:
+                log.warning(
+                    "configuration %s of %s gave way to %s, which the SCEF uses", record.configuration, device, name,
+                    extra={"sample": "nidd surplus"},
+                )  # fmt: skip
+                await self.life.discard(device, record.configuration)
+        except (JobFailed, NotSent, NoAnswer, BridgeError) as error:
+            self.last_error = f"{device}: {error}"
+            return False
+        finally:
+            self._claims -= 1
+        return True
+
+    # What the SCEF has at start
+
+    async def _repair(self) -> None:
+        """Compare our records with what the SCEF lists, once, and have it asked for each that it does not list."""
+        while not self._stopping:
+            try:
+                await find_missing(self.life, self._records, self.doubt)
+            except (JobFailed, NotSent, NoAnswer, BridgeError) as error:
+                self._tell("the list of configurations", error)
+                await asyncio.sleep(_REPAIR_PAUSE)
+            else:
+                return
+
+    # Whose turn it is
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            try:
+                while self._fresh:
+                    await self._launch(self._fresh.popleft())
+                if self._events.now() >= self._next_due and asyncio.get_running_loop().time() >= self._rest_until:
+                    await self._pass()
+                self.progress.tell(self._remaining(), asyncio.get_running_loop().time())
+                self._wake.clear()
+                if not self._fresh:
+                    async with asyncio.timeout(_TICK):
+                        await self._wake.wait()
+            except TimeoutError:
+                continue
+            except Exception:
+                log.exception("provisioning stumbled and goes on")
+                self._events.count("nidd_internal_errors")
+                await asyncio.sleep(1.0)
+
+    async def _pass(self) -> None:
+        """Go over all records once, beginning the jobs that are due, and find out when to look again."""
+        self._next_due = soonest = float("inf")
+        seen = 0
+        for device, record in self._records.all():
+            seen += 1
+            when = self._when(record)
+            if when > self._events.now():
+                soonest = min(soonest, when)
+                if seen % _STRIDE == 0:
+                    await asyncio.sleep(0)
+                continue
+            while self._fresh:  # a device that was just added does not wait for a pass over all of them
+                await self._launch(self._fresh.popleft())
+            await self._launch(device)
+        self._next_due = min(self._next_due, soonest)
+        self._rest_until = asyncio.get_running_loop().time() + seen * _REST
+
+    def _when(self, record: Record) -> float:
+        """Return when a record needs work; never: infinity."""
+        if record.state is not State.ACTIVE:
+            return record.due
+        if record.destination != self.life.mark:
+            return record.due if record.failures else 0
+        return record.due or float("inf")
+
+    async def _launch(self, device: str) -> None:
+        """Begin the job of a device if it needs one now, when the pace allows it."""
+        loop = asyncio.get_running_loop()
+        while (wait := self._pace.wait(loop.time())) > 0:
+            self.progress.tell(self._remaining(), loop.time())
+            self._turn.clear()
+            try:
+                async with asyncio.timeout(min(wait, _TICK)):
+                    await self._turn.wait()
+            except TimeoutError:
+                continue
+        record = self._records.get(device)
+        if record is None or device in self._jobs or self._when(record) > self._events.now():
+            return
+        self._begin(device)
+
+    def _begin(self, device: str) -> asyncio.Task[None]:
+        job = self._jobs.get(device)
+        if job is None:
+            self._pace.began(asyncio.get_running_loop().time())
+            job = self._jobs[device] = asyncio.create_task(self._job(device), name=f"nidd-configuration-{device}")
+            job.add_done_callback(lambda _: self._ended(device))
+        return job
+
+    def _ended(self, device: str) -> None:
+        self._jobs.pop(device, None)
+        self._turn.set()
+        record = self._records.get(device)
+        if record is None:
+            return
+        if (when := self._when(record)) <= self._events.now():
+            self._next_due = 0.0  # it changed meanwhile, or met a trouble of the network, and needs another job
+            self._wake.set()
+        else:
+            self._next_due = min(self._next_due, when)
+
+    async def _job(self, device: str) -> None:
+        """Do what the record asks for. A failure is noted in it and tried again, with growing pauses."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        record = self._records.get(device)
+        if record is None:
+            self._pace.ended()
+            return
+        try:
+            await self.life.work(device, record)
+        except NotSent as error:
+            self._pace.went_badly(began, loop.time(), None)
+            self._tell(device, error)  # nothing was tried: nothing to note
+        except JobFailed as error:
+            if error.network:
+                self._pace.went_badly(began, loop.time(), error.after)
+                self._tell(device, error)
+            else:
+                self._pace.went_well(began, loop.time())
+                await self._failed(device, record, error, error.after)
+        except NoAnswer as error:
+            self._pace.went_badly(began, loop.time(), None)
+            self.life.inventory.doubt()  # something may have been made that is not known: look before the next try
+            await self._failed(device, record, error)
+        except BridgeError as error:
+            self._pace.ended()
+            self.life.inventory.doubt()
+            await self._failed(device, record, error)
+        except Exception as error:
+            self._pace.ended()
+            log.exception("configuration of %s: a mistake in the bridge", device)
+            self._events.count("nidd_internal_errors")
+            await self._failed(device, record, error)
+        else:
+            self._pace.went_well(began, loop.time())
+            self.progress.done(loop.time())
+
+    def _tell(self, device: str, error: Exception) -> None:
+        self.last_error = f"{device}: {error}"
+        self._events.count("nidd_configuration_failures")
+        log.warning("configuration of %s: %s", device, error, extra={"sample": "nidd configuration"})
+
+    async def _failed(self, device: str, record: Record, error: Exception, after: float | None = None) -> None:
+        self._tell(device, error)
+        settings = self._settings
+        pause = min(settings.retry_max, settings.retry_min * 2 ** min(record.failures, 20))
+        pause = max(pause, after or 0.0)
+        current = self._records.get(device) or record
+        due = int(self._events.now() + pause) + 1
+        try:
+            await self._records.put(device, msgspec.structs.replace(current, due=due, failures=record.failures + 1))
+        except BridgeError as store:
+            log.warning("configuration of %s: cannot be noted: %s", device, store, extra={"sample": "nidd note"})
+            await asyncio.sleep(min(pause, _STORE_PAUSE))  # the pause cannot be noted, so it is made here
+
+    # What people ask
+
+    def _remaining(self) -> int:
+        states = self._records.by_state
+        return states[State.WANTED] + states[State.LOST] + states[State.DOUBTED] + states[State.REMOVING]
+
+    def status(self) -> dict[str, Any]:
+        """Return configurations by state, and how the work goes on."""
+        return {
+            **{state.name.lower(): count for state, count in self._records.by_state.items()},
+            "under_way": len(self._jobs),
+            "at_once": int(self._pace.window),
+            **self.progress.status(self._remaining(), asyncio.get_running_loop().time()),
+            "surplus": len(self.life.inventory.surplus),
+            "last_error": self.last_error,
+        }

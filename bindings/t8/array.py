@@ -1,0 +1,73 @@
+"""A long JSON array, read item by item as it comes: a list of all configurations is as long as there are devices."""
+
+from codecs import BOM_UTF8
+from collections.abc import Callable
+from typing import Any
+
+import ijson
+
+
+class NoArray(Exception):
+    """What came is no JSON array, or not a whole one."""
+
+
+class ArrayReader:
+    """Takes pieces of a body with `feed` and gives each item of the array to `take`; `finish` says that it was whole.
+
+    Neither `feed` nor `take` is told of anything wrong: `finish` raises it. `limit` bounds the body, bytes.
+    """
+
+    def __init__(self, take: Callable[[Any], None], limit: int) -> None:
+        self._take = take
+        self._left = limit
+        self._items: list[Any] = ijson.sendable_list()
+        self._parser = ijson.items_coro(self._items, "item", use_float=True)
+        self._head = b""
+        self._wrong = ""
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next piece of the body."""
+        if self._wrong:
+            return
+        self._left -= len(piece)
+        if self._left < 0:
+            self._wrong = "it is too long"
+        elif not self._begins(piece):
+            self._wrong = "it is no array"
+        else:
+            self._parse(piece)
+
+    def _begins(self, piece: bytes) -> bool:
+        """Whether what has come so far may be an array. An empty list is a list without items, so this must be seen."""
+        if self._head != b"[":
+            self._head = (self._head + piece.removeprefix(BOM_UTF8)).lstrip()[:1]
+        return self._head in (b"", b"[")
+
+    def _parse(self, piece: bytes) -> None:
+        try:
+            if piece := piece.removeprefix(BOM_UTF8):
+                self._parser.send(piece)
+        except (ijson.JSONError, StopIteration) as error:
+            self._wrong = _reason(error) or "there is more behind it"
+        for item in self._items:
+            self._take(item)
+        self._items.clear()
+
+    def finish(self) -> None:
+        """Say that the body has ended. Raises NoArray if it was not one whole array."""
+        if not self._wrong and self._head != b"[":
+            self._wrong = "it is empty"
+        if not self._wrong:
+            try:
+                self._parser.close()
+            except ijson.JSONError as error:
+                self._wrong = _reason(error)
+        if self._wrong:
+            raise NoArray(self._wrong)
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of a parser's error, which goes on with a drawing of the place."""
+    text = error.args[0] if error.args else ""
+    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    return text.partition("\n")[0]

@@ -1,0 +1,69 @@
+"""Links of every form are read by one parser; the last segments say what they name."""
+
+import pytest
+
+from bindings.t8.links import bare_name, configuration_id, delivery_handle, resource_name
+
+CONFIGURATION = [
+    "https://scef.example/3gpp-nidd/v1/as1/configurations/c1",
+    "/3gpp-nidd/v1/as1/configurations/c1",
+    "configurations/c1",
+    "https://gateway.example/configurations/scef/3gpp-nidd/v1/as1/configurations/c1",
+    "https://scef.example/3gpp-nidd/v1/configurations/configurations/c1",  # an scsAsId of that name
+    "https://scef.example/3gpp-nidd/v1/as1/configurations/c1/",
+    "https://scef.example/3gpp-nidd/v1/as1/configurations/c1?tenant=/configurations/x",
+    "https://scef.example/3gpp-nidd/v1/as1/configurations/c1#/configurations/x",
+    "//scef.example/3gpp-nidd/v1/as1//configurations//c1",
+    "https://scef.example/3gpp-nidd/v1/as1/configurations/%631",
+    "https://scef.example/3gpp-nidd/v1/as1/configurations/c1/rds-ports/ue1-ef2",
+    "https://scef.example/3gpp-nidd/v1/as1/configurations/c1/downlink-data-deliveries",
+    "https://scef.example/3gpp-nidd/v1/as1/configurations/c1/downlink-data-deliveries/7",
+    "https://gateway.example/configurations/x/3gpp-nidd/v1/as1/configurations/c1/downlink-data-deliveries/7/",
+]
+
+
+@pytest.mark.parametrize("link", CONFIGURATION)
+def test_the_configuration_of_a_link(link):
+    assert configuration_id(link) == "c1"
+
+
+@pytest.mark.parametrize("name", ["configurations", "downlink-data-deliveries", "a b", "ä", "a/b", "a%2Fb"])
+def test_a_name_that_looks_like_something_else(name):
+    from urllib.parse import quote
+
+    link = f"https://scef.example/3gpp-nidd/v1/configurations/configurations/{quote(name, safe='')}"
+    assert configuration_id(link) == name
+    assert delivery_handle(f"{link}/downlink-data-deliveries/7") == f"{quote(name, safe='')}/7"
+
+
+@pytest.mark.parametrize(
+    "link", ["", "/", "c1", "/configurations", "/configurations/", "https://x/y", "?/configurations/c"]
+)
+def test_a_link_to_no_configuration(link):
+    assert configuration_id(link) is None
+    assert delivery_handle(link) is None
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://scef.example/3gpp-nidd/v1/as1/configurations/c1/downlink-data-deliveries/7",
+        "/3gpp-nidd/v1/niimeid1/configurations/c1/downlink-data-deliveries/7/",
+        "/configurations/x/3gpp-nidd/v1/as1/configurations/c1/downlink-data-deliveries/7?a=b",
+        "/configurations/downlink-data-deliveries/3gpp-nidd/v1/as1/configurations/c1/downlink-data-deliveries/7",
+    ],
+)
+def test_the_handle_of_a_delivery(link):
+    assert delivery_handle(link) == "c1/7"
+
+
+def test_a_name_alone_is_relative_to_its_collection():
+    assert bare_name("365") == bare_name("/365/") == "365"
+    assert bare_name("") is bare_name("a/b") is bare_name("mailto:x") is None
+
+
+def test_other_collections():
+    assert (
+        resource_name("https://scef.example/3gpp-monitoring-event/v1/as1/subscriptions/s%2F1", "subscriptions") == "s/1"
+    )
+    assert resource_name("https://scef.example/subscriptions", "subscriptions") is None

@@ -1,0 +1,88 @@
+"""A peer's times are read against the peer's own clock, never against ours."""
+
+from email.utils import formatdate
+
+import pytest
+
+from bindings.t8.times import LONGEST_WAIT, PeerClock, format_time, parse_time
+
+NOW = 1_800_000_000.0
+HOURS = 3600.0
+
+
+class Ours:
+    def __init__(self):
+        self.time = NOW
+
+    def __call__(self):
+        return self.time
+
+
+def clock_of(ahead, *, measured=True):
+    one = PeerClock(Ours())
+    if measured:
+        one.saw(formatdate(int(NOW + ahead), usegmt=True), NOW, NOW + 0.1)
+    return one
+
+
+@pytest.mark.parametrize("ahead", [-2 * HOURS, 0, 2 * HOURS])
+def test_a_time_means_the_same_whatever_the_peers_clock_shows(ahead):
+    clock = clock_of(ahead)
+    assert clock.ours(format_time(NOW + ahead + 600)) == pytest.approx(NOW + 600, abs=1.1)
+    assert clock.wait_until(format_time(NOW + ahead + 600)) == pytest.approx(NOW + 600, abs=1.1)
+    assert clock.wait_for(formatdate(int(NOW + ahead + 600), usegmt=True)) == pytest.approx(NOW + 600, abs=1.1)
+    assert parse_time(clock.theirs(NOW + 600)) == pytest.approx(NOW + ahead + 600, abs=1.1)
+
+
+def test_without_a_date_the_clocks_count_as_equal():
+    clock = clock_of(0, measured=False)
+    assert clock.skew is None
+    assert clock.ours(format_time(NOW + 5)) == NOW + 5
+    clock.saw("yesterday", NOW, NOW)
+    clock.saw(None, NOW, NOW)
+    assert clock.skew is None
+
+
+@pytest.mark.parametrize("wait", [-7200, -600, 0, 0.5])
+def test_a_time_that_is_over_is_no_time(wait):
+    """It says nothing about when to try again: believed, it would be worse than none."""
+    clock = clock_of(0)
+    assert clock.wait_until(format_time(NOW + wait)) is None
+    assert clock.wait_for(formatdate(NOW + wait, usegmt=True)) is None
+    assert clock.wait_for("0") is None
+
+
+def test_a_time_far_ahead_is_asked_again_after_a_day():
+    clock = clock_of(0)
+    assert clock.wait_until("2999-01-01T00:00:00Z") == NOW + LONGEST_WAIT
+    assert clock.wait_for("999999999999") == NOW + LONGEST_WAIT
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2027-", "99999-01-01T00:00:00Z", "2027-13-01T00:00:00Z", "\x00", "-1"])
+def test_what_is_no_time(text):
+    assert clock_of(0).wait_until(text) is None
+    assert clock_of(0).wait_for(text) is None
+
+
+def test_seconds_need_no_clock():
+    assert clock_of(2 * HOURS).wait_for(" 120 ") == NOW + 120
+
+
+def test_answers_narrow_the_skew():
+    ours = Ours()
+    clock = PeerClock(ours)
+    for number in range(20):
+        at = NOW + number * 1.05
+        clock.saw(formatdate(int(at + 100.3), usegmt=True), at, at + 0.02)
+    assert clock.skew == pytest.approx(100.3, abs=0.1)
+
+
+def test_a_skew_within_the_resolution_of_date_is_none():
+    clock = clock_of(0)
+    assert clock.skew == 0.0
+
+
+def test_a_clock_that_was_set_is_measured_anew():
+    clock = clock_of(-5 * HOURS)
+    clock.saw(formatdate(NOW + 10, usegmt=True), NOW + 10, NOW + 10.1)
+    assert clock.skew == 0.0
