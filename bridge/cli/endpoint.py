@@ -270,6 +270,9 @@ def show(target: Target, as_json: bool, name: str) -> None:
         print_json(explained)
         return
     _print_endpoint(explained.endpoint)
+    for link in explained.links:
+        reason = f": {link.reason}" if link.reason else ""
+        click.echo(f"{'toward ' + link.server:<24} {link.state.value}{reason}")
     click.echo("")
     print_table(
         ("downlink", "state", "what", "waits", "next at", "why"),

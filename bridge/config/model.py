@@ -3,7 +3,7 @@
 import ipaddress
 import re
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,11 +15,11 @@ from msgspec import Meta
 from bindings.contract import Binding
 from bridge.config.profiles import DEFAULT, profile
 from bridge.errors import ConfigurationError
-from bridge.north.contract import NorthTransport, SocketAddress
-from bridge.north.prefix import RECEIVE_BUFFER
-from bridge.north.prefixes import pools
-from bridge.north.scheme import Scheme, build
-from bridge.north.servers import INTERVAL, ServerName
+from bridge.north.udp.addresses import AddressScheme, SocketAddress
+from bridge.north.udp.prefix import RECEIVE_BUFFER
+from bridge.north.udp.prefixes import pools
+from bridge.north.udp.scheme import Scheme, build
+from bridge.north.udp.servers import INTERVAL, ServerName
 from bridge.relay.model import Policy, QueueMode, Server, ServerProfile
 
 COAP_PORT = 5683  # RFC 7252 §6.1
@@ -126,8 +126,8 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
             return frozenset({socket.AF_INET6 if ":" in self.source_address else socket.AF_INET})
         return frozenset({socket.AF_INET, socket.AF_INET6})
 
-    def transport(self, servers: Collection[SocketAddress | None]) -> NorthTransport:
-        """Make the transport toward the servers; None for one without an address yet. Raises ConfigurationError."""
+    def addresses(self, servers: Collection[SocketAddress | None]) -> AddressScheme:
+        """Make the scheme of source addresses; None for a server without an address yet. Raises ConfigurationError."""
         return build(
             self.scheme,
             servers,
@@ -201,7 +201,7 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         )
 
     def place(self, key: str) -> ServerName:
-        """Give what `bridge.north.servers.Servers` takes."""
+        """Give what `bridge.north.udp.servers.Servers` takes."""
         host, port = host_and_port(self.uri)
         return ServerName(key, host, port, self.secure_port)
 
@@ -361,8 +361,12 @@ class Config:
         return self.state_directory / self.service.control_socket
 
     def places(self) -> list[ServerName]:
-        """Give all servers as `bridge.north.servers.Servers` takes them."""
+        """Give all servers as `bridge.north.udp.servers.Servers` takes them."""
         return [settings.place(key) for key, settings in self.servers.items()]
+
+    def server_addresses(self) -> dict[str, tuple[str, int]]:
+        """Return host and CoAP port of each server."""
+        return server_addresses(self.servers)
 
     def server(self, key: str) -> Server:
         """Give a server as the relay sees it. Raises KeyError for a key that `servers` does not have."""
@@ -380,8 +384,16 @@ class Config:
         return {name: network.name_template for name, network in self.networks.items() if network.name_template}
 
 
+def server_addresses(servers: Mapping[str, ServerSettings]) -> dict[str, tuple[str, int]]:
+    """Return host and CoAP port of each server; one host has one spelling."""
+    return {key: host_and_port(settings.uri) for key, settings in servers.items()}
+
+
 def host_and_port(uri: str) -> tuple[str, int]:
-    """Read `coap://host:port`, IPv6 addresses in brackets. Raises ConfigurationError with the cure."""
+    """Read `coap://host:port`, IPv6 addresses in brackets. Raises ConfigurationError with the cure.
+
+    The host is in lower case, an IPv6 address in its shortest form.
+    """
     cure = "write coap://host:port, IPv6 addresses like coap://[2001:db8::1]:5683"
     parts = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
     if parts is None or parts[1].lower() != "coap":
@@ -391,7 +403,7 @@ def host_and_port(uri: str) -> tuple[str, int]:
         split = urlsplit(uri)
         host, port = split.hostname, split.port
         if host is not None and ":" in host:
-            ipaddress.IPv6Address(host)
+            host = str(ipaddress.IPv6Address(host))
     except ValueError as error:
         raise ConfigurationError(f"uri {uri!r} cannot be read ({error}); {cure}") from None
     if not host or port == 0 or split.path not in {"", "/"} or split.query or split.fragment or "@" in split.netloc:

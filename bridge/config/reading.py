@@ -9,14 +9,24 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bridge.config.model import Config, EndpointSettings, Network, North, PolicySettings, ServerSettings, Service
+from bridge.config.model import (
+    Config,
+    EndpointSettings,
+    Network,
+    North,
+    PolicySettings,
+    ServerSettings,
+    Service,
+    server_addresses,
+)
 from bridge.config.profiles import nearest, profile
 from bridge.config.secrets import reveal
 from bridge.config.shape import Field, shape
+from bridge.directory.catalogue import check_addresses
 from bridge.directory.record import check_template
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, DirectoryError
 from bridge.extras import cure, has_extra
-from bridge.north.prefixes import pools
+from bridge.north.udp.prefixes import pools
 
 BINDINGS = "lwm2m_bridge.bindings"
 """Entry point group in which bindings are found."""
@@ -128,6 +138,9 @@ class _Reader:
             if server not in servers:
                 hint = nearest(server, servers)
                 raise ConfigurationError(f"{self._file}: [service] default_servers: unknown server {server!r}{hint}")
+        self._try(
+            "[service] default_servers", lambda: check_addresses(service.default_servers, server_addresses(servers))
+        )
         networks = {key: self._network(key, values) for key, values in self._tables(document, "networks")}
         endpoints = document.get("endpoints", [])
         defaults = service.default_servers or (list(servers) if len(servers) == 1 else [])
@@ -180,6 +193,7 @@ class _Reader:
     ) -> Iterable[EndpointSettings]:
         names: set[str] = set()
         addresses: set[tuple[str, str]] = set()
+        at = server_addresses(servers)
         for i, values in enumerate(tables, 1):
             label = values.get("name") if isinstance(values, dict) else None
             where = f"[[endpoints]] number {i}" + (f" ({label})" if isinstance(label, str) else "")
@@ -205,6 +219,7 @@ class _Reader:
                 if server not in servers:
                     hint = nearest(server, list(servers))
                     raise ConfigurationError(f"{self._file}: {where} servers: unknown server {server!r}{hint}")
+            self._try(f"{where} servers", lambda keys=endpoint.servers: check_addresses(keys, at))
             if endpoint.profile:
                 self._try(f"{where} profile", lambda name=endpoint.profile: profile(name))
             names.add(endpoint.name)
@@ -264,7 +279,7 @@ class _Reader:
     def _try(self, where: str, action: Any) -> Any:
         try:
             return action()
-        except ConfigurationError as error:
+        except (ConfigurationError, DirectoryError) as error:
             raise ConfigurationError(f"{self._file}: {where}: {error}") from error.__cause__
 
 

@@ -1,6 +1,6 @@
 """What configuration gives the directory: servers, profiles, networks, and where addresses come from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bridge.directory.record import Draft, Record, check_all, check_template
@@ -23,6 +23,7 @@ class Catalogue:
     profiles: Mapping[str, ServerProfile] = field(default_factory=dict)
     default_servers: tuple[str, ...] = ()
     templates: Mapping[str, str] = field(default_factory=dict)  # network: template for endpoint names
+    addresses: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # server: host and port, as configured
 
     def __post_init__(self) -> None:
         for template in self.templates.values():
@@ -42,6 +43,7 @@ class Catalogue:
                 raise DirectoryError(f"server {key!r} is not configured; there are {', '.join(sorted(self.servers))}")
         if len(set(servers)) != len(servers):
             raise DirectoryError("a server is given twice")
+        check_addresses(servers, self.addresses)
         if draft.profile and draft.profile not in self.profiles:
             known = ", ".join(sorted(self.profiles)) or "none"
             raise DirectoryError(f"profile {draft.profile!r} is not configured; there are: {known}")
@@ -72,3 +74,21 @@ class Catalogue:
             record.confirmed,
             record.options,
         )
+
+
+def check_addresses(servers: Iterable[str], addresses: Mapping[str, tuple[str, int]]) -> None:
+    """Refuse two servers of one endpoint at one address: nobody could say whose message it is that comes from there.
+
+    Raises DirectoryError.
+    """
+    seen: dict[tuple[str, int], str] = {}
+    for server in servers:
+        address = addresses.get(server)
+        if address is None:
+            continue
+        other = seen.setdefault(address, server)
+        if other != server:
+            host, port = address
+            raise DirectoryError(
+                f"servers {other!r} and {server!r} are both at {host} port {port}: an endpoint can have one of them"
+            )

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.north.contract import NorthTransport
+from bridge.north.udp.addresses import AddressScheme
 
 REUSE_AFTER = 30 * 86400.0  # seconds; a server may keep a registration for its lifetime, 30 days on LoRaWAN
 
@@ -18,14 +18,14 @@ class Sources:
     seen: Callable[[int], tuple[str, ...]]  # the addresses of a number, one for each address family
 
     @classmethod
-    def of(cls, scheme: str, transport: NorthTransport) -> "Sources":
-        """Give the sources of a transport."""
-        families = sorted(transport.families)
+    def of(cls, addresses: AddressScheme) -> "Sources":
+        """Return the sources of a scheme of addresses."""
+        families = sorted(addresses.families)
 
         def seen(source: int) -> tuple[str, ...]:
-            return tuple(_text(family, *transport.local(source, family)) for family in families)
+            return tuple(_text(family, *addresses.local(source, family)) for family in families)
 
-        return cls(scheme, transport.sources, seen)
+        return cls(addresses.scheme, addresses.sources, seen)
 
 
 def _text(family: int, host: str, port: int) -> str:

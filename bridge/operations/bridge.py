@@ -7,6 +7,7 @@ from bindings.contract import Binding
 from bridge.delivery.explain import Explanation
 from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
+from bridge.north.contract import Link
 from bridge.operations.types.state import Readiness, Status
 from bridge.store.contract import Reads
 
@@ -37,6 +38,9 @@ class Bridge(Protocol):
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:
         """Say of each downlink that is not over why it is where it is. Raises StoreUnavailable."""
+
+    def links(self, record: Record) -> Mapping[str, Link]:
+        """Return how an endpoint stands toward each of its servers."""
 
     async def cancel(self, downlink: Downlink) -> None:
         """Return when the wish to cancel a downlink is committed. Raises StoreUnavailable."""

@@ -23,6 +23,7 @@ from bridge.operations.types.endpoints import (
     ExplainEndpoint,
     Fault,
     ImportEndpoints,
+    LinkView,
     ListEndpoints,
     NewEndpoint,
     ProvisionEndpoint,
@@ -68,7 +69,11 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
         )
         for one in await bridge.explain(record.id)
     )
-    return EndpointExplanation(endpoint=view(record), time=bridge.now(), waiting=waiting)
+    links = tuple(
+        LinkView(server=server, state=link.state, reason=link.reason, retry_in=link.retry_in)
+        for server, link in bridge.links(record).items()
+    )
+    return EndpointExplanation(endpoint=view(record), time=bridge.now(), links=links, waiting=waiting)
 
 
 async def add_endpoints(bridge: Bridge, asked: AddEndpoints) -> EndpointsAdded:

@@ -18,9 +18,7 @@ from bindings.contract import (
     Refused,
     SubmitResult,
 )
-from bridge.errors import NorthUnavailable
-from bridge.north.contract import NorthTransport
-from bridge.north.servers import Servers
+from bridge.north.contract import NorthTransport, Sending
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
 from bridge.service.points import reached
@@ -40,11 +38,8 @@ class NetworkActor:
 
     runner: Runner
 
-    def __init__(
-        self, transport: NorthTransport, servers: Servers, networks: Mapping[str, Binding], count: CountFunction
-    ) -> None:
-        self._transport = transport
-        self._servers = servers
+    def __init__(self, north: NorthTransport, networks: Mapping[str, Binding], count: CountFunction) -> None:
+        self._north = north
         self._networks = networks
         self._count = count
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,7 +74,7 @@ class NetworkActor:
             self._begin(placed, effect.downlink, self._cancel(placed, effect))
         elif isinstance(effect, ServerSilent):
             self._count("silent_servers", kind=effect.server)
-            self._servers.failed(effect.server)
+            self._north.unanswered(effect.server)
 
     async def finish(self) -> None:
         """Wait for the network calls in flight; their results are still stepped."""
@@ -92,17 +87,20 @@ class NetworkActor:
         return bool(self._tasks)
 
     def _send(self, placed: Placed, effect: SendToServer) -> None:
-        destination = self._servers.destination(effect.server, secure=effect.secure)
-        if destination is None or placed.source is None:
-            self._count("north_unresolved" if destination is None else "north_unavailable", server=effect.server)
+        if placed.source is None:
+            self._dropped(placed, effect.server, "it has no address of its own")
             return
         reached("before server datagram")
-        try:
-            self._transport.send(placed.source, destination, effect.data)
-        except NorthUnavailable as error:
-            self._count("north_unavailable", server=effect.server)
-            log.warning("%s", error, extra={"endpoint": placed.endpoint.name, "sample": "north_unavailable"})
+        sending = self._north.send(placed.source, effect.server, effect.data, opaque=effect.secure)
         reached("after server datagram")
+        if sending is Sending.DROPPED:
+            link = self._north.link(placed.source, effect.server)
+            self._dropped(placed, effect.server, link.reason or "too much waits for the link already")
+
+    def _dropped(self, placed: Placed, server: str, why: str) -> None:
+        self._count("north_dropped", server=server)
+        extra = {"endpoint": placed.endpoint.name, "server": server, "why": why, "sample": f"dropped {server}"}
+        log.warning("a message to a server is dropped", extra=extra)
 
     def _begin(self, placed: Placed, downlink: int, call: Awaitable[ev.Event]) -> None:
         endpoint = placed.endpoint.id

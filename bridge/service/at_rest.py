@@ -11,6 +11,7 @@ from bridge.delivery.explain import Explanation
 from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
 from bridge.errors import NotRunning
+from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
 from bridge.service.catalogue import catalogue, make_state_directory
 from bridge.store.contract import Reads
@@ -68,6 +69,9 @@ class BridgeAtRest:
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:
         _refuse(f"only the running service can tell why a message of endpoint {endpoint} waits")
+
+    def links(self, record: Record) -> Mapping[str, Link]:
+        return dict.fromkeys(record.servers, Link(LinkState.CLOSED, "the service is down"))
 
     async def cancel(self, downlink: Downlink) -> None:
         _refuse(f"downlink {downlink.id} can only be cancelled while the service runs")

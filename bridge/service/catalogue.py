@@ -25,6 +25,7 @@ def catalogue(config: Config, networks: Callable[[], Mapping[str, Binding]], sou
         profiles=PROFILES,
         default_servers=config.default_servers,
         templates=config.name_templates(),
+        addresses=config.server_addresses(),
     )
 
 

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from bindings.contract import Binding
@@ -14,26 +13,23 @@ from bridge.config import Config
 from bridge.delivery.explain import Explanation, explain
 from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, DirectoryChange, Draft, Record, Sources
-from bridge.directory.keys import BySource
 from bridge.errors import (
     BindingError,
     BridgeError,
     ConfigurationError,
-    NorthUnavailable,
     NotFound,
     StoreUnavailable,
-    UnknownDevice,
 )
 from bridge.metrics import Metrics
-from bridge.north.contract import NorthTransport, SocketAddress
-from bridge.north.ports import PortsNorth
-from bridge.north.scheme import Scheme
-from bridge.north.servers import Servers
+from bridge.north.contract import Link, LinkState
+from bridge.north.udp.servers import Servers
+from bridge.north.udp.transport import UdpNorth
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
 from bridge.relay import events as ev
 from bridge.service.actor import NetworkActor
 from bridge.service.catalogue import catalogue, make_state_directory
 from bridge.service.clock import Clock, RealClock
+from bridge.service.from_servers import FromServers
 from bridge.service.networks import NetworkEvents
 from bridge.service.runner import Placed, Runner
 from bridge.store.contract import Reads, Store
@@ -42,6 +38,7 @@ from bridge.store.sqlite import SqliteStore
 log = logging.getLogger(__name__)
 
 TAKEN_UP_AT_ONCE = 100  # endpoints taken up after a start, before other work gets its turn
+RESOLVE_PATIENCE = 5.0  # seconds that a start waits for the names of servers; the look-ups go on beside
 PRUNE_EVERY = 3600.0  # seconds between two clean-ups of the ledger
 
 
@@ -71,20 +68,21 @@ class Service:
     async def _start(self) -> None:
         config = self.config
         make_state_directory(config.state_directory)
-        self.servers = Servers(config.places(), self._server_moved)
-        self.servers.restrict(config.north.families())
-        await self.servers.resolve()
+        servers = Servers(config.places())
+        servers.restrict(config.north.families())
+        await servers.resolve(within=RESOLVE_PATIENCE)
         self.store = SqliteStore.open(config.database)
         self._stack.push_async_callback(self.store.close)
         self.networks = {name: network.create() for name, network in config.networks.items()}
-        self.transport = self._make_transport()
-        self.servers.restrict(self.transport.families)
-        self._source_scheme = self.scheme.value
-        sources = Sources.of(self._source_scheme, self.transport)
+        addresses = config.north.addresses(servers.destinations())
+        servers.restrict(addresses.families)
+        self.north = UdpNorth(addresses, servers, config.north.resolve_interval)
+        self.scheme = addresses.scheme
+        sources = Sources.of(addresses)
         self.directory = Directory(
             self.store.directory, catalogue(config, lambda: self.networks, sources), self.clock.wall
         )
-        self.actor = NetworkActor(self.transport, self.servers, self.networks, self.metrics.count)
+        self.actor = NetworkActor(self.north, self.networks, self.metrics.count)
         draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
         self.runner = self.actor.runner = Runner(
             self.store,
@@ -96,15 +94,15 @@ class Service:
             draw.random,
             self.metrics.count,
         )
-        self.transport.listen(self._datagram)
-        self._stack.callback(self.transport.close)
+        await self.north.start(FromServers(self.runner, self.directory, self.scheme, self.metrics.count))
+        self._stack.push_async_callback(self.north.stop)
         self.metrics.watch("store", self._stored, counter=True)
         self.metrics.watch("store_commits_waiting", lambda: self.store.backlog)
         self.metrics.watch("store_bytes", lambda: self.store.status()["bytes"])
         self.metrics.watch("endpoints_in_memory", lambda: len(self.runner.loaded))
-        self.metrics.watch("north", lambda: asdict(self.transport.counters()), counter=True)
+        self.metrics.watch("north", lambda: asdict(self.north.counters()), counter=True)
         await self._fill_directory()
-        if self.scheme is Scheme.PORTS:
+        if self.north.opens_each:
             async for record in self.directory.all(enabled=True):
                 self._open(record)
         for name, binding in self.networks.items():
@@ -119,7 +117,7 @@ class Service:
         for change in self._moved:
             self._north_changed(change)
         self.ready = True
-        for work in (self._take_up_all(), self._provision_all(), self._prune_forever(), self._watch_servers()):
+        for work in (self._take_up_all(), self._provision_all(), self._prune_forever()):
             self._begin(work)
 
     async def stop(self) -> None:
@@ -149,17 +147,9 @@ class Service:
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
-    def _make_transport(self) -> NorthTransport:
-        return self.config.north.transport([self.servers.destination(key) for key in self.config.servers])
-
     def _stored(self) -> dict[str, float]:
         status = self.store.status()
         return {name: status[name] for name in ("rows", "groups", "failures")}
-
-    @property
-    def scheme(self) -> Scheme:
-        """Give the scheme that is in use."""
-        return Scheme.PORTS if isinstance(self.transport, PortsNorth) else Scheme.PREFIX
 
     async def _fill_directory(self) -> None:
         """Seed from the configuration, which never deletes, and see that every endpoint has its own address."""
@@ -206,27 +196,7 @@ class Service:
             log.error("endpoint is down: %s", error, extra={"sample": "endpoint down"})  # noqa: TRY400  # no trace helps
             return None
 
-    # -- what comes in -------------------------------------------------------------------------------------------
-
-    def _datagram(self, source: int, remote: SocketAddress, data: bytes) -> None:
-        known = self.servers.server_of(remote)
-        if known is None:
-            self._stranger(remote)
-            return
-        key = BySource(self._source_scheme, source)
-        self.runner.arrive(key, ev.ServerDatagram(known[0], data), partial(self._datagram_taken, remote))
-
-    def _datagram_taken(self, remote: SocketAddress, error: BaseException | None) -> None:
-        if isinstance(error, UnknownDevice):
-            self._stranger(remote)
-
-    def _stranger(self, remote: SocketAddress) -> None:
-        self.metrics.count("north_strangers")
-        log.warning("datagram from a stranger dropped", extra={"remote": remote[0], "sample": "stranger"})
-
-    def _server_moved(self, server: str) -> None:
-        """Nothing to do: datagrams go to the new address, and the endpoint's own address stays what it was."""
-        self.metrics.count("server_address_changes", server=server)
+    # -- changes of the directory ------------------------------------------------------------------------------------
 
     def _north_changed(self, change: DirectoryChange) -> None:
         if change.after is not None:
@@ -237,7 +207,7 @@ class Service:
         before, after = change.before, change.after
         if after is None:
             return  # `remove_endpoint` did it all
-        if self.scheme is Scheme.PORTS and after.enabled:
+        if after.enabled:
             self._open(after)
         moved = before is not None and (before.network, before.device) != (after.network, after.device)
         if before is not None:
@@ -254,13 +224,8 @@ class Service:
             self._begin(self._provision(after))
 
     def _open(self, record: Record) -> None:
-        if record.source is None:
-            return
-        try:
-            self.transport.open(record.source)
-        except NorthUnavailable as error:
-            self.metrics.count("endpoints_down")
-            log.error("endpoint %s is down: %s", record.name, error)  # noqa: TRY400  # no trace helps
+        if record.source is not None:
+            self.north.open(record.source)
 
     async def remove_endpoint(self, name: str) -> Record:
         """Give all that waits for an endpoint its outcome, and take it out of the directory and off its network."""
@@ -280,7 +245,7 @@ class Service:
             self._leaving.discard(record.id)
             self.runner.forget(record.id)
         if record.source is not None:
-            self.transport.release(record.source)
+            self.north.release(record.source)
         return removed
 
     def _replace(self, record: Record) -> bool:
@@ -352,9 +317,6 @@ class Service:
             else:
                 self.metrics.count("rows_pruned", removed)
 
-    async def _watch_servers(self) -> None:
-        await self.servers.watch(self.config.north.resolve_interval)
-
     # -- what one can ask (bridge.operations) --------------------------------------------------------------------
 
     def now(self) -> float:
@@ -378,9 +340,9 @@ class Service:
             time=self.now(),
             endpoints=self.directory.size,
             in_memory=len(self.runner.loaded),
-            scheme=self.scheme.value,
+            scheme=self.scheme,
             store=StoreStatus(**self.store.status()),
-            servers={key: _host_and_port(self.servers.destination(key)) for key in self.config.servers},
+            servers={key: self.north.address(key) for key in self.config.servers},
             networks={name: _status(binding) for name, binding in self.networks.items()},
         )
 
@@ -393,6 +355,11 @@ class Service:
             return ()
         return explain(loaded.state.deliveries, self.now(), loaded.placed.south_profile(loaded.placed.endpoint.device))
 
+    def links(self, record: Record) -> Mapping[str, Link]:
+        if record.source is None:
+            return dict.fromkeys(record.servers, Link(LinkState.CLOSED, "the endpoint has no address of its own"))
+        return {server: self.north.link(record.source, server) for server in record.servers}
+
     async def cancel(self, downlink: Downlink) -> None:
         await self.runner.stepped(downlink.endpoint, ev.CancelAsked(downlink.id))
 
@@ -401,13 +368,6 @@ class Service:
         if binding is None:
             raise NotFound(f"network {record.network!r} is not configured")
         await binding.provision(record.device, record.options)
-
-
-def _host_and_port(address: SocketAddress | None) -> str | None:
-    if address is None:
-        return None
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _status(binding: Binding) -> dict[str, Any]:

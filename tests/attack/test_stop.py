@@ -27,8 +27,8 @@ async def test_nothing_new_goes_to_a_network_during_a_stop() -> None:
         call_ends=lambda *_: None,
         event=lambda _endpoint, event: told.append(event),
     )
-    transport: Any = SimpleNamespace()
-    actor = NetworkActor(transport, transport, {"net": network}, lambda *_, **__: None)
+    north: Any = SimpleNamespace()
+    actor = NetworkActor(north, {"net": network}, lambda *_, **__: None)
     actor.runner = runner
     placed: Any = SimpleNamespace(endpoint=Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", ()))
     attempt = Attempt(1, 1, "dev@example.com", b"@", Kind.REQUEST)

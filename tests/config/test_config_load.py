@@ -7,10 +7,10 @@ import pytest
 from bridge.config import Config, PolicySettings, control_socket, load, parse
 from bridge.config.model import host_and_port
 from bridge.errors import ConfigurationError
-from bridge.north.ports import PortsNorth
-from bridge.north.prefix import PrefixNorth
-from bridge.north.scheme import Scheme
-from bridge.north.servers import ServerName
+from bridge.north.udp.ports import PortsScheme
+from bridge.north.udp.prefix import PrefixScheme
+from bridge.north.udp.scheme import Scheme
+from bridge.north.udp.servers import ServerName
 from bridge.relay.model import Policy, QueueMode, Server, ServerProfile
 
 GOOD = """
@@ -110,13 +110,13 @@ def test_policy_has_the_names_and_defaults_of_the_relay():
 
 
 def test_the_transport_follows_the_configuration(config):
-    transport = config.north.transport([("192.0.2.1", 5683)])
-    assert isinstance(transport, PrefixNorth)
+    transport = config.north.addresses([("192.0.2.1", 5683)])
+    assert isinstance(transport, PrefixScheme)
     assert transport.local(0, socket.AF_INET) == ("10.64.0.1", 15683)
     ports = parse('[north]\nscheme = "ports"\nports = "20000-20009"', "x", Path()).north
     assert ports.scheme is Scheme.PORTS
-    made = ports.transport([("192.0.2.1", 5683)])
-    assert isinstance(made, PortsNorth)
+    made = ports.addresses([("192.0.2.1", 5683)])
+    assert isinstance(made, PortsScheme)
     assert made.sources == range(20000, 20010)
 
 
@@ -182,6 +182,14 @@ def test_any_other_uri_is_refused_with_the_cure(uri):
 
 SERVER = '[servers.s]\nuri = "coap://h"\n'
 NETWORK = '[networks.n]\nbinding = "radio"\nroot = "r"\n'
+TWO_SPELLINGS = """
+[service]
+default_servers = ["a", "b"]
+[servers.a]
+uri = "coap://[2001:db8::0:7]"
+[servers.b]
+uri = "coap://[2001:db8::7]"
+"""
 ENDPOINT = '[[endpoints]]\nname = "e"\nnetwork = "n"\naddress = "a"\n'
 
 
@@ -278,3 +286,44 @@ def test_without_its_secrets_a_configuration_tells_everything_else(tmp_path, ins
     config = load(tmp_path / "bridge.toml", secrets=False)
     assert list(config.networks) == ["north-sea"]
     assert config.secrets == frozenset()
+
+
+TWO_AT_ONE = """
+[servers.a]
+uri = "coap://LWM2M.example"
+[servers.b]
+uri = "coap://lwm2m.example:5683"
+[servers.c]
+uri = "coap://lwm2m.example:5783"
+[networks.n]
+binding = "radio"
+root = "http://127.0.0.1:9"
+token = "t"
+"""
+TWO_SPELLINGS = """
+[service]
+default_servers = ["a", "b"]
+[servers.a]
+uri = "coap://[2001:db8::0:7]"
+[servers.b]
+uri = "coap://[2001:db8::7]"
+"""
+ENDPOINT = '[[endpoints]]\nname = "{0}"\nnetwork = "n"\naddress = "{0}"\nservers = {1}\n'
+
+
+def test_two_servers_at_one_address_serve_different_endpoints(tmp_path, installed):
+    text = TWO_AT_ONE + ENDPOINT.format("e1", '["a", "c"]') + ENDPOINT.format("e2", '["b"]')
+    assert len(parse(text, "bridge.toml", tmp_path).endpoints) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (TWO_AT_ONE + ENDPOINT.format("e1", '["a", "b"]'), r"\[\[endpoints\]\] number 1 \(e1\) servers"),
+        ('[service]\ndefault_servers = ["b", "c", "a"]\n' + TWO_AT_ONE, r"\[service\] default_servers"),
+        (TWO_SPELLINGS, r"\[service\] default_servers"),
+    ],
+)
+def test_one_endpoint_cannot_have_two_servers_at_one_address(tmp_path, installed, text, where):
+    with pytest.raises(ConfigurationError, match=rf"{where}: servers '.' and '.' are both at .* port 5683"):
+        parse(text, "bridge.toml", tmp_path)

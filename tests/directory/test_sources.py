@@ -5,9 +5,9 @@ import pytest
 from bridge.directory import Sources
 from bridge.directory.sources import REUSE_AFTER
 from bridge.errors import DirectoryError
-from bridge.north.ports import PortsNorth
-from bridge.north.prefix import PrefixNorth
-from bridge.north.prefixes import pools
+from bridge.north.udp.ports import PortsScheme
+from bridge.north.udp.prefix import PrefixScheme
+from bridge.north.udp.prefixes import pools
 
 
 async def test_sources_are_given_in_order_and_kept_over_restarts(opened, draft):
@@ -121,10 +121,10 @@ async def test_an_endpoint_that_cannot_have_a_source_keeps_what_it_had_and_is_lo
 
 
 async def test_the_transports_own_numbers_are_used(opened, draft, catalogue):
-    prefix = PrefixNorth(pools(["127.64.0.0/16", "fd00:1::/64"]), 56830)
-    directory = await opened(catalogue(Sources.of("prefix", prefix)))
+    prefix = PrefixScheme(pools(["127.64.0.0/16", "fd00:1::/64"]), 56830)
+    directory = await opened(catalogue(Sources.of(prefix)))
     made = await directory.add(draft())
     assert made.locals == ("127.64.0.1:56830", "[fd00:1::1]:56830")
-    ports = PortsNorth({2: "127.0.0.1"}, range(20000, 20010))
-    directory = await opened(catalogue(Sources.of("ports", ports)))
+    ports = PortsScheme({2: "127.0.0.1"}, range(20000, 20010))
+    directory = await opened(catalogue(Sources.of(ports)))
     assert (await directory.add(draft(2))).locals == ("127.0.0.1:20000",)

@@ -11,7 +11,8 @@ from typing import Any
 
 import cbor2
 
-from bridge.north.scheme import Scheme, build
+from bridge.north.contract import Sending
+from bridge.north.udp.scheme import Scheme, build
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect, SendToServer
 from mock_network.lab import free_port
@@ -65,7 +66,7 @@ class Bridge(World):
     def _release(self, effect: Effect) -> None:
         super()._release(effect)
         if isinstance(effect, SendToServer):
-            assert self.north.send(self._source, self._server, effect.data)
+            assert self.north.send(self._source, self._server, effect.data) is Sending.LEFT
         on_air, self.submitted = self.submitted, []
         for submit in on_air:
             self.downlinks_on_air.put_nowait(decode(submit.attempt.payload))

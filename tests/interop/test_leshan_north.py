@@ -6,8 +6,9 @@ import socket
 
 import pytest
 
-from bridge.north.contract import NorthTransport, SocketAddress
-from bridge.north.scheme import Scheme, build
+from bridge.north.contract import Sending
+from bridge.north.udp.addresses import AddressScheme, SocketAddress
+from bridge.north.udp.scheme import Scheme, build
 from mock_network.lab import free_ports
 from tests.components import LESHAN
 from tests.conftest import need_component
@@ -31,7 +32,7 @@ TEMPERATURE = bytes.fromhex(
 class North:
     """A north transport and, for each source, what arrived for it."""
 
-    def __init__(self, transport: NorthTransport, server: SocketAddress) -> None:
+    def __init__(self, transport: AddressScheme, server: SocketAddress) -> None:
         self._transport = transport
         self._server = server
         self._arrived: dict[int, asyncio.Queue[Message]] = {}
@@ -43,7 +44,7 @@ class North:
             self._transport.open(source)
 
     async def exchange(self, source: int, message: Message) -> Message:
-        assert self._transport.send(source, self._server, encode(message))
+        assert self._transport.send(source, self._server, encode(message)) is Sending.LEFT
         return await asyncio.wait_for(self._arrived[source].get(), 5)
 
 

@@ -1,7 +1,9 @@
 """Servers as plain sockets on loopback, and waiting for what must come."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -20,3 +22,20 @@ def server() -> Iterator[socket.socket]:
 def fixed_port() -> int:
     """A free port, with another one after it, outside those that the system hands out, as a restart needs it."""
     return free_ports(2).start
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Names as a resolver would have them: name -> addresses; a name that is not there does not exist."""
+    table: dict[str, list[str]] = {}
+
+    async def getaddrinfo(_loop: object, host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        if host not in table:
+            raise socket.gaierror(-2, "Name or service not known")
+        return [
+            (socket.AF_INET6, 2, 17, "", (a, port, 0, 0)) if ":" in a else (socket.AF_INET, 2, 17, "", (a, port))
+            for a in table[host]
+        ]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    return table

@@ -17,6 +17,8 @@ default_servers = ["lab"]
 uri = "coap://127.0.0.1:10583"
 [servers.other]
 uri = "coap://127.0.0.1:10584"
+[servers.twin]
+uri = "coap://127.0.0.1:10583"
 [networks.nidd]
 binding = "nidd"
 api_root = "http://127.0.0.1:9"

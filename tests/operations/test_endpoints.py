@@ -120,3 +120,10 @@ async def test_an_import_names_each_line_that_is_wrong(client: DirectClient) -> 
     assert "is not UTF-8" in done.faults[1].reason
     assert (await client.ask(ImportEndpoints(csv=csv, partial=True))).added == 1
     assert names(await client.ask(ListEndpoints())) == ["e1"]
+
+
+async def test_an_endpoint_cannot_have_two_servers_at_one_address(client: DirectClient) -> None:
+    await add(client, "e1")
+    await client.ask(UpdateEndpoint(endpoint="e1", servers=("twin",)))
+    with pytest.raises(DirectoryError, match=r"servers 'lab' and 'twin' are both at 127\.0\.0\.1 port 10583"):
+        await client.ask(UpdateEndpoint(endpoint="e1", servers=("lab", "twin")))

@@ -11,9 +11,8 @@ from bridge.service.actor import NetworkActor
 def test_the_name_of_a_silent_server_is_looked_up_again_and_counted() -> None:
     looked_up: list[str] = []
     counted: list[tuple[str, str]] = []
-    servers: Any = SimpleNamespace(failed=looked_up.append)
-    transport: Any = SimpleNamespace()
-    actor = NetworkActor(transport, servers, {}, lambda name, kind: counted.append((name, kind)))
+    north: Any = SimpleNamespace(unanswered=looked_up.append)
+    actor = NetworkActor(north, {}, lambda name, kind: counted.append((name, kind)))
     placed: Any = SimpleNamespace(endpoint=Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", ()))
     actor.act(placed, ServerSilent("srv"))
     actor.act(placed, Count("silent_servers", "other"))  # a counter is a counter, whatever its name

@@ -82,7 +82,7 @@ async def test_a_removed_endpoint_leaves_no_message_without_an_outcome(kit: Kit)
         assert all(row.over for row in await kit.rows())
         assert kit.network.deprovisioned == ["d1"]
         kit.ask(2)
-        await until(lambda: service.metrics.value("north_strangers"))
+        await until(lambda: service.metrics.value("north_without_endpoint"))
         assert len(await kit.rows()) == 1
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bridge.delivery.ledger import DownlinkState
+from bridge.north.contract import LinkState
 from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Name, Request, Result
 
 Servers = Annotated[tuple[str, ...], Meta(description="its LwM2M servers, the default one first; none: the configured")]
@@ -78,11 +79,21 @@ class Waiting(Result, frozen=True, kw_only=True):
     blocked_by: int | None  # the downlink that it waits for
 
 
+class LinkView(Result, frozen=True, kw_only=True):
+    """What messages between an endpoint and one of its servers travel on."""
+
+    server: str
+    state: LinkState
+    reason: str  # why it is failing or was closed; empty where nothing is wrong
+    retry_in: float | None  # seconds until it is tried again by itself; null: with the next message
+
+
 class EndpointExplanation(Result, frozen=True, kw_only=True):
     """An endpoint, and everything that waits for its device."""
 
     endpoint: EndpointView
     time: float
+    links: tuple[LinkView, ...]
     waiting: tuple[Waiting, ...]
 
 

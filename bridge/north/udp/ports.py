@@ -2,17 +2,15 @@
 
 import asyncio
 import errno
-import logging
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
 
 from bridge.errors import ConfigurationError, NorthUnavailable
-from bridge.north.contract import Counters, Receiver, SocketAddress
-from bridge.north.datagrams import Ancillary, DatagramSocket
-from bridge.north.system import ephemeral_ports, reason, receive_overflow
-
-_log = logging.getLogger("bridge.north")
+from bridge.north.contract import Counters, Sending
+from bridge.north.udp.addresses import DatagramReceiver, SocketAddress
+from bridge.north.udp.datagrams import Ancillary, DatagramSocket
+from bridge.north.udp.system import ephemeral_ports, reason, receive_overflow
 
 _CURES = {
     errno.EADDRINUSE: "another program has it: end that, or change the endpoint's port on purpose",
@@ -23,10 +21,11 @@ _CURES = {
 }
 
 
-class PortsNorth:
+class PortsScheme:
     """Sources are port numbers. A port that cannot be had takes its endpoint down; no other one is ever used for it."""
 
     scheme = "ports"
+    opens_each = True
 
     def __init__(self, addresses: Mapping[int, str], ports: range) -> None:
         """`addresses` gives the source address for each family. Raises ConfigurationError for an unsafe range."""
@@ -42,11 +41,11 @@ class PortsNorth:
         self.families = frozenset(addresses)
         self._addresses = dict(addresses)
         self._counters = Counters()
-        self._receiver: Receiver | None = None
+        self._receiver: DatagramReceiver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets: dict[int, dict[int, DatagramSocket]] = {family: {} for family in addresses}
 
-    def listen(self, receiver: Receiver) -> None:
+    def listen(self, receiver: DatagramReceiver) -> None:
         """Take the receiver; sockets are opened by `open`."""
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
@@ -68,10 +67,14 @@ class PortsNorth:
             except OSError as error:
                 self.release(source)
                 cure = _CURES.get(error.errno or 0, "the endpoint is down until it can")
-                text = f"UDP port {source} of {address} cannot be had: {reason(error)}; {cure}"
-                _log.error("endpoint down toward its servers", extra={"why": text})
-                raise NorthUnavailable(text) from None
+                raise NorthUnavailable(
+                    f"UDP port {source} of {address} cannot be had: {reason(error)}; {cure}"
+                ) from None
             self._sockets[family][source] = DatagramSocket(sock, self._loop, self._counters, self._to(source))
+
+    def is_open(self, source: int) -> bool:
+        """Return whether the endpoint's port is open."""
+        return all(source in sockets for sockets in self._sockets.values())
 
     def release(self, source: int) -> None:
         """Close the endpoint's sockets."""
@@ -88,7 +91,7 @@ class PortsNorth:
             raise NorthUnavailable(f"port {source} is none of this family or range")
         return address, source
 
-    def send(self, source: int, destination: SocketAddress, data: bytes) -> bool:
+    def send(self, source: int, destination: SocketAddress, data: bytes) -> Sending:
         """Send from the endpoint's own port. Raises NorthUnavailable when that is not open."""
         family = socket.AF_INET if len(destination) == 2 else socket.AF_INET6  # noqa: PLR2004  (IPv4 socket address)
         out = self._sockets.get(family, {}).get(source)
@@ -132,11 +135,11 @@ class PortsNorth:
 class _Hand:
     """Smaller than a closure, of which there would be one per endpoint."""
 
-    __slots__ = ("_north", "_source")
+    __slots__ = ("_scheme", "_source")
 
-    def __init__(self, north: PortsNorth, source: int) -> None:
-        self._north = north
+    def __init__(self, scheme: PortsScheme, source: int) -> None:
+        self._scheme = scheme
         self._source = source
 
     def __call__(self, _ancillary: Ancillary, remote: SocketAddress, data: bytes) -> None:
-        self._north.received(self._source, remote, data)
+        self._scheme.received(self._source, remote, data)

@@ -1,9 +1,9 @@
 import pytest
 
 from bridge.errors import ConfigurationError
-from bridge.north.ports import PortsNorth
-from bridge.north.prefix import PrefixNorth
-from bridge.north.scheme import Scheme, build, choose
+from bridge.north.udp.ports import PortsScheme
+from bridge.north.udp.prefix import PrefixScheme
+from bridge.north.udp.scheme import Scheme, build, choose
 
 LOOPBACK = ("127.0.0.1", 5683)
 OUTSIDE = ("192.0.2.9", 5683)
@@ -33,10 +33,10 @@ def make(scheme=Scheme.AUTO, servers=(LOOPBACK,), **more):
 
 
 def test_build_gives_the_transport_of_the_scheme():
-    assert isinstance(make(servers=[None]), PortsNorth)
-    assert isinstance(make(), PrefixNorth)
+    assert isinstance(make(servers=[None]), PortsScheme)
+    assert isinstance(make(), PrefixScheme)
     assert (make().scheme, make(Scheme.PORTS).scheme) == (Scheme.PREFIX, Scheme.PORTS)
-    assert isinstance(make(Scheme.PORTS), PortsNorth)
+    assert isinstance(make(Scheme.PORTS), PortsScheme)
     assert make(Scheme.PORTS).sources == range(20000, 30000)
 
 

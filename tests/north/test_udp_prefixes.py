@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bridge.errors import ConfigurationError, NorthUnavailable
-from bridge.north.prefixes import LOOPBACK_PREFIX, Pool, Prefix, check_server, pools
+from bridge.north.udp.prefixes import LOOPBACK_PREFIX, Pool, Prefix, check_server, pools
 
 
 def text(packed: bytes) -> str:

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from bridge.north.contract import Counters, SocketAddress
-from bridge.north.system import reason
+from bridge.north.contract import Counters, Sending
+from bridge.north.udp.addresses import SocketAddress
+from bridge.north.udp.system import reason
 
 _log = logging.getLogger("bridge.north")
 
@@ -55,8 +56,8 @@ class DatagramSocket:
     def socket(self) -> socket.socket:
         return self._sock
 
-    def send(self, data: bytes, ancillary: Ancillary, destination: SocketAddress) -> bool:
-        """Send now or queue; False if the datagram was dropped."""
+    def send(self, data: bytes, ancillary: Ancillary, destination: SocketAddress) -> Sending:
+        """Send now, or queue while the socket would block, or drop once the queue is full."""
         if self._queue:
             return self._defer(data, ancillary, destination)
         try:
@@ -65,11 +66,11 @@ class DatagramSocket:
             if error.errno in _BLOCKED:
                 return self._defer(data, ancillary, destination)
             self._refused(error, destination)
-            return False
+            return Sending.DROPPED
         counters = self._counters
         counters.sent += 1
         counters.sent_bytes += len(data)
-        return True
+        return Sending.LEFT
 
     def close(self) -> None:
         """Stop and close; harmless when done twice."""
@@ -80,17 +81,17 @@ class DatagramSocket:
             self._sock.close()
         self._queue = None
 
-    def _defer(self, data: bytes, ancillary: Ancillary, destination: SocketAddress) -> bool:
+    def _defer(self, data: bytes, ancillary: Ancillary, destination: SocketAddress) -> Sending:
         if self._queue is None:
             self._queue = deque()
         if len(self._queue) >= QUEUE:
             self._counters.send_dropped += 1
-            return False
+            return Sending.DROPPED
         if not self._queue:
             self._loop.add_writer(self._sock.fileno(), self._writable)
         self._queue.append((data, ancillary, destination))
         self._counters.deferred += 1
-        return True
+        return Sending.WAITS
 
     def _writable(self) -> None:
         queue = self._queue

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bridge.errors import NorthUnavailable
-from bridge.north.contract import Counters, Receiver, SocketAddress
-from bridge.north.datagrams import Ancillary, DatagramSocket
-from bridge.north.prefixes import Pool, Prefix
-from bridge.north.system import (
+from bridge.north.contract import Counters, Sending
+from bridge.north.udp.addresses import DatagramReceiver, SocketAddress
+from bridge.north.udp.datagrams import Ancillary, DatagramSocket
+from bridge.north.udp.prefixes import Pool, Prefix
+from bridge.north.udp.system import (
     IP_FREEBIND,
     IP_PKTINFO,
     IPV6_FREEBIND,
@@ -35,10 +36,11 @@ _IPV4_ADDRESS = slice(8, 12)
 _IPV6_ADDRESS = slice(0, 16)
 
 
-class PrefixNorth:
+class PrefixScheme:
     """Needs nothing per endpoint: no descriptor, no memory. Sources are numbers of addresses within the prefixes."""
 
     scheme = "prefix"
+    opens_each = False
 
     def __init__(self, pools: Mapping[int, Pool], port: int, receive_buffer: int = RECEIVE_BUFFER) -> None:
         """`port` is the one source port of all endpoints; it must stay the same (0, for trials: any free one)."""
@@ -46,13 +48,13 @@ class PrefixNorth:
         self.port = port
         self._receive_buffer = receive_buffer
         self._counters = Counters()
-        self._receiver: Receiver | None = None
+        self._receiver: DatagramReceiver | None = None
         self._ipv4: DatagramSocket | None = None
         self._ipv6: DatagramSocket | None = None
         self.sources = range(min(pool.capacity for pool in self._pools.values()))
         self.families = frozenset(self._pools)
 
-    def listen(self, receiver: Receiver) -> None:
+    def listen(self, receiver: DatagramReceiver) -> None:
         """Begin to receive. Raises NorthUnavailable when an address is not local or the port is taken."""
         for pool in self._pools.values():
             for prefix in pool.prefixes:
@@ -77,6 +79,11 @@ class PrefixNorth:
         for pool in self._pools.values():
             pool.packed(source)
 
+    def is_open(self, source: int) -> bool:
+        """Return whether the number has an address, and the sockets are open."""
+        listens = self._ipv4 is not None or self._ipv6 is not None
+        return listens and source in self.sources
+
     def release(self, source: int) -> None:
         """Nothing is held for a source."""
 
@@ -87,7 +94,7 @@ class PrefixNorth:
             raise NorthUnavailable(f"no prefix for {socket.AddressFamily(family).name}; add one to [north] prefixes")
         return socket.inet_ntop(family, pool.packed(source)), self.port
 
-    def send(self, source: int, destination: SocketAddress, data: bytes) -> bool:
+    def send(self, source: int, destination: SocketAddress, data: bytes) -> Sending:
         """Send from the endpoint's own address. Raises NorthUnavailable for a number or family without addresses."""
         if len(destination) == 2:  # noqa: PLR2004  (an IPv4 socket address)
             out = self._ipv4

@@ -1,4 +1,4 @@
-"""Which scheme a configuration asks for, and the transport for it."""
+"""Which scheme of source addresses a configuration asks for."""
 
 import ipaddress
 import socket
@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 from bridge.errors import ConfigurationError
-from bridge.north.contract import NorthTransport, SocketAddress
-from bridge.north.ports import PortsNorth
-from bridge.north.prefix import RECEIVE_BUFFER, PrefixNorth
-from bridge.north.prefixes import LOOPBACK_PREFIX, check_server, pools
+from bridge.north.udp.addresses import AddressScheme, SocketAddress
+from bridge.north.udp.ports import PortsScheme
+from bridge.north.udp.prefix import RECEIVE_BUFFER, PrefixScheme
+from bridge.north.udp.prefixes import LOOPBACK_PREFIX, check_server, pools
 
 _WILDCARDS = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  (UDP toward servers; the route chooses)
 
@@ -49,8 +49,8 @@ def build(
     ports: range,
     source_address: str = "",
     receive_buffer: int = RECEIVE_BUFFER,
-) -> NorthTransport:
-    """Make the transport; nothing is opened before its `listen`. Raises ConfigurationError with the cure."""
+) -> AddressScheme:
+    """Make the scheme; nothing is opened before its `listen`. Raises ConfigurationError with the cure."""
     chosen, prefixes = choose(scheme, prefixes, servers)
     known = [server for server in servers if server is not None]
     needed = {socket.AF_INET if len(s) == 2 else socket.AF_INET6 for s in known}  # noqa: PLR2004
@@ -59,7 +59,7 @@ def build(
         for server in known:
             check_server([p for pool in found.values() for p in pool.prefixes], server[0])
         _check_families(needed, found, "[north] prefixes")
-        return PrefixNorth(found, port, receive_buffer)
+        return PrefixScheme(found, port, receive_buffer)
     if source_address:
         try:
             own = ipaddress.ip_address(source_address)
@@ -69,7 +69,7 @@ def build(
         _check_families(needed, addresses, "[north] source_address")
     else:
         addresses = {family: _WILDCARDS[family] for family in sorted(needed or {socket.AF_INET})}
-    return PortsNorth(addresses, ports)
+    return PortsScheme(addresses, ports)
 
 
 def _on_loopback(server: SocketAddress | None) -> bool:

@@ -7,10 +7,11 @@ import subprocess
 import pytest
 
 from bridge.errors import NorthUnavailable
-from bridge.north import datagrams
-from bridge.north.prefix import PrefixNorth
-from bridge.north.prefixes import LOOPBACK_PREFIX, pools
-from bridge.north.system import is_local
+from bridge.north.contract import Sending
+from bridge.north.udp import datagrams
+from bridge.north.udp.prefix import PrefixScheme
+from bridge.north.udp.prefixes import LOOPBACK_PREFIX, pools
+from bridge.north.udp.system import is_local
 from mock_network.lab import free_port
 from tests.conftest import need_program
 from tests.waiting import until
@@ -20,7 +21,7 @@ IP_RECVERR = 11  # linux/in.h: errors of earlier datagrams are reported on the n
 
 @contextlib.contextmanager
 def north(receiver=lambda *_: None, prefixes=(LOOPBACK_PREFIX,), port=0):
-    transport = PrefixNorth(pools(prefixes), port)
+    transport = PrefixScheme(pools(prefixes), port)
     transport.listen(receiver)
     try:
         yield transport
@@ -31,7 +32,7 @@ def north(receiver=lambda *_: None, prefixes=(LOOPBACK_PREFIX,), port=0):
 async def test_each_endpoint_has_its_own_address_on_one_socket(server):
     with north() as transport:
         for source in (0, 1, 70000):
-            assert transport.send(source, server.getsockname(), b"from %d" % source)
+            assert transport.send(source, server.getsockname(), b"from %d" % source) is Sending.LEFT
             data, peer = server.recvfrom(100)
             assert data == b"from %d" % source
             assert peer == transport.local(source, socket.AF_INET)
@@ -66,7 +67,7 @@ async def test_a_restart_keeps_every_address(server, fixed_port):
 async def test_a_taken_port_is_refused_and_never_replaced(fixed_port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", fixed_port))
-        transport = PrefixNorth(pools([LOOPBACK_PREFIX]), fixed_port)
+        transport = PrefixScheme(pools([LOOPBACK_PREFIX]), fixed_port)
         with pytest.raises(NorthUnavailable, match="EADDRINUSE"):
             transport.listen(lambda *_: None)
 
@@ -96,16 +97,18 @@ async def test_icmp_unreachable_does_not_stop_the_socket(server):
         server.sendto(b"alive", transport.local(0, socket.AF_INET))
         await until(lambda: got)
         transport._ipv4.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        assert transport.send(0, server.getsockname(), b"alive")
+        assert transport.send(0, server.getsockname(), b"alive") is Sending.LEFT
         assert server.recvfrom(10)[0] == b"alive"
 
 
 async def test_a_datagram_that_cannot_leave_is_counted_and_logged(server, caplog):
     with north() as transport, caplog.at_level(logging.WARNING):
-        assert not transport.send(0, server.getsockname(), bytes(65508))  # larger than a UDP payload can be
+        assert (
+            transport.send(0, server.getsockname(), bytes(65508)) is Sending.DROPPED
+        )  # larger than a UDP payload can be
         assert transport.counters().send_failed == 1
         assert "not sent" in caplog.text
-        assert transport.send(0, server.getsockname(), b"next")
+        assert transport.send(0, server.getsockname(), b"next") is Sending.LEFT
         assert server.recvfrom(10)[0] == b"next"
 
 
@@ -129,7 +132,7 @@ async def test_a_blocked_socket_queues_in_order_and_sends_on(server):
     with north() as transport:
         transport._ipv4._sock = Blocking(transport._ipv4.socket, 3)
         for i in range(5):
-            assert transport.send(i, server.getsockname(), b"%d" % i)
+            assert transport.send(i, server.getsockname(), b"%d" % i) is Sending.WAITS
         assert transport.counters().sent == 0
         assert transport.counters().deferred == 5
         await until(lambda: transport.counters().sent == 5)
@@ -143,7 +146,7 @@ async def test_the_queue_of_a_blocked_socket_is_bounded(server, monkeypatch):
     with north() as transport:
         blocked = transport._ipv4._sock = Blocking(transport._ipv4.socket, 10**9)
         results = [transport.send(0, server.getsockname(), b"%d" % i) for i in range(4)]
-        assert results == [True, True, False, False]
+        assert results == [Sending.WAITS] * 2 + [Sending.DROPPED] * 2
         assert transport.counters().send_dropped == 2
         blocked.times = 0
         await until(lambda: transport.counters().sent == 2)
@@ -189,11 +192,11 @@ async def test_what_the_kernel_drops_is_counted(server):
 async def test_a_prefix_that_is_not_routed_here_is_refused_with_the_cure():
     if is_local(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, "2001:db8:77::1")) is None:
         pytest.skip("the system does not tell what is local")
-    transport = PrefixNorth(pools(["2001:db8:77::/64"]), 0)
+    transport = PrefixScheme(pools(["2001:db8:77::/64"]), 0)
     with pytest.raises(NorthUnavailable, match="ip -6 route add local 2001:db8:77::/64 dev lo"):
         transport.listen(lambda *_: None)
     with pytest.raises(NorthUnavailable, match=r"ip -4 route add local 192\.0\.2\.0/24 dev lo"):
-        PrefixNorth(pools(["192.0.2.0/24"]), 0).listen(lambda *_: None)
+        PrefixScheme(pools(["192.0.2.0/24"]), 0).listen(lambda *_: None)
 
 
 @pytest.fixture
@@ -216,7 +219,7 @@ async def test_ipv6_endpoints_have_their_own_address(ipv6_prefix):
         server.bind(("::1", 0))
         server.settimeout(5.0)
         for source in (0, 300):
-            assert transport.send(source, server.getsockname(), b"x")
+            assert transport.send(source, server.getsockname(), b"x") is Sending.LEFT
             _, peer = server.recvfrom(10)
             assert peer[:2] == transport.local(source, socket.AF_INET6)
             server.sendto(b"back", peer)

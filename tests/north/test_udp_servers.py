@@ -2,31 +2,12 @@ import asyncio
 import contextlib
 import socket
 
-import pytest
-
-from bridge.north.servers import ServerName, Servers
+from bridge.north.udp.servers import ServerName, Servers
 from tests.waiting import until
 
 
-@pytest.fixture
-def names(monkeypatch):
-    """Names as a resolver would have them: name -> addresses; a name that is not there does not exist."""
-    table = {}
-
-    async def getaddrinfo(_loop, host, port, **_):
-        if host not in table:
-            raise socket.gaierror(-2, "Name or service not known")
-        return [
-            (socket.AF_INET6, 2, 17, "", (a, port, 0, 0)) if ":" in a else (socket.AF_INET, 2, 17, "", (a, port))
-            for a in table[host]
-        ]
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
-    return table
-
-
-def servers(**more):
-    return Servers([ServerName("leshan", "lwm2m.example", 5683, 5684)], **more)
+def servers():
+    return Servers([ServerName("leshan", "lwm2m.example", 5683, 5684)])
 
 
 async def test_a_server_has_a_plain_and_a_secure_address():
@@ -35,9 +16,9 @@ async def test_a_server_has_a_plain_and_a_secure_address():
     assert table.destination("a") == ("127.0.0.1", 5683)
     assert table.destination("a", secure=True) == ("127.0.0.1", 5684)
     assert table.destination("b") == ("::1", 5685, 0, 0)
-    assert table.server_of(("127.0.0.1", 5683)) == ("a", False)
-    assert table.server_of(("::1", 5686, 0, 0)) == ("b", True)
-    assert table.server_of(("127.0.0.1", 9)) is None
+    assert table.at(("127.0.0.1", 5683)) == ("a",)
+    assert table.at(("::1", 5686, 0, 0)) == ("b",)
+    assert table.at(("127.0.0.1", 9)) == ()
     assert table.destination("c") is None
 
 
@@ -54,19 +35,16 @@ async def test_an_unknown_name_is_logged_and_looked_up_again(names, caplog):
         await watch
 
 
-async def test_a_server_that_fails_is_looked_up_again_and_a_move_is_told(names):
+async def test_a_server_that_does_not_answer_is_looked_up_again(names):
     names["lwm2m.example"] = ["192.0.2.1"]
-    moved = []
-    table = servers(changed=moved.append)
+    table = servers()
     await table.resolve()
-    assert moved == ["leshan"]
     names["lwm2m.example"] = ["192.0.2.2"]
     watch = asyncio.create_task(table.watch(interval=60, soonest=0.01))
-    table.failed("leshan")
-    table.failed("no such server")
+    table.look_again("leshan")
+    table.look_again("no such server")
     await until(lambda: table.destination("leshan") == ("192.0.2.2", 5683))
-    assert moved == ["leshan", "leshan"]
-    assert table.server_of(("192.0.2.1", 5683)) == ("leshan", False)  # an answer may still be under way
+    assert table.at(("192.0.2.1", 5683)) == ("leshan",)  # an answer may still be under way
     watch.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watch
@@ -93,3 +71,18 @@ async def test_only_families_that_can_be_reached_are_used(names, caplog):
     names["lwm2m.example"] = ["192.0.2.1"]
     await table.resolve()
     assert "no address of a family" in caplog.text
+
+
+async def test_a_name_server_that_is_slow_holds_nobody_up_for_long(names, monkeypatch):
+    answer = asyncio.Event()
+
+    async def slow(_loop, _host, port, **_):
+        await answer.wait()
+        return [(socket.AF_INET, 2, 17, "", ("192.0.2.1", port))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", slow)
+    table = servers()
+    assert await table.resolve(within=0.01) == {"leshan"}
+    answer.set()
+    await until(lambda: table.destination("leshan") == ("192.0.2.1", 5683))
+    await table.stop()

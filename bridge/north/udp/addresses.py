@@ -1,0 +1,60 @@
+"""What both schemes of source addresses offer: a socket address of its own for each endpoint, and datagrams."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bridge.north.contract import Counters, Sending
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+"""A numeric address as the socket module has it: (host, port) for IPv4, (host, port, flow, scope) for IPv6."""
+
+DatagramReceiver = Callable[[int, SocketAddress, bytes], None]
+"""Called for every datagram with (source, remote, data). What it raises is logged and counted."""
+
+
+class AddressScheme(Protocol):
+    """Gives each endpoint a source address of its own. `source` is a number that stands for one address for ever.
+
+    The caller keeps it with the endpoint, durably, and takes a new one from `sources`. An endpoint uses the same number
+    toward all its servers.
+    """
+
+    @property
+    def scheme(self) -> str:
+        """`prefix` or `ports`; sources of the two have nothing in common."""
+
+    @property
+    def sources(self) -> range:
+        """Numbers that an endpoint may be given."""
+
+    @property
+    def families(self) -> frozenset[int]:
+        """Address families (socket.AF_INET, socket.AF_INET6) of the servers that can be reached."""
+
+    @property
+    def opens_each(self) -> bool:
+        """Whether `open` does anything."""
+
+    def listen(self, receiver: DatagramReceiver) -> None:
+        """Begin to receive, on the running event loop. Raises NorthUnavailable, with the cure."""
+
+    def open(self, source: int) -> None:
+        """Make an endpoint's own address usable. Raises NorthUnavailable: that endpoint, no other, is down."""
+
+    def is_open(self, source: int) -> bool:
+        """Return whether datagrams can leave from, and arrive at, an endpoint's own address."""
+
+    def release(self, source: int) -> None:
+        """Give up what `open` took."""
+
+    def local(self, source: int, family: int) -> tuple[str, int]:
+        """Return the (host, port) that servers see. Raises NorthUnavailable if the number stands for none."""
+
+    def send(self, source: int, destination: SocketAddress, data: bytes) -> Sending:
+        """Send one datagram from the endpoint's own address. Raises NorthUnavailable where that is not open."""
+
+    def counters(self) -> Counters:
+        """Return the counters as they are now."""
+
+    def close(self) -> None:
+        """Stop receiving and close all sockets; what is still queued is lost."""

@@ -1,0 +1,156 @@
+"""CoAP over UDP as a `NorthTransport`: a link is an endpoint's own socket address and a server's resolved name."""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import replace
+
+from bridge.errors import NorthUnavailable
+from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
+from bridge.north.udp.addresses import AddressScheme, SocketAddress
+from bridge.north.udp.servers import INTERVAL, Servers
+
+_log = logging.getLogger("bridge.north")
+
+RETRY_AFTER = 30.0
+"""Seconds between two tries to have an endpoint's own address, while another program has it."""
+
+_OPEN = Link(LinkState.OPEN)
+
+
+class UdpNorth:
+    """Endpoints' addresses by one of the two schemes, servers by their names.
+
+    There is no session: a link is open once the endpoint's address is usable and the server's name is resolved.
+    """
+
+    def __init__(self, addresses: AddressScheme, servers: Servers, resolve_interval: float = INTERVAL) -> None:
+        self.addresses = addresses
+        self.servers = servers
+        self._resolve_interval = resolve_interval
+        self._receiver: Receiver | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._failing: dict[int, str] = {}  # source → why its address cannot be had
+        self._retry: asyncio.TimerHandle | None = None
+        self._dropped = 0  # messages that no socket was asked to take
+        self._strangers = 0
+
+    async def start(self, receiver: Receiver) -> None:
+        """Open the sockets that serve all endpoints, and keep names resolved. Raises NorthUnavailable with the cure."""
+        self._receiver = receiver
+        self.addresses.listen(self._datagram)
+        self._watching = asyncio.create_task(self.servers.watch(self._resolve_interval))
+
+    async def stop(self) -> None:
+        """Close all sockets, look up no more names."""
+        self._receiver = None
+        if self._retry is not None:
+            self._retry.cancel()
+        self._failing.clear()
+        self.addresses.close()
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+            self._watching = None
+        await self.servers.stop()
+
+    @property
+    def opens_each(self) -> bool:
+        """Whether each endpoint has a socket of its own."""
+        return self.addresses.opens_each
+
+    def open(self, source: int) -> None:
+        """Make an endpoint's own address usable, now or by later tries."""
+        if self._receiver is None or self.addresses.is_open(source):
+            return
+        try:
+            self.addresses.open(source)
+        except NorthUnavailable as error:
+            self._fails(source, str(error))
+        else:
+            self._works(source)
+
+    def release(self, source: int) -> None:
+        """Give up an endpoint's own address."""
+        self._failing.pop(source, None)
+        self.addresses.release(source)
+
+    def link(self, source: int, server: str) -> Link:
+        """Return the state of a link."""
+        if self._receiver is None:
+            return Link(LinkState.CLOSED)
+        why = self._failing.get(source)
+        if why is not None:
+            waits = None if self._retry is None else max(0.0, self._retry.when() - asyncio.get_running_loop().time())
+            return Link(LinkState.FAILING, why, waits)
+        if server not in self.servers:
+            return Link(LinkState.CLOSED, f"server {server!r} is not configured")
+        if self.servers.destination(server) is None:
+            return Link(LinkState.FAILING, f"the name of server {server!r} cannot be resolved; see the log")
+        return _OPEN if self.addresses.is_open(source) else Link(LinkState.CLOSED)
+
+    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
+        """Send a datagram from the endpoint's own address, to the server's CoAP port, or its DTLS port if `opaque`."""
+        destination = self.servers.destination(server, secure=opaque)
+        if destination is not None:
+            try:
+                return self.addresses.send(source, destination, message)
+            except NorthUnavailable:
+                if source not in self._failing:
+                    return self._open_and_send(source, destination, message)
+        self._dropped += 1
+        return Sending.DROPPED
+
+    def address(self, server: str) -> str | None:
+        """Return HOST:PORT of a server's CoAP port; None while its name is not resolved."""
+        found = self.servers.destination(server)
+        if found is None:
+            return None
+        host, port = found[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def unanswered(self, server: str) -> None:
+        """Look the server's name up again soon."""
+        self.servers.look_again(server)
+
+    def counters(self) -> Counters:
+        """Return the counters as they are now."""
+        counters = self.addresses.counters()
+        return replace(counters, send_dropped=counters.send_dropped + self._dropped, strangers=self._strangers)
+
+    def _datagram(self, source: int, remote: SocketAddress, data: bytes) -> None:
+        servers = self.servers.at(remote)
+        if not servers:
+            self._strangers += 1
+            _log.warning("datagram from a stranger dropped", extra={"remote": remote[0], "sample": "stranger"})
+        elif self._receiver is not None:
+            self._receiver.message(source, servers, data)
+
+    def _open_and_send(self, source: int, destination: SocketAddress, message: bytes) -> Sending:
+        self.open(source)
+        with contextlib.suppress(NorthUnavailable):
+            return self.addresses.send(source, destination, message)
+        self._dropped += 1
+        return Sending.DROPPED
+
+    def _fails(self, source: int, why: str) -> None:
+        if self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(RETRY_AFTER, self._try_again)
+        if self._failing.get(source) == why:
+            return
+        self._failing[source] = why
+        self._tell(source, Link(LinkState.FAILING, why, RETRY_AFTER))
+
+    def _works(self, source: int) -> None:
+        self._failing.pop(source, None)
+        self._tell(source, _OPEN)
+
+    def _tell(self, source: int, link: Link) -> None:
+        if self._receiver is not None:
+            self._receiver.link_changed(source, None, link)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        for source in list(self._failing):
+            self.open(source)

@@ -1,0 +1,70 @@
+"""What comes from LwM2M servers: each message goes to its endpoint, with the server that it is from."""
+
+import logging
+from asyncio import Future
+from collections.abc import Callable
+from functools import partial
+
+from bridge.directory import Directory, Record
+from bridge.directory.keys import BySource
+from bridge.errors import UnknownDevice
+from bridge.north.contract import Link, LinkState
+from bridge.relay import events as ev
+from bridge.service.runner import Runner
+
+log = logging.getLogger(__name__)
+
+
+class FromServers:
+    """The `bridge.north.contract.Receiver` of the service."""
+
+    def __init__(self, runner: Runner, directory: Directory, scheme: str, count: Callable[..., None]) -> None:
+        """`scheme` is that of the sources that the transport names."""
+        self._runner = runner
+        self._directory = directory
+        self._scheme = scheme
+        self._count = count
+
+    def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
+        """Step an endpoint with what a server sent it."""
+        key = BySource(self._scheme, source)
+        if len(servers) == 1:
+            self._arrive(key, servers[0], message)
+        else:
+            self._of_several(key, servers, message)
+
+    def link_changed(self, source: int, server: str | None, link: Link) -> None:
+        """Log that an endpoint is cut off from its servers, and why, or that it is no more."""
+        if link.state is LinkState.FAILING:
+            self._count("endpoints_down")
+        found = self._directory.find(BySource(self._scheme, source))
+        found.add_done_callback(partial(_log_link, server, link))
+
+    def _arrive(self, key: BySource, server: str, message: bytes) -> None:
+        self._runner.arrive(key, ev.ServerDatagram(server, message), self._taken)
+
+    def _of_several(self, key: BySource, servers: tuple[str, ...], message: bytes) -> None:
+        """Several servers share the sender's address: the endpoint's own one among them is meant."""
+
+        def found(endpoint: Future[Record | None]) -> None:
+            record = None if endpoint.cancelled() or endpoint.exception() is not None else endpoint.result()
+            own = () if record is None else [server for server in record.servers if server in servers]
+            self._arrive(key, own[0] if own else servers[0], message)
+
+        self._directory.find(key).add_done_callback(found)
+
+    def _taken(self, error: BaseException | None) -> None:
+        if isinstance(error, UnknownDevice):
+            self._count("north_without_endpoint")
+            log.info("a message for an address that no endpoint has is dropped", extra={"sample": "nobody"})
+
+
+def _log_link(server: str | None, link: Link, endpoint: Future[Record | None]) -> None:
+    record = None if endpoint.cancelled() or endpoint.exception() is not None else endpoint.result()
+    if record is None:
+        return
+    toward = "its servers" if server is None else f"server {server}"
+    if link.state is LinkState.FAILING:
+        log.error("endpoint %s is down toward %s: %s", record.name, toward, link.reason, extra={"sample": "link"})
+    elif link.reason:
+        log.info("endpoint %s: %s toward %s: %s", record.name, link.state.value, toward, link.reason)

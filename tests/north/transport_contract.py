@@ -1,0 +1,218 @@
+"""What every `NorthTransport` promises, as tests. A transport's test file has a class that inherits `TransportContract`
+and a fixture `stage` with its own `Stage`.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bridge.north.contract import Link, LinkState, NorthTransport, Sending
+from tests.waiting import until
+
+READY = 5.0  # seconds, at most, until something on loopback has happened
+
+
+@dataclass
+class Noted:
+    """A receiver that keeps what it gets, and fails where a test wants it to."""
+
+    messages: list[tuple[int, tuple[str, ...], bytes]] = field(default_factory=list)
+    links: list[tuple[int, str | None, Link]] = field(default_factory=list)
+    poison: bytes | None = None
+
+    def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
+        self.messages.append((source, servers, message))
+        if message == self.poison:
+            raise RuntimeError("the receiver broke")
+
+    def link_changed(self, source: int, server: str | None, link: Link) -> None:
+        self.links.append((source, server, link))
+
+
+class Server(ABC):
+    """One LwM2M server at the far end. `who` is whatever it tells clients by: an address, a session, a connection."""
+
+    @abstractmethod
+    async def receive(self) -> tuple[Any, bytes]:
+        """Return the next message and who sent it; a test fails that waits in vain."""
+
+    @abstractmethod
+    async def send(self, who: Any, message: bytes) -> None:
+        """Send a message to whoever sent one before."""
+
+
+class Stage(ABC):
+    """A transport and its servers. `servers` has the keys "one" and "two"; a server "nowhere" cannot be reached."""
+
+    sources: Sequence[int]  # three that may be used
+    servers: dict[str, Server]
+
+    @abstractmethod
+    async def transport(self) -> NorthTransport:
+        """Return a transport that is not started. Made again it stands for a restart, with the same identities."""
+
+    @abstractmethod
+    def block(self, transport: NorthTransport) -> None:
+        """Have the system take no more of what the first source sends, until `unblock`."""
+
+    @abstractmethod
+    def unblock(self, transport: NorthTransport) -> None: ...
+
+    @abstractmethod
+    def limit_waiting(self, monkeypatch: pytest.MonkeyPatch, messages: int) -> None:
+        """Let only so many messages wait while the system takes none."""
+
+    @abstractmethod
+    async def stranger_sends(self, transport: NorthTransport, message: bytes) -> bool:
+        """Have somebody who is no server send to the first source; False where that cannot be."""
+
+
+async def started(stage: Stage, noted: Noted) -> NorthTransport:
+    transport = await stage.transport()
+    await transport.start(noted)
+    return transport
+
+
+async def heard(server: Server) -> tuple[Any, bytes]:
+    return await asyncio.wait_for(server.receive(), READY)
+
+
+class TransportContract:
+    """Inherit it, and give the fixture `stage`."""
+
+    async def test_messages_arrive_whole_and_in_order_and_each_endpoint_is_somebody(self, stage: Stage) -> None:
+        transport = await started(stage, Noted())
+        first, second, _ = stage.sources
+        sent = [(first, b"\x40\x01\x00\x01"), (first, b"\x40\x01\x00\x02" + bytes(1000)), (second, b"\x40\x01\x00\x03")]
+        for source, message in sent:
+            assert transport.send(source, "one", message) is not Sending.DROPPED
+        got = [await heard(stage.servers["one"]) for _ in sent]
+        by_first = [message for who, message in got if who == got[0][0]]
+        assert [message for _, message in sent if _ == first] == by_first
+        assert len({who for who, _ in got}) == 2
+        await transport.stop()
+
+    async def test_an_answer_reaches_the_endpoint_that_asked_with_the_server_that_sent_it(self, stage: Stage) -> None:
+        noted = Noted()
+        transport = await started(stage, noted)
+        for key in ("one", "two"):
+            for source in stage.sources[:2]:
+                transport.send(source, key, b"\x40\x01\x00\x01")
+                who, _ = await heard(stage.servers[key])
+                await stage.servers[key].send(who, b"\x60\x00\x00\x01")
+                await until(lambda: noted.messages)
+                ((got, servers, message),) = noted.messages
+                assert (got, message) == (source, b"\x60\x00\x00\x01")
+                assert servers == (key,)
+                noted.messages.clear()
+        await transport.stop()
+
+    async def test_an_endpoint_is_the_same_one_after_a_restart(self, stage: Stage) -> None:
+        seen = []
+        for _ in range(2):
+            transport = await started(stage, Noted())
+            lives = []
+            for source in stage.sources:
+                transport.send(source, "one", b"\x40\x01\x00\x01")
+                lives.append((await heard(stage.servers["one"]))[0])
+            seen.append(lives)
+            await transport.stop()
+        assert seen[0] == seen[1]
+
+    async def test_a_link_is_opened_by_the_first_message_and_ended_by_a_release(self, stage: Stage) -> None:
+        transport = await started(stage, Noted())
+        source = stage.sources[0]
+        transport.send(source, "one", b"\x40\x01\x00\x01")
+        assert (await heard(stage.servers["one"]))[1] == b"\x40\x01\x00\x01"
+        assert transport.link(source, "one").state is LinkState.OPEN
+        transport.release(source)
+        transport.release(source)
+        transport.send(source, "one", b"\x40\x01\x00\x02")  # it may come back: the endpoint was enabled again
+        assert (await heard(stage.servers["one"]))[1] == b"\x40\x01\x00\x02"
+        await transport.stop()
+
+    async def test_an_endpoint_may_be_opened_before_it_sends(self, stage: Stage) -> None:
+        transport = await started(stage, Noted())
+        source = stage.sources[0]
+        transport.open(source)
+        transport.open(source)
+        await until(lambda: transport.link(source, "one").state is LinkState.OPEN)
+        await transport.stop()
+
+    async def test_a_server_that_cannot_be_reached_costs_others_nothing_and_says_why(self, stage: Stage) -> None:
+        transport = await started(stage, Noted())
+        source = stage.sources[0]
+        assert transport.send(source, "nowhere", b"\x40\x01\x00\x01") in (Sending.DROPPED, Sending.WAITS)
+        await until(lambda: transport.link(source, "nowhere").state is LinkState.FAILING)
+        assert "nowhere" in transport.link(source, "nowhere").reason
+        assert transport.send(source, "nowhere", b"\x40\x01\x00\x02") is Sending.DROPPED
+        assert transport.counters().send_dropped >= 1
+        transport.send(source, "one", b"\x40\x01\x00\x03")
+        assert (await heard(stage.servers["one"]))[1] == b"\x40\x01\x00\x03"
+        transport.unanswered("nowhere")
+        transport.unanswered("unheard of")
+        await transport.stop()
+
+    async def test_a_server_that_is_not_configured_is_told_as_that(self, stage: Stage) -> None:
+        transport = await started(stage, Noted())
+        source = stage.sources[0]
+        assert transport.send(source, "unheard of", b"\x40\x01\x00\x01") is Sending.DROPPED
+        link = transport.link(source, "unheard of")
+        assert (link.state, "is not configured" in link.reason) == (LinkState.CLOSED, True)
+        await transport.stop()
+
+    async def test_a_receiver_that_fails_hides_no_later_message(
+        self, stage: Stage, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        noted = Noted(poison=b"\x60\x00\x00\x01")
+        transport = await started(stage, noted)
+        transport.send(stage.sources[0], "one", b"\x40\x01\x00\x01")
+        who, _ = await heard(stage.servers["one"])
+        for message in (b"\x60\x00\x00\x01", b"\x60\x00\x00\x02"):
+            await stage.servers["one"].send(who, message)
+        await until(lambda: len(noted.messages) == 2)
+        assert transport.counters().receiver_failed == 1
+        assert "the receiver broke" in caplog.text
+        await transport.stop()
+
+    async def test_what_the_system_does_not_take_waits_in_order_and_bounded(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stage.limit_waiting(monkeypatch, 3)
+        transport = await started(stage, Noted())
+        source = stage.sources[0]
+        transport.send(source, "one", b"\x40\x01\x00\x00")
+        await heard(stage.servers["one"])
+        stage.block(transport)
+        results = [transport.send(source, "one", b"\x40\x01\x00" + bytes((n,))) for n in range(1, 6)]
+        assert results == [Sending.WAITS] * 3 + [Sending.DROPPED] * 2
+        assert transport.counters().send_dropped == 2
+        stage.unblock(transport)
+        assert [(await heard(stage.servers["one"]))[1][3] for _ in range(3)] == [1, 2, 3]
+        assert transport.send(source, "one", b"\x40\x01\x00\x09") is not Sending.DROPPED
+        await transport.stop()
+
+    async def test_a_stranger_is_not_heard(self, stage: Stage) -> None:
+        noted = Noted()
+        transport = await started(stage, noted)
+        transport.open(stage.sources[0])
+        if await stage.stranger_sends(transport, b"\x40\x01\x00\x01"):
+            await until(lambda: transport.counters().strangers == 1)
+        assert noted.messages == []
+        await transport.stop()
+
+    async def test_a_transport_that_is_stopped_drops_what_it_is_given(self, stage: Stage) -> None:
+        noted = Noted()
+        transport = await started(stage, noted)
+        await transport.stop()
+        await transport.stop()
+        source = stage.sources[0]
+        assert transport.send(source, "one", b"\x40\x01\x00\x01") is Sending.DROPPED
+        assert transport.link(source, "one").state is LinkState.CLOSED
+        transport.open(source)
+        transport.release(source)
+        assert noted.messages == []
