@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.chirpstack import APPLICATION, EVENTS_PATH, Events, Network, serve
 from benchmarks.scenarios import IN_FLIGHT, Rate, Stopwatch
-from benchmarks.sides import Side, start
+from benchmarks.sides import Side, is_ready, start
 from benchmarks.wire import GET, coap
 
 DEVICES = 256
@@ -96,7 +96,7 @@ async def _set_up(
         bridge = start([*runner, "run", "-c", config], log)
         bare = start([str(HERE / "baseline_grpc.py"), address], log)
         try:
-            await _until(lambda: network.calls > 0 and (directory / "control.sock").exists())
+            await _until(lambda: network.calls > 0 and is_ready(directory / "control.sock"))
             bare.process.send_signal(signal.SIGSTOP)
             await _until(lambda: _listens(events_port))
             loop = asyncio.get_running_loop()

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load import Device, Load
-from benchmarks.sides import CORE_OF_LOAD, Side, start, write_configuration
+from benchmarks.sides import CORE_OF_LOAD, Side, is_ready, start, write_configuration
 
 DEVICES = 256
 IN_FLIGHT = 64
@@ -71,7 +70,7 @@ def running_bridge(load: Load, profiler: Sequence[str] = ("-m", "bridge.cli")) -
         subprocess.run([*cli, "endpoint", "import", "-c", config, csv], check=True, stdout=subprocess.DEVNULL)
         side = start([*profiler, "run", "-c", config], log)
         try:
-            load.run_until(lambda: _answers(directory / "control.sock", side, log))
+            load.run_until(lambda: _is_ready(directory / "control.sock", side, log))
             load.run_until(lambda: load.provisioned >= len(load.devices), 600)
             listed = subprocess.run(
                 [*cli, "endpoint", "list", "-c", config, "--json"], check=True, capture_output=True
@@ -85,15 +84,10 @@ def running_bridge(load: Load, profiler: Sequence[str] = ("-m", "bridge.cli")) -
             sys.stderr.write(log.read_text()[-4000:])
 
 
-def _answers(path: Path, side: Side, log: Path) -> bool:
+def _is_ready(path: Path, side: Side, log: Path) -> bool:
     if side.process.poll() is not None:
         raise RuntimeError(f"the bridge ended:\n{log.read_text()[-2000:]}")
-    try:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(str(path))
-    except OSError:
-        return False
-    return True
+    return is_ready(path)
 
 
 def observe_all(load: Load) -> None:

@@ -1,6 +1,7 @@
 """The sides under test, each a process of its own, pinned to one core."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -79,3 +80,17 @@ callbacks = {{ port = 0 }}
     rows = "\n".join(f"bench-{n},bench,{external_id},bench" for n, external_id in enumerate(external_ids))
     (directory / "endpoints.csv").write_text(f"endpoint,network,address,servers\n{rows}\n")
     return config
+
+
+def is_ready(control_socket: Path) -> bool:
+    """Return whether a bridge takes messages; False while nobody listens."""
+    question = b"POST /ready HTTP/1.1\r\nHost: bridge\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+    try:
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(5.0)
+            asked.connect(str(control_socket))
+            asked.sendall(question)
+            with asked.makefile("rb") as answer:
+                return b'"ready":true' in answer.read()
+    except OSError:
+        return False

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -69,18 +70,33 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     service = Service(config, clock())
-    await service.start()
     control = LocalSocket(service, config.control_socket)
     metrics = MetricsServer(service.metrics, config.service.metrics_address())
     try:
+        await service.open()  # its lock says that no other process has the socket
         await control.start()
         await metrics.start()
-        log.info("ready", extra={"endpoints": service.directory.size, "networks": ",".join(service.networks)})
-        if config.idle:
-            log.warning("the bridge %s", config.idle)
-        await asked_to_stop.wait()
+        if await _completed(service.start(), asked_to_stop):
+            log.info("ready", extra={"endpoints": service.directory.size, "networks": ",".join(service.networks)})
+            if config.idle:
+                log.warning("the bridge %s", config.idle)
+            await asked_to_stop.wait()
         log.info("stopping")
     finally:
+        await service.stop()
         await metrics.stop()
         await control.stop()
-        await service.stop()
+
+
+async def _completed(start: Coroutine[Any, Any, None], asked_to_stop: asyncio.Event) -> bool:
+    """Run a start to its end; return False if it was asked to stop before that."""
+    starting = asyncio.create_task(start)
+    stopping = asyncio.create_task(asked_to_stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        return False
+    starting.result()
+    return True

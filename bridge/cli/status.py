@@ -10,7 +10,7 @@ from bridge.cli.common import errors_shown, json_option, moment, outline, print_
 from bridge.cli.tables import print_table
 from bridge.control.client import Client
 from bridge.operations.types.messages import CountMessages, MessageCounts
-from bridge.operations.types.state import GetStatus, Phase, Status
+from bridge.operations.types.state import GetStatus, Phase, Status, WorkView
 
 DOWN = 3  # exit code, as that of `systemctl status` for a unit that does not run
 
@@ -41,10 +41,18 @@ def status(target: Target, as_json: bool) -> None:
         sys.exit(DOWN)
 
 
+def _how_far(work: WorkView) -> str:
+    if work.total is None:
+        return f"{work.done} so far"
+    return f"{100 * work.done // work.total} % ({work.done} of {work.total})"
+
+
 def _print(found: Status, counts: MessageCounts) -> None:
     click.echo(_SENTENCES[found.phase])
     shown = msgspec.structs.asdict(found)
-    del shown["phase"], shown["ready"]
+    del shown["phase"], shown["ready"], shown["work"]
+    for work in found.work:
+        click.echo(f"{work.name}: {_how_far(work)}")
     shown["store"] = msgspec.structs.asdict(found.store)
     if found.phase is not Phase.DOWN:
         shown["servers"] = {key: address or "its name is not resolved" for key, address in found.servers.items()}

@@ -200,10 +200,14 @@ class Directory:
         self._tell(DirectoryChange(before, None))
         return before
 
-    async def seed(self, drafts: Iterable[Draft]) -> Seeded:
-        """Add what is not there yet. Nothing that is there is changed or removed: the store is the truth."""
+    async def seed(self, drafts: Iterable[Draft], step: Callable[[], None] = lambda: None) -> Seeded:
+        """Add what is not there yet. Nothing that is there is changed or removed: the store is the truth.
+
+        `step` is called for each draft.
+        """
         seeded = Seeded()
         for draft in drafts:
+            step()
             try:
                 wanted = self.catalogue.check(draft)
                 there = await self.by_name(wanted.name)
@@ -216,25 +220,25 @@ class Directory:
                 seeded.refused.append((draft, str(error)))
         return seeded
 
-    async def renew_sources(self) -> int:
-        """Give endpoints a source where they have none of the present scheme and range; how many changed.
+    async def renew_sources(self, step: Callable[[int], None] = lambda _seen: None) -> int:
+        """Give endpoints a source where they have none of the present scheme and range; return how many changed.
 
-        For start, before any endpoint is in use. Those that changed are told to listeners. An endpoint that cannot have
-        one keeps `source` None and is logged. Raises StoreUnavailable.
+        Those that changed are told to listeners. An endpoint that cannot have one keeps what it had, and is logged.
+        `step` is told how many more endpoints were looked at. Raises StoreUnavailable.
         """
         sources = self.catalogue.sources
         if sources is None:
             return 0
         changed = refused = 0
-        stale: list[int] = []
-        async for found in self.all():
-            fits = found.scheme == sources.scheme and found.source is not None and found.source in sources.numbers
-            if not fits or found.source is None or found.locals != sources.seen(found.source):
-                stale.append(found.id)
-        for start in range(0, len(stale), CHUNK):
-            chunk = stale[start : start + CHUNK]
+        after_name = ""
+        while page := await self.page(after=after_name, limit=CHUNK):
+            after_name = page[-1].name
+            step(len(page))
+            stale = [found.id for found in page if not sources.has(found)]
+            if not stale:
+                continue
             async with self._changing:
-                pairs = await self.table.renew(chunk, sources, self.now)
+                pairs = await self.table.renew(stale, sources, self.now)
             for before, after in pairs:
                 if isinstance(after, DirectoryError):
                     refused += 1

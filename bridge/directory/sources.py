@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bridge.directory.record import Record
 from bridge.north.udp.addresses import AddressScheme
 
 REUSE_AFTER = 30 * 86400.0  # seconds; a server may keep a registration for its lifetime, 30 days on LoRaWAN
@@ -16,6 +17,12 @@ class Sources:
     scheme: str
     numbers: range
     seen: Callable[[int], tuple[str, ...]]  # the addresses of a number, one for each address family
+
+    def has(self, record: Record) -> bool:
+        """Return whether the source of a record is one of these, and servers see it as the record says."""
+        if record.source is None or record.scheme != self.scheme or record.source not in self.numbers:
+            return False
+        return record.locals == self.seen(record.source)
 
     @classmethod
     def of(cls, addresses: AddressScheme) -> "Sources":

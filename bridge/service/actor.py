@@ -21,35 +21,37 @@ from bindings.contract import (
 from bridge.north.contract import NorthTransport, Sending
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
+from bridge.service.placed import Placed
 from bridge.service.points import reached
-from bridge.service.runner import Placed, Runner
 
 log = logging.getLogger(__name__)
 
 CountFunction = Callable[..., None]
 """`count(name, **labels)`"""
 
+Result = Callable[[int, ev.Event], None]
+"""Takes what a network call came to: `result(endpoint, event)`."""
 
 _UNSURE = Ambiguous("the binding failed; see the log")
 
 
 class NetworkActor:
-    """Acts for all endpoints of the process. `runner` is set once, before the first event."""
-
-    runner: Runner
+    """Acts for all endpoints of the process."""
 
     def __init__(self, north: NorthTransport, networks: Mapping[str, Binding], count: CountFunction) -> None:
         self._north = north
         self._networks = networks
         self._count = count
+        self._calls: dict[int, int] = {}  # endpoint → downlink whose network call is in flight
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
-    def act(self, placed: Placed, effect: Effect) -> None:
-        """Do one thing; never raises."""
+    def act(self, placed: Placed, effect: Effect, result: Result) -> None:
+        """Do one thing; never raises. A network call answers by `result`, later."""
         if isinstance(effect, SendToServer):
             self._send(placed, effect)
         elif isinstance(effect, Submit):
-            self._begin(placed, effect.attempt.downlink, self._submit(placed, effect.attempt))
+            self._begin(placed, effect.attempt.downlink, self._submit(placed, effect.attempt), result)
         elif isinstance(effect, Settled):
             self._count("outcomes", direction=effect.direction, state=effect.state)
             if log.isEnabledFor(logging.DEBUG):
@@ -69,15 +71,23 @@ class NetworkActor:
                 sample = f"{effect.name} {effect.label}"  # what one side sends does not hide the other
                 log.warning("%s", effect.text, extra={"endpoint": placed.endpoint.name, "sample": sample})
         elif isinstance(effect, LookUp):
-            self._begin(placed, effect.attempt.downlink, self._look_up(placed, effect.attempt))
+            self._begin(placed, effect.attempt.downlink, self._look_up(placed, effect.attempt), result)
         elif isinstance(effect, Cancel):
-            self._begin(placed, effect.downlink, self._cancel(placed, effect))
+            self._begin(placed, effect.downlink, self._cancel(placed, effect), result)
         elif isinstance(effect, ServerSilent):
             self._count("silent_servers", kind=effect.server)
             self._north.unanswered(effect.server)
 
+    def call_in_flight(self, endpoint: int) -> int | None:
+        """Return the downlink whose network call is in flight for an endpoint, or None."""
+        return self._calls.get(endpoint)
+
+    def stop(self) -> None:
+        """Begin no more submissions and look-ups: what still waits behind calls in flight stays for the next start."""
+        self._stopping = True
+
     async def finish(self) -> None:
-        """Wait for the network calls in flight; their results are still stepped."""
+        """Wait for the network calls in flight, until their results are handed over."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -102,16 +112,16 @@ class NetworkActor:
         extra = {"endpoint": placed.endpoint.name, "server": server, "why": why, "sample": f"dropped {server}"}
         log.warning("a message to a server is dropped", extra=extra)
 
-    def _begin(self, placed: Placed, downlink: int, call: Awaitable[ev.Event]) -> None:
+    def _begin(self, placed: Placed, downlink: int, call: Awaitable[ev.Event], result: Result) -> None:
         endpoint = placed.endpoint.id
-        self.runner.call_begins(endpoint, downlink)
-        self._tasks.add(asyncio.create_task(self._finish(endpoint, call)))
+        self._calls[endpoint] = downlink
+        self._tasks.add(asyncio.create_task(self._finish(endpoint, call, result)))
 
-    async def _finish(self, endpoint: int, call: Awaitable[ev.Event]) -> None:
+    async def _finish(self, endpoint: int, call: Awaitable[ev.Event], result: Result) -> None:
         try:
             event = await call
-            self.runner.call_ends(endpoint)
-            self.runner.event(endpoint, event)
+            self._calls.pop(endpoint, None)
+            result(endpoint, event)
         finally:
             self._tasks.discard(asyncio.current_task())
 
@@ -120,8 +130,7 @@ class NetworkActor:
         result: SubmitResult
         if binding is None:
             result = Refused(Refusal.FAILED, f"network {placed.endpoint.network!r} is not configured")
-        elif self.runner.stopping:
-            # What waited behind calls in flight stays for the next start: a stop is as long as those calls, no longer.
+        elif self._stopping:
             result = Refused(Refusal.UNREACHABLE, "the service is stopping")
         else:
             reached("before submit")
@@ -142,7 +151,7 @@ class NetworkActor:
     async def _look_up(self, placed: Placed, attempt: Attempt) -> ev.Event:
         binding = self._networks.get(placed.endpoint.network)
         failed = Lookup(Presence.FAILED)
-        if binding is None or self.runner.stopping:
+        if binding is None or self._stopping:
             result = failed
         else:
             result = await _safely(partial(binding.lookup, attempt), Lookup, failed)

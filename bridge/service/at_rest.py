@@ -55,6 +55,7 @@ class BridgeAtRest:
         return Status(
             phase=Phase.DOWN,
             ready=False,
+            work=(),
             time=self.now(),
             endpoints=self.directory.size,
             in_memory=None,

@@ -12,18 +12,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from bindings.contract import MISS, Miss, SouthProfile
+from bindings.contract import MISS, Miss
 from bridge.delivery.rows import Change
 from bridge.directory.keys import ByDevice, ById, BySource, Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
 from bridge.relay.effects import Count, Effect
-from bridge.relay.model import Endpoint, Kept, Policy
+from bridge.relay.model import Kept, Policy
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
 from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moment
+from bridge.service.placed import Placed
 from bridge.service.points import reached
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.store.contract import Done, Found, FoundEndpoint
@@ -55,20 +56,14 @@ class Records(Protocol):
     def keep(self, found: Record) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An endpoint with what effects need: its number toward servers, and how its network sees it now."""
-
-    endpoint: Endpoint
-    source: int | None  # None: it has no address of its own, and is down toward its servers
-    south_profile: Callable[[str], SouthProfile]
-    takes: bool = True  # False: it is disabled or leaves; nothing new is accepted, what is there gets its outcome
-
-
 class Actor(Protocol):
-    """Does what effects ask for. It never raises; results of network calls come back as events."""
+    """Does what effects ask for; never raises."""
 
-    def act(self, placed: Placed, effect: Effect) -> None: ...
+    def act(self, placed: Placed, effect: Effect, result: Callable[[int, ev.Event], None]) -> None:
+        """Do one thing. What a network call came to is handed to `result`, later, as an event of an endpoint."""
+
+    def call_in_flight(self, endpoint: int) -> int | None:
+        """Return the downlink whose network call is in flight for an endpoint: its answer is still to come."""
 
 
 @dataclass(slots=True)
@@ -98,7 +93,6 @@ class Runner:
     random: Callable[[], float]
     count: Callable[..., None]
     loaded: dict[int, Loaded] = field(default_factory=dict)
-    calls: dict[int, int] = field(default_factory=dict)  # endpoint → downlink whose network call is in flight
     _quiet: OrderedDict[int, None] = field(default_factory=OrderedDict)
     _taken_up: set[int] = field(default_factory=set)  # endpoints whose rows in memory are all that the process knows
     _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits are not yet told
@@ -193,13 +187,6 @@ class Runner:
             loaded.placed = placed
             loaded.state.place(placed.endpoint)
 
-    def call_begins(self, endpoint: int, downlink: int) -> None:
-        """Note a network call, so that a reload knows that its answer is still to come."""
-        self.calls[endpoint] = downlink
-
-    def call_ends(self, endpoint: int) -> None:
-        self.calls.pop(endpoint, None)
-
     def stop(self) -> None:
         """Take nothing more but the results of network calls in flight; whoever else asks is told to try again."""
         self.stopping = True
@@ -261,7 +248,7 @@ class Runner:
     def _load(self, endpoint: int, placed: Placed, kept: Kept) -> Loaded:
         """Bring an endpoint into memory. If that fails it is `dropped`, and tried again later."""
         state = EndpointState(placed.endpoint, self.policy, kept, self.random())
-        state.deliveries.call = self.calls.get(endpoint)
+        state.deliveries.call = self.actor.call_in_flight(endpoint)
         loaded = self.loaded[endpoint] = Loaded(placed, state)
         if endpoint not in self._taken_up:
             self._taken_up.add(endpoint)
@@ -275,7 +262,7 @@ class Runner:
         if self._refuses(event, done):
             return
         if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage):
-            self.actor.act(loaded.placed, Count("messages_of_disabled_endpoints"))
+            self.actor.act(loaded.placed, Count("messages_of_disabled_endpoints"), self.event)
             if done is not None:
                 done(None)
             return
@@ -317,7 +304,7 @@ class Runner:
         extra = {"sample": "step failed"}
         log.error("endpoint %s: a step failed, its memory is dropped", name, exc_info=error, extra=extra)
         self.forget(endpoint)
-        self.actor.act(loaded.placed, Count("failed_steps", type(event).__name__))
+        self.actor.act(loaded.placed, Count("failed_steps", type(event).__name__), self.event)
         self._again_later(endpoint)
         if done is not None:
             done(StoreUnavailable(f"endpoint {name}: the message could not be stored; see the log"))
@@ -341,7 +328,7 @@ class Runner:
                     error,
                     extra={"sample": "commit failed"},
                 )
-                self.actor.act(placed, Count("failed_commits"))
+                self.actor.act(placed, Count("failed_commits"), self.event)
                 self.forget(endpoint)
                 self._again_later(endpoint)
         else:
@@ -358,7 +345,7 @@ class Runner:
 
     def _release(self, placed: Placed, effects: list[Effect]) -> None:
         for effect in effects:
-            self.actor.act(placed, effect)
+            self.actor.act(placed, effect, self.event)
 
     # -- memory and time -----------------------------------------------------------------------------------------
 

@@ -21,19 +21,17 @@ async def test_nothing_new_goes_to_a_network_during_a_stop() -> None:
         return Accepted(None, NetworkState.SENT)
 
     network: Any = SimpleNamespace(submit=submit)
-    runner: Any = SimpleNamespace(
-        stopping=True,
-        call_begins=lambda *_: None,
-        call_ends=lambda *_: None,
-        event=lambda _endpoint, event: told.append(event),
-    )
     north: Any = SimpleNamespace()
     actor = NetworkActor(north, {"net": network}, lambda *_, **__: None)
-    actor.runner = runner
+    actor.stop()
+
+    def result(_endpoint: int, event: ev.Event) -> None:
+        told.append(event)
+
     placed: Any = SimpleNamespace(endpoint=Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", ()))
     attempt = Attempt(1, 1, "dev@example.com", b"@", Kind.REQUEST)
-    actor.act(placed, Submit(attempt))
-    actor.act(placed, LookUp(attempt))
+    actor.act(placed, Submit(attempt), result)
+    actor.act(placed, LookUp(attempt), result)
     await asyncio.wait_for(actor.finish(), 5)
     assert called == []
     refused, looked_up = told

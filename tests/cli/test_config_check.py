@@ -16,6 +16,7 @@ from bridge.config import load
 from bridge.errors import BindingError, ConfigurationError
 from bridge.service.clock import RealClock
 from bridge.service.service import Service
+from mock_network.lab import free_port
 from tests.waiting import until
 
 SERVICE = """
@@ -104,7 +105,8 @@ async def test_a_port_that_is_taken_is_told_with_the_network(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     other = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     port = other.sockets[0].getsockname()[1]
-    (tmp_path / "bridge.toml").write_text(NIDD_API + f"callbacks = {{ port = {port} }}")
+    text = NIDD_API + f"callbacks = {{ port = {port} }}\n[north]\nport = {free_port()}\n"
+    (tmp_path / "bridge.toml").write_text(text)
     async with other:
         with pytest.raises(BindingError, match=r"^bridge\.toml: \[networks\.field\] callbacks: cannot listen"):
             await Service(load("bridge.toml")).start()
@@ -118,7 +120,8 @@ def test_a_bridge_with_nothing_to_do_says_so_when_it_is_checked_and_when_it_runs
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sentence = "has nothing to do without a server and a network"
-    assert f"nothing is wrong, but it {sentence}\n" in check(tmp_path, IDLE).output
+    idle = IDLE + f"[north]\nport = {free_port()}\n"  # its own: other tests run beside this one
+    assert f"nothing is wrong, but it {sentence}\n" in check(tmp_path, idle).output
 
     async def run_until_ready() -> None:
         running = asyncio.create_task(_serve(load("bridge.toml"), RealClock))

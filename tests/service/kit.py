@@ -4,7 +4,10 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from bridge.coap.codec import Type, frame
 from bridge.coap.numbers import Code
@@ -56,12 +59,22 @@ class Kit:
             self.network.go.set()
             await service.stop()
 
+    def move_to(self, port: int) -> None:
+        """Let endpoints have another port toward the server, from the next start on."""
+        self.config = replace(self.config, north=msgspec.structs.replace(self.config.north, port=port))
+        self.address = (self.address[0], port)
+
     def ask(self, mid: int) -> None:
         """Send a Read from the server."""
         self.server.sendto(frame(Type.CON, Code.GET, mid, bytes((mid,)), b"\xb1\x33"), self.address)
 
     async def answered(self) -> bytes:
         return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.server, 2000), 5)
+
+    async def heard_from(self) -> tuple[str, int]:
+        """Return the address that the next datagram to the server comes from."""
+        _, address = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self.server, 2000), 5)
+        return str(address[0]), int(address[1])
 
     async def rows(self) -> list[Downlink]:
         found: list[Downlink] = await self.service.store.reads.downlinks()

@@ -14,7 +14,7 @@ def test_the_name_of_a_silent_server_is_looked_up_again_and_counted() -> None:
     north: Any = SimpleNamespace(unanswered=looked_up.append)
     actor = NetworkActor(north, {}, lambda name, kind: counted.append((name, kind)))
     placed: Any = SimpleNamespace(endpoint=Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", ()))
-    actor.act(placed, ServerSilent("srv"))
-    actor.act(placed, Count("silent_servers", "other"))  # a counter is a counter, whatever its name
+    actor.act(placed, ServerSilent("srv"), lambda *_: None)
+    actor.act(placed, Count("silent_servers", "other"), lambda *_: None)  # a counter is a counter, whatever its name
     assert looked_up == ["srv"]
     assert counted == [("silent_servers", "srv"), ("silent_servers", "other")]

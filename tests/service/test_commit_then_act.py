@@ -10,7 +10,8 @@ from bridge.errors import StoreUnavailable
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect, Submit
 from bridge.relay.model import Endpoint, Kept, Policy, Server
-from bridge.service.runner import Placed, Runner
+from bridge.service.placed import Placed
+from bridge.service.runner import Runner
 from bridge.store.contract import Found, FoundEndpoint
 
 READ = bytes.fromhex("4101000174b13301300130")
@@ -60,8 +61,11 @@ class Noting:
     def __init__(self) -> None:
         self.acts: list[Effect] = []
 
-    def act(self, placed: Placed, effect: Effect) -> None:
+    def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
         self.acts.append(effect)
+
+    def call_in_flight(self, _endpoint: int) -> None:
+        return None
 
 
 def runner() -> tuple[Runner, SlowStore, Noting]:

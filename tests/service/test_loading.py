@@ -18,7 +18,8 @@ from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint, Kept, Policy, Server
 from bridge.service import waiting
 from bridge.service.clock import RealClock
-from bridge.service.runner import Placed, Runner
+from bridge.service.placed import Placed
+from bridge.service.runner import Runner
 from bridge.store.contract import Done, Found, FoundEndpoint
 from tests.service.scripted_binding import PROFILE
 
@@ -93,8 +94,11 @@ class Side:
     def keep(self, found: Record) -> None:
         self.cache.update(dict.fromkeys(keys_of(found), found))
 
-    def act(self, _placed: Placed, effect: Effect) -> None:
+    def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
         self.effects.append(effect)
+
+    def call_in_flight(self, _endpoint: int) -> None:
+        return None
 
 
 @pytest.fixture

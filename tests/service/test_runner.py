@@ -20,7 +20,8 @@ from bridge.relay import events as ev
 from bridge.relay.effects import Count, Effect, SendToServer, Submit
 from bridge.relay.model import Endpoint, Policy, Server
 from bridge.service.clock import RealClock
-from bridge.service.runner import Placed, Runner
+from bridge.service.placed import Placed
+from bridge.service.runner import Runner
 from bridge.store.contract import Done, FoundEndpoint
 from bridge.store.sqlite import SqliteStore
 from tests.service.scripted_binding import PROFILE
@@ -76,8 +77,13 @@ class Recorder:
 
     effects: list[Effect] = field(default_factory=list)
 
-    def act(self, _placed: Placed, effect: Effect) -> None:
+    calls: dict[int, int] = field(default_factory=dict)
+
+    def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
         self.effects.append(effect)
+
+    def call_in_flight(self, endpoint: int) -> int | None:
+        return self.calls.get(endpoint)
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [effect for effect in self.effects if isinstance(effect, kind)]
@@ -149,13 +155,13 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 async def accept_and_submit(bench: Bench, mid: int = 7) -> Submit:
     await bench.take(read_request(mid))
     submit = bench.actor.of(Submit)[-1]
-    bench.runner.call_begins(1, submit.attempt.downlink)
+    bench.actor.calls[1] = submit.attempt.downlink
     assert isinstance(submit, Submit)
     return submit
 
 
 async def answered(bench: Bench, submit: Submit, state: NetworkState, handle: str | None = "h") -> None:
-    bench.runner.call_ends(1)
+    bench.actor.calls.clear()
     await bench.take(ev.Submitted(submit.attempt.downlink, submit.attempt.number, Accepted(handle, state)))
 
 
@@ -213,7 +219,7 @@ async def test_r7_memory_dropped_during_a_network_call_does_not_leave_the_call_o
     submit = await accept_and_submit(bench)
     placed, bench.placed = bench.placed, None
     bench.runner.forget(1)
-    bench.runner.call_ends(1)
+    bench.actor.calls.clear()
     await bench.take(ev.Submitted(submit.attempt.downlink, submit.attempt.number, Accepted("h", NetworkState.SENT)))
     bench.placed = placed
     await bench.take(ev.Tick())

@@ -91,8 +91,9 @@ async def test_r32_a_stop_stores_what_the_network_said_and_refuses_the_rest(kit:
         kit.network.go.clear()
         kit.ask(1)
         await until(lambda: kit.network.attempts)
+        runner = service.parts.runner
         stopping = asyncio.create_task(service.stop())
-        await until(lambda: service.runner.stopping)
+        await until(lambda: runner.stopping)
         with pytest.raises(StoreUnavailable):
             await kit.network.uplink("d1", b"\x40\x01\x00\x01")
         kit.network.go.set()

@@ -25,18 +25,27 @@ class StoreStatus(Result, frozen=True, kw_only=True):
     bytes: int
 
 
+class WorkView(Result, frozen=True, kw_only=True):
+    """A long piece of work that is under way, such as what remains of a start."""
+
+    name: str
+    done: int
+    total: int | None  # null: nobody knows how much there is
+
+
 class Status(Result, frozen=True, kw_only=True):
     """How the bridge is."""
 
     phase: Phase
     ready: bool  # messages are taken from servers and from networks
+    work: tuple[WorkView, ...]  # what goes on beside that
     time: float
     endpoints: int
-    in_memory: int | None  # endpoints whose state is loaded; null: the service is down
-    scheme: str | None  # of addresses toward servers: prefix or ports; null: the service is down
+    in_memory: int | None  # endpoints whose state is loaded; null: the service does not run
+    scheme: str | None  # of addresses toward servers: prefix or ports; null: the service does not run
     store: StoreStatus
     servers: dict[str, str | None]  # HOST:PORT of each; null: its name could not be resolved yet
-    networks: dict[str, dict[str, Any]]  # of each what its binding says
+    networks: dict[str, dict[str, Any]]  # of each what its binding says; empty: the service does not run
 
 
 class GetStatus(Request[Status], frozen=True):

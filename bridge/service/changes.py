@@ -1,0 +1,90 @@
+"""What follows a change of the directory: endpoints in memory, addresses toward servers, and networks keep up."""
+
+from bridge.directory import Directory, DirectoryChange, Record
+from bridge.errors import BridgeError, NotFound
+from bridge.north.contract import NorthTransport
+from bridge.relay import events as ev
+from bridge.service.places import Places
+from bridge.service.provisioning import Provisioning
+from bridge.service.runner import Runner
+from bridge.service.tasks import Tasks
+
+
+class Changes:
+    """Subscribe `follow` to the directory once everything else is there."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        runner: Runner,
+        north: NorthTransport,
+        places: Places,
+        provisioning: Provisioning,
+        tasks: Tasks,
+    ) -> None:
+        self._directory = directory
+        self._runner = runner
+        self._north = north
+        self._places = places
+        self._provisioning = provisioning
+        self._tasks = tasks
+
+    def follow(self, change: DirectoryChange) -> None:
+        """Do what a durable change asks for."""
+        before, after = change.before, change.after
+        if after is None:
+            return  # `remove` did it all
+        if after.enabled and after.source is not None and self._north.opens_each:
+            self._north.open(after.source)
+        moved = before is not None and (before.network, before.device) != (after.network, after.device)
+        if before is not None:
+            self._keep_up(change, before, after, moved=moved)
+            if moved:
+                self._tasks.begin(self._provisioning.end(before))
+        if after.enabled and (before is None or moved or not before.enabled):
+            self._tasks.begin(self._provisioning.begin(after))
+
+    async def remove(self, name: str) -> Record:
+        """Give all that waits for an endpoint its outcome, and take it out of the directory and off its network.
+
+        Raises NotFound, or BridgeError: then the endpoint stays.
+        """
+        record = await self._directory.by_name(name)
+        if record is None:
+            raise NotFound(f"no endpoint {name!r}")
+        self._places.leaving.add(record.id)  # what came in after this step would be nobody's
+        try:
+            self._replace(record)
+            await self._runner.stepped(record.id, ev.EndpointRemoved())
+            # The network first: a crash in between leaves an endpoint that the next start provisions again.
+            await self._provisioning.end(record)
+            removed = await self._directory.remove(name)
+        except BridgeError:
+            self._tasks.begin(self._provisioning.begin(record))
+            raise
+        finally:
+            self._places.leaving.discard(record.id)
+            self._runner.forget(record.id)
+        if record.source is not None:
+            self._north.release(record.source)
+        return removed
+
+    def _keep_up(self, change: DirectoryChange, before: Record, after: Record, *, moved: bool) -> None:
+        if not self._replace(after):
+            return
+        if moved:
+            self._runner.event(after.id, ev.NetworkFlushed("the endpoint has another device now"))
+        if change.server_knew:
+            self._runner.forget(after.id)  # the directory's own transaction has noted it in the relay's row
+            self._runner.event(after.id, ev.NorthChanged())
+        if before.enabled and not after.enabled:
+            self._runner.event(after.id, ev.EndpointRemoved("the endpoint was disabled"))
+
+    def _replace(self, record: Record) -> bool:
+        """Let an endpoint in memory know its present place, or drop it if it is down; return whether it is up."""
+        placed = self._places.of(record)
+        if placed is None:
+            self._runner.forget(record.id)
+        else:
+            self._runner.refresh(record.id, placed)
+        return placed is not None

@@ -1,0 +1,125 @@
+"""What a running bridge is made of, built in one place and in order. Each part is complete when it is made."""
+
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+from bindings.contract import Binding
+from bridge.config import Config
+from bridge.directory import Directory, Draft, Sources
+from bridge.errors import BindingError, ConfigurationError
+from bridge.north.contract import NorthTransport
+from bridge.north.udp.servers import Servers
+from bridge.north.udp.transport import UdpNorth
+from bridge.service.actor import NetworkActor
+from bridge.service.catalogue import catalogue
+from bridge.service.changes import Changes
+from bridge.service.clock import Clock
+from bridge.service.from_servers import FromServers
+from bridge.service.networks import NetworkEvents
+from bridge.service.places import Places
+from bridge.service.progress import Progress
+from bridge.service.provisioning import Provisioning
+from bridge.service.runner import Runner
+from bridge.service.tasks import Tasks
+from bridge.store.contract import Store
+
+log = logging.getLogger(__name__)
+
+RESOLVE_PATIENCE = 5.0  # seconds that a start waits for the names of servers; the look-ups go on beside
+
+Count = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Data flows from north and networks through the runner to the actor, and from there to north and networks."""
+
+    store: Store
+    networks: Mapping[str, Binding]
+    north: NorthTransport
+    scheme: str  # of endpoints' addresses toward servers
+    directory: Directory
+    actor: NetworkActor
+    runner: Runner
+    provisioning: Provisioning
+    changes: Changes
+
+
+@contextlib.asynccontextmanager
+async def built(
+    config: Config,
+    clock: Clock,
+    count: Count,
+    store: Store,
+    networks: Mapping[str, Binding],
+    tasks: Tasks,
+    progress: Progress,
+) -> AsyncIterator[Parts]:
+    """Build everything over an open store, and listen to servers and networks for as long as the context lasts.
+
+    Raises a LocalError that says what is wrong and the cure; nothing stays open then.
+    """
+    udp = await _north(config)
+    sources = Sources.of(udp.addresses)
+    directory = Directory(store.directory, catalogue(config, lambda: networks, sources), clock.wall)
+    places = Places(directory, networks, count)
+    actor = NetworkActor(udp, networks, count)
+    draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
+    runner = Runner(store, directory, clock, config.policy.policy(), places.of, actor, draw.random, count)
+    provisioning = Provisioning(networks, count)
+    changes = Changes(directory, runner, udp, places, provisioning, tasks)
+    await _seed(config, directory, progress)
+    async with contextlib.AsyncExitStack() as stack:
+        await udp.start(FromServers(runner, directory, sources.scheme, count))
+        stack.push_async_callback(udp.stop)
+        directory.subscribe(changes.follow)
+        for name, binding in networks.items():
+            events = NetworkEvents(name, directory, runner, store, clock, count)
+            await _start(binding, events, store, name, config)
+            stack.push_async_callback(binding.stop)
+        yield Parts(store, networks, udp, sources.scheme, directory, actor, runner, provisioning, changes)
+
+
+async def _north(config: Config) -> UdpNorth:
+    """Make the transport toward servers. Which addresses endpoints can have may depend on where servers are."""
+    servers = Servers(config.places())
+    servers.restrict(config.north.families())
+    await servers.resolve(within=RESOLVE_PATIENCE)
+    addresses = config.north.addresses(servers.destinations())
+    servers.restrict(addresses.families)
+    return UdpNorth(addresses, servers, config.north.resolve_interval)
+
+
+async def _seed(config: Config, directory: Directory, progress: Progress) -> None:
+    """Add the configuration's endpoints that are not there yet. Raises ConfigurationError for one that cannot be."""
+    drafts = [
+        Draft(
+            network=one.network,
+            device=one.address,
+            name=one.name,
+            servers=tuple(one.servers),
+            profile=one.profile,
+            default_ttl=one.default_ttl,
+            object_list=one.object_list,
+            confirmed=one.confirmed,
+            options=one.options,
+        )
+        for one in config.endpoints
+    ]
+    with progress.work("endpoints of the configuration are added", len(drafts)) as work:
+        seeded = await directory.seed(drafts, work.step)
+    for draft, why in seeded.refused:
+        raise ConfigurationError(f"[[endpoints]] {draft.name}: {why}")
+    for name in seeded.different:
+        log.info("endpoint differs from the configuration; the directory is kept", extra={"endpoint": name})
+
+
+async def _start(binding: Binding, events: NetworkEvents, store: Store, name: str, config: Config) -> None:
+    try:
+        await binding.start(events, store.memory(name))
+    except (ConfigurationError, BindingError) as error:
+        kind = ConfigurationError if isinstance(error, ConfigurationError) else BindingError
+        raise kind(f"{config.networks[name].where} {error}") from error

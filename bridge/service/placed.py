@@ -1,0 +1,17 @@
+"""An endpoint with what effects need."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bindings.contract import SouthProfile
+from bridge.relay.model import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An endpoint with its number toward servers, and how its network sees it now."""
+
+    endpoint: Endpoint
+    source: int | None  # None: it has no address of its own, and is down toward its servers
+    south_profile: Callable[[str], SouthProfile]
+    takes: bool = True  # False: it is disabled or leaves; nothing new is accepted, what is there gets its outcome

@@ -1,0 +1,42 @@
+"""Where an endpoint of the directory stands now: its servers, its own address, its network."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from bindings.contract import Binding
+from bridge.directory import Directory, Record
+from bridge.errors import ConfigurationError
+from bridge.service.placed import Placed
+
+log = logging.getLogger(__name__)
+
+
+class Places:
+    """`leaving` are the endpoints that are being removed: they accept nothing more."""
+
+    def __init__(self, directory: Directory, networks: Mapping[str, Binding], count: Callable[..., None]) -> None:
+        self.leaving: set[int] = set()
+        self._directory = directory
+        self._networks = networks
+        self._count = count
+
+    def of(self, record: Record) -> Placed | None:
+        """Return what effects need of an endpoint, or None if it is down: its network or servers are not configured.
+
+        An address that is not of the present scheme, or that servers see otherwise now, is none: the endpoint gets
+        another, and registers anew (R24).
+        """
+        binding = self._networks.get(record.network)
+        if binding is None:
+            self._count("endpoints_without_network", network=record.network)
+            extra = {"sample": "endpoint down"}
+            log.error("endpoint %s is down: network %r is not configured", record.name, record.network, extra=extra)
+            return None
+        sources = self._directory.catalogue.sources
+        source = record.source if sources is None or sources.has(record) else None
+        takes = record.enabled and record.id not in self.leaving
+        try:
+            return Placed(self._directory.endpoint(record), source, binding.south_profile, takes)
+        except ConfigurationError as error:
+            log.error("endpoint is down: %s", error, extra={"sample": "endpoint down"})  # noqa: TRY400  # no trace helps
+            return None

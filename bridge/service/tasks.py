@@ -1,0 +1,34 @@
+"""Work that goes on beside the endpoints, until the service stops."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class Tasks:
+    """All tasks of one service. One that ends by an error is logged and counted; the others go on."""
+
+    def __init__(self, count: Callable[..., None]) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._count = count
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside, until `stop`."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Cancel everything, and return when it has ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._count("failed_tasks")
+            log.error("work beside the endpoints failed", exc_info=task.exception())

@@ -1,0 +1,94 @@
+"""What a start leaves to be done beside the traffic, and what is done from time to time."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from bridge.directory import Directory
+from bridge.errors import BridgeError, StoreUnavailable
+from bridge.north.contract import NorthTransport
+from bridge.relay import events as ev
+from bridge.service.progress import Progress
+from bridge.service.provisioning import Provisioning
+from bridge.service.runner import Runner
+from bridge.store.contract import Ledger
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100  # endpoints taken up before other work gets its turn
+PAUSE = 0.01  # seconds of that turn
+AGAIN_AFTER = 10.0  # seconds, after the store failed
+PRUNE_EVERY = 3600.0  # seconds between two clean-ups of the ledger
+
+
+async def persistently(work: Callable[[], Awaitable[None]]) -> None:
+    """Do what may be done again, from its beginning, until the store does not fail in the middle."""
+    while True:
+        try:
+            await work()
+        except StoreUnavailable as error:
+            log.warning("what a start leaves to be done is begun again in %.0f s: %s", AGAIN_AFTER, error)
+            await asyncio.sleep(AGAIN_AFTER)
+        else:
+            return
+
+
+async def take_up_unfinished(ledger: Ledger, directory: Directory, runner: Runner, progress: Progress) -> None:
+    """Take up what an earlier life left unfinished, paced (R32).
+
+    Those with messages of which nobody knows where they are come first: they send nothing until that is known.
+    """
+
+    async def take_up(endpoint: int) -> None:
+        with contextlib.suppress(StoreUnavailable):  # it is tried again later
+            record = await directory.by_id(endpoint)
+            if record is not None and not record.enabled:  # disabled while the service was down
+                await runner.stepped(endpoint, ev.EndpointRemoved("the endpoint was disabled"))
+            else:
+                await runner.take_up(endpoint)
+
+    with progress.work("unfinished endpoints are taken up") as work:
+        async for part in ledger.unfinished():
+            for start in range(0, len(part), AT_ONCE):
+                some = part[start : start + AT_ONCE]
+                await asyncio.gather(*map(take_up, some))
+                work.step(len(some))
+                await asyncio.sleep(PAUSE)
+        if work.done:
+            log.info("unfinished endpoints taken up", extra={"endpoints": work.done})
+
+
+async def give_addresses(directory: Directory, north: NorthTransport, progress: Progress) -> None:
+    """See that every endpoint has an address of the present scheme, and open it where each has its own."""
+    with progress.work("endpoints get their addresses toward servers", directory.size) as work:
+        await directory.renew_sources(work.step)
+    if not north.opens_each:
+        return
+    with progress.work("endpoints' ports toward servers are opened", directory.size) as work:
+        async for record in directory.all(enabled=True):
+            if record.source is not None:
+                north.open(record.source)
+            work.step()
+
+
+async def provision_all(directory: Directory, provisioning: Provisioning, progress: Progress) -> None:
+    """Have networks carry the data of every enabled endpoint."""
+    with progress.work("networks are asked to carry endpoints' data", directory.size) as work:
+        async for record in directory.all(enabled=True):
+            await provisioning.begin(record)
+            work.step()
+
+
+async def prune_forever(
+    ledger: Ledger, wall: Callable[[], float], retention: float, count: Callable[..., None]
+) -> None:
+    """Remove finished messages that are older than `retention` seconds, from time to time."""
+    while True:
+        await asyncio.sleep(PRUNE_EVERY)
+        try:
+            removed = await ledger.prune(wall() - retention)
+        except BridgeError as error:
+            log.warning("the ledger was not cleaned up: %s", error)
+        else:
+            count("rows_pruned", removed)
