@@ -141,3 +141,66 @@ def test_out_of_coverage_without_buffering_is_a_final_failure(net):
     assert net.answered().status is DeliveryStatus.SENDING
     net.wait(10)
     assert net.statuses() == ["FAILURE_TEMPORARILY_NOT_REACHABLE"]
+
+
+def test_a_page_that_is_not_answered_is_a_ue_that_cannot_be_reached_until_it_is_heard():
+    net = Emulation()
+    net.ue(paging_loss=1.0, t3412=3600)
+    net.configure()
+    net.wait(25)
+    assert net.answered(b"x").status is DeliveryStatus.SENDING
+    net.wait(6)
+    assert net.answered(b"y").status is DeliveryStatus.BUFFERING_TEMPORARILY_NOT_REACHABLE
+    net.change(paging_loss=0.0)
+    net.wait(100)
+    assert net.received() == []
+    net.uplink(b"up")
+    net.wait(2)
+    assert net.received() == [b"x", b"y"]
+
+
+def test_data_on_its_way_to_a_ue_that_is_put_to_sleep_waits_again(net):
+    net.change(radio_latency=6.0)
+    net.answered(b"x")
+    net.move("sleep")
+    net.wait(10)
+    assert net.received() == []
+    net.move("wake")
+    net.wait(10)
+    assert net.received() == [b"x"]
+    assert net.statuses() == ["SUCCESS_NEXT_HOP_ACKNOWLEDGED"]
+
+
+def test_expired_data_may_be_noticed_only_when_the_buffer_is_searched():
+    net = asleep(expiry_sweep=60.0)
+    net.answered(b"x", maximum_latency=90)
+    deadline = net.now + 90
+    while not net.statuses():
+        net.wait(1)
+    assert net.statuses() == ["FAILURE_TIMEOUT"]
+    assert deadline <= net.now <= deadline + 61
+    assert net.now % 60 < 1.5
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_expired_data_that_was_not_noticed_may_be_sent_all_the_same(late):
+    net = asleep(expiry_sweep=10_000.0, late_delivery=late)
+    net.answered(b"x", maximum_latency=90)
+    net.wait(100)
+    assert net.statuses() == []
+    net.uplink(b"up")
+    net.wait(2)
+    assert net.received() == ([b"x"] if late else [])
+    assert net.statuses() == (["SUCCESS_NEXT_HOP_ACKNOWLEDGED"] if late else ["FAILURE_TIMEOUT"])
+
+
+def test_a_scef_may_notify_each_change_of_what_is_pending():
+    net = asleep(notify_progress=True)
+    net.answered(b"x")
+    net.change(in_coverage=False)
+    net.move("pdn-release")
+    net.move("pdn-connect")
+    net.change(in_coverage=True)
+    net.move("pdn-connect")
+    net.wait(2)
+    assert net.statuses() == ["SENDING", "SUCCESS_NEXT_HOP_ACKNOWLEDGED"]

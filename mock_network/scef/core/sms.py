@@ -20,7 +20,7 @@ from mock_network.scef.schema.sms import DeviceTriggering
 REMEMBERED = 10_000  # transactions that are over
 
 _VALIDITY, _RETRY = "validity", "SMS again"
-_RETRY_AFTER = 30.0  # seconds, of an SMS that was lost on air
+_RETRY_AFTER = 10.0  # seconds, of an SMS that was lost on air
 
 
 class SmsCentre:
@@ -72,10 +72,13 @@ class SmsCentre:
 
     def dispatch(self, ue: Ue, now: float) -> None:
         """Send the next SMS: those with priority first, then the oldest; one at a time."""
-        if ue.sms_in_flight is None and ue.sms_queue and self._cell.reach(ue).sms:
-            trigger = min(ue.sms_queue, key=lambda one: (not one.urgent, one.number))
+        ready = [one for one in ue.sms_queue if one.not_before <= now]
+        if ready and ue.sms_in_flight is None and self._cell.reach(ue).sms:
+            trigger = min(ready, key=lambda one: (not one.urgent, one.number))
             ue.sms_queue.remove(trigger)
             self._air.send_sms(ue, trigger, now)
+        elif ue.sms_queue and not ready:
+            self._timers.set(_RETRY, ue.name, min(one.not_before for one in ue.sms_queue))
 
     def carried(self, ue: Ue, trigger: Trigger, now: float, *, delivered: bool) -> None:
         """Conclude from what happened on air: an SMS that was not delivered waits, unless its time is over."""
@@ -87,7 +90,9 @@ class SmsCentre:
             self._end(trigger, DeliveryResult.FAILURE, now)
         else:
             ue.sms_queue.append(trigger)
-            self._timers.set(_RETRY, ue.name, now + _RETRY_AFTER)
+            if self._cell.reach(ue).sms:  # else the next contact is the time for it
+                trigger.not_before = now + _RETRY_AFTER
+                self._timers.set(_RETRY, ue.name, min(one.not_before for one in ue.sms_queue if one.not_before > now))
 
     def remove_ue(self, ue: Ue, now: float) -> None:
         """End what waits for a UE that goes away."""

@@ -21,6 +21,7 @@ class Trigger:
     features: int | None
     result: DeliveryResult = DeliveryResult.TRIGGERED
     attempts: int = 0
+    not_before: float = 0.0  # the next attempt
 
     @property
     def pending(self) -> bool:
