@@ -72,7 +72,7 @@ KINDS = (
     FaultKind("unknown_status", "a deliveryStatus that no release knows", HTTP, {"status": "PARKED"}),
     FaultKind("links_relative", "Location and self are relative", HTTP),
     FaultKind("links_elsewhere", "Location and self have another prefix", HTTP, {"prefix": "/gw/configurations/7"}),
-    FaultKind("retry_time_shifted", "requestedRetransmissionTime is moved", HTTP, {_SECONDS: "-600"}),
+    FaultKind("retry_time", "a requestedRetransmissionTime is so far from now", HTTP, {_SECONDS: "-600"}),
     # Resources
     FaultKind("configuration_lost", "the SCEF forgets the NIDD configuration of the request without a word", HTTP),
     FaultKind("configuration_terminated", "the NIDD configuration of the request ends, and that is notified", HTTP),
@@ -111,6 +111,9 @@ KINDS = (
         "notification_unknown_resource", "a notification names a configuration that does not exist", NOTIFICATION
     ),
     FaultKind("notification_unknown_status", "a status that no release knows", NOTIFICATION, {"status": "PARKED"}),
+    FaultKind(
+        "notification_retry_time", "a requestedRetransmissionTime is so far from now", NOTIFICATION, {_SECONDS: "-600"}
+    ),
     FaultKind("notification_status_renamed", "`status` in place of `deliveryStatus`", NOTIFICATION),
     FaultKind("notification_links_relative", "the links are relative", NOTIFICATION),
     FaultKind(

@@ -1,6 +1,7 @@
 """Sends notifications to the SCS/AS: in order per resource, tried again when refused, every attempt on record."""
 
 import asyncio
+import datetime as dt
 import json
 import logging
 import ssl
@@ -46,7 +47,7 @@ class Access:
 
 
 class Notifier:
-    """`ended` is told of each notification that is over; `find` returns a UE by name."""
+    """`ended` is told of each notification that is over; `find` returns a UE by name; `now` is the SCEF's own clock."""
 
     def __init__(
         self,
@@ -54,12 +55,14 @@ class Notifier:
         faults: Faults,
         clock: Clock,
         find: Callable[[str], Ue | None],
+        now: Callable[[], dt.datetime],
         ended: Callable[[Job], None],
     ) -> None:
         self.records: deque[dict[str, Any]] = deque(maxlen=RECORDS)
         self.counts: Counter[str] = Counter()
         self.access = Access()
         self._profile, self._faults, self._clock, self._find, self._ended = profile, faults, clock, find, ended
+        self._now = now
         self._queues: dict[str, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
@@ -163,7 +166,8 @@ class Notifier:
             raise RuntimeError("the notifier is not started")
         notice = job.notice
         take = self._take(notice)
-        text = json.dumps(altered(notice, self._find(notice.ue), take), separators=(",", ":"))
+        body = altered(notice, self._find(notice.ue), take, self._now())
+        text = json.dumps(body, separators=(",", ":"))
         if self._profile.escaped_padding:
             text = text.replace("=", "\\u003d")
         headers = {} if self.access.authorization is None else {"Authorization": self.access.authorization}

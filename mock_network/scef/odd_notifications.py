@@ -1,6 +1,7 @@
 """Faults in what a notification says, and in the form in which it is written."""
 
 import base64
+import datetime as dt
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from mock_network.faults import Fault
 from mock_network.scef.core import Ue
 from mock_network.scef.t8.notices import Notice
-from mock_network.scef.t8.odd_answers import moved
+from mock_network.scef.t8.odd_answers import from_now, moved
 
 Body = dict[str, Any]
 Take = Callable[[str], Fault | None]
@@ -28,8 +29,11 @@ class Post:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def altered(notice: Notice, ue: Ue | None, take: Take) -> Body:
-    """Return what a notification says, after the faults that happen to it; `take` says which do."""
+def altered(notice: Notice, ue: Ue | None, take: Take, now: dt.datetime) -> Body:
+    """Return what a notification says, after the faults that happen to it; `take` says which do.
+
+    `now` is by the SCEF's own clock.
+    """
     body = dict(notice.body)
     if "data" in body and (fault := take("notification_oversize")):
         data = base64.b64decode(body["data"])
@@ -43,6 +47,8 @@ def altered(notice: Notice, ue: Ue | None, take: Take) -> Body:
     for member in ("deliveryStatus", "status", "result"):
         if member in body and (fault := take("notification_unknown_status")):
             body[member] = str(fault.params.get("status", "PARKED"))
+    if "requestedRetransmissionTime" in body and (fault := take("notification_retry_time")):
+        body["requestedRetransmissionTime"] = from_now(now, fault)
     if "deliveryStatus" in body and take("notification_status_renamed"):
         body["status"] = body.pop("deliveryStatus")
     for name in _LINKS:

@@ -1,6 +1,7 @@
 """The asyncio shell of the emulated SCEF: owns time, sockets and modems; the core decides."""
 
 import asyncio
+import datetime as dt
 import random
 import secrets
 import ssl
@@ -52,7 +53,9 @@ class ScefService:
         rng = random.Random(f"{options.seed}/faults")
         armed = (*options.profile.faults, *options.faults)
         self.faults = Faults(rng, fault_kinds.ABOUT, armed, fault_kinds.WHERE)
-        self.notifier = Notifier(options.profile, self.faults, self.clock, self.core.cell.ues.get, self._ended)
+        self.notifier = Notifier(
+            options.profile, self.faults, self.clock, self.core.cell.ues.get, self.now, self._ended
+        )
         own = Client(options.client_id, options.token or secrets.token_urlsafe(24))
         others = [Client(one.id, one.secret, frozenset({one.id})) for one in options.scs_as]
         kinds = options.credentials if options.authentication else frozenset()
@@ -118,6 +121,10 @@ class ScefService:
             "ues": {name: self.modems.address(name) for name in ues},
             "sms": sms,
         }
+
+    def now(self) -> dt.datetime:
+        """Return what the SCEF's own clock shows."""
+        return self.core.context.written(self.clock.wall())
 
     # UEs
 

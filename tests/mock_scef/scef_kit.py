@@ -25,6 +25,7 @@ class ScsAs:
         self.headers = {"Authorization": f"Bearer {service.authority.clients[0].secret}"}
         self.notified = []
         self.notified_headers = []
+        self.notified_bodies = []
         self.answers = []  # HTTP statuses to give to the next notifications; then 204
         self.mo_sms = []
         self.nidd_triggers = []
@@ -62,6 +63,7 @@ class ScsAs:
         body = await request.read()
         self.violations += self._judge.callback(body)
         self.notified_headers.append(request.headers)
+        self.notified_bodies.append(body)
         self.notified.append(_parsed(body))
         return web.Response(status=self.answers.pop(0) if self.answers else 204)
 

@@ -12,8 +12,6 @@ from mock_network.scef.core.sms_model import SMS_OCTETS, Trigger
 from mock_network.scef.core.states import HAS_PDN, PAGEABLE, UeState, UeTrigger
 from mock_network.scef.core.ue import Ue
 
-PAGING_GIVES_UP = 10.0  # seconds; T3413 and its repetitions are the network's choice (TS 24.301 §10.2)
-
 _DOWN, _ACK, _SMS, _UP = "downlink on air", "RDS acknowledgement", "SMS on air", "uplink on air"
 
 
@@ -78,7 +76,7 @@ class Air:
             if self._drawn(ue.settings.paging_loss):
                 self._pages_lost.add(ue.name)
         if not ue.settings.in_coverage or ue.name in self._pages_lost:
-            return now + PAGING_GIVES_UP
+            return now + ue.settings.paging_timeout
         self._cell.move(ue, UeTrigger.PAGED, now)
         return now + took
 

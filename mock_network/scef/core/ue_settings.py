@@ -57,6 +57,7 @@ class UeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     radio_latency: Seconds = 0.1  # one way
     radio_jitter: Seconds = 0.0  # added, uniform from 0
     paging_latency: Seconds = 0.5  # added when the UE is idle
+    paging_timeout: Seconds = 10.0  # until paging is given up; T3413 is the network's choice (TS 24.301 §10.2)
     paging_loss: Probability = 0.0  # that a UE in coverage does not answer a page
     loss_down: Probability = 0.0  # that a datagram is lost on air
     loss_up: Probability = 0.0

@@ -46,8 +46,7 @@ class Guard:
 
     async def date(self, _: web.Request, response: web.StreamResponse) -> None:
         """Write the Date of the SCEF's own clock."""
-        now = self._service.clock.wall() + self._service.core.context.skew
-        response.headers["Date"] = formatdate(math.floor(now), usegmt=True)
+        response.headers["Date"] = formatdate(math.floor(self._service.now().timestamp()), usegmt=True)
 
     @web.middleware
     async def record(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -107,7 +106,7 @@ class Guard:
         if late is not None:
             return self._error(late)
         if isinstance(response, web.Response):
-            odd_answers.alter(response, take)
+            odd_answers.alter(response, take, self._service.now())
         return await self._sent(request, response, take)
 
     async def _handled(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

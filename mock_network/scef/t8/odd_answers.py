@@ -27,15 +27,13 @@ def moved(link: str, prefix: str) -> str:
     return parts._replace(path=f"{before}{prefix}{api}{rest}").geturl()
 
 
-def shifted(body: Body, seconds: float) -> None:
-    """Move requestedRetransmissionTime."""
-    text = body.get("requestedRetransmissionTime")
-    if isinstance(text, str):
-        body["requestedRetransmissionTime"] = timestamp(dt.datetime.fromisoformat(text) + dt.timedelta(seconds=seconds))
+def from_now(now: dt.datetime, fault: Fault) -> str:
+    """Return the moment that a fault puts in place of a true one."""
+    return timestamp(now + dt.timedelta(seconds=float(fault.params.get("seconds", -600.0))))
 
 
-def alter(response: web.Response, take: Take) -> None:
-    """Let the faults of answers happen to one; `take` says which do."""
+def alter(response: web.Response, take: Take, now: dt.datetime) -> None:
+    """Let the faults of answers happen to one; `take` says which do, `now` is by the SCEF's own clock."""
     location = response.headers.get("Location")
     body = _body(response)
     links: Callable[[str], str] | None = None
@@ -56,8 +54,8 @@ def alter(response: web.Response, take: Take) -> None:
         body.pop("self", None)
     if "deliveryStatus" in body:
         _alter_status(body, take)
-    if "requestedRetransmissionTime" in body and (fault := take("retry_time_shifted")):
-        shifted(body, float(fault.params.get("seconds", -600.0)))
+    if "requestedRetransmissionTime" in body and (fault := take("retry_time")):
+        body["requestedRetransmissionTime"] = from_now(now, fault)
     response.text = json.dumps(body)
 
 
