@@ -1,6 +1,9 @@
 """A SCS/AS that uses an emulated SCEF over HTTP; all that passes is held against 3GPP's files, if they are there."""
 
+import asyncio
 import base64
+import contextlib
+import http.client
 import json
 
 from aiohttp import web
@@ -90,11 +93,29 @@ class ScsAs:
         headers = {**self.headers, **(headers or {}), **({"Content-Type": content_type} if data else {})}
         async with self.session.request(method, url, data=data, headers=headers, **options) as response:
             text = await response.read()
-            self._hold_against_the_files(method, response, data, content_type, text)
+            self._hold_against_the_files(method, url, data, content_type, response, text)
             return response.status, _parsed(text) if text else None, response.headers
 
-    def _hold_against_the_files(self, method, response, data, content_type, text):
-        path = URL(str(response.url)).path
+    async def ask_without_length(self, method, url):
+        """Ask without a body and without Content-Length, which aiohttp always sends; return the status."""
+
+        def ask():
+            connection = http.client.HTTPConnection(URL(url).host, URL(url).port)
+            with contextlib.closing(connection):
+                connection.putrequest(method, URL(url).raw_path)
+                for name, value in self.headers.items():
+                    connection.putheader(name, value)
+                connection.endheaders()
+                response = connection.getresponse()
+                return response, response.read()
+
+        response, text = await asyncio.to_thread(ask)
+        response.content_type = response.headers.get_content_type()
+        self._hold_against_the_files(method, url, None, JSON, response, text)
+        return response.status
+
+    def _hold_against_the_files(self, method, url, data, content_type, response, text):
+        path = URL(url).path
         if "/3gpp-" not in path:
             return
         path = path[path.index("/3gpp-") :]

@@ -3,7 +3,7 @@
 import pytest
 from scef_emulation import DESTINATION, UE, Emulation
 
-from mock_network.scef.core import effects as e
+from mock_network.scef.core import RefusedError, effects as e
 from mock_network.scef.core.parameters import T3324_STEPS, T3412_STEPS, codable
 from mock_network.scef.core.states import UeState
 from mock_network.scef.schema.parameters import NpConfiguration
@@ -18,7 +18,7 @@ def net():
 
 def want(net, **members):
     terms = NpConfiguration(**{"external_id": UE, "notification_destination": DESTINATION, **members})
-    return net.act(lambda _: net.scef.parameters.create("as1", terms))
+    return net.act(lambda now: net.scef.parameters.create("as1", terms, now))
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,24 @@ def test_a_ue_that_is_removed_leaves_nothing_behind(net):
     net.act(lambda now: net.scef.remove_ue(net.the(), now))
     net.wait(10_000)
     assert net.kinds(e.NotifyParameters) == []
+
+
+def test_members_of_a_group_that_may_not_have_them_are_told_after_the_guard_time(net):
+    net.ue("meter-2@example.com", parameters_allowed=False)
+    net.scef.subscribers.add_group("all@example.com", (UE, "meter-2@example.com"))
+    members = {"external_id": None, "external_group_id": "all@example.com", "maximum_latency": 600}
+    want(net, **members, group_reporting_guard_time=60)
+    assert net.kinds(e.NotifyParameters) == []
+    net.wait(61)
+    ((result,),) = [told.failed for told in net.kinds(e.NotifyParameters)]
+    assert (result.result_reason, result.external_ids) == ("ROAMING_NOT_ALLOWED", ["meter-2@example.com"])
+    held = want(net, **members, group_reporting_guard_time=60)
+    assert net.act(lambda _: net.scef.parameters.remove(held)) == (result,)
+    net.wait(61)
+    assert [bool(told.failed) for told in net.kinds(e.NotifyParameters)] == [True]
+
+
+def test_a_single_ue_that_may_not_have_them_is_refused(net):
+    net.change(parameters_allowed=False)
+    with pytest.raises(RefusedError):
+        want(net, maximum_latency=600)

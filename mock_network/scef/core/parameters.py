@@ -9,11 +9,12 @@ from mock_network.scef.core import effects as e
 from mock_network.scef.core.cell import Cell
 from mock_network.scef.core.context import Context
 from mock_network.scef.core.parameters_model import Provision
+from mock_network.scef.core.refusals import Refusal, RefusedError
 from mock_network.scef.core.subscribers import Subscribers
 from mock_network.scef.core.ue import Ue
-from mock_network.scef.schema.parameters import AppliedParameterConfiguration, NpConfiguration
+from mock_network.scef.schema.parameters import AppliedParameterConfiguration, ConfigResult, NpConfiguration
 
-_VALIDITY = "validityTime"
+_VALIDITY, _GUARD = "validityTime", "groupReportingGuardTime"
 # Steps in seconds, of which 0 to 31 can be coded, the finest first: T3412 extended (TS 24.008 §10.5.7.4a), T3324 (GPRS
 # timer 2, §10.5.7.4)
 T3412_STEPS = (2, 30, 60, 600, 3_600, 36_000, 1_152_000)
@@ -33,11 +34,15 @@ class Parameters:
         self._context, self._timers, self._cell, self._subscribers = context, context.timers, cell, subscribers
         self.all: dict[str, Provision] = {}
         self._waiting: dict[str, list[Provision]] = {}  # by UE that has not been told yet
-        self._timers.handle(_VALIDITY, lambda name, _: self.remove(self.all[name]))
+        self._timers.handle(_VALIDITY, self._over)
+        self._timers.handle(_GUARD, self._tell_refused)
 
-    def create(self, scs_as: str, terms: NpConfiguration) -> Provision:
+    def create(self, scs_as: str, terms: NpConfiguration, now: float) -> Provision:
         """Want parameters for a UE or a group: each UE gets them at its next attach or update. Raises RefusedError."""
-        ues = self._subscribers.all_of(scs_as, terms)
+        named = self._subscribers.all_of(scs_as, terms)
+        ues = [ue for ue in named if ue.settings.parameters_allowed]
+        if terms.external_group_id is None and not ues:
+            raise RefusedError(Refusal.PARAMETERS_NOT_ALLOWED)
         number, name = self._context.new_id()
         features = None
         if terms.supported_features is not None and self._context.profile.features is not None:
@@ -45,6 +50,10 @@ class Parameters:
         provision = Provision(name, number, scs_as, tuple(ue.name for ue in ues), terms, features)
         self.all[name] = provision
         self._provide(provision)
+        refused = [ue for ue in named if ue not in ues]
+        if refused:
+            provision.refused = _refused(refused)
+            self._timers.set(_GUARD, name, now + (terms.group_reporting_guard_time or 0))
         return provision
 
     def change(self, provision: Provision, changes: Mapping[str, Any]) -> None:
@@ -52,12 +61,16 @@ class Parameters:
         provision.terms = msgspec.structs.replace(provision.terms, **changes)
         self._provide(provision)
 
-    def remove(self, provision: Provision) -> None:
-        """Forget the wishes: the UEs return to their own timers at their next attach or update."""
-        self._timers.cancel(provision.id, _VALIDITY)
+    def remove(self, provision: Provision) -> tuple[ConfigResult, ...]:
+        """Forget the wishes, and return which refusals were not told yet.
+
+        The UEs return to their own timers at their next attach or update.
+        """
+        self._timers.cancel(provision.id, _VALIDITY, _GUARD)
         del self.all[provision.id]
         for name in provision.ues:
             self._provision_ue(name)
+        return provision.refused
 
     def remove_ue(self, ue: Ue) -> None:
         """Forget a UE; wishes for nobody else stay, and mean nothing."""
@@ -70,6 +83,15 @@ class Parameters:
         for provision in self._waiting.pop(ue.name, ()):
             if provision.id in self.all and provision.terms.notification_destination is not None:
                 self._context.out.append(e.NotifyParameters(provision, _applied(ue, provision)))
+
+    def _over(self, name: str, _now: float) -> None:
+        self.remove(self.all[name])
+
+    def _tell_refused(self, name: str, _now: float) -> None:
+        provision = self.all[name]
+        refused, provision.refused = provision.refused, ()
+        if provision.terms.notification_destination is not None:
+            self._context.out.append(e.NotifyParameters(provision, failed=refused))
 
     def _provide(self, provision: Provision) -> None:
         ends = self._context.read(provision.terms.validity_time)
@@ -90,6 +112,15 @@ class Parameters:
         ue = self._cell.ues[name]
         ue.provisioned_t3412 = float(max(2, codable(min(latencies), T3412_STEPS))) if latencies else None
         ue.provisioned_t3324 = float(codable(max(responses), T3324_STEPS)) if responses else None
+
+
+def _refused(ues: list[Ue]) -> tuple[ConfigResult, ...]:
+    """Return that UEs may not be configured, by External Identifier, or by MSISDN where a UE has no other."""
+    external = [ue.settings.external_id for ue in ues if ue.settings.external_id is not None]
+    msisdns = [ue.settings.msisdn for ue in ues if ue.settings.external_id is None and ue.settings.msisdn is not None]
+    why = "ROAMING_NOT_ALLOWED"
+    results = [ConfigResult(result_reason=why, external_ids=external)] if external else []
+    return (*results, *([ConfigResult(result_reason=why, msisdns=msisdns)] if msisdns else []))
 
 
 def _applied(ue: Ue, provision: Provision) -> AppliedParameterConfiguration:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mock_network.scef.schema.parameters import NpConfiguration
+from mock_network.scef.schema.parameters import ConfigResult, NpConfiguration
 
 
 @dataclass(slots=True, eq=False)
@@ -15,3 +15,4 @@ class Provision:
     ues: tuple[str, ...]
     terms: NpConfiguration
     features: int | None
+    refused: tuple[ConfigResult, ...] = ()  # members of a group that may not have them, until that is told

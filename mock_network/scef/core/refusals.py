@@ -40,6 +40,7 @@ class Refusal(Enum):
     TRIGGER_TOO_LARGE = "the payload does not fit one SMS"
     TRIGGER_OVER = "the device trigger is not pending any more"
     EVENT_UNSUPPORTED = "this monitoring type is not offered here"
+    PARAMETERS_NOT_ALLOWED = "the subscriber's parameters may not be configured"
 
 
 # Refusal → (HTTP status, cause). DATA_TOO_LARGE and RDS_PORT_UNKNOWN are TS 29.122 §4.4.5.3.1; a failed downlink is 500
@@ -76,6 +77,7 @@ REFUSALS: dict[Refusal, tuple[int, str]] = {
     Refusal.TRIGGER_TOO_LARGE: (403, "DATA_TOO_LARGE"),
     Refusal.TRIGGER_OVER: (404, "ALREADY_DELIVERED"),
     Refusal.EVENT_UNSUPPORTED: (403, "EVENT_UNSUPPORTED"),
+    Refusal.PARAMETERS_NOT_ALLOWED: (403, "OPERATION_PROHIBITED"),
 }
 
 # How a delivery that failed after all is refused, where its POST is still unanswered.

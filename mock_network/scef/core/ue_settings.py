@@ -38,6 +38,7 @@ class UeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     in_coverage: bool = True
     authorised: bool = True  # for NIDD, by the HSS
     accepts_trigger: bool = True  # a device trigger makes it connect
+    parameters_allowed: bool = True  # by its roaming agreement: 3gpp-network-parameter-configuration
     buffering: bool | None = None  # of downlinks, in the SCEF; None: as the profile says
     maximum_packet_size: Positive | None = None  # downlink; None: as the profile says
     uplink_packet_size: Positive | None = None  # None: as maximum_packet_size

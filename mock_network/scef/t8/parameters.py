@@ -45,7 +45,7 @@ class ParametersApi:
         terms, scs_as = await read(request, NpConfiguration), request.match_info["scs_as"]
         check_destination(terms.notification_destination)
         await self._service.first_use(terms)
-        provision = self._service.act(lambda _: self._parameters.create(scs_as, terms))
+        provision = self._service.act(lambda now: self._parameters.create(scs_as, terms, now))
         if terms.request_test_notification and terms.notification_destination is not None:
             self._service.emit(e.NotifyTest(provision))
         body = self._service.bodies.provision(provision)
@@ -72,10 +72,10 @@ class ParametersApi:
         return self._change(provision, changes)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """End what is wanted."""
+        """End what is wanted; answer with 200 and the refusals that were not told yet, if there are any."""
         provision = self._find(request)
-        self._service.act(lambda _: self._parameters.remove(provision))
-        return web.Response(status=204)
+        refused = self._service.act(lambda _: self._parameters.remove(provision))
+        return web.json_response(msgspec.to_builtins(refused)) if refused else web.Response(status=204)
 
     def _change(self, provision: Provision, changes: dict[str, Any]) -> web.Response:
         check_destination(changes.get("notification_destination"))

@@ -1,11 +1,13 @@
 """Request bodies: JSON of the right media type that fits its T8 type, else an answer that names what is wrong."""
 
 import json
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
+from msgspec import inspect as info
 
 from mock_network.scef.schema import T8Type
 from mock_network.scef.t8.problems import BadRequestError
@@ -57,7 +59,7 @@ def converted(body: Any, kind: type[_T], *, nulls: bool = False) -> _T:
         raise BadRequestError("/", "must be a JSON object")
     for name in kind.READ_ONLY & body.keys():
         raise BadRequestError(f"/{name}", "is read-only")
-    if not nulls and (path := _null(body)) is not None:
+    if not nulls and (path := _null(body, _shape(kind))) is not None:
         raise BadRequestError(path, "must not be null")
     try:
         return msgspec.convert(body, kind)
@@ -65,12 +67,24 @@ def converted(body: Any, kind: type[_T], *, nulls: bool = False) -> _T:
         raise _bad_request(error) from error
 
 
-def _null(value: Any, path: str = "") -> str | None:
-    """Return the JSON pointer of a null."""
+@cache
+def _shape(kind: type[T8Type]) -> info.Type:
+    return info.type_info(kind)
+
+
+def _null(value: Any, kind: info.Type, path: str = "") -> str | None:
+    """Return the JSON pointer of a null in a member that the type knows; others are nobody's business."""
     if value is None:
         return path or "/"
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return next((found for key, one in items if (found := _null(one, f"{path}/{key}")) is not None), None)
+    inner: list[tuple[str, Any, info.Type]] = []
+    for one in kind.types if isinstance(kind, info.UnionType) else (kind,):
+        if isinstance(one, info.StructType) and isinstance(value, dict):
+            known = [field for field in one.fields if field.encode_name in value]
+            inner += [(field.encode_name, value[field.encode_name], field.type) for field in known]
+        elif isinstance(one, info.ListType) and isinstance(value, list):
+            inner += [(str(index), item, one.item_type) for index, item in enumerate(value)]
+    found = (_null(item, item_kind, f"{path}/{name}") for name, item, item_kind in inner)
+    return next((pointer for pointer in found if pointer is not None), None)
 
 
 def _bad_request(error: msgspec.ValidationError) -> BadRequestError:

@@ -83,7 +83,9 @@ class TriggeringApi:
         """Take a pending trigger back."""
         trigger = self._find(request)
         self._service.act(lambda now: self._sms.recall(trigger, now))
-        return web.Response(status=204)
+        if self._service.profile.no_content:
+            return web.Response(status=204)
+        return web.json_response(self._service.bodies.trigger(trigger))
 
     def _change(self, trigger: Trigger, changes: dict[str, Any]) -> web.Response:
         check_destination(changes.get("notification_destination"))
