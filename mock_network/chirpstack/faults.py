@@ -1,4 +1,4 @@
-"""What may go wrong in and around the emulated server. `where` may name `dev_eui`, gRPC `method`, `event` and `via`."""
+"""What may go wrong in and around the emulated server, and what `where` of each fault may name."""
 
 import random
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ KINDS = {
     "tx_ack_lost": "the gateway sends the frame, its acknowledgement never reaches the server",
     "tx_error": "the gateway refuses the frame with the `status` given (TOO_LATE)",
     "downlink_lost": "the gateway acknowledges, the frame is lost on the air: a confirmed downlink ends in a nack",
-    "uplink_lost": "an uplink is lost before the server has it",
+    "uplink_lost": "an uplink, a Join-Request too, is lost before the server has it, whichever gateways heard it",
     "ack_lost": "an uplink's ACK bit is overlooked: a nack for a confirmed downlink that was received",
     "stall": "the device row is locked for `seconds` before the downlink is built",
     "crowding": "`bytes` of MAC commands (16) want room in the next class A downlink",
@@ -26,14 +26,25 @@ KINDS = {
 }
 """Every kind with what it does; times are one second unless given."""
 
+_DOWNLINK = frozenset({"dev_eui", "confirmed"})
+_EVENT = frozenset({"dev_eui", "event", "via"})
+_CALL = frozenset({"dev_eui", "method"})
+WHERE = {
+    **dict.fromkeys(KINDS, frozenset({"dev_eui"})),
+    **dict.fromkeys(("downlink_lost", "tx_ack_lost", "tx_error"), _DOWNLINK),
+    **dict.fromkeys(("event_lost", "event_twice"), _EVENT),
+    **dict.fromkeys((kind for kind in KINDS if kind.startswith("grpc_")), _CALL),
+}
+"""What an occasion of each kind is told apart by. `dev_eui`: 16 lower-case digits; `confirmed`: true or false."""
+
 
 def make_faults(seed: int, faults: Iterable[Fault] = ()) -> Faults:
-    """Give the faults of one emulated server. Raises FaultError for an unknown kind."""
-    return Faults(random.Random(f"{seed}:faults"), KINDS, faults)
+    """Return the faults of one emulated server. Raises FaultError for an unknown kind or `where`."""
+    return Faults(random.Random(f"{seed}:faults"), KINDS, faults, WHERE)
 
 
 def seconds_of(fault: Fault) -> float:
-    """Give the time that a fault takes."""
+    """Return the time that a fault takes."""
     try:
         return max(float(fault.params.get("seconds", 1.0)), 0.0)
     except (TypeError, ValueError):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from mock_network.faults import Fault, Faults
 
@@ -88,8 +89,7 @@ class Guard(grpc.aio.ServerInterceptor):
         return guarded
 
     def _taken(self, name: str, method: str, request: Any) -> Fault | None:
-        dev_eui = getattr(request, "dev_eui", "") or getattr(getattr(request, "queue_item", None), "dev_eui", "")
-        return self._faults.take(name, dev_eui=dev_eui, method=method)
+        return self._faults.take(name, dev_eui=_dev_eui_of(request), method=method)
 
     async def _before(self, method: str, request: Any, context: Any) -> None:
         slow = self._taken("grpc_slow", method, request)
@@ -111,3 +111,10 @@ class Guard(grpc.aio.ServerInterceptor):
     async def _hang(self, fault: Fault, context: Any) -> None:
         await self._sleep(seconds_of(fault))
         await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
+
+
+def _dev_eui_of(request: Any) -> str:
+    """Return the device that a call is about: named by the request itself, or by the one row that it carries."""
+    carried = [value for field, value in request.ListFields() if isinstance(value, Message)]
+    named = [getattr(one, "dev_eui", "") for one in (request, *carried)]
+    return next((str(one).lower() for one in named if one), "")

@@ -16,7 +16,7 @@ from mock_network.faults import Faults
 from mock_network.lorawan.frames import FrameError, FType, frame_type, parse_data
 
 from . import device_queue, downlink, join, tx_ack, uplink
-from .context import Context, Effect, Send, Uplink
+from .context import Context, Effect, Flight, Send, Uplink
 from .errors import Refused
 from .faults import make_faults, seconds_of
 from .model import Settings
@@ -93,8 +93,6 @@ class NetworkServer:
             return
         if gateway is not None:
             gateway.last_seen_at = now
-        if context.faults.take("uplink_lost"):
-            return
         received = _Received(frame, now)
         key = frame.tx_info.SerializeToString(deterministic=True) + b"|" + frame.phy_payload
         known = self._collecting.get(key)
@@ -122,8 +120,7 @@ class NetworkServer:
         """Take a gateway's answer to a downlink."""
         self.advance(now)
         flight = self.context.flights.get(ack.downlink_id)
-        dev_eui = flight.dev_eui.hex() if flight else ""
-        if flight and flight.is_data and self.context.faults.take("tx_ack_lost", dev_eui=dev_eui):
+        if flight and flight.is_data and self.context.faults.take("tx_ack_lost", **_where(flight)):
             return
         tx_ack.handle(self.context, ack)
 
@@ -251,15 +248,13 @@ class NetworkServer:
         flight = context.flights.get(effect.frame.downlink_id)
         if flight is None or not flight.is_data:
             return [effect]
-        dev_eui = flight.dev_eui.hex()
-        refused = context.faults.take("tx_error", dev_eui=dev_eui)
+        refused = context.faults.take("tx_error", **_where(flight))
         if refused:
             name = str(refused.params.get("status"))
             status = dict(gw.TxAckStatus.items()).get(name, gw.TOO_LATE)
             self._answer_for_gateway(effect.frame, status)
             return []
-        confirmed = str(flight.entry.confirmed).lower()
-        if context.faults.take("downlink_lost", dev_eui=dev_eui, confirmed=confirmed):
+        if context.faults.take("downlink_lost", **_where(flight)):
             self._answer_for_gateway(effect.frame, gw.OK)
             return []
         return [effect]
@@ -270,3 +265,8 @@ class NetworkServer:
             items = [gw.DownlinkTxAckItem(status=status) for _ in frame.items]  # type: ignore[arg-type] # an enum value
         ack = gw.DownlinkTxAck(gateway_id=frame.gateway_id, downlink_id=frame.downlink_id, items=items)
         self.context.at(self.context.now + TX_ACK_DELAY, lambda: tx_ack.handle(self.context, ack))
+
+
+def _where(flight: Flight) -> dict[str, str]:
+    """Return what faults of a downlink are told apart by."""
+    return {"dev_eui": flight.dev_eui.hex(), "confirmed": str(flight.entry.confirmed).lower()}

@@ -49,6 +49,8 @@ def find(context: Context, dev_addr: int, f_cnt: int, uplink: Uplink) -> Accepte
 def handle(context: Context, uplink: Uplink, parsed: Data) -> None:
     """Take a de-duplicated data uplink; `parsed` is what can be read of it without keys."""
     found = find(context, parsed.dev_addr, parsed.f_cnt, uplink)
+    if context.faults.take("uplink_lost", dev_eui=found.device.eui if found else ""):
+        return
     if found is None:
         known = context.tables.sessions(parsed.dev_addr)
         reason = "no session gives a valid MIC" if known else "no device session"
