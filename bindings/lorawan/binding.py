@@ -31,13 +31,15 @@ from bindings.contract import (
 )
 from bindings.diagnosis import Finding
 from bindings.lorawan.catch_up import CatchUp
+from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.device_settings import DeviceSettings
 from bindings.lorawan.downlinks import Downlinks
+from bindings.lorawan.fates import Fates
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.options import read_options
-from bindings.lorawan.outstanding import Doubts, Outstanding
+from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.providers import make_provider
@@ -86,14 +88,17 @@ class LorawanBinding:
         Raises BindingError (port taken), StoreUnavailable.
         """
         self._events = events
-        settings, provider, outstanding, doubts = self._settings, self._provider, Outstanding(), Doubts()
-        self._outstanding = outstanding
-        self._records = Records(memory)
-        self._profiles = Profiles(provider, self._records, events)
-        self._inbound = Inbound(settings, self._records, outstanding, doubts, self._profiles, events)
-        self._downlinks = Downlinks(settings, provider, self._records, outstanding, doubts, events)
-        self._catch_up = CatchUp(settings, provider, self._records, self._inbound, events)
-        self._reconciler = Reconciler(doubts, self._catch_up, provider, outstanding, events)
+        settings, provider, monotonic = self._settings, self._provider, asyncio.get_running_loop().time
+        records = self._records = Records(memory)
+        outstanding = self._outstanding = Outstanding(records, monotonic)
+        doubts, lingering = Doubts(), Lingering(monotonic)
+        clock = self._clock = NetworkClock()
+        fates = Fates(provider, records, outstanding, clock, events)
+        self._profiles = Profiles(provider, records, events)
+        self._inbound = Inbound(settings, records, outstanding, fates, clock, doubts, self._profiles, events)
+        self._downlinks = Downlinks(settings, provider, records, outstanding, fates, doubts, lingering, events)
+        self._catch_up = CatchUp(settings, provider, records, self._inbound, events)
+        self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, provider, outstanding, events)
         self._watch = Watch(provider, self._catch_up, self._profiles, events)
         await provider.open()
         try:
@@ -102,7 +107,12 @@ class LorawanBinding:
             await provider.close()
             raise
         self._calls.open = True
-        work = (self._watch.run(), self._reconciler.run(), self._write_forever())
+        work = (
+            self._watch.run(),
+            self._reconciler.run(),
+            self._reconciler.look_at_lingering(),
+            self._write_forever(),
+        )
         self._tasks = [asyncio.create_task(one) for one in work]
 
     async def stop(self) -> None:

@@ -24,15 +24,16 @@ from bindings.contract import (
     Refused,
     SubmitResult,
 )
-from bindings.lorawan.outstanding import Doubts, Item, Outstanding
-from bindings.lorawan.provider import NewItem, Provider, QueuedItem, Standing
-from bindings.lorawan.records import Records
+from bindings.lorawan import windows
+from bindings.lorawan.fates import Fates
+from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
+from bindings.lorawan.provider import NewItem, Provider, QueuedItem
+from bindings.lorawan.records import Queued, Records
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BridgeError, CallFailed, CallTrouble
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 30.0  # seconds after an uplink in which a frame may be at a gateway: RX1 delay is 15 s at most
 UNKNOWN_DEVICE_PAUSE = 60.0  # seconds until a downlink for a device that the server does not know is tried again
 _STOP_PATIENCE = 5.0  # seconds
 _NO_CONNECTION_PAUSE = 1.0  # seconds until a downlink for which no connection was free is tried again
@@ -58,14 +59,18 @@ class Downlinks:
         provider: Provider,
         records: Records,
         outstanding: Outstanding,
+        fates: Fates,
         doubts: Doubts,
+        lingering: Lingering,
         events: Events,
     ) -> None:
         self._settings = settings.downlinks
         self._provider = provider
         self._records = records
         self._outstanding = outstanding
+        self._fates = fates
         self._doubts = doubts
+        self._lingering = lingering
         self._events = events
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,10 +90,13 @@ class Downlinks:
             return Refused(Refusal.EXPIRED, "the deadline has passed")
         item = NewItem(device, self._f_port(device), attempt.payload, attempt.confirmed, attempt.deadline)
         passed = self._passed_by(attempt)
+        before = self._fates.when_queued(device)
         self._outstanding.expect(device)
         try:
             handle = await self._provider.enqueue(item, passing=bool(passed))
-            self._outstanding.add(device, handle, Item(attempt.kind, attempt.repeatable, attempt.confirmed))
+            queued = Queued(attempt.kind, attempt.repeatable, attempt.confirmed, before)
+            if self._outstanding.add(device, handle, queued) and windows.may_settle(before):
+                self._lingering.put(device, self._fates.known(device).open_for)
         except CallFailed as error:
             return self._failed(device, error, passed)
         finally:
@@ -145,7 +153,7 @@ class Downlinks:
         known = self._outstanding.of(attempt.device)
         for item in reversed(items):
             if item.data == attempt.payload and item.f_port == f_port and item.id not in known:
-                added = Item(attempt.kind, attempt.repeatable, attempt.confirmed)
+                added = Queued(attempt.kind, attempt.repeatable, attempt.confirmed)
                 self._outstanding.add(attempt.device, item.id, added)
                 return Lookup(Presence.PRESENT, item.id)
         return Lookup(Presence.ABSENT)
@@ -153,47 +161,31 @@ class Downlinks:
     # Cancel
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
-        """Flush the queue if everything in it is ours, and say REMOVED only where no frame can be on its way.
+        """Flush the queue if everything in it is ours, and say REMOVED only where no transmission was possible.
 
-        A frame that a gateway already has is not in the queue's view: flushed before the gateway answers, it is sent
-        without a trace. So after an uplink, and for classes that are sent to at any time, the result is UNKNOWN.
+        A frame that a gateway already has is not seen in the queue, and what is in the queue may have been transmitted:
+        what is certain says `windows`.
         """
+        known = self._fates.known(device)
         try:
             items = await self._provider.queue(device)
             item = next((one for one in items if one.id == handle), None)
             if item is None:
-                return Cancellation.UNKNOWN  # it left, or somebody flushed it; an event may still say which
+                return await self._fates.of_absent(device, handle)
             if item.pending:
-                return Cancellation.GONE  # sent, the device's acknowledgement is awaited
-            known = self._outstanding.of(device)
-            foreign = [one for one in items if one.id not in known and one.id != handle]
-            if foreign or any(one.pending for one in items):
+                return Cancellation.GONE  # transmitted, the device's acknowledgement is awaited
+            ours = self._outstanding.of(device)
+            if any(one.pending or (one.id not in ours and one.id != handle) for one in items):
                 self._events.count("lorawan_cancels_hindered")
-                return await self._expired_in_place(device, item)
-            before = await self._provider.standing(device)
-            await self._provider.flush(device)
-            after = await self._provider.standing(device)
+                return await self._fates.of_unremovable(device, item, known)
+            fate = await self._fates.of_flushed(device, item, known)
         except CallFailed as error:
             log.info("cancel for %s: %s", device, error, extra={"sample": "lorawan cancel"})
             return Cancellation.UNKNOWN
         self._outstanding.drop(device, handle)
         for other in self._outstanding.drop_all(device):
             self._tell(Flushed(device, "flushed together with a cancelled downlink", other))
-        quiet = self._is_quiet(before) and self._is_quiet(after)
-        return Cancellation.REMOVED if quiet else Cancellation.UNKNOWN
-
-    async def _expired_in_place(self, device: str, item: QueuedItem) -> Cancellation:
-        """An item past its own expiry is never sent, wherever it stands: it is deleted at the next window."""
-        if item.expires_at is None or item.expires_at > self._events.now():
-            return Cancellation.UNKNOWN
-        quiet = self._is_quiet(await self._provider.standing(device))
-        return Cancellation.REMOVED if quiet else Cancellation.UNKNOWN
-
-    def _is_quiet(self, found: Standing) -> bool:
-        """Return whether no frame for the device can be on its way: class A, and no uplink lately."""
-        if found.device_class != "A":
-            return False
-        return found.last_seen_at is None or self._events.now() - found.last_seen_at > IN_FLIGHT
+        return fate
 
     def _tell(self, event: BindingEvent) -> None:
         task = asyncio.create_task(self._deliver(event))

@@ -7,6 +7,8 @@ from functools import partial
 
 from bindings.contract import Events, Joined, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan import network_events as net
+from bindings.lorawan.clock import NetworkClock
+from bindings.lorawan.fates import Fates
 from bindings.lorawan.outstanding import Doubts, Outstanding
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.records import Record, Records
@@ -34,6 +36,8 @@ class Inbound:
         settings: LorawanSettings,
         records: Records,
         outstanding: Outstanding,
+        fates: Fates,
+        clock: NetworkClock,
         doubts: Doubts,
         profiles: Profiles,
         events: Events,
@@ -41,6 +45,8 @@ class Inbound:
         self._settings = settings
         self._records = records
         self._outstanding = outstanding
+        self._fates = fates
+        self._clock = clock
         self._doubts = doubts
         self._profiles = profiles
         self._events = events
@@ -49,11 +55,15 @@ class Inbound:
         """Have a live event committed. The awaitable raises StoreUnavailable."""
         # What each exchange brings is taken at once, without a task of its own.
         if isinstance(event, net.TxAck):
+            self._clock.observe(event.time, self._events.now())
+            self._learn_of_downlink(event)
             return _of_ours(self._tx_ack(event))
         if isinstance(event, net.Up):
             record = self._records.get(event.device)
             if record is not None and record.continues(event.dev_addr, event.f_cnt):
                 return _of_ours(self._next_up(event, record))
+        if isinstance(event, net.Discarded):
+            self._clock.observe(event.time, self._events.now())
         return self._handle(event, replayed=False)
 
     async def take_replayed(self, event: net.NetworkEvent) -> None:
@@ -103,6 +113,7 @@ class Inbound:
     def _remember(self, event: net.Up, record: Record) -> None:
         record.take(event.f_cnt)
         record.uplinks += 1
+        record.heard_at = self._events.now()  # also of one that the history tells: later than it was, which is safe
         self._records.changed(event.device, record)
 
     async def _up(self, event: net.Up, record: Record, *, replayed: bool) -> None:
@@ -194,6 +205,16 @@ class Inbound:
         self._outstanding.transmitted(event.device, event.item)
         return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
 
+    def _learn_of_downlink(self, event: net.TxAck) -> None:
+        """Note that a downlink was transmitted: it is one of this session once that had an uplink."""
+        record = self._records.get(event.device)
+        if record is None or not record.uplinks:
+            return
+        if not record.counting or record.rx_delay != event.delay:
+            record.counting = True
+            record.rx_delay = event.delay or record.rx_delay
+            self._records.changed(event.device, record)
+
     async def _ack(self, event: net.Ack) -> None:
         self._outstanding.drop(event.device, event.item)
         if event.acknowledged:
@@ -203,11 +224,19 @@ class Inbound:
         await self._events.deliver(Report(event.device, event.item, None, detail, nack=True))
 
     async def _discarded(self, event: net.Discarded, record: Record) -> None:
+        """The network server gave an item up. That it was not transmitted before is not said by it, but to be shown."""
+        certain = await self._fates.of_discarded(event)
         self._outstanding.drop(event.device, event.item)
         if event.fits and event.time >= record.seen_at and self._records.get(event.device) is record:
             record.fits = event.fits  # the uplink that brought a slower data rate is told by an event of its own
             self._records.changed(event.device, record)
-        await self._events.deliver(Report(event.device, event.item, _DISCARDED[event.why], event.text[:_DETAIL]))
+        if certain:
+            report = Report(event.device, event.item, _DISCARDED[event.why], event.text[:_DETAIL])
+        else:
+            self._events.count("lorawan_discarded_in_doubt")
+            text = f"{event.text}; it may have been transmitted before"
+            report = Report(event.device, event.item, None, text[:_DETAIL])
+        await self._events.deliver(report)
 
 
 def _of_ours(committed: Future[None]) -> Future[None]:

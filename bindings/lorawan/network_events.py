@@ -41,9 +41,13 @@ class Join(NetworkEvent, frozen=True, gc=False):
 
 
 class TxAck(NetworkEvent, frozen=True, gc=False):
-    """A gateway has scheduled the downlink of this queue item."""
+    """A gateway has scheduled the downlink of this queue item.
+
+    `delay`: seconds from the uplink to the receive window, 0 where it was not sent in one (class B, C).
+    """
 
     item: str
+    delay: float = 0.0
 
 
 class Ack(NetworkEvent, frozen=True, gc=False):

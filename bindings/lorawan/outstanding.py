@@ -1,33 +1,31 @@
-"""What of ours is in the network server's queues, as far as this process knows.
+"""What of ours is in the network server's queues, as far as the notes of the devices say.
 
 A network server such as ChirpStack can remove a whole queue or nothing: a downlink is only ever removed together with
 all others.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
+from heapq import heappop, heappush
 
 from bindings.contract import Kind
+from bindings.lorawan.records import Queued, Record, Records
 
 _REMEMBERED = 16  # downlinks of one device that leave during one call; a queue rarely has more than two
+_MOST = 32  # downlinks noted for one device; the oldest is forgotten first
+_HEARD = 8192  # devices whose last uplink is remembered; the one that was silent longest is forgotten first
 
 
-@dataclass(slots=True)
-class Item:
-    """One downlink in a queue."""
-
-    kind: Kind
-    repeatable: bool
-    confirmed: bool
-    uplinks: int = 0  # heard since it was queued: each could have let it out
-
-
-@dataclass(slots=True)
 class Outstanding:
-    """All queues with something of ours in them, by device and queue item id."""
+    """The queues of all devices. `monotonic` returns seconds that no change of the wall clock moves."""
 
-    _devices: dict[str, dict[str, Item]] = field(default_factory=dict)
-    _left: dict[str, dict[str, bool]] = field(default_factory=dict)  # True: confirmed ones, too
+    def __init__(self, records: Records, monotonic: Callable[[], float]) -> None:
+        self._records = records
+        self._monotonic = monotonic
+        self._busy: set[str] = set()  # devices with something queued by this process
+        self._heard: dict[str, float] = {}  # when a device was last heard, on the monotonic clock
+        self._left: dict[str, dict[str, bool]] = {}  # True: confirmed ones, too
 
     def expect(self, device: str) -> None:
         """Note that a call about a downlink is under way, and that events may tell of it before the answer."""
@@ -37,11 +35,18 @@ class Outstanding:
         """Note that the answer is there, and added."""
         self._left.pop(device, None)
 
-    def add(self, device: str, item_id: str, item: Item) -> None:
-        """Note a downlink that was queued, unless an event has said already that it left."""
+    def add(self, device: str, item_id: str, item: Queued) -> bool:
+        """Note a downlink that was queued, unless an event has said that it left; return whether it was noted."""
         left = self._left.get(device, {}).get(item_id)
-        if left is None or (item.confirmed and not left):
-            self._devices.setdefault(device, {})[item_id] = item
+        record = self._records.get(device)
+        if record is None or (left is not None and (not item.confirmed or left)):
+            return False
+        if len(record.queued) >= _MOST:
+            del record.queued[next(iter(record.queued))]
+        record.queued[item_id] = item
+        self._busy.add(device)
+        self._records.changed(device, record)
+        return True
 
     def transmitted(self, device: str, item_id: str) -> None:
         """Note that a gateway has a downlink: it leaves the queue, but for a confirmed one, which waits there."""
@@ -51,13 +56,15 @@ class Outstanding:
         elif not item.confirmed:
             self.drop(device, item_id)
 
-    def drop(self, device: str, item_id: str) -> None:
-        """Note that a downlink left the queue."""
-        items = self._devices.get(device)
-        if items is None or items.pop(item_id, None) is None:
+    def drop(self, device: str, item_id: str) -> Queued | None:
+        """Note that a downlink left the queue; return what was noted of it."""
+        record = self._records.get(device)
+        item = record.queued.pop(item_id, None) if record is not None else None
+        if item is None or record is None:
             self._gone(device, item_id, confirmed=True)
-        elif not items:
-            del self._devices[device]
+            return None
+        self._changed(device, record)
+        return item
 
     def _gone(self, device: str, item_id: str, *, confirmed: bool) -> None:
         left = self._left.get(device)
@@ -66,11 +73,23 @@ class Outstanding:
 
     def drop_all(self, device: str) -> list[str]:
         """Note that a queue is empty; return what was in it."""
-        return list(self._devices.pop(device, ()))
+        record = self._records.get(device)
+        if record is None or not record.queued:
+            return []
+        dropped = list(record.queued)
+        record.queued.clear()
+        self._changed(device, record)
+        return dropped
 
-    def of(self, device: str) -> dict[str, Item]:
+    def _changed(self, device: str, record: Record) -> None:
+        if not record.queued:
+            self._busy.discard(device)
+        self._records.changed(device, record)
+
+    def of(self, device: str) -> dict[str, Queued]:
         """Return what is in a device's queue, oldest first."""
-        return self._devices.get(device, {})
+        record = self._records.get(device)
+        return {} if record is None else record.queued
 
     def flushable(self, device: str) -> list[str]:
         """Return the requests that an answer may pass: all that wait, or none if one of them must stay.
@@ -85,16 +104,25 @@ class Outstanding:
 
     def heard(self, device: str) -> bool:
         """Count an uplink; return whether something is queued that should have left with the one before."""
+        self._heard.pop(device, None)
+        self._heard[device] = self._monotonic()
+        if len(self._heard) > _HEARD:
+            del self._heard[next(iter(self._heard))]
         late = False
         for item in self.of(device).values():
             item.uplinks += 1
             late = late or item.uplinks > 2 + item.confirmed
         return late
 
+    def since(self, device: str) -> float | None:
+        """Return how many seconds ago this process last heard a device; None: it does not remember that it did."""
+        last = self._heard.get(device)
+        return None if last is None else self._monotonic() - last
+
     @property
     def count(self) -> int:
-        """Return the number of downlinks in all queues."""
-        return sum(len(items) for items in self._devices.values())
+        """Return the number of downlinks that this process knows to be queued."""
+        return sum(len(self.of(device)) for device in self._busy)
 
 
 class Doubts:
@@ -117,3 +145,29 @@ class Doubts:
         if not self._waiting:
             self._some.clear()
         return device
+
+
+class Lingering:
+    """Devices whose queue is to be read once the receive windows of their last uplink are over."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._due: list[tuple[float, str]] = []
+        self._changed = asyncio.Event()
+
+    def put(self, device: str, after: float) -> None:
+        """Have a device's queue read `after` seconds from now."""
+        heappush(self._due, (self._monotonic() + after, device))
+        if self._due[0][1] == device:
+            self._changed.set()
+
+    async def take(self) -> str:
+        """Return the device whose time comes first, when it has come."""
+        while True:
+            self._changed.clear()
+            left = self._due[0][0] - self._monotonic() if self._due else None
+            if left is not None and left <= 0:
+                return heappop(self._due)[1]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._changed.wait()

@@ -68,7 +68,7 @@ class Profiles:
                 self._waiting.discard(device)
                 if record is None:
                     return
-                record.profile, record.device_class = found.profile, found.device_class
+                record.profile, record.device_class = found.profile, found.device_class or record.device_class
                 await self._records.put(device, record)
             except CallFailed as error:
                 if not error.out_of_reach:

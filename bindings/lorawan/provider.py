@@ -27,7 +27,11 @@ class NewItem(msgspec.Struct, frozen=True):
 
 
 class QueuedItem(msgspec.Struct, frozen=True):
-    """A downlink in a device's queue. `pending`: it was sent, and the device's acknowledgement is awaited."""
+    """A downlink in a device's queue.
+
+    `pending`: it was transmitted, and the device's acknowledgement is awaited. `f_cnt_down`: the frame counter that it
+    got when it was last handed to a gateway; 0 also where it never was. Of an `encrypted` one it is the application's.
+    """
 
     id: str
     f_port: int
@@ -35,14 +39,35 @@ class QueuedItem(msgspec.Struct, frozen=True):
     confirmed: bool = False
     pending: bool = False
     expires_at: float | None = None
+    f_cnt_down: int = 0
+    encrypted: bool = False
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How the network server sees a device. `last_seen_at`: its own wall clock, None: never."""
+    """How the network server sees a device.
+
+    `device_class` is A, B or C, empty where it is none of these. `last_seen_at`: its own wall clock, None: never.
+    """
 
     profile: str
     device_class: str
     last_seen_at: float | None = None
+    skip_f_cnt_check: bool = False
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A device's session in the network server: the counters that it expects next."""
+
+    dev_addr: str
+    f_cnt_up: int
+    f_cnt_down: int  # of the downlinks that carry application data
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """What the network server tells of a device at one moment. `session` None: it has none."""
+
+    standing: Standing
+    session: Session | None
 
 
 class Sink(Protocol):
@@ -110,6 +135,9 @@ class Provider(Protocol):
 
     async def standing(self, device: str) -> Standing:
         """Return how the network server sees a device."""
+
+    async def sight(self, device: str) -> Sight:
+        """Return how the network server sees a device, with its session."""
 
     async def radio(self, profile: str, region_config: str) -> Profile:
         """Return what a device profile, and the region's configuration, say of sizes and sessions."""

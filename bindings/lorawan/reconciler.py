@@ -1,4 +1,8 @@
-"""What became of downlinks that should have left, and of which no event says so: the history tells, or the queue."""
+"""Looks into queues: where downlinks should have left and no event says so, and where they stay longer than a window.
+
+Of the first the history tells, or the queue. Of the second the queue tells that they certainly were
+not transmitted.
+"""
 
 import asyncio
 import logging
@@ -6,7 +10,8 @@ from functools import partial
 
 from bindings.contract import Events, Report
 from bindings.lorawan.catch_up import CatchUp
-from bindings.lorawan.outstanding import Doubts, Outstanding
+from bindings.lorawan.fates import Fates
+from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.provider import Provider
 from bridge.errors import BridgeError
 
@@ -16,12 +21,21 @@ STOP_PATIENCE = 5.0  # seconds that a history which is being read is given at st
 
 
 class Reconciler:
-    """Takes devices out of `doubts`, one task for each device."""
+    """Takes devices out of `doubts`, one task for each, and out of `lingering`, one after the other."""
 
     def __init__(
-        self, doubts: Doubts, catch_up: CatchUp, provider: Provider, outstanding: Outstanding, events: Events
+        self,
+        doubts: Doubts,
+        lingering: Lingering,
+        catch_up: CatchUp,
+        fates: Fates,
+        provider: Provider,
+        outstanding: Outstanding,
+        events: Events,
     ) -> None:
         self._doubts = doubts
+        self._lingering = lingering
+        self._fates = fates
         self._catch_up = catch_up
         self._provider = provider
         self._outstanding = outstanding
@@ -36,6 +50,17 @@ class Reconciler:
                 task = asyncio.create_task(self._settle(device))
                 self._tasks[device] = task
                 task.add_done_callback(partial(self._settled, device))
+
+    async def look_at_lingering(self) -> None:
+        """Work until cancelled."""
+        while True:
+            device = await self._lingering.take()
+            try:
+                left = await self._fates.settle(device)
+                if left is not None:
+                    self._lingering.put(device, left)  # it was heard again
+            except BridgeError as error:
+                log.info("the queue of %s is not known: %s", device, error, extra={"sample": "lorawan lingering"})
 
     async def stop(self) -> None:
         """Let reports be committed; a history that takes longer to read is left to the next start."""

@@ -1,7 +1,7 @@
 """What is known of each device, as a small note in the network instance's Memory; and what its profiles say.
 
-Notes are read when needed, a few are kept decoded. What each uplink changes (counters, data rate) is written from time
-to time: what a crash loses of it, the ledger still knows.
+Notes are read when needed, a few are kept decoded. What each message changes (counters, data rate, what is queued) is
+written from time to time. What a crash loses of uplinks, the ledger still knows; what it loses of downlinks is unknown.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from bindings.contract import Memory
+from bindings.contract import Kind, Memory
 
 _KEPT = 4096
 _WINDOW = 64  # frame counters behind the highest one that are told apart
@@ -18,8 +18,28 @@ _DEVICE = "d/"
 _PROFILE = "p/"
 
 
-class Record(msgspec.Struct, array_like=True, gc=False):
-    """One device. Times are wall-clock seconds of the network server."""
+class WhenQueued(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What was known of the device when a downlink was queued."""
+
+    dev_addr: str = ""  # its session
+    next_up: int = 0  # frame counter expected of its next uplink
+    quiet: bool = False  # the receive windows of its last uplink were over
+    counting: bool = False  # a downlink of the session was transmitted before, so the next counter is above 0
+    device_class: str = "A"
+
+
+class Queued(msgspec.Struct, array_like=True):
+    """One downlink in the network server's queue."""
+
+    kind: Kind
+    repeatable: bool
+    confirmed: bool
+    before: WhenQueued | None = None  # None: it was found in the queue
+    uplinks: int = 0  # heard since it was queued: each could have let it out
+
+
+class Record(msgspec.Struct, array_like=True):
+    """One device. Times are wall-clock seconds of the network server, but for `heard_at`."""
 
     profile: str = ""  # device profile id
     device_class: str = "A"
@@ -33,19 +53,23 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     f_port: int = 0  # 0: as the network instance says
     max_payload: int = 0  # 0: as the network instance says
     region_config: str = ""
-    fits: int = 0  # bytes that ChirpStack said would have fit since the latest uplink; 0: it said nothing
+    fits: int = 0  # bytes that the network server said would have fit since the latest uplink; 0: it said nothing
+    heard_at: float = 0.0  # our own clock when the latest uplink came; 0: never
+    counting: bool = False  # a downlink of this session was transmitted
+    rx_delay: float = 0.0  # seconds from an uplink to the window of its downlink, as last transmitted; 0: not known
+    queued: dict[str, Queued] = {}  # what of ours is in the network server's queue, by item id, oldest first
 
     def has_seen(self, f_cnt: int) -> bool:
-        """Tell whether an uplink of this session is remembered to have been taken; of old ones nothing is."""
+        """Return whether an uplink of this session is remembered to have been taken; of old ones nothing is."""
         behind = self.highest - f_cnt
         return 0 <= behind < _WINDOW and bool(self.seen >> behind & 1)
 
     def continues(self, dev_addr: str, f_cnt: int) -> bool:
-        """Tell whether an uplink belongs to the session that is known."""
+        """Return whether an uplink belongs to the session that is known."""
         return dev_addr == self.dev_addr and not self.went_back(f_cnt)
 
     def went_back(self, f_cnt: int) -> bool:
-        """Tell whether the counter fell so far behind that it must have been reset."""
+        """Return whether the counter fell so far behind that it must have been reset."""
         return self.highest - f_cnt >= _WINDOW
 
     def take(self, f_cnt: int) -> None:
@@ -62,6 +86,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
         self.dev_addr = dev_addr
         self.joined_at = at
         self.dr, self.highest, self.seen, self.uplinks, self.fits = -1, -1, 0, 0, 0
+        self.counting, self.rx_delay = False, 0.0
 
 
 class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True, eq=False):
@@ -94,7 +119,7 @@ class Records:
         self._profiles: dict[str, Profile] = {}
 
     def get(self, device: str) -> Record | None:
-        """Give a device's note, to be changed in place and handed to `changed` or `put`; None: it has none."""
+        """Return a device's note, to be changed in place and handed to `changed` or `put`; None: it has none."""
         record = self._kept.get(device) or self._changed.get(device)
         if record is None:
             raw = self._memory.get(_DEVICE + device)
@@ -143,12 +168,12 @@ class Records:
         await self._memory.put(_DEVICE + device, None)
 
     def devices(self) -> Iterator[str]:
-        """Give all devices that have a note."""
+        """Yield all devices that have a note."""
         for key, _ in self._memory.items(_DEVICE):
             yield key[len(_DEVICE) :]
 
     def profile(self, identifier: str) -> Profile:
-        """Give what is known of a device profile."""
+        """Return what is known of a device profile."""
         found = self._profiles.get(identifier)
         if found is None:
             raw = self._memory.get(_PROFILE + identifier) if identifier else None

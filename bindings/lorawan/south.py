@@ -59,8 +59,7 @@ class SouthProfiles:
             max_attempts=numbers.max_attempts,
             empty_is_poll=True,
             quick=device_class == "C",  # it listens all the time; A and B answer in minutes
-            # Class A: the server notices an expiry only at the next uplink, so it is cancelled. Else: at once.
-            can_cancel=device_class == "A",
+            can_cancel=True,
             can_expire=True,
             max_downlink=min([fits, *(most for most in (max_payload, numbers.max_payload, told) if most)]),
             max_uplink=max_uplink(plan, data_rate, settling=settling),

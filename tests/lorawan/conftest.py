@@ -10,6 +10,7 @@ from mock_network.lab import Broker
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "relay"))  # its world of one endpoint in virtual time
+sys.path.insert(2, str(Path(__file__).parent.parent / "mock_chirpstack"))  # its world of one device in virtual time
 
 from emulated_chirpstack import STRANGER, Emulated  # found beside this file
 from lorawan_kit import APP_KEY, device, lorawan_set_up

@@ -11,10 +11,11 @@ from bindings.lorawan import LorawanBinding, LorawanSettings
 from bindings.lorawan.chirpstack.provisioning import provision
 from bindings.lorawan.settings import Api, CatchUp, Downlinks, Http, Mqtt
 from bindings.lorawan.wanted import Otaa, Wanted
-from mock_network.chirpstack import device_queue
+from mock_network.chirpstack import device_queue, join
 from mock_network.chirpstack.model import Settings
 from mock_network.chirpstack.service import ChirpStack, Options
 from mock_network.faults import Fault
+from mock_network.lorawan.crypto import SessionKeys
 from tests.bindings.bridge_side import DictMemory
 from tests.waiting import until
 
@@ -163,6 +164,12 @@ class Emulated:
             level=integration.ERROR, code=code, description=code.lower(), context=context, **self.values()
         )
         self.emit("log", message)
+
+    def activate(self, *, f_cnt_up):
+        """Give the device a session in the server as well, with the uplinks that a test has made up."""
+        keys = SessionKeys.of_1_0(bytes.fromhex(KEY), bytes.fromhex(KEY))
+        join.activate(self.context, self.row(), int(self.dev_addr, 16), keys)
+        self.row().f_cnt_up = f_cnt_up
 
     def class_c(self):
         self.row().enabled_class = common.CLASS_C

@@ -136,6 +136,11 @@ class LorawanSetUp:
         await self.lab.clock_api.post("/rate", {"rate": rate})
         self.rate = rate
 
+    async def windows_over(self) -> None:
+        """Let the windows of all uplinks pass, and the bridge read the queues that it then reads."""
+        await self.lab.step(2 * WINDOWS)
+        await asyncio.sleep(0.3)
+
     async def ask(self, operation: str, path: str = "", name: str = NAME, **body: Any) -> Any:
         answer = self.server.post(f"/clients/{name}/{operation}", {"path": path, "timeout": PATIENCE, **body})
         return await asyncio.wait_for(answer, 40)

@@ -7,7 +7,7 @@ from typing import Any
 from bindings.contract import Memory
 from bindings.diagnosis import Finding
 from bindings.lorawan.network_events import NetworkEvent, TxAck, Up
-from bindings.lorawan.provider import NewItem, QueuedItem, Sink, Standing
+from bindings.lorawan.provider import NewItem, QueuedItem, Session, Sight, Sink, Standing
 from bindings.lorawan.records import Profile
 from bindings.lorawan.wanted import Provisioned, Wanted
 from bridge.errors import CallFailed, CallTrouble
@@ -71,6 +71,11 @@ class ScriptedServer:
         self._called()
         return Standing(PROFILE_ID, self.device_class, self.seen_at)
 
+    async def sight(self, device: str) -> Sight:
+        uplinks = [event for event in self.past if isinstance(event, Up)]
+        session = Session("01020304", uplinks[-1].f_cnt + 1, 0) if uplinks else None
+        return Sight(await self.standing(device), session)
+
     async def radio(self, profile: str, region_config: str) -> Profile:
         self._called()
         return Profile(region="EU868", revision="A", mac_version="LORAWAN_1_0_3", known=True)
@@ -105,6 +110,7 @@ class ScriptedServer:
 
     async def hear(self, event: NetworkEvent) -> None:
         self.past.append(event)
+        self.seen_at = event.time
         await self.sink.take(event)
 
     async def transmit(self, device: str, *, at: float) -> None:

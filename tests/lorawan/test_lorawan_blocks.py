@@ -91,6 +91,7 @@ async def test_a_write_is_split_when_the_data_rate_drops_in_mid_transfer(tmp_pat
         written = asyncio.create_task(air.world.ask("write", PATH, value=text(330)))
         await air.block_waits()
         before = len(await air.writes())
+        await air.world.windows_over()
         await air.changes_to(0)
         answer = await air.world.polled(written)
         assert answer["code"] == "2.04"

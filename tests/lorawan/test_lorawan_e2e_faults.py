@@ -66,6 +66,7 @@ async def test_a_data_rate_that_drops_while_the_network_holds_a_write_costs_it_n
     (item,) = await world.queued(NAME)
     assert len(item["data"]) // 2 > 60
     before = await world.count("lorawan_log_events", code="DOWNLINK_PAYLOAD_SIZE")
+    await world.windows_over()
     await world.act("data-rate", NAME, data_rate=2)
     try:
         answer = await world.polled(writing, NAME)

@@ -12,6 +12,7 @@ from chirpstack_api import common, gw, integration
 from emulated_chirpstack import DEVICE, PAUSE, STRANGER
 
 from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, Uplink
+from bindings.lorawan import windows
 from bindings.lorawan.chirpstack import events as cs
 from bindings.lorawan.chirpstack.transport import GrpcFailed
 from bindings.lorawan.settings import CatchUp
@@ -219,11 +220,35 @@ async def test_ack_false_may_be_absent_in_json(binding, chirpstack, side):
         ("F_CNT_DOWN", Refusal.FAILED),
     ],
 )
-async def test_logs_that_name_an_item_are_its_certain_outcome(binding, chirpstack, side, code, why):
+async def test_logs_that_name_an_item_are_its_outcome_where_that_is_certain(
+    binding, chirpstack, side, monkeypatch, code, why
+):
+    chirpstack.up(b"hello")
+    await until(lambda: side.of(Uplink))
+    within_a_window = await submitted(binding)
+    monkeypatch.setattr(windows, "LONGEST", 0.0)  # no need to wait for the end of the windows
     handle = await submitted(binding)
+    chirpstack.activate(f_cnt_up=2)  # an uplink has come since
     chirpstack.log(code, queue_item_id=handle)
     (one,) = await until(lambda: side.of(Report))
     assert (one.handle, one.outcome) == (handle, why)
+    chirpstack.log(code, queue_item_id=within_a_window)
+    await until(lambda: len(side.of(Report)) == 2)
+    assert side.of(Report)[1].outcome is None
+    assert "may have been transmitted" in side.of(Report)[1].detail
+    assert side.counts["lorawan_discarded_in_doubt"] == 1
+
+
+async def test_a_log_is_no_proof_where_the_network_server_cannot_be_asked(binding, chirpstack, side, monkeypatch):
+    monkeypatch.setattr(windows, "LONGEST", 0.0)
+    chirpstack.up(b"hello")
+    await until(lambda: side.of(Uplink))
+    handle = await submitted(binding)
+    chirpstack.activate(f_cnt_up=2)
+    chirpstack.fault("grpc_unavailable", where={"method": "GetActivation"})
+    chirpstack.log("EXPIRED", queue_item_id=handle)
+    (one,) = await until(lambda: side.of(Report))
+    assert one.outcome is None
 
 
 async def test_what_chirpstack_says_would_have_fit_counts_until_the_next_uplink(binding, chirpstack, side):

@@ -136,10 +136,15 @@ async def test_a_status_is_read_wherever_it_stands(said):
         (answer(grpc_status="much"), Code.UNKNOWN, True),
         (answer(framed(b"") + framed(b"grpc-status:\xb2\r\n", 0x80)), Code.UNKNOWN, True),  # a digit, for Python
         (answer(framed(b"") + framed(b"grpc-status:" + b"1" * 5000, 0x80)), Code.UNKNOWN, True),
+        (answer(grpc_status="13"), Code.INTERNAL, True),  # the commit may have been done before the connection broke
+        (answer(grpc_status="13", grpc_message="database%20is%20locked"), Code.INTERNAL, False),
+        (answer(grpc_status="13", grpc_message="x violates foreign key constraint"), Code.INTERNAL, False),
+        (answer(grpc_status="8", grpc_message="Received message larger than max"), Code.RESOURCE_EXHAUSTED, True),
         (answer(grpc_status="16"), Code.UNAUTHENTICATED, False),
         (answer(status="401 Unauthorized", kind=""), Code.UNAUTHENTICATED, False),
         (answer(status="403 Forbidden", kind="text/html"), Code.PERMISSION_DENIED, False),
         (answer(status="404 Not Found", kind="text/html"), Code.UNAVAILABLE, False),
+        (answer(status="408 Request Timeout", kind=""), Code.UNAVAILABLE, True),
         (answer(status="429 Too Many Requests", kind=""), Code.RESOURCE_EXHAUSTED, False),
         (answer(status="502 Bad Gateway", kind="text/html"), Code.UNAVAILABLE, True),
         (answer(status="504 Gateway Timeout", kind=""), Code.UNAVAILABLE, True),

@@ -94,6 +94,12 @@ class ChirpStackClient:
         found: api.GetDeviceResponse = await self.call(self.device.Get, api.GetDeviceRequest(dev_eui=device))
         return found
 
+    async def get_activation(self, device: str) -> api.GetDeviceActivationResponse:
+        """Return a device's session, with its keys."""
+        request = api.GetDeviceActivationRequest(dev_eui=device)
+        found: api.GetDeviceActivationResponse = await self.call(self.device.GetActivation, request)
+        return found
+
     async def get_profile(self, identifier: str) -> api.DeviceProfile:
         """Return a device profile."""
         answer: api.GetDeviceProfileResponse = await self.call(

@@ -65,6 +65,21 @@ class _Info(msgspec.Struct, rename="camel", gc=False, frozen=True):
     device_class_enabled: str = "CLASS_A"
 
 
+class _Delay(msgspec.Struct, gc=False, frozen=True):
+    delay: str = ""
+
+
+class _Timing(msgspec.Struct, gc=False, frozen=True):
+    delay: _Delay | None = None
+
+
+class _TxInfo(msgspec.Struct, gc=False, frozen=True):
+    timing: _Timing = _Timing()
+
+
+_NO_TX_INFO = _TxInfo()
+
+
 class _Json(msgspec.Struct, rename="camel", gc=False):
     device_info: _Info = _Info()
     time: str = ""
@@ -81,6 +96,7 @@ class _Json(msgspec.Struct, rename="camel", gc=False):
     code: str = "UNKNOWN"
     description: str = ""
     context: dict[str, str] = {}
+    tx_info: _TxInfo = _NO_TX_INFO
 
 
 _decode = msgspec.json.Decoder(_Json).decode
@@ -134,7 +150,9 @@ def _from_json(kind: str, found: _Json) -> Reading:
         case "join":
             return Reading(application, Join(*common_values, found.dev_addr))
         case "txack":
-            return Reading(application, TxAck(*common_values, found.queue_item_id))
+            delay = found.tx_info.timing.delay
+            seconds = _duration(delay.delay) if delay is not None else 0.0
+            return Reading(application, TxAck(*common_values, found.queue_item_id, seconds))
         case "ack":
             return Reading(application, Ack(*common_values, found.queue_item_id, found.acknowledged))
         case "log":
@@ -169,7 +187,9 @@ def _from_message(kind: str, found: Any) -> Reading:
         case "join":
             return Reading(application, Join(*common_values, found.dev_addr))
         case "txack":
-            return Reading(application, TxAck(*common_values, found.queue_item_id))
+            delay = found.tx_info.timing.delay.delay
+            seconds = delay.seconds + delay.nanos / _NANOSECONDS
+            return Reading(application, TxAck(*common_values, found.queue_item_id, seconds))
         case "ack":
             return Reading(application, Ack(*common_values, found.queue_item_id, found.acknowledged))
         case "log":
@@ -217,6 +237,11 @@ def _seconds(found: Message, name: str) -> float:
     if not (0 <= stamp.seconds < _END_OF_TIME and 0 <= stamp.nanos < _NANOSECONDS):
         raise ValueError(f"{name} is no time")
     return (stamp.seconds * 1_000_000 + stamp.nanos // 1000) / 1_000_000  # to the microsecond, as from JSON
+
+
+def _duration(text: str) -> float:
+    """Read a duration of protobuf's JSON mapping, such as 1.500s."""
+    return float(text.removesuffix("s")) if text else 0.0
 
 
 def _uint32(number: int) -> int:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin
 from bindings.http.exchange import Response
-from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, GrpcFailed, origin_of
+from bindings.lorawan.chirpstack.transport import GrpcFailed, may_have_acted, origin_of
 from bindings.lorawan.settings import Api
 from bindings.tls import client_context
 from bridge.errors import ConfigurationError
@@ -26,6 +26,7 @@ _HEAD = 5  # bytes before each message: a flag, and the length of what follows
 _MESSAGE, _TRAILERS = 0x00, 0x80  # flags
 _CODES = {str(code.value[0]): code for code in grpc.StatusCode}
 _OK = b"grpc-status:0\r\n"  # the trailers that nearly every answer has
+_GAVE_UP = (408, 499)  # what proxies say when they have waited long enough, or think that we have
 _NO_HEADERS: dict[str, str] = {}
 
 
@@ -216,7 +217,8 @@ def _check(response: Response, trailers: bytes | None) -> None:
     if status is None:
         raise _no_grpc(response)
     code = _CODES.get(status, grpc.StatusCode.UNKNOWN)
-    raise GrpcFailed(code, unquote(said.get("grpc-message", "")), unsure=code in PROVES_NOTHING)
+    detail = unquote(said.get("grpc-message", ""))
+    raise GrpcFailed(code, detail, unsure=may_have_acted(code, detail))
 
 
 def _lines(trailers: bytes) -> dict[str, str]:
@@ -247,7 +249,8 @@ def _no_grpc(response: Response) -> GrpcFailed:
                 detail += f" with {kind or 'no content type'}: this is not ChirpStack's API, or a proxy before it fails"
             else:
                 detail += ": the answer is cut off"
-    return GrpcFailed(code, detail, unsure=not 400 <= status < 500)  # noqa: PLR2004  # RFC 9110 §15.5
+    refused = 400 <= status < 500 and status not in _GAVE_UP  # noqa: PLR2004  # RFC 9110 §15.5
+    return GrpcFailed(code, detail, unsure=not refused)
 
 
 def _not_answered(error: NotSent | NoAnswer) -> GrpcFailed:

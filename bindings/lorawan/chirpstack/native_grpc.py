@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from bindings.lorawan.chirpstack.transport import PROVES_NOTHING, GrpcFailed, origin_of
+from bindings.lorawan.chirpstack.transport import GrpcFailed, may_have_acted, origin_of
 from bindings.lorawan.settings import Api
 from bindings.tls import client_context
 
@@ -95,4 +95,4 @@ def _failure(error: grpc.aio.AioRpcError, *, connected: bool) -> GrpcFailed:
     code, detail = error.code(), error.details() or ""
     # Without a connection the request never left this machine; afterwards nobody can tell.
     never_left = not connected and code is grpc.StatusCode.UNAVAILABLE and "connect" in detail
-    return GrpcFailed(code, detail, unsure=code in PROVES_NOTHING and not never_left)
+    return GrpcFailed(code, detail, unsure=may_have_acted(code, detail) and not never_left)

@@ -17,7 +17,7 @@ from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.network_events import NetworkEvent
-from bindings.lorawan.provider import NewItem, QueuedItem, Sink, Standing
+from bindings.lorawan.provider import NewItem, QueuedItem, Sight, Sink, Standing
 from bindings.lorawan.records import Profile
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.wanted import Provisioned, Wanted
@@ -144,6 +144,10 @@ class ChirpStack:
 
     async def standing(self, device: str) -> Standing:
         return values.standing_of(await self.client.get_device(device))
+
+    async def sight(self, device: str) -> Sight:
+        standing = values.standing_of(await self.client.get_device(device))
+        return Sight(standing, values.session_of(await self.client.get_activation(device)))
 
     async def radio(self, profile: str, region_config: str) -> Profile:
         found = await self.client.get_profile(profile)

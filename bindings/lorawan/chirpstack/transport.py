@@ -9,7 +9,7 @@ from bindings.lorawan.settings import Api
 from bridge.errors import CallFailed, CallTrouble, ConfigurationError
 
 _DETAIL = 200  # characters of a peer's text kept in rows and logs
-PROVES_NOTHING = frozenset(
+_PROVES_NOTHING = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -20,6 +20,8 @@ PROVES_NOTHING = frozenset(
     }
 )
 """Codes after which the call may have taken effect all the same."""
+_NOT_DONE = ("database is locked", "violates", "constraint")
+"""Parts of what a database says that has certainly done nothing: ChirpStack passes its errors on as INTERNAL."""
 
 
 _TROUBLES = {
@@ -32,6 +34,19 @@ _TROUBLES = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: CallTrouble.LIMITED,
     grpc.StatusCode.UNIMPLEMENTED: CallTrouble.UNSUPPORTED,
 }
+
+
+def may_have_acted(code: grpc.StatusCode, detail: str) -> bool:
+    """Return whether ChirpStack may have done what it was asked for, though it answers with this status.
+
+    INTERNAL is what it says of any error of its database, also of one after the commit, what a library says of a stream
+    that broke off, and RESOURCE_EXHAUSTED what it says of an answer that is too large for it.
+    """
+    if code is grpc.StatusCode.INTERNAL:
+        return not any(part in detail for part in _NOT_DONE)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return "larger than max" in detail
+    return code in _PROVES_NOTHING
 
 
 class GrpcFailed(CallFailed):

@@ -3,7 +3,7 @@
 from chirpstack_api import api, common
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bindings.lorawan.provider import NewItem, QueuedItem, Standing
+from bindings.lorawan.provider import NewItem, QueuedItem, Session, Standing
 from bindings.lorawan.records import Profile
 
 _CLASSES = {common.CLASS_A: "A", common.CLASS_B: "B", common.CLASS_C: "C"}
@@ -20,13 +20,32 @@ def to_queue_item(item: NewItem) -> api.DeviceQueueItem:
 def from_queue_item(message: api.DeviceQueueItem) -> QueuedItem:
     """Return one item as GetQueue tells it."""
     expires_at = _seconds(message.expires_at) if message.HasField("expires_at") else None
-    return QueuedItem(message.id, message.f_port, message.data, message.confirmed, message.is_pending, expires_at)
+    return QueuedItem(
+        message.id,
+        message.f_port,
+        message.data,
+        message.confirmed,
+        message.is_pending,
+        expires_at,
+        message.f_cnt_down,
+        message.is_encrypted,
+    )
 
 
 def standing_of(found: api.GetDeviceResponse) -> Standing:
     """Return what the server's record of a device says."""
     last_seen_at = _seconds(found.last_seen_at) if found.HasField("last_seen_at") else None
-    return Standing(found.device.device_profile_id, _CLASSES.get(found.class_enabled, "A"), last_seen_at)
+    device_class = _CLASSES.get(found.class_enabled, "")
+    return Standing(found.device.device_profile_id, device_class, last_seen_at, found.device.skip_fcnt_check)
+
+
+def session_of(found: api.GetDeviceActivationResponse) -> Session | None:
+    """Return a device's session, None if it has none. LoRaWAN 1.0.x has one counter for all downlinks."""
+    if not found.HasField("device_activation"):
+        return None
+    there = found.device_activation
+    one_counter = there.f_nwk_s_int_key == there.s_nwk_s_int_key
+    return Session(there.dev_addr, there.f_cnt_up, there.n_f_cnt_down if one_counter else there.a_f_cnt_down)
 
 
 def profile_of(found: api.DeviceProfile, region: api.GetRegionResponse | None) -> Profile:

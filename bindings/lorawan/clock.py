@@ -1,0 +1,42 @@
+"""The network server's wall clock, as its own events show it: it may be apart from ours by any amount.
+
+An event says when it was made; it comes here later, so that the server's clock is now at least that much further. The
+least delayed event of the last minutes tells most.
+"""
+
+SPAN = 300.0  # seconds that an observation counts for: twice as long at most, as two spans are kept
+MARGIN = 2.0  # seconds between the server's look at its clock and what it does after it
+
+
+class NetworkClock:
+    """How far the network server's clock is ahead of ours. All times are wall-clock seconds; `now` is our clock."""
+
+    def __init__(self) -> None:
+        self._begin = 0.0
+        self._latest: float | None = None
+        self._former: float | None = None
+
+    def observe(self, at: float, now: float) -> None:
+        """Note that the server's clock showed `at` when it made an event that has just arrived."""
+        if at <= 0:
+            return
+        self._turn(now)
+        ahead = at - now
+        self._latest = ahead if self._latest is None or ahead > self._latest else self._latest
+
+    def ahead(self, now: float) -> float | None:
+        """Return by how many seconds the server's clock is at least ahead (negative: behind); None: it is not known."""
+        self._turn(now)
+        if self._latest is None or self._former is None:
+            return self._former if self._latest is None else self._latest
+        return max(self._latest, self._former)
+
+    def has_passed(self, moment: float, now: float) -> bool:
+        """Return whether the server's clock has certainly passed a moment of its own time."""
+        ahead = self.ahead(now)
+        return ahead is not None and now + ahead > moment + MARGIN
+
+    def _turn(self, now: float) -> None:
+        if not 0 <= now - self._begin < SPAN:
+            self._former = self._latest if 0 <= now - self._begin < 2 * SPAN else None
+            self._begin, self._latest = now, None

@@ -1,0 +1,121 @@
+"""What can be said of a downlink that the network server no longer carries, or shall not carry any longer.
+
+`windows` says what the counters prove; here they are asked for, in the order that the proofs need.
+"""
+
+import logging
+
+from bindings.contract import Cancellation, Events
+from bindings.lorawan import windows
+from bindings.lorawan.clock import NetworkClock
+from bindings.lorawan.network_events import Discarded
+from bindings.lorawan.outstanding import Outstanding
+from bindings.lorawan.provider import Provider, QueuedItem
+from bindings.lorawan.records import Records, WhenQueued
+from bindings.lorawan.windows import Known
+from bridge.errors import CallFailed
+
+log = logging.getLogger(__name__)
+
+
+class Fates:
+    """Of the downlinks of one network instance."""
+
+    def __init__(
+        self, provider: Provider, records: Records, outstanding: Outstanding, clock: NetworkClock, events: Events
+    ) -> None:
+        self._provider = provider
+        self._records = records
+        self._outstanding = outstanding
+        self._clock = clock
+        self._events = events
+
+    async def of_absent(self, device: str, item_id: str) -> Cancellation:
+        """Say what became of an item that is not in the queue. Raises CallFailed."""
+        before = self._before(device, item_id)
+        if before is None:
+            return Cancellation.UNKNOWN  # it left, or somebody flushed it; an event may still say which
+        unsent = windows.gone_unsent(before, await self._provider.sight(device))
+        return Cancellation.REMOVED if unsent else Cancellation.UNKNOWN
+
+    async def of_flushed(self, device: str, item: QueuedItem, known: Known) -> Cancellation:
+        """Flush the queue that an item was just read from, and say what became of it. Raises CallFailed.
+
+        `known`: from before the queue was read.
+        """
+        before = self._before(device, item.id)
+        first = await self._provider.sight(device)
+        await self._provider.flush(device)
+        if windows.was_scheduled(item):
+            return Cancellation.GONE
+        second = await self._provider.sight(device)
+        kept_back = windows.kept_back(item, before, known, first, second)
+        return Cancellation.REMOVED if kept_back else Cancellation.UNKNOWN
+
+    async def of_unremovable(self, device: str, item: QueuedItem, known: Known) -> Cancellation:
+        """Say what becomes of an item just read from a queue that must not be flushed. Raises CallFailed.
+
+        Past its own expiry it is never transmitted, wherever it stands: it is deleted at the next opportunity. `known`:
+        from before the queue was read.
+        """
+        if windows.was_scheduled(item):
+            return Cancellation.GONE
+        if item.expires_at is None or not self._clock.has_passed(item.expires_at, self._events.now()):
+            return Cancellation.UNKNOWN
+        sight = await self._provider.sight(device)
+        kept_back = windows.kept_back(item, self._before(device, item.id), known, sight, sight)
+        return Cancellation.REMOVED if kept_back else Cancellation.UNKNOWN
+
+    async def of_discarded(self, event: Discarded) -> bool:
+        """Return whether an item that the network server discarded was certainly never transmitted."""
+        before = self._before(event.device, event.item)
+        if before is None or not before.quiet:
+            return False
+        try:
+            now = await self._provider.sight(event.device)
+        except CallFailed as error:
+            log.info("fate of a downlink of %s: %s", event.device, error, extra={"sample": "lorawan fate"})
+            return False
+        return windows.discarded_unsent(event.why, before, now)
+
+    async def settle(self, device: str) -> float | None:
+        """Note which items of a device are still queued and were certainly not transmitted. Raises CallFailed.
+
+        Of what the network server discards later it is then known that nothing was transmitted. Return how many seconds
+        the receive windows of the last uplink still last: to be asked again then; None: that is not needed.
+        """
+        items = self._outstanding.of(device).items()
+        noted = {key: one for key, one in items if one.before is not None and windows.may_settle(one.before)}
+        record = self._records.get(device)
+        if not noted or record is None:
+            return None
+        known = self.known(device)
+        if known.open_for > 0:
+            return known.open_for
+        now = await self._provider.sight(device)
+        for item in await self._provider.queue(device):
+            one = noted.get(item.id)
+            if one is not None and one.before is not None:
+                one.before = windows.settled(one.before, known, item, now) or one.before
+                self._records.changed(device, record)
+        return None
+
+    def when_queued(self, device: str) -> WhenQueued:
+        """Return what is known of a device as a downlink is queued now."""
+        known, record = self.known(device), self._records.get(device)
+        device_class = record.device_class if record is not None else "A"
+        return WhenQueued(known.dev_addr, known.next_up, known.open_for <= 0, known.counting, device_class)
+
+    def known(self, device: str) -> Known:
+        """Return what is known of a device now."""
+        record = self._records.get(device)
+        if record is None:
+            return Known("", 0, counting=False, open_for=windows.LONGEST)
+        since = self._outstanding.since(device)
+        age = self._events.now() - record.heard_at if since is None else since
+        open_for = windows.in_flight(record, self._records.profile(record.profile)) - age
+        return Known(record.dev_addr, record.highest + 1, record.counting, open_for)
+
+    def _before(self, device: str, item_id: str) -> WhenQueued | None:
+        noted = self._outstanding.of(device).get(item_id)
+        return noted.before if noted is not None else None

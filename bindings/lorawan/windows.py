@@ -1,0 +1,143 @@
+"""Whether a queued downlink can have been transmitted: what the frame counters of the network server prove.
+
+A network server transmits to a class A device only in the two receive windows after an uplink, and to class B and C at
+any time. When it schedules a downlink it gives it a frame counter, and keeps the downlink in its queue until a gateway
+has reported the transmission: a gateway that stays silent leaves in the queue what was on the air. A frame counter of 0
+says nothing by itself: an item has it that was never scheduled, and the first downlink of a session is given it.
+
+Nothing here rests on the network server's clock, which may be apart from ours, nor on an event having arrived: uplinks
+are counted by the frame counter that the network server expects next.
+"""
+
+import msgspec
+
+from bindings.lorawan.network_events import Why
+from bindings.lorawan.provider import QueuedItem, Sight
+from bindings.lorawan.records import Profile, Record, WhenQueued
+
+RX2_AFTER_RX1 = 1.0  # seconds (TS001-1.0.4 §3.3.2)
+LONGEST = 15.0 + RX2_AFTER_RX1  # seconds from an uplink until RX2 opens: RxDelay is 15 s at most (§5.7)
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What this process knows of a device at one moment."""
+
+    dev_addr: str  # its session
+    next_up: int  # frame counter expected of its next uplink
+    counting: bool  # a downlink of the session was transmitted
+    open_for: float  # seconds that a frame may still reach it after the last uplink; not above 0: no more
+
+
+def in_flight(record: Record, profile: Profile) -> float:
+    """Return for how many seconds after an uplink a frame may reach a class A device: until its RX2 opens.
+
+    What a gateway is told later, it refuses as too late. The delay is learned from transmissions; a network server
+    raises it to that of the device profile, once the device has agreed.
+    """
+    if not record.rx_delay or not profile.known:
+        return LONGEST
+    return max(record.rx_delay, profile.rx1_delay) + RX2_AFTER_RX1
+
+
+def was_scheduled(item: QueuedItem) -> bool:
+    """Return whether an item in the queue certainly was handed to a gateway at least once."""
+    return item.pending or (item.f_cnt_down > 0 and not item.encrypted)
+
+
+def kept_back(item: QueuedItem, before: WhenQueued | None, known: Known, first: Sight, second: Sight) -> bool:
+    """Return whether an item certainly was not transmitted.
+
+    In this order: `known` was noted, the queue was read, `first` was seen, the queue was flushed (or the item had
+    expired), `second` was seen. `before` is None where nobody noted when the item was queued.
+    """
+    if was_scheduled(item) or not _nothing_between(first, second):
+        return False
+    if first.standing.last_seen_at is None:
+        return True  # no window was ever opened
+    if not _is_last_heard(known, first):
+        return False
+    if before is not None and before.quiet and before.device_class == "A" and _uplinks_since(before, first) == 0:
+        return True
+    if item.encrypted or not _counts(before, known, first):
+        return False  # the counter of the item is no proof
+    return known.open_for <= 0
+
+
+def gone_unsent(before: WhenQueued | None, now: Sight) -> bool:
+    """Return whether an item that is not in the queue any more was certainly removed without a transmission.
+
+    That is so where no uplink came since it was queued: somebody else has flushed the queue.
+    """
+    return before is not None and before.quiet and _is_class_a(before, now) and _uplinks_since(before, now) == 0
+
+
+def discarded_unsent(why: Why, before: WhenQueued | None, now: Sight) -> bool:
+    """Return whether an item that the network server discarded was certainly never transmitted before.
+
+    It is discarded at an opportunity to transmit. For class A that is the window of an uplink: the first one since the
+    item was queued, or an earlier one may have let it out. For class B and C only the size proves something: as long as
+    the device is silent its limit does not change, so that the first opportunity was the last one, too.
+    """
+    if before is None or not before.quiet:
+        return False
+    uplinks = _uplinks_since(before, now)
+    if _is_class_a(before, now):
+        return uplinks is not None and uplinks <= 1
+    return why is Why.TOO_LARGE and uplinks == 0
+
+
+def may_settle(before: WhenQueued) -> bool:
+    """Return whether `settled` can tell more than is known already."""
+    return before.counting and not before.quiet and before.device_class == "A"
+
+
+def settled(before: WhenQueued, known: Known, item: QueuedItem, now: Sight) -> WhenQueued | None:
+    """Return what is known of an item that is still queued, if certainly the next uplink is the first to let it out.
+
+    In this order: `known` was noted, `now` was seen, the queue was read. None: that cannot be said.
+    """
+    if not kept_back(item, before, known, now, now):
+        return None
+    next_up = now.session.f_cnt_up if now.session is not None else 0
+    return WhenQueued(known.dev_addr, next_up, True, known.counting, before.device_class)
+
+
+def _is_class_a(before: WhenQueued, now: Sight) -> bool:
+    return before.device_class == now.standing.device_class == "A"
+
+
+def _nothing_between(first: Sight, second: Sight) -> bool:
+    """Return whether no receive window was opened between two sights."""
+    if first.standing.device_class != "A" or second.standing.device_class != "A":
+        return False
+    return first.session == second.session and first.standing.last_seen_at == second.standing.last_seen_at
+
+
+def _is_last_heard(known: Known, sight: Sight) -> bool:
+    """Return whether the last uplink that the network server accepted is the last one that we have heard.
+
+    With skip_fcnt_check the counter may begin anew at any time, and proves nothing.
+    """
+    session = sight.session
+    if session is None or sight.standing.skip_f_cnt_check:
+        return False
+    return session.dev_addr == known.dev_addr and session.f_cnt_up == known.next_up
+
+
+def _uplinks_since(before: WhenQueued, sight: Sight) -> int | None:
+    """Return how many uplinks can have been accepted since an item was queued, None if that is not known."""
+    session = sight.session
+    if session is None or sight.standing.skip_f_cnt_check or session.dev_addr != before.dev_addr:
+        return None
+    uplinks = session.f_cnt_up - before.next_up
+    return uplinks if uplinks >= 0 else None
+
+
+def _counts(before: WhenQueued | None, known: Known, sight: Sight) -> bool:
+    """Return whether the session's first downlink was transmitted before the item was queued: 0 means unscheduled."""
+    session = sight.session
+    if session is None or session.f_cnt_down == 0 or session.dev_addr != known.dev_addr:
+        return False
+    if before is None:
+        return known.counting
+    return before.counting and before.dev_addr == session.dev_addr

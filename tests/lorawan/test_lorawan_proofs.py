@@ -1,0 +1,146 @@
+"""Each proof that nothing was transmitted, and that it falls with any one of the things it rests on."""
+
+import pytest
+from msgspec.structs import replace
+
+from bindings.lorawan.network_events import Why
+from bindings.lorawan.provider import QueuedItem, Session, Sight, Standing
+from bindings.lorawan.records import Profile, Record, WhenQueued
+from bindings.lorawan.windows import (
+    LONGEST,
+    Known,
+    discarded_unsent,
+    gone_unsent,
+    in_flight,
+    kept_back,
+    may_settle,
+    settled,
+    was_scheduled,
+)
+
+ITEM = QueuedItem("i", 10, b"x")
+BEFORE = WhenQueued("a", next_up=5, quiet=True, counting=True, device_class="A")
+WITHIN = replace(BEFORE, quiet=False)  # queued while the windows of the last uplink were open
+KNOWN = Known("a", next_up=5, counting=True, open_for=0.0)
+
+
+def sight(f_cnt_up=5, *, dev_addr="a", f_cnt_down=3, device_class="A", seen_at=100.0, skip=False):
+    return Sight(Standing("p", device_class, seen_at, skip), Session(dev_addr, f_cnt_up, f_cnt_down))
+
+
+NOW = sight()
+FRESH = sight(f_cnt_down=0)  # nothing was transmitted in this session yet: the item's counter proves nothing
+
+
+# In the queue
+
+
+def test_no_uplink_came_since_it_was_queued():
+    assert kept_back(ITEM, BEFORE, KNOWN, FRESH, FRESH)
+    for before in (
+        WITHIN,
+        replace(BEFORE, device_class="C"),
+        replace(BEFORE, next_up=4),
+        replace(BEFORE, next_up=6),
+        replace(BEFORE, dev_addr="b"),
+        None,
+    ):
+        assert not kept_back(ITEM, before, KNOWN, FRESH, FRESH), before
+
+
+def test_it_has_no_frame_counter_where_the_sessions_is_above_0():
+    assert kept_back(ITEM, WITHIN, KNOWN, NOW, NOW)
+    assert kept_back(ITEM, None, KNOWN, NOW, NOW)
+    for before in (replace(WITHIN, counting=False), replace(WITHIN, dev_addr="b")):
+        assert not kept_back(ITEM, before, KNOWN, NOW, NOW), before
+    for known in (replace(KNOWN, open_for=0.1), replace(KNOWN, next_up=4), replace(KNOWN, dev_addr="b")):
+        assert not kept_back(ITEM, WITHIN, known, NOW, NOW), known
+    assert not kept_back(ITEM, None, replace(KNOWN, counting=False), NOW, NOW)
+    assert not kept_back(ITEM, WITHIN, KNOWN, FRESH, FRESH)
+    assert not kept_back(replace(ITEM, encrypted=True), WITHIN, KNOWN, NOW, NOW)
+
+
+@pytest.mark.parametrize("before", [BEFORE, WITHIN, None], ids=["quiet", "within a window", "found"])
+def test_either_proof_falls(before):
+    assert kept_back(ITEM, before, KNOWN, NOW, NOW)
+    for later in (sight(6), sight(dev_addr="b"), sight(device_class="C"), sight(seen_at=101.0)):
+        assert not kept_back(ITEM, before, KNOWN, NOW, later), later
+    for all_along in (sight(6), sight(dev_addr="b"), sight(device_class="B"), sight(device_class=""), sight(skip=True)):
+        assert not kept_back(ITEM, before, KNOWN, all_along, all_along), all_along
+    for item in (replace(ITEM, f_cnt_down=1), replace(ITEM, pending=True)):
+        assert was_scheduled(item)
+        assert not kept_back(item, before, KNOWN, NOW, NOW), item
+
+
+def test_the_frame_counter_of_an_encrypted_item_is_the_applications():
+    item = replace(ITEM, encrypted=True, f_cnt_down=7)
+    assert not was_scheduled(item)
+    assert kept_back(item, BEFORE, KNOWN, NOW, NOW)
+
+
+def test_the_network_server_has_never_heard_the_device():
+    never = Sight(Standing("p", "A", None), None)
+    unknown = Known("", 0, counting=False, open_for=LONGEST)
+    assert kept_back(ITEM, None, unknown, never, never)
+    without_session = replace(never, standing=NOW.standing)
+    assert not kept_back(ITEM, BEFORE, KNOWN, without_session, without_session)
+    assert not kept_back(ITEM, BEFORE, KNOWN, never, without_session)
+
+
+# Not in the queue any more
+
+
+def test_gone_before_any_window():
+    assert gone_unsent(BEFORE, NOW)
+    assert not gone_unsent(None, NOW)
+    for before in (
+        WITHIN,
+        replace(BEFORE, device_class="C"),
+        replace(BEFORE, dev_addr="b"),
+        replace(BEFORE, next_up=6),
+    ):
+        assert not gone_unsent(before, NOW), before
+    for now in (sight(6), sight(device_class="C"), sight(skip=True), sight(4), replace(NOW, session=None)):
+        assert not gone_unsent(BEFORE, now), now
+
+
+@pytest.mark.parametrize("why", Why)
+def test_discarded_in_the_first_window(why):
+    assert discarded_unsent(why, BEFORE, sight(6))
+    assert discarded_unsent(why, BEFORE, sight(5))
+    assert not discarded_unsent(why, None, sight(6))
+    for before in (WITHIN, replace(BEFORE, dev_addr="b"), replace(BEFORE, next_up=4)):
+        assert not discarded_unsent(why, before, sight(6)), before
+    for now in (sight(7), sight(4), sight(6, skip=True), sight(6, device_class="C"), replace(NOW, session=None)):
+        assert not discarded_unsent(why, BEFORE, now), now
+
+
+def test_of_class_b_and_c_only_the_size_is_a_proof_and_only_while_the_device_is_silent():
+    for device_class in ("B", "C"):
+        before, now = replace(BEFORE, device_class=device_class), sight(device_class=device_class)
+        assert discarded_unsent(Why.TOO_LARGE, before, now)
+        assert not discarded_unsent(Why.TOO_LARGE, before, sight(6, device_class=device_class))
+        assert not discarded_unsent(Why.EXPIRED, before, now)
+        assert not discarded_unsent(Why.STALE_COUNTER, before, now)
+
+
+# When the windows are over
+
+
+def test_what_is_still_queued_and_unscheduled_can_only_leave_with_the_next_uplink():
+    assert may_settle(WITHIN)
+    assert settled(WITHIN, KNOWN, ITEM, NOW) == BEFORE
+    later = settled(WITHIN, replace(KNOWN, next_up=9), ITEM, sight(9))
+    assert discarded_unsent(Why.TOO_LARGE, later, sight(10))
+    assert not discarded_unsent(Why.TOO_LARGE, later, sight(11))
+    assert settled(WITHIN, replace(KNOWN, open_for=1.0), ITEM, NOW) is None
+    assert settled(WITHIN, KNOWN, replace(ITEM, f_cnt_down=4), NOW) is None
+    for before in (BEFORE, replace(WITHIN, counting=False), replace(WITHIN, device_class="C")):
+        assert not may_settle(before), before
+
+
+def test_the_windows_of_an_uplink_are_over_when_rx2_has_opened():
+    learned, profile = Record(rx_delay=5.0), Profile(rx1_delay=3, known=True)
+    assert in_flight(learned, profile) == 6.0
+    assert in_flight(learned, replace(profile, rx1_delay=7)) == 8.0  # the device may agree to it any time
+    assert in_flight(Record(), profile) == in_flight(learned, Profile()) == LONGEST == 16.0
