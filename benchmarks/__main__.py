@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.load import Load
 from benchmarks.lorawan import measure_lorawan, work_lorawan
 from benchmarks.memory import idle_memory
+from benchmarks.provisioning import show_provisioning
 from benchmarks.scenarios import (
     ROUND,
     Rate,
@@ -199,6 +200,7 @@ def main() -> None:
     parser.add_argument("--step", action="store_true", help="measure the one step alone, on bytes, and end")
     parser.add_argument("--profile", action="store_true", help="show where the bridge's processor time goes, and end")
     parser.add_argument("--store", action="store_true", help="show what a message costs in the store alone, and end")
+    parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
     arguments = parser.parse_args()
     if arguments.step:
         show_steps(8 * arguments.rounds)
@@ -207,6 +209,9 @@ def main() -> None:
         show_store(arguments.rounds)
         return
     pin_load()
+    if arguments.provisioning:
+        show_provisioning(arguments.provisioning)
+        return
     if arguments.profile:
         profile(arguments.rounds)
         return

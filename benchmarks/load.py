@@ -48,6 +48,8 @@ class Load:
     refused: int = 0  # notifications answered otherwise
     received: int = 0  # requests, responses and notifications that the server got
     provisioned: int = 0
+    first_provisioned: float = 0.0  # on the monotonic clock
+    last_provisioned: float = 0.0
     open: int = 0  # connections for notifications
     on_response: Callable[[], None] | None = None
 
@@ -125,6 +127,8 @@ class Load:
             host, _, tail = wanted["notificationDestination"].removeprefix("http://").partition("/")
             name, _, port = host.rpartition(":")
             self.call_back(name, int(port), f"/{tail}")
+        self.last_provisioned = time.monotonic()
+        self.first_provisioned = self.first_provisioned or self.last_provisioned
         self.provisioned += 1
         link = f"{self.api_root}{path}/{self.by_id[wanted['externalId']].configuration}"
         made = {**wanted, "self": link, "maximumPacketSize": MAXIMUM_PACKET_SIZE, "status": "ACTIVE"}

@@ -73,7 +73,7 @@ uri = "coap://127.0.0.1:{server_port}"
 binding = "nidd"
 api_root = "{api_root}"
 scs_as_id = "bench"
-configurations = {{ pace = 5000.0, parallelism = 16, adopt = false }}
+configurations = {{ adopt = false }}
 callbacks = {{ port = 0 }}
 """
     )

@@ -38,12 +38,13 @@ class Progress:
 
     def tell(self, remaining: int, now: float) -> None:
         """Write a line into the log once in a while, as long as there is much to do."""
-        if remaining < _MANY:
-            if self._told_at is not None:
-                log.info("provisioning: %d are left", remaining)
+        if self._told_at is None:
+            if remaining >= _MANY:
+                self._told_at = now
+                log.info("provisioning: %d devices are to be done", remaining)
+        elif not remaining:
             self._told_at = None
-        elif self._told_at is None:
-            self._told_at = now
+            log.info("provisioning: all devices are done")
         elif now - self._told_at >= _EVERY:
             self._told_at = now
             left = self.seconds_left(remaining, now)

@@ -20,7 +20,7 @@ from bindings.nidd.progress import Progress
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.repair import find_missing
 from bindings.nidd.settings import NiddSettings
-from bindings.nidd.trouble import JobFailed
+from bindings.nidd.trouble import JobFailed, Whose
 from bindings.t8.client import T8Client
 from bridge.errors import BridgeError
 
@@ -55,6 +55,8 @@ class Provisioning:
         self._stopping = False
         self._fresh: deque[str] = deque()
         self._claims = 0
+        self._well_at = float("-inf")  # when a job last went well
+        self._unclear: set[str] = set()  # devices that met a trouble of nobody knows whom, since then
         self.progress = Progress()
         self.last_error = ""
 
@@ -283,20 +285,8 @@ class Provisioning:
             return
         try:
             await self.life.work(device, record)
-        except NotSent as error:
-            self._pace.went_badly(began, loop.time(), None)
-            self._tell(device, error)  # nothing was tried: nothing to note
-        except JobFailed as error:
-            if error.network:
-                self._pace.went_badly(began, loop.time(), error.after)
-                self._tell(device, error)
-            else:
-                self._pace.went_well(began, loop.time())
-                await self._failed(device, record, error, error.after)
-        except NoAnswer as error:
-            self._pace.went_badly(began, loop.time(), None)
-            self.life.inventory.doubt()  # something may have been made that is not known: look before the next try
-            await self._failed(device, record, error)
+        except (JobFailed, NotSent, NoAnswer) as error:
+            await self._met_trouble(device, record, error, began)
         except BridgeError as error:
             self._pace.ended()
             self.life.inventory.doubt()
@@ -307,8 +297,34 @@ class Provisioning:
             self._events.count("nidd_internal_errors")
             await self._failed(device, record, error)
         else:
+            self._well_at = loop.time()
+            self._unclear.clear()
             self._pace.went_well(began, loop.time())
             self.progress.done(loop.time())
+
+    async def _met_trouble(
+        self, device: str, record: Record, error: JobFailed | NotSent | NoAnswer, began: float
+    ) -> None:
+        """Note a failure where it is this device's; rest where it is the SCEF's, and note nothing."""
+        now = asyncio.get_running_loop().time()
+        after = error.after if isinstance(error, JobFailed) else None
+        if isinstance(error, NoAnswer):
+            self.life.inventory.doubt()  # something may have been made that is not known: look before the next try
+        if isinstance(error, JobFailed):
+            whose = error.whose
+        else:
+            whose = Whose.NETWORK if isinstance(error, NotSent) else Whose.UNCLEAR
+        if whose is Whose.UNCLEAR:
+            alone = self._unclear == {device} or self._well_at >= began
+            if len(self._unclear) < 2:  # noqa: PLR2004  # one or more of them is all that counts
+                self._unclear.add(device)
+            whose = Whose.DEVICE if alone else Whose.NETWORK
+        if whose is Whose.DEVICE:
+            self._pace.went_well(began, now)
+            await self._failed(device, record, error, after)
+        else:
+            self._pace.went_badly(began, now, after)
+            self._tell(device, error)
 
     def _tell(self, device: str, error: Exception) -> None:
         self.last_error = f"{device}: {error}"

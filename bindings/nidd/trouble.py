@@ -1,28 +1,41 @@
 """Why a job of a device's configuration could not be done, and whose trouble that is."""
 
+from enum import Enum
+
 from bindings.t8.answer import Answer
 from bindings.t8.times import PeerClock
 
 _OVERLOADED = {401, 408, 429, 502, 503, 504}  # nothing against this device: credentials, load, a gateway
 
 
+class Whose(Enum):
+    """Whose trouble it is that a job could not be done."""
+
+    DEVICE = "device"  # the SCEF has something against this one
+    NETWORK = "network"  # overload, credentials, no way to the SCEF: other devices will meet it, too
+    UNCLEAR = "unclear"  # no answer, or a proxy's: whether others meet it, too, tells
+
+
 class JobFailed(Exception):
-    """A job could not be done. It is tried again: `after` that many seconds if the SCEF said so.
+    """A job could not be done. It is tried again: `after` that many seconds if the SCEF said so."""
 
-    `network`: the trouble is the SCEF's or of the way to it, so that other devices will meet it, too.
-    """
-
-    def __init__(self, text: str, after: float | None = None, *, network: bool = False) -> None:
+    def __init__(self, text: str, after: float | None = None, whose: Whose = Whose.DEVICE) -> None:
         super().__init__(text)
         self.after = after
-        self.network = network
+        self.whose = whose
 
 
 def refused(what: str, answer: Answer, clock: PeerClock) -> JobFailed:
     """Return the failure that an answer means."""
     until = clock.wait_for(answer.headers.get("retry-after"))
     after = None if until is None else until - clock.now()
-    return JobFailed(f"{what}: {answer}", after, network=answer.status in _OVERLOADED)
+    return JobFailed(f"{what}: {answer}", after, _whose(answer))
+
+
+def _whose(answer: Answer) -> Whose:
+    if answer.status in _OVERLOADED:
+        return Whose.NETWORK
+    return Whose.DEVICE if answer.own else Whose.UNCLEAR
 
 
 def is_passing(answer: Answer, failures: int) -> bool:

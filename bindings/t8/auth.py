@@ -112,7 +112,7 @@ class Authorization:
     def _failed(self, what: str) -> BindingError:
         self._header = None
         self._last_error = f"token endpoint {self._settings.token_url} {what}"
-        log.warning("%s", self._last_error)
+        log.warning("%s", self._last_error, extra={"sample": "t8 token"})
         return BindingError(f"{self._last_error}; check token_url, client_id and client_secret")
 
     def status(self) -> dict[str, object]:
