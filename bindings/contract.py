@@ -326,6 +326,30 @@ class ChecksItself(Protocol):
         """
 
 
+class Listener(msgspec.Struct, frozen=True):
+    """A TCP port that a network instance listens on while it runs; 0: any free one. `setting` names it to people."""
+
+    setting: str
+    host: str
+    port: int
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A network instance that is called: `config check` sees to it that no port is given twice."""
+
+    def listeners(self) -> Sequence[Listener]:
+        """Return where it will listen, by its settings."""
+
+
+@runtime_checkable
+class ChecksOptions(Protocol):
+    """A network instance that can say whether the options of an endpoint make sense, before the endpoint is added."""
+
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Raise `bridge.errors.ConfigurationError` for an option that is unknown or has no such value."""
+
+
 class NetworkDevice(msgspec.Struct, frozen=True):
     """A device that the network knows; `device` in canonical form, `name` as the network calls it."""
 

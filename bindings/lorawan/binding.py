@@ -20,6 +20,7 @@ from bindings.contract import (
     Cancellation,
     DeviceMade,
     Events,
+    Listener,
     Lookup,
     Memory,
     NetworkDevice,
@@ -219,6 +220,15 @@ class LorawanBinding:
         return self._south.of(record, profile, network_up=self._provider.up is not False)
 
     # What people ask
+
+    def listeners(self) -> list[Listener]:
+        """Return the listener for events that are posted."""
+        http = self._settings.http
+        return [Listener("http.port", http.bind, http.port)] if self._settings.events == "http" else []
+
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Raise ConfigurationError for an option that is none."""
+        read_options(options)
 
     @classmethod
     def device_settings(cls) -> type[DeviceSettings]:

@@ -39,5 +39,5 @@ class DeviceSettings(Masked, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     rx1_delay: Annotated[int, Meta(ge=1, le=15, description="seconds between an uplink and the answer's window")] = 5
     class_c_timeout: Annotated[
-        int, Meta(ge=1, description="class C: seconds until a confirmed downlink counts as not acknowledged")
+        int, Meta(ge=1, le=3600, description="class C: seconds until a confirmed downlink counts as not acknowledged")
     ] = 30

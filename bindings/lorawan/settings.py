@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from bindings.ranges import AtOnce, Attempts, Body, Payload, Span, Timeout, Times
 from bindings.secret import Masked
 
 FPort = Annotated[int, Meta(ge=1, le=223)]
@@ -26,11 +27,11 @@ class Api(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         ),
     ] = "grpc-web"
     connections: Annotated[
-        int, Meta(ge=1, description="calls at the same time over grpc-web, each on a connection of its own")
+        AtOnce, Meta(description="calls at the same time over grpc-web, each on a connection of its own")
     ] = 64
     tls: Annotated[bool, Meta(description="reach it over TLS")] = False
     ca_bundle: Annotated[str, Meta(description="PEM file of the authorities to trust; empty: the system's")] = ""
-    timeout: Annotated[float, Meta(gt=0, description="seconds for one call")] = 10.0
+    timeout: Annotated[Timeout, Meta(description="seconds for one call")] = 10.0
     version: Annotated[
         str,
         Meta(description="ChirpStack's version where it does not tell it: it tells users, but no API key"),
@@ -56,7 +57,7 @@ class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
             extra={"secret": True},
         ),
     ] = ""
-    max_body: Annotated[int, Meta(ge=1024, description="largest event, bytes")] = 262144
+    max_body: Annotated[Body, Meta(description="largest event, bytes")] = 262144
 
 
 class Mqtt(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -105,7 +106,7 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         ),
     ] = True
     max_payload: Annotated[
-        int, Meta(ge=0, description="largest FRMPayload, bytes, whatever the data rate allows if that is more; 0: none")
+        Payload, Meta(description="largest FRMPayload, bytes, whatever the data rate allows if that is more; 0: none")
     ] = 0
     rx_window: Annotated[
         Literal["rx1", "rx2"],
@@ -116,20 +117,20 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     )
     dwell_time_400ms: Annotated[bool, Meta(description="AS923, AU915: frames keep the dwell time of 400 ms")] = False
     retransmit_interval: Annotated[
-        float, Meta(gt=0, description="seconds after txack before the same CoAP message is sent again (ACK_TIMEOUT)")
+        Span, Meta(description="seconds after txack before the same CoAP message is sent again (ACK_TIMEOUT)")
     ] = 300.0
-    max_retransmit: Annotated[int, Meta(ge=0, description="how many times it is sent again (MAX_RETRANSMIT)")] = 4
+    max_retransmit: Annotated[Times, Meta(description="how many times it is sent again (MAX_RETRANSMIT)")] = 4
     exchange_span: Annotated[
-        float, Meta(gt=0, description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT")
+        Span, Meta(description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT")
     ] = 1500.0
     response_timeout: Annotated[
-        float, Meta(gt=0, description="seconds after txack after which the next request may go to the device")
+        Span, Meta(description="seconds after txack after which the next request may go to the device")
     ] = 1500.0
     max_attempts: Annotated[
-        int, Meta(ge=1, description="submissions of one downlink, nacks of confirmed ones included")
+        Attempts, Meta(description="submissions of one downlink, nacks of confirmed ones included")
     ] = 5
     unreachable_pause: Annotated[
-        float, Meta(gt=0, description="seconds until a downlink is tried again after ChirpStack could not be reached")
+        Span, Meta(description="seconds until a downlink is tried again after ChirpStack could not be reached")
     ] = 10.0
 
 
@@ -140,11 +141,12 @@ class CatchUp(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         bool,
         Meta(description="ask ChirpStack after an outage; it keeps monitoring.per_device_event_log_max_history events"),
     ] = True
-    parallelism: Annotated[int, Meta(ge=1, description="devices asked for at the same time")] = 32
+    parallelism: Annotated[AtOnce, Meta(description="devices asked for at the same time")] = 32
     patience: Annotated[
         float,
         Meta(
             gt=1,
+            le=3600,
             description="seconds without a further event after which a device is done; ChirpStack gives ten, pauses "
             "for one second, and gives the next ten",
         ),

@@ -14,6 +14,7 @@ from bindings.contract import (
     Attempt,
     Cancellation,
     Events,
+    Listener,
     Lookup,
     Memory,
     Presence,
@@ -111,6 +112,15 @@ class NiddBinding:
     def canonical_device(self, device: str) -> str:
         """Return the one spelling of an External Identifier or MSISDN. Raises ConfigurationError."""
         return canonical_device(device)
+
+    def listeners(self) -> list[Listener]:
+        """Return the listener for callbacks."""
+        callbacks = self._settings.callbacks
+        return [Listener("callbacks.port", callbacks.bind, callbacks.port)]
+
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Raise ConfigurationError for an option that is none."""
+        _with_options(Record(), options)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
         """Note that the device is wanted; its configuration is made or adopted soon, at the configured pace.

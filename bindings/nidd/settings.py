@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from bindings.ranges import AtOnce, Attempts, Payload, PerSecond, Span, SpanOrZero, Times, WholeSpanOrZero
 from bindings.secret import Masked
 from bindings.t8.settings import T8Settings
 
-Seconds = Annotated[float, Meta(ge=0)]
 Number = Annotated[int, Meta(ge=1, le=31)]
 
 
@@ -15,25 +15,25 @@ class Configurations(Masked, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """How NIDD configurations are made and kept (TS 29.122 §4.4.5.2)."""
 
     parallelism: Annotated[
-        int,
+        AtOnce,
         Meta(
-            ge=1,
             description="configurations worked on at the same time, at most, over connections beside http.pool_size; "
             "fewer where the SCEF turns slow or refuses",
         ),
     ] = 24
     pace: Annotated[
-        float, Meta(ge=0, description="configurations begun per second, at most; 0: as many as the SCEF bears")
+        PerSecond, Meta(description="configurations begun per second, at most; 0: as many as the SCEF bears")
     ] = 0.0
     duration: Annotated[
-        int, Meta(ge=0, description="seconds that a configuration is asked for; 0: without end, if the SCEF agrees")
+        WholeSpanOrZero,
+        Meta(description="seconds that a configuration is asked for; 0: without end, if the SCEF agrees"),
     ] = 0
     renewal_margin: Annotated[
-        Seconds,
+        SpanOrZero,
         Meta(description="seconds before its end that a configuration is renewed; at most half of its time"),
     ] = 3600.0
-    retry_min: Annotated[float, Meta(gt=0, description="seconds until a failed configuration is tried again")] = 5.0
-    retry_max: Annotated[float, Meta(gt=0, description="limit of that time, which doubles with each failure")] = 3600.0
+    retry_min: Annotated[Span, Meta(description="seconds until a failed configuration is tried again")] = 5.0
+    retry_max: Annotated[Span, Meta(description="limit of that time, which doubles with each failure")] = 3600.0
     adopt: Annotated[
         bool, Meta(description="look for existing configurations (GET) before making the first one of a device")
     ] = True
@@ -67,24 +67,24 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         Meta(description="ask for RDS (TS 24.250): delivery is confirmed by the modem; must be enabled by the APN"),
     ] = False
     max_packet_size: Annotated[
-        int,
-        Meta(ge=0, description="largest packet, bytes, whatever the SCEF says if that is more; 0: as the SCEF says"),
+        Payload,
+        Meta(description="largest packet, bytes, whatever the SCEF says if that is more; 0: as the SCEF says"),
     ] = 0
     packet_size_unit: Annotated[
         Literal["bits", "bytes"],
         Meta(description="unit of maximumPacketSize: bits by TS 29.122; bytes for a SCEF that gets it wrong"),
     ] = "bits"
     retransmit_interval: Annotated[
-        float, Meta(gt=0, description="seconds after SENT before the same CoAP message is sent again")
+        Span, Meta(description="seconds after SENT before the same CoAP message is sent again")
     ] = 60.0
-    max_retransmit: Annotated[int, Meta(ge=0, description="how many times it is sent again")] = 2
+    max_retransmit: Annotated[Times, Meta(description="how many times it is sent again")] = 2
     exchange_span: Annotated[
-        float, Meta(gt=0, description="seconds in which the device may repeat a message (RFC 7252 EXCHANGE_LIFETIME)")
+        Span, Meta(description="seconds in which the device may repeat a message (RFC 7252 EXCHANGE_LIFETIME)")
     ] = 247.0
     response_timeout: Annotated[
-        float, Meta(gt=0, description="seconds after SENT after which the next request may go to the device")
+        Span, Meta(description="seconds after SENT after which the next request may go to the device")
     ] = 247.0
-    max_attempts: Annotated[int, Meta(ge=1, description="submissions of one downlink, all told")] = 5
+    max_attempts: Annotated[Attempts, Meta(description="submissions of one downlink, all told")] = 5
     quick: Annotated[
         bool, Meta(description="devices can answer within a second or so; false: deep coverage, long eDRX")
     ] = True

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bindings.ranges import AtOnce, Body, PortOrAny, SpanOrZero, Timeout
 from bindings.secret import Masked
 
 
@@ -37,19 +38,18 @@ class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="HTTP proxy URL; may hold user and password; empty: none", extra={"secret": True})
     ] = ""
     connect_timeout: Annotated[
-        float, Meta(gt=0, description="seconds to get a connection, waiting for a free one of the pool included")
+        Timeout, Meta(description="seconds to get a connection, waiting for a free one of the pool included")
     ] = 10.0
     request_timeout: Annotated[
-        float,
+        Timeout,
         Meta(
-            gt=0,
             description="seconds for connection, request and whole answer; more than connect_timeout. With "
             "reliable_data_service the answer waits for the device",
         ),
     ] = 30.0
-    pool_size: Annotated[int, Meta(ge=1, description="connections to the SCEF/NEF at the same time")] = 32
+    pool_size: Annotated[AtOnce, Meta(description="connections to the SCEF/NEF at the same time")] = 32
     keepalive: Annotated[
-        float, Meta(ge=0, description="seconds that an idle connection is kept; less than the SCEF's own limit")
+        SpanOrZero, Meta(description="seconds that an idle connection is kept; less than the SCEF's own limit")
     ] = 15.0
     headers: Annotated[
         dict[str, str], Meta(description="extra headers of every request, for API gateways", extra={"secret": True})
@@ -60,7 +60,7 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The listener that the SCEF/NEF posts notifications to."""
 
     bind: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0: any free one")] = 8180
+    port: Annotated[PortOrAny, Meta(description="TCP port to listen on; 0: any free one")] = 8180
     public_url: Annotated[
         str,
         Meta(
@@ -75,7 +75,7 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
             extra={"secret": True},
         ),
     ] = ""
-    max_body: Annotated[int, Meta(ge=1024, description="largest notification, bytes")] = 65536
+    max_body: Annotated[Body, Meta(description="largest notification, bytes")] = 65536
     kind: Annotated[
         Literal["none", "basic", "bearer"],
         Meta(description="credentials that the SCEF/NEF must show beside the unguessable path"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bridge.cli.common import config_option, errors_shown, read_config
-from bridge.config import template
+from bridge.config import checked, template
 
 
 @click.group("config")
@@ -25,8 +25,7 @@ def print_template() -> None:
 def check(config_path: Path) -> None:
     """Say whether a configuration can be used, or what is wrong and the cure."""
     config = read_config(config_path)
-    for network in config.networks.values():
-        network.create()  # a binding checks its own settings
+    checked(config)
     parts = (("server", config.servers), ("network", config.networks), ("endpoint", config.endpoints))
     counts = ", ".join(f"{len(part)} {name}{'' if len(part) == 1 else 's'}" for name, part in parts)
     idle = f", but it {config.idle}" if config.idle else ""

@@ -1,5 +1,6 @@
 """The configuration of a bridge: one TOML file. `load` reads it, `template` prints a commented one."""
 
+from bridge.config.checking import catalogue, checked, drafts
 from bridge.config.model import Config, EndpointSettings, Network, North, PolicySettings, ServerSettings, Service
 from bridge.config.printing import template
 from bridge.config.profiles import PROFILES, profile
@@ -14,7 +15,10 @@ __all__ = [
     "PolicySettings",
     "ServerSettings",
     "Service",
+    "catalogue",
+    "checked",
     "control_socket",
+    "drafts",
     "load",
     "parse",
     "profile",

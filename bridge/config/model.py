@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from bindings.contract import Binding
+from bindings.ranges import YEAR, PerEndpoint, Port, Span, SpanOrZero
 from bridge.config.profiles import DEFAULT, profile
 from bridge.errors import ConfigurationError
 from bridge.north.udp.addresses import AddressScheme, SocketAddress
@@ -23,12 +24,12 @@ from bridge.north.udp.servers import INTERVAL, ServerName
 from bridge.relay.model import Policy, QueueMode, Server, ServerProfile
 
 COAP_PORT = 5683  # RFC 7252 §6.1
+EXCHANGE_LIFETIME = 247  # seconds, RFC 7252 §4.8.2: then a message ID may come again
+LAST_PORT = 65535
 COAPS_PORT = 5684  # RFC 7252 §6.2
 
 _POLICY = Policy()
-_Seconds = Annotated[float, Meta(ge=0)]
-_Count = Annotated[int, Meta(ge=1)]
-_Port = Annotated[int, Meta(ge=1, le=65535)]
+_Hold = Annotated[float, Meta(ge=0, le=EXCHANGE_LIFETIME)]  # seconds that an acknowledgement may wait
 
 
 class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +46,8 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
         str, Meta(min_length=1, description="local socket for the command line; relative to state_directory")
     ] = "control.sock"
     retention: Annotated[
-        float, Meta(ge=0, description="seconds that finished messages stay in the ledger for people to look up")
+        float,
+        Meta(ge=0, le=10 * YEAR, description="seconds that finished messages stay in the ledger for people to look up"),
     ] = 2592000.0
     default_servers: Annotated[
         list[str], Meta(description="servers of endpoints that name none; empty: the only server, if there is just one")
@@ -89,7 +91,7 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         ),
     ] = msgspec.field(default_factory=list)
     port: Annotated[
-        _Port,
+        Port,
         Meta(
             description="prefix: the one UDP source port of all endpoints; changing it makes them all register anew; "
             "best outside net.ipv4.ip_local_port_range"
@@ -107,11 +109,17 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         str, Meta(description="ports: address that all endpoints send from; empty: chosen by the route to the server")
     ] = ""
     receive_buffer: Annotated[
-        int, Meta(ge=4096, description="bytes of the receive buffer asked for (net.core.rmem_max limits it)")
+        int,
+        Meta(ge=4096, le=1 << 30, description="bytes of the receive buffer asked for (net.core.rmem_max limits it)"),
     ] = RECEIVE_BUFFER
-    resolve_interval: Annotated[float, Meta(gt=0, description="seconds between two look-ups of the servers' names")] = (
-        INTERVAL
-    )
+    resolve_interval: Annotated[
+        float, Meta(ge=1, le=86400, description="seconds between two look-ups of the servers' names")
+    ] = INTERVAL
+
+    def __post_init__(self) -> None:
+        ports = self.port_range()
+        if not ports or ports.start < 1 or ports.stop > LAST_PORT + 1:
+            raise ValueError(f"ports {self.ports} is no range within 1-{LAST_PORT}; write the first port, -, the last")
 
     def port_range(self) -> range:
         """Give the ports of the scheme `ports`."""
@@ -145,16 +153,16 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     uri: Annotated[
         str, Meta(description="where it takes CoAP over UDP: coap://host:port", examples=["coap://127.0.0.1:5683"])
     ]
-    secure_port: Annotated[_Port, Meta(description="its port for DTLS, which passes through unopened")] = COAPS_PORT
+    secure_port: Annotated[Port, Meta(description="its port for DTLS, which passes through unopened")] = COAPS_PORT
     profile: Annotated[
         str, Meta(description="what kind of server it is: default, leshan, leshan-demo, thingsboard, transparent")
     ] = DEFAULT
     patience: Annotated[
-        float | None,
+        Span | None,
         Meta(description="seconds that it waits for an answer; as all below: as the profile says", examples=[120.0]),
     ] = None
     margin: Annotated[
-        float | None,
+        SpanOrZero | None,
         Meta(description="seconds before that at which it is told 5.04 Gateway Timeout", examples=[5.0]),
     ] = None
     silent_expiry: Annotated[bool | None, Meta(description="true: say nothing instead of 5.04", examples=[False])] = (
@@ -210,10 +218,10 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     """How messages are treated; holds for all endpoints. Limits are per endpoint."""
 
     piggyback_window: Annotated[
-        _Seconds, Meta(description="seconds that an acknowledgement to a server waits for a quick answer of the device")
+        _Hold, Meta(description="seconds that an acknowledgement to a server waits for a quick answer of the device")
     ] = _POLICY.piggyback_window
     notify_hold: Annotated[
-        _Seconds,
+        _Hold,
         Meta(description="seconds that the device's notification stays unacknowledged, waiting for the server"),
     ] = _POLICY.notify_hold
     ttl_option: Annotated[
@@ -225,45 +233,46 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         ),
     ] = _POLICY.ttl_option
     long_ttl: Annotated[
-        _Seconds, Meta(description="seconds that a Notify or Send is kept for a server that is down")
+        SpanOrZero, Meta(description="seconds that a Notify or Send is kept for a server that is down")
     ] = _POLICY.long_ttl
     late_grace: Annotated[
-        _Seconds, Meta(description="seconds after its deadline in which a late answer is still recognised")
+        SpanOrZero, Meta(description="seconds after its deadline in which a late answer is still recognised")
     ] = _POLICY.late_grace
     refuse_when_down: Annotated[
         bool, Meta(description="answer 5.03 while a device's network is down, instead of waiting for the deadline")
     ] = _POLICY.refuse_when_down
-    max_requests: Annotated[_Count, Meta(description="requests that may be queued; a further one is answered 5.03")] = (
-        _POLICY.max_requests
-    )
+    max_requests: Annotated[
+        PerEndpoint, Meta(description="requests that may be queued; a further one is answered 5.03")
+    ] = _POLICY.max_requests
     max_uplinks: Annotated[
-        _Count, Meta(description="uplinks that may be stored; then the oldest Notify or Send expires")
+        PerEndpoint, Meta(description="uplinks that may be stored; then the oldest Notify or Send expires")
     ] = _POLICY.max_uplinks
     max_exchanges: Annotated[
-        _Count,
+        PerEndpoint,
         Meta(description="requests that are remembered for 247 seconds; a further one in that time is answered 5.03"),
     ] = _POLICY.max_exchanges
     max_kept: Annotated[
-        _Count, Meta(description="messages of the device that are kept for its repeats; then the oldest is forgotten")
+        PerEndpoint,
+        Meta(description="messages of the device that are kept for its repeats; then the oldest is forgotten"),
     ] = _POLICY.max_kept
-    max_observations: Annotated[_Count, Meta(description="observations; a further one is answered 5.03")] = (
+    max_observations: Annotated[PerEndpoint, Meta(description="observations; a further one is answered 5.03")] = (
         _POLICY.max_observations
     )
     max_answers: Annotated[
-        _Count, Meta(description="answers that wait for the device; then the oldest is superseded")
+        PerEndpoint, Meta(description="answers that wait for the device; then the oldest is superseded")
     ] = _POLICY.max_answers
     max_reports: Annotated[
-        _Count, Meta(description="delivery reports without a message; then the oldest is dropped")
+        PerEndpoint, Meta(description="delivery reports without a message; then the oldest is dropped")
     ] = _POLICY.max_reports
-    max_opaque: Annotated[_Count, Meta(description="queued DTLS records; then the newest is dropped")] = (
+    max_opaque: Annotated[PerEndpoint, Meta(description="queued DTLS records; then the newest is dropped")] = (
         _POLICY.max_opaque
     )
     handshake_ttl: Annotated[
-        _Seconds, Meta(description="seconds that a DTLS handshake message may wait for the device")
+        SpanOrZero, Meta(description="seconds that a DTLS handshake message may wait for the device")
     ] = _POLICY.handshake_ttl
-    record_ttl: Annotated[_Seconds, Meta(description="seconds that any other DTLS record may wait for the device")] = (
-        _POLICY.record_ttl
-    )
+    record_ttl: Annotated[
+        SpanOrZero, Meta(description="seconds that any other DTLS record may wait for the device")
+    ] = _POLICY.record_ttl
 
     def policy(self) -> Policy:
         """Give it as the relay takes it."""
@@ -290,7 +299,7 @@ class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown
         str, Meta(description="server profile for this endpoint; empty: as its servers' sections say")
     ] = ""
     default_ttl: Annotated[
-        Annotated[float, Meta(gt=0)] | None,
+        Span | None,
         Meta(description="seconds that a request may wait for this device, where the request does not say"),
     ] = None
     object_list: Annotated[
@@ -342,6 +351,11 @@ class Config:
     networks: dict[str, Network] = field(default_factory=dict)
     endpoints: tuple[EndpointSettings, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)  # for the redaction of logs
+    file: str = field(default="", compare=False)  # that it is from, for error texts
+
+    def where(self, section: str) -> str:
+        """Return file and section, as error texts begin."""
+        return f"{self.file}: {section}".removeprefix(": ")
 
     @property
     def idle(self) -> str:

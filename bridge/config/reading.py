@@ -1,5 +1,6 @@
 """Reading a configuration: every fault is a ConfigurationError that names file, section, key and cure."""
 
+import math
 import re
 import tomllib
 from collections.abc import Iterable
@@ -119,7 +120,7 @@ class _Reader:
     def service_only(self, document: dict[str, Any]) -> Config:
         """Return a configuration of the section [service] alone."""
         service = self._section(document.get("service", {}), Service, "[service]")
-        return Config(directory=self._directory, service=service)
+        return Config(directory=self._directory, file=self._file, service=service)
 
     def read(self, document: dict[str, Any]) -> Config:
         for key in document:
@@ -148,6 +149,7 @@ class _Reader:
             raise ConfigurationError(f"{self._file}: endpoints must be written [[endpoints]], once for each of them")
         config = Config(
             directory=self._directory,
+            file=self._file,
             service=service,
             north=north,
             policy=policy,
@@ -250,11 +252,20 @@ class _Reader:
             elif field.secret and self._reveal:
                 checked[key] = self._try(f"{where} {key}", lambda v=value: reveal(v, self._directory, self._secrets))
             else:
+                self._finite(value, f"{where} {key}", field)
                 checked[key] = value
         for field in fields.values():
             if field.required and field.name not in values:
                 raise ConfigurationError(f"{self._file}: {where} {field.name}: missing; {_about(field)}")
         return checked
+
+    def _finite(self, value: Any, where: str, field: Field) -> None:
+        """Refuse numbers without end: TOML has inf and nan, and no range of a type keeps nan out."""
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        for part in parts:
+            self._finite(part, where, field)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigurationError(f"{self._file}: {where}: {value} is no finite number; {_about(field)}")
 
     def _explain(self, text: str, kind: type[msgspec.Struct], where: str) -> str:
         """Say in our words what msgspec found, with the key's description as the cure."""

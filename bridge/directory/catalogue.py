@@ -14,7 +14,7 @@ class Catalogue:
     """What the entries of the directory may name. Raises ConfigurationError.
 
     `canonical(network, device)` gives the one spelling of a device address, or raises ConfigurationError, also for a
-    network that is not configured.
+    network that is not configured; `check_options(network, options)` raises it for options that make no sense there.
     """
 
     servers: Mapping[str, Server]
@@ -24,6 +24,7 @@ class Catalogue:
     default_servers: tuple[str, ...] = ()
     templates: Mapping[str, str] = field(default_factory=dict)  # network: template for endpoint names
     addresses: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # server: host and port, as configured
+    check_options: Callable[[str, Mapping[str, str]], None] = lambda _network, _options: None
 
     def __post_init__(self) -> None:
         for template in self.templates.values():
@@ -44,10 +45,18 @@ class Catalogue:
         if len(set(servers)) != len(servers):
             raise DirectoryError("a server is given twice")
         check_addresses(servers, self.addresses)
+        if draft.options:
+            self._check_options(draft)
         if draft.profile and draft.profile not in self.profiles:
             known = ", ".join(sorted(self.profiles)) or "none"
             raise DirectoryError(f"profile {draft.profile!r} is not configured; there are: {known}")
         return draft if servers == draft.servers else replace(draft, servers=servers)
+
+    def _check_options(self, draft: Draft) -> None:
+        try:
+            self.check_options(draft.network, draft.options)
+        except ConfigurationError as error:
+            raise DirectoryError(str(error)) from error
 
     def endpoint(self, record: Record) -> Endpoint:
         """Give the record as the core wants it; servers that are no longer configured are left out.

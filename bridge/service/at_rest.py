@@ -6,14 +6,14 @@ from functools import cached_property
 from typing import NoReturn, Self
 
 from bindings.contract import Binding
-from bridge.config import Config, Network
+from bridge.config import Config, Network, catalogue
 from bridge.delivery.explain import Explanation
 from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
 from bridge.errors import NotRunning
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
-from bridge.service.catalogue import catalogue, make_state_directory
+from bridge.service.state_directory import make_state_directory
 from bridge.store.contract import Reads
 from bridge.store.sqlite import SqliteStore
 
@@ -33,9 +33,7 @@ class BridgeAtRest:
         """Open the ledger. Raises ConfigurationError (a service has it, for example) or StoreUnavailable."""
         make_state_directory(self._config.state_directory)
         self._store = SqliteStore.open(self._config.database)
-        self.directory = Directory(
-            self._store.directory, catalogue(self._config, lambda: self.networks, None), self.now
-        )
+        self.directory = Directory(self._store.directory, catalogue(self._config, self.networks, None), self.now)
         return self
 
     async def __aexit__(self, *_error: object) -> None:

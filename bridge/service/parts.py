@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from bindings.contract import Binding
-from bridge.config import Config
-from bridge.directory import Directory, Draft, Sources
+from bridge.config import Config, catalogue, drafts
+from bridge.directory import Directory, Sources
 from bridge.errors import BindingError, ConfigurationError
 from bridge.north.contract import NorthTransport
 from bridge.north.udp.servers import Servers
 from bridge.north.udp.transport import UdpNorth
 from bridge.service.actor import NetworkActor
-from bridge.service.catalogue import catalogue
 from bridge.service.changes import Changes
 from bridge.service.clock import Clock
 from bridge.service.from_servers import FromServers
@@ -64,7 +63,7 @@ async def built(
     """
     udp = await _north(config)
     sources = Sources.of(udp.addresses)
-    directory = Directory(store.directory, catalogue(config, lambda: networks, sources), clock.wall)
+    directory = Directory(store.directory, catalogue(config, networks, sources), clock.wall)
     places = Places(directory, networks, count)
     actor = NetworkActor(udp, networks, count)
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
@@ -95,24 +94,10 @@ async def _north(config: Config) -> UdpNorth:
 
 async def _seed(config: Config, directory: Directory, progress: Progress) -> None:
     """Add the configuration's endpoints that are not there yet. Raises ConfigurationError for one that cannot be."""
-    drafts = [
-        Draft(
-            network=one.network,
-            device=one.address,
-            name=one.name,
-            servers=tuple(one.servers),
-            profile=one.profile,
-            default_ttl=one.default_ttl,
-            object_list=one.object_list,
-            confirmed=one.confirmed,
-            options=one.options,
-        )
-        for one in config.endpoints
-    ]
-    with progress.work("endpoints of the configuration are added", len(drafts)) as work:
-        seeded = await directory.seed(drafts, work.step)
+    with progress.work("endpoints of the configuration are added", len(config.endpoints)) as work:
+        seeded = await directory.seed(drafts(config), work.step)
     for draft, why in seeded.refused:
-        raise ConfigurationError(f"[[endpoints]] {draft.name}: {why}")
+        raise ConfigurationError(f"{config.where('[[endpoints]]')} {draft.name}: {why}")
     for name in seeded.different:
         log.info("endpoint differs from the configuration; the directory is kept", extra={"endpoint": name})
 

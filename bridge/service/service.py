@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from bindings.contract import Binding
-from bridge.config import Config
+from bridge.config import Config, checked
 from bridge.delivery.explain import Explanation, explain
 from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
@@ -17,10 +17,10 @@ from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.relay import events as ev
-from bridge.service.catalogue import make_state_directory
 from bridge.service.clock import Clock, RealClock
 from bridge.service.parts import Parts, built
 from bridge.service.progress import Progress
+from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
 from bridge.service.upkeep import give_addresses, persistently, provision_all, prune_forever, take_up_unfinished
 from bridge.store.contract import Reads, Store
@@ -53,7 +53,7 @@ class Service:
     async def open(self) -> None:
         """Make the networks and open the ledger. Raises a LocalError; nothing stays open then."""
         self._phase = Phase.STARTING
-        self._networks = {name: network.create() for name, network in self.config.networks.items()}
+        self._networks = checked(self.config)
         make_state_directory(self.config.state_directory)
         self._store = SqliteStore.open(self.config.database)
         self._stack.push_async_callback(self._store.close)

@@ -327,3 +327,10 @@ def test_two_servers_at_one_address_serve_different_endpoints(tmp_path, installe
 def test_one_endpoint_cannot_have_two_servers_at_one_address(tmp_path, installed, text, where):
     with pytest.raises(ConfigurationError, match=rf"{where}: servers '.' and '.' are both at .* port 5683"):
         parse(text, "bridge.toml", tmp_path)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_a_third_party_s_number_is_finite_too(tmp_path, installed, value):
+    text = f'[networks.n]\nbinding = "radio"\nroot = "r"\nhttp = {{ timeout = {value} }}\n'
+    with pytest.raises(ConfigurationError, match=rf"\[networks\.n\.http\] timeout: {value} is no finite number"):
+        parse(text, "bridge.toml", tmp_path)

@@ -1,0 +1,133 @@
+"""Holds the parts of a configuration against each other: what `config check` refuses, `run` refuses, and the other way.
+
+Nothing is opened, and no name is looked up.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+
+from bindings.contract import Binding, ChecksOptions, Listener, Listens
+from bridge.config.model import Config
+from bridge.config.profiles import PROFILES
+from bridge.directory import Catalogue, Draft, Sources
+from bridge.errors import ConfigurationError, DirectoryError
+from bridge.north.udp.addresses import SocketAddress
+from bridge.north.udp.scheme import Scheme
+
+_ANY = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, not listened on)
+
+
+def checked(config: Config) -> Mapping[str, Binding]:
+    """Check everything that can be known without opening anything, and return the network instances, unstarted.
+
+    Raises ConfigurationError that names file, section, key and cure.
+    """
+    networks = {name: network.create() for name, network in config.networks.items()}
+    _check_north(config)
+    _check_listeners(config, networks)
+    _check_endpoints(config, networks)
+    return networks
+
+
+def catalogue(config: Config, networks: Mapping[str, Binding], sources: Sources | None) -> Catalogue:
+    """Return what entries of the directory may name."""
+
+    def canonical(network: str, device: str) -> str:
+        if network not in networks:
+            known = ", ".join(networks) or "none"
+            raise ConfigurationError(f"network {network!r} is not configured (known: {known})")
+        return networks[network].canonical_device(device)
+
+    def check_options(network: str, options: Mapping[str, str]) -> None:
+        binding = networks[network]
+        if isinstance(binding, ChecksOptions):
+            binding.check_options(options)
+
+    return Catalogue(
+        servers={key: config.server(key) for key in config.servers},
+        canonical=canonical,
+        sources=sources,
+        profiles=PROFILES,
+        default_servers=config.default_servers,
+        templates=config.name_templates(),
+        addresses=config.server_addresses(),
+        check_options=check_options,
+    )
+
+
+def drafts(config: Config) -> Iterator[Draft]:
+    """Yield the endpoints of the configuration as the directory takes them."""
+    for one in config.endpoints:
+        yield Draft(
+            network=one.network,
+            device=one.address,
+            name=one.name,
+            servers=tuple(one.servers),
+            profile=one.profile,
+            default_ttl=one.default_ttl,
+            object_list=one.object_list,
+            confirmed=one.confirmed,
+            options=one.options,
+        )
+
+
+def _check_north(config: Config) -> None:
+    """Make the scheme of addresses, where that does not depend on names."""
+    north = config.north
+    known = [_literal(name.host, name.port) for name in config.places()]
+    if None in known and north.scheme is not Scheme.PORTS and not north.prefixes:
+        return  # where the servers are decides which scheme it is
+    try:
+        north.addresses(known)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{config.where('[north]')} {error}") from error
+
+
+def _literal(host: str, port: int) -> SocketAddress | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None  # a name
+    return (host, port) if address.version == 4 else (host, port, 0, 0)  # noqa: PLR2004  (IP version)
+
+
+def _check_listeners(config: Config, networks: Mapping[str, Binding]) -> None:
+    """Refuse one TCP port for two listeners."""
+    seen: list[tuple[str, Listener]] = []
+    for where, listener in _listeners(config, networks):
+        for other_where, other in seen:
+            if _clash(listener, other):
+                taken = f"port {listener.port} is that of {other_where} {other.setting} already"
+                raise ConfigurationError(f"{where} {listener.setting}: {taken}; give each its own")
+        seen.append((where, listener))
+
+
+def _listeners(config: Config, networks: Mapping[str, Binding]) -> Iterator[tuple[str, Listener]]:
+    metrics = config.service.metrics_address()
+    if metrics is not None:
+        yield config.where("[service]"), Listener("metrics_listen", *metrics)
+    for name, network in networks.items():
+        if isinstance(network, Listens):
+            for listener in network.listeners():
+                yield config.networks[name].where, listener
+
+
+def _clash(one: Listener, other: Listener) -> bool:
+    if one.port != other.port or not one.port:
+        return False
+    return one.host == other.host or bool({one.host, other.host} & _ANY)
+
+
+def _check_endpoints(config: Config, networks: Mapping[str, Binding]) -> None:
+    """Refuse endpoints that the directory would not take, and two that are one device."""
+    known = catalogue(config, networks, None)
+    devices: dict[tuple[str, str], str] = {}
+    for draft in drafts(config):
+        where = f"{config.where('[[endpoints]]')} {draft.name}"
+        try:
+            device = known.check(draft).device
+        except DirectoryError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+        other = devices.setdefault((draft.network, device), draft.name)
+        if other != draft.name:
+            raise ConfigurationError(f"{where} address: {device} is that of endpoint {other}; a device is one endpoint")

@@ -1,0 +1,101 @@
+"""What can be known without opening anything is found by `config check`, and by `run` in the same words."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.config import checked, parse
+from bridge.errors import ConfigurationError
+from bridge.north.udp.system import ephemeral_ports
+from bridge.service.service import Service
+
+SERVER = '[servers.lab]\nuri = "coap://127.0.0.1:10583"\n'
+OUTSIDE = '[servers.lab]\nuri = "coap://192.0.2.1"\n'
+TAKEN = ephemeral_ports()
+
+
+def network(name: str, port: int, more: str = "") -> str:
+    return (
+        f'[networks.{name}]\nbinding = "nidd"\napi_root = "http://127.0.0.1:9"\nscs_as_id = "lab"\n'
+        f"callbacks = {{ port = {port}{more} }}\n"
+    )
+
+
+def endpoint(name: str, address: str, more: str = "") -> str:
+    return f'[[endpoints]]\nname = "{name}"\nnetwork = "one"\naddress = "{address}"\n{more}\n'
+
+
+WRONG = {
+    "one port for two networks": (
+        network("one", 8180) + network("two", 8180),
+        r"\[networks\.two\] callbacks\.port: port 8180 is that of .*\[networks\.one\] callbacks\.port already",
+    ),
+    "a port on all addresses and on one": (
+        network("one", 8180, ', bind = "0.0.0.0", public_url = "http://bridge.example"') + network("two", 8180),
+        r"\[networks\.two\] callbacks\.port: port 8180 is that of",
+    ),
+    "the port of metrics": (
+        '[service]\nmetrics_listen = "127.0.0.1:8180"\n' + network("one", 8180),
+        r"\[networks\.one\] callbacks\.port: port 8180 is that of .*\[service\] metrics_listen already",
+    ),
+    "two kinds of network": (
+        network("one", 8181)
+        + f'[networks.two]\nbinding = "lorawan"\napi = {{ server = "127.0.0.1:9", key = "{"k" * 20}" }}\n',
+        r"\[networks\.two\] http\.port: port 8181 is that of .*\[networks\.one\] callbacks\.port already",
+    ),
+    "ports that the system hands out": (
+        OUTSIDE + f'[north]\nports = "{TAKEN.start}-{TAKEN.start + 10}"\n',
+        r"\[north\] ports .* overlap .*ip_local_port_range",
+    ),
+    "a prefix that a server is in": (
+        OUTSIDE + '[north]\nprefixes = ["192.0.2.0/24"]\n',
+        r"\[north\] server 192\.0\.2\.1 lies inside 192\.0\.2\.0/24",
+    ),
+    "a family without an address": (
+        '[servers.lab]\nuri = "coap://[2001:db8::1]"\n[north]\nsource_address = "192.0.2.9"\n',
+        r"\[north\] a server is reached over IPv6",
+    ),
+    "an address that is none": (
+        SERVER + network("one", 8180) + endpoint("e1", "nonsense"),
+        r"\[\[endpoints\]\] e1: .*no 3GPP device address",
+    ),
+    "two spellings of one device": (
+        SERVER + network("one", 8180) + endpoint("e1", "A@iot.example") + endpoint("e2", "A@IOT.example"),
+        r"\[\[endpoints\]\] e2 address: .* is that of endpoint e1",
+    ),
+    "an option that is none": (
+        SERVER + network("one", 8180) + endpoint("e1", "a@iot.example", 'options = { colour = "red" }'),
+        r"\[\[endpoints\]\] e1: unknown option 'colour'",
+    ),
+    "a name that is none": (
+        SERVER + network("one", 8180) + endpoint(" e1", "a@iot.example"),
+        r"\[\[endpoints\]\]  e1: the endpoint name ' e1' begins or ends with a space",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG)
+async def test_it_is_refused_by_the_check_and_by_the_start(tmp_path: Path, text: str, said: str) -> None:
+    config = parse('[service]\nstate_directory = "state"\n' * ("[service]" not in text) + text, "b.toml", tmp_path)
+    with pytest.raises(ConfigurationError, match=said) as refused:
+        checked(config)
+    assert str(refused.value).startswith("b.toml: ")
+    with pytest.raises(ConfigurationError) as again:
+        await Service(config).start()
+    assert str(again.value) == str(refused.value)
+    assert not (tmp_path / "state").exists()
+
+
+RIGHT = {
+    "any free port, twice": network("one", 0) + network("two", 0),
+    "one port on two addresses": network("one", 8180) + network("two", 8180, ', bind = "127.0.0.2"'),
+    "a server whose name decides the scheme": '[servers.lab]\nuri = "coap://lab.example"\n[north]\nscheme = "prefix"\n',
+    "options that there are": SERVER
+    + network("one", 8180)
+    + endpoint("e1", "a@iot.example", 'options = { max_packet_size = "100" }'),
+}
+
+
+@pytest.mark.parametrize("text", RIGHT.values(), ids=RIGHT)
+def test_it_is_allowed(tmp_path: Path, text: str) -> None:
+    checked(parse(text, "b.toml", tmp_path))
