@@ -124,6 +124,7 @@ class Client:
         async with self._locks[server]:
             if isinstance(task, RequestBootstrap):
                 self._before_bootstrap = self._tree.snapshot()
+                self._lifecycle.requests_bootstrap()
             request = self._request(task)
             try:
                 response = await self.request(request, server)

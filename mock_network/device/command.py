@@ -1,87 +1,152 @@
-"""The command of the emulated devices."""
+"""The command of the emulated devices: alone it runs some, with a further word it has a running one do something."""
 
 import dataclasses
 import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
 from mock_network.command_line import clock_option, control_option, forever, parse_address, ready, run
 from mock_network.control_api import listening
+from mock_network.device.ask import COMMANDS
 from mock_network.device.control import describe, make_app
 from mock_network.device.fleet import Fleet
-from mock_network.device.options import DEFAULT_LIFETIME, REGISTER_PARAMETERS, RESPONSE_TIMEOUT, DeviceOptions
+from mock_network.device.options import (
+    DEFAULT_LIFETIME,
+    DEFAULT_OBJECTS,
+    REGISTER_PARAMETERS,
+    RESPONSE_TIMEOUT,
+    DeviceOptions,
+)
+from mock_network.device.parameters import BEARER_WORDS, SERVER_WORDS, bearer_options, server_options
+from mock_network.lwm2m.blockwise import exponent_of
+from mock_network.lwm2m.definitions import Model, standard_model
 from mock_network.lwm2m.messages import Tuning
+from mock_network.lwm2m.object_files import DefinitionError, read_files
+
+_ALL_OBJECTS = "all"
 
 
-@click.command()
-@click.option("--connect", required=True, help="coap:// URI of the server, or of a modem's port; {n}: device number")
+def _each(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[Any, ...]]:
+    def callback(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> tuple[Any, ...]:
+        try:
+            return tuple(parse(word) for word in words)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+def _block_size(_context: click.Context, _parameter: click.Parameter, size: int) -> int:
+    try:
+        return exponent_of(size)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.group("device", invoke_without_command=True, commands={command.name or "": command for command in COMMANDS})
+@click.option("--connect", help="URI of the server, or of a modem's port; {n}: device number; needed but for a command")
 @click.option("--port-step", default=0, show_default=True, help="added to the port of --connect for each next device")
+@click.option(
+    "--server",
+    "more_servers",
+    multiple=True,
+    callback=_each(server_options),
+    help=f"one more server account, as id=2,uri=coap://192.0.2.1; of {SERVER_WORDS}",
+)
+@click.option(
+    "--bootstrap",
+    "bootstrap_uri",
+    default="",
+    help="URI of a bootstrap server; alone, without --connect, it comes first",
+)
+@click.option("--hold-off", default=0, show_default=True, help="seconds before the first Bootstrap-Request (/0/x/11)")
 @click.option("--name", default="urn:dev:os:mock-{n}", show_default=True, help="endpoint names; {n}: device number")
 @click.option("--count", default=1, show_default=True, help="how many devices; 0: none yet, see the control API")
 @click.option("--first", default=1, show_default=True, help="number of the first device")
 @click.option("--ramp", default=0.0, show_default=True, help="seconds over which the devices are started")
 @click.option("--listen", default="127.0.0.1:0", show_default=True, help="local address; a port only for one device")
+@click.option("--pipe", default=None, help="address of a modem's port: all goes there, whatever the servers' URIs say")
+@click.option(
+    "--bearer",
+    "more_bearers",
+    multiple=True,
+    callback=_each(bearer_options),
+    help=f"one more way out, as binding=S,pipe=127.0.0.1:8022; of {BEARER_WORDS}",
+)
 @click.option("--lifetime", default=DEFAULT_LIFETIME, show_default=True, help="seconds")
 @click.option("--binding", default="U", show_default=True, help="binding letter: U, or N for Non-IP")
 @click.option("--queue-mode", is_flag=True, help="register with Q")
+@click.option(
+    "--awake-time", type=float, help="seconds that the device listens after its last message; left out: always"
+)
 @click.option("--lwm2m", "version", default="1.1", show_default=True, help="LwM2M version said at Register")
 @click.option("--omit", multiple=True, type=click.Choice(sorted(REGISTER_PARAMETERS)), help="leave out of Register")
+@click.option("--root", default="", help="alternate path, as lwm2m")
+@click.option("--objects", default="", help="further objects by their ids, as 6,3442; or all")
+@click.option(
+    "--object-files",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="further object definitions: a file or folder of the OMA registry's XML, or of TOML",
+)
+@click.option("--send-at-register", multiple=True, help="path whose value goes out by Send after each Register")
+@click.option("--no-clock", is_flag=True, help="the device knows no time before a server writes /3/0/13")
+@click.option("--answer-delay", default=0.0, show_default=True, help="seconds that the device takes for an answer")
 @click.option("--con-notify", is_flag=True, help="notifications are CON, not NON")
 @click.option("--no-register", is_flag=True, help="register only when told to by the control API")
+@click.option(
+    "--block-size", default=1024, show_default=True, callback=_block_size, help="bytes of the largest block (RFC 7959)"
+)
+@click.option("--max-request", type=int, help="bytes; a larger request in one piece is answered 4.13")
 @click.option("--ack-timeout", default=2.0, show_default=True, help="seconds (RFC 7252 §4.8)")
 @click.option("--max-retransmit", default=4, show_default=True, help="RFC 7252 §4.8")
 @click.option("--retry-timer", default=60.0, show_default=True, help="seconds before Register is tried again (/1/x/18)")
 @click.option("--seed", default=None, type=int, help="of random numbers")
-@control_option()
+@control_option(what="control API: of the new devices, or of the running ones that a command is for")
 @clock_option
+@click.pass_context
 def device(
-    connect: str,
+    context: click.Context,
+    /,
+    connect: str | None,
     port_step: int,
     name: str,
     count: int,
     first: int,
     ramp: float,
-    listen: str,
-    lifetime: int,
-    binding: str,
-    queue_mode: bool,
-    version: str,
-    omit: tuple[str, ...],
-    con_notify: bool,
-    no_register: bool,
-    ack_timeout: float,
-    max_retransmit: int,
-    retry_timer: float,
-    seed: int | None,
     control: tuple[str, int],
     clock: str,
+    **given: Any,
 ) -> None:
-    """Emulated LwM2M 1.1 devices; prints one line of JSON with all addresses when they run."""
+    """Run emulated LwM2M 1.1 devices, or have a running one do something.
+
+    Without a command devices run; one line of JSON with all addresses is printed when they are there. They may be
+    pointed at any LwM2M server, or at the modem of an emulated network:
+
+        lwm2m-bridge mock device --connect coap://192.0.2.1:5683 --name urn:dev:os:meter-1
+
+    With a command, a running device whose control API is at --control does it:
+
+        lwm2m-bridge mock device --control 127.0.0.1:8002 set urn:dev:os:meter-1 /3303/0/5700 21.5
+    """
+    context.obj = control
+    if context.invoked_subcommand is not None:
+        return
+    if connect is None and not given["bootstrap_uri"]:
+        raise click.UsageError("name a server with --connect, or a bootstrap server with --bootstrap")
     if count > 1 and "{n}" not in name:
         raise click.BadParameter("several devices need {n} in their names", param_hint="--name")
-    defaults = DeviceOptions(
-        endpoint="",
-        server_uri="",
-        lifetime=lifetime,
-        binding=binding,
-        queue_mode=queue_mode,
-        version=version,
-        omit=frozenset(omit),
-        bind=parse_address(listen),
-        tuning=Tuning(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
-        # A patient device repeats its message first: 5 times ACK_TIMEOUT over LoRaWAN (OMA Transport, App. C.2).
-        response_timeout=max(RESPONSE_TIMEOUT, ack_timeout * (max_retransmit + 1)),
-        confirmable_notifications=con_notify,
-        keep_registered=not no_register,
-        retry_timer=retry_timer,
-        seed=seed,
-    )
+    defaults = _defaults(**given)
     many = [
         dataclasses.replace(
             defaults,
             endpoint=name.replace("{n}", str(number)),
-            server_uri=_stepped(connect.replace("{n}", str(number)), port_step * (number - first)),
-            seed=None if seed is None else seed + number,
+            server_uri=_stepped((connect or "").replace("{n}", str(number)), port_step * (number - first)),
+            bootstrap_uri=defaults.bootstrap_uri.replace("{n}", str(number)),
+            seed=None if defaults.seed is None else defaults.seed + number,
         )
         for number in range(first, first + count)
     ]
@@ -98,6 +163,83 @@ def device(
             await fleet.stop()
 
     run(main, clock, logging.WARNING)
+
+
+def _defaults(
+    more_servers: tuple[Any, ...],
+    more_bearers: tuple[Any, ...],
+    bootstrap_uri: str,
+    hold_off: int,
+    listen: str,
+    pipe: str | None,
+    lifetime: int,
+    binding: str,
+    queue_mode: bool,
+    awake_time: float | None,
+    version: str,
+    omit: tuple[str, ...],
+    root: str,
+    objects: str,
+    object_files: tuple[Path, ...],
+    send_at_register: tuple[str, ...],
+    no_clock: bool,
+    answer_delay: float,
+    con_notify: bool,
+    no_register: bool,
+    block_size: int,
+    max_request: int | None,
+    ack_timeout: float,
+    max_retransmit: int,
+    retry_timer: float,
+    seed: int | None,
+) -> DeviceOptions:
+    try:
+        model = standard_model().with_objects(read_files(object_files))
+    except (DefinitionError, OSError) as error:
+        raise click.BadParameter(str(error), param_hint="--object-files") from error
+    return DeviceOptions(
+        endpoint="",
+        server_uri="",
+        more_servers=more_servers,
+        more_bearers=more_bearers,
+        bootstrap_uri=bootstrap_uri,
+        bootstrap_hold_off=hold_off,
+        lifetime=lifetime,
+        binding=binding,
+        queue_mode=queue_mode,
+        awake_time=awake_time,
+        version=version,
+        omit=frozenset(omit),
+        root=root,
+        objects=DEFAULT_OBJECTS | _objects(objects, model),
+        model=model,
+        bind=parse_address(listen),
+        pipe=None if pipe is None else parse_address(pipe),
+        send_at_register=send_at_register,
+        has_clock=not no_clock,
+        answer_delay=answer_delay,
+        tuning=Tuning(
+            ack_timeout=ack_timeout, max_retransmit=max_retransmit, block_exponent=block_size, max_request=max_request
+        ),
+        # A patient device repeats its message first: 5 times ACK_TIMEOUT over LoRaWAN (OMA Transport, App. C.2).
+        response_timeout=max(RESPONSE_TIMEOUT, ack_timeout * (max_retransmit + 1)),
+        confirmable_notifications=con_notify,
+        keep_registered=not no_register,
+        retry_timer=retry_timer,
+        seed=seed,
+    )
+
+
+def _objects(text: str, model: Model) -> frozenset[int]:
+    if text == _ALL_OBJECTS:
+        return frozenset(model.objects) - {2}  # Access Control comes with a second server
+    try:
+        found = frozenset(int(word) for word in filter(None, text.split(",")))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} are no object ids", param_hint="--objects") from None
+    if unknown := sorted(found - set(model.objects)):
+        raise click.BadParameter(f"object {unknown[0]} has no definition", param_hint="--objects")
+    return found
 
 
 def _stepped(uri: str, step: int) -> str:

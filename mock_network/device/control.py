@@ -1,13 +1,15 @@
 """Control API of the emulated devices: HTTP and JSON, loopback only.
 
 GET    /control/devices                           all devices
-POST   /control/devices                           add one: {"endpoint", "connect", "lifetime", "binding", …}
+POST   /control/devices                           add one: {"endpoint", "connect", "lifetime", "binding", "servers",
+                                                  "bearers", "bootstrap_uri", "objects", …}
 GET    /control/devices/{endpoint}                one
 DELETE /control/devices/{endpoint}                stop and remove it
 GET    /control/devices/{endpoint}/operations     what it executed (?since=n)
 GET    /control/devices/{endpoint}/resources/{path}   a value; PUT {"value": …} sets it, as a sensor would
-POST   /control/devices/{endpoint}/{action}       register, update, deregister, send {"paths": […]}, poll, mute,
-                                                  unmute, crash, restart {"lose_state": false}
+POST   /control/devices/{endpoint}/{action}       register, update, deregister, bootstrap, send {"paths": […]}, poll,
+                                                  mute, unmute, crash, restart {"lose_state": false}; with several
+                                                  servers {"server": Short Server ID}
 """
 
 import dataclasses
@@ -16,11 +18,14 @@ from typing import Any
 
 from aiohttp import web
 
+from mock_network.command_line import parse_address
 from mock_network.control_api import body_of, errors_as_json
+from mock_network.device.accounts import Account
 from mock_network.device.client import NotRegistered
 from mock_network.device.device import Device, SendMuted
 from mock_network.device.fleet import Fleet
-from mock_network.device.options import REGISTER_PARAMETERS, DeviceOptions
+from mock_network.device.options import DEFAULT_OBJECTS, REGISTER_PARAMETERS, DeviceOptions
+from mock_network.device.parameters import bearer_options, server_options
 from mock_network.device.refusal import OperationError
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
 from mock_network.lwm2m.formats import ContentFormat
@@ -30,6 +35,7 @@ from mock_network.lwm2m.paths import format_path, parse_path
 
 _FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
 _DEFAULTS: web.AppKey[DeviceOptions] = web.AppKey("defaults", DeviceOptions)
+_EXTRA = {"servers": ("more_servers", server_options), "bearers": ("more_bearers", bearer_options)}
 _SETTABLE = {
     "lifetime": int,
     "binding": str,
@@ -37,6 +43,13 @@ _SETTABLE = {
     "keep_registered": bool,
     "version": str,
     "confirmable_notifications": bool,
+    "bootstrap_uri": str,
+    "bootstrap_hold_off": int,
+    "bootstrap_account_timeout": int,
+    "awake_time": float,
+    "answer_delay": float,
+    "root": str,
+    "has_clock": bool,
 }
 
 
@@ -73,8 +86,24 @@ def describe(device: Device) -> dict[str, Any]:
         "registered": device.registration.registered,
         "location": None if location is None else "/" + "/".join(location),
         "observed": [format_path(path) for path in device.observed],
+        "asleep": device.asleep,
+        "servers": [_describe_server(device, account) for account in device.accounts.servers()],
+        "bootstrap": device.lifecycle.bootstrap_phase.value,
+        "bootstrap_failures": device.lifecycle.bootstrap_failures[-10:],
         "failures": device.registration.failures[-10:],
         "operations": len(device.operations.entries),
+    }
+
+
+def _describe_server(device: Device, account: Account) -> dict[str, Any]:
+    registration = device.lifecycle.registrations.get(account.server_id)
+    location = None if registration is None else registration.location
+    return {
+        "id": account.server_id,
+        "uri": account.uri,
+        "state": "away" if registration is None else registration.phase.value,
+        "location": None if location is None else "/" + "/".join(location),
+        "failures": [] if registration is None else registration.failures[-10:],
     }
 
 
@@ -89,19 +118,31 @@ async def _show(request: web.Request) -> web.Response:
 async def _add(request: web.Request) -> web.Response:
     body = await body_of(request)
     changes: dict[str, Any] = {}
-    if not isinstance(body.get("endpoint"), str) or not isinstance(body.get("connect"), str):
+    if not isinstance(body.get("endpoint"), str) or not isinstance(body.get("connect", ""), str):
         raise ValueError("endpoint and connect are needed")  # noqa: TRY004 becomes 400
+    if not body.get("connect") and not body.get("bootstrap_uri"):
+        raise ValueError("endpoint and connect are needed, or bootstrap_uri in place of connect")
     for name, kind in _SETTABLE.items():
         if name in body:
-            if not isinstance(body[name], kind):
+            value = float(body[name]) if kind is float and isinstance(body[name], int) else body[name]
+            if not isinstance(value, kind):
                 raise ValueError(f"{name} is no {kind.__name__}")
-            changes[name] = body[name]
+            changes[name] = value
+    for name, (option, parse) in _EXTRA.items():
+        if name in body:
+            changes[option] = tuple(parse(text) for text in body[name])
+    if "objects" in body:
+        changes["objects"] = DEFAULT_OBJECTS | frozenset(body["objects"])
+    if "send_at_register" in body:
+        changes["send_at_register"] = tuple(body["send_at_register"])
+    if "pipe" in body:
+        changes["pipe"] = parse_address(body["pipe"])
     if "omit" in body:
         changes["omit"] = frozenset(body["omit"])
         if not changes["omit"] <= REGISTER_PARAMETERS:
             raise ValueError(f"omit is of {sorted(REGISTER_PARAMETERS)}")
     defaults = request.app[_DEFAULTS]
-    options = dataclasses.replace(defaults, endpoint=body["endpoint"], server_uri=body["connect"], **changes)
+    options = dataclasses.replace(defaults, endpoint=body["endpoint"], server_uri=body.get("connect", ""), **changes)
     return web.json_response(describe(await request.app[_FLEET].add(options)), status=201)
 
 

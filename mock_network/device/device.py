@@ -352,6 +352,8 @@ class Device:
     # What servers ask.
 
     async def _handle(self, bearer: Bearer, request: Request) -> Response:
+        if self.options.answer_delay:
+            await asyncio.sleep(self.options.answer_delay)
         server = await self._who(bearer, request)
         if server == BOOTSTRAP:
             self.lifecycle.session_goes_on(asyncio.get_running_loop().time())

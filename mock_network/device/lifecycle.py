@@ -65,12 +65,12 @@ class Lifecycle:
 
         A client without a server account asks its bootstrap server for one.
         """
+        self._tasks.clear()
         if fresh:
             self.registrations.clear()
             self._bootstrap = _Bootstrap()
         elif self.in_session:
             self._failed_bootstrap("the device went down", now)
-        self._tasks.clear()
         self._ready_since = now
         self._match()
         for registration in self.registrations.values():
@@ -89,17 +89,21 @@ class Lifecycle:
                 self.registrations[server_id].queue()
 
     def bootstrap(self, now: float, *, triggered: bool = False) -> bool:
-        """Ask for bootstrap; return whether there is a bootstrap server. `triggered` skips the hold-off time."""
+        """Ask for bootstrap; return whether there is a bootstrap server. `triggered` skips hold-off time and pauses."""
         account = self._accounts.bootstrap()
         if account is None:
             return False
-        if self._bootstrap.phase in {BootstrapPhase.IDLE, BootstrapPhase.WAITING}:
+        if self._bootstrap.phase is BootstrapPhase.IDLE or (triggered and not self.in_session):
             self._bootstrap.attempt = 0
             self._wait_for_bootstrap(now if triggered else now + account.hold_off)
         return True
 
     def _wait_for_bootstrap(self, until: float | None) -> None:
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.WAITING, until
+
+    def requests_bootstrap(self) -> None:
+        """A Bootstrap-Request goes out now, whoever asked for it."""
+        self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.REQUESTING, None
 
     def session_goes_on(self, now: float) -> None:
         """The bootstrap server asked for something, or answered that it will."""
@@ -181,7 +185,7 @@ class Lifecycle:
         if bootstrap.until is None or bootstrap.until > now:
             return
         if bootstrap.phase is BootstrapPhase.WAITING:
-            bootstrap.phase, bootstrap.until = BootstrapPhase.REQUESTING, None
+            self.requests_bootstrap()
             yield RequestBootstrap()
         elif bootstrap.phase is BootstrapPhase.SESSION:
             self._failed_bootstrap("no Bootstrap-Finish in time", now)

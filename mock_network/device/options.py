@@ -101,6 +101,8 @@ class DeviceOptions:
     """Paths whose values go out by Send directly after each 2.01 to Register."""
     has_clock: bool = True
     """Whether the device knows the time before a server writes it."""
+    answer_delay: float = 0.0
+    """How long the device takes for its answer; above 0.1 s an Empty ACK goes first, and the answer is separate."""
     response_timeout: float = RESPONSE_TIMEOUT
     """How long a response is awaited."""
     retry_count: int = 5

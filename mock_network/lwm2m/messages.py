@@ -30,6 +30,8 @@ class Tuning:
     """Of the largest block that is sent (RFC 7959 §2.2): 0 is 16 bytes, 6 is 1024."""
     max_request: int | None = None
     """Bytes; a larger request in one piece is answered 4.13 with a block size, None takes any."""
+    piggybacked_blocks: bool = False
+    """Goes on with Block1 only after a 2.31 in the acknowledgement; gives up after any other."""
 
     def for_aiocoap(self, *, confirmable: bool | None = None) -> TransportTuning:
         """The same as aiocoap wants it; `confirmable` decides CON or NON, None leaves it to aiocoap."""

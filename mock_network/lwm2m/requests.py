@@ -108,6 +108,8 @@ class Requests:
                     continue
             if not blocks or not message.opt.block1.more or code != Code.CONTINUE:
                 return sent
+            if self._tuning.piggybacked_blocks and sent.response_message.mtype is not Type.ACK:
+                raise NoAnswer("the 2.31 did not come in the acknowledgement")
             position += len(message.payload)
             if answer is not None and answer.exponent < exponent:
                 exponent = answer.exponent  # §2.3: later blocks use the smaller size

@@ -17,6 +17,10 @@ class Operations(abc.ABC):
     _type_of: TypeOf
 
     @abc.abstractmethod
+    def root_of(self, endpoint: str) -> str:
+        """Return the alternate path of a client, with which names in its payloads begin; empty for none."""
+
+    @abc.abstractmethod
     async def request(self, *args: Any, **call: Any) -> tuple[Result, Callable[[], None], bytes]:
         """Send a request: endpoint name, path, request; `LwM2mServer.request` says more."""
 
@@ -41,7 +45,9 @@ class Operations(abc.ABC):
     ) -> Result:
         """Write one value, or records below `path`; with `replace` PUT, else a partial Write (POST)."""
         target = parse_path(path)
-        payload = encode(content_format, target, as_records(target, content), self._type_of)
+        payload = encode(
+            content_format, target, as_records(target, content), self._type_of, root=self.root_of(endpoint)
+        )
         request = Request(PUT if replace else POST, payload=payload, content_format=int(content_format))
         return (await self.request(endpoint, target, request, **call))[0]
 
@@ -60,7 +66,7 @@ class Operations(abc.ABC):
     ) -> Result:
         """Create an instance of the object at `path`: the one that the records name, or one the device chooses."""
         target = parse_path(path)
-        payload = encode(content_format, target, list(content), self._type_of)
+        payload = encode(content_format, target, list(content), self._type_of, root=self.root_of(endpoint))
         request = Request(POST, payload=payload, content_format=int(content_format))
         return (await self.request(endpoint, target, request, **call))[0]
 
@@ -81,7 +87,8 @@ class Operations(abc.ABC):
         **call: Any,
     ) -> Result:
         """Read several paths at once."""
-        payload = encode(content_format, (), [Record(parse_path(path), None) for path in paths], self._type_of)
+        records = [Record(parse_path(path), None) for path in paths]
+        payload = encode(content_format, (), records, self._type_of, root=self.root_of(endpoint))
         request = Request(FETCH, (), (), payload, int(content_format), int(content_format))
         return (await self.request(endpoint, (), request, **call))[0]
 
@@ -94,7 +101,7 @@ class Operations(abc.ABC):
         **call: Any,
     ) -> Result:
         """Write several values at once."""
-        payload = encode(content_format, (), list(records), self._type_of)
+        payload = encode(content_format, (), list(records), self._type_of, root=self.root_of(endpoint))
         return (await self.request(endpoint, (), Request(IPATCH, (), (), payload, int(content_format)), **call))[0]
 
 

@@ -10,13 +10,13 @@ from mock_network.lwm2m.links import Link, parse_links
 from mock_network.lwm2m.messages import Request, Response
 from mock_network.lwm2m.transport import Address
 from mock_network.lwm2m.values import FormatError
+from mock_network.lwm2m_server.profiles import PROFILES, Profile
 
 DEFAULT_LIFETIME = 86400  # seconds, where Register has no lt (Core TS 1.1 §6.2.1.1)
 LOCATION_LENGTH = 10
-VERSIONS = frozenset({"1.0", "1.1"})
-BINDINGS = frozenset("UTSN")
+KNOWN_BINDINGS = frozenset("UTSN")
 CREATED, DELETED, CHANGED = "2.01", "2.02", "2.04"
-BAD_REQUEST, FORBIDDEN, NOT_FOUND, PRECONDITION_FAILED, SERVER_ERROR = "4.00", "4.03", "4.04", "4.12", "5.00"
+BAD_REQUEST, FORBIDDEN, NOT_FOUND, SERVER_ERROR = "4.00", "4.03", "4.04", "5.00"
 
 
 @dataclass(slots=True)
@@ -36,6 +36,14 @@ class Client:
     updated_at: float
     parameters: Mapping[str, str]
     """All query parameters of Register, as they came."""
+
+    @property
+    def root(self) -> tuple[str, ...]:
+        """The alternate path, as the link with `rt="oma.lwm2m"` names it (§6.2.1); empty for none."""
+        for link in self.links:
+            if "oma.lwm2m" in (link.attributes.get("rt") or "").split():
+                return tuple(segment for segment in link.target.split("/") if segment)
+        return ()
 
     def expires(self) -> float | None:
         """When it ends without an Update; None: never."""
@@ -69,6 +77,7 @@ class Registry:
     """All registrations, by endpoint name, location and address."""
 
     rng: random.Random
+    profile: Profile = field(default_factory=lambda: PROFILES["plain"])
     by_endpoint: dict[str, Client] = field(default_factory=dict)
     by_location: dict[str, Client] = field(default_factory=dict)
     by_address: dict[Address, Client] = field(default_factory=dict)
@@ -94,27 +103,34 @@ class Registry:
         version = parameters.get("lwm2m", "")
         if not version:
             raise _Refused(BAD_REQUEST, "LwM2M version is mandatory")
-        if version not in VERSIONS:
-            raise _Refused(PRECONDITION_FAILED, f"LwM2M version {version[:10]} is not supported")
+        if version not in self.profile.versions:
+            raise _Refused(self.profile.wrong_version, f"LwM2M version {version[:10]} is not supported")
         endpoint = parameters.get("ep", "")
         if not endpoint:
             raise _Refused(FORBIDDEN, "endpoint name missing")
         binding = parameters.get("b", "U")
-        if not set(binding) <= BINDINGS | {"Q"}:
+        if not set(binding) <= KNOWN_BINDINGS | {"Q"}:
             raise _Refused(SERVER_ERROR, "unknown binding")  # a Leshan exception that becomes 5.00
+        if not set(binding) <= self.profile.bindings | {"Q"}:
+            raise _Refused(BAD_REQUEST, f"binding {binding[:10]} is not supported")
+        if self.profile.needs_lifetime and "lt" not in parameters:
+            raise _Refused(BAD_REQUEST, "lifetime is mandatory")
         if version == "1.0" and "N" in binding:
             raise _Refused(BAD_REQUEST, "binding N needs LwM2M 1.1")
         if version != "1.0" and "Q" in binding:
             raise _Refused(BAD_REQUEST, "Q is a parameter of its own since LwM2M 1.1")
+        links = _links(request)
+        if not links:
+            raise _Refused(self.profile.missing_links, "supported object list is mandatory")
         return Client(
             endpoint=endpoint,
-            location=self._new_location(),
+            location=endpoint if self.profile.location_is_name else self._new_location(),
             address=request.peer,
             lifetime=_lifetime(parameters, DEFAULT_LIFETIME),
             version=version,
             binding=binding,
             queue_mode="Q" in parameters or "Q" in binding,
-            links=_links(request, mandatory=True),
+            links=links,
             registered_at=now,
             updated_at=now,
             parameters=parameters,
@@ -136,7 +152,7 @@ class Registry:
             if not request.confirmable:
                 raise _Refused(BAD_REQUEST, "CON CoAP type expected")  # noqa: TRY301 as the other refusals
             lifetime = _lifetime(parameters, client.lifetime)
-            links = _links(request, mandatory=False)
+            links = _links(request)
         except _Refused as refused:
             return refused.response, None
         client.lifetime = lifetime
@@ -180,11 +196,8 @@ def _lifetime(parameters: Mapping[str, str], default: int) -> int:
     return int(text)
 
 
-def _links(request: Request, *, mandatory: bool) -> list[Link]:
+def _links(request: Request) -> list[Link]:
     try:
-        links = parse_links(request.payload)
+        return parse_links(request.payload)
     except FormatError as error:
         raise _Refused(BAD_REQUEST, str(error)) from None
-    if mandatory and not links:
-        raise _Refused(BAD_REQUEST, "supported object list is mandatory")
-    return links

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mock_network.lwm2m.definitions import type_of as known_type_of
-from mock_network.lwm2m.formats import decode, parse_format
+from mock_network.lwm2m.formats import ContentFormat, decode, parse_format
 from mock_network.lwm2m.links import Link, parse_links
 from mock_network.lwm2m.messages import Response
 from mock_network.lwm2m.paths import Path
@@ -21,6 +21,8 @@ class Result:
     response: Response
     elapsed: float
     type_of: TypeOf = field(repr=False, default=known_type_of)
+    root: str = ""
+    """The device's alternate path."""
 
     @property
     def code(self) -> str:
@@ -35,7 +37,7 @@ class Result:
     @property
     def records(self) -> list[Record]:
         """The values in the payload; FormatError, UnsupportedFormat if there are none."""
-        return _records(self.response, self.path, self.type_of)
+        return records_of(self.response, self.path, self.type_of, self.root)
 
     @property
     def value(self) -> Value | None:
@@ -51,10 +53,11 @@ class Result:
         return parse_links(self.response.payload)
 
 
-def _records(response: Response, path: Path, type_of: TypeOf) -> list[Record]:
+def records_of(response: Response, path: Path, type_of: TypeOf, root: str = "") -> list[Record]:
+    """Return the values in a response to a request for `path`; FormatError, UnsupportedFormat if there are none."""
     if response.content_format is None:
         raise FormatError("a payload without content format")
-    return decode(parse_format(response.content_format), path, response.payload, type_of)
+    return decode(parse_format(response.content_format), path, response.payload, type_of, root=root)
 
 
 @dataclass(slots=True)
@@ -62,9 +65,12 @@ class Observed:
     """An observation. `notifications` holds all that arrived, the first response not among them, in order."""
 
     endpoint: str
-    path: Path
+    paths: tuple[Path, ...]
+    """One path, or several of an Observe-Composite."""
     token: bytes
     first: Result
+    content: ContentFormat | None = None
+    """The format of an Observe-Composite; None: an Observe."""
     notifications: list[Response] = field(default_factory=list)
     ended: bool = False
     """The device, a cancellation or a new registration ended it."""
@@ -91,7 +97,7 @@ class Observed:
 
     def records_of(self, notification: Response) -> list[Record]:
         """The values in a notification; FormatError, UnsupportedFormat if there are none."""
-        return _records(notification, self.path, self.first.type_of)
+        return records_of(notification, self.first.path, self.first.type_of, self.first.root)
 
     def value_of(self, notification: Response) -> Value | None:
         """The one value in a notification; FormatError otherwise."""

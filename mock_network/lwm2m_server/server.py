@@ -1,9 +1,9 @@
 """A small LwM2M 1.1 server: registrations, Send, and operations toward registered clients, NoSec over UDP."""
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Callable
-from typing import Any
 
 from mock_network.clock import current_clock
 from mock_network.lwm2m.definitions import type_of as known_type_of
@@ -11,7 +11,6 @@ from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, parse_format
 from mock_network.lwm2m.messages import (
     DELETE,
-    GET,
     POST,
     Closed,
     NoAnswer,
@@ -21,17 +20,21 @@ from mock_network.lwm2m.messages import (
     Response,
     Tuning,
 )
-from mock_network.lwm2m.paths import Path, parse_path
+from mock_network.lwm2m.paths import Path
 from mock_network.lwm2m.transport import Address
 from mock_network.lwm2m.values import FormatError, Record, TypeOf
-from mock_network.lwm2m_server.operations import Operations
+from mock_network.lwm2m_server.bootstrap import Bootstrap
+from mock_network.lwm2m_server.observing import Observing
+from mock_network.lwm2m_server.profiles import PROFILES, Asleep, Profile
 from mock_network.lwm2m_server.registry import BAD_REQUEST, CHANGED, Client, Registry
 from mock_network.lwm2m_server.results import Observed, Result
 from mock_network.lwm2m_server.seen import SeenLog, digest
+from mock_network.lwm2m_server.sleeping import Sleeping
 
 TTL_OPTION = 65052
 """Time to live of a request in seconds: experimental, elective, uint. The bridge takes it off."""
-RESPONSE_TIMEOUT = 120.0  # seconds; what Leshan's API waits by default
+PATIENCE = -1.0
+"""Stands for the patience of the server's profile where seconds to wait are meant."""
 METHOD_NOT_ALLOWED, NOT_FOUND = "4.05", "4.04"
 
 
@@ -39,27 +42,34 @@ class NotRegistered(Exception):
     """No client is registered under this endpoint name."""
 
 
-class LwM2mServer(Operations):
-    """Make it, `start` it, `stop` it. `seen` tells what it saw; `sends` what devices sent."""
+class LwM2mServer(Observing):
+    """Make it, `start` it, `stop` it. `seen` tells what it saw; `sends` what devices sent.
+
+    With plans in `bootstrap` it is a bootstrap server, too.
+    """
 
     def __init__(
         self,
         *,
         tuning: Tuning | None = None,
-        nstart_unlimited: bool = True,
+        nstart_unlimited: bool | None = None,
         type_of: TypeOf = known_type_of,
         seed: int | None = None,
+        profile: Profile = PROFILES["plain"],
     ) -> None:
-        """`nstart_unlimited` sends without waiting for earlier ACKs, as Californium does."""
-        self.registry = Registry(random.Random(seed))
+        """`nstart_unlimited` overrides the profile's."""
+        super().__init__()
+        self.profile = profile
+        self.registry = Registry(random.Random(seed), profile)
+        self.sleeping = Sleeping(profile)
+        self.bootstrap = Bootstrap(self._ask, type_of)
         self.seen = SeenLog(self._now, self._name_of)
         self.sends: list[tuple[str, list[Record]]] = []
         """Endpoint and records of each Send that was taken."""
-        self.observations: dict[tuple[str, Path], Observed] = {}
-        self.answer_delay = 0.0
+        self.answer_delay = profile.separate_answers or 0.0
         """Seconds before Register, Update, De-register and Send are answered."""
-        self._tuning = tuning or Tuning()
-        self._nstart_unlimited = nstart_unlimited
+        self._tuning = dataclasses.replace(tuning or Tuning(), piggybacked_blocks=profile.piggybacked_blocks)
+        self._nstart_unlimited = profile.nstart_unlimited if nstart_unlimited is None else nstart_unlimited
         self._type_of = type_of
         self._rng = random.Random(seed)
         self._endpoint: CoapEndpoint | None = None
@@ -76,6 +86,7 @@ class LwM2mServer(Operations):
             address or self._address,
             tuning=self._tuning,
             tap=self.seen.tap,
+            token_length=self.profile.token_length,
             nstart_unlimited=self._nstart_unlimited,
             rng=self._rng,
         )
@@ -91,10 +102,8 @@ class LwM2mServer(Operations):
         for handle in self._expiries.values():
             handle.cancel()
         self._expiries.clear()
-        for observed in self.observations.values():
-            observed.stop()
-            observed.add(None)
-        self.observations.clear()
+        self.end_observations()
+        self.bootstrap.stop()
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             await endpoint.shutdown()
@@ -106,6 +115,11 @@ class LwM2mServer(Operations):
     def address(self) -> Address:
         """Where it listens, or listened last."""
         return self._address
+
+    @property
+    def type_of(self) -> TypeOf:
+        """Tells the data type of the resource at a path."""
+        return self._type_of
 
     @property
     def endpoint(self) -> CoapEndpoint:
@@ -156,7 +170,9 @@ class LwM2mServer(Operations):
                 return self._deregister(request, location)
             case code, ("dp",) if code == POST:
                 return self._take_send(request)
-            case _, ("rd",) | ("rd", _) | ("dp",):
+            case code, ("bs",) if code == POST:
+                return self._begin_bootstrap(request)
+            case _, ("rd",) | ("rd", _) | ("dp",) | ("bs",):
                 return Response(METHOD_NOT_ALLOWED)
         return Response(NOT_FOUND)
 
@@ -166,6 +182,7 @@ class LwM2mServer(Operations):
             if replaced is not None:
                 self._left(replaced)
             self._watch_expiry(client)
+            self.sleeping.heard(client.endpoint)
         self._note_request("refused" if client is None else "registered", request, response)
         return response
 
@@ -173,6 +190,7 @@ class LwM2mServer(Operations):
         response, client = self.registry.update(location, request, asyncio.get_running_loop().time())
         if client is not None:
             self._watch_expiry(client)
+            self.sleeping.heard(client.endpoint)
         self._note_request("refused" if client is None else "updated", request, response)
         return response
 
@@ -198,6 +216,22 @@ class LwM2mServer(Operations):
         )
         self._changed.set()
 
+    def _begin_bootstrap(self, request: Request) -> Response:
+        response, endpoint = self.bootstrap.request(request)
+        self._note_request("bootstrap" if response.ok else "refused", request, response, endpoint)
+        return response
+
+    async def _ask(self, peer: Address, request: Request) -> Response:
+        """Send a request of the bootstrap interface and return its response; NoAnswer, Reset, Closed."""
+        return (await self.endpoint.request(peer, request, wait=self.profile.patience)).response
+
+    def on_notification(self, endpoint: str, notification: Response) -> None:
+        self._note_response("notification", notification, endpoint)
+        self.sleeping.heard(endpoint)
+
+    def root_of(self, endpoint: str) -> str:
+        return "".join(f"/{segment}" for segment in self.client(endpoint).root)
+
     def _take_send(self, request: Request) -> Response:
         client = self.registry.by_address.get(request.peer)
         response = Response(CHANGED)
@@ -207,7 +241,13 @@ class LwM2mServer(Operations):
             response = Response(BAD_REQUEST, b"Send is SenML")
         else:
             try:
-                records = decode(parse_format(request.content_format), (), request.payload, self._type_of)
+                records = decode(
+                    parse_format(request.content_format),
+                    (),
+                    request.payload,
+                    self._type_of,
+                    root=self.root_of(client.endpoint),
+                )
             except (FormatError, UnsupportedFormat) as error:
                 response = Response(BAD_REQUEST, str(error).encode())
             else:
@@ -219,10 +259,7 @@ class LwM2mServer(Operations):
         handle = self._expiries.pop(client.location, None)
         if handle is not None:
             handle.cancel()
-        for key in [key for key in self.observations if key[0] == client.endpoint]:
-            observed = self.observations.pop(key)
-            observed.stop()
-            observed.add(None)
+        self.end_observations(client.endpoint)
 
     def _watch_expiry(self, client: Client) -> None:
         handle = self._expiries.pop(client.location, None)
@@ -273,84 +310,64 @@ class LwM2mServer(Operations):
         path: Path,
         request: Request,
         *,
-        wait: float | None = RESPONSE_TIMEOUT,
+        wait: float | None = PATIENCE,
         ttl: int | None = None,
         on_notification: Callable[[Response | None], None] | None = None,
         token: bytes | None = None,
     ) -> tuple[Result, Callable[[], None], bytes]:
-        """Any request: its result, how to forget it, and its token. `ttl` in seconds goes out as TTL_OPTION.
+        """Send any request; return its result, how to forget it, and its token. `ttl` (seconds) goes out as TTL_OPTION.
 
-        NotRegistered, NoAnswer, NotAcknowledged, Reset, Closed.
+        `wait` in seconds, None for ever, PATIENCE for the profile's. A client in queue mode that is asleep is dealt
+        with as the profile says. NotRegistered, NoAnswer, NotAcknowledged, Reset, Closed, ClientAsleep, Dropped.
         """
         client = self.client(endpoint)
-        options = request.options if ttl is None else (*request.options, (TTL_OPTION, uint(ttl)))
+        patience = self.profile.patience if wait == PATIENCE else wait
+        if client.queue_mode and self.profile.asleep is not Asleep.SEND:
+            loop = asyncio.get_running_loop()
+            deadline = None if patience is None else loop.time() + patience
+            try:
+                async with asyncio.timeout_at(deadline) as asleep, self.sleeping.turn(endpoint):
+                    asleep.reschedule(None)
+                    left = None if deadline is None else deadline - loop.time()
+                    return await self._request(client, path, request, left, ttl, on_notification, token)
+            except TimeoutError:
+                raise NoAnswer(f"the client was asleep for {patience} s") from None
+        return await self._request(client, path, request, patience, ttl, on_notification, token)
+
+    async def _request(
+        self,
+        client: Client,
+        path: Path,
+        request: Request,
+        wait: float | None,
+        ttl: int | None,
+        on_notification: Callable[[Response | None], None] | None,
+        token: bytes | None,
+    ) -> tuple[Result, Callable[[], None], bytes]:
+        endpoint, address = client.endpoint, client.address
         loop = asyncio.get_running_loop()
         started = loop.time()
-        full = Request(
-            request.code,
-            request.path or tuple(str(identifier) for identifier in path),
-            request.query,
-            request.payload,
-            request.content_format,
-            request.accept,
-            request.observe,
-            request.confirmable,
-            options,
+        full = dataclasses.replace(
+            request,
+            path=(*client.root, *(request.path or tuple(str(identifier) for identifier in path))),
+            options=request.options if ttl is None else (*request.options, (TTL_OPTION, uint(ttl))),
         )
-        name = f"{request.code} /{'/'.join(full.path)}"
-        address = client.address
         try:
             exchange = await self.endpoint.request(
                 address, full, wait=wait, on_notification=on_notification, token=token
             )
         except NotAcknowledged:
+            self.sleeping.silent(endpoint)
             raise
         except NoAnswer:
-            self.seen.note("timeout", address, endpoint=endpoint, detail=name)
+            self.sleeping.silent(endpoint)
+            self.seen.note("timeout", address, endpoint=endpoint, detail=f"{request.code} /{'/'.join(full.path)}")
             raise
+        self.sleeping.heard(endpoint)
         self._note_response("response", exchange.response, endpoint)
-        result = Result(endpoint, path, exchange.response, loop.time() - started, self._type_of)
+        root = "".join(f"/{segment}" for segment in client.root)
+        result = Result(endpoint, path, exchange.response, loop.time() - started, self._type_of, root)
         return result, exchange.stop, exchange.token
-
-    async def observe(self, endpoint: str, path: str, *, accept: int | None = None, **call: Any) -> Observed:
-        """Observe a path. If the device refuses, `first` has its answer and `ended` is set."""
-        target = parse_path(path)
-        early: list[Response | None] = []
-        deliver: Callable[[Response | None], None] = early.append
-
-        def on_notification(notification: Response | None) -> None:
-            if notification is not None:
-                self._note_response("notification", notification, endpoint)
-            deliver(notification)
-
-        request = Request(GET, accept=accept, observe=0)
-        result, stop, token = await self.request(endpoint, target, request, on_notification=on_notification, **call)
-        observed = Observed(endpoint, target, token, result, stop=stop)
-        if result.response.observe is None or not result.ok:
-            observed.ended = True
-            return observed
-        deliver = observed.add
-        for notification in early:
-            observed.add(notification)
-        previous = self.observations.pop((endpoint, target), None)
-        if previous is not None:
-            previous.stop()
-            previous.add(None)
-        self.observations[endpoint, target] = observed
-        return observed
-
-    def forget(self, observed: Observed) -> None:
-        """Forget an observation: its next notification is answered RST, which cancels it (§6.4.4)."""
-        observed.stop()
-        observed.add(None)
-        if self.observations.get((observed.endpoint, observed.path)) is observed:
-            del self.observations[observed.endpoint, observed.path]
-
-    async def cancel(self, observed: Observed, **call: Any) -> Result:
-        """Cancel an observation by GET with Observe 1 and its token (RFC 7641 §3.6)."""
-        self.forget(observed)
-        request = Request(GET, observe=1)
-        return (await self.request(observed.endpoint, observed.path, request, token=observed.token, **call))[0]
 
 
 def uint(value: int) -> bytes:

@@ -77,8 +77,9 @@ async def pair(*, registered=True, endpoint="urn:dev:os:test-1", **options):
         try:
             if registered:
                 await server.wait_registered(endpoint, 60)
-                while not device.registration.registered:  # the answer is on its way
-                    await asyncio.sleep(0)
+                async with asyncio.timeout(60):
+                    while not device.registration.registered:  # the answer is on its way
+                        await asyncio.sleep(0.001)
             yield device, server
         finally:
             await device.stop()
