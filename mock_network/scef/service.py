@@ -83,15 +83,15 @@ class ScefService:
         self.url = (options.public_url or f"{self.origin}{self.profile.api_prefix}").rstrip("/")
         self.bodies.links = Links(self.url, relative=self.profile.relative_links)
         self.control_url = f"http://{await self._listen(control_app(self), options.control, None)}"
-        for values in options.ues:
-            await self.add_ue(values)
-        for group in options.groups:
-            self.core.subscribers.add_group(group.external_group_id, group.members)
         for one in options.scs_as:
             if one.identities is not None:
                 self.core.subscribers.may_use[one.id] = tuple(folded(pattern) for pattern in one.identities)
             if one.quota is not None:
                 self.core.downlinks.quotas[one.id] = one.quota
+        for values in options.ues:
+            await self.add_ue(values)
+        for group in options.groups:
+            self.core.subscribers.add_group(group.external_group_id, group.members)
 
     async def stop(self) -> None:
         """Close everything."""

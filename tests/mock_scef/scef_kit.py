@@ -45,7 +45,10 @@ class ScsAs:
     def api(self, path):
         return f"{self.service.url}/{path}"
 
-    async def listen(self):
+    async def listen(self, tls=None):
+        """Begin to take notifications; in place of those from before, if there were any."""
+        if self._runner is not None:
+            await self._runner.cleanup()
         app = web.Application()
         app.router.add_post("/notify", self._notify)
         app.router.add_post("/notify/", self._notify)
@@ -53,8 +56,8 @@ class ScsAs:
         app.router.add_post("/nidd-trigger", self._nidd_trigger)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.root = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+        self.root = f"{'https' if tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
         self.destination = f"{self.root}/notify"
 
     async def close(self):
