@@ -14,15 +14,16 @@ An SCEF/NEF is running. Its UEs: {ues}
 In another terminal: configure NIDD for a UE, and send it a downlink.
 
   T8={scef}/3gpp-nidd/v1/my-as/configurations
-  AUTH='Authorization: Bearer {token}'
-  curl -si -H "$AUTH" --json '{{"externalId": "{ue}", "notificationDestination": "http://127.0.0.1:9999/"}}' $T8
-  curl -si -H "$AUTH" --json '{{"externalId": "{ue}", "data": "aGVsbG8="}}' $T8/ID/downlink-data-deliveries
+  AUTH='Authorization: Bearer {token}'; JSON='Content-Type: application/json'
+  curl -si -H "$AUTH" -H "$JSON" $T8 -d '{{"externalId": "{ue}", "notificationDestination": "{control}/sink"}}'
+  curl -si -H "$AUTH" -H "$JSON" $T8/ID/downlink-data-deliveries -d '{{"externalId": "{ue}", "data": "aGVsbG8="}}'
 
 What the UE really received, and what it does next:
 
-  curl -s {control}/air-log?format=lines
+  curl -s "{control}/air-log?format=lines"
   curl -s -X POST {control}/ues/{ue}/sleep
   curl -s -X POST {control}/ues/{ue}/uplink -d '{{"data": "0102"}}'
+  curl -s {control}/sink
 
 More: docs/mock-scef.md. End with Ctrl-C.
 """

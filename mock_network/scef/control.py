@@ -14,9 +14,12 @@ GET    /notifications, /requests      each attempt and its answer, ?since=NUMBER
 GET    /faults                        armed, known, happened; POST arms one; DELETE disarms all
 DELETE /faults/{id}                   disarms one
 POST   /tokens/revoke                 issued access tokens are void from now on
+POST   /sink, /sink/…                 takes notifications, for who has no listener; GET shows them, ?since= &wait=
 """
 
+import itertools
 import json
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from mock_network.scef.service import ScefService
 
 Line = dict[str, Any]
+SUNK_KEPT = 1_000  # notifications that came to the sink
 
 
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +71,8 @@ def control_app(service: "ScefService") -> web.Application:
             web.get("/requests", api.requests),
             *fault_routes(lambda: service.faults),
             web.post("/tokens/revoke", api.revoke),
+            web.post("/sink{path:.*}", api.sink),
+            web.get("/sink", api.sunk),
         ]
     )
     return app
@@ -75,6 +81,8 @@ def control_app(service: "ScefService") -> web.Application:
 class _Control:
     def __init__(self, service: "ScefService") -> None:
         self._service = service
+        self._sunk: deque[Line] = deque(maxlen=SUNK_KEPT)
+        self._numbers = itertools.count(1)
 
     async def root(self, _: web.Request) -> web.Response:
         return web.json_response(self._service.ready())
@@ -207,6 +215,16 @@ class _Control:
         while not (found := lines()) and (left := end - clock.monotonic()) > 0:
             await self._service.happenings.wait(left)
         return found
+
+    async def sink(self, request: web.Request) -> web.Response:
+        body = await body_of(request)
+        time = round(self._service.clock.wall(), 6)
+        self._sunk.append({"number": next(self._numbers), "time": time, "path": request.path, "body": body})
+        self._service.happenings.happened()
+        return web.Response(status=204)
+
+    async def sunk(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._waited(request, lambda: _since(request, self._sunk)))
 
     # Tokens
 

@@ -96,3 +96,15 @@ def test_the_walk_with_a_lorawan_device_goes_to_its_end(tmp_path):
     assert "integration" in next(line for line in said.splitlines() if line.startswith("made: "))
     assert "BAD" not in said  # says the doctor
     assert '"values": {"/3/0/0": "LwM2M Non-IP bridge"}' in said
+
+
+def test_a_downlink_through_the_emulated_scef_within_three_minutes(tmp_path):
+    code, said = walk("mock-scef.md", tmp_path)
+    assert code == 0, said[-4000:]
+    assert '"deliveryStatus": "SUCCESS_NEXT_HOP_ACKNOWLEDGED"' in said
+    assert f'"data": "{b"hello".hex()}"' in said
+    assert '"deliveryStatus": "BUFFERING_TEMPORARILY_NOT_REACHABLE"' in said
+    assert '"niddDownlinkDataTransfer": ' in said  # the notification that it was delivered
+    assert '"data": "AQI="' in said  # the uplink
+    assert "no answer" in said
+    assert said.rstrip().splitlines()[-1].endswith(f'"data": "{b"once".hex()}"}}')
