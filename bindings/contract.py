@@ -15,7 +15,7 @@ Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 from asyncio import Future
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -38,7 +38,7 @@ class Miss(Enum):
 MISS = Miss.MISS
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """Kinds of downlink: a server's request, an answer to the device's own request, or opaque bytes (DTLS)."""
 
     REQUEST = "request"
@@ -187,10 +187,9 @@ class Report(BindingEvent, frozen=True):
 
 
 class Reachable(BindingEvent, frozen=True):
-    """The device can be reached now, until `until` if that is known."""
+    """The device can be reached now."""
 
     device: str
-    until: float | None = None
 
 
 class Joined(BindingEvent, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option, moment, moment_near, outline, print_json
 from bridge.cli.tables import print_table
-from bridge.delivery.ledger import DownlinkState, UplinkState
+from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.operations.types.messages import (
     CancelDownlink,
     DownlinkView,

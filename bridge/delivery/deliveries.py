@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bindings.contract import CONFIRMED_OPERATIONS, Attempt, Kind, SouthProfile
-from bridge.delivery.effects import Cancel, LookUp, Settled, Submit
+from bindings.contract import CONFIRMED_OPERATIONS, Attempt, SouthProfile
+from bridge.delivery.downlinks import Answer, Carrier, Downlink, OpaqueDownlink, ServerRequest
+from bridge.delivery.effects import Cancel, Direction, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
-from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport
+from bridge.delivery.reports import UnattributedReport
+from bridge.delivery.states import DownlinkState
 from bridge.delivery.work import Work
 from bridge.enums import members
 
-REQUEST, ANSWER, OPAQUE = Kind.REQUEST.value, Kind.ANSWER.value, Kind.OPAQUE.value
-_KINDS = {kind.value: kind for kind in Kind}
 EXPIRY_GRACE = 60.0  # seconds a network that expires by itself gets to report it, before the outcome is UNKNOWN
 _S = members(DownlinkState)
 
@@ -26,11 +26,12 @@ class Deliveries:
     device: str
     confirmed: bool
     options: Mapping[str, str]
+    carrier: Carrier
     keep: float  # seconds a finished row stays, for a server's retransmission (R4)
     late_grace: float  # seconds a late answer is still recognised (R12)
     max_reports: int
     live: dict[int, Downlink] = field(default_factory=dict)
-    kept: KeptRows[Downlink] = field(default_factory=KeptRows)
+    kept: KeptRows[ServerRequest] = field(default_factory=KeptRows)
     reports: list[UnattributedReport] = field(default_factory=list)
     call: int | None = None  # the downlink of the one network call in flight (R7)
     cancelling: set[int] = field(default_factory=set)  # the network is asked to give them up (R11)
@@ -49,10 +50,10 @@ class Deliveries:
 
     # -- what may go next ----------------------------------------------------------------------------------------
 
-    def slot_holder(self, now: float, profile: SouthProfile) -> Downlink | None:
-        """Give the request that holds the device's one request slot (R6)."""
+    def slot_holder(self, now: float, profile: SouthProfile) -> ServerRequest | None:
+        """Return the request that holds the device's one request slot (R6)."""
         for row in self.live.values():
-            if row.kind == REQUEST and self._holds_slot(row, now, profile):
+            if type(row) is ServerRequest and self._holds_slot(row, now, profile):
                 return row
         return None
 
@@ -83,17 +84,18 @@ class Deliveries:
         for downlink, not_before in self.to_look_up.items():
             if not_before <= now:
                 self.call = downlink
-                work.effect(LookUp(self._attempt(self.live[downlink])))
+                row = self.live[downlink]
+                work.effect(LookUp(self._attempt(row, self.carrier.encode(row))))
                 return None
         if self.to_look_up:
             return None  # nothing new until it is known what the device may already have (R32)
         row_to_send = self._next(now, profile)
         if row_to_send is None:
             return None
-        largest = profile.max_downlink
-        if largest is not None and len(row_to_send.payload) > largest:
+        payload = self.carrier.encode(row_to_send)
+        if profile.max_downlink is not None and len(payload) > profile.max_downlink:
             return row_to_send
-        self._submit(row_to_send, work)
+        self._submit(row_to_send, payload, work)
         return None
 
     def too_large(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
@@ -102,7 +104,7 @@ class Deliveries:
             row.failures = profile.max_attempts  # the copy that left counts
             work.update(row)
         else:
-            reason = f"{len(row.payload)} bytes, {profile.max_downlink} fit"
+            reason = f"{self.carrier.size(row)} bytes, {profile.max_downlink} fit"
             self.end(row, _S.TOO_LARGE if row.never_left else _S.UNKNOWN, work, reason)
 
     def _next(self, now: float, profile: SouthProfile) -> Downlink | None:
@@ -116,15 +118,15 @@ class Deliveries:
             if row.deliver_by is not None and row.deliver_by <= now:
                 continue
             waits = row.not_before is not None and row.not_before > now
-            if row.kind == ANSWER:
+            if type(row) is Answer:
                 if not waits:
                     return row
-            elif row.kind == OPAQUE:
+            elif type(row) is OpaqueDownlink:
                 if not waits and best is None:
                     best = row
             elif waits:
                 requests_wait = True  # what came later does not overtake it
-            elif not requests_wait and (best is None or (best.kind == REQUEST and row.priority > best.priority)):
+            elif type(row) is ServerRequest and not requests_wait and (best is None or _goes_before(row, best)):
                 best = row
         if holder is not None and self._resend_due(holder, now, profile):
             return holder
@@ -132,7 +134,7 @@ class Deliveries:
 
     def goes_confirmed(self, row: Downlink) -> bool:
         """Whether the network is asked to confirm delivery: by endpoint, or by operation; never for an answer."""
-        if row.kind == ANSWER:
+        if type(row) is Answer:
             return False
         if self.confirmed:
             return True
@@ -141,7 +143,7 @@ class Deliveries:
 
     def resend_at(self, row: Downlink, profile: SouthProfile) -> float | None:
         """Give when a sent request goes again (R8), or None if it does not."""
-        if row.state is not _S.SENT or row.kind != REQUEST or not row.confirmable or not row.repeatable:
+        if row.state is not _S.SENT or type(row) is not ServerRequest or not row.confirmable or not row.repeatable:
             return None
         if row.cancel_asked:
             return None
@@ -156,24 +158,24 @@ class Deliveries:
         at = self.resend_at(row, profile)
         return at is not None and at <= now and (row.deliver_by is None or now < row.deliver_by)
 
-    def _submit(self, row: Downlink, work: Work) -> None:
+    def _submit(self, row: Downlink, payload: bytes, work: Work) -> None:
         row.attempt += 1
         row.not_before = None
         row.move(_S.SUBMITTING, work.now.wall)
         work.update(row)
         self.call = row.id
-        work.effect(Submit(self._attempt(row)))
+        work.effect(Submit(self._attempt(row, payload)))
 
-    def _attempt(self, row: Downlink) -> Attempt:
+    def _attempt(self, row: Downlink, payload: bytes) -> Attempt:
         return Attempt(
             row.id,
             row.attempt,
             self.device,
-            row.payload,
-            _KINDS[row.kind],
+            payload,
+            row.KIND,
             row.deliver_by,
             self.goes_confirmed(row),
-            1 if row.kind == ANSWER else 0,
+            1 if type(row) is Answer else 0,
             self.options,
             row.repeatable,
         )
@@ -194,7 +196,8 @@ class Deliveries:
         """Give when a request that left for the device counts as unanswered."""
         if row.over or (row.state is not _S.SENT and row.state is not _S.DELIVERED):
             return None
-        return max(row.answer_by or 0.0, (row.sent_at or 0.0) + profile.response_timeout)
+        answer_by = row.answer_by if type(row) is ServerRequest else 0.0
+        return max(answer_by, (row.sent_at or 0.0) + profile.response_timeout)
 
     def _unwanted(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
         """It must not be delivered any more: deliver_by passed, or a person cancelled it.
@@ -206,7 +209,7 @@ class Deliveries:
             if row.cancel_asked:
                 self.give_up(row, work, "cancelled on request")
             else:
-                outcome = DownlinkState(row.setback) if row.setback else _S.EXPIRED
+                outcome = row.setback or _S.EXPIRED
                 self.end(row, outcome, work, row.reason or "deliver_by passed")
         elif row.state is _S.BUFFERED:
             if row.handle is not None and (profile.can_cancel or row.cancel_asked):
@@ -244,22 +247,27 @@ class Deliveries:
         """Give a row its outcome."""
         now = work.now.wall
         row.move(state, now, reason, over=True)
-        may_answer_late = row.kind == REQUEST and (row.sent > 0 or state is _S.UNKNOWN)
-        has_mid = row.south_mid is not None  # the device must not see it again soon
-        row.keep_until = now + self.keep if has_mid else now
-        if may_answer_late and state is not _S.RESPONDED and state is not _S.REJECTED:
-            row.keep_until = now + max(self.keep, self.late_grace)
-        row.handle = row.handle if row.kind == REQUEST else None
         self.live.pop(row.id, None)
-        if row.kind == REQUEST:
+        if type(row) is ServerRequest:
+            row.keep_until = now + self.keep
+            if state is not _S.RESPONDED and state is not _S.REJECTED and (row.sent > 0 or state is _S.UNKNOWN):
+                row.keep_until = now + max(self.keep, self.late_grace)  # an answer may still come
             self.kept.keep(row)
+        else:
+            row.keep_until = now if row.own_mid is None else now + self.keep
+            row.handle = None
         self.cancelling.discard(row.id)
         self.to_look_up.pop(row.id, None)
         self.released.discard(row.id)
         self.presumed.discard(row.id)
         self.ended.append(row)
         work.update(row)
-        work.effect(Settled(row.id, "down", row.operation, row.state, row.reason))
+        work.effect(Settled(row.id, Direction.DOWN, row.operation, row.state, row.reason))
+
+
+def _goes_before(row: ServerRequest, other: Downlink) -> bool:
+    """Whether a request goes before one that was accepted earlier."""
+    return type(other) is ServerRequest and row.priority > other.priority
 
 
 def _first_after(now: float, *times: float | None) -> float | None:

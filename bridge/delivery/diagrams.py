@@ -4,7 +4,7 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
-from bridge.delivery.ledger import DOWNLINK_TABLE, UPLINK_TABLE, DownlinkState, UplinkState
+from bridge.delivery.states import DOWNLINK_TABLE, UPLINK_TABLE, DownlinkState, UplinkState
 
 S = TypeVar("S", DownlinkState, UplinkState)
 _MAY_END = (DownlinkState.SENT, DownlinkState.DELIVERED, DownlinkState.UNKNOWN)
@@ -19,7 +19,7 @@ def states_page() -> str:
         [
             "# States of messages",
             "",
-            "Made from the tables in `bridge/delivery/ledger.py` by `python -m bridge.delivery.diagrams`.",
+            "Made from the tables in `bridge/delivery/states.py` by `python -m bridge.delivery.diagrams`.",
             "",
             "## Downlinks",
             "",

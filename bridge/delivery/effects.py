@@ -1,5 +1,7 @@
 """What delivery wants done once its changes are committed."""
 
+from enum import StrEnum
+
 import msgspec
 
 from bindings.contract import Attempt
@@ -36,11 +38,16 @@ class Count(Effect, frozen=True):
     text: str = ""
 
 
+class Direction(StrEnum):
+    DOWN = "down"
+    UP = "up"
+
+
 class Settled(Effect, frozen=True):
     """A downlink or uplink reached its outcome."""
 
     row: int
-    direction: str  # "down" or "up"
+    direction: Direction
     operation: str
     state: str
     reason: str

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from bindings.contract import SouthProfile
-from bridge.delivery.deliveries import REQUEST, Deliveries
-from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.delivery.deliveries import Deliveries
+from bridge.delivery.downlinks import Downlink, ServerRequest
+from bridge.delivery.states import DownlinkState
 from bridge.enums import members
 
 _S = members(DownlinkState)
@@ -38,13 +39,13 @@ def _one(d: Deliveries, row: Downlink, holder: Downlink | None, now: float, prof
     return Explanation(
         row.id,
         row.operation,
-        row.kind,
+        row.KIND,
         row.state.value,
         row.accepted_at,
         why,
         d.next_time(row, now, profile),
         row.deliver_by,
-        row.answer_by,
+        row.answer_by if type(row) is ServerRequest else None,
         row.attempt,
         blocked_by,
     )
@@ -77,7 +78,7 @@ def _why_queued(d: Deliveries, row: Downlink, holder: Downlink | None, now: floa
     if d.to_look_up:
         first = next(iter(d.to_look_up))
         return "an earlier message's fate is unknown: nothing new before that is looked up", first
-    if row.kind == REQUEST and holder is not None:
+    if type(row) is ServerRequest and holder is not None:
         return f"one request at a time: {holder.operation} is {holder.state.value}", holder.id
     if d.call is not None:
         return "another message is being handed to the network", d.call

@@ -5,10 +5,11 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import TypeVar
 
-from bridge.delivery.ledger import Downlink, Uplink
+from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.rows import FOREVER
+from bridge.delivery.uplinks import Uplink
 
-R = TypeVar("R", Downlink, Uplink)
+R = TypeVar("R", bound=ServerRequest | Uplink)
 
 
 class KeptRows(dict[int, R]):

@@ -15,9 +15,11 @@ from bindings.contract import (
     SouthProfile,
     SubmitResult,
 )
-from bridge.delivery.deliveries import REQUEST, Deliveries
+from bridge.delivery.deliveries import Deliveries
+from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.effects import Count
-from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport
+from bridge.delivery.reports import UnattributedReport, parse_outcome
+from bridge.delivery.states import DownlinkState
 from bridge.delivery.work import Work
 from bridge.enums import members
 
@@ -122,16 +124,6 @@ def _attribute(d: Deliveries, row: Downlink, handle: str | None, work: Work, pro
         d.reports.clear()
 
 
-def parse_outcome(value: str) -> NetworkState | Refusal | None:
-    """Give back what `UnattributedReport.outcome` says."""
-    if not value:
-        return None
-    try:
-        return NetworkState(value)
-    except ValueError:
-        return Refusal(value)
-
-
 def _report(
     d: Deliveries,
     row: Downlink,
@@ -177,7 +169,7 @@ def _advance(d: Deliveries, row: Downlink, state: NetworkState, work: Work, *, h
     d.to_look_up.pop(row.id, None)
     d.cancelling.discard(row.id)
     reached = _S.SENT if state is _N.SENT else _S.DELIVERED
-    if row.kind == REQUEST:
+    if type(row) is ServerRequest:
         row.move(reached, now)
         work.update(row)
     else:
@@ -218,7 +210,7 @@ def _set_back(
         _back_to_sent(d, row, again, work)
     elif why is _R.EXPIRED:
         d.end(row, _S.EXPIRED if certain else _S.UNKNOWN, work, detail)
-    elif why is _R.TOO_LARGE and certain and row.id not in d.cancelling and _is_known_to_be_too_large(row, profile):
+    elif why is _R.TOO_LARGE and certain and row.id not in d.cancelling and _is_known_to_be_too_large(d, row, profile):
         _back_to_queue(row, None, detail, work)  # `pump` gives it to be made smaller
     elif why is _R.TOO_LARGE or why is _R.REJECTED:
         named = _S.TOO_LARGE if why is _R.TOO_LARGE else _S.REJECTED
@@ -230,7 +222,7 @@ def _set_back(
             d.end(row, _taken_back(row), work, "cancelled; the network gave it back")
             return
         if certain:
-            row.setback = _SETBACK[why].value
+            row.setback = _SETBACK[why]
         d.to_look_up.pop(row.id, None)
         _back_to_queue(row, again, detail, work)
 
@@ -242,9 +234,9 @@ def _taken_back(row: Downlink) -> DownlinkState:
     return _S.CANCELLED if row.cancel_asked else _S.EXPIRED
 
 
-def _is_known_to_be_too_large(row: Downlink, profile: SouthProfile) -> bool:
+def _is_known_to_be_too_large(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
     """Whether the binding has learned from the refusal: what it says that fits is less now."""
-    return profile.max_downlink is not None and len(row.payload) > profile.max_downlink
+    return profile.max_downlink is not None and d.carrier.size(row) > profile.max_downlink
 
 
 def _back_to_queue(row: Downlink, not_before: float | None, detail: str, work: Work) -> None:
@@ -263,7 +255,7 @@ def _nacked(d: Deliveries, row: Downlink, detail: str, work: Work, profile: Sout
     if row.failures >= profile.max_attempts or not row.repeatable:
         d.end(row, _S.NACKED, work, detail or "no acknowledgement from the device")
         return
-    row.setback = _S.NACKED.value
+    row.setback = _S.NACKED
     _back_to_queue(row, None, detail or "no acknowledgement from the device", work)
 
 
@@ -298,7 +290,7 @@ def looked_up(d: Deliveries, downlink: int, attempt: int, result: Lookup, work: 
         _attribute(d, row, result.handle, work, profile)
     elif _may_repeat(row, now):
         row.repeated = True
-        row.setback = _S.UNKNOWN.value  # it may have been delivered all the same: EXPIRED can no longer be said
+        row.setback = _S.UNKNOWN  # it may have been delivered all the same: EXPIRED can no longer be said
         row.move(_S.QUEUED, now)
         work.update(row)
 
@@ -361,7 +353,7 @@ def flushed(d: Deliveries, detail: str, work: Work, handle: str | None = None) -
         if row.id in d.cancelling:
             d.end(row, _S.UNKNOWN, work, detail)
         elif again:
-            row.setback = _S.UNKNOWN.value
+            row.setback = _S.UNKNOWN
             _back_to_queue(row, None, detail, work)
         else:
             row.move(_S.UNKNOWN, work.now.wall, detail)
@@ -378,7 +370,7 @@ def _flushed_one(d: Deliveries, detail: str, work: Work, handle: str) -> None:
         if row.sent:
             _back_to_sent(d, row, None, work)
         elif row.repeatable and not cancelled:
-            row.setback = _S.UNKNOWN.value
+            row.setback = _S.UNKNOWN
             row.not_before = None
             row.move(_S.QUEUED, work.now.wall, detail)
             work.update(row)
@@ -419,17 +411,3 @@ def restarted(d: Deliveries, work: Work) -> None:
             work.update(row)
         if row.state is _S.UNKNOWN:
             d.to_look_up[row.id] = work.now.wall
-
-
-__all__ = [
-    "cancel_asked",
-    "cancel_done",
-    "delivered",
-    "flushed",
-    "looked_up",
-    "parse_outcome",
-    "reachable",
-    "reported",
-    "restarted",
-    "submitted",
-]

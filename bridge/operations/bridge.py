@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bindings.contract import Binding
+from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
-from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
 from bridge.north.contract import Link
 from bridge.operations.types.state import Readiness, Status

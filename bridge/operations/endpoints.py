@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import asdict
 
-from bridge.delivery.ledger import DownlinkState
+from bridge.delivery.states import DownlinkState
 from bridge.directory import Draft, Record, import_csv
 from bridge.errors import NotFound
 from bridge.operations.bridge import Bridge

@@ -1,6 +1,7 @@
 """Operations on messages of the ledger."""
 
-from bridge.delivery.ledger import Downlink, Uplink
+from bridge.delivery.downlinks import Downlink, OpaqueDownlink, ServerRequest
+from bridge.delivery.uplinks import CoapUplink, Response, Uplink, Verdict
 from bridge.errors import NotFound, RequestError
 from bridge.operations.bridge import Bridge
 from bridge.operations.endpoints import existing
@@ -20,6 +21,7 @@ from bridge.operations.types.messages import (
     UplinkPage,
     UplinkView,
 )
+from bridge.relay.hops import PLAIN, north_size
 
 LONGEST_CURSOR = 18  # decimal digits that certainly fit the 64 bits of a ledger's id
 
@@ -91,24 +93,25 @@ async def _name(bridge: Bridge, endpoint: int) -> str:
 
 
 async def _downlink(bridge: Bridge, row: Downlink) -> DownlinkView:
+    request = row if type(row) is ServerRequest else None
     return DownlinkView(
         id=row.id,
         endpoint=await _name(bridge, row.endpoint),
         endpoint_id=row.endpoint,
-        kind=row.kind,
+        kind=row.KIND,
         operation=row.operation,
-        server=row.server,
+        server=row.server if isinstance(row, ServerRequest | OpaqueDownlink) else "",
         state=row.state,
         over=row.over,
         cancel_asked=row.cancel_asked,
-        late=row.late,
+        late=request is not None and request.late,
         reason=row.reason,
         attempts=row.attempt,
         sent=row.sent,
-        bytes=len(row.payload),
+        bytes=PLAIN.size(row),
         accepted_at=row.accepted_at,
         deliver_by=row.deliver_by,
-        answer_by=row.answer_by,
+        answer_by=None if request is None else request.answer_by,
         not_before=row.not_before,
         finished_at=row.finished_at,
     )
@@ -119,14 +122,14 @@ async def _uplink(bridge: Bridge, row: Uplink) -> UplinkView:
         id=row.id,
         endpoint=await _name(bridge, row.endpoint),
         endpoint_id=row.endpoint,
-        kind=row.kind,
+        kind=row.KIND,
         operation=row.operation,
         server=row.server,
         state=row.state,
-        acknowledged=row.acknowledged,
+        acknowledged=isinstance(row, CoapUplink) and row.acknowledged,
         reason=row.reason,
-        bytes=len(row.payload),
-        downlink=row.downlink,
+        bytes=north_size(row),
+        downlink=row.downlink if isinstance(row, Response | Verdict) else None,
         received_at=row.received_at,
         expires_at=row.expires_at,
         finished_at=row.finished_at,

@@ -3,21 +3,30 @@
 Whatever a message has besides its block option and payload goes along unchanged (R1).
 """
 
+from collections.abc import Callable
+
 import msgspec
 
-from bridge.coap.codec import HEADER, Message, decode, encode_body, uint_value
+from bridge.coap import udp
+from bridge.coap.message import Message, encode_body, uint_value
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.relay.size import BLOCK_VALUE, LARGEST_SZX, block_size, largest_szx
 
 _OBSERVE = 4  # bytes of a response's Observe option at most: head, 3 of value (RFC 7641 §2)
 _ANSWER = 3 + 3 + 3 + 1  # bytes: Content-Format, a Block2 of 2 bytes (block number below 4096), Size2, payload marker
 _LONG_DELTA = 13  # from here an option's delta takes more than its nibble (RFC 7252 §3.1)
-ANY_ANSWER = block_size(LARGEST_SZX) + HEADER + 2 + _OBSERVE + _ANSWER
+ANY_ANSWER = block_size(LARGEST_SZX) + udp.HEADER + 2 + _OBSERVE + _ANSWER
 """Bytes of the largest response that comes without asking: 1024 of payload are the most there is (RFC 7252 §4.6)."""
 
 _NUMBERS = 1 << 20  # of blocks that can be named (RFC 7959 §2.2): a block far behind has no name in a smaller size
 
-ANY_ROOM = 1 << 16  # bytes: more than any datagram has
+Fits = Callable[[bytes], bool]
+"""Whether a message with this body can be carried."""
+
+
+def anything_fits(_body: bytes) -> bool:
+    """Set no limit."""
+    return True
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -41,7 +50,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 def block_of(message: Message, option: int) -> Block | None:
-    """Give a message's Block1 or Block2; None where it has none, or none that RFC 7959 §2.2 allows."""
+    """Return a message's Block1 or Block2; None where it has none, or none that RFC 7959 §2.2 allows."""
     value = message.option(option)
     if value is None or len(value) > BLOCK_VALUE:
         return None
@@ -50,59 +59,55 @@ def block_of(message: Message, option: int) -> Block | None:
 
 
 def with_block(message: Message, option: int, block: Block, payload: bytes) -> bytes:
-    """Give the body of a message with another block option and payload."""
+    """Return the body of a message with another block option and payload."""
     options = [one for one in message.options if one[0] != option]
     return encode_body([*options, (option, block.value())], payload)
 
 
-def asking_smaller(request: bytes, largest: int, message: Message) -> bytes:
-    """Give a GET or FETCH so that each block of its answer fits `largest` bytes (early negotiation, RFC 7959 §2.4).
+def asking_smaller(request: Message, largest: int) -> bytes | None:
+    """Return the body of a GET or FETCH with which each block of its answer fits `largest` bytes.
 
-    It is the same where that is so already, and where nothing would help. `message` is the request decoded; its token
-    and message ID do not matter.
+    That is early negotiation (RFC 7959 §2.4). None where it is so already, and where nothing would help. `request` has
+    the token of the hop toward the device.
     """
-    start = HEADER + (request[0] & 0x0F)
-    head = start + _ANSWER
-    if message.option(OptionNumber.OBSERVE) is not None:
+    head = udp.HEADER + len(request.token) + _ANSWER
+    if request.option(OptionNumber.OBSERVE) is not None:
         head += _OBSERVE
     asked: Block | None = None
-    last = message.options[-1][0] if message.options else 0
-    if last >= OptionNumber.BLOCK2 and message.option(OptionNumber.BLOCK2) is not None:
-        asked = block_of(message, OptionNumber.BLOCK2)
+    last = request.options[-1][0] if request.options else 0
+    if last >= OptionNumber.BLOCK2 and request.option(OptionNumber.BLOCK2) is not None:
+        asked = block_of(request, OptionNumber.BLOCK2)
         if asked is None:
-            return request  # the device will say what is wrong with it
+            return None  # the device will say what is wrong with it
         if asked.number:
             head += BLOCK_VALUE - 2
     szx = largest_szx(largest - head)
     if szx is None or szx >= (LARGEST_SZX if asked is None else asked.szx):
-        return request
+        return None
     wanted = Block(0 if asked is None else asked.offset >> szx + 4, more=False, szx=szx)
     if wanted.number >= _NUMBERS:
-        return request
+        return None
     delta = OptionNumber.BLOCK2 - last
-    if 0 < delta < _LONG_DELTA and not message.payload:
+    if 0 < delta < _LONG_DELTA and not request.payload:
         value = wanted.value()
-        return request + bytes((delta << 4 | len(value),)) + value
-    return request[:start] + with_block(message, OptionNumber.BLOCK2, wanted, message.payload)
+        return request.body + bytes((delta << 4 | len(value),)) + value
+    return with_block(request, OptionNumber.BLOCK2, wanted, request.payload)
 
 
-def shorter_response(response: bytes, largest: int, szx: int) -> bytes | None:
-    """Give a response that does not fit as its first block, of at most `largest` bytes and SZX at most `szx`.
+def shorter_response(response: Message, fits: Fits, szx: int) -> bytes | None:
+    """Return the body of a response that does not fit as its first block, of SZX at most `szx`; None: nothing fits.
 
-    A diagnostic payload is left out instead: the code says it all (RFC 7252 §5.5.2). None where nothing fits.
+    A diagnostic payload is left out instead: the code says it all (RFC 7252 §5.5.2).
     """
-    message = decode(response)
-    head = response[: HEADER + len(message.token)]
-    if message.code >= Code.BAD_REQUEST and message.option(OptionNumber.CONTENT_FORMAT) is None:
-        bare = head + encode_body(message.options, b"")
-        return bare if len(bare) <= largest else None
-    there = block_of(message, OptionNumber.BLOCK2)
-    body = block_at(message, 0 if there is None else there.offset, szx, largest - len(head))
-    return None if body is None else head + body
+    if response.code >= Code.BAD_REQUEST and response.option(OptionNumber.CONTENT_FORMAT) is None:
+        bare = encode_body(response.options, b"")
+        return bare if fits(bare) else None
+    there = block_of(response, OptionNumber.BLOCK2)
+    return block_at(response, 0 if there is None else there.offset, szx, fits)
 
 
-def block_at(response: Message, offset: int, szx: int, room: int) -> bytes | None:
-    """Give the body of the block that begins at `offset`, of SZX at most `szx` and `room` bytes; None: none fits.
+def block_at(response: Message, offset: int, szx: int, fits: Fits = anything_fits) -> bytes | None:
+    """Return the body of the block that begins at `offset`, of SZX at most `szx`; None: none fits.
 
     `response` is the whole representation, or the one block of it that its own Block2 names.
     """
@@ -121,17 +126,16 @@ def block_at(response: Message, offset: int, szx: int, room: int) -> bytes | Non
         last = Block(max(end - 1, 0) // size, more=False, szx=smaller)  # its option is the longest of the transfer
         if last.number >= _NUMBERS:
             return None
-        head = len(encode_body([*options, (OptionNumber.BLOCK2, last.value())], b"x")) - 1
-        if head + size > room and head + len(response.payload) - at > room:
-            continue
         chunk = response.payload[at : at + size]
+        if not fits(encode_body([*options, (OptionNumber.BLOCK2, last.value())], chunk)):
+            continue
         block = Block(offset // size, more=at + len(chunk) < len(response.payload) or there.more, szx=smaller)
         return encode_body([*options, (OptionNumber.BLOCK2, block.value())], chunk)
     return None
 
 
-def part_at(request: Message, offset: int, szx: int, room: int) -> bytes | None:
-    """Give the body of the part that begins at `offset` of a request's block, of SZX at most `szx`; None: none fits."""
+def part_at(request: Message, offset: int, szx: int, fits: Fits = anything_fits) -> bytes | None:
+    """Return the body of the part at `offset` of a request's block, of SZX at most `szx`; None: none fits."""
     whole = block_of(request, OptionNumber.BLOCK1)
     if whole is None:
         return None
@@ -142,7 +146,7 @@ def part_at(request: Message, offset: int, szx: int, room: int) -> bytes | None:
         if part.number >= _NUMBERS:
             return None
         body = with_block(request, OptionNumber.BLOCK1, part, chunk)
-        if len(body) <= room:
+        if fits(body):
             return body
     return None
 

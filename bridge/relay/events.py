@@ -61,7 +61,7 @@ class CancelDone(Event, frozen=True):
 
 
 class DeviceReachable(Event, frozen=True):
-    until: float | None = None
+    """The network says that the device can be reached now."""
 
 
 class DeviceJoined(Event, frozen=True):

@@ -2,11 +2,12 @@
 
 from hashlib import blake2b
 
-from bridge.coap.codec import ACK, CON, HEADER, RST, Message, Type, decode
-from bridge.coap.numbers import Code
+from bridge.coap.message import ACK, CON, RST, Message, Type, parse
+from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery import outcomes
-from bridge.delivery.deliveries import REQUEST
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import Answer, ServerRequest
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import DeviceRequest, DeviceUplink, OpaqueUplink
 from bridge.enums import members
 from bridge.errors import MessageFormatError
 from bridge.relay import kept_answers, opaque, operation, register, responses, toward_device, toward_server, verdict
@@ -20,7 +21,7 @@ _U = members(UplinkState)
 
 
 def digest_of(data: bytes) -> bytes:
-    """Give what tells a device's message from its others (R13)."""
+    """Return what tells a device's message from its others (R13)."""
     return blake2b(data, digest_size=12).digest()
 
 
@@ -40,7 +41,7 @@ def message(step: Step, event: DeviceMessage) -> None:
             opaque.from_device(step, data, digest, duplicate_key)
         return
     try:
-        coap = decode(data)
+        coap = state.south_hop.decode(data)
     except MessageFormatError as error:
         step.effect(Count("malformed_messages", "south", f"from device {state.endpoint.device}: {error}"))
         return
@@ -48,7 +49,7 @@ def message(step: Step, event: DeviceMessage) -> None:
         _empty(step, coap)
         return
     known = state.by_digest.get(digest)
-    if known is not None and _is_repeat(step, known):
+    if known is not None and not isinstance(known, OpaqueUplink) and _is_repeat(step, known):
         toward_device.repeat_answer(step, known)
     elif coap.is_request:
         _request(step, coap, digest, duplicate_key)
@@ -64,40 +65,37 @@ def _is_network_duplicate(step: Step, digest: bytes, duplicate_key: str | None) 
     return seen is not None and abs(step.wall - seen) < NETWORK_DUPLICATE_WINDOW  # clocks are set back, too
 
 
-def _is_repeat(step: Step, known: Uplink) -> bool:
+def _is_repeat(step: Step, known: DeviceUplink) -> bool:
     """Whether the same bytes again are the device's repetition, or a new exchange that happens to look alike (R13)."""
     if step.wall - known.received_at >= step.south.exchange_span:
         return False
-    if known.kind != "request":
+    if type(known) is not DeviceRequest:
         return True
     newer = any(
-        row.kind == "request" and row.id > known.id and row.south_mid != known.south_mid
+        type(row) is DeviceRequest and row.id > known.id and row.south_mid != known.south_mid
         for row in step.state.device_uplinks()
     )
     if newer:
         return False
-    return not (known.operation == "Register" and known.reason == DELIVERED)
+    return not (known.operation == "Register" and known.reply_delivered)
 
 
-DELIVERED = "the device has its reply"
-
-
-def note_delivered_reply(step: Step, row: Downlink) -> None:
+def note_delivered_reply(step: Step, row: Answer) -> None:
     """A reply that certainly reached the device ends its exchange: the same Register again is a new one (R13)."""
     if row.answers is None or row.state is not _S.DELIVERED:
         return
     up = step.state.uplink(row.answers)
-    if up is not None and up.answer_downlink == row.id:
-        up.reason = DELIVERED
+    if type(up) is DeviceRequest and up.reply_downlink == row.id:
+        up.reply_delivered = True
         step.work.update(up)
 
 
 def _empty(step: Step, coap: Message) -> None:
     if coap.type is ACK or coap.type is RST:
-        for row in step.state.deliveries.live.values():
-            if row.kind == REQUEST and row.south_mid == coap.mid and row.attempt:
-                _settled_by_device(step, row, coap.type)
-                return
+        row = step.state.by_south_mid.get(coap.mid)
+        if type(row) is ServerRequest and row.attempt:
+            _settled_by_device(step, row, coap.type)
+            return
         step.effect(Count("acknowledgements_without_message", "south"))
     elif coap.type is CON and not step.south.empty_is_poll:
         toward_device.reset(step, None, coap.mid)  # a CoAP ping (RFC 7252 §4.3)
@@ -105,7 +103,7 @@ def _empty(step: Step, coap: Message) -> None:
         step.effect(Count("polls"))
 
 
-def _settled_by_device(step: Step, row: Downlink, kind: Type) -> None:
+def _settled_by_device(step: Step, row: ServerRequest, kind: Type) -> None:
     """The device acknowledges: resends stop. It refuses: so does the bridge (R18)."""
     if kind is ACK:
         outcomes.delivered(step.state.deliveries, row, step.work)
@@ -122,30 +120,41 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         return
     server = state.endpoint.servers[0]
     name = operation.of_device(coap)
-    if not coap.payload and kept_answers.serve(step, coap, name, server.key, digest, duplicate_key):
+    lives = step.south.exchange_span if name in operation.REGISTRATION else state.policy.long_ttl
+    row = DeviceRequest.received(
+        step.work.new_id(),
+        state.endpoint.id,
+        state.endpoint.shard,
+        step.wall,
+        server.key,
+        name,
+        step.wall + lives,
+        coap.code,
+        b"",
+        (step.work.new_id() & 0xFFFFFFFF).to_bytes(4, "big"),
+        coap.type is CON,
+        coap.mid,
+        coap.token,
+        digest,
+        duplicate_key,
+        coap.uint(OptionNumber.NO_RESPONSE),
+        None,
+        False,
+    )
+    if not coap.payload and kept_answers.serve(step, row, coap):
         return
     refused, body = _fit(step, coap, name, server)
     if refused is None and not responses.make_room(step):
         return
-    lives = step.south.exchange_span if name in operation.REGISTRATION else state.policy.long_ttl
-    row = toward_server.take_uplink(
-        step,
-        "request",
-        server.key,
-        name,
-        coap,
-        digest=digest,
-        duplicate_key=duplicate_key,
-        expires_at=step.wall + lives,
-        north_token=(step.work.new_id() & 0xFFFFFFFF).to_bytes(4, "big"),
-    )
+    toward_server.add(step, row)
     if refused is not None:
         toward_server.settle(step, row, _U.REJECTED, refused.text)
         step.effect(Count("device_requests_refused", name, f"{state.endpoint.name}: {refused.text}"))
         _answer_in_servers_place(step, row, refused)
         return
     _replace_older(step, row)
-    toward_server.originate(step, row, coap.code, body)
+    row.body = body
+    toward_server.originate(step, row)
 
 
 def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register.Refusal | None, bytes]:
@@ -170,20 +179,22 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register
     return None, coap.body
 
 
-def _answer_in_servers_place(step: Step, row: Uplink, refused: register.Refusal) -> None:
+def _answer_in_servers_place(step: Step, row: DeviceRequest, refused: register.Refusal) -> None:
     payload = b"\xff" + refused.text.encode() if refused.text else b""
     largest = step.south.max_downlink
-    if largest is not None and HEADER + len(row.south_token) + len(payload) > largest:
+    if largest is not None and step.state.south_hop.size_of(row.south_token, payload) > largest:
         payload = b""  # the code says it all
     toward_device.respond(step, row, refused.code, payload, f"{row.operation} refused")
 
 
-def _replace_older(step: Step, new: Uplink) -> None:
+def _replace_older(step: Step, new: DeviceRequest) -> None:
     """A Register replaces what it makes moot; an Update only one that says nothing but "I am here" (R15)."""
     if new.operation not in ("Register", "Update"):
         return
     for row in list(step.state.uplinks.values()):
-        if row is new or row.server != new.server or row.state is not _U.RECEIVED or row.kind != "request":
+        if row is new or type(row) is not DeviceRequest:
+            continue
+        if row.server != new.server or row.state is not _U.RECEIVED:
             continue
         if new.operation == "Register":
             moot = row.operation in ("Register", "Update")
@@ -193,6 +204,6 @@ def _replace_older(step: Step, new: Uplink) -> None:
             toward_server.settle(step, row, _U.REPLACED, f"a newer {new.operation} came")
 
 
-def _is_bare(row: Uplink) -> bool:
-    queries = any(number == 15 for number, _ in decode(row.payload).options)  # noqa: PLR2004  # Uri-Query
-    return not queries and not decode(row.payload).payload
+def _is_bare(row: DeviceRequest) -> bool:
+    update = parse(row.code, row.body)
+    return update.option(OptionNumber.URI_QUERY) is None and not update.payload

@@ -2,11 +2,13 @@
 
 from math import ceil
 
-from bridge.coap.codec import ACK, CON, NON, RST, Message, Option, decode, empty, encode_body, frame, uint_value
+from bridge.coap.message import ACK, CON, NON, RST, Message, Option, encode_body, parse, uint_value
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
-from bridge.delivery.deliveries import REQUEST
-from bridge.delivery.ledger import Downlink, DownlinkState, UplinkState
+from bridge.coap.udp import decode, empty, frame
+from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import DeviceRequest, Notification, Response
 from bridge.enums import members
 from bridge.errors import MessageFormatError
 from bridge.relay import opaque, operation, responses, toward_device, toward_server, transfers
@@ -52,8 +54,8 @@ def datagram(step: Step, event: ServerDatagram) -> None:
 
 def _response(step: Step, server: str, message: Message) -> None:
     """Take an answer to the device's request, or what a server puts into the acknowledgement of anything else."""
-    told = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
-    if told is None or told.kind == "request":
+    sent = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
+    if sent is None or type(sent) is DeviceRequest:
         responses.from_server(step, server, message)
     elif message.code == Code.NOT_FOUND:
         _reset(step, server, message.mid)  # it does not know the observation (R19)
@@ -85,8 +87,8 @@ def _acknowledged(step: Step, server: str, mid: int) -> None:
         step.effect(Count("acknowledgements_without_message", "north"))
         return
     toward_server.acknowledged(step, row)
-    if row.kind == "notification" and row.confirmable and row.answer is None:
-        toward_device.acknowledge(step, row, row.south_mid or 0)
+    if type(row) is Notification and row.confirmable and row.reply_type is None:
+        toward_device.acknowledge(step, row, row.south_mid)
 
 
 def _reset(step: Step, server: str, mid: int) -> None:
@@ -95,15 +97,15 @@ def _reset(step: Step, server: str, mid: int) -> None:
         step.effect(Count("resets_without_message", "north"))
         return
     toward_server.settle(step, row, _U.REJECTED, "the server answered with a Reset")
-    if row.kind == "request" and row.confirmable:
-        toward_device.reset(step, row, row.south_mid or 0)
-    elif row.kind == "notification":
+    if type(row) is DeviceRequest and row.confirmable:
+        toward_device.reset(step, row, row.south_mid)
+    elif type(row) is Notification:
         observation = step.state.observations.get(row.south_token)
         if observation is not None:
             _cancel_observation(step, observation)
-        if row.confirmable and row.answer is None:
-            toward_device.reset(step, row, row.south_mid or 0)
-    elif row.kind == "response":
+        if row.confirmable and row.reply_type is None:
+            toward_device.reset(step, row, row.south_mid)
+    elif type(row) is Response:
         observation = step.state.observations.get(row.south_token)
         if observation is not None:
             _cancel_observation(step, observation)
@@ -113,7 +115,7 @@ def _cancel_observation(step: Step, observation: Observation) -> None:
     """The server wants no more of it: stored notifications go, the device's next one is answered RST (R19)."""
     responses.cancel_observation(step, observation)
     for row in list(step.state.uplinks.values()):
-        if row.kind == "notification" and row.south_token == observation.south_token:
+        if type(row) is Notification and row.south_token == observation.south_token:
             toward_server.settle(step, row, _U.REJECTED, "the server cancelled the observation")
 
 
@@ -134,20 +136,19 @@ def _request(step: Step, server: str, message: Message) -> None:
         _answer_at_once(step, server, message, *refused)
         return
     row = _accept(step, server, message, observe)
-    if isinstance(row, Downlink):
-        if row.confirmable:
-            state.empty_ack_due[row.id] = step.mono + state.policy.piggyback_window
-    else:
+    if isinstance(row, tuple):
         _answer_at_once(step, server, message, *row)
+    elif row.confirmable:
+        state.empty_ack_due[row.id] = step.mono + state.policy.piggyback_window
 
 
-def _repeat(step: Step, row: Downlink) -> None:
+def _repeat(step: Step, row: ServerRequest) -> None:
     """A server's retransmission gets what its row last sent, and never reaches the radio (R4)."""
     step.effect(Count("server_retransmissions"))
     if not row.confirmable or row.id in step.state.empty_ack_due:
         return
     reply = step.state.exchanges.replies.get(row.id)
-    step.effect(SendToServer(row.server, empty(ACK, row.north_mid or 0) if reply is None else reply))
+    step.effect(SendToServer(row.server, empty(ACK, row.north_mid) if reply is None else reply))
 
 
 def _is_refused(step: Step, key: Key, message: Message) -> bool:
@@ -168,7 +169,7 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
         return Code.BAD_OPTION, [], "the bridge is no forward proxy"
     most = state.policy.max_requests
     live = state.deliveries.live
-    if len(live) >= most and sum(1 for row in live.values() if row.kind == REQUEST) >= most:
+    if len(live) >= most and sum(type(row) is ServerRequest for row in live.values()) >= most:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
     free_in = state.exchanges.free_in(step.wall)
     if free_in is not None:
@@ -197,75 +198,78 @@ def _answer_at_once(step: Step, server: str, message: Message, code: int, option
     if message.type is CON:
         told = frame(ACK, code, message.mid, message.token, body)
     else:
-        mid = step.state.allocate_north_mid()
+        mid = step.state.north_mids.allocate(step.state.by_north_mid)
         step.relay_row().north_mid = mid  # a refusal is no row: it is durable here (R2)
         told = frame(NON, code, mid, message.token, body)
     step.effect(SendToServer(server, told))
     step.state.exchanges.refuse((server, message.mid, message.token), step.wall, told)
 
 
-def _accept(step: Step, server: str, message: Message, observe: int | None) -> Downlink | tuple[int, list[Option], str]:
+def _accept(
+    step: Step, server: str, message: Message, observe: int | None
+) -> ServerRequest | tuple[int, list[Option], str]:
     """Make the row that accepts a request, or say why it cannot fit (R25)."""
     state = step.state
     name = operation.of_server(message)
     token = _south_token(step, server, message, observe)
     ttl, body = _strip_ttl(message, state.policy.ttl_option)
-    mid = state.allocate_south_mid()
-    payload = frame(message.type, message.code, mid, token, body)
-    largest = step.south.max_downlink
-    uplink = step.south.max_uplink
-    if uplink is not None and uplink < ANY_ANSWER:
-        payload = transfers.asks_smaller(step, name, payload, message if ttl is None else None)
-    if largest is not None and len(payload) > largest and not transfers.can_be_split(message, name, token, largest):
-        code, options = refusal(message, len(payload), largest)
-        if code == Code.SERVICE_UNAVAILABLE:
-            options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
-        return code, options, f"too large: {len(payload)} bytes, {largest} fit"
+    largest, uplink = step.south.max_downlink, step.south.max_uplink
+    if uplink is not None and uplink < ANY_ANSWER and message.code in (Code.GET, Code.FETCH):
+        smaller = transfers.asks_smaller(step, name, parse(message.code, body, token))
+        body = body if smaller is None else smaller
+    if largest is not None:
+        size = state.south_hop.size_of(token, body)
+        if size > largest and not transfers.can_be_split(step, parse(message.code, body, token), name, largest):
+            code, options = refusal(message, size, largest)
+            if code == Code.SERVICE_UNAVAILABLE:
+                options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
+            return code, options, f"too large: {size} bytes, {largest} fit"
     profile = profile_of(step, server)
     answer_by = step.wall + profile.patience - profile.margin
     if ttl is None:
         ttl = state.endpoint.default_ttl
-    row = Downlink(  # by position: with names it takes four times as long
+    row = ServerRequest.accepted(
         step.work.new_id(),
         state.endpoint.id,
         state.endpoint.shard,
-        REQUEST,
         step.wall,
+        name,
+        name in operation.REPEATABLE,
+        step.wall + ttl if ttl is not None else answer_by,
+        body,
+        message.type,
+        message.code,
+        state.south_mids.allocate(state.by_south_mid),
+        token,
         server,
         message.mid,
         message.token,
-        message.type is CON,
-        name,
         observe,
-        name in operation.REPEATABLE,
-        mid,
-        token,
-        None,  # it is no answer
         1 if _continues_transfer(message) else 0,
-        payload,
-        deliver_by=step.wall + ttl if ttl is not None else answer_by,
-        answer_by=answer_by,
+        answer_by,
     )
     state.deliveries.add(row, step.work)
-    state.index_downlink(row)
+    state.index_request(row)
     return row
 
 
 def _south_token(step: Step, server: str, message: Message, observe: int | None) -> bytes:
-    """Give the south token: the observation's own where the server names a known one, else a new one (R1)."""
+    """Return the south token: the observation's own where the server names a known one, else a new one (R1)."""
     state = step.state
     if observe is not None:
         observation = state.observation_of(server, message.token)
         if observation is not None:
             return observation.south_token
         for row in state.deliveries.live.values():
-            if row.observe is not None and row.server == server and row.north_token == message.token:
-                return row.south_token or b""
+            if type(row) is not ServerRequest or row.observe is None:
+                continue
+            if row.server == server and row.north_token == message.token:
+                return row.south_token
     return state.allocate_token()
 
 
 def _strip_ttl(message: Message, number: int) -> tuple[float | None, bytes]:
-    """Give the request's TTL in seconds, and its body without that option (R10)."""
+    """Return the request's TTL in seconds, and its body without that option (R10)."""
     value = message.option(number)
     if value is None:
         return None, message.body
@@ -279,15 +283,15 @@ def _continues_transfer(message: Message) -> bool:
     )
 
 
-def hold_over(step: Step) -> None:
+def send_due_empty_acks(step: Step) -> None:
     """Send the Empty ACKs whose piggyback window ended, or whose request cannot be answered that fast (R5)."""
     state = step.state
     for downlink, due in list(state.empty_ack_due.items()):
         row = state.deliveries.live.get(downlink)
-        if row is None:
+        if type(row) is not ServerRequest:
             del state.empty_ack_due[downlink]
             continue
         may_be_quick = step.south.quick and (row.state is _S.SUBMITTING or row.state is _S.SENT)
         if due <= step.mono or not may_be_quick:
             del state.empty_ack_due[downlink]
-            step.effect(SendToServer(row.server, empty(ACK, row.north_mid or 0)))
+            step.effect(SendToServer(row.server, empty(ACK, row.north_mid)))

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
-from bridge.delivery.rows import Row
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.reports import UnattributedReport
+from bridge.delivery.rows import Fixed, Row
+from bridge.delivery.uplinks import Uplink
 
 
 class QueueMode(StrEnum):
@@ -87,14 +89,13 @@ class Observation(Row):
 
     TABLE: ClassVar[str] = "observation"
     KEY: ClassVar[tuple[str, ...]] = ("endpoint", "south_token")
-    FROZEN: ClassVar[frozenset[str]] = frozenset({"shard", "server", "north_token", "since"})
 
     endpoint: int
     south_token: bytes
-    shard: int
-    server: str
-    north_token: bytes
-    since: float
+    shard: Fixed[int]
+    server: Fixed[str]
+    north_token: Fixed[bytes]
+    since: Fixed[float]
     state: ObservationState = ObservationState.ACTIVE
 
     @property
@@ -107,11 +108,9 @@ class RelayState(Row):
 
     TABLE: ClassVar[str] = "relay"
     KEY: ClassVar[tuple[str, ...]] = ("endpoint",)
-    FROZEN: ClassVar[frozenset[str]] = frozenset({"shard"})
 
     endpoint: int
-    shard: int
-    epoch: int = 0  # registration epoch (R20)
+    shard: Fixed[int]
     location: str = ""  # of the live registration, from the 2.01
     refuse_update: bool = False  # the next Update is answered 4.04 (R24)
     north_mid: int | None = None  # the last MID toward a server that no row carries (R2)

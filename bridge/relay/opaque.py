@@ -1,10 +1,11 @@
 """DTLS records: passed on as they are, between the device and the server's DTLS port (R26)."""
 
-from bridge.delivery.deliveries import OPAQUE
-from bridge.delivery.ledger import Downlink, DownlinkState, UplinkState
+from bridge.delivery.downlinks import OpaqueDownlink
+from bridge.delivery.effects import Direction
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import OpaqueUplink
 from bridge.enums import members
-from bridge.relay import toward_server
-from bridge.relay.effects import Count, SendToServer
+from bridge.relay.effects import Count, SendToServer, Settled
 from bridge.relay.state import Step
 
 _S = members(DownlinkState)
@@ -27,31 +28,28 @@ def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | Non
     if not state.endpoint.servers:
         return
     server = state.endpoint.servers[0].key
-    row = toward_server.take_uplink(
-        step,
-        "opaque",
-        server,
-        "DTLS",
-        None,
-        digest=digest,
-        duplicate_key=duplicate_key,
-        expires_at=None,
-        north_confirmable=False,
-        payload=data,
+    endpoint = state.endpoint
+    row = OpaqueUplink.received(
+        step.work.new_id(), endpoint.id, endpoint.shard, step.wall, server, data, digest, duplicate_key
     )
+    state.remember(row)
+    step.work.insert(row)
     step.effect(SendToServer(server, data, secure=True))
-    toward_server.settle(step, row, _U.FORWARDED)
+    row.move(_U.FORWARDED, step.wall)
+    row.keep_until = step.wall + state.deliveries.keep
+    state.keep_uplink(row)
+    step.effect(Settled(row.id, Direction.UP, row.operation, row.state, ""))
 
 
 def from_server(step: Step, server: str, data: bytes) -> None:
     """Queue a server's datagram, split at record boundaries where it does not fit. Refusal is silence."""
     state = step.state
-    waiting = [row for row in state.deliveries.live.values() if row.kind == OPAQUE]
+    waiting = [row for row in state.deliveries.live.values() if type(row) is OpaqueDownlink]
     handshake = _is_plain_handshake(data)
     if handshake:
         for row in waiting:
-            if row.state is _S.QUEUED and _same_handshake(row.payload, data):
-                row.payload = data  # its retransmission, with a newer record number
+            if row.state is _S.QUEUED and _same_handshake(row.body, data):
+                row.body = data  # its retransmission, with a newer record number
                 step.work.update(row)
                 step.effect(Count("handshake_replaced"))
                 return
@@ -65,31 +63,20 @@ def from_server(step: Step, server: str, data: bytes) -> None:
         return
     ttl = state.policy.handshake_ttl if handshake else state.policy.record_ttl
     for piece in pieces:
-        row = Downlink(
-            id=step.work.new_id(),
-            endpoint=state.endpoint.id,
-            shard=state.endpoint.shard,
-            kind=OPAQUE,
-            accepted_at=step.wall,
-            server=server,
-            north_mid=None,
-            north_token=b"",
-            confirmable=False,
-            operation="DTLS",
-            observe=None,
-            repeatable=False,
-            south_mid=None,
-            south_token=None,
-            answers=None,
-            priority=0,
-            payload=piece,
-            deliver_by=step.wall + ttl,
+        row = OpaqueDownlink.accepted(
+            step.work.new_id(),
+            state.endpoint.id,
+            state.endpoint.shard,
+            step.wall,
+            step.wall + ttl,
+            piece,
+            server,
         )
         state.deliveries.add(row, step.work)
 
 
 def split(data: bytes, largest: int) -> list[bytes] | None:
-    """Give the datagram in pieces of whole records of at most `largest` bytes, or None where one record is larger."""
+    """Return the datagram in pieces of whole records of at most `largest` bytes, or None where one record is larger."""
     pieces: list[bytes] = []
     current = b""
     at = 0

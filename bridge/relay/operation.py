@@ -3,7 +3,7 @@
 The bridge names them for people and for R9: an operation that does the same thing twice may be repeated.
 """
 
-from bridge.coap.codec import Message
+from bridge.coap.message import Message
 from bridge.coap.numbers import Code, OptionNumber
 
 LINK_FORMAT = 40  # CoAP Content-Format of a Discover's answer

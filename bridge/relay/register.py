@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.coap.codec import Message, Option, encode_body
+from bridge.coap.message import Message, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.relay.model import Endpoint, QueueMode, ServerProfile
 
@@ -26,7 +26,7 @@ def identity_refusal(message: Message, endpoint: Endpoint) -> Refusal | None:
 def fit_register(
     message: Message, endpoint: Endpoint, profile: ServerProfile, default_lifetime: int | None
 ) -> bytes | Refusal:
-    """Give the Register's body as the server wants it: parameters that it insists on are added (R21).
+    """Return the Register's body as the server wants it: parameters that it insists on are added (R21).
 
     An object list that is missing and not known out of band is answered 4.09, so that the device sends it
     (OMA Transport 6.8.4).
@@ -56,7 +56,7 @@ def fit_register(
 
 
 def fit_update(message: Message, profile: ServerProfile) -> bytes:
-    """Give an Update's body with its binding parameters as the server wants them."""
+    """Return an Update's body with its binding parameters as the server wants them."""
     if not profile.fit_register:
         return message.body
     queries = [value for number, value in message.options if number == OptionNumber.URI_QUERY]
@@ -94,10 +94,10 @@ def _with_queries(options: list[Option], queries: list[bytes], payload: bytes) -
 
 
 def path_of(message: Message) -> str:
-    """Give the path of a request, in the form of `location_of`."""
+    """Return the path of a request, in the form of `location_of`."""
     return "/" + "/".join(message.strings(OptionNumber.URI_PATH))
 
 
 def location_of(message: Message) -> str:
-    """Give the Location of a 2.01 as a path."""
+    """Return the Location of a 2.01 as a path."""
     return "/" + "/".join(message.strings(OptionNumber.LOCATION_PATH))

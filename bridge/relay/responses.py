@@ -3,11 +3,12 @@
 Rules R7, R12, R14, R16, R20, R30.
 """
 
-from bridge.coap.codec import ACK, CON, NON, Message, decode
+from bridge.coap.message import ACK, CON, NON, Message
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
-from bridge.delivery.deliveries import REQUEST
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import DeviceRequest, Notification, Response
 from bridge.enums import members
 from bridge.relay import toward_device, toward_server, transfers
 from bridge.relay.effects import Count
@@ -27,14 +28,14 @@ _CONTINUE = int(Code.CONTINUE)
 def from_server(step: Step, server: str, message: Message) -> None:
     """Take a server's response: piggybacked in its acknowledgement, or separate."""
     for row in step.state.uplinks.values():
-        if row.kind == "request" and row.server == server and row.north_token == message.token:
+        if type(row) is DeviceRequest and row.server == server and row.north_token == message.token:
             if message.type is ACK and message.mid != row.north_mid:
                 continue
             _answered(step, row, message)
             return
     if message.type is CON:
         repeated = any(
-            row.kind == "request" and row.server == server and row.answer_mid == message.mid
+            type(row) is DeviceRequest and row.server == server and row.server_mid == message.mid
             for row in step.state.kept_uplinks.values()
         )
         if repeated:
@@ -44,32 +45,31 @@ def from_server(step: Step, server: str, message: Message) -> None:
     step.effect(Count("responses_without_request", "north"))
 
 
-def _answered(step: Step, row: Uplink, message: Message) -> None:
+def _answered(step: Step, row: DeviceRequest, message: Message) -> None:
     toward_server.acknowledged(step, row)
     if message.type is CON:
-        row.answer_mid = message.mid
+        row.server_mid = message.mid
         toward_server.acknowledge(step, row.server, message.mid)
     step.state.settle_uplink(row, max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME))
     step.work.update(row)
     _registration_follows(step, row, message)
     if _is_unwanted(row, message):
         if row.confirmable:
-            toward_device.acknowledge(step, row, row.south_mid or 0)
+            toward_device.acknowledge(step, row, row.south_mid)
         return
     toward_device.respond(step, row, message.code, message.body, f"{row.operation} answer")
 
 
-def _is_unwanted(row: Uplink, message: Message) -> bool:
+def _is_unwanted(row: DeviceRequest, message: Message) -> bool:
     """Whether the device asked not to be sent such a response (No-Response, RFC 7967 §2.1)."""
-    unwanted = decode(row.payload).uint(OptionNumber.NO_RESPONSE)
+    unwanted = row.no_response
     return unwanted is not None and bool(unwanted >> (message.code >> 5) - 1 & 1)
 
 
-def _registration_follows(step: Step, row: Uplink, message: Message) -> None:
-    """Start a new registration epoch where the server's answer says so (R20)."""
+def _registration_follows(step: Step, row: DeviceRequest, message: Message) -> None:
+    """Begin or end a registration where the server's answer says so; observations of the one before end (R20)."""
     if row.operation == "Register" and message.code == Code.CREATED:
         relay = step.relay_row()
-        relay.epoch += 1
         relay.location = location_of(message)
         relay.refuse_update = False
         end_observations(step)
@@ -77,7 +77,6 @@ def _registration_follows(step: Step, row: Uplink, message: Message) -> None:
         row.operation == "Update" and message.code == Code.NOT_FOUND
     ):
         relay = step.relay_row()
-        relay.epoch += 1
         relay.location = ""
         end_observations(step)
 
@@ -103,7 +102,8 @@ def observation_fits(step: Step, server: str, north_token: bytes) -> bool:
     state = step.state
     if state.observation_of(server, north_token) is not None:
         return True  # the same once more
-    return _has_room(step, sum(1 for row in state.deliveries.live.values() if row.observe == 0))
+    pending = sum(type(row) is ServerRequest and row.observe == 0 for row in state.deliveries.live.values())
+    return _has_room(step, pending)
 
 
 def _has_room(step: Step, pending: int) -> bool:
@@ -149,8 +149,8 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
             toward_device.reset(step, None, message.mid)
 
 
-def _request_of(step: Step, message: Message) -> Downlink | None:
-    """Give the request that a response is for: by its token, and by its MID where it is piggybacked.
+def _request_of(step: Step, message: Message) -> ServerRequest | None:
+    """Return the request that a response is for: by its token, and by its MID where it is piggybacked.
 
     Two requests may share a token: one that begins an observation and one that ends it (R1).
     """
@@ -159,14 +159,14 @@ def _request_of(step: Step, message: Message) -> Downlink | None:
     if latest is None or (latest.attempt and (message.type is not ACK or message.mid == latest.south_mid)):
         return latest
     for row in (*state.deliveries.live.values(), *state.deliveries.kept.values()):
-        if row.south_token != message.token or row.kind != REQUEST or not row.attempt:
+        if type(row) is not ServerRequest or row.south_token != message.token or not row.attempt:
             continue
         if message.type is not ACK or message.mid == row.south_mid:
             return row
     return None
 
 
-def _notifies_after_the_end(row: Downlink, message: Message) -> bool:
+def _notifies_after_the_end(row: ServerRequest, message: Message) -> bool:
     """Whether a device goes on with an ended observation: it did not get the RST, or nobody waited (R12, R19, R20).
 
     Its own repeat of the first response is known by its digest and does not come here.
@@ -175,23 +175,31 @@ def _notifies_after_the_end(row: Downlink, message: Message) -> bool:
     return began and message.type is not ACK and message.option(OptionNumber.OBSERVE) is not None
 
 
-def _take(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> Uplink:
-    return toward_server.take_uplink(
-        step,
-        "response",
+def _take(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> Response:
+    endpoint = step.state.endpoint
+    response = Response.received(
+        step.work.new_id(),
+        endpoint.id,
+        endpoint.shard,
+        step.wall,
         row.server,
         row.operation,
-        message,
-        digest=digest,
-        duplicate_key=duplicate_key,
-        expires_at=row.answer_by,
-        downlink=row.id,
-        north_token=row.north_token,
-        north_confirmable=row.confirmable,
+        row.answer_by,
+        message.code,
+        message.body,
+        row.north_token,
+        message.type is CON,
+        message.mid,
+        message.token,
+        digest,
+        duplicate_key,
+        row.id,
     )
+    toward_server.add(step, response)
+    return response
 
 
-def _responded(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> None:
+def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
     """A response moves any state that is no outcome to RESPONDED (R7)."""
     if row.answered:
         _late(step, row, message, digest, duplicate_key)
@@ -213,9 +221,9 @@ def _responded(step: Step, row: Downlink, message: Message, digest: bytes, dupli
         toward_device.acknowledge(step, up, message.mid)
 
 
-def _observation_follows(step: Step, row: Downlink, message: Message) -> None:
+def _observation_follows(step: Step, row: ServerRequest, message: Message) -> None:
     """Begin, keep or end an observation as the response says (RFC 7641 §3.1, §3.6)."""
-    if row.observe is None or row.south_token is None:
+    if row.observe is None:
         return
     state = step.state
     begins = row.observe == 0 and message.code >> 5 == 2 and message.option(OptionNumber.OBSERVE) is not None  # noqa: PLR2004
@@ -229,7 +237,7 @@ def _observation_follows(step: Step, row: Downlink, message: Message) -> None:
         step.work.insert(observation)
 
 
-def _late(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_key: str | None) -> None:
+def _late(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
     """Nobody waits any more: it is recorded, and an observation that it began is cancelled (R12)."""
     if row.over and (row.state is _S.RESPONDED or row.late):
         step.effect(Count("device_repeats", "response"))
@@ -246,11 +254,11 @@ def _late(step: Step, row: Downlink, message: Message, digest: bytes, duplicate_
         step.state.deliveries.end(row, _S.RESPONDED, step.work, "late")
     if message.type is CON:
         toward_device.acknowledge(step, up, message.mid)
-    if row.observe == 0 and message.option(OptionNumber.OBSERVE) is not None and row.south_token is not None:
+    if row.observe == 0 and message.option(OptionNumber.OBSERVE) is not None:
         _begun_too_late(step, row, row.south_token)
 
 
-def _begun_too_late(step: Step, row: Downlink, south_token: bytes) -> None:
+def _begun_too_late(step: Step, row: ServerRequest, south_token: bytes) -> None:
     """The device observes, and nobody wants it: cancelled from the beginning."""
     state = step.state
     if south_token in state.observations:
@@ -276,18 +284,25 @@ def _notification(
         return
     if not make_room(step):
         return
-    up = toward_server.take_uplink(
-        step,
-        "notification",
+    up = Notification.received(
+        step.work.new_id(),
+        state.endpoint.id,
+        state.endpoint.shard,
+        step.wall,
         observation.server,
         "Notify",
-        message,
-        digest=digest,
-        duplicate_key=duplicate_key,
-        expires_at=step.wall + state.policy.long_ttl,
-        north_token=observation.north_token,
+        step.wall + state.policy.long_ttl,
+        message.code,
+        message.body,
+        observation.north_token,
+        message.type is CON,
+        message.mid,
+        message.token,
+        digest,
+        duplicate_key,
     )
-    toward_server.originate(step, up, message.code, message.body)
+    toward_server.add(step, up)
+    toward_server.originate(step, up)
     if up.confirmable:
         state.hold_due[up.id] = step.mono + state.policy.notify_hold
     if message.code >> 5 != 2 or message.option(OptionNumber.OBSERVE) is None:  # noqa: PLR2004
@@ -304,7 +319,7 @@ def make_room(step: Step) -> bool:
         return True
     for row in state.uplinks.values():
         if row.state is _U.FORWARDED:
-            toward_server.await_no_longer(step, row)
+            toward_server.abandon_response(step, row)
             return True
     for row in state.uplinks.values():
         if row.state is _U.RECEIVED and row.operation in ("Notify", "Send"):
@@ -315,11 +330,12 @@ def make_room(step: Step) -> bool:
     return False
 
 
-def hold_over(step: Step) -> None:
+def acknowledge_held(step: Step) -> None:
     """Acknowledge the notifications that the server did not acknowledge quickly: the bridge has them (R16)."""
     state = step.state
     for uplink, due in list(state.hold_due.items()):
         if due <= step.mono:
             del state.hold_due[uplink]
             row = state.uplinks[uplink]
-            toward_device.acknowledge(step, row, row.south_mid or 0)
+            if type(row) is Notification:
+                toward_device.acknowledge(step, row, row.south_mid)

@@ -1,6 +1,6 @@
 """What to tell a server whose request does not fit the network (R25, the refusing half; RFC 7959 §2.9.3)."""
 
-from bridge.coap.codec import Message, Option, uint_value
+from bridge.coap.message import Message, Option, uint_value
 from bridge.coap.numbers import Code, OptionNumber
 
 LARGEST_SZX = 6  # 1024 bytes; 7 is reserved (RFC 7959 §2.2)
@@ -9,12 +9,12 @@ BLOCK_VALUE = 3  # bytes of a block option's value at most (RFC 7959 §2.2)
 
 
 def block_size(szx: int) -> int:
-    """Give the bytes of a block for its SZX (RFC 7959 §2.2)."""
+    """Return the bytes of a block for its SZX (RFC 7959 §2.2)."""
     return 16 << szx
 
 
 def largest_szx(room: int) -> int | None:
-    """Give the largest SZX whose blocks fit `room` bytes, or None."""
+    """Return the largest SZX whose blocks fit `room` bytes, or None."""
     for szx in range(LARGEST_SZX, -1, -1):
         if block_size(szx) <= room:
             return szx
@@ -22,14 +22,14 @@ def largest_szx(room: int) -> int | None:
 
 
 def block_room(message: Message, south_size: int, largest: int) -> int:
-    """Give the bytes that are left for payload in any block of a request that takes `south_size` bytes now."""
+    """Return the bytes that are left for payload in any block of a request that takes `south_size` bytes now."""
     value = message.option(OptionNumber.BLOCK1)
     head = south_size - len(message.payload) + (BLOCK_OPTION_ROOM if value is None else BLOCK_VALUE - len(value))
     return largest - head
 
 
 def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[Option]]:
-    """Give the code and options that refuse a request of `south_size` bytes where `largest` fit.
+    """Return the code and options that refuse a request of `south_size` bytes where `largest` fit.
 
     4.13 with a smaller Block1 size lets the server go on block-wise; where that cannot help it is 5.03.
     """

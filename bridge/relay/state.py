@@ -2,34 +2,44 @@
 
 from collections import deque
 from collections.abc import Iterator
+from typing import TypeVar
 
 import msgspec
 
 from bindings.contract import SouthProfile
-from bridge.coap.codec import ACK
+from bridge.coap.message import ACK, RST
 from bridge.coap.transmission import EXCHANGE_LIFETIME, Retransmission
-from bridge.delivery.deliveries import REQUEST, Deliveries
+from bridge.coap.udp import MessageIds
+from bridge.delivery.deliveries import Deliveries
+from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.effects import Effect
 from bridge.delivery.kept import KeptRows
-from bridge.delivery.ledger import Downlink, Uplink
 from bridge.delivery.rows import FOREVER
+from bridge.delivery.uplinks import (
+    CoapUplink,
+    DeviceRequest,
+    DeviceUplink,
+    Notification,
+    OpaqueUplink,
+    Response,
+    Uplink,
+    Verdict,
+)
 from bridge.delivery.work import Work
+from bridge.relay.blocks import Fits
 from bridge.relay.exchanges import Exchanges
+from bridge.relay.hops import PLAIN, SouthHop, to_server
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
+
+U = TypeVar("U", DeviceUplink, DeviceUplink | OpaqueUplink)
 
 RETIRED = 64  # tokens that are not given again soon: the device may not know that an observation or exchange ended
 NETWORK_DUPLICATE_WINDOW = 2.0  # seconds: less than any device's ACK_TIMEOUT, so the same bytes are the network's doing
 RECENT = 16  # messages that are looked at for it
 
 
-DEVICE_KINDS = ("request", "notification")  # uplinks that begin an exchange, and that the device may repeat (R13)
-
-HALF_OF_ALL_MIDS = 32768  # which of two message IDs is the newer one is told by the shorter way round
-
-
-def is_acknowledgement(message: bytes) -> bool:
-    """Whether bytes that the bridge wrote are an acknowledgement."""
-    return bool(message) and message[0] >> 4 & 3 == ACK
+Digested = (DeviceUplink, OpaqueUplink)
+"""Uplinks that came from the device: their bytes and their network's id of them are remembered (R13)."""
 
 
 class EndpointState:
@@ -39,6 +49,8 @@ class EndpointState:
         "active",
         "by_digest",
         "by_duplicate_key",
+        "by_north_mid",
+        "by_south_mid",
         "by_token",
         "deliveries",
         "empty_ack_due",
@@ -51,7 +63,7 @@ class EndpointState:
         "last_long_token",
         "last_request",
         "last_token",
-        "north_mid",
+        "north_mids",
         "observations",
         "policy",
         "recent",
@@ -59,31 +71,41 @@ class EndpointState:
         "retired",
         "retransmissions",
         "south",
-        "south_mid",
+        "south_hop",
+        "south_mids",
         "uplinks",
     )
 
-    def __init__(self, endpoint: Endpoint, policy: Policy, kept: Kept, random: float) -> None:
+    def __init__(
+        self, endpoint: Endpoint, policy: Policy, kept: Kept, random: float, south_hop: SouthHop = PLAIN
+    ) -> None:
         """Take the rows as loaded; `random` in [0, 1) starts the message IDs where no row says where they are."""
         self.endpoint = endpoint
         self.policy = policy
+        self.south_hop = south_hop
         self.deliveries = Deliveries(
             endpoint.device,
             endpoint.confirmed,
             endpoint.options,
+            south_hop,
             keep=EXCHANGE_LIFETIME,
             late_grace=policy.late_grace,
             max_reports=policy.max_reports,
             reports=sorted(kept.reports, key=lambda r: r.id),
         )
         self.exchanges = Exchanges(self.deliveries.kept, policy.max_exchanges)
-        self.by_token: dict[bytes, Downlink] = {}
-        self.uplinks: dict[int, Uplink] = {}
-        self.kept_uplinks: KeptRows[Uplink] = KeptRows()  # of DEVICE_KINDS
-        self.kept_others: KeptRows[Uplink] = KeptRows()
+        self.by_token: dict[bytes, ServerRequest] = {}
+        # What is not over, by message IDs of the bridge's own: none of these is allocated again (R1, R2). What is over
+        # keeps its ID for 247 s or the device's exchange span, and row ids grow with message IDs: so no ID comes again
+        # sooner, after a restart neither.
+        self.by_south_mid: dict[int | None, Downlink] = {}
+        self.by_north_mid: dict[int | None, CoapUplink] = {}
+        self.uplinks: dict[int, CoapUplink] = {}  # opaque ones are over as soon as they are sent
+        self.kept_uplinks: KeptRows[DeviceUplink] = KeptRows()
+        self.kept_others: KeptRows[DeviceUplink | OpaqueUplink] = KeptRows()
         self.last_request = 0  # the device's latest
-        self.by_digest: dict[bytes, Uplink] = {}
-        self.by_duplicate_key: dict[str, Uplink] = {}
+        self.by_digest: dict[bytes, DeviceUplink | OpaqueUplink] = {}
+        self.by_duplicate_key: dict[str, DeviceUplink | OpaqueUplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
         self.relay = kept.relay
         self.recent: dict[bytes, float] = {}  # digests of the last messages → when they came
@@ -94,45 +116,53 @@ class EndpointState:
         self.hold_due: dict[int, float] = {}  # uplink → monotonic time (R16)
         self.south: SouthProfile | None = None  # of the last step
         start = int(random * 65536)
-        self.north_mid = self.south_mid = start
+        self.north_mids = MessageIds(start)
+        self.south_mids = MessageIds(start)
         self.last_token = start & 0xFF
         self.last_long_token = start
         self.freed: deque[bytes] | None = None  # tokens of one byte, once all of them were taken: there is no search
         self._take_downlinks(kept)
         self._take_uplinks(kept)
         if kept.relay is not None and kept.relay.north_mid is not None:
-            ahead = kept.relay.north_mid - self.north_mid & 0xFFFF
-            if ahead < HALF_OF_ALL_MIDS:
-                self.north_mid = kept.relay.north_mid
+            self.north_mids.continue_after(kept.relay.north_mid)
 
     def _take_downlinks(self, kept: Kept) -> None:
         for row in sorted(kept.downlinks, key=lambda r: r.id):
-            self.index_downlink(row)
             if not row.over:
                 self.deliveries.live[row.id] = row
-            elif row.kind == REQUEST:
+            elif type(row) is ServerRequest:
                 self.deliveries.kept.keep(row)
-            if row.south_mid is not None:
-                self.south_mid = row.south_mid
-            if row.south_token is not None and len(row.south_token) == 1:
-                self.last_token = row.south_token[0]
+            if type(row) is ServerRequest:
+                self.index_request(row)
+                if len(row.south_token) == 1:
+                    self.last_token = row.south_token[0]
+            if row.own_mid is not None:
+                self.south_mids.last = row.own_mid
+                if not row.over:
+                    self.by_south_mid[row.own_mid] = row
 
     def _take_uplinks(self, kept: Kept) -> None:
         for up in sorted(kept.uplinks, key=lambda r: r.id):
-            if up.keep_until == FOREVER:  # not finished, or its response is awaited
-                self.uplinks[up.id] = up
+            if isinstance(up, CoapUplink):
+                self._take_message(up)
             else:
-                self._keep_uplink(up)
-            if up.kind == "request":
-                self.last_request = up.id
-            if up.downlink is not None and self.deliveries.find(up.downlink) is not None:
-                self.exchanges.replied(up)
-            if kept.relay is None or up.received_at >= kept.relay.joined_at:
-                self.by_digest[up.digest] = up
-            if up.duplicate_key is not None:
-                self.by_duplicate_key[up.duplicate_key] = up
-            if up.north_mid is not None and not is_acknowledgement(up.payload):
-                self.north_mid = up.north_mid  # a piggybacked answer has the server's
+                self.keep_uplink(up)
+            if isinstance(up, Digested):
+                self.remember(up, repeats=kept.relay is None or up.received_at >= kept.relay.joined_at)
+
+    def _take_message(self, up: CoapUplink) -> None:
+        unfinished = up.keep_until == FOREVER  # or its response is awaited
+        if unfinished:
+            self.uplinks[up.id] = up
+        else:
+            self.keep_uplink(up)
+        if isinstance(up, Response | Verdict) and up.coap_type in (ACK, RST) and self.deliveries.find(up.downlink):
+            self.exchanges.replied(up, to_server(up))
+        mid = up.own_mid
+        if mid is not None:
+            self.north_mids.last = mid
+            if unfinished:
+                self.by_north_mid[mid] = up
 
     def place(self, endpoint: Endpoint) -> None:
         """Take what the directory says of the endpoint now."""
@@ -140,12 +170,16 @@ class EndpointState:
         d = self.deliveries
         d.device, d.confirmed, d.options = endpoint.device, endpoint.confirmed, endpoint.options
 
-    def index_downlink(self, row: Downlink) -> None:
+    def index_request(self, row: ServerRequest) -> None:
         """Make a request findable by what the server and the device will say."""
-        if row.kind == REQUEST:
-            self.exchanges.add(row)
-            if row.south_token is not None:
-                self.by_token[row.south_token] = row
+        self.exchanges.requests[row.server, row.north_mid, row.north_token] = row
+        self.by_token[row.south_token] = row
+        self.by_south_mid[row.south_mid] = row
+
+    def fits(self, token: bytes, largest: int) -> Fits:
+        """Return what tells whether a message with this token and a given body takes at most `largest` bytes south."""
+        size = self.south_hop.size_of
+        return lambda body: size(token, body) <= largest
 
     def server(self, key: str) -> Server | None:
         for server in self.endpoint.servers:
@@ -153,35 +187,20 @@ class EndpointState:
                 return server
         return None
 
+    def remember(self, row: DeviceUplink | OpaqueUplink, *, repeats: bool = True) -> None:
+        """Make a device's message findable by the network's id of it, and by its bytes if the device may repeat it."""
+        if repeats:
+            self.by_digest[row.digest] = row
+        if row.duplicate_key is not None:
+            self.by_duplicate_key[row.duplicate_key] = row
+        if type(row) is DeviceRequest:
+            self.last_request = row.id
+
     def note_recent(self, digest: bytes, now: float) -> None:
         """Remember when these bytes came."""
-        self.recent.pop(digest, None)
         self.recent[digest] = now
         if len(self.recent) > RECENT:
             del self.recent[next(iter(self.recent))]
-
-    def allocate_north_mid(self) -> int:
-        """Give the next message ID toward servers (R2).
-
-        Rows keep theirs for 247 s after their end, and ids grow with MIDs, so it cannot repeat sooner, after a restart
-        neither. What still waits after 65535 others is stepped over.
-        """
-        while True:
-            self.north_mid = mid = (self.north_mid + 1) & 0xFFFF
-            for row in self.uplinks.values():
-                if row.north_mid == mid:
-                    break
-            else:
-                return mid
-
-    def allocate_south_mid(self) -> int:
-        while True:
-            self.south_mid = mid = (self.south_mid + 1) & 0xFFFF
-            for row in self.deliveries.live.values():
-                if row.south_mid == mid:
-                    break
-            else:
-                return mid
 
     def allocate_token(self) -> bytes:
         """Give a token that no live, late or observed exchange holds; one byte where it can be (R1)."""
@@ -218,8 +237,8 @@ class EndpointState:
     def uplink(self, row: int) -> Uplink | None:
         return self.uplinks.get(row) or self.kept_uplinks.get(row) or self.kept_others.get(row)
 
-    def device_uplinks(self) -> Iterator[Uplink]:
-        """Give what the device may repeat, and messages toward servers that are not finished."""
+    def device_uplinks(self) -> Iterator[CoapUplink]:
+        """Return what the device may repeat, and messages toward servers that are not finished."""
         yield from self.uplinks.values()
         yield from self.kept_uplinks.values()
 
@@ -230,23 +249,29 @@ class EndpointState:
                 return observation
         return None
 
-    def settle_uplink(self, row: Uplink, until: float) -> None:
+    def settle_uplink(self, row: CoapUplink, until: float) -> None:
         """Move a finished uplink out of the way; it stays known until `until`, for repeats."""
         row.keep_until = until
         row.due = None
         self.uplinks.pop(row.id, None)
-        self._keep_uplink(row)
+        if self.by_north_mid.get(row.north_mid) is row:
+            del self.by_north_mid[row.north_mid]
+        self.keep_uplink(row)
         self.hold_due.pop(row.id, None)
         self.on_its_way_no_longer(row)
 
-    def on_its_way_no_longer(self, row: Uplink) -> None:
+    def on_its_way_no_longer(self, row: CoapUplink) -> None:
         """The server has it, or will not get it: it is not sent again, and the next one may go (R17)."""
         self.retransmissions.pop(row.id, None)
         if self.active.get(row.server) == row.id:
             del self.active[row.server]
 
-    def _keep_uplink(self, row: Uplink) -> None:
-        (self.kept_uplinks if row.kind in DEVICE_KINDS else self.kept_others).keep(row)
+    def keep_uplink(self, row: Uplink) -> None:
+        """Keep a finished message of the device for as long as it says, for its repeats."""
+        if type(row) is Notification or type(row) is DeviceRequest:
+            self.kept_uplinks.keep(row)
+        elif type(row) is Response or type(row) is OpaqueUplink:
+            self.kept_others.keep(row)
 
     def sweep(self, now: float) -> None:
         """Forget what is no longer needed, and beyond the bounds what may go (R30); the ledger keeps the rows."""
@@ -254,23 +279,21 @@ class EndpointState:
         if kept.soonest <= now or len(kept) > self.exchanges.most:
             self._forget_downlinks(self.exchanges.forget(now), now)
         most = self.policy.max_kept
-        uplinks = self.kept_uplinks
-        if uplinks.soonest <= now or len(uplinks) > most:
-            self._forget_uplinks(uplinks, now)
-        uplinks = self.kept_others
-        if uplinks.soonest <= now or len(uplinks) > most:
-            self._forget_uplinks(uplinks, now)
+        if self.kept_uplinks.soonest <= now or len(self.kept_uplinks) > most:
+            self._forget_uplinks(self.kept_uplinks, now)
+        if self.kept_others.soonest <= now or len(self.kept_others) > most:
+            self._forget_uplinks(self.kept_others, now)
 
-    def _forget_downlinks(self, rows: list[Downlink], now: float) -> None:
+    def _forget_downlinks(self, rows: list[ServerRequest], now: float) -> None:
         for row in rows:
-            token = row.south_token or b""
+            token = row.south_token
             if self.by_token.get(token) is row:
                 del self.by_token[token]
                 self._free(token)
             if row.keep_until > now:
                 self.retire(token)
 
-    def _forget_uplinks(self, uplinks: KeptRows[Uplink], now: float) -> None:
+    def _forget_uplinks(self, uplinks: KeptRows[U], now: float) -> None:
         rows = uplinks.forget(now)
         if len(uplinks) > self.policy.max_kept:
             rows += uplinks.make_room(self.policy.max_kept, self._has_gone_on)

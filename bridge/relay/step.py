@@ -12,9 +12,10 @@ import msgspec
 from bindings.contract import SouthProfile
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery import outcomes
-from bridge.delivery.deliveries import ANSWER
-from bridge.delivery.ledger import UplinkState
+from bridge.delivery.downlinks import Answer, ServerRequest
 from bridge.delivery.rows import FOREVER, Change
+from bridge.delivery.states import UplinkState
+from bridge.delivery.uplinks import DeviceRequest, Notification
 from bridge.delivery.work import Now, Work
 from bridge.enums import members
 from bridge.relay import events as ev, from_device, from_server, responses, toward_server, transfers, verdict
@@ -60,7 +61,7 @@ def step(
     if state.uplinks:
         toward_server.pump(at)
     if state.empty_ack_due:
-        from_server.hold_over(at)
+        from_server.send_due_empty_acks(at)
     state.sweep(now.wall)
     wake = _next_wake(at) if state.uplinks or deliveries.live else None
     return Result(work.changes(), work.effects, wake)
@@ -84,12 +85,12 @@ def _time_passes(at: Step) -> None:
         if state.retransmissions:
             toward_server.repeat_due(at)
         if state.hold_due:
-            responses.hold_over(at)
+            responses.acknowledge_held(at)
     if deliveries.live:
         verdict.unanswered_in_time(at)
         deliveries.expire(at.work, at.south)
     for row in deliveries.ended:
-        if row.kind == ANSWER:
+        if type(row) is Answer:
             from_device.note_delivered_reply(at, row)
 
 
@@ -101,7 +102,7 @@ def _next_wake(at: Step) -> float | None:
     soonest = FOREVER
     for row in deliveries.live.values():
         due = deliveries.next_time(row, wall, at.south)
-        if row.answer_by is not None and not row.answered and (due is None or row.answer_by < due):
+        if type(row) is ServerRequest and not row.answered and (due is None or row.answer_by < due):
             due = row.answer_by
         row.due = due
         if due is not None and due < soonest:
@@ -111,7 +112,7 @@ def _next_wake(at: Step) -> float | None:
             soonest = not_before
     for up in state.uplinks.values():
         # A message that no server has yet needs attention at once after a restart, whatever its deadline.
-        up.due = wall if up.state is _U.RECEIVED and up.kind != "request" else up.expires_at
+        up.due = wall if up.state is _U.RECEIVED and type(up) is not DeviceRequest else up.expires_at
         if up.expires_at is not None and up.expires_at < soonest:
             soonest = up.expires_at
     earliest = FOREVER  # by the monotonic clock
@@ -133,10 +134,10 @@ def _started(at: Step, _event: ev.Event) -> None:
     outcomes.restarted(at.state.deliveries, at.work)
     toward_server.resume(at)
     for row in at.state.deliveries.live.values():
-        if row.confirmable and not row.answered:
-            toward_server.acknowledge(at, row.server, row.north_mid or 0)
+        if type(row) is ServerRequest and row.confirmable and not row.answered:
+            toward_server.acknowledge(at, row.server, row.north_mid)
     for up in at.state.uplinks.values():
-        if up.kind == "notification" and up.confirmable and up.answer is None:
+        if type(up) is Notification and up.confirmable and up.reply_type is None:
             at.state.hold_due[up.id] = at.mono
 
 
@@ -201,7 +202,8 @@ def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
 def _removed(at: Step, event: ev.EndpointRemoved) -> None:
     """Nothing will be delivered any more: certain where nothing left yet, unknown elsewhere."""
     for row in list(at.state.deliveries.live.values()):
-        row.answered = True
+        if type(row) is ServerRequest:
+            row.answered = True
         at.state.deliveries.give_up(row, at.work, event.why)
     for up in list(at.state.uplinks.values()):
         if up.state is _U.RECEIVED:

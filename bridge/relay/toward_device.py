@@ -1,11 +1,12 @@
 """Answers to the device's own messages: acknowledgements, Resets and piggybacked responses (R13, R14, R16, R25)."""
 
-from bridge.coap.codec import ACK, HEADER, NON, RST, decode, empty, frame
+from bridge.coap.message import ACK, NON, RST, Message, parse
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.delivery.deliveries import ANSWER
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import Answer
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import DeviceRequest, DeviceUplink, Notification
 from bridge.enums import members
-from bridge.relay.blocks import block_of, shorter_response
+from bridge.relay.blocks import Fits, block_of, shorter_response
 from bridge.relay.effects import Count
 from bridge.relay.size import LARGEST_SZX
 from bridge.relay.state import Step
@@ -14,74 +15,101 @@ _S = members(DownlinkState)
 _U = members(UplinkState)
 
 
-def answer(step: Step, uplink: Uplink | None, data: bytes, operation: str, *, south_mid: int | None = None) -> None:
+def respond(step: Step, uplink: DeviceUplink, code: int, body: bytes, operation: str) -> None:
+    """Answer a device's request: piggybacked on its CON, else as a NON with a message ID of the bridge's own (R14)."""
+    if uplink.confirmable:
+        _answer(step, uplink, ACK, code, uplink.south_mid, body, operation)
+    else:
+        state = step.state
+        _answer(step, uplink, NON, code, state.south_mids.allocate(state.by_south_mid), body, operation)
+
+
+def acknowledge(step: Step, uplink: DeviceUplink | None, mid: int) -> None:
+    """Acknowledge a device's message; the acknowledgement is kept with `uplink` for its repeats."""
+    _answer(step, uplink, ACK, Code.EMPTY, mid, b"", "Acknowledgement")
+
+
+def reset(step: Step, uplink: DeviceUplink | None, mid: int) -> None:
+    """Refuse a device's message, so that it stops what it belongs to (RFC 7252 §4.2, RFC 7641 §3.6)."""
+    _answer(step, uplink, RST, Code.EMPTY, mid, b"", "Reset")
+
+
+def repeat_answer(step: Step, uplink: DeviceUplink) -> None:
+    """The device repeats itself: it gets the kept reply again, unless that still waits to be delivered (R13)."""
+    if uplink.reply_type is None:
+        if type(uplink) is Notification and uplink.confirmable and uplink.finished_at is not None:
+            wanted = uplink.south_token in step.state.observations and uplink.state is not _U.REJECTED
+            (acknowledge if wanted else reset)(step, uplink, uplink.south_mid)
+        return
+    if uplink.reply_downlink in step.state.deliveries.live:
+        step.effect(Count("device_repeats", "reply still waits"))
+        return
+    step.effect(Count("device_repeats", "reply sent again"))
+    _answer(step, uplink, uplink.reply_type, uplink.reply_code, uplink.reply_mid, uplink.reply_body, "Repeated answer")
+
+
+def shortened(uplink: DeviceUplink | None, answer: Message, fits: Fits) -> bytes | None:
+    """Return the body of an answer that does not fit as its first block, no larger than the device asked for.
+
+    None: it cannot be shortened.
+    """
+    if uplink is None or uplink.operation == "OSCORE" or not answer.code:
+        return None
+    asked = block_of(parse(uplink.code, uplink.body), OptionNumber.BLOCK2)
+    return shorter_response(answer, fits, LARGEST_SZX if asked is None else asked.szx)
+
+
+def unavailable(step: Step, uplink: DeviceUplink | None, refused: Answer) -> None:
+    """Tell the device in as few bytes as can be that there is an answer which it cannot get (R25)."""
+    if uplink is None or uplink.operation == "OSCORE" or refused.code in (Code.EMPTY, Code.SERVICE_UNAVAILABLE):
+        return
+    largest = step.south.max_downlink
+    if largest is None or step.state.south_hop.size_of(refused.south_token, b"") <= largest:
+        code = Code.SERVICE_UNAVAILABLE
+        _answer(step, uplink, refused.coap_type, code, refused.south_mid, b"", refused.operation)
+
+
+def _answer(
+    step: Step, uplink: DeviceUplink | None, coap_type: int, code: int, mid: int, body: bytes, operation: str
+) -> None:
     """Queue an answer ahead of all requests; it is kept with the uplink for the device's repeats.
 
-    `south_mid` is said where the answer has a message ID of the bridge's own. Of one that does not fit the first block
-    goes; the device gets the others out of what is kept (R25).
+    Of one that does not fit the first block goes; the device gets the others out of what is kept (R25).
     """
     state = step.state
     largest = step.south.max_downlink
-    payload = data
-    if largest is not None and len(data) > largest:
-        payload = shortened(uplink, data, largest) or data
+    token = uplink.south_token if code and uplink is not None else b""
+    carried = body
+    if largest is not None and state.south_hop.size_of(token, body) > largest:
+        shorter = shortened(uplink, parse(code, body, token), state.fits(token, largest))
+        carried = body if shorter is None else shorter
     received = uplink.received_at if uplink is not None else step.wall
-    row = Downlink(
-        id=step.work.new_id(),
-        endpoint=state.endpoint.id,
-        shard=state.endpoint.shard,
-        kind=ANSWER,
-        accepted_at=step.wall,
-        server="",
-        north_mid=None,
-        north_token=b"",
-        confirmable=False,
-        operation=operation,
-        observe=None,
-        repeatable=True,  # the device takes a repeated answer for what it is
-        south_mid=south_mid,
-        south_token=None,
-        answers=uplink.id if uplink is not None else None,
-        priority=1,
-        payload=payload,
-        deliver_by=max(received + step.south.exchange_span, step.wall),
+    row = Answer.made(
+        step.work.new_id(),
+        state.endpoint.id,
+        state.endpoint.shard,
+        step.wall,
+        operation,
+        max(received + step.south.exchange_span, step.wall),
+        carried,
+        coap_type,
+        code,
+        mid,
+        token,
+        uplink.id if uplink is not None else None,
     )
     _make_room(step)
     state.deliveries.add(row, step.work)
+    if row.own_mid is not None:
+        state.by_south_mid[mid] = row
     if uplink is not None:
-        uplink.answer = data
-        uplink.answer_downlink = row.id
+        uplink.reply_type, uplink.reply_code, uplink.reply_mid, uplink.reply_body = coap_type, code, mid, body
+        uplink.reply_downlink = row.id
         step.work.update(uplink)
-    if largest is not None and len(payload) > largest:
-        state.deliveries.end(row, _S.TOO_LARGE, step.work, f"{len(data)} bytes, {largest} fit")
+    if largest is not None and state.south_hop.size(row) > largest:
+        reason = f"{state.south_hop.size_of(token, body)} bytes, {largest} fit"
+        state.deliveries.end(row, _S.TOO_LARGE, step.work, reason)
         unavailable(step, uplink, row)
-
-
-def respond(step: Step, uplink: Uplink, code: int, body: bytes, operation: str) -> None:
-    """Answer a device's request: piggybacked on its CON, else as a NON with a message ID of the bridge's own (R14)."""
-    if uplink.confirmable:
-        answer(step, uplink, frame(ACK, code, uplink.south_mid or 0, uplink.south_token, body), operation)
-        return
-    own = step.state.allocate_south_mid()
-    answer(step, uplink, frame(NON, code, own, uplink.south_token, body), operation, south_mid=own)
-
-
-def shortened(uplink: Uplink | None, data: bytes, largest: int) -> bytes | None:
-    """Give a response that does not fit as its first block, no larger than the device asked for; None: it cannot be."""
-    if uplink is None or uplink.operation == "OSCORE" or not data[1]:
-        return None
-    asked = block_of(decode(uplink.payload), OptionNumber.BLOCK2) if uplink.payload else None
-    return shorter_response(data, largest, LARGEST_SZX if asked is None else asked.szx)
-
-
-def unavailable(step: Step, uplink: Uplink | None, refused: Downlink) -> None:
-    """Tell the device in as few bytes as can be that there is an answer which it cannot get (R25)."""
-    data = refused.payload
-    if uplink is None or uplink.operation == "OSCORE" or data[1] in (0, Code.SERVICE_UNAVAILABLE):
-        return
-    bare = bytes((data[0], Code.SERVICE_UNAVAILABLE)) + data[2 : HEADER + (data[0] & 0x0F)]
-    if step.south.max_downlink is None or len(bare) <= step.south.max_downlink:
-        answer(step, uplink, bare, refused.operation, south_mid=refused.south_mid)
 
 
 def _make_room(step: Step) -> None:
@@ -89,7 +117,7 @@ def _make_room(step: Step) -> None:
     deliveries = step.state.deliveries
     if len(deliveries.live) < step.state.policy.max_answers:
         return
-    waiting = [row for row in deliveries.live.values() if row.kind == ANSWER]
+    waiting = [row for row in deliveries.live.values() if type(row) is Answer]
     if len(waiting) >= step.state.policy.max_answers:
         oldest = next((row for row in waiting if row.state is _S.QUEUED), None)
         if oldest is not None:
@@ -97,26 +125,6 @@ def _make_room(step: Step) -> None:
             step.effect(Count("answers_superseded"))
 
 
-def acknowledge(step: Step, uplink: Uplink | None, mid: int) -> None:
-    """Acknowledge a device's message."""
-    answer(step, uplink, empty(ACK, mid), "Acknowledgement")
-
-
-def reset(step: Step, uplink: Uplink | None, mid: int) -> None:
-    """Refuse a device's message, so that it stops what it belongs to (RFC 7252 §4.2, RFC 7641 §3.6)."""
-    answer(step, uplink, empty(RST, mid), "Reset")
-
-
-def repeat_answer(step: Step, uplink: Uplink) -> None:
-    """The device repeats itself: it gets the kept reply again, unless that still waits to be delivered (R13)."""
-    if uplink.answer is None:
-        if uplink.kind == "notification" and uplink.confirmable and uplink.finished_at is not None:
-            wanted = uplink.south_token in step.state.observations and uplink.state is not _U.REJECTED
-            (acknowledge if wanted else reset)(step, uplink, uplink.south_mid or 0)
-        return
-    waiting = uplink.answer_downlink in step.state.deliveries.live
-    if waiting:
-        step.effect(Count("device_repeats", "reply still waits"))
-        return
-    step.effect(Count("device_repeats", "reply sent again"))
-    answer(step, uplink, uplink.answer, "Repeated answer")
+def is_delivered(row: Answer, uplink: DeviceRequest) -> bool:
+    """Whether the reply to a device's request certainly reached it."""
+    return row.state is _S.DELIVERED and uplink.reply_downlink == row.id

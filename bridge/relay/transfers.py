@@ -5,123 +5,127 @@ more, the next part is a row of its own. The server's one answer is the answer t
 """
 
 from bindings.contract import BLOCK2
-from bridge.coap.codec import HEADER, Message, decode, encode_body, frame
+from bridge.coap.message import Message, Option, encode_body, parse
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.delivery.deliveries import ANSWER, REQUEST
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink
+from bridge.delivery.downlinks import Answer, CoapDownlink, Downlink, ServerRequest
+from bridge.delivery.states import DownlinkState
+from bridge.delivery.uplinks import DeviceUplink, Uplink
 from bridge.enums import members
 from bridge.relay import toward_device
-from bridge.relay.blocks import (
-    ANY_ANSWER,
-    ANY_ROOM,
-    Block,
-    asking_smaller,
-    block_of,
-    is_splittable,
-    part_at,
-    with_block,
-)
-from bridge.relay.size import block_room, largest_szx
+from bridge.relay.blocks import ANY_ANSWER, Block, Fits, asking_smaller, block_of, is_splittable, part_at, with_block
+from bridge.relay.size import block_room, largest_szx, refusal
 from bridge.relay.state import Step
 
 _GETS = (Code.GET, Code.FETCH)
 _S = members(DownlinkState)
 
 
+def parsed(row: CoapDownlink) -> Message:
+    """Return the message of a row, parsed."""
+    return parse(row.code, row.body, row.south_token)
+
+
 # -- before a request is sent ----------------------------------------------------------------------------------------
 
 
-def asks_smaller(step: Step, operation: str, payload: bytes, decoded: Message | None = None) -> bytes:
-    """Give a request of a server so that the device's answer fits what it can say in one message.
+def asks_smaller(step: Step, operation: str, request: Message) -> bytes | None:
+    """Return the body with which a device's answer to a server's request fits what the device can say in one message.
 
-    `decoded` has the same options and payload, if it is at hand.
+    `request` has the token of the hop toward the device. None: the request may stay as it is.
     """
     uplink, largest = step.south.max_uplink, step.south.max_downlink
-    if uplink is None or uplink >= ANY_ANSWER or payload[1] not in _GETS or operation == "OSCORE":
-        return payload
+    if uplink is None or uplink >= ANY_ANSWER or request.code not in _GETS or operation == "OSCORE":
+        return None
     if step.state.endpoint.options.get(BLOCK2) == "false":
-        return payload
-    smaller = asking_smaller(payload, uplink, decoded or decode(payload))
-    return payload if largest is not None and len(smaller) > largest >= len(payload) else smaller
+        return None
+    smaller = asking_smaller(request, uplink)
+    if smaller is None or largest is None:
+        return smaller
+    size = step.state.south_hop.size_of
+    return None if size(request.token, smaller) > largest >= size(request.token, request.body) else smaller
 
 
 def uplink_changed(step: Step) -> None:
-    """What waits is to be answered in the size that the device can send now."""
-    state = step.state
-    for row in state.deliveries.live.values():
-        if row.kind == REQUEST and row.state is _S.QUEUED and row.never_left:
-            smaller = asks_smaller(step, row.operation, row.payload)
-            if smaller is not row.payload:
-                row.payload = smaller
+    """Have what waits answered in the size that the device can send now."""
+    for row in step.state.deliveries.live.values():
+        if type(row) is ServerRequest and row.state is _S.QUEUED and row.never_left and row.code in _GETS:
+            smaller = asks_smaller(step, row.operation, parsed(row))
+            if smaller is not None:
+                row.body = smaller
                 step.work.update(row)
 
 
-def can_be_split(message: Message, operation: str, south_token: bytes, largest: int) -> bool:
+def can_be_split(step: Step, message: Message, operation: str, largest: int) -> bool:
     """Whether a request that does not fit is a block in mid-transfer, parts of which do."""
     block = block_of(message, OptionNumber.BLOCK1)
     if block is None or operation == "OSCORE" or not is_splittable(message):
         return False
-    return part_at(message, block.offset, block.szx, largest - HEADER - len(south_token)) is not None
+    return part_at(message, block.offset, block.szx, step.state.fits(message.token, largest)) is not None
+
+
+def too_large(step: Step, row: ServerRequest) -> tuple[int, list[Option]]:
+    """Return the code and options that tell a server that its request does not fit now."""
+    size = step.state.south_hop.size(row)
+    return refusal(parsed(row), size, size if step.south.max_downlink is None else step.south.max_downlink)
 
 
 def fit(step: Step, row: Downlink) -> None:
     """Make what is to go now but does not fit smaller, or end it."""
     largest = step.south.max_downlink
     deliveries = step.state.deliveries
-    if largest is not None and row.state is _S.QUEUED and row.never_left and row.operation != "OSCORE":
+    if isinstance(row, CoapDownlink) and largest is not None and row.state is _S.QUEUED and row.never_left:
         smaller = None
-        if row.kind == REQUEST:
-            smaller = _part(row, largest)
-        elif row.kind == ANSWER:
-            smaller = toward_device.shortened(_answered_by(step, row), row.payload, largest)
+        if row.operation != "OSCORE":
+            fits = step.state.fits(row.south_token, largest)
+            if type(row) is ServerRequest:
+                smaller = _part(row, fits)
+            elif type(row) is Answer:
+                smaller = toward_device.shortened(_answered_by(step, row), parsed(row), fits)
         if smaller is not None:
-            row.payload = smaller
+            row.body = smaller
             step.work.update(row)
             return
     deliveries.too_large(row, step.work, step.south)
-    if row.over and row.kind == ANSWER:
+    if row.over and type(row) is Answer:
         toward_device.unavailable(step, _answered_by(step, row), row)
 
 
-def _answered_by(step: Step, row: Downlink) -> Uplink | None:
-    """Give the device's message that an answer is for."""
-    if row.answers is None:
-        return None
-    return step.state.uplink(row.answers)
+def _answered_by(step: Step, row: Answer) -> DeviceUplink | None:
+    """Return the device's message that an answer is for."""
+    uplink: Uplink | None = None if row.answers is None else step.state.uplink(row.answers)
+    return uplink if isinstance(uplink, DeviceUplink) else None
 
 
-def _part(row: Downlink, largest: int) -> bytes | None:
-    """Give the part of a block with which its row begins, or goes on in a smaller size."""
-    now = decode(row.payload)
+def _part(row: ServerRequest, fits: Fits) -> bytes | None:
+    """Return the part of a block with which its row begins, or goes on in a smaller size."""
+    now = parsed(row)
     block = block_of(now, OptionNumber.BLOCK1)
-    whole = row.split_from or row.payload
+    whole = row.body if row.split_from is None else row.split_from
     if block is None or (row.split_from is None and not is_splittable(now)):
         return None
-    head = row.payload[: HEADER + len(now.token)]
-    body = part_at(decode(whole), block.offset, block.szx, largest - len(head))
-    if body is None:
-        return None
-    row.split_from = whole
-    return head + body
+    body = part_at(parse(row.code, whole), block.offset, block.szx, fits)
+    if body is not None:
+        row.split_from = whole
+    return body
 
 
-def is_later_part(row: Downlink) -> bool:
+def is_later_part(row: ServerRequest) -> bool:
     """Whether a row is a part of a block, other parts of which the device has."""
     if row.split_from is None:
         return False
-    part = block_of(decode(row.payload), OptionNumber.BLOCK1)
-    whole = block_of(decode(row.split_from), OptionNumber.BLOCK1)
+    part = block_of(parsed(row), OptionNumber.BLOCK1)
+    whole = block_of(parse(row.code, row.split_from), OptionNumber.BLOCK1)
     return part is not None and whole is not None and part.offset > whole.offset
 
 
 # -- when the device answers -----------------------------------------------------------------------------------------
 
 
-def next_part(row: Downlink, message: Message) -> bytes | None:
-    """Give the body of the part that follows on the device's answer to a part; None: that answer is the server's."""
+def next_part(row: ServerRequest, message: Message) -> bytes | None:
+    """Return the body of the part that follows on the device's answer to a part; None: that answer is the server's."""
     if row.split_from is None:
         return None
-    part, whole = decode(row.payload), decode(row.split_from)
+    part, whole = parsed(row), parse(row.code, row.split_from)
     sent, block = block_of(part, OptionNumber.BLOCK1), block_of(whole, OptionNumber.BLOCK1)
     wanted = block_of(message, OptionNumber.BLOCK1)
     if sent is None or block is None or wanted is None or message.code >> 5 != 2:  # noqa: PLR2004
@@ -129,51 +133,47 @@ def next_part(row: Downlink, message: Message) -> bytes | None:
     at = sent.offset + len(part.payload)
     if at >= block.offset + len(whole.payload):
         return None
-    return part_at(whole, at, min(sent.szx, wanted.szx), ANY_ROOM)
+    return part_at(whole, at, min(sent.szx, wanted.szx))
 
 
-def send_next(step: Step, before: Downlink, body: bytes) -> None:
+def send_next(step: Step, before: ServerRequest, body: bytes) -> None:
     """Queue the next part of a block as a row of its own; it takes the server's exchange over."""
     state = step.state
-    mid, token = state.allocate_south_mid(), state.allocate_token()
-    payload = frame(before.payload[0] >> 4 & 3, before.payload[1], mid, token, body)
-    row = Downlink(
-        id=step.work.new_id(),
-        endpoint=before.endpoint,
-        shard=before.shard,
-        kind=before.kind,
-        accepted_at=before.accepted_at,
-        server=before.server,
-        north_mid=before.north_mid,
-        north_token=before.north_token,
-        confirmable=before.confirmable,
-        operation=before.operation,
-        observe=None,
-        repeatable=before.repeatable,
-        south_mid=mid,
-        south_token=token,
-        answers=None,
-        priority=1,
-        payload=payload,
-        deliver_by=before.deliver_by,
-        answer_by=before.answer_by,
-        cancel_asked=before.cancel_asked,
-        split_from=before.split_from,
+    row = ServerRequest.accepted(
+        step.work.new_id(),
+        before.endpoint,
+        before.shard,
+        before.accepted_at,
+        before.operation,
+        before.repeatable,
+        before.deliver_by,
+        body,
+        before.coap_type,
+        before.code,
+        state.south_mids.allocate(state.by_south_mid),
+        state.allocate_token(),
+        before.server,
+        before.north_mid,
+        before.north_token,
+        None,  # parts observe nothing
+        1,  # ahead of requests that begin something
+        before.answer_by,
     )
-    before.split_from = None
+    row.cancel_asked = before.cancel_asked
+    row.split_from, before.split_from = before.split_from, None
     state.deliveries.add(row, step.work)
-    state.index_downlink(row)
+    state.index_request(row)
     due = state.empty_ack_due.pop(before.id, None)
     if due is not None:
         state.empty_ack_due[row.id] = due
 
 
-def relayed_body(step: Step, row: Downlink, message: Message) -> bytes:
-    """Give the body of a device's answer as the server understands it: of its own block, with the size that fits now.
+def relayed_body(step: Step, row: ServerRequest, message: Message) -> bytes:
+    """Return the body of a device's answer as the server understands it: of its own block, with the size that fits now.
 
     RFC 7959 §2.3: the number is that of the block acknowledged, the size that of all further ones.
     """
-    whole = decode(row.split_from or row.payload)
+    whole = parse(row.code, row.body if row.split_from is None else row.split_from, row.south_token)
     asked, block = block_of(whole, OptionNumber.BLOCK1), block_of(message, OptionNumber.BLOCK1)
     if asked is None or block is None or row.operation == "OSCORE":
         return message.body
@@ -181,7 +181,7 @@ def relayed_body(step: Step, row: Downlink, message: Message) -> bytes:
     if asked.more and message.code >> 5 == 2 and step.south.max_downlink is not None:  # noqa: PLR2004
         # Size1 comes with the first block only (RFC 7959 §4).
         options = [one for one in whole.options if one[0] != OptionNumber.SIZE1]
-        size = HEADER + len(whole.token) + len(encode_body(options, whole.payload))
+        size = step.state.south_hop.size_of(whole.token, encode_body(options, whole.payload))
         fits = largest_szx(block_room(whole, size, step.south.max_downlink))
         szx = szx if fits is None else min(szx, fits)
     relayed = Block(block.number if row.split_from is None else asked.number, block.more, szx)

@@ -1,14 +1,15 @@
 """What the bridge itself tells a server of its request: only what is certain (R10, R11, R12, R18, R27)."""
 
-from bridge.coap.codec import RST, Option, decode, empty, encode_body
+from bridge.coap.message import RST, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.delivery.deliveries import REQUEST
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import Verdict
 from bridge.enums import members
 from bridge.relay import toward_server, transfers
 from bridge.relay.effects import Count, SendToServer
+from bridge.relay.hops import to_server
 from bridge.relay.model import ServerProfile
-from bridge.relay.size import refusal
 from bridge.relay.state import Step
 
 LONGEST_TEXT = 120  # characters of a diagnostic payload: servers show it to people
@@ -41,26 +42,27 @@ def ended(step: Step) -> None:
     d = step.state.deliveries
     while d.ended:
         row = d.ended.pop(0)
-        if row.kind == REQUEST and not row.answered and row.state is not _S.RESPONDED:
+        step.state.by_south_mid.pop(row.own_mid, None)
+        if type(row) is ServerRequest and not row.answered and row.state is not _S.RESPONDED:
             give(step, row, _CODES[row.state])
 
 
 def unanswered_in_time(step: Step) -> None:
     """Answer for the device where a server's patience ends (R10)."""
     for row in step.state.deliveries.live.values():
-        if row.answer_by is not None and row.answer_by <= step.wall and not row.answered:
+        if type(row) is ServerRequest and not row.answered and row.answer_by <= step.wall:
             step.effect(Count("patience_ended", row.state.value))
             give(step, row, Code.GATEWAY_TIMEOUT)
 
 
-def give(step: Step, row: Downlink, code: int) -> None:
+def give(step: Step, row: ServerRequest, code: int) -> None:
     """Answer a request in the device's place, or leave it in silence where the profile or OSCORE asks for that."""
     row.answered = True
     step.work.update(row)
     profile = profile_of(step, row.server)
     options: list[Option] = []
-    if row.state is _S.TOO_LARGE and step.south.max_downlink is not None:
-        code, options = refusal(decode(row.payload), len(row.payload), step.south.max_downlink)
+    if row.state is _S.TOO_LARGE:
+        code, options = transfers.too_large(step, row)
     silent = code == Code.GATEWAY_TIMEOUT and profile.silent_expiry
     if row.operation == "OSCORE" and code != Code.SERVICE_UNAVAILABLE:
         silent = True  # a server drops any other unprotected error (R27)
@@ -74,36 +76,44 @@ def give(step: Step, row: Downlink, code: int) -> None:
         text += " (the parts before this one arrived)"
     if row.operation == "OSCORE":
         text = ""
-    verdict = _take(step, row)
+    verdict = _take(step, row, row.north_token)
     toward_server.respond(step, row, verdict, code, encode_body(options, text.encode()))
 
 
-def _take(step: Step, row: Downlink, payload: bytes = b"") -> Uplink:
-    return toward_server.take_uplink(
-        step,
-        "verdict",
+def _take(step: Step, row: ServerRequest, north_token: bytes) -> Verdict:
+    endpoint = step.state.endpoint
+    expires_at = max(row.answer_by, step.wall) + profile_of(step, row.server).margin + RETRY_LATER
+    verdict = Verdict.given(
+        step.work.new_id(),
+        endpoint.id,
+        endpoint.shard,
+        step.wall,
         row.server,
         row.operation,
-        None,
-        expires_at=max(row.answer_by or 0.0, step.wall) + profile_of(step, row.server).margin + RETRY_LATER,
-        downlink=row.id,
-        payload=payload,
+        expires_at,
+        north_token,
+        row.id,
     )
+    step.state.uplinks[verdict.id] = verdict
+    step.work.insert(verdict)
+    return verdict
 
 
-def reset(step: Step, row: Downlink) -> None:
+def reset(step: Step, row: ServerRequest) -> None:
     """Pass on the device's Reset: as a Reset where the request is not acknowledged yet, else as 5.02 (R18)."""
     if step.state.empty_ack_due.pop(row.id, None) is None:
         give(step, row, Code.BAD_GATEWAY)
         return
     row.answered = True
     step.work.update(row)
-    verdict = _take(step, row, empty(RST, row.north_mid or 0))  # a row: a retransmission gets it again (R4)
-    step.state.exchanges.replied(verdict)
-    step.effect(SendToServer(row.server, verdict.payload))
+    verdict = _take(step, row, b"")  # a row: a retransmission gets it again (R4)
+    verdict.coap_type, verdict.north_mid = RST, row.north_mid
+    datagram = to_server(verdict)
+    step.state.exchanges.replied(verdict, datagram)
+    step.effect(SendToServer(row.server, datagram))
     toward_server.settle(step, verdict, _U.FORWARDED)
 
 
-def _acknowledge_if_held(step: Step, row: Downlink) -> None:
+def _acknowledge_if_held(step: Step, row: ServerRequest) -> None:
     if step.state.empty_ack_due.pop(row.id, None) is not None:
-        toward_server.acknowledge(step, row.server, row.north_mid or 0)
+        toward_server.acknowledge(step, row.server, row.north_mid)

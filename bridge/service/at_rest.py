@@ -7,8 +7,8 @@ from typing import NoReturn, Self
 
 from bindings.contract import Binding
 from bridge.config import Config, Network, catalogue
+from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
-from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
 from bridge.errors import NotRunning
 from bridge.north.contract import Link, LinkState

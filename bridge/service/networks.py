@@ -91,7 +91,7 @@ def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
         report = ev.Reported(event.handle, event.outcome, event.detail, event.retry_at, event.nack)
         return event.device, report
     if isinstance(event, Reachable):
-        return event.device, ev.DeviceReachable(event.until)
+        return event.device, ev.DeviceReachable()
     if isinstance(event, Joined):
         return event.device, ev.DeviceJoined(event.queue_kept)
     if isinstance(event, Flushed):

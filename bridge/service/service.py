@@ -9,8 +9,8 @@ from typing import Any
 
 from bindings.contract import Binding
 from bridge.config import Config, checked
+from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation, explain
-from bridge.delivery.ledger import Downlink
 from bridge.directory import Directory, Record
 from bridge.errors import BindingError, NotRunning
 from bridge.metrics import Metrics

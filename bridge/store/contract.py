@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bindings.contract import Memory
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import Downlink
 from bridge.delivery.rows import Change
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import Uplink
 from bridge.directory.contract import DirectoryTable
 from bridge.directory.keys import Key
 from bridge.directory.record import Record

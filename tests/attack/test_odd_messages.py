@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.coap.codec import Type, decode
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
-from bridge.delivery.ledger import Downlink
+from bridge.coap.udp import decode
 from tests.relay.world import LORAWAN, World, ack, notification, observe, observed, register, request, response
 
 LARGEST_INTEGER = 2**63 - 1  # of an SQLite column
@@ -29,7 +29,7 @@ def test_an_observe_value_of_any_length_can_be_kept():
     """An option of a length outside its range is one that is not known (RFC 7252 §5.4.3), not a number for the row."""
     world = World()
     world.server_sends(request(options=[(6, b"\xff" * 9)]))
-    (row,) = world.rows(Downlink)
+    (row,) = world.downlinks()
     assert row["observe"] is None
     assert all(abs(value) <= LARGEST_INTEGER for value in row.values() if isinstance(value, int))
     world.device_sends(response(world.last_south(), payload=b"read", options=observe(1)))

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from bridge.cli import main
 from bridge.cli.access import Target
-from bridge.delivery.ledger import DownlinkState
+from bridge.delivery.states import DownlinkState
 from bridge.operations.types.messages import DownlinkPage, DownlinkView
 
 WHY = "the device did not acknowledge the frame"

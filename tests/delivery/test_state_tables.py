@@ -7,24 +7,25 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bridge.delivery.diagrams import states_page
-from bridge.delivery.ledger import DOWNLINK_TABLE, UPLINK_TABLE, Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import OpaqueDownlink
+from bridge.delivery.states import DOWNLINK_TABLE, UPLINK_TABLE, DownlinkState, UplinkState
+from bridge.delivery.uplinks import OpaqueUplink
 
 PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 MAY_END = {DownlinkState.SENT, DownlinkState.DELIVERED, DownlinkState.UNKNOWN}
 
 
-def downlink(state: DownlinkState) -> Downlink:
-    row = Downlink(
-        1, 1, 0, "request", 0.0, "srv", 1, b"", True, "Read", None, True, 1, b"t", None, 0, b"payload", state=state
-    )
+def downlink(state: DownlinkState) -> OpaqueDownlink:
+    row = OpaqueDownlink.accepted(1, 1, 0, 0.0, 60.0, b"payload", "srv")
+    row.state = state
     row.over = not DOWNLINK_TABLE[state]
     return row
 
 
-def uplink(state: UplinkState) -> Uplink:
-    return Uplink(
-        1, 1, 0, "request", 0.0, "srv", "Send", True, 1, b"", b"", None, None, b"", True, 1, b"payload", state=state
-    )
+def uplink(state: UplinkState) -> OpaqueUplink:
+    row = OpaqueUplink.received(1, 1, 0, 0.0, "srv", b"payload", b"digest", None)
+    row.state = state
+    return row
 
 
 @pytest.mark.parametrize(("table", "states"), [(DOWNLINK_TABLE, DownlinkState), (UPLINK_TABLE, UplinkState)])

@@ -4,9 +4,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_fields
 
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import OpaqueDownlink
 from bridge.delivery.rows import FOREVER, Insert
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import OpaqueUplink
 from bridge.directory import Draft
 from bridge.directory.record import check_template
 from bridge.errors import BridgeError, ConfigurationError, DirectoryError, StoreUnavailable
@@ -161,16 +164,12 @@ async def test_a_removed_endpoint_leaves_outcomes_and_no_state(directory, draft)
         (DownlinkState.UNKNOWN, DownlinkState.UNKNOWN),
     ]
     rows = [
-        Downlink(
-            store.next_id(), made.id, 0, "request", 1.0, "leshan", 1, b"", True, "Read", None, True, 1, b"", None, 0,
-            b"", state, due=2.0,
+        replace_fields(
+            OpaqueDownlink.accepted(store.next_id(), made.id, 0, 1.0, 9.0, b"", "leshan"), state=state, due=2.0
         )
         for state, _ in states
-    ]  # fmt: skip
-    up = Uplink(
-        store.next_id(), made.id, 0, "request", 1.0, "leshan", "Update", True, 1, b"", b"", None, None, b"", True, 1,
-        b"", due=2.0,
-    )  # fmt: skip
+    ]
+    up = replace_fields(OpaqueUplink.received(store.next_id(), made.id, 0, 1.0, "leshan", b"", b"", None), due=2.0)
     rest = [Observation(made.id, b"1", 0, "leshan", b"", 1.0), RelayState(made.id, 0)]
     await store.committed([Insert.of(row) for row in (*rows, up, *rest)])
 

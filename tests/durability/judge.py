@@ -5,7 +5,7 @@ It knows nothing of the bridge's code but the names of ledger columns, and of ne
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from itertools import pairwise
@@ -115,8 +115,15 @@ def _request(data: bytes) -> Message | None:
     return decode(data)
 
 
+def datagram(row: Mapping[str, Any]) -> bytes:
+    """Make a downlink's message as the device sees it, out of the ledger's columns."""
+    token: bytes = row["south_token"]
+    head = bytes((0x40 | row["coap_type"] << 4 | len(token), row["code"]))
+    return head + row["south_mid"].to_bytes(2, "big") + token + row["body"]
+
+
 def _radio(seen: Evidence) -> Iterable[str]:
-    rows = {(row["device"], row["payload"]): row for row in seen.downlinks if row["kind"] == "request"}
+    rows = {(row["device"], datagram(row)): row for row in seen.downlinks if row["kind"] == "request"}
     times: dict[Of, list[float]] = {}
     for when, one in seen.on_air:
         if _request(one[1]) is not None:

@@ -16,7 +16,9 @@ SEND = encode(Message(CON, POST, 3, b"\x01", uri("/dp"), b"[]"))
 
 def _downlink(number: int, operation: str, payload: bytes, token: bytes) -> dict[str, object]:
     made = {"id": number, "kind": "request", "operation": operation, "state": "RESPONDED", "over": 1, "repeated": 0}
-    return {**made, "device": DEVICE, "payload": payload, "north_token": token}
+    head = {"coap_type": payload[0] >> 4 & 3, "code": payload[1], "south_mid": int.from_bytes(payload[2:4], "big")}
+    rest = {"south_token": payload[4:5], "body": payload[5:]}  # tokens of one byte
+    return {**made, **head, **rest, "device": DEVICE, "north_token": token}
 
 
 def _uplink(number: int, payload: bytes, device: str = DEVICE) -> dict[str, object]:

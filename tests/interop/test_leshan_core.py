@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from bridge.delivery.ledger import Downlink
 from bridge.relay.model import ServerProfile
 from tests.interop.raw_device import (
     ACK,
@@ -79,7 +78,7 @@ async def test_a_slow_answer_reaches_the_caller_and_survives_a_kill(leshan, brid
     bridge.answer(request, "2.05", b"ACME", TEXT)
     result = await leshan.result(started)
     assert (result["code"], result["values"]) == ("2.05", {"/3/0/0": "ACME"})
-    rows = [row for row in bridge.rows(Downlink) if row["kind"] == "request"]
+    rows = bridge.downlinks()
     assert [row["state"] for row in rows] == ["RESPONDED"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from world import LORAWAN, World, register, request, response
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.codec import Type
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code, OptionNumber as Opt
 from bridge.relay import events as ev
 from bridge.relay.model import ServerProfile

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from world import LORAWAN, NIDD, START, World, ack, observe, register, request, response, rst
+from world import DOWNLINKS, LORAWAN, NIDD, START, World, ack, observe, register, request, response, rst
 
 from bindings.contract import (
     Accepted,
@@ -20,10 +20,10 @@ from bindings.contract import (
     Refusal,
     Refused,
 )
-from bridge.coap.codec import Message, Type, decode, uint_value
+from bridge.coap.message import Message, Type, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.transmission import EXCHANGE_LIFETIME
-from bridge.delivery.ledger import Downlink
+from bridge.coap.udp import decode
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Effect, LookUp, SendToServer, Submit
 from bridge.relay.model import Policy, ServerProfile
@@ -466,7 +466,7 @@ class Life(World):
 
     def bounded(self) -> None:
         policy, state = self.policy, self.state
-        live = Counter(row.kind for row in state.deliveries.live.values())
+        live = Counter(str(row.KIND) for row in state.deliveries.live.values())
         assert live["request"] <= policy.max_requests
         assert live["opaque"] <= policy.max_opaque
         assert live["answer"] <= policy.max_answers + 1
@@ -481,7 +481,7 @@ class Life(World):
 
     def check(self) -> None:
         """Hold the ledger against what really happened."""
-        rows: list[dict[str, Any]] = self.rows(Downlink)
+        rows: list[dict[str, Any]] = self.rows(*DOWNLINKS)
         assert rows
         for row in rows:
             assert row["over"], f"never ended: {row}"

@@ -4,9 +4,10 @@ from collections import deque
 
 from world import World, ack, notification, observe, observed, registered, request, response
 
-from bridge.coap.codec import Type, decode
+from bridge.coap.message import Type
 from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.transmission import EXCHANGE_LIFETIME
+from bridge.coap.udp import decode
 from bridge.relay.model import Policy
 from bridge.relay.state import RETIRED
 

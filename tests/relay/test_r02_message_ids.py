@@ -2,7 +2,8 @@
 
 from world import World, ack, notification, observed, registered, request, response
 
-from bridge.coap.codec import Type, decode
+from bridge.coap.message import Type
+from bridge.coap.udp import decode
 
 
 def own_mids(world: World) -> list[int]:
@@ -77,10 +78,10 @@ def test_r02_ids_are_not_repeated_within_247_seconds_whatever_ends_first(world: 
 def test_r02_an_id_still_in_use_is_stepped_over(world: World):
     world.device_sends(request(2, "dp", 1, b"s", b"[]"))
     waiting = world.last_north().mid
-    world.state.north_mid = (waiting - 1) & 0xFFFF  # as after 65535 more messages
+    world.state.north_mids.last = (waiting - 1) & 0xFFFF  # as after 65535 more messages
     registered(world, 2)
     assert own_mids(world).count(waiting) == 1
-    assert world.state.allocate_north_mid() != waiting
+    assert world.state.north_mids.allocate(world.state.by_north_mid) != waiting
 
 
 def test_r02_a_device_does_not_see_a_message_id_again_within_its_exchange_span(south):

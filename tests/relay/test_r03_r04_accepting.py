@@ -6,7 +6,7 @@ import pytest
 from world import LORAWAN, NIDD, World, ack, observe, request, response, rst
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.codec import Type
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code, OptionNumber as Opt
 from bridge.relay.model import Policy
 

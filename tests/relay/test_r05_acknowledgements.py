@@ -6,8 +6,9 @@ import pytest
 from world import LORAWAN, NIDD, World, ack, request, response, rst
 
 from bindings.contract import Accepted, NetworkState
-from bridge.coap.codec import Type, decode
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
+from bridge.coap.udp import decode
 
 
 def test_r05_a_quick_answer_is_piggybacked():

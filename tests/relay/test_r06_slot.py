@@ -4,8 +4,9 @@ import pytest
 from world import LORAWAN, NIDD, World, register, registered, request, response, rst
 
 from bindings.contract import Accepted, Ambiguous, Kind, NetworkState, Refusal, Refused
-from bridge.coap.codec import decode, uint_value
+from bridge.coap.message import uint_value
 from bridge.coap.numbers import OptionNumber as Opt
+from bridge.coap.udp import decode
 from bridge.relay import events as ev
 
 

@@ -4,7 +4,7 @@ import pytest
 from world import NIDD, World, request, response
 
 from bindings.contract import Accepted, Ambiguous, NetworkState, Presence, Refusal, Refused
-from bridge.delivery.ledger import UnattributedReport
+from bridge.delivery.reports import UnattributedReport
 
 
 def test_r07_submitting_and_the_attempt_number_are_committed_with_the_call(world: World):

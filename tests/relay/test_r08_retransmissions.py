@@ -4,7 +4,7 @@ import pytest
 from world import LORAWAN, NIDD, World, ack, request
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.codec import Type
+from bridge.coap.message import Type
 
 LONG = {"default_ttl": 86400.0}
 

@@ -4,8 +4,9 @@ import pytest
 from world import START, World, ack, request, response
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.codec import Type, decode, uint_value
+from bridge.coap.message import Type, uint_value
 from bridge.coap.numbers import Code
+from bridge.coap.udp import decode
 from bridge.relay.model import ServerProfile
 
 TTL = 65052

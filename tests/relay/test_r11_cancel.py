@@ -15,8 +15,9 @@ from bindings.contract import (
     SouthProfile,
     SubmitResult,
 )
-from bridge.coap.codec import Message, decode
+from bridge.coap.message import Message
 from bridge.coap.numbers import Code
+from bridge.coap.udp import decode
 from bridge.relay import events as ev
 
 SLEEPS = Refused(Refusal.UNREACHABLE, "asleep", retry_at=1_700_000_090.0)

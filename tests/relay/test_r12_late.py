@@ -3,7 +3,7 @@
 import pytest
 from world import World, ack, notification, observe, request, response, rst
 
-from bridge.coap.codec import Type
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 
 

@@ -4,7 +4,7 @@ import pytest
 from world import NIDD, World, ack, notification, observed, register, registered, request, response, rst
 
 from bindings.contract import Accepted, NetworkState
-from bridge.coap.codec import Type
+from bridge.coap.message import Type
 from bridge.relay import events as ev
 from bridge.relay.model import Policy
 

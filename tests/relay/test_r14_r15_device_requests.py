@@ -3,8 +3,9 @@
 import pytest
 from world import World, ack, register, registered, request, response, rst
 
-from bridge.coap.codec import Type, decode
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
+from bridge.coap.udp import decode
 
 
 @pytest.mark.parametrize("separate", [False, True])

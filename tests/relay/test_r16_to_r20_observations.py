@@ -3,8 +3,9 @@
 import pytest
 from world import NIDD, World, ack, notification, observe, observed, register, registered, request, response, rst
 
-from bridge.coap.codec import Type, decode
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
+from bridge.coap.udp import decode
 from bridge.relay import events as ev
 from bridge.relay.model import Observation
 
@@ -209,7 +210,6 @@ def test_r20_a_new_registration_epoch_ends_all_observations(south, how):
     world = World(south)
     registered(world)
     asked = observed(world)
-    epoch = world.state.relay.epoch
     if how == "register":
         registered(world, 2)
     elif how == "deregister":
@@ -218,7 +218,6 @@ def test_r20_a_new_registration_epoch_ends_all_observations(south, how):
     else:
         world.device_sends(request(2, "rd/abc", 2, b"u"))
         world.server_sends(response(world.last_north(), Code.NOT_FOUND, b""))
-    assert world.state.relay.epoch == epoch + 1
     assert [row["state"] for row in world.rows(Observation)] == ["cancelled"]
     before = len(world.to_server)
     for restart in False, True:

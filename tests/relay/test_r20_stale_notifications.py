@@ -3,7 +3,7 @@
 from world import World, notification, observe, registered, request, response
 
 from bindings.contract import Accepted, NetworkState
-from bridge.coap.codec import Type
+from bridge.coap.message import Type
 from bridge.coap.numbers import OptionNumber as Opt
 
 

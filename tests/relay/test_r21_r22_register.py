@@ -3,8 +3,9 @@
 import pytest
 from world import LORAWAN, NIDD, World, register, registered, request, response
 
-from bridge.coap.codec import Type, decode
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.coap.udp import decode
 from bridge.relay.model import QueueMode, ServerProfile
 
 

@@ -7,8 +7,9 @@ from hypothesis import given, strategies as st
 from world import NIDD, World, ack, request, response
 
 from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused
-from bridge.coap.codec import Message, Type, decode, uint_value
+from bridge.coap.message import Message, Type, uint_value
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.coap.udp import decode
 from bridge.relay.model import Policy
 
 BODY = bytes(range(256)) * 4

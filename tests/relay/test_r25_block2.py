@@ -7,8 +7,9 @@ from hypothesis import given, strategies as st
 from world import LORAWAN, NIDD, World, notification, observe, observed, request, response
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.codec import Message, decode, encode_body, frame, uint_value
+from bridge.coap.message import Message, encode_body, parse, uint_value
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.coap.udp import decode, frame
 from bridge.relay.blocks import ANY_ANSWER
 
 CONTENT_FORMAT = (int(Opt.CONTENT_FORMAT), b"\x2d\x16")  # 11542, TLV
@@ -59,8 +60,8 @@ def test_r25_every_operation_that_asks_for_a_representation_does_so(name, data):
     world = saying(51)
     world.server_sends(data)
     (row,) = world.downlinks()
-    assert (row["operation"], block2(decode(row["payload"]))) == (name, (0, False, 1))
-    assert decode(row["payload"]).payload == decode(data).payload
+    assert (row["operation"], block2(parse(row["code"], row["body"]))) == (name, (0, False, 1))
+    assert parse(row["code"], row["body"]).payload == decode(data).payload
 
 
 @pytest.mark.parametrize("code", [2, 3, 4, 7])
@@ -165,13 +166,13 @@ def test_r25_what_waits_is_asked_for_in_smaller_blocks_when_the_size_fell():
     world.south = replace(world.south, max_uplink=51)
     world.network = Accepted(None, NetworkState.SENT)
     world.answers_open_call(Accepted(None, NetworkState.SENT))
-    assert [block2(decode(row["payload"])) for row in world.downlinks()] == [
+    assert [block2(parse(row["code"], row["body"])) for row in world.downlinks()] == [
         (0, False, 3),  # it has left
         (0, False, 1),
         (4, False, 1),
     ]
     world.restart()
-    assert [block2(decode(row["payload"]))[2] for row in world.downlinks()] == [3, 1, 1]
+    assert [block2(parse(row["code"], row["body"]))[2] for row in world.downlinks()] == [3, 1, 1]
 
 
 def test_r25_r09_what_may_have_left_keeps_its_bytes():
@@ -187,7 +188,7 @@ def test_r25_r09_what_may_have_left_keeps_its_bytes():
     world.south = replace(world.south, max_uplink=31)
     world.reports("h", None)
     world.passes(1)
-    assert block2(decode(world.downlinks()[0]["payload"])) == (0, False, 1)
+    assert block2(parse(1, world.downlinks()[0]["body"])) == (0, False, 1)
 
 
 def test_r25_notifications_come_in_the_size_that_the_observation_asked_for():

@@ -6,8 +6,9 @@ from hypothesis import given, strategies as st
 from world import NIDD, World, request
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.codec import decode, encode_body, frame, uint_value
+from bridge.coap.message import encode_body, uint_value
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.coap.udp import decode, frame
 
 ENTITY_TOO_LARGE = Code.REQUEST_ENTITY_TOO_LARGE
 

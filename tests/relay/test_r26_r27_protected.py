@@ -6,8 +6,8 @@ import pytest
 from world import NIDD, START, World, request, response, rst
 
 from bindings.contract import Accepted, Kind, NetworkState, Refusal, Refused
-from bridge.coap.codec import decode
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.coap.udp import decode
 from bridge.relay.model import Policy
 
 
@@ -58,7 +58,7 @@ def test_r26_a_queued_plaintext_handshake_is_replaced_by_its_retransmission(worl
     world.server_sends(record(22, b"hello", 0, 1))
     world.server_sends(record(22, b"hello", 0, 2))
     world.server_sends(record(22, b"other", 0, 3))
-    assert [row["payload"] for row in world.downlinks("opaque")[1:]] == [
+    assert [row["body"] for row in world.downlinks("opaque")[1:]] == [
         record(22, b"hello", 0, 2),
         record(22, b"other", 0, 3),
     ]

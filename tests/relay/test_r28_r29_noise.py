@@ -5,7 +5,8 @@ from hypothesis import given, settings, strategies as st
 from world import LORAWAN, NIDD, World, observe, observed, register, registered, request, response
 
 from bindings.contract import Accepted, Ambiguous, Cancellation, Lookup, NetworkState, Presence, Refusal, Refused
-from bridge.coap.codec import Type, empty
+from bridge.coap.message import Type
+from bridge.coap.udp import empty
 from bridge.relay import events as ev
 
 

@@ -6,9 +6,10 @@ import pytest
 from world import NIDD, World, ack, notification, observe, observed, register, registered, request, response, rst
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.codec import Type, decode, empty, frame
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
-from bridge.delivery.ledger import UnattributedReport
+from bridge.coap.udp import decode, empty, frame
+from bridge.delivery.reports import UnattributedReport
 from bridge.relay.model import Observation, Policy
 
 

@@ -4,7 +4,8 @@ import pytest
 from world import START, World, ack, observe, request, response
 
 from bindings.contract import Accepted, Ambiguous, Lookup, NetworkState, Presence, Refusal, Refused
-from bridge.coap.codec import Type, decode
+from bridge.coap.message import Type
+from bridge.coap.udp import decode
 from bridge.relay import events as ev
 
 FLUSHES = [ev.DeviceJoined(), ev.NetworkFlushed("the configuration was terminated"), ev.NetworkFlushed("", "h")]

@@ -2,7 +2,7 @@
 
 from world import World, register, request, response
 
-from bridge.coap.codec import Type
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code, OptionNumber as Opt
 
 

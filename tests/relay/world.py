@@ -1,7 +1,9 @@
 """One endpoint in virtual time: a byte-level device and server around the one step, and what it committed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from operator import itemgetter
 from random import Random
 from typing import Any
 
@@ -15,10 +17,14 @@ from bindings.contract import (
     SouthProfile,
     SubmitResult,
 )
-from bridge.coap.codec import Message, Type, decode, empty, encode_body, frame, uint_value
+from bridge.coap.message import Message, Type, encode_body, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
-from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink, UplinkState
+from bridge.coap.udp import decode, empty, frame
+from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
+from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Delete, Insert, Row
+from bridge.delivery.states import UplinkState
+from bridge.delivery.uplinks import DeviceRequest, Notification, OpaqueUplink, Response, Verdict
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
@@ -57,6 +63,9 @@ LORAWAN = replace(
 """The south profile of LoRaWAN, OMA Transport App. C."""
 
 START = 1_700_000_000.0
+
+DOWNLINKS = ServerRequest, Answer, OpaqueDownlink
+UPLINKS = DeviceRequest, Notification, Response, Verdict, OpaqueUplink
 
 
 class World:
@@ -125,7 +134,7 @@ class World:
                 mutable = change.row.mutable()
                 key = change.values[len(mutable) :]
                 old = dict(zip(columns, table[key], strict=True))
-                if change.row is Downlink and old["over"]:
+                if change.row in DOWNLINKS and old["over"]:
                     assert change.values[mutable.index("state")] == old["state"], "an outcome never changes"
                 old.update(zip(mutable, change.values, strict=False))
                 table[key] = tuple(old[c] for c in columns)
@@ -138,8 +147,8 @@ class World:
 
     def _check_kept(self, kind: type[Row], row: dict[str, Any]) -> None:
         """What is not over, or falls due, is kept without an end: a store finds it among such rows only."""
-        unfinished = kind is Downlink and not row["over"]
-        unfinished = unfinished or (kind is Uplink and row["state"] == UplinkState.RECEIVED)
+        unfinished = kind in DOWNLINKS and not row["over"]
+        unfinished = unfinished or (kind in UPLINKS and row["state"] == UplinkState.RECEIVED)
         assert row.get("keep_until") == FOREVER or not (unfinished or row.get("due") is not None)
 
     def _release(self, effect: Effect) -> None:
@@ -186,15 +195,23 @@ class World:
         """Lose the memory, load the committed rows, as after a crash; the monotonic clock starts anew."""
         now = self.wall
         kept = Kept(
-            downlinks=[Downlink(*v) for v in self.tables.get(Downlink, {}).values() if v[_keep(Downlink)] > now],
-            uplinks=[Uplink(*v) for v in self.tables.get(Uplink, {}).values() if v[_keep(Uplink)] > now],
-            observations=[Observation(*v) for v in self.tables.get(Observation, {}).values()],
-            reports=[UnattributedReport(*v) for v in self.tables.get(UnattributedReport, {}).values()],
-            relay=next((RelayState(*v) for v in self.tables.get(RelayState, {}).values()), None),
+            downlinks=[row for row in self._loaded(DOWNLINKS) if row.keep_until > now],
+            uplinks=[row for row in self._loaded(UPLINKS) if row.keep_until > now],
+            observations=self._loaded([Observation]),
+            reports=self._loaded([UnattributedReport]),
+            relay=next(iter(self._loaded([RelayState])), None),
         )
         self.state = EndpointState(self.endpoint, self.policy, kept, 0.9)
         self.mono = 5.0
         self.event(ev.Started())
+
+    def _loaded(self, kinds: Sequence[type[Row]]) -> list[Any]:
+        """Return the committed rows of some types, made anew."""
+        return [
+            kind(*values[: len(kind.__struct_fields__)])
+            for kind in kinds
+            for values in self.tables.get(kind, {}).values()
+        ]
 
     # -- the two peers -------------------------------------------------------------------------------------------
 
@@ -225,19 +242,24 @@ class World:
     def last_north(self) -> Message:
         return decode(self.to_server[-1])
 
-    def rows(self, kind: type[Row]) -> list[dict[str, Any]]:
-        columns = kind.columns()
-        return [dict(zip(columns, v, strict=True)) for _, v in sorted(self.tables.get(kind, {}).items())]
+    def rows(self, *kinds: type[Row]) -> list[dict[str, Any]]:
+        """Return the committed rows of some types as dictionaries, in the order of their keys."""
+        found = [
+            (key, dict(zip(kind.columns(), values, strict=True)))
+            for kind in kinds
+            for key, values in self.tables.get(kind, {}).items()
+        ]
+        return [row for _, row in sorted(found, key=itemgetter(0))]
 
     def states(self, kind: str = "request") -> list[str]:
         """Give the states of all downlinks of a kind, in order."""
         return [str(row["state"]) for row in self.downlinks(kind)]
 
     def downlinks(self, kind: str = "request") -> list[dict[str, Any]]:
-        return [row for row in self.rows(Downlink) if row["kind"] == kind]
+        return [row for row in self.rows(*DOWNLINKS) if row["kind"] == kind]
 
     def uplinks(self, kind: str) -> list[dict[str, Any]]:
-        return [row for row in self.rows(Uplink) if row["kind"] == kind]
+        return [row for row in self.rows(*UPLINKS) if row["kind"] == kind]
 
     def rows_of_text(self) -> list[str]:
         """Give every text that was committed."""
@@ -284,10 +306,6 @@ def registered(world: World, mid: int = 1, location: bytes = b"abc") -> None:
     world.device_sends(register(mid=mid, token=bytes((mid & 255,))))
     options = [(int(Opt.LOCATION_PATH), b"rd"), (int(Opt.LOCATION_PATH), location)]
     world.server_sends(response(world.last_north(), 65, b"", options))
-
-
-def _keep(kind: type[Row]) -> int:
-    return kind.columns().index("keep_until")
 
 
 def request(

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from bridge.coap.codec import Type, frame
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
+from bridge.coap.udp import frame
 from bridge.config import parse
-from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.delivery.downlinks import Downlink, ServerRequest
+from bridge.delivery.states import DownlinkState
 from bridge.service.service import Service
 from mock_network.lab import free_port
 from tests.service.scripted_binding import ScriptedBinding
@@ -76,9 +78,9 @@ class Kit:
         _, address = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self.server, 2000), 5)
         return str(address[0]), int(address[1])
 
-    async def rows(self) -> list[Downlink]:
+    async def rows(self) -> list[ServerRequest]:
         found: list[Downlink] = await self.service.store.reads.downlinks()
-        return [row for row in reversed(found) if row.kind == "request"]
+        return [row for row in reversed(found) if type(row) is ServerRequest]
 
     async def states(self) -> list[DownlinkState]:
         return [row.state for row in await self.rows()]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from bindings.contract import MISS, Miss
-from bridge.coap.codec import Type, frame
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
+from bridge.coap.udp import frame
 from bridge.delivery.rows import Change
 from bridge.directory import Record
 from bridge.directory.keys import ByDevice, ById, BySource, Key, keys_of

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from bindings.contract import MISS, Accepted, Miss, NetworkState, SouthProfile
-from bridge.coap.codec import Type, frame
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
-from bridge.delivery.ledger import Downlink, DownlinkState
+from bridge.coap.udp import frame
+from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.rows import Change
+from bridge.delivery.states import DownlinkState
 from bridge.directory import Draft, Record
 from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
@@ -138,8 +140,8 @@ class Bench:
         await self.ledger.go()
         assert told == [None]
 
-    async def rows(self) -> list[Downlink]:
-        return [row for row in (await rows(self.ledger, 1)).downlinks if row.kind == "request"]
+    async def rows(self) -> list[ServerRequest]:
+        return [row for row in (await rows(self.ledger, 1)).downlinks if type(row) is ServerRequest]
 
 
 @pytest.fixture

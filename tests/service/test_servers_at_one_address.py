@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.coap.codec import Type, frame
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
+from bridge.coap.udp import frame
 from bridge.config import parse
 from tests.service.kit import CONFIG, Kit
 from tests.waiting import until

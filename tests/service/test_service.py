@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from bindings.contract import Accepted, NetworkState
-from bridge.coap.codec import Type, decode, frame
+from bridge.coap.message import Type
 from bridge.coap.numbers import Code
-from bridge.delivery.ledger import DownlinkState
+from bridge.coap.udp import decode, frame
+from bridge.delivery.states import DownlinkState
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.service.metrics_server import MetricsServer

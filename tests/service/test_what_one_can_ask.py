@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.control.client import DirectClient
-from bridge.delivery.ledger import DownlinkState
+from bridge.delivery.states import DownlinkState
 from bridge.errors import BindingError, NotFound
 from bridge.operations.types.endpoints import (
     AddEndpoints,

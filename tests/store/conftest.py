@@ -1,29 +1,32 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
+from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.reports import UnattributedReport
+from bridge.delivery.uplinks import Notification
 from bridge.directory import Draft
 from bridge.store.sqlite import SqliteStore
 
 
-def make_downlink(id_: int, endpoint: int = 1, **given: object) -> Downlink:
-    values: dict[str, object] = {
-        "shard": 0, "kind": "request", "accepted_at": 100.0, "server": "leshan", "north_mid": 7,
-        "north_token": b"\x01\x02", "confirmable": True, "operation": "Read", "observe": None, "repeatable": True,
-        "south_mid": 9, "south_token": b"\x05", "answers": None, "priority": 0, "payload": b"\x41\x01",
-    }  # fmt: skip
-    return Downlink(id=id_, endpoint=endpoint, **(values | given))  # type: ignore[arg-type]
+def make_downlink(id_: int, endpoint: int = 1, **given: object) -> ServerRequest:
+    """Return a server's request; `given` are fields that are not as in a new one."""
+    row = ServerRequest.accepted(
+        id_, endpoint, 0, 100.0, "Read", True, None, b"\xb13", 0, 1, 9, b"\x05", "leshan", 7, b"\x01\x02",
+        None, 0, 200.0,
+    )  # fmt: skip
+    return msgspec.structs.replace(row, **given)
 
 
-def make_uplink(id_: int, endpoint: int = 1, **given: object) -> Uplink:
-    values: dict[str, object] = {
-        "shard": 0, "kind": "notification", "received_at": 100.0, "server": "leshan", "operation": "Notify",
-        "confirmable": False, "south_mid": 3, "south_token": b"\x05", "digest": b"d", "duplicate_key": "k",
-        "downlink": None, "north_token": b"\x01", "north_confirmable": True, "north_mid": 8, "payload": b"\x51",
-    }  # fmt: skip
-    return Uplink(id=id_, endpoint=endpoint, **(values | given))  # type: ignore[arg-type]
+def make_uplink(id_: int, endpoint: int = 1, **given: object) -> Notification:
+    """Return a device's notification; `given` are fields that are not as in a new one."""
+    row = Notification.received(
+        id_, endpoint, 0, 100.0, "leshan", "Notify", None, 69, b"\xff1", b"\x01", False, 3, b"\x05", b"d", "k"
+    )
+    row.coap_type, row.north_mid = 0, 8
+    return msgspec.structs.replace(row, **given)
 
 
 def make_report(id_: int, endpoint: int = 1) -> UnattributedReport:
@@ -45,12 +48,12 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
-def downlink() -> Callable[..., Downlink]:
+def downlink() -> Callable[..., ServerRequest]:
     return make_downlink
 
 
 @pytest.fixture
-def uplink() -> Callable[..., Uplink]:
+def uplink() -> Callable[..., Notification]:
     return make_uplink
 
 

@@ -73,7 +73,7 @@ async def test_commits_that_wait_together_are_one_group(store, downlink):
 async def test_the_size_counts_what_stands_in_the_wal(store, downlink):
     before = store.status()["bytes"]
     await store.committed([Insert.of(downlink(store.next_id(), n)) for n in range(500)])
-    assert store.status()["bytes"] >= before + 500 * len(downlink(1).payload)
+    assert store.status()["bytes"] >= before + 500 * len(downlink(1).body)
     assert store.status()["bytes"] > store.path.stat().st_size
 
 
@@ -92,7 +92,7 @@ async def test_full_disk_fails_the_group_and_the_store_goes_on_when_there_is_spa
     big = b"x" * 100_000
 
     outcomes = await asyncio.gather(
-        *(store.committed([Insert.of(downlink(store.next_id(), n, payload=big))], endpoint=n) for n in (2, 3, 4)),
+        *(store.committed([Insert.of(downlink(store.next_id(), n, body=big))], endpoint=n) for n in (2, 3, 4)),
         return_exceptions=True,
     )
 
@@ -100,7 +100,7 @@ async def test_full_disk_fails_the_group_and_the_store_goes_on_when_there_is_spa
     assert "full" in str(outcomes[0])
     assert await count(store) == 1
     await store.run(unlimited)
-    await store.committed([Insert.of(downlink(store.next_id(), 2, payload=big))], endpoint=2)
+    await store.committed([Insert.of(downlink(store.next_id(), 2, body=big))], endpoint=2)
     assert await count(store) == 2
 
 

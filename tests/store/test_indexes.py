@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.delivery.ledger import DownlinkState
+from bridge.delivery.states import DownlinkState
 from bridge.directory.keys import ByDevice, ById, ByName, BySource
 from bridge.store.sqlite import Reader
 from bridge.store.sqlite.directory import records_of, remove

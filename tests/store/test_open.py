@@ -92,7 +92,7 @@ async def test_a_migration_that_was_edited_after_it_was_applied_is_noticed(path)
 
 async def test_damage_is_found_at_start(path, downlink):
     store = SqliteStore.open(path)
-    await store.committed([Insert.of(downlink(store.next_id(), payload=b"x" * 3000)) for _ in range(100)])
+    await store.committed([Insert.of(downlink(store.next_id(), body=b"x" * 3000)) for _ in range(100)])
     await store.close()
     content = bytearray(path.read_bytes())
     for page in range(30, 60):
@@ -125,14 +125,15 @@ FIRST = "f81104da2a971a6543966df6227e42dc044e1268e69d2348ac64694d277aede5"
 """Digest of migration 0001 as it was released: databases remember it, and refuse another."""
 
 
-def old_database(path, *rows):
-    """Make a database as migration 0001 alone makes it, with rows of that time."""
+def old_database(path):
+    """Make a database as migration 0001 alone makes it, with a message of that time."""
     old = connect_writer(path)
     migrate(old, migrations()[:1])
-    for row in rows:
-        columns = [name for (name,) in old.execute(f"SELECT name FROM pragma_table_info('{row.TABLE}')")]
-        marks = ", ".join("?" * len(columns))
-        old.execute(f"INSERT INTO {row.TABLE} VALUES ({marks})", [getattr(row, c) for c in columns])
+    old.execute(
+        "INSERT INTO downlink VALUES (1, 1, 0, 'request', 100.0, 'leshan', 7, x'0102', 1, 'Read', NULL, 1, 9, x'05',"
+        " NULL, 0, x'4101000905b133', 'QUEUED', 0, 500.0, 200.0, NULL, 0, 0, NULL, 0, 0, 0, 'h', NULL, '', 0, NULL,"
+        " 9e18, NULL)"
+    )
     old.close()
 
 
@@ -140,16 +141,15 @@ def test_a_migration_that_databases_have_is_never_edited():
     assert migrations()[0].digest == FIRST
 
 
-async def test_a_database_of_the_first_schema_is_brought_up_and_keeps_its_messages(path, downlink, uplink):
-    old_database(path, downlink(1, payload=b"\x41\x01\x00", handle="h"), uplink(2))
+async def test_a_database_of_the_first_schema_is_brought_up_and_keeps_its_messages(path):
+    old_database(path)
 
     store = SqliteStore.open(path)
     await store.directory.add([Draft("net", "device", "name", ("leshan",))], None, lambda: 1.0)
 
-    kept = await rows(store, 1, 0.0)
-    (row,) = kept.downlinks
-    assert (row.id, row.payload, row.handle, row.cancel_asked) == (1, b"\x41\x01\x00", "h", False)
-    assert [up.id for up in kept.uplinks] == [2]
+    (row,) = (await rows(store, 1, 0.0)).downlinks
+    assert (row.id, row.code, row.south_mid, row.south_token, row.body) == (1, 1, 9, b"\x05", b"\xb13")
+    assert (row.handle, row.cancel_asked) == ("h", False)
     versions = store.connection.execute("SELECT version FROM schema_version ORDER BY version")
     assert [version for (version,) in versions] == list(range(1, len(migrations()) + 1))
     row.cancel_asked = True

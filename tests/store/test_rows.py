@@ -7,8 +7,11 @@ from contextlib import closing
 
 import pytest
 
-from bridge.delivery.ledger import Downlink, DownlinkState, UnattributedReport, Uplink, UplinkState
+from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
+from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import DeviceRequest, Notification, OpaqueUplink, Response, Verdict
 from bridge.errors import StoreUnavailable
 from bridge.relay.model import Observation, ObservationState, RelayState
 from bridge.store.sqlite import Reader, SqliteStore
@@ -18,17 +21,44 @@ from tests.store.asking import rows
 def same(left, right):
     return type(left) is type(right) and all(
         getattr(left, name) == getattr(right, name) and type(getattr(left, name)) is type(getattr(right, name))
-        for name in type(left).columns()
+        for name in type(left).__struct_fields__
     )
 
 
 async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
     given = [
-        downlink(store.next_id(), observe=0, deliver_by=500.0, setback="NACKED", handle="h", late=True),
-        uplink(store.next_id(), answer=b"\x60", expires_at=900.0),
+        downlink(store.next_id(), observe=0, deliver_by=500.0, setback=DownlinkState.NACKED, handle="h", late=True),
+        Answer.made(store.next_id(), 1, 0, 100.0, "Acknowledgement", 500.0, b"", 2, 0, 9, b"", 5),
+        OpaqueDownlink.accepted(store.next_id(), 1, 0, 100.0, 500.0, b"\x17\xfe\xfd", "leshan"),
+        uplink(store.next_id(), reply_type=2, reply_mid=3, reply_downlink=2, expires_at=900.0),
+        DeviceRequest.received(
+            store.next_id(),
+            1,
+            0,
+            100.0,
+            "leshan",
+            "Send",
+            900.0,
+            2,
+            b"\xb2dp",
+            b"n",
+            True,
+            4,
+            b"s",
+            b"d2",
+            None,
+            26,
+            5,
+            True,
+        ),
+        Response.received(
+            store.next_id(), 1, 0, 100.0, "leshan", "Read", 900.0, 69, b"\xff1", b"n", False, 4, b"s", b"d3", "k3", 1
+        ),
+        Verdict.given(store.next_id(), 1, 0, 100.0, "leshan", "Read", 900.0, b"n", 1),
+        OpaqueUplink.received(store.next_id(), 1, 0, 100.0, "leshan", b"\x16\xfe\xfd", b"d4", None),
         report(store.next_id()),
         Observation(1, b"\x05", 0, "leshan", b"\x01\x02", 100.0, ObservationState.ACTIVE),
-        RelayState(1, 0, epoch=3, location="/rd/1", refuse_update=True),
+        RelayState(1, 0, location="/rd/1", refuse_update=True),
     ]
     await store.committed([Insert.of(row) for row in given], endpoint=1)
 
@@ -41,19 +71,28 @@ async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
     assert kept.downlinks[0].keep_until == FOREVER
 
 
-async def test_the_schema_has_exactly_the_fields_of_the_rows_in_their_order(store):
-    for row in (Downlink, Uplink, UnattributedReport, Observation, RelayState):
-        found = store.connection.execute(f"SELECT name FROM pragma_table_info('{row.TABLE}')").fetchall()
-        assert tuple(name for (name,) in found) == row.columns()
-        assert "shard" in row.columns()
+DOWNLINKS = ServerRequest, Answer, OpaqueDownlink
+UPLINKS = DeviceRequest, Notification, Response, Verdict, OpaqueUplink
 
 
-def test_a_row_begins_with_its_key_and_what_never_changes():
-    for row in (Downlink, Uplink, UnattributedReport, Observation, RelayState):
-        fixed = len(row.KEY) + len(row.FROZEN)
-        assert row.columns()[: len(row.KEY)] == row.KEY
-        assert {*row.columns()[len(row.KEY) : fixed]} == row.FROZEN
-        assert row.columns()[fixed:] == row.mutable()
+@pytest.mark.parametrize(
+    "rows", [DOWNLINKS, UPLINKS, (UnattributedReport,), (Observation,), (RelayState,)], ids=lambda rows: rows[0].TABLE
+)
+async def test_the_schema_has_exactly_the_fields_of_the_rows(store, rows):
+    found = store.connection.execute(f"SELECT name FROM pragma_table_info('{rows[0].TABLE}')").fetchall()
+    assert {name for (name,) in found} == {name for row in rows for name in row.columns()}
+    assert all("shard" in row.columns() for row in rows)
+
+
+def test_an_update_carries_what_may_change_and_the_key():
+    request = ServerRequest.accepted(
+        7, 1, 0, 100.0, "Read", True, None, b"", 0, 1, 9, b"\x05", "leshan", 7, b"\x01", None, 0, 200.0
+    )
+    request.reason = "why"
+    values = dict(zip((*ServerRequest.mutable(), "id"), Update.of(request).values, strict=True))
+    assert values["reason"] == "why"
+    assert values["id"] == 7
+    assert not {"endpoint", "kind", "server", "north_mid", "south_token"} & values.keys()
 
 
 async def test_an_uplink_is_known_by_its_networks_key_and_by_its_bytes_within_a_time(store, uplink):

@@ -51,7 +51,7 @@ async def starved(path: Path) -> None:
     for attempt in range(60):
         if attempt == 40:
             resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-        row = make_downlink(store.next_id(), payload=b"x" * 10_000)
+        row = make_downlink(store.next_id(), body=b"x" * 10_000)
         try:
             await store.committed([Insert.of(row)], endpoint=1)
         except StoreUnavailable as error:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from bridge.delivery.ledger import DownlinkState
+from bridge.delivery.states import DownlinkState
 from bridge.north.contract import LinkState
 from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Name, Request, Result
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from bridge.delivery.ledger import DownlinkState, UplinkState
+from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.operations.types.request import PAGE, Access, Cursor, Id, Limit, Name, Request, Result
 
 OnlyEndpoint = Annotated[Name | None, Meta(description="only messages of this endpoint")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import msgspec
 
-from bridge.delivery.ledger import DownlinkState, UplinkState
+from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.directory.contract import FoundRecord
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
 from bridge.directory.record import DirectoryChange, Draft, Record
@@ -213,8 +213,8 @@ def _note_move(connection: apsw.Connection, before: Record, after: Record) -> No
     """See that an endpoint which servers know otherwise registers anew, whatever happens to this process next (R24)."""
     if DirectoryChange(before, after).server_knew:
         connection.execute(
-            "INSERT INTO relay (endpoint, shard, epoch, location, refuse_update, north_mid, joined_at)"
-            " VALUES (?, ?, 0, '', 1, NULL, 0) ON CONFLICT (endpoint) DO UPDATE SET refuse_update = 1",
+            "INSERT INTO relay (endpoint, shard, location, refuse_update, north_mid, joined_at)"
+            " VALUES (?, ?, '', 1, NULL, 0) ON CONFLICT (endpoint) DO UPDATE SET refuse_update = 1",
             (after.id, after.shard),
         )
 

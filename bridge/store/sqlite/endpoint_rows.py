@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import Row
+from bridge.delivery.uplinks import Uplink
 from bridge.relay.model import Kept, Observation, RelayState
 from bridge.store.sqlite.statements import FINISHED, LIVE, columns_sql, decoder
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import apsw
 
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import Uplink
 from bridge.store.sqlite.connection import connect_reader
 from bridge.store.sqlite.statements import ENDPOINT, columns_sql, decoder
 

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 import apsw
 
-from bridge.delivery.ledger import Downlink, DownlinkState, Uplink, UplinkState
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import Uplink
 from bridge.errors import StoreUnavailable
 from bridge.store.sqlite.reader import Reader
 

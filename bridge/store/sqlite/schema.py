@@ -11,6 +11,7 @@ from importlib.resources import files
 import apsw
 
 from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.store.sqlite.migration_functions import FUNCTIONS
 
 APPLICATION_ID = 0x4C324E49  # "L2NI" in the file header: `file` and we know whose database it is
 
@@ -93,6 +94,8 @@ def migrate(connection: apsw.Connection, known: Sequence[Migration] | None = Non
                 "version INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL,"
                 "applied_at REAL NOT NULL) STRICT; COMMIT"
             )
+        for name, function in FUNCTIONS.items():
+            connection.create_scalar_function(name, function, deterministic=True)
         for step in known[version:]:
             connection.execute(
                 f"BEGIN IMMEDIATE;\n{step.sql}\n"

@@ -1,8 +1,9 @@
 """SQL for rows, made from the rows' own description and remembered."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Any, TypeVar, get_type_hints
+from operator import itemgetter
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from bridge.delivery.rows import FOREVER, Change, Delete, Insert, Row, Update
 
@@ -24,8 +25,19 @@ def _quoted(names: Iterable[str], between: str = ", ", suffix: str = "") -> str:
 
 
 def columns_sql(row: type[Row]) -> str:
-    """Give the quoted columns of a row, in order, for a SELECT."""
-    return _quoted(row.columns())
+    """Return the quoted columns of a row, or of all types of rows in its table, for a SELECT that `decoder` reads."""
+    return _quoted(_columns(row))
+
+
+def _types(row: type[R]) -> list[type[R]]:
+    """Return the types of rows that are made: the row's own, or the last ones below it."""
+    below = row.__subclasses__()
+    return [one for child in below for one in _types(child)] if below else [row]
+
+
+def _columns(row: type[Row]) -> list[str]:
+    """Return all columns of the table, each once."""
+    return list(dict.fromkeys(name for one in _types(row) for name in one.columns()))
 
 
 def change_sql(change: type[Change], row: type[Row]) -> str:
@@ -49,7 +61,10 @@ def _change_sql(change: type[Change], row: type[Row]) -> str:
 
 
 def decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
-    """Give the function that makes a row from its columns as SQLite has them: enums and booleans become themselves."""
+    """Return the function that makes a row from its columns as SQLite has them: enums and booleans become themselves.
+
+    Where the table holds rows of several types, the row becomes one of its own type.
+    """
     known: Callable[[tuple[Any, ...]], R] | None = _decoders.get(row)
     if known is None:
         known = _decoders[row] = _decoder(row)
@@ -57,18 +72,34 @@ def decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
 
 
 def _decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
+    columns = _columns(row)
+    if "kind" not in columns:
+        return _decoder_of(row, columns)
+    kind = columns.index("kind")
+    by_kind = {str(one.KIND): _decoder_of(one, columns) for one in _types(row)}
+
+    def decode(values: tuple[Any, ...]) -> R:
+        return by_kind[values[kind]](values)
+
+    return decode
+
+
+def _decoder_of(row: type[R], columns: Sequence[str]) -> Callable[[tuple[Any, ...]], R]:
+    """Return the function that makes a row of this very type out of some columns, of which it picks its own."""
     hints = get_type_hints(row)
-    enums: list[tuple[int, dict[str, StrEnum]]] = []
+    own = itemgetter(*(columns.index(name) for name in row.__struct_fields__))
+    enums: list[tuple[int, dict[str | None, StrEnum | None]]] = []
     flags: list[int] = []
-    for index, name in enumerate(row.columns()):
-        kind = hints[name]
+    for index, name in enumerate(row.__struct_fields__):
+        kind, optional = _plain(hints[name])
         if kind is bool:
             flags.append(index)
         elif isinstance(kind, type) and issubclass(kind, StrEnum):
-            enums.append((index, {member.value: member for member in kind}))
+            members: dict[str | None, StrEnum | None] = {member.value: member for member in kind}
+            enums.append((index, members | {None: None} if optional else members))
 
     def decode(values: tuple[Any, ...]) -> R:
-        fields = list(values)
+        fields = list(own(values))
         for index, members in enums:
             fields[index] = members[fields[index]]
         for index in flags:
@@ -76,3 +107,11 @@ def _decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
         return row(*fields)
 
     return decode
+
+
+def _plain(hint: Any) -> tuple[Any, bool]:
+    """Return a column's type without None, and whether it may be NULL."""
+    arguments = get_args(hint)
+    if type(None) not in arguments:
+        return hint, False
+    return next(one for one in arguments if one is not type(None)), True

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import apsw
 
-from bridge.delivery.ledger import Downlink, UnattributedReport, Uplink
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import Change
+from bridge.delivery.uplinks import Uplink
 from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
 from bridge.store.contract import Done, FoundEndpoint

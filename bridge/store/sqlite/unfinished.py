@@ -1,6 +1,6 @@
 """Which endpoints have work left over, in parts: the questions of a start (R32)."""
 
-from bridge.delivery.ledger import DownlinkState
+from bridge.delivery.states import DownlinkState
 from bridge.store.sqlite.reader import Reader
 from bridge.store.sqlite.statements import LIVE
 

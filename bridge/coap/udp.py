@@ -1,0 +1,86 @@
+"""The message layer of a hop over UDP (RFC 7252 §3 and §4): the frame around a body, and message IDs.
+
+The rest of the bridge holds a message as type, code, message ID, token and body, and frames it here when it leaves, so
+that a repetition has the same bytes. A message layer over a stream (RFC 8323: a length, no type, no message ID) would
+offer the same functions; `bridge.coap.transmission` is this layer's other half.
+"""
+
+import struct
+from collections.abc import Container
+
+from bridge.coap.message import ACK, CON, NON, RST, Message, decode_body
+from bridge.errors import MessageFormatError
+
+VERSION = 1  # RFC 7252 §3
+HEADER = 4  # bytes before the token
+MAX_TOKEN = 8  # bytes; 9–15 are a message format error (RFC 7252 §3; RFC 8974 is not supported)
+_RESERVED_CLASSES = (1, 6, 7)  # RFC 7252 §12.1
+_FIRST_RESPONSE = 32  # codes below are requests, and 0 is the Empty message
+_header = struct.Struct("!BBH").pack  # version, type and token length; code; message ID (RFC 7252 §3)
+_TYPES = (CON, NON, ACK, RST)  # by number
+
+
+def frame(mtype: int, code: int, mid: int, token: bytes, body: bytes) -> bytes:
+    """Return a message as a datagram."""
+    return _header(VERSION << 6 | mtype << 4 | len(token), code, mid) + token + body
+
+
+def empty(mtype: int, mid: int) -> bytes:
+    """Return an Empty message as a datagram: acknowledgement, Reset or ping (RFC 7252 §4.1)."""
+    return _header(VERSION << 6 | mtype << 4, 0, mid)
+
+
+def size(token: bytes, body: bytes) -> int:
+    """Return how many bytes a message takes as a datagram."""
+    return HEADER + len(token) + len(body)
+
+
+def decode(data: bytes) -> Message:
+    """Return the message that a datagram is. Raises MessageFormatError for what RFC 7252 §3 does not allow."""
+    length = len(data)
+    if length < HEADER:
+        raise MessageFormatError(f"{length} bytes are no CoAP message")
+    first = data[0]
+    if first >> 6 != VERSION:
+        raise MessageFormatError(f"CoAP version {first >> 6}")
+    token_length = first & 0x0F
+    code = data[1]
+    mtype = _TYPES[first >> 4 & 3]
+    start = HEADER + token_length
+    if code == 0:
+        if length != HEADER or token_length:
+            raise MessageFormatError("an Empty message with content")  # RFC 7252 §4.1
+        # An Empty NON has no meaning in RFC 7252 §4.3, but OMA Transport App. C polls with it.
+        return Message(mtype, code, data[2] << 8 | data[3], b"", (), b"", b"")
+    if token_length > MAX_TOKEN:
+        raise MessageFormatError(f"token length {token_length}")
+    if code >> 5 in _RESERVED_CLASSES:
+        raise MessageFormatError(f"reserved code class {code >> 5}")
+    if mtype is RST or (mtype is ACK and code < _FIRST_RESPONSE):  # RFC 7252 §4.2, table 1
+        raise MessageFormatError(f"{mtype.name} with code {code >> 5}.{code & 31:02}")
+    if length < start:
+        raise MessageFormatError("the token is cut off")
+    options, payload = decode_body(data, start)
+    return Message(mtype, code, data[2] << 8 | data[3], data[HEADER:start], options, payload, data[start:])
+
+
+class MessageIds:
+    """The message IDs that one endpoint uses on one hop, in order (RFC 7252 §4.4)."""
+
+    __slots__ = ("last",)
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+
+    def allocate(self, taken: Container[int | None]) -> int:
+        """Return the next message ID; those that are taken are stepped over."""
+        mid = (self.last + 1) & 0xFFFF
+        while mid in taken:
+            mid = (mid + 1) & 0xFFFF
+        self.last = mid
+        return mid
+
+    def continue_after(self, mid: int) -> None:
+        """Go on after `mid`, if it is newer than the last one: which of two is newer tells the shorter way round."""
+        if mid - self.last & 0xFFFF < 0x8000:  # noqa: PLR2004  # half of all message IDs
+            self.last = mid

@@ -1,0 +1,196 @@
+"""Messages to a device, as rows: a server's request, an answer to the device's own message, opaque bytes.
+
+Of a CoAP message a row holds type, code, message ID, token and body, all as the device is to see them; whoever hands it
+to a network puts the frame around (`Carrier`).
+"""
+
+from typing import ClassVar, Protocol, Self
+
+from bindings.contract import Kind
+from bridge.delivery.rows import FOREVER, Fixed, Row
+from bridge.delivery.states import DOWNLINK_TABLE, ENDS, DownlinkState
+
+CON, NON = 0, 1  # message types, RFC 7252 §3: `bridge.coap` is another room
+
+
+class Downlink(Row):
+    """What all messages to devices have in common; never made itself. Times are wall-clock seconds.
+
+    `over` says whether `state` is its outcome. `keep_until` is how long the core still needs a row that is over: for a
+    server's retransmission (R4), a late answer (R12) or its south token (R1).
+    """
+
+    TABLE: ClassVar[str] = "downlink"
+    KIND: ClassVar[Kind]
+
+    id: int
+    endpoint: Fixed[int]
+    shard: Fixed[int]
+    accepted_at: Fixed[float]
+    operation: Fixed[str]  # Read, Write, Execute… for people and for R9
+    repeatable: Fixed[bool]  # may be submitted once more after an ambiguity (R9)
+    deliver_by: float | None
+    body: bytes  # options, marker and payload of a CoAP message; opaque bytes as they are
+    # From here on a new row has the values of `_NEW`.
+    state: DownlinkState
+    over: bool
+    not_before: float | None
+    attempt: int  # submissions so far
+    sent: int  # times it left the network
+    sent_at: float | None
+    failures: int  # nacks and breakdowns, held against SouthProfile.max_attempts
+    repeated: bool  # its one repetition after an ambiguity is used up (R9)
+    handle: str | None
+    setback: DownlinkState | None  # the outcome it gets if attempts or deadline end it
+    reason: str
+    finished_at: float | None
+    keep_until: float
+    due: float | None  # when it needs attention without an event; indexed
+    cancel_asked: bool  # a person wants it cancelled: no further copy goes, and the network gives it up (R11)
+
+    @property
+    def own_mid(self) -> int | None:
+        """Its message ID if that is one of the bridge's own, which the device must not see again soon (R1)."""
+        return None
+
+    @property
+    def never_left(self) -> bool:
+        """Whether the device certainly has no copy of it. Of a QUEUED row; what the network holds may be on its way."""
+        return self.sent == 0 and self.setback not in (DownlinkState.UNKNOWN, DownlinkState.NACKED)
+
+    def move(self, state: DownlinkState, now: float, reason: str = "", *, over: bool | None = None) -> None:
+        """Go to `state`, at wall time `now`. `over` is said for SENT, DELIVERED and UNKNOWN where they are the end."""
+        if self.over or state not in DOWNLINK_TABLE[self.state]:
+            if state is self.state and not self.over:
+                pass  # saying again where it is, or that this is the end
+            else:
+                raise AssertionError(f"downlink {self.id}: no way from {self.state} (over={self.over}) to {state}")
+        self.state = state
+        if reason:
+            self.reason = reason
+        self.over = state in ENDS if over is None else over
+        if self.over:
+            self.finished_at = now
+            self.due = None
+
+
+class CoapDownlink(Downlink):
+    """A CoAP message to a device; never made itself."""
+
+    coap_type: Fixed[int]
+    code: Fixed[int]
+    south_mid: Fixed[int]
+    south_token: Fixed[bytes]
+
+    @property
+    def own_mid(self) -> int | None:
+        return self.south_mid if self.coap_type <= NON else None  # acknowledgements and Resets have the device's (R14)
+
+
+_NEW = (
+    DownlinkState.QUEUED, False, None, 0, 0, None, 0, False, None, None, "", None, FOREVER, None, False,
+)  # fmt: skip
+
+
+class ServerRequest(CoapDownlink):
+    """A server's request."""
+
+    KIND: ClassVar[Kind] = Kind.REQUEST
+
+    server: Fixed[str]
+    north_mid: Fixed[int]
+    north_token: Fixed[bytes]
+    observe: Fixed[int | None]  # the request's Observe value
+    priority: Fixed[int]
+    answer_by: float
+    answered: bool  # the server has its answer or the bridge's verdict, or has been left in silence on purpose
+    late: bool
+    split_from: bytes | None  # body of the server's block that this message is a part of (R25)
+
+    @property
+    def confirmable(self) -> bool:
+        """How the server sent it, and how it goes on (R1)."""
+        return self.coap_type == CON
+
+    @classmethod
+    def accepted(  # called by position: with names it would take four times as long
+        cls,
+        id_: int,
+        endpoint: int,
+        shard: int,
+        now: float,
+        operation: str,
+        repeatable: bool,
+        deliver_by: float | None,
+        body: bytes,
+        coap_type: int,
+        code: int,
+        south_mid: int,
+        south_token: bytes,
+        server: str,
+        north_mid: int,
+        north_token: bytes,
+        observe: int | None,
+        priority: int,
+        answer_by: float,
+    ) -> Self:
+        """Return a new row, QUEUED."""
+        return cls(
+            id_, endpoint, shard, now, operation, repeatable, deliver_by, body, *_NEW, coap_type, code, south_mid,
+            south_token, server, north_mid, north_token, observe, priority, answer_by, False, False, None,
+        )  # fmt: skip
+
+
+class Answer(CoapDownlink):
+    """An answer to a message of the device itself: an acknowledgement, a Reset, a response."""
+
+    KIND: ClassVar[Kind] = Kind.ANSWER
+
+    answers: Fixed[int | None]  # the uplink that it is for
+
+    @classmethod
+    def made(
+        cls,
+        id_: int,
+        endpoint: int,
+        shard: int,
+        now: float,
+        operation: str,
+        deliver_by: float,
+        body: bytes,
+        coap_type: int,
+        code: int,
+        south_mid: int,
+        south_token: bytes,
+        answers: int | None,
+    ) -> Self:
+        """Return a new row, QUEUED. It is repeatable: a device takes a repeated answer for what it is."""
+        return cls(
+            id_, endpoint, shard, now, operation, True, deliver_by, body, *_NEW, coap_type, code, south_mid,
+            south_token, answers,
+        )  # fmt: skip
+
+
+class OpaqueDownlink(Downlink):
+    """Bytes that are not the bridge's to read: DTLS records (R26)."""
+
+    KIND: ClassVar[Kind] = Kind.OPAQUE
+
+    server: Fixed[str]
+
+    @classmethod
+    def accepted(
+        cls, id_: int, endpoint: int, shard: int, now: float, deliver_by: float, data: bytes, server: str
+    ) -> Self:
+        """Return a new row, QUEUED. It is not repeatable."""
+        return cls(id_, endpoint, shard, now, "DTLS", False, deliver_by, data, *_NEW, server)
+
+
+class Carrier(Protocol):
+    """How the messages of one endpoint look on its network: `delivery` knows no CoAP and no compression."""
+
+    def encode(self, row: Downlink) -> bytes:
+        """Return what is submitted to the network; the same bytes each time."""
+
+    def size(self, row: Downlink) -> int:
+        """Return how many bytes that is."""

@@ -1,0 +1,199 @@
+"""Messages toward a server, as rows: what the device sent, and the bridge's own verdicts on a server's requests.
+
+Of a CoAP message a row holds type, code, message ID, token and body as the server is to see them.
+"""
+
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from bridge.delivery.downlinks import NON
+from bridge.delivery.rows import FOREVER, Fixed, Row
+from bridge.delivery.states import UPLINK_TABLE, UplinkState
+
+
+class UplinkKind(StrEnum):
+    """Kinds of uplink, as the ledger names them."""
+
+    REQUEST = "request"
+    NOTIFICATION = "notification"
+    RESPONSE = "response"
+    VERDICT = "verdict"
+    OPAQUE = "opaque"
+
+
+class Uplink(Row):
+    """What all messages toward a server have in common; never made itself. Times are wall-clock seconds."""
+
+    TABLE: ClassVar[str] = "uplink"
+    KIND: ClassVar[UplinkKind]
+
+    id: int
+    endpoint: Fixed[int]
+    shard: Fixed[int]
+    received_at: Fixed[float]
+    server: Fixed[str]
+    operation: Fixed[str]  # Register, Update, Send, Notify…
+    expires_at: float | None
+    body: bytes  # options, marker and payload of a CoAP message; opaque bytes as they are
+    # From here on a new row has the values of `_NEW`.
+    state: UplinkState
+    reason: str
+    finished_at: float | None
+    keep_until: float
+    due: float | None
+
+    def move(self, state: UplinkState, now: float, reason: str = "") -> None:
+        """Go to `state` at wall time `now`."""
+        if state not in UPLINK_TABLE[self.state]:
+            raise AssertionError(f"uplink {self.id}: no way from {self.state} to {state}")
+        self.state = state
+        if reason:
+            self.reason = reason
+        self.finished_at = now
+
+
+_NEW = (UplinkState.RECEIVED, "", None, FOREVER, None)
+
+
+class CoapUplink(Uplink):
+    """A CoAP message toward a server; never made itself."""
+
+    code: int
+    north_token: bytes
+    coap_type: int | None  # None until it is known how it goes, and where it never goes
+    north_mid: int | None
+    acknowledged: bool  # by the server
+
+    @property
+    def own_mid(self) -> int | None:
+        """Its message ID if that is one of the bridge's own: a piggybacked answer and a Reset have the server's."""
+        return None if self.coap_type is None or self.coap_type > NON else self.north_mid
+
+
+_NOT_SENT = (None, None, False)
+
+
+class Verdict(CoapUplink):
+    """The bridge's own answer to a server's request."""
+
+    KIND: ClassVar[UplinkKind] = UplinkKind.VERDICT
+
+    downlink: Fixed[int]  # the request
+
+    @classmethod
+    def given(
+        cls,
+        id_: int,
+        endpoint: int,
+        shard: int,
+        now: float,
+        server: str,
+        operation: str,
+        expires_at: float | None,
+        north_token: bytes,
+        downlink: int,
+    ) -> Self:
+        """Return a new row, RECEIVED; whoever sends it fills in the message."""
+        return cls(
+            id_, endpoint, shard, now, server, operation, expires_at, b"", *_NEW, 0, north_token, *_NOT_SENT, downlink
+        )
+
+
+class DeviceUplink(CoapUplink):
+    """A CoAP message of the device; never made itself.
+
+    The `reply_…` fields hold the kept reply to it (R13), as the device is to see that again; `reply_type` is None as
+    long as there is none. A reply with a code has the device's token.
+    """
+
+    confirmable: Fixed[bool]  # how the device sent it
+    south_mid: Fixed[int]
+    south_token: Fixed[bytes]
+    digest: Fixed[bytes]  # of the bytes as they arrived (R13)
+    duplicate_key: Fixed[str | None]
+    reply_type: int | None
+    reply_code: int
+    reply_mid: int
+    reply_body: bytes
+    reply_downlink: int | None  # the row that carried it last
+
+    @classmethod
+    def received(
+        cls,
+        id_: int,
+        endpoint: int,
+        shard: int,
+        now: float,
+        server: str,
+        operation: str,
+        expires_at: float | None,
+        code: int,
+        body: bytes,
+        north_token: bytes,
+        confirmable: bool,
+        south_mid: int,
+        south_token: bytes,
+        digest: bytes,
+        duplicate_key: str | None,
+        *own: Any,
+    ) -> Self:
+        """Return a new row, RECEIVED; `own` are the fields that only its kind has, in order."""
+        return cls(
+            id_, endpoint, shard, now, server, operation, expires_at, body, *_NEW, code, north_token, *_NOT_SENT,
+            confirmable, south_mid, south_token, digest, duplicate_key, None, 0, 0, b"", None, *own,
+        )  # fmt: skip
+
+
+class Originated(DeviceUplink):
+    """A message by which the device begins an exchange, and which it may repeat (R13); never made itself."""
+
+
+class DeviceRequest(Originated):
+    """The device's own request: Register, Update, Send…"""
+
+    KIND: ClassVar[UplinkKind] = UplinkKind.REQUEST
+
+    no_response: Fixed[int | None]  # its No-Response option (RFC 7967)
+    server_mid: int | None  # of the server's separate response, to acknowledge that again
+    reply_delivered: bool  # the network says that the device has its reply: its exchange is over (R13)
+
+
+class Notification(Originated):
+    """A notification of an observation."""
+
+    KIND: ClassVar[UplinkKind] = UplinkKind.NOTIFICATION
+
+
+class Response(DeviceUplink):
+    """The device's response to a server's request."""
+
+    KIND: ClassVar[UplinkKind] = UplinkKind.RESPONSE
+
+    downlink: Fixed[int]  # the request
+
+
+class OpaqueUplink(Uplink):
+    """Bytes of the device that are not the bridge's to read: DTLS records (R26)."""
+
+    KIND: ClassVar[UplinkKind] = UplinkKind.OPAQUE
+
+    digest: Fixed[bytes]
+    duplicate_key: Fixed[str | None]
+
+    @classmethod
+    def received(
+        cls,
+        id_: int,
+        endpoint: int,
+        shard: int,
+        now: float,
+        server: str,
+        data: bytes,
+        digest: bytes,
+        duplicate_key: str | None,
+    ) -> Self:
+        """Return a new row, RECEIVED. It has no deadline: it is sent once, at once."""
+        return cls(id_, endpoint, shard, now, server, "DTLS", None, data, *_NEW, digest, duplicate_key)
+
+
+UPLINK_TYPES = (DeviceRequest, Notification, Response, Verdict, OpaqueUplink)

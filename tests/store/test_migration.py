@@ -1,0 +1,98 @@
+"""A database of version 0.1.0, with rows in every state, is brought up and says the same as before."""
+
+from old_databases import build
+
+from bridge.coap.udp import decode, frame
+from bridge.delivery.downlinks import Answer, CoapDownlink, ServerRequest
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import CoapUplink, DeviceRequest, DeviceUplink, OpaqueUplink, Response, Verdict
+from bridge.relay.hops import PLAIN, to_server
+from bridge.store.sqlite import SqliteStore
+
+SAME = ("endpoint", "shard", "operation", "reason", "finished_at", "keep_until", "due")
+
+
+async def everything(path):
+    store = SqliteStore.open(path)
+    downlinks = await store.reads.downlinks(limit=9999)
+    uplinks = await store.reads.uplinks(limit=9999)
+    await store.close()
+    return {row.id: row for row in downlinks}, {row.id: row for row in uplinks}
+
+
+def test_the_old_database_has_every_state_and_kind(path):
+    before = build(path)
+    assert {row["state"] for row in before["downlink"].values()} == {*map(str, DownlinkState)}
+    assert {row["state"] for row in before["uplink"].values()} == {*map(str, UplinkState)}
+    assert {row["kind"] for row in before["downlink"].values()} == {"request", "answer", "opaque"}
+    kinds = {row["kind"] for row in before["uplink"].values()}
+    assert kinds == {"request", "notification", "response", "verdict", "opaque"}
+
+
+async def test_each_message_to_a_device_has_the_bytes_and_the_fields_that_it_had(path):
+    before = build(path)["downlink"]
+    after, _ = await everything(path)
+    assert after.keys() == before.keys()
+    for id_, row in after.items():
+        old = before[id_]
+        assert PLAIN.encode(row) == old["payload"], old
+        assert (row.KIND, row.state, row.over, row.repeatable) == (
+            old["kind"], old["state"], old["over"] == 1, old["repeatable"] == 1,
+        )  # fmt: skip
+        assert all(getattr(row, name) == old[name] for name in (*SAME, "deliver_by", "not_before", "accepted_at"))
+        if isinstance(row, ServerRequest):
+            assert (row.confirmable, row.answered, row.late) == (
+                old["confirmable"] == 1, old["answered"] == 1, old["late"] == 1,
+            )  # fmt: skip
+            names = (
+                "server",
+                "north_mid",
+                "north_token",
+                "south_mid",
+                "south_token",
+                "observe",
+                "priority",
+                "answer_by",
+            )
+            assert all(getattr(row, name) == old[name] for name in names)
+            whole = None if old["split_from"] is None else decode(old["split_from"]).body
+            assert row.split_from == whole
+        elif isinstance(row, CoapDownlink):
+            assert row.own_mid == old["south_mid"]
+        if isinstance(row, Answer):
+            assert row.answers == old["answers"]
+
+
+async def test_each_message_toward_a_server_has_the_bytes_and_the_fields_that_it_had(path):
+    before = build(path)["uplink"]
+    _, after = await everything(path)
+    assert after.keys() == before.keys()
+    asked = 0
+    for id_, row in after.items():
+        old = before[id_]
+        assert (row.KIND, row.state) == (old["kind"], old["state"])
+        delivered = isinstance(row, DeviceRequest) and row.reply_delivered
+        assert all(getattr(row, name) == old[name] for name in SAME if name != "reason" or not delivered)
+        assert not delivered or old["reason"] == "the device has its reply"
+        if isinstance(row, OpaqueUplink):
+            assert (row.body, row.digest) == (old["payload"], old["digest"])
+        elif isinstance(row, CoapUplink) and old["payload"]:
+            assert to_server(row) == old["payload"], old
+        if isinstance(row, Response | Verdict):
+            assert row.downlink == old["downlink"]
+        if isinstance(row, DeviceUplink):
+            assert all(getattr(row, name) == old[name] for name in ("south_mid", "south_token", "digest"))
+            assert reply(row) == old["answer"]
+            assert row.reply_downlink == old["answer_downlink"]
+        if isinstance(row, DeviceRequest) and row.no_response is not None:
+            asked += 1
+            assert (row.no_response, decode(old["payload"]).uint(258)) == (26, 26)
+    assert asked == 1
+
+
+def reply(row):
+    """Give the kept reply as the device is to see it."""
+    if row.reply_type is None:
+        return None
+    token = row.south_token if row.reply_code else b""
+    return frame(row.reply_type, row.reply_code, row.reply_mid, token, row.reply_body)
