@@ -117,15 +117,27 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     )
     dwell_time_400ms: Annotated[bool, Meta(description="AS923, AU915: frames keep the dwell time of 400 ms")] = False
     retransmit_interval: Annotated[
-        Span, Meta(description="seconds after txack before the same CoAP message is sent again (ACK_TIMEOUT)")
+        Span,
+        Meta(description="seconds after txack before the same CoAP message is sent again (ACK_TIMEOUT); class A, B"),
     ] = 300.0
+    class_c_retransmit_interval: Annotated[
+        Span,
+        Meta(
+            description="the same for class C, which can answer at once: so short that a repetition and its "
+            "answer come while the server still waits",
+        ),
+    ] = 50.0
     max_retransmit: Annotated[Times, Meta(description="how many times it is sent again (MAX_RETRANSMIT)")] = 4
     exchange_span: Annotated[
         Span, Meta(description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT")
     ] = 1500.0
     response_timeout: Annotated[
-        Span, Meta(description="seconds after txack after which the next request may go to the device")
+        Span,
+        Meta(description="seconds after txack after which the next request may go to the device; class A, B"),
     ] = 1500.0
+    class_c_response_timeout: Annotated[
+        Span, Meta(description="the same for class C, which must answer within ACK_TIMEOUT")
+    ] = 300.0
     max_attempts: Annotated[
         Attempts, Meta(description="submissions of one downlink, nacks of confirmed ones included")
     ] = 5

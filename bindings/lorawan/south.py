@@ -50,15 +50,16 @@ class SouthProfiles:
         )
         data_rate = None if dr < 0 else dr
         fits = max_downlink(plan, device_class, data_rate, settling=settling)
+        listens = device_class == "C"
         return SouthProfile(
-            retransmit_interval=numbers.retransmit_interval,
+            retransmit_interval=numbers.class_c_retransmit_interval if listens else numbers.retransmit_interval,
             max_retransmit=numbers.max_retransmit,
             retransmit_confirmed=False,
             exchange_span=numbers.exchange_span,
-            response_timeout=numbers.response_timeout,
+            response_timeout=numbers.class_c_response_timeout if listens else numbers.response_timeout,
             max_attempts=numbers.max_attempts,
             empty_is_poll=True,
-            quick=device_class == "C",  # it listens all the time; A and B answer in minutes
+            quick=listens,  # A and B answer in minutes
             can_cancel=True,
             can_expire=True,
             max_downlink=min([fits, *(most for most in (max_payload, numbers.max_payload, told) if most)]),

@@ -7,6 +7,9 @@ import pytest
 from world import LORAWAN, World, register, request, response
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bindings.lorawan.records import Record
+from bindings.lorawan.settings import Downlinks
+from bindings.lorawan.south import SouthProfiles
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code, OptionNumber as Opt
 from bridge.relay import events as ev
@@ -61,6 +64,19 @@ def test_an_answer_ends_the_retransmissions():
     found.device_sends(response(found.last_south()), "u1")
     found.passes(2000)
     assert len(found.submitted) == 1
+    assert states(found) == ["RESPONDED"]
+
+
+def test_a_class_c_device_is_asked_again_while_the_server_still_waits():
+    """Two minutes are what Leshan waits; 300 s would let no repetition go."""
+    numbers = Downlinks()
+    found = World(SouthProfiles(numbers).of(Record(device_class="C"), network_up=True), ServerProfile())
+    found.network = Accepted("h1", NetworkState.SENT)
+    found.server_sends(request())
+    found.passes(numbers.class_c_retransmit_interval + 1)
+    assert len(found.submitted) == 2
+    found.device_sends(response(found.last_south()), "u1")
+    assert found.last_north().code == Code.CONTENT
     assert states(found) == ["RESPONDED"]
 
 

@@ -136,6 +136,18 @@ async def test_a_class_c_device_answers_without_a_poll(world):
     assert answer["ok"]
 
 
+async def test_a_class_c_device_whose_answer_was_lost_is_asked_again_before_a_server_gives_up(world):
+    await world.client("listener")
+    before, rows = len(await world.air("listener")), len(await _rows(world, "listener"))
+    await world.fault("uplink_lost", count=1, where={"dev_eui": world.euis["listener"]})
+    answer = await world.ask("read", "/3/0/0", "listener")
+    assert answer["ok"]
+    first, second = [frame for frame in (await world.air("listener"))[before:] if frame["payload"]]
+    assert first["payload"] == second["payload"]
+    assert 50 <= second["time"] - first["time"] < 100  # Leshan waits for two minutes
+    assert (await _rows(world, "listener"))[rows:] == [("RESPONDED", 2)]
+
+
 @pytest.mark.requirement("LightweightM2 M-LPW-10")
 async def test_a_personalised_device_needs_no_join(world):
     await world.client("personalised")

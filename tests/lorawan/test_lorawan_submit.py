@@ -434,6 +434,7 @@ async def test_a_class_c_device_answers_at_once(binding, chirpstack, side):
     await until(lambda: side.of(Uplink))
     profile = binding.south_profile(DEVICE)
     assert (profile.quick, profile.can_cancel, profile.max_downlink) == (True, True, 51)
+    assert (profile.retransmit_interval, profile.response_timeout, profile.exchange_span) == (50.0, 300.0, 1500.0)
 
 
 @pytest.mark.parametrize(
