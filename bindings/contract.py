@@ -13,7 +13,7 @@ Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 """
 
 from asyncio import Future
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -239,15 +239,39 @@ class Events(Protocol):
 
 
 class Memory(Protocol):
-    """Durable notes of one network instance: key → bytes, read at once, written with the group commit."""
+    """Durable notes of one network instance: key → bytes, written with the group commit.
 
-    def get(self, key: str) -> bytes | None:
-        """Give a note, None if there is none. Raises `bridge.errors.StoreUnavailable`."""
+    A note may belong to a device: say so with every `put`. It is then read together with the device's endpoint, and is
+    in memory as long as the endpoint is. Futures and coroutines raise `bridge.errors.StoreUnavailable`, nothing else.
+    """
 
-    def items(self, prefix: str) -> Iterable[tuple[str, bytes]]: ...
+    def cached(self, key: str) -> bytes | Miss:
+        """Return a note if it is in memory, else MISS: then await `load`.
 
-    async def put(self, key: str, value: bytes | None) -> None:
-        """Return when committed; None removes the key. Raises `bridge.errors.StoreUnavailable`."""
+        On the way of an event make a coroutine of a MISS only.
+        """
+
+    def load(self, key: str) -> Future[bytes | None]:
+        """Return a future of a note, or of None if there is none.
+
+        Those who wait for one key go on in the order of their calls, and `cached` says MISS until all have gone on. So
+        events of a device keep their order if each asks `cached`, and on a MISS `load`, before it does anything else.
+        """
+
+    def load_with_endpoint(self, key: str) -> Future[bytes | None]:
+        """Do what `load` does, and read the endpoint of the note's device with it.
+
+        For what a device has sent: the `Events.deliver` that follows needs no second read.
+        """
+
+    def held(self, key: str) -> bytes | None:
+        """Return a note of a device whose endpoint is in memory, for `Binding.south_profile`; None if there is none."""
+
+    def items(self, prefix: str) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield all notes whose key starts with `prefix`, in the order of their keys."""
+
+    async def put(self, key: str, value: bytes | None, device: str = "") -> None:
+        """Return when committed. None removes the note; `device` is whose note it is, empty if nobody's."""
 
 
 class Binding(Protocol):
@@ -304,7 +328,10 @@ class Binding(Protocol):
         """Take a downlink out of the network's queue. Never raises."""
 
     def south_profile(self, device: str) -> SouthProfile:
-        """Give the device's profile as it is now; cheap (microseconds), called for every event. Never raises."""
+        """Return the device's profile as it is now; cheap (microseconds), called for every event. Never raises.
+
+        It is called while the device's endpoint is in memory: `Memory.held` knows its notes.
+        """
 
     def status(self) -> Mapping[str, Any]:
         """Give what an operator wants to know of this network instance now, as plain JSON values."""

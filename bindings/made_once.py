@@ -11,7 +11,7 @@ _PATH_KEY = "path"
 
 async def made_once(memory: Memory, key: str) -> str:
     """Give what was made under a key, or make it now. Raises StoreUnavailable."""
-    kept = memory.get(key)
+    kept = await memory.load(key)
     if kept is not None:
         return kept.decode()
     made = secrets.token_urlsafe(SECRET_BYTES)

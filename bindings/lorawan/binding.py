@@ -91,6 +91,7 @@ class LorawanBinding:
         self._events = events
         settings, provider, monotonic = self._settings, self._provider, asyncio.get_running_loop().time
         records = self._records = Records(memory)
+        await records.start()
         outstanding = self._outstanding = Outstanding(records, monotonic)
         doubts, lingering = Doubts(), Lingering(monotonic)
         clock = self._clock = NetworkClock()
@@ -99,7 +100,7 @@ class LorawanBinding:
         self._inbound = Inbound(settings, records, outstanding, fates, clock, doubts, self._profiles, events)
         self._downlinks = Downlinks(settings, provider, records, outstanding, fates, doubts, lingering, events)
         self._catch_up = CatchUp(settings, provider, records, self._inbound, events)
-        self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, provider, outstanding, events)
+        self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, records, provider, outstanding, events)
         self._watch = Watch(provider, self._catch_up, self._profiles, events)
         await provider.open()
         try:
@@ -173,7 +174,7 @@ class LorawanBinding:
         """
         device = canonical_device(device)
         wanted = read_options(options)
-        record = self._records.get(device)
+        record = await self._records.get(device)
         if record is None or (record.f_port, record.max_payload) != wanted:
             record = record or Record()
             record.f_port, record.max_payload = wanted
@@ -187,6 +188,7 @@ class LorawanBinding:
         Raises StoreUnavailable.
         """
         device = canonical_device(device)
+        await self._records.get(device)
         self._outstanding.drop_all(device)
         await self._records.remove(device)
 
@@ -215,7 +217,7 @@ class LorawanBinding:
 
     def south_profile(self, device: str) -> SouthProfile:
         """Return the profile of App. C, with what fits at the device's data rate now."""
-        record = self._records.get(device)
+        record = self._records.held(device)
         profile = self._records.profile(record.profile) if record is not None else UNKNOWN_PROFILE
         return self._south.of(record, profile, network_up=self._provider.up is not False)
 

@@ -58,7 +58,7 @@ class CatchUp:
     async def _all(self) -> None:
         while True:
             self._again = False
-            for device in list(self._records.devices()):
+            async for device in self._records.devices():
                 task = asyncio.create_task(self._quietly(device))
                 self._asking.add(task)
                 task.add_done_callback(self._asking.discard)
@@ -82,7 +82,7 @@ class CatchUp:
 
         Raises CallFailed, StoreUnavailable.
         """
-        record = self._records.get(device)
+        record = await self._records.get(device)
         expected = record is not None and record.seen_at > 0
         found: list[net.NetworkEvent] = []
         failed: CallFailed | None = None
@@ -103,15 +103,15 @@ class CatchUp:
 
         A device that is busy would else never be done: the history goes on with what happens now.
         """
-        before = _latest(self._records.get(device))
+        before = _latest(await self._records.get(device))
         async with contextlib.aclosing(self._provider.history(device, expected=expected)) as history:
             async for event in history:
-                if isinstance(event, net.Up) and self._came_since(before, event):
+                if isinstance(event, net.Up) and await self._came_since(before, event):
                     break
                 found.append(event)
 
-    def _came_since(self, before: tuple[str, int], event: net.Up) -> bool:
-        record = self._records.get(event.device)
+    async def _came_since(self, before: tuple[str, int], event: net.Up) -> bool:
+        record = await self._records.get(event.device)
         if record is None or record.dev_addr != event.dev_addr or not record.has_seen(event.f_cnt):
             return False
         dev_addr, highest = before

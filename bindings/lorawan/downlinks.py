@@ -88,7 +88,7 @@ class Downlinks:
             return Refused(Refusal.TOO_LARGE, f"{len(attempt.payload)} bytes, {largest} fit at this data rate")
         if attempt.deadline is not None and attempt.deadline <= now:
             return Refused(Refusal.EXPIRED, "the deadline has passed")
-        item = NewItem(device, self._f_port(device), attempt.payload, attempt.confirmed, attempt.deadline)
+        item = NewItem(device, await self._f_port(device), attempt.payload, attempt.confirmed, attempt.deadline)
         passed = self._passed_by(attempt)
         before = self._fates.when_queued(device)
         self._outstanding.expect(device)
@@ -104,8 +104,8 @@ class Downlinks:
         self._passed(device, passed)
         return Accepted(handle, NetworkState.BUFFERED)
 
-    def _f_port(self, device: str) -> int:
-        record = self._records.get(device)
+    async def _f_port(self, device: str) -> int:
+        record = await self._records.get(device)
         return (record.f_port if record is not None else 0) or self._settings.f_port
 
     def _passed_by(self, attempt: Attempt) -> list[str]:
@@ -139,17 +139,17 @@ class Downlinks:
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """Find the attempt in the queue by FPort and bytes; presence proves that it was taken (R9)."""
+        f_port = await self._f_port(attempt.device)
         self._outstanding.expect(attempt.device)
         try:
-            return self._found(attempt, await self._provider.queue(attempt.device))
+            return self._found(attempt, f_port, await self._provider.queue(attempt.device))
         except CallFailed as error:
             gone = error.trouble is CallTrouble.NOT_FOUND and not error.unsure
             return Lookup(Presence.ABSENT if gone else Presence.FAILED)
         finally:
             self._outstanding.expect_no_more(attempt.device)
 
-    def _found(self, attempt: Attempt, items: list[QueuedItem]) -> Lookup:
-        f_port = self._f_port(attempt.device)
+    def _found(self, attempt: Attempt, f_port: int, items: list[QueuedItem]) -> Lookup:
         known = self._outstanding.of(attempt.device)
         for item in reversed(items):
             if item.data == attempt.payload and item.f_port == f_port and item.id not in known:
@@ -166,6 +166,7 @@ class Downlinks:
         A frame that a gateway already has is not seen in the queue, and what is in the queue may have been transmitted:
         what is certain says `windows`.
         """
+        await self._records.get(device)
         known = self._fates.known(device)
         try:
             items = await self._provider.queue(device)

@@ -84,9 +84,9 @@ class Fates:
         Of what the network server discards later it is then known that nothing was transmitted. Return how many seconds
         the receive windows of the last uplink still last: to be asked again then; None: that is not needed.
         """
+        record = await self._records.get(device)
         items = self._outstanding.of(device).items()
         noted = {key: one for key, one in items if one.before is not None and windows.may_settle(one.before)}
-        record = self._records.get(device)
         if not noted or record is None:
             return None
         known = self.known(device)
@@ -102,13 +102,13 @@ class Fates:
 
     def when_queued(self, device: str) -> WhenQueued:
         """Return what is known of a device as a downlink is queued now."""
-        known, record = self.known(device), self._records.get(device)
+        known, record = self.known(device), self._records.held(device)
         device_class = record.device_class if record is not None else "A"
         return WhenQueued(known.dev_addr, known.next_up, known.open_for <= 0, known.counting, device_class)
 
     def known(self, device: str) -> Known:
         """Return what is known of a device now."""
-        record = self._records.get(device)
+        record = self._records.held(device)
         if record is None:
             return Known("", 0, counting=False, open_for=windows.LONGEST)
         since = self._outstanding.since(device)

@@ -5,7 +5,7 @@ from asyncio import Future
 from collections.abc import Awaitable
 from functools import partial
 
-from bindings.contract import Events, Joined, NetworkState, Reachable, Refusal, Report, Uplink
+from bindings.contract import MISS, Events, Joined, NetworkState, Reachable, Refusal, Report, Uplink
 from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.fates import Fates
@@ -53,25 +53,31 @@ class Inbound:
 
     def take(self, event: net.NetworkEvent) -> Awaitable[None]:
         """Have a live event committed. The awaitable raises StoreUnavailable."""
+        record = self._records.cached(event.device)
+        if record is MISS:
+            return self._take_when_read(event, self._records.heard(event.device))
+        return self._take(event, record)
+
+    async def _take_when_read(self, event: net.NetworkEvent, read: Future[bytes | None]) -> None:
+        await self._take(event, self._records.read(event.device, await read))
+
+    def _take(self, event: net.NetworkEvent, record: Record | None) -> Awaitable[None]:
         # What each exchange brings is taken at once, without a task of its own.
         if isinstance(event, net.TxAck):
             self._clock.observe(event.time, self._events.now())
             self._learn_of_downlink(event)
             return _of_ours(self._tx_ack(event))
-        if isinstance(event, net.Up):
-            record = self._records.get(event.device)
-            if record is not None and record.continues(event.dev_addr, event.f_cnt):
-                return _of_ours(self._next_up(event, record))
+        if isinstance(event, net.Up) and record is not None and record.continues(event.dev_addr, event.f_cnt):
+            return _of_ours(self._next_up(event, record))
         if isinstance(event, net.Discarded):
             self._clock.observe(event.time, self._events.now())
-        return self._handle(event, replayed=False)
+        return self._handle(event, record, replayed=False)
 
     async def take_replayed(self, event: net.NetworkEvent) -> None:
         """Commit an event of the history, which may have been taken long ago. Raises StoreUnavailable."""
-        await self._handle(event, replayed=True)
+        await self._handle(event, await self._records.get(event.device), replayed=True)
 
-    async def _handle(self, event: net.NetworkEvent, *, replayed: bool) -> None:
-        record = self._records.get(event.device)
+    async def _handle(self, event: net.NetworkEvent, record: Record | None, *, replayed: bool) -> None:
         if record is None:
             record = Record()
         try:
@@ -177,7 +183,7 @@ class Inbound:
             record.device_class = event.device_class
             record.region_config = event.region_config
             record.profile = event.profile or record.profile
-            if self._records.get(event.device) is not None:
+            if self._records.held(event.device) is not None:
                 self._profiles.see(record.profile, record.region_config)
 
     async def _join(self, event: net.Join, record: Record) -> None:
@@ -207,7 +213,7 @@ class Inbound:
 
     def _learn_of_downlink(self, event: net.TxAck) -> None:
         """Note that a downlink was transmitted: it is one of this session once that had an uplink."""
-        record = self._records.get(event.device)
+        record = self._records.held(event.device)
         if record is None or not record.uplinks:
             return
         if not record.counting or record.rx_delay != event.delay:
@@ -227,7 +233,7 @@ class Inbound:
         """The network server gave an item up. That it was not transmitted before is not said by it, but to be shown."""
         certain = await self._fates.of_discarded(event)
         self._outstanding.drop(event.device, event.item)
-        if event.fits and event.time >= record.seen_at and self._records.get(event.device) is record:
+        if event.fits and event.time >= record.seen_at and self._records.held(event.device) is record:
             record.fits = event.fits  # the uplink that brought a slower data rate is told by an event of its own
             self._records.changed(event.device, record)
         if certain:

@@ -18,12 +18,15 @@ _HEARD = 8192  # devices whose last uplink is remembered; the one that was silen
 
 
 class Outstanding:
-    """The queues of all devices. `monotonic` returns seconds that no change of the wall clock moves."""
+    """The queues of all devices. `monotonic` returns seconds that no change of the wall clock moves.
+
+    What it is asked about a device is in the device's note: that must be in memory (`Records.get`, or its endpoint is).
+    """
 
     def __init__(self, records: Records, monotonic: Callable[[], float]) -> None:
         self._records = records
         self._monotonic = monotonic
-        self._busy: set[str] = set()  # devices with something queued by this process
+        self._busy: dict[str, int] = {}  # devices with something queued by this process, and how much that is
         self._heard: dict[str, float] = {}  # when a device was last heard, on the monotonic clock
         self._left: dict[str, dict[str, bool]] = {}  # True: confirmed ones, too
 
@@ -38,13 +41,13 @@ class Outstanding:
     def add(self, device: str, item_id: str, item: Queued) -> bool:
         """Note a downlink that was queued, unless an event has said that it left; return whether it was noted."""
         left = self._left.get(device, {}).get(item_id)
-        record = self._records.get(device)
+        record = self._records.held(device)
         if record is None or (left is not None and (not item.confirmed or left)):
             return False
         if len(record.queued) >= _MOST:
             del record.queued[next(iter(record.queued))]
         record.queued[item_id] = item
-        self._busy.add(device)
+        self._busy[device] = len(record.queued)
         self._records.changed(device, record)
         return True
 
@@ -58,7 +61,7 @@ class Outstanding:
 
     def drop(self, device: str, item_id: str) -> Queued | None:
         """Note that a downlink left the queue; return what was noted of it."""
-        record = self._records.get(device)
+        record = self._records.held(device)
         item = record.queued.pop(item_id, None) if record is not None else None
         if item is None or record is None:
             self._gone(device, item_id, confirmed=True)
@@ -73,7 +76,7 @@ class Outstanding:
 
     def drop_all(self, device: str) -> list[str]:
         """Note that a queue is empty; return what was in it."""
-        record = self._records.get(device)
+        record = self._records.held(device)
         if record is None or not record.queued:
             return []
         dropped = list(record.queued)
@@ -83,12 +86,14 @@ class Outstanding:
 
     def _changed(self, device: str, record: Record) -> None:
         if not record.queued:
-            self._busy.discard(device)
+            self._busy.pop(device, None)
+        elif device in self._busy:
+            self._busy[device] = len(record.queued)
         self._records.changed(device, record)
 
     def of(self, device: str) -> dict[str, Queued]:
         """Return what is in a device's queue, oldest first."""
-        record = self._records.get(device)
+        record = self._records.held(device)
         return {} if record is None else record.queued
 
     def flushable(self, device: str) -> list[str]:
@@ -122,7 +127,7 @@ class Outstanding:
     @property
     def count(self) -> int:
         """Return the number of downlinks that this process knows to be queued."""
-        return sum(len(self.of(device)) for device in self._busy)
+        return sum(self._busy.values())
 
 
 class Doubts:

@@ -64,7 +64,7 @@ class Profiles:
                 return
             try:
                 found = await self._provider.standing(device)
-                record = self._records.get(device)
+                record = await self._records.get(device)
                 self._waiting.discard(device)
                 if record is None:
                     return

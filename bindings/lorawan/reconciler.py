@@ -13,6 +13,7 @@ from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.fates import Fates
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.provider import Provider
+from bindings.lorawan.records import Records
 from bridge.errors import BridgeError
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Reconciler:
         lingering: Lingering,
         catch_up: CatchUp,
         fates: Fates,
+        records: Records,
         provider: Provider,
         outstanding: Outstanding,
         events: Events,
@@ -36,6 +38,7 @@ class Reconciler:
         self._doubts = doubts
         self._lingering = lingering
         self._fates = fates
+        self._records = records
         self._catch_up = catch_up
         self._provider = provider
         self._outstanding = outstanding
@@ -76,9 +79,11 @@ class Reconciler:
 
     async def _settle(self, device: str) -> None:
         try:
+            await self._records.get(device)
             waiting = list(self._outstanding.of(device))
             await self._catch_up.device(device)
             present = {item.id for item in await self._provider.queue(device)}
+            await self._records.get(device)
             for item_id, item in list(self._outstanding.of(device).items()):
                 if item_id in present:
                     item.uplinks = 0  # something else went first

@@ -5,11 +5,13 @@ written from time to time. What a crash loses of uplinks, the ledger still knows
 """
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from asyncio import Future
+from collections.abc import AsyncIterator
 
 import msgspec
 
-from bindings.contract import Kind, Memory
+from bindings.contract import MISS, Kind, Memory, Miss
 
 _KEPT = 4096
 _WINDOW = 64  # frame counters behind the highest one that are told apart
@@ -118,22 +120,53 @@ class Records:
         self._changed: dict[str, Record] = {}
         self._profiles: dict[str, Profile] = {}
 
-    def get(self, device: str) -> Record | None:
-        """Return a device's note, to be changed in place and handed to `changed` or `put`; None: it has none."""
+    async def start(self) -> None:
+        """Read what is known of device profiles. Raises StoreUnavailable."""
+        async for key, raw in self._memory.items(_PROFILE):
+            with contextlib.suppress(msgspec.MsgspecError):
+                self._profiles[key[len(_PROFILE) :]] = _decode_profile(raw)
+
+    def cached(self, device: str) -> Record | Miss:
+        """Return a device's note if it is in memory and nobody waits for it, else MISS.
+
+        It may be changed in place and handed to `changed`.
+        """
+        raw = self._memory.cached(_DEVICE + device)
+        return MISS if raw is MISS else self.read(device, raw) or MISS
+
+    async def get(self, device: str) -> Record | None:
+        """Return a device's note, to be changed in place and handed to `changed` or `put`; None: it has none.
+
+        Raises StoreUnavailable.
+        """
         record = self._kept.get(device) or self._changed.get(device)
-        if record is None:
-            raw = self._memory.get(_DEVICE + device)
-            if raw is None:
-                return None
-            try:
-                record = _decode(raw)
-            except msgspec.MsgspecError:
-                return None
-        self._kept.pop(device, None)
-        self._kept[device] = record
-        if len(self._kept) > _KEPT:
-            del self._kept[next(iter(self._kept))]
+        return record or self.read(device, await self._memory.load(_DEVICE + device))
+
+    def heard(self, device: str) -> Future[bytes | None]:
+        """Return a future of what `read` takes, for a device that was just heard: its endpoint is read with it."""
+        return self._memory.load_with_endpoint(_DEVICE + device)
+
+    def held(self, device: str) -> Record | None:
+        """Return the note of a device whose endpoint is in memory."""
+        return self.read(device, self._memory.held(_DEVICE + device))
+
+    def read(self, device: str, raw: bytes | None) -> Record | None:
+        """Return a device's note, made of `raw` unless it is decoded already: there is one object for each device."""
+        record = self._kept.get(device) or self._changed.get(device)
+        if record is None and raw is not None:
+            record = self._decoded(raw)
+        if record is not None:
+            self._kept.pop(device, None)
+            self._kept[device] = record
+            if len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
         return record
+
+    def _decoded(self, raw: bytes) -> Record | None:
+        try:
+            return _decode(raw)
+        except msgspec.MsgspecError:
+            return None
 
     def changed(self, device: str, record: Record) -> None:
         """Have a note written with the next `write`."""
@@ -144,7 +177,7 @@ class Records:
         self._kept[device] = record
         changed = self._changed.pop(device, None)  # what changes from now on is written with the next `write`
         try:
-            await self._memory.put(_DEVICE + device, _encode(record))
+            await self._memory.put(_DEVICE + device, _encode(record), device)
         except BaseException:
             if changed is not None:
                 self._changed.setdefault(device, changed)
@@ -155,7 +188,7 @@ class Records:
         devices = list(self._changed)
         for begin in range(0, len(devices), _TOGETHER):
             some = {device: self._changed.pop(device) for device in devices[begin : begin + _TOGETHER]}
-            writing = [self._memory.put(_DEVICE + device, _encode(record)) for device, record in some.items()]
+            writing = [self._memory.put(_DEVICE + device, _encode(record), device) for device, record in some.items()]
             failed = [done for done in await asyncio.gather(*writing, return_exceptions=True) if done is not None]
             if failed:
                 self._changed = some | self._changed
@@ -167,22 +200,14 @@ class Records:
         self._changed.pop(device, None)
         await self._memory.put(_DEVICE + device, None)
 
-    def devices(self) -> Iterator[str]:
-        """Yield all devices that have a note."""
-        for key, _ in self._memory.items(_DEVICE):
+    async def devices(self) -> AsyncIterator[str]:
+        """Yield all devices that have a note. Raises StoreUnavailable."""
+        async for key, _ in self._memory.items(_DEVICE):
             yield key[len(_DEVICE) :]
 
     def profile(self, identifier: str) -> Profile:
         """Return what is known of a device profile."""
-        found = self._profiles.get(identifier)
-        if found is None:
-            raw = self._memory.get(_PROFILE + identifier) if identifier else None
-            try:
-                found = _decode_profile(raw) if raw is not None else UNKNOWN_PROFILE
-            except msgspec.MsgspecError:
-                found = UNKNOWN_PROFILE
-            self._profiles[identifier] = found
-        return found
+        return self._profiles.get(identifier, UNKNOWN_PROFILE)
 
     async def put_profile(self, identifier: str, profile: Profile) -> None:
         """Keep what a device profile says. Raises StoreUnavailable."""

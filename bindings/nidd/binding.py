@@ -85,7 +85,7 @@ class NiddBinding:
         except BaseException:
             await self._client.close()
             raise
-        self._provisioning.start(self._listener.url)
+        await self._provisioning.start(self._listener.url)
         self._calls.open = True
         host, port = self._listener.address
         log.info("network %s: SCEF/NEF %s, callbacks on %s port %d", self.name, self._client.root, host, port)
@@ -178,7 +178,7 @@ class NiddBinding:
 
     def south_profile(self, device: str) -> SouthProfile:
         """Return the profile: NIDD's numbers, and the packet size of the device's configuration once it is known."""
-        record = self._records.get(device) or _NOTHING_KNOWN
+        record = self._records.held(device) or _NOTHING_KNOWN
         can_cancel = not self._calls.open or self._downlinks.can_cancel(record)
         return self._profile(record.packet_size, record.learned, record.max_packet_size, can_cancel)
 

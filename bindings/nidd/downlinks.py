@@ -63,7 +63,7 @@ class DownlinkCalls:
             return Refused(Refusal.EXPIRED, "less than a second left")  # maximumLatency counts whole seconds
         record = await self._provisioning.ensure(device)
         if record is None:
-            return self._no_configuration(device)
+            return await self._no_configuration(device)
 
         def body() -> dict[str, Any] | None:
             # The configuration, a token and a free connection may have taken a while.
@@ -90,8 +90,8 @@ class DownlinkCalls:
     def _is_too_late(self, attempt: Attempt) -> bool:
         return attempt.deadline is not None and attempt.deadline - self._events.now() < 1
 
-    def _no_configuration(self, device: str) -> Refused:
-        record = self._records.get(device)
+    async def _no_configuration(self, device: str) -> Refused:
+        record = await self._records.get(device)
         if record is None:
             return Refused(Refusal.UNREACHABLE, f"{device} is not provisioned")
         if self._provisioning.is_resting:
@@ -118,7 +118,7 @@ class DownlinkCalls:
 
     async def _without_configuration(self, device: str, record: Record, detail: str) -> Refused:
         """Have the SCEF asked for a configuration that it says it does not know, and made again if that is so."""
-        current = self._records.get(device)
+        current = await self._records.get(device)
         if current is not None and current.configuration == record.configuration and current.state is State.ACTIVE:
             try:
                 await self._provisioning.doubt(device, current)
@@ -126,7 +126,7 @@ class DownlinkCalls:
                 log.warning("configuration of %s: %s", device, error, extra={"sample": "nidd note"})
         found = await self._provisioning.ensure(device)
         if found is None:
-            return self._no_configuration(device)
+            return await self._no_configuration(device)
         return Refused(Refusal.UNREACHABLE, detail, self._events.now() + 1)
 
     async def _learn(self, device: str, refused: int) -> None:
@@ -134,7 +134,7 @@ class DownlinkCalls:
 
         A refusal of what every Non-IP network carries says nothing about size, and would end all traffic if believed.
         """
-        record = self._records.get(device)
+        record = await self._records.get(device)
         if record is not None and refused > FLOOR and (not record.learned or refused - 1 < record.learned):
             log.warning(
                 "%d bytes are too large for %s; less from now on", refused, device, extra={"sample": "nidd size"}
@@ -145,7 +145,7 @@ class DownlinkCalls:
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """GET the pending deliveries and compare their data with the attempt's."""
-        record = self._records.get(attempt.device)
+        record = await self._records.get(attempt.device)
         if record is None or not record.configuration:
             return Lookup(Presence.ABSENT)
         try:
@@ -176,7 +176,7 @@ class DownlinkCalls:
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
         """DELETE a pending delivery. 204 is certain; 404 and 409 say that it had left, if cancelling is offered."""
-        record = self._records.get(device)
+        record = await self._records.get(device)
         if record is not None and not self.can_cancel(record):
             return Cancellation.UNKNOWN
         configuration, delivery = (unquote(part) for part in handle.split("/", 1))

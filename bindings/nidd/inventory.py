@@ -6,12 +6,12 @@ name is kept; what else there is to know of it is asked for when it is adopted.
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from bindings.http.client import NoAnswer
 from bindings.nidd import operations
 from bindings.nidd.models import Configuration
-from bindings.nidd.records import Records, State
+from bindings.nidd.records import Record, Records, State
 from bindings.nidd.trouble import JobFailed, refused
 from bindings.t8.array import ArrayReader, NoArray
 from bindings.t8.client import T8Client
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _LIMIT = 1 << 30  # bytes; a million configurations
 _PATIENCE = 600.0  # seconds for a whole list
 _NOT_OFFERED = {404, 405, 406, 501}  # or the field's way to say that there are none
+_TOGETHER = 256  # listed configurations whose records are read at once
 _SURPLUS_KEPT = 1000  # configurations beside those of the records that are remembered; all of them are counted
 
 
@@ -60,12 +61,19 @@ class Inventory:
             if seen is None and self._read_at is not None and (good is None or self._read_at >= began - good):
                 return self.offered
             self.strays, self.surplus = {}, {}
-            reader = ArrayReader(lambda item: self._note(item, seen), _LIMIT)
+            listed: asyncio.Queue[_Listed | None] = asyncio.Queue()
+            reader = ArrayReader(lambda item: self._take(item, seen, listed), _LIMIT)
+            sorting = asyncio.create_task(self._sort(listed))  # while the list is still coming
             try:
                 async with asyncio.timeout(_PATIENCE):
                     answer = await self._client.ask(operations.LIST, part=reader.feed, bounded=False)
+                    listed.put_nowait(None)
+                    await sorting
             except TimeoutError as error:
                 raise NoAnswer(f"no whole list of configurations within {_PATIENCE:g} s") from error
+            finally:
+                sorting.cancel()
+                await asyncio.gather(sorting, return_exceptions=True)
             if answer.status == 204:  # noqa: PLR2004  # the field's way to say that there are none
                 self.offered = True
             elif 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 §15.3
@@ -81,18 +89,39 @@ class Inventory:
             self._read_at = began
             return self.offered
 
-    def _note(self, item: Any, seen: set[str] | None) -> None:
+    def _take(self, item: Any, seen: set[str] | None, listed: "asyncio.Queue[_Listed | None]") -> None:
         one = pick(item, Configuration)
         name = configuration_id(one.self or "") or bare_name(one.self or "")
         if name is None or (one.status or "").startswith("TERMINATED"):
             return
         if seen is not None:
             seen.add(name)
-        device = self._device(one)
-        if device is None:
-            return
-        ours = one.notificationDestination == self.destination
-        record = self._records.get(device)
+        devices = [device for said in (one.externalId, one.msisdn) if (device := _canonical(said)) is not None]
+        if devices:
+            listed.put_nowait(_Listed(name, devices, one.notificationDestination == self.destination))
+
+    async def _sort(self, listed: "asyncio.Queue[_Listed | None]") -> None:
+        """Compare what is listed with the records, until None comes. Raises StoreUnavailable."""
+        ended = False
+        while not ended:
+            some = [await listed.get()]
+            while len(some) < _TOGETHER and not listed.empty():
+                some.append(listed.get_nowait())
+            ended = some[-1] is None
+            those = [one for one in some if one is not None]
+            found = await asyncio.gather(*map(self._record, those))
+            for one, (device, record) in zip(those, found, strict=True):
+                self._note(one.name, device, record, ours=one.ours)
+
+    async def _record(self, one: "_Listed") -> tuple[str, Record | None]:
+        """Return the device of a listed configuration, by the identity that our records have, and its record."""
+        for device in one.devices:
+            record = await self._records.get(device)
+            if record is not None:
+                return device, record
+        return one.devices[0], None
+
+    def _note(self, name: str, device: str, record: Record | None, *, ours: bool) -> None:
         if record is not None and record.configuration == name:
             if record.state is not State.ACTIVE:
                 self.strays[device] = name
@@ -110,15 +139,17 @@ class Inventory:
         if ours and len(self.surplus) < _SURPLUS_KEPT:
             self.surplus[name] = device
 
-    def _device(self, one: Configuration) -> str | None:
-        """Return the device of a listed configuration, by the identity that our records have; None if it has none."""
-        known: str | None = None
-        for said in (one.externalId, one.msisdn):
-            try:
-                device = canonical_device(said or "")
-            except ConfigurationError:
-                continue
-            if self._records.get(device) is not None:
-                return device
-            known = known or device
-        return known
+
+class _Listed(NamedTuple):
+    """A configuration of the list: its name, whose it may be, and whether its notifications come to us."""
+
+    name: str
+    devices: list[str]
+    ours: bool
+
+
+def _canonical(said: str | None) -> str | None:
+    try:
+        return canonical_device(said or "")
+    except ConfigurationError:
+        return None

@@ -162,7 +162,7 @@ class LifeCycle:
         span, due = self._renewal(now, expires)
         size = max(0, min(body.maximumPacketSize or record.packet_size, 1 << 31))
         self._note_size(size)
-        current = self._records.get(device) or record
+        current = await self._records.get(device) or record
         if current.state is State.REMOVING:  # meanwhile not wanted any more
             await self._records.put(device, msgspec.structs.replace(current, configuration=name, due=int(now)))
             return
@@ -222,14 +222,14 @@ class LifeCycle:
             await self.lost(device, record, "the SCEF does not list it")
         else:
             raise refused("GET configuration", answer, self._client.clock)
-        now_lost = self._records.get(device)
+        now_lost = await self._records.get(device)
         if now_lost is not None and now_lost.due <= self._events.now():
             await self._make(device, now_lost)
 
     async def _is_there(self, device: str, record: Record, body: Configuration) -> None:
         """The doubt was unfounded: a proxy's answer, or a notification that was not the SCEF's."""
         self._events.count("nidd_configurations_doubted_wrongly")
-        current = self._records.get(device) or record
+        current = await self._records.get(device) or record
         here = body.notificationDestination in (None, self._destination)
         changes = {"state": State.ACTIVE, "failures": 0, "destination": self.mark if here else 0}
         due = int(self._events.now() + record.span / 2) if record.span else 0
@@ -247,7 +247,7 @@ class LifeCycle:
             await self._events.deliver(Flushed(device, why))
         except UnknownDevice:
             log.info("%s is not in the directory: nobody to tell", device, extra={"sample": "nidd lost"})
-        current = self._records.get(device) or record
+        current = await self._records.get(device) or record
         now = self._events.now()
         short = current.short_lives + 1 if 0 <= now - current.made < SHORTEST_LIFE else 0
         pause = min(SHORTEST_LIFE * 2 ** (short - 2), self._settings.retry_max) if short > 1 else 0.0
@@ -277,7 +277,7 @@ class LifeCycle:
     async def _redirect(self, device: str, record: Record) -> None:
         """Tell the SCEF our new callback URL."""
         if await self._point_here(record.configuration, record):
-            current = self._records.get(device) or record
+            current = await self._records.get(device) or record
             await self._records.put(device, msgspec.structs.replace(current, destination=self.mark, failures=0))
             return
         await self._replace(device, record, "the callback URL has changed and cannot be patched")
@@ -286,7 +286,7 @@ class LifeCycle:
         """Delete and make again: what the SCEF held in it is dropped (R31)."""
         await self._delete(record.configuration)
         await self.lost(device, record, why)
-        await self._make(device, self._records.get(device) or record)
+        await self._make(device, await self._records.get(device) or record)
 
     async def _point_here(self, name: str, record: Record) -> bool:
         """Change notificationDestination (Rel-17); False if this SCEF does not, or takes the PATCH and ignores it."""
@@ -301,7 +301,7 @@ class LifeCycle:
     async def _remove(self, device: str, record: Record) -> None:
         if record.configuration:
             await self._delete(record.configuration)
-        current = self._records.get(device)
+        current = await self._records.get(device)
         if current is not None and current.state is not State.REMOVING:
             return  # meanwhile wanted again: it is LOST and will be made
         await self._records.remove(device)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable
 
 from bindings.commits import NOTHING_TO_COMMIT
-from bindings.contract import Events, Report, Uplink
+from bindings.contract import MISS, Events, Report, Uplink
 from bindings.nidd.models import Notification, delivery_outcome
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Records, State
@@ -37,8 +37,8 @@ class Notifications:
         StoreUnavailable.
         """
         if notification.data is not None:
-            device = self._known(notification)
-            if device is None:
+            device = self._records.cached_device_of(_configuration_of(notification))
+            if device is MISS:
                 return self._early_uplink(notification, data)
             return self._uplink(device, notification, data)
         if notification.deliveryStatus is not None and notification.gmdResults is None:
@@ -82,10 +82,24 @@ class Notifications:
             raise NotificationError("niddDownlinkDataTransfer is missing")
         handle = delivery_handle(link)
         name = configuration_id(link)
-        device = self._records.device_of(name) if name else None
-        if handle is None or device is None:
-            self._events.count("nidd_notifications_unknown_configuration")
-            raise NotificationError(f"no configuration of ours in {link[:200]!r}", 404)
+        if handle is None or name is None:
+            raise self._unknown(link)
+        device = self._records.cached_device_of(name)
+        if device is MISS:
+            return self._early_delivery(notification, status, handle, name)
+        return self._report(device, notification, status, handle)
+
+    async def _early_delivery(self, notification: Notification, status: str, handle: str, name: str) -> None:
+        device = await self._records.device_of(name)
+        if device is None:
+            raise self._unknown(notification.niddDownlinkDataTransfer or "")
+        await self._report(device, notification, status, handle)
+
+    def _unknown(self, link: str) -> NotificationError:
+        self._events.count("nidd_notifications_unknown_configuration")
+        return NotificationError(f"no configuration of ours in {link[:200]!r}", 404)
+
+    def _report(self, device: str, notification: Notification, status: str, handle: str) -> Awaitable[None]:
         outcome, standard = delivery_outcome(status)
         if not standard:
             read_as = outcome.value
@@ -101,7 +115,7 @@ class Notifications:
         if not self._matches(device, notification):
             return
         if status.startswith("TERMINATED"):
-            record = self._records.get(device)
+            record = await self._records.get(device)
             name = configuration_id(notification.niddConfiguration or "")
             if record is None or record.configuration != name or record.state is not State.ACTIVE:
                 return  # of a configuration that is none of ours any more, or said twice
@@ -118,29 +132,21 @@ class Notifications:
 
     async def _device(self, notification: Notification) -> str:
         """Return the device by the configuration; the identity in the body alone is never trusted."""
-        device = self._known(notification)
+        name = _configuration_of(notification)
+        device = await self._records.device_of(name) if name else None
         if device is not None:
             return device
-        name = configuration_id(notification.niddConfiguration or "")
         for said in (_canonical(notification.externalId), _canonical(notification.msisdn)):
-            if said is None or name is None:
+            if said is None or not name:
                 continue
             # The first uplink may overtake the answer that tells us the configuration's id.
             await self._provisioning.settled(said)
-            device = self._known(notification)
+            device = await self._records.device_of(name)
             if device is not None:
                 return device
             if await self._provisioning.claims(said, name):
                 return said
-        self._events.count("nidd_notifications_unknown_configuration")
-        link = (notification.niddConfiguration or "")[:200]
-        raise NotificationError(f"{link!r} is no configuration of ours", 404)
-
-    def _known(self, notification: Notification) -> str | None:
-        if notification.niddConfiguration is None:
-            raise NotificationError("niddConfiguration is missing")
-        name = configuration_id(notification.niddConfiguration)
-        return self._records.device_of(name) if name else None
+        raise self._unknown(notification.niddConfiguration or "")
 
     def _matches(self, device: str, notification: Notification) -> bool:
         same = same_identity(device, notification.externalId, notification.msisdn)
@@ -155,6 +161,13 @@ class Notifications:
         """Count what a peer did, and log some of it: a peer can do it all day."""
         self._events.count(counter)
         log.warning(text, *facts, extra={"sample": counter})
+
+
+def _configuration_of(notification: Notification) -> str:
+    """Return the id of the configuration that a notification names; empty if its link has none."""
+    if notification.niddConfiguration is None:
+        raise NotificationError("niddConfiguration is missing")
+    return configuration_id(notification.niddConfiguration) or ""
 
 
 def _canonical(said: str | None) -> str | None:

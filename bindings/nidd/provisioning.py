@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.contract import Events
+from bindings.contract import MISS, Events
 from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd.life_cycle import LifeCycle
 from bindings.nidd.pace import Pace
@@ -60,10 +60,13 @@ class Provisioning:
         self.progress = Progress()
         self.last_error = ""
 
-    def start(self, url: str) -> None:
-        """Begin to work through what is due; `url` is where the SCEF is to send notifications."""
+    async def start(self, url: str) -> None:
+        """Begin to work through what is due; `url` is where the SCEF is to send notifications.
+
+        Raises StoreUnavailable.
+        """
         self.life.destination = url
-        self._records.count()
+        await self._records.count()
         self._runners = [asyncio.create_task(self._run(), name="nidd-provisioning")]
         if self._settings.repair and self._records.by_state[State.ACTIVE]:
             self._runners.append(asyncio.create_task(self._repair(), name="nidd-repair"))
@@ -98,7 +101,7 @@ class Provisioning:
         note = self._notes.get(device)
         if note is not None:
             await asyncio.wait([note])
-        return self._records.get(device)
+        return await self._records.get(device)
 
     async def _note(self, device: str, record: Record) -> None:
         try:
@@ -133,14 +136,14 @@ class Provisioning:
 
     async def ensure(self, device: str) -> Record | None:
         """Return the record of a device that has a configuration, making it now if need be; None if that failed."""
-        record = self._records.get(device)
+        record = await self._records.get(device)
         if record is not None and record.state is State.ACTIVE:
             return record
         record = await self.noted(device)
         if record is None or record.state is State.REMOVING or record.due > self._events.now() or self.is_resting:
             return None
         await asyncio.shield(self._begin(device))
-        record = self._records.get(device)
+        record = await self._records.get(device)
         return record if record is not None and record.state is State.ACTIVE else None
 
     @property
@@ -159,7 +162,7 @@ class Provisioning:
 
         So a second configuration that was made by a mistake, ours or a proxy's, costs no uplink and does not leak.
         """
-        record = self._records.get(device)
+        record = await self._records.get(device)
         if record is None or record.state is State.REMOVING or self._claims >= _CLAIMS:
             return False
         self._claims += 1
@@ -217,7 +220,7 @@ class Provisioning:
         """Go over all records once, beginning the jobs that are due, and find out when to look again."""
         self._next_due = soonest = float("inf")
         seen = 0
-        for device, record in self._records.all():
+        async for device, record in self._records.all():
             seen += 1
             when = self._when(record)
             if when > self._events.now():
@@ -250,7 +253,7 @@ class Provisioning:
                     await self._turn.wait()
             except TimeoutError:
                 continue
-        record = self._records.get(device)
+        record = await self._records.get(device)
         if record is None or device in self._jobs or self._when(record) > self._events.now():
             return
         self._begin(device)
@@ -266,10 +269,10 @@ class Provisioning:
     def _ended(self, device: str) -> None:
         self._jobs.pop(device, None)
         self._turn.set()
-        record = self._records.get(device)
+        record = self._records.cached(device)
         if record is None:
             return
-        if (when := self._when(record)) <= self._events.now():
+        if record is MISS or (when := self._when(record)) <= self._events.now():
             self._next_due = 0.0  # it changed meanwhile, or met a trouble of the network, and needs another job
             self._wake.set()
         else:
@@ -279,7 +282,7 @@ class Provisioning:
         """Do what the record asks for. A failure is noted in it and tried again, with growing pauses."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        record = self._records.get(device)
+        record = await self._records.get(device)
         if record is None:
             self._pace.ended()
             return
@@ -336,7 +339,7 @@ class Provisioning:
         settings = self._settings
         pause = min(settings.retry_max, settings.retry_min * 2 ** min(record.failures, 20))
         pause = max(pause, after or 0.0)
-        current = self._records.get(device) or record
+        current = await self._records.get(device) or record
         due = int(self._events.now() + pause) + 1
         try:
             await self._records.put(device, msgspec.structs.replace(current, due=due, failures=record.failures + 1))

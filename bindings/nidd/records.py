@@ -5,13 +5,13 @@ here: records are read when needed and a few are kept decoded.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from enum import IntEnum
 from typing import Any
 
 import msgspec
 
-from bindings.contract import Memory
+from bindings.contract import MISS, Memory, Miss
 
 _KEPT = 4096  # decoded records and profiles kept; the working set of a busy minute
 
@@ -58,50 +58,69 @@ class Records:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._kept: dict[str, Record] = {}
-        self._devices: dict[str, str] = {}
+        self._kept: dict[str, Record | None] = {}  # None: removed
         self.by_state = dict.fromkeys(State, 0)
 
-    def get(self, device: str) -> Record | None:
-        """Return a copy-on-write record: change it only through `put`. None: the device was never provisioned."""
-        record = self._kept.get(device)
-        if record is None:
-            raw = self._memory.get(_RECORD + device)
-            if raw is None:
-                return None
-            record = _decode(raw)
-            _keep(self._kept, device, record)
+    def cached(self, device: str) -> Record | Miss | None:
+        """Return a record that is in memory, None if that is known to be gone, else MISS. Change it through `put`."""
+        record = self._kept.get(device, MISS)
+        if record is MISS:
+            raw = self._memory.cached(_RECORD + device)
+            return MISS if raw is MISS else self._decoded(device, raw)
         return record
 
-    def all(self) -> Iterator[tuple[str, Record]]:
-        """Go over all records. Where the caller waits in between, a record may have changed when it is given."""
-        for key, raw in self._memory.items(_RECORD):
+    async def get(self, device: str) -> Record | None:
+        """Return a record, to be changed through `put`; None: the device was never provisioned.
+
+        Raises StoreUnavailable.
+        """
+        record = self.cached(device)
+        if record is not MISS:
+            return record
+        raw = await self._memory.load(_RECORD + device)
+        return None if raw is None else self._decoded(device, raw)
+
+    def held(self, device: str) -> Record | None:
+        """Return the record of a device whose endpoint is in memory."""
+        record = self._kept.get(device)
+        if record is None:
+            raw = self._memory.held(_RECORD + device)
+            return None if raw is None else self._decoded(device, raw)
+        return record
+
+    def _decoded(self, device: str, raw: bytes) -> Record:
+        record = _decode(raw)
+        _keep(self._kept, device, record)
+        return record
+
+    async def all(self) -> AsyncIterator[tuple[str, Record]]:
+        """Go over all records. Where the caller waits in between, a record may have changed when it is yielded."""
+        async for key, raw in self._memory.items(_RECORD):
             yield key[len(_RECORD) :], _decode(raw)
 
-    def count(self) -> None:
+    async def count(self) -> None:
         """Count the states anew, at start."""
         self.by_state = dict.fromkeys(State, 0)
-        for _, record in self.all():
+        async for _, record in self.all():
             self.by_state[record.state] += 1
 
-    def device_of(self, configuration: str) -> str | None:
-        """Return which device a configuration is for."""
-        device = self._devices.get(configuration)
-        if device is None:
-            raw = self._memory.get(_INDEX + configuration)
-            if raw is None:
-                return None
-            device = raw.decode()
-            _keep(self._devices, configuration, device)
-        return device
+    def cached_device_of(self, configuration: str) -> str | Miss:
+        """Return the device that a configuration is for, if that is in memory, else MISS."""
+        raw = self._memory.cached(_INDEX + configuration)
+        return MISS if raw is MISS else raw.decode()
+
+    async def device_of(self, configuration: str) -> str | None:
+        """Return the device that a configuration is for; with it, its endpoint comes into memory."""
+        raw = await self._memory.load_with_endpoint(_INDEX + configuration)
+        return None if raw is None else raw.decode()
 
     async def put(self, device: str, record: Record) -> None:
         """Commit a record and its index; an index that it no longer needs goes. Raises StoreUnavailable."""
-        before = self.get(device)
-        notes = [self._memory.put(_RECORD + device, _encode(record))]
+        before = await self.get(device)
+        notes = [self._memory.put(_RECORD + device, _encode(record), device)]
         if record.configuration and (before is None or before.configuration != record.configuration):
             # Before the record: in one group of commits, or in this order.
-            notes.insert(0, self._memory.put(_INDEX + record.configuration, device.encode()))
+            notes.insert(0, self._memory.put(_INDEX + record.configuration, device.encode(), device))
         await asyncio.gather(*notes)
         before = self._kept.get(device, before)  # another change may have been committed meanwhile
         _keep(self._kept, device, record)
@@ -113,17 +132,16 @@ class Records:
 
     async def remove(self, device: str) -> None:
         """Forget a device. Raises StoreUnavailable."""
-        before = self.get(device)
+        before = await self.get(device)
         if before is None:
             return
         await self._memory.put(_RECORD + device, None)
-        self._kept.pop(device, None)
+        _keep(self._kept, device, None)
         self.by_state[before.state] -= 1
         if before.configuration:
             await self._forget_index(before.configuration)
 
     async def _forget_index(self, configuration: str) -> None:
-        self._devices.pop(configuration, None)
         await self._memory.put(_INDEX + configuration, None)
 
 

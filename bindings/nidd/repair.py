@@ -1,6 +1,5 @@
 """Finding configurations that the SCEF has lost: its list is compared with our records."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +9,6 @@ from bindings.nidd.records import Record, Records, State
 
 log = logging.getLogger(__name__)
 
-_STRIDE = 200  # records looked at before others get their turn
 _TRIED = 8  # configurations that are asked for before the list is believed to be whole
 
 Doubt = Callable[[str, Record], Awaitable[None]]
@@ -26,23 +24,21 @@ async def find_missing(life: LifeCycle, records: Records, doubt: Doubt) -> None:
     if not await life.inventory.read(0.0, listed):
         return
     missing = []
-    for number, (device, record) in enumerate(records.all()):
+    async for device, record in records.all():
         if record.state is State.ACTIVE and record.configuration not in listed:
             missing.append(device)
-        if number % _STRIDE == 0:
-            await asyncio.sleep(0)
     if len(missing) >= _TRIED and await _all_are_there(life, records, missing[:_TRIED]):
         log.warning("the SCEF's list of configurations leaves out what it has; it is not used")
         return
     for device in missing:
-        now = records.get(device)
+        now = await records.get(device)
         if now is not None and now.state is State.ACTIVE:
             await doubt(device, now)
 
 
 async def _all_are_there(life: LifeCycle, records: Records, devices: list[str]) -> bool:
     for device in devices:
-        one = records.get(device)
+        one = await records.get(device)
         if one is not None and not (await life.ask(operations.READ, one.configuration)).ok:
             return False
     return True

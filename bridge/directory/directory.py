@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bindings.contract import MISS, Miss
-from bridge.directory.cache import Lru
 from bridge.directory.catalogue import Catalogue
 from bridge.directory.contract import DirectoryTable
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.errors import BridgeError, DirectoryError
+from bridge.lru import Lru
 from bridge.relay.model import Endpoint
 
 CACHED = 4096  # records in memory, about 1.5 KiB each

@@ -70,6 +70,8 @@ class Changes:
         return removed
 
     def _keep_up(self, change: DirectoryChange, before: Record, after: Record, *, moved: bool) -> None:
+        if moved:
+            self._runner.forget(after.id)  # what the network knows of the other device has to be read first
         if not self._replace(after):
             return
         if moved:

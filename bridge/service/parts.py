@@ -24,6 +24,7 @@ from bridge.service.provisioning import Provisioning
 from bridge.service.runner import Runner
 from bridge.service.tasks import Tasks
 from bridge.store.contract import Store
+from bridge.store.notes import NetworkMemory
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,9 @@ async def built(
     places = Places(directory, networks, count)
     actor = NetworkActor(udp, networks, count)
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
-    runner = Runner(store, directory, clock, config.policy.policy(), places.of, actor, draw.random, count)
+    runner = Runner(
+        store, directory, store.memories, clock, config.policy.policy(), places.of, actor, draw.random, count
+    )
     provisioning = Provisioning(networks, count)
     changes = Changes(directory, runner, udp, places, provisioning, tasks)
     await _seed(config, directory, progress)
@@ -77,7 +80,9 @@ async def built(
         directory.subscribe(changes.follow)
         for name, binding in networks.items():
             events = NetworkEvents(name, directory, runner, store, clock, count)
-            await _start(binding, events, store, name, config)
+            memory = store.memories.of(name)
+            memory.bring = runner.bring
+            await _start(binding, events, memory, config.networks[name].where)
             stack.push_async_callback(binding.stop)
         yield Parts(store, networks, udp, sources.scheme, directory, actor, runner, provisioning, changes)
 
@@ -102,9 +107,9 @@ async def _seed(config: Config, directory: Directory, progress: Progress) -> Non
         log.info("endpoint differs from the configuration; the directory is kept", extra={"endpoint": name})
 
 
-async def _start(binding: Binding, events: NetworkEvents, store: Store, name: str, config: Config) -> None:
+async def _start(binding: Binding, events: NetworkEvents, memory: NetworkMemory, where: str) -> None:
     try:
-        await binding.start(events, store.memory(name))
+        await binding.start(events, memory)
     except (ConfigurationError, BindingError) as error:
         kind = ConfigurationError if isinstance(error, ConfigurationError) else BindingError
-        raise kind(f"{config.networks[name].where} {error}") from error
+        raise kind(f"{where} {error}") from error

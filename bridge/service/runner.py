@@ -7,7 +7,7 @@ fails, the endpoint's memory and pending effects are dropped, and it is loaded a
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -19,7 +19,7 @@ from bridge.directory.record import Record
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
 from bridge.relay.effects import Count, Effect
-from bridge.relay.model import Kept, Policy
+from bridge.relay.model import Policy
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
 from bridge.service.alarms import Alarms
@@ -27,7 +27,8 @@ from bridge.service.clock import Clock, moment
 from bridge.service.placed import Placed
 from bridge.service.points import reached
 from bridge.service.waiting import Waiting, WaitingEvents
-from bridge.store.contract import Done, Found, FoundEndpoint
+from bridge.store.contract import Done, Found, FoundEndpoint, FoundWithNote
+from bridge.store.notes import FoundNote
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,17 @@ class Ledger(Protocol):
 
     def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None: ...
 
+    def load_with_note(self, network: str, key: str, now: float, done: FoundWithNote) -> None: ...
+
     def next_id(self) -> int: ...
+
+
+class Notes(Protocol):
+    """What the runner wants of the notes of networks (`bridge.store.notes.Memories`)."""
+
+    def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None: ...
+
+    def release(self, network: str, device: str) -> None: ...
 
 
 class Records(Protocol):
@@ -86,6 +97,7 @@ class Runner:
 
     store: Ledger
     directory: Records
+    notes: Notes
     clock: Clock
     policy: Policy
     place: Callable[[Record], Placed | None]
@@ -129,6 +141,10 @@ class Runner:
                 return
         self._wait(key, event, done)
 
+    def bring(self, network: str, key: str, done: FoundNote) -> None:
+        """Call `done` with a note of a network, and bring the endpoint of the note's device into memory before."""
+        self.store.load_with_note(network, key, moment(self.clock).wall, partial(self._brought, done))
+
     @property
     def is_loading(self) -> bool:
         """Whether an event waits for the store."""
@@ -171,7 +187,7 @@ class Runner:
 
     def forget(self, endpoint: int) -> None:
         """Drop an endpoint's memory; the next event loads it anew, once the commits that are under way are told."""
-        loaded = self.loaded.pop(endpoint, None)
+        loaded = self._unload(endpoint)
         if loaded is not None:
             loaded.dropped = True
             if loaded.uncommitted:
@@ -225,8 +241,19 @@ class Runner:
             _tell(waiting, None if isinstance(key, ById) else UnknownDevice(f"no endpoint has {key!r}"))
             return
         self.directory.keep(found.record)
-        if not waiting:
-            return  # an earlier read under another key served them
+        if waiting:  # else an earlier read under another key served them
+            self._step_all(found, waiting)
+
+    def _brought(self, done: FoundNote, note: bytes | None, found: Found | None, error: BridgeError | None) -> None:
+        """The store has read a note and the endpoint of its device."""
+        if found is not None:
+            self.directory.keep(found.record)
+            if not self.stopping:
+                self._step_all(found, [])
+        done(note, error)
+
+    def _step_all(self, found: Found, waiting: list[Waiting]) -> None:
+        """Step what waits for an endpoint that was read just now, on what is in memory of it if there is anything."""
         endpoint = found.record.id
         loaded = self.loaded.get(endpoint)
         if loaded is None and endpoint not in self._draining:
@@ -235,19 +262,20 @@ class Runner:
             if placed is None:
                 _tell(waiting, None)
                 return
-            loaded = self._load(endpoint, placed, found.kept)
+            loaded = self._load(endpoint, placed, found)
             if loaded.dropped:
                 _tell(waiting, StoreUnavailable("the endpoint could not be taken up; see the log"))
                 return
         for event, done in waiting:
-            if loaded is None or loaded.dropped:
-                self.event(endpoint, event, done)
-            else:
+            if loaded is not None and self.loaded.get(endpoint) is loaded:
                 self._take(endpoint, loaded, event, done)
+            else:  # a step has let it go, or dropped it
+                self.event(endpoint, event, done)
 
-    def _load(self, endpoint: int, placed: Placed, kept: Kept) -> Loaded:
+    def _load(self, endpoint: int, placed: Placed, found: Found) -> Loaded:
         """Bring an endpoint into memory. If that fails it is `dropped`, and tried again later."""
-        state = EndpointState(placed.endpoint, self.policy, kept, self.random())
+        self.notes.hold(placed.endpoint.network, placed.endpoint.device, found.notes)
+        state = EndpointState(placed.endpoint, self.policy, found.kept, self.random())
         state.deliveries.call = self.actor.call_in_flight(endpoint)
         loaded = self.loaded[endpoint] = Loaded(placed, state)
         if endpoint not in self._taken_up:
@@ -256,6 +284,12 @@ class Runner:
                 self._step(endpoint, loaded, ev.Started(), None)
         if state.is_quiet and not loaded.uncommitted:
             self._note_quiet(endpoint)
+        return loaded
+
+    def _unload(self, endpoint: int) -> Loaded | None:
+        loaded = self.loaded.pop(endpoint, None)
+        if loaded is not None:
+            self.notes.release(loaded.placed.endpoint.network, loaded.placed.endpoint.device)
         return loaded
 
     def _take(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
@@ -271,7 +305,6 @@ class Runner:
     def _step(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         placed = loaded.placed
         state = loaded.state
-        self.loaded[endpoint] = loaded  # an earlier step of what waited may have let it go
         try:
             result = step(
                 state,
@@ -363,7 +396,7 @@ class Runner:
         doubts = d.cancelling or d.to_look_up or d.released or d.presumed
         timers = state.empty_ack_due or state.hold_due or state.retransmissions
         if not (d.call is not None or doubts or timers or state.exchanges.is_refusing(moment(self.clock).wall)):
-            del self.loaded[endpoint]
+            self._unload(endpoint)
 
     def _note_quiet(self, endpoint: int) -> None:
         self._quiet[endpoint] = None
@@ -372,7 +405,7 @@ class Runner:
             oldest, _ = self._quiet.popitem(last=False)
             candidate = self.loaded.get(oldest)
             if candidate is not None and candidate.state.is_quiet and not candidate.uncommitted:
-                del self.loaded[oldest]
+                self._unload(oldest)
 
     def _wake(self, endpoint: int) -> None:
         self.event(endpoint, ev.Tick())

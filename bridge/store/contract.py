@@ -1,8 +1,8 @@
 """What the bridge wants of a store: everything that must outlive the process.
 
 A store has three repositories. The *ledger* keeps the rows of every endpoint; they change by `commit`. The *directory*
-(`bridge.directory.contract.DirectoryTable`) keeps who is who. The *memory* keeps the notes of each network instance
-(`bindings.contract.Memory`). Beside them, `reads` answers people's questions.
+(`bridge.directory.contract.DirectoryTable`) keeps who is who. The *memories* keep the notes of each network instance
+(`bindings.contract.Memory`, `bridge/store/notes.py`). Beside them, `reads` answers people's questions.
 
 All methods are called in the event loop, and none blocks it. A read that cannot be answered at once calls `done` later,
 also in the event loop. `tests/store` holds every implementation to this contract.
@@ -11,10 +11,9 @@ also in the event loop. `tests/store` holds every implementation to this contrac
 from asyncio import Future
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from bindings.contract import Memory
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.rows import Change
 from bridge.delivery.states import DownlinkState, UplinkState
@@ -24,14 +23,16 @@ from bridge.directory.keys import Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError
 from bridge.relay.model import Kept
+from bridge.store.notes import Memories
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One endpoint as it is stored: its record, and the rows that the core still needs."""
+    """One endpoint as it is stored: its record, the rows that the core still needs, and the notes of its device."""
 
     record: Record
     kept: Kept
+    notes: Mapping[str, bytes] = field(default_factory=dict)
 
 
 Done = Callable[[BaseException | None], None]
@@ -39,6 +40,9 @@ Done = Callable[[BaseException | None], None]
 
 FoundEndpoint = Callable[[Found | None, BridgeError | None], None]
 """Takes an endpoint, or None where there is none; the second argument is StoreUnavailable or None."""
+
+FoundWithNote = Callable[[bytes | None, Found | None, BridgeError | None], None]
+"""Takes a note, and the endpoint of its device; the third argument is StoreUnavailable or None."""
 
 
 class Ledger(Protocol):
@@ -64,6 +68,12 @@ class Ledger(Protocol):
         What `done` gets contains every commit, and every change of the directory, that was told before `done` is
         called. Endpoints that are asked for at one time are read together. No commit of the endpoint may be waiting:
         whoever has one waiting has the endpoint in memory.
+        """
+
+    def load_with_note(self, network: str, key: str, now: float, done: FoundWithNote) -> None:
+        """Call `done` with a note of a network and the endpoint of the device that the note belongs to.
+
+        All else is as `load` has it.
         """
 
     def unfinished(self) -> AsyncIterator[Sequence[int]]:
@@ -137,8 +147,9 @@ class Store(Ledger, Protocol):
     @property
     def reads(self) -> Reads: ...
 
-    def memory(self, network: str) -> Memory:
-        """Return the notes of one network instance."""
+    @property
+    def memories(self) -> Memories:
+        """The notes of all network instances."""
 
     async def close(self) -> None:
         """Finish all commits, tell them, and let go. Later calls fail with StoreUnavailable."""

@@ -4,31 +4,48 @@ import asyncio
 import time
 from collections import Counter
 
-from bindings.contract import Uplink
+from bindings.contract import MISS, Uplink
 from bridge.errors import StoreUnavailable, UnknownDevice
 
 
 class DictMemory:
-    """Memory of the contract, in a dict; `fails` makes the next puts fail."""
+    """Memory of the contract, in a dict; `fails` makes the next puts fail, `forgets` leaves nothing in memory."""
 
     def __init__(self):
         self.notes = {}
+        self.devices = {}
         self.fails = False
+        self.forgets = False
 
-    def get(self, key):
+    def cached(self, key):
+        return MISS if self.forgets else self.notes.get(key, MISS)
+
+    def load(self, key):
+        async def read():
+            return self.notes.get(key)
+
+        return asyncio.ensure_future(read())
+
+    load_with_endpoint = load
+
+    def held(self, key):
         return self.notes.get(key)
 
-    def items(self, prefix):
-        return [(key, value) for key, value in self.notes.items() if key.startswith(prefix)]
+    async def items(self, prefix):
+        for key, value in list(self.notes.items()):
+            if key.startswith(prefix):
+                yield key, value
 
-    async def put(self, key, value):
+    async def put(self, key, value, device=""):
         await asyncio.sleep(0)
         if self.fails:
             raise StoreUnavailable("disk full")
         if value is None:
             self.notes.pop(key, None)
+            self.devices.pop(key, None)
         else:
             self.notes[key] = value
+            self.devices[key] = device
 
 
 class BridgeSide:

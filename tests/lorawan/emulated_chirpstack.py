@@ -87,7 +87,7 @@ class Emulated:
             await binding.provision(device, parts.get("options", {}))
         if known:
             await until(lambda: binding._provider.version)
-            record = binding._records.get(devices[0])
+            record = binding._records.held(devices[0])
             await until(lambda: binding._records.profile(record.profile).known)
         if settings.events == "http" and known:
             await binding.set_integration()

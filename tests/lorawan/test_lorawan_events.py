@@ -49,6 +49,21 @@ async def test_an_uplink_is_told_with_the_networks_own_id(binding, chirpstack, s
     assert len({uplink.duplicate_key for uplink in side.of(Uplink)}) == 2
 
 
+async def test_events_of_a_device_keep_their_order_while_its_note_is_read(binding, chirpstack, side):
+    chirpstack.up(b"first", f_cnt=0)
+    await until(lambda: side.of(Uplink))
+    await binding._records.write()
+    binding._records._kept.clear()
+    memory = binding._records._memory
+    memory.forgets = True
+    messages = [to_json(chirpstack.up_message(b"%d" % number, f_cnt=number)) for number in range(1, 6)]
+    taken = [binding.take(cs.read("up", message).event) for message in messages]
+    memory.forgets = False
+    await asyncio.gather(*taken)
+    assert [one.payload for one in side.of(Uplink)] == [b"first", b"1", b"2", b"3", b"4", b"5"]
+    assert memory.devices[f"d/{DEVICE}"] == DEVICE
+
+
 async def test_200_only_after_the_commit(binding, chirpstack, side):
     side.gate = asyncio.Event()
     call = asyncio.create_task(post(binding, "up", to_json(chirpstack.up_message(b"x"))))
@@ -105,7 +120,7 @@ async def test_strangers_leave_no_note(binding, chirpstack, side):
         assert await post(binding, kind, message.SerializeToString()) == 200
     await binding._records.write()
     assert [key for key in chirpstack.memory.notes if STRANGER in key] == []
-    assert binding._records.get(STRANGER) is None
+    assert binding._records.held(STRANGER) is None
 
 
 async def test_an_event_of_another_application_is_dropped_and_counted(binding, chirpstack, side):
@@ -298,7 +313,7 @@ async def test_a_join_is_told_and_empties_the_queue_where_the_profile_says_so(bi
 
 async def test_a_profile_that_keeps_the_queue_keeps_ours_too(binding, chirpstack, side):
     await heard(binding, chirpstack, side)
-    profile = binding._records.get(DEVICE).profile
+    profile = binding._records.held(DEVICE).profile
     kept = msgspec.structs.replace(binding._records.profile(profile), flush_on_activate=False)
     await binding._records.put_profile(profile, kept)
     await submitted(binding)
@@ -404,7 +419,7 @@ async def test_what_was_missed_of_a_former_session_comes_too_and_changes_nothing
         await second._catch_up.device(DEVICE)
     assert [one.payload for one in side.of(Uplink)] == [b"before", b"live", b"missed"]
     assert len(side.of(Joined)) == 1
-    record = second._records.get(DEVICE)
+    record = second._records.held(DEVICE)
     assert (record.dev_addr, record.highest, record.uplinks) == ("0a0b0c0d", 0, 1)
 
 

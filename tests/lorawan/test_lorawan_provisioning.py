@@ -126,7 +126,7 @@ async def test_devices_of_the_application_are_listed_over_all_pages(binding, chi
             dev_eui=f"70b3d57ed1{number:06x}",
             name=f"d{number}",
             application_id=chirpstack.application_id,
-            device_profile_id=binding._records.get(DEVICE).profile,
+            device_profile_id=binding._records.held(DEVICE).profile,
         )
         chirpstack.context.tables.devices.create(message, 0)
     listed = await binding.network_devices()
@@ -201,7 +201,7 @@ async def test_a_wrong_key_is_found(binding):
     ],
 )
 async def test_a_profile_that_hurts_is_found_with_the_cure(binding, chirpstack, fields, words):
-    profile = chirpstack.context.tables.profiles.get(binding._records.get(DEVICE).profile).message
+    profile = chirpstack.context.tables.profiles.get(binding._records.held(DEVICE).profile).message
     for name, value in fields.items():
         setattr(profile, name, value)
     findings = found(await binding.check(), "profile")
@@ -210,7 +210,7 @@ async def test_a_profile_that_hurts_is_found_with_the_cure(binding, chirpstack, 
 
 async def test_an_f_port_that_chirpstack_keeps_for_itself_is_found(make, chirpstack):
     binding = await make(downlinks={"f_port": 202})
-    profile = chirpstack.context.tables.profiles.get(binding._records.get(DEVICE).profile).message
+    profile = chirpstack.context.tables.profiles.get(binding._records.held(DEVICE).profile).message
     profile.app_layer_params.ts003_version = api.TS003_V100
     findings = found(await binding.check(), "profile", "bad")
     assert any("202" in one.detail for one in findings)

@@ -18,7 +18,7 @@ async def test_what_changes_while_a_note_is_written_is_written_next():
     records.changed("d", record)
     await writing
     await records.write()
-    assert Records(memory).get("d").highest == 5
+    assert Records(memory).held("d").highest == 5
 
 
 async def test_what_the_store_did_not_take_is_written_later():
@@ -31,4 +31,4 @@ async def test_what_the_store_did_not_take_is_written_later():
         await records.put("d", record)
     memory.fails = False
     await records.write()
-    assert Records(memory).get("d").highest == 5
+    assert Records(memory).held("d").highest == 5

@@ -41,7 +41,7 @@ async def binding(server, side):
 
 
 def binding_knows(binding):
-    record = binding._records.get(DEVICE)
+    record = binding._records.held(DEVICE)
     return record is not None and binding._records.profile(record.profile).known
 
 

@@ -124,7 +124,7 @@ class Virtual:
         settings = LorawanSettings(api=Api(server="none:1", key="k"))
         started_at = self.world.now
         records = self.records = Records(self.memory)
-        if records.get(DEV_EUI) is None:
+        if records.held(DEV_EUI) is None:
             records.changed(DEV_EUI, Record())
         monotonic = lambda: self.world.now - started_at  # noqa: E731
         self.outstanding = Outstanding(records, monotonic)

@@ -22,11 +22,11 @@ async def binding(make):
 
 
 def state(binding):
-    return binding._records.get(DEVICE).state
+    return binding._records.held(DEVICE).state
 
 
 async def notify(scef, binding, status, **changes):
-    link = scef.link(binding._records.get(DEVICE).configuration)
+    link = scef.link(binding._records.held(DEVICE).configuration)
     body = {"niddConfiguration": link, "externalId": DEVICE, "status": status} | changes
     return await scef.notify(binding._listener.url, body)
 
@@ -87,7 +87,7 @@ async def test_a_configuration_that_the_scef_shows_as_terminated_is_over(binding
     scef.refuse_duplicates = None
     assert await notify(scef, binding, "TERMINATED") == 204
     await until(lambda: side.of(Flushed) and state(binding) is State.ACTIVE)
-    assert binding._records.get(DEVICE).configuration != name
+    assert binding._records.held(DEVICE).configuration != name
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_an_uplink_over_a_second_configuration_is_taken_once_the_scef_conf
     body = {"niddConfiguration": scef.link(other), "externalId": DEVICE, "data": "AA=="}
     assert await scef.notify(binding._listener.url, body) == 204
     assert [event.payload for event in side.of(Uplink)] == [b"\x00"]
-    assert binding._records.get(DEVICE).configuration == other
+    assert binding._records.held(DEVICE).configuration == other
     assert list(scef.configurations) == [other]  # the one that was ours did not leak
     assert mine != other
     assert len(side.of(Flushed)) == 1

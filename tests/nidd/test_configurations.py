@@ -103,7 +103,7 @@ async def test_an_existing_one_is_adopted(make, scef):
     name = scef.add(externalId="dev1@IOT.example", notificationDestination="http://127.0.0.1:1/p/secret")
     await binding.provision(DEVICE, {})
     await active(binding)
-    assert binding._records.get(DEVICE).configuration == name
+    assert binding._records.held(DEVICE).configuration == name
     assert not scef.made("create")
     assert not scef.made("patch")
 
@@ -157,7 +157,7 @@ async def test_both_identities_in_the_list(make, scef):
     binding = await make()
     await binding.provision("491700000001", {})
     await active(binding)
-    assert binding._records.get("491700000001").configuration == name
+    assert binding._records.held("491700000001").configuration == name
 
 
 async def test_a_list_that_is_not_offered_is_an_empty_one(make, scef):
@@ -207,7 +207,7 @@ async def test_201_that_names_nothing_is_looked_up(make, scef):
     binding = await make()
     await binding.provision(DEVICE, {})
     await active(binding)
-    assert binding._records.get(DEVICE).configuration == scef.name_of(DEVICE)
+    assert binding._records.held(DEVICE).configuration == scef.name_of(DEVICE)
 
 
 async def test_renewed_before_its_end(make, scef, side):
@@ -218,7 +218,7 @@ async def test_renewed_before_its_end(make, scef, side):
     side.offset += 6700
     await until(lambda: scef.made("patch"))
     assert scef.made("patch")[0][2]["duration"] >= format_time(side.now() + 7190)
-    await until(lambda: binding._records.get(DEVICE).due > side.now() + 6000)
+    await until(lambda: binding._records.held(DEVICE).due > side.now() + 6000)
 
 
 async def test_a_duration_that_the_scef_shortened_counts(make, scef, side):
@@ -230,7 +230,7 @@ async def test_a_duration_that_the_scef_shortened_counts(make, scef, side):
     binding = await make(configurations={"renewal_margin": 3600.0})
     await binding.provision(DEVICE, {})
     await active(binding)
-    record = binding._records.get(DEVICE)
+    record = binding._records.held(DEVICE)
     assert record.due == pytest.approx(side.now() + 500, abs=5)  # half of its time, as the margin is longer
     side.offset += 600
     await until(lambda: scef.made("patch"))
@@ -271,7 +271,7 @@ async def test_a_configuration_withdrawn_by_the_hss_is_not_asked_for_at_once(mak
     body = {"niddConfiguration": scef.link(name), "externalId": DEVICE, "status": "TERMINATED_UE_NOT_AUTHORIZED"}
     assert await scef.notify(url, body) == 204
     await until(lambda: counts(binding)["lost"] == 1)
-    assert binding._records.get(DEVICE).due == pytest.approx(side.now() + 600, abs=5)
+    assert binding._records.held(DEVICE).due == pytest.approx(side.now() + 600, abs=5)
 
 
 async def test_failures_are_tried_again_with_growing_pauses(make, scef, side):
@@ -280,12 +280,12 @@ async def test_failures_are_tried_again_with_growing_pauses(make, scef, side):
     await binding.provision(DEVICE, {})
     pauses = []
     for failures in (1, 2, 3):
-        await until(lambda wanted=failures: getattr(binding._records.get(DEVICE), "failures", 0) == wanted)
-        pauses.append(binding._records.get(DEVICE).due - side.now())
+        await until(lambda wanted=failures: getattr(binding._records.held(DEVICE), "failures", 0) == wanted)
+        pauses.append(binding._records.held(DEVICE).due - side.now())
         side.offset += 200
     assert pauses == pytest.approx([100, 150, 150], abs=3)
     await active(binding)
-    assert binding._records.get(DEVICE).failures == 0
+    assert binding._records.held(DEVICE).failures == 0
     assert "NOT_AUTHORISED" in counts(binding)["last_error"]
 
 

@@ -45,6 +45,17 @@ async def test_an_uplink_is_delivered_with_its_bytes(binding, scef, side):
     assert event.received_at == pytest.approx(side.now(), abs=2)
 
 
+async def test_what_is_not_in_memory_is_read_before_a_notification_is_judged(binding, scef, memory, side, link):
+    memory.forgets = True
+    assert await scef.uplink(DEVICE, b"uplink") == 204
+    report = {"niddDownlinkDataTransfer": f"{link}/downlink-data-deliveries/7", "deliveryStatus": "SUCCESS"}
+    assert await scef.notify(scef.callback_of(DEVICE), report) == 204
+    assert [type(event) for event in side.delivered] == [Uplink, Report]
+    report["niddDownlinkDataTransfer"] = scef.link("strange") + "/downlink-data-deliveries/7"
+    assert await scef.notify(scef.callback_of(DEVICE), report) == 404
+    assert {memory.devices[key] for key in memory.notes if key[:2] in ("d/", "c/")} == {DEVICE}
+
+
 async def test_204_only_after_the_commit(binding, scef, side):
     side.gate = asyncio.Event()
     answer = asyncio.create_task(scef.uplink(DEVICE))

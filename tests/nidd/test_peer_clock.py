@@ -34,7 +34,7 @@ async def test_the_skew_is_told(binding, skew):
 
 
 async def test_a_duration_is_asked_for_and_read_in_the_scefs_own_time(binding, scef, side, skew):
-    record = binding._records.get(DEVICE)
+    record = binding._records.held(DEVICE)
     assert record.due == pytest.approx(side.now() + 86_400 - 3600, abs=5)
     side.offset += 83_000
     await until(lambda: scef.made("patch"))

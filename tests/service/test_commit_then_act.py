@@ -1,6 +1,6 @@
 """A request is accepted when it is committed (R3): no effect leaves before the commit of its step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bindings.contract import MISS, Miss, SouthProfile
 from bridge.delivery.rows import Change
@@ -57,6 +57,14 @@ class NoRecords:
         pass
 
 
+class NoNotes:
+    def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None:
+        pass
+
+    def release(self, network: str, device: str) -> None:
+        pass
+
+
 class Noting:
     def __init__(self) -> None:
         self.acts: list[Effect] = []
@@ -73,7 +81,15 @@ def runner() -> tuple[Runner, SlowStore, Noting]:
     endpoint = Endpoint(1, 0, "ep", "net", "dev", (Server("srv"),))
     placed = Placed(endpoint, 1, lambda _device: SOUTH)
     made = Runner(
-        store, NoRecords(), StillClock(), Policy(), lambda _record: placed, actor, lambda: 0.5, lambda *_, **__: None
+        store,
+        NoRecords(),
+        NoNotes(),
+        StillClock(),
+        Policy(),
+        lambda _record: placed,
+        actor,
+        lambda: 0.5,
+        lambda *_, **__: None,
     )
     return made, store, actor
 

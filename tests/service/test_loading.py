@@ -1,7 +1,7 @@
 """What arrives for an endpoint that is not in memory waits until the store has read it: in order, and bounded (R30)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -74,12 +74,14 @@ class Side:
     cache: dict[Key, Record] = field(default_factory=dict)
     counted: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    held: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         endpoint = Endpoint(1, 0, "ep", "net", "dev", (Server("srv"),))
         placed = Placed(endpoint, 7, lambda _device: PROFILE)
         self.runner = Runner(
             self.store,
+            self,
             self,
             RealClock(),
             Policy(),
@@ -94,6 +96,12 @@ class Side:
 
     def keep(self, found: Record) -> None:
         self.cache.update(dict.fromkeys(keys_of(found), found))
+
+    def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None:
+        self.held[network, device] = dict(notes)
+
+    def release(self, network: str, device: str) -> None:
+        del self.held[network, device]
 
     def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
         self.effects.append(effect)

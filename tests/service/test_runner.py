@@ -116,6 +116,7 @@ class Bench:
         self.runner = Runner(
             self.ledger,
             NoRecords(),
+            self.ledger.store.memories,
             RealClock(),
             Policy(),
             lambda _record: self.placed,

@@ -231,7 +231,7 @@ async def test_work_that_refuses_is_no_failure_of_the_store(store, downlink):
 
 async def test_work_gives_its_result_and_its_refusal_undoes_it_alone(store, downlink):
     def refused(connection):
-        connection.execute("INSERT INTO binding_memory VALUES ('n', 'k', x'00')")
+        connection.execute("INSERT INTO note VALUES ('n', 'k', '', 0, x'00')")
         raise DirectoryError("no")
 
     def pages(connection):
@@ -245,7 +245,7 @@ async def test_work_gives_its_result_and_its_refusal_undoes_it_alone(store, down
     )
 
     assert [type(outcome) for outcome in outcomes] == [DirectoryError, int, type(None)]
-    assert store.memory("n").get("k") is None
+    assert await store.memories.of("n").load("k") is None
 
 
 async def test_work_that_breaks_fails_alone(store, downlink):

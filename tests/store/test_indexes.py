@@ -5,7 +5,7 @@ import pytest
 from bridge.delivery.states import DownlinkState
 from bridge.directory.keys import ByDevice, ById, ByName, BySource
 from bridge.store.sqlite import Reader
-from bridge.store.sqlite.directory import records_of, remove
+from bridge.store.sqlite.directory_rows import records_of, remove
 from bridge.store.sqlite.endpoint_rows import rows_of
 from bridge.store.sqlite.unfinished import live, uncertain
 

@@ -150,7 +150,7 @@ async def test_a_database_of_the_first_schema_is_brought_up_and_keeps_its_messag
     (row,) = (await rows(store, 1, 0.0)).downlinks
     assert (row.id, row.code, row.south_mid, row.south_token, row.body) == (1, 1, 9, b"\x05", b"\xb13")
     assert (row.handle, row.cancel_asked) == ("h", False)
-    versions = store.connection.execute("SELECT version FROM schema_version ORDER BY version")
+    versions = await store.run(lambda c: c.execute("SELECT version FROM schema_version ORDER BY version").fetchall())
     assert [version for (version,) in versions] == list(range(1, len(migrations()) + 1))
     row.cancel_asked = True
     await store.committed([Update.of(row)])
@@ -163,7 +163,7 @@ async def test_a_database_brought_up_is_as_one_made_new(path, tmp_path):
     schemas = []
     for file in (path, tmp_path / "new.db"):
         store = SqliteStore.open(file)
-        schemas.append(store.connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall())
+        schemas.append(await store.run(lambda connection: content(connection)[0]))
         await store.close()
     assert schemas[0] == schemas[1]
 

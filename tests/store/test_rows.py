@@ -1,6 +1,5 @@
 """What is committed is what is loaded, for every kind of row."""
 
-import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
@@ -12,7 +11,6 @@ from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification, OpaqueUplink, Response, Verdict
-from bridge.errors import StoreUnavailable
 from bridge.relay.model import Observation, ObservationState, RelayState
 from bridge.store.sqlite import Reader, SqliteStore
 from tests.store.asking import rows
@@ -79,7 +77,8 @@ UPLINKS = DeviceRequest, Notification, Response, Verdict, OpaqueUplink
     "rows", [DOWNLINKS, UPLINKS, (UnattributedReport,), (Observation,), (RelayState,)], ids=lambda rows: rows[0].TABLE
 )
 async def test_the_schema_has_exactly_the_fields_of_the_rows(store, rows):
-    found = store.connection.execute(f"SELECT name FROM pragma_table_info('{rows[0].TABLE}')").fetchall()
+    sql = f"SELECT name FROM pragma_table_info('{rows[0].TABLE}')"
+    found = await store.run(lambda connection: connection.execute(sql).fetchall())
     assert {name for (name,) in found} == {name for row in rows for name in row.columns()}
     assert all("shard" in row.columns() for row in rows)
 
@@ -251,44 +250,6 @@ async def test_the_ledger_can_be_read_when_the_service_is_down(store, path, down
 
     assert [row.id for row in reader.downlinks()] == [1]
     reader.close()
-
-
-async def test_a_binding_keeps_notes_of_its_own(store):
-    one, two = store.memory("one"), store.memory("two")
-    await one.put("config:a", b"A")
-    await one.put("config:b", b"old")
-    await one.put("config:b", b"B")
-    await one.put("other", b"C")
-    await two.put("config:a", b"other network")
-
-    assert one.get("config:a") == b"A"
-    assert two.get("config:b") is None
-    assert list(one.items("config:")) == [("config:a", b"A"), ("config:b", b"B")]
-    await one.put("config:a", None)
-    assert list(one.items("")) == [("config:b", b"B"), ("other", b"C")]
-
-
-async def test_a_note_that_cannot_be_read_is_no_missing_note(store):
-    """Whoever asks must be able to tell, and wait: an event that was taken for a mistake would be lost."""
-    memory = store.memory("one")
-    await memory.put("key", b"x")
-    store.connection.set_progress_handler(lambda: True, 1)
-    with pytest.raises(StoreUnavailable):
-        memory.get("key")
-    store.connection.set_progress_handler(None)
-    assert memory.get("key") == b"x"
-
-
-async def test_a_walk_through_many_notes_holds_no_read_open(store, path):
-    memory = store.memory("one")
-    await asyncio.gather(*(memory.put(f"{index:06}", b"x") for index in range(1201)))
-    walk = memory.items("")
-    seen = [next(walk)[0]]
-    assert not store.connection.in_transaction
-    await memory.put("000700", None)
-    seen += [key for key, _ in walk]
-    assert len(seen) == 1200
-    assert seen == sorted(seen)
 
 
 async def test_ids_are_not_given_again_after_a_crash_either(store, path, report, tmp_path):

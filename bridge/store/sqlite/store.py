@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 
@@ -15,13 +16,15 @@ from bridge.delivery.rows import Change
 from bridge.delivery.uplinks import Uplink
 from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
-from bridge.store.contract import Done, FoundEndpoint
+from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
+from bridge.store.notes import Memories
 from bridge.store.sqlite import prune, unfinished
+from bridge.store.sqlite.asked import AskedEndpoint, AskedNoteWithEndpoint
 from bridge.store.sqlite.connection import check, connect_reader, connect_writer, end
 from bridge.store.sqlite.directory import SqliteDirectory
 from bridge.store.sqlite.loads import Loads
 from bridge.store.sqlite.lock import ProcessLock
-from bridge.store.sqlite.memory import NetworkMemory
+from bridge.store.sqlite.notes import SqliteNotes
 from bridge.store.sqlite.reads import SqliteReads
 from bridge.store.sqlite.schema import migrate
 from bridge.store.sqlite.writer import Batch, Writer
@@ -39,14 +42,13 @@ class SqliteStore:
         path: Path,
         lock: ProcessLock,
         writing: apsw.Connection,
-        connection: apsw.Connection,
         loading: apsw.Connection,
         next_id: int,
     ) -> None:
         self.path = path
-        self.connection = connection
         self._lock = lock
         self._writing = writing
+        self._loading = loading
         self._loop = asyncio.get_running_loop()
         self.loads = Loads(loading, self._loop)
         self.reads = SqliteReads(path)
@@ -54,6 +56,7 @@ class SqliteStore:
         self._next_id = next_id
         self._reserved = next_id  # the first id that may not be given out before the mark is committed
         self._closing = False
+        self.memories = Memories(SqliteNotes(self))
         self.directory = SqliteDirectory(self, writing.execute("SELECT count(*) FROM endpoint").get)
 
     @classmethod
@@ -70,11 +73,9 @@ class SqliteStore:
             opened.callback(writing.close)
             check(writing, path)
             migrate(writing)
-            connection = connect_reader(path)
-            opened.callback(connection.close)
             loading = connect_reader(path)
             opened.callback(loading.close)
-            store = cls(path, lock, writing, connection, loading, _first_free_id(writing))
+            store = cls(path, lock, writing, loading, _first_free_id(writing))
             opened.pop_all()
         store._writer.start()
         store.loads.start()
@@ -95,7 +96,7 @@ class SqliteStore:
         await self._writer.stop()
         self.loads.stop()
         self.reads.close()
-        self.connection.close()
+        self._loading.close()
         end(self._writing)
         self._lock.release()
 
@@ -149,6 +150,13 @@ class SqliteStore:
         self._writer.give(batch)
         return await future
 
+    def write(self, work: Callable[[apsw.Connection], None], done: Done, *, touches: tuple[Hashable, ...] = ()) -> None:
+        """Run `work` as `run` does. `done` is called when it is durable, as `commit` has it."""
+        if self._closing:
+            self._loop.call_soon(done, StoreUnavailable("the store is closed"))
+            return
+        self._writer.give(Batch((), work, done, None, touches=touches))
+
     def next_id(self) -> int:
         """Give an id for a downlink, uplink or report: larger than any before it, in this and in earlier lives."""
         if self._reserved - self._next_id < ID_BLOCK // 2:
@@ -172,7 +180,8 @@ class SqliteStore:
         """Let the loads know what is told now, so that none of them hands over what was read before it."""
         if self.loads.is_reading:
             kept = [batch for batch in group if batch.error is None]
-            self.loads.told([batch.endpoint for batch in kept], directory=any(batch.directory for batch in kept))
+            changed = [batch.endpoint for batch in kept], *(batch.touches for batch in kept)
+            self.loads.told(chain.from_iterable(changed), directory=any(batch.directory for batch in kept))
 
     @property
     def backlog(self) -> int:
@@ -197,15 +206,11 @@ class SqliteStore:
 
     def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
         """Call `done` with the endpoint under `key` and its rows that the core needs at wall time `now`."""
-        self.loads.load(key, now, done)
+        self.loads.ask(AskedEndpoint(key, now, done))
 
-    def first(self, question: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """Give the first row of an answer, None without any. Raises StoreUnavailable."""
-        try:
-            found: tuple[Any, ...] | None = self.connection.execute(question, values).fetchone()
-        except apsw.Error as error:
-            raise StoreUnavailable(f"the store cannot be read: {error}") from error
-        return found
+    def load_with_note(self, network: str, key: str, now: float, done: FoundWithNote) -> None:
+        """Call `done` with a note of a network and the endpoint of the device that the note belongs to."""
+        self.loads.ask(AskedNoteWithEndpoint(network, key, now, done))
 
     async def unfinished(self) -> AsyncIterator[Sequence[int]]:
         """Yield the endpoints with a message that has no outcome yet or needs attention, the uncertain ones first."""
@@ -214,10 +219,6 @@ class SqliteStore:
             while endpoints := await self.reads.ask(partial(part, after=after)):
                 yield endpoints
                 after = endpoints[-1]
-
-    def memory(self, network: str) -> NetworkMemory:
-        """Give the notes of one network instance (bindings.contract.Memory)."""
-        return NetworkMemory(self, network)
 
     async def prune(self, before: float) -> int:
         """Remove messages that were over, and that the core no longer needed, before wall time `before`; how many."""

@@ -13,7 +13,7 @@ followers. Work that refuses with a BridgeError is no failure: it answered, and 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any
@@ -45,7 +45,9 @@ Work = Callable[[apsw.Connection], Any]
 class Batch:
     """What is committed together, or not at all: changes to rows, or work on the connection."""
 
-    __slots__ = ("changes", "directory", "done", "endpoint", "error", "generation", "refused", "result", "work")
+    __slots__ = (
+        "changes", "directory", "done", "endpoint", "error", "generation", "refused", "result", "touches", "work",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,12 +57,14 @@ class Batch:
         endpoint: int | None,
         *,
         directory: bool = False,
+        touches: tuple[Hashable, ...] = (),
     ) -> None:
         self.changes = changes
         self.work = work
         self.done = done
         self.endpoint = endpoint
         self.directory = directory  # whether it changes the directory
+        self.touches = touches  # what else it changes, as `bridge.store.sqlite.asked` names it
         self.generation = 0
         self.error: BaseException | None = None
         self.refused = False  # `error` is the considered answer of its own work

@@ -1,0 +1,207 @@
+"""Durable notes of bindings: `bindings.contract.Memory`, with what is in memory of it, over a table of any store."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from bindings.contract import MISS, Miss
+from bridge.errors import BridgeError, StoreUnavailable
+from bridge.lru import Lru
+
+RECENT = 4096  # notes kept of each network that were read or written last, beside those of endpoints in memory
+PAGE = 500  # notes read at a time, so that no read stays open while a binding works through them
+EACH = 64  # events that wait for one note
+ALL = 20_000  # notes that are waited for
+
+FoundNote = Callable[[bytes | None, BridgeError | None], None]
+"""Takes a note, or None where there is none; the second argument is StoreUnavailable or None."""
+
+Bring = Callable[[str, str, FoundNote], None]
+"""Takes the network, the key and what to call with the note: reads it together with its device's endpoint."""
+
+
+class NoteTable(Protocol):
+    """The durable notes of all networks."""
+
+    def find(self, network: str, key: str, done: FoundNote) -> None:
+        """Call `done` with a note. It is not older than what was told before `done` is called."""
+
+    async def page(self, network: str, prefix: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+        """Return notes whose key starts with `prefix`, by rising key, from the first one after the key `after`."""
+
+    def put(self, network: str, key: str, value: bytes | None, device: str, done: Callable[..., None]) -> None:
+        """Write a note, or remove it. `done(error)` is called when that is durable, with None or StoreUnavailable."""
+
+
+@dataclass(slots=True)
+class _Loading:
+    """Those who wait for a note. Once it is found they go on in the next turn of the loop; until then it stays here."""
+
+    waiting: list[Future[bytes | None]]
+    found: bool = False
+    value: bytes | None = None
+
+
+class NetworkMemory:
+    """The notes of one network instance.
+
+    In memory are the notes that were used last, and those of devices whose endpoint is in memory (`hold`).
+    """
+
+    def __init__(self, table: NoteTable, network: str) -> None:
+        self._table = table
+        self._network = network
+        self._held: dict[str, bytes] = {}
+        self._devices: dict[str, dict[str, None]] = {}  # device → keys of its notes that are held
+        self._recent: Lru[str, bytes] = Lru(RECENT)
+        self._loading: dict[str, _Loading] = {}
+        self.bring: Bring = table.find
+
+    # What a binding asks
+
+    def cached(self, key: str) -> bytes | Miss:
+        """Return a note if it is in memory and nobody waits for it, else MISS: it has to be loaded."""
+        if key in self._loading:
+            return MISS
+        found = self._held.get(key)
+        if found is None:
+            found = self._recent.get(key)
+        return MISS if found is None else found
+
+    def held(self, key: str) -> bytes | None:
+        """Return a note of a device whose endpoint is in memory; None if there is none."""
+        return self._held.get(key)
+
+    def load(self, key: str) -> Future[bytes | None]:
+        """Return a future of a note, or of None. Those who wait for one key go on in the order of calls."""
+        return self._load(key, self._table.find)
+
+    def load_with_endpoint(self, key: str) -> Future[bytes | None]:
+        """Do what `load` does, and bring the endpoint of the note's device into memory by the same read."""
+        return self._load(key, self.bring)
+
+    async def items(self, prefix: str = "") -> AsyncIterator[tuple[str, bytes]]:
+        """Yield all notes whose key starts with `prefix`, in the order of their keys. Raises StoreUnavailable."""
+        after: str | None = None
+        while page := await self._table.page(self._network, prefix, after, PAGE):
+            for key, value in page:
+                yield key, value
+            after = page[-1][0]
+
+    async def put(self, key: str, value: bytes | None, device: str = "") -> None:
+        """Return when committed; None removes the key. Raises StoreUnavailable."""
+        committed: Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            if error is None:
+                self._written(key, value, device)
+            if not committed.done():
+                committed.set_result(None) if error is None else committed.set_exception(error)
+
+        self._table.put(self._network, key, value, device, done)
+        await committed
+
+    # What the bridge asks
+
+    def hold(self, device: str, notes: Mapping[str, bytes]) -> None:
+        """Keep the notes of a device in memory until `release`."""
+        self.release(device)
+        self._devices[device] = dict.fromkeys(notes)
+        self._held.update(notes)
+
+    def release(self, device: str) -> None:
+        """Keep the notes of a device no longer."""
+        for key in self._devices.pop(device, ()):
+            self._held.pop(key, None)
+
+    # How it is done
+
+    def _written(self, key: str, value: bytes | None, device: str) -> None:
+        loading = self._loading.get(key)
+        if loading is not None and loading.found:
+            loading.value = value
+        of_device = self._devices.get(device)
+        if value is None:
+            self._held.pop(key, None)
+            self._recent.drop(key)
+            if of_device is not None:
+                of_device.pop(key, None)
+        elif of_device is not None:
+            of_device[key] = None
+            self._held[key] = value
+            self._recent.drop(key)
+        else:
+            self._held.pop(key, None)
+            self._recent.put(key, value)
+
+    def _load(self, key: str, read: Bring) -> Future[bytes | None]:
+        future: Future[bytes | None] = asyncio.get_running_loop().create_future()
+        loading = self._loading.get(key)
+        if loading is None:
+            there = self.cached(key)
+            if there is not MISS:
+                future.set_result(there)
+            elif len(self._loading) >= ALL:
+                future.set_exception(_too_many())
+            else:
+                self._loading[key] = _Loading([future])
+                read(self._network, key, lambda value, error: self._loaded(key, value, error))
+        elif len(loading.waiting) >= EACH:
+            future.set_exception(_too_many())
+        else:
+            loading.waiting.append(future)
+        return future
+
+    def _loaded(self, key: str, value: bytes | None, error: BridgeError | None) -> None:
+        loading = self._loading[key]
+        if error is None:
+            loading.found = True
+            loading.value = value
+            if value is not None and key not in self._held:
+                self._recent.put(key, value)
+            self._let_go_on(key, loading)
+        else:
+            del self._loading[key]
+            for future in loading.waiting:
+                if not future.done():
+                    future.set_exception(error)
+
+    def _let_go_on(self, key: str, loading: _Loading) -> None:
+        """Let those who wait go on. Who comes before all of them have done so waits behind them."""
+        waiting, loading.waiting = loading.waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(loading.value)
+        if waiting:
+            asyncio.get_running_loop().call_soon(self._let_go_on, key, loading)
+        else:
+            del self._loading[key]
+
+
+class Memories:
+    """The notes of all network instances of one store."""
+
+    def __init__(self, table: NoteTable) -> None:
+        self._table = table
+        self._networks: dict[str, NetworkMemory] = {}
+
+    def of(self, network: str) -> NetworkMemory:
+        """Return the notes of one network instance; always the same object."""
+        found = self._networks.get(network)
+        if found is None:
+            found = self._networks[network] = NetworkMemory(self._table, network)
+        return found
+
+    def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None:
+        """Keep the notes of a device in memory until `release`."""
+        self.of(network).hold(device, notes)
+
+    def release(self, network: str, device: str) -> None:
+        """Keep the notes of a device no longer."""
+        self.of(network).release(device)
+
+
+def _too_many() -> StoreUnavailable:
+    return StoreUnavailable("too many messages wait for the store to be read")

@@ -1,0 +1,242 @@
+"""The rows of the directory's table: how they are read, and the work that changes them in the writer's thread."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import apsw
+import msgspec
+
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
+from bridge.directory.record import DirectoryChange, Draft, Record
+from bridge.directory.sources import Sources
+from bridge.errors import DirectoryError
+from bridge.store.sqlite.sources import Allocator, release
+from bridge.store.sqlite.statements import LIVE
+
+SHARD = 0  # all endpoints of one node; a cluster divides them by source
+
+_COLUMNS = (
+    "SELECT e.id, e.shard, e.name, e.network, e.device, e.servers, e.profile, e.default_ttl, e.object_list,"
+    " e.confirmed, e.options, e.enabled, e.created_at, e.changed_at, n.scheme, n.source, n.locals"
+)
+_SOURCE = "LEFT JOIN north_source n ON n.endpoint = e.id AND n.released_at IS NULL"
+SELECT = f"{_COLUMNS} FROM endpoint e {_SOURCE}"
+
+# CROSS JOIN: SQLite begins with the wanted keys, and never walks the table.
+_WITH_ID = f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.id = j.value {_SOURCE}"
+_WITH_NAME = f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.name = j.value {_SOURCE}"
+_WITH_DEVICE = (
+    f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e"
+    f" ON e.network = j.value ->> 0 AND e.device = j.value ->> 1 {_SOURCE}"
+)
+_WITH_SOURCE = (
+    f"{_COLUMNS} FROM json_each(?) j CROSS JOIN north_source n"
+    " ON n.scheme = j.value ->> 0 AND n.source = j.value ->> 1 AND n.released_at IS NULL"
+    " CROSS JOIN endpoint e ON e.id = n.endpoint"
+)
+
+
+def records_of(connection: apsw.Connection, keys: Iterable[Key]) -> dict[Key, Record]:
+    """Return the records under these keys."""
+    ids = [key.endpoint for key in keys if isinstance(key, ById)]
+    names = [key.name for key in keys if isinstance(key, ByName)]
+    devices = [(key.network, key.device) for key in keys if isinstance(key, ByDevice)]
+    sources = [(key.scheme, key.source) for key in keys if isinstance(key, BySource)]
+    found: dict[Key, Record] = {}
+    for wanted, statement in ((ids, _WITH_ID), (names, _WITH_NAME), (devices, _WITH_DEVICE), (sources, _WITH_SOURCE)):
+        if wanted:
+            values = (msgspec.json.encode(wanted).decode(),)
+            for record in map(record_of, connection.execute(statement, values).fetchall()):
+                found.update(dict.fromkeys(keys_of(record), record))
+    return found
+
+
+def record_of(row: tuple[Any, ...]) -> Record:
+    """Make a record of a row of SELECT."""
+    (id_, shard, name, network, device, servers, profile, ttl, links, confirmed, options, enabled, *rest) = row
+    created_at, changed_at, scheme, source, locals_ = rest
+    return Record(
+        id_,
+        shard,
+        name,
+        network,
+        device,
+        _servers(servers),
+        profile,
+        ttl,
+        links,
+        confirmed == 1,
+        json.loads(options) if options != "{}" else {},
+        enabled == 1,
+        created_at,
+        changed_at,
+        scheme or "",
+        source,
+        tuple(locals_.split()) if locals_ else (),
+    )
+
+
+@lru_cache(1024)  # thousands of endpoints share a few lists
+def _servers(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+def _columns(draft: Draft) -> tuple[Any, ...]:
+    return (
+        draft.name,
+        draft.network,
+        draft.device,
+        json.dumps(draft.servers),
+        draft.profile,
+        draft.default_ttl,
+        draft.object_list,
+        draft.confirmed,
+        json.dumps(draft.options) if draft.options else "{}",
+        draft.enabled,
+    )
+
+
+def add(connection: apsw.Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
+    """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is in."""
+    allocator = None if sources is None else Allocator(connection, sources, now)
+    made = []
+    for draft in drafts:
+        try:
+            connection.execute(
+                "INSERT INTO endpoint (shard, name, network, device, servers, profile, default_ttl, object_list,"
+                " confirmed, options, enabled, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (SHARD, *_columns(draft), now, now),
+            )
+        except apsw.ConstraintError as error:
+            raise taken(connection, draft) from error
+        id_ = connection.last_insert_rowid()
+        made.append(_made(id_, draft, now))
+        if allocator is not None and sources is not None:
+            source, seen = allocator.give(id_)
+            made[-1] = replace(made[-1], scheme=sources.scheme, source=source, locals=seen)
+    return made
+
+
+def change_all(connection: apsw.Connection, wanted: Iterable[tuple[Record, Draft]], now: float) -> list[Record]:
+    """Put checked drafts in the place of records. Raises DirectoryError; then none is changed."""
+    return [_change(connection, before, draft, now) for before, draft in wanted]
+
+
+def _change(connection: apsw.Connection, before: Record, draft: Draft, now: float) -> Record:
+    try:
+        connection.execute(
+            "UPDATE endpoint SET name = ?, network = ?, device = ?, servers = ?, profile = ?, default_ttl = ?,"
+            " object_list = ?, confirmed = ?, options = ?, enabled = ?, changed_at = ? WHERE id = ?",
+            (*_columns(draft), now, before.id),
+        )
+    except apsw.ConstraintError as error:
+        raise taken(connection, draft) from error
+    after = replace(
+        _made(before.id, draft, now),
+        created_at=before.created_at,
+        scheme=before.scheme,
+        source=before.source,
+        locals=before.locals,
+    )
+    _note_move(connection, before, after)
+    return after
+
+
+def _note_move(connection: apsw.Connection, before: Record, after: Record) -> None:
+    """See that an endpoint which servers know otherwise registers anew, whatever happens to this process next (R24)."""
+    if DirectoryChange(before, after).server_knew:
+        connection.execute(
+            "INSERT INTO relay (endpoint, shard, location, refuse_update, north_mid, joined_at)"
+            " VALUES (?, ?, '', 1, NULL, 0) ON CONFLICT (endpoint) DO UPDATE SET refuse_update = 1",
+            (after.id, after.shard),
+        )
+
+
+def remove(connection: apsw.Connection, id_: int, now: float) -> int:
+    """Delete an endpoint, and return how many there were: 1 or 0.
+
+    Its messages stay as history, so those that were under way get an outcome.
+    """
+    connection.execute(
+        "UPDATE downlink SET state = CASE WHEN state = :queued THEN :cancelled"  # noqa: S608  # words of our own
+        " WHEN state IN (:sent, :delivered) THEN :unanswered ELSE :unknown END,"
+        " over = 1, due = NULL, finished_at = :now, keep_until = :now, reason = 'the endpoint was removed'"
+        f" WHERE endpoint = :id AND {LIVE} AND over = 0",
+        {
+            "queued": DownlinkState.QUEUED,
+            "cancelled": DownlinkState.CANCELLED,
+            "sent": DownlinkState.SENT,
+            "delivered": DownlinkState.DELIVERED,
+            "unanswered": DownlinkState.UNANSWERED,
+            "unknown": DownlinkState.UNKNOWN,
+            "now": now,
+            "id": id_,
+        },
+    )
+    connection.execute(
+        "UPDATE uplink SET state = :expired, finished_at = :now, keep_until = :now,"  # noqa: S608  # as above
+        " reason = 'the endpoint was removed'"
+        f" WHERE endpoint = :id AND {LIVE} AND state = :received",
+        {"expired": UplinkState.EXPIRED, "received": UplinkState.RECEIVED, "now": now, "id": id_},
+    )
+    connection.execute(f"UPDATE uplink SET due = NULL WHERE endpoint = ? AND {LIVE} AND due IS NOT NULL", (id_,))  # noqa: S608  # as above
+    for table in ("observation", "report", "relay"):
+        connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (id_,))  # noqa: S608  # names of our own
+    release(connection, id_, now)
+    connection.execute("DELETE FROM endpoint WHERE id = ?", (id_,))
+    return connection.changes()
+
+
+def renew(
+    connection: apsw.Connection, ids: Iterable[int], sources: Sources, now: float
+) -> list[tuple[Record, Record | DirectoryError]]:
+    """Give each of these endpoints a source of the present range; the records before, and after or the reason."""
+    allocator = Allocator(connection, sources, now)
+    found: list[tuple[Record, Record | DirectoryError]] = []
+    for id_ in ids:
+        row = connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone()
+        if row is None:
+            continue
+        before = record_of(row)
+        try:
+            allocator.renew(id_)
+        except DirectoryError as error:
+            found.append((before, error))
+        else:
+            after = record_of(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).get)
+            _note_move(connection, before, after)
+            found.append((before, after))
+    return found
+
+
+def taken(connection: apsw.Connection, draft: Draft) -> DirectoryError:
+    """Say which endpoint stands in the way of a draft."""
+    row = connection.execute(
+        "SELECT name FROM endpoint WHERE network = ? AND device = ?", (draft.network, draft.device)
+    ).fetchone()
+    if row is not None and row[0] != draft.name:
+        return DirectoryError(f"device {draft.device!r} of network {draft.network!r} is endpoint {row[0]!r} already")
+    return DirectoryError(f"there is an endpoint {draft.name!r} already")
+
+
+def _made(id_: int, draft: Draft, now: float) -> Record:
+    return Record(
+        id_,
+        SHARD,
+        draft.name,
+        draft.network,
+        draft.device,
+        draft.servers,
+        draft.profile,
+        draft.default_ttl,
+        draft.object_list,
+        draft.confirmed,
+        draft.options,
+        draft.enabled,
+        now,
+        now,
+    )
