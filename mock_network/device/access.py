@@ -54,7 +54,7 @@ class AccessControl:
         if not self.active:
             return True
         if path[0] == ACCESS_CONTROL:
-            return right is Right.READ or (right is Right.WRITE and self._owner(path[:2]) == server)
+            return right is Right.READ or (right is Right.WRITE and self._owner_by(path[:2]) == server)
         instance = WHOLE_OBJECT if right is Right.CREATE else path[1]
         return bool(right & self.rights(server, path[0], instance))
 
@@ -66,12 +66,17 @@ class AccessControl:
         entries = self._tree.get_all((*control, _ACL))
         if server in entries:
             return Right(int(entries[server]) & 31)  # type: ignore[arg-type]  # an integer resource
-        if self._owner(control) == server:
+        if self._owner_by(control) == server:
             return OWNER_RIGHTS
         return Right(int(entries.get(ANY_SERVER, 0)) & 31)  # type: ignore[arg-type]  # as above
 
-    def _owner(self, control: Path) -> int:
+    def _owner_by(self, control: Path) -> int:
         return int(self._tree.get_or((*control, _OWNER), BOOTSTRAP_SERVER))  # type: ignore[arg-type]  # as above
+
+    def owner(self, path: Path) -> int | None:
+        """Return the Short Server ID of the owner of an object instance, None if object 2 names none."""
+        control = next(self._controls(path[0], path[1]), None)
+        return None if control is None else self._owner_by(control)
 
     def _controls(self, object_id: int, instance_id: int) -> Iterator[Path]:
         for control in self._tree.instances((ACCESS_CONTROL,)):

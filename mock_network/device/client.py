@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
@@ -12,6 +13,7 @@ from mock_network.device.bearers import URI_HOST, Bearers
 from mock_network.device.discovery import registration_links
 from mock_network.device.lifecycle import Lifecycle
 from mock_network.device.options import DeviceOptions
+from mock_network.device.security import SecurityContexts
 from mock_network.device.tasks import (
     Answer,
     Deregister,
@@ -27,6 +29,7 @@ from mock_network.lwm2m.definitions import APN_PROFILE
 from mock_network.lwm2m.formats import SENML, ContentFormat
 from mock_network.lwm2m.links import format_links
 from mock_network.lwm2m.messages import DELETE, POST, Closed, NoAnswer, Request, Reset, Response
+from mock_network.lwm2m.oscore import OscoreError
 
 _log = logging.getLogger(__name__)
 
@@ -50,11 +53,12 @@ class Client:
         accounts: Accounts,
         bearers: Bearers,
         lifecycle: Lifecycle,
+        contexts: SecurityContexts,
         on_registered: Callable[[int], None],
         on_left: Callable[[int], None],
     ) -> None:
         self._options, self._tree, self._accounts = options, tree, accounts
-        self._bearers, self._lifecycle = bearers, lifecycle
+        self._bearers, self._lifecycle, self._contexts = bearers, lifecycle, contexts
         self._on_registered, self._on_left = on_registered, on_left
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._timer: asyncio.TimerHandle | None = None
@@ -112,7 +116,7 @@ class Client:
         task.add_done_callback(self._running.discard)
 
     async def _quietly(self, task: Task) -> None:
-        with contextlib.suppress(NoAnswer, Reset, Closed, NotRegistered, OSError, ValueError):
+        with contextlib.suppress(NoAnswer, Reset, Closed, OscoreError, NotRegistered, OSError, ValueError):
             await self.perform(task)
 
     async def perform(self, task: Task) -> Response:
@@ -128,7 +132,7 @@ class Client:
             request = self._request(task)
             try:
                 response = await self.request(request, server)
-            except (NoAnswer, Reset, OSError, ValueError) as problem:
+            except (NoAnswer, Reset, OscoreError, OSError, ValueError) as problem:
                 _log.info("%s: %r", self._options.endpoint, problem)
                 self._answered(task, Answer(None, repr(problem)))
                 raise
@@ -155,17 +159,7 @@ class Client:
             raise NotRegistered(f"no account of server {server}" if server else "no account of a bootstrap server")
         route = await self._bearers.route(account, self.apn_of(account) if isinstance(account, Account) else "")
         options = request.options if route.host is None else (*request.options, (URI_HOST, route.host.encode()))
-        full = Request(
-            request.code,
-            request.path,
-            request.query,
-            request.payload,
-            request.content_format,
-            request.accept,
-            request.observe,
-            request.confirmable,
-            options,
-        )
+        full = dataclasses.replace(request, options=options, security=self._contexts.of(account.security))
         exchange = await route.bearer.up.request(route.peer, full, wait=self._options.response_timeout)
         return exchange.response
 

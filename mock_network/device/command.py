@@ -25,6 +25,7 @@ from mock_network.lwm2m.blockwise import exponent_of
 from mock_network.lwm2m.definitions import Model, standard_model
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.object_files import DefinitionError, read_files
+from mock_network.lwm2m.oscore import OscoreKeys, keys_from
 
 _ALL_OBJECTS = "all"
 
@@ -93,6 +94,12 @@ def _block_size(_context: click.Context, _parameter: click.Parameter, size: int)
     help="further object definitions: a file or folder of the OMA registry's XML, or of TOML",
 )
 @click.option("--send-at-register", multiple=True, help="path whose value goes out by Send after each Register")
+@click.option(
+    "--oscore",
+    callback=lambda _context, _parameter, words: None if words is None else _keys(words),
+    help="protect all traffic with the server: secret=HEX,sender=HEX,recipient=HEX, if wanted salt=HEX, context=HEX",
+)
+@click.option("--fresh-within", type=float, help="seconds: a changing request must carry an Echo value no older")
 @click.option("--no-clock", is_flag=True, help="the device knows no time before a server writes /3/0/13")
 @click.option("--answer-delay", default=0.0, show_default=True, help="seconds that the device takes for an answer")
 @click.option("--con-notify", is_flag=True, help="notifications are CON, not NON")
@@ -182,6 +189,8 @@ def _defaults(
     objects: str,
     object_files: tuple[Path, ...],
     send_at_register: tuple[str, ...],
+    oscore: OscoreKeys | None,
+    fresh_within: float | None,
     no_clock: bool,
     answer_delay: float,
     con_notify: bool,
@@ -216,6 +225,8 @@ def _defaults(
         bind=parse_address(listen),
         pipe=None if pipe is None else parse_address(pipe),
         send_at_register=send_at_register,
+        oscore=oscore,
+        fresh_within=fresh_within,
         has_clock=not no_clock,
         answer_delay=answer_delay,
         tuning=Tuning(
@@ -228,6 +239,13 @@ def _defaults(
         retry_timer=retry_timer,
         seed=seed,
     )
+
+
+def _keys(words: str) -> OscoreKeys:
+    try:
+        return keys_from(dict(word.partition("=")[::2] for word in words.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _objects(text: str, model: Model) -> frozenset[int]:

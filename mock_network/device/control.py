@@ -31,6 +31,7 @@ from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.jsonvalue import format_from_json, from_json, to_json
 from mock_network.lwm2m.messages import Response
+from mock_network.lwm2m.oscore import OscoreError, keys_from
 from mock_network.lwm2m.paths import format_path, parse_path
 
 _FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
@@ -50,6 +51,7 @@ _SETTABLE = {
     "answer_delay": float,
     "root": str,
     "has_clock": bool,
+    "fresh_within": float,
 }
 
 
@@ -135,6 +137,8 @@ async def _add(request: web.Request) -> web.Response:
         changes["objects"] = DEFAULT_OBJECTS | frozenset(body["objects"])
     if "send_at_register" in body:
         changes["send_at_register"] = tuple(body["send_at_register"])
+    if "oscore" in body:
+        changes["oscore"] = keys_from(body["oscore"])
     if "pipe" in body:
         changes["pipe"] = parse_address(body["pipe"])
     if "omit" in body:
@@ -181,6 +185,8 @@ async def _act(request: web.Request) -> web.Response:
         return web.json_response({"error": "the server muted Send"}, status=409)
     except OperationError as error:
         return web.json_response({"error": str(error)}, status=404)
+    except OscoreError as error:
+        return web.json_response({"error": str(error)}, status=409)
     if response is None:
         return web.json_response({"outcome": "done"})
     return web.json_response(
@@ -246,7 +252,9 @@ async def _crash(device: Device, _body: dict[str, Any]) -> None:
 
 
 async def _restart(device: Device, body: dict[str, Any]) -> None:
-    await device.restart(lose_state=bool(body.get("lose_state")))
+    await device.restart(
+        lose_state=bool(body.get("lose_state")), lose_replay_windows=bool(body.get("lose_replay_windows"))
+    )
 
 
 _ACTIONS: dict[str, Callable[[Device, dict[str, Any]], Awaitable[Response | None]]] = {

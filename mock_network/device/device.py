@@ -6,6 +6,7 @@ import functools
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from mock_network.clock import current_clock
 from mock_network.device.access import AccessControl, Right
@@ -26,8 +27,9 @@ from mock_network.device.bearers import SMS, Bearer, Bearers
 from mock_network.device.bootstrap import BootstrapInterface
 from mock_network.device.client import Client, NotRegistered
 from mock_network.device.clock import DeviceClock
-from mock_network.device.every_type import EveryType, initial_values
+from mock_network.device.every_type import EveryType
 from mock_network.device.firmware import Firmware
+from mock_network.device.freshness import Freshness
 from mock_network.device.initial import initial_objects
 from mock_network.device.lifecycle import Lifecycle
 from mock_network.device.operations import Executable, Operations
@@ -36,17 +38,21 @@ from mock_network.device.options import DeviceOptions
 from mock_network.device.refusal import NOT_ALLOWED, OperationError
 from mock_network.device.registration import Registration
 from mock_network.device.reporting import Reporting
+from mock_network.device.security import SecurityContexts
 from mock_network.device.serving import BOOTSTRAP, Serving
 from mock_network.device.tasks import Deregister, Register, RequestBootstrap, Update
 from mock_network.device.temperature import TemperatureSensors
 from mock_network.device.tree import Changed, ObjectTree
-from mock_network.lwm2m.definitions import DEVICE, SERVER, TEST
+from mock_network.lwm2m.definitions import DEVICE, SECURE_COMPONENT, SERVER
 from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, encode
 from mock_network.lwm2m.messages import POST, Closed, NoAnswer, Request, Reset, Response
 from mock_network.lwm2m.paths import INSTANCE_LEVEL, RESOURCE_LEVEL, Path, parse_path
 from mock_network.lwm2m.transport import Address, Datagram
 from mock_network.lwm2m.values import Record, Value
+
+if TYPE_CHECKING:
+    from mock_network.device.secure_component import SecureComponent
 
 WIRE_LOG = 10_000  # datagrams kept
 _REBOOT: Path = (DEVICE, 0, 4)
@@ -81,13 +87,28 @@ class Device:
         self._sensors = TemperatureSensors(self.tree)
         self._every_type = EveryType(self.tree, self._rng, self._send_when_told)
         self._firmware = Firmware(self.tree, self._later, lambda: self.reboot(lose_state=False))
-        if TEST in options.objects:
-            self.tree.add_instance((TEST, 0), initial_values(self.tree))
+        self._component = self._make_component()
+        self.contexts = SecurityContexts(self.tree, lambda: self._rng.randbytes(8))
+        self._freshness = None if options.fresh_within is None else Freshness(options.fresh_within, self._rng)
         self.client = Client(
-            options, self.tree, self.accounts, self.bearers, self.lifecycle, self._registered, self._end_observations
+            options,
+            self.tree,
+            self.accounts,
+            self.bearers,
+            self.lifecycle,
+            self.contexts,
+            self._registered,
+            self._end_observations,
         )
         self._serving = self._make_serving()
         self.tree.on_change = self._changed
+
+    def _make_component(self) -> "SecureComponent | None":
+        if SECURE_COMPONENT not in self.options.objects:
+            return None
+        from mock_network.device.secure_component import SecureComponent  # cryptography takes a while to load
+
+        return SecureComponent(self.tree, self.access)
 
     def _make_serving(self) -> Serving:
         reporting = Reporting(self.tree)
@@ -97,7 +118,7 @@ class Device:
             self.access,
             lambda server: self._serving.tables[server],
             self._executable,
-            (lambda _server, records: reporting.check(records),),
+            (reporting.check, *(() if self._component is None else (self._component.check,))),
             self.options.default_format,
             root,
         )
@@ -123,6 +144,7 @@ class Device:
     async def _open(self) -> None:
         await self.bearers.open(self._handle, self._tap, self._given_up, self._rng)
         for bearer in self.bearers.all:
+            bearer.up.use_contexts(self.contexts.find)
             if bearer.options.binding == SMS:
                 bearer.up.intercept(functools.partial(self._short_message, bearer))
 
@@ -150,13 +172,18 @@ class Device:
         await self.bearers.close()
         self._serving.watches.clear()
 
-    async def restart(self, *, lose_state: bool = False) -> None:
-        """Crash, and start again on the same ports: with what it knew (registration included), or as it was new."""
+    async def restart(self, *, lose_state: bool = False, lose_replay_windows: bool = False) -> None:
+        """Crash, and start again on the same ports: with what it knew (registration included), or as it was new.
+
+        `lose_replay_windows` forgets which OSCORE messages of servers were seen; sequence numbers of its own it never
+        forgets.
+        """
         await self.crash()
+        if lose_replay_windows:
+            self.contexts.lose_replay_windows()
         if lose_state:
             self.tree.reset()
-            if TEST in self.options.objects:
-                self.tree.add_instance((TEST, 0), initial_values(self.tree))
+            self._component = self._make_component()
             self._serving.reset()
             self.clock.reset()
         await self._open()
@@ -357,6 +384,10 @@ class Device:
         server = await self._who(bearer, request)
         if server == BOOTSTRAP:
             self.lifecycle.session_goes_on(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        challenge = None if self._freshness is None else self._freshness.challenge(request, now)
+        if challenge is not None:
+            return challenge
         response = self._serving.perform(request, server)
         self.client.advance()
         return response
@@ -366,14 +397,17 @@ class Device:
 
         A Non-IP pipe may lead to several servers; without Uri-Host they cannot be told apart, and the one with the
         lowest Short Server ID is meant. While a bootstrap session runs, its server is meant. A device with one server
-        takes every address for that server's.
+        takes every address for that server's. A server with an OSCORE context is known by that, and by nothing else.
         """
+        if request.security is not None:
+            return self._whose_context(request.security)
         bootstrap = self.accounts.bootstrap()
         if bootstrap is not None and self.lifecycle.in_session:
             route = await self.bearers.route(bootstrap, "")
             if route.bearer is bearer and route.peer == request.peer and request.host in {None, route.host}:
                 return BOOTSTRAP
         accounts = self.accounts.servers()
+        accounts = [account for account in accounts if self.contexts.of(account.security) is None]
         found: list[int] = []
         for account in accounts:
             route = await self.bearers.route(account, self.client.apn_of(account))
@@ -382,6 +416,13 @@ class Device:
         if found:
             return found[0]
         return accounts[0].server_id if len(accounts) == 1 else None
+
+    def _whose_context(self, context: object) -> int | None:
+        bootstrap = self.accounts.bootstrap()
+        if bootstrap is not None and self.contexts.of(bootstrap.security) is context:
+            return BOOTSTRAP if self.lifecycle.in_session else None
+        mine = [one for one in self.accounts.servers() if self.contexts.of(one.security) is context]
+        return mine[0].server_id if mine else None
 
     def _short_message(self, bearer: Bearer, request: Request) -> bool:
         """Take a trigger over SMS; return whether that is all there is to it (Transport TS §6.6).
@@ -404,6 +445,8 @@ class Device:
         self._serving.changed(changed)
         for path in changed.paths:
             self._firmware.written(path)
+            if self._component is not None:
+                self._component.written(path)
             self._tell_servers(path)
         self.client.advance()
 

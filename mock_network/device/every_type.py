@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from mock_network.device.operations import Executable
 from mock_network.device.refusal import BAD_REQUEST, OperationError
 from mock_network.device.tree import ZERO, ObjectTree, Resource
-from mock_network.lwm2m.definitions import TEST
+from mock_network.lwm2m.definitions import TEST, Model
 from mock_network.lwm2m.paths import Path, PathError, parse_path
 from mock_network.lwm2m.values import DataType, ObjectLink, Value
 
@@ -31,10 +31,10 @@ INITIAL: Mapping[DataType, Value] = {
 _ARGUMENT = re.compile(r"([0-9])(?:='([\x21\x23-\x26\x28-\x5b\x5d-\x7e]*)')?")
 
 
-def initial_values(tree: ObjectTree) -> dict[int, Resource]:
+def initial_values(model: Model) -> dict[int, Resource]:
     """Return the values that an instance starts with."""
     values: dict[int, Resource] = {ARGUMENTS: {}, TO_SEND: {}}
-    for number, definition in tree.model.objects[TEST].resources.items():
+    for number, definition in model.objects[TEST].resources.items():
         if number >= _FIRST_VALUE:
             value = INITIAL[definition.data_type]
             values[number] = {0: value} if definition.multiple else value
@@ -53,7 +53,7 @@ class EveryType:
             return None
         instance = path[:2]
         actions: dict[int, Executable] = {
-            RESET: lambda _arguments: self._tree.add_instance(instance, initial_values(self._tree)),
+            RESET: lambda _arguments: self._tree.add_instance(instance, initial_values(self._tree.model)),
             RANDOMIZE: lambda _arguments: self._fill(instance, random_values=True),
             CLEAR: lambda _arguments: self._fill(instance, random_values=False),
             EXECUTE_WITH_ARGUMENTS: lambda arguments: self._take(instance, arguments),

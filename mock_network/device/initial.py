@@ -10,14 +10,17 @@ from mock_network.device.accounts import (
     HOLD_OFF,
     INITIAL_DELAY,
     ORDER,
+    OSCORE_LINK,
     RDS_DESTINATION_PORT,
     RETRY_COUNT,
     RETRY_TIMER,
     SEQUENCE_COUNT,
     SEQUENCE_DELAY,
 )
+from mock_network.device.every_type import initial_values
 from mock_network.device.firmware import PUSH
 from mock_network.device.options import DeviceOptions, ServerOptions
+from mock_network.device.security import instance_of
 from mock_network.device.tree import Instances, Resource
 from mock_network.lwm2m.definitions import (
     ACCESS_CONTROL,
@@ -28,9 +31,12 @@ from mock_network.lwm2m.definitions import (
     FIRMWARE,
     FIRMWARE_BANK,
     LOCATION,
+    OSCORE,
+    SECURE_COMPONENT,
     SECURITY,
     SERVER,
     TEMPERATURE,
+    TEST,
 )
 from mock_network.lwm2m.paths import Path
 from mock_network.lwm2m.values import ObjectLink
@@ -59,11 +65,18 @@ def initial_objects(options: DeviceOptions) -> Instances:
         },
         APN_PROFILE: {key: {0: apn, 1: apn, 3: True, 4: NO_AUTHENTICATION, 24: NON_IP} for key, apn in enumerate(apns)},
         FIRMWARE_BANK: {0: {0: "", 1: False}},
+        SECURE_COMPONENT: {0: {0: f"sc-{options.endpoint}", 4: {}}},
         TEMPERATURE: {
             0: {5601: 20.0, 5602: 20.0, 5603: -40.0, 5604: 85.0, 5700: 20.0, 5701: "Cel", 5750: "room"},
         },
     }
     wanted = options.objects | ({APN_PROFILE, CELLULAR} if apns else set())
+    if TEST in options.objects:
+        known[TEST] = {0: initial_values(options.model)}
+    protected = [server.oscore for server in options.servers()]
+    if any(keys is not None for keys in protected):
+        wanted |= {OSCORE}
+        known[OSCORE] = {key: instance_of(keys) for key, keys in enumerate(protected) if keys is not None}
     objects = {number: known.get(number, {}) for number in sorted(wanted)}
     if len(options.servers()) > 1:
         objects[ACCESS_CONTROL] = {}
@@ -73,14 +86,10 @@ def initial_objects(options: DeviceOptions) -> Instances:
 
 def _securities(options: DeviceOptions) -> Iterator[dict[int, Resource]]:
     none: dict[int, Resource] = {2: NO_SEC, 3: b"", 4: b"", 5: b""}
-    for server in options.servers():
-        yield {
-            0: server.uri,
-            1: False,
-            **none,
-            10: server.server_id,
-            **_present({RDS_DESTINATION_PORT: server.rds_port}),
-        }
+    for key, server in enumerate(options.servers()):
+        link: dict[int, Resource] = {} if server.oscore is None else {OSCORE_LINK: ObjectLink(OSCORE, key)}
+        rds = _present({RDS_DESTINATION_PORT: server.rds_port})
+        yield {0: server.uri, 1: False, **none, 10: server.server_id, **rds, **link}
     if options.bootstrap_uri:
         times: dict[int, Resource] = {
             HOLD_OFF: options.bootstrap_hold_off,

@@ -31,8 +31,21 @@ _MANAGED_BY_BOOTSTRAP = frozenset({SECURITY, SERVER, ACCESS_CONTROL})
 
 Executable = Callable[[bytes], None]
 """What an Execute does; takes the arguments. OperationError refuses."""
-Guard = Callable[[int, list[Record]], None]
-"""Looks at what a server, by its Short Server ID, is about to write; OperationError refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What a server, by its Short Server ID, is about to write at and below a path, or to delete there."""
+
+    server: int
+    path: Path
+    records: Sequence[Record] = ()
+    replace: bool = False
+    delete: bool = False
+
+
+Guard = Callable[[Writing], None]
+"""Looks at what a server is about to change; OperationError refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +199,14 @@ class Operations:
         empty = self.tree.model.resource(path)
         if len(path) >= RESOURCE_LEVEL and not records and not (empty is not None and empty.multiple):
             raise OperationError(BAD_REQUEST, "no value")
-        self._guard(server, records)
-        self.tree.write(path, records, replace=request.code == PUT)
+        replace = request.code == PUT
+        self._guard(Writing(server, path, records, replace))
+        self.tree.write(path, records, replace=replace)
         return Response(CHANGED)
 
-    def _guard(self, server: int, records: list[Record]) -> None:
+    def _guard(self, writing: Writing) -> None:
         for guard in self.guards:
-            guard(server, records)
+            guard(writing)
 
     def _write_attributes(self, request: Request, path: Path, server: int) -> Response:
         if not path:
@@ -233,7 +247,7 @@ class Operations:
         if len(wanted) > 1:
             raise OperationError(BAD_REQUEST, "one instance at a time")
         instance = next(iter(wanted - {UNNAMED_INSTANCE}), None)
-        self._guard(server, records)
+        self._guard(Writing(server, path, records))
         created = self.tree.create(path[0], instance, records)
         self.access.created(server, created)
         location = (*self.root, *(str(identifier) for identifier in created))
@@ -248,6 +262,7 @@ class Operations:
         if whole and (not definition.multiple or path[0] in _MANAGED_BY_BOOTSTRAP):
             raise OperationError(NOT_ALLOWED, f"no server deletes instances of {definition.name}")
         self.access.check(server, path, Right.DELETE if whole else Right.WRITE)
+        self._guard(Writing(server, path, delete=True))
         self.tree.delete(path)
         if whole:
             self.attributes(server).forget(path)
@@ -265,7 +280,7 @@ class Operations:
         for record in records:
             self._exists_for(server, record.path[:INSTANCE_LEVEL])
             self.access.check(server, record.path, Right.WRITE)
-        self._guard(server, records)
+        self._guard(Writing(server, (), records))
         for record in records:
             self.tree.write(record.path, [record], replace=False)
         return paths, Response(CHANGED)

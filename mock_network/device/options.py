@@ -14,6 +14,7 @@ from mock_network.lwm2m.definitions import (
 )
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.messages import Tuning
+from mock_network.lwm2m.oscore import OscoreKeys
 from mock_network.lwm2m.transport import Address
 
 REGISTER_PARAMETERS = frozenset({"ep", "lt", "lwm2m", "b", "links"})
@@ -42,6 +43,8 @@ class ServerOptions:
     sequence_count: int | None = None
     rds_port: int | None = None
     """RDS Destination Port, /0/x/28."""
+    oscore: OscoreKeys | None = None
+    """What protects all traffic with this server; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,10 @@ class DeviceOptions:
     """Register at start, Update before the lifetime ends, register again when the server has forgotten."""
     send_at_register: tuple[str, ...] = ()
     """Paths whose values go out by Send directly after each 2.01 to Register."""
+    oscore: OscoreKeys | None = None
+    """As `ServerOptions.oscore`, of the first server."""
+    fresh_within: float | None = None
+    """How old an Echo value may be that a request that changes something must carry (RFC 9175); None: no such check."""
     has_clock: bool = True
     """Whether the device knows the time before a server writes it."""
     answer_delay: float = 0.0
@@ -128,6 +135,7 @@ class DeviceOptions:
             self.server_uri,
             self.lifetime,
             self.binding,
+            oscore=self.oscore,
             retry_count=None if self.retry_count == 5 else self.retry_count,  # noqa: PLR2004  # the default needs no resource
             retry_timer=None if self.retry_timer == 60.0 else round(self.retry_timer),  # noqa: PLR2004  # as above
             sequence_delay=None if self.sequence_delay == 86400.0 else round(self.sequence_delay),  # noqa: PLR2004  # as above

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 
 from mock_network.device.attributes import Attributes, parse_condition
 from mock_network.device.observation import Conditions, Mode
+from mock_network.device.operations import Writing
 from mock_network.device.refusal import BAD_REQUEST, OperationError
 from mock_network.device.tree import ObjectTree
 from mock_network.lwm2m.definitions import REPORT_CONTROL
 from mock_network.lwm2m.links import parse_links
 from mock_network.lwm2m.paths import Path, PathError, covers, format_path, parse_path
-from mock_network.lwm2m.values import FormatError, Record
+from mock_network.lwm2m.values import FormatError
 
 _TARGETS, _MODE, _REPORT, _CONDITIONS, _CAUSES = range(5)
 
@@ -53,9 +54,9 @@ class Reporting:
             ]
             self._tree.set_all((*instance, _CAUSES), dict(enumerate(told)), quiet=True)
 
-    def check(self, records: list[Record]) -> None:
+    def check(self, writing: Writing) -> None:
         """Raise OperationError where a server writes what this object cannot mean."""
-        for record in records:
+        for record in writing.records:
             if record.path[0] != REPORT_CONTROL:
                 continue
             if record.path[2] == _MODE and record.value not in set(Mode):

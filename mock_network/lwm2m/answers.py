@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from aiocoap.message import Message
@@ -10,6 +11,7 @@ from aiocoap.numbers.types import Type
 
 from mock_network.lwm2m.blockwise import Block, Incomplete, TooLarge, Transfers
 from mock_network.lwm2m.messages import Handler, Request, Response, Tuning, block_of, dotted
+from mock_network.lwm2m.oscore import FindContext, Refused, open_request
 
 
 class Answers:
@@ -17,42 +19,57 @@ class Answers:
 
     def __init__(self, handler: Handler, tuning: Tuning) -> None:
         self._handler, self._tuning = handler, tuning
+        self.find_context: FindContext = lambda _kid, _context: None
+        """Returns the OSCORE context for the kid and kid context of a request that arrives; None: there is none."""
         self._transfers = Transfers(asyncio.get_running_loop().time, tuning.block_exponent)
         self._observe_number = 0
 
     async def render_to_pipe(self, pipe: Any) -> None:
         """What aiocoap calls for each request: answer it, and send its notifications until cancelled."""
-        message = pipe.request
+        if pipe.request.opt.oscore is None:
+            await self._render(pipe, pipe.request, lambda answer: answer, None)
+            return
         try:
-            request = self._assemble(message)
+            opened = open_request(pipe.request, self.find_context)
+        except Refused as refused:
+            pipe.add_response(refused.response, is_last=True)
+            return
+        await self._render(pipe, opened.message, opened.seal, opened.context)
+
+    async def _render(self, pipe: Any, message: Any, seal: Callable[[Any], Any], context: Any) -> None:
+        """Answer `message`; `seal` gives each answer the protection of the request, `context` verified it."""
+
+        def answer_with(answer: Any, *, is_last: bool) -> None:
+            pipe.add_response(seal(answer), is_last=is_last)
+
+        try:
+            request = self._assemble(message, context)
         except (Incomplete, TooLarge) as problem:
-            pipe.add_response(self._refused(problem), is_last=True)
+            answer_with(self._refused(problem), is_last=True)
             return
         if request is None:
             block = block_of(message.opt.block1)
             answer = Message(code=Code.CONTINUE)
             if block is not None:  # §2.5: a smaller size in the answer is what the peer goes on with
                 answer.opt.block1 = (block.number, block.more, min(block.exponent, self._tuning.block_exponent))
-            pipe.add_response(answer, is_last=True)
+            answer_with(answer, is_last=True)
             return
         wanted = block_of(message.opt.block2)
         if wanted is not None and wanted.number > 0:
-            pipe.add_response(self._later_block(message, request, wanted), is_last=True)
+            answer_with(self._later_block(message, request, wanted), is_last=True)
             return
         response = await self._handler(request)
         subscription = response.subscription
         if subscription is None:
-            pipe.add_response(self._answer(message, request, response, wanted), is_last=True)
+            answer_with(self._answer(message, request, response, wanted), is_last=True)
             return
         try:
-            pipe.add_response(
-                self._answer(message, request, response, wanted, self._next_observe_number()), is_last=False
-            )
+            answer_with(self._answer(message, request, response, wanted, self._next_observe_number()), is_last=False)
             async with contextlib.aclosing(subscription.notifications()) as notifications:  # type: ignore[type-var]
                 async for notification in notifications:
                     last = not notification.ok
                     number = None if last else self._next_observe_number()
-                    pipe.add_response(self._answer(message, request, notification, wanted, number), is_last=last)
+                    answer_with(self._answer(message, request, notification, wanted, number), is_last=last)
                     if last:
                         return
         finally:
@@ -71,7 +88,7 @@ class Answers:
         self._observe_number = (self._observe_number + 1) % (1 << 24)
         return self._observe_number
 
-    def _assemble(self, message: Any) -> Request | None:
+    def _assemble(self, message: Any, context: Any) -> Request | None:
         """The request with its whole body, None while blocks are to come."""
         payload: bytes | None = message.payload
         block = block_of(message.opt.block1)
@@ -81,7 +98,7 @@ class Answers:
                 return None
         elif self._tuning.max_request is not None and len(payload or b"") > self._tuning.max_request:
             raise TooLarge(hint=True)
-        return request_of(message, payload or b"")
+        return request_of(message, payload or b"", context)
 
     @staticmethod
     def _key(message: Any) -> tuple[object, ...]:
@@ -111,6 +128,7 @@ class Answers:
         answer.opt.content_format = response.content_format
         answer.opt.location_path = response.location
         answer.opt.max_age = response.max_age
+        answer.opt.echo = response.echo
         answer.opt.observe = observe
         if block is not None:
             answer.opt.block2 = (block.number, block.more, block.exponent)
@@ -119,8 +137,8 @@ class Answers:
         return answer
 
 
-def request_of(message: Any, payload: bytes) -> Request:
-    """Read a request that arrived; `payload` is its whole body."""
+def request_of(message: Any, payload: bytes, context: Any = None) -> Request:
+    """Read a request that arrived; `payload` is its whole body, `context` the OSCORE context that verified it."""
     return Request(
         code=message.code.dotted,
         path=tuple(message.opt.uri_path),
@@ -131,6 +149,8 @@ def request_of(message: Any, payload: bytes) -> Request:
         observe=message.opt.observe,
         confirmable=message.mtype is Type.CON,
         host=message.opt.uri_host,
+        echo=message.opt.echo,
+        security=context,
         peer=message.remote.address,
         mid=message.mid,
         token=message.token,

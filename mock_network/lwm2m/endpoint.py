@@ -13,6 +13,7 @@ from aiocoap.protocol import Context
 from mock_network.lwm2m.answers import Answers, request_of
 from mock_network.lwm2m.layers import Messages, Tokens
 from mock_network.lwm2m.messages import Handler, Request, Response, Tuning
+from mock_network.lwm2m.oscore import FindContext
 from mock_network.lwm2m.requests import Exchange, Notified, Requests, response_of
 from mock_network.lwm2m.transport import Address, Peer, Tap, UdpTransport, bind
 
@@ -26,8 +27,10 @@ class CoapEndpoint:
         """Called with peer, MID and token of each CON message that was never acknowledged."""
         self.on_late_notification: Callable[[Response], None] = lambda _response: None
         """Called with a notification that arrives while its observation is being cancelled."""
-        site = Answers(handler, tuning)
-        self._context = Context(loop=asyncio.get_running_loop(), serversite=site, loggername="mock_network.coap")
+        self._answers = Answers(handler, tuning)
+        self._context = Context(
+            loop=asyncio.get_running_loop(), serversite=self._answers, loggername="mock_network.coap"
+        )
         self._requests: Requests
         self._tokens: Tokens
         self._messages: Messages
@@ -59,6 +62,10 @@ class CoapEndpoint:
         endpoint._tokens, endpoint._messages, endpoint._transport = tokens, messages, transport
         endpoint._requests = Requests(tokens, endpoint.tuning, endpoint._context.log)
         return endpoint
+
+    def use_contexts(self, find: FindContext) -> None:
+        """Have `find` return the OSCORE context for the kid and kid context of each protected request that arrives."""
+        self._answers.find_context = find
 
     @property
     def address(self) -> Address:

@@ -60,6 +60,10 @@ class Request:
     """Further options, to be sent only."""
     host: str | None = None
     """Uri-Host, of a request that arrived."""
+    echo: bytes | None = None
+    """Echo (RFC 9175 §2); one that a peer asks for is sent by itself."""
+    security: Any = None
+    """OSCORE context that protects the request, or that verified it; None: unprotected."""
     peer: Address = ("", 0)
     mid: int = 0
     token: bytes = b""
@@ -95,6 +99,7 @@ class Response:
     type: str = ""
     time: float = 0.0
     max_age: int | None = None
+    echo: bytes | None = None
     peer: Address = ("", 0)
 
     @property

@@ -1,6 +1,7 @@
 """The client's role of a CoAP endpoint: requests, block-wise where needed, their responses and notifications."""
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from mock_network.lwm2m.messages import (
     block_of,
     dotted,
 )
+from mock_network.lwm2m.oscore import OscoreError, protect_request
 from mock_network.lwm2m.transport import Address, Peer
 
 _log = logging.getLogger(__name__)
@@ -62,11 +64,16 @@ class Requests:
 
         With Observe 0 and `on_notification`, that is called with each notification, whole, and with None when the
         observation ended; call `stop` of the result to forget the observation, so that the next notification is
-        answered RST. NoAnswer, NotAcknowledged, Reset, Closed.
+        answered RST. A 4.01 with an Echo value is followed by the request with that value, once (RFC 9175 §2.2).
+        NoAnswer, NotAcknowledged, Reset, Closed, OscoreError.
         """
         try:
             async with asyncio.timeout(wait):
                 exchange = await self._send_body(peer, request, on_notification, token)
+                first = exchange.response_message
+                if first.code == Code.UNAUTHORIZED and first.opt.echo is not None and request.echo is None:
+                    request = dataclasses.replace(request, echo=first.opt.echo)
+                    exchange = await self._send_body(peer, request, on_notification, token)
                 block = block_of(exchange.response_message.opt.block2)
                 if block is not None and block.more:
                     try:
@@ -143,6 +150,7 @@ class Requests:
         message.opt.content_format = request.content_format
         message.opt.accept = request.accept
         message.opt.observe = request.observe
+        message.opt.echo = request.echo
         for number, value in request.options:
             message.opt.add_option(OptionNumber(number).create_option(decode=value))
         return message
@@ -155,9 +163,13 @@ class Requests:
         on_notification: Notified | None,
         token: bytes | None,
     ) -> "_Sent":
-        """One message and its response."""
+        """Send one message, protected if the request asks for it, and return its response."""
         message.remote = Peer(peer)
-        pipe = Pipe(message, self._log)
+        outgoing: Any = message
+        verify: Callable[[Any], Any] = _as_it_is
+        if request.security is not None:
+            outgoing, verify = protect_request(request.security, message)
+        pipe = Pipe(outgoing, self._log)
         answered: asyncio.Future[Any] = self._loop.create_future()
         notifications = _Notifications(self, peer, request, on_notification)
 
@@ -170,10 +182,17 @@ class Requests:
                 return False
             if event.message is None:
                 return False
+            try:
+                found = verify(event.message)
+            except OscoreError as problem:
+                _log.warning("%s: %s", peer, problem)
+                if not answered.done():
+                    answered.set_exception(problem)
+                return not event.is_last
             if not answered.done():
-                answered.set_result(event.message)
+                answered.set_result(found)
             else:
-                notifications.put(event.message)
+                notifications.put(found)
             if event.is_last and event.message.opt.observe is None and message.opt.observe == 0:
                 notifications.end()
             return not event.is_last
@@ -192,7 +211,11 @@ class Requests:
             raise
         if on_notification is None or response.opt.observe is None:
             stop()
-        return _Sent(message.token, response, stop)
+        return _Sent(outgoing.token, response, stop)
+
+
+def _as_it_is(message: Any) -> Any:
+    return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +292,7 @@ def response_of(message: Any, payload: bytes | None = None) -> Response:
         confirmable=message.mtype is Type.CON,
         time=asyncio.get_running_loop().time(),
         max_age=message.opt.max_age,
+        echo=message.opt.echo,
         peer=message.remote.address,
     )
 

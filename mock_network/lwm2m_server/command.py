@@ -1,6 +1,7 @@
 """The command of the emulated server: alone it runs one, with a further word it has a running one do something."""
 
 import logging
+import tomllib
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from mock_network.control_api import authority, listening
 from mock_network.lwm2m.definitions import standard_model
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.object_files import DefinitionError, read_files
+from mock_network.lwm2m.oscore import OscoreKeys, keys_from
 from mock_network.lwm2m_server.ask import COMMANDS
 from mock_network.lwm2m_server.bootstrap_plan import Plan, read_plans
 from mock_network.lwm2m_server.control import make_app
@@ -45,6 +47,12 @@ _PROFILES = "\n\n".join(f"{profile.name}: {profile.summary}" for profile in PROF
     type=click.Path(exists=True, path_type=Path),
     help="further object definitions: a file or folder of the OMA registry's XML, or of TOML",
 )
+@click.option(
+    "--oscore",
+    "oscore_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='TOML file with OSCORE keys by endpoint: ["NAME"] with secret, sender, recipient, salt, context in hex',
+)
 @click.option("--nstart-1", "nstart_one", is_flag=True, help="one un-ACKed request per device at a time (RFC 7252)")
 @click.option("--ack-timeout", default=2.0, show_default=True, help="seconds (RFC 7252 §4.8)")
 @click.option("--max-retransmit", default=4, show_default=True, help="RFC 7252 §4.8")
@@ -58,6 +66,7 @@ def server(
     profile: str,
     plans_file: Path | None,
     object_files: tuple[Path, ...],
+    oscore_file: Path | None,
     nstart_one: bool,
     ack_timeout: float,
     max_retransmit: int,
@@ -76,7 +85,7 @@ def server(
     if context.invoked_subcommand is not None:
         return
     address = parse_address(listen)
-    plans = _plans(plans_file)
+    plans, keys = _plans(plans_file), _keys(oscore_file)
     try:
         model = standard_model().with_objects(read_files(object_files))
     except (DefinitionError, OSError) as error:
@@ -91,6 +100,8 @@ def server(
             profile=PROFILES[profile],
         )
         lwm2m_server.bootstrap.plans.update(plans)
+        for endpoint, own in keys.items():
+            lwm2m_server.use_oscore(endpoint, own)
         bound = await lwm2m_server.start(address)
         try:
             async with listening(make_app(lwm2m_server), control) as base:
@@ -109,3 +120,12 @@ def _plans(file: Path | None) -> dict[str, Plan]:
         return read_plans(file.read_text("utf-8"))
     except (ValueError, OSError) as error:
         raise click.BadParameter(f"{file}: {error}", param_hint="--bootstrap") from error
+
+
+def _keys(file: Path | None) -> dict[str, OscoreKeys]:
+    if file is None:
+        return {}
+    try:
+        return {endpoint: keys_from(words) for endpoint, words in tomllib.loads(file.read_text("utf-8")).items()}
+    except (ValueError, TypeError, OSError) as error:
+        raise click.BadParameter(f"{file}: {error}", param_hint="--oscore") from error

@@ -5,11 +5,13 @@ GET  /control/clients/{endpoint}            one; ?wait=seconds waits until it is
 POST /control/clients/{endpoint}/{operation}
      an operation of `calls.CALLS`: {"path": "/3/0/9", "timeout": 120, "ttl": 60, "accept": "tlv", "format": "json", …}
      → {"outcome": "response", "code": "2.05", "values": {"/3/0/9": 100}, …}, or "outcome" one of "no answer",
-     "not acknowledged", "reset", "closed", "asleep", "dropped"
+     "not acknowledged", "reset", "closed", "asleep", "dropped", "not verified"
 GET  /control/observations                  observations with their notifications, in order of arrival
 GET  /control/sends                         what devices sent; ?since=n
 GET  /control/seen                          what was seen (`seen.Seen`); ?since=n&kind=…&endpoint=…
 POST /control/stop, /control/start          stop listening {"forget": true}, and listen again on the same port
+PUT  /control/oscore/{endpoint}             protect all traffic with a client: {"secret": hex, "sender": hex,
+                                            "recipient": hex, "salt": hex, "context": hex}
 GET  /control/bootstrap                     bootstrap sessions, with all steps and answers
 PUT  /control/bootstrap/{endpoint}          the plan for an endpoint, "*" for all others (`bootstrap_plan`); DELETE
 POST /control/bootstrap/{endpoint}          a step of the client's session: {"operation": "write", "path": …, …}
@@ -22,6 +24,7 @@ from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
 from mock_network.lwm2m.formats import UnsupportedFormat
 from mock_network.lwm2m.jsonvalue import to_json
 from mock_network.lwm2m.messages import Response
+from mock_network.lwm2m.oscore import OscoreError, keys_from
 from mock_network.lwm2m.paths import format_path
 from mock_network.lwm2m_server.bootstrap_plan import Plan, Step
 from mock_network.lwm2m_server.calls import CALLS, Body, describe, values_of
@@ -43,6 +46,7 @@ def make_app(server: LwM2mServer) -> web.Application:
     app.router.add_get("/control/seen", _seen)
     app.router.add_post("/control/stop", _stop)
     app.router.add_post("/control/start", _start)
+    app.router.add_put("/control/oscore/{endpoint}", _oscore)
     app.router.add_get("/control/bootstrap", _sessions)
     app.router.add_put("/control/bootstrap/{endpoint}", _plan)
     app.router.add_delete("/control/bootstrap/{endpoint}", _no_plan)
@@ -75,6 +79,8 @@ async def _operate(request: web.Request) -> web.Response:
         return web.json_response({"outcome": "asleep"})
     except Dropped:
         return web.json_response({"outcome": "dropped"})
+    except OscoreError as error:
+        return web.json_response({"outcome": "not verified", "detail": str(error)})
     return web.json_response({"outcome": "done"} if result is None else describe(result))
 
 
@@ -137,6 +143,11 @@ async def _stop(request: web.Request) -> web.Response:
 async def _start(request: web.Request) -> web.Response:
     host, port = await request.app[_SERVER].start()
     return web.json_response({"coap": f"coap://{host}:{port}"})
+
+
+async def _oscore(request: web.Request) -> web.Response:
+    request.app[_SERVER].use_oscore(request.match_info["endpoint"], keys_from(await body_of(request)))
+    return web.Response(status=204)
 
 
 async def _sessions(request: web.Request) -> web.Response:

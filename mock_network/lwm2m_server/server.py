@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import Callable
+from typing import Any
 
 from mock_network.clock import current_clock
 from mock_network.lwm2m.definitions import type_of as known_type_of
@@ -20,13 +21,14 @@ from mock_network.lwm2m.messages import (
     Response,
     Tuning,
 )
+from mock_network.lwm2m.oscore import OscoreKeys, new_context
 from mock_network.lwm2m.paths import Path
 from mock_network.lwm2m.transport import Address
 from mock_network.lwm2m.values import FormatError, Record, TypeOf
 from mock_network.lwm2m_server.bootstrap import Bootstrap
 from mock_network.lwm2m_server.observing import Observing
 from mock_network.lwm2m_server.profiles import PROFILES, Asleep, Profile
-from mock_network.lwm2m_server.registry import BAD_REQUEST, CHANGED, Client, Registry
+from mock_network.lwm2m_server.registry import BAD_REQUEST, CHANGED, FORBIDDEN, Client, Registry
 from mock_network.lwm2m_server.results import Observed, Result
 from mock_network.lwm2m_server.seen import SeenLog, digest
 from mock_network.lwm2m_server.sleeping import Sleeping
@@ -63,6 +65,7 @@ class LwM2mServer(Observing):
         self.registry = Registry(random.Random(seed), profile)
         self.sleeping = Sleeping(profile)
         self.bootstrap = Bootstrap(self._ask, type_of)
+        self._contexts: dict[str, Any] = {}
         self.seen = SeenLog(self._now, self._name_of)
         self.sends: list[tuple[str, list[Record]]] = []
         """Endpoint and records of each Send that was taken."""
@@ -93,6 +96,7 @@ class LwM2mServer(Observing):
         self._address = self._endpoint.address
         self._endpoint.on_given_up = self._given_up
         self._endpoint.on_late_notification = self._late
+        self._endpoint.use_contexts(self._find_context)
         for client in self.registry.by_endpoint.values():
             self._watch_expiry(client)
         return self._address
@@ -110,6 +114,31 @@ class LwM2mServer(Observing):
         if forget:
             for client in list(self.registry.by_endpoint.values()):
                 self.registry.remove(client)
+
+    def use_oscore(self, endpoint: str, keys: OscoreKeys) -> None:
+        """Protect all traffic with a client by these keys, as this server sees them; OscoreError.
+
+        The endpoint name is bound to the context: a Register under this name counts only if the context verified it.
+        """
+        self._contexts[endpoint] = new_context(keys)
+
+    def _find_context(self, kid: bytes, kid_context: bytes | None) -> Any:
+        for context in self._contexts.values():
+            if context.recipient_id == kid and kid_context in {None, context.id_context}:
+                return context
+        return None
+
+    def _endpoint_of(self, request: Request) -> str | None:
+        """Return the endpoint whose context verified a request, None for an unprotected one."""
+        return next((name for name, context in self._contexts.items() if context is request.security), None)
+
+    def _sender(self, request: Request) -> Client | None:
+        """Return the registered client that sent a request: by its context, else by its address."""
+        name = self._endpoint_of(request)
+        if name is not None:
+            return self.registry.by_endpoint.get(name)
+        client = self.registry.by_address.get(request.peer)
+        return None if client is None or client.endpoint in self._contexts else client
 
     @property
     def address(self) -> Address:
@@ -177,6 +206,12 @@ class LwM2mServer(Observing):
         return Response(NOT_FOUND)
 
     def _register(self, request: Request) -> Response:
+        wanted = dict(item.partition("=")[::2] for item in request.query).get("ep", "")
+        bound = self._endpoint_of(request)
+        if (bound is not None or wanted in self._contexts) and bound != wanted:
+            response = Response(FORBIDDEN, b"the endpoint name belongs to another security context")
+            self._note_request("refused", request, response)
+            return response
         response, client, replaced = self.registry.register(request, asyncio.get_running_loop().time())
         if client is not None:
             if replaced is not None:
@@ -186,7 +221,15 @@ class LwM2mServer(Observing):
         self._note_request("refused" if client is None else "registered", request, response)
         return response
 
+    def _is_foreign(self, request: Request, location: str) -> bool:
+        """Return whether a registration belongs to another security context than the one that verified the request."""
+        client = self.registry.by_location.get(location)
+        known = client is not None and (client.endpoint in self._contexts or request.security is not None)
+        return known and client is not None and self._endpoint_of(request) != client.endpoint
+
     def _update(self, request: Request, location: str) -> Response:
+        if self._is_foreign(request, location):
+            return Response(FORBIDDEN)
         response, client = self.registry.update(location, request, asyncio.get_running_loop().time())
         if client is not None:
             self._watch_expiry(client)
@@ -195,6 +238,8 @@ class LwM2mServer(Observing):
         return response
 
     def _deregister(self, request: Request, location: str) -> Response:
+        if self._is_foreign(request, location):
+            return Response(FORBIDDEN)
         response, client = self.registry.deregister(location)
         if client is not None:
             self._left(client)
@@ -233,7 +278,7 @@ class LwM2mServer(Observing):
         return "".join(f"/{segment}" for segment in self.client(endpoint).root)
 
     def _take_send(self, request: Request) -> Response:
-        client = self.registry.by_address.get(request.peer)
+        client = self._sender(request)
         response = Response(CHANGED)
         if client is None:
             response = Response(BAD_REQUEST, b"no registration found")
@@ -351,6 +396,7 @@ class LwM2mServer(Observing):
             request,
             path=(*client.root, *(request.path or tuple(str(identifier) for identifier in path))),
             options=request.options if ttl is None else (*request.options, (TTL_OPTION, uint(ttl))),
+            security=self._contexts.get(endpoint),
         )
         try:
             exchange = await self.endpoint.request(
