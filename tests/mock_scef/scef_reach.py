@@ -1,7 +1,6 @@
 """How each answer that 3GPP's files list for an operation can be had of the emulated SCEF.
 
-`REACH` maps (status) to what is done: by the state of the network where that brings it about, else by a fault. Every
-answer passes the judge of `ScsAs`.
+By the state of the network where that brings it about, else by a fault. Every answer passes the judge of `ScsAs`.
 """
 
 import base64
@@ -9,12 +8,14 @@ from dataclasses import dataclass
 
 from scef_kit import JSON, JSON_PATCH, MERGE_PATCH, UE
 
+from tests.waiting import until
+
 OTHER, GROUP, UNABLE = "meter-2@example.com", "all@example.com", "meter-3@example.com"
 HELD = "held@example.com"  # a group one of whose members may not be configured
 CLIENT = {"Authorization": "Bearer of-as9"}  # credentials of another SCS/AS
 
 
-@dataclass
+@dataclass(frozen=True)
 class Operation:
     """One operation of a file: `path` as it stands there."""
 
@@ -221,7 +222,7 @@ class Reach:
             assert reserved[0] == 200, configuration
             return await self.ask(url.replace("ue1-ef2", "ue5-ef6"))
         await self.scs_as.control("POST", f"/ues/{UE}/wake")
-        await self.scs_as.control("GET", "/air-log?what=downlink&wait=5")
+        await until(lambda: not self.scs_as.service.core.cell.ues[UE].queue)
         return await self.ask(url)
 
     async def status_411(self):

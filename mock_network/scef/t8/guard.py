@@ -34,6 +34,7 @@ class Guard:
         self.records: list[dict[str, Any]] = []
         self._service = service
         self._numbers = 0
+        self._dated = (-1, "")
         self._notes: dict[int, dict[str, Any]] = {}  # of requests under way, for the record
 
     def note(self, request: web.Request, **what: Any) -> None:
@@ -46,7 +47,10 @@ class Guard:
 
     async def date(self, _: web.Request, response: web.StreamResponse) -> None:
         """Write the Date of the SCEF's own clock."""
-        response.headers["Date"] = formatdate(math.floor(self._service.now().timestamp()), usegmt=True)
+        second = math.floor(self._service.clock.wall() + self._service.core.context.skew)
+        if second != self._dated[0]:
+            self._dated = (second, formatdate(second, usegmt=True))
+        response.headers["Date"] = self._dated[1]
 
     @web.middleware
     async def record(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
