@@ -79,7 +79,7 @@ KINDS = (
     FaultKind("delivery_race", "a delivery leaves just before it is changed or cancelled", HTTP),
     FaultKind(
         "status_before_answer",
-        "a downlink is answered 201 after its status was notified",
+        "a downlink or trigger is answered 201 after its end was notified",
         HTTP,
         {_SECONDS: "5, at most"},
     ),

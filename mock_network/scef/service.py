@@ -36,7 +36,7 @@ from mock_network.scef.waiting import Happenings
 
 # An idle connection outlives any step of a test clock, which would otherwise close it under a client's hands.
 KEEPALIVE = 1e8  # seconds
-_SETTLED_KEPT = 1_000  # delivery notifications that can be waited for
+_SETTLED_KEPT = 1_000  # notifications of an end that can be waited for
 
 _T = TypeVar("_T")
 
@@ -205,7 +205,7 @@ class ScefService:
             del self._port_answers[id(port)]
 
     async def settled(self, delivery: str, seconds: float) -> None:
-        """Return when the end of a delivery has been notified, or after a time."""
+        """Return when the end of a delivery or device trigger has been notified, or after a time."""
         end = self.clock.monotonic() + seconds
         while delivery not in self._settled and (left := end - self.clock.monotonic()) > 0:
             await self.happenings.wait(left)
@@ -245,7 +245,7 @@ class ScefService:
         if notice is None or not notice.destination:
             return
         job = self.notifier.put(notice)
-        if notice.kind in {"delivery", "group-delivery"}:
+        if notice.kind in {"delivery", "group-delivery", "trigger"}:
             self._settled[notice.subject] = job
             if len(self._settled) > _SETTLED_KEPT:
                 self._settled.popitem(last=False)

@@ -122,3 +122,20 @@ async def test_a_ue_without_configuration_is_told_once_a_minute(start):
     assert (told["gpsi"], told["afId"], told["nefId"]) == (f"extid-{UE}", "scs-as", "mock-nef")
     await until(lambda: scs_as.service.core.air_log.counts["uplink-discarded"] == 3)
     assert len(scs_as.nidd_triggers) == 1
+
+
+async def test_the_delivery_report_may_come_before_the_201(start):
+    scs_as = await start()
+    await scs_as.fault("status_before_answer", where={"resource": "transactions"})
+    body = await created(scs_as)
+    assert scs_as.notified == [{"transaction": body["self"], "result": "SUCCESS"}]
+    assert body["deliveryResult"] == "TRIGGERED"
+
+
+async def test_an_sms_of_a_subscriber_that_nobody_knows(start):
+    scs_as = await start()
+    await scs_as.control("PATCH", "/settings", {"mo_sms_url": f"{scs_as.root}/mo-sms"})
+    await scs_as.fault("notification_unknown_identity", where={"kind": "mo-sms", "ue": UE})
+    await scs_as.control("POST", f"/ues/{UE}/sms", {"data": "01"})
+    await until(lambda: scs_as.mo_sms)
+    assert scs_as.mo_sms[0]["externalId"] == "nobody@unknown.example"

@@ -113,6 +113,15 @@ class Guard:
             odd_answers.alter(response, take, self._service.now())
         return await self._sent(request, response, take)
 
+    def race(self, api: str, resource: str, scs_as: str, ue: str) -> float | None:
+        """Return how long the answer to a POST is to wait for the notification of its end; None: not at all."""
+        faults = self._service.faults
+        if not faults.any_armed:
+            return None
+        occasion = Occasion(api, "POST", resource, scs_as, ue)
+        fault = faults.take("status_before_answer", **occasion._asdict())
+        return None if fault is None else float(fault.params.get("seconds", 5.0))
+
     async def _handled(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         service = self._service
         client = service.authority.client(request.headers.get("Authorization"), service.clock.wall())

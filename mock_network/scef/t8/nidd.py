@@ -117,13 +117,8 @@ class NiddApi:
         """Take a downlink; answer with 200 when it was delivered at once, with 201 when it is pending."""
         service, configuration = self._service, self.find(request)
         terms = await read(request, NiddDownlinkDataTransfer)
-        race = None
-        if service.faults.any_armed:
-            ue = configuration.ue or configuration.group or ""
-            scs_as = configuration.scs_as
-            race = service.faults.take(
-                "status_before_answer", api="nidd", method="POST", resource="deliveries", scs_as=scs_as, ue=ue
-            )
+        ue = configuration.ue or configuration.group or ""
+        race = service.guard.race("nidd", "deliveries", configuration.scs_as, ue)
         as_pending = race is not None
         name = service.act(
             lambda now: self._core.configurations.submit(configuration, terms, now, as_pending=as_pending)
@@ -131,7 +126,7 @@ class NiddApi:
         answer = await service.submit_answer(name)
         service.guard.note(request, delivery=name)
         if race is not None and answer.status is DeliveryStatus.SENDING:
-            await service.settled(name, float(race.params.get("seconds", 5.0)))
+            await service.settled(name, race)
         if answer.refused is not None:
             raise answer.refused
         body = service.bodies.delivery(configuration, answer.delivery, answer.status, answer.retry_at)

@@ -59,6 +59,8 @@ class TriggeringApi:
         if terms.request_test_notification:
             self._service.emit(e.NotifyTest(trigger))
         body = self._service.bodies.trigger(trigger)
+        if (race := self._service.guard.race("triggering", "transactions", scs_as, trigger.ue)) is not None:
+            await self._service.settled(trigger.id, race)
         return web.json_response(body, status=201, headers={"Location": body["self"]})
 
     async def one(self, request: web.Request) -> web.Response:
