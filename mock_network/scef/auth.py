@@ -78,6 +78,11 @@ class Authority:
             return self._basic(value.strip())
         return self._known(form.get("client_id", ""), form.get("client_secret", ""))
 
+    def has_young_token(self, client: Client, now: float) -> bool:
+        """Return whether a client has a token that is valid for more than half its time still."""
+        half = now + self._lifetime / 2
+        return any(owner is client and end > half for owner, end in self._issued.values())
+
     def issue(self, client: Client, now: float) -> dict[str, object]:
         """Return the answer to a token request (RFC 6749 §5.1)."""
         self._issued = {token: one for token, one in self._issued.items() if one[1] > now}

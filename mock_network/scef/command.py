@@ -14,6 +14,7 @@ from mock_network.scef.advice import advice
 from mock_network.scef.auth import KINDS
 from mock_network.scef.core import SettingsError
 from mock_network.scef.options import Options, World, read_world
+from mock_network.scef.own_profile import own_profile
 from mock_network.scef.profiles import PROFILES
 from mock_network.scef.service import ScefService
 
@@ -60,7 +61,7 @@ def _faults(_context: click.Context, _parameter: click.Parameter, values: tuple[
 )
 @click.option(
     "--ues", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file of [[ue]], [[group]], [[scs_as]] and [[fault]]",
+    help="TOML file of [[ue]], [[group]], [[scs_as]], [[fault]] and [profile]",
 )  # fmt: skip
 @click.option(
     "--on-first-use", multiple=True,
@@ -100,7 +101,7 @@ def scef(**given: Any) -> None:
             first_use = ("*",)
         options = Options(
             listen=parse_address(given["listen"]),
-            profile=PROFILES[given["profile"]],
+            profile=own_profile(world.profile, given["profile"]) if world.profile else PROFILES[given["profile"]],
             authentication=not given["no_auth"],
             credentials=frozenset(given["credentials"]) or KINDS,
             ues=(*world.ues, *given["ues"]),

@@ -10,6 +10,7 @@ GET    /configurations                all, of every SCS/AS
 POST   /configurations/{id}/terminate {"status"}: the operator ends it
 GET    /triggers, /subscriptions, /parameters   the same of the other APIs
 GET    /air-log                       ?since=NUMBER &ue= &what= &wait=SECONDS &format=lines (JSON lines)
+GET    /findings                      what the client had better not do: kind, count, example
 GET    /notifications, /requests      each attempt and its answer, ?since=NUMBER &wait=SECONDS
 GET    /faults                        armed, known, happened; POST arms one; DELETE disarms all
 DELETE /faults/{id}                   disarms one
@@ -66,6 +67,7 @@ def control_app(service: "ScefService") -> web.Application:
             web.get("/triggers", api.triggers),
             web.get("/subscriptions", api.subscriptions),
             web.get("/parameters", api.parameters),
+            web.get("/findings", api.findings),
             web.get("/air-log", api.air_log),
             web.get("/notifications", api.notifications),
             web.get("/requests", api.requests),
@@ -195,6 +197,9 @@ class _Control:
             text = "".join(json.dumps(line) + "\n" for line in chosen)
             return web.Response(text=text, content_type="application/x-ndjson")
         return web.json_response(chosen)
+
+    async def findings(self, _: web.Request) -> web.Response:
+        return web.json_response(self._service.findings.to_json())
 
     async def notifications(self, request: web.Request) -> web.Response:
         found = await self._waited(request, lambda: _since(request, self._service.notifier.records))

@@ -16,6 +16,7 @@ from mock_network.clock import Clock
 from mock_network.faults import Fault, Faults
 from mock_network.scef.core import Ue
 from mock_network.scef.core.profile import Profile
+from mock_network.scef.findings import SLOW, Findings
 from mock_network.scef.odd_notifications import altered, written
 from mock_network.scef.t8.notices import Notice
 
@@ -53,6 +54,7 @@ class Notifier:
         self,
         profile: Profile,
         faults: Faults,
+        findings: Findings,
         clock: Clock,
         find: Callable[[str], Ue | None],
         now: Callable[[], dt.datetime],
@@ -62,7 +64,7 @@ class Notifier:
         self.counts: Counter[str] = Counter()
         self.access = Access()
         self._profile, self._faults, self._clock, self._find, self._ended = profile, faults, clock, find, ended
-        self._now = now
+        self._now, self._findings = now, findings
         self._queues: dict[str, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
@@ -172,11 +174,13 @@ class Notifier:
             text = text.replace("=", "\\u003d")
         headers = {} if self.access.authorization is None else {"Authorization": self.access.authorization}
         post = written(notice.destination, text, headers, take)
+        begun = self._clock.monotonic()
         try:
             async with self._session.post(
                 post.url, data=post.data, headers=post.headers, max_redirects=REDIRECTS
             ) as response:
                 await response.read()
+                self._look_at(notice, response.status, self._clock.monotonic() - begun)
                 if take("notification_answer_lost"):
                     self._record(job, attempt, error=f"answer {response.status} lost by fault")
                     return None, 0.0
@@ -186,6 +190,13 @@ class Notifier:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             self._record(job, attempt, error=repr(error))
             return None, 0.0
+
+    def _look_at(self, notice: Notice, status: int, took: float) -> None:
+        """Find what is odd about an answer."""
+        if status not in _ACCEPTED and 200 <= status < 300:  # noqa: PLR2004 - 2xx
+            self._findings.note("notification-answer", f"{notice.kind}: {status}")
+        if took > SLOW:
+            self._findings.note("notification-slow", f"{notice.kind}: {took:.1f} s")
 
     def _record(self, job: Job, attempt: int, **result: Any) -> None:
         self._numbers += 1

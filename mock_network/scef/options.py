@@ -76,18 +76,20 @@ class World:
     groups: tuple[Group, ...] = ()
     scs_as: tuple[ScsAs, ...] = ()
     faults: tuple[Fault, ...] = ()
+    profile: dict[str, Any] = field(default_factory=dict)  # changes to one of those that ship
 
 
 def read_world(path: Path) -> World:
-    """Read a TOML file of tables [[ue]], [[group]], [[scs_as]] and [[fault]]. Raises SettingsError or OSError."""
+    """Read a TOML file of [[ue]], [[group]], [[scs_as]], [[fault]] and [profile]. Raises SettingsError or OSError."""
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
         ues, faults = body.pop("ue", []), body.pop("fault", [])
         groups = msgspec.convert(body.pop("group", []), tuple[Group, ...])
         scs_as = msgspec.convert(body.pop("scs_as", []), tuple[ScsAs, ...])
+        profile = msgspec.convert(body.pop("profile", {}), dict[str, Any])
         if body or not _are_tables(ues) or not _are_tables(faults):
-            raise SettingsError("only tables [[ue]], [[group]], [[scs_as]] and [[fault]] are expected")
-        return World(tuple(ues), groups, scs_as, tuple(Fault.parse(one) for one in faults))
+            raise SettingsError("only [[ue]], [[group]], [[scs_as]], [[fault]] and [profile] are expected")
+        return World(tuple(ues), groups, scs_as, tuple(Fault.parse(one) for one in faults), profile)
     except (ValueError, FaultError, msgspec.ValidationError) as error:
         raise SettingsError(f"{path}: {error}") from error
 

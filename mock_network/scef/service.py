@@ -23,6 +23,7 @@ from mock_network.scef.core.nidd_model import ManagedPort
 from mock_network.scef.core.states import UeTrigger
 from mock_network.scef.core.subscribers import folded
 from mock_network.scef.destinations import Destinations
+from mock_network.scef.findings import Findings
 from mock_network.scef.modems import DATA, SMS, Modems
 from mock_network.scef.notifier import Access, Job, Notifier
 from mock_network.scef.options import Options
@@ -53,8 +54,9 @@ class ScefService:
         rng = random.Random(f"{options.seed}/faults")
         armed = (*options.profile.faults, *options.faults)
         self.faults = Faults(rng, fault_kinds.ABOUT, armed, fault_kinds.WHERE)
+        self.findings = Findings(self.clock.wall)
         self.notifier = Notifier(
-            options.profile, self.faults, self.clock, self.core.cell.ues.get, self.now, self._ended
+            options.profile, self.faults, self.findings, self.clock, self.core.cell.ues.get, self.now, self._ended
         )
         own = Client(options.client_id, options.token or secrets.token_urlsafe(24))
         others = [Client(one.id, one.secret, frozenset({one.id})) for one in options.scs_as]

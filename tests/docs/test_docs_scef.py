@@ -8,6 +8,7 @@ from mock_network.scef import PROFILES
 from mock_network.scef.command import scef
 from mock_network.scef.core import UeSettings
 from mock_network.scef.fault_kinds import KINDS
+from mock_network.scef.findings import ABOUT as FINDINGS
 from mock_network.scef.t8.notices import KINDS as NOTICES
 from tests.docs.markdown import ROOT
 
@@ -17,6 +18,7 @@ NAMES = (
     *(setting.name for setting in msgspec.structs.fields(UeSettings)),
     *PROFILES,
     *NOTICES,
+    *FINDINGS,
 )
 
 

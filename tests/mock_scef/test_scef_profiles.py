@@ -2,9 +2,12 @@
 
 import datetime as dt
 
+import pytest
 from scef_kit import MERGE_PATCH, UE
 
 from mock_network.scef import PROFILES
+from mock_network.scef.core import Refusal, SettingsError
+from mock_network.scef.own_profile import own_profile
 from tests.waiting import until
 
 
@@ -82,3 +85,35 @@ def test_every_profile_of_the_field_is_there():
         "no-cancel",
         "lossy",
     }
+
+
+def test_a_profile_of_ones_own_changes_one_of_those_that_ship():
+    table = {
+        "base": "relative-links",
+        "maximum_packet_size": 4096,
+        "over_rate": "delay",
+        "default_latency": "none",
+        "refusals": {"QUEUE_FULL": [503, "CONGESTION"]},
+    }
+    profile = own_profile(table, "strict-r17")
+    assert (profile.relative_links, profile.maximum_packet_size, profile.default_latency) == (True, 4096, None)
+    assert profile.refusal(Refusal.QUEUE_FULL) == (503, "CONGESTION")
+    assert profile.refusal(Refusal.ALREADY_SENT) == (404, "DELIVERY_NOT_FOUND")
+    assert own_profile({}, "conflict").one_configuration
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"base": "unheard-of"},
+        {"colour": "red"},
+        {"maximum_packet_size": "large"},
+        {"over_rate": "ignore"},
+        {"refusals": {"NO_SUCH": [500, ""]}},
+        {"refusals": {"QUEUE_FULL": 500}},
+        {"faults": []},
+    ],
+)
+def test_a_wrong_profile_is_refused_by_name(table):
+    with pytest.raises(SettingsError, match=f"profile: .*({'|'.join(table)}|no )"):
+        own_profile(table, "strict-r17")

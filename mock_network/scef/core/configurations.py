@@ -48,7 +48,7 @@ class Configurations:
         if not all(ue.settings.authorised for ue in ues):
             raise RefusedError(Refusal.UE_NOT_AUTHORISED)
         ue = None if group is not None else ues[0].name
-        if self._profile.one_configuration and self._exists(scs_as, ue, group):
+        if self._profile.one_configuration and self.exists(scs_as, terms):
             raise RefusedError(Refusal.ALREADY_CONFIGURED)
         number, name = self._context.new_id()
         configuration = Configuration(name, number, scs_as, ue, group, terms, features)
@@ -58,8 +58,12 @@ class Configurations:
         self._set_duration(configuration, now)
         return configuration
 
-    def _exists(self, scs_as: str, ue: str | None, group: str | None) -> bool:
-        return any((one.scs_as, one.ue, one.group) == (scs_as, ue, group) for one in self.all.values())
+    def exists(self, scs_as: str, terms: NiddConfiguration) -> bool:
+        """Return whether the SCS/AS has a configuration for the UE or group that `terms` name."""
+        ue = self._subscribers.find(terms.identity)
+        if ue is not None:
+            return any(one.scs_as == scs_as and one.ue == ue.name for one in self.of_ue(ue.name))
+        return any(one.scs_as == scs_as and one.group == terms.external_group_id for one in self.all.values())
 
     def first_downlink(self, configuration: Configuration, now: float) -> Delivery | GroupDelivery | None:
         """Send the downlink that came inside a new configuration, and return it: its end is notified, a refusal too."""

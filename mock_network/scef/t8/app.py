@@ -9,6 +9,7 @@ from mock_network.scef.t8.monitoring import MonitoringApi
 from mock_network.scef.t8.nidd import NiddApi
 from mock_network.scef.t8.parameters import ParametersApi
 from mock_network.scef.t8.rds_ports import RdsPortsApi
+from mock_network.scef.t8.reading import FINDINGS
 from mock_network.scef.t8.token import TokenApi
 from mock_network.scef.t8.triggering import TriggeringApi
 
@@ -22,6 +23,7 @@ def t8_app(service: "ScefService", guard: Guard) -> web.Application:
     """Return the application with all APIs, at the profile's apiRoot and at the other one for redirects."""
     app = web.Application(middlewares=guard.middlewares(), client_max_size=MAXIMUM_BODY)
     app.on_response_prepare.append(guard.date)
+    app[FINDINGS] = service.findings
     nidd = NiddApi(service)
     apis = (
         TokenApi(service),

@@ -130,9 +130,13 @@ class Guard:
         if not client.may_be(request.match_info.get("scs_as", "")):
             return self.refused(RefusedError(Refusal.NOT_ALLOWED))
         check_headers(request)
+        asked, now = f"{request.method} {request.path}", service.clock.wall()
+        service.findings.asked(asked)
         try:
             return await handler(request)
         except RefusedError as refused:
+            if refused.wait is not None:
+                service.findings.refused_until(asked, now + refused.wait)
             return self.refused(refused)
 
     def refused(self, refused: RefusedError) -> web.Response:

@@ -7,7 +7,7 @@ from aiohttp import web
 from mock_network.scef.core import Refusal, RefusedError, effects as e
 from mock_network.scef.core.nidd_model import Configuration, Delivery, GroupDelivery
 from mock_network.scef.core.profile import CANCELLATION
-from mock_network.scef.core.states import UeTrigger
+from mock_network.scef.core.states import Situation, UeTrigger
 from mock_network.scef.schema import DeliveryStatus
 from mock_network.scef.schema.nidd import (
     NiddConfiguration,
@@ -70,6 +70,8 @@ class NiddApi:
         if len(transfers) > 1 or any(one.identities() != terms.identities() for one in transfers):
             raise BadRequestError("/niddDownlinkDataTransfers", "a request holds one downlink, for the same subscriber")
         await self._service.first_use(terms)
+        if self._core.configurations.exists(scs_as, terms):
+            self._service.findings.note("second-configuration", terms.identity)
 
         def make(now: float) -> tuple[Configuration, Delivery | GroupDelivery | None]:
             configuration = self._core.configurations.create(scs_as, terms, now)
@@ -120,9 +122,15 @@ class NiddApi:
         ue = configuration.ue or configuration.group or ""
         race = service.guard.race("nidd", "deliveries", configuration.scs_as, ue)
         as_pending = race is not None
-        name = service.act(
-            lambda now: self._core.configurations.submit(configuration, terms, now, as_pending=as_pending)
-        )
+        self._look_at(configuration, terms)
+        try:
+            name = service.act(
+                lambda now: self._core.configurations.submit(configuration, terms, now, as_pending=as_pending)
+            )
+        except RefusedError as refused:
+            if refused.retry_at is not None:
+                service.findings.refused_until(_same(configuration, terms), refused.retry_at)
+            raise
         answer = await service.submit_answer(name)
         service.guard.note(request, delivery=name)
         if race is not None and answer.status is DeliveryStatus.SENDING:
@@ -133,6 +141,15 @@ class NiddApi:
         if answer.status.final:
             return web.json_response(body)
         return web.json_response(body, status=201, headers={"Location": body["self"]})
+
+    def _look_at(self, configuration: Configuration, terms: NiddDownlinkDataTransfer) -> None:
+        """Find what is odd about a downlink."""
+        findings = self._service.findings
+        if any(one.terms.data == terms.data for one in configuration.deliveries.values()):
+            findings.note("same-data-pending", f"{terms.identity}: {terms.data.hex()}")
+        ue = self._core.cell.ues.get(configuration.ue or "")
+        if ue is not None and self._core.cell.situation(ue) is Situation.UNREACHABLE:
+            findings.asked(_same(configuration, terms))
 
     async def delivery(self, request: web.Request) -> web.Response:
         """Answer with one pending delivery."""
@@ -171,8 +188,10 @@ class NiddApi:
     def _changeable(self, request: web.Request) -> Configuration:
         """Return the configuration whose delivery is to be changed. Raises RefusedError where that is not offered."""
         configuration = self.find(request)
-        if self._profile.cancel_needs_feature and not (configuration.features or 0) & CANCELLATION:
-            raise RefusedError(Refusal.FEATURE_NOT_NEGOTIATED)
+        if not (configuration.features or 0) & CANCELLATION:
+            if self._profile.cancel_needs_feature:
+                raise RefusedError(Refusal.FEATURE_NOT_NEGOTIATED)
+            self._service.findings.note("feature-not-negotiated", f"{request.method} of a downlink data delivery")
         return configuration
 
     def _race(self, request: web.Request, configuration: Configuration) -> None:
@@ -187,3 +206,8 @@ class NiddApi:
 
     def _changed(self, body: dict[str, Any]) -> web.Response:
         return web.Response(status=204) if self._profile.no_content else web.json_response(body)
+
+
+def _same(configuration: Configuration, terms: NiddDownlinkDataTransfer) -> str:
+    """Return what tells a downlink that is tried again."""
+    return f"downlink {terms.data.hex()} of configuration {configuration.id}"

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import inspect as info
 
+from mock_network.scef.findings import Findings
 from mock_network.scef.schema import T8Type
 from mock_network.scef.t8.problems import BadRequestError
 
@@ -16,6 +17,9 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 JSON_PATCH = "application/json-patch+json"  # RFC 6902
 PROBLEM = "application/problem+json"
+
+FINDINGS = web.AppKey("findings", Findings)
+IGNORED = frozenset({"snssai", "dnn", "locationType", "accuracy", "repPeriod"})  # good members that mean nothing here
 
 _T = TypeVar("_T", bound=T8Type)
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -50,7 +54,11 @@ async def body_of(request: web.Request, media_type: str) -> Any:
 
 async def read(request: web.Request, kind: type[_T], media_type: str = JSON) -> _T:
     """Return the body of a request as a T8 type. Raises HTTPUnsupportedMediaType or BadRequestError."""
-    return converted(await body_of(request, media_type), kind, nulls=media_type == MERGE_PATCH)
+    body = await body_of(request, media_type)
+    value = converted(body, kind, nulls=media_type == MERGE_PATCH)
+    for name in body.keys() - _names(kind):
+        request.app[FINDINGS].note("unknown-member", f"{request.method} {kind.__name__}: {name}")
+    return value
 
 
 def converted(body: Any, kind: type[_T], *, nulls: bool = False) -> _T:
@@ -65,6 +73,11 @@ def converted(body: Any, kind: type[_T], *, nulls: bool = False) -> _T:
         return msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
         raise _bad_request(error) from error
+
+
+@cache
+def _names(kind: type[T8Type]) -> frozenset[str]:
+    return frozenset(member.encode_name for member in msgspec.structs.fields(kind)) | IGNORED
 
 
 @cache

@@ -32,6 +32,8 @@ class TokenApi:
             return self._refused(int(fault.params.get("status", 401)), str(fault.params.get("error", "invalid_client")))
         if client is None:
             return self._refused(401, "invalid_client")
+        if service.authority.has_young_token(client, service.clock.wall()):
+            service.findings.note("token-too-often", client.id)
         return web.json_response(service.authority.issue(client, service.clock.wall()), headers=_HEADERS)
 
     @staticmethod
