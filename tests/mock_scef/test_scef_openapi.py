@@ -13,7 +13,7 @@ CASES = {}  # operation → statuses; nothing where the files are absent
 if openapi_dir() is not None:
     for api, name in APIS.items():
         for path, item in Official(openapi_dir()).file(name)["paths"].items():
-            for method in item.keys() - {"parameters"}:
+            for method in [one for one in item if one != "parameters"]:
                 statuses = sorted(int(status) for status in item[method]["responses"] if status != "default")
                 CASES[Operation(api, method, path)] = statuses
 
