@@ -14,6 +14,7 @@ from bridge.relay import kept_answers, opaque, operation, register, responses, t
 from bridge.relay.effects import Count
 from bridge.relay.events import DeviceMessage
 from bridge.relay.model import Server
+from bridge.relay.removed_servers import is_own
 from bridge.relay.state import NETWORK_DUPLICATE_WINDOW, Step
 
 _S = members(DownlinkState)
@@ -67,7 +68,7 @@ def _is_network_duplicate(step: Step, digest: bytes, duplicate_key: str | None) 
 
 def _is_repeat(step: Step, known: DeviceUplink) -> bool:
     """Whether the same bytes again are the device's repetition, or a new exchange that happens to look alike (R13)."""
-    if step.wall - known.received_at >= step.south.exchange_span:
+    if step.wall - known.received_at >= step.south.exchange_span or not is_own(step.state, known.server):
         return False
     if type(known) is not DeviceRequest:
         return True

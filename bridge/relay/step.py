@@ -18,7 +18,16 @@ from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification
 from bridge.delivery.work import Now, Work
 from bridge.enums import members
-from bridge.relay import events as ev, from_device, from_server, responses, toward_server, transfers, verdict
+from bridge.relay import (
+    events as ev,
+    from_device,
+    from_server,
+    removed_servers,
+    responses,
+    toward_server,
+    transfers,
+    verdict,
+)
 from bridge.relay.effects import Effect
 from bridge.relay.state import EndpointState, Step
 
@@ -132,6 +141,7 @@ def _next_wake(at: Step) -> float | None:
 def _started(at: Step, _event: ev.Event) -> None:
     """Take up after a restart: what was in flight is unknown, what was accepted is acknowledged (R32)."""
     outcomes.restarted(at.state.deliveries, at.work)
+    removed_servers.end_what_waits(at)
     toward_server.resume(at)
     for row in at.state.deliveries.live.values():
         if type(row) is ServerRequest and row.confirmable and not row.answered:
@@ -196,6 +206,7 @@ def _flushed(at: Step, event: ev.NetworkFlushed) -> None:
 def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
     """The server knew another address: observations end, and the next Update makes the device register anew (R24)."""
     responses.end_observations(at)
+    removed_servers.end_what_waits(at)
     at.relay_row().refuse_update = True
 
 

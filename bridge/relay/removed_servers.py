@@ -1,0 +1,35 @@
+"""What waits toward a server that is no longer the endpoint's ends: nothing more goes there (R24)."""
+
+from bridge.delivery import outcomes
+from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.states import UplinkState
+from bridge.delivery.uplinks import CoapUplink
+from bridge.enums import members
+from bridge.relay import toward_server
+from bridge.relay.state import EndpointState, Step
+
+_U = members(UplinkState)
+
+WHY = "its server is no longer the endpoint's"
+
+
+def is_own(state: EndpointState, server: str) -> bool:
+    """Return whether a server is one of the endpoint's."""
+    return any(own.key == server for own in state.endpoint.servers)
+
+
+def end_what_waits(step: Step) -> None:
+    """End messages to removed servers, and cancel their requests. A device's repeat of a message is new then."""
+    state = step.state
+    for up in list(state.uplinks.values()):
+        if is_own(state, up.server):
+            continue
+        if up.state is _U.RECEIVED:
+            toward_server.settle(step, up, _U.EXPIRED, WHY)
+        elif isinstance(up, CoapUplink):
+            toward_server.abandon_response(step, up)
+    for row in list(state.deliveries.live.values()):
+        if type(row) is ServerRequest and not is_own(state, row.server):
+            row.answered = True  # nobody is told
+            outcomes.cancel_asked(state.deliveries, row.id, step.work)
+    state.recent.clear()
