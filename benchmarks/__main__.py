@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.due import due_at_start
 from benchmarks.load import Load
 from benchmarks.lorawan import measure_lorawan, work_lorawan
 from benchmarks.memory import idle_memory
@@ -41,6 +42,7 @@ from benchmarks.step import show_steps
 from benchmarks.store import show_store
 
 HERE = Path(__file__).parent
+CALLS_AT_ONCE = 32  # connections that the T8 client opens at most (`pool_size`): no more calls can begin
 MIDS_PER_ROUND = 100  # message IDs that a round uses up at each endpoint, and more
 
 
@@ -193,11 +195,22 @@ def _wait(ready: Callable[[], bool], side: Side, directory: str) -> None:
         time.sleep(0.05)
 
 
+def show_fleet(count: int, figures: dict[str, Any]) -> None:
+    """Measure `count` endpoints: idle, and then at a start with a downlink due at each of them."""
+    figures["memory"], figures["due at start"] = memory, due = idle_memory(count, due_at_start)
+    print(f"{'memory of an idle endpoint':34}{memory['bytes_per_endpoint']:12.0f} bytes   wanted ≤ 2048")
+    name, most = f"start with {count} due: SUBMITTING", due["most_submitting"]
+    print(f"{name:34}{most:12.0f} at most   wanted ≤ {CALLS_AT_ONCE}")
+    print(f"{'the same: memory':34}{due['peak_memory'] / 1e6:12.0f} MB at most")
+    print(f"{'the same: listening':34}{due['ready_after']:12.1f} s after its start")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement; the median counts")
     parser.add_argument("--endpoints", type=int, default=100_000, help="idle endpoints for the memory figure; 0: skip")
     parser.add_argument("--step", action="store_true", help="measure the one step alone, on bytes, and end")
+    parser.add_argument("--fleet", action="store_true", help="measure only the many endpoints, and end")
     parser.add_argument("--profile", action="store_true", help="show where the bridge's processor time goes, and end")
     parser.add_argument("--store", action="store_true", help="show what a message costs in the store alone, and end")
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
@@ -211,6 +224,9 @@ def main() -> None:
     pin_load()
     if arguments.provisioning:
         show_provisioning(arguments.provisioning)
+        return
+    if arguments.fleet:
+        show_fleet(arguments.endpoints, {})
         return
     if arguments.profile:
         profile(arguments.rounds)
@@ -239,8 +255,7 @@ def main() -> None:
         figures[ratio] = {"wall": wall, "cpu": cpu, "wanted": wanted}
         print(f"{ratio:34}{wall:12.2f}{cpu:16.2f}{f'   wanted ≥ {wanted}' if wanted else ''}")
     if arguments.endpoints:
-        figures["memory"] = memory = idle_memory(arguments.endpoints)
-        print(f"{'memory of an idle endpoint':34}{memory['bytes_per_endpoint']:12.0f} bytes   wanted ≤ 2048")
+        show_fleet(arguments.endpoints, figures)
     out = Path("build/bench.json")
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(figures, indent=2) + "\n")

@@ -52,6 +52,8 @@ class Load:
     last_provisioned: float = 0.0
     open: int = 0  # connections for notifications
     on_response: Callable[[], None] | None = None
+    holds: bool = False  # whether the SCEF leaves downlinks unanswered
+    acknowledged: set[tuple[str, int]] = field(default_factory=set)  # addresses from which an Empty ACK came
 
     def __post_init__(self) -> None:
         self.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -111,11 +113,15 @@ class Load:
             connection.sock.close()
             return
         for head, body in messages:
-            connection.sock.sendall(self._answer(head, body))
+            answer = self._answer(head, body)
+            if answer is not None:
+                connection.sock.sendall(answer)
 
-    def _answer(self, head: bytes, body: bytes) -> bytes:
+    def _answer(self, head: bytes, body: bytes) -> bytes | None:
         method, path, _ = head[: head.find(b"\r\n")].decode().split(" ")
         if method == "POST" and path.endswith("/downlink-data-deliveries"):
+            if self.holds:
+                return None
             self._delivered(self.by_configuration[path.split("/")[-2]], body)
             return http_response("200 OK", b'{"deliveryStatus":"SUCCESS_NEXT_HOP_UNACKNOWLEDGED"}')
         if method == "POST":
@@ -207,8 +213,11 @@ class Load:
                 data, remote = sock.recvfrom(2048)
             except BlockingIOError:
                 return
-            if data[0] >> 4 & 3 == 0:  # confirmable: acknowledged at once
+            kind = data[0] >> 4 & 3
+            if kind == 0:  # confirmable: acknowledged at once
                 sock.sendto(coap(2, 0, data[2] << 8 | data[3], b""), remote)
+            elif kind == 2 and not data[1]:
+                self.acknowledged.add(remote)
             if data[1]:
                 self.received += 1
                 if self.on_response is not None:

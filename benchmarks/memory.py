@@ -1,15 +1,22 @@
 """Memory of an idle endpoint: process and kernel sockets, all endpoints provisioned, against a bridge with one."""
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.load import Load
 from benchmarks.scenarios import devices, running_bridge
+from benchmarks.sides import Side
 
 KERNEL_SOCKET = 2048  # bytes: about what an open socket without data costs in slabs
 IDLE = 0.1  # seconds of processor time in two: nothing is going on any more
 
 
-def _measure(count: int) -> dict[str, float]:
+Then = Callable[[Load, Side, Path], dict[str, float]]
+
+
+def _measure(count: int, then: Then | None = None) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the figures of idle endpoints, and what `then` finds with the same bridge."""
     load = Load(devices(count))
     try:
         with running_bridge(load) as (side, directory):
@@ -19,17 +26,18 @@ def _measure(count: int) -> dict[str, float]:
                 if side.cpu() - before < IDLE:
                     break
             database = sum(f.stat().st_size for f in directory.glob("bridge.db*"))
-            return {"process": side.memory(), "sockets": side.sockets(), "database": database}
+            idle = {"process": side.memory(), "sockets": side.sockets(), "database": database}
+            return idle, {} if then is None else then(load, side, directory)
     finally:
         load.close()
 
 
-def idle_memory(count: int) -> dict[str, float]:
-    """Give the figures for `count` idle endpoints."""
-    one = _measure(1)
-    many = _measure(count)
+def idle_memory(count: int, then: Then) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the figures for `count` idle endpoints, and what `then` finds with them."""
+    one, _ = _measure(1)
+    many, found = _measure(count, then)
     growth = many["process"] - one["process"] + KERNEL_SOCKET * (many["sockets"] - one["sockets"])
-    return {
+    idle = {
         "endpoints": count,
         "process_with_one": one["process"],
         "process_with_all": many["process"],
@@ -38,3 +46,4 @@ def idle_memory(count: int) -> dict[str, float]:
         "database": many["database"],
         "bytes_per_endpoint": growth / count,
     }
+    return idle, found

@@ -30,6 +30,13 @@ class Side:
                 return int(line.split()[1]) * 1024
         raise RuntimeError("no Pss")
 
+    def peak_memory(self) -> int:
+        """Return the largest resident set size so far, bytes."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("no VmHWM")
+
     def sockets(self) -> int:
         """Count open sockets."""
         links = Path(f"/proc/{self.process.pid}/fd").iterdir()
@@ -68,13 +75,14 @@ port = {north_port}
 
 [servers.bench]
 uri = "coap://127.0.0.1:{server_port}"
+patience = 3600.0
 
 [networks.bench]
 binding = "nidd"
 api_root = "{api_root}"
 scs_as_id = "bench"
 configurations = {{ adopt = false }}
-callbacks = {{ port = 0 }}
+callbacks = {{ port = {north_port + 5000} }}
 """
     )
     rows = "\n".join(f"bench-{n},bench,{external_id},bench" for n, external_id in enumerate(external_ids))
