@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+FUZZER := $(VENV)/.fuzzer
 
-.PHONY: demo components test test-slow bench lint clean
+.PHONY: demo components test test-slow fuzz bench lint clean
 
 $(STAMP): pyproject.toml
 	@echo "making $(VENV) and installing into it: a minute or two, once"
@@ -25,6 +26,13 @@ test: components  ## everything that proves the product in a few minutes
 
 test-slow: components  ## more crashes, all mutations
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+$(FUZZER): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	@touch $(FUZZER)
+
+fuzz: $(FUZZER)  ## every reader of bytes from outside, guided by coverage; ARGS="--seconds=600 coap" for one of them
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(STAMP)  ## ratios against baselines measured in the same run; writes build/bench.json
 	$(BIN)/python -m benchmarks $(ARGS)

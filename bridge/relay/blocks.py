@@ -123,7 +123,7 @@ def block_at(response: Message, offset: int, szx: int, fits: Fits = anything_fit
     end = there.offset + len(response.payload)
     for smaller in range(szx, -1, -1):
         size = block_size(smaller)
-        last = Block(max(end - 1, 0) // size, more=False, szx=smaller)  # its option is the longest of the transfer
+        last = Block(max(end - 1, 0) // size, more=True, szx=smaller)  # no option of the transfer is longer
         if last.number >= _NUMBERS:
             return None
         chunk = response.payload[at : at + size]

@@ -459,8 +459,8 @@ MUTATIONS = [
     Mutation(
         "a note that is written forgets what changed meanwhile",
         "Records.put",
-        "await $self._memory.put(_DEVICE + $device, $value)",
-        "await $self._memory.put(_DEVICE + $device, $value)\n$self._changed.pop($device, None)",
+        "await $self._memory.put(_DEVICE + $device, ...)",
+        "await $self._memory.put(_DEVICE + $device, ...)\n$self._changed.pop($device, None)",
         LORAWAN + "test_lorawan_records.py",
     ),
     Mutation(
