@@ -22,10 +22,11 @@ from mock_network.device.options import (
 )
 from mock_network.device.parameters import BEARER_WORDS, SERVER_WORDS, bearer_options, server_options
 from mock_network.lwm2m.blockwise import exponent_of
-from mock_network.lwm2m.definitions import Model, standard_model
+from mock_network.lwm2m.definitions import Model
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.object_files import DefinitionError, read_files
 from mock_network.lwm2m.oscore import OscoreKeys, keys_from
+from mock_network.lwm2m.standard import standard_model
 
 _ALL_OBJECTS = "all"
 

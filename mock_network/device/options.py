@@ -10,11 +10,11 @@ from mock_network.lwm2m.definitions import (
     SERVER,
     TEMPERATURE,
     Model,
-    standard_model,
 )
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.oscore import OscoreKeys
+from mock_network.lwm2m.standard import standard_model
 from mock_network.lwm2m.transport import Address
 
 REGISTER_PARAMETERS = frozenset({"ep", "lt", "lwm2m", "b", "links"})

@@ -3,7 +3,6 @@
 The definitions themselves are data: `objects/*.toml` beside this module, read by `object_files`.
 """
 
-import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -69,16 +68,3 @@ class Model:
     def with_objects(self, more: Iterable[ObjectDefinition]) -> "Model":
         """Return a model that has these objects too; they take the place of those with the same ids."""
         return Model({**self.objects, **{definition.id: definition for definition in more}})
-
-
-@functools.cache
-def standard_model() -> Model:
-    """Return the objects that come with the emulators, read once."""
-    from mock_network.lwm2m.object_files import packaged_objects
-
-    return Model().with_objects(packaged_objects())
-
-
-def type_of(path: Path) -> DataType | None:
-    """Return what `standard_model().type_of` returns."""
-    return standard_model().type_of(path)

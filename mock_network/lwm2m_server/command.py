@@ -8,10 +8,10 @@ import click
 
 from mock_network.command_line import clock_option, control_option, forever, parse_address, ready, run
 from mock_network.control_api import authority, listening
-from mock_network.lwm2m.definitions import standard_model
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.object_files import DefinitionError, read_files
 from mock_network.lwm2m.oscore import OscoreKeys, keys_from
+from mock_network.lwm2m.standard import standard_model
 from mock_network.lwm2m_server.ask import COMMANDS
 from mock_network.lwm2m_server.bootstrap_plan import Plan, read_plans
 from mock_network.lwm2m_server.control import make_app

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mock_network.lwm2m.definitions import type_of as known_type_of
 from mock_network.lwm2m.formats import ContentFormat, decode, parse_format
 from mock_network.lwm2m.links import Link, parse_links
 from mock_network.lwm2m.messages import Response
 from mock_network.lwm2m.paths import Path
+from mock_network.lwm2m.standard import type_of as known_type_of
 from mock_network.lwm2m.values import FormatError, Record, TypeOf, Value
 
 

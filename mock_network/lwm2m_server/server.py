@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from mock_network.clock import current_clock
-from mock_network.lwm2m.definitions import type_of as known_type_of
 from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, parse_format
 from mock_network.lwm2m.messages import (
@@ -23,6 +22,7 @@ from mock_network.lwm2m.messages import (
 )
 from mock_network.lwm2m.oscore import OscoreKeys, new_context
 from mock_network.lwm2m.paths import Path
+from mock_network.lwm2m.standard import type_of as known_type_of
 from mock_network.lwm2m.transport import Address
 from mock_network.lwm2m.values import FormatError, Record, TypeOf
 from mock_network.lwm2m_server.bootstrap import Bootstrap

@@ -22,7 +22,7 @@ import itertools
 import json
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -31,9 +31,7 @@ from mock_network.control_api import Problem, body_of, errors_as_json, fault_rou
 from mock_network.scef.control_ues import UesControl
 from mock_network.scef.options import Group
 from mock_network.scef.schema import NiddStatus
-
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
+from mock_network.scef.shell import Shell
 
 Line = dict[str, Any]
 SUNK_KEPT = 1_000  # notifications that came to the sink
@@ -48,7 +46,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     callback_authorization: str | None = None
 
 
-def control_app(service: "ScefService") -> web.Application:
+def control_app(service: Shell) -> web.Application:
     """Return the control side of an emulated SCEF."""
     api = _Control(service)
     app = web.Application(middlewares=[errors_as_json])
@@ -81,7 +79,7 @@ def control_app(service: "ScefService") -> web.Application:
 
 
 class _Control:
-    def __init__(self, service: "ScefService") -> None:
+    def __init__(self, service: Shell) -> None:
         self._service = service
         self._sunk: deque[Line] = deque(maxlen=SUNK_KEPT)
         self._numbers = itertools.count(1)

@@ -9,7 +9,7 @@ POST   /ues/{ue}/sms                  {"data": hex}: as if its application had s
 POST   /ues/{ue}/rds-ports            {"ue", "scef", "app_id"}: the UE reserves a pair of RDS ports
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -19,9 +19,7 @@ from mock_network.scef.core import RefusedError, Ue, effects as e
 from mock_network.scef.core.states import UeTrigger
 from mock_network.scef.core.ue_settings import RdsNumber
 from mock_network.scef.schema.nidd import ManagePort, RdsPort
-
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
+from mock_network.scef.shell import Shell
 
 _TRIGGERS = {
     trigger.value: trigger
@@ -57,7 +55,7 @@ class _PortBody(msgspec.Struct, forbid_unknown_fields=True):
 class UesControl:
     """Handlers of one SCEF."""
 
-    def __init__(self, service: "ScefService") -> None:
+    def __init__(self, service: Shell) -> None:
         self._service = service
 
     def routes(self) -> list[web.RouteDef]:

@@ -4,8 +4,8 @@ import zipfile
 
 import pytest
 
-from mock_network.lwm2m.definitions import standard_model
 from mock_network.lwm2m.object_files import read_xml
+from mock_network.lwm2m.standard import standard_model
 from tests.components import LESHAN
 from tests.conftest import need_component
 

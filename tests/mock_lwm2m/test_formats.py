@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from mock_network.lwm2m import tlv
-from mock_network.lwm2m.definitions import type_of
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, decode_text, encode, encode_text
 from mock_network.lwm2m.links import Link, format_links, parse_links
 from mock_network.lwm2m.paths import PathError, format_path, parse_path
+from mock_network.lwm2m.standard import type_of
 from mock_network.lwm2m.values import DataType, FormatError, ObjectLink, Record
 
 DEVICE_INSTANCE = [

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mock_network.lwm2m.definitions import Model, standard_model
+from mock_network.lwm2m.definitions import Model
 from mock_network.lwm2m.object_files import DefinitionError, read_files, read_toml, read_xml
+from mock_network.lwm2m.standard import standard_model
 from mock_network.lwm2m.values import DataType
 
 HUMIDITY = b"""<?xml version="1.0"?>

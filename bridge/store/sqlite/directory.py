@@ -1,7 +1,7 @@
 """The directory's table, as the directory wants it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.directory.contract import FoundRecord
 from bridge.directory.keys import Key
@@ -10,15 +10,13 @@ from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
 from bridge.store.sqlite import directory_rows as rows
 from bridge.store.sqlite.asked import AskedRecord
-
-if TYPE_CHECKING:
-    from bridge.store.sqlite.store import SqliteStore
+from bridge.store.sqlite.engine import Engine
 
 
 class SqliteDirectory:
     """`bridge.directory.contract.DirectoryTable` over the store."""
 
-    def __init__(self, store: "SqliteStore", size: int) -> None:
+    def __init__(self, store: Engine, size: int) -> None:
         self._store = store
         self.size = size
 

@@ -1,22 +1,20 @@
 """The table of bindings' notes, as `bridge.store.notes` wants it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apsw
 
 from bridge.store.contract import Done
 from bridge.store.notes import FoundNote
 from bridge.store.sqlite.asked import AskedNote
+from bridge.store.sqlite.engine import Engine
 from bridge.store.sqlite.reader import Reader
-
-if TYPE_CHECKING:
-    from bridge.store.sqlite.store import SqliteStore
 
 
 class SqliteNotes:
     """`bridge.store.notes.NoteTable` over the store."""
 
-    def __init__(self, store: "SqliteStore") -> None:
+    def __init__(self, store: Engine) -> None:
         self._store = store
 
     def find(self, network: str, key: str, done: FoundNote) -> None:

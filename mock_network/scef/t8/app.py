@@ -1,9 +1,8 @@
 """The web application of the T8 side."""
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
+from mock_network.scef.shell import Shell
 from mock_network.scef.t8.guard import OTHER_ROOT, Guard
 from mock_network.scef.t8.monitoring import MonitoringApi
 from mock_network.scef.t8.nidd import NiddApi
@@ -13,13 +12,10 @@ from mock_network.scef.t8.reading import FINDINGS
 from mock_network.scef.t8.token import TokenApi
 from mock_network.scef.t8.triggering import TriggeringApi
 
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
-
 MAXIMUM_BODY = 64 * 1024  # octets
 
 
-def t8_app(service: "ScefService", guard: Guard) -> web.Application:
+def t8_app(service: Shell, guard: Guard) -> web.Application:
     """Return the application with all APIs, at the profile's apiRoot and at the other one for redirects."""
     app = web.Application(middlewares=guard.middlewares(), client_max_size=MAXIMUM_BODY)
     app.on_response_prepare.append(guard.date)

@@ -4,20 +4,18 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from mock_network.faults import Fault
 from mock_network.scef.core import Refusal, RefusedError
 from mock_network.scef.schema import NiddStatus
+from mock_network.scef.shell import Shell
 from mock_network.scef.t8 import odd_answers
 from mock_network.scef.t8.occasion import Occasion, owner_of
 from mock_network.scef.t8.problems import BadRequestError, failed_downlink, problem, refusal, timestamp, unauthorised
 from mock_network.scef.t8.reading import check_headers
-
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
 
 REQUESTS_KEPT = 100_000
 OTHER_ROOT = "/other"  # before the apiRoot's own path: the same APIs, to which redirects point
@@ -30,7 +28,7 @@ _FAILED = 500
 class Guard:
     """The middlewares of one SCEF, and its record of requests."""
 
-    def __init__(self, service: "ScefService") -> None:
+    def __init__(self, service: Shell) -> None:
         self.records: list[dict[str, Any]] = []
         self._service = service
         self._numbers = 0

@@ -1,26 +1,22 @@
 """3gpp-monitoring-event/v1 (TS 29.122 §5.3.3)."""
 
-from typing import TYPE_CHECKING
-
 import msgspec
 from aiohttp import web
 
 from mock_network.scef.core import Refusal, RefusedError, effects as e
 from mock_network.scef.core.monitoring_model import Report, Subscription
 from mock_network.scef.schema.monitoring import MonitoringEventReports, MonitoringEventSubscription
+from mock_network.scef.shell import Shell
 from mock_network.scef.t8.bodies import plain
 from mock_network.scef.t8.json_patch import patched
 from mock_network.scef.t8.links import MONITORING
 from mock_network.scef.t8.reading import JSON_PATCH, body_of, check_destination, converted, read
 
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
-
 
 class MonitoringApi:
     """Handlers of one SCEF."""
 
-    def __init__(self, service: "ScefService") -> None:
+    def __init__(self, service: Shell) -> None:
         self._service, self._monitoring = service, service.core.monitoring
 
     def routes(self, root: str) -> list[web.RouteDef]:

@@ -1,6 +1,6 @@
 """3gpp-nidd/v1: configurations and downlink data deliveries (TS 29.122 §5.6.3)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
@@ -15,12 +15,10 @@ from mock_network.scef.schema.nidd import (
     NiddDownlinkDataTransfer,
     NiddDownlinkDataTransferPatch,
 )
+from mock_network.scef.shell import Shell
 from mock_network.scef.t8.links import NIDD
 from mock_network.scef.t8.problems import BadRequestError
 from mock_network.scef.t8.reading import MERGE_PATCH, changes_of, check_destination, read
-
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
 
 # A PUT replaces all of these; a member that it does not name has no value any more.
 _REPLACED = ("data", "reliable_data_service", "rds_port", "maximum_latency", "priority", "pdn_establishment_option")
@@ -29,7 +27,7 @@ _REPLACED = ("data", "reliable_data_service", "rds_port", "maximum_latency", "pr
 class NiddApi:
     """Handlers of one SCEF."""
 
-    def __init__(self, service: "ScefService") -> None:
+    def __init__(self, service: Shell) -> None:
         self._service = service
         self._core, self._profile = service.core, service.profile
 

@@ -1,6 +1,6 @@
 """3gpp-network-parameter-configuration/v1 (TS 29.122 §5.13.3)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -8,17 +8,15 @@ from aiohttp import web
 from mock_network.scef.core import Refusal, RefusedError, effects as e
 from mock_network.scef.core.parameters_model import Provision
 from mock_network.scef.schema.parameters import NpConfiguration, NpConfigurationPatch
+from mock_network.scef.shell import Shell
 from mock_network.scef.t8.links import PARAMETERS
 from mock_network.scef.t8.reading import MERGE_PATCH, changes_of, check_destination, read
-
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
 
 
 class ParametersApi:
     """Handlers of one SCEF."""
 
-    def __init__(self, service: "ScefService") -> None:
+    def __init__(self, service: Shell) -> None:
         self._service, self._parameters = service, service.core.parameters
 
     def routes(self, root: str) -> list[web.RouteDef]:

@@ -1,19 +1,16 @@
 """3gpp-nidd/v1: the resources rds-ports (TS 29.122 §5.6.3.6 and 7)."""
 
 import re
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from mock_network.scef.core.nidd_model import ManagedPort
 from mock_network.scef.core.refusals import Refusal, RefusedError
 from mock_network.scef.schema.nidd import ManagePort, RdsPort
+from mock_network.scef.shell import Shell
 from mock_network.scef.t8.links import NIDD
 from mock_network.scef.t8.nidd import NiddApi
 from mock_network.scef.t8.reading import read
-
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
 
 _PORT_ID = re.compile(r"ue([0-9]|1[0-5])-ef([0-9]|1[0-5])")
 
@@ -21,7 +18,7 @@ _PORT_ID = re.compile(r"ue([0-9]|1[0-5])-ef([0-9]|1[0-5])")
 class RdsPortsApi:
     """Handlers of one SCEF."""
 
-    def __init__(self, service: "ScefService", nidd: NiddApi) -> None:
+    def __init__(self, service: Shell, nidd: NiddApi) -> None:
         self._service, self._nidd, self._ports = service, nidd, service.core.rds_ports
 
     def routes(self, root: str) -> list[web.RouteDef]:

@@ -1,11 +1,8 @@
 """The token endpoint: OAuth 2.0 client credentials (RFC 6749 §4.4), as TS 29.122 §6.1 has it."""
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
+from mock_network.scef.shell import Shell
 
 _HEADERS = {"Cache-Control": "no-store"}
 
@@ -13,7 +10,7 @@ _HEADERS = {"Cache-Control": "no-store"}
 class TokenApi:
     """Answers token requests."""
 
-    def __init__(self, service: "ScefService") -> None:
+    def __init__(self, service: Shell) -> None:
         self._service = service
 
     def routes(self, root: str) -> list[web.RouteDef]:

@@ -1,17 +1,15 @@
 """3gpp-device-triggering/v1: SMS with application ports to UEs (TS 29.122 §5.7.3)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from mock_network.scef.core import Refusal, RefusedError, effects as e
 from mock_network.scef.core.sms_model import Trigger
 from mock_network.scef.schema.sms import DeviceTriggering, DeviceTriggeringPatch
+from mock_network.scef.shell import Shell
 from mock_network.scef.t8.links import TRIGGERING
 from mock_network.scef.t8.reading import changes_of, check_destination, read
-
-if TYPE_CHECKING:
-    from mock_network.scef.service import ScefService
 
 _REPLACED = (
     "validity_period",
@@ -26,7 +24,7 @@ _REPLACED = (
 class TriggeringApi:
     """Handlers of one SCEF."""
 
-    def __init__(self, service: "ScefService") -> None:
+    def __init__(self, service: Shell) -> None:
         self._service, self._sms = service, service.core.sms
 
     def routes(self, root: str) -> list[web.RouteDef]:

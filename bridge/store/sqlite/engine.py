@@ -1,0 +1,25 @@
+"""What the tables of the store stand on: reads beside the event loop, and work in the writer's thread."""
+
+from collections.abc import Callable, Hashable
+from typing import Protocol, TypeVar
+
+import apsw
+
+from bridge.store.contract import Done
+from bridge.store.sqlite.loads import Loads
+from bridge.store.sqlite.reads import SqliteReads
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """`bridge.store.sqlite.store.SqliteStore` is one; it says what its methods do."""
+
+    loads: Loads
+    reads: SqliteReads
+
+    async def run(self, work: Callable[[apsw.Connection], T], *, directory: bool = False) -> T: ...
+
+    def write(
+        self, work: Callable[[apsw.Connection], None], done: Done, *, touches: tuple[Hashable, ...] = ()
+    ) -> None: ...
