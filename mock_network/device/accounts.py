@@ -79,13 +79,20 @@ class BootstrapAccount:
 
 
 class Accounts:
-    """Reads the accounts in a tree at each question."""
+    """Reads the accounts in a tree, anew after each change."""
 
     def __init__(self, tree: ObjectTree) -> None:
         self._tree = tree
+        self._read = -1
+        self._servers: list[Account] = []
 
     def servers(self) -> list[Account]:
         """Return the accounts of LwM2M servers, by Short Server ID. An instance without its counterpart is none."""
+        if self._read != self._tree.version:
+            self._read, self._servers = self._tree.version, self._read_servers()
+        return self._servers
+
+    def _read_servers(self) -> list[Account]:
         securities = {self._integer((*one, SECURITY_SERVER_ID)): one for one in self._securities(bootstrap=False)}
         found = []
         for instance in self._tree.instances((SERVER,)):

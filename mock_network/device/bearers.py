@@ -73,6 +73,8 @@ class Bearers:
             # From now on the same port, also after a restart.
             bearer.address = bearer.endpoint.address
             bearer.endpoint.on_given_up = given_up
+            if bearer.options.binding == SMS and bearer.options.pipe is not None:
+                bearer.endpoint.announce(bearer.options.pipe)  # a trigger may come before anything was sent
 
     async def close(self) -> None:
         """Close every socket at once."""

@@ -61,6 +61,8 @@ class ObjectTree:
         self.model = model
         self.on_change: Callable[[Changed], None] = lambda _changed: None
         self.computed: dict[Path, Computed] = {}
+        self.version = 0
+        """Rises with every change, so that what was worked out from the values can be kept until then."""
         self._initial = copy.deepcopy(initial)
         self._objects = copy.deepcopy(initial)
 
@@ -68,6 +70,7 @@ class ObjectTree:
 
     def reset(self, objects: Iterable[int] | None = None) -> None:
         """Return to the first values, of some objects or of all (factory reset); nobody is told."""
+        self.version += 1
         for number in list(self._objects) if objects is None else objects:
             self._objects[number] = copy.deepcopy(self._initial.get(number, {}))
 
@@ -78,6 +81,7 @@ class ObjectTree:
 
     def restore(self, kept: Instances) -> None:
         """Bring back the objects of a snapshot, whole; other objects stay. `on_change` hears of every instance."""
+        self.version += 1
         before = self.instances()
         self._objects.update(copy.deepcopy(kept))
         touched = sorted({path for path in (*before, *self.instances()) if path[0] in kept})
@@ -200,6 +204,7 @@ class ObjectTree:
         definition = self.model.resource(path)
         if definition is None or path[1] not in self._objects.get(path[0], {}):
             raise KeyError(format_path(path))
+        self.version += 1
         self._objects[path[0]][path[1]][path[2]] = {
             key: check(value, definition.data_type) for key, value in values.items()
         }
@@ -208,6 +213,7 @@ class ObjectTree:
 
     def remove(self, path: Path) -> None:
         """Take away an object instance, a resource or a resource instance; KeyError if there is none."""
+        self.version += 1
         parent: dict[int, object] = self._objects  # type: ignore[assignment]  # a level deeper with each step
         for identifier in path[:-1]:
             parent = parent[identifier]  # type: ignore[assignment]  # as above
@@ -216,6 +222,7 @@ class ObjectTree:
 
     def add_object(self, object_id: int) -> None:
         """Let the device have an object, without instances for now."""
+        self.version += 1
         self._objects.setdefault(object_id, {})
 
     def add_instance(self, path: Path, values: Mapping[int, Resource]) -> None:
@@ -233,6 +240,7 @@ class ObjectTree:
         self.on_change(Changed((path,)))
 
     def _put(self, path: Path, value: object, definition: ResourceDefinition) -> None:
+        self.version += 1
         resources = self._objects[path[0]][path[1]]
         if definition.multiple != (len(path) == RESOURCE_INSTANCE_LEVEL):
             shape = "has instances" if definition.multiple else "has no instances"
@@ -275,6 +283,7 @@ class ObjectTree:
                 self._put(record.path, record.value, self._writable(record.path, any_resource=any_resource))
         except FormatError as error:
             self._objects[path[0]][path[1]] = before
+            self.version += 1
             raise OperationError(BAD_REQUEST, str(error)) from None
         self.on_change(Changed(tuple(record.path for record in records) or (path,)))
 
@@ -287,6 +296,7 @@ class ObjectTree:
         return definition
 
     def _remove_writable(self, path: Path, *, any_resource: bool) -> None:
+        self.version += 1
         resources = self._objects[path[0]][path[1]]
         if len(path) == INSTANCE_LEVEL:
             for number in list(resources):
@@ -308,6 +318,7 @@ class ObjectTree:
         if instance_id in instances:
             raise OperationError(BAD_REQUEST, "this instance exists")
         created = (object_id, instance_id)
+        self.version += 1
         instances[instance_id] = dict(self._mandatory(object_id))
         try:
             for record in records:

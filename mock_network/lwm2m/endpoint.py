@@ -113,6 +113,10 @@ class CoapEndpoint:
     def _late_notification(self, message: Any) -> None:
         self.on_late_notification(response_of(message))
 
+    def announce(self, peer: Address) -> None:
+        """Let a modem's port know where this endpoint is, before anything is sent through it."""
+        self._transport.announce(peer)
+
     def send_empty(self, peer: Address, *, confirmable: bool) -> None:
         """An Empty message: a ping if confirmable (RFC 7252 §4.3), an uplink poll on LoRaWAN otherwise."""
         message = Message(code=Code.EMPTY)

@@ -6,6 +6,7 @@ away for an hour. So this module gives aiocoap a transport (its MessageInterface
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import socket
@@ -191,6 +192,11 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
             _log.info("not sent to %s: %s", message.remote.address, problem)
             return
         self._tap(self._describe(message, len(data), outgoing=True))
+
+    def announce(self, address: Address) -> None:
+        """Send an empty datagram, by which a modem's port learns where its application is."""
+        with contextlib.suppress(OSError):
+            self._socket.sendto(b"", address)
 
     async def shutdown(self) -> None:
         self.close()

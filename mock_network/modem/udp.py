@@ -21,7 +21,8 @@ class _Port(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         self.peer = (str(addr[0]), addr[1])
-        self._uplink(self._device, data)
+        if data:  # an empty datagram only says where the application is, so that it can be reached
+            self._uplink(self._device, data)
 
     def error_received(self, exc: Exception) -> None:
         log.info("modem of %s: its application is not there: %s", self._device, exc)

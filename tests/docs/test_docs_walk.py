@@ -108,3 +108,12 @@ def test_a_downlink_through_the_emulated_scef_within_three_minutes(tmp_path):
     assert '"data": "AQI="' in said  # the uplink
     assert "no answer" in said
     assert said.rstrip().splitlines()[-1].endswith(f'"data": "{b"once".hex()}"}}')
+
+
+def test_a_device_is_bootstrapped_and_managed_without_bridge_or_network(tmp_path):
+    code, said = walk("mock-lwm2m.md", tmp_path)
+    assert code == 0, said[-4000:]
+    assert "urn:dev:os:meter-1  finished" in said  # the bootstrap session
+    assert "/3/0/13  17672" in said  # the time that the bootstrap server wrote
+    assert "2.05 NON  /3303/0/5700 31.5  /3/0/9 100" in said
+    assert "urn:dev:os:meter-1  /3/0/9 100" in said  # what was sent

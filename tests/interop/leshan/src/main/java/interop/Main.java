@@ -3,16 +3,10 @@ package interop;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Properties;
 
 import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.leshan.core.endpoint.Protocol;
-import org.eclipse.leshan.core.model.ObjectLoader;
-import org.eclipse.leshan.core.model.ObjectModel;
-import org.eclipse.leshan.core.model.ResourceModel;
-import org.eclipse.leshan.core.model.ResourceModel.Type;
 import org.eclipse.leshan.server.LeshanServer;
 import org.eclipse.leshan.server.LeshanServerBuilder;
 import org.eclipse.leshan.server.model.VersionedModelProvider;
@@ -85,7 +79,7 @@ public final class Main {
 
         LeshanServer server = new LeshanServerBuilder() //
                 .setEndpointsProviders(endpoints.build()) //
-                .setObjectModelProvider(new VersionedModelProvider(models())) //
+                .setObjectModelProvider(new VersionedModelProvider(Models.all())) //
                 .setClientAwakeTimeProvider(new StaticClientAwakeTimeProvider((int) (awakeWindow * 1000))) //
                 .setUpdateRegistrationOnNotification(updateOnNotification) //
                 .setUpdateRegistrationOnSend(updateOnSend) //
@@ -109,26 +103,5 @@ public final class Main {
             // Whoever started the server holds the other end of the pipe; its end is ours.
         }
         System.exit(0);
-    }
-
-    /** The core objects that ship with Leshan and the Temperature object that the tests' devices carry. */
-    private static List<ObjectModel> models() {
-        List<ObjectModel> models = new ArrayList<>(ObjectLoader.loadAllDefault());
-        for (String version : List.of("1.0", "1.1")) {
-            models.add(new ObjectModel(3303, "Temperature", null, version, true, false, //
-                    resource(5601, "Min Measured Value", ResourceModel.Operations.R, Type.FLOAT), //
-                    resource(5602, "Max Measured Value", ResourceModel.Operations.R, Type.FLOAT), //
-                    resource(5603, "Min Range Value", ResourceModel.Operations.R, Type.FLOAT), //
-                    resource(5604, "Max Range Value", ResourceModel.Operations.R, Type.FLOAT), //
-                    resource(5605, "Reset Min and Max Measured Values", ResourceModel.Operations.E, Type.NONE), //
-                    resource(5700, "Sensor Value", ResourceModel.Operations.R, Type.FLOAT), //
-                    resource(5701, "Sensor Units", ResourceModel.Operations.R, Type.STRING), //
-                    resource(5750, "Application Type", ResourceModel.Operations.RW, Type.STRING)));
-        }
-        return models;
-    }
-
-    private static ResourceModel resource(int id, String name, ResourceModel.Operations operations, Type type) {
-        return new ResourceModel(id, name, operations, false, id == 5700, type, null, null, null);
     }
 }
