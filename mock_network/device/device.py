@@ -39,15 +39,16 @@ from mock_network.device.refusal import NOT_ALLOWED, OperationError
 from mock_network.device.registration import Registration
 from mock_network.device.reporting import Reporting
 from mock_network.device.security import SecurityContexts
+from mock_network.device.senders import Senders
 from mock_network.device.serving import BOOTSTRAP, Serving
 from mock_network.device.tasks import Deregister, Register, RequestBootstrap, Update
 from mock_network.device.temperature import TemperatureSensors
 from mock_network.device.tree import Changed, ObjectTree
-from mock_network.lwm2m.definitions import DEVICE, SECURE_COMPONENT, SERVER
+from mock_network.lwm2m.definitions import DEVICE, SECURE_COMPONENT
 from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, encode
 from mock_network.lwm2m.messages import POST, Closed, NoAnswer, Request, Reset, Response
-from mock_network.lwm2m.paths import INSTANCE_LEVEL, RESOURCE_LEVEL, Path, parse_path
+from mock_network.lwm2m.paths import INSTANCE_LEVEL, Path, parse_path
 from mock_network.lwm2m.transport import Address, Datagram
 from mock_network.lwm2m.values import Record, Value
 
@@ -100,6 +101,7 @@ class Device:
             self._registered,
             self._end_observations,
         )
+        self._senders = Senders(self.accounts, self.bearers, self.lifecycle, self.contexts, self.client)
         self._serving = self._make_serving()
         self.tree.on_change = self._changed
 
@@ -381,7 +383,7 @@ class Device:
     async def _handle(self, bearer: Bearer, request: Request) -> Response:
         if self.options.answer_delay:
             await asyncio.sleep(self.options.answer_delay)
-        server = await self._who(bearer, request)
+        server = await self._senders.of(bearer, request)
         if server == BOOTSTRAP:
             self.lifecycle.session_goes_on(asyncio.get_running_loop().time())
         now = asyncio.get_running_loop().time()
@@ -392,51 +394,15 @@ class Device:
         self.client.advance()
         return response
 
-    async def _who(self, bearer: Bearer, request: Request) -> int | None:
-        """Return whose request this is: by its address, then by Uri-Host; None for nobody known.
-
-        A Non-IP pipe may lead to several servers; without Uri-Host they cannot be told apart, and the one with the
-        lowest Short Server ID is meant. While a bootstrap session runs, its server is meant. A device with one server
-        takes every address for that server's. A server with an OSCORE context is known by that, and by nothing else.
-        """
-        if request.security is not None:
-            return self._whose_context(request.security)
-        bootstrap = self.accounts.bootstrap()
-        if bootstrap is not None and self.lifecycle.in_session:
-            route = await self.bearers.route(bootstrap, "")
-            if route.bearer is bearer and route.peer == request.peer and request.host in {None, route.host}:
-                return BOOTSTRAP
-        accounts = self.accounts.servers()
-        accounts = [account for account in accounts if self.contexts.of(account.security) is None]
-        found: list[int] = []
-        for account in accounts:
-            route = await self.bearers.route(account, self.client.apn_of(account))
-            if route.peer == request.peer and (request.host is None or route.host in {None, request.host}):
-                found.append(account.server_id)
-        if found:
-            return found[0]
-        return accounts[0].server_id if len(accounts) == 1 else None
-
-    def _whose_context(self, context: object) -> int | None:
-        bootstrap = self.accounts.bootstrap()
-        if bootstrap is not None and self.contexts.of(bootstrap.security) is context:
-            return BOOTSTRAP if self.lifecycle.in_session else None
-        mine = [one for one in self.accounts.servers() if self.contexts.of(one.security) is context]
-        return mine[0].server_id if mine else None
-
     def _short_message(self, bearer: Bearer, request: Request) -> bool:
-        """Take a trigger over SMS; return whether that is all there is to it (Transport TS §6.6).
+        """Take a trigger over SMS; return whether that is all there is to it (Transport TS 1.1 §6.6).
 
         While a server uses the SMS binding, its requests over SMS are answered as over any other bearer.
         """
-        if any(
-            self.bearers.choose(account, self.client.apn_of(account)) is bearer for account in self.accounts.servers()
-        ):
+        if self._senders.uses(bearer):
             return False
-        path = request.path
-        account = next((one for one in self.accounts.servers() if path[:2] == (str(SERVER), str(one.server[1]))), None)
-        number = path[2] if len(path) == RESOURCE_LEVEL else ""
-        if request.code == POST and account is not None and number in {str(UPDATE_TRIGGER), str(BOOTSTRAP_TRIGGER)}:
+        account = self._senders.triggered(request)
+        if account is not None:
             self._serving.perform(request, account.server_id)
             self.client.advance()
         return True

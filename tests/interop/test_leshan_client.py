@@ -42,11 +42,11 @@ async def test_every_operation_in_every_format(server):
         discovered = {link.target: link.attributes for link in (await server.discover("operated", "/3303")).links}
         assert discovered["/3303"] == {"ver": "1.1"}
         assert SENSOR in discovered
-        client.order("set 25.5")
-        client.order("set 21.5")
         observed = await server.observe("operated", SENSOR)
-        client.order("set 22.5")
-        assert observed.value_of(await observed.next(10)) == 22.5
+        for value in (25.5, 22.5):
+            client.order(f"set {value}")
+            assert observed.value_of(await observed.next(10)) == value
+        assert (await server.read("operated", "/3303/0/5602")).value == 25.5
         assert (await server.cancel(observed)).code == "2.05"
         assert (await server.execute("operated", "/3303/0/5605")).code == "2.04"
         assert (await server.read("operated", "/3303/0/5602")).value == 22.5

@@ -98,6 +98,17 @@ async def test_a_notification_tells_all_its_causes():
 
 
 @virtual_time
+async def test_the_causes_of_a_notification_cause_none_themselves():
+    async with pair(objects=REPORTING) as (device, server):
+        await server.create(EP, "/26250", [Record((26250, 0, 0), "</3303>"), Record((26250, 0, 2), value=True)])
+        value, causes = await server.observe(EP, SENSOR), await server.observe(EP, "/26250/0/4")
+        device.set(SENSOR, 31.0)
+        await asyncio.sleep(1)
+        assert (len(value.notifications), len(causes.notifications)) == (1, 0)
+        assert (await server.read(EP, "/26250/0/4/0")).value == "/3303/0/5700 change"
+
+
+@virtual_time
 async def test_causes_are_told_only_where_they_are_asked_for():
     async with pair(objects=REPORTING) as (device, server):
         await server.create(EP, "/26250", [Record((26250, 0, 0), "</3303>")])

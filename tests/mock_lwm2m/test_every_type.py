@@ -7,6 +7,7 @@ from mock_network.device.every_type import parse_arguments
 from mock_network.device.options import DEFAULT_OBJECTS
 from mock_network.device.refusal import OperationError
 from mock_network.lwm2m.formats import ContentFormat
+from mock_network.lwm2m.messages import PUT, Request
 from mock_network.lwm2m.values import ObjectLink, Record
 
 EP = "urn:dev:os:test-1"
@@ -60,6 +61,37 @@ async def test_the_instances_of_a_multiple_resource_are_written_and_read(resourc
         assert read.records == [Record((*multiple, 0), before[0]), *records]
         assert (await server.write(EP, path, records, content_format=content_format)).code == "2.04"
         assert set(device.tree.get_all(multiple)) == {3, 700}  # a Write replaces
+
+
+@pytest.mark.requirement("LightweightM2M-ENC-4")
+@pytest.mark.parametrize("content_format", STRUCTURED)
+@virtual_time
+async def test_references_have_types_of_their_own(content_format):
+    """Corelnk holds links with their URIs and attributes, Objlnk an object instance, whatever the format."""
+    async with pair(objects=TEST) as (device, server):
+        links = '</3303/0>;pmin="5",<coap://192.0.2.1/firmware>'
+        for path, value in (("/3442/0/180", links), ("/3442/0/1180/4", links), ("/3442/0/170", ObjectLink(3, 0))):
+            assert (await server.write(EP, path, value, content_format=content_format)).code == "2.04"
+            assert (await server.read(EP, path, accept=content_format)).value == value
+        assert device.tree.get((3442, 0, 170)).instance_id == 0
+        wrong = Request(PUT, payload=b"nowhere", content_format=0)
+        assert (await server.request(EP, (3442, 0, 170), wrong))[0].code == "4.00"
+
+
+@pytest.mark.requirement("LightweightM2M-ENC-5")
+@pytest.mark.parametrize("content_format", [*STRUCTURED, ContentFormat.TEXT])
+@virtual_time
+async def test_a_bitmap_is_an_unsigned_integer(content_format):
+    """Power saving modes, /10/0/12 and /10/0/13: each bit is one; and all 64 bits of the test object."""
+    async with pair(objects=TEST | {10}) as (_, server):
+        assert (await server.read(EP, "/10/0/12", accept=content_format)).value == 0b11
+        assert (await server.write(EP, "/10/0/13", 0b10, content_format=content_format)).code == "2.04"
+        assert (await server.read(EP, "/10/0/13", accept=content_format)).value == 0b10
+        for bit in (0, 7, 31, 63):
+            await server.write(EP, "/3442/0/125", 1 << bit, content_format=content_format)
+            assert (await server.read(EP, "/3442/0/125", accept=content_format)).value == 1 << bit
+        negative = Request(PUT, payload=b"-1", content_format=0)
+        assert (await server.request(EP, (3442, 0, 125), negative))[0].code == "4.00"
 
 
 @pytest.mark.requirement("LightweightM2 M-DSE-002")

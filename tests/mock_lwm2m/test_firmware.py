@@ -133,6 +133,18 @@ async def test_a_device_with_small_blocks_takes_and_gives_them(size):
         assert sorted(set(taken[1:])) in ([size], [3000 % size, size])  # after the one that was refused with 4.13
 
 
+@virtual_time
+async def test_a_request_in_one_piece_that_is_too_large_is_sent_again_in_blocks():
+    """RFC 7959 §2.9.3."""
+    async with pair(tuning=Tuning(block_exponent=2, max_request=64)) as (device, server):
+        assert (await server.write(EP, "/5/0/0", b"y" * 600, content_format=ContentFormat.OPAQUE)).code == "2.04"
+        assert device.tree.get((5, 0, 0)) == b"y" * 600
+        sizes = [len(one.payload) for one in device.wire if not one.outgoing and one.code == "0.03"]
+        assert sizes == [600, *[64] * 9, 24]
+        refusals = [one.code for one in device.wire if one.outgoing and one.code.startswith("4.")]
+        assert refusals == ["4.13"]
+
+
 def test_an_ordinary_package_says_nothing_of_itself():
     assert Image.parse(b"\x7fELF...") == Image()
     assert Image.parse(b"#firmware [1]\n") == Image(understood=False)

@@ -183,7 +183,9 @@ def test_senml_must_understand_fields_are_refused():
 
 
 @given(instance_records())
-@pytest.mark.parametrize("content_format", [ContentFormat.TLV, ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR])
+@pytest.mark.parametrize(
+    "content_format", [ContentFormat.TLV, ContentFormat.JSON, ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR]
+)
 def test_structured_formats_return_what_was_written(content_format, records):
     assert decode(content_format, (10, 0), encode(content_format, (10, 0), records, any_type), any_type) == records
 

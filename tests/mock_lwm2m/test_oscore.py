@@ -72,6 +72,9 @@ async def test_a_server_that_does_not_know_the_context_refuses():
         await asyncio.sleep(1)
         assert not server.clients
         assert device.registration.failures
+        raw = Request(POST, payload=bytes(20), options=((9, b"\x09\x00\x01"),))
+        exchange = await device.endpoint.request(server.address, raw, wait=5)
+        assert (exchange.response.code, exchange.response.payload) == ("4.01", b"Security context not found")
 
 
 @virtual_time
@@ -143,6 +146,7 @@ async def test_a_device_that_lost_its_replay_window_asks_for_freshness_first():
         after = len([one for one in device.wire if not one.outgoing and one.code == "0.02"])
         assert after - before == 3  # the first one twice
         assert device.operations.times("Read") == 2
+        assert (await device.send(["/3/0/9"])).code == "2.04"  # its own sequence numbers go on
 
 
 @pytest.mark.parametrize("oscore", [False, True])

@@ -44,7 +44,12 @@ async def test_a_server_authenticates_the_component():
 async def test_the_owner_says_where_an_instance_is_stored_and_readers_ask():
     async with two_servers(objects=COMPONENT) as (_, owner, other):
         assert (await owner.write(EP, STORED, [link(0, 3303, 0)], replace=False)).code == "2.04"
-        assert (await owner.read(EP, "/3303/0/5700")).value == 20.0  # as anywhere else
+        # The same operations as anywhere else.
+        assert (await owner.read(EP, "/3303/0/5700")).value == 20.0
+        assert (await owner.write(EP, "/3303/0/5750", "vault")).code == "2.04"
+        assert (await owner.execute(EP, "/3303/0/5605")).code == "2.04"
+        assert (await owner.observe(EP, "/3303/0/5700")).first.code == "2.05"
+        assert "/3303/0/5750" in [found.target for found in (await owner.discover(EP, "/3303/0")).links]
         assert (await other.read(EP, STORED)).records == [link(0, 3303, 0)]
         assert (await other.write(EP, STORED, [link(1, 1, 1)], replace=False)).code == "4.01"
         control = next(one for one in _controls(_) if one[1:] == (26252, 0))[0]

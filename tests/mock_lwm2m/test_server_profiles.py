@@ -88,6 +88,24 @@ async def test_other_servers_keep_requests_until_the_client_is_heard(profile):
 
 
 @virtual_time
+async def test_what_waits_goes_on_waiting_when_the_one_before_has_no_answer():
+    async with Set("thingsboard") as (device, server):
+        await asyncio.sleep(120)
+        first = asyncio.create_task(server.read(EP, "/3/0/9", wait=30))
+        second = asyncio.create_task(server.read(EP, "/3/0/0", wait=1000))
+        await asyncio.sleep(1)
+        device.muted = True
+        server.sleeping.heard(EP)  # as if it had said something, and then gone
+        with pytest.raises(NoAnswer):
+            await first
+        await asyncio.sleep(60)
+        assert len({entry.token for entry in server.seen.of("request")}) == 1
+        device.muted = False
+        await device.update()
+        assert (await second).value == "LwM2M Non-IP bridge"
+
+
+@virtual_time
 async def test_the_patience_of_a_caller_holds_while_a_client_sleeps():
     async with Set("thingsboard") as (_, server):
         await asyncio.sleep(120)
