@@ -174,7 +174,8 @@ class EndpointState:
         """Make a request findable by what the server and the device will say."""
         self.exchanges.requests[row.server, row.north_mid, row.north_token] = row
         self.by_token[row.south_token] = row
-        self.by_south_mid[row.south_mid] = row
+        if not row.over:
+            self.by_south_mid[row.south_mid] = row
 
     def fits(self, token: bytes, largest: int) -> Fits:
         """Return what tells whether a message with this token and a given body takes at most `largest` bytes south."""

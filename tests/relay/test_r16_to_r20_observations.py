@@ -131,6 +131,16 @@ def test_r18_else_it_is_a_bad_gateway(world: World):
     assert world.states() == ["REJECTED"]
 
 
+@pytest.mark.parametrize("word", [ack, rst])
+def test_r18_an_empty_message_for_a_request_that_is_over_changes_nothing_after_a_restart(world: World, word):
+    world.server_sends(request())
+    world.device_sends(response(world.last_south()))
+    world.restart()
+    world.device_sends(word(world.last_south()))
+    assert world.states() == ["RESPONDED"]
+    assert world.counted("acknowledgements_without_message") == 1
+
+
 def test_r19_the_servers_reset_ends_the_observation_for_the_device_too(world: World):
     asked = observed(world)
     world.device_sends(notification(asked, 50, 2))
