@@ -225,7 +225,7 @@ class Events(Protocol):
         """
 
     async def has_taken(self, uplink: Uplink, within: float) -> bool:
-        """Tell whether the ledger has an uplink, or the same bytes of this device at most `within` seconds from it.
+        """Return whether the ledger has an uplink, or the same bytes of this device at most `within` seconds from it.
 
         To be asked of what a network's history gives again, perhaps long after it was taken: `deliver` knows duplicates
         only for as long as the device may repeat itself. Raises `bridge.errors.StoreUnavailable`.
@@ -287,7 +287,7 @@ class Binding(Protocol):
 
     @classmethod
     def settings(cls) -> type[Any]:
-        """Give the msgspec.Struct type of this binding's section in the configuration; every field documented."""
+        """Return the msgspec.Struct type of this binding's section in the configuration; every field documented."""
 
     async def start(self, events: Events, memory: Memory) -> None:
         """Open listeners and begin to work; returns when uplinks can be taken, not when all devices are provisioned.
@@ -299,7 +299,7 @@ class Binding(Protocol):
         """Stop accepting first, then finish what is in flight; devices stay provisioned."""
 
     def canonical_device(self, device: str) -> str:
-        """Give the one spelling of a device address. Raises `bridge.errors.ConfigurationError` if it is none."""
+        """Return the one spelling of a device address. Raises `bridge.errors.ConfigurationError` if it is none."""
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
         """See to it, now or soon, that the network carries this device's data to us; idempotent, paced, resumed.
@@ -334,7 +334,7 @@ class Binding(Protocol):
         """
 
     def status(self) -> Mapping[str, Any]:
-        """Give what an operator wants to know of this network instance now, as plain JSON values."""
+        """Return what an operator wants to know of this network instance now, as plain JSON values."""
 
 
 # What a binding may offer beside that. The bridge finds each by its type, in the binding's class before an instance is

@@ -55,7 +55,7 @@ class Redactor:
             self._secrets = sorted(forms.union(self._secrets), key=len, reverse=True)  # one may be part of another
 
     def clean(self, text: str) -> str:
-        """Give the text without secrets."""
+        """Return the text without secrets."""
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, "***")

@@ -75,17 +75,17 @@ class Metrics:
             self._watches[name] = _Watch(read, label, counter)
 
     def describe(self, name: str, text: str) -> None:
-        """Give the help text of a name."""
+        """Set the help text of a name."""
         self._texts[name] = text
 
     def value(self, name: str, **labels: str) -> float:
-        """Give a counter as it is now, over all series that have these labels; 0 if there are none."""
+        """Return a counter as it is now, over all series that have these labels; 0 if there are none."""
         wanted = set(labels.items())
         with self._lock:
             return sum(value for key, value in self._counters.get(name, {}).items() if wanted <= set(key))
 
     def text(self) -> bytes:
-        """Give everything in Prometheus' text format (`CONTENT_TYPE`)."""
+        """Return everything in Prometheus' text format (`CONTENT_TYPE`)."""
         return generate_latest(self.registry)
 
     def _collect(self) -> Iterator[Metric]:

@@ -63,7 +63,7 @@ class Target:
 
 
 def answers(path: Path) -> bool:
-    """Say whether somebody listens at a local socket."""
+    """Return whether somebody listens at a local socket."""
     with sockets.socket(sockets.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

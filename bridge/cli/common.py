@@ -69,14 +69,14 @@ def print_json(value: Any) -> None:
 
 
 def moment(seconds: float | None) -> str:
-    """Give a wall-clock time as people read it."""
+    """Return a wall-clock time as people read it."""
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def span(seconds: float | None) -> str:
-    """Give a duration in its largest sensible unit."""
+    """Return a duration in its largest sensible unit."""
     if seconds is None:
         return ""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
@@ -86,7 +86,7 @@ def span(seconds: float | None) -> str:
 
 
 def moment_near(seconds: float | None, other: float | None) -> str:
-    """Give a wall-clock time beside `other`, which stands near it: without the date if that is the same."""
+    """Return a wall-clock time beside `other`, which stands near it: without the date if that is the same."""
     text, beside = moment(seconds), moment(other)
     date = 10  # characters
     return text[date + 1 :] if text[:date] == beside[:date] else text

@@ -42,7 +42,7 @@ def run(config_path: Path, clock_url: str) -> None:
 
 
 def on_clock(url: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, Callable[[], Clock]]:
-    """Give the event loop and the clock for `--clock`: the machine's own, or those of a test.
+    """Return the event loop and the clock for `--clock`: the machine's own, or those of a test.
 
     Raises ClickException when no clock process answers there, or it is not on this machine.
     """

@@ -30,17 +30,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
 
 
 def terminal_width() -> int | None:
-    """Give the columns of the terminal; None where the output goes to a pipe or a file, which has no width."""
+    """Return the columns of the terminal; None where the output goes to a pipe or a file, which has no width."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def plain(cell: object) -> str:
-    """Give a cell's text, on one line and without characters that move the cursor."""
+    """Return a cell's text, on one line and without characters that move the cursor."""
     return "" if cell is None else "".join(c if c.isprintable() else " " for c in str(cell))
 
 
 def layout(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> Iterator[Iterator[str]]:
-    """Give the lines of the heading, then those of each row. A column that is empty in every row is left out.
+    """Return the lines of the heading, then those of each row. A column that is empty in every row is left out.
 
     Without a width each row is one line. With one, columns that do not fit beside the others go below, whole.
     """

@@ -63,7 +63,7 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     )
 
     def metrics_address(self) -> tuple[str, int] | None:
-        """Give (host, port) to listen on, or None. Raises ConfigurationError."""
+        """Return (host, port) to listen on, or None. Raises ConfigurationError."""
         if not self.metrics_listen:
             return None
         host, _, port = self.metrics_listen.rpartition(":")
@@ -122,12 +122,12 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
             raise ValueError(f"ports {self.ports} is no range within 1-{LAST_PORT}; write the first port, -, the last")
 
     def port_range(self) -> range:
-        """Give the ports of the scheme `ports`."""
+        """Return the ports of the scheme `ports`."""
         first, _, last = self.ports.partition("-")
         return range(int(first), int(last) + 1)
 
     def families(self) -> frozenset[int]:
-        """Give the address families that servers can be reached over: resolve their names to these only."""
+        """Return the address families that servers can be reached over: resolve their names to these only."""
         if self.prefixes and self.scheme is not Scheme.PORTS:
             return frozenset(pools(self.prefixes))
         if self.source_address:
@@ -196,7 +196,7 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             )
 
     def fitted(self) -> ServerProfile:
-        """Give the named profile with the values that are overridden here. Raises ConfigurationError."""
+        """Return the named profile with the values that are overridden here. Raises ConfigurationError."""
         base = profile(self.profile)
         return ServerProfile(
             patience=base.patience if self.patience is None else self.patience,
@@ -209,7 +209,7 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         )
 
     def place(self, key: str) -> ServerName:
-        """Give what `bridge.north.udp.servers.Servers` takes."""
+        """Return what `bridge.north.udp.servers.Servers` takes."""
         host, port = host_and_port(self.uri)
         return ServerName(key, host, port, self.secure_port)
 
@@ -275,7 +275,7 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     ] = _POLICY.record_ttl
 
     def policy(self) -> Policy:
-        """Give it as the relay takes it."""
+        """Return it as the relay takes it."""
         return Policy(**msgspec.structs.asdict(self))
 
 
@@ -375,7 +375,7 @@ class Config:
         return self.state_directory / self.service.control_socket
 
     def places(self) -> list[ServerName]:
-        """Give all servers as `bridge.north.udp.servers.Servers` takes them."""
+        """Return all servers as `bridge.north.udp.servers.Servers` takes them."""
         return [settings.place(key) for key, settings in self.servers.items()]
 
     def server_addresses(self) -> dict[str, tuple[str, int]]:
@@ -383,7 +383,7 @@ class Config:
         return server_addresses(self.servers)
 
     def server(self, key: str) -> Server:
-        """Give a server as the relay sees it. Raises KeyError for a key that `servers` does not have."""
+        """Return a server as the relay sees it. Raises KeyError for a key that `servers` does not have."""
         return Server(key, self.servers[key].fitted())
 
     @property
@@ -394,7 +394,7 @@ class Config:
         return tuple(self.servers) if len(self.servers) == 1 else ()
 
     def name_templates(self) -> dict[str, str]:
-        """Give the templates of endpoint names by network."""
+        """Return the templates of endpoint names by network."""
         return {name: network.name_template for name, network in self.networks.items() if network.name_template}
 
 

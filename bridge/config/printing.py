@@ -25,7 +25,7 @@ Unknown keys are errors. Times are seconds. Secrets may be given as "file:PATH" 
 
 
 def template() -> str:
-    """Give the whole file as text; it reads back as the defaults."""
+    """Return the whole file as text; it reads back as the defaults."""
     lines = [f"# {line}" for line in _HEAD.splitlines()]
     for name, kind in (("service", Service), ("north", North), ("policy", PolicySettings)):
         lines += ["", "", f"[{name}]", *_about(kind), *_fields(kind, name)]

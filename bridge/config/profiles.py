@@ -31,7 +31,7 @@ PROFILES = MappingProxyType(
 
 
 def profile(name: str) -> ServerProfile:
-    """Give a profile by name. Raises ConfigurationError that lists the names."""
+    """Return a profile by name. Raises ConfigurationError that lists the names."""
     found = PROFILES.get(name)
     if found is None:
         raise ConfigurationError(f"unknown server profile {name!r}{nearest(name, PROFILES)}")
@@ -39,7 +39,7 @@ def profile(name: str) -> ServerProfile:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Give the end of an error text: the likely meant name, and all there are."""
+    """Return the end of an error text: the likely meant name, and all there are."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""

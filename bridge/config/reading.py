@@ -86,12 +86,12 @@ def _document(text: str, name: str) -> dict[str, Any]:
 
 
 def installed_bindings() -> tuple[str, ...]:
-    """Give the names of the installed bindings, sorted."""
+    """Return the names of the installed bindings, sorted."""
     return tuple(sorted({point.name for point in entry_points(group=BINDINGS)}))
 
 
 def binding_class(name: str) -> type[Any]:
-    """Give the class of an installed binding. Raises ConfigurationError that lists the installed ones."""
+    """Return the class of an installed binding. Raises ConfigurationError that lists the installed ones."""
     installed = {point.name: point for point in entry_points(group=BINDINGS)}
     if name not in installed:
         raise ConfigurationError(f"unknown binding {name!r}{nearest(name, list(installed))}")

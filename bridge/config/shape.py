@@ -37,12 +37,12 @@ class Field:
 
 
 def is_struct(kind: Any) -> bool:
-    """Say whether a type is a settings type."""
+    """Return whether a type is a settings type."""
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def shape(kind: type[msgspec.Struct]) -> Iterator[Field]:
-    """Give all fields in the order of the class."""
+    """Return all fields in the order of the class."""
     hints = get_type_hints(kind, include_extras=True)
     for info in msgspec.structs.fields(kind):
         notes: list[msgspec.Meta] = []

@@ -22,5 +22,5 @@ class RealClock:
 
 
 def moment(clock: Clock) -> Now:
-    """Give the present moment on both clocks."""
+    """Return the present moment on both clocks."""
     return Now(clock.wall(), clock.monotonic())

@@ -68,7 +68,7 @@ class NetworkEvents:
         )
 
     async def has_taken(self, uplink: Uplink, within: float) -> bool:
-        """Tell whether the ledger has an uplink, or one that the device repeats with it. Raises StoreUnavailable."""
+        """Return whether the ledger has an uplink, or one that the device repeats with it. Raises StoreUnavailable."""
         record = await self._directory.by_device(self._network, uplink.device)
         if record is None:
             return False
@@ -84,7 +84,7 @@ class NetworkEvents:
 
 
 def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
-    """Give the device and what the core calls this event."""
+    """Return the device and what the core calls this event."""
     if isinstance(event, Uplink):
         return event.device, ev.DeviceMessage(event.payload, event.duplicate_key)
     if isinstance(event, Report):

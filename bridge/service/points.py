@@ -38,7 +38,7 @@ def _armed(name: str, count: int) -> Callable[[str], None]:
 
 
 def from_environment() -> Callable[[str], None]:
-    """Give what is to be called at every point: nothing, or the end of the process at the point named."""
+    """Return what is to be called at every point: nothing, or the end of the process at the point named."""
     wanted = os.environ.get(VARIABLE)
     if not wanted:
         return _nothing

@@ -197,7 +197,7 @@ class Runner:
         self._alarms.clear(endpoint)
 
     def refresh(self, endpoint: int, placed: Placed) -> None:
-        """Give an endpoint in memory its new place in the directory."""
+        """Let an endpoint in memory know its new place in the directory."""
         loaded = self.loaded.get(endpoint)
         if loaded is not None:
             loaded.placed = placed

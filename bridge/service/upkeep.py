@@ -60,16 +60,19 @@ async def take_up_unfinished(ledger: Ledger, directory: Directory, runner: Runne
 
 
 async def give_addresses(directory: Directory, north: NorthTransport, progress: Progress) -> None:
-    """See that every endpoint has an address of the present scheme, and open it where each has its own."""
+    """Open every endpoint's own address, where each has to be; give those another whose address is not of this scheme.
+
+    What follows a change of the directory opens the new ones.
+    """
+    sources = directory.catalogue.sources
+    if north.opens_each and sources is not None:
+        with progress.work("endpoints' ports toward servers are opened", directory.size) as work:
+            async for record in directory.all(enabled=True):
+                if record.source is not None and sources.has(record):
+                    north.open(record.source)
+                work.step()
     with progress.work("endpoints get their addresses toward servers", directory.size) as work:
         await directory.renew_sources(work.step)
-    if not north.opens_each:
-        return
-    with progress.work("endpoints' ports toward servers are opened", directory.size) as work:
-        async for record in directory.all(enabled=True):
-            if record.source is not None:
-                north.open(record.source)
-            work.step()
 
 
 async def provision_all(directory: Directory, provisioning: Provisioning, progress: Progress) -> None:

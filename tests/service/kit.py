@@ -12,9 +12,10 @@ import msgspec
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 from bridge.coap.udp import frame
-from bridge.config import parse
+from bridge.config import North, parse
 from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.states import DownlinkState
+from bridge.north.udp.scheme import Scheme
 from bridge.service.service import Service
 from mock_network.lab import free_port
 from tests.service.scripted_binding import ScriptedBinding
@@ -65,6 +66,11 @@ class Kit:
         """Let endpoints have another port toward the server, from the next start on."""
         self.config = replace(self.config, north=msgspec.structs.replace(self.config.north, port=port))
         self.address = (self.address[0], port)
+
+    def give_ports(self, ports: range) -> None:
+        """Let endpoints have ports of their own, on loopback, from the next start on."""
+        north = North(scheme=Scheme.PORTS, ports=f"{ports.start}-{ports.stop - 1}", source_address="127.0.0.1")
+        self.config = replace(self.config, north=north)
 
     def ask(self, mid: int) -> None:
         """Send a Read from the server."""

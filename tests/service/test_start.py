@@ -9,12 +9,13 @@ from bridge.cli.run import _completed
 from bridge.cli.status import _how_far
 from bridge.control.client import DirectClient
 from bridge.errors import NotRunning, StoreUnavailable
-from bridge.operations.types.endpoints import ListEndpoints, ShowEndpoint
+from bridge.north.contract import LinkState
+from bridge.operations.types.endpoints import ExplainEndpoint, ListEndpoints, ShowEndpoint
 from bridge.operations.types.state import GetReadiness, GetStatus, Phase, WorkView
 from bridge.service import upkeep
 from bridge.service.progress import Progress
 from bridge.service.service import Service
-from mock_network.lab import free_port
+from mock_network.lab import free_port, free_ports
 from tests.service.kit import Kit
 from tests.service.scripted_binding import ScriptedBinding
 from tests.waiting import until
@@ -178,3 +179,24 @@ async def test_a_piece_of_work_that_fails_is_shown_no_more() -> None:
 )
 def test_people_see_a_percentage_where_the_whole_is_known(work: WorkView, shown: str) -> None:
     assert _how_far(work) == shown
+
+
+async def test_endpoints_with_ports_of_their_own_are_open_after_a_start(kit: Kit) -> None:
+    """Also those that never sent anything in this life: a server may ask them first."""
+    ports = free_ports(2)
+    kit.give_ports(ports)
+    for mid in (1, 2):
+        async with kit.running() as service:
+            kit.address = ("127.0.0.1", ports.start)
+
+            async def is_open(service: Service = service) -> bool:
+                (link,) = (await DirectClient(service).ask(ExplainEndpoint("e1"))).links
+                return link.state is LinkState.OPEN
+
+            await until(is_open)
+            kit.ask(mid)
+
+            async def is_taken(number: int = mid) -> bool:
+                return len(await kit.rows()) == number
+
+            await until(is_taken)

@@ -85,7 +85,7 @@ class PortsScheme:
                 opened.close()
 
     def local(self, source: int, family: int) -> tuple[str, int]:
-        """Give (host, port); the host is a wildcard where the system chooses it by route. Raises NorthUnavailable."""
+        """Return (host, port); the host is a wildcard where the system chooses it by route. Raises NorthUnavailable."""
         address = self._addresses.get(family)
         if address is None or source not in self.sources:
             raise NorthUnavailable(f"port {source} is none of this family or range")
@@ -100,7 +100,7 @@ class PortsScheme:
         return out.send(data, [], destination)
 
     def counters(self) -> Counters:
-        """Give the counters as they are now; looks at every socket, so not for the data path."""
+        """Return the counters as they are now; looks at every socket, so not for the data path."""
         opened = [s for sockets in self._sockets.values() for s in sockets.values()]
         overflow = self._counters.receive_overflow + sum(receive_overflow(s.socket) for s in opened)
         return replace(self._counters, receive_overflow=overflow)

@@ -88,7 +88,7 @@ class PrefixScheme:
         """Nothing is held for a source."""
 
     def local(self, source: int, family: int) -> tuple[str, int]:
-        """Give (host, port) of an endpoint toward servers of this family. Raises NorthUnavailable."""
+        """Return (host, port) of an endpoint toward servers of this family. Raises NorthUnavailable."""
         pool = self._pools.get(family)
         if pool is None:
             raise NorthUnavailable(f"no prefix for {socket.AddressFamily(family).name}; add one to [north] prefixes")
@@ -110,7 +110,7 @@ class PrefixScheme:
         raise NorthUnavailable(f"no socket toward {destination[0]}: not listening, or no prefix of its family")
 
     def counters(self) -> Counters:
-        """Give the counters as they are now."""
+        """Return the counters as they are now."""
         opened = [s for s in (self._ipv4, self._ipv6) if s is not None]
         return replace(self._counters, receive_overflow=sum(receive_overflow(s.socket) for s in opened))
 

@@ -45,7 +45,7 @@ class Prefix:
             self.capacity = min(self._size - reserved, _MOST) if self._size > 2 else self._size  # noqa: PLR2004
 
     def packed(self, number: int) -> bytes:
-        """Give the address of a number within the capacity, in network order."""
+        """Return the address of a number within the capacity, in network order."""
         if self._steps:
             block, offset = divmod(number, _USABLE)
             value = self._base + block * _BLOCK + offset + 1
@@ -54,7 +54,7 @@ class Prefix:
         return value.to_bytes(self.length)
 
     def number(self, packed: bytes) -> int | None:
-        """Give the number of an address in network order; None if it is no endpoint's."""
+        """Return the number of an address in network order; None if it is no endpoint's."""
         offset = int.from_bytes(packed) - self._base
         if not 0 <= offset < self._size:
             return None
@@ -93,7 +93,7 @@ class Pool:
         self.capacity = min(total, _MOST)
 
     def packed(self, number: int) -> bytes:
-        """Give the address of a number, in network order. Raises NorthUnavailable outside the capacity."""
+        """Return the address of a number, in network order. Raises NorthUnavailable outside the capacity."""
         if number >= 0:
             for start, prefix in self._starts:
                 if number - start < prefix.capacity:
@@ -104,7 +104,7 @@ class Pool:
         )
 
     def number(self, packed: bytes) -> int | None:
-        """Give the number of an address in network order; None if it is no endpoint's."""
+        """Return the number of an address in network order; None if it is no endpoint's."""
         for start, prefix in self._starts:
             number = prefix.number(packed)
             if number is not None:

@@ -23,7 +23,7 @@ class Scheme(StrEnum):
 def choose(
     scheme: Scheme, prefixes: Sequence[str], servers: Collection[SocketAddress | None]
 ) -> tuple[Scheme, Sequence[str]]:
-    """Give PREFIX with its prefixes, or PORTS. `servers` are their addresses, None where a name is not
+    """Return PREFIX with its prefixes, or PORTS. `servers` are their addresses, None where a name is not
     resolved yet: such a server is not taken to be on loopback, lest a late name server change the scheme.
 
     `auto` is the configured prefixes, else the loopback prefix if every server is on IPv4 loopback, else ports.
@@ -73,7 +73,7 @@ def build(
 
 
 def _on_loopback(server: SocketAddress | None) -> bool:
-    """Say whether it can answer to the loopback prefix, which is IPv4."""
+    """Return whether it can answer to the loopback prefix, which is IPv4."""
     return server is not None and len(server) == 2 and ipaddress.ip_address(server[0]).is_loopback  # noqa: PLR2004
 
 

@@ -29,7 +29,7 @@ _ROUTE_TYPE = _HEADER.size + 7  # offset of rtm_type in an answer
 
 
 def is_local(family: int, packed: bytes) -> bool | None:
-    """Say whether datagrams to this address are delivered on this host; None where the system does not tell."""
+    """Return whether datagrams to this address are delivered on this host; None where the system does not tell."""
     attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), _RTA_DST) + packed
     route = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0)
     size = _HEADER.size + len(route) + len(attribute)
@@ -50,7 +50,7 @@ def is_local(family: int, packed: bytes) -> bool | None:
 
 
 def receive_overflow(sock: socket.socket) -> int:
-    """Give how many datagrams the kernel dropped because this socket's receive buffer was full."""
+    """Return how many datagrams the kernel dropped because this socket's receive buffer was full."""
     with contextlib.suppress(OSError):  # before Linux 4.12 there is no such number
         words = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * _MEMINFO_WORDS)
         if len(words) == 4 * _MEMINFO_WORDS:
@@ -59,7 +59,7 @@ def receive_overflow(sock: socket.socket) -> int:
 
 
 def ephemeral_ports() -> range:
-    """Give the ports that the system hands out by itself (ip_local_port_range; IPv6 uses the same)."""
+    """Return the ports that the system hands out by itself (ip_local_port_range; IPv6 uses the same)."""
     try:
         low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split())
     except (OSError, ValueError):
