@@ -1,11 +1,11 @@
 """Giving each endpoint a source of its own: the number that stands for its address or port toward servers."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge.directory.record import Record
-from bridge.north.udp.addresses import AddressScheme
+from bridge.north.udp.addresses import AddressScheme, Division
 
 REUSE_AFTER = 30 * 86400.0  # seconds; a server may keep a registration for its lifetime, 30 days on LoRaWAN
 
@@ -17,12 +17,27 @@ class Sources:
     scheme: str
     numbers: range
     seen: Callable[[int], tuple[str, ...]]  # the addresses of a number, one for each address family
+    division: Division | None = None  # among shards; None: any shard may have any number
+
+    @property
+    def divided(self) -> bool:
+        """Whether each number belongs to one shard."""
+        return self.division is not None
+
+    def part(self, shard: int) -> Sequence[range]:
+        """Return the numbers that an endpoint of this shard may have."""
+        return (self.numbers,) if self.division is None else self.division.part(shard)
+
+    def shard_of(self, number: int) -> int | None:
+        """Return the shard that a number belongs to; None: it may be any."""
+        return None if self.division is None else self.division.shard_of(number)
 
     def has(self, record: Record) -> bool:
-        """Return whether the source of a record is one of these, and servers see it as the record says."""
+        """Return whether the source of a record is one of these, of its shard, and seen as the record says."""
         if record.source is None or record.scheme != self.scheme or record.source not in self.numbers:
             return False
-        return record.locals == self.seen(record.source)
+        shard = self.shard_of(record.source)
+        return shard in (None, record.shard) and record.locals == self.seen(record.source)
 
     @classmethod
     def of(cls, addresses: AddressScheme) -> "Sources":
@@ -32,7 +47,7 @@ class Sources:
         def seen(source: int) -> tuple[str, ...]:
             return tuple(_text(family, *addresses.local(source, family)) for family in families)
 
-        return cls(addresses.scheme, addresses.sources, seen)
+        return cls(addresses.scheme, addresses.sources, seen, addresses.division)
 
 
 def _text(family: int, host: str, port: int) -> str:

@@ -1,13 +1,15 @@
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.directory import Catalogue, Directory, Draft, Sources
 from bridge.errors import ConfigurationError
 from bridge.relay.model import Server, ServerProfile
-from bridge.store.sqlite import SqliteStore
+from bridge.store.contract import Store
+from tests.store.stores import KINDS
 
 
 class Clock:
@@ -55,19 +57,29 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=KINDS)
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Every kind of store in its turn."""
+    kind = KINDS[request.param](tmp_path)
+    yield kind
+    kind.end()
+
+
 @pytest.fixture
-async def opened(tmp_path: Path, clock: Clock) -> AsyncIterator[Callable[..., Directory]]:
+async def opened(stores: Any, clock: Clock) -> AsyncIterator[Callable[..., Directory]]:
     """Give a function that opens the directory, anew at each call, as after a restart."""
-    stores: list[SqliteStore] = []
+    opened: list[Store] = []
 
     async def reopen(catalogue: Catalogue | None = None, cached: int = 4096) -> Directory:
-        for store in stores:
+        for store in opened:
             await store.close()
-        stores.append(SqliteStore.open(tmp_path / "bridge.db"))
-        return Directory(stores[-1].directory, catalogue or make_catalogue(), clock, cached)
+        opened.append(await stores.open())
+        directory = Directory(opened[-1].directory, catalogue or make_catalogue(), clock, cached)
+        directory.store = opened[-1]  # type: ignore[attr-defined]  # for tests alone
+        return directory
 
     yield reopen
-    for store in stores:
+    for store in opened:
         await store.close()
 
 

@@ -7,14 +7,13 @@ import pytest
 from msgspec.structs import replace as replace_fields
 
 from bridge.delivery.downlinks import OpaqueDownlink
-from bridge.delivery.rows import FOREVER, Insert
+from bridge.delivery.rows import Insert
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import OpaqueUplink
 from bridge.directory import Draft
 from bridge.directory.record import check_template
 from bridge.errors import BridgeError, ConfigurationError, DirectoryError, StoreUnavailable
 from bridge.relay.model import Observation, RelayState, ServerProfile
-from bridge.store.sqlite.endpoint_rows import rows_of
 
 
 async def test_an_endpoint_is_found_by_name_device_id_and_source(directory, draft):
@@ -25,9 +24,7 @@ async def test_an_endpoint_is_found_by_name_device_id_and_source(directory, draf
     assert await directory.by_id(made.id) == made
     assert await directory.by_source(made.source) == made
     assert made.locals == ("127.64.0.0:56830",)
-    assert await directory.table._store.reads.ask(lambda reader: reader.endpoint_id("ep1")) == made.id
-    assert await directory.table._store.reads.ask(lambda reader: reader.endpoint_name(made.id)) == "ep1"
-    assert await directory.table._store.reads.ask(lambda reader: reader.endpoint_name(99)) is None
+    assert await directory.by_id(99) is None
     for look_up in (directory.by_name("?"), directory.by_device("lora", "d1@x.org"), directory.by_source(5)):
         assert await look_up is None
 
@@ -40,16 +37,15 @@ async def test_a_restart_keeps_everything(opened, draft):
     assert await directory.renew_sources() == 0
 
 
-async def test_r29_a_store_that_cannot_be_read_makes_no_strangers(opened, draft):
+async def test_r29_a_store_that_cannot_be_read_makes_no_strangers(opened, stores, draft):
     """Whoever brought something for the endpoint is to bring it again."""
     await (await opened()).add(draft())
     directory = await opened()
-    connection = directory.table._store.loads._connection
-    connection.set_progress_handler(lambda: True, 1)
+    stores.fail_reads(directory.store, True)
     for look_up in (directory.by_device("nidd", "d1@x.org"), directory.by_source(0)):
         with pytest.raises(StoreUnavailable):
             await look_up
-    connection.set_progress_handler(None)
+    stores.fail_reads(directory.store, False)
     assert (await directory.by_device("nidd", "d1@x.org")).name == "ep1"
 
 
@@ -153,7 +149,7 @@ async def test_listeners_hear_of_durable_changes_and_r24_of_changed_servers(dire
 
 
 async def test_a_removed_endpoint_leaves_outcomes_and_no_state(directory, draft):
-    store = directory.table._store
+    store = directory.store
     made = await directory.add(draft())
     states = [
         (DownlinkState.QUEUED, DownlinkState.CANCELLED),
@@ -175,11 +171,9 @@ async def test_a_removed_endpoint_leaves_outcomes_and_no_state(directory, draft)
 
     await directory.remove("ep1")
 
-    left = await store.reads.ask(lambda reader: reader.downlinks(endpoint=made.id))
+    left = await store.reads.downlinks(endpoint=made.id)
     assert [(row.state, row.over, row.due) for row in reversed(left)] == [(end, True, None) for _, end in states]
-    assert (await store.reads.ask(lambda reader: reader.uplinks()))[0].state is UplinkState.EXPIRED
-    kept = await store.run(lambda connection: rows_of(connection, [made.id], FOREVER / 2)[made.id])
-    assert (kept.relay, kept.observations, kept.downlinks) == (None, [], [])
+    assert (await store.reads.uplinks())[0].state is UplinkState.EXPIRED
     assert [part async for part in store.unfinished()] == []
     assert (await directory.add(draft())).id != made.id
 

@@ -5,7 +5,7 @@ from tests.store.asking import rows
 
 
 async def relay_row(directory, record):
-    return (await rows(directory.table._store, record.id)).relay
+    return (await rows(directory.store, record.id)).relay
 
 
 async def test_a_new_server_makes_the_next_update_be_refused_in_the_same_commit(directory, draft):

@@ -55,7 +55,7 @@ MUTATIONS = [
         "connect_writer",
         '"PRAGMA synchronous = FULL"',
         '"PRAGMA synchronous = OFF"',
-        "tests/store/test_commit.py::test_every_commit_is_on_the_disk",
+        "tests/store/test_sqlite_commits.py::test_every_commit_is_on_the_disk",
     ),
     Mutation(
         "a notification is answered 204 before the commit",

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from bridge.config import reading
+from bridge.directory import Draft
+from bridge.store.in_memory import InMemoryStore
 from tests.service.kit import Kit
+from tests.service.runner_bench import Bench
 from tests.service.scripted_binding import ScriptedBinding
 
 
@@ -16,3 +19,13 @@ async def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     made = Kit(tmp_path)
     yield made
     made.server.close()
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    store = InMemoryStore()
+    await store.directory.add([Draft("net", "dev@example.com", "urn:dev:1", ("srv",))], None, lambda: 0.0)
+    made = Bench(store)
+    yield made
+    made.runner.stop()
+    await store.close()

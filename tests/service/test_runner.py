@@ -1,158 +1,17 @@
-"""The runner over the real store: load, step, commit, then act; nothing is lost, done twice or done on old rows."""
+"""The runner over a store in memory: load, step, commit, then act; nothing is lost, done twice or done on old rows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from bindings.contract import MISS, Accepted, Miss, NetworkState, SouthProfile
-from bridge.coap.message import Type
-from bridge.coap.numbers import Code
-from bridge.coap.udp import frame
-from bridge.delivery.downlinks import ServerRequest
-from bridge.delivery.rows import Change
+from bindings.contract import Accepted, NetworkState, SouthProfile
 from bridge.delivery.states import DownlinkState
-from bridge.directory import Draft, Record
-from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
 from bridge.relay import events as ev
-from bridge.relay.effects import Count, Effect, SendToServer, Submit
-from bridge.relay.model import Endpoint, Policy, Server
-from bridge.service.clock import RealClock
-from bridge.service.placed import Placed
-from bridge.service.runner import Runner
-from bridge.store.contract import Done, FoundEndpoint
-from bridge.store.sqlite import SqliteStore
+from bridge.relay.effects import Count, SendToServer, Submit
+from tests.service.runner_bench import ENDPOINT, Bench, read_request
 from tests.service.scripted_binding import PROFILE
-from tests.store.asking import rows
-
-ENDPOINT = Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", (Server("srv"),))
-
-
-def read_request(mid: int) -> ev.ServerDatagram:
-    return ev.ServerDatagram("srv", frame(Type.CON, Code.GET, mid, bytes((mid,)), b"\xb1\x33"))
-
-
-@dataclass
-class SlowLedger:
-    """The real store, but commits wait for `go`; `error` refuses them instead."""
-
-    store: SqliteStore
-    waiting: list[tuple[Sequence[Change], Done, int | None]] = field(default_factory=list)
-    slow: bool = False
-
-    def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
-        self.store.load(key, now, done)
-
-    def next_id(self) -> int:
-        return self.store.next_id()
-
-    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
-        self.waiting.append((changes, done, endpoint))
-        if not self.slow:
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        while self.waiting:
-            changes, done, endpoint = self.waiting.pop(0)
-            self.store.commit(changes, done, endpoint=endpoint)
-
-    async def go(self) -> None:
-        """Commit what waits, and tell it."""
-        self._pass_on()
-        while self.store.backlog:
-            await self.store.committed(())
-
-    def fail(self) -> None:
-        """Refuse what waits."""
-        for _, done, _ in self.waiting[:]:
-            self.waiting.pop(0)
-            done(StoreUnavailable("disk full"))
-
-
-@dataclass
-class Recorder:
-    """Keeps the effects instead of doing them."""
-
-    effects: list[Effect] = field(default_factory=list)
-
-    calls: dict[int, int] = field(default_factory=dict)
-
-    def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
-        self.effects.append(effect)
-
-    def call_in_flight(self, endpoint: int) -> int | None:
-        return self.calls.get(endpoint)
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [effect for effect in self.effects if isinstance(effect, kind)]
-
-
-class NoRecords:
-    """A directory whose memory is always empty."""
-
-    def cached(self, _key: Key) -> Miss:
-        return MISS
-
-    def keep(self, found: Record) -> None:
-        pass
-
-
-class Bench:
-    """One runner that can be started again."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        self.ledger = SlowLedger(store)
-        self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: PROFILE)
-        self.counted: list[str] = []
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget all memory, as a new process would."""
-        self.actor = Recorder()
-        self.runner = Runner(
-            self.ledger,
-            NoRecords(),
-            self.ledger.store.memories,
-            RealClock(),
-            Policy(),
-            lambda _record: self.placed,
-            self.actor,
-            lambda: 0.5,
-            lambda name, **_labels: self.counted.append(name),
-        )
-
-    async def event(self, event: ev.Event, done: Done | None = None) -> None:
-        """Give the endpoint an event, and return when it has been stepped: its commit may wait."""
-        self.runner.event(1, event, done)
-        await self.loaded()
-
-    async def loaded(self) -> None:
-        """Return when nothing waits for the store to be read."""
-        while self.runner.is_loading:
-            await asyncio.sleep(0)
-
-    async def take(self, event: ev.Event) -> None:
-        told: list[BaseException | None] = []
-        await self.event(event, told.append)
-        await self.ledger.go()
-        assert told == [None]
-
-    async def rows(self) -> list[ServerRequest]:
-        return [row for row in (await rows(self.ledger, 1)).downlinks if type(row) is ServerRequest]
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    store = SqliteStore.open(tmp_path / "bridge.db")
-    await store.directory.add([Draft("net", "dev@example.com", "urn:dev:1", ("srv",))], None, lambda: 0.0)
-    made = Bench(store)
-    yield made
-    made.runner.stop()
-    await store.close()
 
 
 async def accept_and_submit(bench: Bench, mid: int = 7) -> Submit:
@@ -182,38 +41,38 @@ async def test_an_event_at_an_endpoint_that_only_waits_sees_the_event_before_it(
     await answered(bench, await accept_and_submit(bench), NetworkState.BUFFERED)
     bench.runner.stop()
     bench.restart()
-    bench.ledger.slow = True
+    bench.store.faults.commits_wait = True
     await bench.event(read_request(8))
     await bench.event(read_request(8))  # its retransmission, before the first one is on the disk
-    await bench.ledger.go()
+    await bench.go()
     assert [row.north_mid for row in await bench.rows()] == [7, 8]
 
 
 async def test_dropped_memory_is_read_anew_only_when_its_commits_are_told(bench: Bench) -> None:
-    bench.ledger.slow = True
+    bench.store.faults.commits_wait = True
     await bench.event(read_request(7))
     bench.runner.forget(1)
     told: list[BaseException | None] = []
     bench.runner.event(1, read_request(7), told.append)
     assert told == []
-    await bench.ledger.go()
+    await bench.go()
     await bench.loaded()
-    await bench.ledger.go()
+    await bench.go()
     assert told == [None]
     assert len(await bench.rows()) == 1
 
 
 async def test_after_a_failed_commit_the_waiting_events_run_on_what_is_stored(bench: Bench) -> None:
-    bench.ledger.slow = True
+    bench.store.faults.commits_wait = True
     told: list[BaseException | None] = []
     await bench.event(read_request(7), told.append)
     await bench.event(read_request(8), told.append)
-    bench.ledger.fail()
+    await bench.fail()
     assert [type(error) for error in told] == [StoreUnavailable, StoreUnavailable]
     assert not bench.actor.of(Submit)
     assert not bench.actor.of(SendToServer)
     await bench.event(read_request(8))
-    await bench.ledger.go()
+    await bench.go()
     assert [row.north_mid for row in await bench.rows()] == [8]
     assert Count("failed_commits") in bench.actor.effects
 
@@ -288,7 +147,7 @@ async def test_every_event_of_a_burst_is_told(bench: Bench) -> None:
     told: list[BaseException | None] = []
     for mid in range(1, 21):
         await bench.event(read_request(mid), told.append)
-    await bench.ledger.go()
+    await bench.go()
     await asyncio.sleep(0)
     assert told == [None] * 20
     assert len(await bench.rows()) == 20

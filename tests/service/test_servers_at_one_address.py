@@ -32,9 +32,10 @@ def shared(kit: Kit, tmp_path: Path) -> Kit:
 
 
 async def test_each_endpoint_is_asked_by_its_own_server(shared: Kit) -> None:
-    async with shared.running():
+    async with shared.running() as service:
         for number, device in enumerate(("d1", "d2"), 1):
-            address = (f"127.64.0.{number}", shared.address[1])
+            record = await service.directory.by_device("net", device)
+            address = (record.locals[0].partition(":")[0], shared.address[1])
             shared.server.sendto(frame(Type.CON, Code.GET, number, b"\x01", b"\xb1\x33"), address)
             await until(lambda device=device: [a for a in shared.network.attempts if a.device == device])
         assert {row.server for row in await shared.rows()} == {"lab", "other"}

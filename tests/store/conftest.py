@@ -1,5 +1,6 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,7 +9,9 @@ from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.uplinks import Notification
 from bridge.directory import Draft
+from bridge.store.contract import Store
 from bridge.store.sqlite import SqliteStore
+from tests.store.stores import KINDS
 
 
 def make_downlink(id_: int, endpoint: int = 1, **given: object) -> ServerRequest:
@@ -38,11 +41,31 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "bridge.db"
 
 
+DRAFTS = [Draft("net", f"device-{number}", f"endpoint-{number}", ("leshan",)) for number in range(1, 10)]
+
+
+@pytest.fixture(params=KINDS)
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Every kind of store in its turn."""
+    kind = KINDS[request.param](tmp_path)
+    yield kind
+    kind.end()
+
+
 @pytest.fixture
-async def store(path: Path) -> AsyncIterator[SqliteStore]:
+async def store(stores: Any) -> AsyncIterator[Store]:
+    """A store of every kind in its turn, with endpoints 1 to 9."""
+    opened = await stores.open()
+    await opened.directory.add(DRAFTS, None, lambda: 100.0)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite(path: Path) -> AsyncIterator[SqliteStore]:
+    """A store in SQLite, with endpoints 1 to 9."""
     opened = SqliteStore.open(path)
-    drafts = [Draft("net", f"device-{number}", f"endpoint-{number}", ("leshan",)) for number in range(1, 10)]
-    await opened.directory.add(drafts, None, lambda: 100.0)  # ids 1 to 9
+    await opened.directory.add(DRAFTS, None, lambda: 100.0)
     yield opened
     await opened.close()
 

@@ -1,6 +1,6 @@
 """What both schemes of source addresses offer: a socket address of its own for each endpoint, and datagrams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bridge.north.contract import Counters, Sending
@@ -10,6 +10,16 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
 DatagramReceiver = Callable[[int, SocketAddress, bytes], None]
 """Called for every datagram with (source, remote, data). What it raises is logged and counted."""
+
+
+class Division(Protocol):
+    """Which sources belong to which shard: a part of each prefix, so that a shard's addresses can move together."""
+
+    def part(self, shard: int) -> Sequence[range]:
+        """Return the sources of a shard."""
+
+    def shard_of(self, source: int) -> int:
+        """Return the shard of a source."""
 
 
 class AddressScheme(Protocol):
@@ -26,6 +36,10 @@ class AddressScheme(Protocol):
     @property
     def sources(self) -> range:
         """Numbers that an endpoint may be given."""
+
+    @property
+    def division(self) -> Division | None:
+        """How sources are divided among shards; None: they are not."""
 
     @property
     def families(self) -> frozenset[int]:

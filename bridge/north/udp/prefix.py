@@ -52,6 +52,7 @@ class PrefixScheme:
         self._ipv4: DatagramSocket | None = None
         self._ipv6: DatagramSocket | None = None
         self.sources = range(min(pool.capacity for pool in self._pools.values()))
+        self.division = _division(self._pools)
         self.families = frozenset(self._pools)
 
     def listen(self, receiver: DatagramReceiver) -> None:
@@ -164,6 +165,12 @@ class PrefixScheme:
             self._counters.foreign += 1
         elif self._receiver is not None:
             self._receiver(source, remote, data)
+
+
+def _division(pools: Mapping[int, Pool]) -> Pool | None:
+    """Return the pool whose parts are the shards': of two families the smaller one, which bounds the numbers."""
+    smallest = min(pools.values(), key=lambda pool: pool.capacity)
+    return smallest if smallest.is_divisible else None
 
 
 def _check_local(prefix: Prefix) -> None:

@@ -5,13 +5,18 @@ A number keeps its address when its prefix is made larger at the end, and when a
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bridge.errors import ConfigurationError, NorthUnavailable
 
 LOOPBACK_PREFIX = "127.64.0.0/10"
 """Local on every Linux without a route or a privilege, and far from 127.0.0.1 where servers listen."""
 
+SHARDS = 256
+"""Parts of a prefix that can be with different nodes of a cluster. All addresses of a part have the same eight bits
+after those of the prefix, so that a part is a prefix of its own."""
+
+_DIVISIBLE = SHARDS * 256  # addresses that a prefix must have to be divided
 _BLOCK = 256  # IPv4: in each block of 256, .0 and .255 are left out, which some stacks take for broadcast addresses
 _USABLE = _BLOCK - 2
 _ANYCAST = 128  # IPv6: the highest 128 interface identifiers are reserved for anycast (RFC 2526 §2)
@@ -64,6 +69,28 @@ class Prefix:
         number = offset - (1 if self._size > 2 else 0)  # noqa: PLR2004
         return number if 0 <= number < self.capacity else None
 
+    @property
+    def is_divisible(self) -> bool:
+        """Whether there are enough addresses to divide them among shards."""
+        return self._size >= _DIVISIBLE
+
+    def part(self, shard: int) -> range:
+        """Return the numbers whose addresses are a shard's."""
+        span = self._span // SHARDS
+        return range(self._before(shard * span), min(self._before((shard + 1) * span), self.capacity))
+
+    def shard_of(self, number: int) -> int:
+        """Return the shard whose part has this number."""
+        return (int.from_bytes(self.packed(number)) - self._base) // (self._span // SHARDS)
+
+    @property
+    def _span(self) -> int:
+        return min(self._size, _MOST + 1)  # larger prefixes have numbers for their first half only
+
+    def _before(self, offset: int) -> int:
+        """Return how many numbers have addresses before an offset from the prefix's first, at the border of a block."""
+        return offset // _BLOCK * _USABLE if self._steps else max(offset - 1, 0)
+
     def __contains__(self, packed: bytes) -> bool:
         return len(packed) == self.length and 0 <= int.from_bytes(packed) - self._base < self._size
 
@@ -110,6 +137,26 @@ class Pool:
             if number is not None:
                 return start + number
         return None
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether every prefix has enough addresses to divide them among shards."""
+        return all(prefix.is_divisible for prefix in self.prefixes)
+
+    def part(self, shard: int) -> Sequence[range]:
+        """Return the numbers whose addresses are a shard's: a part of each prefix."""
+        return [
+            range(start + part.start, min(start + part.stop, self.capacity))
+            for start, prefix in self._starts
+            for part in (prefix.part(shard),)
+        ]
+
+    def shard_of(self, source: int) -> int:
+        """Return the shard whose part has this number."""
+        for start, prefix in self._starts:
+            if source - start < prefix.capacity:
+                return prefix.shard_of(source - start)
+        raise AssertionError(f"no address number {source}")
 
 
 def pools(texts: Iterable[str]) -> dict[int, Pool]:

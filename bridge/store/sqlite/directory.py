@@ -46,7 +46,8 @@ class SqliteDirectory:
         return await self._store.run(lambda c: rows.change_all(c, wanted, now()), directory=True)
 
     async def remove(self, id_: int, now: Callable[[], float]) -> None:
-        self.size -= await self._store.run(lambda c: rows.remove(c, id_, now()), directory=True)
+        removed = await self._store.run(lambda c: rows.remove(c, id_, now()), directory=True)
+        self.size -= removed
 
     async def renew(
         self, ids: Iterable[int], sources: Sources, now: Callable[[], float]

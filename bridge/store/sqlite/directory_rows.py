@@ -10,14 +10,13 @@ import apsw
 import msgspec
 
 from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.directory.allocation import shard_of_new
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
-from bridge.store.sqlite.sources import Allocator, release
-from bridge.store.sqlite.statements import LIVE
-
-SHARD = 0  # all endpoints of one node; a cluster divides them by source
+from bridge.store.sqlite.sources import Giver, release
+from bridge.store.sqlite.statements import ENDPOINT, LIVE
 
 _COLUMNS = (
     "SELECT e.id, e.shard, e.name, e.network, e.device, e.servers, e.profile, e.default_ttl, e.object_list,"
@@ -102,22 +101,26 @@ def _columns(draft: Draft) -> tuple[Any, ...]:
 
 def add(connection: apsw.Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
     """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is in."""
-    allocator = None if sources is None else Allocator(connection, sources, now)
+    giver = None if sources is None else Giver(connection, sources, now)
+    next_id = connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'endpoint'").get
     made = []
-    for draft in drafts:
+    for id_, draft in enumerate(drafts, next_id):
+        shard = shard_of_new(id_)
+        record = _made(id_, shard, draft, now)
+        if giver is not None and sources is not None:
+            source, shard = giver.give(id_, shard)
+            record = replace(record, shard=shard, scheme=sources.scheme, source=source, locals=sources.seen(source))
         try:
             connection.execute(
-                "INSERT INTO endpoint (shard, name, network, device, servers, profile, default_ttl, object_list,"
-                " confirmed, options, enabled, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (SHARD, *_columns(draft), now, now),
+                "INSERT INTO endpoint (id, shard, name, network, device, servers, profile, default_ttl, object_list,"
+                " confirmed, options, enabled, created_at, changed_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (id_, shard, *_columns(draft), now, now),
             )
         except apsw.ConstraintError as error:
             raise taken(connection, draft) from error
-        id_ = connection.last_insert_rowid()
-        made.append(_made(id_, draft, now))
-        if allocator is not None and sources is not None:
-            source, seen = allocator.give(id_)
-            made[-1] = replace(made[-1], scheme=sources.scheme, source=source, locals=seen)
+        _shard_notes(connection, record)
+        made.append(record)
     return made
 
 
@@ -136,14 +139,33 @@ def _change(connection: apsw.Connection, before: Record, draft: Draft, now: floa
     except apsw.ConstraintError as error:
         raise taken(connection, draft) from error
     after = replace(
-        _made(before.id, draft, now),
+        _made(before.id, before.shard, draft, now),
         created_at=before.created_at,
         scheme=before.scheme,
         source=before.source,
         locals=before.locals,
     )
     _note_move(connection, before, after)
+    _shard_notes(connection, after)
     return after
+
+
+def _shard_notes(connection: apsw.Connection, record: Record) -> None:
+    """See that what a network has noted of the endpoint's device carries the endpoint's shard."""
+    connection.execute(
+        "UPDATE note SET shard = ?1 WHERE network = ?2 AND device = ?3 AND device <> '' AND shard <> ?1",
+        (record.shard, record.network, record.device),
+    )
+
+
+def _move(connection: apsw.Connection, record: Record, shard: int) -> None:
+    """Give an endpoint and all its rows another shard."""
+    connection.execute("UPDATE endpoint SET shard = ? WHERE id = ?", (shard, record.id))
+    for table in ("downlink", "uplink"):
+        connection.execute(f"UPDATE {table} SET shard = ? WHERE {ENDPOINT}", (shard, record.id))  # noqa: S608  # names of our own
+    for table in ("observation", "report", "relay"):
+        connection.execute(f"UPDATE {table} SET shard = ? WHERE endpoint = ?", (shard, record.id))  # noqa: S608  # as above
+    _shard_notes(connection, replace(record, shard=shard))
 
 
 def _note_move(connection: apsw.Connection, before: Record, after: Record) -> None:
@@ -195,7 +217,7 @@ def renew(
     connection: apsw.Connection, ids: Iterable[int], sources: Sources, now: float
 ) -> list[tuple[Record, Record | DirectoryError]]:
     """Give each of these endpoints a source of the present range; the records before, and after or the reason."""
-    allocator = Allocator(connection, sources, now)
+    giver = Giver(connection, sources, now)
     found: list[tuple[Record, Record | DirectoryError]] = []
     for id_ in ids:
         row = connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone()
@@ -203,10 +225,12 @@ def renew(
             continue
         before = record_of(row)
         try:
-            allocator.renew(id_)
+            shard = giver.renew(id_, before.shard)
         except DirectoryError as error:
             found.append((before, error))
         else:
+            if shard != before.shard:
+                _move(connection, before, shard)
             after = record_of(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).get)
             _note_move(connection, before, after)
             found.append((before, after))
@@ -223,10 +247,10 @@ def taken(connection: apsw.Connection, draft: Draft) -> DirectoryError:
     return DirectoryError(f"there is an endpoint {draft.name!r} already")
 
 
-def _made(id_: int, draft: Draft, now: float) -> Record:
+def _made(id_: int, shard: int, draft: Draft, now: float) -> Record:
     return Record(
         id_,
-        SHARD,
+        shard,
         draft.name,
         draft.network,
         draft.device,

@@ -59,16 +59,6 @@ class Reader:
         )
         return [*map(decoder(Uplink), rows)]
 
-    def endpoint_id(self, name: str) -> int | None:
-        """Give the id under which the ledger knows an endpoint of the directory, or None."""
-        row = self.connection.execute("SELECT id FROM endpoint WHERE name = ?", (name,)).fetchone()
-        return None if row is None else row[0]
-
-    def endpoint_name(self, id_: int) -> str | None:
-        """Give an endpoint's name, or None if it is no longer in the directory."""
-        row = self.connection.execute("SELECT name FROM endpoint WHERE id = ?", (id_,)).fetchone()
-        return None if row is None else row[0]
-
     def downlink(self, id_: int) -> Downlink | None:
         """Give one downlink, or None."""
         sql = f"SELECT {columns_sql(Downlink)} FROM downlink WHERE id = ?"  # noqa: S608  # names of our own

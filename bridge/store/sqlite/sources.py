@@ -1,91 +1,83 @@
-"""Giving endpoints their sources, within a transaction of the writer's thread."""
+"""The rows of endpoints' sources: given, kept and released within a transaction of the writer's thread."""
+
+from typing import cast
 
 import apsw
 
-from bridge.directory.sources import REUSE_AFTER, Sources
-from bridge.errors import DirectoryError
+from bridge.directory.allocation import Allocator
+from bridge.directory.sources import Sources
+
+_WITHIN = "FROM north_source WHERE scheme = ? AND source >= ? AND source < ?"
 
 
-class Allocator:
-    """Gives sources within one transaction, in the writer's thread."""
+class UsedSources:
+    """`bridge.directory.allocation.Used` over the table."""
+
+    def __init__(self, connection: apsw.Connection, scheme: str) -> None:
+        self._connection = connection
+        self._scheme = scheme
+
+    def largest(self, numbers: range) -> int | None:
+        return self._first(f"SELECT max(source) {_WITHIN}", numbers)
+
+    def smallest(self, numbers: range) -> int | None:
+        return self._first(f"SELECT min(source) {_WITHIN}", numbers)
+
+    def rested(self, numbers: range, before: float) -> int | None:
+        return self._first(f"SELECT source {_WITHIN} AND released_at < ? ORDER BY released_at LIMIT 1", numbers, before)
+
+    def _first(self, question: str, numbers: range, *more: float) -> int | None:
+        row = self._connection.execute(question, (self._scheme, numbers.start, numbers.stop, *more)).fetchone()
+        return None if row is None else cast("int | None", row[0])
+
+
+class Giver:
+    """Gives endpoints their sources, within one transaction."""
 
     def __init__(self, connection: apsw.Connection, sources: Sources, now: float) -> None:
         self._connection = connection
         self._sources = sources
         self._now = now
-        self._next: int | None = None
+        self._allocator = Allocator(UsedSources(connection, sources.scheme), sources, now)
 
-    def give(self, endpoint: int) -> tuple[int, tuple[str, ...]]:
-        """Give an endpoint that has none a source, one that nobody ever had if there is one.
+    def give(self, endpoint: int, shard: int) -> tuple[int, int]:
+        """Give an endpoint that has none a source, of this shard if there is room; return it and its shard.
 
         Raises DirectoryError if all are in use, or were until lately.
         """
-        return self._put(endpoint, self._free())
+        number, shard = self._allocator.free(shard)
+        self._put(endpoint, number, shard)
+        return number, shard
 
-    def renew(self, endpoint: int) -> None:
+    def _put(self, endpoint: int, number: int, shard: int) -> None:
+        self._connection.execute(
+            # What it replaces has rested.
+            "INSERT OR REPLACE INTO north_source (scheme, source, endpoint, locals, given_at, released_at, shard)"
+            " VALUES (?, ?, ?, ?, ?, NULL, ?)",
+            (self._sources.scheme, number, endpoint, " ".join(self._sources.seen(number)), self._now, shard),
+        )
+
+    def renew(self, endpoint: int, shard: int) -> int:
         """See to it that an endpoint has a source of the present scheme and range, the one it had if that is in it.
 
-        Raises DirectoryError as `give` does; the endpoint keeps what it had then.
+        Return its shard. Raises DirectoryError as `give` does; then the endpoint keeps what it had.
         """
         sources = self._sources
-        had: tuple[str, int, str] | None = self._connection.execute(
-            "SELECT scheme, source, locals FROM north_source WHERE endpoint = ? AND released_at IS NULL", (endpoint,)
+        had: tuple[str, int] | None = self._connection.execute(
+            "SELECT scheme, source FROM north_source WHERE endpoint = ? AND released_at IS NULL", (endpoint,)
         ).fetchone()
         if had is None or had[0] != sources.scheme or had[1] not in sources.numbers:
-            number = self._free()
+            number, shard = self._allocator.free(shard)  # before the release: what is refused changes nothing
             release(self._connection, endpoint, self._now)
-            self._put(endpoint, number)
-        elif had[2] != (seen := " ".join(sources.seen(had[1]))):
-            self._connection.execute(
-                "UPDATE north_source SET locals = ? WHERE scheme = ? AND source = ?", (seen, *had[:2])
-            )
-
-    def _put(self, endpoint: int, number: int) -> tuple[int, tuple[str, ...]]:
-        seen = self._sources.seen(number)
+            self._put(endpoint, number, shard)
+            return shard
+        present = sources.shard_of(had[1])
+        shard = shard if present is None else present
         self._connection.execute(
-            "INSERT OR REPLACE INTO north_source VALUES (?, ?, ?, ?, ?, NULL)",  # replaces a row that has rested
-            (self._sources.scheme, number, endpoint, " ".join(seen), self._now),
+            "UPDATE north_source SET locals = ?, shard = ? WHERE scheme = ? AND source = ?",
+            (" ".join(sources.seen(had[1])), shard, *had),
         )
-        return number, seen
-
-    def _free(self) -> int:
-        number = self._unused()
-        return self._rested() if number is None else number
-
-    def _unused(self) -> int | None:
-        numbers = self._sources.numbers
-        span = (self._sources.scheme, numbers.start, numbers.stop)
-        if self._next is None:
-            largest = self._connection.execute(
-                "SELECT max(source) FROM north_source WHERE scheme = ? AND source >= ? AND source < ?", span
-            ).get
-            self._next = numbers.start if largest is None else largest + 1
-        if self._next in numbers:
-            self._next += 1
-            return self._next - 1
-        # Only when the end is reached: the range may have been made larger at its beginning.
-        first = self._connection.execute(
-            "SELECT min(source) FROM north_source WHERE scheme = ? AND source >= ? AND source < ?", span
-        ).get
-        if first is not None and first > numbers.start:
-            return int(first) - 1
-        return None
-
-    def _rested(self) -> int:
-        """Give the source that has been free for the longest time, if that is long enough."""
-        sources = self._sources
-        row = self._connection.execute(
-            "SELECT source FROM north_source WHERE scheme = ? AND released_at < ? AND source >= ? AND source < ?"
-            " ORDER BY released_at LIMIT 1",
-            (sources.scheme, self._now - REUSE_AFTER, sources.numbers.start, sources.numbers.stop),
-        ).fetchone()
-        if row is None:
-            what = "ports" if sources.scheme == "ports" else "addresses"
-            raise DirectoryError(
-                f"no {what} are left for another endpoint: all {len(sources.numbers)} are in use, or were until less "
-                f"than {REUSE_AFTER / 86400:.0f} days ago; configure a larger range under [north]"
-            )
-        return int(row[0])
+        return shard
 
 
 def release(connection: apsw.Connection, endpoint: int, now: float) -> None:

@@ -4,10 +4,8 @@ Batches of a group are applied in the order in which they were given. A group th
 group that fails for any other reason holds a batch that is wrong in itself: the group is done again with a transaction
 for each batch, so that only the wrong one fails.
 
-A batch that builds on a failed one must not be kept either: after a failure, later batches of the same endpoint fail
-too, until one arrives that was made after the failure was told. `generation` counts the groups told that held a
-failure; a failure is kept under the number that its own group will have, so that others told meanwhile do not free its
-followers. Work that refuses with a BridgeError is no failure: it answered, and nothing builds on it.
+A batch that builds on a failed one is not kept either (`bridge.store.followers`). Work that refuses with a BridgeError
+is no failure: it answered, and nothing builds on it.
 """
 
 import asyncio
@@ -22,6 +20,7 @@ import apsw
 
 from bridge.delivery.rows import Change, Update
 from bridge.errors import BridgeError, StoreUnavailable
+from bridge.store.followers import Followers
 from bridge.store.sqlite.statements import change_sql
 
 MAX_GROUP = 1024  # batches in one transaction: bounds how long the first of them waits (about 25 ms)
@@ -96,8 +95,7 @@ class Writer:
         self._collected: list[Batch] = []
         self._flush_asked = False
         self._generation = 0
-        self._failed: dict[int, int] = {}  # endpoint: generation that tells its failure; of the thread alone
-        self._failing = 0  # groups so far that held a failure, told or not; of the thread alone
+        self._followers = Followers()  # of the thread alone
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._stopped: asyncio.Future[None] = loop.create_future()
         self.waiting = 0  # batches given and not yet told
@@ -163,12 +161,13 @@ class Writer:
             batches = chain.from_iterable(pending)
             while group := list(islice(batches, MAX_GROUP)):
                 rows = self._write(group)
-                self._failing += any(batch.failed for batch in group)
+                self._followers.group_ended(failed=any(batch.failed for batch in group))
                 self._loop.call_soon_threadsafe(self._tell, group, rows)
         self._loop.call_soon_threadsafe(self._stopped.set_result, None)
 
     def _write(self, group: list[Batch]) -> int:
-        if self._failed:
+        if self._followers:
+            self._followers.forget(group[0].generation)  # generations never fall along the queue
             self._refuse_followers(group)
         wanted = [batch for batch in group if batch.error is None and (batch.changes or batch.work)]
         if not wanted:
@@ -187,8 +186,7 @@ class Writer:
 
     def _one_by_one(self, batches: list[Batch]) -> None:
         for batch in batches:
-            if batch.endpoint is not None and batch.endpoint in self._failed:
-                self._refuse_followers([batch])
+            self._refuse_followers([batch])
             if batch.error is not None:
                 continue
             try:
@@ -248,17 +246,11 @@ class Writer:
     def _fail(self, batches: list[Batch], failure: StoreUnavailable) -> None:
         for batch in batches:
             batch.error = failure
-            if batch.endpoint is not None:
-                self._failed[batch.endpoint] = self._failing + 1
+            self._followers.failed(batch.endpoint)
 
-    def _refuse_followers(self, group: list[Batch]) -> None:
-        oldest = group[0].generation  # generations never fall along the queue: older failures have no followers left
-        self._failed = {e: g for e, g in self._failed.items() if g > oldest}
-        for batch in group:
-            if batch.endpoint is None:
-                continue
-            generation = self._failed.get(batch.endpoint)
-            if generation is not None and batch.generation < generation:
+    def _refuse_followers(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            if self._followers.follows(batch.endpoint, batch.generation):
                 batch.error = StoreUnavailable("an earlier commit of this endpoint failed")
 
 

@@ -1,18 +1,10 @@
 """What is committed is what is loaded, for every kind of row."""
 
-import shutil
-import sqlite3
-from contextlib import closing
-
-import pytest
-
 from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
-from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.delivery.states import DownlinkState, UplinkState
-from bridge.delivery.uplinks import DeviceRequest, Notification, OpaqueUplink, Response, Verdict
+from bridge.delivery.uplinks import DeviceRequest, OpaqueUplink, Response, Verdict
 from bridge.relay.model import Observation, ObservationState, RelayState
-from bridge.store.sqlite import Reader, SqliteStore
 from tests.store.asking import rows
 
 
@@ -67,20 +59,6 @@ async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
     assert isinstance(kept.downlinks[0].state, DownlinkState)
     assert isinstance(kept.uplinks[0].state, UplinkState)
     assert kept.downlinks[0].keep_until == FOREVER
-
-
-DOWNLINKS = ServerRequest, Answer, OpaqueDownlink
-UPLINKS = DeviceRequest, Notification, Response, Verdict, OpaqueUplink
-
-
-@pytest.mark.parametrize(
-    "rows", [DOWNLINKS, UPLINKS, (UnattributedReport,), (Observation,), (RelayState,)], ids=lambda rows: rows[0].TABLE
-)
-async def test_the_schema_has_exactly_the_fields_of_the_rows(store, rows):
-    sql = f"SELECT name FROM pragma_table_info('{rows[0].TABLE}')"
-    found = await store.run(lambda connection: connection.execute(sql).fetchall())
-    assert {name for (name,) in found} == {name for row in rows for name in row.columns()}
-    assert all("shard" in row.columns() for row in rows)
 
 
 def test_an_update_carries_what_may_change_and_the_key():
@@ -184,10 +162,10 @@ async def test_r32_endpoints_with_unfinished_messages_are_listed_the_uncertain_o
     assert [list(part) async for part in store.unfinished()] == [[3, 4], [1, 2, 3, 4, 7]]
 
 
-async def test_ids_rise_and_are_never_given_again_even_if_their_rows_are_gone(path, report):
+async def test_ids_rise_and_are_never_given_again_even_if_their_rows_are_gone(stores, report):
     given = []
     for _life in range(3):
-        store = SqliteStore.open(path)
+        store = await stores.open()
         last = report(store.next_id())
         await store.committed([Insert.of(last)])
         await store.committed([Delete.of(last)])
@@ -221,7 +199,7 @@ async def test_prune_removes_what_is_over_and_old_and_nothing_else(store, downli
     assert sorted(row.id for row in left) == [row.id for row in kept]
 
 
-async def test_people_list_show_and_count(store, path, downlink, uplink):
+async def test_people_list_show_and_count(store, downlink, uplink):
     rows = [downlink(store.next_id(), endpoint) for endpoint in (1, 1, 1, 2)]
     rows[0].move(DownlinkState.EXPIRED, 101.0)
     up = uplink(store.next_id(), state=UplinkState.FORWARDED)
@@ -240,42 +218,3 @@ async def test_people_list_show_and_count(store, path, downlink, uplink):
         (DownlinkState.EXPIRED, True): 1,
     }
     assert await store.reads.uplink_counts(endpoint=1) == {UplinkState.FORWARDED: 1}
-
-
-async def test_the_ledger_can_be_read_when_the_service_is_down(store, path, downlink):
-    await store.committed([Insert.of(downlink(store.next_id()))])
-    await store.close()
-
-    reader = Reader.open(path)
-
-    assert [row.id for row in reader.downlinks()] == [1]
-    reader.close()
-
-
-async def test_ids_are_not_given_again_after_a_crash_either(store, path, report, tmp_path):
-    """The files as a power cut would leave them: the row that had the largest id is gone, its id is not free."""
-    last = report(store.next_id())
-    await store.committed([Insert.of(last)])
-    await store.committed([Delete.of(last)])
-    (tmp_path / "after").mkdir()
-    for file in (path, path.with_name("bridge.db-wal")):
-        shutil.copy(file, tmp_path / "after" / file.name)
-
-    again = SqliteStore.open(tmp_path / "after" / "bridge.db")
-
-    assert again.next_id() > last.id
-    await again.close()
-
-
-async def test_ids_of_rows_count_even_if_the_mark_was_lost(path, downlink):
-    store = SqliteStore.open(path)
-    await store.committed([Insert.of(downlink(500))])
-    await store.close()
-    assert store.backlog == 0
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE id_mark SET next = 1")
-
-    again = SqliteStore.open(path)
-
-    assert again.next_id() == 501
-    await again.close()

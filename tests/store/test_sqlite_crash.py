@@ -101,10 +101,10 @@ def test_a_commit_is_told_only_after_the_log_is_synced_to_the_disk(path, tmp_pat
     assert told == 5
 
 
-async def test_readers_beside_a_running_service_see_what_is_committed(store, path, downlink):
-    await store.committed([Insert.of(downlink(store.next_id()))])
+async def test_readers_beside_a_running_service_see_what_is_committed(sqlite, path, downlink):
+    await sqlite.committed([Insert.of(downlink(sqlite.next_id()))])
     reader = Reader.open(path)
     assert len(reader.downlinks()) == 1
-    await asyncio.gather(*(store.committed([Insert.of(downlink(store.next_id()))]) for _ in range(10)))
+    await asyncio.gather(*(sqlite.committed([Insert.of(downlink(sqlite.next_id()))]) for _ in range(10)))
     assert len(reader.downlinks()) == 11
     reader.close()

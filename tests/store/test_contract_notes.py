@@ -1,7 +1,6 @@
 """Durable notes of bindings: kept, in memory while they are used, and read in the order in which they are asked for."""
 
 import asyncio
-import threading
 
 import pytest
 
@@ -10,7 +9,6 @@ from bridge.directory.keys import ById
 from bridge.errors import StoreUnavailable
 from bridge.store import notes
 from bridge.store.notes import NetworkMemory
-from bridge.store.sqlite import loads
 from tests.store.asking import load
 
 
@@ -53,14 +51,13 @@ async def test_a_note_that_is_gone_is_in_no_memory(store):
     assert await memory.load("key") is None
 
 
-async def test_a_note_that_cannot_be_read_is_no_missing_note(store):
+async def test_a_note_that_cannot_be_read_is_no_missing_note(store, stores):
     """Whoever asks must be able to tell, and wait: an event that was taken for a mistake would be lost."""
     memory = NetworkMemory(store.memories._table, "one")
-    connection = store.loads._connection
-    connection.set_progress_handler(lambda: True, 1)
+    stores.fail_reads(store, True)
     with pytest.raises(StoreUnavailable):
         await memory.load("key")
-    connection.set_progress_handler(None)
+    stores.fail_reads(store, False)
     assert await memory.load("key") is None
 
 
@@ -74,10 +71,10 @@ async def test_the_notes_of_a_device_come_with_its_endpoint(store):
     assert (await load(store, ById(3))).notes == {}
 
 
-async def test_a_note_is_read_together_with_the_endpoint_of_its_device(store):
+async def test_a_note_is_read_together_with_the_endpoint_of_its_device(store, stores):
     await store.memories.of("net").put("c/abc", b"device-1", "device-1")
     await store.memories.of("net").put("c/lone", b"stranger", "stranger")
-    before = store.loads.reads
+    before = stores.reads(store)
 
     def ask(key):
         answered = asyncio.get_running_loop().create_future()
@@ -88,7 +85,7 @@ async def test_a_note_is_read_together_with_the_endpoint_of_its_device(store):
     assert (note, found.record.name, found.notes, error) == (b"device-1", "endpoint-1", {"c/abc": b"device-1"}, None)
     assert lone == (b"stranger", None, None)
     assert none == (None, None, None)
-    assert store.loads.reads - before == 1
+    assert stores.reads(store) - before == 1
 
 
 async def test_the_notes_of_a_device_stay_in_memory_as_long_as_its_endpoint(store, monkeypatch):
@@ -192,20 +189,12 @@ async def test_a_walk_through_many_notes_holds_no_read_open(store):
     assert seen == sorted(seen)
 
 
-async def test_a_note_that_is_put_during_its_read_is_in_the_result(store, monkeypatch):
+async def test_a_note_that_is_put_during_its_read_is_in_the_result(store, stores):
     memory = NetworkMemory(store.memories._table, "net")
-    go, reached, read = threading.Event(), threading.Event(), loads.read
-
-    def slow(*arguments):
-        answer = read(*arguments)
-        reached.set()
-        assert go.wait(10)
-        return answer
-
-    monkeypatch.setattr(loads, "read", slow)
+    gate = stores.hold_reads(store)
     reading = [memory.load("d/1"), asyncio.ensure_future(load(store, ById(1)))]
-    await asyncio.to_thread(reached.wait, 10)
+    await gate.reading()
     await store.memories.of("net").put("d/1", b"new", "device-1")
-    go.set()
+    gate.open()
     note, found = await asyncio.gather(*reading)
     assert (note, found.notes) == (b"new", {"d/1": b"new"})

@@ -35,8 +35,8 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_questions_about_endpoints_are_answered_through_indexes(store, name):
-    steps = await store.run(lambda connection: plan(connection, QUESTIONS[name]))
+async def test_questions_about_endpoints_are_answered_through_indexes(sqlite, name):
+    steps = await sqlite.run(lambda connection: plan(connection, QUESTIONS[name]))
 
     assert any("uplink_live" in step or "downlink_live" in step for step in steps)
     assert not [step for step in steps if step in ("SCAN uplink", "SCAN downlink")]
@@ -46,8 +46,8 @@ KEYS = (ById(1), ByName("endpoint-1"), ByDevice("net", "device-1"), BySource("pr
 
 
 @pytest.mark.parametrize("key", KEYS)
-async def test_an_endpoint_is_found_through_an_index(store, key):
-    steps = await store.run(lambda connection: plan(connection, lambda c: records_of(c, [key])))
+async def test_an_endpoint_is_found_through_an_index(sqlite, key):
+    steps = await sqlite.run(lambda connection: plan(connection, lambda c: records_of(c, [key])))
 
     assert not [
         step

@@ -1,13 +1,17 @@
 """A database of version 0.1.0, with rows in every state, is brought up and says the same as before."""
 
+import apsw
 from old_databases import build
 
 from bridge.coap.udp import decode, frame
 from bridge.delivery.downlinks import Answer, CoapDownlink, ServerRequest
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import CoapUplink, DeviceRequest, DeviceUplink, OpaqueUplink, Response, Verdict
+from bridge.directory import Sources
+from bridge.directory.keys import ById
 from bridge.relay.hops import PLAIN, to_server
 from bridge.store.sqlite import SqliteStore
+from tests.store.asking import load
 
 SAME = ("endpoint", "shard", "operation", "reason", "finished_at", "keep_until", "due")
 
@@ -96,3 +100,59 @@ def reply(row):
         return None
     token = row.south_token if row.reply_code else b""
     return frame(row.reply_type, row.reply_code, row.reply_mid, token, row.reply_body)
+
+
+NOTES = [
+    ("nidd", "d/d1@old.example", b"its configuration"),
+    ("nidd", "c/c-77", b"d1@old.example"),
+    ("nidd", "c/c-78", b"gone@old.example"),
+    ("nidd", "path", b"secret"),
+    ("lora", "d/70b3d57ed005a1b2", b"its session"),
+    ("lora", "p/profile", b"its region"),
+]
+
+
+async def test_a_note_of_a_device_is_known_as_one(path):
+    build(path)
+    connection = apsw.Connection(str(path))
+    connection.executemany("INSERT INTO binding_memory VALUES (?, ?, ?)", NOTES)
+    connection.execute("UPDATE endpoint SET network = 'nidd' WHERE id = 1")
+    connection.close()
+    store = SqliteStore.open(path)
+    found = await store.run(lambda c: c.execute("SELECT network, key, device, value FROM note").fetchall())
+    owners = {(network, key): device for network, key, device, _ in found}
+    assert {(network, key, value) for network, key, _, value in found} == set(NOTES)
+    assert {key: device for (_, key), device in owners.items()} == {
+        "d/d1@old.example": "d1@old.example", "c/c-77": "d1@old.example", "c/c-78": "", "path": "",
+        "d/70b3d57ed005a1b2": "70b3d57ed005a1b2", "p/profile": "",
+    }  # fmt: skip
+    assert (await load(store, ById(1))).notes == {"d/d1@old.example": b"its configuration", "c/c-77": b"d1@old.example"}
+    await store.close()
+
+
+class Tens:
+    """A shard for every ten sources: few enough that the old database's sixty endpoints have several."""
+
+    def part(self, shard):
+        return [range(10 * shard, 10 * shard + 10)]
+
+    def shard_of(self, source):
+        return source // 10
+
+
+async def test_the_first_start_finds_each_endpoints_shard_and_moves_no_address(path):
+    build(path)
+    store = SqliteStore.open(path)
+    before = await store.directory.page(network=None, server=None, enabled=None, prefix="", after="", limit=99)
+    assert {record.shard for record in before} == {0}
+    sources = Sources("prefix", range(1000), lambda number: (f"10.0.0.{number}:56830",), Tens())
+    await store.directory.renew([record.id for record in before], sources, lambda: 1.7e9)
+    after = await store.directory.page(network=None, server=None, enabled=None, prefix="", after="", limit=99)
+    assert [record.source for record in after] == [record.source for record in before]
+    shards = {record.id: record.shard for record in after}
+    assert shards == {record.id: record.source // 10 for record in before}
+    for table in ("downlink", "uplink", "report", "observation", "relay", "north_source"):
+        rows = await store.run(lambda c, table=table: c.execute(f"SELECT endpoint, shard FROM {table}").fetchall())
+        assert rows
+        assert all(shard == shards[endpoint] for endpoint, shard in rows)
+    await store.close()

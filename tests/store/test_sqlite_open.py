@@ -31,7 +31,7 @@ def open_elsewhere(path):
     return subprocess.run(command, capture_output=True, check=False, timeout=60, env=environment)
 
 
-async def test_a_second_process_is_kept_out_with_the_cure(store, path):
+async def test_a_second_process_is_kept_out_with_the_cure(sqlite, path):
     second = open_elsewhere(path)
     assert second.returncode == 1
     assert f"is in use by process {os.getpid()}: stop that one" in second.stderr.decode()

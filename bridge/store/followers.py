@@ -1,0 +1,41 @@
+"""Which commits build on a commit that was not kept.
+
+The next step of an endpoint may run on a state that is not durable yet. When the commit of that state fails, a commit
+that was made on it must not be kept either: no step ever made what the ledger would then hold. A commit was made on it
+if it was given before the failure was told.
+"""
+
+
+class Followers:
+    """Counts failures where commits are written. A commit's *generation* is the number of failures its giver knew."""
+
+    def __init__(self) -> None:
+        self._failed: dict[int, int] = {}  # endpoint → the generation that knows its failure
+        self._failing = 0  # groups so far that held a failure, told or not
+
+    def __bool__(self) -> bool:
+        """Whether there can be any."""
+        return bool(self._failed)
+
+    def failed(self, endpoint: int | None) -> None:
+        """Note that a commit of the present group was not kept.
+
+        It counts under the number that this group will have: others that are told first do not free its followers.
+        """
+        if endpoint is not None:
+            self._failed[endpoint] = self._failing + 1
+
+    def follows(self, endpoint: int | None, generation: int) -> bool:
+        """Return whether a commit of this endpoint builds on one that was not kept."""
+        if endpoint is None:
+            return False
+        failed = self._failed.get(endpoint)
+        return failed is not None and generation < failed
+
+    def forget(self, oldest: int) -> None:
+        """Forget failures that all commits from now on know: their generations are `oldest` or later."""
+        self._failed = {endpoint: failed for endpoint, failed in self._failed.items() if failed > oldest}
+
+    def group_ended(self, *, failed: bool) -> None:
+        """Note the end of a group; `failed`: it held a failure."""
+        self._failing += failed

@@ -1,0 +1,8 @@
+"""The store in memory: for tests and simulations, with faults on demand. Nothing of it outlives the process."""
+
+from bridge.store.in_memory.disk import Disk
+from bridge.store.in_memory.faults import Faults
+from bridge.store.in_memory.store import InMemoryStore
+from bridge.store.in_memory.tables import Tables
+
+__all__ = ["Disk", "Faults", "InMemoryStore", "Tables"]

@@ -1,0 +1,25 @@
+"""What is durable of a store in memory."""
+
+from bridge.directory.keys import Key
+from bridge.store.contract import Found
+from bridge.store.in_memory.records import Records
+from bridge.store.in_memory.tables import Tables
+
+
+class Disk:
+    """What is durable. A store that is opened on the disk of an earlier one finds what that one has committed."""
+
+    def __init__(self) -> None:
+        self.tables = Tables()
+        self.records = Records(self.tables)
+        self.notes: dict[tuple[str, str], tuple[str, bytes]] = {}  # (network, key) → device, value
+        self.next_id = 1
+
+    def found(self, key: Key, now: float) -> Found | None:
+        """Return an endpoint as it is stored."""
+        record = self.records.find(key)
+        if record is None:
+            return None
+        owner = record.network, record.device
+        notes = {key: value for (network, key), (device, value) in self.notes.items() if (network, device) == owner}
+        return Found(record, self.tables.kept(record.id, now), notes)

@@ -1,0 +1,82 @@
+"""`bridge.store.contract.Reads` over tables in memory."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import DeviceUplink, OpaqueUplink, Uplink
+from bridge.store.in_memory.tables import Tables, newest
+
+
+class InMemoryReads:
+    """`check` is awaited before every answer: it raises StoreUnavailable, or lets the question wait."""
+
+    def __init__(self, tables: Tables, check: Callable[[], Any]) -> None:
+        self._tables = tables
+        self._check = check
+
+    async def downlinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: DownlinkState | None = None,
+        over: bool | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Downlink]:
+        await self._check()
+        found = [
+            row
+            for row in self._tables.of(Downlink, endpoint)
+            if _is(row.state, state) and _is(row.over, over) and (before is None or row.id < before)
+        ]
+        return newest(found, limit)
+
+    async def uplinks(
+        self,
+        *,
+        endpoint: int | None = None,
+        state: UplinkState | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[Uplink]:
+        await self._check()
+        found = [
+            row
+            for row in self._tables.of(Uplink, endpoint)
+            if _is(row.state, state) and (before is None or row.id < before)
+        ]
+        return newest(found, limit)
+
+    async def downlink(self, id_: int) -> Downlink | None:
+        await self._check()
+        return next((row for row in self._tables.of(Downlink) if row.id == id_), None)
+
+    async def uplink(self, id_: int) -> Uplink | None:
+        await self._check()
+        return next((row for row in self._tables.of(Uplink) if row.id == id_), None)
+
+    async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
+        await self._check()
+        return Counter((row.state, row.over) for row in self._tables.of(Downlink, endpoint))
+
+    async def uplink_counts(self, endpoint: int | None = None) -> Counter[UplinkState]:
+        await self._check()
+        return Counter(row.state for row in self._tables.of(Uplink, endpoint))
+
+    async def has_uplink(
+        self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float
+    ) -> bool:
+        await self._check()
+        return any(
+            (duplicate_key is not None and row.duplicate_key == duplicate_key)
+            or (row.digest == digest and after <= row.received_at <= before)
+            for row in self._tables.of(Uplink, endpoint)
+            if isinstance(row, DeviceUplink | OpaqueUplink)
+        )
+
+
+def _is(value: object, wanted: object) -> bool:
+    return wanted is None or value == wanted

@@ -1,0 +1,244 @@
+"""The store itself: commits in groups, loads that answer later, and a disk that a further life can be opened on."""
+
+import asyncio
+import contextlib
+import logging
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.rows import FOREVER, Change
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import Uplink
+from bridge.directory.keys import ByDevice, Key
+from bridge.errors import BridgeError, StoreUnavailable
+from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
+from bridge.store.followers import Followers
+from bridge.store.in_memory.directory import InMemoryDirectory
+from bridge.store.in_memory.disk import Disk
+from bridge.store.in_memory.engine import Work
+from bridge.store.in_memory.faults import Faults
+from bridge.store.in_memory.notes import InMemoryNotes
+from bridge.store.in_memory.reads import InMemoryReads
+from bridge.store.notes import Memories
+
+log = logging.getLogger(__name__)
+
+PART = 1000  # endpoints in one part of `unfinished`
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    changes: Sequence[Change]
+    work: Work | None
+    done: Done
+    endpoint: int | None
+    generation: int
+    error: BaseException | None = None
+    result: Any = None
+
+    @property
+    def failed(self) -> bool:
+        return isinstance(self.error, StoreUnavailable)
+
+
+class InMemoryStore:
+    """`bridge.store.contract.Store`. Make it in a running event loop."""
+
+    def __init__(self, disk: Disk | None = None, faults: Faults | None = None) -> None:
+        self.disk = disk or Disk()
+        self.faults = faults or Faults()
+        self.directory = InMemoryDirectory(self)
+        self.reads = InMemoryReads(self.disk.tables, self.readable)
+        self.memories = Memories(InMemoryNotes(self))
+        self.groups = self.rows = self.failures = self.loads = 0
+        self._loop = asyncio.get_running_loop()
+        self._given: list[_Batch] = []
+        self._asked: list[Callable[[StoreUnavailable | None], None]] = []
+        self._readers: list[Future[None]] = []
+        self._untold = 0
+        self._generation = 0
+        self._followers = Followers()
+        self._closed = False
+        self.faults.changed.append(self._go)
+
+    async def close(self) -> None:
+        """Finish all commits, tell them, and let go. Later calls fail with StoreUnavailable."""
+        self.faults.go()
+        with contextlib.suppress(StoreUnavailable):
+            await self.committed(())  # told in its turn
+        self._closed = True
+        self._go()
+
+    # Writing
+
+    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
+        self._give(_Batch(changes, None, done, endpoint, self._generation))
+
+    def committed(self, changes: Sequence[Change], *, endpoint: int | None = None) -> Future[None]:
+        future: Future[None] = self._loop.create_future()
+
+        def done(error: BaseException | None) -> None:
+            if not future.done():
+                future.set_result(None) if error is None else future.set_exception(error)
+
+        self.commit(changes, done, endpoint=endpoint)
+        return future
+
+    def write(self, work: Work, done: Done) -> None:
+        """Run `work` within a commit; `done` is called when that is durable, as `commit` has it."""
+        self._give(_Batch((), work, done, None, self._generation))
+
+    async def run(self, work: Work) -> Any:
+        """Run `work` within a commit; return its result when that is durable. Raises what it raises."""
+        future: Future[Any] = self._loop.create_future()
+
+        def done(error: BaseException | None) -> None:
+            if not future.done():
+                future.set_result(batch.result) if error is None else future.set_exception(error)
+
+        batch = _Batch((), work, done, None, self._generation)
+        self._give(batch)
+        return await future
+
+    def next_id(self) -> int:
+        given = self.disk.next_id = max(self.disk.next_id, self.disk.tables.largest_id + 1)
+        self.disk.next_id += 1
+        return given
+
+    @property
+    def backlog(self) -> int:
+        return self._untold
+
+    def status(self) -> dict[str, int]:
+        counters = {"rows": self.rows, "groups": self.groups, "failures": self.failures}
+        return {**counters, "waiting": self._untold, "bytes": 0}
+
+    async def prune(self, before: float) -> int:
+        def is_over(row: Any) -> bool:
+            over = row.over if isinstance(row, Downlink) else row.state is not UplinkState.RECEIVED and row.due is None
+            return bool(over) and row.finished_at is not None and row.finished_at < before and row.keep_until < before
+
+        def work() -> int:
+            gone = [row for kind in (Downlink, Uplink) for row in self.disk.tables.of(kind) if is_over(row)]
+            for row in gone:
+                self.disk.tables.drop(row)
+            return len(gone)
+
+        removed: int = await self.run(work)
+        return removed
+
+    def _give(self, batch: _Batch) -> None:
+        if self._closed:
+            self._loop.call_soon(batch.done, StoreUnavailable("the store is closed"))
+            return
+        self._untold += 1
+        self._given.append(batch)
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if not self._given or self.faults.commits_wait:
+            return
+        group, self._given = self._given, []
+        if self._followers:
+            self._followers.forget(group[0].generation)
+        for batch in group:
+            if self._followers.follows(batch.endpoint, batch.generation):
+                batch.error = StoreUnavailable("an earlier commit of this endpoint failed")
+            elif self.faults.commits_fail:
+                batch.error = self.faults.refused()
+            else:
+                self._apply(batch)
+            if batch.failed:
+                self._followers.failed(batch.endpoint)
+        self._followers.group_ended(failed=any(batch.failed for batch in group))
+        self._loop.call_soon(self._tell, group)
+
+    def _apply(self, batch: _Batch) -> None:
+        try:
+            if batch.work is None:
+                self.disk.tables.apply(batch.changes)
+            else:
+                batch.result = batch.work()
+        except BridgeError as refusal:
+            batch.error = refusal
+        except Exception as error:
+            log.exception("a batch of endpoint %s is wrong", batch.endpoint)
+            batch.error = StoreUnavailable(f"the store cannot take these changes: {error}")
+
+    def _tell(self, group: list[_Batch]) -> None:
+        self.groups += 1
+        self._untold -= len(group)
+        failed = sum(batch.failed for batch in group)
+        self.failures += failed
+        self._generation += failed > 0
+        self.rows += sum(len(batch.changes) for batch in group if batch.error is None)
+        for batch in group:
+            try:
+                batch.done(batch.error)
+            except Exception:
+                log.exception("what follows a commit failed")
+
+    # Reading
+
+    def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
+        self.ask(lambda error: done(None if error else self.disk.found(key, now), error))
+
+    def load_with_note(self, network: str, key: str, now: float, done: FoundWithNote) -> None:
+        def answer(error: StoreUnavailable | None) -> None:
+            device, value = (None, None) if error else self.disk.notes.get((network, key), (None, None))
+            done(value, self.disk.found(ByDevice(network, device), now) if device else None, error)
+
+        self.ask(answer)
+
+    def ask(self, answer: Callable[[StoreUnavailable | None], None]) -> None:
+        """Have a question answered later, together with all that are asked meanwhile."""
+        self._asked.append(answer)
+        self._loop.call_soon(self._answer)
+
+    async def unfinished(self) -> AsyncIterator[Sequence[int]]:
+        await self.readable()
+        downlinks = [row for row in self.disk.tables.of(Downlink) if row.keep_until == FOREVER]
+        uplinks = [row for row in self.disk.tables.of(Uplink) if row.keep_until == FOREVER]
+        in_doubt = (DownlinkState.SUBMITTING, DownlinkState.UNKNOWN)
+        uncertain = {row.endpoint for row in downlinks if not row.over and row.state in in_doubt}
+        live = {row.endpoint for row in downlinks if not row.over or row.due is not None}
+        live |= {row.endpoint for row in uplinks if row.state is UplinkState.RECEIVED or row.due is not None}
+        for endpoints in (sorted(uncertain), sorted(live)):
+            for start in range(0, len(endpoints), PART):
+                yield endpoints[start : start + PART]
+
+    def _answer(self) -> None:
+        if not self._asked or (self.faults.reads_wait and not self._closed):
+            return
+        asked, self._asked = self._asked, []
+        self.loads += 1
+        error = StoreUnavailable("the store is closed") if self._closed else None
+        if self.faults.reads_fail:
+            error = self.faults.unreadable()
+        for answer in asked:
+            try:
+                answer(error)
+            except Exception:
+                log.exception("what follows a load failed")
+
+    async def readable(self) -> None:
+        """Return when reads are answered. Raises StoreUnavailable if they fail."""
+        while self.faults.reads_wait and not self._closed:
+            waiting: Future[None] = self._loop.create_future()
+            self._readers.append(waiting)
+            await waiting
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self.faults.reads_fail:
+            raise self.faults.unreadable()
+
+    def _go(self) -> None:
+        self._flush()
+        self._answer()
+        for waiting in self._readers:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._readers.clear()

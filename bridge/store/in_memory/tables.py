@@ -1,0 +1,131 @@
+"""Rows of the core in dictionaries, with the changes that a commit makes to them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from functools import cache
+from typing import Any, cast
+
+import msgspec
+
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.reports import UnattributedReport
+from bridge.delivery.rows import FOREVER, Change, Delete, Insert, Row
+from bridge.delivery.uplinks import Uplink
+from bridge.relay.model import Kept, Observation, RelayState
+
+Key = tuple[Any, ...]
+Undo = Callable[[], object]
+
+
+class Tables:
+    """All rows, by table and key. Rows are copied on their way in and out: the core changes its own in place."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[Key, Row]] = {}
+        self._of_endpoint: dict[tuple[str, int], dict[Key, Row]] = {}
+        self.largest_id = 0
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Make changes in order. Raises LookupError for one that cannot be made; then none is."""
+        undo: list[Undo] = []
+        try:
+            undo.extend(map(self._apply, changes))
+        except BaseException:
+            for one in reversed(undo):
+                one()
+            raise
+
+    def snapshot(self) -> Undo:
+        """Return what brings all rows back to how they are now."""
+        rows = {table: dict(rows) for table, rows in self._rows.items()}
+        of_endpoint = {key: dict(rows) for key, rows in self._of_endpoint.items()}
+
+        def undo() -> None:
+            self._rows, self._of_endpoint = rows, of_endpoint
+
+        return undo
+
+    def kept(self, endpoint: int, now: float) -> Kept:
+        """Return the rows of an endpoint that are needed at wall time `now`, each kind in the order of ids."""
+        relay = next(self.of(RelayState, endpoint), None)
+        return Kept(
+            downlinks=_needed(self.of(Downlink, endpoint), now),
+            uplinks=_needed(self.of(Uplink, endpoint), now),
+            observations=[*self.of(Observation, endpoint)],
+            reports=sorted(self.of(UnattributedReport, endpoint), key=_id),
+            relay=relay,
+        )
+
+    def of(self, kind: type[Any], endpoint: int | None = None) -> Iterator[Any]:
+        """Yield copies of a table's rows, of one endpoint or of all."""
+        if endpoint is None:
+            found = self._rows.get(kind.TABLE, {})
+        else:
+            found = self._of_endpoint.get((kind.TABLE, endpoint), {})
+        return (copy(row) for row in list(found.values()))
+
+    def put(self, row: Row) -> Undo:
+        """Put a row where there is none or another one of its key; return what undoes it."""
+        key = _key(row)
+        before = self._rows.get(row.TABLE, {}).get(key)
+        self._set(row.TABLE, key, row, before)
+        return lambda: self._set(row.TABLE, key, before, row)
+
+    def drop(self, row: Row) -> Undo:
+        """Remove the row of this key; return what undoes it."""
+        key = _key(row)
+        before = self._rows.get(row.TABLE, {}).get(key)
+        self._set(row.TABLE, key, None, before)
+        return lambda: self._set(row.TABLE, key, before, None)
+
+    def _apply(self, change: Change) -> Undo:
+        kind = change.row
+        if isinstance(change, Insert):
+            made = kind(*change.values[: len(kind.__struct_fields__)])
+            if _key(made) in self._rows.get(kind.TABLE, {}):
+                raise LookupError(f"{kind.TABLE} {_key(made)} is there already")
+            self.largest_id = max(self.largest_id, getattr(made, "id", 0))
+            return self.put(made)
+        key = change.values if isinstance(change, Delete) else change.values[len(_mutable(kind)) :]
+        there = self._rows.get(kind.TABLE, {}).get(key)
+        if isinstance(change, Delete):
+            return (lambda: None) if there is None else self.drop(there)
+        if there is None:
+            raise LookupError(f"{kind.TABLE} {key} to update is not there")
+        return self.put(msgspec.structs.replace(there, **dict(zip(_mutable(kind), change.values, strict=False))))
+
+    def _set(self, table: str, key: Key, row: Row | None, before: Row | None) -> None:
+        rows = self._rows.setdefault(table, {})
+        if before is not None:
+            self._of_endpoint[table, _endpoint(before)].pop(key, None)
+        if row is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = row
+            self._of_endpoint.setdefault((table, _endpoint(row)), {})[key] = row
+
+
+@cache
+def _mutable(kind: type[Row]) -> tuple[str, ...]:
+    return kind.mutable()
+
+
+def _key(row: Row) -> Key:
+    return tuple(getattr(row, name) for name in row.KEY)
+
+
+def _endpoint(row: Row) -> int:
+    return cast("int", row.endpoint)  # type: ignore[attr-defined]  # every row of the core has one
+
+
+def _id(row: Any) -> int:
+    return cast("int", row.id)
+
+
+def _needed(rows: Iterator[Any], now: float) -> list[Any]:
+    return sorted((row for row in rows if row.keep_until == FOREVER or row.keep_until > now), key=_id)
+
+
+def newest(rows: Sequence[Any], limit: int) -> list[Any]:
+    """Return at most `limit` messages, newest first."""
+    return sorted(rows, key=_id, reverse=True)[:limit]

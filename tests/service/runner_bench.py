@@ -1,0 +1,114 @@
+"""A runner over a store in memory, for one endpoint, with what its steps wanted done."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from bindings.contract import MISS, Miss
+from bridge.coap.message import Type
+from bridge.coap.numbers import Code
+from bridge.coap.udp import frame
+from bridge.delivery.downlinks import ServerRequest
+from bridge.directory import Record
+from bridge.directory.keys import Key
+from bridge.relay import events as ev
+from bridge.relay.effects import Effect
+from bridge.relay.model import Endpoint, Policy, Server
+from bridge.service.clock import RealClock
+from bridge.service.placed import Placed
+from bridge.service.runner import Runner
+from bridge.store.contract import Done
+from bridge.store.in_memory import InMemoryStore
+from tests.service.scripted_binding import PROFILE
+from tests.store.asking import rows
+
+ENDPOINT = Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", (Server("srv"),))
+
+
+def read_request(mid: int) -> ev.ServerDatagram:
+    return ev.ServerDatagram("srv", frame(Type.CON, Code.GET, mid, bytes((mid,)), b"\xb1\x33"))
+
+
+@dataclass
+class Recorder:
+    """Keeps the effects instead of doing them."""
+
+    effects: list[Effect] = field(default_factory=list)
+
+    calls: dict[int, int] = field(default_factory=dict)
+
+    def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
+        self.effects.append(effect)
+
+    def call_in_flight(self, endpoint: int) -> int | None:
+        return self.calls.get(endpoint)
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+
+class NoRecords:
+    """A directory whose memory is always empty."""
+
+    def cached(self, _key: Key) -> Miss:
+        return MISS
+
+    def keep(self, found: Record) -> None:
+        pass
+
+
+class Bench:
+    """One runner that can be started again."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self.store = store
+        self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: PROFILE)
+        self.counted: list[str] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all memory, as a new process would."""
+        self.actor = Recorder()
+        self.runner = Runner(
+            self.store,
+            NoRecords(),
+            self.store.memories,
+            RealClock(),
+            Policy(),
+            lambda _record: self.placed,
+            self.actor,
+            lambda: 0.5,
+            lambda name, **_labels: self.counted.append(name),
+        )
+
+    async def event(self, event: ev.Event, done: Done | None = None) -> None:
+        """Give the endpoint an event, and return when it has been stepped: its commit may wait."""
+        self.runner.event(1, event, done)
+        await self.loaded()
+
+    async def loaded(self) -> None:
+        """Return when nothing waits for the store to be read."""
+        while self.runner.is_loading:
+            await asyncio.sleep(0)
+
+    async def take(self, event: ev.Event) -> None:
+        told: list[BaseException | None] = []
+        await self.event(event, told.append)
+        await self.go()
+        assert told == [None]
+
+    async def go(self) -> None:
+        """Commit what waits, and tell it."""
+        self.store.faults.go()
+        while self.store.backlog:
+            await self.store.committed(())
+
+    async def fail(self) -> None:
+        """Refuse what waits."""
+        self.store.faults.commits_fail = True
+        self.store.faults.go()
+        await asyncio.sleep(0)
+        self.store.faults.commits_fail = False
+
+    async def rows(self) -> list[ServerRequest]:
+        return [row for row in (await rows(self.store, 1)).downlinks if type(row) is ServerRequest]
