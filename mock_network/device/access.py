@@ -91,7 +91,7 @@ class AccessControl:
             self._tree.add_instance(control, control_of(path, server))
 
     def deleted(self, path: Path) -> None:
-        """Forget what was said of an object instance that is gone."""
+        """Remove the access rights to an object instance that is gone."""
         for control in list(self._controls(path[0], path[1])):
             self._tree.remove(control)
 

@@ -62,7 +62,7 @@ class Account:
     apn: Path | None
     """The instance of APN Connection Profile that /1/x/10 names."""
     muted: bool
-    """Whether Send is muted (/1/x/23): true where the server said nothing."""
+    """Whether Send is muted (/1/x/23): true where the resource is absent."""
 
 
 @dataclass(frozen=True, slots=True)

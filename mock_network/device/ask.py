@@ -35,7 +35,7 @@ def get(context: click.Context, endpoint: str, path: str, as_json: bool) -> None
 @click.argument("value")
 @click.pass_context
 def set_value(context: click.Context, endpoint: str, path: str, value: str) -> None:
-    """Give a resource a value, as a sensor would. A value is JSON, or text where it is none."""
+    """Set the value of a resource, as a sensor would. A value is JSON, or text where it is none."""
     call(context.obj, "PUT", f"/devices/{segment(endpoint)}/resources{path}", {"value": value_of(value)})
 
 

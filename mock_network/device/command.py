@@ -84,7 +84,7 @@ def _block_size(_context: click.Context, _parameter: click.Parameter, size: int)
 @click.option(
     "--awake-time", type=float, help="seconds that the device listens after its last message; left out: always"
 )
-@click.option("--lwm2m", "version", default="1.1", show_default=True, help="LwM2M version said at Register")
+@click.option("--lwm2m", "version", default="1.1", show_default=True, help="LwM2M version in Register")
 @click.option("--omit", multiple=True, type=click.Choice(sorted(REGISTER_PARAMETERS)), help="leave out of Register")
 @click.option("--root", default="", help="alternate path, as lwm2m")
 @click.option("--objects", default="", help="further objects by their ids, as 6,3442; or all")
@@ -104,7 +104,7 @@ def _block_size(_context: click.Context, _parameter: click.Parameter, size: int)
 @click.option("--no-clock", is_flag=True, help="the device knows no time before a server writes /3/0/13")
 @click.option("--answer-delay", default=0.0, show_default=True, help="seconds that the device takes for an answer")
 @click.option("--con-notify", is_flag=True, help="notifications are CON, not NON")
-@click.option("--no-register", is_flag=True, help="register only when told to by the control API")
+@click.option("--no-register", is_flag=True, help="register only when the control API asks for it")
 @click.option(
     "--block-size", default=1024, show_default=True, callback=_block_size, help="bytes of the largest block (RFC 7959)"
 )

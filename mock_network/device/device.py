@@ -86,7 +86,7 @@ class Device:
         self._tasks: set[asyncio.Task[None]] = set()
         self._awake = AwakeTime(options.awake_time, self._sleep)
         self._sensors = TemperatureSensors(self.tree)
-        self._every_type = EveryType(self.tree, self._rng, self._send_when_told)
+        self._every_type = EveryType(self.tree, self._rng, self._send_in_background)
         self._firmware = Firmware(self.tree, self._later, lambda: self.reboot(lose_state=False))
         self._component = self._make_component()
         self.contexts = SecurityContexts(self.tree, lambda: self._rng.randbytes(8))
@@ -359,10 +359,10 @@ class Device:
     def _registered(self, server: int) -> None:
         self._end_observations(server)
         if self.options.send_at_register:
-            self._send_when_told(self.options.send_at_register, server)
+            self._send_in_background(self.options.send_at_register, server)
 
-    def _send_when_told(self, paths: Sequence[str], server: int | None = None) -> None:
-        """Send in the background; that the server does not want it, or does not answer, is not told to anybody."""
+    def _send_in_background(self, paths: Sequence[str], server: int | None = None) -> None:
+        """Send in the background; a refusal or a missing answer is not reported."""
 
         async def send() -> None:
             with contextlib.suppress(SendMuted, NotRegistered, OperationError, NoAnswer, Reset, Closed):
@@ -413,10 +413,10 @@ class Device:
             self._firmware.written(path)
             if self._component is not None:
                 self._component.written(path)
-            self._tell_servers(path)
+            self._ask_for_updates(path)
         self.client.advance()
 
-    def _tell_servers(self, path: Path) -> None:
+    def _ask_for_updates(self, path: Path) -> None:
         """A value changed, an object instance came or went: servers have to hear of some of it by Update."""
         for server_id, registration in self.lifecycle.registrations.items():
             account = self.accounts.server(server_id)

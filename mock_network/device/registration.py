@@ -63,7 +63,7 @@ class Registration:
     # Events.
 
     def start(self) -> None:
-        """Begin, at power-on or after a reboot. A registration that was kept is told by a sign of life."""
+        """Begin, at power-on or after a reboot. A registration that was kept is confirmed by an Update."""
         self._leave = False
         if self.registered:
             self.phase, self.wait_until = Phase.REGISTERED, None

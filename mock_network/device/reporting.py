@@ -40,19 +40,19 @@ class Reporting:
                     further.append(parse_condition(str(text)))
         return Conditions(attributes, tuple(further), mode)
 
-    def tell(self, causes: Mapping[Path, list[str]]) -> None:
+    def report(self, causes: Mapping[Path, list[str]]) -> None:
         """Put the causes of a notification where it is read next; instances that do not report causes stay empty.
 
         A cause is written `/3303/0/5700 gt=30 rising`. This change causes no notification itself.
         """
         for instance in self._tree.instances((REPORT_CONTROL,)):
-            told = [
+            lines = [
                 f"{format_path(path)} {cause}"
                 for path, found in causes.items()
                 if self._tree.get_or((*instance, _REPORT), default=False) is True and self._is_about(instance, path)
                 for cause in found
             ]
-            self._tree.set_all((*instance, _CAUSES), dict(enumerate(told)), quiet=True)
+            self._tree.set_all((*instance, _CAUSES), dict(enumerate(lines)), quiet=True)
 
     def check(self, writing: Writing) -> None:
         """Raise OperationError where a server writes what this object cannot mean."""

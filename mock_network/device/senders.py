@@ -12,7 +12,7 @@ from mock_network.lwm2m.paths import RESOURCE_LEVEL
 
 
 class Senders:
-    """Tells senders apart by security context, address, Uri-Host and bootstrap session."""
+    """Identifies senders by security context, address, Uri-Host and bootstrap session."""
 
     def __init__(
         self, accounts: Accounts, bearers: Bearers, lifecycle: Lifecycle, contexts: SecurityContexts, client: Client
@@ -23,9 +23,9 @@ class Senders:
     async def of(self, bearer: Bearer, request: Request) -> int | None:
         """Return the Short Server ID of the sender, BOOTSTRAP for the bootstrap server, None for nobody known.
 
-        A Non-IP pipe may lead to several servers; without Uri-Host they cannot be told apart, and the one with the
-        lowest Short Server ID is meant. While a bootstrap session runs, its server is meant. A device with one server
-        takes every address for that server's. A server with an OSCORE context is known by that, and by nothing else.
+        A Non-IP pipe may lead to several servers; without Uri-Host they cannot be distinguished, and the one with
+        the lowest Short Server ID is meant. While a bootstrap session runs, its server is meant. A device with one
+        server takes every address for that server's. A server with an OSCORE context is identified by that alone.
         """
         if request.security is not None:
             return self._of_context(request.security)

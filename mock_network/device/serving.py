@@ -26,7 +26,7 @@ _OBSERVES = frozenset({"Observe", "Observe-Composite"})
 
 
 class Serving:
-    """Carries out requests, and keeps the observations. `watches` are those under way.
+    """Carries out requests, and keeps the observations: `watches` are those that go on.
 
     `account` returns the account of a server by its Short Server ID.
     """
@@ -101,7 +101,7 @@ class Serving:
 
     def _content(self, watch: Watch) -> Response:
         """Return the next notification; a refusal ends the observation."""
-        self._reporting.tell(watch.observation.causes())
+        self._reporting.report(watch.observation.causes())
         paths, accept = watch.observation.paths, watch.request.accept
         try:
             if watch.request.code == FETCH:

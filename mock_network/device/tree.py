@@ -69,7 +69,7 @@ class ObjectTree:
     # Everything at once.
 
     def reset(self, objects: Iterable[int] | None = None) -> None:
-        """Return to the first values, of some objects or of all (factory reset); nobody is told."""
+        """Return to the first values, of some objects or of all (factory reset); `on_change` is not called."""
         self.version += 1
         for number in list(self._objects) if objects is None else objects:
             self._objects[number] = copy.deepcopy(self._initial.get(number, {}))
@@ -188,7 +188,7 @@ class ObjectTree:
     # Changing.
 
     def set(self, path: Path, value: Value) -> None:
-        """Give a resource (or resource instance) a value, whatever a server may do with it.
+        """Set the value of a resource (or resource instance), whatever a server may do with it.
 
         KeyError if the object instance does not exist or the object has no such resource; FormatError if the value
         does not fit.
@@ -200,7 +200,10 @@ class ObjectTree:
         self.on_change(Changed((path,)))
 
     def set_all(self, path: Path, values: Mapping[int, Value], *, quiet: bool = False) -> None:
-        """Give a multiple resource exactly these instances; KeyError, FormatError as `set`. `quiet` tells nobody."""
+        """Set a multiple resource to exactly these instances; KeyError, FormatError as `set`.
+
+        With `quiet`, `on_change` is not called.
+        """
         definition = self.model.resource(path)
         if definition is None or path[1] not in self._objects.get(path[0], {}):
             raise KeyError(format_path(path))
@@ -259,7 +262,7 @@ class ObjectTree:
     # What an operation of a server changes.
 
     def write(self, path: Path, records: Sequence[Record], *, replace: bool, any_resource: bool = False) -> None:
-        """Write what a payload said for `path` (§6.3.3): all of it or nothing; OperationError.
+        """Write the values of a payload for `path` (§6.3.3): all of it or nothing; OperationError.
 
         With `replace` the writable resources of an object instance, or the instances of a multiple resource, that the
         payload does not name are removed unless mandatory; else they stay. `any_resource` writes also what no server

@@ -12,7 +12,8 @@ from mock_network.lwm2m.values import Record
 
 
 class Watch:
-    """A `Subscription`. `values` reads the observed paths, `content` makes the next notification, `closed` is told."""
+    """A `Subscription`. `values` reads the observed paths, `content` makes the next notification,
+    `on_closed` is called when the observation ends."""
 
     def __init__(
         self,

@@ -84,8 +84,8 @@ def _show_response(found: Mapping[str, Any]) -> None:
     for path, value in (found.get("values") or {}).items():
         click.echo(f"  {path}  {_text(value)}")
     for target, attributes in (found.get("links") or {}).items():
-        told = " ".join(name if value is None else f"{name}={value}" for name, value in attributes.items())
-        click.echo(f"  {target}  {told}".rstrip())
+        line = " ".join(name if value is None else f"{name}={value}" for name, value in attributes.items())
+        click.echo(f"  {target}  {line}".rstrip())
 
 
 def _show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -66,7 +66,7 @@ def encode(
 ) -> bytes:
     """Return the payload that says `records` to a peer that asked for, or addresses, `base`.
 
-    `root` is the alternate path of the device, as `/lwm2m`: names in SenML and JSON begin with it (§7.4.4).
+    `root` is the alternate path of the device, as `/lwm2m`: names in SenML begin with it (§7.4.4).
     `instances` names object instances that TLV shows even where they hold no value.
     UnsupportedFormat when the format cannot say it: the single-value formats carry one value, opaque only Opaque.
     """
@@ -78,7 +78,7 @@ def encode(
         case ContentFormat.SENML_CBOR:
             return senml.encode_cbor(base, records, type_of, root)
         case ContentFormat.JSON:
-            return lwm2m_json.encode(base, records, type_of, root)
+            return lwm2m_json.encode(base, records, type_of)  # Leshan takes no alternate path here
         case ContentFormat.LINK:
             raise UnsupportedFormat("CoRE link is for Register and Discover")
     if len(base) < RESOURCE_LEVEL or len(records) != 1 or records[0].path != base:

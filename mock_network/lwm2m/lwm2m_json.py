@@ -21,8 +21,8 @@ from mock_network.lwm2m.values import (
 )
 
 
-def encode(base: Path, records: Iterable[Record], type_of: TypeOf, root: str = "") -> bytes:
-    """Return the object with `base` as base name and one entry for each record; names begin below `root`."""
+def encode(base: Path, records: Iterable[Record], type_of: TypeOf) -> bytes:
+    """Return the object with `base` as base name and one entry for each record."""
     entries = []
     names = [("/".join(str(identifier) for identifier in record.path[len(base) :]), record) for record in records]
     for name, record in names:
@@ -36,7 +36,7 @@ def encode(base: Path, records: Iterable[Record], type_of: TypeOf, root: str = "
             entry[label] = value
         entries.append(entry)
     below = not names or any(name for name, _ in names)
-    bn = root + (format_path(base) if base else "") + ("/" if below else "")
+    bn = (format_path(base) if base else "") + ("/" if below else "")
     return json.dumps({"bn": bn, "e": entries}, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 

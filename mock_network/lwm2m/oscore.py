@@ -178,7 +178,7 @@ def open_request(message: Any, find: FindContext) -> Opened:
 
 
 def _as_carried(opened: Any, carrier: Any) -> Any:
-    """Give what was inside the marks of the message that carried it."""
+    """Return what was inside with address, MID, token and type of the message that carried it."""
     opened.remote, opened.mid, opened.token, opened.mtype = carrier.remote, carrier.mid, carrier.token, carrier.mtype
     if carrier.opt.observe is not None and opened.code.is_response():
         opened.opt.observe = carrier.opt.observe

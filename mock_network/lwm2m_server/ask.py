@@ -183,8 +183,8 @@ def observations(context: click.Context, as_json: bool) -> None:
     for observed in found:
         click.echo(f"{observed['endpoint']}  {' '.join(observed.get('paths') or [observed['path']])}")
         for notification in observed["notifications"]:
-            told = "  ".join(f"{path} {value}" for path, value in (notification["values"] or {}).items())
-            click.echo(f"  {notification['code']} {notification['type']}  {told}")
+            line = "  ".join(f"{path} {value}" for path, value in (notification["values"] or {}).items())
+            click.echo(f"  {notification['code']} {notification['type']}  {line}")
 
 
 @click.command()
@@ -197,8 +197,8 @@ def sends(context: click.Context, as_json: bool) -> None:
         show(found, as_json=True)
         return
     for sent in found:
-        told = "  ".join(f"{record['path']} {record['value']}" for record in sent["records"])
-        click.echo(f"{sent['endpoint']}  {told}")
+        line = "  ".join(f"{record['path']} {record['value']}" for record in sent["records"])
+        click.echo(f"{sent['endpoint']}  {line}")
 
 
 @click.command()

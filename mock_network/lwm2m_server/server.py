@@ -102,7 +102,7 @@ class LwM2mServer(Observing):
         return self._address
 
     async def stop(self, *, forget: bool = True) -> None:
-        """Stop at once. Registrations are forgotten, as Leshan's are, unless told otherwise; observations always."""
+        """Stop at once. Registrations are forgotten, as Leshan's are, unless `forget` is false; observations always."""
         for handle in self._expiries.values():
             handle.cancel()
         self._expiries.clear()
@@ -147,7 +147,7 @@ class LwM2mServer(Observing):
 
     @property
     def type_of(self) -> TypeOf:
-        """Tells the data type of the resource at a path."""
+        """What returns the data type of the resource at a path."""
         return self._type_of
 
     @property

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from mock_network.device.device import Device
-from mock_network.device.options import DeviceOptions
+from mock_network.device.options import DeviceOptions, ServerOptions
 from mock_network.lwm2m.formats import ContentFormat
+from mock_network.lwm2m.messages import Tuning
 
 SENSOR = "/3303/0/5700"
 STRUCTURED = ["TLV", "SENML_JSON", "SENML_CBOR"]
@@ -88,3 +89,48 @@ async def test_observations_are_notified_and_end_by_either_way(leshan, device):
         while device.observed:  # until Leshan's RST
             await asyncio.sleep(0.01)
     assert (await leshan.read(endpoint, "/3/0/9"))["values"] == {"/3/0/9": 42}
+
+
+async def test_all_objects_are_found_below_an_alternate_path(leshan):
+    """§6.2.1: Leshan prefixes every path with the target of the link that has rt="oma.lwm2m"."""
+    options = DeviceOptions("rooted", f"coap://{leshan.host}:{leshan.coap_port}", root="a/b", bind=("127.64.7.8", 0))
+    device = Device(options)
+    await device.start()
+    try:
+        await leshan.event("registered", "rooted")
+        for content_format in ["TEXT", "JSON", *STRUCTURED]:
+            assert (await leshan.read("rooted", SENSOR, format=content_format))["values"] == {SENSOR: 20.0}
+        composite = await leshan.run("read-composite", "rooted", "/", paths=[SENSOR, "/3/0/9"])
+        assert composite["values"] == {SENSOR: 20.0, "/3/0/9": 100}
+        assert (await leshan.write("rooted", "/3/0/14", "+05:00", format="SENML_CBOR"))["code"] == "2.04"
+        assert (await leshan.observe("rooted", SENSOR))["code"] == "2.05"
+        device.set(SENSOR, 33.25)
+        assert (await leshan.event("notification", "rooted"))["values"] == {SENSOR: 33.25}
+        assert (await device.send([SENSOR])).code == "2.04"
+        assert (await leshan.event("send", "rooted"))["values"] == {SENSOR: 33.25}
+    finally:
+        await device.stop()
+
+
+async def test_a_device_of_small_blocks_and_several_servers(leshan):
+    """Object 2 and its rights, blocks of 64 bytes both ways, and an instance of a resource."""
+    uri = f"coap://{leshan.host}:{leshan.coap_port}"
+    tuning = Tuning(block_exponent=2, max_request=64)
+    more = (ServerOptions(102, "coap://127.0.0.1:9"),)
+    options = DeviceOptions("small", uri, bind=("127.64.7.9", 0), tuning=tuning, more_servers=more)
+    device = Device(options)
+    await device.start()
+    try:
+        await leshan.event("registered", "small")
+        package = await leshan.write("small", "/5/0/0", "AA" * 1500, format="OPAQUE")
+        assert (package["code"], len(device.tree.get((5, 0, 0)))) == ("2.04", 1500)
+        for content_format in ["JSON", *STRUCTURED]:
+            assert (await leshan.read("small", "/3/0", format=content_format))["code"] == "2.05"
+        assert (await leshan.read("small", "/1/1"))["code"] == "4.01"
+        rights = await leshan.read("small", "/2", format="TLV")
+        assert rights["code"] == "2.05"
+        assert (await leshan.read("small", "/3/0/6/0"))["values"] == {"/3/0/6/0": 1}
+        largest = max(len(one.payload) for one in device.wire if one.outgoing)
+        assert largest <= 64
+    finally:
+        await device.stop()
