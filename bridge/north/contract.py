@@ -8,6 +8,7 @@ what it takes meanwhile leaves in order when the link is open.
 All methods are called in the event loop and return at once, `start` and `stop` excepted.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -90,10 +91,11 @@ class NorthTransport(Protocol):
     def opens_each(self) -> bool:
         """Whether `open` does anything. False: servers reach every endpoint without it."""
 
-    def open(self, source: int) -> None:
+    def open(self, source: int, servers: Iterable[str]) -> None:
         """Have messages of its servers reach an endpoint before it has sent one; harmless when done twice.
 
-        Links are opened paced, in the background: `link` and `Receiver.link_changed` say how that goes.
+        `servers` are all that the endpoint has: links to others are closed. Links are opened paced, in the background:
+        `link` and `Receiver.link_changed` say how that goes.
         """
 
     def release(self, source: int) -> None:

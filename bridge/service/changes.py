@@ -35,7 +35,7 @@ class Changes:
         if after is None:
             return  # `remove` did it all
         if after.enabled and after.source is not None and self._north.opens_each:
-            self._north.open(after.source)
+            self._north.open(after.source, after.servers)
         moved = before is not None and (before.network, before.device) != (after.network, after.device)
         if before is not None:
             self._keep_up(change, before, after, moved=moved)

@@ -69,7 +69,7 @@ async def give_addresses(directory: Directory, north: NorthTransport, progress: 
         with progress.work("endpoints' ports toward servers are opened", directory.size) as work:
             async for record in directory.all(enabled=True):
                 if record.source is not None and sources.has(record):
-                    north.open(record.source)
+                    north.open(record.source, record.servers)
                 work.step()
     with progress.work("endpoints get their addresses toward servers", directory.size) as work:
         await directory.renew_sources(work.step)

@@ -132,7 +132,7 @@ async def test_an_endpoint_whose_port_is_taken_is_down_until_it_can_be_had(monke
     await north.start(noted)
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
         other.bind(("127.0.0.1", ports.start))
-        north.open(ports.start)
+        north.open(ports.start, ["one"])
         link = north.link(ports.start, "one")
         assert link.state is LinkState.FAILING
         assert "EADDRINUSE" in link.reason

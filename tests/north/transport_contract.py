@@ -138,8 +138,8 @@ class TransportContract:
     async def test_an_endpoint_may_be_opened_before_it_sends(self, stage: Stage) -> None:
         transport = await started(stage, Noted())
         source = stage.sources[0]
-        transport.open(source)
-        transport.open(source)
+        transport.open(source, ["one"])
+        transport.open(source, ["one"])
         await until(lambda: transport.link(source, "one").state is LinkState.OPEN)
         await transport.stop()
 
@@ -199,7 +199,7 @@ class TransportContract:
     async def test_a_stranger_is_not_heard(self, stage: Stage) -> None:
         noted = Noted()
         transport = await started(stage, noted)
-        transport.open(stage.sources[0])
+        transport.open(stage.sources[0], ["one"])
         if await stage.stranger_sends(transport, b"\x40\x01\x00\x01"):
             await until(lambda: transport.counters().strangers == 1)
         assert noted.messages == []
@@ -213,6 +213,6 @@ class TransportContract:
         source = stage.sources[0]
         assert transport.send(source, "one", b"\x40\x01\x00\x01") is Sending.DROPPED
         assert transport.link(source, "one").state is LinkState.CLOSED
-        transport.open(source)
+        transport.open(source, ["one"])
         transport.release(source)
         assert noted.messages == []

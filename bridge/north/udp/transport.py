@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 
 from bridge.errors import NorthUnavailable
@@ -60,8 +61,11 @@ class UdpNorth:
         """Whether each endpoint has a socket of its own."""
         return self.addresses.opens_each
 
-    def open(self, source: int) -> None:
+    def open(self, source: int, servers: Iterable[str]) -> None:  # noqa: ARG002  # one socket toward all of them
         """Make an endpoint's own address usable, now or by later tries."""
+        self._open(source)
+
+    def _open(self, source: int) -> None:
         if self._receiver is None or self.addresses.is_open(source):
             return
         try:
@@ -128,7 +132,7 @@ class UdpNorth:
             self._receiver.message(source, servers, data)
 
     def _open_and_send(self, source: int, destination: SocketAddress, message: bytes) -> Sending:
-        self.open(source)
+        self._open(source)
         with contextlib.suppress(NorthUnavailable):
             return self.addresses.send(source, destination, message)
         self._dropped += 1
@@ -153,4 +157,4 @@ class UdpNorth:
     def _try_again(self) -> None:
         self._retry = None
         for source in list(self._failing):
-            self.open(source)
+            self._open(source)
