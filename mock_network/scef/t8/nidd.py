@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from mock_network.scef.core import Refusal, RefusedError, effects as e
+from mock_network.scef.core import Refusal, RefusedError
 from mock_network.scef.core.nidd_model import Configuration, Delivery, GroupDelivery
 from mock_network.scef.core.profile import CANCELLATION
 from mock_network.scef.core.states import Situation, UeTrigger
@@ -19,6 +19,7 @@ from mock_network.scef.shell import Shell
 from mock_network.scef.t8.links import NIDD
 from mock_network.scef.t8.problems import BadRequestError
 from mock_network.scef.t8.reading import MERGE_PATCH, changes_of, check_destination, read
+from mock_network.scef.t8.resources import Collection, created, done
 
 # A PUT replaces all of these; a member that it does not name has no value any more.
 _REPLACED = ("data", "reliable_data_service", "rds_port", "maximum_latency", "priority", "pdn_establishment_option")
@@ -30,16 +31,22 @@ class NiddApi:
     def __init__(self, service: Shell) -> None:
         self._service = service
         self._core, self._profile = service.core, service.profile
+        self.configurations = Collection(
+            service,
+            self._core.configurations.all,
+            service.bodies.configuration,
+            f"{NIDD}/{{scs_as}}/configurations",
+            Refusal.CONFIGURATION_UNKNOWN,
+        )
 
     def routes(self, root: str) -> list[web.RouteDef]:
         """Return the routes under an apiRoot's path."""
-        base = f"{root}{NIDD}/{{scs_as}}/configurations"
-        one = f"{base}/{{configuration}}"
+        base = f"{root}{self.configurations.path}"
+        one = f"{base}/{{id}}"
         deliveries = f"{one}/downlink-data-deliveries"
         routes = [
-            web.get(base, self.configurations),
+            *self.configurations.routes(root),
             web.post(base, self.create),
-            web.get(one, self.configuration),
             web.patch(one, self.modify),
             web.delete(one, self.delete),
             web.get(deliveries, self.deliveries),
@@ -53,12 +60,6 @@ class NiddApi:
         return routes
 
     # Configurations
-
-    async def configurations(self, request: web.Request) -> web.Response:
-        """Answer with all configurations of the SCS/AS."""
-        scs_as, bodies = request.match_info["scs_as"], self._service.bodies
-        mine = [one for one in self._core.configurations.all.values() if one.scs_as == scs_as]
-        return web.json_response([bodies.configuration(one) for one in mine])
 
     async def create(self, request: web.Request) -> web.Response:
         """Make a configuration."""
@@ -77,45 +78,33 @@ class NiddApi:
 
         configuration, first = self._service.act(make)
         body = self._service.bodies.configuration(configuration, first)
-        if terms.request_test_notification:
-            self._service.emit(e.NotifyTest(configuration))
-        return web.json_response(body, status=201, headers={"Location": body["self"]})
-
-    async def configuration(self, request: web.Request) -> web.Response:
-        """Answer with one configuration."""
-        return web.json_response(self._service.bodies.configuration(self.find(request)))
+        self.configurations.test(configuration, terms.request_test_notification)
+        return created(body)
 
     async def modify(self, request: web.Request) -> web.Response:
         """Change a configuration by a merge patch."""
-        configuration = self.find(request)
+        configuration = self.configurations.find(request)
         changes = changes_of(await read(request, NiddConfigurationPatch, MERGE_PATCH))
         check_destination(changes.get("notification_destination"))
         self._service.act(lambda now: self._core.configurations.modify(configuration, changes, now))
-        return self._changed(self._service.bodies.configuration(configuration))
+        return self.configurations.changed(configuration)
 
     async def delete(self, request: web.Request) -> web.Response:
         """End a configuration."""
-        configuration = self.find(request)
+        configuration = self.configurations.find(request)
         self._service.act(lambda now: self._core.configurations.remove(configuration, now))
         return web.Response(status=204)
-
-    def find(self, request: web.Request) -> Configuration:
-        """Return the configuration that the path names, of this SCS/AS only. Raises RefusedError."""
-        configuration = self._core.configurations.all.get(request.match_info["configuration"])
-        if configuration is None or configuration.scs_as != request.match_info["scs_as"]:
-            raise RefusedError(Refusal.CONFIGURATION_UNKNOWN)
-        return configuration
 
     # Deliveries
 
     async def deliveries(self, request: web.Request) -> web.Response:
         """Answer with all pending deliveries."""
-        configuration, bodies = self.find(request), self._service.bodies
+        configuration, bodies = self.configurations.find(request), self._service.bodies
         return web.json_response([bodies.delivery(configuration, one) for one in bodies.pending(configuration)])
 
     async def submit(self, request: web.Request) -> web.Response:
         """Take a downlink; answer with 200 when it was delivered at once, with 201 when it is pending."""
-        service, configuration = self._service, self.find(request)
+        service, configuration = self._service, self.configurations.find(request)
         terms = await read(request, NiddDownlinkDataTransfer)
         ue = configuration.ue or configuration.group or ""
         race = service.guard.race("nidd", "deliveries", configuration.scs_as, ue)
@@ -136,9 +125,7 @@ class NiddApi:
         if answer.refused is not None:
             raise answer.refused
         body = service.bodies.delivery(configuration, answer.delivery, answer.status, answer.retry_at)
-        if answer.status.final:
-            return web.json_response(body)
-        return web.json_response(body, status=201, headers={"Location": body["self"]})
+        return web.json_response(body) if answer.status.final else created(body)
 
     def _look_at(self, configuration: Configuration, terms: NiddDownlinkDataTransfer) -> None:
         """Find what is odd about a downlink."""
@@ -151,7 +138,7 @@ class NiddApi:
 
     async def delivery(self, request: web.Request) -> web.Response:
         """Answer with one pending delivery."""
-        configuration, bodies = self.find(request), self._service.bodies
+        configuration, bodies = self.configurations.find(request), self._service.bodies
         for one in bodies.pending(configuration):
             if one.id == request.match_info["delivery"]:
                 return web.json_response(bodies.delivery(configuration, one))
@@ -181,11 +168,11 @@ class NiddApi:
         self._race(request, configuration)
         name = request.match_info["delivery"]
         delivery = self._service.act(lambda now: self._core.downlinks.change(configuration, name, changes, now))
-        return self._changed(self._service.bodies.delivery(configuration, delivery))
+        return done(self._service, self._service.bodies.delivery(configuration, delivery))
 
     def _changeable(self, request: web.Request) -> Configuration:
         """Return the configuration whose delivery is to be changed. Raises RefusedError where that is not offered."""
-        configuration = self.find(request)
+        configuration = self.configurations.find(request)
         if not (configuration.features or 0) & CANCELLATION:
             if self._profile.cancel_needs_feature:
                 raise RefusedError(Refusal.FEATURE_NOT_NEGOTIATED)
@@ -201,9 +188,6 @@ class NiddApi:
             "delivery_race", api="nidd", method=request.method, resource="deliveries", scs_as=scs_as, ue=ue.name
         ):
             self._service.act(lambda now: self._core.move_ue(ue, UeTrigger.WAKE, now))
-
-    def _changed(self, body: dict[str, Any]) -> web.Response:
-        return web.Response(status=204) if self._profile.no_content else web.json_response(body)
 
 
 def _same(configuration: Configuration, terms: NiddDownlinkDataTransfer) -> str:

@@ -51,16 +51,16 @@ async def _ue(request: web.Request, scef: Scef, api: str) -> str:
 
 def owner_of(request: web.Request, scef: Scef, api: str) -> Any:
     """Return the configuration, transaction or subscription that a path names; None if it names none that exists."""
-    names = request.match_info
+    name = request.match_info.get("id", "")
     match api:
         case "nidd":
-            return scef.configurations.all.get(names.get("configuration", ""))
+            return scef.configurations.all.get(name)
         case "triggering":
-            return scef.sms.all.get(names.get("transaction", ""))
+            return scef.sms.all.get(name)
         case "monitoring":
-            return scef.monitoring.all.get(names.get("subscription", ""))
+            return scef.monitoring.all.get(name)
         case _:
-            return scef.parameters.all.get(names.get("configuration", ""))
+            return scef.parameters.all.get(name)
 
 
 def _named_in(body: bytes, scef: Scef) -> str:

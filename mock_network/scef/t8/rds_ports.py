@@ -23,7 +23,7 @@ class RdsPortsApi:
 
     def routes(self, root: str) -> list[web.RouteDef]:
         """Return the routes under an apiRoot's path; none where the profile has no such resources."""
-        base = f"{root}{NIDD}/{{scs_as}}/configurations/{{configuration}}/rds-ports"
+        base = f"{root}{NIDD}/{{scs_as}}/configurations/{{id}}/rds-ports"
         if not self._service.profile.rds_ports:
             return []
         return [
@@ -35,20 +35,20 @@ class RdsPortsApi:
 
     async def all(self, request: web.Request) -> web.Response:
         """Answer with all reserved ports."""
-        configuration = self._nidd.find(request)
+        configuration = self._nidd.configurations.find(request)
         self._ports.check(configuration)
         reserved = [port for port in configuration.ports.values() if not port.pending]
         return web.json_response([self._service.bodies.port(configuration, port) for port in reserved])
 
     async def one(self, request: web.Request) -> web.Response:
         """Answer with one reserved port."""
-        configuration = self._nidd.find(request)
+        configuration = self._nidd.configurations.find(request)
         port = self._ports.find(configuration, request.match_info["port"])
         return web.json_response(self._service.bodies.port(configuration, port))
 
     async def reserve(self, request: web.Request) -> web.Response:
         """Reserve a port; answer with 202 when the UE cannot be asked yet."""
-        configuration = self._nidd.find(request)
+        configuration = self._nidd.configurations.find(request)
         self._ports.check(configuration)
         match = _PORT_ID.fullmatch(request.match_info["port"])
         if match is None:
@@ -63,7 +63,7 @@ class RdsPortsApi:
 
     async def release(self, request: web.Request) -> web.Response:
         """Release a port; answer with 202 when the UE cannot be told yet."""
-        configuration, name = self._nidd.find(request), request.match_info["port"]
+        configuration, name = self._nidd.configurations.find(request), request.match_info["port"]
         managed = self._service.act(lambda now: self._ports.release(configuration, name, now))
         return web.Response(status=202 if await self._pending(managed) else 204)
 

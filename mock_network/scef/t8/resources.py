@@ -1,0 +1,79 @@
+"""What the collections of all T8 APIs share: read all, read one, the answers to making and changing one."""
+
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from aiohttp import web
+
+from mock_network.scef.core import Refusal, RefusedError, effects as e
+from mock_network.scef.shell import Shell
+from mock_network.scef.t8.bodies import Body
+from mock_network.scef.t8.links import Owned
+
+
+class _Resource(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def scs_as(self) -> str: ...
+
+
+_R = TypeVar("_R", bound=_Resource)
+
+
+class Collection(Generic[_R]):
+    """Handlers for one collection of one SCEF; each SCS/AS sees its own resources.
+
+    `resources` are those of all SCS/ASs by id, `body` writes one, `path` follows the apiRoot and has
+    `{scs_as}` in it, `unknown` says that there is no such resource.
+    """
+
+    def __init__(
+        self,
+        service: Shell,
+        resources: Mapping[str, _R],
+        body: Callable[[_R], Body],
+        path: str,
+        unknown: Refusal = Refusal.RESOURCE_UNKNOWN,
+    ) -> None:
+        self.path = path
+        self._service, self._resources, self._body, self._unknown = service, resources, body, unknown
+
+    def routes(self, root: str) -> list[web.RouteDef]:
+        """Return the routes for reading, under an apiRoot's path."""
+        return [web.get(f"{root}{self.path}", self.all), web.get(f"{root}{self.path}/{{id}}", self.one)]
+
+    async def all(self, request: web.Request) -> web.Response:
+        """Answer with all resources of the SCS/AS."""
+        mine = [one for one in self._resources.values() if one.scs_as == request.match_info["scs_as"]]
+        return web.json_response([self._body(one) for one in mine])
+
+    async def one(self, request: web.Request) -> web.Response:
+        """Answer with one resource."""
+        return web.json_response(self._body(self.find(request)))
+
+    def find(self, request: web.Request) -> _R:
+        """Return the resource that the path names, of this SCS/AS only. Raises RefusedError."""
+        found = self._resources.get(request.match_info["id"])
+        if found is None or found.scs_as != request.match_info["scs_as"]:
+            raise RefusedError(self._unknown)
+        return found
+
+    def test(self, resource: Owned, wanted: bool | None) -> None:
+        """Send the test notification, if it is wanted and there is somewhere to send it to."""
+        if wanted and resource.terms.notification_destination is not None:
+            self._service.emit(e.NotifyTest(resource))
+
+    def changed(self, resource: _R) -> web.Response:
+        """Answer that a resource was changed, as the profile does."""
+        return done(self._service, self._body(resource))
+
+
+def created(body: Body) -> web.Response:
+    """Answer that a resource was made."""
+    return web.json_response(body, status=201, headers={"Location": body["self"]})
+
+
+def done(service: Shell, body: Body) -> web.Response:
+    """Answer that something was changed: with 204, or with the resource where the profile knows no 204."""
+    return web.Response(status=204) if service.profile.no_content else web.json_response(body)
