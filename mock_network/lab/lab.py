@@ -211,6 +211,11 @@ application_id = {json.dumps(ready["application_id"])}
         host, port = self.scefs[scef].ready["ues"][ue]
         return f"coap://{host}:{port}"
 
+    def sms_modem(self, ue: str, scef: str = "scef") -> str:
+        """Return the CoAP URI of a UE's port for SMS; the UE has one if it was described with `sms_udp_port`."""
+        host, port = self.scefs[scef].ready["sms"][ue]
+        return f"coap://{host}:{port}"
+
     async def start_server(self, *arguments: str, name: str = "server", host: str = "127.0.0.1") -> Part:
         """Start an LwM2M server at a port of its own, which it keeps over a restart."""
         listen = f"{host}:{free_port()}"

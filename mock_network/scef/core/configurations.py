@@ -128,7 +128,9 @@ class Configurations:
         self.check_identity(configuration, terms)
         if configuration.group is not None:
             ues = self._subscribers.all_of(configuration.scs_as, terms)
-            return self._groups.submit(configuration, ues, terms, now).id
+            group = self._groups.submit(configuration, ues, terms, now)
+            self._context.out.append(e.SubmitAnswered(group))  # accepted, whatever becomes of it
+            return group.id
         ue = self._cell.ues[configuration.ue or ""]
         return self._downlinks.submit(configuration, ue, terms, now, as_pending=as_pending).id
 

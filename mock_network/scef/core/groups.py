@@ -1,6 +1,5 @@
 """Group message delivery by unicast NIDD (TS 23.682 §5.5.3): one downlink for all members of an External Group."""
 
-from mock_network.scef.core import effects as e
 from mock_network.scef.core.context import Context
 from mock_network.scef.core.downlinks import Downlinks
 from mock_network.scef.core.nidd_model import Configuration, GroupDelivery
@@ -19,10 +18,7 @@ class Groups:
     def submit(
         self, configuration: Configuration, ues: list[Ue], terms: NiddDownlinkDataTransfer, now: float
     ) -> GroupDelivery:
-        """Send to every member; the POST is answered as accepted, and one notification tells all results.
-
-        Raises RefusedError.
-        """
+        """Send to every member; one notification will tell all results. Raises RefusedError."""
         if terms.reliable_data_service:
             raise RefusedError(Refusal.RDS_IN_GROUP)
         if ues and len(terms.data) * 8 > min(self._downlinks.packet_size(ue) for ue in ues):
@@ -30,7 +26,6 @@ class Groups:
         number, name = self._context.new_id()
         group = GroupDelivery(name, number, configuration.id, terms)
         configuration.group_deliveries[name] = group
-        self._context.out.append(e.SubmitAnswered(group, DeliveryStatus.SENDING))
         parts = []
         for ue in ues:
             delivery = self._downlinks.make(configuration, ue, terms, now)
