@@ -172,3 +172,13 @@ def test_ports_need_the_feature():
     with pytest.raises(RefusedError) as caught:
         reserve(net)
     assert caught.value.why is Refusal.FEATURE_NOT_NEGOTIATED
+
+
+def test_data_that_was_on_air_and_not_acknowledged_is_not_said_to_have_failed_when_the_ue_is_gone():
+    net = reliable(loss_up=1.0, rds_timer=5.0, t3412=3600)
+    net.answered(reliable=True, maximum_latency=60)
+    assert net.received() == [b"down"]
+    net.move("sleep")
+    net.wait(100)
+    assert net.statuses() == ["SUCCESS_UNACKNOWLEDGED"]
+    assert net.configuration.deliveries == {}

@@ -93,6 +93,7 @@ class Air:
         elif ue.state not in PAGEABLE:  # it was put to sleep meanwhile
             self._conclude(ue, Carried.UNREACHABLE, now)
         elif self._drawn(ue.settings.loss_down):
+            delivery.on_air = True
             self._log_downlink(ue, "downlink-lost", now, reason=Carried.LOST.value)
             self._repeat_or_conclude(ue, delivery, now)
         else:
@@ -102,7 +103,7 @@ class Air:
         if delivery.received:
             self._log_downlink(ue, "downlink-repeated", now)  # RDS removes it
         else:
-            delivery.received = True
+            delivery.on_air = delivery.received = True
             self._log_downlink(ue, "downlink", now)
             port = delivery.terms.rds_port
             pair = (port.ue, port.scef) if port is not None and ue.settings.rds_ports else None

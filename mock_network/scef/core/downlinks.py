@@ -239,7 +239,9 @@ class Downlinks:
 
     def _not_reached(self, ue: Ue, delivery: Delivery, now: float) -> None:
         self._failed(ue)
-        if delivery.configuration not in self.configurations:
+        if delivery.on_air:  # only RDS sends again
+            self.finish(delivery, DeliveryStatus.SUCCESS_UNACKNOWLEDGED, now)
+        elif delivery.configuration not in self.configurations:
             self.drop(delivery, "configuration ended", now)
         elif not self._buffering(ue, delivery):
             retry_at = self._cell.next_contact(ue)

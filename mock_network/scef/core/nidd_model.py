@@ -26,6 +26,7 @@ class Delivery:
     announced: bool = False  # its POST was answered as pending: its end will be notified
     triggered: bool = False
     transmissions: int = 0  # on air, with those that RDS repeats
+    on_air: bool = False  # it was sent to a UE that was there: it may have been received
     received: bool = False  # by the UE, at least once
 
     @property
