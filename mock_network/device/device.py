@@ -140,6 +140,9 @@ class Device:
         """Open the sockets and, with `keep_registered`, begin to register. OSError, ValueError for a bad URI."""
         for account in self.accounts.servers():
             await self.bearers.route(account, self.client.apn_of(account))
+        bootstrap = self.accounts.bootstrap()
+        if bootstrap is not None:
+            await self.bearers.route(bootstrap, "")
         await self._open()
         self.client.start()
 

@@ -25,6 +25,7 @@ from mock_network.lwm2m.definitions import (
     FIRMWARE,
     FIRMWARE_BANK,
     OSCORE,
+    SECURE_COMPONENT,
     SECURITY,
     SERVER,
 )
@@ -48,7 +49,7 @@ _PREVIOUS: Path = (FIRMWARE_BANK, 0, 0)
 _SAVED: Path = (FIRMWARE_BANK, 0, 1)
 REVERT: Path = (FIRMWARE_BANK, 0, 2)
 RESTORE_SETTINGS: Path = (FIRMWARE_BANK, 0, 3)
-_NO_SETTINGS = frozenset({FIRMWARE, FIRMWARE_BANK})
+_NO_SETTINGS = frozenset({FIRMWARE, FIRMWARE_BANK, SECURE_COMPONENT})
 _ACCOUNTS = frozenset({SECURITY, SERVER, ACCESS_CONTROL, OSCORE})
 """What even a firmware with settings of its own keeps: without it the device would be lost."""
 _MARK = b"#firmware "

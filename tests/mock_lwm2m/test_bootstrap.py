@@ -122,6 +122,14 @@ async def test_the_bootstrap_server_finds_out_which_accounts_are_invalid():
         assert read["values"]["/1/0/11"] == 45
 
 
+@pytest.mark.parametrize("uri", ["coap+nidd://", "http://127.0.0.1", "nothing"])
+@virtual_time
+async def test_a_bootstrap_uri_that_cannot_be_used_is_refused_at_the_start(uri):
+    with pytest.raises(ValueError, match="not a coap:// URI"):
+        await Device(DeviceOptions(EP, "", bootstrap_uri=uri)).start()
+
+
+@pytest.mark.requirement("LightweightM2 M-PKI-002")
 @virtual_time
 async def test_a_device_without_a_clock_gets_the_time_by_bootstrap():
     async with served() as bootstrap, served() as server:

@@ -78,6 +78,14 @@ async def test_settings_of_before_the_upgrade_are_brought_back():
 
 
 @virtual_time
+async def test_a_secure_component_is_no_setting():
+    async with pair(objects=BANK | {26252}) as (_, server):
+        certificate = (await server.read(EP, "/26252/0/1")).value
+        assert await install(server, package(settings="own")) == (0, 1)
+        assert (await server.read(EP, "/26252/0/1")).value == certificate
+
+
+@virtual_time
 async def test_a_firmware_that_restarts_the_device_registers_anew():
     async with pair() as (_, server):
         location = server.client(EP).location

@@ -39,7 +39,7 @@ async def test_a_server_authenticates_the_component():
         assert short.code == "4.00"
 
 
-@pytest.mark.requirement("LwM2M-SCS-4", "LwM2M-SCS-5", "LwM2M-SCS-6")
+@pytest.mark.requirement("LightweightM2M-SCS-3", "LwM2M-SCS-4", "LwM2M-SCS-5", "LwM2M-SCS-6")
 @virtual_time
 async def test_the_owner_says_where_an_instance_is_stored_and_readers_ask():
     async with two_servers(objects=COMPONENT) as (_, owner, other):
