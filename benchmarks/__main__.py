@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.due import due_at_start
+from benchmarks.http_compared import show_http
 from benchmarks.load import Load
 from benchmarks.lorawan import measure_lorawan, work_lorawan
 from benchmarks.memory import idle_memory
@@ -214,6 +215,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="show where the bridge's processor time goes, and end")
     parser.add_argument("--store", action="store_true", help="show what a message costs in the store alone, and end")
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
+    parser.add_argument("--http", action="store_true", help="compare HTTP servers and clients, and end")
     arguments = parser.parse_args()
     if arguments.step:
         show_steps(8 * arguments.rounds)
@@ -222,6 +224,9 @@ def main() -> None:
         show_store(arguments.rounds)
         return
     pin_load()
+    if arguments.http:
+        show_http(arguments.rounds)
+        return
     if arguments.provisioning:
         show_provisioning(arguments.provisioning)
         return

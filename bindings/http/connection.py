@@ -5,6 +5,7 @@ last, is bounded here.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ BUFFER = 65536  # bytes read at once
 HEAD_LIMIT = 16384  # bytes of an unfinished request that are not its body: request line, headers, chunk sizes, trailers
 CHUNK = 6  # bytes that a body's byte takes in a chunk of its own (RFC 9112 §7.1)
 LINGER = 5.0  # seconds in which the rest of a refused request is read and dropped, so that its caller sees the answer
+
+_HOST = re.compile(r"[^\s,/?#@\\]*")
 
 Reply = Callable[[Answer], None]
 
@@ -64,7 +67,7 @@ class Connection(asyncio.BufferedProtocol):
         self._request = Request()
         self._body: list[bytes] = []
         self._beside_body = 0  # bytes of the request that are not its body, but for the read in which it began
-        self._body_size = 0
+        self._body_size = self._head_size = 0
         self._begins = False  # in what is being read
         self._in_head = False
         self._in_body = False
@@ -154,15 +157,17 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._request = Request(remote=self.remote)
         self._body = []
-        self._beside_body = self._body_size = 0
+        self._beside_body = self._body_size = self._head_size = 0
         self._begins = self._in_head = True
         self.due = self._shared.clock() + self._shared.patience
 
     def on_url(self, url: bytes) -> None:
+        self._head_size += len(url)
         self._request.target += url.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # else a trailer: no header of ours may come so late (RFC 9110 §6.5.1)
+            self._head_size += len(name) + len(value)
             add_header(self._request.headers, name, value)
 
     def on_headers_complete(self) -> None:
@@ -172,8 +177,8 @@ class Connection(asyncio.BufferedProtocol):
         self._in_body = True
         request = self._request
         request.method = self._parser.get_method().decode("latin-1")
-        if request.method == "CONNECT":
-            self._give_up(405, "malformed")
+        if refusal := self._flaw(request):
+            self._give_up(*refusal)
         if self._deaf or self._parser.should_upgrade():
             return
         self._refusal = self._shared.site.refuse(request)
@@ -181,11 +186,33 @@ class Connection(asyncio.BufferedProtocol):
             self._shared.known(self)
         if int(request.headers.get("content-length", 0)) > self._shared.max_body:
             self._give_up(413, "too_large")
-        elif "expect" in request.headers:  # RFC 9110 §10.1.1: the caller asks before it sends the body
+        elif "expect" in request.headers and not self._is_old:  # RFC 9110 §10.1.1: it asks before it sends the body
             if self._refusal is None:
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             else:
                 self._end_with(self._refusal)
+
+    @property
+    def _is_old(self) -> bool:
+        return self._parser.get_http_version() == "1.0"
+
+    def _flaw(self, request: Request) -> tuple[int, str] | None:
+        """Return why a head is not taken, as status and counter, beside what the parser has refused already."""
+        headers = request.headers
+        if self._head_size > HEAD_LIMIT:
+            return 431, "too_large"
+        if request.method == "CONNECT":
+            return 405, "malformed"
+        if not _HOST.fullmatch(headers.get("host", "" if self._is_old else " ")):  # RFC 9112 §3.2
+            return 400, "malformed"
+        if (coding := headers.get("transfer-encoding")) is not None:
+            if self._is_old:  # RFC 9112 §6.1: who knows what it means
+                return 400, "malformed"
+            if coding.lower() != "chunked":
+                return 501, "malformed"
+        if (expectation := headers.get("expect")) is not None and expectation.lower() != "100-continue":
+            return 417, "malformed"
+        return None
 
     def on_body(self, body: bytes) -> None:
         self._body_size += len(body)
@@ -274,10 +301,17 @@ class Connection(asyncio.BufferedProtocol):
         self._pipelined.clear()
         self._transport.write(self._shared.writer.write(answer, close=True, head_only=head_only))
         self.due = self._shared.clock() + LINGER
-        if self._in_head or self._in_body:
-            self._transport.resume_reading()
+        if self._shared.stopping or not self._transport.can_write_eof():
+            if not (self._in_head or self._in_body):
+                self._transport.close()
+                return
         else:
-            self._transport.close()
+            try:
+                self._transport.write_eof()  # RFC 9112 §9.6: in stages, so that what still comes does not reset it
+            except OSError:  # the caller has gone meanwhile
+                self._transport.abort()
+                return
+        self._transport.resume_reading()
 
     def overdue(self) -> None:
         """End the connection of a caller that has taken too long."""

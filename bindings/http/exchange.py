@@ -154,7 +154,9 @@ class Exchange(asyncio.BufferedProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._tunnel:
+        if self._headers.get("transfer-encoding", "chunked").lower() != "chunked":
+            self._fail("the response has a transfer coding that was not asked for")
+        elif self._tunnel:
             self._complete()
 
     def on_body(self, body: bytes) -> None:

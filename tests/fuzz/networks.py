@@ -98,6 +98,9 @@ class _Transport(asyncio.Transport):
     def can_write_eof(self) -> bool:
         return True
 
+    def write_eof(self) -> None:
+        pass
+
     def get_write_buffer_size(self) -> int:
         return 0
 

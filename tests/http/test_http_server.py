@@ -163,7 +163,7 @@ async def test_pipelined_requests_are_answered_in_their_order(call, site):
 
 async def test_as_many_pipelined_requests_as_a_read_holds_do_not_nest(call, site):
     caller = await call()
-    caller.send(b"GET /later HTTP/1.1\r\n\r\n" + b"GET / HTTP/1.1\r\n\r\n" * 3000)
+    caller.send(b"GET /later HTTP/1.1\r\nHost: b\r\n\r\n" + b"GET / HTTP/1.1\r\nHost: b\r\n\r\n" * 3000)
     await site.until(lambda: bool(site.held))
     site.held[0]()
     for _ in range(3001):
@@ -173,7 +173,7 @@ async def test_as_many_pipelined_requests_as_a_read_holds_do_not_nest(call, site
 async def test_it_makes_no_difference_where_the_bytes_are_cut(call, site):
     """Property: however a stream of requests is cut into pieces, the same requests come out."""
     stream = post("/a?x=1", b"hello") + b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
-    stream += b"POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nworld\r\n0\r\n\r\n" + post(
+    stream += b"POST /c HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nworld\r\n0\r\n\r\n" + post(
         "/nothing", b"gone"
     )
     draw = random.Random(7)
@@ -214,7 +214,7 @@ async def test_an_offer_of_http_2_is_not_taken_up_and_http_1_goes_on(call):
     caller.send(post("/b", b"2"))
     assert (await caller.answer())[2] == b"/b 2"
     caller.send(post("/c", b"3", offer) + post("/d", b"4"))
-    caller.send(f"POST /e HTTP/1.1\r\n{offer}Transfer-Encoding: chunked\r\n\r\n1\r\n5\r\n0\r\n\r\n".encode())
+    caller.send(f"POST /e HTTP/1.1\r\nHost: b\r\n{offer}Transfer-Encoding: chunked\r\n\r\n1\r\n5\r\n0\r\n\r\n".encode())
     assert [(await caller.answer())[2] for _ in range(3)] == [b"/c 3", b"/d 4", b"/e 5"]
 
 
@@ -229,7 +229,7 @@ async def test_http_1_0_and_connection_close_end_the_connection(call):
 
 async def test_a_head_request_gets_no_body(call):
     caller = await call()
-    caller.send(b"HEAD /a HTTP/1.1\r\n\r\n" + post("/b"))
+    caller.send(b"HEAD /a HTTP/1.1\r\nHost: b\r\n\r\n" + post("/b"))
     status, headers, _ = await caller.answer(head_only=True)
     assert (status, headers["content-length"]) == (200, "3")
     assert (await caller.answer())[2] == b"/b "
@@ -259,9 +259,9 @@ async def test_a_refused_request_is_answered_and_its_connection_goes_on(call, si
     "request_",
     [
         post("/a", b"x" * 1001),
-        b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"100\r\n" + b"x" * 256 + b"\r\n" * 1,
-        b"POST /a HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
-        b"POST /a HTTP/1.1\r\nContent-Length: 9999999999\r\nExpect: 100-continue\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n" + b"100\r\n" + b"x" * 256 + b"\r\n" * 1,
+        b"POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: 9999999999\r\nExpect: 100-continue\r\n\r\n",
     ],
     ids=["length", "chunks", "beyond 64 bits", "asked first"],
 )
@@ -281,13 +281,13 @@ async def test_a_body_that_is_too_large_is_answered_413_or_400_and_never_kept(ca
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS hello to a plain port
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"POST /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"POST /a HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",  # request smuggling
-        b"POST /a HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST /a HTTP/1.1\r\nHead er: x\r\n\r\n",
-        b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",  # request smuggling
+        b"POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: -1\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nHost: b\r\nHead er: x\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"CONNECT else.where:443 HTTP/1.1\r\n\r\n",
+        b"CONNECT else.where:443 HTTP/1.1\r\nHost: b\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_is_answered_400_counted_and_ends(call, site, garbage):
@@ -314,7 +314,7 @@ async def test_random_bytes_never_raise(call, site, caplog):
 
 async def test_a_head_without_end_is_cut_off(call, site):
     caller = await call()
-    caller.send(b"POST /a HTTP/1.1\r\nX: ")
+    caller.send(b"POST /a HTTP/1.1\r\nHost: b\r\nX: ")
     for _ in range(HEAD_LIMIT // 1024 + 80):
         caller.send(b"x" * 1024)
         await asyncio.sleep(0)
@@ -404,7 +404,7 @@ async def test_stop_answers_what_is_under_way_and_takes_nothing_more(call, site,
 
 async def test_trailers_without_end_are_cut_off(call, site):
     caller = await call()
-    caller.send(b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ")
+    caller.send(b"POST /a HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ")
     for _ in range(400):
         caller.send(b"x" * 1024)
         await asyncio.sleep(0)
@@ -451,7 +451,7 @@ async def test_a_caller_that_reads_no_answers_is_not_read_from(site):
     server = HttpServer(site, Limits(max_body=1000))
     await server.start("127.0.0.1", 0, None)
     caller = Caller(*await asyncio.open_connection(*server.address))
-    request = b"GET /nothing HTTP/1.1\r\n\r\n" * 1000
+    request = b"GET /nothing HTTP/1.1\r\nHost: b\r\n\r\n" * 1000
     caller.writer.transport.pause_reading()
     for _ in range(500):
         caller.send(request)
@@ -466,7 +466,7 @@ async def test_a_caller_that_never_reads_its_answers_is_sent_away(call, site, se
     caller = await call()
     caller.writer.transport.pause_reading()
     for _ in range(200):
-        caller.send(b"GET /nothing HTTP/1.1\r\n\r\n" * 1000)
+        caller.send(b"GET /nothing HTTP/1.1\r\nHost: b\r\n\r\n" * 1000)
     await site.until(lambda: bool(server.connections))
     await site.until(lambda: not server.connections)
     assert site.counts == {"too_slow": 1}
@@ -481,7 +481,7 @@ async def test_a_caller_that_reads_late_gets_all_its_answers(site):
     (connection,) = server.connections
     many = 0
     while not connection._unread:  # what the system keeps of unread answers differs
-        caller.send(b"GET /nothing HTTP/1.1\r\n\r\n" * 1000)
+        caller.send(b"GET /nothing HTTP/1.1\r\nHost: b\r\n\r\n" * 1000)
         many += 1000
         await asyncio.sleep(0)
     caller.writer.transport.resume_reading()
