@@ -1,7 +1,7 @@
 """The LoRaWAN binding: the contract of `bindings.contract` over a LoRaWAN network server.
 
 Data flows one way: the provider's events → `Inbound` → the bridge; the bridge's attempts → `Downlinks` → the provider.
-Beside it, `CatchUp` reads the provider's history into `Inbound`, and the `Reconciler` looks into what `Inbound` and
+Beside it, `CatchUp` reads the provider's history into `Replay`, and the `Reconciler` looks into what `Inbound` and
 `Downlinks` put into `Doubts`.
 """
 
@@ -46,8 +46,11 @@ from bindings.lorawan.provider import Provider
 from bindings.lorawan.providers import make_provider
 from bindings.lorawan.reconciler import Reconciler
 from bindings.lorawan.records import UNKNOWN_PROFILE, Record, Records
+from bindings.lorawan.replay import Replay
+from bindings.lorawan.reports import Reports
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.south import SouthProfiles
+from bindings.lorawan.uplinks import Uplinks
 from bindings.lorawan.wanted import read_wanted
 from bindings.lorawan.watch import Watch
 from bridge.errors import BindingError, StoreUnavailable
@@ -97,9 +100,11 @@ class LorawanBinding:
         clock = self._clock = NetworkClock()
         fates = Fates(provider, records, outstanding, clock, events)
         self._profiles = Profiles(provider, records, events)
-        self._inbound = Inbound(settings, records, outstanding, fates, clock, doubts, self._profiles, events)
+        uplinks = Uplinks(settings, records, outstanding, self._profiles, events)
+        reports = Reports(outstanding, fates, events)
+        self._inbound = Inbound(records, outstanding, uplinks, reports, clock, doubts, events)
         self._downlinks = Downlinks(settings, provider, records, outstanding, fates, doubts, lingering, events)
-        self._catch_up = CatchUp(settings, provider, records, self._inbound, events)
+        self._catch_up = CatchUp(settings, provider, records, Replay(records, uplinks, reports, events), events)
         self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, records, provider, outstanding, events)
         self._watch = Watch(provider, self._catch_up, self._profiles, events)
         await provider.open()

@@ -3,36 +3,54 @@
 import asyncio
 import contextlib
 import logging
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
 
 from bindings.contract import Events
 from bindings.lorawan import network_events as net
-from bindings.lorawan.inbound import Inbound
-from bindings.lorawan.provider import Provider
+from bindings.lorawan.provider import Provider, Sight
 from bindings.lorawan.records import Record, Records
+from bindings.lorawan.replay import Replay
 from bindings.lorawan.settings import LorawanSettings
-from bridge.errors import BridgeError, CallFailed
+from bridge.errors import BridgeError, CallFailed, CallTrouble
 
 log = logging.getLogger(__name__)
 
+FIRST_RETRY = 10.0  # seconds until a history that could not be read is read again; doubles
+LONGEST_RETRY = 600.0  # seconds
+_FAILED = 100_000  # devices that wait to be read again; the rest is read after the next outage
+
+
+class _Latest(NamedTuple):
+    """The session that is known of a device, and the frame counter expected of its next uplink."""
+
+    dev_addr: str
+    next_up: int
+
 
 class CatchUp:
-    """One run over all devices at a time; a further outage during a run begins it anew."""
+    """One run over all devices at a time; a further outage during a run begins it anew.
+
+    Devices whose history could not be read to its end are read again, after a pause that grows.
+    """
 
     def __init__(
-        self, settings: LorawanSettings, provider: Provider, records: Records, inbound: Inbound, events: Events
+        self, settings: LorawanSettings, provider: Provider, records: Records, replay: Replay, events: Events
     ) -> None:
         self._settings = settings.catch_up
         self._provider = provider
         self._records = records
-        self._inbound = inbound
+        self._replay = replay
         self._events = events
         self._run: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self._again = False
+        self._outage = asyncio.Event()
+        self._failed: dict[str, None] = {}  # in the order of their failures
         self._gate = asyncio.Semaphore(settings.catch_up.parallelism)
         self.devices = 0
         self.runs = 0
+        self.last_error = ""
 
     def all_devices(self) -> None:
         """Read the histories of all devices, soon."""
@@ -40,6 +58,7 @@ class CatchUp:
             return
         if self._run is not None and not self._run.done():
             self._again = True
+            self._outage.set()
             return
         self._run = asyncio.create_task(self._all())
 
@@ -53,71 +72,121 @@ class CatchUp:
     def status(self) -> dict[str, Any]:
         """Return how far it is, as plain JSON values."""
         running = self._run is not None and not self._run.done()
-        return {"running": running, "runs": self.runs, "devices": self.devices}
+        report: dict[str, Any] = {"running": running, "runs": self.runs, "devices": self.devices}
+        if self._failed:
+            report |= {"failed": len(self._failed), "last_error": self.last_error}
+        return report
 
     async def _all(self) -> None:
+        pause = FIRST_RETRY
         while True:
             self._again = False
-            async for device in self._records.devices():
-                task = asyncio.create_task(self._quietly(device))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
-                if len(self._asking) >= 2 * self._settings.parallelism:
-                    await asyncio.wait(self._asking, return_when=asyncio.FIRST_COMPLETED)
-            if self._asking:
-                await asyncio.wait(self._asking)
+            self._failed.clear()
+            await self._each(self._records.devices())
             self.runs += 1
+            pause = FIRST_RETRY
+            while self._failed and not self._again:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._outage.wait()
+                self._outage.clear()
+                pause = min(2 * pause, LONGEST_RETRY)
+                if not self._again:
+                    await self._each(_one_by_one(list(self._failed)))
             if not self._again:
                 return
+
+    async def _each(self, devices: AsyncIterator[str]) -> None:
+        async for device in devices:
+            task = asyncio.create_task(self._quietly(device))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+            if len(self._asking) >= 2 * self._settings.parallelism:
+                await asyncio.wait(self._asking, return_when=asyncio.FIRST_COMPLETED)
+        if self._asking:
+            await asyncio.wait(self._asking)
 
     async def _quietly(self, device: str) -> None:
         try:
             await self.device(device)
+            self._failed.pop(device, None)
         except BridgeError as error:
-            log.info("no history of %s: %s", device, error, extra={"sample": "lorawan catch-up"})
+            if isinstance(error, CallFailed) and error.trouble is CallTrouble.NOT_FOUND:
+                self._failed.pop(device, None)  # the network server does not have the device, nor its history
+                return
+            log.warning(
+                "the history of %s was not read: %s; it is tried again",
+                device,
+                error,
+                extra={"sample": "lorawan catch-up"},
+            )
             self._events.count("lorawan_catch_up_failures")
+            self.last_error = f"{device}: {error}"
+            if device in self._failed or len(self._failed) < _FAILED:
+                self._failed[device] = None
 
     async def device(self, device: str) -> None:
         """Take what is retained of one device's events, in their order; also the part before a failure.
 
         Raises CallFailed, StoreUnavailable.
         """
-        record = await self._records.get(device)
-        expected = record is not None and record.seen_at > 0
         found: list[net.NetworkEvent] = []
         failed: CallFailed | None = None
         async with self._gate:
+            sight = await self._provider.sight(device)
+            before = _latest(await self._records.get(device))
             try:
-                await self._read(device, found, expected=expected)
-                self.devices += 1
+                if not await self._read(device, found, before, expected=before.next_up > 0):
+                    failed = await self._unfinished(device, found, sight)
             except CallFailed as error:
                 failed = error
-        # Where the wall clock says nothing, the order of the history is kept.
-        for event in sorted(found, key=lambda one: one.time):
-            await self._inbound.take_replayed(event)
+        await self._replay.take(device, found, sight)
         if failed is not None:
             raise failed
+        self.devices += 1
 
-    async def _read(self, device: str, found: list[net.NetworkEvent], *, expected: bool) -> None:
-        """Read what is retained into `found`, up to the first uplink that came live meanwhile: so does what follows it.
+    async def _read(self, device: str, found: list[net.NetworkEvent], before: _Latest, *, expected: bool) -> bool:
+        """Read what is retained into `found`, until nothing more comes.
 
-        A device that is busy would else never be done: the history goes on with what happens now.
+        Return True where it came to the first uplink that came live meanwhile: so does what follows it. A device that
+        is busy would else never be done: the history goes on with what happens now.
         """
-        before = _latest(await self._records.get(device))
         async with contextlib.aclosing(self._provider.history(device, expected=expected)) as history:
             async for event in history:
                 if isinstance(event, net.Up) and await self._came_since(before, event):
-                    break
+                    return True
                 found.append(event)
+        return False
 
-    async def _came_since(self, before: tuple[str, int], event: net.Up) -> bool:
+    async def _unfinished(self, device: str, found: list[net.NetworkEvent], sight: Sight) -> CallFailed | None:
+        """Return what is wrong if a history ended before its end.
+
+        Silence is no end: a proxy may hold back what comes. It is read to its end if the last uplink that the network
+        server had accepted before is in it, or is known to us.
+        """
+        session, last_seen_at = sight.session, sight.standing.last_seen_at
+        if session is None or last_seen_at is None or session.f_cnt_up == 0:
+            return None  # there is no uplink of the session
+        last = session.f_cnt_up - 1
+        if any(isinstance(one, net.Up) and (one.dev_addr, one.f_cnt) == (session.dev_addr, last) for one in found):
+            return None
+        record = await self._records.get(device)
+        if record is not None and record.dev_addr == session.dev_addr and record.has_seen(last):
+            return None
+        text = f"it ends before the last uplink (FCnt {last}), after {len(found)} events: {self._provider.why_cut_off}"
+        return CallFailed(CallTrouble.OUT_OF_REACH, text, unsure=False)
+
+    async def _came_since(self, before: _Latest, event: net.Up) -> bool:
         record = await self._records.get(event.device)
         if record is None or record.dev_addr != event.dev_addr or not record.has_seen(event.f_cnt):
             return False
-        dev_addr, highest = before
-        return event.dev_addr != dev_addr or event.f_cnt > highest
+        return event.dev_addr != before.dev_addr or event.f_cnt >= before.next_up
 
 
-def _latest(record: Record | None) -> tuple[str, int]:
-    """Return the session that is known, and its latest counter."""
-    return ("", -1) if record is None else (record.dev_addr, record.highest)
+def _latest(record: Record | None) -> _Latest:
+    return _Latest("", 0) if record is None else _Latest(record.dev_addr, record.highest + 1)
+
+
+async def _one_by_one(devices: list[str]) -> AsyncIterator[str]:
+    for device in devices:
+        yield device

@@ -107,17 +107,18 @@ class Outstanding:
             return list(items)
         return []
 
-    def heard(self, device: str) -> bool:
-        """Count an uplink; return whether something is queued that should have left with the one before."""
+    def heard(self, device: str) -> None:
+        """Note an uplink: each could have let out what is queued."""
         self._heard.pop(device, None)
         self._heard[device] = self._monotonic()
         if len(self._heard) > _HEARD:
             del self._heard[next(iter(self._heard))]
-        late = False
         for item in self.of(device).values():
             item.uplinks += 1
-            late = late or item.uplinks > 2 + item.confirmed
-        return late
+
+    def is_late(self, device: str) -> bool:
+        """Return whether something is queued that should have left with an uplink before the last one."""
+        return any(item.uplinks > 2 + item.confirmed for item in self.of(device).values())
 
     def since(self, device: str) -> float | None:
         """Return how many seconds ago this process last heard a device; None: it does not remember that it did."""

@@ -13,6 +13,9 @@ from bridge.errors import BridgeError, CallFailed
 log = logging.getLogger(__name__)
 
 REFRESH_EVERY = 600.0  # seconds: an operator may change a profile
+RETRY_AFTER = 60.0  # seconds until a profile that could not be read is asked for again
+KNOWN = 1000  # profiles of which it is remembered when they were asked for; the one asked for first is forgotten first
+_FETCHES = 100  # profiles that wait to be asked for; others are asked for with a later uplink
 _AT_ONCE = 4
 _WAITING = 100_000  # devices that wait to be asked for; the rest comes with uplinks
 _REFRESHED = 1000  # devices asked for at once after an outage
@@ -25,7 +28,8 @@ class Profiles:
         self._provider = provider
         self._records = records
         self._events = events
-        self._asked: dict[str, float] = {}
+        self._ask_at: dict[str, float] = {}  # profiles, and when each is to be asked for again
+        self._fetching: dict[str, str] = {}  # profiles that are being asked for or wait for it, with their region
         self._waiting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)
@@ -44,8 +48,11 @@ class Profiles:
 
     def see(self, identifier: str, region_config: str) -> None:
         """Note that a profile is in use, and ask for it if it is not known or was asked for long ago."""
-        if identifier and self._events.now() - self._asked.get(identifier, -REFRESH_EVERY) >= REFRESH_EVERY:
-            self._asked[identifier] = self._events.now()
+        if not identifier or identifier in self._fetching or len(self._fetching) >= _FETCHES:
+            return
+        now, ask_at = self._events.now(), self._ask_at.get(identifier, 0.0)
+        if now >= ask_at or ask_at > now + REFRESH_EVERY:  # the clock may have been set back
+            self._fetching[identifier] = region_config
             self._start(self._fetch(identifier, region_config))
 
     def refresh(self) -> None:
@@ -84,9 +91,17 @@ class Profiles:
         self.see(record.profile, record.region_config)
 
     async def _fetch(self, identifier: str, region_config: str) -> None:
+        pause = REFRESH_EVERY
         try:
-            profile = await self._provider.radio(identifier, region_config)
+            async with self._gate:
+                profile = await self._provider.radio(identifier, region_config)
             await self._records.put_profile(identifier, profile)
         except BridgeError as error:
-            self._asked.pop(identifier, None)
+            pause = RETRY_AFTER
             log.info("device profile %s is not known yet: %s", identifier, error, extra={"sample": "lorawan profile"})
+        finally:
+            del self._fetching[identifier]
+        self._ask_at.pop(identifier, None)
+        self._ask_at[identifier] = self._events.now() + pause
+        if len(self._ask_at) > KNOWN:
+            del self._ask_at[next(iter(self._ask_at))]

@@ -143,10 +143,15 @@ class Provider(Protocol):
         """Return what a device profile, and the region's configuration, say of sizes and sessions."""
 
     def history(self, device: str, *, expected: bool) -> AsyncGenerator[NetworkEvent]:
-        """Yield the retained events of a device, oldest first, until nothing more comes.
+        """Yield the retained events of a device in the order in which they happened, until nothing more comes.
 
-        `expected`: something is retained, so that the first event is waited for as long as for any answer.
+        That nothing more comes proves no end. `expected`: something is retained, so that the first event is waited for
+        as long as for any answer.
         """
+
+    @property
+    def why_cut_off(self) -> str:
+        """Return in words what may keep a history from being read to its end, and the cure."""
 
     # What people ask
 

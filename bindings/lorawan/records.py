@@ -41,13 +41,13 @@ class Queued(msgspec.Struct, array_like=True):
 
 
 class Record(msgspec.Struct, array_like=True):
-    """One device. Times are wall-clock seconds of the network server, but for `heard_at`."""
+    """One device. `seen_at` is a time of the network server or a gateway, all others are of our own wall clock."""
 
     profile: str = ""  # device profile id
     device_class: str = "A"
     dev_addr: str = ""  # of the session; empty: no uplink or join has been seen
-    joined_at: float = 0.0
-    seen_at: float = 0.0  # of the latest uplink
+    joined_at: float = 0.0  # 0: it was not seen to join
+    seen_at: float = 0.0  # as the event of the latest uplink says
     dr: int = -1  # of the latest uplink; -1: none
     highest: int = -1  # frame counter
     seen: int = 0  # bit n: the counter `highest - n` was taken
@@ -59,6 +59,9 @@ class Record(msgspec.Struct, array_like=True):
     heard_at: float = 0.0  # our own clock when the latest uplink came; 0: never
     counting: bool = False  # a downlink of this session was transmitted
     rx_delay: float = 0.0  # seconds from an uplink to the window of its downlink, as last transmitted; 0: not known
+    former: str = ""  # the session before
+    session_at: float = 0.0  # when this session was first heard of
+    reset_expected: bool = False  # the device lost its counters: a low one that is accepted is new
     queued: dict[str, Queued] = {}  # what of ours is in the network server's queue, by item id, oldest first
 
     def has_seen(self, f_cnt: int) -> bool:
@@ -66,9 +69,19 @@ class Record(msgspec.Struct, array_like=True):
         behind = self.highest - f_cnt
         return 0 <= behind < _WINDOW and bool(self.seen >> behind & 1)
 
-    def continues(self, dev_addr: str, f_cnt: int) -> bool:
+    def continues(self, dev_addr: str, f_cnt: int, at: float) -> bool:
         """Return whether an uplink belongs to the session that is known."""
-        return dev_addr == self.dev_addr and not self.went_back(f_cnt)
+        return dev_addr == self.dev_addr and (f_cnt > self.highest or not self.began_anew(f_cnt, at))
+
+    def began_anew(self, f_cnt: int, at: float) -> bool:
+        """Return whether a live uplink shows that the frame counter began anew; `at`: as its event says.
+
+        A lower counter may have been overtaken. One that was taken already is used again, if the event is not old.
+        """
+        if f_cnt >= self.highest:
+            return False
+        used_again = self.has_seen(f_cnt) and at > self.seen_at
+        return self.went_back(f_cnt) or self.reset_expected or used_again
 
     def went_back(self, f_cnt: int) -> bool:
         """Return whether the counter fell so far behind that it must have been reset."""
@@ -83,11 +96,16 @@ class Record(msgspec.Struct, array_like=True):
         elif self.highest - f_cnt < _WINDOW:
             self.seen |= 1 << self.highest - f_cnt
 
-    def new_session(self, dev_addr: str, at: float) -> None:
+    def restart_counters(self) -> None:
+        """Forget the counters of uplinks: the device has begun them anew."""
+        self.highest, self.seen, self.reset_expected = -1, 0, False
+
+    def new_session(self, dev_addr: str, *, joined_at: float, now: float) -> None:
         """Begin anew: counters and data rate of the former session mean nothing any more."""
-        self.dev_addr = dev_addr
-        self.joined_at = at
-        self.dr, self.highest, self.seen, self.uplinks, self.fits = -1, -1, 0, 0, 0
+        self.former, self.dev_addr = self.dev_addr, dev_addr
+        self.joined_at, self.session_at = joined_at, now
+        self.restart_counters()
+        self.dr, self.uplinks, self.fits = -1, 0, 0
         self.counting, self.rx_delay = False, 0.0
 
 

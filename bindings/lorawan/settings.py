@@ -22,8 +22,8 @@ class Api(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     transport: Annotated[
         Literal["grpc-web", "grpc"],
         Meta(
-            description="grpc-web: over HTTP/1.1 as ChirpStack's web interface, so through whatever proxy that passes; "
-            "grpc: over HTTP/2"
+            description="grpc-web: over HTTP/1.1 as ChirpStack's web interface, so through a proxy that serves it and "
+            "does not hold back streamed answers; grpc: over HTTP/2"
         ),
     ] = "grpc-web"
     connections: Annotated[

@@ -21,6 +21,7 @@ class ScriptedServer:
     up: bool | None = None
     capacity = 8
     answers_pass = True
+    why_cut_off = "it is cut off"
 
     def __init__(self) -> None:
         self.queues: dict[str, list[QueuedItem]] = {}

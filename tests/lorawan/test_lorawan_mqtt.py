@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from emulated_chirpstack import DEVICE, Emulated
+from mock_chirpstack_kit import listening
 
 from bindings.contract import Uplink
 from mock_network.chirpstack.mqtt import BrokerAddress
@@ -20,8 +21,7 @@ async def over_mqtt(broker, side):
             mqtt = {"host": "127.0.0.1", "port": broker.port, "client_id": "bridge"} | parts.pop("mqtt", {})
             binding = await server.binding(parts.pop("side", side), mqtt=mqtt, **parts)
             bindings.append(binding)
-            await until(lambda: binding._provider.mqtt.connected)
-            await asyncio.sleep(0.1)  # the subscription's acknowledgement
+            await until(lambda: binding._provider.mqtt.subscribed)
             return binding
 
         yield server, start
@@ -48,8 +48,7 @@ async def test_an_uplink_over_mqtt(over_mqtt, side):
 async def test_protobuf_is_told_from_json_by_itself(broker, side):
     async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=1, mqtt_json=False) as server:
         binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
-        await until(lambda: binding._provider.mqtt.connected)
-        await asyncio.sleep(0.1)
+        await until(lambda: binding._provider.mqtt.subscribed)
         server.up(b"hello")
         await until(lambda: side.of(Uplink))
         await binding.stop()
@@ -80,13 +79,14 @@ async def test_while_the_store_fails_an_event_waits_and_is_not_lost(over_mqtt, s
     await until(lambda: side.of(Uplink))
 
 
-async def test_events_while_the_bridge_is_away_wait_in_the_session(over_mqtt, side):
+async def test_events_while_the_bridge_is_away_wait_in_the_session(over_mqtt, broker, side):
     server, start = over_mqtt
     binding = await start(catch_up={"enabled": False})
     await binding.stop()
-    server.up(b"one")
-    server.up(b"two")
-    await asyncio.sleep(0.2)
+    async with listening(broker.address, "application/#") as witness:
+        server.up(b"one")
+        server.up(b"two")
+        await until(lambda: len(witness.messages) == 2)
     await start(catch_up={"enabled": False})
     await until(lambda: len(side.of(Uplink)) == 2)
 
@@ -128,8 +128,7 @@ async def test_a_lost_session_is_noticed_and_chirpstack_is_asked_for_what_was_mi
 async def test_events_of_qos_0_are_kept_for_nobody_so_chirpstack_is_asked_after_every_outage(broker, side):
     async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=0) as server:
         binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
-        await until(lambda: binding._provider.mqtt.connected)
-        await asyncio.sleep(0.1)
+        await until(lambda: binding._provider.mqtt.subscribed)
         server.up(b"before", f_cnt=1)
         await until(lambda: side.of(Uplink))
         await until(lambda: caught_up(binding))
@@ -154,8 +153,7 @@ async def test_that_events_have_qos_0_may_be_seen_only_after_the_outage(broker, 
         await until(lambda: not binding._provider.mqtt.connected)
         server.up(b"missed", f_cnt=1)
         broker.start()
-        await until(lambda: binding._provider.mqtt.connected)
-        await asyncio.sleep(0.1)
+        await until(lambda: binding._provider.mqtt.subscribed)
         server.up(b"after", f_cnt=2)
         await until(lambda: len(side.of(Uplink)) == 2)
         assert {one.payload for one in side.of(Uplink)} == {b"missed", b"after"}
@@ -169,8 +167,9 @@ async def test_a_shared_subscription_is_taken_by_one_of_the_group(over_mqtt, sid
     for f_cnt in range(6):
         server.up(b"x%d" % f_cnt, f_cnt=f_cnt)
     await until(lambda: len(side.of(Uplink)) == 6)
-    await asyncio.sleep(0.2)
-    assert len(side.of(Uplink)) == 6
+    server.up(b"last", f_cnt=6)  # behind whatever a broker might bring twice
+    await until(lambda: b"last" in [one.payload for one in side.of(Uplink)])
+    assert len(side.of(Uplink)) == 7
 
 
 async def test_garbage_on_the_topic_is_counted_and_acknowledged(over_mqtt, side):

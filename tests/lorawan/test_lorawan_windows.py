@@ -4,12 +4,14 @@ The emulated network server itself, in virtual time; the verdict is its log of w
 """
 
 import random
+from contextlib import suppress
 
 import pytest
 from mock_chirpstack_kit import DEV_EUI, Settings, World
 from virtual_network import Virtual
 
 from bindings.contract import Cancellation, Kind, NetworkState, Refusal
+from bridge.errors import CallFailed
 from mock_network.chirpstack import device_queue
 from mock_network.faults import Fault
 
@@ -103,6 +105,22 @@ async def test_right_after_an_uplink_a_frame_may_still_be_made():
     handle = await one.submit(ttl=None)
     one.world.server.context.faults.add(Fault("stall", params={"seconds": 0.5}))
     await one.up(seconds=0.3)  # heard; the frame is made a moment later
+    one.provider.when_flushed = lambda: one.world.run(1.0)
+    assert await one.cancel(handle) is Cancellation.UNKNOWN
+    assert handle in one.on_the_air()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_right_after_an_uplink_that_only_the_history_tells_a_frame_may_still_be_made(restarted):
+    one = await network(settings={"history_per_device": 100}, skew=3600.0)
+    silent_gateway(one)
+    handle = await one.submit(ttl=None)
+    one.world.server.context.faults.add(Fault("stall", params={"seconds": 0.5}))
+    one.lose_events = 1.0
+    await one.up(seconds=0.3)
+    await one.catch_up.device(DEV_EUI)
+    if restarted:
+        await one.restart(kept=True)
     one.provider.when_flushed = lambda: one.world.run(1.0)
     assert await one.cancel(handle) is Cancellation.UNKNOWN
     assert handle in one.on_the_air()
@@ -290,6 +308,9 @@ async def test_what_is_queued_within_a_window_may_have_left_with_it():
 # Whatever happens
 
 
+ACTS = ("submit", "submit", "up", "up", "pass", "pass", "cancel", "settle", "restart", "join", "flush", "read")
+
+
 async def played(seed):
     """Play a random story; return it when everything has been said."""
     draw = random.Random(seed)
@@ -298,7 +319,7 @@ async def played(seed):
         seed=seed,
         profile=profile,
         skew=draw.choice([0.0, 0.0, -3600.0, 3600.0]),
-        settings={"mac_commands_disabled": draw.random() < 0.5},
+        settings={"mac_commands_disabled": draw.random() < 0.5, "history_per_device": draw.choice([5, 100])},
     )
     faults = one.world.server.context.faults
     one.lose_events = draw.choice([0.0, 0.3])
@@ -308,9 +329,7 @@ async def played(seed):
         faults.add(Fault("crowding", probability=0.3))
     waiting = []
     for _ in range(draw.randrange(4, 14)):
-        match draw.choice(
-            ["submit", "submit", "up", "up", "pass", "pass", "cancel", "settle", "restart", "join", "flush"]
-        ):
+        match draw.choice(ACTS):
             case "submit" if len(waiting) < 3:
                 size, ttl = draw.choice([10, 100]), draw.choice([None, 5.0, 30.0])
                 kind = draw.choice([Kind.REQUEST, Kind.ANSWER])
@@ -332,6 +351,9 @@ async def played(seed):
             case "join":
                 await one.join()
                 await one.up()
+            case "read":
+                with suppress(CallFailed):
+                    await one.catch_up.device(DEV_EUI)
             case "flush":
                 device_queue.flush(one.world.server.context.tables, one.world.device.dev_eui)
     return one

@@ -24,7 +24,10 @@ from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import NewItem, QueuedItem, Sight
 from bindings.lorawan.records import Profile, Record, Records
+from bindings.lorawan.replay import Replay
+from bindings.lorawan.reports import Reports
 from bindings.lorawan.settings import Api, LorawanSettings
+from bindings.lorawan.uplinks import Uplinks
 from mock_network.chirpstack import device_queue
 from mock_network.chirpstack.messages import to_json
 from tests.bindings.bridge_side import BridgeSide, DictMemory
@@ -36,6 +39,7 @@ class VirtualProvider:
     up = True
     capacity = 64
     answers_pass = True
+    why_cut_off = "it is cut off"
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -132,11 +136,14 @@ class Virtual:
         clock = NetworkClock()
         self.fates = Fates(self.provider, records, self.outstanding, clock, self.side)
         profiles = Profiles(self.provider, records, self.side)
-        self.inbound = Inbound(settings, records, self.outstanding, self.fates, clock, doubts, profiles, self.side)
+        uplinks = Uplinks(settings, records, self.outstanding, profiles, self.side)
+        reports = Reports(self.outstanding, self.fates, self.side)
+        self.inbound = Inbound(records, self.outstanding, uplinks, reports, clock, doubts, self.side)
         self.downlinks = Downlinks(
             settings, self.provider, records, self.outstanding, self.fates, doubts, self.lingering, self.side
         )
-        self.catch_up = CatchUp(settings, self.provider, records, self.inbound, self.side)
+        replay = Replay(records, uplinks, reports, self.side)
+        self.catch_up = CatchUp(settings, self.provider, records, replay, self.side)
         profiles.see = lambda *_: None  # its tasks have no place in virtual time
         for key in ("", str(self.world.device_profile.id)):
             records._profiles[key] = Profile(region="EU868", revision="A", known=True)

@@ -9,10 +9,12 @@ from chirpstack_api import api, common
 
 from bindings.diagnosis import Finding, Grade, unreached
 from bindings.lorawan.chirpstack.client import ChirpStackClient
+from bindings.lorawan.chirpstack.events import read
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
+from bindings.lorawan.network_events import Up
 from bindings.lorawan.settings import HISTORY_PATIENCE, LorawanSettings
-from bridge.errors import CallFailed, CallTrouble
+from bridge.errors import CallFailed, CallTrouble, NotificationError
 
 FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue leaves a pending item alone
 EXPIRY_SINCE = (4, 10)  # expires_at of queue items
@@ -262,16 +264,27 @@ def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
 async def _history(client: ChirpStackClient, device: str) -> Finding:
     what = "event history"
     cure = "raise monitoring.per_device_event_log_max_history in ChirpStack's configuration, to 100 or more"
-    kept, oldest = 0, ""
+    kept, oldest, ends = 0, "", False
     try:
-        async with contextlib.aclosing(client.events(device, HISTORY_PATIENCE, expected=False)) as history:
+        activation = await client.get_activation(device)
+        last = activation.device_activation.f_cnt_up - 1  # -1: no uplink of the session
+        async with contextlib.aclosing(client.events(device, HISTORY_PATIENCE, expected=last >= 0)) as history:
             async for item in history:
                 kept, oldest = kept + 1, oldest or item.description
+                ends = ends or (item.description == "up" and _f_cnt(item.body) == last)
                 if kept > _DEFAULT_HISTORY + _MORE_KEPT:
                     return Finding(what, Grade.GOOD, f"more than {kept - 1} events of {device} are kept")
     except CallFailed as error:
         return Finding(
             what, Grade.WARNING, f"not readable: {error}", "a read-only key or an old version? see [catch_up]"
+        )
+    if last >= 0 and not ends:
+        return Finding(
+            what,
+            Grade.BAD,
+            f"{kept} events of {device} come, but not its last uplink (FCnt {last}): what was missed is not caught up",
+            "let streamed answers through the proxy before ChirpStack (of nginx: proxy_buffering off, and a long "
+            f"proxy_read_timeout); if there is none, {cure}",
         )
     if kept == 0:
         return Finding(
@@ -284,3 +297,12 @@ async def _history(client: ChirpStackClient, device: str) -> Finding:
         return Finding(what, Grade.GOOD, f"events of {device} so far: {kept}; how many are kept at most is not told")
     text = f"only the last {kept} events of {device} are kept; the default is {_DEFAULT_HISTORY}"
     return Finding(what, Grade.WARNING, text, cure)
+
+
+def _f_cnt(body: str) -> int:
+    """Return the frame counter of an uplink event of the history, -1 where it cannot be read."""
+    try:
+        event = read("up", body.encode()).event
+    except NotificationError:
+        return -1
+    return event.f_cnt if isinstance(event, Up) else -1

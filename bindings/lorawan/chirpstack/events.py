@@ -35,6 +35,7 @@ _CLASS_NUMBERS = {common.DeviceClass.Value(name): letter for name, letter in CLA
 _NANOSECONDS = 1_000_000_000
 _END_OF_TIME = 253402300800  # seconds: 9999-12-31T24:00Z, beyond which google.protobuf.Timestamp has nothing
 _SIZE_DIGITS = 5  # more than any size has
+_ID = 64  # characters, more than any id has; ids are kept in notes
 _MESSAGES: dict[str, Any] = {
     "up": integration.UplinkEvent,
     "join": integration.JoinEvent,
@@ -131,24 +132,24 @@ def _from_json(kind: str, found: _Json) -> Reading:
         _device(info.dev_eui),
         _time(found.time),
         CLASSES[info.device_class_enabled],
-        info.device_profile_id,
+        _id(info.device_profile_id),
     )
     match kind:
         case "up":
             up = Up(
                 *common_values,
-                found.deduplication_id,
-                found.dev_addr,
+                _id(found.deduplication_id),
+                _id(found.dev_addr),
                 _uint32(found.f_cnt),
                 _uint32(found.f_port),
                 _uint32(found.dr),
                 _base64(found.data),
                 found.join_server_context is not None,
-                found.region_config_id,
+                _id(found.region_config_id),
             )
             return Reading(application, up)
         case "join":
-            return Reading(application, Join(*common_values, found.dev_addr))
+            return Reading(application, Join(*common_values, _id(found.dev_addr)))
         case "txack":
             delay = found.tx_info.timing.delay
             seconds = _duration(delay.delay) if delay is not None else 0.0
@@ -168,24 +169,24 @@ def _from_message(kind: str, found: Any) -> Reading:
         _device(info.dev_eui),
         _seconds(found, "time"),
         _CLASS_NUMBERS.get(info.device_class_enabled, "A"),
-        info.device_profile_id,
+        _id(info.device_profile_id),
     )
     match kind:
         case "up":
             up = Up(
                 *common_values,
-                found.deduplication_id,
-                found.dev_addr,
+                _id(found.deduplication_id),
+                _id(found.dev_addr),
                 found.f_cnt,
                 found.f_port,
                 found.dr,
                 found.data,
                 found.HasField("join_server_context"),
-                found.region_config_id,
+                _id(found.region_config_id),
             )
             return Reading(application, up)
         case "join":
-            return Reading(application, Join(*common_values, found.dev_addr))
+            return Reading(application, Join(*common_values, _id(found.dev_addr)))
         case "txack":
             delay = found.tx_info.timing.delay.delay
             seconds = delay.seconds + delay.nanos / _NANOSECONDS
@@ -223,6 +224,12 @@ def _device(text: str) -> str:
         return canonical_device(text)
     except ConfigurationError as error:
         raise NotificationError(f"event without a DevEUI: {text[:40]!r}") from error
+
+
+def _id(text: str) -> str:
+    if len(text) > _ID:
+        raise NotificationError(f"{text[:20]}… is too long for an id")
+    return text
 
 
 def _time(text: str) -> float:

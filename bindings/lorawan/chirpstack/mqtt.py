@@ -53,6 +53,7 @@ class MqttEvents:
         self._had_session = False
         self._answered = False  # whether the connection that ends now was refused with a reason
         self.connected = False
+        self.subscribed = False
         self.last_error = ""  # why there is no connection, or no subscription; empty while all is well
         self.taken = 0
         self.lower_qos = 0  # events that came with QoS 0
@@ -124,6 +125,8 @@ class MqttEvents:
         for reason in reasons:
             if reason.is_failure:
                 self._in_loop(self._refused, f"subscription to {self._topic}: {reason}")
+            else:
+                self._in_loop(self._has_subscribed)
 
     def _on_disconnect(self, _client: paho.Client, _user: Any, _flags: Any, reason: Any, _more: Any) -> None:
         self._in_loop(self._disconnected, str(reason))
@@ -153,6 +156,9 @@ class MqttEvents:
             self._missed()  # a session keeps no events of QoS 0
         self._had_session = True
 
+    def _has_subscribed(self) -> None:
+        self.subscribed = True
+
     def _disconnected(self, reason: str) -> None:
         if self.connected and not self._stopping:
             self._count("lorawan_mqtt_disconnects")
@@ -160,7 +166,7 @@ class MqttEvents:
             self.last_error = reason
         elif not self._answered:
             self._away(f"it ends the connection without an answer ({reason}): see mqtt.tls and mqtt.port")
-        self.connected = self._answered = False
+        self.connected = self.subscribed = self._answered = False
 
     def _away(self, reason: str) -> None:
         if self._stopping:

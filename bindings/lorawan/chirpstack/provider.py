@@ -187,6 +187,13 @@ class ChirpStack:
                 if event is not None:
                     yield event
 
+    @property
+    def why_cut_off(self) -> str:
+        return (
+            "a proxy before ChirpStack holds back streamed answers (of nginx: proxy_buffering), or "
+            "monitoring.per_device_event_log_max_history is 0"
+        )
+
     # What people ask
 
     def status(self) -> Mapping[str, Any]:

@@ -1,0 +1,124 @@
+"""Events out of the network server's history: most were taken long ago, some were missed.
+
+Which session an event belongs to is told by its place in the history and by the session that the network server has
+now; whether an uplink was taken, by the device's note where that is sure, else by the ledger. Times prove nothing.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bindings.contract import Events
+from bindings.lorawan import network_events as net
+from bindings.lorawan.provider import Sight
+from bindings.lorawan.records import Record, Records
+from bindings.lorawan.reports import Reports
+from bindings.lorawan.uplinks import Uplinks
+from bridge.errors import UnknownDevice
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Course:
+    """What is known while a history is gone through. A place is an index in the history."""
+
+    dev_addr: str  # our session
+    is_newest: bool  # it is the network server's: events of others are older
+    first: int | None = None  # place where it begins: before it events of others are older
+    latest: int = -1  # place of the latest uplink that was taken; -1: it is not in the history
+    reused: bool = False  # frame counters may have been used again: what looks taken may be new
+    last: int = -1  # frame counter of the uplink before
+
+
+class Replay:
+    """Takes the histories of one network instance's devices."""
+
+    def __init__(self, records: Records, uplinks: Uplinks, reports: Reports, events: Events) -> None:
+        self._records = records
+        self._uplinks = uplinks
+        self._reports = reports
+        self._events = events
+
+    async def take(self, device: str, history: Sequence[net.NetworkEvent], sight: Sight) -> None:
+        """Commit what was missed of a device's history, oldest event first; `sight` is from before it was read.
+
+        Raises StoreUnavailable.
+        """
+        record = await self._records.get(device) or Record()
+        course = _course(history, record, sight)
+        for place, event in enumerate(history):
+            try:
+                match event:
+                    case net.Up():
+                        await self._up(event, record, course, place)
+                    case net.Join():
+                        await self._join(event, record, course, place)
+                    case net.CounterReset():
+                        course.reused = True
+                    case net.TxAck():
+                        await self._reports.transmitted(event)
+                    case net.Ack():
+                        await self._reports.acknowledged(event)
+                    case net.Discarded():
+                        await self._reports.discarded(event)
+            except UnknownDevice as error:
+                log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge has counted it
+
+    async def _up(self, event: net.Up, record: Record, course: _Course, place: int) -> None:
+        if _is_former(event, record, course, place):
+            await self._uplinks.deliver_once(event, record)  # nothing of it is true any more
+            return
+        if event.dev_addr != record.dev_addr:
+            await self._begin(event, record, course)
+        if place > course.latest >= 0:
+            course.reused = True
+        elif course.latest < 0:
+            course.reused |= event.f_cnt < course.last or event.time > record.seen_at
+        course.last = event.f_cnt
+        seen = record.has_seen(event.f_cnt)
+        if seen and not course.reused:
+            self._events.count("lorawan_replayed_events")
+            return
+        new = await self._uplinks.deliver_once(event, record)
+        newer = place > course.latest and course.reused
+        if new and newer and (seen or record.went_back(event.f_cnt)):
+            await self._uplinks.restart_counters(event, record)
+        self._uplinks.learn(event, record)
+        self._uplinks.remember(event, record)
+
+    async def _join(self, event: net.Join, record: Record, course: _Course, place: int) -> None:
+        if event.dev_addr == record.dev_addr or _is_former(event, record, course, place):
+            self._events.count("lorawan_replayed_events")
+            return
+        await self._begin(event, record, course)
+
+    async def _begin(self, event: net.Up | net.Join, record: Record, course: _Course) -> None:
+        await self._uplinks.begin_session(event, record)
+        course.dev_addr, course.first, course.latest, course.reused, course.last = event.dev_addr, None, -1, False, -1
+
+
+def _course(history: Sequence[net.NetworkEvent], record: Record, sight: Sight) -> _Course:
+    session = sight.session
+    course = _Course(record.dev_addr, session is not None and session.dev_addr == record.dev_addr)
+    f_cnts = []
+    for place, one in enumerate(history):
+        if not isinstance(one, net.Up | net.Join) or one.dev_addr != record.dev_addr:
+            continue
+        course.first = place if course.first is None else course.first
+        if isinstance(one, net.Up):
+            f_cnts.append(one.f_cnt)
+            if (one.f_cnt, one.time) == (record.highest, record.seen_at):
+                course.latest = place
+    went_back = any(later <= earlier for earlier, later in pairwise(f_cnts))
+    below_ours = course.is_newest and session is not None and session.f_cnt_up <= record.highest
+    course.reused = went_back or (course.latest < 0 and below_ours)
+    return course
+
+
+def _is_former(event: net.Up | net.Join, record: Record, course: _Course, place: int) -> bool:
+    """Return whether an event is a former session's."""
+    if record.dev_addr != course.dev_addr:  # a live event has begun another one meanwhile
+        course.dev_addr, course.is_newest, course.latest, course.last = record.dev_addr, True, -1, -1
+    return event.dev_addr != record.dev_addr and (course.is_newest or place < (course.first or 0))

@@ -1,0 +1,53 @@
+"""What the network server says of downlinks, as reports for the bridge. Live or out of a history."""
+
+from asyncio import Future
+
+from bindings.contract import Events, NetworkState, Refusal, Report
+from bindings.lorawan import network_events as net
+from bindings.lorawan.fates import Fates
+from bindings.lorawan.outstanding import Outstanding
+
+_DISCARDED = {
+    net.Why.EXPIRED: Refusal.EXPIRED,
+    net.Why.TOO_LARGE: Refusal.TOO_LARGE,
+    net.Why.STALE_COUNTER: Refusal.FAILED,
+}
+_DETAIL = 200  # characters of a network server's text
+
+
+class Reports:
+    """The reports of one network instance. Methods raise StoreUnavailable and UnknownDevice when awaited."""
+
+    def __init__(self, outstanding: Outstanding, fates: Fates, events: Events) -> None:
+        self._outstanding = outstanding
+        self._fates = fates
+        self._events = events
+
+    def transmitted(self, event: net.TxAck) -> Future[None]:
+        """Report that a gateway has a downlink."""
+        self._outstanding.transmitted(event.device, event.item)
+        return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
+
+    async def acknowledged(self, event: net.Ack) -> None:
+        """Report that the device acknowledged a confirmed downlink, or failed to."""
+        self._outstanding.drop(event.device, event.item)
+        if event.acknowledged:
+            await self._events.deliver(Report(event.device, event.item, NetworkState.DELIVERED))
+            return
+        detail = "the device did not acknowledge the frame"
+        await self._events.deliver(Report(event.device, event.item, None, detail, nack=True))
+
+    async def discarded(self, event: net.Discarded) -> None:
+        """Report that the network server gave an item up.
+
+        That it was not transmitted before is not said by that, but to be shown.
+        """
+        certain = await self._fates.of_discarded(event)
+        self._outstanding.drop(event.device, event.item)
+        if certain:
+            report = Report(event.device, event.item, _DISCARDED[event.why], event.text[:_DETAIL])
+        else:
+            self._events.count("lorawan_discarded_in_doubt")
+            text = f"{event.text}; it may have been transmitted before"
+            report = Report(event.device, event.item, None, text[:_DETAIL])
+        await self._events.deliver(report)

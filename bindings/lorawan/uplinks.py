@@ -1,0 +1,123 @@
+"""What an uplink means: its content for the bridge, and what it changes in the device's note. Live or out of a history.
+
+What is the latest is told by the session and its frame counter, never by an event's time: that may be a gateway's, and
+far from anybody else's.
+"""
+
+import asyncio
+import logging
+from asyncio import Future
+
+from bindings.contract import Events, Joined, Reachable, Uplink
+from bindings.lorawan import network_events as net
+from bindings.lorawan.outstanding import Outstanding
+from bindings.lorawan.profiles import Profiles
+from bindings.lorawan.records import Record, Records
+from bindings.lorawan.settings import LorawanSettings
+
+log = logging.getLogger(__name__)
+
+
+class Uplinks:
+    """The uplinks and sessions of one network instance."""
+
+    def __init__(
+        self, settings: LorawanSettings, records: Records, outstanding: Outstanding, profiles: Profiles, events: Events
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._outstanding = outstanding
+        self._profiles = profiles
+        self._events = events
+        self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being noted
+
+    def deliver(self, event: net.Up, record: Record, at: float) -> Future[None]:
+        """Deliver what is in an uplink; return a future that completes when it is committed."""
+        return self._events.deliver(self._content(event, record, at))
+
+    async def deliver_once(self, event: net.Up, record: Record) -> bool:
+        """Deliver an uplink of the history unless the ledger has it; return whether it was new.
+
+        Raises StoreUnavailable, UnknownDevice.
+        """
+        content = self._content(event, record, event.time)
+        span = self._settings.downlinks.exchange_span
+        if isinstance(content, Uplink) and await self._events.has_taken(content, span):
+            self._events.count("lorawan_replayed_events")
+            return False
+        await self._events.deliver(content)
+        return True
+
+    def _content(self, event: net.Up, record: Record, at: float) -> Uplink | Reachable:
+        """Return what is in an uplink for LwM2M; else, that the device was heard."""
+        device = event.device
+        f_port = record.f_port or self._settings.downlinks.f_port
+        if event.sealed:
+            self._events.count("lorawan_sealed_uplinks")
+            log.warning(
+                "uplink of %s is encrypted for an application server with its own keys; the bridge has none",
+                device,
+                extra={"sample": "lorawan sealed"},
+            )
+        elif event.f_port == f_port and event.data:
+            return Uplink(device, event.data, f"{event.deduplication_id}/{event.f_cnt}", at)
+        elif event.f_port and event.f_port != f_port:
+            self._events.count("lorawan_other_f_ports")
+        return Reachable(device)
+
+    def learn(self, event: net.Up, record: Record) -> None:
+        """Note what the latest uplink of the session says of the device."""
+        if event.f_cnt <= record.highest:
+            return
+        record.seen_at = event.time
+        record.dr = event.dr
+        record.fits = 0
+        record.device_class = event.device_class
+        record.region_config = event.region_config
+        record.profile = event.profile or record.profile
+        if self._records.held(event.device) is not None:
+            self._profiles.see(record.profile, record.region_config)
+
+    def remember(self, event: net.Up, record: Record) -> None:
+        """Note an uplink that is committed."""
+        record.take(event.f_cnt)
+        record.uplinks += 1
+        # Also of an uplink that the history tells: later than it was, which is safe.
+        record.heard_at = self._events.now()
+        self._outstanding.heard(event.device)
+        self._records.changed(event.device, record)
+
+    async def begin_session(self, event: net.Up | net.Join, record: Record) -> None:
+        """Note that the device has a new session, once, whichever events tell of it at the same time.
+
+        Raises StoreUnavailable, UnknownDevice.
+        """
+        if isinstance(event, net.Up) and not record.dev_addr:
+            # The first that is heard of the device: kept with this uplink, once that is known to be an endpoint's.
+            record.new_session(event.dev_addr, joined_at=0.0, now=self._events.now())
+            return
+        lock = self._beginning.setdefault(event.device, asyncio.Lock())
+        try:
+            async with lock:
+                if record.dev_addr != event.dev_addr:
+                    await self._begin(event, record)
+        finally:
+            if not lock.locked():
+                self._beginning.pop(event.device, None)
+
+    async def _begin(self, event: net.Up | net.Join, record: Record) -> None:
+        device = event.device
+        record.profile = event.profile or record.profile
+        flushed = self._records.profile(record.profile).flush_on_activate
+        if flushed:
+            self._outstanding.drop_all(device)
+        await self._events.deliver(Joined(device, queue_kept=not flushed))
+        now = self._events.now()
+        record.new_session(event.dev_addr, joined_at=now, now=now)
+        await self._records.put(device, record)
+
+    async def restart_counters(self, event: net.Up, record: Record) -> None:
+        """Note that the frame counter began anew within the session. Raises StoreUnavailable, UnknownDevice."""
+        self._events.count("lorawan_counter_resets")
+        record.restart_counters()
+        await self._events.deliver(Joined(event.device, queue_kept=True))
