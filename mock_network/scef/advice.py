@@ -1,4 +1,4 @@
-"""What a person who has just started an emulated SCEF can do next: commands to paste."""
+"""Commands to paste, for a person who has just started an emulated SCEF."""
 
 from typing import Any
 

@@ -10,12 +10,12 @@ GET    /configurations                all, of every SCS/AS
 POST   /configurations/{id}/terminate {"status"}: the operator ends it
 GET    /triggers, /subscriptions, /parameters   the same of the other APIs
 GET    /air-log                       ?since=NUMBER &ue= &what= &wait=SECONDS &format=lines (JSON lines)
-GET    /findings                      what the client had better not do: kind, count, example
+GET    /findings                      what the client should not do: kind, count, example
 GET    /notifications, /requests      each attempt and its answer, ?since=NUMBER &wait=SECONDS
 GET    /faults                        armed, known, happened; POST arms one; DELETE disarms all
 DELETE /faults/{id}                   disarms one
 POST   /tokens/revoke                 issued access tokens are void from now on
-POST   /sink, /sink/…                 takes notifications, for who has no listener; GET shows them, ?since= &wait=
+POST   /sink, /sink/…                 takes notifications, for a client without listener; GET shows them, ?since= &wait=
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""APIs of which the SCS/AS is the server, without a subscription: where SMS of UEs go, and who is told of new UEs."""
+"""APIs of which the SCS/AS is the server, without a subscription: SMS of UEs, and UEs without configuration."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ _ANYBODY = "scs-as"
 
 @dataclasses.dataclass(slots=True)
 class Urls:
-    """Of SCS/ASs that the SCEF does not know by name; they can change while it runs."""
+    """Destinations of SCS/ASs that the SCEF does not know by name; they can change while it runs."""
 
     mo_sms: str | None = None
     nidd_trigger: str | None = None
@@ -46,7 +46,7 @@ class Destinations:
         return [Notice("mo-sms", scs_as, f"mo-sms {ue.name}", ue.name, url, body, str(sms.number))]
 
     def nidd_trigger(self, name: str, now: float) -> list[Notice]:
-        """Return the notifications for a UE without configuration; none if nobody wants it, or was told just now."""
+        """Return the notifications for a UE without configuration; none if nobody wants it, or one was just sent."""
         ue = self._scef.cell.ues[name]
         found = self._destination(ue, "nidd_trigger_url", self.urls.nidd_trigger)
         if found is None or now < self._told.get(name, -TRIGGER_INTERVAL) + TRIGGER_INTERVAL:

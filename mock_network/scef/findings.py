@@ -1,4 +1,4 @@
-"""What a client does that another SCEF may refuse, or that will cost it messages: told once, counted, not punished."""
+"""What a client does that another SCEF may refuse, or that costs it messages: logged once, counted, never refused."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ ABOUT = {
     "token-too-often": "an access token was asked for although the last one was valid for more than half its time",
 }
 SLOW = 2.0  # seconds
-_WAITS_KEPT = 10_000  # requests that were told when to come again
+_WAITS_KEPT = 10_000  # refused requests whose next time is known
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Findings:
         self._not_before: dict[str, float] = {}
 
     def note(self, kind: str, example: str) -> None:
-        """Count one more, and say it in the log if it is the first of its kind."""
+        """Count a finding, and log it if it is the first of its kind."""
         now, finding = self._wall(), self.found.get(kind)
         if finding is None:
             finding = self.found[kind] = Finding(first=now)
@@ -49,13 +49,13 @@ class Findings:
         finding.last, finding.example = now, example
 
     def refused_until(self, request: str, until: float) -> None:
-        """Take note that a request should not come again before a moment."""
+        """Remember the moment before which a request should not come again."""
         self._not_before[request] = until
         while len(self._not_before) > _WAITS_KEPT:
             del self._not_before[next(iter(self._not_before))]
 
     def asked(self, request: str) -> None:
-        """Look whether a request comes too early."""
+        """Record a finding if a request comes too early."""
         early = self._not_before.pop(request, 0.0) - self._wall()
         if early >= 1:
             self.note("asked-too-early", f"{request}: {early:.0f} s too early")

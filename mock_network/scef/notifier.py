@@ -48,7 +48,7 @@ class Access:
 
 
 class Notifier:
-    """`ended` is told of each notification that is over; `find` returns a UE by name; `now` is the SCEF's own clock."""
+    """`ended` is called with each finished notification; `find` returns a UE by name; `now` is the SCEF's own clock."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Notifier:
         return job
 
     def _take(self, notice: Notice) -> Callable[[str], Fault | None]:
-        """Return what says which faults happen to a notification."""
+        """Return a function that returns the fault of a kind that happens to a notification, if one does."""
         if not self._faults.any_armed:
             return lambda _: None
         occasion = {"kind": notice.kind, "scs_as": notice.scs_as, "ue": notice.ue, "status": notice.status}
@@ -192,7 +192,7 @@ class Notifier:
             return None, 0.0
 
     def _look_at(self, notice: Notice, status: int, took: float) -> None:
-        """Find what is odd about an answer."""
+        """Record findings about an answer."""
         if status not in _ACCEPTED and 200 <= status < 300:  # noqa: PLR2004 - 2xx
             self._findings.note("notification-answer", f"{notice.kind}: {status}")
         if took > SLOW:

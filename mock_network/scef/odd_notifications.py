@@ -1,4 +1,4 @@
-"""Faults in what a notification says, and in the form in which it is written."""
+"""Faults in the content of notifications and in the form in which they are written."""
 
 import base64
 import datetime as dt
@@ -30,7 +30,7 @@ class Post:
 
 
 def altered(notice: Notice, ue: Ue | None, take: Take, now: dt.datetime) -> Body:
-    """Return what a notification says, after the faults that happen to it; `take` says which do.
+    """Return the body of a notification, changed by the faults that `take` returns.
 
     `now` is by the SCEF's own clock.
     """

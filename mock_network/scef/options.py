@@ -24,7 +24,7 @@ class ScsAs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     quota: int | None = None  # downlinks in the profile's `quota_window`
     identities: tuple[str, ...] | None = None  # patterns of identities that it may use; None: all
     mo_sms_url: str | None = None  # where SMS of its UEs go
-    nidd_trigger_url: str | None = None  # where it is told of UEs without configuration
+    nidd_trigger_url: str | None = None  # where UEs without configuration are notified
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +70,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a file says that there is."""
+    """The content of a file."""
 
     ues: Ues = ()
     groups: tuple[Group, ...] = ()

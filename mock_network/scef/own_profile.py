@@ -1,4 +1,4 @@
-"""A profile of one's own: one of those that ship, with some members changed, as a TOML table says it."""
+"""A profile made from one that ships and the changes in a TOML table."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -26,14 +26,14 @@ _ENDS_WITHIN = 10.0  # seconds
 
 
 class ScefError(Exception):
-    """The emulated SCEF did not start, or refused a call of its control API; the text says why."""
+    """The emulated SCEF did not start, or refused a call of its control API; the text has the reason."""
 
 
 class EmulatedScef:
     """A running SCEF; use it as a context. `arguments` are those of the command `mock scef`, beside the named ones.
 
     `url` is the apiRoot, `token` a bearer token, `control` the URL of the control API; `ready` has all that the process
-    says when it starts. Raises ScefError if it does not start.
+    prints when it starts. Raises ScefError if it does not start.
     """
 
     def __init__(self, *arguments: str, ues: Iterable[str] = (), profile: str = "strict-r17") -> None:
@@ -50,9 +50,9 @@ class EmulatedScef:
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
             self._process.wait(_ENDS_WITHIN)
-            said = self.log()
+            log = self.log()
             self.__exit__(None, None, None)
-            raise ScefError(f"the emulated SCEF did not start: {said.strip()}")
+            raise ScefError(f"the emulated SCEF did not start: {log.strip()}")
         self.ready = json.loads(line)
         return self
 

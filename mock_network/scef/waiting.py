@@ -1,11 +1,11 @@
-"""Waiting for something to happen, without asking again and again."""
+"""Waiting for something to happen, without polling."""
 
 import asyncio
 import contextlib
 
 
 class Happenings:
-    """Who waits is woken by whatever happens, and looks itself whether that was it."""
+    """Wakes everybody who waits whenever something has happened; each checks its own condition."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()

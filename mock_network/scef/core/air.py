@@ -16,7 +16,7 @@ _DOWN, _ACK, _SMS, _UP = "downlink on air", "RDS acknowledgement", "SMS on air",
 
 
 class AirListener(Protocol):
-    """Who is told of what has passed."""
+    """Is called with what has passed."""
 
     def on_carried(self, ue: Ue, delivery: Delivery, carried: Carried, now: float, *, acknowledged: bool) -> None:
         """Take the end of a downlink's transmission."""
@@ -61,7 +61,7 @@ class Air:
     # Down
 
     def send(self, ue: Ue, delivery: Delivery, now: float) -> None:
-        """Begin to transmit; the listener is told the end. The UE must be reachable and have nothing in flight."""
+        """Begin to transmit; the listener is called at the end. The UE must be reachable and have nothing in flight."""
         ue.in_flight = delivery
         delivery.transmissions += 1
         self._timers.set(_DOWN, ue.name, self._reached(ue, now, delivery=delivery.id))
@@ -143,7 +143,7 @@ class Air:
     # SMS
 
     def send_sms(self, ue: Ue, trigger: Trigger, now: float) -> None:
-        """Begin to transmit; the listener is told the end. The UE must be reachable for SMS, with none in flight."""
+        """Begin to transmit; the listener is called at the end. The UE must be reachable for SMS."""
         ue.sms_in_flight = trigger
         trigger.attempts += 1
         self._timers.set(_SMS, ue.name, self._reached(ue, now, transaction=trigger.id))

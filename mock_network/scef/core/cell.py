@@ -30,16 +30,16 @@ class Reach(NamedTuple):
 
 
 class CellListener(Protocol):
-    """Who is told of UEs that move."""
+    """Is called when UEs move."""
 
     def on_contact(self, ue: Ue, now: float) -> None:
-        """Take note that the UE can be reached now, for data or SMS; called again whenever it was heard."""
+        """Act on a UE that can be reached now, for data or SMS; called whenever it was heard."""
 
     def on_moved(self, ue: Ue, trigger: UeTrigger, was: Reach, before: UeState, now: float) -> None:
-        """Take note that a trigger has moved the UE, perhaps into the state that it was in."""
+        """Act on a UE that a trigger has moved, perhaps into the state that it was in."""
 
     def on_lost(self, ue: Ue, now: float) -> None:
-        """Take note that the UE has not been heard for longer than it may be silent."""
+        """Act on a UE that has been silent for longer than it may be."""
 
 
 class Cell:

@@ -24,7 +24,7 @@ _DEADLINE, _ANSWER, _RATE, _TRIGGER = "deadline", "answer", "rate", "trigger"
 
 
 class Downlinks:
-    """All downlinks of one emulated network. `failed` is told of UEs for which data could not be sent at once."""
+    """All downlinks of one emulated network. `failed` is called with UEs to which data could not be sent at once."""
 
     def __init__(self, context: Context, cell: Cell, air: Air, failed: Callable[[Ue], None]) -> None:
         self._context, self._profile, self._timers = context, context.profile, context.timers
@@ -293,7 +293,7 @@ class Downlinks:
             out.append(e.NotifyDelivery(configuration, delivery, status, retry_at))
 
     def drop(self, delivery: Delivery, reason: str, now: float) -> None:
-        """Take a downlink out before it was sent; nobody is told."""
+        """Take a downlink out before it was sent, without a notification."""
         self._context.air.write(
             now, delivery.ue, "downlink-dropped", delivery=delivery.id, data=delivery.terms.data.hex(), reason=reason
         )

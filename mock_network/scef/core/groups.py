@@ -18,7 +18,7 @@ class Groups:
     def submit(
         self, configuration: Configuration, ues: list[Ue], terms: NiddDownlinkDataTransfer, now: float
     ) -> GroupDelivery:
-        """Send to every member; one notification will tell all results. Raises RefusedError."""
+        """Send to every member; one notification will have all results. Raises RefusedError."""
         if terms.reliable_data_service:
             raise RefusedError(Refusal.RDS_IN_GROUP)
         if ues and len(terms.data) * 8 > min(self._downlinks.packet_size(ue) for ue in ues):

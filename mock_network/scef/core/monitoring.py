@@ -1,4 +1,4 @@
-"""Monitoring events of UEs (TS 23.682 §5.6, TS 29.122 §4.4.2): who wants to know what, and how often it is told."""
+"""Monitoring events of UEs (TS 23.682 §5.6, TS 29.122 §4.4.2): subscriptions, and the reports that they get."""
 
 import msgspec
 
@@ -26,7 +26,7 @@ class Monitoring:
         self.all: dict[str, Subscription] = {}
         self._of_ue: dict[str, list[Subscription]] = {}
         self._timers.handle(_EXPIRY, self._expired)
-        self._timers.handle(_GUARD, lambda name, now: self._tell_held(self.all[name], now))
+        self._timers.handle(_GUARD, lambda name, now: self._notify_held(self.all[name], now))
 
     # POST, PUT, PATCH, DELETE
 
@@ -142,7 +142,7 @@ class Monitoring:
                 happened = ue.name in subscription.failed and reach.data
                 subscription.failed.discard(ue.name)
             if happened:
-                self._tell(subscription, Report(subscription.kind, ue.name, now, available_until=until), now)
+                self._notify(subscription, Report(subscription.kind, ue.name, now, available_until=until), now)
 
     def _idle(self, ue: Ue, now: float) -> None:
         """Report when a UE that saves power can be reached, to who asked for that."""
@@ -158,7 +158,7 @@ class Monitoring:
                     periodic_au_timer=None if ue.t3412 is None else int(ue.t3412),
                     suggested_number_of_dl_packets=subscription.terms.suggested_number_of_dl_packets,
                 )
-                self._tell(subscription, Report(subscription.kind, ue.name, now, idle=info, idle_since=now), now)
+                self._notify(subscription, Report(subscription.kind, ue.name, now, idle=info, idle_since=now), now)
 
     def _known(self, subscription: Subscription, ue: Ue, now: float) -> Report | None:
         """Return what can be reported at once."""
@@ -170,7 +170,7 @@ class Monitoring:
             return Report(subscription.kind, ue.name, now, pdn_created=True)
         return None
 
-    # How it is told
+    # Notifying
 
     def _report(
         self,
@@ -183,9 +183,9 @@ class Monitoring:
     ) -> None:
         report = Report(kind, ue.name, now, lost=lost, pdn_created=pdn_created)
         for subscription in [one for one in self._of_ue.get(ue.name, ()) if one.kind is kind]:
-            self._tell(subscription, report, now)
+            self._notify(subscription, report, now)
 
-    def _tell(self, subscription: Subscription, report: Report, now: float) -> None:
+    def _notify(self, subscription: Subscription, report: Report, now: float) -> None:
         if subscription.left.get(report.ue, 1) == 0:
             return
         self._count(subscription, report)
@@ -198,7 +198,7 @@ class Monitoring:
         self._context.out.append(e.NotifyReports(subscription, (report,)))
         self._end_if_over(subscription, now)
 
-    def _tell_held(self, subscription: Subscription, now: float) -> None:
+    def _notify_held(self, subscription: Subscription, now: float) -> None:
         held, subscription.held = tuple(subscription.held), []
         self._context.out.append(e.NotifyReports(subscription, held))
         self._end_if_over(subscription, now)
@@ -209,7 +209,7 @@ class Monitoring:
             subscription.left[report.ue] -= 1
 
     def _end_if_over(self, subscription: Subscription, now: float) -> None:
-        """Forget a subscription that has told all that it may."""
+        """Forget a subscription whose reports are used up."""
         if subscription.left and not any(subscription.left.values()) and not subscription.held:
             self.remove(subscription, now)
 

@@ -66,7 +66,7 @@ class ManagedPort:
     terms: ManagePort
     entity: str  # who reserved it: UE or AS
     pending: bool = False  # the UE has not been asked yet
-    release: bool = False  # it is to be released when the UE has been told
+    release: bool = False  # to be released once the UE was reached
     announced: bool = False  # the request was answered as accepted: its end will be notified
 
 
@@ -80,7 +80,7 @@ class Configuration:
     ue: str | None
     group: str | None  # External Group Identifier
     terms: NiddConfiguration
-    features: int | None  # negotiated bit map; None: the SCS/AS sent none, or this SCEF says none
+    features: int | None  # negotiated bit map; None: one of both sides sends none
     ends: float | None = None
     status: NiddStatus = NiddStatus.ACTIVE
     deliveries: dict[str, Delivery] = field(default_factory=dict)  # pending

@@ -33,12 +33,12 @@ class Parameters:
     def __init__(self, context: Context, cell: Cell, subscribers: Subscribers) -> None:
         self._context, self._timers, self._cell, self._subscribers = context, context.timers, cell, subscribers
         self.all: dict[str, Provision] = {}
-        self._waiting: dict[str, list[Provision]] = {}  # by UE that has not been told yet
+        self._waiting: dict[str, list[Provision]] = {}  # by UE that has not got them yet
         self._timers.handle(_VALIDITY, self._over)
-        self._timers.handle(_GUARD, self._tell_refused)
+        self._timers.handle(_GUARD, self._notify_refused)
 
     def create(self, scs_as: str, terms: NpConfiguration, now: float) -> Provision:
-        """Want parameters for a UE or a group: each UE gets them at its next attach or update. Raises RefusedError."""
+        """Create a resource; each UE gets the timers at its next attach or update. Raises RefusedError."""
         named = self._subscribers.all_of(scs_as, terms)
         ues = [ue for ue in named if ue.settings.parameters_allowed]
         if terms.external_group_id is None and not ues:
@@ -62,7 +62,7 @@ class Parameters:
         self._provide(provision)
 
     def remove(self, provision: Provision) -> tuple[ConfigResult, ...]:
-        """Forget the wishes, and return which refusals were not told yet.
+        """Delete a resource, and return the refusals that were not notified yet.
 
         The UEs return to their own timers at their next attach or update.
         """
@@ -73,13 +73,13 @@ class Parameters:
         return provision.refused
 
     def remove_ue(self, ue: Ue) -> None:
-        """Forget a UE; wishes for nobody else stay, and mean nothing."""
+        """Forget a UE; resources for this UE alone stay, without effect."""
         for provision in self.all.values():
             provision.ues = tuple(name for name in provision.ues if name != ue.name)
         self._waiting.pop(ue.name, None)
 
     def updated(self, ue: Ue) -> None:
-        """Tell who wanted it what came into force, at an attach or update of a UE."""
+        """Notify the SCS/ASs of the timers that came into force, at an attach or update of a UE."""
         for provision in self._waiting.pop(ue.name, ()):
             if provision.id in self.all and provision.terms.notification_destination is not None:
                 self._context.out.append(e.NotifyParameters(provision, _applied(ue, provision)))
@@ -87,7 +87,7 @@ class Parameters:
     def _over(self, name: str, _now: float) -> None:
         self.remove(self.all[name])
 
-    def _tell_refused(self, name: str, _now: float) -> None:
+    def _notify_refused(self, name: str, _now: float) -> None:
         provision = self.all[name]
         refused, provision.refused = provision.refused, ()
         if provision.terms.notification_destination is not None:

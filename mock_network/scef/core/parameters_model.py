@@ -1,4 +1,4 @@
-"""Network parameters that a SCS/AS wants for UEs. Mutable, owned by the core."""
+"""Network parameters that a SCS/AS asked for. Mutable, owned by the core."""
 
 from dataclasses import dataclass
 
@@ -15,4 +15,4 @@ class Provision:
     ues: tuple[str, ...]
     terms: NpConfiguration
     features: int | None
-    refused: tuple[ConfigResult, ...] = ()  # members of a group that may not have them, until that is told
+    refused: tuple[ConfigResult, ...] = ()  # members of a group that may not have them, until notified

@@ -29,7 +29,7 @@ class RateWindow:
 
 @dataclass(slots=True)
 class RateControl:
-    """The packets that one UE has had; what is allowed stands in its settings."""
+    """Counters of one UE; the limits are in its settings."""
 
     plmn_down: RateWindow = field(default_factory=RateWindow)
     plmn_up: RateWindow = field(default_factory=RateWindow)

@@ -8,7 +8,7 @@ from mock_network.scef.schema import DeliveryStatus
 
 
 class Refusal(Enum):
-    """Why a T8 request is refused; `REFUSALS` says how."""
+    """Why a T8 request is refused; `REFUSALS` has status and cause."""
 
     CONFIGURATION_UNKNOWN = "no such NIDD configuration"
     DELIVERY_UNKNOWN = "no such pending downlink data delivery"

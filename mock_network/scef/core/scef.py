@@ -1,8 +1,8 @@
-"""The whole emulated network: a radio side, an SCEF with its services, and who is told of what.
+"""The whole emulated network: a radio side, and an SCEF with its services, which it connects.
 
 A shell calls `run` when time has passed, then one of the services, then `run` and `drain`, and acts on the effects.
-`due` says when to call it at the latest. Timers fire in their order, each at its own moment, also when much time has
-passed at once.
+`due` is the moment for the next call at the latest. Timers fire in their order, each at its own moment, also when much
+time has passed at once.
 """
 
 import random
@@ -31,7 +31,7 @@ from mock_network.scef.schema import DeliveryStatus, NiddStatus
 
 
 class Scef:
-    """One emulated network. Its services are public; each says what it does."""
+    """One emulated network; its services are public."""
 
     def __init__(self, profile: Profile, rng: random.Random) -> None:
         self.context = Context(profile, rng)
@@ -108,7 +108,7 @@ class Scef:
         """Have the application on a UE hand an SMS to its modem."""
         self._air.mo_sms(ue, data, now)
 
-    # What the cell tells
+    # Called by the cell
 
     def on_contact(self, ue: Ue, now: float) -> None:
         """Send what waits for the UE."""
@@ -131,7 +131,7 @@ class Scef:
     def _downlink_failed(self, ue: Ue) -> None:
         self.monitoring.downlink_failed(ue)
 
-    # What the air tells
+    # Called by the air
 
     def on_carried(self, ue: Ue, delivery: Delivery, carried: Carried, now: float, *, acknowledged: bool) -> None:
         """Have the downlink concluded."""

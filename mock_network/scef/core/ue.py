@@ -31,7 +31,7 @@ class Ue:
     trigger_pending: bool = False
     provisioned_t3324: float | None = None  # wanted by 3gpp-network-parameter-configuration
     provisioned_t3412: float | None = None
-    granted_t3324: float | None = None  # what of it the UE has been told
+    granted_t3324: float | None = None  # what of it the UE has got
     granted_t3412: float | None = None
     detection_time: float | None = None  # maximumDetectionTime of a monitoring subscription
 

@@ -128,7 +128,7 @@ class NiddApi:
         return web.json_response(body) if answer.status.final else created(body)
 
     def _look_at(self, configuration: Configuration, terms: NiddDownlinkDataTransfer) -> None:
-        """Find what is odd about a downlink."""
+        """Record findings about a downlink that the client sent."""
         findings = self._service.findings
         if any(one.terms.data == terms.data for one in configuration.deliveries.values()):
             findings.note("same-data-pending", f"{terms.identity}: {terms.data.hex()}")
@@ -191,5 +191,5 @@ class NiddApi:
 
 
 def _same(configuration: Configuration, terms: NiddDownlinkDataTransfer) -> str:
-    """Return what tells a downlink that is tried again."""
+    """Return a text that is the same when a client sends a downlink again."""
     return f"downlink {terms.data.hex()} of configuration {configuration.id}"

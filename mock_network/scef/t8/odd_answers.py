@@ -1,4 +1,4 @@
-"""Faults in what an answer says: members that are missing, renamed or moved, links that lead elsewhere."""
+"""Faults in the content of answers: members that are missing or renamed, links that lead elsewhere."""
 
 import datetime as dt
 import json
@@ -28,12 +28,12 @@ def moved(link: str, prefix: str) -> str:
 
 
 def from_now(now: dt.datetime, fault: Fault) -> str:
-    """Return the moment that a fault puts in place of a true one."""
+    """Return the date-time that a fault writes instead of the true one."""
     return timestamp(now + dt.timedelta(seconds=float(fault.params.get("seconds", -600.0))))
 
 
 def alter(response: web.Response, take: Take, now: dt.datetime) -> None:
-    """Let the faults of answers happen to one; `take` says which do, `now` is by the SCEF's own clock."""
+    """Change an answer by the faults that `take` returns; `now` is the time of the SCEF's own clock."""
     location = response.headers.get("Location")
     body = _body(response)
     links: Callable[[str], str] | None = None

@@ -34,7 +34,7 @@ class ParametersApi:
         ]
 
     async def create(self, request: web.Request) -> web.Response:
-        """Want parameters for a UE or a group."""
+        """Create a resource for a UE or a group."""
         terms, scs_as = await read(request, NpConfiguration), request.match_info["scs_as"]
         check_destination(terms.notification_destination)
         await self._service.first_use(terms)
@@ -43,7 +43,7 @@ class ParametersApi:
         return created(self._service.bodies.provision(provision))
 
     async def replace(self, request: web.Request) -> web.Response:
-        """Replace what is wanted; who it is for cannot change."""
+        """Replace a resource; the UE or group cannot change."""
         provision, terms = self._configurations.find(request), await read(request, NpConfiguration)
         if terms.identities() != provision.terms.identities():
             raise RefusedError(Refusal.IDENTITY_MISMATCH)
@@ -59,7 +59,7 @@ class ParametersApi:
         return self._change(provision, changes)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """End what is wanted; answer with 200 and the refusals that were not told yet, if there are any."""
+        """Delete a resource; answer with 200 and the refusals that were not notified yet, if there are any."""
         provision = self._configurations.find(request)
         refused = self._service.act(lambda _: self._parameters.remove(provision))
         return web.json_response(msgspec.to_builtins(refused)) if refused else web.Response(status=204)

@@ -47,7 +47,7 @@ class RdsPortsApi:
         return web.json_response(self._service.bodies.port(configuration, port))
 
     async def reserve(self, request: web.Request) -> web.Response:
-        """Reserve a port; answer with 202 when the UE cannot be asked yet."""
+        """Reserve a port; answer with 202 when the UE cannot be reached yet."""
         configuration = self._nidd.configurations.find(request)
         self._ports.check(configuration)
         match = _PORT_ID.fullmatch(request.match_info["port"])
@@ -62,7 +62,7 @@ class RdsPortsApi:
         return web.json_response(body, status=201, headers={"Location": body["self"]})
 
     async def release(self, request: web.Request) -> web.Response:
-        """Release a port; answer with 202 when the UE cannot be told yet."""
+        """Release a port; answer with 202 when the UE cannot be reached yet."""
         configuration, name = self._nidd.configurations.find(request), request.match_info["port"]
         managed = self._service.act(lambda now: self._ports.release(configuration, name, now))
         return web.Response(status=202 if await self._pending(managed) else 204)
