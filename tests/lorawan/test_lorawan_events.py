@@ -427,6 +427,21 @@ async def test_events_missed_while_the_bridge_was_away_come_from_the_history(mak
     assert side.counts["lorawan_replayed_events"] == 1
 
 
+async def test_an_uplink_that_the_store_did_not_take_is_not_taken_for_seen(make, chirpstack, side):
+    """The history brings it again, as it must: it was never acknowledged."""
+    first = await make()
+    chirpstack.up(b"one", f_cnt=1)
+    await until(lambda: len(side.of(Uplink)) == 1)
+    side.store_fails = True
+    chirpstack.up(b"two", f_cnt=2)
+    await until(lambda: side.counts["lorawan_events_store_unavailable"])
+    side.store_fails = False
+    await first.stop()
+    await make()
+    await until(lambda: len(side.of(Uplink)) == 2)
+    assert [one.payload for one in side.of(Uplink)] == [b"one", b"two"]
+
+
 async def test_what_a_crash_forgot_of_the_counters_the_ledger_knows_also_hours_later(make, chirpstack, side):
     first = await make()
     notes = dict(chirpstack.memory.notes)

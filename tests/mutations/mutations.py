@@ -22,6 +22,20 @@ LORAWAN = "tests/lorawan/"
 
 MUTATIONS = [
     Mutation(
+        "an uplink whose commit failed counts as seen",
+        "Inbound._committed",
+        "not $committed.cancelled() and $committed.exception() is None",
+        "True",
+        LORAWAN + "test_lorawan_events.py::test_an_uplink_that_the_store_did_not_take_is_not_taken_for_seen",
+    ),
+    Mutation(
+        "the one repetition after an ambiguity is not counted",
+        "looked_up",
+        "$row.repeated = True",
+        "",
+        RELAY + "test_r09_ambiguity.py::test_r09_what_may_be_repeated_goes_once_more_with_the_same_bytes",
+    ),
+    Mutation(
         "effects leave before the commit",
         "Runner._step",
         "$then = partial($self._committed, $endpoint, $loaded, $placed, $result.effects, $done)",
