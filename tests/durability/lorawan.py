@@ -4,11 +4,11 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mock_network.lab import ApiError, Broker
+from mock_network.lab import ApiError, Broker, Lab
 from tests.durability.judge import LORAWAN_HTTP, LORAWAN_MQTT, Evidence, Of, hear_server, is_send
 from tests.durability.mqtt_witness import Witness
 from tests.durability.traffic import Traffic
@@ -19,6 +19,7 @@ PATIENCE = 900.0  # seconds that server and bridge wait for an answer
 ACK_TIMEOUT = 300.0  # seconds (OMA LwM2M Transport, App. C.2)
 F_PORT = 10
 DEVICES = {"one": "70b3d57ed0000001", "two": "70b3d57ed0000002"}
+CLASS_C = "two"
 GATEWAYS = {"one": "00000000000000a1", "two": "00000000000000a2"}  # one for each: a gateway that sends is deaf
 RATE = 20.0  # virtual seconds per real one
 RX1_DELAY = ("--rx1-delay", "2")  # so late that a busy machine misses few windows at this rate
@@ -28,12 +29,20 @@ RESTS = 10  # looks at the ledger in which nothing has moved
 
 @contextlib.asynccontextmanager
 async def lorawan_traffic(
-    directory: Path, names: tuple[str, ...] = tuple(DEVICES), *, prefix: Sequence[str] = (), mqtt: bool = False
+    directory: Path,
+    names: tuple[str, ...] = tuple(DEVICES),
+    *,
+    prefix: Sequence[str] = (),
+    mqtt: bool = False,
+    also: Callable[[Lab], Awaitable[str]] | None = None,
 ) -> AsyncIterator["LorawanTraffic"]:
-    """Start a set-up; `mqtt`: events come over a broker, whose messages to the bridge are witnessed."""
+    """Start a set-up; `mqtt`: events come over a broker, whose messages to the bridge are witnessed.
+
+    `also` starts more before the bridge, and returns sections of the bridge's configuration for it.
+    """
     described = {
         "one": device(DEVICES["one"]),  # class A: nothing comes down before it has spoken
-        "two": device(DEVICES["two"], device_class="C"),
+        CLASS_C: device(DEVICES[CLASS_C], device_class="C"),
     }
     async with contextlib.AsyncExitStack() as stack:
         witness = None
@@ -48,7 +57,10 @@ async def lorawan_traffic(
             lorawan_set_up(
                 directory / "lab",
                 devices=[described[name] for name in names],
-                endpoints=[{"name": name, "network": "lorawan", "address": DEVICES[name]} for name in names],
+                endpoints=[
+                    {"name": name, "network": "lorawan", "address": DEVICES[name], "servers": ["lab"]} for name in names
+                ],
+                also=also,
                 gateways=[GATEWAYS[name] for name in names],
                 profile={"class_c_timeout": 10, "rx1_delay": 4},
                 arguments=("--history", "1000", *RX1_DELAY),
@@ -147,9 +159,16 @@ class LorawanTraffic(Traffic):
     async def _heard(self, name: str) -> list[dict[str, Any]]:
         return [one for one in await self.found.heard(name) if one["what"] == "received" and one["f_port"] == F_PORT]
 
-    async def gather(self) -> Evidence:
-        seen = Evidence(LORAWAN_HTTP if self._witness is None else LORAWAN_MQTT)
+    async def at_server(self) -> Evidence:
+        """Return what the server has seen so far."""
+        devices = frozenset(DEVICES[name] for name in self.devices)
+        rules = LORAWAN_HTTP if self._witness is None else LORAWAN_MQTT
+        seen = Evidence(rules, devices, listeners=devices & {DEVICES[CLASS_C]})
         await hear_server(seen, self.found.server)
+        return seen
+
+    async def gather(self) -> list[Evidence]:
+        seen = await self.at_server()
         seen.sent = [_message(one) for one in await self._sent()]
         seen.on_air = [
             (one["time"], (one["devEui"], bytes.fromhex(one["payload"])))
@@ -169,7 +188,7 @@ class LorawanTraffic(Traffic):
             seen.accepted = _datagrams(
                 json.loads(body) for topic, body in self._witness.acknowledged if topic.endswith("/event/up")
             )
-        return seen
+        return [seen]
 
 
 def _message(logged: dict[str, Any]) -> Of:

@@ -11,15 +11,16 @@ PATIENCE = 300.0  # seconds that the server waits: the bridge's 115 begin only o
 
 
 class NiddTraffic(Traffic):
-    """UEs behind an emulated SCEF."""
+    """UEs behind an emulated SCEF. `endpoint` has further settings of their endpoints."""
 
-    def __init__(self, found: SetUp, devices: tuple[str, ...]) -> None:
+    def __init__(self, found: SetUp, devices: tuple[str, ...], **endpoint: Any) -> None:
         super().__init__(found.lab, devices)
         self.found = found
+        self._endpoint = endpoint
 
     async def prepare(self) -> None:
         for name in self.devices:
-            await self.found.add_device(name, endpoint={}, device={})
+            await self.found.add_device(name, endpoint=self._endpoint, device={})
             assert (await self.found.ask(name, "observe", "/3303/0/5700"))["code"] == "2.05"
 
     def operations(self, name: str, number: int) -> list[Coroutine[Any, Any, Any]]:
@@ -32,9 +33,14 @@ class NiddTraffic(Traffic):
             self.found.set_value(name, "/3303/0/5700", 20.0 + number),
         ]
 
-    async def gather(self) -> Evidence:
-        seen = Evidence(NIDD)
+    async def at_server(self) -> Evidence:
+        """Return what the server has seen so far."""
+        seen = Evidence(NIDD, frozenset(f"{name}@iot" for name in self.devices))
         await hear_server(seen, self.found.server())
+        return seen
+
+    async def gather(self) -> list[Evidence]:
+        seen = await self.at_server()
         air = {entry["number"]: entry for entry in await self.found.scef().get("/air-log")}
         seen.sent = [_message(entry) for entry in air.values() if entry["what"] == "uplink"]
         seen.on_air = [(entry["time"], _message(entry)) for entry in air.values() if entry["what"] == "downlink"]
@@ -43,7 +49,7 @@ class NiddTraffic(Traffic):
             for one in await self.found.scef().get("/notifications")
             if one["kind"] == "uplink" and one["accepted"]
         ]
-        return seen
+        return [seen]
 
 
 def _message(logged: dict[str, Any]) -> Of:

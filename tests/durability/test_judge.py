@@ -85,6 +85,25 @@ def test_it_says_nothing_where_two_devices_have_chosen_the_same_bytes():
     assert any(f"of {OTHER} was answered 200 and has 0 rows" in fault for fault in judge(seen))
 
 
+def test_the_same_bytes_may_answer_as_many_requests_as_the_device_sent_them_for():
+    seen, answer = _evidence(), b"\x61\x44\x88\xfb\xfb"
+    for number in (4, 5):
+        seen.sent.append((DEVICE, answer))
+        seen.accepted.append((DEVICE, answer))
+        seen.uplinks.append(_uplink(number, answer))
+    assert judge(seen) == []
+    seen.sent.pop()
+    assert judge(seen) == [f"uplink {answer.hex()} of {DEVICE} was answered 200 and has 2 rows"]
+
+
+def test_a_device_that_listens_all_the_time_is_asked_again_sooner():
+    seen = _evidence()
+    seen.on_air.append((61.0, (DEVICE, READ)))
+    assert judge(seen) == ["downlink 1 (Read) was on air 2 times: [10.0, 61.0]"]
+    seen.listeners = frozenset({DEVICE})
+    assert judge(seen) == []
+
+
 def _change(**changes: object) -> Callable[[Evidence], None]:
     def change(seen: Evidence) -> None:
         for name, value in changes.items():

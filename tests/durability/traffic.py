@@ -26,7 +26,7 @@ class Traffic(abc.ABC):
         self.devices = devices
         self.begun: list[asyncio.Task[Any]] = []
         self.answers: list[Any] = []
-        self.evidence: Evidence | None = None
+        self.evidence: list[Evidence] = []
         self._numbers = itertools.count(1)
 
     @property
@@ -48,8 +48,17 @@ class Traffic(abc.ABC):
         """Give operations of each kind, in both directions, on a device; what is in them is of this number alone."""
 
     @abc.abstractmethod
-    async def gather(self) -> Evidence:
-        """Give what server, network and radio have seen."""
+    async def gather(self) -> list[Evidence]:
+        """Return what server, network and radio have seen, of each network apart."""
+
+    async def live(self, seconds: float, _rng: random.Random) -> None:
+        """Let the bridge run for so many seconds; subclasses let more happen to it."""
+        await asyncio.sleep(seconds)
+
+    async def executed(self, name: str) -> list[dict[str, Any]]:
+        """Return what a device has carried out."""
+        found: list[dict[str, Any]] = await self.device_api.get(f"/devices/{name}/operations")
+        return found
 
     async def hurry(self) -> None:
         """Let time pass while answers are awaited."""
@@ -97,7 +106,7 @@ class Traffic(abc.ABC):
         """Start the bridge and kill it at any moment of its traffic."""
         await self.bridge.start()
         self.begin()
-        await asyncio.sleep(rng.uniform(0.0, 0.5))
+        await self.live(rng.uniform(0.0, 0.5), rng)
         self.bridge.process.kill()
 
     async def _calm_life(self) -> None:
@@ -135,5 +144,6 @@ class Traffic(abc.ABC):
             await self.bridge.close()
             self.bridge.api = None
         self.evidence = await self.gather()
-        read_ledger(self.evidence, self.lab.directory / "bridge.db")
-        return judge(self.evidence)
+        for seen in self.evidence:
+            read_ledger(seen, self.lab.directory / "bridge.db")
+        return [fault for seen in self.evidence for fault in judge(seen)]

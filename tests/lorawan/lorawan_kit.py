@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -214,9 +214,11 @@ async def lorawan_set_up(
     rate: float = RATE,
     gateways: Sequence[str] = (GATEWAY,),
     prefix: Sequence[str] = (),
+    also: Callable[[Lab], Awaitable[str]] | None = None,
 ) -> AsyncIterator[LorawanSetUp]:
     """Start everything but LwM2M clients. `mqtt`: broker for the events, HOST:PORT; else they come over HTTP.
 
+    `also` starts more before the bridge, and returns sections of the bridge's configuration for it.
     `mqtt_of_bridge`: where the bridge reaches it, if not there. `prefix`: arguments of python for the bridge's process.
     """
     port = free_port()
@@ -253,6 +255,8 @@ uri = "{lab.server_ready["coap"]}"
 {server_lines}
 {lab.lorawan_network(lines=way + lines)}
 """
+        if also is not None:
+            text += await also(lab)
         if endpoints is None:
             endpoints = [{"name": NAME, "network": "lorawan", "address": DEV_EUI}]
         for endpoint in endpoints:
