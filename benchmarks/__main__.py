@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cold import SMALL, WORKING_SET, measure_cold
 from benchmarks.due import due_at_start
 from benchmarks.http_compared import show_http
 from benchmarks.load import Load
@@ -206,12 +207,21 @@ def show_fleet(count: int, figures: dict[str, Any]) -> None:
     print(f"{'the same: listening':34}{due['ready_after']:12.1f} s after its start")
 
 
+def show_cold(rounds: int, figures: dict[str, Any]) -> None:
+    """Measure uplinks of many devices in turn: more than fit a small memory, and as many as fit the usual one."""
+    for name, wanted, service in (("cold / hot, with a small cache", 1.5, SMALL), ("the same, usual cache", 1.1, "")):
+        figures[name] = asdict(found := measure_cold(rounds, service)) | {"wanted": wanted}
+        each = f"{found.cold:.0f} µs, hot {found.hot:.0f} µs, {found.megabytes:.0f} MB"
+        print(f"{name:34}{'':12}{found.ratio:16.2f}   wanted ≤ {wanted}   {WORKING_SET} devices: {each}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement; the median counts")
     parser.add_argument("--endpoints", type=int, default=100_000, help="idle endpoints for the memory figure; 0: skip")
     parser.add_argument("--step", action="store_true", help="measure the one step alone, on bytes, and end")
     parser.add_argument("--fleet", action="store_true", help="measure only the many endpoints, and end")
+    parser.add_argument("--cold", action="store_true", help="measure only more devices than fit the memory, and end")
     parser.add_argument("--profile", action="store_true", help="show where the bridge's processor time goes, and end")
     parser.add_argument("--store", action="store_true", help="show what a message costs in the store alone, and end")
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
@@ -229,6 +239,9 @@ def main() -> None:
         return
     if arguments.provisioning:
         show_provisioning(arguments.provisioning)
+        return
+    if arguments.cold:
+        show_cold(arguments.rounds, {})
         return
     if arguments.fleet:
         show_fleet(arguments.endpoints, {})
@@ -259,6 +272,7 @@ def main() -> None:
         cpu = statistics.median(o.cpu / t.cpu for t, o in zip(theirs, own, strict=True))
         figures[ratio] = {"wall": wall, "cpu": cpu, "wanted": wanted}
         print(f"{ratio:34}{wall:12.2f}{cpu:16.2f}{f'   wanted ≥ {wanted}' if wanted else ''}")
+    show_cold(arguments.rounds, figures)
     if arguments.endpoints:
         show_fleet(arguments.endpoints, figures)
     out = Path("build/bench.json")

@@ -60,8 +60,10 @@ def start(arguments: list[str], log: Path) -> Side:
     return Side(process)
 
 
-def write_configuration(directory: Path, api_root: str, server_port: int, external_ids: list[str]) -> Path:
-    """Write a configuration and a CSV of endpoints; give the configuration's path."""
+def write_configuration(
+    directory: Path, api_root: str, server_port: int, external_ids: list[str], service: str = ""
+) -> Path:
+    """Write a configuration and a CSV of endpoints; give the configuration's path. `service`: more of its section."""
     north_port = 15000 + os.getpid() % 5000  # another bridge may have the usual port
     config = directory / "bridge.toml"
     config.write_text(
@@ -69,6 +71,7 @@ def write_configuration(directory: Path, api_root: str, server_port: int, extern
 [service]
 state_directory = "{directory}"
 log_level = "warning"
+{service}
 
 [north]
 port = {north_port}

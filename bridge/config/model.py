@@ -49,6 +49,15 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
         float,
         Meta(ge=0, le=10 * YEAR, description="seconds that finished messages stay in the ledger for people to look up"),
     ] = 2592000.0
+    cache_mib: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1 << 20,
+            description="MiB of memory for endpoints that have nothing to do just now (about 10 kB each); one that has "
+            "no room is read from the database when it is heard again, which costs half as much again as a message",
+        ),
+    ] = 128
     default_servers: Annotated[
         list[str], Meta(description="servers of endpoints that name none; empty: the only server, if there is just one")
     ] = msgspec.field(default_factory=list)

@@ -16,7 +16,8 @@ from bridge.errors import BridgeError, DirectoryError
 from bridge.lru import Lru
 from bridge.relay.model import Endpoint
 
-CACHED = 4096  # records in memory, about 1.5 KiB each
+CACHED = 4096  # records in memory
+RECORD_BYTES = 1500  # of memory, about, that one of them takes
 KEYS = 4  # under which a record is kept
 CHUNK = 500  # records changed in one transaction, so that other commits wait a few ms at most
 

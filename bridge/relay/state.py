@@ -309,6 +309,11 @@ class EndpointState:
         return since.id != self.last_request
 
     @property
+    def remembered(self) -> int:
+        """The number of messages that are over and remembered."""
+        return len(self.deliveries.kept) + len(self.kept_uplinks) + len(self.kept_others)
+
+    @property
     def is_quiet(self) -> bool:
         """Whether nothing waits: memory can be let go, and loaded again at the next event."""
         d = self.deliveries

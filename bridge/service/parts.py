@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bindings.contract import Binding
 from bridge.config import Config, catalogue, drafts
 from bridge.directory import Directory, Sources
+from bridge.directory.directory import RECORD_BYTES
 from bridge.errors import BindingError, ConfigurationError
 from bridge.north.contract import NorthTransport
 from bridge.north.udp.servers import Servers
@@ -28,6 +29,7 @@ from bridge.store.notes import NetworkMemory
 
 log = logging.getLogger(__name__)
 
+RECORDS = 8  # of the memory for endpoints, this part is for records of the directory, all else for what they do
 RESOLVE_PATIENCE = 5.0  # seconds that a start waits for the names of servers; the look-ups go on beside
 
 Count = Callable[..., None]
@@ -64,12 +66,25 @@ async def built(
     """
     udp = await _north(config)
     sources = Sources.of(udp.addresses)
-    directory = Directory(store.directory, catalogue(config, networks, sources), clock.wall)
+    cache = config.service.cache_mib << 20
+    for_records = cache // RECORDS
+    directory = Directory(
+        store.directory, catalogue(config, networks, sources), clock.wall, for_records // RECORD_BYTES
+    )
     places = Places(directory, networks, count)
     actor = NetworkActor(udp, networks, count)
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
     runner = Runner(
-        store, directory, store.memories, clock, config.policy.policy(), places.of, actor, draw.random, count
+        store,
+        directory,
+        store.memories,
+        clock,
+        config.policy.policy(),
+        places.of,
+        actor,
+        draw.random,
+        count,
+        cache - for_records,
     )
     provisioning = Provisioning(networks, count)
     changes = Changes(directory, runner, udp, places, provisioning, tasks)

@@ -6,7 +6,6 @@ fails, the endpoint's memory and pending effects are dropped, and it is loaded a
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,13 +25,14 @@ from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moment
 from bridge.service.placed import Placed
 from bridge.service.points import reached
+from bridge.service.quiet import Quiet
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.store.contract import Done, Found, FoundEndpoint, FoundWithNote
 from bridge.store.notes import FoundNote
 
 log = logging.getLogger(__name__)
 
-IDLE_KEPT = 4096  # quiet endpoints whose memory is kept for the next event; beyond that the longest quiet goes
+MEMORY = 112 << 20  # bytes of endpoints that are kept in memory for their next event
 FAR = 30.0  # seconds: an endpoint that only waits for a time farther off than this needs no memory until then
 RELOAD_AFTER = 1.0  # seconds between a failed commit and the next try to take the endpoint up again
 
@@ -104,8 +104,9 @@ class Runner:
     actor: Actor
     random: Callable[[], float]
     count: Callable[..., None]
+    memory: int = MEMORY
     loaded: dict[int, Loaded] = field(default_factory=dict)
-    _quiet: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    _quiet: Quiet = field(init=False)
     _taken_up: set[int] = field(default_factory=set)  # endpoints whose rows in memory are all that the process knows
     _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits are not yet told
     stopping: bool = False
@@ -115,6 +116,7 @@ class Runner:
     def __post_init__(self) -> None:
         self._alarms = Alarms(self._wake)
         self._waiting = WaitingEvents(self.count)
+        self._quiet = Quiet(self.memory)
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
         """Run one step, at once if the endpoint is in memory, else when the store has read it.
@@ -193,7 +195,7 @@ class Runner:
             if loaded.uncommitted:
                 self._draining.add(endpoint)
         self._taken_up.discard(endpoint)
-        self._quiet.pop(endpoint, None)
+        self._quiet.drop(endpoint)
         self._alarms.clear(endpoint)
 
     def refresh(self, endpoint: int, placed: Placed) -> None:
@@ -283,7 +285,7 @@ class Runner:
             if not state.is_quiet:
                 self._step(endpoint, loaded, ev.Started(), None)
         if state.is_quiet and not loaded.uncommitted:
-            self._note_quiet(endpoint)
+            self._note_quiet(endpoint, state)
         return loaded
 
     def _unload(self, endpoint: int) -> Loaded | None:
@@ -368,7 +370,7 @@ class Runner:
             reached("after commit")
             self._release(placed, effects)
             if not loaded.uncommitted and self.loaded.get(endpoint) is loaded and loaded.state.is_quiet:
-                self._note_quiet(endpoint)
+                self._note_quiet(endpoint, loaded.state)
         if done is not None:
             done(error)
         if loaded.dropped and not loaded.uncommitted:
@@ -387,9 +389,9 @@ class Runner:
         state = loaded.state
         if wake is None and state.is_quiet:
             if not loaded.uncommitted:
-                self._note_quiet(endpoint)
+                self._note_quiet(endpoint, state)
             return
-        self._quiet.pop(endpoint, None)
+        self._quiet.drop(endpoint)
         if wake is None or wake <= FAR or loaded.uncommitted:
             return
         d = state.deliveries
@@ -398,11 +400,9 @@ class Runner:
         if not (d.call is not None or doubts or timers or state.exchanges.is_refusing(moment(self.clock).wall)):
             self._unload(endpoint)
 
-    def _note_quiet(self, endpoint: int) -> None:
-        self._quiet[endpoint] = None
-        self._quiet.move_to_end(endpoint)
-        while len(self._quiet) > IDLE_KEPT:
-            oldest, _ = self._quiet.popitem(last=False)
+    def _note_quiet(self, endpoint: int, state: EndpointState) -> None:
+        self._quiet.put(endpoint, state.remembered)
+        for oldest in self._quiet.excess():
             candidate = self.loaded.get(oldest)
             if candidate is not None and candidate.state.is_quiet and not candidate.uncommitted:
                 self._unload(oldest)

@@ -16,7 +16,7 @@ from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint, Policy, Server
 from bridge.service.clock import RealClock
 from bridge.service.placed import Placed
-from bridge.service.runner import Runner
+from bridge.service.runner import MEMORY, Runner
 from bridge.store.contract import Done
 from bridge.store.in_memory import InMemoryStore
 from tests.service.scripted_binding import PROFILE
@@ -64,6 +64,7 @@ class Bench:
         self.store = store
         self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: PROFILE)
         self.counted: list[str] = []
+        self.memory = MEMORY
         self.restart()
 
     def restart(self) -> None:
@@ -79,6 +80,7 @@ class Bench:
             self.actor,
             lambda: 0.5,
             lambda name, **_labels: self.counted.append(name),
+            self.memory,
         )
 
     async def event(self, event: ev.Event, done: Done | None = None) -> None:

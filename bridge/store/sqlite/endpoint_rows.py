@@ -30,18 +30,23 @@ def _needed(row: type[R]) -> tuple[str, Callable[[tuple[Any, ...]], R]]:
     return statement, decoder(row)
 
 
-def _all(row: type[R]) -> tuple[str, Callable[[tuple[Any, ...]], R]]:
-    return (
-        f"SELECT {columns_sql(row)} FROM {_WANTED} {row.TABLE} ON endpoint = wanted",  # noqa: S608  # as above
-        decoder(row),
+def _all(*kinds: type[Row]) -> str:
+    """Return one statement for several small tables: each row begins with its table and ends with NULLs.
+
+    A statement costs more than the row or two that it finds.
+    """
+    widest = max(len(kind.columns()) for kind in kinds)
+    return " UNION ALL ".join(
+        f"SELECT '{kind.TABLE}', {columns_sql(kind)}{', NULL' * (widest - len(kind.columns()))}"  # noqa: S608  # names of our own
+        f" FROM {_WANTED} {kind.TABLE} ON endpoint = wanted"
+        for kind in kinds
     )
 
 
 _DOWNLINKS, _downlink = _needed(Downlink)
 _UPLINKS, _uplink = _needed(Uplink)
-_OBSERVATIONS, _observation = _all(Observation)
-_REPORTS, _report = _all(UnattributedReport)
-_RELAYS, _relay = _all(RelayState)
+_OTHERS = _all(Observation, UnattributedReport, RelayState)
+_observation, _report, _relay = decoder(Observation), decoder(UnattributedReport), decoder(RelayState)
 
 
 def rows_of(connection: apsw.Connection, endpoints: Collection[int], now: float) -> dict[int, Kept]:
@@ -60,12 +65,20 @@ def rows_of(connection: apsw.Connection, endpoints: Collection[int], now: float)
         found[downlink.endpoint].downlinks.append(downlink)
     for uplink in sorted(rows(_UPLINKS, (ids, ids, now), _uplink), key=_id):
         found[uplink.endpoint].uplinks.append(uplink)
-    for observation in rows(_OBSERVATIONS, (ids,), _observation):
-        found[observation.endpoint].observations.append(observation)
-    for report in sorted(rows(_REPORTS, (ids,), _report), key=_id):
-        found[report.endpoint].reports.append(report)
-    for relay in rows(_RELAYS, (ids,), _relay):
-        found[relay.endpoint].relay = relay
+    others: list[tuple[Any, ...]] = execute(_OTHERS, (ids, ids, ids)).fetchall()
+    for table, *columns in others:
+        values = tuple(columns)
+        if table == Observation.TABLE:
+            observation = _observation(values)
+            found[observation.endpoint].observations.append(observation)
+        elif table == UnattributedReport.TABLE:
+            report = _report(values)
+            found[report.endpoint].reports.append(report)
+        else:
+            relay = _relay(values)
+            found[relay.endpoint].relay = relay
+    for kept in found.values():
+        kept.reports.sort(key=_id)
     return found
 
 
