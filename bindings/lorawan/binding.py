@@ -30,7 +30,7 @@ from bindings.contract import (
     SouthProfile,
     SubmitResult,
 )
-from bindings.diagnosis import Finding
+from bindings.diagnosis import Finding, Grade
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.device_settings import DeviceSettings
@@ -50,10 +50,11 @@ from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.south import SouthProfiles
+from bindings.lorawan.standings import Standings
 from bindings.lorawan.uplinks import Uplinks
 from bindings.lorawan.wanted import read_wanted
 from bindings.lorawan.watch import Watch
-from bridge.errors import BindingError, StoreUnavailable
+from bridge.errors import BindingError, CallFailed, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -103,10 +104,11 @@ class LorawanBinding:
         uplinks = Uplinks(settings, records, outstanding, self._profiles, events)
         reports = Reports(outstanding, fates, events)
         self._inbound = Inbound(records, outstanding, uplinks, reports, clock, doubts, events)
-        self._downlinks = Downlinks(settings, provider, records, outstanding, fates, doubts, lingering, events)
+        self._downlinks = Downlinks(settings, provider, records, outstanding, fates, clock, doubts, lingering, events)
         self._catch_up = CatchUp(settings, provider, records, Replay(records, uplinks, reports, events), events)
         self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, records, provider, outstanding, events)
         self._watch = Watch(provider, self._catch_up, self._profiles, events)
+        self._standings = Standings(provider, records, outstanding, clock, events)
         await provider.open()
         try:
             await provider.listen(self, memory)
@@ -118,6 +120,7 @@ class LorawanBinding:
             self._watch.run(),
             self._reconciler.run(),
             self._reconciler.look_at_lingering(),
+            self._standings.run(),
             self._write_forever(),
         )
         self._tasks = [asyncio.create_task(one) for one in work]
@@ -272,13 +275,25 @@ class LorawanBinding:
     async def check(self) -> list[Finding]:
         """Look for what will hurt in the network server's set-up, and change nothing there; also before the start."""
         async with self._any_provider() as provider:
-            return await provider.check()
+            findings = await provider.check()
+        if self._calls.open and provider.up:
+            try:
+                findings += await self._standings.check()
+            except CallFailed as error:
+                findings.append(Finding("devices", Grade.UNCHECKED, str(error)))
+        return findings
 
     def status(self) -> Mapping[str, Any]:
         """Return reachability, version, queues and events, as plain JSON values."""
         report = {"provider": self._settings.provider, "running": self._calls.open, **self._provider.status()}
         if self._calls.open:
-            report |= {"queued": self._outstanding.count, "catch_up": self._catch_up.status()}
+            ahead = self._clock.ahead(self._events.now()) if self._events is not None else None
+            report |= {
+                "queued": self._outstanding.count,
+                "catch_up": self._catch_up.status(),
+                "devices": self._standings.status(),
+                "clock_ahead": None if ahead is None else round(ahead, 1),
+            }
         return report
 
     @contextlib.asynccontextmanager

@@ -31,6 +31,10 @@ class NetworkClock:
             return self._former if self._latest is None else self._latest
         return max(self._latest, self._former)
 
+    def theirs(self, moment: float, now: float) -> float:
+        """Return a moment of our clock as a time of the server's, as far as that is known."""
+        return moment + (self.ahead(now) or 0.0)
+
     def has_passed(self, moment: float, now: float) -> bool:
         """Return whether the server's clock has certainly passed a moment of its own time."""
         ahead = self.ahead(now)

@@ -25,6 +25,7 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.lorawan import windows
+from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.fates import Fates
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
@@ -60,6 +61,7 @@ class Downlinks:
         records: Records,
         outstanding: Outstanding,
         fates: Fates,
+        clock: NetworkClock,
         doubts: Doubts,
         lingering: Lingering,
         events: Events,
@@ -69,6 +71,7 @@ class Downlinks:
         self._records = records
         self._outstanding = outstanding
         self._fates = fates
+        self._clock = clock
         self._doubts = doubts
         self._lingering = lingering
         self._events = events
@@ -88,13 +91,14 @@ class Downlinks:
             return Refused(Refusal.TOO_LARGE, f"{len(attempt.payload)} bytes, {largest} fit at this data rate")
         if attempt.deadline is not None and attempt.deadline <= now:
             return Refused(Refusal.EXPIRED, "the deadline has passed")
-        item = NewItem(device, await self._f_port(device), attempt.payload, attempt.confirmed, attempt.deadline)
+        expires_at = self._clock.theirs(attempt.deadline, now) if attempt.deadline is not None else None
+        item = NewItem(device, await self._f_port(device), attempt.payload, attempt.confirmed, expires_at)
         passed = self._passed_by(attempt)
         before = self._fates.when_queued(device)
         self._outstanding.expect(device)
         try:
             handle = await self._provider.enqueue(item, passing=bool(passed))
-            queued = Queued(attempt.kind, attempt.repeatable, attempt.confirmed, before)
+            queued = Queued(attempt.kind, attempt.repeatable, attempt.confirmed, before, deadline=attempt.deadline)
             if self._outstanding.add(device, handle, queued) and windows.may_settle(before):
                 self._lingering.put(device, self._fates.known(device).open_for)
         except CallFailed as error:

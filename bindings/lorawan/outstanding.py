@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from heapq import heappop, heappush
+from itertools import islice
 
 from bindings.contract import Kind
 from bindings.lorawan.records import Queued, Record, Records
@@ -119,6 +120,10 @@ class Outstanding:
     def is_late(self, device: str) -> bool:
         """Return whether something is queued that should have left with an uplink before the last one."""
         return any(item.uplinks > 2 + item.confirmed for item in self.of(device).values())
+
+    def last_heard(self, most: int) -> list[str]:
+        """Return the devices that this process heard last, the latest first."""
+        return list(islice(reversed(self._heard), most))
 
     def since(self, device: str) -> float | None:
         """Return how many seconds ago this process last heard a device; None: it does not remember that it did."""

@@ -53,6 +53,8 @@ class Standing(msgspec.Struct, frozen=True):
     device_class: str
     last_seen_at: float | None = None
     skip_f_cnt_check: bool = False
+    disabled: bool = False
+    elsewhere: bool = False  # in another application than the network instance's
 
 
 class Session(msgspec.Struct, frozen=True):

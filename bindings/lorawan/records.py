@@ -38,6 +38,7 @@ class Queued(msgspec.Struct, array_like=True):
     confirmed: bool
     before: WhenQueued | None = None  # None: it was found in the queue
     uplinks: int = 0  # heard since it was queued: each could have let it out
+    deadline: float | None = None  # on our own clock
 
 
 class Record(msgspec.Struct, array_like=True):

@@ -6,6 +6,7 @@ from bindings.contract import Events, NetworkState, Refusal, Report
 from bindings.lorawan import network_events as net
 from bindings.lorawan.fates import Fates
 from bindings.lorawan.outstanding import Outstanding
+from bindings.lorawan.records import Queued
 
 _DISCARDED = {
     net.Why.EXPIRED: Refusal.EXPIRED,
@@ -13,6 +14,7 @@ _DISCARDED = {
     net.Why.STALE_COUNTER: Refusal.FAILED,
 }
 _DETAIL = 200  # characters of a network server's text
+_TOLERATED = 1.0  # seconds that something may expire before its time by our clock
 
 
 class Reports:
@@ -43,11 +45,18 @@ class Reports:
         That it was not transmitted before is not said by that, but to be shown.
         """
         certain = await self._fates.of_discarded(event)
-        self._outstanding.drop(event.device, event.item)
-        if certain:
+        noted = self._outstanding.drop(event.device, event.item)
+        if certain and event.why is net.Why.EXPIRED and noted is not None and self._is_early(noted):
+            self._events.count("lorawan_expired_early")
+            text = "the network server's clock is ahead of ours: it expired there before its time"
+            report = Report(event.device, event.item, Refusal.FAILED, text)
+        elif certain:
             report = Report(event.device, event.item, _DISCARDED[event.why], event.text[:_DETAIL])
         else:
             self._events.count("lorawan_discarded_in_doubt")
             text = f"{event.text}; it may have been transmitted before"
             report = Report(event.device, event.item, None, text[:_DETAIL])
         await self._events.deliver(report)
+
+    def _is_early(self, noted: Queued) -> bool:
+        return noted.deadline is not None and self._events.now() < noted.deadline - _TOLERATED

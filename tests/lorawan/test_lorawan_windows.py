@@ -234,6 +234,37 @@ async def test_behind_others_what_was_transmitted_is_gone_all_the_same():
     assert await one.cancel(handle) is Cancellation.GONE
 
 
+# Clocks that are apart
+
+
+@pytest.mark.parametrize("skew", [-3600.0, 3600.0])
+async def test_a_time_to_live_is_as_long_on_any_clock(skew):
+    one = await network(skew=skew)
+    handle = await one.submit(ttl=60)
+    await one.passes(50)
+    await one.up()
+    assert one.reports(handle) == [NetworkState.SENT]
+    await one.passes(QUIET)
+    other = await one.submit(ttl=60)
+    await one.passes(QUIET + 5)
+    await one.up()
+    assert one.reports(other) == [Refusal.EXPIRED]
+    assert other not in one.on_the_air()
+
+
+async def test_what_expires_before_its_time_since_the_clocks_are_apart_goes_again():
+    one = await network(skew=-3600.0)
+    await one.restart(kept=True)  # the clock of the network server is not known any more
+    handle = await one.submit(ttl=60)
+    await one.up()
+    assert one.reports(handle) == [Refusal.FAILED]
+    assert handle not in one.on_the_air()
+    assert one.side.counts["lorawan_expired_early"] == 1
+    again = await one.submit(ttl=60)
+    await one.up()
+    assert one.reports(again) == [NetworkState.SENT]
+
+
 # What the network server discards
 
 

@@ -22,7 +22,7 @@ from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.profiles import Profiles
-from bindings.lorawan.provider import NewItem, QueuedItem, Sight
+from bindings.lorawan.provider import NewItem, QueuedItem, Sight, Standing
 from bindings.lorawan.records import Profile, Record, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
@@ -72,6 +72,9 @@ class VirtualProvider:
     async def flush(self, device: str) -> None:
         self.when_flushed()
         device_queue.flush(self._tables, self.world.device.dev_eui)
+
+    async def standing(self, device: str) -> Standing:
+        return (await self.sight(device)).standing
 
     async def sight(self, device: str) -> Sight:
         row = self.world.device
@@ -133,14 +136,14 @@ class Virtual:
         monotonic = lambda: self.world.now - started_at  # noqa: E731
         self.outstanding = Outstanding(records, monotonic)
         self.lingering, doubts = Lingering(monotonic), Doubts()
-        clock = NetworkClock()
+        clock = self.clock = NetworkClock()
         self.fates = Fates(self.provider, records, self.outstanding, clock, self.side)
         profiles = Profiles(self.provider, records, self.side)
         uplinks = Uplinks(settings, records, self.outstanding, profiles, self.side)
         reports = Reports(self.outstanding, self.fates, self.side)
         self.inbound = Inbound(records, self.outstanding, uplinks, reports, clock, doubts, self.side)
         self.downlinks = Downlinks(
-            settings, self.provider, records, self.outstanding, self.fates, doubts, self.lingering, self.side
+            settings, self.provider, records, self.outstanding, self.fates, clock, doubts, self.lingering, self.side
         )
         replay = Replay(records, uplinks, reports, self.side)
         self.catch_up = CatchUp(settings, self.provider, records, replay, self.side)

@@ -143,10 +143,10 @@ class ChirpStack:
         await self.client.flush(device)
 
     async def standing(self, device: str) -> Standing:
-        return values.standing_of(await self.client.get_device(device))
+        return values.standing_of(await self.client.get_device(device), self._settings.application_id)
 
     async def sight(self, device: str) -> Sight:
-        standing = values.standing_of(await self.client.get_device(device))
+        standing = await self.standing(device)
         return Sight(standing, values.session_of(await self.client.get_activation(device)))
 
     async def radio(self, profile: str, region_config: str) -> Profile:

@@ -32,11 +32,17 @@ def from_queue_item(message: api.DeviceQueueItem) -> QueuedItem:
     )
 
 
-def standing_of(found: api.GetDeviceResponse) -> Standing:
-    """Return what the server's record of a device says."""
-    last_seen_at = _seconds(found.last_seen_at) if found.HasField("last_seen_at") else None
-    device_class = _CLASSES.get(found.class_enabled, "")
-    return Standing(found.device.device_profile_id, device_class, last_seen_at, found.device.skip_fcnt_check)
+def standing_of(found: api.GetDeviceResponse, application_id: str = "") -> Standing:
+    """Return what the server's record of a device says. `application_id`: where it should be, empty: anywhere."""
+    device = found.device
+    return Standing(
+        profile=device.device_profile_id,
+        device_class=_CLASSES.get(found.class_enabled, ""),
+        last_seen_at=_seconds(found.last_seen_at) if found.HasField("last_seen_at") else None,
+        skip_f_cnt_check=device.skip_fcnt_check,
+        disabled=device.is_disabled,
+        elsewhere=application_id not in ("", device.application_id),
+    )
 
 
 def session_of(found: api.GetDeviceActivationResponse) -> Session | None:

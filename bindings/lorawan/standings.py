@@ -1,0 +1,172 @@
+"""Whether the network server would carry data of the bridge's devices at all: a device may have been deleted there,
+disabled, or moved to another application, and nothing tells the bridge.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any
+
+from bindings.contract import Events
+from bindings.diagnosis import Finding, Grade
+from bindings.lorawan.clock import NetworkClock
+from bindings.lorawan.outstanding import Outstanding
+from bindings.lorawan.provider import Provider
+from bindings.lorawan.records import Records
+from bridge.errors import BridgeError, CallFailed, CallTrouble
+
+log = logging.getLogger(__name__)
+
+EVERY = 6 * 3600.0  # seconds between two looks at all devices
+_PACE = 0.05  # seconds between two devices
+_AWAY = 60.0  # seconds until it is tried again after the network server did not answer
+_REMEMBERED = 1000  # devices that are named; of more only the number is known
+_NAMED = 5  # devices that a finding names
+_CLOCKS = 5  # devices whose last uplink is used to compare clocks
+_TOLERATED = 5.0  # seconds between the clocks
+
+
+class Trouble(Enum):
+    """Why a device's data does not pass."""
+
+    MISSING = "missing"
+    DISABLED = "disabled"
+    ELSEWHERE = "elsewhere"
+
+
+_WORDS = {
+    Trouble.MISSING: (
+        "the network server does not have them: nothing comes from them or reaches them",
+        "lwm2m-bridge device add makes a device anew; lwm2m-bridge endpoint remove forgets it",
+    ),
+    Trouble.DISABLED: (
+        "they are disabled in the network server: nothing comes from them or reaches them",
+        "enable them in the network server, or disable their endpoints",
+    ),
+    Trouble.ELSEWHERE: (
+        "they are in another application: what they send does not come here",
+        "move them back to the application of application_id, or remove their endpoints",
+    ),
+}
+
+
+class Standings:
+    """Looks at all devices of one network instance, slowly and again and again."""
+
+    def __init__(
+        self, provider: Provider, records: Records, outstanding: Outstanding, clock: NetworkClock, events: Events
+    ) -> None:
+        self._provider = provider
+        self._records = records
+        self._outstanding = outstanding
+        self._clock = clock
+        self._events = events
+        self._troubles: dict[str, Trouble] = {}
+        self._counts: Counter[Trouble] = Counter()
+        self.looked_at = 0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                await self._look_at_all()
+            except CallFailed:
+                await asyncio.sleep(_AWAY)  # that it does not answer says somebody else
+            except BridgeError as error:
+                log.info("devices are not looked at: %s", error, extra={"sample": "lorawan standings"})
+                await asyncio.sleep(_AWAY)
+            else:
+                await asyncio.sleep(EVERY)
+
+    async def _look_at_all(self) -> None:
+        counts: Counter[Trouble] = Counter()
+        looked_at = 0
+        async for device in self._records.devices():
+            trouble = await self.look_at(device)
+            looked_at += 1
+            if trouble is not None:
+                counts[trouble] += 1
+            await asyncio.sleep(_PACE)
+        self._counts, self.looked_at = counts, looked_at
+
+    async def look_at(self, device: str) -> Trouble | None:
+        """Return what is wrong with a device now. Raises CallFailed where that cannot be known."""
+        trouble = await self._trouble_of(device)
+        if trouble is None:
+            self._troubles.pop(device, None)
+        elif self._troubles.get(device) is not trouble:
+            self._events.count("lorawan_devices_in_trouble", trouble=trouble.value)
+            log.warning("device %s: %s", device, trouble.value, extra={"sample": "lorawan device"})
+            if len(self._troubles) < _REMEMBERED:
+                self._troubles[device] = trouble
+        return trouble
+
+    async def _trouble_of(self, device: str) -> Trouble | None:
+        try:
+            standing = await self._provider.standing(device)
+        except CallFailed as error:
+            if error.trouble is CallTrouble.NOT_FOUND and not error.unsure:
+                return Trouble.MISSING
+            raise
+        if standing.elsewhere:
+            return Trouble.ELSEWHERE
+        return Trouble.DISABLED if standing.disabled else None
+
+    # What people ask
+
+    def status(self) -> dict[str, Any]:
+        """Return what was found, as plain JSON values."""
+        found = {trouble.value: self._counts[trouble] for trouble in Trouble if self._counts[trouble]}
+        return {"looked_at": self.looked_at, **found}
+
+    async def check(self) -> list[Finding]:
+        """Return what is wrong with devices, as far as it is known, and how far the clocks are apart.
+
+        What is named is looked at again first. Raises CallFailed.
+        """
+        for device in list(self._troubles)[: _NAMED * len(Trouble)]:
+            await self.look_at(device)
+        findings = await self._clocks()
+        for trouble in Trouble:
+            devices = [device for device, one in self._troubles.items() if one is trouble]
+            if devices:
+                number = max(len(devices), self._counts[trouble])
+                text, cure = _WORDS[trouble]
+                findings.append(Finding("devices", Grade.WARNING, f"{_named(number, devices)}: {text}", cure))
+        if not self._troubles and self.looked_at:
+            findings.append(Finding("devices", Grade.GOOD, f"{self.looked_at} looked at: the network server has them"))
+        return findings
+
+    async def _clocks(self) -> list[Finding]:
+        ahead = await self.clock_ahead()
+        if ahead is None:
+            return []  # no device was heard yet whose last uplink could be compared
+        if abs(ahead) <= _TOLERATED:
+            return [Finding("clock", Grade.GOOD, "that of the network server agrees with ours")]
+        apart = f"that of the network server is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours"
+        cure = "let both machines keep time by NTP"
+        return [Finding("clock", Grade.WARNING, f"{apart}; expiries are converted", cure)]
+
+    async def clock_ahead(self) -> float | None:
+        """Return by how many seconds the network server's clock is ahead of ours; None: not known.
+
+        Raises CallFailed.
+        """
+        known = self._clock.ahead(self._events.now())
+        if known is not None:
+            return known
+        for device in self._outstanding.last_heard(_CLOCKS):
+            record, sight = self._records.held(device), await self._provider.sight(device)
+            seen_at, session = sight.standing.last_seen_at, sight.session
+            if record is None or session is None or seen_at is None:
+                continue
+            if (session.dev_addr, session.f_cnt_up) == (record.dev_addr, record.highest + 1):
+                return seen_at - record.heard_at  # the same uplink, as both have heard it
+        return None
+
+
+def _named(number: int, devices: Iterable[str]) -> str:
+    some = list(devices)[:_NAMED]
+    return ", ".join(some) if number <= len(some) else f"{number} devices, such as {', '.join(some)}"
