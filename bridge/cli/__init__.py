@@ -2,34 +2,43 @@
 
 import click
 
-from bridge.cli.config import config_group
-from bridge.cli.device import device_group
-from bridge.cli.doctor import doctor
-from bridge.cli.endpoint import endpoint_group
-from bridge.cli.messages import downlink_group, uplink_group
-from bridge.cli.mock import demo, mock_group
-from bridge.cli.network import network_group
-from bridge.cli.run import run
-from bridge.cli.status import status
+from bridge.cli.lazy import At, LazyGroup
+
+COMMANDS = {
+    "run": At("bridge.cli.run:run", "Run the bridge until SIGTERM or Ctrl-C."),
+    "config": At("bridge.cli.config:config_group", "Write and check configurations."),
+    "endpoint": At(
+        "bridge.cli.endpoint:endpoint_group",
+        "Add, import, show and remove endpoints; ask why a message is not out yet.",
+    ),
+    "device": At(
+        "bridge.cli.device:device_group",
+        "Make devices in their network, or adopt those that are there, where the network can.",
+    ),
+    "network": At("bridge.cli.network:network_group", "Networks that carry messages of devices."),
+    "downlink": At("bridge.cli.messages:downlink_group", "Messages to devices."),
+    "uplink": At("bridge.cli.messages:uplink_group", "Messages from devices."),
+    "status": At("bridge.cli.status:status", "Show how the bridge is, and how many messages are in which state."),
+    "doctor": At(
+        "bridge.cli.doctor:doctor",
+        "Check every network: reachable, credentials, settings that will hurt, the way back to the bridge.",
+    ),
+    "mock": At(
+        "bridge.cli.mock:mock_group",
+        "Emulated networks, devices and servers, to develop against without an operator.",
+    ),
+    "demo": At(
+        "bridge.cli.mock:demo",
+        "Show everything live: a server manages devices without IP through emulated networks.",
+    ),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    commands_at=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="lwm2m-nonip-bridge")
 def main() -> None:
     """Let any LwM2M server manage devices that have no IP."""
-
-
-for command in (
-    run,
-    config_group,
-    endpoint_group,
-    device_group,
-    network_group,
-    downlink_group,
-    uplink_group,
-    status,
-    doctor,
-    mock_group,
-    demo,
-):
-    main.add_command(command)

@@ -1,6 +1,5 @@
 """How a command reaches a bridge: the running service through its local socket, or its ledger's file."""
 
-import asyncio
 import contextlib
 import logging
 import socket as sockets
@@ -8,15 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bridge.cli.common import config_option, read_config, require
-from bridge.config import Config, control_socket
-from bridge.control.client import Client, DirectClient, SocketClient
-from bridge.errors import NotRunning
-from bridge.operations.types.request import Request
+from bridge.control.contract import Client
+from bridge.errors import NotPossible, NotRunning
+from bridge.operations.types.request import Access, Request
+
+if TYPE_CHECKING:  # what a completion or a help text does not need takes most of the time to import
+    from bridge.config import Config
 
 T = TypeVar("T")
 
@@ -30,20 +31,24 @@ class Target:
 
     def ask(self, request: Request[T]) -> T:
         """Return the result of one operation. Raises a BridgeError."""
-        return self.use(lambda client: client.ask(request))
+        return self.use(lambda client: client.ask(request), changes=request.ACCESS is not Access.READ)
 
-    def use(self, work: Callable[[Client], Awaitable[T]]) -> T:
-        """Run `work` with a client, to the end. Raises a BridgeError."""
+    def use(self, work: Callable[[Client], Awaitable[T]], *, changes: bool = False) -> T:
+        """Run `work` with a client, to the end. `changes`: it asks for more than answers. Raises a BridgeError."""
+        import asyncio
 
         async def inner() -> T:
-            async with self.connect() as client:
+            async with self.connect(changes=changes) as client:
                 return await work(client)
 
         return asyncio.run(inner())
 
     @contextlib.asynccontextmanager
-    async def connect(self) -> AsyncIterator[Client]:
+    async def connect(self, *, changes: bool = False) -> AsyncIterator[Client]:
         """Reach the running service; if there is none, open its ledger here. Raises a BridgeError."""
+        from bridge.config import control_socket
+        from bridge.control.client import DirectClient, SocketClient
+
         path = self.socket or control_socket(require(self.config))
         if answers(path):
             async with SocketClient(path) as client:
@@ -54,22 +59,36 @@ class Target:
             from bridge.service.at_rest import BridgeAtRest
 
             logging.getLogger().setLevel(logging.WARNING)
-            async with BridgeAtRest(self.configuration(), lambda: read_config(self.config)) as bridge:
+            async with BridgeAtRest(self.configuration(), lambda: read_config(self.config), changes=changes) as bridge:
                 yield DirectClient(bridge)
 
-    def configuration(self) -> Config:
+    def configuration(self) -> "Config":
         """Read the configuration without its secrets. Raises ConfigurationError."""
         return read_config(self.config, secrets=False)
 
 
 def answers(path: Path) -> bool:
-    """Return whether somebody listens at a local socket."""
+    """Return whether somebody listens at a local socket. Raises NotPossible if this user may not ask."""
     with sockets.socket(sockets.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
+        except PermissionError:
+            raise NotPossible(f"you may not use {path}; {_how_to_be_allowed(path)}") from None
         except OSError:
             return False
     return True
+
+
+def _how_to_be_allowed(path: Path) -> str:
+    import grp
+    import pwd
+
+    for place in (path, *path.parents):  # below a directory that is closed to this user nothing can be looked at
+        with contextlib.suppress(OSError, KeyError):
+            there = place.stat()
+            group, owner = grp.getgrgid(there.st_gid).gr_name, pwd.getpwuid(there.st_uid).pw_name
+            return f"run this as the service's user (sudo -u {owner} …), or become a member of the group {group}"
+    return "run this as the service's user, with sudo -u, or become a member of its group"
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 import msgspec
 
-from bridge.config import Config, load
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.operations.types.request import Problem
+
+if TYPE_CHECKING:  # a completion or a help text needs no configuration
+    from bridge.config import Config
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,8 +59,10 @@ def require(path: Path) -> Path:
     return path
 
 
-def read_config(path: Path, *, secrets: bool = True) -> Config:
+def read_config(path: Path, *, secrets: bool = True) -> "Config":
     """Read the configuration. Raises ConfigurationError with the cure."""
+    from bridge.config import load
+
     return load(require(path), secrets=secrets)
 
 

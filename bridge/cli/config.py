@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from bridge.cli.common import config_option, errors_shown, read_config
-from bridge.config import checked, template
 
 
 @click.group("config")
@@ -16,6 +15,8 @@ def config_group() -> None:
 @config_group.command("template")
 def print_template() -> None:
     """Print a commented configuration with every setting and its default."""
+    from bridge.config import template
+
     click.echo(template(), nl=False)
 
 
@@ -24,6 +25,8 @@ def print_template() -> None:
 @errors_shown
 def check(config_path: Path) -> None:
     """Say whether a configuration can be used, or what is wrong and the cure."""
+    from bridge.config import checked
+
     config = read_config(config_path)
     checked(config)
     parts = (("server", config.servers), ("network", config.networks), ("endpoint", config.endpoints))

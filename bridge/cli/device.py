@@ -15,7 +15,7 @@ from bridge.cli.tables import print_table
 from bridge.config.reading import binding_class, installed_bindings
 from bridge.config.secrets import reveal
 from bridge.config.shape import Field, shape
-from bridge.control.client import Client
+from bridge.control.contract import Client
 from bridge.errors import ConfigurationError
 from bridge.operations.types.networks import AddDevice, AdoptDevices, DeviceAdded, SetIntegration
 
@@ -139,7 +139,7 @@ def add(
             return msgspec.structs.replace(done, changes=(*done.changes, "integration"))
         return done
 
-    done = target.use(work)
+    done = target.use(work, changes=True)
     if as_json:
         print_json(done)
         return

@@ -9,7 +9,7 @@ from bindings.diagnosis import Finding, Grade
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option, print_json
 from bridge.cli.tables import broken, plain, terminal_width
-from bridge.control.client import Client
+from bridge.control.contract import Client
 from bridge.errors import NotFound
 from bridge.operations.types.networks import CheckNetworks, NetworkChecks
 from bridge.operations.types.state import GetReadiness, Phase

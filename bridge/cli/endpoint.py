@@ -12,8 +12,7 @@ import msgspec
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option, moment, outline, pairs, print_json, span
 from bridge.cli.tables import print_table
-from bridge.control.client import Client
-from bridge.directory.csvfile import COLUMNS
+from bridge.control.contract import Client
 from bridge.errors import NotRunning
 from bridge.operations.types.endpoints import (
     AddEndpoints,
@@ -139,6 +138,8 @@ def import_file(target: Target, as_json: bool, file: Path, partial: bool, update
 @errors_shown
 def export_file(target: Target) -> None:
     """Print all endpoints as CSV, as `endpoint import` takes it."""
+    from bridge.directory.csvfile import COLUMNS
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS)
 

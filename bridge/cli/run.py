@@ -63,6 +63,7 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     from bridge.control.local_socket import LocalSocket
     from bridge.service.metrics_server import MetricsServer
     from bridge.service.service import Service
+    from bridge.service.systemd import Systemd
 
     gc.set_threshold(GC_THRESHOLD, 50, 100)
     asked_to_stop = asyncio.Event()
@@ -72,17 +73,22 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     service = Service(config, clock())
     control = LocalSocket(service, config.control_socket)
     metrics = MetricsServer(service.metrics, config.service.metrics_address())
+    systemd = Systemd()
+    telling = asyncio.create_task(systemd.follow(service.summary, is_ready=lambda: service.ready))
     try:
         await service.open()  # its lock says that no other process has the socket
         await control.start()
         await metrics.start()
         if await _completed(service.start(), asked_to_stop):
+            systemd.ready()
             log.info("ready", extra={"endpoints": service.directory.size, "networks": ",".join(service.networks)})
             if config.idle:
                 log.warning("the bridge %s", config.idle)
             await asked_to_stop.wait()
         log.info("stopping")
     finally:
+        telling.cancel()
+        systemd.stopping()
         await service.stop()
         await metrics.stop()
         await control.stop()

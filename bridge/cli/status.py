@@ -1,6 +1,9 @@
 """`lwm2m-bridge status`: how the bridge is."""
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import click
 import msgspec
@@ -8,8 +11,10 @@ import msgspec
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option, moment, outline, print_json
 from bridge.cli.tables import print_table
-from bridge.control.client import Client
+from bridge.control.contract import Client
+from bridge.errors import NotRunning
 from bridge.operations.types.messages import CountMessages, MessageCounts
+from bridge.operations.types.request import Problem
 from bridge.operations.types.state import GetStatus, Phase, Status, WorkView
 
 DOWN = 3  # exit code, as that of `systemctl status` for a unit that does not run
@@ -22,10 +27,28 @@ _SENTENCES = {
 }
 
 
+def _down_as_exit_code(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a service that has never run, or that nobody finds, be told as one that is down."""
+
+    @wraps(command)
+    def inner(*, as_json: bool, **given: Any) -> None:
+        try:
+            command(as_json=as_json, **given)
+        except NotRunning as error:
+            if as_json:
+                print_json(Problem(error=type(error).__name__, detail=str(error)))
+            else:
+                click.echo(f"{_SENTENCES[Phase.DOWN]}: {error}", err=True)
+            sys.exit(DOWN)
+
+    return inner
+
+
 @click.command("status")
 @target_options
 @json_option
 @errors_shown
+@_down_as_exit_code
 def status(target: Target, as_json: bool) -> None:
     """Show how the bridge is, and how many messages are in which state; exit code 3 while it is down."""
 

@@ -1,7 +1,7 @@
 """Asks a bridge: the running service through its local socket, or any bridge of this process."""
 
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -13,13 +13,6 @@ from bridge.operations.registry import call
 from bridge.operations.types.request import Problem, Request, result_type
 
 R = TypeVar("R")
-
-
-class Client(Protocol):
-    """Whatever can be asked for operations."""
-
-    async def ask(self, request: Request[R]) -> R:
-        """Return the result of an operation. Raises the BridgeError that it raised."""
 
 
 class SocketClient:

@@ -1,7 +1,7 @@
 """What operations need of a bridge. The running service is one; so is its ledger while the service is down."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from bindings.contract import Binding
 from bridge.delivery.downlinks import Downlink
@@ -32,6 +32,9 @@ class Bridge(Protocol):
     def readiness(self) -> Readiness: ...
 
     def status(self) -> Status: ...
+
+    def network_states(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what each network's binding says of itself; nothing of any while the service is down."""
 
     def metrics_text(self) -> bytes:
         """Return everything that was counted, in Prometheus' text format."""

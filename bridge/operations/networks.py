@@ -43,10 +43,10 @@ _INSTEAD = {
 
 
 async def list_networks(bridge: Bridge, _asked: ListNetworks) -> Networks:
-    states = bridge.status().networks
+    states = bridge.network_states()
     return Networks(
         items=tuple(
-            NetworkView(name=name, abilities=_abilities(bridge, name), status=states.get(name, {}))
+            NetworkView(name=name, abilities=_abilities(bridge, name), status=dict(states.get(name, {})))
             for name in bridge.networks
         )
     )

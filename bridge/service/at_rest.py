@@ -1,43 +1,65 @@
-"""A bridge whose service is down: its ledger and its directory, from the file."""
+"""A bridge whose service is down: its ledger and its directory, from the file.
 
+The file is opened with the first question that needs it: checks of networks need none.
+"""
+
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NoReturn, Self
+from pathlib import Path
+from typing import Any, NoReturn, Self
 
 from bindings.contract import Binding
 from bridge.config import Config, Network, catalogue
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
-from bridge.errors import NotRunning
+from bridge.errors import ConfigurationError, NotRunning
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
 from bridge.service.state_directory import make_state_directory
 from bridge.store.contract import Reads
-from bridge.store.sqlite import SqliteStore
+from bridge.store.sqlite import ReadOnlyStore, SqliteStore
 
 
 class BridgeAtRest:
     """Answers what can be answered without the service. Use it as an asynchronous context, while no service runs.
 
-    An endpoint that is added gets its address toward servers at the next start.
+    An endpoint that is added gets its address toward servers at the next start. Whatever needs the ledger raises
+    NotRunning where there is none yet, ConfigurationError (a service has it, for example) or StoreUnavailable.
     """
 
-    def __init__(self, config: Config, complete: Callable[[], Config]) -> None:
-        """`config` may be without secrets; `complete` reads it with them, and is called only if a network is needed."""
+    def __init__(self, config: Config, complete: Callable[[], Config], *, changes: bool = False) -> None:
+        """`config` may be without secrets; `complete` reads it with them, and is called only if a network is needed.
+
+        `changes`: something is to be changed. Otherwise the ledger is only read, and nothing is made on the disk.
+        """
         self._config = config
+        self._changes = changes
         self.networks: Mapping[str, Binding] = _Networks(config, complete)
 
     async def __aenter__(self) -> Self:
-        """Open the ledger. Raises ConfigurationError (a service has it, for example) or StoreUnavailable."""
-        make_state_directory(self._config.state_directory)
-        self._store = SqliteStore.open(self._config.database)
-        self.directory = Directory(self._store.directory, catalogue(self._config, self.networks, None), self.now)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._store.close()
+        if "_store" in self.__dict__:
+            await self._store.close()
+
+    @cached_property
+    def _store(self) -> SqliteStore | ReadOnlyStore:
+        database = self._config.database
+        if self._changes:
+            _check_owner(self._config)
+            make_state_directory(self._config.state_directory)
+            return SqliteStore.open(database)
+        if not _is_there(database):
+            raise NotRunning(f"there is no ledger {database} yet: the first start of the service makes it")
+        return ReadOnlyStore(database)
+
+    @cached_property
+    def directory(self) -> Directory:
+        return Directory(self._store.directory, catalogue(self._config, self.networks, None), self.now)
 
     def now(self) -> float:
         return time.time()
@@ -62,6 +84,9 @@ class BridgeAtRest:
             servers=dict.fromkeys(self._config.servers),
             networks={name: {} for name in self._config.networks},
         )
+
+    def network_states(self) -> Mapping[str, Mapping[str, Any]]:
+        return {}
 
     def metrics_text(self) -> bytes:
         _refuse("counters exist only while the service runs")
@@ -107,6 +132,26 @@ class _Networks(Mapping[str, Binding]):
     @cached_property
     def _configured(self) -> Mapping[str, Network]:
         return self._complete().networks
+
+
+def _is_there(database: Path) -> bool:
+    try:
+        return database.exists()
+    except PermissionError:
+        return True  # opening it tells whom to ask
+
+
+def _check_owner(config: Config) -> None:
+    """Refuse to make the state directory of an installation as root: a service of another user could not use it.
+
+    One beside its configuration is somebody's own. Raises ConfigurationError with the cure.
+    """
+    directory = config.state_directory
+    if os.geteuid() == 0 and Path(config.service.state_directory).is_absolute() and not directory.exists():
+        raise ConfigurationError(
+            f"state_directory {directory} is not there, and root's would be of no use to the service's user: start the "
+            f"service once, or make it: install -d -m 750 -o USER {directory}"
+        )
 
 
 def _refuse(what: str) -> NoReturn:

@@ -19,13 +19,19 @@ class Work:
         self._now = now
         self._logged_at = now()
 
+    def __str__(self) -> str:
+        """Return name and how far it is; a percentage where the whole is known."""
+        if not self.total:
+            return f"{self.name} ({self.done} so far)" if self.done else self.name
+        return f"{self.name}, {100 * self.done // self.total} % ({self.done} of {self.total})"
+
     def step(self, number: int = 1) -> None:
         """Note that so much more is done."""
         self.done += number
         now = self._now()
         if now - self._logged_at >= LOG_EVERY:
             self._logged_at = now
-            log.info("%s: %d of %s", self.name, self.done, self.total or "an unknown number")
+            log.info("%s", str(self))
 
 
 class Progress:

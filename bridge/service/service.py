@@ -119,9 +119,13 @@ class Service:
     def parts(self) -> Parts:
         """Everything that the service is made of. Raises NotRunning before it is, and once it stops."""
         if self._parts is None:
-            works = "; ".join(_described(work.done, work.total, work.name) for work in self._progress)
-            raise NotRunning(f"the service is {self._phase.value}{': ' if works else ''}{works}; ask again later")
+            raise NotRunning(f"the service is {self.summary()}; ask again later")
         return self._parts
+
+    def summary(self) -> str:
+        """Return how the service is, in a line: its phase, and the long work that is under way."""
+        works = "; ".join(map(str, self._progress))
+        return f"{self._phase.value}{': ' if works else ''}{works}"
 
     @property
     def ready(self) -> bool:
@@ -165,8 +169,12 @@ class Service:
             scheme=None if parts is None else parts.scheme,
             store=StoreStatus(**self.store.status()),
             servers={key: None if parts is None else parts.north.address(key) for key in self.config.servers},
-            networks={name: {} if parts is None else _status(binding) for name, binding in self._networks.items()},
+            networks=dict(self.network_states()),
         )
+
+    def network_states(self) -> Mapping[str, dict[str, Any]]:
+        started = self._parts is not None
+        return {name: _status(binding) if started else {} for name, binding in self._networks.items()}
 
     def metrics_text(self) -> bytes:
         return self.metrics.text()
@@ -190,10 +198,6 @@ class Service:
 
     async def remove_endpoint(self, name: str) -> Record:
         return await self.parts.changes.remove(name)
-
-
-def _described(done: int, total: int, name: str) -> str:
-    return f"{name} ({done} of {total})" if total else name
 
 
 def _status(binding: Binding) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from bridge.cli import main
 from bridge.control.local_socket import LocalSocket
 from bridge.operations.types.state import Phase, Readiness
+from bridge.store.sqlite import SqliteStore
 
 CONFIG = """
 [service]
@@ -36,6 +37,18 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return lambda *arguments: CliRunner().invoke(main, list(arguments))
 
 
+@pytest.fixture
+def ledger(tmp_path: Path) -> None:
+    """Make a ledger, as a service that has run."""
+
+    async def make() -> None:
+        (tmp_path / "state").mkdir()
+        await SqliteStore.open(tmp_path / "state" / "bridge.db").close()
+
+    asyncio.run(make())
+
+
+@pytest.mark.usefixtures("ledger")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -96,7 +109,7 @@ async def test_a_running_service_is_asked_without_its_secrets_and_even_without_i
 
 
 def test_a_socket_that_nobody_serves_is_named_with_the_cure(command: Command, tmp_path: Path) -> None:
-    done = command("status", "--socket", str(tmp_path / "none.sock"))
+    done = command("endpoint", "list", "--socket", str(tmp_path / "none.sock"))
     assert done.exit_code == 1
     assert "nobody answers at" in done.output
     assert "lwm2m-bridge run" in done.output

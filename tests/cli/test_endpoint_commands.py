@@ -103,7 +103,7 @@ def test_a_mistake_is_told_in_one_line(
 
 def test_a_state_directory_that_cannot_be_made_is_told(command: Command, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, not a directory")
-    done = command("status")
+    done = command("endpoint", "add", "e1", "--network", "nidd", "--address", "e1@iot.example")
     assert done.exit_code == 1
     assert "cannot be made" in done.output
 
@@ -119,6 +119,7 @@ def test_what_is_exported_is_imported_again_as_it_was(command: Command, tmp_path
     assert command("endpoint", "export").output == text
 
 
+@pytest.mark.usefixtures("endpoint")
 def test_an_error_is_json_where_json_is_asked_for(command: Command) -> None:
     done = command("endpoint", "show", "nobody", "--json")
     assert done.exit_code == 1

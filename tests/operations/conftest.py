@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 async def bridge(config: Config) -> AsyncIterator[BridgeAtRest]:
-    async with BridgeAtRest(config, lambda: config) as opened:
+    async with BridgeAtRest(config, lambda: config, changes=True) as opened:
         yield opened
 
 

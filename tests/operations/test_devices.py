@@ -41,7 +41,7 @@ BINDINGS = {"able": AbleBinding, "plain": ScriptedBinding}
 async def bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BridgeAtRest]:
     monkeypatch.setattr(reading, "binding_class", BINDINGS.__getitem__)
     config = parse(CONFIG, "bridge.toml", tmp_path)
-    async with BridgeAtRest(config, lambda: config) as opened:
+    async with BridgeAtRest(config, lambda: config, changes=True) as opened:
         yield opened
 
 

@@ -158,8 +158,8 @@ def test_work_is_shown_while_it_lasts_and_logged_now_and_then(caplog: pytest.Log
         assert [(one.name, one.done, one.total) for one in all_work] == [("stones are counted", 25, 30)]
     assert list(all_work) == []
     assert [record.getMessage() for record in caplog.records] == [
-        "stones are counted: 11 of 30",
-        "stones are counted: 21 of 30",
+        "stones are counted, 36 % (11 of 30)",
+        "stones are counted, 70 % (21 of 30)",
     ]
 
 

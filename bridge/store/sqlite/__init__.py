@@ -1,6 +1,7 @@
 """The store in one SQLite file: numbered migrations, one thread that writes. All SQL of the bridge is here."""
 
+from bridge.store.sqlite.read_only import ReadOnlyStore
 from bridge.store.sqlite.reader import Reader
 from bridge.store.sqlite.store import SqliteStore
 
-__all__ = ["Reader", "SqliteStore"]
+__all__ = ["ReadOnlyStore", "Reader", "SqliteStore"]

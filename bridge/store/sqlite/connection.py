@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 
 from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.store.sqlite.owner import cure, hand_over
 from bridge.store.sqlite.schema import check_readable, migrations
 
 BUSY_TIMEOUT = 5000  # milliseconds to wait for a lock that a person's own tool (sqlite3, a backup) may hold
@@ -21,9 +22,10 @@ def connect_writer(path: Path) -> apsw.Connection:
     """Open the one connection that writes: WAL, and every commit on the disk before it returns (synchronous=FULL)."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))  # payloads are not for everybody
+        hand_over(path)  # SQLite gives what it makes beside it, the WAL, to the same owner
         connection = apsw.Connection(str(path), statementcachesize=STATEMENTS)
     except (OSError, apsw.Error) as error:
-        raise StoreUnavailable(f"cannot open {path}: {error}; is its directory there and writable?") from error
+        raise StoreUnavailable(f"cannot open {path}: {error}; {cure(path)}") from error
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT)
         mode = connection.execute("PRAGMA journal_mode = WAL").get
@@ -46,8 +48,11 @@ def connect_reader(path: Path) -> apsw.Connection:
 
     Raises ConfigurationError (no database, or one of another release) or StoreUnavailable.
     """
-    if not path.exists():
-        raise ConfigurationError(f"there is no database at {path}: has the service ever run with this state_directory?")
+    try:
+        if not path.exists():
+            raise ConfigurationError(f"there is no database {path}: has the service ever run here?")
+    except PermissionError as error:
+        raise StoreUnavailable(f"cannot read {path}: {error.strerror}; {cure(path)}") from error
     wal = path.with_name(path.name + "-wal")
     # Without a WAL nobody writes. "immutable" then reads even where the directory does not let us make the -shm file.
     for mode in ("mode=ro", "mode=ro&immutable=1"):
@@ -74,7 +79,7 @@ def connect_reader(path: Path) -> apsw.Connection:
             raise
         else:
             return connection
-    raise StoreUnavailable(f"cannot read {path}: it and its directory must be readable and writable for this user")
+    raise StoreUnavailable(f"cannot read {path}; {cure(path)}")
 
 
 def check(connection: apsw.Connection, path: Path) -> None:

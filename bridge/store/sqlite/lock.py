@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.store.sqlite.owner import cure, hand_over
 
 
 class ProcessLock:
@@ -19,7 +20,8 @@ class ProcessLock:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
-            raise StoreUnavailable(f"cannot write {path}: {error.strerror}; make its directory writable") from error
+            raise StoreUnavailable(f"cannot write {path}: {error.strerror}; {cure(path)}") from error
+        hand_over(path)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

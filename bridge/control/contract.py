@@ -1,0 +1,14 @@
+"""What can be asked for operations, wherever the bridge is."""
+
+from typing import Protocol, TypeVar
+
+from bridge.operations.types.request import Request
+
+R = TypeVar("R")
+
+
+class Client(Protocol):
+    """Whatever can be asked for operations."""
+
+    async def ask(self, request: Request[R]) -> R:
+        """Return the result of an operation. Raises the BridgeError that it raised."""
