@@ -6,6 +6,8 @@ does with one (docs/decisions/http.md).
 
 import asyncio
 import contextlib
+import errno
+import os
 import ssl
 from dataclasses import dataclass
 
@@ -64,6 +66,8 @@ class HttpServer:
             reuse_address=True,
             ssl_handshake_timeout=self._limits.patience if context is not None else None,
         )
+        if not self._server.sockets:  # asyncio passes over a socket that it cannot make
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self._sweep()
 
     @property

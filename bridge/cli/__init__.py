@@ -23,6 +23,8 @@ COMMANDS = {
         "bridge.cli.doctor:doctor",
         "Check every network: reachable, credentials, settings that will hurt, the way back to the bridge.",
     ),
+    "backup": At("bridge.cli.backup:backup", "Write a consistent copy of the ledger to FILE."),
+    "restore": At("bridge.cli.backup:restore", "Make the ledger from a copy that `backup` wrote."),
     "mock": At(
         "bridge.cli.mock:mock_group",
         "Emulated networks, devices and servers, to develop against without an operator.",

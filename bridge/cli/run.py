@@ -61,6 +61,7 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     import gc
 
     from bridge.control.local_socket import LocalSocket
+    from bridge.service.descriptors import take_all, warn_if_too_few
     from bridge.service.metrics_server import MetricsServer
     from bridge.service.service import Service
     from bridge.service.systemd import Systemd
@@ -70,6 +71,7 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
+    descriptors = take_all()
     service = Service(config, clock())
     control = LocalSocket(service, config.control_socket)
     metrics = MetricsServer(service.metrics, config.service.metrics_address())
@@ -81,6 +83,8 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
         await metrics.start()
         if await _completed(service.start(), asked_to_stop):
             systemd.ready()
+            if service.parts.north.opens_each:
+                warn_if_too_few(descriptors, service.directory.size)
             log.info("ready", extra={"endpoints": service.directory.size, "networks": ",".join(service.networks)})
             if config.idle:
                 log.warning("the bridge %s", config.idle)

@@ -1,0 +1,37 @@
+"""File descriptors: as many as the machine lets this process have, and enough of them to start with."""
+
+import logging
+import resource
+
+from bridge.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+
+LEAST = 128  # the ledger, listeners, and some connections of networks
+BESIDE = 2048  # for connections of networks, beside a port for each endpoint
+_CURE = "raise the limit: LimitNOFILE= of a systemd unit, ulimit -n in a shell, --ulimit nofile= of a container"
+
+
+def take_all() -> int:
+    """Raise this process's limit to what it may have, and return it.
+
+    Raises ConfigurationError if that is too little.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < LEAST:
+        raise ConfigurationError(f"this process may open {hard} files at once, and needs {LEAST} at least; {_CURE}")
+    return hard
+
+
+def warn_if_too_few(limit: int, ports: int) -> None:
+    """Say so if the limit cannot hold a port for each endpoint (scheme `ports`)."""
+    if limit != resource.RLIM_INFINITY and limit < ports + BESIDE:
+        log.error(
+            "%d endpoints with a port each need %d file descriptors, this process may have %d: some will be down; %s",
+            ports,
+            ports + BESIDE,
+            limit,
+            _CURE,
+        )
