@@ -4,11 +4,21 @@ import dataclasses
 
 import aiohttp
 import pytest
+from scef_emulation import Emulation
 from scef_kit import UE, ScsAs
 
 from mock_network.scef import PROFILES, Options, ScefService
 from tests.conftest import need_openapi
 from tests.t8.openapi import Official
+
+
+@pytest.fixture
+def net():
+    """A core in virtual time, with a UE that can be reached and its NIDD configuration."""
+    emulation = Emulation()
+    emulation.ue()
+    emulation.configure()
+    return emulation
 
 
 @pytest.fixture

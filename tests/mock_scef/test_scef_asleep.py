@@ -10,14 +10,6 @@ from mock_network.scef.core.states import UeState
 from mock_network.scef.schema import DeliveryStatus
 
 
-@pytest.fixture
-def net():
-    emulation = Emulation()
-    emulation.ue()
-    emulation.configure()
-    return emulation
-
-
 def test_a_sleeping_ue_buffers_says_when_and_delivers_at_the_tracking_area_update():
     net = asleep()
     answer = net.answered(b"later")

@@ -1,17 +1,9 @@
 """Downlinks that are changed or cancelled, in time or too late."""
 
 import pytest
-from scef_emulation import Emulation, asleep
+from scef_emulation import asleep
 
 from mock_network.scef.core import Refusal, RefusedError
-
-
-@pytest.fixture
-def net():
-    emulation = Emulation()
-    emulation.ue()
-    emulation.configure()
-    return emulation
 
 
 def change(net, delivery, **changes):

@@ -7,14 +7,6 @@ from mock_network.scef.core import Refusal, RefusedError, effects as e
 from mock_network.scef.schema import NiddStatus
 
 
-@pytest.fixture
-def net():
-    emulation = Emulation()
-    emulation.ue()
-    emulation.configure()
-    return emulation
-
-
 def refusal(net, *arguments, **members):
     with pytest.raises(RefusedError) as caught:
         net.configure(*arguments, **members)

@@ -1,20 +1,11 @@
 """Sizes, queues, rates and quotas."""
 
-import pytest
 from scef_emulation import Emulation, asleep
 
 from mock_network.scef.core import Refusal
 from mock_network.scef.core.refusals import REFUSALS
 from mock_network.scef.schema import DeliveryStatus
 from mock_network.scef.schema.nidd import RdsPort
-
-
-@pytest.fixture
-def net():
-    emulation = Emulation()
-    emulation.ue()
-    emulation.configure()
-    return emulation
 
 
 def test_more_than_the_maximum_packet_size_in_bits_is_too_large(net):

@@ -1,18 +1,9 @@
 """Downlinks for a UE without PDN connection: pdnEstablishmentOption decides (TS 29.122 §5.6.2.3.3)."""
 
-import pytest
 from scef_emulation import Emulation
 
 from mock_network.scef.core import Refusal
 from mock_network.scef.schema import DeliveryStatus, PdnEstablishmentOption
-
-
-@pytest.fixture
-def net():
-    emulation = Emulation()
-    emulation.ue()
-    emulation.configure()
-    return emulation
 
 
 def no_pdn(**settings):

@@ -1,18 +1,9 @@
 """Downlinks for a UE that can be reached: what is answered follows from what passed on air."""
 
-import pytest
-from scef_emulation import Emulation, asleep
+from scef_emulation import asleep
 
 from mock_network.scef.core import Refusal, effects as e
 from mock_network.scef.schema import DeliveryStatus
-
-
-@pytest.fixture
-def net():
-    emulation = Emulation()
-    emulation.ue()
-    emulation.configure()
-    return emulation
 
 
 def test_a_reachable_ue_without_rds_gets_it_and_the_post_is_answered_with_success(net):

@@ -10,14 +10,6 @@ from mock_network.scef.core.states import HAS_PDN, TRANSITIONS, Situation, UeSta
 from mock_network.scef.schema import PdnEstablishmentOption
 
 
-@pytest.fixture
-def net():
-    emulation = Emulation()
-    emulation.ue()
-    emulation.configure()
-    return emulation
-
-
 def test_the_tables_are_total():
     assert set(SUBMIT) == {(situation, option) for situation in Situation for option in PdnEstablishmentOption}
     assert set(REFUSALS) == set(Refusal)

@@ -4,14 +4,6 @@ import pytest
 from scef_emulation import Emulation
 
 
-@pytest.fixture
-def net():
-    emulation = Emulation()
-    emulation.ue()
-    emulation.configure()
-    return emulation
-
-
 def test_an_uplink_is_notified_after_its_time_on_air(net):
     net.uplink(b"up")
     assert net.uplinks() == []

@@ -23,14 +23,7 @@ class MonitoringApi:
 
     def routes(self, root: str) -> list[web.RouteDef]:
         """Return the routes under an apiRoot's path."""
-        base = f"{root}{self._subscriptions.path}"
-        return [
-            *self._subscriptions.routes(root),
-            web.post(base, self.create),
-            web.put(f"{base}/{{id}}", self.replace),
-            web.patch(f"{base}/{{id}}", self.patch),
-            web.delete(f"{base}/{{id}}", self.delete),
-        ]
+        return self._subscriptions.routes(root, self.create, put=self.replace, patch=self.patch, delete=self.delete)
 
     async def create(self, request: web.Request) -> web.Response:
         """Subscribe; answer with 200 and the report where one was wanted and it is known already."""

@@ -41,14 +41,9 @@ class NiddApi:
 
     def routes(self, root: str) -> list[web.RouteDef]:
         """Return the routes under an apiRoot's path."""
-        base = f"{root}{self.configurations.path}"
-        one = f"{base}/{{id}}"
-        deliveries = f"{one}/downlink-data-deliveries"
+        deliveries = f"{root}{self.configurations.path}/{{id}}/downlink-data-deliveries"
         routes = [
-            *self.configurations.routes(root),
-            web.post(base, self.create),
-            web.patch(one, self.modify),
-            web.delete(one, self.delete),
+            *self.configurations.routes(root, self.create, patch=self.modify, delete=self.delete),
             web.get(deliveries, self.deliveries),
             web.post(deliveries, self.submit),
             web.get(f"{deliveries}/{{delivery}}", self.delivery),

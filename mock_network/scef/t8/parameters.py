@@ -24,14 +24,7 @@ class ParametersApi:
 
     def routes(self, root: str) -> list[web.RouteDef]:
         """Return the routes under an apiRoot's path."""
-        base = f"{root}{self._configurations.path}"
-        return [
-            *self._configurations.routes(root),
-            web.post(base, self.create),
-            web.put(f"{base}/{{id}}", self.replace),
-            web.patch(f"{base}/{{id}}", self.patch),
-            web.delete(f"{base}/{{id}}", self.delete),
-        ]
+        return self._configurations.routes(root, self.create, put=self.replace, patch=self.patch, delete=self.delete)
 
     async def create(self, request: web.Request) -> web.Response:
         """Create a resource for a UE or a group."""

@@ -1,6 +1,6 @@
 """What the collections of all T8 APIs share: read all, read one, the answers to making and changing one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from aiohttp import web
@@ -19,6 +19,7 @@ class _Resource(Protocol):
 
 
 _R = TypeVar("_R", bound=_Resource)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Collection(Generic[_R]):
@@ -39,9 +40,11 @@ class Collection(Generic[_R]):
         self.path = path
         self._service, self._resources, self._body, self._unknown = service, resources, body, unknown
 
-    def routes(self, root: str) -> list[web.RouteDef]:
-        """Return the routes for reading, under an apiRoot's path."""
-        return [web.get(f"{root}{self.path}", self.all), web.get(f"{root}{self.path}/{{id}}", self.one)]
+    def routes(self, root: str, post: Handler, **changing: Handler) -> list[web.RouteDef]:
+        """Return the routes under an apiRoot's path: for reading, for `post`, and for each method that changes one."""
+        base, one = f"{root}{self.path}", f"{root}{self.path}/{{id}}"
+        routes = [web.get(base, self.all), web.post(base, post), web.get(one, self.one)]
+        return routes + [web.route(method.upper(), one, handler) for method, handler in changing.items()]
 
     async def all(self, request: web.Request) -> web.Response:
         """Answer with all resources of the SCS/AS."""

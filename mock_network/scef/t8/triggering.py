@@ -33,16 +33,8 @@ class TriggeringApi:
 
     def routes(self, root: str) -> list[web.RouteDef]:
         """Return the routes under an apiRoot's path."""
-        base = f"{root}{self._transactions.path}"
-        routes = [
-            *self._transactions.routes(root),
-            web.post(base, self.create),
-            web.put(f"{base}/{{id}}", self.replace),
-            web.delete(f"{base}/{{id}}", self.recall),
-        ]
-        if self._service.profile.patch_delivery:
-            routes.append(web.patch(f"{base}/{{id}}", self.patch))
-        return routes
+        patch = {"patch": self.patch} if self._service.profile.patch_delivery else {}
+        return self._transactions.routes(root, self.create, put=self.replace, delete=self.recall, **patch)
 
     async def create(self, request: web.Request) -> web.Response:
         """Accept a device trigger; its end is notified."""
