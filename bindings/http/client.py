@@ -102,11 +102,13 @@ class HttpClient:
         body: bytes | None = None,
         limit: int = 1 << 20,
         part: Callable[[bytes], None] | None = None,
+        seconds: float | None = None,
     ) -> Response:
         """Make one request and give the whole response. Redirects are responses like any other.
 
         `limit`: bytes of body; a longer one is left unread, and `Response.whole` is False. `part` takes the body of a
-        success as it comes, in place of the response's; then there is no limit, also of time.
+        success as it comes, in place of the response's; then there is no limit, also of time. `seconds`: for this
+        request in all, in place of the limits' own.
 
         Raises NotSent or NoAnswer.
         """
@@ -129,11 +131,12 @@ class HttpClient:
             f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
             f"{self._common}{through_proxy}{lines}{length}\r\n"
         )
-        left = self._limits.request - (loop.time() - began) if part is None else None
+        seconds = seconds or self._limits.request
+        left = seconds - (loop.time() - began) if part is None else None
         try:
             response = await connection.ask(head.encode() + (body or b""), limit, left, part=part)
         except TimeoutError as error:
-            raise NoAnswer(f"no answer within {self._limits.request:g} s") from error
+            raise NoAnswer(f"no answer within {seconds:g} s") from error
         except Unsent as error:
             raise NotSent(str(error)) from error
         except ConnectionError as error:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from bindings import contract
 from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
@@ -28,28 +27,27 @@ from bindings.http.messages import Request
 from bindings.made_once import secret_path
 from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.downlinks import DownlinkCalls
+from bindings.nidd.endpoint_options import with_options
 from bindings.nidd.models import read_notification
 from bindings.nidd.notifications import Notifications
 from bindings.nidd.packet_size import packet_bytes
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
-from bindings.options import number_of_bytes
 from bindings.t8.client import T8Client
 from bindings.t8.identity import canonical_device
 from bindings.t8.listener import t8_listener
-from bridge.errors import BindingError, ConfigurationError
+from bridge.errors import BindingError
 
 log = logging.getLogger(__name__)
 
 _NOTHING_KNOWN = Record()
-PDN_OPTIONS = {"", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"}
 
 
 class NiddBinding:
     """One SCEF or NEF.
 
-    Options of an endpoint: max_packet_size, pdn_establishment_option, reliable_data_service, block2.
+    Options of an endpoint: max_packet_size, pdn_establishment_option, reliable_data_service, rds_port, buffer, block2.
     """
 
     def __init__(self, name: str, settings: NiddSettings) -> None:
@@ -78,8 +76,10 @@ class NiddBinding:
         path = await secret_path(memory, self._settings.callbacks.path)
         self._client.open(events.now)
         self._provisioning = Provisioning(self._settings, self._client, self._records, events)
-        self._notifications = Notifications(self._records, self._provisioning, events, self._client.clock)
         self._downlinks = DownlinkCalls(self._settings, self._client, self._records, self._provisioning, events)
+        self._notifications = Notifications(
+            self._records, self._provisioning, events, self._client.clock, self._downlinks.rds_is_disabled
+        )
         try:
             await self._listener.start(path)
         except BaseException:
@@ -120,7 +120,7 @@ class NiddBinding:
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Raise ConfigurationError for an option that is none."""
-        _with_options(Record(), options)
+        with_options(Record(), options)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
         """Note that the device is wanted; its configuration is made or adopted soon, at the configured pace.
@@ -129,7 +129,7 @@ class NiddBinding:
         """
         device = canonical_device(device)
         before = await self._provisioning.noted(device)
-        record = _with_options(before or Record(), options)
+        record = with_options(before or Record(), options)
         if before is None:
             await self._provisioning.add(device, record)
         elif before.state is State.REMOVING:
@@ -227,31 +227,3 @@ class NiddBinding:
         if self._events is None:
             raise BindingError(f"network {self.name} is not started")
         return self._events.now()
-
-
-def _with_options(record: Record, options: Mapping[str, str]) -> Record:
-    size, pdn, reliable = 0, "", None
-    for name, value in options.items():
-        match name:
-            case "max_packet_size":
-                size = number_of_bytes(name, value)
-            case "pdn_establishment_option":
-                if value not in PDN_OPTIONS:
-                    raise ConfigurationError(
-                        f"option pdn_establishment_option {value!r} must be WAIT_FOR_UE, INDICATE_ERROR or SEND_TRIGGER"
-                    )
-                pdn = value
-            case "reliable_data_service":
-                if value not in {"true", "false"}:
-                    raise ConfigurationError(f"option reliable_data_service {value!r} must be true or false")
-                reliable = value == "true"
-            case contract.BLOCK2 if value not in {"true", "false"}:
-                raise ConfigurationError(f"option block2 {value!r} must be true or false")
-            case contract.BLOCK2:
-                pass  # the bridge reads it
-            case _:
-                raise ConfigurationError(
-                    f"unknown option {name!r}: a NIDD endpoint has max_packet_size, pdn_establishment_option, "
-                    "reliable_data_service, block2"
-                )
-    return msgspec.structs.replace(record, max_packet_size=size, pdn=pdn, reliable=reliable)

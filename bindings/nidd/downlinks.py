@@ -8,11 +8,13 @@ from urllib.parse import unquote
 import msgspec
 
 from bindings.contract import (
+    Accepted,
     Ambiguous,
     Attempt,
     Cancellation,
     Events,
     Lookup,
+    NetworkState,
     Presence,
     Refusal,
     Refused,
@@ -21,21 +23,26 @@ from bindings.contract import (
 from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd import operations
 from bindings.nidd.answers import read_submit
+from bindings.nidd.endpoint_options import rds_ports
+from bindings.nidd.life_cycle import bridge_keeps, pdn_option
 from bindings.nidd.models import Delivery, delivery_outcome
 from bindings.nidd.packet_size import FLOOR
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
+from bindings.t8.answer import Answer
 from bindings.t8.client import T8Client, TooLate
 from bindings.t8.identity import identity_member
 from bindings.t8.links import delivery_handle
-from bindings.t8.reading import decode_data, read_tolerant_list
+from bindings.t8.reading import decode_data, read_tolerant, read_tolerant_list
 from bridge.errors import BridgeError
 
 log = logging.getLogger(__name__)
 
 _GONE = {404, 410}
 _NOT_OFFERED = {405, 501}
+_RDS_DISABLED = "RDS_DISABLED"  # in a cause or a delivery status
+_KEPT = 4096  # devices without RDS that are remembered
 _FORGOTTEN_AFTER = 86_400.0  # seconds after which it is tried again what the SCEF did not offer
 
 
@@ -52,6 +59,7 @@ class DownlinkCalls:
         self._records = records
         self._provisioning = provisioning
         self._events = events
+        self._without_rds_since: dict[str, float] = {}
         self._refused_cancel_at: float | None = None  # when the SCEF last said that it cancels nothing
 
     # Submitting
@@ -67,10 +75,12 @@ class DownlinkCalls:
 
         def body() -> dict[str, Any] | None:
             # The configuration, a token and a free connection may have taken a while.
-            return None if self._is_too_late(attempt) else self._body(attempt, record)
+            return None if self._is_too_late(attempt) else self._body(attempt, record, reliable=reliable)
 
+        reliable = self._is_reliable(attempt, record)
+        patience = self._settings.rds_timeout if reliable else None
         try:
-            answer = await self._client.ask(operations.SUBMIT, record.configuration, body=body)
+            answer = await self._client.ask(operations.SUBMIT, record.configuration, body=body, patience=patience)
         except TooLate as error:
             return Refused(Refusal.EXPIRED, str(error))
         except NotSent as error:
@@ -85,7 +95,47 @@ class DownlinkCalls:
             return await self._without_configuration(device, record, str(answer))
         if isinstance(result, Refused) and result.why is Refusal.TOO_LARGE:
             await self._learn(device, len(attempt.payload))
+        if isinstance(result, Refused) and reliable and _RDS_DISABLED in result.detail:
+            return self._without_rds(device, result.detail)
+        if (
+            isinstance(result, Accepted)
+            and result.state is NetworkState.BUFFERED
+            and bridge_keeps(record, self._settings)
+        ):
+            return await self._kept_all_the_same(device, result, answer)
         return result
+
+    def _is_reliable(self, attempt: Attempt, record: Record) -> bool:
+        """Whether the modem's acknowledgement is asked for (RDS): not where it was refused of late."""
+        refused_at = self._without_rds_since.get(attempt.device)
+        if refused_at is not None and 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER:
+            return False
+        wanted = self._settings.reliable_data_service if record.reliable is None else record.reliable
+        return wanted or attempt.confirmed
+
+    def rds_is_disabled(self, device: str) -> None:
+        """Note that the network has no RDS for a device: downlinks go without for a day, rather than not at all."""
+        self._events.count("nidd_rds_disabled")
+        log.warning("%s has no RDS; its downlinks go without", device, extra={"sample": "nidd rds"})
+        self._without_rds_since.pop(device, None)
+        self._without_rds_since[device] = self._events.now()
+        if len(self._without_rds_since) > _KEPT:
+            del self._without_rds_since[next(iter(self._without_rds_since))]
+
+    def _without_rds(self, device: str, detail: str) -> Refused:
+        self.rds_is_disabled(device)
+        return Refused(Refusal.UNREACHABLE, detail, self._events.now() + 1)
+
+    async def _kept_all_the_same(self, device: str, accepted: Accepted, answer: Answer) -> SubmitResult:
+        """Take back what the SCEF keeps although it was asked to keep nothing; else it counts as kept by the SCEF."""
+        state = read_tolerant(answer.body, Delivery).state or ""
+        if accepted.handle is None or state == "SENDING":  # it is on its way, not kept
+            return accepted
+        self._events.count("nidd_kept_by_the_scef")
+        if await self.cancel(device, accepted.handle) is not Cancellation.REMOVED:
+            return accepted
+        until = read_tolerant(answer.body, Delivery).requestedRetransmissionTime
+        return Refused(Refusal.UNREACHABLE, f"{state}: taken back", self._client.clock.wait_until(until))
 
     def _is_too_late(self, attempt: Attempt) -> bool:
         return attempt.deadline is not None and attempt.deadline - self._events.now() < 1
@@ -100,19 +150,22 @@ class DownlinkCalls:
         retry_at = max(float(record.due), self._events.now() + 1)
         return Refused(Refusal.UNREACHABLE, "no NIDD configuration yet; see the network's status", retry_at)
 
-    def _body(self, attempt: Attempt, record: Record) -> dict[str, Any]:
+    def _body(self, attempt: Attempt, record: Record, *, reliable: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
             "data": base64.b64encode(attempt.payload).decode(),
             identity_member(attempt.device): attempt.device,
         }
-        if attempt.deadline is not None:
+        if bridge_keeps(record, self._settings):
+            body["maximumLatency"] = 0  # TS 23.682 §5.13.3: buffering is not allowed
+        elif attempt.deadline is not None:
             body["maximumLatency"] = int(attempt.deadline - self._events.now())
         if attempt.priority:
             body["priority"] = attempt.priority
-        if option := record.pdn or self._settings.pdn_establishment_option:
+        if option := pdn_option(record, self._settings):
             body["pdnEstablishmentOption"] = option
-        reliable = self._settings.reliable_data_service if record.reliable is None else record.reliable
-        if reliable or attempt.confirmed:
+        if record.rds_port:
+            body["rdsPort"] = rds_ports(record.rds_port)
+        if reliable:
             body["reliableDataService"] = True
         return body
 

@@ -12,11 +12,12 @@ import msgspec
 
 from bindings.contract import Events, Flushed
 from bindings.nidd import operations
+from bindings.nidd.endpoint_options import rds_ports
 from bindings.nidd.inventory import Inventory
 from bindings.nidd.models import Configuration
 from bindings.nidd.packet_size import unit_warning
 from bindings.nidd.records import Record, Records, State
-from bindings.nidd.settings import NiddSettings
+from bindings.nidd.settings import Downlinks, NiddSettings
 from bindings.nidd.trouble import JobFailed, is_passing, refused
 from bindings.t8.answer import Answer
 from bindings.t8.client import T8Client
@@ -116,8 +117,10 @@ class LifeCycle:
             body["mtcProviderId"] = settings.mtc_provider_id
         if settings.duration:
             body["duration"] = self._client.clock.theirs(self._events.now() + settings.duration)
-        if option := record.pdn or self._downlinks.pdn_establishment_option:
+        if option := pdn_option(record, self._downlinks):
             body["pdnEstablishmentOption"] = option
+        if record.rds_port:
+            body["rdsPorts"] = [rds_ports(record.rds_port)]
         if self._downlinks.reliable_data_service if record.reliable is None else record.reliable:
             body["reliableDataService"] = True
         return body
@@ -319,6 +322,18 @@ class LifeCycle:
 
     async def ask(self, operation: Operation, *names: str, body: dict[str, Any] | None = None) -> Answer:
         return await self._client.ask(operation, *names, body=body, bounded=False)
+
+
+def bridge_keeps(record: Record, settings: Downlinks) -> bool:
+    """Whether downlinks for a sleeping device wait in the bridge, so that the SCEF is to keep none."""
+    return (record.buffer or settings.buffer) == "bridge"
+
+
+def pdn_option(record: Record, settings: Downlinks) -> str:
+    """Return what the SCEF is to do while the device has no PDN connection; empty: its default."""
+    if bridge_keeps(record, settings):
+        return "INDICATE_ERROR"
+    return record.pdn or settings.pdn_establishment_option
 
 
 def read_features(text: str | None) -> int:

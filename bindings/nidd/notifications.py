@@ -1,10 +1,10 @@
 """What each notification means (TS 29.122 §5.6.3.5): told apart by their members, checked against the records."""
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from bindings.commits import NOTHING_TO_COMMIT
-from bindings.contract import MISS, Events, Report, Uplink
+from bindings.contract import MISS, Events, Refusal, Report, Uplink
 from bindings.nidd.models import Notification, delivery_outcome
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Records, State
@@ -21,7 +21,16 @@ _NOT_AUTHORISED_PAUSE = 600.0  # seconds before a configuration withdrawn by the
 class Notifications:
     """Turns notifications into events of the core; each call returns when the event is committed."""
 
-    def __init__(self, records: Records, provisioning: Provisioning, events: Events, clock: PeerClock) -> None:
+    def __init__(
+        self,
+        records: Records,
+        provisioning: Provisioning,
+        events: Events,
+        clock: PeerClock,
+        without_rds: Callable[[str], None],
+    ) -> None:
+        """`without_rds` is told of each device that the network has no RDS for."""
+        self._without_rds = without_rds
         self._records = records
         self._provisioning = provisioning
         self._events = events
@@ -101,6 +110,10 @@ class Notifications:
 
     def _report(self, device: str, notification: Notification, status: str, handle: str) -> Awaitable[None]:
         outcome, standard = delivery_outcome(status)
+        if status == "FAILURE_RDS_DISABLED":
+            self._without_rds(device)
+            report = Report(device, handle, Refusal.UNREACHABLE, status, self._events.now() + 1)
+            return self._events.deliver(report)  # it goes again, without
         if not standard:
             read_as = outcome.value
             self._warn(

@@ -46,6 +46,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     made: int = 0  # when it was made, adopted or renewed
     features: int = -1  # supportedFeatures agreed on; -1: the SCEF does not say
     short_lives: int = 0  # of this device's configurations, in a row
+    rds_port: str = ""  # the endpoint's own, `UE:SCEF`
+    buffer: str = ""  # the endpoint's own policy
     not_before: int = 0  # once it is known to be gone: not made again before
 
 

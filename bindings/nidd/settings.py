@@ -58,14 +58,29 @@ class Configurations(Masked, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How downlinks are submitted, and the numbers of the south profile."""
 
+    buffer: Annotated[
+        Literal["network", "bridge"],
+        Meta(
+            description="who keeps a downlink for a device that sleeps, never both: the network (maximumLatency is "
+            "what is left of its time), or the bridge (the SCEF is asked to keep nothing; the downlink waits here "
+            "until the time that the SCEF names, or until the device is heard)"
+        ),
+    ] = "network"
     pdn_establishment_option: Annotated[
         Literal["", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"],
-        Meta(description="what the SCEF does while the device has no PDN connection; empty: its default"),
+        Meta(
+            description="what the SCEF does while the device has no PDN connection; empty: its default. Where the "
+            "bridge keeps downlinks, it is INDICATE_ERROR"
+        ),
     ] = "WAIT_FOR_UE"
     reliable_data_service: Annotated[
         bool,
         Meta(description="ask for RDS (TS 24.250): delivery is confirmed by the modem; must be enabled by the APN"),
     ] = False
+    rds_timeout: Annotated[
+        Span,
+        Meta(description="seconds that the SCEF may take to answer where it waits for the modem's acknowledgement"),
+    ] = 120.0
     max_packet_size: Annotated[
         Payload,
         Meta(description="largest packet, bytes, whatever the SCEF says if that is more; 0: as the SCEF says"),

@@ -1,10 +1,11 @@
-"""Requests to a SCEF or NEF: one pool, credentials, redirects, *not sent* told from *no answer*."""
+"""Requests to a SCEF or NEF: one pool, credentials, redirects, fail-over, *not sent* told from *no answer*."""
 
 import asyncio
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -14,6 +15,7 @@ from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Or
 from bindings.t8.answer import Answer
 from bindings.t8.auth import Authorization
 from bindings.t8.operations import REDIRECTS, Operation
+from bindings.t8.roots import Root, Roots
 from bindings.t8.settings import T8Settings
 from bindings.t8.times import PeerClock
 from bindings.tls import client_context
@@ -26,11 +28,11 @@ _HOPS = 3  # redirects followed for one request
 _PATH_CHARACTERS = "!$&'()*+,;=:@"  # beside the unreserved ones (RFC 3986 §3.3)
 _SAMPLES = 512  # round trips kept for the figures
 _ACCEPT = {"Accept": "application/json, application/problem+json"}
+_OF_A_GATEWAY = {502, 503, 504}
 
 
 Body = Mapping[str, Any] | Callable[[], Mapping[str, Any] | None]
 """The members of a JSON object, or a function that returns them at the last moment."""
-
 
 Part = Callable[[bytes], None]
 """Takes the pieces of a body."""
@@ -38,6 +40,21 @@ Part = Callable[[bytes], None]
 
 class TooLate(NotSent):
     """By the time that it could be sent, the request was not wanted any more."""
+
+
+class Unreached(NotSent):
+    """There was no way to the SCEF; another of its apiRoots may have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked, wherever it goes."""
+
+    operation: Operation
+    target: str  # below the apiRoot
+    body: Body | None
+    part: Part | None
+    patience: float | None
 
 
 class T8Client:
@@ -48,7 +65,7 @@ class T8Client:
         http = settings.http
         if http.connect_timeout >= http.request_timeout:
             raise ConfigurationError("http.connect_timeout must be less than http.request_timeout")
-        self._origin, self._prefix = _root(settings.api_root)
+        self._roots = Roots((settings.api_root, *settings.other_api_roots))
         self._scs_as = quote(settings.scs_as_id, safe=_PATH_CHARACTERS)
         self._connect_timeout = http.connect_timeout
         self._http = HttpClient(
@@ -69,7 +86,7 @@ class T8Client:
         self._round_trips: deque[float] = deque(maxlen=_SAMPLES)
         # Waiting happens here and not in the pool, so that a body which depends on the time is written after it.
         self._free = asyncio.Semaphore(http.pool_size)
-        self.root = f"{self._origin.scheme}://{self._origin.authority}{self._prefix}"
+        self.root = self._roots.first.url
         self.up: bool | None = None  # whether the last request was answered; None: none was made
         self.requests = 0
         self.last_error = ""
@@ -84,58 +101,81 @@ class T8Client:
         self._opened = False
         await self._http.close()
 
-    def _target(self, operation: Operation, names: tuple[str, ...]) -> str:
-        return f"{self._prefix}/{operation.api}/{self._scs_as}{operation.target(*names)}"
-
     async def ask(
         self,
         operation: Operation,
         *names: str,
         body: Body | None = None,
         part: Part | None = None,
+        patience: float | None = None,
         bounded: bool = True,
     ) -> Answer:
         """Make one request when a connection is free, and return the answer.
 
         Redirects are followed where the operation has them; elsewhere they are answers like any other. A callable
         `body` is asked when a connection is free; None is too late: nothing is sent, and TooLate raised. `part` takes
-        the body of a success as it comes, in place of the answer's, and then the caller bounds the time. Without
-        `bounded` the caller bounds how many of its requests are under way, and a connection is made for each.
+        the body of a success as it comes, in place of the answer's, and then the caller bounds the time. `patience`:
+        seconds for the answer, where the configured ones are not enough. Without `bounded` the caller bounds how many
+        of its requests are under way, and a connection is made for each.
 
-        Raises NotSent or NoAnswer.
+        Raises NotSent if no apiRoot can be reached, or NoAnswer.
         """
-        target = self._target(operation, names)
+        target = f"/{operation.api}/{self._scs_as}{operation.target(*names)}"
+        request = _Request(operation, target, body, part, patience)
         if not self._opened:
             raise NotSent("not started")
         if not bounded:
-            return await self._ask(operation, target, body, part)
+            return await self._ask(request)
         if self._free.locked():
-            await self._wait_for_connection(operation.method, target)
+            await self._wait_for_connection(request)
         else:
             await self._free.acquire()  # at once
         try:
-            return await self._ask(operation, target, body, part)
+            return await self._ask(request)
         finally:
             self._free.release()
 
-    async def _wait_for_connection(self, method: str, target: str) -> None:
+    async def _wait_for_connection(self, request: _Request) -> None:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 await self._free.acquire()
         except TimeoutError:
-            self.last_error = f"{method} {target}: all connections are in use"
+            self.last_error = f"{request.operation.method} {request.target}: all connections are in use"
             raise NotSent(self.last_error) from None
 
-    async def _ask(self, operation: Operation, target: str, body: Body | None, part: Part | None) -> Answer:
-        method, origin = operation.method, self._origin
+    # Where it goes
+
+    async def _ask(self, request: _Request) -> Answer:
+        """Ask the first apiRoot that can be reached; what was certainly not sent to one may go to the next."""
+        last: Unreached | None = None
+        for root in self._roots.in_order(time.monotonic()):
+            try:
+                answer = await self._ask_root(request, root)
+            except Unreached as error:
+                last = error
+                self._roots.failed(root, time.monotonic())
+            except NoAnswer:
+                self._roots.doubted(root, time.monotonic())
+                raise
+            else:
+                if answer.status in _OF_A_GATEWAY and not answer.own:
+                    self._roots.doubted(root, time.monotonic())
+                else:
+                    self._roots.worked(root)
+                return answer
+        raise last or NotSent("there is no apiRoot")
+
+    async def _ask_root(self, request: _Request, root: Root) -> Answer:
+        operation = request.operation
+        origin, target = root.origin, root.prefix + request.target
         hops = _HOPS if operation.redirects else 0
         refused: str | None = None
         renewed = False
         while True:
             authorization = None
-            known = origin == self._origin
+            known = self._roots.knows(origin)
             headers = (self._headers if known else _ACCEPT).copy()
-            if body is not None:
+            if request.body is not None:
                 headers["Content-Type"] = operation.media_type
             if known:
                 try:
@@ -145,7 +185,7 @@ class T8Client:
                     raise NotSent(str(error)) from error
             if authorization is not None:
                 headers["Authorization"] = authorization
-            answer = await self._once(method, origin, target, _encoded(body), headers, part)
+            answer = await self._once(request, origin, target, headers)
             if authorization and not renewed and self._authorization.refreshable and answer.asks_for_credentials:
                 refused, renewed = authorization, True
                 continue
@@ -156,50 +196,58 @@ class T8Client:
                     origin, target = led
                     continue
             if answer.status >= 400:  # noqa: PLR2004
-                self.last_error = f"{method} {target}: {answer.status}"
+                elsewhere = "" if known else f" by {origin.authority}, which has no credentials of ours"
+                self.last_error = f"{operation.method} {target}: {answer.status}{elsewhere}"
             return answer
 
-    async def _once(
-        self, method: str, origin: Origin, target: str, data: bytes | None, headers: dict[str, str], part: Part | None
-    ) -> Answer:
+    async def _once(self, request: _Request, origin: Origin, target: str, headers: dict[str, str]) -> Answer:
         began, sent_at = time.monotonic(), self.clock.now()
         self.requests += 1
+        method, data = request.operation.method, _encoded(request.body)
         try:
-            response = await self._http.request(method, origin, target, headers, data, _ANSWER_LIMIT, part)
+            response = await self._http.request(
+                method, origin, target, headers, data, _ANSWER_LIMIT, request.part, request.patience
+            )
         except NotSent as error:
-            if error.__cause__ is not None:  # not a fault of the request itself
-                self._reached(origin, f"cannot be reached: {error}")
-            raise NotSent(self._note(method, target, error)) from error
+            text = self._note(method, target, error)
+            if error.__cause__ is None:  # a fault of the request itself
+                raise NotSent(text) from error
+            self._reached(origin, f"cannot be reached: {error}")
+            raise Unreached(text) from error
         except NoAnswer as error:
             self._reached(origin, f"does not answer: {error}")
             raise NoAnswer(self._note(method, target, error)) from error
         self._reached(origin)
         self._round_trips.append(time.monotonic() - began)
         body = response.body if response.whole else b""
-        answer = Answer(response.status, body, response.headers, self._bare, streamed=part is not None)
-        if origin == self._origin and answer.own:
+        answer = Answer(response.status, body, response.headers, self._bare, streamed=request.part is not None)
+        if self._roots.knows(origin) and answer.own:
             self.clock.saw(response.headers.get("date"), sent_at, self.clock.now())
         return answer
 
+    # What is told
+
     def _reached(self, origin: Origin, failure: str = "") -> None:
         """Log when the SCEF goes away, and when it is back; not where it redirects to."""
-        if origin != self._origin or not self._opened:
+        if not self._opened or not self._roots.knows(origin):
             return
         before, self.up = self.up, not failure
+        where = self.root if origin == self._roots.first.origin else origin.authority
         if failure and before is not False:
-            log.warning("SCEF/NEF %s %s", self.root, failure, extra={"sample": "scef away"})
+            log.warning("SCEF/NEF %s %s", where, failure, extra={"sample": "scef away"})
         elif not failure and before is False:
-            log.warning("SCEF/NEF %s is there again", self.root, extra={"sample": "scef back"})
+            log.warning("SCEF/NEF %s is there again", where, extra={"sample": "scef back"})
 
     def _note(self, method: str, target: str, error: Exception) -> str:
         self.last_error = f"{method} {target}: {error}"
         return self.last_error
 
     def status(self) -> dict[str, object]:
-        """Return figures of the last round trips, seconds, and the state of the credentials."""
+        """Return figures of the last round trips, seconds, and the state of roots and credentials."""
         times = sorted(self._round_trips)
         return {
             "up": self.up,
+            "roots": self._roots.status(time.monotonic()),
             "requests": self.requests,
             "round_trip_median": round(times[len(times) // 2], 4) if times else None,
             "round_trip_95": round(times[len(times) * 95 // 100], 4) if times else None,
@@ -208,20 +256,6 @@ class T8Client:
             "credentials": self._authorization.status(),
             "last_error": self.last_error,
         }
-
-
-def _root(api_root: str) -> tuple[Origin, str]:
-    """Return origin and path prefix of an apiRoot. Raises ConfigurationError."""
-    root = api_root.rstrip("/")
-    try:
-        origin, prefix = split(root)
-    except ValueError as error:
-        raise ConfigurationError(f"api_root {root!r} must be http(s)://host[:port][/prefix]: {error}") from error
-    if "?" in root or "#" in root or "@" in root:
-        raise ConfigurationError(f"api_root {root!r} must be http(s)://host[:port][/prefix], without user or query")
-    if root.endswith("/3gpp-nidd") or "/3gpp-nidd/" in root:
-        raise ConfigurationError(f"api_root {root!r} must end before /3gpp-nidd: it is added")
-    return origin, quote(prefix.rstrip("/"), safe=_PATH_CHARACTERS + "/%")
 
 
 def _led(origin: Origin, target: str, location: str) -> tuple[Origin, str] | None:

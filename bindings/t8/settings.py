@@ -116,6 +116,13 @@ class T8Settings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     api_root: Annotated[
         str, Meta(description="apiRoot of the SCEF/NEF, path prefix included, without /3gpp-nidd: https://scef.example")
     ]
+    other_api_roots: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="further apiRoots of the same SCEF/NEF, asked in their order while those before fail",
+            examples=[["https://scef2.example"]],
+        ),
+    ] = ()
     scs_as_id: Annotated[str, Meta(min_length=1, description="our name at the SCEF/NEF (scsAsId)")]
     credentials: Annotated[Credentials, Meta(description="how we prove who we are")] = Credentials()
     http: Annotated[Http, Meta(description="the HTTP client")] = Http()

@@ -172,7 +172,7 @@ async def test_an_uplink_that_overtakes_the_answer_to_the_post(make, scef, side)
         ("SENDING", NetworkState.BUFFERED),
         ("TRIGGERED", NetworkState.BUFFERED),
         ("FAILURE_TIMEOUT", Refusal.EXPIRED),
-        ("FAILURE_RDS_DISABLED", Refusal.REJECTED),
+        ("FAILURE_RDS_DISABLED", Refusal.UNREACHABLE),
         ("FAILURE_NEXT_HOP", Refusal.FAILED),
         ("FAILURE_TEMPORARILY_NOT_REACHABLE", Refusal.UNREACHABLE),
         ("FAILURE_NEW", Refusal.FAILED),
@@ -189,7 +189,8 @@ async def test_delivery_status(url, link, scef, side, status, outcome):
     (report,) = side.delivered
     assert (report.device, report.handle) == (DEVICE, f"{scef.name_of(DEVICE)}/7")
     assert (report.outcome, report.detail) == (outcome, status)
-    assert report.retry_at == pytest.approx(side.now() + 3600, abs=3)
+    wait = 1 if status == "FAILURE_RDS_DISABLED" else 3600
+    assert report.retry_at == pytest.approx(side.now() + wait, abs=3)
 
 
 async def test_the_handle_of_a_report_is_that_of_the_submit(binding, scef, side, url):

@@ -1,0 +1,55 @@
+"""Options of an endpoint on a NIDD network: text, as a person or a file gave it, into the device's record."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from bindings.contract import BLOCK2
+from bindings.nidd.records import Record
+from bindings.options import number_of_bytes
+from bridge.errors import ConfigurationError
+
+PDN_OPTIONS = ("WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER")
+_BUFFERS = ("network", "bridge")
+_BOOLEAN = ("true", "false")
+_LARGEST_RDS_PORT = 15  # TS 24.250 §6.2.2: four bits
+_KNOWN = "max_packet_size, pdn_establishment_option, reliable_data_service, rds_port, buffer, block2"
+
+
+def with_options(record: Record, options: Mapping[str, str]) -> Record:
+    """Return a record with these options and no others. Raises ConfigurationError, with the cure."""
+    changes: dict[str, object] = {"max_packet_size": 0, "pdn": "", "reliable": None, "rds_port": "", "buffer": ""}
+    for name, value in options.items():
+        match name:
+            case "max_packet_size":
+                changes[name] = number_of_bytes(name, value)
+            case "pdn_establishment_option":
+                changes["pdn"] = _one_of(name, value, PDN_OPTIONS)
+            case "reliable_data_service":
+                changes["reliable"] = _one_of(name, value, _BOOLEAN) == "true"
+            case "rds_port":
+                rds_ports(value)
+                changes[name] = value
+            case "buffer":
+                changes[name] = _one_of(name, value, _BUFFERS)
+            case _ if name == BLOCK2:
+                _one_of(name, value, _BOOLEAN)  # the bridge reads it
+            case _:
+                raise ConfigurationError(f"unknown option {name!r}: a NIDD endpoint has {_KNOWN}")
+    return msgspec.structs.replace(record, **changes)
+
+
+def rds_ports(text: str) -> dict[str, int]:
+    """Return the ports that an option `UE:SCEF` means, as T8 has them (RdsPort). Raises ConfigurationError."""
+    ue, _, scef = text.partition(":")
+    numbers = [int(part) for part in (ue, scef) if part.isascii() and part.isdigit() and len(part) <= 2]  # noqa: PLR2004
+    if len(numbers) != 2 or max(numbers) > _LARGEST_RDS_PORT:  # noqa: PLR2004  # one on each side
+        raise ConfigurationError(f"option rds_port {text!r} must be the device's port and ours, 0 to 15, such as 3:3")
+    return {"portUE": numbers[0], "portSCEF": numbers[1]}
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        *others, last = allowed
+        raise ConfigurationError(f"option {name} {value!r} must be {', '.join(others)} or {last}")
+    return value
