@@ -317,6 +317,8 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection of a caller that has taken too long."""
         if self._ending:
             self.abort()
+        elif self._pipelined and not self._unread:  # it is we who do not read on
+            self.due = self._shared.clock() + self._shared.patience
         elif not self.has_asked and not self._unread:
             self.close()  # clients open connections that they turn out not to need, as that of ChirpStack does
         elif (self._in_body or self._answering is not None) and not self._unread:

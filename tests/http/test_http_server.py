@@ -170,6 +170,18 @@ async def test_as_many_pipelined_requests_as_a_read_holds_do_not_nest(call, site
         assert (await caller.answer())[0] == 200
 
 
+async def test_a_request_that_waits_behind_others_is_not_too_slow(call, site):
+    """Its rest may have come long ago: it is not read while earlier ones wait for their answers."""
+    caller = await call()
+    caller.send(post("/later") + post("/a") + post("/b")[:20])
+    await site.until(lambda: bool(site.held))
+    caller.send(post("/b")[20:])
+    await asyncio.sleep(1.0)  # more than twice the patience
+    site.held[0]()
+    assert [(await caller.answer())[0] for _ in range(3)] == [200, 200, 200]
+    assert not site.counts
+
+
 async def test_it_makes_no_difference_where_the_bytes_are_cut(call, site):
     """Property: however a stream of requests is cut into pieces, the same requests come out."""
     stream = post("/a?x=1", b"hello") + b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
