@@ -5,6 +5,7 @@ import logging
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from bindings.contract import MISS, Miss
@@ -207,19 +208,40 @@ class Directory:
         `step` is called for each draft.
         """
         seeded = Seeded()
-        for draft in drafts:
-            step()
-            try:
-                wanted = self.catalogue.check(draft)
-                there = await self.by_name(wanted.name)
-                if there is None:
-                    await self.add(wanted)
-                    seeded.added.append(wanted.name)
-                elif there.draft() != wanted:
-                    seeded.different.append(wanted.name)
-            except DirectoryError as error:
-                seeded.refused.append((draft, str(error)))
+        remaining = iter(drafts)
+        while some := list(islice(remaining, CHUNK)):
+            await self._seed(some, seeded)
+            for _ in some:
+                step()
         return seeded
+
+    async def _seed(self, drafts: Sequence[Draft], seeded: Seeded) -> None:
+        """Seed some, those that are new in one transaction if nothing speaks against one of them."""
+        refused: dict[int, DirectoryError] = {}
+        wanted: dict[int, Draft] = {}
+        for number, draft in enumerate(drafts):
+            try:
+                wanted[number] = self.catalogue.check(draft)
+            except DirectoryError as error:
+                refused[number] = error
+        there = await asyncio.gather(*(self.find(ByName(checked.name)) for checked in wanted.values()))
+        new: dict[int, Draft] = {}
+        for (number, checked), found in zip(wanted.items(), there, strict=True):
+            if found is None:
+                new[number] = checked
+            elif found.draft() != checked:
+                seeded.different.append(checked.name)
+        try:
+            await self.add_all([*new.values()])
+        except DirectoryError:  # find out whose it is
+            for number, checked in list(new.items()):
+                try:
+                    await self.add(checked)
+                except DirectoryError as error:
+                    refused[number] = error
+                    del new[number]
+        seeded.added += [checked.name for checked in new.values()]
+        seeded.refused += [(drafts[number], str(refused[number])) for number in sorted(refused)]
 
     async def renew_sources(self, step: Callable[[int], None] = lambda _seen: None) -> int:
         """Give endpoints a source where they have none of the present scheme and range; return how many changed.

@@ -23,6 +23,7 @@ from bridge.relay.state import EndpointState
 from bridge.relay.step import step
 from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moment
+from bridge.service.marks import Marks
 from bridge.service.placed import Placed
 from bridge.service.points import reached
 from bridge.service.quiet import Quiet
@@ -107,7 +108,7 @@ class Runner:
     memory: int = MEMORY
     loaded: dict[int, Loaded] = field(default_factory=dict)
     _quiet: Quiet = field(init=False)
-    _taken_up: set[int] = field(default_factory=set)  # endpoints whose rows in memory are all that the process knows
+    _taken_up: Marks = field(default_factory=Marks)  # endpoints whose rows in memory are all that the process knows
     _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits are not yet told
     stopping: bool = False
     _alarms: Alarms = field(init=False)
