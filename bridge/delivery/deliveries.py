@@ -1,19 +1,25 @@
-"""The downlinks of one device: which may go next (R6, R7), and what time does to them (R8, R11)."""
+"""The downlinks of one device: which may go next (R6, R7), what time does to them (R8, R11), how they end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bindings.contract import CONFIRMED_OPERATIONS, Attempt, SouthProfile
+from bindings import contract
+from bindings.contract import Refusal, SouthProfile
+from bridge.delivery import rules
+from bridge.delivery.attempts import Attempt, Facts, begin, facts_of, last_uncertain, nobody_has_it
 from bridge.delivery.downlinks import Answer, Carrier, Downlink, OpaqueDownlink, ServerRequest
 from bridge.delivery.effects import Cancel, Direction, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
+from bridge.delivery.knowledge import Known
+from bridge.delivery.network import NetworkCondition, Turn
 from bridge.delivery.reports import UnattributedReport
+from bridge.delivery.rows import FOREVER
 from bridge.delivery.states import DownlinkState
 from bridge.delivery.work import Work
 from bridge.enums import members
 
-EXPIRY_GRACE = 60.0  # seconds a network that expires by itself gets to report it, before the outcome is UNKNOWN
 _S = members(DownlinkState)
+_K = members(Known)
 
 
 @dataclass(slots=True)
@@ -33,89 +39,141 @@ class Deliveries:
     live: dict[int, Downlink] = field(default_factory=dict)
     kept: KeptRows[ServerRequest] = field(default_factory=KeptRows)
     reports: list[UnattributedReport] = field(default_factory=list)
-    call: int | None = None  # the downlink of the one network call in flight (R7)
-    cancelling: set[int] = field(default_factory=set)  # the network is asked to give them up (R11)
-    to_look_up: dict[int, float] = field(default_factory=dict)  # → not before
-    released: set[int] = field(default_factory=set)  # UNKNOWN rows that hold the slot no longer (R9)
-    presumed: set[int] = field(default_factory=set)  # SENT only because the network no longer had them to cancel
+    call: tuple[int, int] | None = None  # downlink and attempt of the one network call in flight (R7)
+    waits_for_call: Turn | None = None  # something may go, but its network takes no further call now
     ended: list[Downlink] = field(default_factory=list)
+    touched: dict[int, Downlink] = field(default_factory=dict)  # changed by this step, or in need of attention
+    # What follows from a row is worked out once for each change of it.
+    _facts: dict[int, Facts] = field(default_factory=dict)
+    _times: dict[int, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def find(self, downlink: int) -> Downlink | None:
         return self.live.get(downlink) or self.kept.get(downlink)
 
     def add(self, row: Downlink, work: Work) -> None:
         """Take a new row, QUEUED."""
+        row.due = row.deliver_by
+        if type(row) is ServerRequest and row.answer_by < row.due:
+            row.due = row.answer_by
         self.live[row.id] = row
         work.insert(row)
 
+    def changed(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
+        """Keep a row of whose attempts more is known now."""
+        if not row.over:
+            facts = self._facts[row.id] = facts_of(row.attempts)
+            row.state = rules.state_of(row, facts, work.now.wall, profile)
+            self.touch(row)
+        work.update(row)
+
+    def touch(self, row: Downlink) -> None:
+        """Have what follows in time from a row worked out anew."""
+        self._times.pop(row.id, None)
+        self.touched[row.id] = row
+
+    def touch_all(self) -> None:
+        """Do so for all rows: the network has other numbers."""
+        self._times.clear()
+        self.touched.update(self.live)
+
+    def facts(self, row: Downlink) -> Facts:
+        """Return what the attempts of a live row come to together."""
+        found = self._facts.get(row.id)
+        if found is None:
+            found = self._facts[row.id] = facts_of(row.attempts)
+        return found
+
+    def times(self, row: Downlink, profile: SouthProfile) -> tuple[float | None, float | None]:
+        """Return when nothing more is expected of a live row, and when another attempt of it is due; see `rules`."""
+        found = self._times.get(row.id)
+        if found is None:
+            facts = self.facts(row)
+            confirmed = rules.goes_confirmed(row, self.options, always=self.confirmed)
+            found = rules.ends_at(row, facts, profile), rules.goes_at(row, facts, profile, confirmed=confirmed)
+            self._times[row.id] = found
+        return found
+
     # -- what may go next ----------------------------------------------------------------------------------------
 
-    def slot_holder(self, now: float, profile: SouthProfile) -> ServerRequest | None:
-        """Return the request that holds the device's one request slot (R6)."""
-        for row in self.live.values():
-            if type(row) is ServerRequest and self._holds_slot(row, now, profile):
-                return row
-        return None
+    def pump(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
+        """Start the next network call, if none is in flight, something may go, and the network takes it.
 
-    def _holds_slot(self, row: Downlink, now: float, profile: SouthProfile) -> bool:
-        if row.state is _S.SUBMITTING or row.state is _S.BUFFERED:
-            return True
-        if row.state is _S.UNKNOWN:
-            return row.id not in self.released
-        if row.state is _S.SENT or row.state is _S.DELIVERED:
-            return now < (row.sent_at or 0.0) + profile.response_timeout
-        return False
-
-    def pump(self, work: Work, profile: SouthProfile) -> Downlink | None:
-        """Start the next network call, if none is in flight and something may go.
-
-        A row that should go but is too large now (R25: a data rate may have fallen while it waited) is given back: make
+        A row that should go but is too large now (R25: a data rate may have fallen while it waited) is returned: make
         it fit or call `too_large`, and pump again.
         """
+        self.waits_for_call = None
         if self.call is not None:
             return None
         now = work.now.wall
-        for downlink in self.cancelling:
-            row = self.live[downlink]
-            if row.state is _S.BUFFERED and row.handle is not None:
-                self.call = row.id
-                work.effect(Cancel(row.id, row.handle))
-                return None
-        for downlink, not_before in self.to_look_up.items():
-            if not_before <= now:
-                self.call = downlink
-                row = self.live[downlink]
-                work.effect(LookUp(self._attempt(row, self.carrier.encode(row))))
-                return None
-        if self.to_look_up:
-            return None  # nothing new until it is known what the device may already have (R32)
-        row_to_send = self._next(now, profile)
-        if row_to_send is None:
+        asking: tuple[Downlink, Attempt] | None = None
+        is_asked = may_go = False
+        for row in self.live.values():
+            if row.state is _S.QUEUED:
+                may_go = True
+            elif row.state is _S.SENT:
+                _, again = self.times(row, profile)
+                may_go = may_go or (again is not None and again <= now)
+            for one in row.attempts:
+                if one.look_up_at is not None:
+                    is_asked = True
+                    if one.look_up_at <= now and asking is None:
+                        asking = row, one
+                elif one.known is _K.HELD and rules.cancel_is_due(row, one, now, profile):
+                    self._call(Cancel(row.id, one.number, one.handle or ""), row, one, work, network)
+                    return None
+        if asking is not None:
+            row, one = asking
+            self._call(LookUp(self._attempt(row, one, self.carrier.encode(row))), row, one, work, network)
             return None
-        payload = self.carrier.encode(row_to_send)
+        if is_asked or not may_go:
+            return None  # nothing new goes until it is known what the device may already have (R32)
+        return self._submit_next(work, profile, network)
+
+    def _submit_next(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
+        row = self._next(work.now.wall, profile)
+        if row is None:
+            return None
+        if not network.takes_calls:
+            self.waits_for_call = Turn.ANSWER if type(row) is Answer else Turn.OTHER
+            return None
+        payload = self.carrier.encode(row)
         if profile.max_downlink is not None and len(payload) > profile.max_downlink:
-            return row_to_send
-        self._submit(row_to_send, payload, work)
+            return row
+        one = begin(row.attempts, work.now.wall)
+        row.not_before = None
+        row.state = _S.SUBMITTING
+        self._facts.pop(row.id, None)
+        self.touch(row)
+        work.update(row)
+        self._call(Submit(self._attempt(row, one, payload)), row, one, work, network)
         return None
+
+    def _call(
+        self, effect: Submit | LookUp | Cancel, row: Downlink, one: Attempt, work: Work, network: NetworkCondition
+    ) -> None:
+        if network.takes_calls:
+            self.call = row.id, one.number
+            work.effect(effect)
+        else:
+            self.waits_for_call = Turn.OTHER
 
     def too_large(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
         """Send no such row, or no further copy of it."""
-        if row.state is _S.SENT:
-            row.failures = profile.max_attempts  # the copy that left counts
-            work.update(row)
+        if nobody_has_it(row.attempts):
+            self.end(row, _S.TOO_LARGE, work, f"{self.carrier.size(row)} bytes, {profile.max_downlink} fit")
         else:
-            reason = f"{self.carrier.size(row)} bytes, {profile.max_downlink} fit"
-            self.end(row, _S.TOO_LARGE if row.never_left else _S.UNKNOWN, work, reason)
+            row.no_further_copy = True  # the copy that may have left counts
+            self.changed(row, work, profile)
 
     def _next(self, now: float, profile: SouthProfile) -> Downlink | None:
-        """Answers first, then a resend of the slot's holder, then the next block of a transfer, then in order (R6)."""
+        """Answers first, then a copy of the slot's holder, then the next block of a transfer, then in order (R6)."""
+        if self.paused_until(now) is not None:
+            return None
         holder = self.slot_holder(now, profile)
         best: Downlink | None = None
         requests_wait = holder is not None
         for row in self.live.values():
-            if row.state is not _S.QUEUED:
-                continue
-            if row.deliver_by is not None and row.deliver_by <= now:
+            if row.state is not _S.QUEUED or row.deliver_by <= now:
                 continue
             waits = row.not_before is not None and row.not_before > now
             if type(row) is Answer:
@@ -128,53 +186,36 @@ class Deliveries:
                 requests_wait = True  # what came later does not overtake it
             elif type(row) is ServerRequest and not requests_wait and (best is None or _goes_before(row, best)):
                 best = row
-        if holder is not None and self._resend_due(holder, now, profile):
-            return holder
+        if holder is not None:
+            _, again = self.times(holder, profile)
+            if again is not None and again <= now < holder.deliver_by:
+                return holder
         return best
 
-    def goes_confirmed(self, row: Downlink) -> bool:
-        """Whether the network is asked to confirm delivery: by endpoint, or by operation; never for an answer."""
-        if type(row) is Answer:
-            return False
-        if self.confirmed:
-            return True
-        operations = self.options.get(CONFIRMED_OPERATIONS)
-        return operations is not None and row.operation in operations.split()
+    def slot_holder(self, now: float, profile: SouthProfile) -> ServerRequest | None:
+        """Return the request that holds the device's one request slot (R6)."""
+        for row in self.live.values():
+            if type(row) is ServerRequest and rules.holds_slot(row, now, profile):
+                return row
+        return None
 
-    def resend_at(self, row: Downlink, profile: SouthProfile) -> float | None:
-        """Give when a sent request goes again (R8), or None if it does not."""
-        if row.state is not _S.SENT or type(row) is not ServerRequest or not row.confirmable or not row.repeatable:
-            return None
-        if row.cancel_asked:
-            return None
-        if row.sent > profile.max_retransmit or row.failures >= profile.max_attempts:
-            return None
-        if not profile.retransmit_confirmed and self.goes_confirmed(row):
-            return None
-        at = max((row.sent_at or 0.0) + profile.retransmit_interval, row.not_before or 0.0)
-        return None if row.deliver_by is not None and at >= row.deliver_by else at
+    def paused_until(self, now: float) -> float | None:
+        """Return until when the device is out of reach, as the network says; None: it is not."""
+        until: float | None = None
+        for row in self.live.values():
+            if row.not_before is not None and row.not_before > now and is_out_of_reach(row):
+                until = row.not_before if until is None else max(until, row.not_before)
+        return until
 
-    def _resend_due(self, row: Downlink, now: float, profile: SouthProfile) -> bool:
-        at = self.resend_at(row, profile)
-        return at is not None and at <= now and (row.deliver_by is None or now < row.deliver_by)
-
-    def _submit(self, row: Downlink, payload: bytes, work: Work) -> None:
-        row.attempt += 1
-        row.not_before = None
-        row.move(_S.SUBMITTING, work.now.wall)
-        work.update(row)
-        self.call = row.id
-        work.effect(Submit(self._attempt(row, payload)))
-
-    def _attempt(self, row: Downlink, payload: bytes) -> Attempt:
-        return Attempt(
+    def _attempt(self, row: Downlink, one: Attempt, payload: bytes) -> contract.Attempt:
+        return contract.Attempt(
             row.id,
-            row.attempt,
+            one.number,
             self.device,
             payload,
             row.KIND,
             row.deliver_by,
-            self.goes_confirmed(row),
+            rules.goes_confirmed(row, self.options, always=self.confirmed),
             1 if type(row) is Answer else 0,
             self.options,
             row.repeatable,
@@ -182,98 +223,102 @@ class Deliveries:
 
     # -- time ----------------------------------------------------------------------------------------------------
 
-    def expire(self, work: Work, profile: SouthProfile) -> None:
-        """Do what deadlines and people ask for (R11): cancel in the network, or end the row."""
+    def in_need(self, now: float) -> list[Downlink]:
+        """Return the live rows that changed in this step or need attention by now, and count them as changed."""
+        for row in self.live.values():
+            if row.due is not None and row.due <= now:
+                self.touched[row.id] = row
+        return list(self.touched.values())
+
+    def expire(self, rows: list[Downlink], work: Work, profile: SouthProfile) -> None:
+        """End those of some rows of which nothing more is expected."""
         now = work.now.wall
-        for row in list(self.live.values()):
-            if row.cancel_asked or (row.deliver_by is not None and row.deliver_by <= now):
-                self._unwanted(row, work, profile)
-            at = self.unanswered_at(row, profile)
-            if at is not None and at <= now:
-                self.end(row, _S.UNANSWERED, work, "no answer came")
-
-    def unanswered_at(self, row: Downlink, profile: SouthProfile) -> float | None:
-        """Give when a request that left for the device counts as unanswered."""
-        if row.over or (row.state is not _S.SENT and row.state is not _S.DELIVERED):
-            return None
-        answer_by = row.answer_by if type(row) is ServerRequest else 0.0
-        return max(answer_by, (row.sent_at or 0.0) + profile.response_timeout)
-
-    def _unwanted(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
-        """It must not be delivered any more: deliver_by passed, or a person cancelled it.
-
-        What is being submitted waits for the network's answer, what left waits for the device's.
-        """
-        late = work.now.wall - row.deliver_by if row.deliver_by is not None else -EXPIRY_GRACE  # seconds
-        if row.state is _S.QUEUED:
-            if row.cancel_asked:
-                self.give_up(row, work, "cancelled on request")
-            else:
-                outcome = row.setback or _S.EXPIRED
-                self.end(row, outcome, work, row.reason or "deliver_by passed")
-        elif row.state is _S.BUFFERED:
-            if row.handle is not None and (profile.can_cancel or row.cancel_asked):
-                self.cancelling.add(row.id)
-            elif late >= (EXPIRY_GRACE if profile.can_expire else 0.0):
-                self.end(row, _S.UNKNOWN, work, "deliver_by passed in the network, which did not say more")
-        elif row.state is _S.UNKNOWN:
-            being_asked = row.id in self.to_look_up or row.id == self.call
-            if not being_asked or late >= EXPIRY_GRACE:
-                self.end(row, _S.UNKNOWN, work, row.reason)
+        for row in rows:
+            if row.over:
+                continue
+            end, _ = self.times(row, profile)
+            if end is not None and end <= now:
+                outcome = rules.outcome(row, self.facts(row))
+                self.end(row, outcome, work, row.reason or _WHY.get(outcome, ""))
+            elif row.deliver_by <= now and row.state is _S.QUEUED:
+                self.changed(row, work, profile)  # it does not go again, and what is in doubt may still be answered
 
     def next_time(self, row: Downlink, now: float, profile: SouthProfile) -> float | None:
-        """Give the next wall time at which a live row needs attention, or None if only an event can move it."""
-        state = row.state
-        if state is _S.SUBMITTING:
+        """Return the next wall time at which a live row needs attention, or None if only an event can move it."""
+        if row.state is _S.SUBMITTING:
             return None
-        if state is _S.QUEUED:
-            return _first_after(now, row.deliver_by, row.not_before)
-        if state is _S.SENT or state is _S.DELIVERED:
-            slot_free_at = (row.sent_at or 0.0) + profile.response_timeout
-            return _first_after(now, self.resend_at(row, profile), self.unanswered_at(row, profile), slot_free_at)
-        if state is _S.UNKNOWN:
-            return _first_after(now, self.to_look_up.get(row.id, row.deliver_by))
-        if row.id in self.cancelling or row.deliver_by is None:
-            return None
-        return _first_after(now, row.deliver_by, row.deliver_by + EXPIRY_GRACE)
+        end, again = self.times(row, profile)
+        first = row.deliver_by if row.deliver_by > now else FOREVER
+        if end is not None and now < end < first:
+            first = end
+        if again is not None and now < again < first:
+            first = again
+        for one in row.attempts:
+            if one.look_up_at is not None and now < one.look_up_at < first:
+                first = one.look_up_at
+            if one.left_at is not None and not one.released:  # the slot is free then
+                slot_free_at = one.left_at + profile.response_timeout
+                if now < slot_free_at < first:
+                    first = slot_free_at
+        return None if first == FOREVER else first
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
-    def give_up(self, row: Downlink, work: Work, reason: str) -> None:
-        """Try no further: CANCELLED where the device certainly never got it, else UNKNOWN."""
-        self.end(row, _S.CANCELLED if row.state is _S.QUEUED and row.never_left else _S.UNKNOWN, work, reason)
+    def answered(self, row: ServerRequest, outcome: DownlinkState, work: Work, reason: str = "") -> None:
+        """End a request by the device's own word: RESPONDED, or REJECTED by a Reset."""
+        one = row.attempts[-1]
+        if one.is_certain:
+            one = last_uncertain(row.attempts) or one
+        one.learn(_K.DELIVERED, work.now.wall)
+        self.end(row, outcome, work, reason)
 
-    def end(self, row: Downlink, state: DownlinkState, work: Work, reason: str = "") -> None:
-        """Give a row its outcome."""
+    def give_up(self, row: Downlink, work: Work, reason: str) -> None:
+        """Try no further: CANCELLED where the device certainly never got it, else what is known."""
+        facts = self.facts(row)
+        outcome = _S.CANCELLED if facts.nobody_has_it else rules.outcome(row, facts)
+        self.end(row, outcome, work, reason)
+
+    def end(self, row: Downlink, outcome: DownlinkState, work: Work, reason: str = "") -> None:
+        """Give a row its outcome, one that its attempts allow."""
+        by_device = rules.is_the_devices_word(outcome)
+        if row.over or not (by_device or outcome in rules.may_be_said(facts_of(row.attempts))):
+            raise AssertionError(f"downlink {row.id}: {outcome} cannot be said of {row.attempts} (over={row.over})")
         now = work.now.wall
-        row.move(state, now, reason, over=True)
-        self.live.pop(row.id, None)
+        row.state = outcome
+        row.over = True
+        row.finished_at = now
+        row.due = None
+        if reason:
+            row.reason = reason
+        del self.live[row.id]
+        self._facts.pop(row.id, None)
+        self._times.pop(row.id, None)
         if type(row) is ServerRequest:
             row.keep_until = now + self.keep
-            if state is not _S.RESPONDED and state is not _S.REJECTED and (row.sent > 0 or state is _S.UNKNOWN):
+            if not by_device and not nobody_has_it(row.attempts):
                 row.keep_until = now + max(self.keep, self.late_grace)  # an answer may still come
             self.kept.keep(row)
         else:
             row.keep_until = now if row.own_mid is None else now + self.keep
-            row.handle = None
-        self.cancelling.discard(row.id)
-        self.to_look_up.pop(row.id, None)
-        self.released.discard(row.id)
-        self.presumed.discard(row.id)
         self.ended.append(row)
         work.update(row)
         work.effect(Settled(row.id, Direction.DOWN, row.operation, row.state, row.reason))
 
 
+_WHY = {
+    _S.EXPIRED: "deliver_by passed",
+    _S.UNANSWERED: "no answer came",
+    _S.CANCELLED: "cancelled on request",
+    _S.UNKNOWN: "nobody can say whether the device got it",
+    _S.NACKED: "no acknowledgement from the device",
+}
+
+
+def is_out_of_reach(row: Downlink) -> bool:
+    """Whether the network said last that the device cannot be reached."""
+    return bool(row.attempts) and row.attempts[-1].why is Refusal.UNREACHABLE
+
+
 def _goes_before(row: ServerRequest, other: Downlink) -> bool:
     """Whether a request goes before one that was accepted earlier."""
-    return type(other) is ServerRequest and row.priority > other.priority
-
-
-def _first_after(now: float, *times: float | None) -> float | None:
-    """Give the first of these times that is still to come."""
-    first: float | None = None
-    for time in times:
-        if time is not None and time > now and (first is None or time < first):
-            first = time
-    return first
+    return isinstance(other, ServerRequest) and row.priority > other.priority

@@ -1,55 +1,121 @@
-"""Draws the state tables of the ledger as a page of diagrams: `python -m bridge.delivery.diagrams > docs/states.md`."""
+"""Makes docs/states.md out of the functions that decide: `python -m bridge.delivery.diagrams > docs/states.md`."""
 
 import sys
-from collections.abc import Collection, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
 
-from bridge.delivery.states import DOWNLINK_TABLE, UPLINK_TABLE, DownlinkState, UplinkState
+from bindings.contract import Refusal, SouthProfile
+from bridge.delivery import rules
+from bridge.delivery.attempts import Attempt, facts_of
+from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.knowledge import GROWS_TO, Known
+from bridge.delivery.states import UPLINK_TABLE, DownlinkState, UplinkState
 
-S = TypeVar("S", DownlinkState, UplinkState)
-_MAY_END = (DownlinkState.SENT, DownlinkState.DELIVERED, DownlinkState.UNKNOWN)
+_NOW = 1000.0
+_PROFILE = SouthProfile(60.0, 2, True, 247.0, 247.0, 5, False, False, True, True)  # any network's
+_MEANING = {
+    Known.PENDING: "it is committed, and the network is being called",
+    Known.IN_DOUBT: "nobody knows whether the network took it",
+    Known.HELD: "the network has it and will transmit it",
+    Known.GONE: "the network has it no longer, and may have transmitted it",
+    Known.REFUSED: "certain: the network did not take it, or gave it up untransmitted",
+    Known.TAKEN_BACK: "certain: removed from the network before it was transmitted",
+    Known.LEFT: "transmitted toward the device",
+    Known.NACKED: "transmitted, and the acknowledgement of modem or MAC failed to come",
+    Known.DELIVERED: "the device has it",
+}
 
 
 def states_page() -> str:
-    """Give docs/states.md."""
-    passing = [state for state, after in DOWNLINK_TABLE.items() if after]
-    outcomes = [state for state in DownlinkState if not DOWNLINK_TABLE[state]]
-    between = {state: [s for s in after if DOWNLINK_TABLE[s]] for state, after in DOWNLINK_TABLE.items() if after}
-    return "\n".join(
-        [
-            "# States of messages",
-            "",
-            "Made from the tables in `bridge/delivery/states.py` by `python -m bridge.delivery.diagrams`.",
-            "",
-            "## Downlinks",
-            "",
-            f"On the way: {_names(passing)}. Each of them may also be followed by an outcome:",
-            f"{_names(outcomes)}.",
-            f"{_names(_MAY_END)} are an outcome where nothing more is due or can be known.",
-            "An outcome never changes.",
-            "",
-            *_diagram(between, DownlinkState.QUEUED),
-            "",
-            "| from | outcomes that may follow |",
-            "|---|---|",
-            *(f"| {state} | {_names([s for s in outcomes if s in DOWNLINK_TABLE[state]])} |" for state in passing),
-            "",
-            "## Uplinks",
-            "",
-            *_diagram(UPLINK_TABLE, UplinkState.RECEIVED),
-            "",
-        ]
+    """Return docs/states.md."""
+    lines = [
+        "# States of messages",
+        "",
+        "Made from `bridge/delivery/knowledge.py` and `rules.py` by `python -m bridge.delivery.diagrams`.",
+        "",
+        "## What is known of an attempt",
+        "",
+        "A message to a device is handed to its network in one or more attempts. Of each attempt something is known,",
+        "by what the network and the device say. Knowledge only grows: a word that would take some away adds nothing.",
+        "",
+        "| known | means | may grow to |",
+        "|---|---|---|",
+        *(f"| {known.name} | {_MEANING[known]} | {_names(GROWS_TO[known])} |" for known in Known),
+        "",
+        "## What follows for the message",
+        "",
+        "The rows are what is known of the attempts of one request, oldest first. *Repeatable* are Read, Discover,",
+        "Observe, Write and answers to the device. An answer of the device makes every message RESPONDED, its Reset",
+        "REJECTED, whatever else is known. *Certain* outcomes promise that the device never got it:",
+        f"{_names(rules.NEVER_DELIVERED)}.",
+        "",
+        "| known of its attempts | state | again, if repeatable | again, if not | keeps the slot | may end as |",
+        "|---|---|---|---|---|---|",
+        *(_row(known) for known in _combinations()),
+        "",
+        "## Messages toward servers",
+        "",
+        *_diagram(UPLINK_TABLE, UplinkState.RECEIVED),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _combinations() -> Iterable[tuple[Known, ...]]:
+    """Return what is worth a row: none, each knowledge alone, and what a second attempt changes."""
+    yield ()
+    for first in Known:
+        yield (first,)
+        if first in (Known.IN_DOUBT, Known.LEFT, Known.NACKED):
+            for second in (Known.IN_DOUBT, Known.HELD, Known.REFUSED, Known.LEFT):
+                yield first, second
+
+
+def _row(known: Sequence[Known]) -> str:
+    request = _request(known, repeatable=True)
+    once = _request(known, repeatable=False)
+    state = rules.state_of(request, facts_of(request.attempts), _NOW, _PROFILE)
+    state_once = rules.state_of(once, facts_of(once.attempts), _NOW, _PROFILE)
+    shown = state.value if state is state_once else f"{state.value}; {state_once.value} if not repeatable"
+    said = rules.may_be_said(facts_of(request.attempts))
+    ends = "certain" if said is rules.NEVER_DELIVERED else _names(said)
+    return (
+        f"| {', '.join(one.name for one in known) or 'none was made'} | {shown} | {_again(request)} | {_again(once)}"
+        f" | {_yes(rules.holds_slot(request, _NOW, _PROFILE))} | {ends} |"
     )
 
 
-def _names(states: Collection[DownlinkState]) -> str:
-    return ", ".join(state.value for state in states)
+def _again(row: ServerRequest) -> str:
+    if not rules.may_go_again(row, facts_of(row.attempts), _PROFILE):
+        return "no"
+    return (
+        "if no answer comes"
+        if rules.state_of(row, facts_of(row.attempts), _NOW, _PROFILE) is DownlinkState.SENT
+        else "yes"
+    )
 
 
-def _diagram(table: Mapping[S, Collection[S]], first: S) -> list[str]:
-    ways: list[str] = [
-        f"    {state.value} --> {s.value}" for state, after in table.items() for s in table if s in after
-    ]
+def _request(known: Sequence[Known], *, repeatable: bool) -> ServerRequest:
+    row = ServerRequest.accepted(
+        1, 1, 0, 0.0, "Read", repeatable, _NOW + 60, b"", 0, 1, 1, b"", "", 1, b"", None, 0, _NOW + 60
+    )
+    for number, one in enumerate(known, 1):
+        why = Refusal.UNREACHABLE if one is Known.REFUSED else None
+        left_at = _NOW if one in (Known.LEFT, Known.NACKED, Known.DELIVERED) else None
+        row.attempts.append(Attempt(number, one, _NOW, "handle", why, left_at))
+    return row
+
+
+def _names(found: Iterable[Known] | Iterable[DownlinkState]) -> str:
+    order: list[Known | DownlinkState] = [*Known, *DownlinkState]
+    return ", ".join(one.name for one in sorted(found, key=order.index)) or "nothing more"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _diagram(table: Mapping[UplinkState, Iterable[UplinkState]], first: UplinkState) -> list[str]:
+    ways = [f"    {state.value} --> {s.value}" for state, after in table.items() for s in table if s in after]
     return ["```mermaid", "stateDiagram-v2", f"    [*] --> {first.value}", *ways, "```"]
 
 

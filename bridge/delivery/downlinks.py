@@ -4,11 +4,13 @@ Of a CoAP message a row holds type, code, message ID, token and body, all as the
 to a network puts the frame around (`Carrier`).
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Protocol, Self
 
 from bindings.contract import Kind
-from bridge.delivery.rows import FOREVER, Fixed, Row
-from bridge.delivery.states import DOWNLINK_TABLE, ENDS, DownlinkState
+from bridge.delivery.attempts import Attempt, decode, encode
+from bridge.delivery.rows import FOREVER, Codec, Fixed, Row
+from bridge.delivery.states import DownlinkState
 
 CON, NON = 0, 1  # message types, RFC 7252 §3: `bridge.coap` is another room
 
@@ -22,6 +24,7 @@ class Downlink(Row):
 
     TABLE: ClassVar[str] = "downlink"
     KIND: ClassVar[Kind]
+    CODECS: ClassVar[Mapping[str, Codec]] = {"attempts": Codec(encode, decode)}
 
     id: int
     endpoint: Fixed[int]
@@ -29,49 +32,24 @@ class Downlink(Row):
     accepted_at: Fixed[float]
     operation: Fixed[str]  # Read, Write, Execute… for people and for R9
     repeatable: Fixed[bool]  # may be submitted once more after an ambiguity (R9)
-    deliver_by: float | None
+    deliver_by: float  # the device must not get it after that
     body: bytes  # options, marker and payload of a CoAP message; opaque bytes as they are
+    attempts: list[Attempt]  # what is known of each
     # From here on a new row has the values of `_NEW`.
-    state: DownlinkState
+    state: DownlinkState  # where it is by its attempts, or its outcome
     over: bool
-    not_before: float | None
-    attempt: int  # submissions so far
-    sent: int  # times it left the network
-    sent_at: float | None
-    failures: int  # nacks and breakdowns, held against SouthProfile.max_attempts
-    repeated: bool  # its one repetition after an ambiguity is used up (R9)
-    handle: str | None
-    setback: DownlinkState | None  # the outcome it gets if attempts or deadline end it
+    not_before: float | None  # no attempt before that
+    no_further_copy: bool  # it is not submitted again, whatever happens
+    cancel_asked: bool  # a person wants it cancelled: no further copy goes, and the network gives it up (R11)
     reason: str
     finished_at: float | None
     keep_until: float
-    due: float | None  # when it needs attention without an event; indexed
-    cancel_asked: bool  # a person wants it cancelled: no further copy goes, and the network gives it up (R11)
+    due: float | None  # when it needs attention without an event
 
     @property
     def own_mid(self) -> int | None:
         """Its message ID if that is one of the bridge's own, which the device must not see again soon (R1)."""
         return None
-
-    @property
-    def never_left(self) -> bool:
-        """Whether the device certainly has no copy of it. Of a QUEUED row; what the network holds may be on its way."""
-        return self.sent == 0 and self.setback not in (DownlinkState.UNKNOWN, DownlinkState.NACKED)
-
-    def move(self, state: DownlinkState, now: float, reason: str = "", *, over: bool | None = None) -> None:
-        """Go to `state`, at wall time `now`. `over` is said for SENT, DELIVERED and UNKNOWN where they are the end."""
-        if self.over or state not in DOWNLINK_TABLE[self.state]:
-            if state is self.state and not self.over:
-                pass  # saying again where it is, or that this is the end
-            else:
-                raise AssertionError(f"downlink {self.id}: no way from {self.state} (over={self.over}) to {state}")
-        self.state = state
-        if reason:
-            self.reason = reason
-        self.over = state in ENDS if over is None else over
-        if self.over:
-            self.finished_at = now
-            self.due = None
 
 
 class CoapDownlink(Downlink):
@@ -87,9 +65,7 @@ class CoapDownlink(Downlink):
         return self.south_mid if self.coap_type <= NON else None  # acknowledgements and Resets have the device's (R14)
 
 
-_NEW = (
-    DownlinkState.QUEUED, False, None, 0, 0, None, 0, False, None, None, "", None, FOREVER, None, False,
-)  # fmt: skip
+_NEW = (DownlinkState.QUEUED, False, None, False, False, "", None, FOREVER, None)
 
 
 class ServerRequest(CoapDownlink):
@@ -121,7 +97,7 @@ class ServerRequest(CoapDownlink):
         now: float,
         operation: str,
         repeatable: bool,
-        deliver_by: float | None,
+        deliver_by: float,
         body: bytes,
         coap_type: int,
         code: int,
@@ -136,7 +112,7 @@ class ServerRequest(CoapDownlink):
     ) -> Self:
         """Return a new row, QUEUED."""
         return cls(
-            id_, endpoint, shard, now, operation, repeatable, deliver_by, body, *_NEW, coap_type, code, south_mid,
+            id_, endpoint, shard, now, operation, repeatable, deliver_by, body, [], *_NEW, coap_type, code, south_mid,
             south_token, server, north_mid, north_token, observe, priority, answer_by, False, False, None,
         )  # fmt: skip
 
@@ -166,7 +142,7 @@ class Answer(CoapDownlink):
     ) -> Self:
         """Return a new row, QUEUED. It is repeatable: a device takes a repeated answer for what it is."""
         return cls(
-            id_, endpoint, shard, now, operation, True, deliver_by, body, *_NEW, coap_type, code, south_mid,
+            id_, endpoint, shard, now, operation, True, deliver_by, body, [], *_NEW, coap_type, code, south_mid,
             south_token, answers,
         )  # fmt: skip
 
@@ -183,7 +159,7 @@ class OpaqueDownlink(Downlink):
         cls, id_: int, endpoint: int, shard: int, now: float, deliver_by: float, data: bytes, server: str
     ) -> Self:
         """Return a new row, QUEUED. It is not repeatable."""
-        return cls(id_, endpoint, shard, now, "DTLS", False, deliver_by, data, *_NEW, server)
+        return cls(id_, endpoint, shard, now, "DTLS", False, deliver_by, data, [], *_NEW, server)
 
 
 class Carrier(Protocol):

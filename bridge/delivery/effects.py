@@ -24,9 +24,10 @@ class LookUp(Effect, frozen=True):
 
 
 class Cancel(Effect, frozen=True):
-    """Take a downlink out of the network's queue; answered by `CancelDone`."""
+    """Take an attempt out of the network's queue; answered by `CancelDone`."""
 
     downlink: int
+    number: int
     handle: str
 
 

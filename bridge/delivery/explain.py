@@ -1,14 +1,20 @@
 """Why is this message not out yet? The one question that people ask of a queue."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from bindings.contract import SouthProfile
-from bridge.delivery.deliveries import Deliveries
+from bindings.contract import Refusal, SouthProfile
+from bridge.delivery import rules
+from bridge.delivery.attempts import Attempt
+from bridge.delivery.deliveries import Deliveries, is_out_of_reach
 from bridge.delivery.downlinks import Downlink, ServerRequest
+from bridge.delivery.knowledge import Known
+from bridge.delivery.network import FREE, NetworkCondition
 from bridge.delivery.states import DownlinkState
 from bridge.enums import members
 
 _S = members(DownlinkState)
+_K = members(Known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,59 +34,133 @@ class Explanation:
     blocked_by: int | None  # the downlink that it waits for
 
 
-def explain(d: Deliveries, now: float, profile: SouthProfile) -> list[Explanation]:
-    """Give every live downlink of a device with the reason why it is where it is, in order."""
-    holder = d.slot_holder(now, profile)
-    return [_one(d, row, holder, now, profile) for row in d.live.values()]
+class _Reason(NamedTuple):
+    why: str
+    blocked_by: int | None = None
+    until: float | None = None  # when that reason ends
 
 
-def _one(d: Deliveries, row: Downlink, holder: Downlink | None, now: float, profile: SouthProfile) -> Explanation:
-    why, blocked_by = _why(d, row, holder, now)
+def explain(d: Deliveries, now: float, profile: SouthProfile, network: NetworkCondition = FREE) -> list[Explanation]:
+    """Return every live downlink of a device with the reason why it is where it is, in order."""
+    return [_one(d, row, now, profile, network) for row in d.live.values()]
+
+
+def _one(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> Explanation:
+    reason = _reason(d, row, now, profile, network)
+    times = [time for time in (d.next_time(row, now, profile), reason.until) if time is not None]
     return Explanation(
         row.id,
         row.operation,
         row.KIND,
         row.state.value,
         row.accepted_at,
-        why,
-        d.next_time(row, now, profile),
+        reason.why,
+        min(times, default=None),
         row.deliver_by,
         row.answer_by if type(row) is ServerRequest else None,
-        row.attempt,
-        blocked_by,
+        row.attempts[-1].number if row.attempts else 0,
+        reason.blocked_by,
     )
 
 
-def _why(d: Deliveries, row: Downlink, holder: Downlink | None, now: float) -> tuple[str, int | None]:
-    if row.state is _S.QUEUED:
-        return _why_queued(d, row, holder, now)
-    if row.id in d.cancelling:
-        return "its deadline passed or it was cancelled: the network is asked to give it up", None
-    if row.state is _S.SUBMITTING:
+def _reason(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
+    state = row.state
+    if state is _S.QUEUED:
+        return _why_queued(d, row, now, profile, network)
+    if state is _S.SUBMITTING:
         then = "; it was cancelled, and is taken back as soon as that is over" if row.cancel_asked else ""
-        return f"the network is being called{then}", None
-    if row.state is _S.BUFFERED:
-        return "the network holds it until the device can be reached", None
-    if row.state is _S.SENT:
-        copies = f", {row.sent} times" if row.sent > 1 else ""
-        then = "; it was cancelled too late, no further copy goes" if row.cancel_asked else ""
-        return f"it left for the device{copies}; no answer yet{then}", None
-    if row.state is _S.DELIVERED:
-        return "the device has it; no answer yet", None
-    if row.id in d.to_look_up:
-        return f"nobody knows whether the network took it ({row.reason}): its queue is being asked", None
-    return f"nobody knows whether the network took it ({row.reason})", None
+        return _Reason(f"the network is being called{then}")
+    if state is _S.BUFFERED:
+        return _why_held(d, row, now, profile, network)
+    if state is _S.SENT:
+        return _why_sent(d, row, profile)
+    if state is _S.DELIVERED:
+        return _Reason("the device has it; no answer yet")
+    return _why_unknown(d, row, network)
 
 
-def _why_queued(d: Deliveries, row: Downlink, holder: Downlink | None, now: float) -> tuple[str, int | None]:
+def _why_held(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
+    held = d.facts(row).held
+    if held is not None and held.cancel_failed_at is not None:
+        return _Reason(
+            "its time is over, and the network did not say whether it was taken back: its report may still come"
+        )
+    if (d.call is not None and d.call[0] == row.id) or rules.cancel_is_due(row, held, now, profile):
+        waits = _why_no_call(network)
+        text = "its deadline passed or it was cancelled: the network is asked to give it up"
+        return _Reason(text) if waits is None else _Reason(f"{text}; {waits.why}", until=waits.until)
+    return _Reason("the network holds it until the device can be reached")
+
+
+def _why_sent(d: Deliveries, row: Downlink, profile: SouthProfile) -> _Reason:
+    copies = sum(one.left_at is not None for one in row.attempts)
+    text = f"it left for the device{f', {copies} times' if copies > 1 else ''}; no answer yet"
+    if row.cancel_asked:
+        return _Reason(f"{text}; it was cancelled too late, no further copy goes")
+    _, again = d.times(row, profile)
+    if again is None or again >= row.deliver_by:
+        return _Reason(f"{text}; no further copy goes")
+    return _Reason(f"{text}; it is sent again if none comes", until=again)
+
+
+def _why_unknown(d: Deliveries, row: Downlink, network: NetworkCondition) -> _Reason:
+    latest = d.facts(row).latest
+    if latest is not None and latest.known is _K.GONE:
+        return _Reason(f"the network has it no longer, and may have sent it ({row.reason})")
+    text = f"nobody knows whether the network took it ({row.reason})"
+    if latest is None or latest.look_up_at is None:
+        return _Reason(text)
+    waits = _why_no_call(network)
+    if waits is not None:
+        return _Reason(f"{text}: its queue is to be asked; {waits.why}", until=waits.until)
+    return _Reason(f"{text}: its queue is being asked", until=latest.look_up_at)
+
+
+def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
     if row.not_before is not None and row.not_before > now:
-        return f"the network did not take it ({row.setback or 'waiting'}: {row.reason}): it is tried again later", None
-    if d.to_look_up:
-        first = next(iter(d.to_look_up))
-        return "an earlier message's fate is unknown: nothing new before that is looked up", first
+        return _Reason(f"{_OF_REFUSAL[_last_refusal(row)]} ({row.reason})", until=row.not_before)
+    until = d.paused_until(now)
+    if until is not None:
+        first = next(other for other in d.live.values() if other.not_before == until and is_out_of_reach(other))
+        return _Reason("the device is out of reach, as its network says", first.id, until)
+    asked = next((other for other in d.live.values() if _is_looked_up(other)), None)
+    if asked is not None:
+        return _Reason("an earlier message's fate is unknown: nothing new goes before that is looked up", asked.id)
+    holder = d.slot_holder(now, profile)
     if type(row) is ServerRequest and holder is not None:
-        return f"one request at a time: {holder.operation} is {holder.state.value}", holder.id
+        return _Reason(f"one request at a time: {holder.operation} is {holder.state.value}", holder.id)
     if d.call is not None:
-        return "another message is being handed to the network", d.call
-    ahead = next((other.id for other in d.live.values() if other.id < row.id and other.state is _S.QUEUED), None)
-    return "it is its turn next" if ahead is None else "others are ahead of it", ahead
+        return _Reason("another message is being handed to the network", d.call[0])
+    ahead = next((other for other in d.live.values() if other.id < row.id and other.state is _S.QUEUED), None)
+    if ahead is not None:
+        return _Reason("others are ahead of it", ahead.id)
+    return _why_no_call(network) or _Reason("it is its turn next")
+
+
+def _why_no_call(network: NetworkCondition) -> _Reason | None:
+    if network.paused_until is not None:
+        return _Reason("the network is out of order, and is tried again later", until=network.paused_until)
+    if not network.is_free:
+        return _Reason("the network takes no further call now: the device has its turn when one is over")
+    return None
+
+
+def _is_looked_up(row: Downlink) -> bool:
+    return any(one.look_up_at is not None for one in row.attempts)
+
+
+def _last_refusal(row: Downlink) -> Refusal | None:
+    last: Attempt | None = row.attempts[-1] if row.attempts else None
+    return None if last is None else last.why
+
+
+_OF_REFUSAL = {
+    None: "it waits for its time",
+    Refusal.UNREACHABLE: "the device is out of reach, as its network says",
+    Refusal.RATE_LIMITED: "the network's limit for it is used up",
+    Refusal.FAILED: "the network failed at it, and is asked again later",
+    Refusal.NETWORK_UNAVAILABLE: "the network was out of order, and is asked again later",
+    Refusal.TOO_LARGE: "the network did not take so many bytes",
+    Refusal.EXPIRED: "its time was over for the network",
+    Refusal.REJECTED: "the network did not take it",
+}

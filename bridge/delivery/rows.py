@@ -1,12 +1,12 @@
 """How the core names what must be kept: rows, and changes to rows. What stores them is another room's business."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from operator import itemgetter
-from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 FOREVER = 9e18  # a `keep_until` that no clock reaches
 
@@ -14,6 +14,13 @@ T = TypeVar("T")
 
 Fixed = Annotated[T, "fixed"]
 """A column that never changes after the insert: no Update carries it."""
+
+
+class Codec(NamedTuple):
+    """How a field that is no plain value is kept in its column."""
+
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
 
 
 class Row(msgspec.Struct, eq=False, gc=False):
@@ -26,6 +33,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
     TABLE: ClassVar[str]
     KEY: ClassVar[tuple[str, ...]] = ("id",)  # the columns that identify a row; Fixed, too
     KIND: ClassVar[StrEnum | None] = None
+    CODECS: ClassVar[Mapping[str, Codec]] = {}  # of fields that are no plain values
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
@@ -52,7 +60,8 @@ class Insert(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, row: Row) -> "Insert":
         kind = row.KIND
-        return cls(type(row), astuple(row) if kind is None else astuple(row) + (kind,))  # noqa: RUF005  # twice as quick
+        values = _encoded(row) if row.CODECS else astuple(row)
+        return cls(type(row), values if kind is None else values + (kind,))  # noqa: RUF005  # twice as quick
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -67,7 +76,7 @@ class Update(msgspec.Struct, frozen=True):
         pick = _picks.get(kind)
         if pick is None:
             pick = _picks[kind] = _picker(kind)
-        return cls(kind, pick(astuple(row)))
+        return cls(kind, pick(_encoded(row) if row.CODECS else astuple(row)))
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -81,7 +90,43 @@ class Delete(msgspec.Struct, frozen=True):
         return cls(type(row), tuple(getattr(row, name) for name in row.KEY))
 
 
+R = TypeVar("R", bound=Row)
 Change = Insert | Update | Delete
+
+
+def inserted(change: Insert) -> Row:
+    """Return the row that an Insert says."""
+    kind = change.row
+    fields = kind.__struct_fields__
+    return kind(*(_decoded(kind, name, value) for name, value in zip(fields, change.values, strict=False)))
+
+
+def updated(row: R, change: Update) -> R:
+    """Return a row as it is after an Update."""
+    kind = change.row
+    changes = {name: _decoded(kind, name, value) for name, value in zip(kind.mutable(), change.values, strict=False)}
+    return replace(row, **changes)
+
+
+def _decoded(kind: type[Row], name: str, value: Any) -> Any:
+    codec = kind.CODECS.get(name)
+    return value if codec is None else codec.decode(value)
+
+
+_Coded = list[tuple[int, Callable[[Any], Any]]]
+_coded: dict[type[Row], _Coded] = {}
+
+
+def _encoded(row: Row) -> tuple[Any, ...]:
+    """Return all fields of a row as they are kept."""
+    coded = _coded.get(type(row))
+    if coded is None:
+        fields = row.__struct_fields__
+        coded = _coded[type(row)] = [(fields.index(name), codec.encode) for name, codec in row.CODECS.items()]
+    values = list(astuple(row))
+    for at, encode in coded:
+        values[at] = encode(values[at])
+    return tuple(values)
 
 
 _Picker = Callable[[tuple[Any, ...]], tuple[Any, ...]]

@@ -1,13 +1,11 @@
-"""States and outcomes of downlinks and uplinks, and which may follow which.
-
-Every change of state goes through `Downlink.move` or `Uplink.move`, which hold it against the tables below. An outcome
-never changes; an answer that arrives after it is noted as `late`, beside the outcome (R7, R12).
-"""
+"""The names of states and outcomes. An outcome never changes; what comes after it is noted beside it (R12)."""
 
 from enum import StrEnum
 
 
 class DownlinkState(StrEnum):
+    """Where a message to a device is, or its outcome: of SENT, DELIVERED and UNKNOWN, `Downlink.over` says which."""
+
     QUEUED = "QUEUED"
     SUBMITTING = "SUBMITTING"
     BUFFERED = "BUFFERED"  # the network holds it
@@ -28,6 +26,8 @@ class DownlinkState(StrEnum):
 
 
 class UplinkState(StrEnum):
+    """Where a message toward a server is, or its outcome; UPLINK_TABLE says which may follow which."""
+
     RECEIVED = "RECEIVED"
     FORWARDED = "FORWARDED"  # the server has it: it acknowledged, or no acknowledgement is due
     DUPLICATE = "DUPLICATE"
@@ -35,35 +35,6 @@ class UplinkState(StrEnum):
     EXPIRED = "EXPIRED"
     REJECTED = "REJECTED"  # the server answered with a Reset
 
-
-_D = DownlinkState
-ENDS = frozenset(
-    {
-        _D.RESPONDED,
-        _D.EXPIRED,
-        _D.UNANSWERED,
-        _D.TOO_LARGE,
-        _D.REJECTED,
-        _D.NACKED,
-        _D.UNREACHABLE,
-        _D.RATE_LIMITED,
-        _D.CANCELLED,
-        _D.SUPERSEDED,
-        _D.FAILED,
-    }
-)
-"""Always an outcome. SENT and DELIVERED are one where no answer is due, UNKNOWN where nothing is left to try."""
-
-_AFTER_SUBMIT = ENDS | {_D.QUEUED, _D.BUFFERED, _D.SENT, _D.DELIVERED, _D.UNKNOWN}
-
-DOWNLINK_TABLE: dict[DownlinkState, frozenset[DownlinkState]] = {
-    _D.QUEUED: ENDS | {_D.SUBMITTING, _D.SENT, _D.DELIVERED, _D.UNKNOWN},  # the device has, or gets, an earlier attempt
-    _D.SUBMITTING: _AFTER_SUBMIT,
-    _D.BUFFERED: ENDS | {_D.QUEUED, _D.SENT, _D.DELIVERED, _D.UNKNOWN},
-    _D.SENT: ENDS | {_D.QUEUED, _D.SUBMITTING, _D.DELIVERED, _D.UNKNOWN},
-    _D.DELIVERED: ENDS | {_D.UNKNOWN},
-    _D.UNKNOWN: ENDS | {_D.QUEUED, _D.SUBMITTING, _D.BUFFERED, _D.SENT, _D.DELIVERED},
-} | {end: frozenset() for end in ENDS}
 
 _U = UplinkState
 UPLINK_TABLE: dict[UplinkState, frozenset[UplinkState]] = {

@@ -50,13 +50,18 @@ class Reported(Event, frozen=True):
 
 
 class LookedUp(Event, frozen=True):
+    """The network said whether it has an attempt, or failed to."""
+
     downlink: int
     attempt: int
     result: Lookup
 
 
 class CancelDone(Event, frozen=True):
+    """The network answered a cancel, or failed to."""
+
     downlink: int
+    attempt: int
     result: Cancellation
 
 

@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 from bridge.coap.message import ACK, CON, RST, Message, Type, parse
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.delivery import outcomes
+from bridge.delivery import words
 from bridge.delivery.downlinks import Answer, ServerRequest
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, DeviceUplink, OpaqueUplink
@@ -31,7 +31,7 @@ def message(step: Step, event: DeviceMessage) -> None:
     state = step.state
     data, duplicate_key = event.data, event.duplicate_key
     if state.deliveries.live:
-        outcomes.reachable(state.deliveries, step.work)
+        words.heard(state.deliveries, step.work, step.south)
     digest = digest_of(data)
     if _is_network_duplicate(step, digest, duplicate_key):
         step.effect(Count("network_duplicates"))
@@ -94,7 +94,7 @@ def note_delivered_reply(step: Step, row: Answer) -> None:
 def _empty(step: Step, coap: Message) -> None:
     if coap.type is ACK or coap.type is RST:
         row = step.state.by_south_mid.get(coap.mid)
-        if type(row) is ServerRequest and row.attempt:
+        if type(row) is ServerRequest and row.attempts:
             _settled_by_device(step, row, coap.type)
             return
         step.effect(Count("acknowledgements_without_message", "south"))
@@ -107,9 +107,9 @@ def _empty(step: Step, coap: Message) -> None:
 def _settled_by_device(step: Step, row: ServerRequest, kind: Type) -> None:
     """The device acknowledges: resends stop. It refuses: so does the bridge (R18)."""
     if kind is ACK:
-        outcomes.delivered(step.state.deliveries, row, step.work)
+        words.delivered(step.state.deliveries, row, step.work, step.south)
         return
-    step.state.deliveries.end(row, _S.REJECTED, step.work, "the device answered with a Reset")
+    step.state.deliveries.answered(row, _S.REJECTED, step.work, "the device answered with a Reset")
     if not row.answered:
         verdict.reset(step, row)
 

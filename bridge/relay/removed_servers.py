@@ -1,6 +1,6 @@
 """What waits toward a server that is no longer the endpoint's ends: nothing more goes there (R24)."""
 
-from bridge.delivery import outcomes
+from bridge.delivery import words
 from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import CoapUplink
@@ -31,5 +31,6 @@ def end_what_waits(step: Step) -> None:
     for row in list(state.deliveries.live.values()):
         if type(row) is ServerRequest and not is_own(state, row.server):
             row.answered = True  # nobody is told
-            outcomes.cancel_asked(state.deliveries, row.id, step.work)
+            state.deliveries.touch(row)
+            words.cancel_asked(state.deliveries, row.id, step.work, step.south)
     state.recent.clear()

@@ -134,7 +134,7 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
     row = _request_of(step, message)
     observation = state.observations.get(message.token)
     has_observe = message.option(OptionNumber.OBSERVE) is not None
-    waits = row is not None and not row.over and row.attempt > 0
+    waits = row is not None and not row.over and row.attempts != []
     # With an Observe option it answers an Observe, or belongs to an observation that began earlier (RFC 7641 §3.2).
     is_answer = row is not None and (row.observe == 0 or not has_observe or message.type is ACK)
     if row is not None and waits and is_answer:
@@ -156,10 +156,10 @@ def _request_of(step: Step, message: Message) -> ServerRequest | None:
     """
     state = step.state
     latest = state.by_token.get(message.token)
-    if latest is None or (latest.attempt and (message.type is not ACK or message.mid == latest.south_mid)):
+    if latest is None or (latest.attempts and (message.type is not ACK or message.mid == latest.south_mid)):
         return latest
     for row in (*state.deliveries.live.values(), *state.deliveries.kept.values()):
-        if type(row) is not ServerRequest or row.south_token != message.token or not row.attempt:
+        if type(row) is not ServerRequest or row.south_token != message.token or not row.attempts:
             continue
         if message.type is not ACK or message.mid == row.south_mid:
             return row
@@ -209,14 +209,14 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
     if following is not None:
         toward_server.settle(step, up, _U.REPLACED, "the server gets the answer to the last part of its block")
         transfers.send_next(step, row, following)
-        step.state.deliveries.end(row, _S.RESPONDED, step.work, "a part of a block; the next one follows")
+        step.state.deliveries.answered(row, _S.RESPONDED, step.work, "a part of a block; the next one follows")
     else:
         _observation_follows(step, row, message)
         row.answered = True
         in_blocks = row.split_from is not None or message.code == _CONTINUE
         body = transfers.relayed_body(step, row, message) if in_blocks else message.body
         toward_server.respond(step, row, up, message.code, body)
-        step.state.deliveries.end(row, _S.RESPONDED, step.work)
+        step.state.deliveries.answered(row, _S.RESPONDED, step.work)
     if message.type is CON:
         toward_device.acknowledge(step, up, message.mid)
 
@@ -251,7 +251,7 @@ def _late(step: Step, row: ServerRequest, message: Message, digest: bytes, dupli
     if row.over:
         step.work.update(row)
     else:
-        step.state.deliveries.end(row, _S.RESPONDED, step.work, "late")
+        step.state.deliveries.answered(row, _S.RESPONDED, step.work, "late")
     if message.type is CON:
         toward_device.acknowledge(step, up, message.mid)
     if row.observe == 0 and message.option(OptionNumber.OBSERVE) is not None:

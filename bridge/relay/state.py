@@ -139,7 +139,7 @@ class EndpointState:
             if row.own_mid is not None:
                 self.south_mids.last = row.own_mid
                 if not row.over:
-                    self.by_south_mid[row.own_mid] = row
+                    self.by_south_mid[row.own_mid] = row  # an answer, too
 
     def _take_uplinks(self, kept: Kept) -> None:
         for up in sorted(kept.uplinks, key=lambda r: r.id):

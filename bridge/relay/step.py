@@ -11,8 +11,9 @@ import msgspec
 
 from bindings.contract import SouthProfile
 from bridge.coap.transmission import EXCHANGE_LIFETIME
-from bridge.delivery import outcomes
+from bridge.delivery import words
 from bridge.delivery.downlinks import Answer, ServerRequest
+from bridge.delivery.network import FREE, NetworkCondition, Turn
 from bridge.delivery.rows import FOREVER, Change
 from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification
@@ -40,6 +41,7 @@ class Result(msgspec.Struct, frozen=True):
     changes: list[Change]
     effects: list[Effect]
     wake: float | None  # seconds from now until the next `Tick` is due; None: only an event can move this endpoint
+    waits_for_call: Turn | None  # a network call is wanted; a `Tick` is due when the network is free again
 
 
 def step(
@@ -49,8 +51,13 @@ def step(
     south: SouthProfile,
     random: Callable[[], float],
     new_id: Callable[[], int],
+    network: NetworkCondition = FREE,
 ) -> Result:
-    """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours."""
+    """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours.
+
+    `network` is the condition of the endpoint's network now. An effect that calls the network is only given where it is
+    free; the caller reserves the call before anything else.
+    """
     work = Work(now, random, new_id)
     at = Step(state, work, south, now.wall, now.mono)
     deliveries = state.deliveries
@@ -61,10 +68,10 @@ def step(
     if deliveries.ended:
         verdict.ended(at)
     if deliveries.live:
-        too_large = deliveries.pump(work, south)
+        too_large = deliveries.pump(work, south, network)
         while too_large is not None:
             transfers.fit(at, too_large)
-            too_large = deliveries.pump(work, south)
+            too_large = deliveries.pump(work, south, network)
         if deliveries.ended:
             verdict.ended(at)
     if state.uplinks:
@@ -73,7 +80,8 @@ def step(
         from_server.send_due_empty_acks(at)
     state.sweep(now.wall)
     wake = _next_wake(at) if state.uplinks or deliveries.live else None
-    return Result(work.changes(), work.effects, wake)
+    deliveries.touched.clear()
+    return Result(work.changes(), work.effects, wake, deliveries.waits_for_call)
 
 
 def _profile_changed(at: Step) -> None:
@@ -81,6 +89,7 @@ def _profile_changed(at: Step) -> None:
     state, south = at.state, at.south
     before, state.south = state.south, south
     state.deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
+    state.deliveries.touch_all()
     if south.max_uplink != (None if before is None else before.max_uplink):
         transfers.uplink_changed(at)
 
@@ -96,8 +105,9 @@ def _time_passes(at: Step) -> None:
         if state.hold_due:
             responses.acknowledge_held(at)
     if deliveries.live:
-        verdict.unanswered_in_time(at)
-        deliveries.expire(at.work, at.south)
+        rows = deliveries.in_need(at.wall)
+        verdict.unanswered_in_time(at, rows)
+        deliveries.expire(rows, at.work, at.south)
     for row in deliveries.ended:
         if type(row) is Answer:
             from_device.note_delivered_reply(at, row)
@@ -109,16 +119,15 @@ def _next_wake(at: Step) -> float | None:
     deliveries = state.deliveries
     wall = at.wall
     soonest = FOREVER
+    for row in deliveries.touched.values():
+        if not row.over:
+            due = deliveries.next_time(row, wall, at.south)
+            if type(row) is ServerRequest and not row.answered and (due is None or row.answer_by < due):
+                due = row.answer_by
+            row.due = due
     for row in deliveries.live.values():
-        due = deliveries.next_time(row, wall, at.south)
-        if type(row) is ServerRequest and not row.answered and (due is None or row.answer_by < due):
-            due = row.answer_by
-        row.due = due
-        if due is not None and due < soonest:
-            soonest = due
-    for not_before in deliveries.to_look_up.values():
-        if wall < not_before < soonest:
-            soonest = not_before
+        if row.due is not None and row.due < soonest:
+            soonest = row.due
     for up in state.uplinks.values():
         # A message that no server has yet needs attention at once after a restart, whatever its deadline.
         up.due = wall if up.state is _U.RECEIVED and type(up) is not DeviceRequest else up.expires_at
@@ -140,7 +149,7 @@ def _next_wake(at: Step) -> float | None:
 
 def _started(at: Step, _event: ev.Event) -> None:
     """Take up after a restart: what was in flight is unknown, what was accepted is acknowledged (R32)."""
-    outcomes.restarted(at.state.deliveries, at.work)
+    words.restarted(at.state.deliveries, at.work, at.south)
     removed_servers.end_what_waits(at)
     toward_server.resume(at)
     for row in at.state.deliveries.live.values():
@@ -156,11 +165,11 @@ def _tick(_at: Step, _event: ev.Event) -> None:
 
 
 def _submitted(at: Step, event: ev.Submitted) -> None:
-    outcomes.submitted(at.state.deliveries, event.downlink, event.attempt, event.result, at.work, at.south)
+    words.submitted(at.state.deliveries, event.downlink, event.attempt, event.result, at.work, at.south)
 
 
 def _reported(at: Step, event: ev.Reported) -> None:
-    outcomes.reported(
+    words.reported(
         at.state.deliveries,
         event.handle,
         event.outcome,
@@ -175,19 +184,19 @@ def _reported(at: Step, event: ev.Reported) -> None:
 
 
 def _looked_up(at: Step, event: ev.LookedUp) -> None:
-    outcomes.looked_up(at.state.deliveries, event.downlink, event.attempt, event.result, at.work, at.south)
+    words.looked_up(at.state.deliveries, event.downlink, event.attempt, event.result, at.work, at.south)
 
 
 def _cancel_done(at: Step, event: ev.CancelDone) -> None:
-    outcomes.cancel_done(at.state.deliveries, event.downlink, event.result, at.work)
+    words.cancel_done(at.state.deliveries, event.downlink, event.attempt, event.result, at.work, at.south)
 
 
 def _cancel_asked(at: Step, event: ev.CancelAsked) -> None:
-    outcomes.cancel_asked(at.state.deliveries, event.downlink, at.work)
+    words.cancel_asked(at.state.deliveries, event.downlink, at.work, at.south)
 
 
 def _reachable(at: Step, _event: ev.DeviceReachable) -> None:
-    outcomes.reachable(at.state.deliveries, at.work)
+    words.heard(at.state.deliveries, at.work, at.south)
 
 
 def _joined(at: Step, event: ev.DeviceJoined) -> None:
@@ -196,11 +205,11 @@ def _joined(at: Step, event: ev.DeviceJoined) -> None:
     at.state.recent.clear()
     at.relay_row().joined_at = at.wall
     if not event.queue_kept:
-        outcomes.flushed(at.state.deliveries, "the device joined anew", at.work)
+        words.flushed(at.state.deliveries, "the device joined anew", at.work, at.south)
 
 
 def _flushed(at: Step, event: ev.NetworkFlushed) -> None:
-    outcomes.flushed(at.state.deliveries, event.detail, at.work, event.handle)
+    words.flushed(at.state.deliveries, event.detail, at.work, at.south, event.handle)
 
 
 def _north_changed(at: Step, _event: ev.NorthChanged) -> None:

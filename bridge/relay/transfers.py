@@ -7,6 +7,7 @@ more, the next part is a row of its own. The server's one answer is the answer t
 from bindings.contract import BLOCK2
 from bridge.coap.message import Message, Option, encode_body, parse
 from bridge.coap.numbers import Code, OptionNumber
+from bridge.delivery.attempts import nobody_has_it
 from bridge.delivery.downlinks import Answer, CoapDownlink, Downlink, ServerRequest
 from bridge.delivery.states import DownlinkState
 from bridge.delivery.uplinks import DeviceUplink, Uplink
@@ -48,7 +49,7 @@ def asks_smaller(step: Step, operation: str, request: Message) -> bytes | None:
 def uplink_changed(step: Step) -> None:
     """Have what waits answered in the size that the device can send now."""
     for row in step.state.deliveries.live.values():
-        if type(row) is ServerRequest and row.state is _S.QUEUED and row.never_left and row.code in _GETS:
+        if type(row) is ServerRequest and row.state is _S.QUEUED and nobody_has_it(row.attempts) and row.code in _GETS:
             smaller = asks_smaller(step, row.operation, parsed(row))
             if smaller is not None:
                 row.body = smaller
@@ -73,7 +74,7 @@ def fit(step: Step, row: Downlink) -> None:
     """Make what is to go now but does not fit smaller, or end it."""
     largest = step.south.max_downlink
     deliveries = step.state.deliveries
-    if isinstance(row, CoapDownlink) and largest is not None and row.state is _S.QUEUED and row.never_left:
+    if isinstance(row, CoapDownlink) and largest is not None and nobody_has_it(row.attempts):
         smaller = None
         if row.operation != "OSCORE":
             fits = step.state.fits(row.south_token, largest)

@@ -2,7 +2,7 @@
 
 from bridge.coap.message import RST, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Verdict
 from bridge.enums import members
@@ -47,9 +47,9 @@ def ended(step: Step) -> None:
             give(step, row, _CODES[row.state])
 
 
-def unanswered_in_time(step: Step) -> None:
+def unanswered_in_time(step: Step, rows: list[Downlink]) -> None:
     """Answer for the device where a server's patience ends (R10)."""
-    for row in step.state.deliveries.live.values():
+    for row in rows:
         if type(row) is ServerRequest and not row.answered and row.answer_by <= step.wall:
             step.effect(Count("patience_ended", row.state.value))
             give(step, row, Code.GATEWAY_TIMEOUT)
@@ -57,8 +57,7 @@ def unanswered_in_time(step: Step) -> None:
 
 def give(step: Step, row: ServerRequest, code: int) -> None:
     """Answer a request in the device's place, or leave it in silence where the profile or OSCORE asks for that."""
-    row.answered = True
-    step.work.update(row)
+    _answered(step, row)
     profile = profile_of(step, row.server)
     options: list[Option] = []
     if row.state is _S.TOO_LARGE:
@@ -78,6 +77,12 @@ def give(step: Step, row: ServerRequest, code: int) -> None:
         text = ""
     verdict = _take(step, row, row.north_token)
     toward_server.respond(step, row, verdict, code, encode_body(options, text.encode()))
+
+
+def _answered(step: Step, row: ServerRequest) -> None:
+    row.answered = True
+    step.state.deliveries.touch(row)  # nobody waits for it any more
+    step.work.update(row)
 
 
 def _take(step: Step, row: ServerRequest, north_token: bytes) -> Verdict:
@@ -104,8 +109,7 @@ def reset(step: Step, row: ServerRequest) -> None:
     if step.state.empty_ack_due.pop(row.id, None) is None:
         give(step, row, Code.BAD_GATEWAY)
         return
-    row.answered = True
-    step.work.update(row)
+    _answered(step, row)
     verdict = _take(step, row, b"")  # a row: a retransmission gets it again (R4)
     verdict.coap_type, verdict.north_mid = RST, row.north_mid
     datagram = to_server(verdict)

@@ -42,7 +42,7 @@ class NetworkActor:
         self._north = north
         self._networks = networks
         self._count = count
-        self._calls: dict[int, int] = {}  # endpoint → downlink whose network call is in flight
+        self._calls: dict[int, tuple[int, int]] = {}  # endpoint → downlink and attempt whose network call is in flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -51,7 +51,7 @@ class NetworkActor:
         if isinstance(effect, SendToServer):
             self._send(placed, effect)
         elif isinstance(effect, Submit):
-            self._begin(placed, effect.attempt.downlink, self._submit(placed, effect.attempt), result)
+            self._begin(placed, _key(effect.attempt), self._submit(placed, effect.attempt), result)
         elif isinstance(effect, Settled):
             self._count("outcomes", direction=effect.direction, state=effect.state)
             if log.isEnabledFor(logging.DEBUG):
@@ -71,15 +71,15 @@ class NetworkActor:
                 sample = f"{effect.name} {effect.label}"  # what one side sends does not hide the other
                 log.warning("%s", effect.text, extra={"endpoint": placed.endpoint.name, "sample": sample})
         elif isinstance(effect, LookUp):
-            self._begin(placed, effect.attempt.downlink, self._look_up(placed, effect.attempt), result)
+            self._begin(placed, _key(effect.attempt), self._look_up(placed, effect.attempt), result)
         elif isinstance(effect, Cancel):
-            self._begin(placed, effect.downlink, self._cancel(placed, effect), result)
+            self._begin(placed, (effect.downlink, effect.number), self._cancel(placed, effect), result)
         elif isinstance(effect, ServerSilent):
             self._count("silent_servers", kind=effect.server)
             self._north.unanswered(effect.server)
 
-    def call_in_flight(self, endpoint: int) -> int | None:
-        """Return the downlink whose network call is in flight for an endpoint, or None."""
+    def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
+        """Return the downlink and attempt whose network call is in flight for an endpoint, or None."""
         return self._calls.get(endpoint)
 
     def stop(self) -> None:
@@ -112,9 +112,9 @@ class NetworkActor:
         extra = {"endpoint": placed.endpoint.name, "server": server, "why": why, "sample": f"dropped {server}"}
         log.warning("a message to a server is dropped", extra=extra)
 
-    def _begin(self, placed: Placed, downlink: int, call: Awaitable[ev.Event], result: Result) -> None:
+    def _begin(self, placed: Placed, key: tuple[int, int], call: Awaitable[ev.Event], result: Result) -> None:
         endpoint = placed.endpoint.id
-        self._calls[endpoint] = downlink
+        self._calls[endpoint] = key
         self._tasks.add(asyncio.create_task(self._finish(endpoint, call, result)))
 
     async def _finish(self, endpoint: int, call: Awaitable[ev.Event], result: Result) -> None:
@@ -165,7 +165,11 @@ class NetworkActor:
             call = partial(binding.cancel, placed.endpoint.device, effect.handle)
             result = await _safely(call, Cancellation, Cancellation.UNKNOWN)
         self._count("cancels", network=placed.endpoint.network, result=result.value)
-        return ev.CancelDone(effect.downlink, result)
+        return ev.CancelDone(effect.downlink, effect.number, result)
+
+
+def _key(attempt: Attempt) -> tuple[int, int]:
+    return attempt.downlink, attempt.number
 
 
 async def _safely(call: Callable[[], Awaitable[Any]], kind: Any, otherwise: Any) -> Any:

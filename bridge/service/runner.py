@@ -74,8 +74,8 @@ class Actor(Protocol):
     def act(self, placed: Placed, effect: Effect, result: Callable[[int, ev.Event], None]) -> None:
         """Do one thing. What a network call came to is handed to `result`, later, as an event of an endpoint."""
 
-    def call_in_flight(self, endpoint: int) -> int | None:
-        """Return the downlink whose network call is in flight for an endpoint: its answer is still to come."""
+    def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
+        """Return downlink and attempt whose network call is in flight for an endpoint: its answer is still to come."""
 
 
 @dataclass(slots=True)
@@ -396,9 +396,8 @@ class Runner:
         if wake is None or wake <= FAR or loaded.uncommitted:
             return
         d = state.deliveries
-        doubts = d.cancelling or d.to_look_up or d.released or d.presumed
         timers = state.empty_ack_due or state.hold_due or state.retransmissions
-        if not (d.call is not None or doubts or timers or state.exchanges.is_refusing(moment(self.clock).wall)):
+        if not (d.call is not None or timers or state.exchanges.is_refusing(moment(self.clock).wall)):
             self._unload(endpoint)
 
     def _note_quiet(self, endpoint: int, state: EndpointState) -> None:

@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mock_network.lab import Api
 from tests.interop.raw_device import Message, decode
 
@@ -21,6 +23,9 @@ Of = tuple[str, bytes]
 REFUSALS = {"4.13", "5.03"}  # answers to requests that were never accepted: no row
 REPEATABLE = {"Read", "Discover", "Observe", "Cancel Observation", "Write", "Write-Attributes"}
 """What may be submitted more than once (R8, R9). Whatever else there is, such as Delete and OSCORE, may not."""
+
+IN_DOUBT = {1, 3}
+"""What is known of an attempt, as the ledger's column `attempts` has it, of which the network may have sent a copy."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,8 @@ def _radio(seen: Evidence) -> Iterable[str]:
 
 def _repetitions(row: dict[str, Any]) -> int:
     """Return how many copies the row itself says were submitted after an ambiguity, as far as R9 allows them."""
-    return int(bool(row["repeated"]) and row["operation"] in REPEATABLE)
+    attempts = msgspec.msgpack.decode(row["attempts"]) if row["attempts"] else []
+    return sum(known in IN_DOUBT for _, known, *_ in attempts) if row["operation"] in REPEATABLE else 0
 
 
 async def hear_server(seen: Evidence, server: Api) -> None:

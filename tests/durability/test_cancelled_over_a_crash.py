@@ -81,7 +81,7 @@ async def test_r11_a_cancel_whose_answer_a_crash_lost_is_asked_again_and_says_no
         await found.bridge.restart()
 
         async def left() -> bool:
-            return await _state(found, number) == ("SENT", False)
+            return await _state(found, number) == ("UNKNOWN", False)
 
         await until(left, why="the cancel was forgotten")  # it is not in the network: by which cancel, nobody can say
         await found.lab.step(116.0)
@@ -92,5 +92,5 @@ async def test_r11_a_cancel_whose_answer_a_crash_lost_is_asked_again_and_says_no
             return (await _state(found, number))[1]
 
         await until(over)
-        assert await _state(found, number) == ("UNANSWERED", True)
+        assert await _state(found, number) == ("UNKNOWN", True)
         await _never_on_air(found, heard)

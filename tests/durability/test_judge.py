@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from hashlib import sha256
 
+import msgspec
 import pytest
 
 from tests.durability.judge import LORAWAN_HTTP, NIDD, Evidence, digest, judge
@@ -15,7 +16,7 @@ SEND = encode(Message(CON, POST, 3, b"\x01", uri("/dp"), b"[]"))
 
 
 def _downlink(number: int, operation: str, payload: bytes, token: bytes) -> dict[str, object]:
-    made = {"id": number, "kind": "request", "operation": operation, "state": "RESPONDED", "over": 1, "repeated": 0}
+    made = {"id": number, "kind": "request", "operation": operation, "state": "RESPONDED", "over": 1, "attempts": None}
     head = {"coap_type": payload[0] >> 4 & 3, "code": payload[1], "south_mid": int.from_bytes(payload[2:4], "big")}
     rest = {"south_token": payload[4:5], "body": payload[5:]}  # tokens of one byte
     return {**made, **head, **rest, "device": DEVICE, "north_token": token}
@@ -56,7 +57,7 @@ def test_it_allows_one_more_copy_only_where_the_row_says_that_it_was_repeated():
     seen = _evidence()
     seen.on_air.append((30.0, (DEVICE, READ)))
     assert judge(seen) == ["downlink 1 (Read) was on air 2 times: [10.0, 30.0]"]
-    seen.downlinks[0]["repeated"] = 1
+    seen.downlinks[0]["attempts"] = msgspec.msgpack.encode([[1, 1, 10.0], [2, 8, 40.0]])
     assert judge(seen) == []
     seen.on_air.append((40.0, (DEVICE, READ)))
     assert judge(seen) == ["downlink 1 (Read) was on air 3 times: [10.0, 30.0, 40.0]"]

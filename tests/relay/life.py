@@ -158,7 +158,7 @@ class Life(World):
         elif isinstance(call, LookUp):
             self.event(ev.LookedUp(call.attempt.downlink, call.attempt.number, self._find(call.attempt)))
         elif isinstance(call, Cancel):
-            self.event(ev.CancelDone(call.downlink, self._remove(call)))
+            self.event(ev.CancelDone(call.downlink, call.number, self._remove(call)))
 
     def _take(self, attempt: Attempt) -> Accepted | Refused | Ambiguous:
         if self.chance(0.15):

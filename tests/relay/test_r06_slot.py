@@ -4,9 +4,9 @@ import pytest
 from world import LORAWAN, NIDD, World, register, registered, request, response, rst
 
 from bindings.contract import Accepted, Ambiguous, Kind, NetworkState, Refusal, Refused
-from bridge.coap.message import uint_value
+from bridge.coap.message import Type, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
-from bridge.coap.udp import decode
+from bridge.coap.udp import decode, empty
 from bridge.relay import events as ev
 
 
@@ -118,3 +118,34 @@ def test_r06_one_network_call_at_a_time():
         world.answers_open_call(Accepted("h", NetworkState.SENT))
         assert len(world.submitted) == 2
         assert decode(world.submitted[1].attempt.payload).code == 65
+
+
+def test_r06_the_slot_is_free_once_nobody_waits_and_the_device_is_heard():
+    """The device's one answer was lost on the air: the next request must not wait for it for 1500 s."""
+    world = World(LORAWAN)
+    world.network = Accepted("h1", NetworkState.SENT)
+    world.server_sends(request(mid=1, token=b"1"))
+    lost = world.last_south()
+    world.device_sends(empty(Type.NON, 7), "k1")  # a poll, while the server still waits: its answer may yet come
+    world.passes(116)
+    world.server_sends(request(mid=2, token=b"2"))
+    assert len(world.submitted) == 1
+    world.restart()
+    world.device_sends(empty(Type.NON, 8), "k2")
+    assert len(world.submitted) == 2
+    world.device_sends(response(world.last_south()))
+    assert world.states() == ["SENT", "RESPONDED"]
+    world.device_sends(response(lost), "k3")
+    assert world.states() == ["RESPONDED", "RESPONDED"]
+    assert world.downlinks()[0]["late"]
+
+
+def test_r06_a_slot_that_was_free_stays_free_after_a_restart():
+    world = World(LORAWAN)
+    world.network = Accepted("h1", NetworkState.SENT)
+    world.server_sends(request(mid=1, token=b"1"))
+    world.passes(116)
+    world.device_sends(empty(Type.NON, 8), "k2")
+    world.restart()
+    world.server_sends(request(mid=2, token=b"2"))
+    assert len(world.submitted) == 2

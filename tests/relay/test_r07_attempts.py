@@ -11,7 +11,7 @@ def test_r07_submitting_and_the_attempt_number_are_committed_with_the_call(world
     world.network = None
     world.server_sends(request())
     (row,) = world.downlinks()
-    assert (row["state"], row["attempt"]) == ("SUBMITTING", 1)
+    assert (row["state"], row["attempts"][-1].number) == ("SUBMITTING", 1)
     assert world.submitted[0].attempt.number == 1
 
 

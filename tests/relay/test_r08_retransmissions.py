@@ -1,7 +1,7 @@
 """R8: retransmission follows the south profile: none while the network holds the message, the same bytes each time."""
 
 import pytest
-from world import LORAWAN, NIDD, World, ack, request
+from world import LORAWAN, NIDD, START, World, ack, request
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
 from bridge.coap.message import Type
@@ -98,14 +98,23 @@ def test_r08_failures_are_counted_to_the_profiles_attempts(south):
 @pytest.mark.parametrize("why", [Refusal.UNREACHABLE, Refusal.RATE_LIMITED])
 def test_r08_a_network_that_says_when_is_asked_again_until_the_deadline(south, why):
     world = World(south)
-    for _ in range(10):
-        world.network = Refused(why, "later", retry_at=world.wall + 10)
-        if not world.submitted:
-            world.server_sends(request())
+    world.network = Refused(why, "later", retry_at=world.wall + 10)
+    world.server_sends(request())
+    for _ in range(11):
+        world.network = Refused(why, "later", retry_at=world.wall + 20)
         world.passes(10)
-    assert len(world.submitted) >= 10
+    assert len(world.submitted) == 12
     world.passes(60)
     assert world.states() == [why.name]
+
+
+@pytest.mark.parametrize("retry_at", [None, START - 600])
+def test_r08_a_network_that_names_a_time_already_past_is_asked_no_sooner_than_one_that_names_none(south, retry_at):
+    world = World(south, default_ttl=600.0)
+    world.network = Refused(Refusal.UNREACHABLE, "later", retry_at)
+    world.server_sends(request())
+    world.passes(599)
+    assert len(world.submitted) == 7  # after 0, 5, 15, 35, 75, 155, 315 seconds
 
 
 def test_r08_an_outage_of_the_network_counts_against_no_message(south):

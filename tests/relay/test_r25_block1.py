@@ -219,6 +219,8 @@ def test_r25_what_may_have_left_already_is_not_changed():
     world.south = replace(world.south, max_downlink=64)
     world.answers_open_call(Ambiguous("lost"))
     assert world.states() == ["UNKNOWN"]
+    world.passes(116)
+    assert world.downlinks()[0]["over"]
     assert answers_of(world)[-1].code == Code.GATEWAY_TIMEOUT
     assert len(world.submitted) == 1
 

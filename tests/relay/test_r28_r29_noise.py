@@ -126,7 +126,7 @@ Events = st.one_of(
         st.integers(0, 4),
         st.builds(Lookup, st.sampled_from(Presence), st.sampled_from([None, "h"])),
     ),
-    st.builds(ev.CancelDone, st.integers(1, 30), st.sampled_from(Cancellation)),
+    st.builds(ev.CancelDone, st.integers(1, 30), st.integers(1, 3), st.sampled_from(Cancellation)),
     st.builds(ev.CancelAsked, st.integers(1, 30)),
     st.builds(ev.NetworkFlushed, Text, st.sampled_from([None, "h", "i"])),
     st.just(ev.DeviceJoined()),

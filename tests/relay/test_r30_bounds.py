@@ -188,7 +188,7 @@ def sizes(world: World) -> Iterator[int]:
     )
     yield from map(len, (state.observations, state.recent, state.active, state.retransmissions, state.hold_due))
     yield from map(len, (state.empty_ack_due, deliveries.live, deliveries.kept, deliveries.reports))
-    yield from map(len, (deliveries.cancelling, deliveries.to_look_up, deliveries.released, deliveries.presumed))
+    yield from (len(row.attempts) for row in deliveries.live.values())
 
 
 def test_r30_no_table_grows_with_a_peers_traffic_alone(south):

@@ -2,7 +2,7 @@
 
 from world import LORAWAN, World, register, request, response
 
-from bindings.contract import Accepted, NetworkState
+from bindings.contract import Accepted, NetworkState, Refusal, Refused
 from bridge.coap.numbers import Code
 from bridge.relay import events as ev
 from bridge.relay.model import ServerProfile
@@ -45,6 +45,8 @@ def test_a_report_that_it_had_left_wins_over_the_flush():
     world.network = None
     world.event(ev.NetworkFlushed("made way for an answer", "h1"))
     world.event(ev.Reported("h1", NetworkState.SENT))
+    assert states(world) == ["SUBMITTING"]  # it goes again already
+    world.answers_open_call(Refused(Refusal.UNREACHABLE, "asleep"))
     assert states(world) == ["SENT"]
 
 
@@ -90,7 +92,7 @@ def test_a_repetition_that_was_flushed_goes_again_and_the_earlier_copy_stays_sen
     world.event(ev.NetworkFlushed("made way for an answer", "h2"))
     assert len(world.submitted) == 3
     row = world.downlinks()[0]
-    assert (row["state"], row["sent"], row["failures"]) == ("SUBMITTING", 1, 0)
+    assert [one.known.name for one in row["attempts"]] == ["LEFT", "GONE", "PENDING"]
 
 
 def test_a_join_with_a_queue_that_is_kept_submits_nothing_again():

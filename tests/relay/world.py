@@ -22,7 +22,7 @@ from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.udp import decode, empty, frame
 from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
 from bridge.delivery.reports import UnattributedReport
-from bridge.delivery.rows import FOREVER, Delete, Insert, Row
+from bridge.delivery.rows import FOREVER, Delete, Insert, Row, inserted
 from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification, OpaqueUplink, Response, Verdict
 from bridge.delivery.work import Now
@@ -164,7 +164,7 @@ class World:
         elif isinstance(effect, Cancel):
             self.cancels.append(effect)
             if self.cancel_answer is not None:
-                self.event(ev.CancelDone(effect.downlink, self.cancel_answer))
+                self.event(ev.CancelDone(effect.downlink, effect.number, self.cancel_answer))
         elif isinstance(effect, LookUp):
             self.lookups.append(effect)
             attempt = effect.attempt
@@ -195,23 +195,19 @@ class World:
         """Lose the memory, load the committed rows, as after a crash; the monotonic clock starts anew."""
         now = self.wall
         kept = Kept(
-            downlinks=[row for row in self._loaded(DOWNLINKS) if row.keep_until > now],
-            uplinks=[row for row in self._loaded(UPLINKS) if row.keep_until > now],
-            observations=self._loaded([Observation]),
-            reports=self._loaded([UnattributedReport]),
-            relay=next(iter(self._loaded([RelayState])), None),
+            downlinks=[row for row in self.loaded(DOWNLINKS) if row.keep_until > now],
+            uplinks=[row for row in self.loaded(UPLINKS) if row.keep_until > now],
+            observations=self.loaded([Observation]),
+            reports=self.loaded([UnattributedReport]),
+            relay=next(iter(self.loaded([RelayState])), None),
         )
         self.state = EndpointState(self.endpoint, self.policy, kept, 0.9)
         self.mono = 5.0
         self.event(ev.Started())
 
-    def _loaded(self, kinds: Sequence[type[Row]]) -> list[Any]:
+    def loaded(self, kinds: Sequence[type[Row]]) -> list[Any]:
         """Return the committed rows of some types, made anew."""
-        return [
-            kind(*values[: len(kind.__struct_fields__)])
-            for kind in kinds
-            for values in self.tables.get(kind, {}).values()
-        ]
+        return [inserted(Insert(kind, values)) for kind in kinds for values in self.tables.get(kind, {}).values()]
 
     # -- the two peers -------------------------------------------------------------------------------------------
 
@@ -245,7 +241,7 @@ class World:
     def rows(self, *kinds: type[Row]) -> list[dict[str, Any]]:
         """Return the committed rows of some types as dictionaries, in the order of their keys."""
         found = [
-            (key, dict(zip(kind.columns(), values, strict=True)))
+            (key, {n: decoded(kind, n, value) for n, value in zip(kind.columns(), values, strict=True)})
             for kind in kinds
             for key, values in self.tables.get(kind, {}).items()
         ]
@@ -268,6 +264,12 @@ class World:
 
     def counted(self, name: str) -> int:
         return sum(1 for c in self.counts if c.name == name)
+
+
+def decoded(kind: type[Row], name: str, value: Any) -> Any:
+    """Return a column's value as the row's field has it."""
+    codec = kind.CODECS.get(name)
+    return value if codec is None else codec.decode(value)
 
 
 def ack(of: Message | int) -> bytes:

@@ -17,7 +17,7 @@ from tests.store.stores import KINDS
 def make_downlink(id_: int, endpoint: int = 1, **given: object) -> ServerRequest:
     """Return a server's request; `given` are fields that are not as in a new one."""
     row = ServerRequest.accepted(
-        id_, endpoint, 0, 100.0, "Read", True, None, b"\xb13", 0, 1, 9, b"\x05", "leshan", 7, b"\x01\x02",
+        id_, endpoint, 0, 100.0, "Read", True, 300.0, b"\xb13", 0, 1, 9, b"\x05", "leshan", 7, b"\x01\x02",
         None, 0, 200.0,
     )  # fmt: skip
     return msgspec.structs.replace(row, **given)

@@ -1,11 +1,20 @@
 """What is committed is what is loaded, for every kind of row."""
 
+from bindings.contract import Refusal
+from bridge.delivery.attempts import Attempt
 from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
+from bridge.delivery.knowledge import Known
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, OpaqueUplink, Response, Verdict
 from bridge.relay.model import Observation, ObservationState, RelayState
 from tests.store.asking import rows
+
+ATTEMPTS = [
+    Attempt(1, Known.REFUSED, 100.0, None, Refusal.RATE_LIMITED),
+    Attempt(2, Known.LEFT, 101.0, "h", left_at=101.0),
+    Attempt(3, Known.IN_DOUBT, 102.0, look_up_at=132.0, cancel_failed_at=103.5, released=True),
+]
 
 
 def same(left, right):
@@ -17,7 +26,7 @@ def same(left, right):
 
 async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
     given = [
-        downlink(store.next_id(), observe=0, deliver_by=500.0, setback=DownlinkState.NACKED, handle="h", late=True),
+        downlink(store.next_id(), observe=0, late=True, attempts=ATTEMPTS),
         Answer.made(store.next_id(), 1, 0, 100.0, "Acknowledgement", 500.0, b"", 2, 0, 9, b"", 5),
         OpaqueDownlink.accepted(store.next_id(), 1, 0, 100.0, 500.0, b"\x17\xfe\xfd", "leshan"),
         uplink(store.next_id(), reply_type=2, reply_mid=3, reply_downlink=2, expires_at=900.0),
@@ -63,7 +72,7 @@ async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
 
 def test_an_update_carries_what_may_change_and_the_key():
     request = ServerRequest.accepted(
-        7, 1, 0, 100.0, "Read", True, None, b"", 0, 1, 9, b"\x05", "leshan", 7, b"\x01", None, 0, 200.0
+        7, 1, 0, 100.0, "Read", True, 300.0, b"", 0, 1, 9, b"\x05", "leshan", 7, b"\x01", None, 0, 200.0
     )
     request.reason = "why"
     values = dict(zip((*ServerRequest.mutable(), "id"), Update.of(request).values, strict=True))
@@ -91,14 +100,14 @@ async def test_updates_and_deletes_reach_the_row_of_their_key(store, downlink):
     one = Observation(1, b"\x01", 0, "leshan", b"a", 1.0)
     two = Observation(1, b"\x02", 0, "leshan", b"b", 1.0)
     await store.committed([Insert.of(row) for row in (first, second, one, two)])
-    second.move(DownlinkState.SUBMITTING, 101.0)
-    second.attempt = 1
+    second.state = DownlinkState.SUBMITTING
+    second.attempts.append(Attempt(1, Known.PENDING, 101.0))
     two.state = ObservationState.CANCELLED
 
     await store.committed([Update.of(second), Update.of(two), Delete.of(one)])
 
     kept = await rows(store, 1, 0.0)
-    assert [(row.state, row.attempt) for row in kept.downlinks] == [("QUEUED", 0), ("SUBMITTING", 1)]
+    assert [(row.state, len(row.attempts)) for row in kept.downlinks] == [("QUEUED", 0), ("SUBMITTING", 1)]
     assert [(row.south_token, row.state) for row in kept.observations] == [(b"\x02", ObservationState.CANCELLED)]
 
 
@@ -201,7 +210,7 @@ async def test_prune_removes_what_is_over_and_old_and_nothing_else(store, downli
 
 async def test_people_list_show_and_count(store, downlink, uplink):
     rows = [downlink(store.next_id(), endpoint) for endpoint in (1, 1, 1, 2)]
-    rows[0].move(DownlinkState.EXPIRED, 101.0)
+    rows[0].state, rows[0].over = DownlinkState.EXPIRED, True
     up = uplink(store.next_id(), state=UplinkState.FORWARDED)
     await store.committed([Insert.of(row) for row in (*rows, up)])
 

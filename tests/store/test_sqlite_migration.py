@@ -1,16 +1,24 @@
 """A database of version 0.1.0, with rows in every state, is brought up and says the same as before."""
 
+from itertools import count
+
 import apsw
 from old_databases import build
 
+from bindings.contract import Accepted, NetworkState
 from bridge.coap.udp import decode, frame
+from bridge.delivery.attempts import facts_of
 from bridge.delivery.downlinks import Answer, CoapDownlink, ServerRequest
+from bridge.delivery.rows import Insert
+from bridge.delivery.rules import NEVER_DELIVERED, state_of
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import CoapUplink, DeviceRequest, DeviceUplink, OpaqueUplink, Response, Verdict
 from bridge.directory import Sources
 from bridge.directory.keys import ById
 from bridge.relay.hops import PLAIN, to_server
-from bridge.store.sqlite import SqliteStore
+from bridge.store.sqlite import Reader, SqliteStore
+from bridge.store.sqlite.endpoint_rows import rows_of
+from tests.relay.world import DOWNLINKS, NIDD, World
 from tests.store.asking import load
 
 SAME = ("endpoint", "shard", "operation", "reason", "finished_at", "keep_until", "due")
@@ -156,3 +164,54 @@ async def test_the_first_start_finds_each_endpoints_shard_and_moves_no_address(p
         assert rows
         assert all(shard == shards[endpoint] for endpoint, shard in rows)
     await store.close()
+
+
+def world_of(path, kept):
+    """A world in which an endpoint of the old database goes on."""
+    world = World(id=kept.downlinks[0].endpoint)
+    for row in (*kept.downlinks, *kept.uplinks, *kept.observations, *kept.reports, *filter(None, [kept.relay])):
+        insert = Insert.of(row)
+        key = tuple(getattr(row, name) for name in row.KEY)
+        world.tables.setdefault(insert.row, {})[key] = insert.values
+    world.ids = count(10_000)
+    world.network = Accepted("later", NetworkState.SENT)
+    world.wall += 410.0  # after all that happened in it
+    return world
+
+
+async def test_an_old_ledger_goes_on_where_it_was(path):
+    """What was under way keeps its state, is looked up where that is due, and at its end claims what was known."""
+    before = build(path)["downlink"]
+    await SqliteStore.open(path).close()
+    reader = Reader.open(path)
+    names = dict(reader.connection.execute("SELECT id, name FROM endpoint"))
+    found = rows_of(reader.connection, names, 0.0)
+    reader.close()
+    went_on = 0
+    for endpoint, kept in found.items():
+        live = [row for row in kept.downlinks if not row.over]
+        for row in live:
+            may_repeat = row.state == "UNKNOWN" and row.repeatable  # what nobody knows of may go once more
+            now = state_of(row, facts_of(row.attempts), 0.0, NIDD)
+            assert now == row.state or (may_repeat and now == "QUEUED"), (names[endpoint], row)
+            assert row.attempts[-1].number == before[row.id]["attempt"] if row.attempts else True
+        if not live:
+            continue
+        went_on += 1
+        world = world_of(path, kept)
+        world.restart()
+        asked = {lookup.attempt.downlink for lookup in world.lookups}
+        doubtful = {row.id for row in live if before[row.id]["state"] in ("SUBMITTING", "UNKNOWN")}
+        assert asked <= doubtful
+        assert {row.id for row in live if before[row.id]["state"] == "SUBMITTING"} <= asked
+        world.passes(8 * 86400.0)
+        for row in live:
+            after = next(one for one in world.rows(*DOWNLINKS) if one["id"] == row.id)
+            old = before[row.id]
+            assert after["over"], (names[endpoint], after)
+            may_have_left = old["sent"] or old["setback"] in ("UNKNOWN", "NACKED") or row.id in doubtful
+            if may_have_left:
+                assert after["state"] not in NEVER_DELIVERED, (names[endpoint], after)
+            if row.operation == "Execute" and (may_have_left or old["state"] == "BUFFERED"):
+                assert all(one.attempt.downlink != row.id for one in world.submitted), names[endpoint]
+    assert went_on > 30

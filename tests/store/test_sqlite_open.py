@@ -149,7 +149,7 @@ async def test_a_database_of_the_first_schema_is_brought_up_and_keeps_its_messag
 
     (row,) = (await rows(store, 1, 0.0)).downlinks
     assert (row.id, row.code, row.south_mid, row.south_token, row.body) == (1, 1, 9, b"\x05", b"\xb13")
-    assert (row.handle, row.cancel_asked) == ("h", False)
+    assert (row.attempts, row.cancel_asked) == ([], False)
     versions = await store.run(lambda c: c.execute("SELECT version FROM schema_version ORDER BY version").fetchall())
     assert [version for (version,) in versions] == list(range(1, len(migrations()) + 1))
     row.cancel_asked = True

@@ -1,15 +1,12 @@
 """Rows of the core in dictionaries, with the changes that a commit makes to them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import copy
 from functools import cache
 from typing import Any, cast
 
-import msgspec
-
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.reports import UnattributedReport
-from bridge.delivery.rows import FOREVER, Change, Delete, Insert, Row
+from bridge.delivery.rows import FOREVER, Change, Delete, Insert, Row, inserted, updated
 from bridge.delivery.uplinks import Uplink
 from bridge.relay.model import Kept, Observation, RelayState
 
@@ -57,12 +54,12 @@ class Tables:
         )
 
     def of(self, kind: type[Any], endpoint: int | None = None) -> Iterator[Any]:
-        """Yield copies of a table's rows, of one endpoint or of all."""
+        """Yield copies of a table's rows, of one endpoint or of all: made anew, as a disk would give them."""
         if endpoint is None:
             found = self._rows.get(kind.TABLE, {})
         else:
             found = self._of_endpoint.get((kind.TABLE, endpoint), {})
-        return (copy(row) for row in list(found.values()))
+        return (inserted(Insert.of(row)) for row in list(found.values()))
 
     def put(self, row: Row) -> Undo:
         """Put a row where there is none or another one of its key; return what undoes it."""
@@ -81,7 +78,7 @@ class Tables:
     def _apply(self, change: Change) -> Undo:
         kind = change.row
         if isinstance(change, Insert):
-            made = kind(*change.values[: len(kind.__struct_fields__)])
+            made = inserted(change)
             if _key(made) in self._rows.get(kind.TABLE, {}):
                 raise LookupError(f"{kind.TABLE} {_key(made)} is there already")
             self.largest_id = max(self.largest_id, getattr(made, "id", 0))
@@ -92,7 +89,7 @@ class Tables:
             return (lambda: None) if there is None else self.drop(there)
         if there is None:
             raise LookupError(f"{kind.TABLE} {key} to update is not there")
-        return self.put(msgspec.structs.replace(there, **dict(zip(_mutable(kind), change.values, strict=False))))
+        return self.put(updated(there, change))
 
     def _set(self, table: str, key: Key, row: Row | None, before: Row | None) -> None:
         rows = self._rows.setdefault(table, {})

@@ -88,6 +88,7 @@ def _decoder_of(row: type[R], columns: Sequence[str]) -> Callable[[tuple[Any, ..
     """Return the function that makes a row of this very type out of some columns, of which it picks its own."""
     hints = get_type_hints(row)
     own = itemgetter(*(columns.index(name) for name in row.__struct_fields__))
+    decoders = [(row.__struct_fields__.index(name), codec.decode) for name, codec in row.CODECS.items()]
     enums: list[tuple[int, dict[str | None, StrEnum | None]]] = []
     flags: list[int] = []
     for index, name in enumerate(row.__struct_fields__):
@@ -104,6 +105,8 @@ def _decoder_of(row: type[R], columns: Sequence[str]) -> Callable[[tuple[Any, ..
             fields[index] = members[fields[index]]
         for index in flags:
             fields[index] = fields[index] == 1
+        for index, decoded in decoders:
+            fields[index] = decoded(fields[index])
         return row(*fields)
 
     return decode

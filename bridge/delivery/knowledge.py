@@ -1,0 +1,64 @@
+"""What is known of one attempt to hand a message to a network, and how that grows.
+
+Nobody sees a message all the way to its device. What the bridge knows of an attempt are words: of the network, of the
+device, of its own memory. `grow` says what a word adds to what is known already; words may come late, twice or in the
+wrong order, and knowledge never shrinks.
+"""
+
+from enum import IntEnum
+
+from bridge.enums import members
+
+
+class Known(IntEnum):
+    """What is known of one attempt. Numbers are stored."""
+
+    PENDING = 0  # committed; the network is being called, or was when the process ended
+    IN_DOUBT = 1  # nobody knows whether the network took it
+    HELD = 2  # the network has it and will transmit it
+    GONE = 3  # the network has it no longer, and may have transmitted it
+    REFUSED = 4  # certain: the network did not take it, or gave it up without transmitting it
+    TAKEN_BACK = 5  # certain: removed from the network before it was transmitted
+    LEFT = 6  # transmitted toward the device
+    NACKED = 7  # transmitted; the acknowledgement of the device's modem or MAC failed to come
+    DELIVERED = 8  # the device has it: its modem or MAC says so, or it answered
+
+
+_K = members(Known)
+_TRANSMITTED = frozenset({_K.LEFT, _K.NACKED, _K.DELIVERED})
+_CERTAIN = frozenset({_K.REFUSED, _K.TAKEN_BACK})
+
+GROWS_TO: dict[Known, frozenset[Known]] = {
+    _K.PENDING: frozenset({_K.IN_DOUBT, _K.HELD, _K.GONE}) | _CERTAIN | _TRANSMITTED,
+    _K.IN_DOUBT: frozenset({_K.HELD, _K.GONE}) | _CERTAIN | _TRANSMITTED,
+    _K.HELD: frozenset({_K.GONE}) | _CERTAIN | _TRANSMITTED,
+    _K.GONE: _CERTAIN | _TRANSMITTED,
+    # A network that says "transmitted" after it said "refused" is believed: the opposite would claim too much.
+    _K.REFUSED: _TRANSMITTED,
+    _K.TAKEN_BACK: _TRANSMITTED,
+    _K.LEFT: frozenset({_K.NACKED, _K.DELIVERED}),
+    _K.NACKED: frozenset({_K.DELIVERED}),
+    _K.DELIVERED: frozenset(),
+}
+"""What each knowledge may grow to. Whatever else a word says is known already, or contradicts what is certain."""
+
+
+_GROWS = tuple(sum(1 << said for said in GROWS_TO[known]) for known in Known)  # the same as bits: enums hash slowly
+
+
+def grow(known: Known, said: Known) -> Known:
+    """Return what is known after a word that says `said`."""
+    return said if _GROWS[known] >> said & 1 else known
+
+
+def is_certain(known: Known) -> bool:
+    """Whether the device certainly got nothing by the attempt."""
+    return known is _K.REFUSED or known is _K.TAKEN_BACK
+
+
+_LEFT = int(Known.LEFT)  # what was transmitted has this number or a higher one
+
+
+def was_transmitted(known: Known) -> bool:
+    """Whether the attempt certainly went out toward the device."""
+    return known >= _LEFT

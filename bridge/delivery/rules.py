@@ -1,0 +1,250 @@
+"""What follows from the attempts of a downlink. Each question is one function, and none remembers anything.
+
+`docs/states.md` is made from these functions (`python -m bridge.delivery.diagrams`).
+"""
+
+from collections.abc import Mapping
+
+from bindings.contract import CONFIRMED_OPERATIONS, Refusal, SouthProfile
+from bridge.delivery.attempts import MOST, Attempt, Facts
+from bridge.delivery.downlinks import Answer, Downlink, ServerRequest
+from bridge.delivery.knowledge import Known
+from bridge.delivery.states import DownlinkState
+from bridge.enums import members
+
+WORD_MAY_COME = 60.0  # seconds in which a network's own report may still say what became of a message
+_K = members(Known)
+_S = members(DownlinkState)
+_R = members(Refusal)
+
+# -- which outcomes may be said
+
+NEVER_DELIVERED = frozenset(
+    {
+        _S.EXPIRED,
+        _S.CANCELLED,
+        _S.SUPERSEDED,
+        _S.TOO_LARGE,
+        _S.FAILED,
+        _S.UNREACHABLE,
+        _S.RATE_LIMITED,
+        _S.REJECTED,
+    }
+)
+"""Outcomes that promise that the device certainly never got the message. REJECTED: the network will not take it."""
+
+FINAL = frozenset({_R.EXPIRED, _R.TOO_LARGE, _R.REJECTED})
+"""Refusals that the same bytes get again, however late."""
+
+_NOBODY_KNOWS = frozenset({_S.UNKNOWN})
+_OF_TRANSMITTED = {
+    _K.LEFT: frozenset({_S.SENT, _S.UNANSWERED}),
+    _K.NACKED: frozenset({_S.NACKED}),
+    _K.DELIVERED: frozenset({_S.DELIVERED, _S.UNANSWERED}),
+}
+_OF_REFUSAL: dict[Refusal | None, DownlinkState] = {
+    None: _S.EXPIRED,
+    _R.EXPIRED: _S.EXPIRED,
+    _R.TOO_LARGE: _S.TOO_LARGE,
+    _R.REJECTED: _S.REJECTED,
+    _R.UNREACHABLE: _S.UNREACHABLE,
+    _R.RATE_LIMITED: _S.RATE_LIMITED,
+    _R.FAILED: _S.FAILED,
+    _R.NETWORK_UNAVAILABLE: _S.FAILED,
+}
+
+
+def may_be_said(facts: Facts) -> frozenset[DownlinkState]:
+    """Return the outcomes that the attempts allow; those that the device itself gives come beside them."""
+    if facts.nobody_has_it:
+        return NEVER_DELIVERED
+    return _NOBODY_KNOWS if facts.transmitted is None else _OF_TRANSMITTED[facts.transmitted.known]
+
+
+def is_the_devices_word(outcome: DownlinkState) -> bool:
+    """Whether the device itself may give this outcome, whatever else is known."""
+    return outcome is _S.RESPONDED or outcome is _S.REJECTED
+
+
+def outcome(row: Downlink, facts: Facts) -> DownlinkState:
+    """Return the outcome of a message of which nothing more is expected."""
+    if facts.nobody_has_it:
+        why = row.attempts[-1].why if row.attempts else None
+        return _S.CANCELLED if row.cancel_asked and why not in FINAL else _OF_REFUSAL[why]
+    if facts.transmitted is None:
+        return _S.UNKNOWN
+    if facts.transmitted.known is _K.NACKED:
+        return _S.NACKED
+    if type(row) is ServerRequest:
+        return _S.UNANSWERED
+    return _S.DELIVERED if facts.transmitted.known is _K.DELIVERED else _S.SENT
+
+
+# -- the name of where it is
+
+
+def state_of(row: Downlink, facts: Facts, now: float, profile: SouthProfile) -> DownlinkState:
+    """Return the name of where a message is that has no outcome yet: by what is known best of its attempts."""
+    if facts.is_called:
+        return _S.SUBMITTING
+    if facts.held is not None:
+        return _S.BUFFERED
+    transmitted = facts.transmitted
+    if transmitted is not None and transmitted.known is not _K.NACKED:
+        return _S.SENT if transmitted.known is _K.LEFT else _S.DELIVERED
+    if facts.latest is not None and (row.deliver_by <= now or not may_go_again(row, facts, profile)):
+        return _S.UNKNOWN
+    return _S.QUEUED
+
+
+# -- whether it goes again
+
+
+def may_go_again(row: Downlink, facts: Facts, profile: SouthProfile) -> bool:
+    """Whether another attempt is allowed, whatever the time (R8, R9)."""
+    if not row.attempts:
+        return True
+    if row.cancel_asked or row.no_further_copy or facts.failed >= profile.max_attempts:
+        return False
+    if facts.is_called or facts.is_asked or facts.held is not None:
+        return False
+    latest = facts.latest
+    if latest is None:
+        return True  # nobody has it
+    if not row.repeatable or facts.uncertain >= MOST:
+        return False
+    transmitted = facts.transmitted
+    if transmitted is None or transmitted.known is _K.NACKED:
+        return facts.in_doubt <= 1 and facts.gone < profile.max_attempts
+    # CoAP sends a message again that left without an answer; a copy of which nobody knows counts as one that left.
+    copies = facts.left + facts.in_doubt + facts.gone
+    is_confirmable = type(row) is ServerRequest and row.confirmable
+    return transmitted.known is _K.LEFT and is_confirmable and copies <= profile.max_retransmit
+
+
+def goes_at(row: Downlink, facts: Facts, profile: SouthProfile, *, confirmed: bool) -> float | None:
+    """Return the wall time from which on another attempt is due; None: none goes.
+
+    `confirmed`: whether the network is asked to confirm delivery; then it retransmits by itself where its profile says.
+    """
+    if not may_go_again(row, facts, profile):
+        return None
+    not_before = row.not_before or 0.0
+    transmitted = facts.transmitted
+    if transmitted is None or transmitted.known is _K.NACKED:
+        return not_before
+    if confirmed and not profile.retransmit_confirmed:
+        return None
+    again = _copied_at(facts) + profile.retransmit_interval
+    if again < not_before:
+        return not_before
+    return again
+
+
+def _copied_at(facts: Facts) -> float:
+    """Return when the latest copy went out: one in doubt may have, and counts."""
+    left_at = 0.0 if facts.transmitted is None else facts.transmitted.left_at or 0.0
+    if left_at < facts.in_doubt_at:
+        return facts.in_doubt_at
+    return left_at
+
+
+def goes_confirmed(row: Downlink, options: Mapping[str, str], *, always: bool) -> bool:
+    """Whether the network is asked to confirm delivery: by endpoint, or by operation; never for an answer."""
+    if type(row) is Answer:
+        return False
+    if always:
+        return True
+    operations = options.get(CONFIRMED_OPERATIONS)
+    return operations is not None and row.operation in operations.split()
+
+
+# -- the device's one request slot
+
+
+def holds_slot(row: ServerRequest, now: float, profile: SouthProfile) -> bool:
+    """Whether a request keeps the next one from going (R6).
+
+    It does while the network is called or has it; while nobody knows where it is, until the device is heard; and once
+    it left, for the network's response time, or until nobody waits for the answer and the device is heard.
+    """
+    for one in row.attempts:
+        known = one.known
+        if known is _K.PENDING or known is _K.HELD:
+            return True
+        if one.released:
+            continue
+        if known is _K.IN_DOUBT or known is _K.GONE:
+            return True
+        if (known is _K.LEFT or known is _K.DELIVERED) and now < (one.left_at or 0.0) + profile.response_timeout:
+            return True
+    return False
+
+
+def is_released_by_hearing(row: ServerRequest, one: Attempt) -> bool:
+    """Whether an attempt gives the slot up because the device was heard."""
+    if one.released or one.look_up_at is not None:
+        return False
+    known = one.known
+    if known is _K.IN_DOUBT or known is _K.GONE:
+        return True
+    return row.answered and (known is _K.LEFT or known is _K.DELIVERED)
+
+
+# -- when it ends
+
+
+def wanted_until(row: Downlink) -> float:
+    """Return the wall time from which on the device must not get it any more; 0 if a person cancelled it."""
+    return 0.0 if row.cancel_asked else row.deliver_by
+
+
+def cancel_is_due(row: Downlink, held: Attempt | None, now: float, profile: SouthProfile) -> bool:
+    """Whether the network is to give up now what it holds (R11)."""
+    if held is None or wanted_until(row) > now or not (profile.can_cancel or row.cancel_asked):
+        return False
+    return held.handle is not None and held.cancel_failed_at is None
+
+
+def ends_at(row: Downlink, facts: Facts, profile: SouthProfile) -> float | None:
+    """Return the wall time at which nothing more is expected of a message; None: only an event can say.
+
+    A network that is being called answers, and so does one that is asked to give a message up: those are events.
+    """
+    if facts.is_called:
+        return None
+    held_until = None if facts.held is None else _held_until(row, facts.held, profile)
+    if facts.held is not None and held_until is None:
+        return None
+    transmitted = facts.transmitted
+    if transmitted is not None and transmitted.known is not _K.NACKED:
+        if type(row) is not ServerRequest:
+            return 0.0  # nobody answers it
+        return max(row.answer_by, held_until or 0.0, _copied_at(facts) + profile.response_timeout)
+    if held_until is not None:
+        return held_until
+    latest = facts.latest
+    if latest is None or latest.known is _K.NACKED:
+        return wanted_until(row) if may_go_again(row, facts, profile) else 0.0
+    return _doubted_until(row, latest, profile)
+
+
+def _held_until(row: Downlink, held: Attempt, profile: SouthProfile) -> float | None:
+    """Return until when a network that holds a message is waited for; None: it is asked to give the message up."""
+    until = wanted_until(row)
+    if held.cancel_failed_at is not None:
+        return max(until, held.cancel_failed_at) + WORD_MAY_COME
+    if held.handle is not None and (profile.can_cancel or row.cancel_asked):
+        return None
+    return until + (WORD_MAY_COME if profile.can_expire else 0.0)
+
+
+def _doubted_until(row: Downlink, latest: Attempt, profile: SouthProfile) -> float:
+    """Return until when a word of the network or the device is waited for, of a message that nobody knows of."""
+    if latest.look_up_at is not None:  # a network that cannot be asked is not asked for ever
+        return max(row.deliver_by, latest.at) + WORD_MAY_COME
+    if latest.known is _K.IN_DOUBT and row.cancel_asked:
+        return 0.0
+    answer_by = row.answer_by if type(row) is ServerRequest else 0.0
+    word_by = latest.at + WORD_MAY_COME if latest.known is _K.GONE and profile.can_expire else 0.0
+    return max(answer_by, wanted_until(row), word_by)

@@ -1,0 +1,306 @@
+"""What words do to a downlink: answers to network calls, reports, flushes, and the device's own (R7, R8, R9, R11, R31).
+
+Each word adds to what is known of one attempt. What follows from that is in `bridge.delivery.rules`.
+"""
+
+from bindings.contract import (
+    Accepted,
+    Cancellation,
+    Lookup,
+    NetworkState,
+    Presence,
+    Refusal,
+    Refused,
+    SouthProfile,
+    SubmitResult,
+)
+from bridge.delivery import attempts as at
+from bridge.delivery.attempts import Attempt
+from bridge.delivery.deliveries import Deliveries, is_out_of_reach
+from bridge.delivery.downlinks import Downlink, ServerRequest
+from bridge.delivery.effects import Count
+from bridge.delivery.knowledge import Known
+from bridge.delivery.reports import UnattributedReport, parse_outcome
+from bridge.delivery.rules import FINAL, is_released_by_hearing
+from bridge.delivery.work import Work
+from bridge.enums import members
+
+BACKOFF = 5.0  # seconds before the attempt after a refusal that names no time; doubles with each refusal in a row
+BACKOFF_CAP = 300.0  # seconds
+ASKED_AGAIN = 30.0  # seconds until a network that could not be asked about an attempt is asked again
+LONGEST_DETAIL = 300  # characters of what a network says that are kept
+_K = members(Known)
+_N = members(NetworkState)
+_R = members(Refusal)
+_MEANS = {_N.BUFFERED: _K.HELD, _N.SENT: _K.LEFT, _N.DELIVERED: _K.DELIVERED}
+
+
+def plain(detail: str) -> str:
+    """Return a network's text as it can be kept and sent on: short, and without halves of surrogate pairs."""
+    return detail[:LONGEST_DETAIL].encode("utf-8", "replace").decode()
+
+
+# -- answers to network calls ------------------------------------------------------------------------------------------
+
+
+def submitted(
+    d: Deliveries, downlink: int, number: int, result: SubmitResult, work: Work, profile: SouthProfile
+) -> None:
+    """Take a network's answer to an attempt."""
+    is_awaited = _call_ends(d, downlink, number)
+    row = d.find(downlink)
+    one = None if row is None else _attempt(row, number)
+    if row is None or one is None or not (is_awaited or one.known is _K.PENDING):
+        work.effect(Count("stale_submit_results"))
+        return
+    if isinstance(result, Accepted):
+        if not row.over:
+            one.handle = result.handle
+            one.learn(_MEANS[result.state], work.now.wall)
+            d.changed(row, work, profile)
+        _attribute(d, row, one, result.handle, work, profile)
+    elif row.over:
+        pass  # the device's answer was quicker, and knows better
+    elif isinstance(result, Refused):
+        _refused(d, row, one, result.why, plain(result.detail), result.retry_at, work, profile)
+    elif one.learn(_K.IN_DOUBT, work.now.wall):
+        one.look_up_at = work.now.wall
+        row.reason = plain(result.detail)
+        d.changed(row, work, profile)
+
+
+def looked_up(d: Deliveries, downlink: int, number: int, result: Lookup, work: Work, profile: SouthProfile) -> None:
+    """Take what the network's queue says of an attempt: presence proves something, absence nothing (R9)."""
+    _call_ends(d, downlink, number)
+    row = d.live.get(downlink)
+    one = None if row is None else _attempt(row, number)
+    if row is None or one is None or one.known is not _K.IN_DOUBT:
+        return
+    if result.presence is Presence.FAILED:
+        one.look_up_at = work.now.wall + ASKED_AGAIN
+    elif result.presence is Presence.PRESENT:
+        one.handle = result.handle
+        one.learn(_K.HELD, work.now.wall)
+        _attribute(d, row, one, result.handle, work, profile)
+    else:
+        one.look_up_at = None
+    d.changed(row, work, profile)
+
+
+def cancel_done(
+    d: Deliveries, downlink: int, number: int, result: Cancellation, work: Work, profile: SouthProfile
+) -> None:
+    """Take what a cancel achieved (R11): only a certain removal says that the device never gets it."""
+    _call_ends(d, downlink, number)
+    row = d.live.get(downlink)
+    one = None if row is None else _attempt(row, number)
+    if row is None or one is None or one.known is not _K.HELD:
+        return
+    if result is Cancellation.REMOVED:
+        one.learn(_K.TAKEN_BACK, work.now.wall)
+        row.reason = row.reason or "removed from the network's queue"
+    elif result is Cancellation.GONE:
+        one.learn(_K.GONE, work.now.wall)
+        row.reason = "it had left the network's queue when it was cancelled"
+    else:
+        one.cancel_failed_at = work.now.wall
+        row.reason = "the network did not say whether it still held it"
+    d.changed(row, work, profile)
+
+
+# -- what networks say of their own accord -----------------------------------------------------------------------------
+
+
+def reported(
+    d: Deliveries,
+    handle: str,
+    outcome: NetworkState | Refusal | None,
+    detail: str,
+    retry_at: float | None,
+    work: Work,
+    profile: SouthProfile,
+    *,
+    nack: bool = False,
+    shard: int = 0,
+    endpoint: int = 0,
+) -> None:
+    """Take a report. One whose handle is not known yet is kept until it is (R7)."""
+    detail = plain(detail)
+    for row in d.live.values():
+        for one in reversed(row.attempts):
+            if one.handle == handle:
+                _report(d, row, one, outcome, detail, retry_at, work, profile, nack=nack)
+                return
+    for kept in reversed(d.kept.values()):  # a report that is late is so by little
+        if any(one.handle == handle for one in kept.attempts):
+            return
+    if not _a_handle_is_to_come(d):
+        work.effect(Count("reports_without_downlink"))
+        return
+    if len(d.reports) >= d.max_reports:
+        work.delete(d.reports.pop(0))
+        work.effect(Count("reports_dropped"))
+    value = outcome.value if outcome is not None else ""
+    report = UnattributedReport(work.new_id(), endpoint, shard, handle, value, detail, retry_at, nack, work.now.wall)
+    d.reports.append(report)
+    work.insert(report)
+
+
+def flushed(d: Deliveries, detail: str, work: Work, profile: SouthProfile, handle: str | None = None) -> None:
+    """What the network held is gone (R31), or only what it knows by `handle`; it may have been sent just before."""
+    for row in d.live.values():
+        for one in row.attempts:
+            if one.known is _K.HELD and handle in (None, one.handle):
+                one.learn(_K.GONE, work.now.wall)
+                row.reason = plain(detail)
+                d.changed(row, work, profile)
+
+
+def _report(
+    d: Deliveries,
+    row: Downlink,
+    one: Attempt,
+    outcome: NetworkState | Refusal | None,
+    detail: str,
+    retry_at: float | None,
+    work: Work,
+    profile: SouthProfile,
+    *,
+    nack: bool,
+) -> None:
+    if isinstance(outcome, Refusal):
+        _refused(d, row, one, outcome, detail, retry_at, work, profile)
+        return
+    said = _K.NACKED if nack else _K.GONE if outcome is None else _MEANS[outcome]
+    if one.learn(said, work.now.wall):
+        if said is _K.GONE:  # probably transmitted: a copy goes no sooner than one of what certainly was
+            row.reason = detail
+            row.not_before = work.now.wall + profile.retransmit_interval
+        elif said is _K.NACKED:
+            row.reason = detail
+            row.not_before = None
+        d.changed(row, work, profile)
+
+
+def _refused(
+    d: Deliveries,
+    row: Downlink,
+    one: Attempt,
+    why: Refusal,
+    detail: str,
+    retry_at: float | None,
+    work: Work,
+    profile: SouthProfile,
+) -> None:
+    """Take a refusal: later, as smaller bytes, or never again."""
+    now = work.now.wall
+    if not one.learn(_K.REFUSED, now):
+        return  # something that overtook the refusal knows better
+    one.why = why
+    row.reason = detail
+    row.not_before = None
+    if why not in FINAL:
+        pause = min(BACKOFF * 2 ** min(at.refusals_in_a_row(row.attempts) - 1, 8), BACKOFF_CAP)
+        row.not_before = retry_at if retry_at is not None and retry_at > now else now + pause
+    elif why is not _R.TOO_LARGE or not _is_known_to_be_too_large(d, row, profile):
+        row.no_further_copy = True
+    d.changed(row, work, profile)
+
+
+def _is_known_to_be_too_large(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
+    """Whether the binding has learned from the refusal: what it says that fits is less now, and `pump` acts on that."""
+    return profile.max_downlink is not None and d.carrier.size(row) > profile.max_downlink
+
+
+def _call_ends(d: Deliveries, downlink: int, number: int) -> bool:
+    """Note that a network call was answered; return whether it was the one in flight."""
+    if d.call != (downlink, number):
+        return False
+    d.call = None
+    return True
+
+
+def _attempt(row: Downlink, number: int) -> Attempt | None:
+    for one in reversed(row.attempts):
+        if one.number == number:
+            return one
+    return None
+
+
+def _a_handle_is_to_come(d: Deliveries) -> bool:
+    """Whether an attempt may still get its handle."""
+    return any(
+        one.known is _K.PENDING or (one.known is _K.IN_DOUBT and one.handle is None)
+        for row in d.live.values()
+        for one in row.attempts
+    )
+
+
+def _attribute(
+    d: Deliveries, row: Downlink, one: Attempt, handle: str | None, work: Work, profile: SouthProfile
+) -> None:
+    """Apply the reports that came before their handle was known, and let go those of a handle that nothing has."""
+    if not d.reports:
+        return
+    for report in [r for r in d.reports if r.handle == handle]:
+        d.reports.remove(report)
+        work.delete(report)
+        if not row.over:
+            outcome = parse_outcome(report.outcome)
+            _report(d, row, one, outcome, report.detail, report.retry_at, work, profile, nack=report.nack)
+    if d.reports and not _a_handle_is_to_come(d):
+        for report in d.reports:
+            work.delete(report)
+        d.reports.clear()
+
+
+# -- what the device says, and people ----------------------------------------------------------------------------------
+
+
+def delivered(d: Deliveries, row: Downlink, work: Work, profile: SouthProfile) -> None:
+    """The device itself says that it has the message."""
+    one = at.last_uncertain(row.attempts) or row.attempts[-1]
+    if one.learn(_K.DELIVERED, work.now.wall):
+        d.changed(row, work, profile)
+
+
+def heard(d: Deliveries, work: Work, profile: SouthProfile) -> None:
+    """The device spoke, or its network says that it can be reached: what waited for that may go.
+
+    A request of which nobody knows where it is, or whose answer nobody waits for, gives the slot up (R6, R9).
+    """
+    for row in d.live.values():
+        if row.not_before is not None and is_out_of_reach(row):
+            row.not_before = None
+            d.changed(row, work, profile)
+        if type(row) is not ServerRequest:
+            continue
+        for one in row.attempts:
+            if is_released_by_hearing(row, one):
+                one.released = True
+                work.update(row)
+
+
+def cancel_asked(d: Deliveries, downlink: int, work: Work, profile: SouthProfile) -> None:
+    """A person asks for it: durable from now on, and done as soon as what is known allows (R11)."""
+    row = d.live.get(downlink)
+    if row is None or row.cancel_asked:
+        return
+    row.cancel_asked = True
+    facts = d.facts(row)
+    in_doubt = next((one for one in reversed(row.attempts) if one.known is _K.IN_DOUBT), None)
+    if in_doubt is not None and facts.transmitted is None:
+        in_doubt.look_up_at = work.now.wall  # once more: what the network has after all can be taken back
+    d.changed(row, work, profile)
+
+
+def restarted(d: Deliveries, work: Work, profile: SouthProfile) -> None:
+    """The process did not see what became of its calls: what was pending is in doubt, and asked for (R7, R32)."""
+    for row in d.live.values():
+        for one in row.attempts:
+            if (row.id, one.number) == d.call:
+                continue  # loaded anew by the process that still waits for this call
+            if one.known is _K.PENDING and one.learn(_K.IN_DOUBT, work.now.wall):
+                one.look_up_at = work.now.wall
+                row.reason = "the service ended during the network call"
+                d.changed(row, work, profile)
