@@ -39,6 +39,7 @@ from benchmarks.scenarios import (
     running_bridge,
     uplinks,
 )
+from benchmarks.sessions import show_sessions
 from benchmarks.sides import Side, start
 from benchmarks.step import show_steps
 from benchmarks.store import show_store
@@ -226,7 +227,11 @@ def main() -> None:
     parser.add_argument("--store", action="store_true", help="show what a message costs in the store alone, and end")
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
     parser.add_argument("--http", action="store_true", help="compare HTTP servers and clients, and end")
+    parser.add_argument("--sessions", action="store_true", help="show what DTLS and TLS sessions cost, and end")
     arguments = parser.parse_args()
+    if arguments.sessions:
+        show_sessions()
+        return
     if arguments.step:
         show_steps(8 * arguments.rounds)
         return

@@ -27,6 +27,8 @@ PROGRAMS = {
         Program("mosquitto", "mosquitto", "is the MQTT broker"),
         Program("strace", "strace", "shows that a sync to the disk comes before an acknowledgement"),
         Program("openssl", "openssl", "makes certificates"),
+        Program("coap-server-openssl", "libcoap3-bin", "is a real CoAP server over DTLS and TLS, on OpenSSL"),
+        Program("coap-server-gnutls", "libcoap3-bin", "is the same on GnuTLS"),
         Program("curl", "curl", "types what the documents say"),
         Program("ip", "iproute2", "makes the IPv6 route of one test, which needs root, too"),
         Program("git", "git", "clones the project for the test of a fresh machine"),

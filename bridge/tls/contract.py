@@ -1,0 +1,123 @@
+"""What a library for DTLS or TLS is used through: bytes from the network in, messages and bytes for the network out.
+
+A session does no I/O. Its user sends what `outgoing` returns after every call, `start`, `receive`, `send`, `expire` and
+`close` alike, and calls `expire` when `deadline` seconds have passed. A session never ends its handshake by itself for
+lack of answers: its user bounds the time.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from bridge.tls.credentials import Credentials
+from bridge.tls.settings import SessionSettings
+
+
+class Phase(Enum):
+    """Where a session is. It goes through them in this order, or from the first to the last."""
+
+    HANDSHAKE = "handshake"
+    OPEN = "open"  # messages can be sent; the server has proven what its credentials say
+    OVER = "over"  # ended by either side, or failed: `Session.failure` says which
+
+
+class Cause(Enum):
+    """What kind of failure ended a session."""
+
+    CREDENTIALS = "credentials"  # the server does not accept ours
+    CERTIFICATE = "certificate"  # we do not accept the server's certificate
+    AGREEMENT = "agreement"  # no cipher suite or protocol version in common
+    PROTOCOL = "protocol"  # what came is not what the protocol allows
+    CUT_OFF = "cut off"  # the other side ended the session, by an alert or a connection that broke off
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a session failed. `text` says it for people, with the cure where one is known."""
+
+    cause: Cause
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert (RFC 5246 §7.2). `received`: the server sent it, else we did."""
+
+    description: int
+    received: bool
+
+
+class Resumption(Protocol):
+    """What a session leaves behind so that a later one can be resumed from it: opaque, secret, for one process."""
+
+
+class Session(Protocol):
+    """One session with a server."""
+
+    @property
+    def phase(self) -> Phase: ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """Return why the session is OVER; None while it is not, and where it ended in good order (close_notify)."""
+
+    @property
+    def alert(self) -> Alert | None:
+        """Return the last alert but close_notify (LwM2M /1/x/11), or None."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether the server has sent anything that this session understood."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether all of our handshake was sent: if only silence follows, the server could not read our Finished."""
+
+    @property
+    def suite(self) -> str:
+        """Return the cipher suite by its IANA name once the session is OPEN, else an empty string."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the OPEN session was resumed from an earlier one."""
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Take one datagram, or bytes of a stream, from the server; return the messages that it held.
+
+        Over a stream the "messages" are pieces of one. Never raises, whatever the bytes.
+        """
+
+    def send(self, message: bytes) -> None:
+        """Encrypt one message, or a piece of a stream. Only in phase OPEN; at most 16 384 bytes."""
+
+    def outgoing(self) -> list[bytes]:
+        """Return what is to be sent now: datagrams, each of at most the MTU where it can be; or pieces of a stream."""
+
+    def deadline(self) -> float | None:
+        """Return seconds from now after which `expire` must be called, 0 or more; None: time changes nothing."""
+
+    def expire(self) -> None:
+        """Do what time asks for: send a flight again. Harmless when called too early."""
+
+    def close(self) -> None:
+        """End the session in good order; harmless when it is over."""
+
+    def resumption(self) -> Resumption | None:
+        """Return what `Backend.client` resumes this session from; None if it cannot be."""
+
+
+class Backend(Protocol):
+    """A library that makes sessions."""
+
+    @property
+    def name(self) -> str:
+        """Return the name and version of the library."""
+
+    def check(self, settings: SessionSettings) -> None:
+        """Raise ConfigurationError that names the setting, if this library cannot do what they ask for."""
+
+    def client(self, settings: SessionSettings, credentials: Credentials, resume: Resumption | None = None) -> Session:
+        """Return a session whose first flight is `outgoing`.
+
+        Raises ConfigurationError for credentials that cannot be used.
+        """

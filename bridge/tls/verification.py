@@ -1,0 +1,116 @@
+"""Whether OpenSSL takes a server's certificate, and what people are told where it does not."""
+
+import ipaddress
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.bindings.openssl.binding import Binding
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL, crypto
+
+from bridge.errors import ConfigurationError
+from bridge.tls.settings import Trust
+
+_binding = Binding()
+_ffi: Any = _binding.ffi
+_lib: Any = _binding.lib
+
+_REASONS = {  # X509_V_ERR_…, openssl-verification-options(1)
+    2: "the authority that signed it is not known: add it to ca_bundle",
+    3: "there is no revocation list for one of its authorities: add one to revocation_lists",
+    9: "it is not valid yet; is the clock of this host right?",
+    10: "it has expired; is the clock of this host right?",
+    11: "a revocation list is not valid yet; is the clock of this host right?",
+    12: "a revocation list has expired: fetch a new one",
+    18: "it signed itself: pin it, or add it to ca_bundle",
+    19: "an authority of its chain signed itself and is not known: add it to ca_bundle",
+    20: "the authority that signed it is not known: add it to ca_bundle",
+    21: "the authority that signed it is not known: add it to ca_bundle",
+    23: "it is revoked",
+    24: "an authority of its chain may not sign certificates",
+    26: "it is not made for servers (extended key usage)",
+    62: "it is for another name: see certificate_name",
+    64: "it is for another IP address: see certificate_name",
+}
+
+
+def reason(error: int) -> str:
+    """Return why OpenSSL does not accept a certificate."""
+    return _REASONS.get(error) or str(_ffi.string(_lib.X509_verify_cert_error_string(error)), "ascii", "replace")
+
+
+def prepare(context: SSL.Context, trust: Trust) -> None:
+    """Have a context trust what the settings say. Raises ConfigurationError for files that hold nothing usable."""
+    store = context.get_cert_store()
+    if store is None:
+        raise AssertionError("every context has a store")
+    if trust.authorities == b"":
+        context.set_default_verify_paths()
+    for certificate in certificates(trust.authorities or b"", "ca_bundle") if trust.authorities else ():
+        store.add_cert(crypto.X509.from_cryptography(certificate))
+    if trust.revoked:
+        for revocation_list in revocation_lists(trust.revoked):
+            store.add_crl(revocation_list)
+        store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
+    context.set_verify(SSL.VERIFY_PEER, _Judge(trust).judge)
+
+
+def expect_name(connection: SSL.Connection, name: str) -> None:
+    """Have the certificate of a server be for this DNS name or IP address."""
+    parameters = _lib.SSL_get0_param(connection._ssl)  # noqa: SLF001  # pyOpenSSL offers it only on contexts
+    try:
+        address = ipaddress.ip_address(name).packed
+    except ValueError:
+        host = name.encode("idna")
+        _lib.X509_VERIFY_PARAM_set_hostflags(parameters, _lib.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS)
+        _lib.X509_VERIFY_PARAM_set1_host(parameters, host, len(host))
+    else:
+        _lib.X509_VERIFY_PARAM_set1_ip(parameters, address, len(address))
+
+
+class _Judge:
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
+
+    def judge(self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, good: int) -> bool:
+        """Return whether one certificate of the server's chain is accepted; note why not in the connection's data."""
+        pinned, is_leaf = self._trust.pinned, depth == 0
+        if is_leaf and pinned and certificate.to_cryptography().fingerprint(SHA256()) not in pinned:
+            why = "it is not one of those that are pinned"
+        elif good or self._trust.authorities is None:
+            return True
+        else:
+            why = reason(error)
+        connection.get_app_data().refused = why if is_leaf else f"{why} (at its authority number {depth})"
+        return False
+
+
+def certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
+    """Return the certificates of a PEM text. Raises ConfigurationError where there is none, or one cannot be read."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise ConfigurationError(f"{setting} holds no certificates in PEM ({error})") from None
+
+
+def private_key(pem: bytes) -> PrivateKeyTypes:
+    """Return the private key of a PEM text. Raises ConfigurationError."""
+    try:
+        return load_pem_private_key(pem, None)
+    except (ValueError, TypeError):
+        raise ConfigurationError("private_key holds no private key in PEM without a passphrase") from None
+
+
+def revocation_lists(pem: bytes) -> list[x509.CertificateRevocationList]:
+    """Return the revocation lists of a PEM text. Raises ConfigurationError, as above."""
+    end = b"-----END X509 CRL-----"
+    parts = [part + end for part in pem.split(end) if b"-----BEGIN X509 CRL-----" in part]
+    try:
+        found = [x509.load_pem_x509_crl(part) for part in parts]
+    except ValueError as error:
+        raise ConfigurationError(f"revocation_lists cannot be read ({error})") from None
+    if not found:
+        raise ConfigurationError("revocation_lists holds no revocation list in PEM")
+    return found
