@@ -140,7 +140,7 @@ class CatchUp:
                     failed = await self._unfinished(device, found, sight)
             except CallFailed as error:
                 failed = error
-        await self._replay.take(device, found, sight)
+        await self._replay.take(device, found, sight, before.dev_addr)
         if failed is not None:
             raise failed
         self.devices += 1

@@ -41,13 +41,14 @@ class Replay:
         self._reports = reports
         self._events = events
 
-    async def take(self, device: str, history: Sequence[net.NetworkEvent], sight: Sight) -> None:
-        """Commit what was missed of a device's history, oldest event first; `sight` is from before it was read.
+    async def take(self, device: str, history: Sequence[net.NetworkEvent], sight: Sight, dev_addr: str) -> None:
+        """Commit what was missed of a device's history, oldest event first. Raises StoreUnavailable.
 
-        Raises StoreUnavailable.
+        `sight` and `dev_addr`, the session in the device's note, are from before the history was read.
         """
         record = await self._records.get(device) or Record()
         course = _course(history, record, sight)
+        course.is_newest |= record.dev_addr != dev_addr  # a live event has begun our session since then
         for place, event in enumerate(history):
             try:
                 match event:

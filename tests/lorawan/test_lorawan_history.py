@@ -217,6 +217,25 @@ async def test_a_history_that_is_cut_off_within_a_former_session_does_not_bring_
     assert one.records.held(DEV_EUI).dev_addr == dev_addr
 
 
+async def test_a_session_that_begins_while_the_history_is_read_is_not_ended_by_it():
+    one = await network()
+    await sends(one, b"a")
+    whole = one.provider.history
+
+    async def overtaken(device, *, expected):
+        async for event in whole(device, expected=expected):
+            yield event
+        await one.join()
+        await sends(one, b"b")
+
+    one.provider.history = overtaken
+    before = len(joined(one))
+    await one.catch_up.device(DEV_EUI)
+    assert taken(one) == [b"a", b"b"]
+    assert len(joined(one)) == before + 1
+    assert one.records.held(DEV_EUI).dev_addr == f"{one.world.node.dev_addr:08x}"
+
+
 # Times that are far off
 
 
