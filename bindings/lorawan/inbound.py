@@ -9,6 +9,7 @@ from bindings.contract import MISS, Events
 from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.outstanding import Doubts, Outstanding
+from bindings.lorawan.radio import learn
 from bindings.lorawan.records import Record, Records
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.uplinks import Uplinks
@@ -141,7 +142,9 @@ class Inbound:
         record = self._records.held(event.device)
         if record is None or not record.uplinks:
             return
-        if not record.counting or record.rx_delay != event.delay:
+        region = self._records.profile(record.profile).region
+        learned = learn(record, region, event, self._events.now())
+        if learned or not record.counting or record.rx_delay != event.delay:
             record.counting = True
             record.rx_delay = event.delay or record.rx_delay
             self._records.changed(event.device, record)

@@ -32,6 +32,7 @@ class Up(NetworkEvent, frozen=True, gc=False):
     data: bytes
     sealed: bool
     region_config: str
+    frequency: int = 0  # Hz; 0: not told
 
 
 class Join(NetworkEvent, frozen=True, gc=False):
@@ -43,11 +44,16 @@ class Join(NetworkEvent, frozen=True, gc=False):
 class TxAck(NetworkEvent, frozen=True, gc=False):
     """A gateway has scheduled the downlink of this queue item.
 
-    `delay`: seconds from the uplink to the receive window, 0 where it was not sent in one (class B, C).
+    `delay`: seconds from the uplink to the receive window, 0 where it was not sent in one (class B, C). `immediately`:
+    it was sent in RX2 at once (class C). Frequency and bandwidth are in Hz, 0 where not told or no LoRa modulation.
     """
 
     item: str
     delay: float = 0.0
+    immediately: bool = False
+    frequency: int = 0
+    spreading_factor: int = 0
+    bandwidth: int = 0
 
 
 class Ack(NetworkEvent, frozen=True, gc=False):

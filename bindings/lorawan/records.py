@@ -64,6 +64,9 @@ class Record(msgspec.Struct, array_like=True):
     session_at: float = 0.0  # when this session was first heard of
     reset_expected: bool = False  # the device lost its counters: a low one that is accepted is new
     queued: dict[str, Queued] = {}  # what of ours is in the network server's queue, by item id, oldest first
+    frequency: int = 0  # Hz, of the latest uplink; 0: not known
+    rx1_dr_offsets: tuple[int, ...] = ()  # those that all transmissions allow; empty: none was seen
+    rx2_dr: int = -1  # as last transmitted; -1: not known
 
     def has_seen(self, f_cnt: int) -> bool:
         """Return whether an uplink of this session is remembered to have been taken; of old ones nothing is."""
@@ -118,8 +121,8 @@ class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True, eq=False):
     mac_version: str = ""
     flush_on_activate: bool = True  # not known: assume that a join empties the queue
     rx1_delay: int = 0
-    rx1_dr_offset: int = 0
-    rx2_dr: int = 0
+    rx1_dr_offset: int = -1  # -1, as of the next two: not told
+    rx2_dr: int = -1
     ping_slot_dr: int = -1
     known: bool = False
 

@@ -112,6 +112,19 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         Literal["rx1", "rx2"],
         Meta(description="first window that ChirpStack uses (rx_window of its region): it decides the largest payload"),
     ] = "rx1"
+    rx1_dr_offset: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=7,
+            description="RX1DROffset of ChirpStack's region (rx1_dr_offset), which it does not tell an API key; "
+            "-1: not known, the smallest payload is assumed until a transmission shows it",
+        ),
+    ] = -1
+    rx2_dr: Annotated[
+        int,
+        Meta(ge=-1, le=15, description="data rate of RX2 (rx2_dr of ChirpStack's region); -1: likewise"),
+    ] = -1
     repeater_compatible: Annotated[bool, Meta(description="keep to the smaller sizes for networks with repeaters")] = (
         False
     )

@@ -23,31 +23,22 @@ class SouthProfiles:
         """Return the profile of a device of which `record` and `profile` are known."""
         record = record or _NOTHING_KNOWN
         settling = record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS
-        return self._made(
-            profile, record.device_class, record.dr, settling, record.max_payload, record.fits, network_up
-        )
+        shown = record.rx1_dr_offsets, record.rx2_dr
+        sizes = record.max_payload, record.fits
+        return self._made(profile, record.device_class, record.dr, shown, settling, sizes, network_up)
 
     def _make(
         self,
         profile: Profile,
         device_class: str,
         dr: int,
+        shown: tuple[tuple[int, ...], int],
         settling: bool,
-        max_payload: int,
-        told: int,
+        sizes: tuple[int, int],
         network_up: bool,
     ) -> SouthProfile:
         numbers = self._settings
-        plan = Plan(
-            region=profile.region,
-            revision=profile.revision,
-            rx1_dr_offset=profile.rx1_dr_offset,
-            rx2_dr=profile.rx2_dr,
-            ping_slot_dr=None if profile.ping_slot_dr < 0 else profile.ping_slot_dr,
-            first_window=numbers.rx_window,
-            repeater=numbers.repeater_compatible,
-            dwell=numbers.dwell_time_400ms,
-        )
+        plan = self._plan(profile, *shown)
         data_rate = None if dr < 0 else dr
         fits = max_downlink(plan, device_class, data_rate, settling=settling)
         listens = device_class == "C"
@@ -62,8 +53,26 @@ class SouthProfiles:
             quick=listens,  # A and B answer in minutes
             can_cancel=True,
             can_expire=True,
-            max_downlink=min([fits, *(most for most in (max_payload, numbers.max_payload, told) if most)]),
+            max_downlink=min([fits, *(most for most in (*sizes, numbers.max_payload) if most)]),
             max_uplink=max_uplink(plan, data_rate, settling=settling),
             default_lifetime=DEFAULT_LIFETIME,
             network_up=network_up,
+        )
+
+    def _plan(self, profile: Profile, shown_offsets: tuple[int, ...], shown_rx2_dr: int) -> Plan:
+        """Return what decides sizes; what transmissions have shown goes before what was said."""
+        numbers = self._settings
+        said = [offset for offset in (numbers.rx1_dr_offset, profile.rx1_dr_offset) if offset >= 0][:1]
+        offsets = [offset for offset in said if offset in shown_offsets] or shown_offsets or said
+        rx2_dr = next((dr for dr in (shown_rx2_dr, numbers.rx2_dr, profile.rx2_dr) if dr >= 0), None)
+        return Plan(
+            region=profile.region,
+            mac_version=profile.mac_version,
+            revision=profile.revision,
+            rx1_dr_offsets=frozenset(offsets),
+            rx2_dr=rx2_dr,
+            ping_slot_dr=None if profile.ping_slot_dr < 0 else profile.ping_slot_dr,
+            first_window=numbers.rx_window,
+            repeater=numbers.repeater_compatible,
+            dwell=numbers.dwell_time_400ms,
         )

@@ -70,7 +70,7 @@ class Uplinks:
         if event.f_cnt <= record.highest:
             return
         record.seen_at = event.time
-        record.dr = event.dr
+        record.dr, record.frequency = event.dr, event.frequency
         record.fits = 0
         record.device_class = event.device_class
         record.region_config = event.region_config

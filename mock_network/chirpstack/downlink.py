@@ -170,8 +170,8 @@ def _variant(
         timing=timing,
         context=gateway.context,
     )
-    revision = session.reg_params_revision if session else 0
-    return Variant(tx_info, context.region.max_payload_size(dr, revision))
+    versions = (session.mac_version, session.reg_params_revision) if session else (0, 0)
+    return Variant(tx_info, context.region.max_payload_size(dr, *versions))
 
 
 def _delay(seconds: float) -> gw.Timing:

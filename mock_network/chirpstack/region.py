@@ -28,6 +28,7 @@ class Region:
     uplink_channels: tuple[int, ...]
     rx2_frequency: int
     rx2_dr: int
+    other_payload: tuple[tuple[frozenset[int], frozenset[int], dict[int, int]], ...] = ()  # MAC versions, revisions
     cf_list: tuple[int, ...] = ()
     rx1_channels: tuple[int, ...] = ()
     rx1_dr_table: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -61,10 +62,11 @@ class Region:
         """Give the RX1 frequency that answers an uplink."""
         return self.rx1_channels[channel % len(self.rx1_channels)] if self.rx1_channels else frequency
 
-    def max_payload_size(self, dr: int, reg_params_revision: int) -> int:
-        """Give N for a downlink data rate; EU868's data rate 4 shrank with RP002-1.0.2 in ChirpStack's tables."""
-        if self.id == "eu868" and dr == 4 and reg_params_revision >= common.RP002_1_0_2:  # noqa: PLR2004 - the data rate
-            return 222
+    def max_payload_size(self, dr: int, mac_version: int, reg_params_revision: int) -> int:
+        """Return N for a downlink data rate, as ChirpStack's tables have it."""
+        for versions, revisions, sizes in self.other_payload:
+            if mac_version in versions and reg_params_revision in revisions and dr in sizes:
+                return sizes[dr]
         return self.max_payload[dr]
 
     def eirp(self, frequency: int) -> int:
@@ -79,6 +81,11 @@ class Region:
         return self.ping_slot_frequency or self.rx2_frequency
 
 
+_REVISIONS = frozenset(common.RegParamsRevision.values())
+_AFTER_RP002_1_0_0 = _REVISIONS - {common.RP002_1_0_0}
+_AFTER_RP002_1_0_1 = _AFTER_RP002_1_0_0 - {common.RP002_1_0_1}
+_EARLY_OR_1_0_4 = frozenset({common.LORAWAN_1_0_0, common.LORAWAN_1_0_1, common.LORAWAN_1_0_4})
+
 _SLOW_TO_FAST = {number: DataRate(12 - number) for number in range(6)}
 _EU_DOWN = {**_SLOW_TO_FAST, 6: DataRate(7, 250_000)}
 
@@ -88,6 +95,7 @@ EU868 = Region(
     up=_EU_DOWN,
     down=_EU_DOWN,
     max_payload={0: 51, 1: 51, 2: 51, 3: 115, 4: 242, 5: 242, 6: 242},
+    other_payload=((frozenset({common.LORAWAN_1_0_4}), _AFTER_RP002_1_0_1, {4: 222}),),
     uplink_channels=(868_100_000, 868_300_000, 868_500_000),
     cf_list=(867_100_000, 867_300_000, 867_500_000, 867_700_000, 867_900_000),
     rx2_frequency=869_525_000,
@@ -101,6 +109,7 @@ AS923 = Region(
     up=_EU_DOWN,
     down=_EU_DOWN,
     max_payload={0: 51, 1: 51, 2: 51, 3: 115, 4: 242, 5: 242, 6: 242},
+    other_payload=((_EARLY_OR_1_0_4, _AFTER_RP002_1_0_0, {2: 115}),),
     uplink_channels=(923_200_000, 923_400_000),
     rx2_frequency=923_200_000,
     rx2_dr=2,

@@ -50,7 +50,7 @@ class Emulated:
 
     async def binding(self, side, *, devices=(DEVICE,), api_settings=None, **parts):
         """Provision once, start a binding and wait until it knows the devices' profiles."""
-        downlinks = Downlinks(**parts.pop("downlinks", {}))
+        downlinks = Downlinks(**({"rx1_dr_offset": 0} | parts.pop("downlinks", {})))  # as its region says
         settings = LorawanSettings(
             api=Api(
                 **(

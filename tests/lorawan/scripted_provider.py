@@ -79,7 +79,7 @@ class ScriptedServer:
 
     async def radio(self, profile: str, region_config: str) -> Profile:
         self._called()
-        return Profile(region="EU868", revision="A", mac_version="LORAWAN_1_0_3", known=True)
+        return Profile(region="EU868", revision="A", mac_version="LORAWAN_1_0_3", rx1_dr_offset=0, known=True)
 
     async def history(self, device: str, *, expected: bool) -> AsyncGenerator[NetworkEvent]:
         self._called()

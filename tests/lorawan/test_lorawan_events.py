@@ -567,6 +567,20 @@ async def test_catching_up_can_be_switched_off(make, chirpstack, side):
 # JSON and protobuf
 
 
+def random_transmission(draw):
+    info = gw.DownlinkTxInfo(frequency=draw.choice([0, 869_525_000]))
+    if draw.random() < 0.7:
+        info.modulation.lora.spreading_factor, info.modulation.lora.bandwidth = draw.randrange(5, 13), 125_000
+    match draw.randrange(4):
+        case 0:
+            info.timing.immediately.SetInParent()
+        case 1:
+            info.timing.delay.delay.FromMilliseconds(draw.randrange(16_000))
+        case 2:
+            info.timing.gps_epoch.time_since_gps_epoch.FromSeconds(5)
+    return info
+
+
 def random_event(draw):
     info = integration.DeviceInfo(
         application_id=draw.choice(["", "a"]),
@@ -593,6 +607,7 @@ def random_event(draw):
         message.dr = draw.randrange(16)
         message.data = draw.randbytes(draw.randrange(60))
         message.region_config_id = draw.choice(["", "eu868"])
+        message.tx_info.frequency = draw.choice([0, 868_100_000])
         message.rx_info.append(gw.UplinkRxInfo(gateway_id="00000000000000a1", snr=-3.5, rssi=-100))
         if draw.random() < 0.2:
             message.join_server_context.session_key_id = "k"
@@ -607,6 +622,8 @@ def random_event(draw):
         message.queue_item_id = draw.choice(["", "i"])
         if kind == "ack":
             message.acknowledged = draw.random() < 0.5
+        else:
+            message.tx_info.CopyFrom(random_transmission(draw))
     return kind, message
 
 

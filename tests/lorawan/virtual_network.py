@@ -149,7 +149,7 @@ class Virtual:
         self.catch_up = CatchUp(settings, self.provider, records, replay, self.side)
         profiles.see = lambda *_: None  # its tasks have no place in virtual time
         for key in ("", str(self.world.device_profile.id)):
-            records._profiles[key] = Profile(region="EU868", revision="A", known=True)
+            records._profiles[key] = Profile(region="EU868", revision="A", mac_version="LORAWAN_1_0_3", known=True)
 
     async def restart(self, *, kept: bool) -> None:
         """Start anew; `kept`: the notes were written before."""

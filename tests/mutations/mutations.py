@@ -430,10 +430,24 @@ MUTATIONS = [
     ),
     Mutation(
         "the data rate of the last uplink is ignored",
-        "max_downlink",
-        "$slowest if $uplink_dr is None else rx1_data_rate($plan, $uplink_dr)",
-        "5",
+        "rx1_size",
+        "rx1_data_rates($region, $uplink_dr, dwell=$dwell)",
+        "rx1_data_rates($region, 5, dwell=$dwell)",
         LORAWAN + "test_lorawan_payload_size.py",
+    ),
+    Mutation(
+        "where the offset of RX1 is not known, there is taken to be none",
+        "rx1_size",
+        "$plan.rx1_dr_offsets or ...",
+        "$plan.rx1_dr_offsets or frozenset((0,))",
+        LORAWAN + "test_lorawan_radio.py",
+    ),
+    Mutation(
+        "a transmission long after the latest uplink is taken to answer it",
+        "learn",
+        "0 <= $now - $record.heard_at <= $event.delay + _TOLERATED",
+        "True",
+        LORAWAN + "test_lorawan_radio.py",
     ),
     Mutation(
         "an old join in the history ends a session",
@@ -605,9 +619,9 @@ MUTATIONS = [
     ),
     Mutation(
         "the slowest uplinks of US915 are taken for those of Europe",
-        "max_uplink",
-        "_US915_UPLINK.get(...)",
-        "_NARROW.get(...)",
+        "uplink_sizes",
+        "$found is None",
+        "True",
         LORAWAN + "test_lorawan_payload_size.py",
     ),
     Mutation(

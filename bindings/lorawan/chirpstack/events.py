@@ -72,9 +72,21 @@ class _Delay(msgspec.Struct, gc=False, frozen=True):
 
 class _Timing(msgspec.Struct, gc=False, frozen=True):
     delay: _Delay | None = None
+    immediately: dict[str, Any] | None = None
+
+
+class _Lora(msgspec.Struct, rename="camel", gc=False, frozen=True):
+    spreading_factor: int = 0
+    bandwidth: int = 0
+
+
+class _Modulation(msgspec.Struct, gc=False, frozen=True):
+    lora: _Lora = _Lora()
 
 
 class _TxInfo(msgspec.Struct, gc=False, frozen=True):
+    frequency: int = 0
+    modulation: _Modulation = _Modulation()
     timing: _Timing = _Timing()
 
 
@@ -146,14 +158,13 @@ def _from_json(kind: str, found: _Json) -> Reading:
                 _base64(found.data),
                 found.join_server_context is not None,
                 _id(found.region_config_id),
+                _uint32(found.tx_info.frequency),
             )
             return Reading(application, up)
         case "join":
             return Reading(application, Join(*common_values, _id(found.dev_addr)))
         case "txack":
-            delay = found.tx_info.timing.delay
-            seconds = _duration(delay.delay) if delay is not None else 0.0
-            return Reading(application, TxAck(*common_values, found.queue_item_id, seconds))
+            return Reading(application, _txack(common_values, found))
         case "ack":
             return Reading(application, Ack(*common_values, found.queue_item_id, found.acknowledged))
         case "log":
@@ -183,14 +194,17 @@ def _from_message(kind: str, found: Any) -> Reading:
                 found.data,
                 found.HasField("join_server_context"),
                 _id(found.region_config_id),
+                found.tx_info.frequency,
             )
             return Reading(application, up)
         case "join":
             return Reading(application, Join(*common_values, _id(found.dev_addr)))
         case "txack":
-            delay = found.tx_info.timing.delay.delay
-            seconds = delay.seconds + delay.nanos / _NANOSECONDS
-            return Reading(application, TxAck(*common_values, found.queue_item_id, seconds))
+            sent = found.tx_info
+            seconds = sent.timing.delay.delay.ToNanoseconds() / _NANOSECONDS
+            lora = sent.modulation.lora
+            how = seconds, sent.timing.HasField("immediately"), sent.frequency, lora.spreading_factor, lora.bandwidth
+            return Reading(application, TxAck(*common_values, found.queue_item_id, *how))
         case "ack":
             return Reading(application, Ack(*common_values, found.queue_item_id, found.acknowledged))
         case "log":
@@ -210,6 +224,19 @@ def _log(common_values: tuple[str, float, str, str], code: str, found: Any) -> N
         return CounterReset(*common_values, found.description)
     # DOWNLINK_GATEWAY names no item: the gateway refused the frame, the item stays queued and goes another time.
     return Notice(*common_values, code, found.description)
+
+
+def _txack(common_values: tuple[str, float, str, str], found: _Json) -> TxAck:
+    timing, lora = found.tx_info.timing, found.tx_info.modulation.lora
+    return TxAck(
+        *common_values,
+        found.queue_item_id,
+        _duration(timing.delay.delay) if timing.delay is not None else 0.0,
+        timing.immediately is not None,
+        _uint32(found.tx_info.frequency),
+        _uint32(lora.spreading_factor),
+        _uint32(lora.bandwidth),
+    )
 
 
 def _enum(kind: Any, number: int) -> str:

@@ -65,8 +65,8 @@ def profile_of(found: api.DeviceProfile, region: api.GetRegionResponse | None) -
         mac_version=common.MacVersion.Name(found.mac_version),
         flush_on_activate=found.flush_queue_on_activate,
         rx1_delay=found.rx1_delay,
-        rx1_dr_offset=region.rx1_dr_offset if region is not None else 0,
-        rx2_dr=region.rx2_dr if region is not None else 0,
+        rx1_dr_offset=region.rx1_dr_offset if region is not None else -1,
+        rx2_dr=region.rx2_dr if region is not None else -1,
         ping_slot_dr=region.class_b_ping_slot_dr if region is not None else -1,
         known=True,
     )

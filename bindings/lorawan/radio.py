@@ -1,0 +1,41 @@
+"""What the transmissions of downlinks show of a device's radio, where the network server does not tell it."""
+
+from bindings.lorawan.network_events import TxAck
+from bindings.lorawan.records import Record
+from bindings.lorawan.regions import data_rate_of, is_first_window, is_known, rx1_data_rates
+
+_TOLERATED = 2.0  # seconds that news of a transmission in a window may come after it
+
+
+def learn(record: Record, region: str, event: TxAck, now: float) -> bool:
+    """Note what a live event of a transmission shows; return whether the note changed. `now`: our own wall clock.
+
+    RX1 shows the RX1DROffset by the data rates of uplink and downlink: several are possible where the downlink has the
+    slowest. What contradicts the note replaces it: the network server has changed the device's parameters.
+    """
+    if not is_known(region):
+        return False
+    dr = data_rate_of(region, event.spreading_factor, event.bandwidth)
+    if dr is None:
+        return False
+    if event.immediately:
+        return _is_rx2(record, dr)
+    answers_latest = record.dr >= 0 and 0 <= now - record.heard_at <= event.delay + _TOLERATED
+    first = is_first_window(region, record.frequency, event.frequency)
+    if not event.delay or not answers_latest or first is None:
+        return False
+    return _is_rx1(record, region, dr) if first else _is_rx2(record, dr)
+
+
+def _is_rx1(record: Record, region: str, dr: int) -> bool:
+    plain = rx1_data_rates(region, record.dr, dwell=False) or ()
+    dwelling = rx1_data_rates(region, record.dr, dwell=True) or ()
+    possible = tuple(offset for offset, rates in enumerate(zip(plain, dwelling, strict=True)) if dr in rates)
+    both = tuple(offset for offset in possible if offset in record.rx1_dr_offsets)
+    before, record.rx1_dr_offsets = record.rx1_dr_offsets, both or possible
+    return record.rx1_dr_offsets != before
+
+
+def _is_rx2(record: Record, dr: int) -> bool:
+    before, record.rx2_dr = record.rx2_dr, dr
+    return dr != before
