@@ -8,7 +8,7 @@ offer the same functions; `bridge.coap.transmission` is this layer's other half.
 import struct
 from collections.abc import Container
 
-from bridge.coap.message import ACK, CON, NON, RST, Message, decode_body
+from bridge.coap.message import ACK, CON, NON, RST, Message, Type, decode_body
 from bridge.errors import MessageFormatError
 
 VERSION = 1  # RFC 7252 §3
@@ -62,6 +62,13 @@ def decode(data: bytes) -> Message:
         raise MessageFormatError("the token is cut off")
     options, payload = decode_body(data, start)
     return Message(mtype, code, data[2] << 8 | data[3], data[HEADER:start], options, payload, data[start:])
+
+
+def take_apart(datagram: bytes) -> tuple[Type, int, int, bytes, bytes]:
+    """Return type, code, message ID, token and body of a datagram that `frame` or `empty` made."""
+    start = HEADER + (datagram[0] & 0x0F)
+    mid = datagram[2] << 8 | datagram[3]
+    return _TYPES[datagram[0] >> 4 & 3], datagram[1], mid, datagram[HEADER:start], datagram[start:]
 
 
 class MessageIds:
