@@ -27,7 +27,8 @@ class LinkState(Enum):
 class Link:
     """A link as it is now. `reason`: why it is FAILING, or why the server's side CLOSED it, with the cure where known.
 
-    `retry_in`: seconds until a FAILING link is tried again by itself; None: it is tried with the next message.
+    `retry_in`: seconds until a FAILING or CLOSED link is tried again by itself; None: it is tried with the next
+    message.
     """
 
     state: LinkState
@@ -59,6 +60,10 @@ class Counters:
     receive_failed: int = 0  # errors on a socket, ICMP among them
     receiver_failed: int = 0  # the receiver raised
     receive_overflow: int = 0  # dropped by the kernel, a receive buffer being full
+    opened: int = 0  # links that became open, where they have to be opened
+    resumed: int = 0  # of these, sessions resumed from earlier ones
+    open_failed: int = 0  # tries to open a link that failed
+    ended_by_server: int = 0  # open links that the server closed, or that broke off
 
 
 class Receiver(Protocol):
@@ -91,6 +96,10 @@ class NorthTransport(Protocol):
     def opens_each(self) -> bool:
         """Whether `open` does anything. False: servers reach every endpoint without it."""
 
+    @property
+    def descriptor_each(self) -> bool:
+        """Whether every endpoint, or its every link, takes a file descriptor."""
+
     def open(self, source: int, servers: Iterable[str]) -> None:
         """Have messages of its servers reach an endpoint before it has sent one; harmless when done twice.
 
@@ -113,8 +122,11 @@ class NorthTransport(Protocol):
     def address(self, server: str) -> str | None:
         """Return where a server is, as people read it; None while that is not known. Not for the data path."""
 
-    def unanswered(self, server: str) -> None:
-        """Note that a server acknowledged nothing for as long as a message is repeated: it may be elsewhere by now."""
+    def unanswered(self, source: int, server: str) -> None:
+        """Note that a server acknowledged nothing for as long as a message of this endpoint is repeated.
+
+        It may be elsewhere by now, or may have forgotten the endpoint's session.
+        """
 
     def counters(self) -> Counters:
         """Return the counters as they are now. Not for the data path."""

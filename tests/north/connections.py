@@ -108,6 +108,7 @@ class ConnectionNorth:
     """`bridge.north.contract.NorthTransport`."""
 
     opens_each = True
+    descriptor_each = True
 
     def __init__(self, servers: Mapping[str, tuple[str, int]]) -> None:
         self.servers = servers
@@ -154,7 +155,7 @@ class ConnectionNorth:
         host, port = self.servers.get(server, ("", 0))
         return f"{host}:{port}" if host else None
 
-    def unanswered(self, server: str) -> None:
+    def unanswered(self, source: int, server: str) -> None:
         pass
 
     def counters(self) -> Counters:

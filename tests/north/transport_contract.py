@@ -10,8 +10,28 @@ from typing import Any
 
 import pytest
 
+from bridge.coap import udp
+from bridge.coap.message import CON, NON
+from bridge.coap.numbers import Code
 from bridge.north.contract import Link, LinkState, NorthTransport, Sending
 from tests.waiting import until
+
+
+def request(number: int, size: int = 0) -> bytes:
+    """Return a request that is told by its token; `size` bytes of payload."""
+    return udp.frame(CON, Code.GET, number, bytes((number,)), b"\xff" + bytes(size) if size else b"")
+
+
+def answer(number: int) -> bytes:
+    """Return a response of a server, not to any request; told by its token."""
+    return udp.frame(NON, Code.CONTENT, number, bytes((number,)), b"")
+
+
+def content(message: bytes) -> tuple[int, bytes, bytes]:
+    """Return code, token and body: what every transport carries. Types and message IDs belong to datagrams."""
+    _, code, _, token, body = udp.take_apart(message)
+    return code, token, body
+
 
 READY = 5.0  # seconds, at most, until something on loopback has happened
 
@@ -22,11 +42,11 @@ class Noted:
 
     messages: list[tuple[int, tuple[str, ...], bytes]] = field(default_factory=list)
     links: list[tuple[int, str | None, Link]] = field(default_factory=list)
-    poison: bytes | None = None
+    poison: int | None = None  # token of a message
 
     def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
         self.messages.append((source, servers, message))
-        if message == self.poison:
+        if self.poison is not None and content(message)[1] == bytes((self.poison,)):
             raise RuntimeError("the receiver broke")
 
     def link_changed(self, source: int, server: str | None, link: Link) -> None:
@@ -87,12 +107,13 @@ class TransportContract:
     async def test_messages_arrive_whole_and_in_order_and_each_endpoint_is_somebody(self, stage: Stage) -> None:
         transport = await started(stage, Noted())
         first, second, _ = stage.sources
-        sent = [(first, b"\x40\x01\x00\x01"), (first, b"\x40\x01\x00\x02" + bytes(1000)), (second, b"\x40\x01\x00\x03")]
+        sent = [(first, request(1)), (first, request(2, 1000)), (second, request(3))]
         for source, message in sent:
             assert transport.send(source, "one", message) is not Sending.DROPPED
         got = [await heard(stage.servers["one"]) for _ in sent]
-        by_first = [message for who, message in got if who == got[0][0]]
-        assert [message for _, message in sent if _ == first] == by_first
+        first_of_first = next(who for who, message in got if content(message)[1] == b"\1")
+        by_first = [content(message) for who, message in got if who == first_of_first]
+        assert [content(message) for source, message in sent if source == first] == by_first
         assert len({who for who, _ in got}) == 2
         await transport.stop()
 
@@ -101,12 +122,12 @@ class TransportContract:
         transport = await started(stage, noted)
         for key in ("one", "two"):
             for source in stage.sources[:2]:
-                transport.send(source, key, b"\x40\x01\x00\x01")
+                transport.send(source, key, request(1))
                 who, _ = await heard(stage.servers[key])
-                await stage.servers[key].send(who, b"\x60\x00\x00\x01")
-                await until(lambda: noted.messages)
-                ((got, servers, message),) = noted.messages
-                assert (got, message) == (source, b"\x60\x00\x00\x01")
+                await stage.servers[key].send(who, answer(1))
+                await until(lambda: [one for one in noted.messages if content(one[2])[0]])
+                ((got, servers, message),) = (one for one in noted.messages if content(one[2])[0])
+                assert (got, content(message)) == (source, content(answer(1)))
                 assert servers == (key,)
                 noted.messages.clear()
         await transport.stop()
@@ -117,7 +138,7 @@ class TransportContract:
             transport = await started(stage, Noted())
             lives = []
             for source in stage.sources:
-                transport.send(source, "one", b"\x40\x01\x00\x01")
+                transport.send(source, "one", request(1))
                 lives.append((await heard(stage.servers["one"]))[0])
             seen.append(lives)
             await transport.stop()
@@ -126,13 +147,13 @@ class TransportContract:
     async def test_a_link_is_opened_by_the_first_message_and_ended_by_a_release(self, stage: Stage) -> None:
         transport = await started(stage, Noted())
         source = stage.sources[0]
-        transport.send(source, "one", b"\x40\x01\x00\x01")
-        assert (await heard(stage.servers["one"]))[1] == b"\x40\x01\x00\x01"
+        transport.send(source, "one", request(1))
+        assert content((await heard(stage.servers["one"]))[1]) == content(request(1))
         assert transport.link(source, "one").state is LinkState.OPEN
         transport.release(source)
         transport.release(source)
-        transport.send(source, "one", b"\x40\x01\x00\x02")  # it may come back: the endpoint was enabled again
-        assert (await heard(stage.servers["one"]))[1] == b"\x40\x01\x00\x02"
+        transport.send(source, "one", request(2))  # it may come back: the endpoint was enabled again
+        assert content((await heard(stage.servers["one"]))[1]) == content(request(2))
         await transport.stop()
 
     async def test_an_endpoint_may_be_opened_before_it_sends(self, stage: Stage) -> None:
@@ -146,21 +167,21 @@ class TransportContract:
     async def test_a_server_that_cannot_be_reached_costs_others_nothing_and_says_why(self, stage: Stage) -> None:
         transport = await started(stage, Noted())
         source = stage.sources[0]
-        assert transport.send(source, "nowhere", b"\x40\x01\x00\x01") in (Sending.DROPPED, Sending.WAITS)
+        assert transport.send(source, "nowhere", request(1)) in (Sending.DROPPED, Sending.WAITS)
         await until(lambda: transport.link(source, "nowhere").state is LinkState.FAILING)
         assert "nowhere" in transport.link(source, "nowhere").reason
-        assert transport.send(source, "nowhere", b"\x40\x01\x00\x02") is Sending.DROPPED
+        assert transport.send(source, "nowhere", request(2)) is Sending.DROPPED
         assert transport.counters().send_dropped >= 1
-        transport.send(source, "one", b"\x40\x01\x00\x03")
-        assert (await heard(stage.servers["one"]))[1] == b"\x40\x01\x00\x03"
-        transport.unanswered("nowhere")
-        transport.unanswered("unheard of")
+        transport.send(source, "one", request(3))
+        assert content((await heard(stage.servers["one"]))[1]) == content(request(3))
+        transport.unanswered(source, "nowhere")
+        transport.unanswered(source, "unheard of")
         await transport.stop()
 
     async def test_a_server_that_is_not_configured_is_told_as_that(self, stage: Stage) -> None:
         transport = await started(stage, Noted())
         source = stage.sources[0]
-        assert transport.send(source, "unheard of", b"\x40\x01\x00\x01") is Sending.DROPPED
+        assert transport.send(source, "unheard of", request(1)) is Sending.DROPPED
         link = transport.link(source, "unheard of")
         assert (link.state, "is not configured" in link.reason) == (LinkState.CLOSED, True)
         await transport.stop()
@@ -168,13 +189,13 @@ class TransportContract:
     async def test_a_receiver_that_fails_hides_no_later_message(
         self, stage: Stage, caplog: pytest.LogCaptureFixture
     ) -> None:
-        noted = Noted(poison=b"\x60\x00\x00\x01")
+        noted = Noted(poison=8)
         transport = await started(stage, noted)
-        transport.send(stage.sources[0], "one", b"\x40\x01\x00\x01")
+        transport.send(stage.sources[0], "one", request(1))
         who, _ = await heard(stage.servers["one"])
-        for message in (b"\x60\x00\x00\x01", b"\x60\x00\x00\x02"):
-            await stage.servers["one"].send(who, message)
-        await until(lambda: len(noted.messages) == 2)
+        for number in (8, 9):
+            await stage.servers["one"].send(who, answer(number))
+        await until(lambda: [one for one in noted.messages if content(one[2])[1] == b"\x09"])
         assert transport.counters().receiver_failed == 1
         assert "the receiver broke" in caplog.text
         await transport.stop()
@@ -185,22 +206,22 @@ class TransportContract:
         stage.limit_waiting(monkeypatch, 3)
         transport = await started(stage, Noted())
         source = stage.sources[0]
-        transport.send(source, "one", b"\x40\x01\x00\x00")
+        transport.send(source, "one", request(0))
         await heard(stage.servers["one"])
         stage.block(transport)
-        results = [transport.send(source, "one", b"\x40\x01\x00" + bytes((n,))) for n in range(1, 6)]
+        results = [transport.send(source, "one", request(n)) for n in range(1, 6)]
         assert results == [Sending.WAITS] * 3 + [Sending.DROPPED] * 2
         assert transport.counters().send_dropped == 2
         stage.unblock(transport)
-        assert [(await heard(stage.servers["one"]))[1][3] for _ in range(3)] == [1, 2, 3]
-        assert transport.send(source, "one", b"\x40\x01\x00\x09") is not Sending.DROPPED
+        assert [content((await heard(stage.servers["one"]))[1])[1] for _ in range(3)] == [b"\1", b"\2", b"\3"]
+        assert transport.send(source, "one", request(9)) is not Sending.DROPPED
         await transport.stop()
 
     async def test_a_stranger_is_not_heard(self, stage: Stage) -> None:
         noted = Noted()
         transport = await started(stage, noted)
         transport.open(stage.sources[0], ["one"])
-        if await stage.stranger_sends(transport, b"\x40\x01\x00\x01"):
+        if await stage.stranger_sends(transport, request(1)):
             await until(lambda: transport.counters().strangers == 1)
         assert noted.messages == []
         await transport.stop()
@@ -211,7 +232,7 @@ class TransportContract:
         await transport.stop()
         await transport.stop()
         source = stage.sources[0]
-        assert transport.send(source, "one", b"\x40\x01\x00\x01") is Sending.DROPPED
+        assert transport.send(source, "one", request(1)) is Sending.DROPPED
         assert transport.link(source, "one").state is LinkState.CLOSED
         transport.open(source, ["one"])
         transport.release(source)

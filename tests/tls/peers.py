@@ -62,6 +62,7 @@ class OpenSslPeer:
         self.opened = False
         self.broken = ""
         self.name: str | None = None  # SNI
+        self.identity = b""  # that the client showed
         self._stream = wants.stream
         self._mtu = wants.mtu
         context = SSL.Context(SSL.TLS_SERVER_METHOD if wants.stream else SSL.DTLS_SERVER_METHOD)
@@ -78,7 +79,7 @@ class OpenSslPeer:
             store.add_cert(crypto.load_certificate(crypto.FILETYPE_PEM, wants.clients))
             context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *a: bool(a[-1]))
         context.set_tlsext_servername_callback(self._named)
-        self._callback = _answering(wants.keys)
+        self._callback = self._answering(wants.keys)
         if wants.keys:
             lib.SSL_CTX_set_psk_server_callback(context._context, self._callback)
         self.context = context
@@ -90,6 +91,16 @@ class OpenSslPeer:
         if not self._stream:
             connection.set_ciphertext_mtu(self._mtu)
         return connection
+
+    def _answering(self, keys: Mapping[bytes, bytes]) -> Any:
+        @ffi.callback("unsigned int(SSL *, const char *, unsigned char *, unsigned int)")
+        def answer(_ssl: Any, identity: Any, room: Any, _size: int) -> int:
+            self.identity = ffi.string(identity)
+            key = keys.get(self.identity, b"")
+            ffi.memmove(room, key, len(key))
+            return len(key)
+
+        return answer
 
     def again(self) -> None:
         """Wait for another session, with the same memory of earlier ones."""
@@ -133,16 +144,6 @@ class OpenSslPeer:
     def expire(self) -> None:
         if not self._stream and not self.opened:
             self.connection.DTLSv1_handle_timeout()
-
-
-def _answering(keys: Mapping[bytes, bytes]) -> Any:
-    @ffi.callback("unsigned int(SSL *, const char *, unsigned char *, unsigned int)")
-    def answer(_ssl: Any, identity: Any, room: Any, _size: int) -> int:
-        key = keys.get(ffi.string(identity), b"")
-        ffi.memmove(room, key, len(key))
-        return len(key)
-
-    return answer
 
 
 class MbedTlsPeer:

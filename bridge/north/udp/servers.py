@@ -22,12 +22,16 @@ Remote = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class ServerName:
-    """A server as configured. `port` takes CoAP, `secure_port` DTLS (R26)."""
+    """A server as configured. `port` takes CoAP, `secure_port` DTLS (R26).
+
+    `stream`: over TCP; no datagram can come from it.
+    """
 
     key: str
     host: str
     port: int
     secure_port: int
+    stream: bool = False
 
 
 @dataclass(slots=True)
@@ -158,9 +162,15 @@ class Servers:
         owners: dict[Remote, dict[str, None]] = {}
         for remotes in (_plain, _secure, _earlier):
             for key, known in self._known.items():
-                for remote in remotes(known):
+                for remote in () if known.name.stream else remotes(known):
                     owners.setdefault(remote, {})[key] = None
         self._owners = {remote: tuple(keys) for remote, keys in owners.items()}
+
+
+def as_text(address: SocketAddress) -> str:
+    """Return HOST:PORT as people read it."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _plain(known: _Known) -> Iterable[Remote]:

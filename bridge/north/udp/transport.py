@@ -9,7 +9,7 @@ from dataclasses import replace
 from bridge.errors import NorthUnavailable
 from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
 from bridge.north.udp.addresses import AddressScheme, SocketAddress
-from bridge.north.udp.servers import INTERVAL, Servers
+from bridge.north.udp.servers import INTERVAL, Servers, as_text
 
 _log = logging.getLogger("bridge.north")
 
@@ -61,6 +61,11 @@ class UdpNorth:
         """Whether each endpoint has a socket of its own."""
         return self.addresses.opens_each
 
+    @property
+    def descriptor_each(self) -> bool:
+        """Whether each endpoint has a socket of its own."""
+        return self.addresses.opens_each
+
     def open(self, source: int, servers: Iterable[str]) -> None:  # noqa: ARG002  # one socket toward all of them
         """Make an endpoint's own address usable, now or by later tries."""
         self._open(source)
@@ -109,12 +114,9 @@ class UdpNorth:
     def address(self, server: str) -> str | None:
         """Return HOST:PORT of a server's CoAP port; None while its name is not resolved."""
         found = self.servers.destination(server)
-        if found is None:
-            return None
-        host, port = found[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return None if found is None else as_text(found)
 
-    def unanswered(self, server: str) -> None:
+    def unanswered(self, source: int, server: str) -> None:  # noqa: ARG002  # there is no session to doubt
         """Look the server's name up again soon."""
         self.servers.look_again(server)
 

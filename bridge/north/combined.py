@@ -1,0 +1,120 @@
+"""All ways to reach servers as one `NorthTransport`: each server has one, UDP, DTLS on it, TCP, or TLS."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+
+from bridge.north.contract import Counters, Link, NorthTransport, Receiver, Sending
+from bridge.north.dtls.transport import DtlsNorth
+from bridge.north.udp.transport import UdpNorth
+
+
+class CombinedNorth:
+    """`udp` carries datagrams for `dtls`, too; `streams` is what reaches servers by connections."""
+
+    def __init__(
+        self,
+        udp: UdpNorth,
+        dtls: DtlsNorth,
+        streams: NorthTransport,
+        kinds: tuple[frozenset[str], frozenset[str]],
+    ) -> None:
+        """`kinds`: the keys of the servers of `dtls`, and of those of `streams`."""
+        self._udp, self._dtls, self._streams = udp, dtls, streams
+        self._dtls_servers, self._stream_servers = kinds
+        self._all: tuple[NorthTransport, ...] = (udp, dtls, streams)
+        self._receiver: Receiver | None = None
+        self._unclaimed = 0
+
+    async def start(self, receiver: Receiver) -> None:
+        """Begin to receive. Raises NorthUnavailable with the cure."""
+        self._receiver = receiver
+        await self._udp.start(self)
+        await self._dtls.start(receiver)
+        await self._streams.start(receiver)
+
+    async def stop(self) -> None:
+        """Close all links and receive no more."""
+        self._receiver = None
+        for one in reversed(self._all):
+            await one.stop()
+
+    @property
+    def opens_each(self) -> bool:
+        """Whether `open` does anything."""
+        return any(one.opens_each for one in self._all)
+
+    @property
+    def descriptor_each(self) -> bool:
+        """Whether every endpoint, or its every link, takes a file descriptor."""
+        return self._udp.descriptor_each or bool(self._stream_servers)
+
+    def open(self, source: int, servers: Iterable[str]) -> None:
+        """Have messages of its servers reach an endpoint before it has sent one."""
+        keys = tuple(servers)
+        for one in self._all:
+            one.open(source, keys)
+
+    def release(self, source: int) -> None:
+        """Close all links of an endpoint."""
+        for one in reversed(self._all):  # a session says good-bye by its endpoint's address
+            one.release(source)
+
+    def link(self, source: int, server: str) -> Link:
+        """Return the state of a link."""
+        return self._of(server).link(source, server)
+
+    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
+        """Send one message, in the way of its server.
+
+        A device's own DTLS never goes where the bridge has a session from the same address: nobody could tell which is
+        which.
+        """
+        if opaque and self._has_session_there(source, server):
+            self._unclaimed += 1
+            return Sending.DROPPED
+        return self._of(server).send(source, server, message, opaque=opaque)
+
+    def address(self, server: str) -> str | None:
+        """Return where a server is, as people read it."""
+        return self._of(server).address(server)
+
+    def unanswered(self, source: int, server: str) -> None:
+        """Note that a server acknowledged nothing."""
+        self._of(server).unanswered(source, server)
+
+    def counters(self) -> Counters:
+        """Return the sums. Messages of DTLS count once as messages, and once as datagrams."""
+        parts = [one.counters() for one in self._all]
+        sums = {name: sum(getattr(part, name) for part in parts) for name in _COUNTERS}
+        sums["strangers"] += self._unclaimed
+        return Counters(**sums)
+
+    # -- Receiver of the datagrams -------------------------------------------------------------------------------
+
+    def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
+        """Hand a datagram to the session that it belongs to, else to the bridge."""
+        if self._dtls.datagram(source, servers, message):
+            return
+        plain = tuple(server for server in servers if server not in self._dtls_servers)
+        if plain and self._receiver is not None:
+            self._receiver.message(source, plain, message)
+        else:
+            self._unclaimed += 1  # of a session that is over, or that never was
+
+    def link_changed(self, source: int, server: str | None, link: Link) -> None:
+        """Pass a change of an endpoint's own address on."""
+        if self._receiver is not None:
+            self._receiver.link_changed(source, server, link)
+
+    def _has_session_there(self, source: int, server: str) -> bool:
+        place = self._udp.servers.destination(server, secure=True)
+        others = () if place is None else self._udp.servers.at(place)
+        return any((source, other) in self._dtls.links for other in others)
+
+    def _of(self, server: str) -> NorthTransport:
+        if server in self._dtls_servers:
+            return self._dtls
+        return self._streams if server in self._stream_servers else self._udp
+
+
+_COUNTERS = tuple(one.name for one in fields(Counters))

@@ -1,0 +1,135 @@
+"""One DTLS session as a channel: its datagrams, its timer, and what its end means."""
+
+import asyncio
+from typing import Protocol
+
+from bridge.north.contract import Sending
+from bridge.north.sessions.channel import ChannelUser, End, Ended
+from bridge.tls.contract import Cause, Phase, Session
+
+SILENCE = 10.0  # seconds without an answer that end a handshake; until then our flight was sent four times
+HANDSHAKE = 40.0  # seconds that a handshake may take in all
+LARGEST = 16384  # bytes of a message: one record (RFC 6347 §4.1)
+
+
+class Datagrams(Protocol):
+    """Sends one datagram to the server of a session."""
+
+    def __call__(self, datagram: bytes) -> Sending: ...
+
+
+class DtlsChannel:
+    """`bridge.north.sessions.channel.Channel`. `receive` is called with the server's datagrams."""
+
+    is_full = False  # a datagram that the system does not take waits there
+
+    def __init__(self, server: str, session: Session, user: ChannelUser, send: Datagrams) -> None:
+        self.session = session
+        self._server = server
+        self._user: ChannelUser | None = user
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._began = self._heard = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flush()
+        self._arm()
+
+    def send(self, message: bytes) -> Sending:
+        """Send a message as a record of its own."""
+        if len(message) > LARGEST:
+            return Sending.DROPPED
+        self.session.send(message)
+        if self.session.phase is Phase.OVER:
+            self._loop.call_soon(self._look)  # not inside this call, whose caller has the message still in hand
+            return Sending.DROPPED
+        return self._flush()
+
+    def receive(self, datagram: bytes) -> None:
+        """Take one datagram from the server's address."""
+        was_open = self.session.phase is Phase.OPEN
+        self._heard = self._loop.time()
+        messages = self.session.receive(datagram)
+        self._flush()
+        if not was_open and self._user is not None and (self.session.phase is Phase.OPEN or messages):
+            self._disarm()
+            self._user.opened(resumed=self.session.resumed)
+        for message in messages:
+            if self._user is not None:
+                self._user.arrived(message)
+        if self.session.phase is not Phase.OPEN:
+            self._look()
+
+    def close(self, *, in_order: bool) -> None:
+        """End the session, and tell nobody but the server."""
+        self._user = None
+        self._disarm()
+        self.session.close()
+        if in_order:
+            self._flush()
+
+    def _flush(self) -> Sending:
+        result = Sending.LEFT
+        for datagram in self.session.outgoing():
+            result = self._send(datagram)
+        return result
+
+    def _arm(self) -> None:
+        """Wait for the session's deadline, or for the end of patience with the server."""
+        if self.session.phase is not Phase.HANDSHAKE or self._user is None:
+            return
+        due = self.session.deadline()
+        wait = self._patience if due is None else min(due, self._patience)
+        self._timer = self._loop.call_later(max(wait, 0.0), self._ring)
+
+    @property
+    def _patience(self) -> float:
+        """Return seconds until the handshake is given up."""
+        return min(self._heard + SILENCE, self._began + HANDSHAKE) - self._loop.time()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._patience <= 0:
+            self._gives_up()
+            return
+        self.session.expire()
+        self._flush()
+        self._look()
+
+    def _gives_up(self) -> None:
+        session = self.session
+        if not session.heard:
+            what = f"server {self._server!r} does not answer; is it there, and is this its port for DTLS?"
+            self._end(End(Ended.UNHEARD, what))
+        elif session.proven:
+            why = "the server fell silent when it had our proof; most likely it has another key for this identity"
+            self._end(End(Ended.REFUSED, why))
+        else:
+            self._end(End(Ended.LOST, "the server fell silent in the middle of the handshake"))
+
+    def _look(self) -> None:
+        """Go on waiting, or tell the end."""
+        session = self.session
+        if session.phase is not Phase.OVER:
+            if self._timer is None:
+                self._arm()
+            elif session.phase is Phase.HANDSHAKE:
+                self._disarm()
+                self._arm()
+        elif session.failure is None:
+            self._end(End(Ended.CLOSED, "the server closed the session"))
+        else:
+            lost = session.failure.cause is Cause.CUT_OFF
+            self._end(End(Ended.LOST if lost else Ended.REFUSED, session.failure.text))
+
+    def _end(self, end: End) -> None:
+        user, self._user = self._user, None
+        self._disarm()
+        self.session.close()
+        self._flush()
+        if user is not None:
+            user.ended(end)

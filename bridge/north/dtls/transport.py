@@ -1,0 +1,71 @@
+"""CoAP over DTLS as a `NorthTransport`, on top of UDP: servers see the same address of an endpoint with and without."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from bridge.errors import NorthUnavailable
+from bridge.north.contract import Sending
+from bridge.north.dtls.channel import DtlsChannel
+from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
+from bridge.north.sessions.link import SessionLink
+from bridge.north.sessions.transport import ChannelMaker, Identify, LinkSettings, SessionNorth
+from bridge.north.udp.transport import UdpNorth
+from bridge.tls.contract import Backend
+from bridge.tls.credentials import Credentials
+from bridge.tls.settings import SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class DtlsServer:
+    """How sessions with one server are made and kept."""
+
+    backend: Backend
+    session: SessionSettings
+    link: LinkSettings
+
+
+class DtlsNorth(SessionNorth):
+    """`datagram` is called with what comes from these servers' addresses."""
+
+    def __init__(self, udp: UdpNorth, servers: Mapping[str, DtlsServer], identify: Identify) -> None:
+        maker = _Maker(udp, servers)
+        super().__init__(maker, {key: server.link for key, server in servers.items()}, identify)
+
+    def datagram(self, source: int, servers: tuple[str, ...], datagram: bytes) -> bool:
+        """Hand a datagram to the session that it is for; return False where there is none."""
+        for server in servers:
+            link = self.links.get((source, server))
+            if link is not None and isinstance(link.channel, DtlsChannel):
+                link.channel.receive(datagram)
+                return True
+        return False
+
+
+class _Maker(ChannelMaker):
+    def __init__(self, udp: UdpNorth, servers: Mapping[str, DtlsServer]) -> None:
+        self._udp = udp
+        self._servers = dict(servers)
+
+    def make(self, link: SessionLink, user: ChannelUser, credentials: Credentials | None) -> Channel | End:
+        """Return a session that has sent its first flight."""
+        source, server = link.key
+        if credentials is None:
+            raise NorthUnavailable(f"server {server!r} takes sessions, but the endpoint has no credentials for it")
+        if self._udp.servers.destination(server) is None:
+            return End(Ended.UNHEARD, f"the name of server {server!r} cannot be resolved; see the log")
+        self._udp.open(source, (server,))
+        wanted = self._servers[server]
+        session = wanted.backend.client(wanted.session, credentials, link.resumption)
+        return DtlsChannel(server, session, user, partial(self._send, source, server))
+
+    def address(self, server: str) -> str | None:
+        """Return HOST:PORT of a server."""
+        return self._udp.address(server)
+
+    def moved(self, server: str) -> None:
+        """Look the server's name up again soon."""
+        self._udp.servers.look_again(server)
+
+    def _send(self, source: int, server: str, datagram: bytes) -> Sending:
+        return self._udp.send(source, server, datagram)

@@ -1,0 +1,16 @@
+"""Who endpoints are toward servers that take sessions: identity templates, and where credentials come from."""
+
+from bridge.north.identities.contract import KeySource, Who
+from bridge.north.identities.files import CertificateFiles, KeyTable
+from bridge.north.identities.psk import DerivedKeys, SharedKey, check_key, identity_of
+
+__all__ = [
+    "CertificateFiles",
+    "DerivedKeys",
+    "KeySource",
+    "KeyTable",
+    "SharedKey",
+    "Who",
+    "check_key",
+    "identity_of",
+]

@@ -1,0 +1,25 @@
+"""What a source of credentials is."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.tls.credentials import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """An endpoint as templates see it."""
+
+    endpoint: str  # endpoint client name
+    network: str
+    device: str  # its canonical address there
+
+
+class KeySource(Protocol):
+    """Finds the credentials of endpoints toward one server."""
+
+    def credentials(self, who: Who) -> Credentials:
+        """Return an endpoint's credentials. Raises ConfigurationError with the cure. Quick; may read a small file."""
+
+    def check(self) -> None:
+        """Raise ConfigurationError for what is wrong before any endpoint is asked for."""

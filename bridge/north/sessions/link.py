@@ -1,0 +1,245 @@
+"""One link: from the first message or the wish to be reached, over openings that fail, to its release."""
+
+import random
+from asyncio import TimerHandle
+from collections import deque
+from typing import Protocol
+
+from bridge.north.contract import Counters, Link, LinkState, Sending
+from bridge.north.sessions.channel import Channel, End, Ended
+from bridge.tls.contract import Resumption
+
+WAITING = 16  # messages that wait for a link, at most; then they are dropped, and their senders repeat them
+FIRST_RETRY = 5.0  # seconds until a link that failed is tried again; doubled each time
+LONGEST_RETRY = 300.0
+LONGEST_HOLD_OFF = 3600.0  # seconds that a server may keep a link closed by its word
+SETTLED = 60.0  # seconds: a link that was open for so long failed for a new reason
+DEAF = 40.0  # seconds without a sign of the server after which a link is not trusted, if a message is unacknowledged
+
+Key = tuple[int, str]  # source and server
+
+
+class Owner(Protocol):
+    """What a link wants of its transport."""
+
+    counted: Counters
+
+    def ask(self, link: "SessionLink", *, urgent: bool) -> None:
+        """Have the link opened when its turn comes: by `begin`."""
+
+    def settled(self, link: "SessionLink", how: Ended | None, text: str) -> None:
+        """Note what an opening came to; None: the link is open."""
+
+    def withdraw(self, link: "SessionLink") -> None:
+        """Have the link opened no more."""
+
+    def silent(self, server: str) -> tuple[str, float] | None:
+        """Return why a server counts as silent, and seconds until it is tried again; None if it does not."""
+
+    def later(self, seconds: float, link: "SessionLink") -> TimerHandle:
+        """Call the link's `retry` after so many seconds."""
+
+    def time(self) -> float:
+        """Return monotonic seconds."""
+
+    def tell(self, link: "SessionLink", state: Link) -> None:
+        """Pass a change of state on."""
+
+    def take(self, link: "SessionLink", message: bytes) -> None:
+        """Pass a message of the server on."""
+
+
+class SessionLink:
+    """A link and what waits for it. Its user calls the methods above `opened`; a channel calls those from there on."""
+
+    __slots__ = (
+        "_channel", "_failures", "_heard", "_owner", "_reason", "_retry", "_since", "_state", "_waiting",
+        "key", "resumption", "wanted",
+    )  # fmt: skip
+
+    def __init__(self, owner: Owner, key: Key) -> None:
+        self.key = key
+        self.wanted = False  # the server is to reach the endpoint at any time: the link opens again by itself
+        self.resumption: Resumption | None = None
+        self._owner = owner
+        self._state = LinkState.CLOSED
+        self._reason = ""
+        self._channel: Channel | None = None
+        self._waiting: deque[bytes] | None = None
+        self._failures = 0
+        self._retry: TimerHandle | None = None
+        self._since = 0.0  # when it was opened last
+        self._heard = 0.0  # when the server was heard last
+
+    def send(self, message: bytes) -> Sending:
+        """Send a message, or let it wait for the link."""
+        channel = self._channel
+        if self._state is LinkState.OPEN and channel is not None and not channel.is_full and not self._waiting:
+            sending = channel.send(message)
+            self._owner.counted.sent += sending is not Sending.DROPPED
+            self._owner.counted.sent_bytes += len(message) if sending is not Sending.DROPPED else 0
+            return sending
+        if self._state is LinkState.FAILING:
+            return self._drop()
+        if channel is None:
+            self._open(urgent=True)
+            if self._owner.silent(self.key[1]) is not None:
+                return self._drop()
+        if self._waiting is None:
+            self._waiting = deque()
+        if len(self._waiting) >= WAITING:
+            return self._drop()
+        self._waiting.append(message)
+        self._owner.counted.deferred += 1
+        return Sending.WAITS
+
+    def open(self) -> None:
+        """Have the server reach the endpoint from now on."""
+        self.wanted = True
+        if self._state is LinkState.CLOSED and self._retry is None:
+            self._open(urgent=False)
+
+    def begin(self, channel: Channel) -> None:
+        """Take the channel that begins to open."""
+        self._channel = channel
+
+    def deaf(self) -> None:
+        """Open anew, if the server was not heard for long: it may have forgotten the session."""
+        if self._state is LinkState.OPEN and self._owner.time() - self._heard >= DEAF:
+            self._drop_channel(in_order=False)
+            self.resumption = None
+            self._becomes(LinkState.CLOSED, "the server acknowledged nothing: it may have forgotten the session")
+            self._open(urgent=True)
+
+    def close(self, *, in_order: bool) -> None:
+        """End the link; what waits is lost."""
+        self.wanted = False
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self._owner.withdraw(self)
+        self._drop_channel(in_order=in_order)
+        self._lose_waiting()
+        self._state, self._reason = LinkState.CLOSED, ""
+
+    def close_idle(self) -> None:
+        """End the link in good order until a message is to be sent."""
+        if self._state is LinkState.OPEN and not self._waiting:
+            self._drop_channel(in_order=True)
+            self._becomes(LinkState.CLOSED, "nothing was to be said for idle_timeout")
+
+    @property
+    def view(self) -> Link:
+        """Return the state of the link as it is now."""
+        silent = self._owner.silent(self.key[1]) if self._channel is None else None
+        if silent is not None and self._state is not LinkState.FAILING:
+            return Link(LinkState.FAILING, *silent)
+        left = None if self._retry is None else max(0.0, self._retry.when() - self._owner.time())
+        return Link(self._state, self._reason, left)
+
+    @property
+    def idle_since(self) -> float | None:
+        """Return when the server was heard last; None while the link is not open."""
+        return self._heard if self._state is LinkState.OPEN else None
+
+    @property
+    def channel(self) -> Channel | None:
+        """Return the channel that is open or opens."""
+        return self._channel
+
+    def retry(self) -> None:
+        """Try again: the pause is over."""
+        self._retry = None
+        if self._state in {LinkState.FAILING, LinkState.CLOSED}:
+            self._open(urgent=False)
+
+    # -- what a channel tells ------------------------------------------------------------------------------------
+
+    def opened(self, *, resumed: bool) -> None:
+        counted = self._owner.counted
+        counted.opened += 1
+        counted.resumed += resumed
+        self._since = self._heard = self._owner.time()
+        self._owner.settled(self, None, "")
+        self._becomes(LinkState.OPEN)
+        self.writable()
+
+    def arrived(self, message: bytes) -> None:
+        self._heard = self._owner.time()
+        self._owner.take(self, message)
+
+    def writable(self) -> None:
+        while self._waiting and self._channel is not None and not self._channel.is_full:
+            message = self._waiting.popleft()
+            if self._channel.send(message) is Sending.DROPPED:
+                self._owner.counted.send_dropped += 1
+            else:
+                self._owner.counted.sent += 1
+                self._owner.counted.sent_bytes += len(message)
+        if not self._waiting:
+            self._waiting = None
+
+    def ended(self, end: End) -> None:
+        was_open = self._state is LinkState.OPEN
+        lasted = was_open and self._owner.time() - self._since >= SETTLED
+        self._channel = None
+        if not was_open:
+            self._owner.counted.open_failed += 1
+            self._owner.settled(self, end.how, end.text)
+            self.resumption = None
+        if end.how is Ended.UNHEARD:
+            self._unheard(end.text)
+            return
+        self._failures = 0 if lasted else self._failures + 1
+        if was_open and end.how in {Ended.CLOSED, Ended.LOST}:
+            self._owner.counted.ended_by_server += 1
+            self._becomes(LinkState.CLOSED, end.text)
+            if self._waiting and self._failures <= 1 and not end.hold_off:
+                self._open(urgent=True)
+            elif self.wanted or self._waiting:
+                self._retry_later(end.hold_off)
+            return
+        self._lose_waiting()
+        self._retry_later()
+        self._becomes(LinkState.FAILING, end.text)
+
+    def _unheard(self, text: str) -> None:
+        """The server is silent toward all: its gate tries it again, and this link with it."""
+        self._lose_waiting()
+        self._state = LinkState.CLOSED
+        if self.wanted:
+            self._open(urgent=False)
+        silent = self._owner.silent(self.key[1])
+        self._owner.tell(self, Link(LinkState.FAILING, text, None if silent is None else silent[1]))
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _open(self, *, urgent: bool) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self._becomes(LinkState.OPENING)
+        self._owner.ask(self, urgent=urgent)
+
+    def _becomes(self, state: LinkState, reason: str = "") -> None:
+        if (state, reason) != (self._state, self._reason):
+            self._state, self._reason = state, reason
+            self._owner.tell(self, self.view)
+
+    def _retry_later(self, at_least: float = 0.0) -> None:
+        pause = max(min(FIRST_RETRY * 2 ** max(0, self._failures - 1), LONGEST_RETRY), min(at_least, LONGEST_HOLD_OFF))
+        self._retry = self._owner.later(pause * random.uniform(1.0, 1.25), self)  # noqa: S311  # spreads, hides nothing
+
+    def _drop(self) -> Sending:
+        self._owner.counted.send_dropped += 1
+        return Sending.DROPPED
+
+    def _lose_waiting(self) -> None:
+        if self._waiting:
+            self._owner.counted.send_dropped += len(self._waiting)
+        self._waiting = None
+
+    def _drop_channel(self, *, in_order: bool) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close(in_order=in_order)

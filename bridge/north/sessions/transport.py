@@ -1,0 +1,259 @@
+"""A `NorthTransport` of links that have to be opened, over whatever makes channels."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from bridge.errors import BridgeError
+from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
+from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
+from bridge.north.sessions.gate import Gate, Pace
+from bridge.north.sessions.link import Key, SessionLink
+from bridge.tls.credentials import Credentials
+
+_log = logging.getLogger("bridge.north")
+
+IDLE_CHECKS = 10  # looks for idle links in the time after which a link is idle
+
+Identify = Callable[[int, str], "asyncio.Future[Credentials]"]
+"""`identify(source, server)` returns a future of the endpoint's credentials; it raises a BridgeError with the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """How links of one server are kept. `idle_timeout`: seconds after which a link is closed that carries nothing; 0:
+    never. `identified`: links need credentials.
+    """
+
+    pace: Pace = field(default_factory=Pace)
+    idle_timeout: float = 0.0
+    identified: bool = True
+
+
+class ChannelMaker:
+    """Makes channels; what kind is its subclass's matter."""
+
+    def make(self, link: SessionLink, user: ChannelUser, credentials: Credentials | None) -> Channel | End:
+        """Return a channel for a link, which begins to open and tells nothing before this has returned; or why not.
+
+        Raises BridgeError with the cure.
+        """
+        raise NotImplementedError
+
+    def address(self, server: str) -> str | None:
+        """Return where a server is, as people read it; None while that is not known."""
+        raise NotImplementedError
+
+    def moved(self, server: str) -> None:
+        """Find out where a server is now: it is silent."""
+        raise NotImplementedError
+
+
+class SessionNorth:
+    """`bridge.north.contract.NorthTransport` for the servers of one kind."""
+
+    opens_each = True
+    descriptor_each = False
+
+    def __init__(self, maker: ChannelMaker, servers: Mapping[str, LinkSettings], identify: Identify) -> None:
+        self.counted = Counters()
+        self.links: dict[Key, SessionLink] = {}
+        self._maker = maker
+        self._servers = dict(servers)
+        self._identify = identify
+        self._gates = {server: Gate(settings.pace) for server, settings in servers.items()}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._idle: asyncio.TimerHandle | None = None
+        self._receiver: Receiver | None = None
+
+    # -- NorthTransport ------------------------------------------------------------------------------------------
+
+    async def start(self, receiver: Receiver) -> None:
+        """Begin to open links."""
+        self._receiver = receiver
+        self._check_idle_later()
+
+    async def stop(self) -> None:
+        """End all links without a word to their servers: the next start takes them up again."""
+        self._receiver = None
+        for timer in (*self._timers.values(), self._idle):
+            if timer is not None:
+                timer.cancel()
+        self._timers.clear()
+        for link in list(self.links.values()):
+            link.close(in_order=False)
+        self.links.clear()
+
+    def open(self, source: int, servers: Iterable[str]) -> None:
+        """Open links to all of the endpoint's servers that are of this kind, paced."""
+        if self._receiver is None:
+            return
+        wanted = {server for server in servers if server in self._servers}
+        for server in self._servers:
+            if server not in wanted:
+                self._release((source, server))
+        for server in wanted:
+            self._of((source, server)).open()
+
+    def release(self, source: int) -> None:
+        """Close all links of an endpoint in good order."""
+        for server in self._servers:
+            self._release((source, server))
+
+    def link(self, source: int, server: str) -> Link:
+        """Return the state of a link."""
+        if server not in self._servers:
+            return Link(LinkState.CLOSED, f"server {server!r} is not configured")
+        if self._receiver is None:
+            return Link(LinkState.CLOSED)
+        found = self.links.get((source, server))
+        return Link(LinkState.CLOSED) if found is None else found.view
+
+    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
+        """Send one message, opening the link if it is closed. DTLS records of the device's own never pass here."""
+        if self._receiver is None or server not in self._servers or opaque:
+            self.counted.send_dropped += 1
+            return Sending.DROPPED
+        return self._of((source, server)).send(message)
+
+    def address(self, server: str) -> str | None:
+        """Return HOST:PORT of a server; None while its name is not resolved."""
+        return self._maker.address(server)
+
+    def unanswered(self, source: int, server: str) -> None:
+        """Open a link anew if its server was not heard for long, and look where the server is."""
+        if server in self._servers:
+            self._maker.moved(server)
+            found = self.links.get((source, server))
+            if found is not None and self._receiver is not None:
+                found.deaf()
+
+    def counters(self) -> Counters:
+        """Return the counters as they are now."""
+        return self.counted
+
+    # -- Owner of links ------------------------------------------------------------------------------------------
+
+    def ask(self, link: SessionLink, *, urgent: bool) -> None:
+        """Have a link opened when its turn comes."""
+        self._gates[link.key[1]].ask(link.key, urgent=urgent)
+        self._admit(link.key[1])
+
+    def withdraw(self, link: SessionLink) -> None:
+        """Have a link opened no more."""
+        self._gates[link.key[1]].withdraw(link.key)
+        self._admit(link.key[1])
+
+    def settled(self, link: SessionLink, how: Ended | None, text: str) -> None:
+        """Note what an opening came to."""
+        server = link.key[1]
+        gate = self._gates[server]
+        if how is Ended.UNHEARD:
+            self._maker.moved(server)
+            gate.unheard(link.key, text, self.time())
+        else:
+            gate.answered(link.key)
+        self._admit(server)
+
+    def silent(self, server: str) -> tuple[str, float] | None:
+        """Return why a server counts as silent, and seconds until it is tried again."""
+        gate = self._gates[server]
+        return (gate.silent, gate.retry_in(self.time())) if gate.silent else None
+
+    def later(self, seconds: float, link: SessionLink) -> asyncio.TimerHandle:
+        """Call the link's `retry` after so many seconds."""
+        return asyncio.get_running_loop().call_later(seconds, link.retry)
+
+    def time(self) -> float:
+        """Return the event loop's seconds."""
+        return asyncio.get_running_loop().time()
+
+    def tell(self, link: SessionLink, state: Link) -> None:
+        """Pass a change of state on."""
+        if self._receiver is not None:
+            self._receiver.link_changed(*link.key, state)
+
+    def take(self, link: SessionLink, message: bytes) -> None:
+        """Pass a message on. Whatever the receiver raises, the next one is taken."""
+        if self._receiver is None:
+            return
+        source, server = link.key
+        self.counted.received += 1
+        self.counted.received_bytes += len(message)
+        try:
+            self._receiver.message(source, (server,), message)
+        except Exception:  # noqa: BLE001  # whatever it is, the next message must be taken
+            self.counted.receiver_failed += 1
+            _log.exception("a message could not be handled", extra={"sample": "receiver"})
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _of(self, key: Key) -> SessionLink:
+        found = self.links.get(key)
+        if found is None:
+            found = self.links[key] = SessionLink(self, key)
+        return found
+
+    def _release(self, key: Key) -> None:
+        found = self.links.pop(key, None)
+        if found is not None:
+            found.close(in_order=True)
+
+    def _admit(self, server: str) -> None:
+        """Begin what may be opened now, soon: never inside the call that asked for it."""
+        due = self._gates[server].next_in(self.time())
+        timer = self._timers.pop(server, None)
+        if timer is not None:
+            timer.cancel()
+        if due is not None and self._receiver is not None:
+            self._timers[server] = asyncio.get_running_loop().call_later(due, self._begin, server)
+
+    def _begin(self, server: str) -> None:
+        self._timers.pop(server, None)
+        gate = self._gates[server]
+        for key in gate.admit(self.time()):
+            link = self.links.get(key)  # type: ignore[call-overload]  # keys of links are all that asks
+            if link is None:
+                gate.withdraw(key)
+            elif not self._servers[server].identified:
+                self._make(link, None)
+            else:
+                self._identify(*link.key).add_done_callback(partial(self._identified, link))
+        self._admit(server)
+
+    def _identified(self, link: SessionLink, future: "asyncio.Future[Credentials]") -> None:
+        if self._receiver is None or self.links.get(link.key) is not link or link.channel is not None:
+            return  # the link was released meanwhile, and its place at the gate with it
+        error = future.exception()
+        if error is None:
+            self._make(link, future.result())
+        elif isinstance(error, BridgeError):
+            link.ended(End(Ended.REFUSED, str(error)))
+        else:
+            _log.error("credentials could not be looked up", exc_info=error, extra={"sample": "identify"})
+            link.ended(End(Ended.REFUSED, "its credentials could not be looked up; see the log"))
+
+    def _make(self, link: SessionLink, credentials: Credentials | None) -> None:
+        try:
+            made = self._maker.make(link, link, credentials)
+        except BridgeError as error:
+            made = End(Ended.REFUSED, str(error))
+        if isinstance(made, End):
+            link.ended(made)
+        else:
+            link.begin(made)
+
+    def _check_idle_later(self) -> None:
+        shortest = min((s.idle_timeout for s in self._servers.values() if s.idle_timeout), default=0.0)
+        if shortest and self._receiver is not None:
+            self._idle = asyncio.get_running_loop().call_later(shortest / IDLE_CHECKS, self._check_idle)
+
+    def _check_idle(self) -> None:
+        now = self.time()
+        for link in list(self.links.values()):
+            timeout = self._servers[link.key[1]].idle_timeout
+            if timeout and link.idle_since is not None and now - link.idle_since >= timeout:
+                link.close_idle()
+        self._check_idle_later()

@@ -1,0 +1,165 @@
+"""Messages with types and message IDs, as the bridge has them toward servers, over a stream, which has neither.
+
+A connection repeats nothing, and acknowledges nothing that its peer's CoAP has read. What the bridge must have
+acknowledged is followed by a Ping: a Pong says that the server has read everything before it (RFC 8323 §5.4), and is
+told to the bridge as acknowledgements. What the bridge repeats meanwhile is on the connection already, and is not sent
+again. What no Pong followed before the connection ended goes again on the next one.
+
+No I/O: `outgoing` has what is to be written after every call, and `arrived` what is for the bridge.
+"""
+
+from bridge.coap import stream, udp
+from bridge.coap.message import ACK, CON, NON, RST
+from bridge.coap.numbers import Code
+from bridge.coap.stream import CUSTODY, Frame, Reader, Signal
+from bridge.errors import MessageFormatError
+
+REMEMBERED = 1024  # messages of a connection that are remembered until a Pong, or until their answer, at most
+_MIDS_PER_SECOND = 265  # message IDs go round once in 247 s (EXCHANGE_LIFETIME): none comes again within that time
+
+
+class Ended(MessageFormatError):
+    """The server ended the connection by a message: `hold_off` seconds should pass before the next one."""
+
+    def __init__(self, text: str, hold_off: float = 0.0) -> None:
+        super().__init__(text)
+        self.hold_off = hold_off
+
+
+class Acknowledging:
+    """One connection's messages. `ready`: the server's CSM has come, and messages may be sent."""
+
+    def __init__(self, wall: float) -> None:
+        """`wall`: seconds of the wall clock, from which the message IDs of the server's requests begin."""
+        self.ready = False
+        self.released: float | None = None  # the server asked for an end; seconds that it wants to be left alone then
+        self.pinged = False  # a Ping is not answered yet
+        self.arrived: list[bytes] = []  # messages for the bridge, framed as over UDP
+        self._out = bytearray(stream.csm())
+        self._reader = Reader()
+        self._largest = stream.BASE_MAX_MESSAGE_SIZE
+        self._mids = udp.MessageIds(int(wall * _MIDS_PER_SECOND) & 0xFFFF)
+        self._unread: dict[int, int] = {}  # our message ID → number of the Ping that follows it; 0: none yet
+        self._asked: dict[bytes, int] = {}  # token of our request → its message ID
+        self._requests: dict[int, bytes] = {}  # message ID given to a server's request → its token
+        self._ping = 0
+
+    def send(self, message: bytes) -> bool:
+        """Write one message, framed as over UDP. False: it can never be sent to this server; it is too large."""
+        mtype, code, mid, token, body = udp.take_apart(message)
+        if code == Code.EMPTY:
+            return self._empty(mtype, mid)
+        if mid in self._unread and mtype is CON:
+            return True  # it is on this connection already
+        if stream.size(token, body) > self._largest:
+            return False
+        self._out += stream.frame(code, token, body)
+        if mtype is ACK:
+            self._requests.pop(mid, None)
+            return True
+        if mtype is CON:
+            _remember(self._unread, mid, 0)
+            if code < _FIRST_RESPONSE:
+                _remember(self._asked, token, mid)
+            if not self.pinged:
+                self._send_ping()
+        return True
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the server. Raises MessageFormatError where the connection cannot go on, Ended among them."""
+        for message in self._reader.feed(data):
+            if not self.ready and message.code not in {Signal.CSM, Signal.ABORT}:
+                raise MessageFormatError("its first message is no CSM (RFC 8323 §5.3)")
+            if message.is_signal:
+                self._signal(message)
+            elif message.code != Code.EMPTY:  # which says nothing (RFC 8323 §3.3)
+                self._message(message)
+
+    def abort(self, why: str) -> None:
+        """Write the last message of a connection that cannot go on."""
+        self._out += stream.signal(Signal.ABORT, text=why)
+
+    def release(self) -> None:
+        """Write that we end the connection in good order."""
+        self._out += stream.signal(Signal.RELEASE)
+
+    def outgoing(self) -> bytes:
+        """Return what is to be written now."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def _empty(self, mtype: int, mid: int) -> bool:
+        """Take a bare acknowledgement, which a stream does not need, or a Reset, which it does not have."""
+        token = self._requests.pop(mid, None) if mtype is RST else None
+        if token is not None:  # a request that got a Reset has failed behind us
+            self._out += stream.frame(Code.BAD_GATEWAY, token, b"")
+        return True
+
+    def _message(self, message: Frame) -> None:
+        if message.code < _FIRST_RESPONSE:
+            mid = self._mids.allocate(self._requests)
+            _remember(self._requests, mid, message.token)
+            self.arrived.append(udp.frame(CON, message.code, mid, message.token, message.body))
+            return
+        mid = self._asked.pop(message.token, -1)
+        if mid in self._unread:
+            del self._unread[mid]
+            self.arrived.append(udp.frame(ACK, message.code, mid, message.token, message.body))
+        else:
+            mid = self._mids.allocate(self._requests)
+            self.arrived.append(udp.frame(NON, message.code, mid, message.token, message.body))
+
+    def _signal(self, message: Frame) -> None:
+        options, text = stream.options_of(message)
+        if message.code == Signal.CSM:
+            self._settings(options)
+        elif message.code == Signal.PING:
+            custody = [option for option in options if option[0] == CUSTODY]
+            self._out += stream.signal(Signal.PONG, custody, token=message.token)
+        elif message.code == Signal.PONG:
+            self._pong(message.token)
+        elif message.code == Signal.RELEASE:
+            hold_off = next((value for number, value in options if number == stream.HOLD_OFF), b"")
+            self.released = float(int.from_bytes(hold_off[:4], "big"))
+        elif message.code == Signal.ABORT:
+            raise Ended(f"the server aborted the connection{f': {text[:200]}' if text else ''}")
+        # Other signaling messages are ignored (RFC 8323 §5.1).
+
+    def _settings(self, options: tuple[tuple[int, bytes], ...]) -> None:
+        for number, value in options:
+            if number == stream.CsmOption.MAX_MESSAGE_SIZE and len(value) <= 4:  # noqa: PLR2004  # bytes of its uint
+                self._largest = int.from_bytes(value, "big")
+            elif number & 1:  # critical (RFC 8323 §5.3)
+                bad = [(stream.BAD_CSM_OPTION, number.to_bytes(2, "big"))]
+                self._out += stream.signal(Signal.ABORT, bad)
+                raise MessageFormatError(f"its CSM has the critical option {number}, which is not known")
+        self.ready = True
+
+    def _send_ping(self) -> None:
+        self._ping = self._ping % 255 + 1
+        for mid, ping in self._unread.items():
+            if not ping:
+                self._unread[mid] = self._ping
+        self.pinged = True
+        self._out += stream.signal(Signal.PING, [(CUSTODY, b"")], token=bytes((self._ping,)))
+
+    def _pong(self, token: bytes) -> None:
+        if not self.pinged or token != bytes((self._ping,)):
+            return
+        self.pinged = False
+        for mid in [mid for mid, ping in self._unread.items() if ping == self._ping]:
+            del self._unread[mid]
+            self.arrived.append(udp.empty(ACK, mid))
+        if self._unread:
+            self._send_ping()
+
+
+_FIRST_RESPONSE = 64
+
+
+def _remember(table: dict, key: object, value: object) -> None:  # type: ignore[type-arg]
+    """Put something into a table; what has been in it for longest leaves when it is full."""
+    if len(table) >= REMEMBERED:
+        del table[next(iter(table))]
+    table[key] = value

@@ -1,0 +1,218 @@
+"""One connection as a channel: TCP, or TLS on it, with the messages of RFC 8323."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import cast
+
+from bridge.errors import MessageFormatError
+from bridge.north.contract import Sending
+from bridge.north.sessions.channel import ChannelUser, End, Ended
+from bridge.north.tcp.acknowledging import Acknowledging, Ended as EndedByServer
+from bridge.tls.contract import Cause, Phase, Session
+
+_log = logging.getLogger("bridge.north")
+
+OPENING = 10.0  # seconds that a connection may take until the server's CSM has come, each step of TLS included
+PONG = 30.0  # seconds that a server may take for a Pong; then it stalls, or is gone
+DRAIN = 5.0  # seconds in which a server that wants an end may still answer
+WRITE_BUFFER = 64 * 1024  # bytes beyond which messages wait
+PIECE = 16 * 1024  # bytes of a piece of a stream, at most (RFC 5246 §6.2.1)
+
+Connect = Callable[["StreamChannel"], "asyncio.Future[object]"]
+"""Begins to connect the protocol that it is given."""
+
+
+class StreamChannel(asyncio.Protocol):
+    """`bridge.north.sessions.channel.Channel`."""
+
+    def __init__(self, server: str, user: ChannelUser, connect: Connect, session: Session | None, wall: float) -> None:
+        """`session`: TLS; None: plain TCP. `wall`: seconds of the wall clock."""
+        self._server = server
+        self._user: ChannelUser | None = user
+        self._session = session
+        self._messages = Acknowledging(wall)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        self._open = False
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(OPENING, self._too_slow)
+        self._connecting = asyncio.ensure_future(connect(self))
+        self._connecting.add_done_callback(self._connected)
+
+    # -- Channel -------------------------------------------------------------------------------------------------
+
+    @property
+    def is_full(self) -> bool:
+        """Whether messages should wait: the server takes none, or wants no more."""
+        return self._paused or self._messages.released is not None
+
+    def send(self, message: bytes) -> Sending:
+        """Write a message."""
+        if not self._messages.send(message):
+            _log.warning(
+                "a message is larger than the server takes", extra={"server": self._server, "sample": self._server}
+            )
+            return Sending.DROPPED
+        self._write()
+        return Sending.LEFT
+
+    def close(self, *, in_order: bool) -> None:
+        """End the connection, and tell nobody but the server."""
+        self._user = None
+        if in_order and self._open:
+            self._messages.release()
+            self._write()
+        self._shut()
+
+    # -- asyncio -------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._user is None:
+            self._transport.abort()
+            return
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._write()
+
+    def data_received(self, data: bytes) -> None:
+        if self._user is None:
+            return
+        session = self._session
+        pieces = [data] if session is None else session.receive(data)
+        try:
+            for piece in pieces:
+                self._messages.receive(piece)
+        except EndedByServer as error:
+            self._hand_over()
+            self._end(End(Ended.LOST, str(error), error.hold_off))
+            return
+        except MessageFormatError as error:
+            self._hand_over()
+            self._messages.abort(str(error))
+            self._write()
+            self._end(End(Ended.REFUSED, f"what the server sent cannot be read: {error}"))
+            return
+        self._write()
+        self._hand_over()
+        if session is not None and session.phase is Phase.OVER:
+            self._end(_end_of(session))
+        elif self._messages.released is not None:
+            self._wait(DRAIN, self._drained)
+        elif self._open:
+            self._watch_pong()
+
+    def eof_received(self) -> bool:
+        return False  # the server sends no more, so nothing would ever be acknowledged: the connection is of no use
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._messages.released is not None:
+            self._drained()
+        elif not self._open:
+            text = "it closed the connection before it said anything that is CoAP over TCP (RFC 8323)"
+            self._end(End(Ended.UNHEARD if self._unheard else Ended.REFUSED, f"server {self._server!r}: {text}"))
+        elif exc is None:
+            self._end(End(Ended.CLOSED, "the server closed the connection"))
+        else:
+            self._end(End(Ended.LOST, f"the connection broke off: {exc}"))
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._user is not None and self._open:
+            self._user.writable()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def _unheard(self) -> bool:
+        return self._session is None or not self._session.heard
+
+    def _connected(self, future: "asyncio.Future[object]") -> None:
+        if future.cancelled() or self._user is None:
+            return
+        error = future.exception()
+        if error is not None:
+            self._end(End(Ended.UNHEARD, f"server {self._server!r} cannot be reached over TCP: {error}"))
+
+    def _hand_over(self) -> None:
+        """Give the user what has come, in order."""
+        if self._messages.ready and not self._open and self._user is not None:
+            self._open = True
+            self._cancel()
+            self._user.opened(resumed=self._session is not None and self._session.resumed)
+        arrived, self._messages.arrived = self._messages.arrived, []
+        for message in arrived:
+            if self._user is not None:
+                self._user.arrived(message)
+
+    def _write(self) -> None:
+        """Write what the messages, and TLS below them, want written."""
+        session, transport = self._session, self._transport
+        if transport is None or transport.is_closing():
+            return
+        if session is None:
+            transport.write(self._messages.outgoing())
+        else:
+            if session.phase is Phase.OPEN:
+                data = self._messages.outgoing()
+                for at in range(0, len(data), PIECE):
+                    session.send(data[at : at + PIECE])
+            for piece in session.outgoing():
+                transport.write(piece)
+        if self._open:
+            self._watch_pong()
+
+    def _watch_pong(self) -> None:
+        if not self._messages.pinged:
+            self._cancel()
+        elif self._timer is None:
+            self._wait(PONG, self._stalled)
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        what = f"server {self._server!r} does not answer within {OPENING:.0f} s"
+        self._end(End(Ended.UNHEARD if self._unheard else Ended.REFUSED, what))
+
+    def _stalled(self) -> None:
+        self._timer = None
+        self._end(End(Ended.LOST, f"the server answered no Ping for {PONG:.0f} s"))
+
+    def _drained(self) -> None:
+        self._end(End(Ended.CLOSED, "the server asked for an end of the connection", self._messages.released or 0.0))
+
+    def _end(self, end: End) -> None:
+        user, self._user = self._user, None
+        self._shut()
+        if user is not None:
+            user.ended(end)
+
+    def _shut(self) -> None:
+        self._cancel()
+        self._connecting.cancel()
+        if self._session is not None:
+            self._session.close()
+            if self._transport is not None and not self._transport.is_closing():
+                for piece in self._session.outgoing():
+                    self._transport.write(piece)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self._cancel()
+        self._timer = self._loop.call_later(seconds, then)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _end_of(session: Session) -> End:
+    if session.failure is None:
+        return End(Ended.CLOSED, "the server closed the session")
+    lost = session.failure.cause is Cause.CUT_OFF
+    return End(Ended.LOST if lost else Ended.REFUSED, session.failure.text)

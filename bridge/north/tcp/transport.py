@@ -1,0 +1,83 @@
+"""CoAP over TCP and TLS as a `NorthTransport` (RFC 8323): a connection for each endpoint and server."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from bridge.errors import NorthUnavailable
+from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
+from bridge.north.sessions.link import SessionLink
+from bridge.north.sessions.transport import ChannelMaker, Identify, LinkSettings, SessionNorth
+from bridge.north.tcp.channel import StreamChannel
+from bridge.north.tcp.connecting import connected, family_of
+from bridge.north.udp.addresses import SocketAddress
+from bridge.north.udp.servers import Servers, as_text
+from bridge.tls.contract import Backend, Session
+from bridge.tls.credentials import Credentials
+from bridge.tls.settings import SessionSettings
+
+LocalHost = Callable[[int, int], str | None]
+"""`local_host(source, family)` returns the address that an endpoint's connections come from; None: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamServer:
+    """How connections to one server are made and kept. `backend` and `session` are None for plain TCP."""
+
+    link: LinkSettings
+    backend: Backend | None = None
+    session: SessionSettings | None = None
+
+
+class StreamNorth(SessionNorth):
+    """`places` knows where servers are, and is kept fresh by its maker. `wall` returns seconds of the wall clock."""
+
+    descriptor_each = True
+
+    def __init__(
+        self,
+        places: Servers,
+        servers: Mapping[str, StreamServer],
+        local_host: LocalHost,
+        identify: Identify,
+        wall: Callable[[], float],
+    ) -> None:
+        maker = _Maker(places, servers, local_host, wall)
+        super().__init__(maker, {key: server.link for key, server in servers.items()}, identify)
+
+
+class _Maker(ChannelMaker):
+    def __init__(
+        self, places: Servers, servers: Mapping[str, StreamServer], local_host: LocalHost, wall: Callable[[], float]
+    ) -> None:
+        self._places = places
+        self._servers = dict(servers)
+        self._local_host = local_host
+        self._wall = wall
+
+    def make(self, link: SessionLink, user: ChannelUser, credentials: Credentials | None) -> Channel | End:
+        """Return a connection that begins to open."""
+        source, server = link.key
+        place = self._places.destination(server)
+        if place is None:
+            return End(Ended.UNHEARD, f"the name of server {server!r} cannot be resolved; see the log")
+        wanted = self._servers[server]
+        session: Session | None = None
+        if wanted.backend is not None and wanted.session is not None:
+            if credentials is None:
+                raise NorthUnavailable(f"server {server!r} takes TLS, but the endpoint has no credentials for it")
+            session = wanted.backend.client(wanted.session, credentials, link.resumption)
+        return StreamChannel(server, user, partial(self._connect, source, place), session, self._wall())
+
+    def address(self, server: str) -> str | None:
+        """Return HOST:PORT of a server."""
+        found = self._places.destination(server)
+        return None if found is None else as_text(found)
+
+    def moved(self, server: str) -> None:
+        """Look the server's name up again soon."""
+        self._places.look_again(server)
+
+    def _connect(self, source: int, place: SocketAddress, protocol: StreamChannel) -> "asyncio.Future[object]":
+        return asyncio.ensure_future(connected(place, self._local_host(source, family_of(place)), protocol))
