@@ -83,7 +83,7 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
         await metrics.start()
         if await _completed(service.start(), asked_to_stop):
             systemd.ready()
-            if service.parts.north.opens_each:
+            if service.parts.north.descriptor_each:
                 warn_if_too_few(descriptors, service.directory.size)
             log.info("ready", extra={"endpoints": service.directory.size, "networks": ",".join(service.networks)})
             if config.idle:

@@ -5,6 +5,7 @@ from bridge.config.model import Config, EndpointSettings, Network, North, Policy
 from bridge.config.printing import template
 from bridge.config.profiles import PROFILES, profile
 from bridge.config.reading import control_socket, load, parse
+from bridge.config.secured import Secured, plain_connections, secured
 
 __all__ = [
     "PROFILES",
@@ -13,6 +14,7 @@ __all__ = [
     "Network",
     "North",
     "PolicySettings",
+    "Secured",
     "ServerSettings",
     "Service",
     "catalogue",
@@ -21,6 +23,8 @@ __all__ = [
     "drafts",
     "load",
     "parse",
+    "plain_connections",
     "profile",
+    "secured",
     "template",
 ]

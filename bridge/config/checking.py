@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from bindings.contract import Binding, ChecksOptions, Listener, Listens
 from bridge.config.model import Config
 from bridge.config.profiles import PROFILES
+from bridge.config.secured import secured
 from bridge.directory import Catalogue, Draft, Sources
 from bridge.errors import ConfigurationError, DirectoryError
 from bridge.north.udp.addresses import SocketAddress
@@ -24,6 +25,7 @@ def checked(config: Config) -> Mapping[str, Binding]:
     """
     networks = {name: network.create() for name, network in config.networks.items()}
     _check_north(config)
+    secured(config)
     _check_listeners(config, networks)
     _check_endpoints(config, networks)
     return networks

@@ -1,13 +1,10 @@
 """What a configuration consists of. Descriptions, ranges and defaults here are what `template` prints."""
 
-import ipaddress
-import re
 import socket
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +12,8 @@ from msgspec import Meta
 from bindings.contract import Binding
 from bindings.ranges import YEAR, PerEndpoint, Port, Span, SpanOrZero
 from bridge.config.profiles import DEFAULT, profile
+from bridge.config.security import NONE, Links, Security
+from bridge.config.uris import COAPS_PORT, read_uri
 from bridge.errors import ConfigurationError
 from bridge.north.udp.addresses import AddressScheme, SocketAddress
 from bridge.north.udp.prefix import RECEIVE_BUFFER
@@ -23,10 +22,8 @@ from bridge.north.udp.scheme import Scheme, build
 from bridge.north.udp.servers import INTERVAL, ServerName
 from bridge.relay.model import Policy, QueueMode, Server, ServerProfile
 
-COAP_PORT = 5683  # RFC 7252 §6.1
 EXCHANGE_LIFETIME = 247  # seconds, RFC 7252 §4.8.2: then a message ID may come again
 LAST_PORT = 65535
-COAPS_PORT = 5684  # RFC 7252 §6.2
 
 _POLICY = Policy()
 _Hold = Annotated[float, Meta(ge=0, le=EXCHANGE_LIFETIME)]  # seconds that an acknowledgement may wait
@@ -160,9 +157,16 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     """An LwM2M server, under the name that endpoints use for it. Its name cannot change while endpoints use it."""
 
     uri: Annotated[
-        str, Meta(description="where it takes CoAP over UDP: coap://host:port", examples=["coap://127.0.0.1:5683"])
+        str,
+        Meta(
+            description="where it takes CoAP: coap://host:port over UDP, coaps:// over DTLS, coap+tcp:// over TCP, "
+            "coaps+tcp:// over TLS",
+            examples=["coap://127.0.0.1:5683"],
+        ),
     ]
-    secure_port: Annotated[Port, Meta(description="its port for DTLS, which passes through unopened")] = COAPS_PORT
+    secure_port: Annotated[
+        Port, Meta(description="coap://: its port for DTLS of devices' own, which passes through unopened")
+    ] = COAPS_PORT
     profile: Annotated[
         str, Meta(description="what kind of server it is: default, leshan, leshan-demo, thingsboard, transparent")
     ] = DEFAULT
@@ -195,8 +199,22 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         ),
     ] = None
 
+    security: Annotated[
+        Security, Meta(description="how endpoints prove themselves to it, for coaps:// and coaps+tcp://")
+    ] = msgspec.field(default_factory=Security)
+    links: Annotated[Links, Meta(description="how sessions and connections with it are kept")] = msgspec.field(
+        default_factory=Links
+    )
+
     def __post_init__(self) -> None:
-        host_and_port(self.uri)
+        place = read_uri(self.uri)
+        if place.secure and self.security.mode == NONE:
+            raise ValueError(
+                f"uri {self.uri} needs a section [servers.NAME.security] with a mode: how endpoints prove themselves. "
+                "For devices that have sessions of their own with it, write coap:// and secure_port"
+            )
+        if self.security.mode != NONE and not place.secure:
+            raise ValueError(f"security means nothing with uri {self.uri}; write coaps:// or coaps+tcp://")
         fitted = self.fitted()
         if fitted.patience <= 0 or not 0 <= fitted.margin < fitted.patience:
             raise ValueError(
@@ -219,8 +237,8 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
 
     def place(self, key: str) -> ServerName:
         """Return what `bridge.north.udp.servers.Servers` takes."""
-        host, port = host_and_port(self.uri)
-        return ServerName(key, host, port, self.secure_port)
+        place = read_uri(self.uri)
+        return ServerName(key, place.host, place.port, place.port if place.secure else self.secure_port, place.stream)
 
 
 class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -388,7 +406,7 @@ class Config:
         return [settings.place(key) for key, settings in self.servers.items()]
 
     def server_addresses(self) -> dict[str, tuple[str, int]]:
-        """Return host and CoAP port of each server."""
+        """Return host and port of each server that is reached by datagrams."""
         return server_addresses(self.servers)
 
     def server(self, key: str) -> Server:
@@ -408,27 +426,6 @@ class Config:
 
 
 def server_addresses(servers: Mapping[str, ServerSettings]) -> dict[str, tuple[str, int]]:
-    """Return host and CoAP port of each server; one host has one spelling."""
-    return {key: host_and_port(settings.uri) for key, settings in servers.items()}
-
-
-def host_and_port(uri: str) -> tuple[str, int]:
-    """Read `coap://host:port`, IPv6 addresses in brackets. Raises ConfigurationError with the cure.
-
-    The host is in lower case, an IPv6 address in its shortest form.
-    """
-    cure = "write coap://host:port, IPv6 addresses like coap://[2001:db8::1]:5683"
-    parts = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
-    if parts is None or parts[1].lower() != "coap":
-        also = " and give its DTLS port as secure_port" if parts is not None and parts[1].lower() == "coaps" else ""
-        raise ConfigurationError(f"uri {uri!r} does not start with coap://; {cure}{also}")
-    try:
-        split = urlsplit(uri)
-        host, port = split.hostname, split.port
-        if host is not None and ":" in host:
-            host = str(ipaddress.IPv6Address(host))
-    except ValueError as error:
-        raise ConfigurationError(f"uri {uri!r} cannot be read ({error}); {cure}") from None
-    if not host or port == 0 or split.path not in {"", "/"} or split.query or split.fragment or "@" in split.netloc:
-        raise ConfigurationError(f"uri {uri!r} must be a host and a port, nothing else; {cure}")
-    return host, COAP_PORT if port is None else port
+    """Return host and port of each server that is reached by datagrams; one host has one spelling."""
+    places = {key: read_uri(settings.uri) for key, settings in servers.items()}
+    return {key: (place.host, place.port) for key, place in places.items() if not place.stream}

@@ -32,6 +32,7 @@ CountFunction = Callable[..., None]
 Result = Callable[[int, ev.Event], None]
 """Takes what a network call came to: `result(endpoint, event)`."""
 
+_SESSION_IS_OURS = "a device's own DTLS passes to servers with coap:// and secure_port; this one has sessions with us"
 _UNSURE = Ambiguous("the binding failed; see the log")
 
 
@@ -76,7 +77,8 @@ class NetworkActor:
             self._begin(placed, (effect.downlink, effect.number), self._cancel(placed, effect), result)
         elif isinstance(effect, ServerSilent):
             self._count("silent_servers", kind=effect.server)
-            self._north.unanswered(effect.server)
+            if placed.source is not None:
+                self._north.unanswered(placed.source, effect.server)
 
     def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
         """Return the downlink and attempt whose network call is in flight for an endpoint, or None."""
@@ -105,7 +107,8 @@ class NetworkActor:
         reached("after server datagram")
         if sending is Sending.DROPPED:
             link = self._north.link(placed.source, effect.server)
-            self._dropped(placed, effect.server, link.reason or "too much waits for the link already")
+            otherwise = _SESSION_IS_OURS if effect.secure else "too much waits for the link already"
+            self._dropped(placed, effect.server, link.reason or otherwise)
 
     def _dropped(self, placed: Placed, server: str, why: str) -> None:
         self._count("north_dropped", server=server)

@@ -12,13 +12,12 @@ from bridge.directory import Directory, Sources
 from bridge.directory.directory import RECORD_BYTES
 from bridge.errors import BindingError, ConfigurationError
 from bridge.north.contract import NorthTransport
-from bridge.north.udp.servers import Servers
-from bridge.north.udp.transport import UdpNorth
 from bridge.service.actor import NetworkActor
 from bridge.service.changes import Changes
 from bridge.service.clock import Clock
 from bridge.service.from_servers import FromServers
 from bridge.service.networks import NetworkEvents
+from bridge.service.north import udp_north, whole_north
 from bridge.service.places import Places
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning
@@ -30,8 +29,6 @@ from bridge.store.notes import NetworkMemory
 log = logging.getLogger(__name__)
 
 RECORDS = 8  # of the memory for endpoints, this part is for records of the directory, all else for what they do
-RESOLVE_PATIENCE = 5.0  # seconds that a start waits for the names of servers; the look-ups go on beside
-
 Count = Callable[..., None]
 
 
@@ -64,15 +61,16 @@ async def built(
 
     Raises a LocalError that says what is wrong and the cure; nothing stays open then.
     """
-    udp = await _north(config)
+    udp = await udp_north(config)
     sources = Sources.of(udp.addresses)
     cache = config.service.cache_mib << 20
     for_records = cache // RECORDS
     directory = Directory(
         store.directory, catalogue(config, networks, sources), clock.wall, for_records // RECORD_BYTES
     )
+    north = whole_north(config, udp, directory, clock.wall)
     places = Places(directory, networks, count)
-    actor = NetworkActor(udp, networks, count)
+    actor = NetworkActor(north, networks, count)
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
     runner = Runner(
         store,
@@ -87,11 +85,11 @@ async def built(
         cache - for_records,
     )
     provisioning = Provisioning(networks, count)
-    changes = Changes(directory, runner, udp, places, provisioning, tasks)
+    changes = Changes(directory, runner, north, places, provisioning, tasks)
     await _seed(config, directory, progress)
     async with contextlib.AsyncExitStack() as stack:
-        await udp.start(FromServers(runner, directory, sources.scheme, count))
-        stack.push_async_callback(udp.stop)
+        await north.start(FromServers(runner, directory, sources.scheme, count))
+        stack.push_async_callback(north.stop)
         directory.subscribe(changes.follow)
         for name, binding in networks.items():
             events = NetworkEvents(name, directory, runner, store, clock, count)
@@ -99,17 +97,7 @@ async def built(
             memory.bring = runner.bring
             await _start(binding, events, memory, config.networks[name].where)
             stack.push_async_callback(binding.stop)
-        yield Parts(store, networks, udp, sources.scheme, directory, actor, runner, provisioning, changes)
-
-
-async def _north(config: Config) -> UdpNorth:
-    """Make the transport toward servers. Which addresses endpoints can have may depend on where servers are."""
-    servers = Servers(config.places())
-    servers.restrict(config.north.families())
-    await servers.resolve(within=RESOLVE_PATIENCE)
-    addresses = config.north.addresses(servers.destinations())
-    servers.restrict(addresses.families)
-    return UdpNorth(addresses, servers, config.north.resolve_interval)
+        yield Parts(store, networks, north, sources.scheme, directory, actor, runner, provisioning, changes)
 
 
 async def _seed(config: Config, directory: Directory, progress: Progress) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config import Config, PolicySettings, control_socket, load, parse
-from bridge.config.model import host_and_port
+from bridge.config.uris import Place, read_uri
 from bridge.errors import ConfigurationError
 from bridge.north.udp.ports import PortsScheme
 from bridge.north.udp.prefix import PrefixScheme
@@ -156,28 +156,31 @@ def test_nothing_given_is_all_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
-        ("coap://host", ("host", 5683)),
-        ("coap://host:5783/", ("host", 5783)),
-        ("COAP://192.0.2.1:1", ("192.0.2.1", 1)),
-        ("coap://[::1]", ("::1", 5683)),
-        ("coap://[2001:db8::1]:5685", ("2001:db8::1", 5685)),
+        ("coap://host", ("coap", "host", 5683)),
+        ("coap://host:5783/", ("coap", "host", 5783)),
+        ("COAP://192.0.2.1:1", ("coap", "192.0.2.1", 1)),
+        ("coap://[::1]", ("coap", "::1", 5683)),
+        ("coap://[2001:db8::1]:5685", ("coap", "2001:db8::1", 5685)),
+        ("coaps://Host", ("coaps", "host", 5684)),
+        ("coap+tcp://host", ("coap+tcp", "host", 5683)),
+        ("coaps+tcp://host", ("coaps+tcp", "host", 5684)),
     ],
 )
-def test_a_uri_is_a_host_and_a_port(uri, expected):
-    assert host_and_port(uri) == expected
+def test_a_uri_is_a_scheme_a_host_and_a_port(uri, expected):
+    assert read_uri(uri) == Place(*expected)
 
 
 @pytest.mark.parametrize(
     "uri",
     [
         "", "host:5683", "coap:host", "coap://", "coap://host:0", "coap://host:70000", "coap://host:x", "coap://[::1",
-        "coap://[nonsense]", "coap://::1:5683:7", "coap://host/rd", "coap://host?ep=1", "coap://user@host", "coaps://host",
-        "coap+tcp://host",
+        "coap://[nonsense]", "coap://::1:5683:7", "coap://host/rd", "coap://host?ep=1", "coap://user@host", "coap+ws://host",
+        "http://host",
     ],
 )  # fmt: skip
 def test_any_other_uri_is_refused_with_the_cure(uri):
     with pytest.raises(ConfigurationError, match="write coap://host:port"):
-        host_and_port(uri)
+        read_uri(uri)
 
 
 SERVER = '[servers.s]\nuri = "coap://h"\n'

@@ -12,6 +12,7 @@ from bridge.config import (
     profile,
     template,
 )
+from bridge.config.security import Links, Security
 from bridge.config.shape import shape
 from bridge.relay.model import Server
 
@@ -34,10 +35,11 @@ def test_the_settings_in_the_template_are_the_defaults(tmp_path):
 
 def test_every_setting_of_the_bridge_is_described():
     text = template()
-    for kind in (Service, North, PolicySettings, ServerSettings, EndpointSettings):
+    for kind in (Service, North, PolicySettings, ServerSettings, Security, Links, EndpointSettings):
         for field in shape(kind):
             assert field.description, (kind, field.name)
-            assert f"\n#{field.name} = " in text
+            section = kind is ServerSettings and field.struct is not None
+            assert (f"\n#[servers.example.{field.name}]\n" if section else f"\n#{field.name} = ") in text
 
 
 def test_each_installed_binding_has_an_example_and_a_broken_one_says_so():

@@ -1,0 +1,41 @@
+"""Credentials of endpoints toward their servers, looked up by the number that the transport knows."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Mapping
+from functools import partial
+
+from bridge.directory import Directory, Record
+from bridge.directory.keys import BySource
+from bridge.errors import BridgeError, NorthUnavailable
+from bridge.north.identities import KeySource, Who
+from bridge.tls.credentials import Credentials
+
+
+class Identities:
+    """`of` is what `bridge.north.sessions.transport.Identify` says."""
+
+    def __init__(self, directory: Directory, scheme: str, sources: Mapping[str, KeySource]) -> None:
+        """`sources`: by server."""
+        self._directory = directory
+        self._scheme = scheme
+        self._sources = sources
+
+    def of(self, source: int, server: str) -> Future[Credentials]:
+        """Return a future of an endpoint's credentials toward a server; it raises BridgeError with the cure."""
+        wanted: Future[Credentials] = asyncio.get_running_loop().create_future()
+        found = self._directory.find(BySource(self._scheme, source))
+        found.add_done_callback(partial(self._found, wanted, server))
+        return wanted
+
+    def _found(self, wanted: Future[Credentials], server: str, found: Future[Record | None]) -> None:
+        if wanted.done():
+            return
+        try:
+            record = found.result()
+            if record is None:
+                raise NorthUnavailable("the endpoint is not in the directory any more")
+            who = Who(record.name, record.network, record.device)
+            wanted.set_result(self._sources[server].credentials(who))
+        except BridgeError as error:
+            wanted.set_exception(error)
