@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
 _AGAIN_LATER = (("Retry-After", "5"),)
 
-Take = Callable[[Request], Awaitable[None]]
-"""Commits what one request brings. Both it and what it gives may raise NotificationError, UnknownDevice or
-StoreUnavailable."""
+Take = Callable[[Request], Awaitable[Answer | None]]
+"""Commits what one request brings. The result of the awaitable is the answer of a success, or None for the usual one.
+Both the call and the awaitable may raise NotificationError, UnknownDevice or StoreUnavailable."""
 
 
 class Place(Protocol):
@@ -84,7 +84,7 @@ class CallbackListener:
         self._credentials = credentials.encode()
         self._success = success
         self._path = b""
-        self._under_way: set[asyncio.Future[None]] = set()
+        self._under_way: set[asyncio.Future[Answer | None]] = set()
         self.server = HttpServer(self, limits or Limits(place.max_body))
         self.taken = 0
         self.url = ""
@@ -155,24 +155,29 @@ class CallbackListener:
                 request.body = decoded(request.headers["content-encoding"], request.body, self._place.max_body)
             work = self._take(request)
             if work is NOTHING_TO_COMMIT:
-                self._answer(reply, None)
+                self._succeed(reply, None)
                 return
             under_way = asyncio.ensure_future(work)
         except Exception as error:  # noqa: BLE001  # each is answered
-            self._answer(reply, error)
+            self._fail(reply, error)
             return
         self._under_way.add(under_way)
         under_way.add_done_callback(partial(self._done, reply))
 
-    def _done(self, reply: Reply, work: asyncio.Future[None]) -> None:
+    def _done(self, reply: Reply, work: asyncio.Future[Answer | None]) -> None:
         self._under_way.discard(work)
-        self._answer(reply, asyncio.CancelledError() if work.cancelled() else work.exception())
-
-    def _answer(self, reply: Reply, error: BaseException | None) -> None:
+        error = asyncio.CancelledError() if work.cancelled() else work.exception()
         if error is None:
-            self.taken += 1
-            reply(self._success)
-        elif isinstance(error, NotificationError | UnknownDevice):
+            self._succeed(reply, work.result())
+        else:
+            self._fail(reply, error)
+
+    def _succeed(self, reply: Reply, answer: Answer | None) -> None:
+        self.taken += 1
+        reply(answer or self._success)
+
+    def _fail(self, reply: Reply, error: BaseException) -> None:
+        if isinstance(error, NotificationError | UnknownDevice):
             kind = "unknown_device" if isinstance(error, UnknownDevice) else "refused"
             self._count(f"{self._names.messages}_{kind}")
             log.warning("callback answered %d: %s", error.http_status, error, extra={"sample": self._names.messages})

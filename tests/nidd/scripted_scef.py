@@ -40,17 +40,7 @@ class ScriptedScef:
 
     async def __aenter__(self):
         app = web.Application(client_max_size=1 << 24)
-        base = "/prefix/3gpp-nidd/v1/as1/configurations"
-        one, deliveries = base + "/{c}", base + "/{c}/downlink-data-deliveries"
-        app.router.add_get(base, self._do("list", self._list))
-        app.router.add_post(base, self._do("create", self._create))
-        app.router.add_get(one, self._do("read", self._read))
-        app.router.add_patch(one, self._do("patch", self._patch))
-        app.router.add_delete(one, self._do("delete", self._delete))
-        app.router.add_post(deliveries, self._do("submit", self._submit))
-        app.router.add_get(deliveries, self._do("pending", self._pending))
-        app.router.add_get(deliveries + "/{d}", self._do("delivery", self._delivery))
-        app.router.add_delete(deliveries + "/{d}", self._do("cancel", self._cancel))
+        self._route(app.router)
         app.router.add_post("/token", self._do("token", self._token))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -64,6 +54,19 @@ class ScriptedScef:
     async def __aexit__(self, *_):
         await self.session.close()
         await self._runner.cleanup()
+
+    def _route(self, router):
+        base = "/prefix/3gpp-nidd/v1/as1/configurations"
+        one, deliveries = base + "/{c}", base + "/{c}/downlink-data-deliveries"
+        router.add_get(base, self._do("list", self._list))
+        router.add_post(base, self._do("create", self._create))
+        router.add_get(one, self._do("read", self._read))
+        router.add_patch(one, self._do("patch", self._patch))
+        router.add_delete(one, self._do("delete", self._delete))
+        router.add_post(deliveries, self._do("submit", self._submit))
+        router.add_get(deliveries, self._do("pending", self._pending))
+        router.add_get(deliveries + "/{d}", self._do("delivery", self._delivery))
+        router.add_delete(deliveries + "/{d}", self._do("cancel", self._cancel))
 
     def made(self, name):
         """Give the requests of one name: (name, headers, body)."""

@@ -1,0 +1,90 @@
+"""Checks that every network instance over T8 has in common: the SCEF, the way back from it, its clock."""
+
+import asyncio
+import secrets
+
+import aiohttp
+import msgspec
+
+from bindings.diagnosis import Finding, Grade, reason, unreached
+from bindings.http.client import NoAnswer, NotSent
+from bindings.t8.client import T8Client
+from bindings.t8.listener import authorization
+from bindings.t8.operations import Operation
+from bindings.t8.settings import Callbacks, T8Settings
+
+_SKEW_WORTH_TELLING = 30.0  # seconds
+_LIST_TIMEOUT = 60.0  # seconds for the whole list
+_LOOP_TIMEOUT = 10.0  # seconds for our own request to the public URL
+
+
+async def scef_findings(settings: T8Settings, client: T8Client, listing: Operation) -> list[Finding]:
+    """Return whether the SCEF answers to `listing`, a GET of a collection, and whether that is encrypted."""
+    findings = [await _reachable(client, listing)]
+    if settings.api_root.startswith("http://"):
+        findings.append(
+            Finding("encryption", Grade.WARNING, "the SCEF/NEF is reached without TLS", "use https (TS 29.122 §6)")
+        )
+    return findings
+
+
+def clock_findings(client: T8Client) -> list[Finding]:
+    """Return a finding if the SCEF's clock is off by so much that people should know."""
+    skew = client.clock.skew
+    if skew is None or abs(skew) < _SKEW_WORTH_TELLING:
+        return []
+    detail = f"the SCEF's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours; its times are read so"
+    return [Finding("clock", Grade.WARNING, detail, "set both clocks by NTP")]
+
+
+async def _reachable(client: T8Client, listing: Operation) -> Finding:
+    what = "SCEF/NEF"
+    try:
+        async with asyncio.timeout(_LIST_TIMEOUT):
+            answer = await client.ask(listing, part=_drop, bounded=False)
+    except NotSent as error:
+        return Finding(what, Grade.BAD, str(error), "check api_root, http.proxy, the firewall, and the certificates")
+    except (NoAnswer, TimeoutError) as error:
+        return Finding(what, Grade.BAD, reason(error), "it takes connections but does not answer: ask the operator")
+    if 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 §15.3
+        return Finding(what, Grade.GOOD, "reachable, credentials accepted")
+    detail = f"GET {listing.path.strip('/')}: {answer}"
+    if answer.status in {401, 403}:
+        return Finding(what, Grade.BAD, detail, "check [credentials], the client certificate and scs_as_id")
+    if answer.status in {404, 405, 406, 501}:
+        return Finding(
+            what, Grade.WARNING, detail, "check api_root and scs_as_id; if they are right, the SCEF lists nothing"
+        )
+    return Finding(what, Grade.BAD, detail, "ask the operator")
+
+
+def _drop(piece: bytes) -> None:
+    """Read the list to its end, as whoever asks for it must, and keep nothing."""
+
+
+async def loop_finding(settings: Callbacks, url: str, probes: set[str]) -> Finding:
+    """Post a test notification of our own to the public URL `url`: does it lead to this listener?
+
+    `probes` are the subscriptions of test notifications that are our own; who takes one removes it.
+    """
+    what = "callback URL"
+    probe = f"self-check/{secrets.token_urlsafe(12)}"
+    probes.add(probe)
+    headers = {"Content-Type": "application/json"}
+    if credentials := authorization(settings):
+        headers["Authorization"] = credentials
+    cure = "check callbacks.public_url, the reverse proxy and NAT in front of it; from here it may differ from outside"
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LOOP_TIMEOUT)) as session:
+            body = msgspec.json.encode({"subscription": probe})
+            # Whether the certificate is trusted is the SCEF's question; here it is only whether we are reached.
+            async with session.post(url, data=body, headers=headers, ssl=False) as answer:
+                status = answer.status
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        return unreached(what, url, error, cure)
+    finally:
+        reached = probe not in probes
+        probes.discard(probe)
+    if reached and status == 204:  # noqa: PLR2004
+        return Finding(what, Grade.GOOD, "leads to this listener, as seen from this machine")
+    return Finding(what, Grade.BAD, f"answers {status}, and not from this listener", cure)

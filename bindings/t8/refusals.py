@@ -1,0 +1,75 @@
+"""What a SCEF's error means for one message, whatever the API (TS 29.122 §5.2.6, §5.6.5.3). No I/O.
+
+Only the SCEF's own word counts (`Answer.own`): a proxy's page of any status proves nothing, so it is Ambiguous. Of the
+SCEF's word the cause decides first, then requestedRetransmissionTime, then the status.
+"""
+
+from collections.abc import Container, Mapping
+
+from bindings.contract import Ambiguous, Refusal, Refused
+from bindings.t8.answer import Answer
+from bindings.t8.operations import REDIRECTS
+from bindings.t8.problems import Problem
+from bindings.t8.times import PeerClock
+
+CAUSES: dict[str, Refusal] = {
+    "DATA_TOO_LARGE": Refusal.TOO_LARGE,
+    "QUOTA_EXCEEDED": Refusal.RATE_LIMITED,
+    "RATE_LIMIT_EXCEEDED": Refusal.RATE_LIMITED,
+    "TEMPORARILY_NOT_REACHABLE": Refusal.UNREACHABLE,
+    "TRIGGERED": Refusal.UNREACHABLE,  # the device was triggered, the data not kept
+    "RDS_PORT_UNKNOWN": Refusal.REJECTED,
+    "OPERATION_PROHIBITED": Refusal.REJECTED,
+}
+
+STATUSES: dict[int, Refusal] = {
+    307: Refusal.NETWORK_UNAVAILABLE,  # redirects that lead nowhere: nothing was taken
+    308: Refusal.NETWORK_UNAVAILABLE,
+    401: Refusal.NETWORK_UNAVAILABLE,  # credentials can be mended
+    413: Refusal.TOO_LARGE,
+    429: Refusal.RATE_LIMITED,
+    503: Refusal.NETWORK_UNAVAILABLE,
+} | dict.fromkeys((400, 403, 404, 405, 406, 410, 411, 414, 415, 422, 431, 501), Refusal.REJECTED)
+
+_FAILED = 500
+_FORBIDDEN = 403
+_CODED = "SCEF-ERR-"  # how one vendor begins the detail of a failure of this message, in place of a cause
+
+
+def read_refusal(
+    answer: Answer,
+    clock: PeerClock,
+    gateway_refusals: Container[int] = (),
+    statuses: Mapping[int, Refusal] = STATUSES,
+) -> Refused | Ambiguous:
+    """Return what an answer that is no success means for the message that was posted.
+
+    `gateway_refusals` are statuses that a gateway answers by itself before it forwards anything. `statuses` says what a
+    status without a known cause means; one that is not listed says nothing about the message.
+    """
+    retry_at = clock.wait_for(answer.headers.get("retry-after"))
+    if answer.asks_for_credentials or (not answer.own and answer.status in gateway_refusals):
+        limited = statuses.get(answer.status) is Refusal.RATE_LIMITED
+        return Refused(Refusal.RATE_LIMITED if limited else Refusal.NETWORK_UNAVAILABLE, str(answer), retry_at)
+    if not answer.own and answer.status not in REDIRECTS:
+        return Ambiguous(str(answer))
+    problem = answer.problem or Problem()
+    why = _why(answer.status, problem, statuses)
+    if why is None:  # 409: the SCEF may have it already; 408, 502, 504: whoever says so does not know either
+        return Ambiguous(f"{answer}: says nothing about the downlink")
+    return Refused(why, str(answer), clock.wait_until(problem.requestedRetransmissionTime) or retry_at)
+
+
+def _why(status: int, problem: Problem, statuses: Mapping[int, Refusal]) -> Refusal | None:
+    why = CAUSES.get(problem.cause)
+    if why is not None:
+        return why
+    if status == _FAILED:
+        if problem.requestedRetransmissionTime:
+            return Refusal.UNREACHABLE
+        if problem.cause or problem.is_delivery_failure or problem.detail.startswith(_CODED):
+            return Refusal.FAILED
+        return Refusal.NETWORK_UNAVAILABLE  # it says nothing of this message
+    if status == _FORBIDDEN and ("QUOTA" in problem.cause or "RATE" in problem.cause):
+        return Refusal.RATE_LIMITED
+    return statuses.get(status)
