@@ -127,6 +127,11 @@ class SetUp:
         self._ues[network, name] = made
         return made
 
+    async def sms_modem(self, ue: str, network: str = "nidd") -> str:
+        """Give the address at which a UE's application sends and receives SMS."""
+        host, port = (await self.scef(network).get(f"/ues/{ue}"))["channels"]["sms"]
+        return f"{host}:{port}"
+
     async def configured(self, ue: str, network: str = "nidd") -> str:
         """Wait until the bridge has a NIDD configuration for a UE, and give its id."""
 
@@ -235,9 +240,13 @@ async def set_up(
     server_lines: str = "",
     network_lines: str = "",
     sections: str = "",
+    sms: Mapping[str, str] | None = None,
+    sms_lines: str = "",
+    devices: Sequence[str] = (),
 ) -> AsyncIterator[SetUp]:
     """Start everything: SCEFs (network → profile), servers (name → host, or the coap:// URI of one that runs already),
-    devices (none yet) and the bridge.
+    devices (none yet) and the bridge. `sms` are networks of SMS (network → that of the SCEF which carries them), and
+    `devices` are further arguments of the process of devices.
 
     T8 goes through proxies that record it. Leaving fails if anything on the way was not as 3GPP's files have it; where
     those are absent the traffic is not judged, and the summary of the tests says so. Further
@@ -257,7 +266,8 @@ async def set_up(
             for name, host in servers.items():
                 if not host.startswith("coap://"):
                     starting.create_task(lab.start_server(name=name, host=host))
-            starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", "--count", "0", "--retry-timer", "5"))
+            none_yet = ("--count", "0", "--retry-timer", "5", *devices)
+            starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", *none_yet))
         for name in networks:
             record = directory / f"t8-{name}.jsonl"
             root = lab.scefs[name].ready["scef"].removesuffix(_prefix(lab.scefs[name].ready["scef"]))
@@ -277,6 +287,19 @@ credentials = {{ kind = "bearer", token = "{TOKEN}" }}
 callbacks = {{ port = {free_port()} }}
 {network_lines}
 """
+        for name, scef in (sms or {}).items():
+            port = free_port()
+            text += f"""\
+[networks.{name}]
+binding = "sms"
+api_root = "{found.proxies[scef].url}{_prefix(lab.scefs[scef].ready["scef"])}"
+scs_as_id = "{SCS_AS}"
+credentials = {{ kind = "bearer", token = "{TOKEN}" }}
+callbacks = {{ port = {port}, path = "{name}" }}
+{sms_lines}
+"""
+            mo_sms = found.proxies[scef].callback(f"http://127.0.0.1:{port}/{name}")
+            await lab.scefs[scef].api.ask("PATCH", "/settings", {"mo_sms_url": mo_sms})
         (directory / "bridge.toml").write_text(text + sections)
         await lab.start_bridge(environment=environment, prefix=prefix)
         try:

@@ -17,6 +17,7 @@ END_TO_END = (
     "tests/demo/*",
     "tests/interop/*through_bridge*",
     "tests/lorawan/*e2e*",
+    "tests/sms/*e2e*",
     "tests/lorawan_e2e/*",
 )
 """Where tests run device → emulated network → bridge → server. A label that is marked elsewhere stays open."""

@@ -35,6 +35,10 @@ CALLBACKS = (  # the first member that is present tells the kind
     ("managedPorts", f"{NIDD}#/components/schemas/ManagePortNotification"),
     ("subscription", f"{COMMON}#/components/schemas/TestNotification"),
 )
+REPLIES = {
+    "sms": f"{MO_SMS}#/components/schemas/MsisdnLessMoSmsNotificationReply",
+    "gpsi": f"{NIDD_TRIGGER}#/components/schemas/NiddConfigurationTriggerReply",
+}
 CALLBACK_ANSWERS = {200, 204, 307, 308, 400, 401, 403, 404, 411, 413, 415, 429, 500, 503}
 
 
@@ -156,15 +160,16 @@ class Judge:
                 return [f"callback: {text}" for text in self._schema(schema, notification)]
         return ["callback: no member says what it is"]
 
-    def callback_answer(self, status: int, content_type: str, body: bytes) -> list[str]:
-        """Judge our answer to a notification."""
+    def callback_answer(self, status: int, content_type: str, body: bytes, notification: bytes = b"") -> list[str]:
+        """Judge our answer to a notification, one of an API whose server we are if `notification` is such a one."""
         found = []
         if status not in CALLBACK_ANSWERS and status < 400:
             found.append(f"callback answer: status {status} is none of a callback's")
-        if status == 204 and body:
-            found.append("callback answer: 204 with a body")
+        reply = _reply_to(notification)
+        if status == 204 and (body or reply):
+            found.append("callback answer: 204 with a body" if body else "callback answer: 204 where 200 has a body")
         if status == 200:
-            found += self._callback_body(body, f"{COMMON}#/components/schemas/Acknowledgement")
+            found += self._callback_body(body, reply or f"{COMMON}#/components/schemas/Acknowledgement")
         if status >= 400 and body:
             if content_type.partition(";")[0].strip() != "application/problem+json":
                 found.append(f"callback answer: {status} as {content_type}, not application/problem+json")
@@ -186,6 +191,15 @@ class Judge:
         return [_text(error) for error in validator.iter_errors(instance)]
 
 
+def _reply_to(notification: bytes) -> str:
+    """Return the schema of the answer to what is posted to an API of which the SCS/AS is the server; else empty."""
+    try:
+        content = json.loads(notification)
+    except ValueError:
+        return ""
+    return next((schema for member, schema in REPLIES.items() if member in content), "")
+
+
 def _json(body: bytes, **_parameters: str) -> Any:
     """Read a body of JSON, whose media type may have a charset."""
     return json.loads(body)
@@ -203,7 +217,7 @@ class NoJudge:
     def callback(self, _body: bytes) -> list[str]:
         return []
 
-    def callback_answer(self, _status: int, _content_type: str, _body: bytes) -> list[str]:
+    def callback_answer(self, _status: int, _type: str, _body: bytes, _notification: bytes = b"") -> list[str]:
         return []
 
 

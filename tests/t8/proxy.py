@@ -19,9 +19,9 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from tests.t8.files import APIS
 from tests.t8.openapi import Answer, Request, judge
 
-_API = "/3gpp-nidd/v1"
 _HOP_BY_HOP = {"host", "connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "te"}
 _BODY_LIMIT = 1 << 28  # bytes
 
@@ -82,6 +82,15 @@ class T8Proxy:
         if self.violations:
             raise T8Violations(f"{len(self.violations)} in all, the first ones:\n" + "\n".join(self.violations[:20]))
 
+    def callback(self, destination: str) -> str:
+        """Return the URL that stands for one of the bridge's, for what the SCEF is configured with."""
+        for ours, theirs in self._destinations.items():
+            if theirs == destination:
+                return ours
+        ours = f"{self.url}/t8-proxy-callback/{len(self._destinations) + 1}"
+        self._destinations[ours] = destination
+        return ours
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
         if request.path.startswith("/t8-proxy-callback/"):
@@ -120,7 +129,7 @@ class T8Proxy:
             self._note("callback", request, body, None, f"no answer: {error!r}".encode(), found)
             _cut(request)
             return web.Response()
-        found += self._judge.callback_answer(status, headers.get("Content-Type", ""), answer)
+        found += self._judge.callback_answer(status, headers.get("Content-Type", ""), answer, body)
         self._note("callback", request, body, status, answer, found)
         return web.Response(status=status, headers=_end_to_end(headers), body=answer or None)
 
@@ -140,15 +149,7 @@ class T8Proxy:
         content = _parsed(body)
         if not isinstance(content, dict) or not isinstance(content.get("notificationDestination"), str):
             return body
-        destination = content["notificationDestination"]
-        for ours, theirs in self._destinations.items():
-            if theirs == destination:
-                content["notificationDestination"] = ours
-                break
-        else:
-            ours = f"{self.url}/t8-proxy-callback/{len(self._destinations) + 1}"
-            self._destinations[ours] = destination
-            content["notificationDestination"] = ours
+        content["notificationDestination"] = self.callback(content["notificationDestination"])
         return json.dumps(content).encode()
 
     def _inward(self, body: bytes) -> bytes:
@@ -191,8 +192,11 @@ def _cut(request: web.BaseRequest) -> None:
 
 def _judged_path(path: str) -> str:
     """Drop the prefix of the apiRoot, which the files know nothing of."""
-    _, found, after = path.partition(_API)
-    return found + after if found else path
+    for api in APIS:
+        _, found, after = path.partition(api)
+        if found:
+            return found + after
+    return path
 
 
 def _media_type(headers: dict[str, str]) -> str:

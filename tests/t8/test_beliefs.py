@@ -7,16 +7,20 @@ import pytest
 from bindings.nidd import models, operations as nidd
 from bindings.nidd.endpoint_options import PDN_OPTIONS
 from bindings.nidd.models import _DELIVERY_STATUS
+from bindings.sms import models as sms_models, operations as triggering
+from bindings.sms.models import _NOBODY_KNOWS
+from bindings.sms.notifications import TAKEN
 from bindings.t8.operations import REDIRECTS, Operation
 from bindings.t8.problems import Problem, read_problem
 from tests.conftest import need_openapi
+from tests.t8.files import APIS, MO_SMS, TRIGGERING
 from tests.t8.openapi import Official
 
-FILES = {"3gpp-nidd/v1": "TS29122_NIDD.yaml"}
+FILES = {path.strip("/"): file for path, file in APIS.items()}
 
 
 def operations():
-    return [one for room in (nidd,) for one in vars(room).values() if isinstance(one, Operation)]
+    return [one for room in (nidd, triggering) for one in vars(room).values() if isinstance(one, Operation)]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,7 @@ def official():
     return Official(need_openapi())
 
 
-@pytest.fixture(params=operations(), ids=lambda one: f"{one.method} {one.path}")
+@pytest.fixture(params=operations(), ids=lambda one: f"{one.api.split('/')[0]} {one.method} {one.path}")
 def operation(request):
     return request.param
 
@@ -57,8 +61,8 @@ def schema(official, name, file="TS29122_NIDD.yaml"):
     return official.file(file)["components"]["schemas"][name]
 
 
-def values(official, name):
-    return {value for one in schema(official, name)["anyOf"] for value in one.get("enum", ())}
+def values(official, name, file="TS29122_NIDD.yaml"):
+    return {value for one in schema(official, name, file)["anyOf"] for value in one.get("enum", ())}
 
 
 def test_every_delivery_status_has_a_meaning(official):
@@ -122,3 +126,21 @@ def test_what_is_read_of_a_problem_is_in_the_file(official):
 
 def test_the_packet_size_counts_bits(official):
     assert "bit" in schema(official, "NiddConfiguration")["properties"]["maximumPacketSize"]["description"]
+
+
+def test_every_result_of_a_device_trigger_has_a_meaning(official):
+    assert set(_NOBODY_KNOWS) == values(official, "DeliveryResult", TRIGGERING)
+
+
+def test_what_is_read_of_a_device_trigger_and_of_an_sms_is_in_the_files(official):
+    trigger = set(schema(official, "DeviceTriggering", TRIGGERING)["properties"])
+    assert set(sms_models.Transaction.__struct_fields__) <= trigger
+    report = set(schema(official, "DeviceTriggeringDeliveryReportNotification", TRIGGERING)["properties"])
+    sms = set(schema(official, "MsisdnLessMoSmsNotification", MO_SMS)["properties"])
+    others = {"subscription", "msisdn"}  # of a test notification; sent beside externalId in the field
+    assert set(sms_models.Notification.__struct_fields__) - others == report | sms - {"supportedFeatures"}
+
+
+def test_an_sms_of_a_device_is_answered_200_with_a_body(official):
+    answers = official.file(MO_SMS)["paths"]["/"]["post"]["responses"]
+    assert [code for code in answers if code < "300"] == [str(TAKEN.status)]

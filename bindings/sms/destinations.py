@@ -1,0 +1,47 @@
+"""Where the SCEF reports the end of one attempt: a URL of its own for each, which says whose it is.
+
+A delivery report names its transaction and nothing else, and may come before the answer that tells us this name. So
+device, downlink and number of the attempt stand in the URL: between the listener's public URL and its secret last part.
+"""
+
+import base64
+import binascii
+import re
+from typing import NamedTuple, Self
+
+from bindings.contract import Attempt
+
+_REFERENCE = re.compile(r"([A-Za-z0-9_-]+)\.([0-9]{1,19})\.([0-9]{1,9})")
+
+
+class Reference(NamedTuple):
+    """Which attempt a transaction is."""
+
+    device: str
+    downlink: int
+    number: int
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Self:
+        return cls(attempt.device, attempt.downlink, attempt.number)
+
+
+def destination(url: str, reference: Reference) -> str:
+    """Return the notificationDestination of an attempt; `url` is the listener's."""
+    base, _, secret = url.rpartition("/")
+    name = base64.urlsafe_b64encode(reference.device.encode()).decode().rstrip("=")
+    return f"{base}/{name}.{reference.downlink}.{reference.number}/{secret}"
+
+
+def read_destination(link: str) -> Reference | None:
+    """Return which attempt a destination is for, given as a URL or as the path of a request; None: of none."""
+    segments = link.partition("?")[0].rstrip("/").split("/")
+    found = _REFERENCE.fullmatch(segments[-2]) if len(segments) > 1 else None
+    if found is None:
+        return None
+    name, downlink, number = found.groups()
+    try:
+        device = base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return Reference(device, int(downlink), int(number))

@@ -1,0 +1,76 @@
+"""What travels over 3gpp-device-triggering and 3gpp-msisdn-less-mo-sms as far as the bridge reads it.
+
+Every member is optional and every enumeration open, as in `bindings.nidd.models`.
+"""
+
+from codecs import BOM_UTF8
+from typing import Any
+
+import msgspec
+
+from bindings.contract import NetworkState, Refusal
+from bindings.t8.reading import UNREADABLE
+from bridge.errors import NotificationError
+
+
+class Transaction(msgspec.Struct, gc=False):
+    """DeviceTriggering as a SCEF answers it (TS 29.122 §5.7.2.1.2)."""
+
+    self: str | None = None
+    externalId: str | None = None  # noqa: N815  # the standard's spelling, and decoded by name
+    msisdn: str | None = None
+    triggerPayload: str | None = None  # noqa: N815
+    notificationDestination: str | None = None  # noqa: N815
+    deliveryResult: str | None = None  # noqa: N815
+
+
+class Notification(msgspec.Struct, gc=False):
+    """All notifications in one: the member that is present says which it is."""
+
+    transaction: str | None = None
+    result: str | None = None
+    sms: Any = None  # base64, as text
+    externalId: str | None = None  # noqa: N815
+    msisdn: str | None = None
+    applicationPort: int | None = None  # noqa: N815
+    subscription: str | None = None
+
+
+_decode = msgspec.json.Decoder(Notification).decode
+
+
+def read_notification(body: bytes) -> Notification:
+    """Return a notification. Raises NotificationError, and nothing else, for any bytes whatsoever."""
+    try:
+        return _decode(body.removeprefix(BOM_UTF8))  # RFC 8259 §8.1: it may be ignored
+    except msgspec.ValidationError as error:
+        raise NotificationError(f"no T8 notification: {error}") from error
+    except UNREADABLE as error:
+        raise NotificationError(f"not JSON: {error}") from error
+
+
+_NOBODY_KNOWS = {
+    "SUCCESS": NetworkState.DELIVERED,  # by the modem, which is not yet the LwM2M client
+    "TRIGGERED": NetworkState.BUFFERED,
+    "REPLACED": NetworkState.BUFFERED,
+    "UNKNOWN": None,
+    "UNCONFIRMED": None,
+    "TERMINATE": None,
+    "FAILURE": None,
+    "EXPIRED": None,
+}
+_PROOF = {"FAILURE": Refusal.REJECTED, "EXPIRED": Refusal.EXPIRED}
+
+
+def delivery_result(result: str, *, is_proof: bool) -> tuple[NetworkState | Refusal | None, bool]:
+    """Return what a DeliveryResult means (TS 29.122 §5.7.2.2.2); second: whether the value is one of the standard.
+
+    An SMS centre sends an SMS again when the acknowledgement of its first transmission is lost, and may at last report
+    EXPIRED or FAILURE of what the device has. So these say nothing for certain, unless `is_proof`. A value of none of
+    the releases is pending, never success.
+    """
+    if is_proof and result in _PROOF:
+        return _PROOF[result], True
+    if result in _NOBODY_KNOWS:
+        return _NOBODY_KNOWS[result], True
+    return NetworkState.BUFFERED, False

@@ -1,0 +1,100 @@
+"""What each notification means: a delivery report (TS 29.122 §5.7.2.1.3), an SMS of a device (§5.15), a test."""
+
+import logging
+from collections.abc import Awaitable
+
+from bindings.commits import NOTHING_TO_COMMIT
+from bindings.contract import Events, Report, Uplink
+from bindings.http.messages import Answer, Request
+from bindings.sms.answers import transaction_name
+from bindings.sms.destinations import read_destination
+from bindings.sms.models import Notification, delivery_result, read_notification
+from bindings.sms.settings import SmsSettings
+from bindings.t8.identity import canonical_device
+from bindings.t8.reading import decode_data
+from bridge.errors import ConfigurationError, NotificationError, UnknownDevice
+
+log = logging.getLogger(__name__)
+
+TAKEN = Answer(200, b'{"supportedFeatures":"0"}', (("Content-Type", "application/json"),))
+"""The answer to an SMS of a device: MsisdnLessMoSmsNotificationReply is mandatory, and no feature is defined."""
+
+
+class Notifications:
+    """Turns notifications into events of the core."""
+
+    def __init__(self, settings: SmsSettings, events: Events) -> None:
+        self._ports = frozenset(settings.uplinks.application_ports)
+        self._is_proof = settings.downlinks.results_are_proof
+        self._events = events
+        self.probes: set[str] = set()  # test notifications of our own
+        self.reported_at: float | None = None
+        self.heard_at: float | None = None
+
+    def take(self, request: Request) -> Awaitable[Answer | None]:
+        """Have one notification committed; the awaitable returns its answer.
+
+        Raises, at once or when awaited, NotificationError with the HTTP status it deserves, UnknownDevice or
+        StoreUnavailable.
+        """
+        notification = read_notification(request.body)
+        if notification.sms is not None:
+            return self._uplink(notification)
+        if notification.transaction is not None:
+            return self._report(request.path, notification, notification.transaction)
+        if notification.subscription is None:
+            raise NotificationError("no member says what this notification is")
+        if notification.subscription not in self.probes:
+            self._events.count("sms_notifications_test")
+        self.probes.discard(notification.subscription)
+        return NOTHING_TO_COMMIT
+
+    async def _report(self, path: str, notification: Notification, link: str) -> None:
+        reference, handle, result = read_destination(path), transaction_name(link), notification.result
+        if result is None:
+            raise NotificationError("result is missing")
+        if reference is None or handle is None:
+            self._events.count("sms_reports_unknown_transaction")
+            raise NotificationError(f"no transaction of ours in {link[:200]!r}", 404)
+        outcome, is_standard = delivery_result(result, is_proof=self._is_proof)
+        if not is_standard:
+            self._warn(
+                "sms_unknown_delivery_result", "delivery result %.60r of %s is not in TS 29.122; read as pending",
+                result, reference.device,
+            )  # fmt: skip
+        self.reported_at = self._events.now()
+        await self._events.deliver(Report(reference.device, handle, outcome, result[:100]))
+
+    async def _uplink(self, notification: Notification) -> Answer:
+        devices = [one for one in (_canonical(notification.externalId), _canonical(notification.msisdn)) if one]
+        if not devices:
+            raise NotificationError("externalId is missing, or is none")
+        if self._ports and notification.applicationPort not in self._ports:
+            self._events.count("sms_uplinks_other_port")
+            raise NotificationError(f"no application of ours on port {notification.applicationPort}", 404)
+        payload = decode_data(notification.sms)
+        if payload is None:
+            self._warn("sms_uplinks_bad_base64", "SMS of %s: sms is no base64; answered 200, dropped", devices[0])
+            return TAKEN
+        self.heard_at = now = self._events.now()
+        *first, last = devices
+        for device in first:
+            try:
+                await self._events.deliver(Uplink(device, payload, None, now))
+            except UnknownDevice:
+                continue  # the directory may know it by the other identity
+            return TAKEN
+        await self._events.deliver(Uplink(last, payload, None, now))
+        return TAKEN
+
+    def _warn(self, counter: str, text: str, *facts: object) -> None:
+        """Count what a peer did, and log some of it: a peer can do it all day."""
+        self._events.count(counter)
+        log.warning(text, *facts, extra={"sample": counter})
+
+
+def _canonical(said: str | None) -> str | None:
+    try:
+        return canonical_device(said) if said else None
+    except ConfigurationError:
+        return None
