@@ -31,8 +31,8 @@ from bridge.relay.effects import Effect, SendToServer, Submit
 from bridge.relay.model import Endpoint, Kept, Policy, Server
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
+from bridge.store.contract import Done
 from bridge.store.sqlite import SqliteStore
-from bridge.store.sqlite.writer import Done
 
 BUSY = 60e-6  # seconds of processor time that the loop spends on other things for each batch
 AT_ONCE = 16  # batches that one turn of the loop brings

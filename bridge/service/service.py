@@ -103,7 +103,7 @@ class Service:
     def _watch_store(self, store: Store) -> None:
         def counters() -> dict[str, float]:
             status = store.status()
-            return {name: status[name] for name in ("rows", "groups", "failures")}
+            return {name: status[name] for name in ("rows", "groups", "failures", "volume_full", "files_lost")}
 
         self.metrics.watch("store", counters, counter=True)
         self.metrics.watch("store_commits_waiting", lambda: store.backlog)

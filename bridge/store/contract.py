@@ -93,7 +93,7 @@ class Ledger(Protocol):
         """The number of commits that are not yet told."""
 
     def status(self) -> Mapping[str, int]:
-        """Return counters since the start: rows, groups, failures, waiting; and bytes in use."""
+        """Return the numbers of `bridge.operations.types.state.StoreStatus`, by name."""
 
 
 class Reads(Protocol):

@@ -31,6 +31,7 @@ PROGRAMS = {
         Program("coap-server-gnutls", "libcoap3-bin", "is the same on GnuTLS"),
         Program("curl", "curl", "types what the documents say"),
         Program("ip", "iproute2", "makes the IPv6 route of one test, which needs root, too"),
+        Program("unshare", "util-linux", "gives one test a small volume of its own"),
         Program("git", "git", "clones the project for the test of a fresh machine"),
         Program("make", "make", "runs the targets"),
     )

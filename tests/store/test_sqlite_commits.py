@@ -119,7 +119,7 @@ async def test_a_failure_of_another_endpoint_told_meanwhile_does_not_free_the_fo
     for endpoint, done in ((2, follow), (1, lambda error: told.append(type(error)))):
         sqlite.commit([Update.of(downlink(4711, endpoint))], done, endpoint=endpoint)
         sqlite._writer._flush()
-        while endpoint not in sqlite._writer._followers._failed:
+        while endpoint not in sqlite._transactions._followers._failed:
             pass  # the thread has done the group; the loop is not given a turn
     await finished.wait()
     assert told == [StoreUnavailable, StoreUnavailable]

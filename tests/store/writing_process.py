@@ -8,7 +8,8 @@ from pathlib import Path
 
 from conftest import make_downlink
 
-from bridge.delivery.rows import Insert
+from bridge.delivery.rows import Insert, Update
+from bridge.delivery.states import DownlinkState
 from bridge.errors import StoreUnavailable
 from bridge.store.sqlite import SqliteStore
 
@@ -59,6 +60,45 @@ async def starved(path: Path) -> None:
         else:
             say(f"told {row.id}")
     await store.close()
+
+
+async def fills_its_volume(path: Path) -> None:
+    """Fill the volume three times, removing what is old each time; say what was held before and after a new start."""
+    for cycle in range(3):
+        store = SqliteStore.open(path)
+        live = make_downlink(store.next_id(), 1)
+        await store.committed([Insert.of(live)])
+        told = await _fill(store)
+        live.late = True
+        await store.committed([Update.of(live)])  # what is there already can be changed
+        await store.close()
+
+        store = SqliteStore.open(path)
+        held = len(await store.reads.downlinks(limit=10**6))
+        pruned = await store.prune(1000.0)
+        status = store.status()
+        await store.committed([Insert.of(make_downlink(store.next_id(), 3, body=b"x" * 10_000))])
+        say(f"cycle {cycle} told {told} held {held} pruned {pruned} size {status['bytes']}")
+        await store.close()
+
+
+async def _fill(store: SqliteStore) -> int:
+    told = refused = 0
+    while refused < 20:
+        rows = [
+            make_downlink(
+                store.next_id(), 2, body=b"x" * 10_000, state=DownlinkState.RESPONDED, over=True, finished_at=1.0,
+                keep_until=1.0,
+            )
+            for _ in range(10)
+        ]  # fmt: skip
+        results = await asyncio.gather(*(store.committed([Insert.of(row)]) for row in rows), return_exceptions=True)
+        failures = [result for result in results if result is not None]
+        told += len(results) - len(failures)
+        refused += len(failures)
+    say(f"refused {failures[-1]}")
+    say(f"counted {store.status()['volume_full']}")
+    return told
 
 
 asyncio.run(globals()[sys.argv[1]](Path(sys.argv[2])))

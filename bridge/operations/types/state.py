@@ -16,13 +16,19 @@ class Phase(StrEnum):
 
 
 class StoreStatus(Result, frozen=True, kw_only=True):
-    """Rows and groups committed and commits failed since the start; commits that wait; bytes on the disk."""
+    """Counters since the start, commits that wait, and bytes on the disk.
+
+    `failures` counts commits. `volume_full` counts transactions that were refused because the volume had no room, and
+    `files_lost` those that were refused because a file of the store was removed, replaced or overwritten.
+    """
 
     rows: int
     groups: int
     failures: int
     waiting: int
     bytes: int
+    volume_full: int
+    files_lost: int
 
 
 class WorkView(Result, frozen=True, kw_only=True):

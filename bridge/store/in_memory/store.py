@@ -114,7 +114,7 @@ class InMemoryStore:
 
     def status(self) -> dict[str, int]:
         counters = {"rows": self.rows, "groups": self.groups, "failures": self.failures}
-        return {**counters, "waiting": self._untold, "bytes": 0}
+        return {**counters, "waiting": self._untold, "bytes": 0, "volume_full": 0, "files_lost": 0}
 
     async def prune(self, before: float) -> int:
         def is_over(row: Any) -> bool:

@@ -9,17 +9,17 @@ import apsw
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store.sqlite.owner import cure, hand_over
 from bridge.store.sqlite.schema import check_readable, migrations
+from bridge.store.sqlite.volume import Limits, measure
 
 BUSY_TIMEOUT = 5000  # milliseconds to wait for a lock that a person's own tool (sqlite3, a backup) may hold
-CHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer pauses than SQLite's 1000 pages
 STATEMENTS = 256  # kept prepared on each connection
-JOURNAL_LIMIT = 64 << 20  # bytes that the WAL file keeps after a checkpoint
 CHECK_LIMIT = 128 << 20  # bytes up to which a start checks everything; beyond, only the tables that stay small
 SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_source")
 
 
 def connect_writer(path: Path) -> apsw.Connection:
     """Open the one connection that writes: WAL, and every commit on the disk before it returns (synchronous=FULL)."""
+    limits = Limits.of(measure(path.absolute().parent))
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))  # payloads are not for everybody
         hand_over(path)  # SQLite gives what it makes beside it, the WAL, to the same owner
@@ -32,8 +32,8 @@ def connect_writer(path: Path) -> apsw.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {limits.pages}")  # for migrations; then a `Wal` does it
+        connection.execute(f"PRAGMA journal_size_limit = {limits.kept}")
     except apsw.Error as error:
         connection.close()
         raise _opening(path, error) from error
@@ -101,8 +101,15 @@ def check(connection: apsw.Connection, path: Path) -> None:
         raise _opening(path, error) from error
 
 
-def end(connection: apsw.Connection) -> None:
-    """Close a writing connection, with its WAL emptied into the database where that is possible."""
+def end(connection: apsw.Connection, *, whole: bool) -> None:
+    """Close a writing connection, with its WAL emptied into the database where that is possible.
+
+    Unless the files are `whole`, they are left as they are: a WAL is never emptied into what is not its database.
+    """
+    if not whole:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close()
+        return
     with contextlib.suppress(apsw.Error):  # a reader may hold the WAL, the disk may be full: the WAL stays, and is read
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with contextlib.suppress(apsw.Error):

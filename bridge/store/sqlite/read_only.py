@@ -42,7 +42,8 @@ class ReadOnlyStore:
         for path in (self.path, self.path.with_name(self.path.name + "-wal")):
             with contextlib.suppress(FileNotFoundError):
                 size += path.stat().st_size
-        return {"rows": 0, "groups": 0, "failures": 0, "waiting": 0, "bytes": size}
+        counters = dict.fromkeys(("rows", "groups", "failures", "waiting", "volume_full", "files_lost"), 0)
+        return {**counters, "bytes": size}
 
     async def close(self) -> None:
         self.loads.stop()

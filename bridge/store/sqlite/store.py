@@ -22,12 +22,16 @@ from bridge.store.sqlite import prune, unfinished
 from bridge.store.sqlite.asked import AskedEndpoint, AskedNoteWithEndpoint
 from bridge.store.sqlite.connection import check, connect_reader, connect_writer, end
 from bridge.store.sqlite.directory import SqliteDirectory
+from bridge.store.sqlite.files import Files
 from bridge.store.sqlite.loads import Loads
 from bridge.store.sqlite.lock import ProcessLock
 from bridge.store.sqlite.notes import SqliteNotes
 from bridge.store.sqlite.reads import SqliteReads
 from bridge.store.sqlite.schema import migrate
-from bridge.store.sqlite.writer import Batch, Writer
+from bridge.store.sqlite.transactions import Batch, Transactions
+from bridge.store.sqlite.volume import Volume, check_minimum, measure
+from bridge.store.sqlite.wal import Wal
+from bridge.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 
@@ -41,31 +45,42 @@ class SqliteStore:
         self,
         path: Path,
         lock: ProcessLock,
+        files: Files,
         writing: apsw.Connection,
         loading: apsw.Connection,
-        next_id: int,
+        measure: Callable[[Path], Volume | None],
     ) -> None:
         self.path = path
         self._lock = lock
+        self._files = files
         self._writing = writing
         self._loading = loading
         self._loop = asyncio.get_running_loop()
         self.loads = Loads(loading, self._loop)
         self.reads = SqliteReads(path)
-        self._writer = Writer(writing, self._loop, self._told)
-        self._next_id = next_id
-        self._reserved = next_id  # the first id that may not be given out before the mark is committed
+        self._transactions = Transactions(writing, files, Wal(writing, path, files.mark, measure))
+        self._writer = Writer(self._transactions, self._loop, self._told)
+        self._next_id = _first_free_id(writing)
+        self._reserved = self._next_id  # the first id that may not be given out before the mark is committed
         self._closing = False
         self.memories = Memories(SqliteNotes(self))
         self.directory = SqliteDirectory(self, writing.execute("SELECT count(*) FROM endpoint").get)
 
     @classmethod
-    def open(cls, path: Path, connect: Callable[[Path], apsw.Connection] = connect_writer) -> "SqliteStore":
+    def open(
+        cls,
+        path: Path,
+        connect: Callable[[Path], apsw.Connection] = connect_writer,
+        measure: Callable[[Path], Volume | None] = measure,
+    ) -> "SqliteStore":
         """Open, and make if need be, the database; call it in a running event loop. It blocks for the check.
 
-        `connect` opens the writing connection. Raises ConfigurationError (in use by another process, not ours, of a
-        newer release) or StoreUnavailable (damaged, no space, no right to write).
+        `connect` opens the writing connection, `measure` says how much room a directory has. Raises ConfigurationError
+        (in use by another process, not ours, of a newer release, on a volume too small) or StoreUnavailable (damaged,
+        no space, no right to write).
         """
+        directory = path.absolute().parent
+        check_minimum(directory, measure(directory))
         lock = ProcessLock(path)
         with contextlib.ExitStack() as opened:
             opened.callback(lock.release)
@@ -75,7 +90,8 @@ class SqliteStore:
             migrate(writing)
             loading = connect_reader(path)
             opened.callback(loading.close)
-            store = cls(path, lock, writing, loading, _first_free_id(writing))
+            files = Files(path)
+            store = cls(path, lock, files, writing, loading, measure)
             opened.pop_all()
         store._writer.start()
         store.loads.start()
@@ -97,7 +113,8 @@ class SqliteStore:
         self.loads.stop()
         self.reads.close()
         self._loading.close()
-        end(self._writing)
+        end(self._writing, whole=self._transactions.are_files_whole())
+        self._files.close()
         self._lock.release()
 
     # Writing
@@ -191,15 +208,14 @@ class SqliteStore:
     def status(self) -> dict[str, int]:
         """Give counters since the start: rows and groups committed, commits failed and waiting; bytes on disk."""
         writer = self._writer
-        size = self.path.stat().st_size
-        with contextlib.suppress(OSError):  # there is none before the first commit
-            size += Path(f"{self.path}-wal").stat().st_size
         return {
             "rows": writer.rows,
             "groups": writer.groups,
             "failures": writer.failures,
+            "volume_full": self._transactions.volume_full,
+            "files_lost": self._transactions.files_lost,
             "waiting": writer.waiting,
-            "bytes": size,
+            "bytes": self._files.size,
         }
 
     # Reading

@@ -1,0 +1,95 @@
+"""Whether the files that the store has open are still those that the next start will find.
+
+A process keeps a file that somebody removes or replaces, and SQLite goes on in it: every commit succeeds, and all of
+them are gone when the process ends. The same holds for a WAL that is emptied. So the writer checks the files before
+each transaction, and while something is wrong, it commits nothing.
+"""
+
+import os
+from pathlib import Path
+
+from bridge.errors import StoreUnavailable
+from bridge.store.sqlite.volume import FRAME
+from bridge.store.sqlite.wal import Wal
+
+MAGIC = b"SQLite format 3\0"
+WAL_MAGIC = b"\x37\x7f\x06"  # and one bit for the byte order of its checksums
+USER_VERSION = slice(60, 64)  # of the header
+HEADER = 100  # bytes
+WAL_HEADER = 32  # bytes
+CURE = "what came since cannot be kept; see “A file of the ledger is gone” in docs/operations.md"
+
+
+class Files:
+    """The database, its WAL, the WAL's index and the lock file, as they were when the store was opened."""
+
+    def __init__(self, database: Path) -> None:
+        """Note the files; SQLite must have them open. Raises OSError."""
+        self._database = str(database)
+        self._wal = f"{database}-wal"
+        self._opened = [
+            (name, _identity(name)) for name in (self._database, self._wal, f"{database}-shm", f"{database}.lock")
+        ]
+        # Closing one descriptor of the database drops all locks that this process has on it: `close` must come last.
+        self._fd = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
+        self._wal_fd = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+
+    @property
+    def mark(self) -> int:
+        """The number that `bridge.store.sqlite.wal` keeps in the header of the database's file."""
+        return _mark(self._header())
+
+    def close(self) -> None:
+        """Let go of the files, after SQLite did."""
+        os.close(self._fd)
+        os.close(self._wal_fd)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the database and its WAL."""
+        return os.fstat(self._fd).st_size + os.fstat(self._wal_fd).st_size
+
+    def check(self, wal: Wal) -> None:
+        """Raise StoreUnavailable, with the cure, unless all is as the store left it."""
+        for name, opened in self._opened:
+            try:
+                found = _identity(name)
+            except FileNotFoundError:
+                raise _gone(name, "was removed") from None
+            except OSError as error:
+                raise _gone(name, f"cannot be reached ({error.strerror})") from error
+            if found != opened:
+                raise _gone(name, "was replaced by another file")
+        try:
+            header = self._header()
+            if not header.startswith(MAGIC) or _mark(header) < wal.mark:
+                raise _gone(self._database, "was overwritten")
+            # Another process may have emptied the WAL as SQLite does it: SQLite is asked, and once more if that happens
+            # between one question and the other. Asking each time would double what this costs.
+            if self._is_cut(wal.pages) and all(self._is_cut(wal.count()) for _ in range(3)):
+                raise _gone(self._wal, "was emptied or overwritten")
+        except OSError as error:
+            raise _gone(self._database, f"cannot be read ({error.strerror})") from error
+
+    def _header(self) -> bytes:
+        return os.pread(self._fd, HEADER, 0)
+
+    def _is_cut(self, pages: int) -> bool:
+        if not pages:
+            return False
+        if os.fstat(self._wal_fd).st_size < WAL_HEADER + pages * FRAME:
+            return True
+        return os.pread(self._wal_fd, len(WAL_MAGIC), 0) != WAL_MAGIC
+
+
+def _mark(header: bytes) -> int:
+    return int.from_bytes(header[USER_VERSION])
+
+
+def _identity(name: str) -> tuple[int, int]:
+    found = os.stat(name)  # noqa: PTH116  # before each transaction: a Path costs as much again
+    return found.st_dev, found.st_ino
+
+
+def _gone(name: str, what: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{name} {what} under the service: {CURE}")

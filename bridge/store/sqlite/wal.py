@@ -1,0 +1,110 @@
+"""The WAL, and the room it needs: when it is emptied into the database, and what a full volume still takes.
+
+SQLite empties the WAL when it has reached a number of pages. On a small or full volume the WAL could take the very room
+that the database needs to be emptied into: then neither could go on, not even to remove what is old. So the WAL is kept
+short for its volume, and on a volume that is nearly full the database no longer grows: what needs a page more than the
+database has is refused, and what removes or changes goes on in the room that the WAL keeps.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from bridge.errors import StoreUnavailable
+from bridge.store.sqlite.volume import Limits, Volume
+
+UNLIMITED = 0xFFFF_FFFE  # pages: the most that SQLite knows
+CURE = "make room there, or keep messages for a shorter time ([service] retention)"
+
+log = logging.getLogger(__name__)
+
+
+class Wal:
+    """The WAL of a writing connection. All is called in the thread that writes.
+
+    `mark` is a number in the header of the database's file. It rises each time that the WAL is emptied, so that a copy
+    of the file taken earlier has a smaller one.
+    """
+
+    def __init__(
+        self, connection: apsw.Connection, database: Path, mark: int, measure: Callable[[Path], Volume | None]
+    ) -> None:
+        self.mark = mark
+        self._marked = False  # the WAL holds the next mark
+        self._connection = connection
+        self._directory = database.absolute().parent
+        self._measure = measure
+        self._limits = Limits.of(measure(self._directory))
+        self._page = int(connection.pragma("page_size"))
+        self.pages = self.count()  # in the WAL since it was last begun anew
+        self._emptied = 0  # of them, those that are in the database as well
+        self.is_short = False  # of room: the database may not grow
+        connection.execute(f"PRAGMA journal_size_limit = {self._limits.kept}")
+        connection.set_wal_hook(self._committed)
+
+    def count(self) -> int:
+        """Return how many pages SQLite knows to be in the WAL."""
+        return max(0, int(self._connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()[1]))  # type: ignore[index]  # it has a row
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is time to empty it."""
+        return self.pages - self._emptied >= self._limits.pages
+
+    def empty(self) -> bool:
+        """Copy the WAL's pages into the database; return whether none is left, so that the WAL begins anew.
+
+        A reader that is under way, or a disk that refuses, leaves some of them.
+        """
+        try:
+            self.pages, self._emptied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            log.warning("the WAL cannot be emptied into the database: %s", error)
+            return False
+        if self._emptied < self.pages:
+            return False
+        if self._marked:
+            self._marked = False
+            self.mark += 1
+        return True
+
+    def before_commit(self) -> None:
+        """Write the next mark, within the first transaction since the WAL was emptied."""
+        if not self._marked:
+            self._connection.execute(f"PRAGMA user_version = {self.mark + 1}")
+
+    def make_room(self) -> None:
+        """See to it that a transaction can be written, and emptied into the database afterwards.
+
+        Raises StoreUnavailable if the volume is full and the WAL cannot be emptied.
+        """
+        volume = self._measure(self._directory)
+        if volume is None:
+            return
+        needed = (self.pages - self._emptied) * self._page + self._limits.reserve
+        if self.is_short:
+            if volume.free > 2 * needed:
+                self.is_short = False
+                self._connection.execute(f"PRAGMA max_page_count = {UNLIMITED}")
+                log.info("the volume of %s has room again: %s", self._directory, volume)
+            return
+        if volume.free >= needed:
+            return
+        if not self.empty():
+            raise StoreUnavailable(f"the store cannot write: {self.full()}")
+        self.is_short = True
+        self._connection.execute("PRAGMA max_page_count = 1")  # SQLite takes the pages that there are as the least
+        log.error("the database grows no more: %s", self.full())
+
+    def full(self) -> str:
+        """Return what to say of a full volume, with the cure."""
+        return f"the volume of {self._directory} is full ({self._measure(self._directory) or 'size unknown'}): {CURE}"
+
+    def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        if self._emptied >= self.pages or pages < self.pages:  # this commit began the WAL anew, or may have done so
+            self._emptied = 0
+        self.pages = pages
+        self._marked = True
+        return apsw.SQLITE_OK
