@@ -34,12 +34,15 @@ class Api:
         await self.close()
 
     async def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """Give the answer's JSON, or its text. Raises ApiError, or OSError if nobody is there."""
+        """Return the answer's JSON, or its text. Raises ApiError, or OSError if nobody is there, or not to the end."""
         params = {name: str(value) for name, value in query.items() if value is not None}
-        async with self._session.request(method, self.base + path, json=body, params=params) as response:
-            if response.status >= 400:  # noqa: PLR2004 - HTTP errors
-                raise ApiError(response.status, await response.text())
-            return await response.json() if response.content_type == "application/json" else await response.text()
+        try:
+            async with self._session.request(method, self.base + path, json=body, params=params) as response:
+                if response.status >= 400:  # noqa: PLR2004 - HTTP errors
+                    raise ApiError(response.status, await response.text())
+                return await response.json() if response.content_type == "application/json" else await response.text()
+        except aiohttp.ServerDisconnectedError as error:
+            raise ConnectionResetError(str(error)) from error
 
     async def get(self, path: str, **query: Any) -> Any:
         return await self.ask("GET", path, **query)

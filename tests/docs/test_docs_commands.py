@@ -33,8 +33,6 @@ def named() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), named())
 def test_every_command_that_is_named_exists_and_its_options_parse(page, line, tmp_path, monkeypatch):
-    if line == "lwm2m-bridge device add" and "device" not in main.commands:
-        pytest.skip("comes with the LoRaWAN binding")
     words = [word for word in shlex.split(line) if word not in WRITTEN_OUT]
     command, rest = resolve(words[1:])
     if isinstance(command, click.Group) or not rest:

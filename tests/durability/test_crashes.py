@@ -6,6 +6,7 @@ import pytest
 
 from bridge.service.points import POINTS
 from tests.conftest import need_program
+from tests.durability.both import both_traffic
 from tests.durability.lorawan import LorawanTraffic, lorawan_traffic
 from tests.durability.mutated import mutated
 from tests.durability.nidd import NiddTraffic
@@ -138,3 +139,29 @@ async def test_a_lorawan_devices_repeated_send_is_one_and_the_judge_finds_it_whe
         await traffic.lab.start_bridge(prefix=run)
         faults = await _repeated(traffic, 2)
         assert any("reached the server 2 times" in fault for fault in faults), faults
+
+
+# Both at once
+
+KILLS = 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+async def test_a_hundred_kills_over_both_networks_with_a_disk_that_fills_and_backups_that_are_taken(tmp_path: Path):
+    async with both_traffic(tmp_path) as traffic:
+        points = [f"{point}:{2 + number}" for number, point in enumerate(POINTS)]
+        await _nothing_was_lost_or_done_twice(traffic, await traffic.lives(points, KILLS - len(points), seed=4))
+        _had_something_to_judge(traffic, KILLS, accepted=1)
+        assert traffic.backups.faults == []
+        assert traffic.backups.taken >= 20
+        assert traffic.full >= 40
+
+
+@pytest.mark.timeout(180)
+async def test_kills_over_both_networks_with_a_full_disk_and_a_backup_cost_nothing(tmp_path: Path):
+    async with both_traffic(tmp_path) as traffic:
+        await _nothing_was_lost_or_done_twice(traffic, await traffic.lives(["after commit:3"], 8, seed=5))
+        assert traffic.backups.faults == []
+        assert traffic.backups.taken >= 1
+        assert traffic.full >= 3
