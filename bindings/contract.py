@@ -167,7 +167,10 @@ class BindingEvent(msgspec.Struct, frozen=True):
 
 
 class Uplink(BindingEvent, frozen=True):
-    """Bytes from a device. `duplicate_key` is the network's own id of this message, the same for its duplicates."""
+    """Bytes from a device. `duplicate_key` is the network's own id of this message, the same for its duplicates.
+
+    None: the network has none. A device that sends the same bytes again must get another key.
+    """
 
     device: str
     payload: bytes

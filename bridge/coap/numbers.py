@@ -35,6 +35,7 @@ class Code:
     BAD_GATEWAY = 162
     SERVICE_UNAVAILABLE = 163
     GATEWAY_TIMEOUT = 164
+    PROXYING_NOT_SUPPORTED = 165
 
 
 class OptionNumber:

@@ -81,6 +81,8 @@ def asking_smaller(request: Message, largest: int) -> bytes | None:
             return None  # the device will say what is wrong with it
         if asked.number:
             head += BLOCK_VALUE - 2
+    if last >= OptionNumber.BLOCK1 and not _ends_transfer(request):
+        return None  # it is answered 2.31; only the final block says what the answer may be (RFC 7959 §3.3)
     szx = largest_szx(largest - head)
     if szx is None or szx >= (LARGEST_SZX if asked is None else asked.szx):
         return None
@@ -92,6 +94,12 @@ def asking_smaller(request: Message, largest: int) -> bytes | None:
         value = wanted.value()
         return request.body + bytes((delta << 4 | len(value),)) + value
     return with_block(request, OptionNumber.BLOCK2, wanted, request.payload)
+
+
+def _ends_transfer(request: Message) -> bool:
+    """Whether a request has no Block1, or the final one."""
+    block1 = request.uint(OptionNumber.BLOCK1)
+    return block1 is None or not block1 & 8
 
 
 def shorter_response(response: Message, fits: Fits, szx: int) -> bytes | None:
@@ -145,7 +153,11 @@ def part_at(request: Message, offset: int, szx: int, fits: Fits = anything_fits)
         part = Block(offset >> smaller + 4, more=at + len(chunk) < len(request.payload) or whole.more, szx=smaller)
         if part.number >= _NUMBERS:
             return None
-        body = with_block(request, OptionNumber.BLOCK1, part, chunk)
+        options = request.options
+        if part.more and not whole.more:
+            options = tuple(one for one in options if one[0] != OptionNumber.BLOCK2)  # for the final part
+        others = [one for one in options if one[0] != OptionNumber.BLOCK1]
+        body = encode_body([*others, (OptionNumber.BLOCK1, part.value())], chunk)
         if fits(body):
             return body
     return None

@@ -8,6 +8,8 @@ from bridge.delivery.uplinks import Response, Verdict
 from bridge.enums import members
 
 REFUSED = 32  # refusals that are given again to copies of their requests
+FADED = 64 << 10  # bytes of answered requests that are remembered by their IDs alone
+_ENTRY = 160  # bytes of one of them in memory, beside its token and what its server was sent
 
 _S = members(DownlinkState)
 
@@ -16,9 +18,13 @@ Key = tuple[str, int, bytes]
 
 
 class Exchanges:
-    """The requests of one endpoint's servers: those under way, those that are over and kept, those refused."""
+    """The requests of one endpoint's servers: those under way, those that are over and kept, those refused.
 
-    __slots__ = ("_kept", "most", "refused", "replies", "requests")
+    Where more than `most` came within EXCHANGE_LIFETIME, answered requests that may be repeated are let go, the oldest
+    first (RFC 7252 §4.5). Of these only IDs and the short reply are remembered, as many as FADED bytes hold.
+    """
+
+    __slots__ = ("_faded_bytes", "_kept", "faded", "most", "refused", "replies", "requests")
 
     def __init__(self, kept: KeptRows[ServerRequest], most: int) -> None:
         """`most`: exchanges that are remembered; `kept`: those of them that are over."""
@@ -28,6 +34,8 @@ class Exchanges:
         # Downlink → the ACK with an answer, or the Reset, that its server was given.
         self.replies: dict[int, bytes] = {}
         self.refused: dict[Key, tuple[float, bytes]] = {}  # → when, and what its server was told
+        self.faded: dict[Key, tuple[float, bytes]] = {}  # → when it was accepted, and the ACK that its server was sent
+        self._faded_bytes = 0
 
     def find(self, key: Key, now: float) -> ServerRequest | None:
         """Return the request that a datagram with these IDs is a retransmission of."""
@@ -54,18 +62,24 @@ class Exchanges:
         """Whether a copy of a request that was refused may still come: no row says so, only memory."""
         return bool(self.refused) and now - next(reversed(self.refused.values()))[0] < EXCHANGE_LIFETIME
 
+    def answered_before(self, key: Key, now: float) -> bytes | None:
+        """Return the ACK that the server got for a request that has faded, empty if an Empty one; None: it has not."""
+        at, reply = self.faded.get(key, (0.0, None))
+        return reply if now - at < EXCHANGE_LIFETIME else None
+
     def free_in(self, now: float) -> float | None:
         """Return the seconds until one more request can be remembered; None: now."""
-        if len(self.requests) < self.most:
+        if len(self.requests) < self.most or any(map(may_fade, self._kept.values())):
             return None
         rows = self.requests.values()
         began = [row.accepted_at for row in rows if now - row.accepted_at < EXCHANGE_LIFETIME]
         return min(began) + EXCHANGE_LIFETIME - now if len(began) >= self.most else None
 
     def forget(self, now: float) -> list[ServerRequest]:
-        """Forget what is needed no more, and beyond the bound what is older than any retransmission; give the rows.
+        """Forget what is needed no more, and beyond the bound what may go; return the rows.
 
-        Of those, answered ones go first: an answer to the others may still come, and their tokens are not free (R1).
+        Answered ones go first, those older than any retransmission before others: an answer to the rest may still come,
+        and their tokens are not free (R1).
         """
         kept = self._kept
         rows = kept.forget(now)
@@ -77,12 +91,50 @@ class Exchanges:
                 return row.accepted_at <= before or self.requests.get(_key(row)) is not row
 
             rows += kept.make_room(self.most, lambda row: row.state is _S.RESPONDED and may_go(row))
+            rows += self._fade(len(kept) - self.most)
             rows += kept.make_room(self.most, may_go)
+        self._drop(rows)
+        if len(self.requests) > self.most:  # requests under way count, too
+            faded = self._fade(len(self.requests) - self.most)
+            self._drop(faded)
+            rows += faded
+        return rows
+
+    def _drop(self, rows: list[ServerRequest]) -> None:
         for row in rows:
             if self.requests.get(_key(row)) is row:
                 del self.requests[_key(row)]
             self.replies.pop(row.id, None)
+
+    def _fade(self, count: int) -> list[ServerRequest]:
+        """Let at most so many rows go of which IDs are enough; return them."""
+        rows = self._kept.make_room(len(self._kept) - count, may_fade)
+        for row in rows:
+            if self.requests.get(_key(row)) is row:  # else it is an earlier part of a block
+                self._remember(row)
         return rows
+
+    def _remember(self, row: ServerRequest) -> None:
+        key, reply = _key(row), self.replies.get(row.id, b"")
+        if key in self.faded:
+            self._forget_faded(key)
+        self.faded[key] = row.accepted_at, reply
+        self._faded_bytes += _size(key, reply)
+        while self._faded_bytes > FADED:
+            self._forget_faded(next(iter(self.faded)))
+
+    def _forget_faded(self, key: Key) -> None:
+        _, reply = self.faded.pop(key)
+        self._faded_bytes -= _size(key, reply)
+
+
+def may_fade(row: ServerRequest) -> bool:
+    """Whether carrying a request out once more would change nothing, and its answer is on its way."""
+    return row.state is _S.RESPONDED and row.repeatable
+
+
+def _size(key: Key, reply: bytes) -> int:
+    return _ENTRY + len(key[2]) + len(reply)
 
 
 def _key(row: ServerRequest) -> Key:

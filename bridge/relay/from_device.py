@@ -15,7 +15,7 @@ from bridge.relay.effects import Count
 from bridge.relay.events import DeviceMessage
 from bridge.relay.model import Server
 from bridge.relay.removed_servers import is_own
-from bridge.relay.state import NETWORK_DUPLICATE_WINDOW, Step
+from bridge.relay.state import Step
 
 _S = members(DownlinkState)
 _U = members(UplinkState)
@@ -32,11 +32,10 @@ def message(step: Step, event: DeviceMessage) -> None:
     data, duplicate_key = event.data, event.duplicate_key
     if state.deliveries.live:
         words.heard(state.deliveries, step.work, step.south)
-    digest = digest_of(data)
-    if _is_network_duplicate(step, digest, duplicate_key):
+    if duplicate_key is not None and duplicate_key in state.by_duplicate_key:
         step.effect(Count("network_duplicates"))
         return
-    state.note_recent(digest, step.wall)
+    digest = digest_of(data)
     if opaque.is_record(data):
         if digest not in state.by_digest:
             opaque.from_device(step, data, digest, duplicate_key)
@@ -58,27 +57,30 @@ def message(step: Step, event: DeviceMessage) -> None:
         responses.from_device(step, coap, digest, duplicate_key)
 
 
-def _is_network_duplicate(step: Step, digest: bytes, duplicate_key: str | None) -> bool:
-    """Drop what the network says twice (R13); without an id of its own, the same bytes within a moment are that."""
-    if duplicate_key is not None:
-        return duplicate_key in step.state.by_duplicate_key
-    seen = step.state.recent.get(digest)
-    return seen is not None and abs(step.wall - seen) < NETWORK_DUPLICATE_WINDOW  # clocks are set back, too
-
-
 def _is_repeat(step: Step, known: DeviceUplink) -> bool:
-    """Whether the same bytes again are the device's repetition, or a new exchange that happens to look alike (R13)."""
+    """Whether the same bytes again are a repetition, or a new exchange that happens to look alike (R13).
+
+    Most devices register after a restart, with the message IDs of the time before. So a Register is a new one as soon
+    as the device has certainly got the answer to the last one, and ends all exchanges before it.
+    """
     if step.wall - known.received_at >= step.south.exchange_span or not is_own(step.state, known.server):
         return False
     if type(known) is not DeviceRequest:
         return True
-    newer = any(
-        type(row) is DeviceRequest and row.id > known.id and row.south_mid != known.south_mid
+    if known.operation == "Register":
+        return not (known.reply_delivered or _has_begun_another(step, known))
+    return not _has_begun_another(step, known, "Register")
+
+
+def _has_begun_another(step: Step, known: DeviceRequest, operation: str = "") -> bool:
+    """Whether the device has sent another request since, of some operation if that is named."""
+    return any(
+        type(row) is DeviceRequest
+        and row.id > known.id
+        and row.south_mid != known.south_mid
+        and operation in ("", row.operation)
         for row in step.state.device_uplinks()
     )
-    if newer:
-        return False
-    return not (known.operation == "Register" and known.reply_delivered)
 
 
 def note_delivered_reply(step: Step, row: Answer) -> None:

@@ -126,6 +126,8 @@ def _request(step: Step, server: str, message: Message) -> None:
     if known is not None:
         _repeat(step, known)
         return
+    if state.exchanges.faded and _is_answered_before(step, key, message):
+        return
     if not _may_ask(step, server):
         return
     if state.exchanges.refused and _is_refused(step, key, message):
@@ -151,6 +153,17 @@ def _repeat(step: Step, row: ServerRequest) -> None:
     step.effect(SendToServer(row.server, empty(ACK, row.north_mid) if reply is None else reply))
 
 
+def _is_answered_before(step: Step, key: Key, message: Message) -> bool:
+    """Whether it is a copy of a request of which only the IDs are remembered; the server gets its reply again."""
+    reply = step.state.exchanges.answered_before(key, step.wall)
+    if reply is None:
+        return False
+    step.effect(Count("server_retransmissions"))
+    if message.type is CON:
+        step.effect(SendToServer(key[0], reply or empty(ACK, message.mid)))
+    return True
+
+
 def _is_refused(step: Step, key: Key, message: Message) -> bool:
     """Whether it is a copy of a refused request: its server gets the same refusal, though there may be room now."""
     told = step.state.exchanges.refusal(key, step.wall)
@@ -166,7 +179,7 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
     """Refuse before accepting, where that is certain already (R3). No row is written."""
     state = step.state
     if message.goes_up_to(OptionNumber.PROXY_URI) and _asks_a_proxy(message):
-        return Code.BAD_OPTION, [], "the bridge is no forward proxy"
+        return Code.PROXYING_NOT_SUPPORTED, [], "the bridge is no forward proxy"  # RFC 7252 §5.10.2
     most = state.policy.max_requests
     live = state.deliveries.live
     if len(live) >= most and sum(type(row) is ServerRequest for row in live.values()) >= most:

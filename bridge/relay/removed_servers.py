@@ -33,4 +33,3 @@ def end_what_waits(step: Step) -> None:
             row.answered = True  # nobody is told
             state.deliveries.touch(row)
             words.cancel_asked(state.deliveries, row.id, step.work, step.south)
-    state.recent.clear()

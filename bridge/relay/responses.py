@@ -35,7 +35,10 @@ def from_server(step: Step, server: str, message: Message) -> None:
             return
     if message.type is CON:
         repeated = any(
-            type(row) is DeviceRequest and row.server == server and row.server_mid == message.mid
+            type(row) is DeviceRequest
+            and row.server == server
+            and row.server_mid == message.mid
+            and row.north_token == message.token
             for row in step.state.kept_uplinks.values()
         )
         if repeated:
@@ -144,9 +147,14 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
     elif row is not None and (is_answer or not waits) and not _notifies_after_the_end(row, message):
         _late(step, row, message, digest, duplicate_key)
     else:
-        step.effect(Count("responses_without_request", "south"))
-        if message.type is CON or (message.type is NON and has_observe):
-            toward_device.reset(step, None, message.mid)
+        _refuse(step, message)
+
+
+def _refuse(step: Step, message: Message) -> None:
+    """Answer a Reset to what goes nowhere: it must not be acknowledged, and the device must stop (RFC 7641 §3.6)."""
+    step.effect(Count("responses_without_request", "south"))
+    if message.type is CON or (message.type is NON and message.option(OptionNumber.OBSERVE) is not None):
+        toward_device.reset(step, None, message.mid)
 
 
 def _request_of(step: Step, message: Message) -> ServerRequest | None:
@@ -240,9 +248,7 @@ def _observation_follows(step: Step, row: ServerRequest, message: Message) -> No
 def _late(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
     """Nobody waits any more: it is recorded, and an observation that it began is cancelled (R12)."""
     if row.over and (row.state is _S.RESPONDED or row.late):
-        step.effect(Count("device_repeats", "response"))
-        if message.type is CON:
-            toward_device.acknowledge(step, None, message.mid)
+        _answered_before(step, row, message)
         return
     up = _take(step, row, message, digest, duplicate_key)
     toward_server.settle(step, up, _U.EXPIRED, "late: the server no longer waited")
@@ -256,6 +262,20 @@ def _late(step: Step, row: ServerRequest, message: Message, digest: bytes, dupli
         toward_device.acknowledge(step, up, message.mid)
     if row.observe == 0 and message.option(OptionNumber.OBSERVE) is not None:
         _begun_too_late(step, row, row.south_token)
+
+
+def _answered_before(step: Step, row: ServerRequest, message: Message) -> None:
+    """Acknowledge what is on disk already, in another message; anything else goes nowhere, and is refused (R18)."""
+    is_known = any(
+        type(up) is Response and up.downlink == row.id and up.code == message.code and up.body == message.body
+        for up in (*step.state.uplinks.values(), *step.state.kept_others.values())
+    )
+    if is_known:
+        step.effect(Count("device_repeats", "response"))
+        if message.type is CON:
+            toward_device.acknowledge(step, None, message.mid)
+        return
+    _refuse(step, message)
 
 
 def _begun_too_late(step: Step, row: ServerRequest, south_token: bytes) -> None:

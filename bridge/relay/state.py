@@ -27,16 +27,13 @@ from bridge.delivery.uplinks import (
 )
 from bridge.delivery.work import Work
 from bridge.relay.blocks import Fits
-from bridge.relay.exchanges import Exchanges
+from bridge.relay.exchanges import Exchanges, may_fade
 from bridge.relay.hops import PLAIN, SouthHop, to_server
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
 
 U = TypeVar("U", DeviceUplink, DeviceUplink | OpaqueUplink)
 
 RETIRED = 64  # tokens that are not given again soon: the device may not know that an observation or exchange ended
-NETWORK_DUPLICATE_WINDOW = 2.0  # seconds: less than any device's ACK_TIMEOUT, so the same bytes are the network's doing
-RECENT = 16  # messages that are looked at for it
-
 
 Digested = (DeviceUplink, OpaqueUplink)
 """Uplinks that came from the device: their bytes and their network's id of them are remembered (R13)."""
@@ -66,7 +63,6 @@ class EndpointState:
         "north_mids",
         "observations",
         "policy",
-        "recent",
         "relay",
         "retired",
         "retransmissions",
@@ -108,7 +104,6 @@ class EndpointState:
         self.by_duplicate_key: dict[str, DeviceUplink | OpaqueUplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
         self.relay = kept.relay
-        self.recent: dict[bytes, float] = {}  # digests of the last messages → when they came
         self.retired: deque[bytes] = deque(maxlen=RETIRED)
         self.active: dict[str, int] = {}  # server → the one device-originated CON on its way (R17)
         self.retransmissions: dict[int, Retransmission] = {}
@@ -197,12 +192,6 @@ class EndpointState:
         if type(row) is DeviceRequest:
             self.last_request = row.id
 
-    def note_recent(self, digest: bytes, now: float) -> None:
-        """Remember when these bytes came."""
-        self.recent[digest] = now
-        if len(self.recent) > RECENT:
-            del self.recent[next(iter(self.recent))]
-
     def allocate_token(self) -> bytes:
         """Give a token that no live, late or observed exchange holds; one byte where it can be (R1)."""
         if self.freed is None:
@@ -277,7 +266,7 @@ class EndpointState:
     def sweep(self, now: float) -> None:
         """Forget what is no longer needed, and beyond the bounds what may go (R30); the ledger keeps the rows."""
         kept = self.deliveries.kept
-        if kept.soonest <= now or len(kept) > self.exchanges.most:
+        if kept.soonest <= now or len(self.exchanges.requests) > self.exchanges.most or len(kept) > self.exchanges.most:
             self._forget_downlinks(self.exchanges.forget(now), now)
         most = self.policy.max_kept
         if self.kept_uplinks.soonest <= now or len(self.kept_uplinks) > most:
@@ -291,7 +280,7 @@ class EndpointState:
             if self.by_token.get(token) is row:
                 del self.by_token[token]
                 self._free(token)
-            if row.keep_until > now:
+            if row.keep_until > now and not may_fade(row):
                 self.retire(token)
 
     def _forget_uplinks(self, uplinks: KeptRows[U], now: float) -> None:

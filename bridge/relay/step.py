@@ -202,7 +202,6 @@ def _reachable(at: Step, _event: ev.DeviceReachable) -> None:
 def _joined(at: Step, event: ev.DeviceJoined) -> None:
     """Its message IDs start again: what it repeats from now on is new (R13)."""
     at.state.by_digest.clear()
-    at.state.recent.clear()
     at.relay_row().joined_at = at.wall
     if not event.queue_kept:
         words.flushed(at.state.deliveries, "the device joined anew", at.work, at.south)

@@ -2,6 +2,8 @@
 
 from bridge.coap.message import ACK, NON, RST, Message, parse
 from bridge.coap.numbers import Code, OptionNumber
+from bridge.delivery import words
+from bridge.delivery.attempts import nobody_has_it
 from bridge.delivery.downlinks import Answer
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, DeviceUplink, Notification
@@ -11,6 +13,7 @@ from bridge.relay.effects import Count
 from bridge.relay.size import LARGEST_SZX
 from bridge.relay.state import Step
 
+MADE_WAY = "too many answers wait: the oldest made way"
 _S = members(DownlinkState)
 _U = members(UplinkState)
 
@@ -40,6 +43,8 @@ def repeat_answer(step: Step, uplink: DeviceUplink) -> None:
         if type(uplink) is Notification and uplink.confirmable and uplink.finished_at is not None:
             wanted = uplink.south_token in step.state.observations and uplink.state is not _U.REJECTED
             (acknowledge if wanted else reset)(step, uplink, uplink.south_mid)
+        else:
+            step.effect(Count("device_repeats", "no reply yet"))
         return
     if uplink.reply_downlink in step.state.deliveries.live:
         step.effect(Count("device_repeats", "reply still waits"))
@@ -74,7 +79,8 @@ def _answer(
 ) -> None:
     """Queue an answer ahead of all requests; it is kept with the uplink for the device's repeats.
 
-    Of one that does not fit the first block goes; the device gets the others out of what is kept (R25).
+    Where too many answers wait already none is queued, and the device gets it when it repeats its message. Of one that
+    does not fit the first block goes; the device gets the others out of what is kept (R25).
     """
     state = step.state
     largest = step.south.max_downlink
@@ -83,6 +89,11 @@ def _answer(
     if largest is not None and state.south_hop.size_of(token, body) > largest:
         shorter = shortened(uplink, parse(code, body, token), state.fits(token, largest))
         carried = body if shorter is None else shorter
+    if uplink is not None:
+        uplink.reply_type, uplink.reply_code, uplink.reply_mid, uplink.reply_body = coap_type, code, mid, body
+        step.work.update(uplink)
+    if not _make_room(step):
+        return
     received = uplink.received_at if uplink is not None else step.wall
     row = Answer.made(
         step.work.new_id(),
@@ -98,31 +109,41 @@ def _answer(
         token,
         uplink.id if uplink is not None else None,
     )
-    _make_room(step)
     state.deliveries.add(row, step.work)
     if row.own_mid is not None:
         state.by_south_mid[mid] = row
     if uplink is not None:
-        uplink.reply_type, uplink.reply_code, uplink.reply_mid, uplink.reply_body = coap_type, code, mid, body
         uplink.reply_downlink = row.id
-        step.work.update(uplink)
     if largest is not None and state.south_hop.size(row) > largest:
         reason = f"{state.south_hop.size_of(token, body)} bytes, {largest} fit"
         state.deliveries.end(row, _S.TOO_LARGE, step.work, reason)
         unavailable(step, uplink, row)
 
 
-def _make_room(step: Step) -> None:
-    """See that one more answer may wait: a device that goes on sending has no use for the oldest (R30)."""
+def _make_room(step: Step) -> bool:
+    """See that one more answer may wait (R30): a device that goes on sending has no use for the oldest.
+
+    False: all are with the network. Then the network is asked to give the oldest up, which takes a while.
+    """
     deliveries = step.state.deliveries
     if len(deliveries.live) < step.state.policy.max_answers:
-        return
+        return True
     waiting = [row for row in deliveries.live.values() if type(row) is Answer]
-    if len(waiting) >= step.state.policy.max_answers:
-        oldest = next((row for row in waiting if row.state is _S.QUEUED), None)
-        if oldest is not None:
-            deliveries.end(oldest, _S.SUPERSEDED, step.work, "too many answers wait: the oldest made way")
-            step.effect(Count("answers_superseded"))
+    if len(waiting) < step.state.policy.max_answers:
+        return True
+    for row in waiting:
+        if row.state is not _S.QUEUED:
+            continue
+        if nobody_has_it(row.attempts):
+            deliveries.end(row, _S.SUPERSEDED, step.work, MADE_WAY)
+        else:  # it went out once
+            deliveries.give_up(row, step.work, MADE_WAY)
+        step.effect(Count("answers_superseded"))
+        return True
+    if not any(row.cancel_asked for row in waiting):
+        words.cancel_asked(deliveries, waiting[0].id, step.work, step.south)
+    step.effect(Count("answers_held_back"))
+    return False
 
 
 def is_delivered(row: Answer, uplink: DeviceRequest) -> bool:

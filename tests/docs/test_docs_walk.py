@@ -77,7 +77,7 @@ def test_the_walk_goes_to_its_end(walked):
         "the network holds it",
         '"values": {"/3/0/14": "+02:00"}',  # the read that waited
         "RESPONDED",
-        "network_duplicates_total",
+        "device_repeats_total",
     ],
 )
 def test_the_walk_shows_what_the_page_says(walked, words):

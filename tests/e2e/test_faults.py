@@ -223,7 +223,7 @@ async def test_a_notification_that_comes_twice_reaches_the_server_once(world: Se
 
     await until(both, why="the SCEF did not notify twice")
     assert len(await world.seen("send", "twice")) == 1
-    assert await world.count("network_duplicates") >= 1
+    assert await world.count("device_repeats") >= 1
 
 
 # -- a SCEF that refuses, breaks and is slow ---------------------------------------------------------------------------

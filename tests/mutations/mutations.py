@@ -36,6 +36,34 @@ MUTATIONS = [
         RELAY + "test_r09_ambiguity.py::test_r09_what_may_be_repeated_goes_once_more_with_the_same_bytes",
     ),
     Mutation(
+        "an unexpected response is acknowledged",
+        "_answered_before",
+        "is_known = any(...)",
+        "is_known = True",
+        RELAY + "test_r16_to_r20_observations.py::test_r18_what_goes_nowhere_is_never_acknowledged",
+    ),
+    Mutation(
+        "an Empty ACK counts for a request that never left",
+        "_empty",
+        "... and $row.attempts",
+        "... and True",
+        RELAY + "test_r16_to_r20_observations.py::test_r18_an_empty_ack_for_a_request_that_never_left_says_nothing",
+    ),
+    Mutation(
+        "answers that the network holds do not count",
+        "_make_room",
+        '$step.effect($Count("answers_held_back"))\nreturn False',
+        "return True",
+        RELAY + "test_r30_bounds.py::test_r30_answers_that_the_network_holds_count",
+    ),
+    Mutation(
+        "an Execute fades like a Write",
+        "may_fade",
+        "... and $row.repeatable",
+        "... and True",
+        RELAY + "test_r03_r04_accepting.py::test_r04_an_execute_among_them_is_never_forgotten",
+    ),
+    Mutation(
         "effects leave before the commit",
         "Runner._step",
         "$then = partial($self._committed, $endpoint, $loaded, $placed, $result.effects, $done)",
@@ -171,9 +199,9 @@ MUTATIONS = [
     ),
     Mutation(
         "network duplicates are taken as new",
-        "_is_network_duplicate",
-        "$key in $step.state.by_duplicate_key",
-        "False",
+        "message",
+        "... and $key in $state.by_duplicate_key",
+        "... and False",
         RELAY + "test_r13_repeats.py::test_r13_the_networks_duplicate_is_dropped_by_its_id",
     ),
     Mutation(

@@ -6,7 +6,7 @@ import pytest
 from world import LORAWAN, NIDD, World, ack, observe, request, response, rst
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bridge.coap.message import Type
+from bridge.coap.message import Type, uint_value
 from bridge.coap.numbers import Code, OptionNumber as Opt
 from bridge.relay.model import Policy
 
@@ -42,7 +42,7 @@ def test_r03_a_server_that_the_directory_does_not_name_for_the_endpoint_asks_in_
 
 def test_r03_the_bridge_is_no_forward_proxy(world: World):
     (answer,) = world.server_sends(request(options=[(Opt.PROXY_URI, b"coap://elsewhere")]))
-    assert answer.code == Code.BAD_OPTION
+    assert answer.code == Code.PROXYING_NOT_SUPPORTED
     assert world.submitted == []
 
 
@@ -171,6 +171,56 @@ def test_r04_what_was_done_within_247_seconds_is_never_forgotten_a_further_reque
     assert refused.uint(Opt.MAX_AGE) == 1
     world.server_sends(asked[5])
     assert len(world.submitted) == north + 1
+
+
+def pushed(world: World, count: int, pause: float) -> list[bytes]:
+    """Let a server write so many blocks, one every `pause` seconds; return the requests."""
+    asked = []
+    for n in range(count):
+        options = [(int(Opt.BLOCK1), uint_value(n << 4 | 8))]
+        asked.append(request(3, "5/0/0", n, n.to_bytes(2, "big"), bytes(16), options))
+        world.server_sends(asked[-1])
+        assert world.last_south().payload == bytes(16), f"request {n} was refused"
+        world.device_sends(response(world.last_south(), 95, b"", options))
+        assert world.last_north().code == 95
+        world.passes(pause)
+    return asked
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r04_what_may_be_repeated_is_remembered_less_strictly_so_that_a_push_goes_on(restarts):
+    """A transfer at 60 ms a round: its copies are known by their IDs, after a restart too."""
+    world = World(NIDD, policy=Policy(max_exchanges=64))
+    asked = pushed(world, 300, 0.06)
+    if restarts:
+        world.restart()
+    north = len(world.submitted)
+    for n in 0, 100, 299:
+        (again,) = world.server_sends(asked[n])
+        assert (again.type, again.mid, again.code) == (Type.ACK, n, 95)
+    assert len(world.submitted) == north
+    assert len(world.state.deliveries.kept) == 64
+
+
+def test_r04_an_execute_among_them_is_never_forgotten():
+    world = World(NIDD, policy=Policy(max_exchanges=8))
+    (execute,) = executed(world, 1)
+    pushed(world, 40, 0.06)
+    north = len(world.submitted)
+    world.server_sends(execute)
+    assert len(world.submitted) == north
+
+
+def test_r04_what_is_remembered_less_strictly_is_bounded_by_bytes_and_by_age():
+    world = World(NIDD, policy=Policy(max_exchanges=16))
+    asked = pushed(world, 1025, 0.06)
+    exchanges = world.state.exchanges
+    assert 200 < len(exchanges.faded) < 400
+    assert len(exchanges.requests) <= 17
+    world.passes(250)
+    before = len(world.downlinks())
+    world.server_sends(asked[-20])  # its IDs may be used anew
+    assert len(world.downlinks()) == before + 1
 
 
 def test_r04_what_is_under_way_counts():

@@ -5,7 +5,7 @@ from world import NIDD, World, ack, notification, observe, observed, register, r
 
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code
-from bridge.coap.udp import decode
+from bridge.coap.udp import decode, frame
 from bridge.relay import events as ev
 from bridge.relay.model import Observation
 
@@ -129,6 +129,46 @@ def test_r18_else_it_is_a_bad_gateway(world: World):
     world.device_sends(rst(world.last_south()))
     assert (world.last_north().type, world.last_north().code) == (Type.CON, Code.BAD_GATEWAY)
     assert world.states() == ["REJECTED"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("asks", [observe(), []], ids=["Observe", "Read"])
+def test_r18_what_goes_nowhere_is_never_acknowledged(south, asks, restarts):
+    """A device that answers an Observe without option 6 does not observe; what it sends under the token is unasked."""
+    world = World(south)
+    world.server_sends(request(options=asks))
+    asked = world.last_south()
+    world.device_sends(response(asked, payload=b"20"))
+    world.passes(3)
+    if restarts:
+        world.restart()
+    north = len(world.to_server)
+    assert world.device_sends(response(asked, payload=b"21", mtype=Type.CON, mid=900)) == [rst(900)]
+    assert len(world.to_server) == north
+    again = response(asked, payload=b"20", mtype=Type.CON, mid=901)
+    assert world.device_sends(again) == [ack(901)]  # this is on disk
+    assert world.device_sends(response(asked, payload=b"22", mtype=Type.NON, mid=902)) == []
+    assert world.device_sends(response(asked, payload=b"22", options=observe(3), mtype=Type.NON, mid=903)) == [rst(903)]
+
+
+def test_r18_a_servers_response_under_a_message_id_of_long_ago_is_not_acknowledged(south):
+    world = World(south)
+    world.device_sends(request(2, "dp", 5, b"s", b"[]"), "a")
+    asked = world.last_north()
+    world.server_sends(response(asked, Code.CHANGED, mtype=Type.CON, mid=77))
+    assert world.server_sends(response(asked, Code.CHANGED, mtype=Type.CON, mid=77)) == [decode(ack(77))]
+    other = frame(Type.CON, Code.CHANGED, 77, b"other", b"")
+    assert world.server_sends(other) == [decode(rst(77))]
+
+
+def test_r18_an_empty_ack_for_a_request_that_never_left_says_nothing(world: World):
+    world.network = None
+    world.server_sends(request(mid=100, token=b"1"))
+    world.server_sends(request(mid=101, token=b"2"))  # waits behind the first
+    waiting = [row for row in world.downlinks() if row["state"] == "QUEUED"]
+    world.device_sends(ack(waiting[0]["south_mid"]))
+    assert world.states() == ["SUBMITTING", "QUEUED"]
+    assert world.counted("acknowledgements_without_message") == 1
 
 
 @pytest.mark.parametrize("word", [ack, rst])

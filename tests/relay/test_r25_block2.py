@@ -94,6 +94,37 @@ def test_r25_a_block2_that_is_none_is_the_devices_business(value):
     assert world.last_south().body == decode(data).body
 
 
+def test_r25_only_the_last_block_of_a_fetch_says_what_blocks_its_answer_may_have():
+    """RFC 7959 §3.3: a device that gets Block2 with an earlier one answers 4.02."""
+    world = saying(51)
+    paths = b'[{"n":"/3303/0/5700"},{"n":"/3303/0/5701"}]' * 4
+    found = []
+    for number in range(10):
+        more = number < 9
+        options = [(int(Opt.BLOCK1), uint_value(number << 4 | more << 3))]
+        data = request(5, "", 200 + number, b"%d" % number, paths[number * 16 : number * 16 + 16], options)
+        world.server_sends(data)
+        found.append(block2(world.last_south()))
+        world.device_sends(response(world.last_south(), 95 if more else 69, b"", options), f"k{number}")
+    assert found == [None] * 9 + [(0, False, 1)]
+
+
+def test_r25_of_a_last_block_that_is_split_only_the_last_part_does():
+    world = World(replace(LORAWAN, max_downlink=45, max_uplink=51))
+    options = [(int(Opt.BLOCK1), uint_value(1 << 4 | 2))]
+    world.server_sends(request(5, "", 200, b"t", bytes(64), options))
+    found = []
+    for n in range(8):
+        part = world.last_south()
+        found.append((block2(part), len(part.payload)))
+        block1 = part.option(Opt.BLOCK1) or b""
+        more = bool(block1[-1] & 8)
+        world.device_sends(response(part, 95 if more else 69, b"", [(int(Opt.BLOCK1), block1)]), f"k{n}")
+        if not more:
+            break
+    assert found == [(None, 32), ((0, False, 1), 32)]
+
+
 def test_r25_the_option_takes_room_only_where_there_is_some():
     data = request(path="3303/0/5700/abcdefgh")
     world = World(replace(LORAWAN, max_downlink=len(data) - 7, max_uplink=51))

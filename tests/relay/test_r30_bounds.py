@@ -1,15 +1,30 @@
 """R30: everything is bounded per endpoint, and each full case has its answer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
-from world import NIDD, World, ack, notification, observe, observed, register, registered, request, response, rst
+from world import (
+    LORAWAN,
+    NIDD,
+    World,
+    ack,
+    notification,
+    observe,
+    observed,
+    register,
+    registered,
+    request,
+    response,
+    rst,
+)
 
-from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bindings.contract import Accepted, Cancellation, NetworkState, Refusal, Refused
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 from bridge.coap.udp import decode, empty, frame
 from bridge.delivery.reports import UnattributedReport
+from bridge.relay import events as ev
 from bridge.relay.model import Observation, Policy
 
 
@@ -45,6 +60,51 @@ def test_r30_answers_that_wait_the_oldest_is_superseded(south):
         world.device_sends(frame(Type.CON, 69, n, b"zz", b""))  # nobody asked: each is answered RST
     assert len(world.state.deliveries.live) == 5
     assert "SUPERSEDED" in world.states("answer")
+
+
+@pytest.mark.parametrize("sends", ["a ping", "a Send"])
+@pytest.mark.parametrize("cancelled", [*Cancellation, None])
+def test_r30_answers_that_the_network_holds_count(south, sends, cancelled):
+    """A device that goes on sending while its network delivers nothing: the network is asked to give the oldest up."""
+    world = World(replace(south, empty_is_poll=False), policy=Policy(max_answers=5))
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.cancel_answer = cancelled
+    for n in range(60):
+        if sends == "a ping":
+            world.device_sends(empty(Type.CON, n), f"k{n}")
+        else:
+            world.device_sends(request(2, "dp", n, b"s", b"[%d]" % n), f"k{n}")
+            world.server_sends(response(world.last_north(), Code.CHANGED))
+        assert len(world.state.deliveries.live) <= 5
+        world.passes(1)
+    assert world.counted("answers_held_back") > 0
+    assert world.cancels[0].downlink == world.downlinks("answer")[0]["id"]
+    assert (world.states("answer").count("CANCELLED") > 10) is (cancelled is Cancellation.REMOVED)
+
+
+def test_r30_an_answer_that_was_held_back_is_given_when_the_device_repeats_its_message(south):
+    world = World(south, policy=Policy(max_answers=3))
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.cancel_answer = None
+    for n in range(4):
+        world.device_sends(request(2, "dp", n, b"s", b"[%d]" % n), f"k{n}")
+        world.server_sends(response(world.last_north(), Code.CHANGED))
+    assert len(world.submitted) == 3
+    first = world.downlinks("answer")[0]
+    world.event(ev.CancelDone(first["id"], 1, Cancellation.REMOVED))
+    again = world.device_sends(request(2, "dp", 3, b"s", b"[3]"), "again")
+    assert [decode(data).code for data in again] == [Code.CHANGED]
+
+
+def test_r30_an_answer_that_went_out_and_waits_to_go_again_makes_way_as_what_it_is():
+    world = World(LORAWAN, policy=Policy(max_answers=1))
+    world.network = Accepted("h", NetworkState.SENT)
+    world.device_sends(frame(Type.CON, 69, 1, b"zz", b""), "a")
+    world.network = None
+    world.reports("h", None, nack=True)
+    for n in range(2, 4):
+        world.device_sends(frame(Type.CON, 69, n, b"zz", b""), f"k{n}")
+    assert "SUPERSEDED" not in world.states("answer")
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -186,7 +246,7 @@ def sizes(world: World) -> Iterator[int]:
             state.by_digest,
         ),
     )
-    yield from map(len, (state.observations, state.recent, state.active, state.retransmissions, state.hold_due))
+    yield from map(len, (state.observations, state.active, state.retransmissions, state.hold_due))
     yield from map(len, (state.empty_ack_due, deliveries.live, deliveries.kept, deliveries.reports))
     yield from (len(row.attempts) for row in deliveries.live.values())
 
