@@ -205,7 +205,7 @@ def test_r04_what_may_be_repeated_is_remembered_less_strictly_so_that_a_push_goe
 def test_r04_an_execute_among_them_is_never_forgotten():
     world = World(NIDD, policy=Policy(max_exchanges=8))
     (execute,) = executed(world, 1)
-    pushed(world, 40, 0.06)
+    pushed(world, 500, 0.06)  # more than IDs are remembered of
     north = len(world.submitted)
     world.server_sends(execute)
     assert len(world.submitted) == north
