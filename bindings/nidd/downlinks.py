@@ -52,9 +52,10 @@ class DownlinkCalls:
     def __init__(
         self, settings: NiddSettings, client: T8Client, records: Records, provisioning: Provisioning, events: Events
     ) -> None:
+        self._all_settings = settings
         self._settings = settings.downlinks
         self._cancellation = 1 << settings.features.cancellation - 1
-        self._gateway_refusals = frozenset(settings.quirks.gateway_refusals)
+        self._gateway_refusals = frozenset(settings.quirks.resolved.gateway_refusals)
         self._client = client
         self._records = records
         self._provisioning = provisioning
@@ -100,7 +101,7 @@ class DownlinkCalls:
         if (
             isinstance(result, Accepted)
             and result.state is NetworkState.BUFFERED
-            and bridge_keeps(record, self._settings)
+            and bridge_keeps(record, self._all_settings)
         ):
             return await self._kept_all_the_same(device, result, answer)
         return result
@@ -155,13 +156,13 @@ class DownlinkCalls:
             "data": base64.b64encode(attempt.payload).decode(),
             identity_member(attempt.device): attempt.device,
         }
-        if bridge_keeps(record, self._settings):
+        if bridge_keeps(record, self._all_settings):
             body["maximumLatency"] = 0  # TS 23.682 §5.13.3: buffering is not allowed
         elif attempt.deadline is not None:
             body["maximumLatency"] = int(attempt.deadline - self._events.now())
         if attempt.priority:
             body["priority"] = attempt.priority
-        if option := pdn_option(record, self._settings):
+        if option := pdn_option(record, self._all_settings):
             body["pdnEstablishmentOption"] = option
         if record.rds_port:
             body["rdsPort"] = rds_ports(record.rds_port)

@@ -17,7 +17,7 @@ from bindings.nidd.inventory import Inventory
 from bindings.nidd.models import Configuration
 from bindings.nidd.packet_size import unit_warning
 from bindings.nidd.records import Record, Records, State
-from bindings.nidd.settings import Downlinks, NiddSettings
+from bindings.nidd.settings import NiddSettings
 from bindings.nidd.trouble import JobFailed, is_passing, refused
 from bindings.t8.answer import Answer
 from bindings.t8.client import T8Client
@@ -41,7 +41,9 @@ class LifeCycle:
     """Does the jobs. `destination` is the URL that the SCEF posts notifications to; set it before the first job."""
 
     def __init__(self, settings: NiddSettings, client: T8Client, records: Records, events: Events) -> None:
+        self._all_settings = settings
         self._settings = settings.configurations
+        self._quirks = settings.quirks.resolved
         self._downlinks = settings.downlinks
         self._test_notification = 1 << settings.features.test_notification - 1
         self._client = client
@@ -79,9 +81,8 @@ class LifeCycle:
     # Making and adopting
 
     async def _make(self, device: str, record: Record) -> None:
-        if self._settings.adopt and await self._adopt(
-            device, record, _LISTED_JUST_NOW if record.configuration else None
-        ):
+        good = _LISTED_JUST_NOW if record.configuration or self._quirks.lists_late else None
+        if self._settings.adopt and await self._adopt(device, record, good):
             return
         answer = await self.ask(operations.CREATE, body=self._creation(device, record))
         if not answer.ok:
@@ -117,7 +118,7 @@ class LifeCycle:
             body["mtcProviderId"] = settings.mtc_provider_id
         if settings.duration:
             body["duration"] = self._client.clock.theirs(self._events.now() + settings.duration)
-        if option := pdn_option(record, self._downlinks):
+        if option := pdn_option(record, self._all_settings):
             body["pdnEstablishmentOption"] = option
         if record.rds_port:
             body["rdsPorts"] = [rds_ports(record.rds_port)]
@@ -194,6 +195,8 @@ class LifeCycle:
         return round(span), int(max(expires - min(self._settings.renewal_margin, span / 2), now + SHORTEST_LIFE))
 
     def _note_size(self, size: int) -> None:
+        if self._quirks.small_packets:
+            return
         warning = unit_warning(size, self._downlinks.packet_size_unit)
         if warning is not None and warning not in self.size_warnings and len(self.size_warnings) < _SIZE_WARNINGS:
             self.size_warnings.append(warning)
@@ -293,6 +296,8 @@ class LifeCycle:
 
     async def _point_here(self, name: str, record: Record) -> bool:
         """Change notificationDestination (Rel-17); False if this SCEF does not, or takes the PATCH and ignores it."""
+        if not self._quirks.patches_destination:
+            return False
         answer = await self.ask(operations.CHANGE, name, body={"notificationDestination": self._destination})
         if answer.ok:
             said = read_tolerant(answer.body, Configuration).notificationDestination
@@ -324,16 +329,18 @@ class LifeCycle:
         return await self._client.ask(operation, *names, body=body, bounded=False)
 
 
-def bridge_keeps(record: Record, settings: Downlinks) -> bool:
+def bridge_keeps(record: Record, settings: NiddSettings) -> bool:
     """Whether downlinks for a sleeping device wait in the bridge, so that the SCEF is to keep none."""
-    return (record.buffer or settings.buffer) == "bridge"
+    if record.buffer or settings.downlinks.buffer:
+        return (record.buffer or settings.downlinks.buffer) == "bridge"
+    return not settings.quirks.resolved.keeps_downlinks
 
 
-def pdn_option(record: Record, settings: Downlinks) -> str:
+def pdn_option(record: Record, settings: NiddSettings) -> str:
     """Return what the SCEF is to do while the device has no PDN connection; empty: its default."""
     if bridge_keeps(record, settings):
         return "INDICATE_ERROR"
-    return record.pdn or settings.pdn_establishment_option
+    return record.pdn or settings.downlinks.pdn_establishment_option
 
 
 def read_features(text: str | None) -> int:

@@ -59,13 +59,13 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How downlinks are submitted, and the numbers of the south profile."""
 
     buffer: Annotated[
-        Literal["network", "bridge"],
+        Literal["", "network", "bridge"],
         Meta(
             description="who keeps a downlink for a device that sleeps, never both: the network (maximumLatency is "
             "what is left of its time), or the bridge (the SCEF is asked to keep nothing; the downlink waits here "
-            "until the time that the SCEF names, or until the device is heard)"
+            "until the time that the SCEF names, or until the device is heard); empty: as quirks.profile has it"
         ),
-    ] = "network"
+    ] = ""
     pdn_establishment_option: Annotated[
         Literal["", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"],
         Meta(

@@ -47,7 +47,7 @@ class DownlinkCalls:
     def __init__(self, settings: SmsSettings, client: T8Client, events: Events, url: str) -> None:
         """`url` is where the listener is reached."""
         self._settings = settings.downlinks
-        self._gateway_refusals = frozenset(settings.quirks.gateway_refusals)
+        self._gateway_refusals = frozenset(settings.quirks.resolved.gateway_refusals)
         self._client = client
         self._events = events
         self._url = url

@@ -79,7 +79,7 @@ class T8Client:
             raise ConfigurationError(f"http.headers: {error}") from None
         # Keys of an API gateway, perhaps: for the configured SCEF alone, as credentials are.
         self._headers = _ACCEPT | http.headers
-        self._bare = settings.quirks.bare_answers
+        self._bare = settings.quirks.resolved.bare_answers
         self._opened = False
         self.clock = PeerClock(time.time)
         self._authorization = Authorization(settings.credentials, time.monotonic, http.headers)

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from bindings.ranges import AtOnce, Body, PortOrAny, SpanOrZero, Timeout
 from bindings.secret import Masked
+from bindings.t8.quirks import Quirks, quirks
 
 
 class Credentials(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -90,24 +91,51 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
-class Quirks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How this SCEF/NEF, or what stands in front of it, departs from TS 29.122."""
+class Departures(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How this SCEF/NEF, or what stands in front of it, departs from TS 29.122: a profile, and what differs from it."""
 
+    profile: Annotated[
+        Literal[
+            "strict-r17", "strict-r15", "relative-links", "both-ids", "small-apn", "no-buffer", "conflict", "lossy"
+        ],
+        Meta(description="the kind of SCEF/NEF"),
+    ] = "strict-r17"
     bare_answers: Annotated[
-        bool,
+        bool | None,
         Meta(
-            description="its errors have no body. Only then is an error without a T8 body taken for the SCEF's own, "
-            "and not for that of a proxy"
+            description="true: its errors have no body. Only then is an error without a T8 body taken for the SCEF's "
+            "own, and not for that of a proxy",
+            examples=[True],
         ),
-    ] = False
+    ] = None
     gateway_refusals: Annotated[
-        tuple[Annotated[int, Meta(ge=400, le=599)], ...],
+        tuple[Annotated[int, Meta(ge=400, le=599)], ...] | None,
         Meta(
             description="statuses that the API gateway answers by itself, before it forwards anything; such an answer "
             "without a T8 body then proves that the SCEF was not asked",
             examples=[[429, 503]],
         ),
-    ] = ()
+    ] = None
+    patches_destination: Annotated[
+        bool | None,
+        Meta(description="false: notificationDestination cannot be changed, only made anew", examples=[False]),
+    ] = None
+    keeps_downlinks: Annotated[
+        bool | None, Meta(description="false: nothing is kept for a sleeping device", examples=[False])
+    ] = None
+    lists_late: Annotated[
+        bool | None,
+        Meta(description="true: look for a configuration before each one is made, not once", examples=[True]),
+    ] = None
+    small_packets: Annotated[
+        bool | None, Meta(description="true: packets below 128 bytes are meant so", examples=[True])
+    ] = None
+
+    @property
+    def resolved(self) -> Quirks:
+        """Return what is so, whoever says it."""
+        own = {name: getattr(self, name) for name in self.__struct_fields__ if name != "profile"}
+        return quirks(self.profile, **own)
 
 
 class T8Settings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -127,4 +155,4 @@ class T8Settings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     credentials: Annotated[Credentials, Meta(description="how we prove who we are")] = Credentials()
     http: Annotated[Http, Meta(description="the HTTP client")] = Http()
     callbacks: Annotated[Callbacks, Meta(description="the listener for notifications")] = Callbacks()
-    quirks: Annotated[Quirks, Meta(description="how this SCEF/NEF departs from the standard")] = Quirks()
+    quirks: Annotated[Departures, Meta(description="how this SCEF/NEF departs from the standard")] = Departures()

@@ -11,7 +11,7 @@ from scripted_scef import ScriptedScef  # found beside this file
 
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations, Downlinks
-from bindings.t8.settings import Callbacks, Credentials, Http, Quirks
+from bindings.t8.settings import Callbacks, Credentials, Departures, Http
 from tests.bindings.bridge_side import BridgeSide, DictMemory
 
 
@@ -46,7 +46,7 @@ async def make(scef, memory, side):
             callbacks=Callbacks(**({"port": 0} | parts.pop("callbacks", {}))),
             configurations=Configurations(**({"retry_min": 0.5} | parts.pop("configurations", {}))),
             downlinks=Downlinks(**parts.pop("downlinks", {})),
-            quirks=Quirks(**parts.pop("quirks", {})),
+            quirks=Departures(**parts.pop("quirks", {})),
         )
         binding = NiddBinding("test", settings)
         await binding.start(parts.pop("side", side), memory)

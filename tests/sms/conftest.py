@@ -4,7 +4,7 @@ import pytest
 
 from bindings.sms import SmsBinding, SmsSettings
 from bindings.sms.settings import Downlinks, Uplinks
-from bindings.t8.settings import Callbacks, Credentials, Http, Quirks
+from bindings.t8.settings import Callbacks, Credentials, Departures, Http
 from tests.bindings.bridge_side import BridgeSide, DictMemory
 from tests.sms.scripted_sms_centre import ScriptedSmsCentre
 
@@ -36,7 +36,7 @@ async def make(centre, side):
             callbacks=Callbacks(**({"port": 0} | parts.pop("callbacks", {}))),
             downlinks=Downlinks(**parts.pop("downlinks", {})),
             uplinks=Uplinks(**parts.pop("uplinks", {})),
-            quirks=Quirks(**parts.pop("quirks", {})),
+            quirks=Departures(**parts.pop("quirks", {})),
         )
         assert not parts
         binding = SmsBinding("sms", settings)
