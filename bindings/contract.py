@@ -227,6 +227,13 @@ class Events(Protocol):
         `bridge.errors.UnknownDevice` or `bridge.errors.StoreUnavailable` (answer 503: the network should send again).
         """
 
+    async def add_endpoint(self, device: str, name: str, options: Mapping[str, str]) -> bool:
+        """Add an endpoint for a device that the network tells of; return whether it is new.
+
+        For networks that say which devices come to them, and settings that allow it. `provision` follows, as for any
+        other. Raises `bridge.errors.DirectoryError`, for a name that is another's, or `bridge.errors.StoreUnavailable`.
+        """
+
     async def has_taken(self, uplink: Uplink, within: float) -> bool:
         """Return whether the ledger has an uplink, or the same bytes of this device at most `within` seconds from it.
 

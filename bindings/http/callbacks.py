@@ -9,7 +9,7 @@ import asyncio
 import hmac
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -56,7 +56,9 @@ class Names:
 
 
 class CallbackListener:
-    """Takes what is posted for `take`. `count` is told the name of what an operator should see.
+    """Takes what is posted for `take`, and for `doors` what is posted with one more part behind the URL.
+
+    `count` is told the name of what an operator should see.
 
     `authorization`: the value that the Authorization header must have, beside the secret path.
     """
@@ -71,17 +73,18 @@ class CallbackListener:
         context: ssl.SSLContext | None = None,
         authorization: str = "",
         success: Answer = NO_CONTENT,
+        doors: Mapping[str, Take] | None = None,
         limits: Limits | None = None,
     ) -> None:
         """Open nothing yet. Raises ConfigurationError for a place that no network can be told."""
         self._names = names
         self._place = place
         self._base = _base(names, place)
-        self._take = take
         self._count = count
         self._context = context
         self._scheme, _, credentials = authorization.partition(" ")
         self._credentials = credentials.encode()
+        self._doors = {"": take, **(doors or {})}
         self._success = success
         self._path = b""
         self._under_way: set[asyncio.Future[Answer | None]] = set()
@@ -121,8 +124,10 @@ class CallbackListener:
     def refuse(self, request: Request) -> Answer | None:
         """Refuse who does not know the secret path, shows no credentials, or does not post."""
         path = request.path.rstrip("/")
-        if not hmac.compare_digest(path[-len(self._path) :].encode(), self._path):
-            return self._refuse(404, "wrong_path", request)
+        if not self._is_ours(path):
+            before, _, request.door = path.rpartition("/")
+            if request.door not in self._doors or not self._is_ours(before):
+                return self._refuse(404, "wrong_path", request)
         if self._scheme:
             scheme, _, shown = request.headers.get("authorization", "").partition(" ")
             same = hmac.compare_digest(shown.strip(" ").encode(), self._credentials)
@@ -133,6 +138,9 @@ class CallbackListener:
         if "content-encoding" in request.headers and not is_known(request.headers["content-encoding"]):
             return self._refuse(415, "wrong_coding", request, ("Accept-Encoding", ACCEPTED))
         return None
+
+    def _is_ours(self, path: str) -> bool:
+        return hmac.compare_digest(path[-len(self._path) :].encode(), self._path)
 
     def _refuse(self, status: int, why: str, request: Request, *headers: tuple[str, str]) -> Answer:
         self._turn_away(status, why, request.remote)
@@ -153,7 +161,7 @@ class CallbackListener:
         try:
             if "content-encoding" in request.headers:
                 request.body = decoded(request.headers["content-encoding"], request.body, self._place.max_body)
-            work = self._take(request)
+            work = self._doors[request.door](request)
             if work is NOTHING_TO_COMMIT:
                 self._succeed(reply, None)
                 return

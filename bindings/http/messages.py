@@ -31,6 +31,7 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     remote: str = ""  # the caller's address
+    door: str = ""  # which of a listener's doors it came through
     last: bool = False  # the connection ends behind it
     refusal: Answer | None = None
 

@@ -28,12 +28,15 @@ from bindings.made_once import secret_path
 from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.downlinks import DownlinkCalls
 from bindings.nidd.endpoint_options import with_options
+from bindings.nidd.life_cycle import REPORTS
 from bindings.nidd.models import read_notification
 from bindings.nidd.notifications import Notifications
 from bindings.nidd.packet_size import packet_bytes
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
+from bindings.nidd.zero_touch import TRIGGER, Newcomers
+from bindings.reachability.watch import Watch
 from bindings.t8.client import T8Client
 from bindings.t8.identity import canonical_device
 from bindings.t8.listener import t8_listener
@@ -55,7 +58,12 @@ class NiddBinding:
         self.name = name
         self._settings = settings
         self._client = T8Client(settings)
-        self._listener = t8_listener(settings.callbacks, "nidd", self._take, self._count)
+        self._newcomers = Newcomers(settings.zero_touch, lambda: self._provisioning, lambda: self._running)
+        doors = {
+            REPORTS: lambda request: self._watch.take(request.body),
+            TRIGGER: lambda request: self._newcomers.take(request.body),
+        }
+        self._listener = t8_listener(settings.callbacks, "nidd", self._take, self._count, doors=doors)
         self._events: Events | None = None
         self._calls = Calls(name, "nidd_internal_errors", self._count)
 
@@ -75,10 +83,18 @@ class NiddBinding:
         self._records = Records(memory)
         path = await secret_path(memory, self._settings.callbacks.path)
         self._client.open(events.now)
-        self._provisioning = Provisioning(self._settings, self._client, self._records, events)
-        self._downlinks = DownlinkCalls(self._settings, self._client, self._records, self._provisioning, events)
+        self._watch = Watch(self._settings.reachability, self._client, memory, events)
+        self._provisioning = Provisioning(self._settings, self._client, self._records, events, self._watch)
+        self._downlinks = DownlinkCalls(
+            self._settings, self._client, self._records, self._provisioning, events, self._watch
+        )
         self._notifications = Notifications(
-            self._records, self._provisioning, events, self._client.clock, self._downlinks.rds_is_disabled
+            self._records,
+            self._provisioning,
+            events,
+            self._client.clock,
+            self._downlinks.rds_is_disabled,
+            self._watch.cannot_be_reached,
         )
         try:
             await self._listener.start(path)
@@ -96,9 +112,16 @@ class NiddBinding:
             return
         self._calls.open = False
         await self._listener.stop()
+        await self._watch.stop()
         await self._provisioning.stop()
         await self._calls.finish()
         await self._client.close()
+
+    @property
+    def _running(self) -> Events:
+        if self._events is None:
+            raise BindingError(f"network {self.name} is not started")
+        return self._events
 
     def _take(self, request: Request) -> Awaitable[None]:
         return self._notifications.take(*read_notification(request.body))
@@ -136,7 +159,7 @@ class NiddBinding:
             due = int(self._now())
             await self._provisioning.want(device, msgspec.structs.replace(record, state=State.LOST, due=due))
         elif record != before:
-            await self._records.put(device, record)
+            await self._provisioning.want(device, record)
 
     async def deprovision(self, device: str) -> None:
         """Have the device's configuration deleted, soon. Raises StoreUnavailable."""
@@ -224,6 +247,4 @@ class NiddBinding:
         return await diagnose(self._settings, self._client, self._listener, self._notifications, self._provisioning)
 
     def _now(self) -> float:
-        if self._events is None:
-            raise BindingError(f"network {self.name} is not started")
-        return self._events.now()
+        return self._running.now()

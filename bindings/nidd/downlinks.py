@@ -30,6 +30,7 @@ from bindings.nidd.packet_size import FLOOR
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
+from bindings.reachability.watch import Watch
 from bindings.t8.answer import Answer
 from bindings.t8.client import T8Client, TooLate
 from bindings.t8.identity import identity_member
@@ -50,8 +51,15 @@ class DownlinkCalls:
     """The calls of one network instance about downlinks. None of them is repeated here."""
 
     def __init__(
-        self, settings: NiddSettings, client: T8Client, records: Records, provisioning: Provisioning, events: Events
+        self,
+        settings: NiddSettings,
+        client: T8Client,
+        records: Records,
+        provisioning: Provisioning,
+        events: Events,
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._all_settings = settings
         self._settings = settings.downlinks
         self._cancellation = 1 << settings.features.cancellation - 1
@@ -98,6 +106,8 @@ class DownlinkCalls:
             await self._learn(device, len(attempt.payload))
         if isinstance(result, Refused) and reliable and _RDS_DISABLED in result.detail:
             return self._without_rds(device, result.detail)
+        if isinstance(result, Refused) and result.why is Refusal.UNREACHABLE:
+            return self._parked(device, result)
         if (
             isinstance(result, Accepted)
             and result.state is NetworkState.BUFFERED
@@ -105,6 +115,13 @@ class DownlinkCalls:
         ):
             return await self._kept_all_the_same(device, result, answer)
         return result
+
+    def _parked(self, device: str, refused: Refused) -> Refused:
+        """Have the SCEF report when the device can be reached; until then its power saving tells when to try."""
+        self._watch.cannot_be_reached(device)
+        if refused.retry_at is None:
+            return Refused(refused.why, refused.detail, self._watch.wakes_at(device))
+        return refused
 
     def _is_reliable(self, attempt: Attempt, record: Record) -> bool:
         """Whether the modem's acknowledgement is asked for (RDS): not where it was refused of late."""
@@ -136,7 +153,9 @@ class DownlinkCalls:
         if await self.cancel(device, accepted.handle) is not Cancellation.REMOVED:
             return accepted
         until = read_tolerant(answer.body, Delivery).requestedRetransmissionTime
-        return Refused(Refusal.UNREACHABLE, f"{state}: taken back", self._client.clock.wait_until(until))
+        return self._parked(
+            device, Refused(Refusal.UNREACHABLE, f"{state}: taken back", self._client.clock.wait_until(until))
+        )
 
     def _is_too_late(self, attempt: Attempt) -> bool:
         return attempt.deadline is not None and attempt.deadline - self._events.now() < 1

@@ -7,18 +7,23 @@ import msgspec
 from bindings.contract import BLOCK2
 from bindings.nidd.records import Record
 from bindings.options import number_of_bytes
+from bindings.reachability.watch import PARAMETERS
 from bridge.errors import ConfigurationError
 
 PDN_OPTIONS = ("WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER")
 _BUFFERS = ("network", "bridge")
 _BOOLEAN = ("true", "false")
 _LARGEST_RDS_PORT = 15  # TS 24.250 §6.2.2: four bits
-_KNOWN = "max_packet_size, pdn_establishment_option, reliable_data_service, rds_port, buffer, block2"
+_KNOWN = (
+    "max_packet_size, pdn_establishment_option, reliable_data_service, rds_port, buffer, maximum_latency, "
+    "maximum_response_time, suggested_downlinks, block2"
+)
 
 
 def with_options(record: Record, options: Mapping[str, str]) -> Record:
     """Return a record with these options and no others. Raises ConfigurationError, with the cure."""
     changes: dict[str, object] = {"max_packet_size": 0, "pdn": "", "reliable": None, "rds_port": "", "buffer": ""}
+    power = dict.fromkeys(PARAMETERS, -1)
     for name, value in options.items():
         match name:
             case "max_packet_size":
@@ -32,11 +37,25 @@ def with_options(record: Record, options: Mapping[str, str]) -> Record:
                 changes[name] = value
             case "buffer":
                 changes[name] = _one_of(name, value, _BUFFERS)
+            case _ if name in power:
+                power[name] = _seconds_or_packets(name, value)
             case _ if name == BLOCK2:
                 _one_of(name, value, _BOOLEAN)  # the bridge reads it
             case _:
                 raise ConfigurationError(f"unknown option {name!r}: a NIDD endpoint has {_KNOWN}")
+    changes["power"] = tuple(power.values()) if any(value >= 0 for value in power.values()) else ()
     return msgspec.structs.replace(record, **changes)
+
+
+def power_options(record: Record) -> dict[str, int]:
+    """Return the network parameters that an endpoint has of its own, by their names."""
+    return {name: value for name, value in zip(PARAMETERS, record.power, strict=False) if value >= 0}
+
+
+def _seconds_or_packets(name: str, value: str) -> int:
+    if not (value.isascii() and value.isdigit()) or len(value) > 8:  # noqa: PLR2004  # three years of seconds
+        raise ConfigurationError(f"option {name} {value!r} must be a whole number, 0 for none")
+    return int(value)
 
 
 def rds_ports(text: str) -> dict[str, int]:

@@ -12,12 +12,12 @@ from bindings.http.client import NoAnswer
 from bindings.nidd import operations
 from bindings.nidd.models import Configuration
 from bindings.nidd.records import Record, Records, State
-from bindings.nidd.trouble import JobFailed, refused
 from bindings.t8.array import ArrayReader, NoArray
 from bindings.t8.client import T8Client
 from bindings.t8.identity import canonical_device
 from bindings.t8.links import bare_name, configuration_id
 from bindings.t8.reading import pick
+from bindings.t8.trouble import JobFailed, refused
 from bridge.errors import ConfigurationError
 
 log = logging.getLogger(__name__)

@@ -12,22 +12,26 @@ import msgspec
 
 from bindings.contract import Events, Flushed
 from bindings.nidd import operations
-from bindings.nidd.endpoint_options import rds_ports
+from bindings.nidd.endpoint_options import power_options, rds_ports
 from bindings.nidd.inventory import Inventory
 from bindings.nidd.models import Configuration
 from bindings.nidd.packet_size import unit_warning
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
-from bindings.nidd.trouble import JobFailed, is_passing, refused
+from bindings.reachability.watch import Watch
 from bindings.t8.answer import Answer
 from bindings.t8.client import T8Client
 from bindings.t8.identity import identity_member, same_identity
 from bindings.t8.links import bare_name, configuration_id
 from bindings.t8.operations import Operation
 from bindings.t8.reading import read_tolerant
+from bindings.t8.trouble import JobFailed, is_passing, refused
 from bridge.errors import UnknownDevice
 
 log = logging.getLogger(__name__)
+
+REPORTS = "reports"
+"""What follows the callback URL for monitoring events."""
 
 SHORTEST_LIFE = 60.0  # seconds between two renewals, and between two makings, whatever the SCEF grants
 _LISTED_JUST_NOW = 60.0  # seconds that a list is good for after a refusal that may be a conflict
@@ -40,7 +44,10 @@ _SIZE_WARNINGS = 10  # different sizes warned about
 class LifeCycle:
     """Does the jobs. `destination` is the URL that the SCEF posts notifications to; set it before the first job."""
 
-    def __init__(self, settings: NiddSettings, client: T8Client, records: Records, events: Events) -> None:
+    def __init__(
+        self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: Watch
+    ) -> None:
+        self.watch = watch
         self._all_settings = settings
         self._settings = settings.configurations
         self._quirks = settings.quirks.resolved
@@ -62,6 +69,7 @@ class LifeCycle:
     @destination.setter
     def destination(self, url: str) -> None:
         self._destination = self.inventory.destination = url
+        self.watch.destination = f"{url}/{REPORTS}"
         self.mark = zlib.crc32(url.encode()) or 1
 
     async def work(self, device: str, record: Record) -> None:
@@ -73,10 +81,31 @@ class LifeCycle:
                 await self._find_out(device, record)
             case State.ACTIVE if record.destination != self.mark:
                 await self._redirect(device, record)
-            case State.ACTIVE:
+            case State.ACTIVE if record.due and record.due <= self._events.now():
                 await self._renew(device, record)
+            case State.ACTIVE:
+                pass
             case _:
                 await self._make(device, record)
+        await self._watch_over(device)
+
+    async def _watch_over(self, device: str) -> None:
+        """Ask for what is wanted to be known of an ACTIVE device's reachability, if that is due."""
+        record = await self._records.get(device)
+        if record is None or record.state is not State.ACTIVE or self.watch_due(record) > self._events.now():
+            return
+        options = power_options(record)
+        due = await self.watch.see_to(device, options)
+        current = await self._records.get(device)
+        if current is not None and current.state is State.ACTIVE:
+            watched = {"watched": self.watch.wanted(options), "watch_due": int(due)}
+            await self._records.put(device, msgspec.structs.replace(current, **watched))
+
+    def watch_due(self, record: Record) -> float:
+        """Return when the reachability of an ACTIVE device needs work; never: infinity."""
+        if record.watched != self.watch.wanted(power_options(record)):
+            return 0.0
+        return float(record.watch_due) if record.watch_due else float("inf")
 
     # Making and adopting
 
@@ -307,6 +336,7 @@ class LifeCycle:
         return False
 
     async def _remove(self, device: str, record: Record) -> None:
+        await self.watch.forget(device)
         if record.configuration:
             await self._delete(record.configuration)
         current = await self._records.get(device)

@@ -28,9 +28,11 @@ class Notifications:
         events: Events,
         clock: PeerClock,
         without_rds: Callable[[str], None],
+        unreachable: Callable[[str], None],
     ) -> None:
-        """`without_rds` is told of each device that the network has no RDS for."""
+        """`without_rds` and `unreachable` are told of devices that have no RDS, or cannot be reached now."""
         self._without_rds = without_rds
+        self._unreachable = unreachable
         self._records = records
         self._provisioning = provisioning
         self._events = events
@@ -121,6 +123,8 @@ class Notifications:
                 status, device, read_as,
             )  # fmt: skip
         retry_at = self._clock.wait_until(notification.requestedRetransmissionTime)
+        if outcome is Refusal.UNREACHABLE:
+            self._unreachable(device)
         return self._events.deliver(Report(device, handle, outcome, status[:100], retry_at))
 
     async def _status(self, notification: Notification, status: str) -> None:

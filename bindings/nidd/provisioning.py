@@ -20,8 +20,9 @@ from bindings.nidd.progress import Progress
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.repair import find_missing
 from bindings.nidd.settings import NiddSettings
-from bindings.nidd.trouble import JobFailed, Whose
+from bindings.reachability.watch import Watch
 from bindings.t8.client import T8Client
+from bindings.t8.trouble import JobFailed, Whose
 from bridge.errors import BridgeError
 
 log = logging.getLogger(__name__)
@@ -39,11 +40,13 @@ _CLAIMS = 4  # uplinks with unknown configurations that are asked for at the sam
 class Provisioning:
     """Keeps the configuration of every provisioned device. `start` once, `stop` once."""
 
-    def __init__(self, settings: NiddSettings, client: T8Client, records: Records, events: Events) -> None:
+    def __init__(
+        self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: Watch
+    ) -> None:
         self._settings = settings.configurations
         self._records = records
         self._events = events
-        self.life = LifeCycle(settings, client, records, events)
+        self.life = LifeCycle(settings, client, records, events, watch)
         self._pace = Pace(self._settings.parallelism, self._settings.pace)
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._notes: dict[str, asyncio.Task[None]] = {}
@@ -240,7 +243,7 @@ class Provisioning:
             return record.due
         if record.destination != self.life.mark:
             return record.due if record.failures else 0
-        return record.due or float("inf")
+        return min(record.due or float("inf"), self.life.watch_due(record))
 
     async def _launch(self, device: str) -> None:
         """Begin the job of a device if it needs one now, when the pace allows it."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from bindings.contract import MISS, Memory, Miss
+from bridge.errors import BridgeError
 
 _KEPT = 4096  # decoded records and profiles kept; the working set of a busy minute
 
@@ -48,6 +49,9 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     short_lives: int = 0  # of this device's configurations, in a row
     rds_port: str = ""  # the endpoint's own, `UE:SCEF`
     buffer: str = ""  # the endpoint's own policy
+    power: tuple[int, ...] = ()  # the endpoint's own network parameters; -1: none said
+    watched: int = 0  # check sum of what the SCEF was asked about its reachability
+    watch_due: int = 0  # when that needs work again
     not_before: int = 0  # once it is known to be gone: not made again before
 
 
@@ -117,15 +121,23 @@ class Records:
         return None if raw is None else raw.decode()
 
     async def put(self, device: str, record: Record) -> None:
-        """Commit a record and its index; an index that it no longer needs goes. Raises StoreUnavailable."""
+        """Commit a record and its index; an index that it no longer needs goes. Raises StoreUnavailable.
+
+        Whoever reads the record from now on gets this one: a change that is made while the commit is under way must not
+        be made to the record before it. If the commit fails, the record is read again from what is committed.
+        """
         before = await self.get(device)
+        _keep(self._kept, device, record)
         notes = [self._memory.put(_RECORD + device, _encode(record), device)]
         if record.configuration and (before is None or before.configuration != record.configuration):
             # Before the record: in one group of commits, or in this order.
             notes.insert(0, self._memory.put(_INDEX + record.configuration, device.encode(), device))
-        await asyncio.gather(*notes)
-        before = self._kept.get(device, before)  # another change may have been committed meanwhile
-        _keep(self._kept, device, record)
+        try:
+            await asyncio.gather(*notes)
+        except BridgeError:
+            if self._kept.get(device) is record:
+                del self._kept[device]
+            raise
         self.by_state[record.state] += 1
         if before is not None:
             self.by_state[before.state] -= 1

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from bindings.ranges import AtOnce, Attempts, Payload, PerSecond, Span, SpanOrZero, Times, WholeSpanOrZero
+from bindings.reachability.settings import Reachability
 from bindings.secret import Masked
 from bindings.t8.settings import T8Settings
 
@@ -105,6 +107,27 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+class ZeroTouch(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Devices that open a NIDD connection and have no configuration (NIDDConfigurationTrigger, TS 29.522 §5.9).
+
+    The NEF posts to the callback URL with /trigger behind it: set callbacks.path, and give the operator that URL.
+    """
+
+    allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="device addresses that get an endpoint and a configuration; * and ? as in names of files",
+            examples=[["*@iot.example"]],
+        ),
+    ] = ()
+    name: Annotated[
+        str, Meta(min_length=1, description="name of the endpoint, made of {device}, {local} and {domain}")
+    ] = "{local}"
+    options: Annotated[dict[str, str], Meta(description="options of the endpoint", examples=[{"buffer": "bridge"}])] = (
+        msgspec.field(default_factory=dict)
+    )
+
+
 class Features(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Numbers of the features of 3gpp-nidd (TS 29.122 §5.6.4), should a SCEF count them in another way."""
 
@@ -118,4 +141,6 @@ class NiddSettings(T8Settings, kw_only=True, frozen=True, forbid_unknown_fields=
     provider: Annotated[Literal["t8"], Meta(description="network API: t8 is 3gpp-nidd/v1")] = "t8"
     configurations: Annotated[Configurations, Meta(description="how NIDD configurations are kept")] = Configurations()
     downlinks: Annotated[Downlinks, Meta(description="how downlinks are submitted")] = Downlinks()
+    zero_touch: Annotated[ZeroTouch, Meta(description="devices that come by themselves")] = ZeroTouch()
+    reachability: Annotated[Reachability, Meta(description="monitoring events and network parameters")] = Reachability()
     features: Annotated[Features, Meta(description="numbers of the features")] = Features()

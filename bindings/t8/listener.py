@@ -4,7 +4,7 @@ One URL, not one for each resource: the path proves no more than that the caller
 the body is checked against the records anyway, and a changed URL is one value to compare when resources are adopted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bindings.http.callbacks import CallbackListener, Names, Take
 from bindings.http.server import Limits
@@ -15,9 +15,16 @@ from bridge.errors import ConfigurationError
 
 
 def t8_listener(
-    settings: Callbacks, kind: str, take: Take, count: Callable[[str], None], limits: Limits | None = None
+    settings: Callbacks,
+    kind: str,
+    take: Take,
+    count: Callable[[str], None],
+    limits: Limits | None = None,
+    doors: Mapping[str, Take] | None = None,
 ) -> CallbackListener:
-    """Return the listener whose requests `take` commits; `kind` begins the names of its counters, such as `nidd`.
+    """Return the listener whose requests `take` commits, and `doors` those with one more part behind its URL.
+
+    `kind` begins the names of its counters, such as `nidd`.
 
     Raises ConfigurationError.
     """
@@ -29,6 +36,7 @@ def t8_listener(
         count,
         context=server_context(settings.certificate, settings.key, settings.client_ca),
         authorization=authorization(settings),
+        doors=doors,
         limits=limits,
     )
 

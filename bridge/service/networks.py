@@ -1,9 +1,10 @@
 """What a binding is given of the bridge: where its events go, and when they are committed."""
 
 import asyncio
+from collections.abc import Mapping
 
 from bindings.contract import BindingEvent, Flushed, Joined, Reachable, Report, Uplink
-from bridge.directory import Directory
+from bridge.directory import Directory, Draft
 from bridge.directory.keys import ByDevice
 from bridge.errors import BindingError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
@@ -66,6 +67,13 @@ class NetworkEvents:
             f"network {self._network!r} names device {device!r}, which no endpoint has; "
             f"add it: lwm2m-bridge endpoint add --network {self._network} --address {device}"
         )
+
+    async def add_endpoint(self, device: str, name: str, options: Mapping[str, str]) -> bool:
+        """Add an endpoint; return whether its device is new. Raises DirectoryError or StoreUnavailable."""
+        if await self._directory.by_device(self._network, device) is not None:
+            return False
+        await self._directory.add_all([Draft(network=self._network, device=device, name=name, options=dict(options))])
+        return True
 
     async def has_taken(self, uplink: Uplink, within: float) -> bool:
         """Return whether the ledger has an uplink, or one that the device repeats with it. Raises StoreUnavailable."""

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from bindings.contract import MISS, Uplink
-from bridge.errors import StoreUnavailable, UnknownDevice
+from bridge.errors import DirectoryError, StoreUnavailable, UnknownDevice
 
 
 class DictMemory:
@@ -58,6 +58,7 @@ class BridgeSide:
         self.store_fails = False
         self.strangers = set(strangers)
         self.gate = None
+        self.added = {}  # device to name and options
 
     def deliver(self, event):
         return asyncio.ensure_future(self._commit(event))
@@ -70,6 +71,14 @@ class BridgeSide:
         if self.store_fails:
             raise StoreUnavailable("disk full")
         self.delivered.append(event)
+
+    async def add_endpoint(self, device, name, options):
+        if device in self.added:
+            return False
+        if name in {taken for taken, _ in self.added.values()}:
+            raise DirectoryError(f"the name {name!r} is another endpoint's")
+        self.added[device] = (name, dict(options))
+        return True
 
     async def has_taken(self, uplink, within):
         taken = [one for one in self.delivered if isinstance(one, Uplink) and one.device == uplink.device]

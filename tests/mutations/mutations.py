@@ -102,8 +102,8 @@ MUTATIONS = [
     Mutation(
         "a notification is answered 204 before the commit",
         "CallbackListener.answer",
-        "$task.add_done_callback(partial($self._done, $reply))",
-        "$self._answer($reply, None)",
+        "$task.add_done_callback(partial($self._done, $reply, $success))",
+        "$self._answer($reply, $success, None)",
         "tests/nidd/test_notifications.py::test_204_only_after_the_commit",
     ),
     Mutation(

@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from scripted_scef import ScriptedScef  # found beside this file
 
 from bindings.nidd import NiddBinding, NiddSettings
-from bindings.nidd.settings import Configurations, Downlinks
+from bindings.nidd.settings import Configurations, Downlinks, ZeroTouch
+from bindings.reachability.settings import Reachability
 from bindings.t8.settings import Callbacks, Credentials, Departures, Http
 from tests.bindings.bridge_side import BridgeSide, DictMemory
 
@@ -46,6 +47,8 @@ async def make(scef, memory, side):
             callbacks=Callbacks(**({"port": 0} | parts.pop("callbacks", {}))),
             configurations=Configurations(**({"retry_min": 0.5} | parts.pop("configurations", {}))),
             downlinks=Downlinks(**parts.pop("downlinks", {})),
+            reachability=Reachability(**parts.pop("reachability", {})),
+            zero_touch=ZeroTouch(**parts.pop("zero_touch", {})),
             quirks=Departures(**parts.pop("quirks", {})),
         )
         binding = NiddBinding("test", settings)

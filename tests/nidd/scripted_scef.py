@@ -42,6 +42,7 @@ class ScriptedScef:
         app = web.Application(client_max_size=1 << 24)
         self._route(app.router)
         app.router.add_post("/token", self._do("token", self._token))
+        app.router.add_route("*", "/prefix/{other:.*}", self._no_such_api)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -50,6 +51,9 @@ class ScriptedScef:
         self.root = self.host + "/prefix"
         self.session = ClientSession()
         return self
+
+    async def _no_such_api(self, _request):
+        return problem(404, "no such API")
 
     async def __aexit__(self, *_):
         await self.session.close()

@@ -8,7 +8,7 @@ from scripted_scef import HANG_UP
 
 from bindings.contract import Flushed
 from bindings.t8.times import format_time
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, StoreUnavailable
 from tests.bindings.bridge_side import BridgeSide
 from tests.waiting import until
 
@@ -455,3 +455,31 @@ async def test_idle_devices_cost_no_objects(make, scef, memory):
     assert len(binding._records._kept) <= 4096
     assert len(memory.notes["d/dev1@iot.example"]) < 40
     assert isinstance(binding._events, BridgeSide)
+
+
+async def test_a_change_during_a_commit_is_not_lost(memory):
+    """Each change is made to the record that will be committed, not to the one before it."""
+    from bindings.nidd.records import Record, Records
+
+    records = Records(memory)
+    await records.put(DEVICE, Record(configuration="c1"))
+
+    async def change(**members):
+        record = await records.get(DEVICE)
+        await records.put(DEVICE, msgspec.structs.replace(record, **members))
+
+    await asyncio.gather(change(learned=100), change(max_packet_size=50), change(pdn="X"))
+    record = await Records(memory).get(DEVICE)
+    assert (record.learned, record.max_packet_size, record.pdn, record.configuration) == (100, 50, "X", "c1")
+
+
+async def test_a_change_that_could_not_be_committed_is_none(memory):
+    from bindings.nidd.records import Record, Records
+
+    records = Records(memory)
+    await records.put(DEVICE, Record(learned=1))
+    memory.fails = True
+    with pytest.raises(StoreUnavailable):
+        await records.put(DEVICE, Record(learned=2))
+    memory.fails = False
+    assert (await records.get(DEVICE)).learned == 1

@@ -7,6 +7,7 @@ import pytest
 from bindings.nidd import models, operations as nidd
 from bindings.nidd.endpoint_options import PDN_OPTIONS
 from bindings.nidd.models import _DELIVERY_STATUS
+from bindings.reachability import models as reports, operations as reachability
 from bindings.sms import models as sms_models, operations as triggering
 from bindings.sms.models import _NOBODY_KNOWS
 from bindings.sms.notifications import TAKEN
@@ -20,7 +21,9 @@ FILES = {path.strip("/"): file for path, file in APIS.items()}
 
 
 def operations():
-    return [one for room in (nidd, triggering) for one in vars(room).values() if isinstance(one, Operation)]
+    return [
+        one for room in (nidd, triggering, reachability) for one in vars(room).values() if isinstance(one, Operation)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +147,16 @@ def test_what_is_read_of_a_device_trigger_and_of_an_sms_is_in_the_files(official
 def test_an_sms_of_a_device_is_answered_200_with_a_body(official):
     answers = official.file(MO_SMS)["paths"]["/"]["post"]["responses"]
     assert [code for code in answers if code < "300"] == [str(TAKEN.status)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (reports.Notification, "MonitoringNotification"),
+        (reports.Report, "MonitoringEventReport"),
+        (reports.IdleStatus, "IdleStatusInfo"),
+        (reports.Connection, "PdnConnectionInformation"),
+    ],
+)
+def test_what_is_read_of_a_report_is_in_the_file(official, kind, name):
+    assert set(kind.__struct_fields__) <= set(schema(official, name, "TS29122_MonitoringEvent.yaml")["properties"])

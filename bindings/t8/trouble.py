@@ -13,6 +13,7 @@ class Whose(Enum):
 
     DEVICE = "device"  # the SCEF has something against this one
     NETWORK = "network"  # overload, credentials, no way to the SCEF: other devices will meet it, too
+    NOT_OFFERED = "not offered"  # the SCEF does not have this at all
     UNCLEAR = "unclear"  # no answer, or a proxy's: whether others meet it, too, tells
 
 

@@ -1,0 +1,29 @@
+"""When a device listens again, from the timers of its power saving (TS 23.682 §4.5.4, §4.5.13). No I/O, no clock."""
+
+from dataclasses import dataclass
+from math import ceil
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """What the network said of a device when it went idle. Times are wall-clock seconds, spans seconds."""
+
+    idle_since: float
+    active: float | None = None  # T3324: it listens so long, then sleeps (PSM)
+    periodic: float | None = None  # T3412: it updates its area at the latest after so long
+    cycle: float | None = None  # eDRX: it listens once in each
+
+    def wakes_at(self, now: float) -> float | None:
+        """Return when it can be reached next, `now` if it can be now; None if nobody can say."""
+        listens_until = None if self.active is None else self.idle_since + self.active
+        if listens_until is not None and now >= listens_until:
+            if self.periodic is None:
+                return None
+            rounds = max(1, ceil((now - self.idle_since) / self.periodic))
+            return self.idle_since + rounds * self.periodic
+        if not self.cycle:
+            return now if listens_until is not None else None
+        at = self.idle_since + ceil(max(0.0, now - self.idle_since) / self.cycle) * self.cycle
+        if listens_until is not None and at > listens_until:
+            return None if self.periodic is None else self.idle_since + self.periodic
+        return at

@@ -1,0 +1,302 @@
+"""Keeps the subscriptions and network parameters of devices, and turns reports into what the bridge should know.
+
+Of each device one durable note says what the SCEF has of us; another one for each subscription says whose it is, since
+a report names only that.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bindings.contract import Events, Memory, Reachable
+from bindings.http.client import NoAnswer, NotSent
+from bindings.reachability import operations
+from bindings.reachability.models import IdleStatus, Notification, Report, Subscribed
+from bindings.reachability.settings import Reachability
+from bindings.reachability.wake import Sleep
+from bindings.t8.answer import Answer
+from bindings.t8.client import T8Client
+from bindings.t8.identity import identity_member, same_identity
+from bindings.t8.links import bare_name, resource_name
+from bindings.t8.operations import Operation
+from bindings.t8.reading import pick, read_json, read_tolerant
+from bindings.t8.trouble import JobFailed, Whose, refused
+from bridge.errors import BridgeError, NotificationError
+
+log = logging.getLogger(__name__)
+
+ON_DEMAND = frozenset({"UE_REACHABILITY", "AVAILABILITY_AFTER_DDN_FAILURE"})
+"""Reported once, and only asked for while a downlink waits: the first is for one time by design (TS 23.682 §5.6.1)."""
+
+PARAMETERS = ("maximum_latency", "maximum_response_time", "suggested_downlinks")
+_MEMBERS = ("maximumLatency", "maximumResponseTime", "suggestedNumberOfDlPackets")
+
+_WATCH = "w/"
+_SUBSCRIPTION = "s/"
+_GONE = {404, 410}
+_NOT_OFFERED = {404, 405, 501}
+_AGAIN = 300.0  # seconds until what failed is tried again
+_NEXT_DAY = 86_400.0  # seconds until what is not offered is tried again
+_AT_ONCE = 8  # subscriptions on demand that are being made
+_KEPT = 4096  # devices whose power saving is remembered
+
+
+class Watched(msgspec.Struct, array_like=True, gc=False):
+    """What the SCEF has of ours for one device. Times are whole wall-clock seconds."""
+
+    subscriptions: dict[str, tuple[str, int]] = {}  # kind of event to (id, end)
+    configuration: str = ""  # of network parameters
+    parameters: tuple[int, int, int] = (0, 0, 0)  # as they were asked for
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Watched).decode
+
+
+class Watch:
+    """The reachability of one network instance's devices. `destination`: where the SCEF posts reports."""
+
+    def __init__(self, settings: Reachability, client: T8Client, memory: Memory, events: Events) -> None:
+        self._settings = settings
+        self._client = client
+        self._memory = memory
+        self._events = events
+        self._standing = [kind for kind in settings.events if kind not in ON_DEMAND]
+        self._on_demand = [kind for kind in settings.events if kind in ON_DEMAND]
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sleeps: dict[str, Sleep] = {}
+        self.destination = ""
+        self.last_error = ""
+
+    # What is wanted of a device
+
+    def wanted(self, options: Mapping[str, int]) -> int:
+        """Return a check sum of what is wanted of a device; 0: nothing. `options` are those of its endpoint."""
+        parameters = self._parameters(options)
+        if not self._standing and not any(parameters):
+            return 0
+        return zlib.crc32(repr((self._standing, parameters, self.destination)).encode()) or 1
+
+    def _parameters(self, options: Mapping[str, int]) -> tuple[int, int, int]:
+        first, second, third = (options.get(name, getattr(self._settings, name)) for name in PARAMETERS)
+        return first, second, third
+
+    async def see_to(self, device: str, options: Mapping[str, int]) -> float:
+        """Make at the SCEF what is wanted of a device, and return when to come back; 0: never.
+
+        What fails is noted and tried again; it never fails the device's other work. Raises StoreUnavailable.
+        """
+        watched = await self._load(device)
+        try:
+            watched = await self._set_parameters(device, watched, self._parameters(options))
+            watched = await self._subscribe_all(device, watched)
+        except (JobFailed, NotSent, NoAnswer) as error:
+            self._tell(device, error)
+            not_offered = isinstance(error, JobFailed) and error.whose is Whose.NOT_OFFERED
+            return self._events.now() + (_NEXT_DAY if not_offered else _AGAIN)
+        ends = [end for kind, (_, end) in watched.subscriptions.items() if kind in self._standing]
+        now = self._events.now()
+        return min((max(now + (end - now) / 2, now + _AGAIN) for end in ends), default=0.0)
+
+    async def _set_parameters(self, device: str, watched: Watched, wanted: tuple[int, int, int]) -> Watched:
+        if watched.parameters == wanted:
+            return watched
+        members = dict(zip(_MEMBERS, wanted, strict=True))
+        if watched.configuration and not any(wanted):
+            await self._drop(operations.DROP_PARAMETERS, watched.configuration)
+            return await self._note(device, watched, configuration="", parameters=wanted)
+        if watched.configuration:
+            answer = await self._ask(operations.CHANGE_PARAMETERS, watched.configuration, body=members)
+            if answer.ok:
+                return await self._note(device, watched, parameters=wanted)
+            if not (answer.own and answer.status in _GONE):
+                raise self._refused("PATCH network parameters", answer)
+        body = {name: value for name, value in members.items() if value} | {identity_member(device): device}
+        answer = await self._ask(operations.SET_PARAMETERS, body=body)
+        name = _name(answer, "configurations")
+        if name is None:
+            raise self._refused("POST network parameters", answer)
+        self._events.count("reachability_parameters_set")
+        return await self._note(device, watched, configuration=name, parameters=wanted)
+
+    async def _subscribe_all(self, device: str, watched: Watched) -> Watched:
+        now = self._events.now()
+        for kind in self._standing:
+            before = watched.subscriptions.get(kind)
+            if before is None or before[1] - now < self._settings.lifetime / 2:
+                watched = await self._subscribe(device, watched, kind, {})
+                if before is not None:  # after the new one: no report may be missed
+                    await self._drop(operations.UNSUBSCRIBE, before[0])
+                    await self._memory.put(_SUBSCRIPTION + before[0], None)
+        return watched
+
+    async def _subscribe(self, device: str, watched: Watched, kind: str, more: dict[str, Any]) -> Watched:
+        """Subscribe to one kind of event of a device."""
+        end = self._events.now() + self._settings.lifetime
+        body: dict[str, Any] = {
+            "notificationDestination": self.destination,
+            "monitoringType": kind,
+            "monitorExpireTime": self._client.clock.theirs(end),
+            identity_member(device): device,
+        } | more
+        if kind == "UE_REACHABILITY":
+            body["reachabilityType"] = "DATA"
+        if kind in ON_DEMAND:
+            body["idleStatusIndication"] = True
+        if kind == "LOSS_OF_CONNECTIVITY" and self._settings.detection_time:
+            body["maximumDetectionTime"] = self._settings.detection_time
+        answer = await self._ask(operations.SUBSCRIBE, body=body)
+        name = _name(answer, "subscriptions")
+        if name is None and answer.ok and answer.status == 200:  # noqa: PLR2004  # reported at once, nothing remains
+            await self._report(device, pick(read_json(answer.body), Report))
+            return watched
+        if name is None:
+            raise self._refused(f"POST subscription to {kind}", answer)
+        granted = self._client.clock.ours(read_tolerant(answer.body, Subscribed).monitorExpireTime)
+        end = end if granted is None or granted <= self._events.now() else granted
+        await self._memory.put(_SUBSCRIPTION + name, device.encode(), device)
+        self._events.count("reachability_subscriptions_made")
+        return await self._note(device, watched, subscriptions=watched.subscriptions | {kind: (name, int(end))})
+
+    def cannot_be_reached(self, device: str) -> None:
+        """Have the SCEF report once when a device can be reached: a downlink waits for it."""
+        if self._on_demand and device not in self._tasks and len(self._tasks) < _AT_ONCE:
+            task = self._tasks[device] = asyncio.create_task(self._await_device(device))
+            task.add_done_callback(lambda _: self._tasks.pop(device, None))
+
+    async def _await_device(self, device: str) -> None:
+        try:
+            watched = await self._load(device)
+            for kind in self._on_demand:
+                name, end = watched.subscriptions.get(kind, ("", 0))
+                if not name or end <= self._events.now():
+                    watched = await self._subscribe(device, watched, kind, {"maximumNumberOfReports": 1})
+        except (JobFailed, NotSent, NoAnswer, BridgeError) as error:
+            self._tell(device, error)
+
+    async def forget(self, device: str) -> None:
+        """Have the SCEF drop what it has of ours for a device.
+
+        Raises JobFailed, NotSent, NoAnswer or StoreUnavailable.
+        """
+        watched = await self._load(device)
+        if watched == Watched():
+            return
+        if watched.configuration:
+            await self._drop(operations.DROP_PARAMETERS, watched.configuration)
+        for name, _ in watched.subscriptions.values():
+            await self._drop(operations.UNSUBSCRIBE, name)
+            await self._memory.put(_SUBSCRIPTION + name, None)
+        await self._memory.put(_WATCH + device, None)
+
+    async def stop(self) -> None:
+        """Make no further subscriptions."""
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    # What is reported
+
+    async def take(self, body: bytes) -> None:
+        """Have one notification committed. Raises NotificationError, UnknownDevice or StoreUnavailable."""
+        raw = read_json(body)
+        if not isinstance(raw, dict):
+            raise NotificationError("no monitoring notification: not a JSON object")
+        notification = pick(raw, Notification)
+        name = _last(notification.subscription or "", "subscriptions")
+        if name is None:
+            raise NotificationError("no monitoring notification: subscription is missing")
+        reports = [pick(one, Report) for one in notification.monitoringEventReports or ()]
+        if not reports and not notification.cancelInd:
+            self._events.count("reachability_notifications_test")
+            return
+        device = await self._memory.load(_SUBSCRIPTION + name)
+        if device is None:
+            self._events.count("reachability_notifications_unknown")
+            raise NotificationError(f"{name[:100]!r} is no subscription of ours", 404)
+        for report in reports:
+            await self._report(device.decode(), report)
+        await self._ended(device.decode(), name, over=bool(notification.cancelInd))
+
+    async def _report(self, device: str, report: Report) -> None:
+        if same_identity(device, report.externalId, report.msisdn) is False:
+            self._events.count("reachability_notifications_wrong_identity")
+            log.warning("a report about %s names another device", device, extra={"sample": "reachability identity"})
+            return
+        kind = report.monitoringType or "none"
+        known = kind in ON_DEMAND or kind in {"LOSS_OF_CONNECTIVITY", "PDN_CONNECTIVITY_STATUS"}
+        self._events.count("reachability_reports", kind=kind if known else "other")
+        if report.idleStatusInfo is not None:
+            self._learn(device, report.idleStatusInfo)
+        connected = any(one.status == "CREATED" and one.pdnType == "NON_IP" for one in report.pdnConnInfoList or ())
+        if kind in ON_DEMAND or (kind == "PDN_CONNECTIVITY_STATUS" and connected):
+            await self._events.deliver(Reachable(device))
+
+    async def _ended(self, device: str, name: str, *, over: bool) -> None:
+        """Forget a subscription that has no further report: one for a single report, or one that the SCEF ended."""
+        watched = await self._load(device)
+        for kind, (subscription, _) in watched.subscriptions.items():
+            if subscription == name and (over or kind in ON_DEMAND):
+                left = {one: value for one, value in watched.subscriptions.items() if one != kind}
+                await self._note(device, watched, subscriptions=left)
+                await self._memory.put(_SUBSCRIPTION + name, None)
+                return
+
+    def _learn(self, device: str, idle: IdleStatus) -> None:
+        since = self._client.clock.ours(idle.idleStatusTimestamp)
+        now = self._events.now()
+        since = now if since is None or since > now else since
+        self._sleeps.pop(device, None)
+        self._sleeps[device] = Sleep(since, idle.activeTime, idle.periodicAUTimer, idle.edrxCycleLength)
+        if len(self._sleeps) > _KEPT:
+            del self._sleeps[next(iter(self._sleeps))]
+
+    def wakes_at(self, device: str) -> float | None:
+        """Return when a device that sleeps can be reached next, by what was reported of it; None if nobody can say."""
+        sleep, now = self._sleeps.get(device), self._events.now()
+        at = None if sleep is None else sleep.wakes_at(now)
+        return at if at is not None and at > now else None
+
+    # Common parts
+
+    async def _load(self, device: str) -> Watched:
+        raw = await self._memory.load(_WATCH + device)
+        return Watched() if raw is None else _decode(raw)
+
+    async def _note(self, device: str, watched: Watched, **changes: Any) -> Watched:
+        changed = msgspec.structs.replace(watched, **changes)
+        await self._memory.put(_WATCH + device, _encode(changed), device)
+        return changed
+
+    async def _ask(self, operation: Operation, *names: str, body: dict[str, Any] | None = None) -> Answer:
+        return await self._client.ask(operation, *names, body=body, bounded=False)
+
+    async def _drop(self, operation: Operation, name: str) -> None:
+        answer = await self._ask(operation, name)
+        if not answer.ok and not (answer.own and answer.status in _GONE):
+            raise self._refused("DELETE", answer)
+
+    def _refused(self, what: str, answer: Answer) -> JobFailed:
+        if answer.own and answer.status in _NOT_OFFERED:
+            return JobFailed(f"{what}: {answer}", None, Whose.NOT_OFFERED)
+        return refused(what, answer, self._client.clock)
+
+    def _tell(self, device: str, error: Exception) -> None:
+        self.last_error = f"{device}: {error}"
+        self._events.count("reachability_failures")
+        log.warning("reachability of %s: %s", device, error, extra={"sample": "reachability"})
+
+
+def _name(answer: Answer, collection: str) -> str | None:
+    """Return the name of what was made; None if nothing was."""
+    if not answer.ok:
+        return None
+    return _last(answer.location, collection) or _last(read_tolerant(answer.body, Subscribed).self or "", collection)
+
+
+def _last(link: str, collection: str) -> str | None:
+    return resource_name(link, collection) or bare_name(link)
