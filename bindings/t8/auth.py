@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 _EARLY = 30.0  # seconds before its end that a token is renewed: covers clock error and the time of a request
 _UNSTATED_LIFETIME = 300.0  # seconds; RFC 6749 §5.1 lets the server leave expires_in out
+_AFTER_FAILURE = 5.0  # seconds after a failure in which the token endpoint is not asked again
+_AFTER_401 = 1.0  # seconds between two renewals because of a 401
 _TOKEN_ANSWER_LIMIT = 65536  # bytes
 
 Clock = Callable[[], float]
@@ -32,16 +34,22 @@ class _TokenAnswer(msgspec.Struct):
 
 
 class Authorization:
-    """Makes the Authorization header of a request, and another one after a 401."""
+    """Makes the Authorization header of a request, and another one after a 401.
+
+    At most one request to the token endpoint is under way, and all who wait for a token share what comes of it.
+    """
 
     def __init__(self, settings: Credentials, clock: Clock, headers: Mapping[str, str]) -> None:
         """`clock` counts seconds; `headers` go with requests to the token endpoint. Raises ConfigurationError."""
         self._settings = settings
         self._headers = headers
         self._clock = clock
-        self._lock = asyncio.Lock()
         self._header: str | None = None
-        self._expires: float | None = None
+        self._renew_at: float | None = None  # when the token is to be renewed; some time before it ends
+        self._ends_at: float | None = None
+        self._refresh: asyncio.Task[None] | None = None
+        self._failed_at: float | None = None
+        self._renewed_after_401_at: float | None = None
         self._last_error = ""
         match settings.kind:
             case "basic":
@@ -55,29 +63,67 @@ class Authorization:
             case "none":
                 pass
 
-    @property
-    def refreshable(self) -> bool:
-        """Whether a 401 may be cured by asking for a new token."""
-        return self._settings.kind == "oauth2"
-
-    async def header(self, client: HttpClient, refused: str | None = None) -> str | None:
-        """Return the header's value, None for none. `refused` is the value that just met a 401.
+    async def header(self, client: HttpClient) -> str | None:
+        """Return the header's value, None for none.
 
         Raises BindingError if no token can be had; no request was sent to the SCEF then.
         """
-        if not self.refreshable:
+        if self._settings.kind != "oauth2" or self._is_before(self._renew_at):
             return self._header
-        if self._good(refused):
-            return self._header
-        async with self._lock:
-            if not self._good(refused):
-                await self._fetch(client)
+        try:
+            await self._renewed(client)
+        except BindingError:
+            if not self._is_before(self._ends_at):
+                raise
         return self._header
 
-    def _good(self, refused: str | None) -> bool:
-        if self._header is None or self._header == refused or self._expires is None:
-            return False
-        return self._clock() < self._expires
+    async def header_after_401(self, client: HttpClient, refused: str) -> str | None:
+        """Return another value than one that met a 401; None if there is none: then the 401 is the answer.
+
+        A SCEF that refuses every token does not make a request to the token endpoint of each of its answers. Raises
+        BindingError if no token can be had.
+        """
+        if self._settings.kind != "oauth2":
+            return None
+        if self._header != refused:
+            return await self.header(client)  # somebody else had it renewed
+        if self._refresh is None and self._is_within(_AFTER_401, self._renewed_after_401_at):
+            return None
+        self._renew_at = self._ends_at = None
+        await self._renewed(client)
+        self._renewed_after_401_at = self._clock()
+        return self._header
+
+    async def close(self) -> None:
+        """End a request to the token endpoint that is under way."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+            await asyncio.gather(self._refresh, return_exceptions=True)
+
+    def _is_before(self, time: float | None) -> bool:
+        return time is not None and self._clock() < time
+
+    def _is_within(self, seconds: float, time: float | None) -> bool:
+        """Whether it is not so long since a time."""
+        return time is not None and self._clock() - time < seconds
+
+    async def _renewed(self, client: HttpClient) -> None:
+        """Return when there is a new token. Raises BindingError."""
+        refresh = self._refresh
+        if refresh is None:
+            if self._is_within(_AFTER_FAILURE, self._failed_at):
+                raise BindingError(self._last_error)
+            refresh = self._refresh = asyncio.create_task(self._fetch(client), name="t8-token")
+            refresh.add_done_callback(self._refreshed)
+        await asyncio.wait([refresh])  # not cancelled with its caller: others may wait for the token
+        if refresh.cancelled():
+            raise BindingError("closed while a token was asked for")
+        refresh.result()
+
+    def _refreshed(self, refresh: asyncio.Task[None]) -> None:
+        self._refresh = None
+        if not refresh.cancelled():
+            refresh.exception()  # those who waited have it
 
     async def _fetch(self, client: HttpClient) -> None:
         settings = self._settings
@@ -105,23 +151,28 @@ class Authorization:
         except msgspec.DecodeError:
             raise self._failed("answered no usable JSON") from None  # its text could show the token
         lifetime = _lifetime(token.expires_in)
+        now = self._clock()
         self._header = f"Bearer {token.access_token}"
-        self._expires = self._clock() + max(lifetime - _EARLY, lifetime / 2)
+        self._ends_at = now + lifetime
+        self._renew_at = now + max(lifetime - _EARLY, lifetime / 2)
+        self._failed_at = None
         self._last_error = ""
 
     def _failed(self, what: str) -> BindingError:
-        self._header = None
-        self._last_error = f"token endpoint {self._settings.token_url} {what}"
+        self._failed_at = self._clock()
+        self._last_error = (
+            f"token endpoint {self._settings.token_url} {what}; check token_url, client_id and client_secret"
+        )
         log.warning("%s", self._last_error, extra={"sample": "t8 token"})
-        return BindingError(f"{self._last_error}; check token_url, client_id and client_secret")
+        return BindingError(self._last_error)
 
     def status(self) -> dict[str, object]:
         """Return the kind, and for OAuth2 how long the token is good; never a secret."""
         report: dict[str, object] = {"kind": self._settings.kind}
-        if self.refreshable:
-            report["token"] = "valid" if self._good(None) else "none"
-            if self._expires is not None:
-                report["token_seconds_left"] = round(max(0.0, self._expires - self._clock()))
+        if self._settings.kind == "oauth2":
+            report["token"] = "valid" if self._is_before(self._ends_at) else "none"
+            if self._ends_at is not None:
+                report["token_seconds_left"] = round(max(0.0, self._ends_at - self._clock()))
             report["last_error"] = self._last_error
         return report
 

@@ -99,6 +99,7 @@ class T8Client:
     async def close(self) -> None:
         """Close all connections."""
         self._opened = False
+        await self._authorization.close()
         await self._http.close()
 
     async def ask(
@@ -169,26 +170,20 @@ class T8Client:
         operation = request.operation
         origin, target = root.origin, root.prefix + request.target
         hops = _HOPS if operation.redirects else 0
-        refused: str | None = None
-        renewed = False
+        again: str | None = None  # another token, after one that met a 401
         while True:
-            authorization = None
             known = self._roots.knows(origin)
             headers = (self._headers if known else _ACCEPT).copy()
             if request.body is not None:
                 headers["Content-Type"] = operation.media_type
-            if known:
-                try:
-                    authorization = await self._authorization.header(self._http, refused)
-                except BindingError as error:
-                    self.last_error = str(error)
-                    raise NotSent(str(error)) from error
+            authorization = (again or await self._authorized()) if known else None
             if authorization is not None:
                 headers["Authorization"] = authorization
             answer = await self._once(request, origin, target, headers)
-            if authorization and not renewed and self._authorization.refreshable and answer.asks_for_credentials:
-                refused, renewed = authorization, True
-                continue
+            if authorization is not None and again is None and answer.asks_for_credentials:
+                again = await self._authorized(refused=authorization)
+                if again is not None:
+                    continue
             if answer.status in REDIRECTS and answer.location and hops:
                 hops -= 1
                 led = _led(origin, target, answer.location)
@@ -199,6 +194,16 @@ class T8Client:
                 elsewhere = "" if known else f" by {origin.authority}, which has no credentials of ours"
                 self.last_error = f"{operation.method} {target}: {answer.status}{elsewhere}"
             return answer
+
+    async def _authorized(self, refused: str = "") -> str | None:
+        """Return the Authorization header, another one than `refused`; None if there is none. Raises NotSent."""
+        try:
+            if refused:
+                return await self._authorization.header_after_401(self._http, refused)
+            return await self._authorization.header(self._http)
+        except BindingError as error:
+            self.last_error = str(error)
+            raise NotSent(str(error)) from error
 
     async def _once(self, request: _Request, origin: Origin, target: str, headers: dict[str, str]) -> Answer:
         began, sent_at = time.monotonic(), self.clock.now()

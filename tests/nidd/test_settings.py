@@ -159,7 +159,7 @@ async def test_401_again_is_an_answer(make, scef):
 async def test_a_token_that_cannot_be_had_is_certain_and_shows_nothing(make, scef, caplog, answer):
     binding = await make(credentials=oauth(scef))
     await connected(binding, scef)
-    binding._client._authorization._expires = 0
+    scef.authorization = "ended on their side"
     scef.script["token"].append(answer)
     result = await binding.submit(ATTEMPT)
     assert result.why is Refusal.NETWORK_UNAVAILABLE
