@@ -237,6 +237,7 @@ class NiddBinding:
         }
         if self._calls.open:
             report["configurations"] = self._provisioning.status()
+            report["reachability"] = self._watch.status()
             report["callbacks"]["test_notification_at"] = self._notifications.tested_at
         return report
 

@@ -7,8 +7,9 @@ a report names only that.
 import asyncio
 import logging
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -52,6 +53,15 @@ class Watched(msgspec.Struct, array_like=True, gc=False):
     configuration: str = ""  # of network parameters
     parameters: tuple[int, int, int] = (0, 0, 0)  # as they were asked for
 
+    def with_one(self, kind: str, name: str, end: float) -> "Watched":
+        """Return it with a subscription to a kind of event."""
+        return msgspec.structs.replace(self, subscriptions=self.subscriptions | {kind: (name, int(end))})
+
+    def without(self, name: str) -> "Watched":
+        """Return it without a subscription."""
+        left = {kind: one for kind, one in self.subscriptions.items() if one[0] != name}
+        return msgspec.structs.replace(self, subscriptions=left)
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Watched).decode
@@ -68,6 +78,7 @@ class Watch:
         self._standing = [kind for kind in settings.events if kind not in ON_DEMAND]
         self._on_demand = [kind for kind in settings.events if kind in ON_DEMAND]
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sleeps: dict[str, Sleep] = {}
         self.destination = ""
         self.last_error = ""
@@ -108,11 +119,11 @@ class Watch:
         members = dict(zip(_MEMBERS, wanted, strict=True))
         if watched.configuration and not any(wanted):
             await self._drop(operations.DROP_PARAMETERS, watched.configuration)
-            return await self._note(device, watched, configuration="", parameters=wanted)
+            return await self._note_parameters(device, "", wanted)
         if watched.configuration:
             answer = await self._ask(operations.CHANGE_PARAMETERS, watched.configuration, body=members)
             if answer.ok:
-                return await self._note(device, watched, parameters=wanted)
+                return await self._note_parameters(device, watched.configuration, wanted)
             if not (answer.own and answer.status in _GONE):
                 raise self._refused("PATCH network parameters", answer)
         body = {name: value for name, value in members.items() if value} | {identity_member(device): device}
@@ -121,21 +132,28 @@ class Watch:
         if name is None:
             raise self._refused("POST network parameters", answer)
         self._events.count("reachability_parameters_set")
-        return await self._note(device, watched, configuration=name, parameters=wanted)
+        return await self._note_parameters(device, name, wanted)
+
+    async def _note_parameters(self, device: str, configuration: str, parameters: tuple[int, int, int]) -> Watched:
+        members = {"configuration": configuration, "parameters": parameters}
+        return await self._note(device, lambda noted: msgspec.structs.replace(noted, **members))
 
     async def _subscribe_all(self, device: str, watched: Watched) -> Watched:
         now = self._events.now()
         for kind in self._standing:
             before = watched.subscriptions.get(kind)
             if before is None or before[1] - now < self._settings.lifetime / 2:
-                watched = await self._subscribe(device, watched, kind, {})
+                made = await self._subscribe(device, kind, {})
+                if made is None:
+                    continue
+                watched = made
                 if before is not None:  # after the new one: no report may be missed
                     await self._drop(operations.UNSUBSCRIBE, before[0])
                     await self._memory.put(_SUBSCRIPTION + before[0], None)
         return watched
 
-    async def _subscribe(self, device: str, watched: Watched, kind: str, more: dict[str, Any]) -> Watched:
-        """Subscribe to one kind of event of a device."""
+    async def _subscribe(self, device: str, kind: str, more: dict[str, Any]) -> Watched | None:
+        """Subscribe to one kind of event of a device, and return what is noted then; None if nothing had to be."""
         end = self._events.now() + self._settings.lifetime
         body: dict[str, Any] = {
             "notificationDestination": self.destination,
@@ -153,14 +171,14 @@ class Watch:
         name = _name(answer, "subscriptions")
         if name is None and answer.ok and answer.status == 200:  # noqa: PLR2004  # reported at once, nothing remains
             await self._report(device, pick(read_json(answer.body), Report))
-            return watched
+            return None
         if name is None:
             raise self._refused(f"POST subscription to {kind}", answer)
         granted = self._client.clock.ours(read_tolerant(answer.body, Subscribed).monitorExpireTime)
         end = end if granted is None or granted <= self._events.now() else granted
         await self._memory.put(_SUBSCRIPTION + name, device.encode(), device)
         self._events.count("reachability_subscriptions_made")
-        return await self._note(device, watched, subscriptions=watched.subscriptions | {kind: (name, int(end))})
+        return await self._note(device, lambda noted: noted.with_one(kind, name, end))
 
     def cannot_be_reached(self, device: str) -> None:
         """Have the SCEF report once when a device can be reached: a downlink waits for it."""
@@ -174,7 +192,7 @@ class Watch:
             for kind in self._on_demand:
                 name, end = watched.subscriptions.get(kind, ("", 0))
                 if not name or end <= self._events.now():
-                    watched = await self._subscribe(device, watched, kind, {"maximumNumberOfReports": 1})
+                    await self._subscribe(device, kind, {"maximumNumberOfReports": 1})
         except (JobFailed, NotSent, NoAnswer, BridgeError) as error:
             self._tell(device, error)
 
@@ -183,6 +201,8 @@ class Watch:
 
         Raises JobFailed, NotSent, NoAnswer or StoreUnavailable.
         """
+        if device in self._tasks:
+            await asyncio.wait([self._tasks[device]])  # what it makes is dropped, too
         watched = await self._load(device)
         if watched == Watched():
             return
@@ -192,6 +212,15 @@ class Watch:
             await self._drop(operations.UNSUBSCRIBE, name)
             await self._memory.put(_SUBSCRIPTION + name, None)
         await self._memory.put(_WATCH + device, None)
+
+    def status(self) -> dict[str, Any]:
+        """Return what is asked of the SCEF, and the last thing that it did not do."""
+        return {
+            "events": list(self._settings.events),
+            "being_asked_for": len(self._tasks),
+            "power_saving_known": len(self._sleeps),
+            "last_error": self.last_error,
+        }
 
     async def stop(self) -> None:
         """Make no further subscriptions."""
@@ -239,12 +268,10 @@ class Watch:
     async def _ended(self, device: str, name: str, *, over: bool) -> None:
         """Forget a subscription that has no further report: one for a single report, or one that the SCEF ended."""
         watched = await self._load(device)
-        for kind, (subscription, _) in watched.subscriptions.items():
-            if subscription == name and (over or kind in ON_DEMAND):
-                left = {one: value for one, value in watched.subscriptions.items() if one != kind}
-                await self._note(device, watched, subscriptions=left)
-                await self._memory.put(_SUBSCRIPTION + name, None)
-                return
+        kind = next((kind for kind, (noted, _) in watched.subscriptions.items() if noted == name), "")
+        if kind and (over or kind in ON_DEMAND):
+            await self._note(device, lambda noted: noted.without(name))
+            await self._memory.put(_SUBSCRIPTION + name, None)
 
     def _learn(self, device: str, idle: IdleStatus) -> None:
         since = self._client.clock.ours(idle.idleStatusTimestamp)
@@ -267,10 +294,13 @@ class Watch:
         raw = await self._memory.load(_WATCH + device)
         return Watched() if raw is None else _decode(raw)
 
-    async def _note(self, device: str, watched: Watched, **changes: Any) -> Watched:
-        changed = msgspec.structs.replace(watched, **changes)
-        await self._memory.put(_WATCH + device, _encode(changed), device)
-        return changed
+    async def _note(self, device: str, change: Callable[[Watched], Watched]) -> Watched:
+        """Commit a change of what is noted of a device; the changes of one device follow each other."""
+        turn = self._turns.setdefault(device, asyncio.Lock())
+        async with turn:
+            changed = change(await self._load(device))
+            await self._memory.put(_WATCH + device, _encode(changed), device)
+            return changed
 
     async def _ask(self, operation: Operation, *names: str, body: dict[str, Any] | None = None) -> Answer:
         return await self._client.ask(operation, *names, body=body, bounded=False)

@@ -137,6 +137,7 @@ async def test_a_network_without_these_apis_is_asked_once_a_day(make, scef, side
     await asyncio.sleep(0.6)
     assert side.counts["reachability_failures"] == 1
     assert binding.status()["configurations"]["active"] == 1
+    assert UE in binding.status()["reachability"]["last_error"]
 
 
 @pytest.mark.parametrize(
