@@ -96,8 +96,8 @@ async def test_messages_are_taken_while_a_start_still_works(kit: Kit, monkeypatc
         assert await kit.answered() == b"\x60\x00\x00\x01"
         status = await DirectClient(service).ask(GetStatus())
         assert (status.phase, status.ready) == (Phase.RUNNING, True)
-        (work,) = status.work
-        assert (work.name, work.done, work.total) == ("networks are asked to carry endpoints' data", 0, 1)
+        left = [("networks are asked to carry endpoints' data", 0, 1)]
+        await until(lambda: [(work.name, work.done, work.total) for work in service.status().work] == left)
         go.set()
         await until(lambda: not service.status().work)
 
