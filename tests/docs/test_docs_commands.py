@@ -38,7 +38,7 @@ def test_every_command_that_is_named_exists_and_its_options_parse(page, line, tm
     if isinstance(command, click.Group) or not rest:
         return  # the command itself is meant, without what it needs
     for word in rest:  # files that the page speaks of
-        if word.endswith((".toml", ".csv")) and "/" not in word:
+        if word.endswith((".toml", ".csv", ".pem")) and "/" not in word:
             (tmp_path / word).touch()
     monkeypatch.chdir(tmp_path)
     command.make_context(command.name, rest)
