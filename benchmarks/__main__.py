@@ -132,7 +132,7 @@ def measure_exchanges(rounds: int) -> tuple[list[Rate], list[Rate]]:
 
 
 def lorawan(transport: str, device_class: str) -> Callable[[int], tuple[list[Rate], list[Rate]]]:
-    """Give the measurement of one kind of LoRaWAN exchange."""
+    """Return the measurement of one kind of LoRaWAN exchange."""
     return lambda rounds: measure_lorawan(transport, device_class, rounds)
 
 

@@ -89,7 +89,7 @@ class Profile:
 
 
 def thread_times() -> dict[str, float]:
-    """Give the processor time of every other thread, seconds."""
+    """Return the processor time of every other thread, seconds."""
     used = {}
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and thread.ident is not None:

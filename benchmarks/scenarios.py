@@ -41,7 +41,7 @@ class Stopwatch:
         return time.monotonic(), self._side.cpu(), time.process_time()
 
     def rate(self, count: int) -> Rate:
-        """Give the rates of `count` messages in the time since."""
+        """Return the rates of `count` messages in the time since."""
         return Rate(*(count / (now - then) for now, then in zip(self._read(), self._began, strict=True)))
 
 

@@ -20,11 +20,11 @@ class Side:
     process: subprocess.Popen[bytes]
 
     def cpu(self) -> float:
-        """Give the seconds of processor time used so far, by all its threads."""
+        """Return the seconds of processor time used so far, by all its threads."""
         return time.clock_gettime(~self.process.pid << 3 | _SCHEDULED)
 
     def memory(self) -> int:
-        """Give the proportional set size, bytes."""
+        """Return the proportional set size, bytes."""
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024

@@ -32,7 +32,7 @@ class Peer:
     sent: list[Effect] = field(default_factory=list)  # by the last step
 
     def to_server(self) -> bytes:
-        """Give the last datagram toward the server."""
+        """Return the last datagram toward the server."""
         return next(e.data for e in reversed(self.sent) if isinstance(e, SendToServer))
 
     def submitted(self) -> Submit:
@@ -56,14 +56,14 @@ class Steps:
         self.spent.clear()
 
     def some(self, count: int) -> None:
-        """Give every endpoint so many uplinks and exchanges in turns."""
+        """Deliver to every endpoint so many uplinks and exchanges in turns."""
         for _ in range(count):
             self.uplink()
             self.exchange()
             self._now += self._interval
 
     def step(self, name: str, events: Sequence[ev.Event]) -> None:
-        """Give each endpoint its event, a millisecond apart."""
+        """Deliver to each endpoint its event, a millisecond apart."""
         now = Now(self._now, self._now)
         new_id = self._ids.__next__
         results = []
@@ -112,7 +112,7 @@ def _token(message: bytes) -> bytes:
 
 
 def measure_steps(rounds: int, kept: int) -> dict[str, float]:
-    """Give the least microseconds that a step of each kind took, over rounds."""
+    """Return the least microseconds that a step of each kind took, over rounds."""
     steps = Steps(kept)
     best: dict[str, float] = {}
     for _ in range(rounds):

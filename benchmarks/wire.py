@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 
 def http_response(status: str, body: bytes = b"", headers: str = "") -> bytes:
-    """Give an HTTP/1.1 response with a JSON body."""
+    """Return an HTTP/1.1 response with a JSON body."""
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
 def http_post(path: str, host: str, body: bytes) -> bytes:
-    """Give an HTTP/1.1 POST of a JSON body."""
+    """Return an HTTP/1.1 POST of a JSON body."""
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return f"{head}\r\n\r\n".encode() + body
 
 
 def notification(configuration: str, external_id: str, payload: bytes) -> bytes:
-    """Give the body of a NiddUplinkDataNotification (TS 29.122 §5.6.2.1.5)."""
+    """Return the body of a NiddUplinkDataNotification (TS 29.122 §5.6.2.1.5)."""
     data = base64.b64encode(payload).decode()
     return json.dumps({"niddConfiguration": configuration, "externalId": external_id, "data": data}).encode()
 
@@ -53,7 +53,7 @@ class HttpConnection:
 
 
 def coap(mtype: int, code: int, mid: int, token: bytes, rest: bytes = b"") -> bytes:
-    """Give a CoAP message; `rest` is options and payload as on the wire."""
+    """Return a CoAP message; `rest` is options and payload as on the wire."""
     return bytes((0x40 | mtype << 4 | len(token), code, mid >> 8, mid & 255)) + token + rest
 
 
@@ -63,5 +63,5 @@ CONTENT = b"\xc0\xff21.5"  # Content-Format 0, payload
 
 
 def notify(sequence: int) -> bytes:
-    """Give options and payload of a notification."""
+    """Return options and payload of a notification."""
     return bytes((0x61, sequence & 255)) + b"\x60\xff21.5"

@@ -40,7 +40,7 @@ def parse_loopback(text: str) -> tuple[str, int]:
 
 
 def control_option(name: str = "--control", what: str = "control API") -> Callable[[Any], Any]:
-    """Give an option for an address on loopback."""
+    """Return an option for an address on loopback."""
     return click.option(
         name,
         default="127.0.0.1:0",
@@ -56,7 +56,7 @@ def ready(**addresses: Any) -> None:
 
 
 def told(error: Exception) -> click.ClickException:
-    """Give the error that a command ends with, and the cure where an address is taken."""
+    """Return the error that a command ends with, and the cure where an address is taken."""
     text = str(error) or type(error).__name__  # a TimeoutError has no words
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         text += "; end the program that has it, or name another port"

@@ -50,7 +50,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
-    """Give the JSON object that a request carries, empty if it carries nothing. Raises ValueError."""
+    """Return the JSON object that a request carries, empty if it carries nothing. Raises ValueError."""
     text = await request.text()
     try:
         body = json.loads(text) if text.strip() else {}
@@ -62,7 +62,7 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 
 
 def fault_routes(faults: Callable[[], Faults]) -> list[web.RouteDef]:
-    """Give GET, POST and DELETE /faults and DELETE /faults/{number}; `faults` gives those of the emulator."""
+    """Return GET, POST and DELETE /faults and DELETE /faults/{number}; `faults` returns those of the emulator."""
 
     async def listing(_: web.Request) -> web.Response:
         now = faults()

@@ -46,7 +46,7 @@ class Fault:
         return cls(kind, float(probability), count, after, {k: str(v) for k, v in where.items()}, dict(params))
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that `parse` reads."""
+        """Return the form that `parse` reads."""
         return {
             "kind": self.kind,
             "probability": self.probability,
@@ -115,11 +115,11 @@ class Faults:
         self._armed.clear()
 
     def listing(self) -> list[dict[str, Any]]:
-        """Give the armed faults as JSON values."""
+        """Return the armed faults as JSON values."""
         return [{"id": n, **armed.fault.to_json(), "happened": armed.happened} for n, armed in self._armed.items()]
 
     def take(self, kind: str, /, **context: str) -> Fault | None:
-        """Give the fault that happens now, if one does; `context` describes the occasion."""
+        """Return the fault that happens now, if one does; `context` describes the occasion."""
         if self._occasions is not None and context.keys() != self._occasions[kind]:
             raise FaultError(f"an occasion of {kind} is described by {sorted(context)}")
         for number, armed in list(self._armed.items()):

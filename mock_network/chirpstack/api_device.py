@@ -38,7 +38,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
             answer.class_enabled = row.enabled_class
 
     async def CreateKeys(self, request: api.CreateDeviceKeysRequest, _: object) -> Empty:
-        """Give a device root keys."""
+        """Set the root keys of a device."""
         self._tables.create_keys(required(request, "device_keys"), self._pump.now())
         return Empty()
 
@@ -72,7 +72,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
         return Empty()
 
     async def Activate(self, request: api.ActivateDeviceRequest, _: object) -> Empty:
-        """Give a device a session (ABP)."""
+        """Set the session of a device (ABP)."""
         message = required(request, "device_activation")
         tables = self._tables
         device = tables.devices.get(message.dev_eui)
@@ -117,7 +117,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
         return api.GetDeviceActivationResponse(device_activation=activation)
 
     async def GetRandomDevAddr(self, request: api.GetRandomDevAddrRequest, _: object) -> api.GetRandomDevAddrResponse:
-        """Give a random DevAddr of this network."""
+        """Return a random DevAddr of this network."""
         if request.dev_eui:
             eui64(request.dev_eui)
         return api.GetRandomDevAddrResponse(dev_addr=f"{join.random_dev_addr(self._pump.server.context):08x}")
@@ -178,7 +178,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
     async def GetNextFCntDown(
         self, request: api.GetDeviceNextFCntDownRequest, _: object
     ) -> api.GetDeviceNextFCntDownResponse:
-        """Give the counter that an application shall encrypt its next downlink with."""
+        """Return the counter that an application shall encrypt its next downlink with."""
         tables = self._tables
         device = tables.devices.get(request.dev_eui)
         queued = [item.f_cnt_down for item in device_queue.items(tables, device.dev_eui) if item.f_cnt_down is not None]

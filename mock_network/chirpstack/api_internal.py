@@ -25,7 +25,7 @@ class InternalService(api.InternalServiceServicer):
         self._version = version
 
     async def GetVersion(self, _request: Empty, _: object) -> api.GetVersionResponse:
-        """Give the version this emulator follows."""
+        """Return the version this emulator follows."""
         return api.GetVersionResponse(version=self._version)
 
     async def ListRegions(self, _request: Empty, _: object) -> api.ListRegionsResponse:
@@ -35,7 +35,7 @@ class InternalService(api.InternalServiceServicer):
         return api.ListRegionsResponse(regions=[item])
 
     async def GetRegion(self, request: api.GetRegionRequest, _: object) -> api.GetRegionResponse:
-        """Give the enabled region's settings."""
+        """Return the enabled region's settings."""
         context = self._pump.server.context
         region, settings = context.region, context.settings
         if request.id != region.id:

@@ -15,7 +15,7 @@ from .values import timestamp, uuid
 
 
 def required(request: Any, name: str) -> Any:
-    """Give a message field that the request must have; INVALID_ARGUMENT without it."""
+    """Return a message field that the request must have; INVALID_ARGUMENT without it."""
     if not request.HasField(name):
         raise Refused(Status.INVALID_ARGUMENT, f"{name} is missing")
     return getattr(request, name)
@@ -88,7 +88,7 @@ class Rows:
         return answer
 
     def wanted(self, _row: Any, _request: Any) -> bool:
-        """Tell whether a List that says more than parents and a search is about a row."""
+        """Return whether a List that says more than parents and a search is about a row."""
         return True
 
     def more_of(self, row: Any, answer: Any) -> None:

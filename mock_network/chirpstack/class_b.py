@@ -9,14 +9,14 @@ SLOTS_PER_PERIOD = 4096
 
 
 def ping_offset(beacon_time: int, dev_addr: int, ping_slot_nb: int) -> int:
-    """Give the device's pseudo-random first slot of this beacon period."""
+    """Return the device's pseudo-random first slot of this beacon period."""
     block = (beacon_time % (1 << 32)).to_bytes(4, "little") + dev_addr.to_bytes(4, "little") + bytes(8)
     rand = aes(bytes(16), block)
     return (rand[0] + rand[1] * 256) % (SLOTS_PER_PERIOD // ping_slot_nb)
 
 
 def next_ping_slot(after: float, dev_addr: int, ping_slot_nb: int) -> float:
-    """Give the first ping slot that begins later than `after`."""
+    """Return the first ping slot that begins later than `after`."""
     beacon = int(after - after % BEACON_PERIOD)
     period = SLOTS_PER_PERIOD // ping_slot_nb
     while True:

@@ -40,7 +40,7 @@ class Remembered:
     event: Event
 
     def log_item(self) -> api.LogItem:
-        """Give it as StreamDeviceEvents shows it."""
+        """Return it as StreamDeviceEvents shows it."""
         message = self.event.message
         return api.LogItem(
             id=f"{self.position[0]}-{self.position[1]}",
@@ -141,7 +141,7 @@ class Context:
         heapq.heappush(self._timers, (due, next(self._sequence), action))
 
     def next_due(self) -> float | None:
-        """Give the time of the earliest timer."""
+        """Return the time of the earliest timer."""
         return self._timers[0][0] if self._timers else None
 
     def run_next(self, limit: float) -> bool:
@@ -162,7 +162,7 @@ class Context:
         self.effects.append(Warn(text))
 
     def owners(self, device: Device) -> tuple[Tenant, Application, DeviceProfile]:
-        """Give the rows that a device belongs to."""
+        """Return the rows that a device belongs to."""
         application = self.tables.applications.rows[device.application_id]
         return (
             self.tables.tenants.rows[application.tenant_id],

@@ -19,7 +19,7 @@ from .values import eui64
 
 
 def air_entry(entry: AirEntry) -> dict[str, Any]:
-    """Give an entry of the air log as JSON values."""
+    """Return an entry of the air log as JSON values."""
     return {
         "time": entry.time,
         "downlinkId": entry.downlink_id,
@@ -64,7 +64,7 @@ class Control:
         self._pump, self._posts, self._radio = pump, posts, radio
 
     def app(self) -> web.Application:
-        """Give the application to serve."""
+        """Return the application to serve."""
         app = web.Application(middlewares=[errors_as_json])
         app.add_routes(
             [

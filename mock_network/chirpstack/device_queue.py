@@ -53,12 +53,12 @@ def enqueue(
 
 
 def items(tables: Tables, dev_eui: bytes) -> list[QueueItem]:
-    """Give the device's items, oldest first."""
+    """Return the device's items, oldest first."""
     return tables.queued(dev_eui)
 
 
 def following(tables: Tables, dev_eui: bytes, now: float) -> tuple[QueueItem, bool] | None:
-    """Give the oldest item and whether more wait behind it; None when empty or when a pending head blocks the queue."""
+    """Return the oldest item and whether more wait behind it; None if none may go now."""
     waiting = items(tables, dev_eui)
     if not waiting:
         return None
@@ -69,7 +69,7 @@ def following(tables: Tables, dev_eui: bytes, now: float) -> tuple[QueueItem, bo
 
 
 def pending(tables: Tables, dev_eui: bytes) -> QueueItem | None:
-    """Give the confirmed item that waits for the device's acknowledgement."""
+    """Return the confirmed item that waits for the device's acknowledgement."""
     return next((item for item in items(tables, dev_eui) if item.is_pending), None)
 
 
@@ -82,7 +82,7 @@ def flush(tables: Tables, dev_eui: bytes, *, keep_pending: bool = False) -> int:
 
 
 def schedulable(tables: Tables, dev_eui: bytes, now: float) -> bool:
-    """Tell whether any item could be sent or timed out now (the class B and C scheduler's question)."""
+    """Return whether any item could be sent or timed out now (the class B and C scheduler's question)."""
     return any(
         not (item.is_pending and item.timeout_after is not None and item.timeout_after > now)
         for item in items(tables, dev_eui)

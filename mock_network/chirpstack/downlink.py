@@ -53,7 +53,7 @@ class Plan:
 
 
 def receptions(context: Context, uplink: Uplink) -> list[Reception]:
-    """Give how each gateway heard the uplink."""
+    """Return how each gateway heard the uplink."""
     required = REQUIRED_SNR[context.region.up[uplink.dr].spreading_factor]
     return [
         Reception(

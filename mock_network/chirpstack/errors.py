@@ -22,15 +22,15 @@ class Refused(Exception):
 
 
 def not_found(identifier: str) -> Refused:
-    """Give the refusal of a request for an object that is not there."""
+    """Return the refusal of a request for an object that is not there."""
     return Refused(Status.NOT_FOUND, f"Object does not exist (id: {identifier})")
 
 
 def already_exists(identifier: str) -> Refused:
-    """Give the refusal of a second object under the same key."""
+    """Return the refusal of a second object under the same key."""
     return Refused(Status.ALREADY_EXISTS, f"Object already exists (id: {identifier})")
 
 
 def invalid(reason: str) -> Refused:
-    """Give the refusal of a value that fails the server's own validation."""
+    """Return the refusal of a value that fails the server's own validation."""
     return Refused(Status.INVALID_ARGUMENT, f"Validation error: {reason}")

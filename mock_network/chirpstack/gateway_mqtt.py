@@ -37,11 +37,11 @@ class GatewayMqtt:
         await self._mqtt.stop()
 
     def knows(self, gateway_id: str) -> bool:
-        """Tell whether this gateway has spoken here."""
+        """Return whether this gateway has spoken here."""
         return gateway_id in self._json
 
     def send(self, frame: gw.DownlinkFrame) -> None:
-        """Give a gateway a frame to transmit."""
+        """Send a frame to a gateway, to be transmitted."""
         as_json = self._json.get(frame.gateway_id, False)
         body = MessageToJson(frame, indent=None).encode() if as_json else frame.SerializeToString()
         self._mqtt.publish(f"{self._prefix}/gateway/{frame.gateway_id}/command/down", body)

@@ -23,7 +23,7 @@ NWK_ID_BITS = 25  # NetID type 0: 7 bits of prefix and NwkID, 25 bits of NwkAddr
 
 
 def random_dev_addr(context: Context) -> int:
-    """Give a DevAddr out of the network's own range (type 0 prefix, NwkID from the NetID)."""
+    """Return a DevAddr out of the network's own range (type 0 prefix, NwkID from the NetID)."""
     return (context.settings.net_id & 0x3F) << NWK_ID_BITS | context.rng.getrandbits(NWK_ID_BITS)
 
 
@@ -140,7 +140,7 @@ def _activate(
 
 
 def activate(context: Context, device: Device, dev_addr: int, keys: SessionKeys) -> Session:
-    """Give a device a session made elsewhere (ABP); counters start at 0."""
+    """Set a session of a device that was made elsewhere (ABP); counters start at 0."""
     profile = context.tables.profiles.rows[device.device_profile_id]
     session = Session(
         dev_addr=dev_addr,

@@ -68,7 +68,7 @@ def rfc3339(stamp: Timestamp) -> str:
 
 
 def to_dict(message: IntegrationMessage) -> dict[str, Any]:
-    """Give the JSON object of an event."""
+    """Return the JSON object of an event."""
     body: dict[str, Any] = MessageToDict(message, always_print_fields_with_no_presence=True)
     if message.HasField("time"):
         body["time"] = rfc3339(message.time)
@@ -88,12 +88,12 @@ def _reception(message: Message) -> dict[str, Any]:
 
 
 def to_json(message: IntegrationMessage) -> bytes:
-    """Give the JSON text of an event."""
+    """Return the JSON text of an event."""
     return json.dumps(to_dict(message), separators=(",", ":")).encode()
 
 
 def properties(message: IntegrationMessage) -> dict[str, str]:
-    """Give the short properties that the event log shows beside an event (`LogItem.properties`)."""
+    """Return the short properties that the event log shows beside an event (`LogItem.properties`)."""
     if isinstance(message, integration.UplinkEvent):
         return {
             "DR": str(message.dr),

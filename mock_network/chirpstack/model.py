@@ -44,7 +44,7 @@ class DeviceProfile(Row[UUID, api.DeviceProfile]):
 
     @property
     def is_1_0(self) -> bool:
-        """Tell whether devices of this profile speak LoRaWAN 1.0.x."""
+        """Return whether devices of this profile speak LoRaWAN 1.0.x."""
         return self.message.mac_version != common.LORAWAN_1_1_0
 
 
@@ -108,7 +108,7 @@ class Session:
 
     @property
     def is_1_0(self) -> bool:
-        """Tell whether this session follows LoRaWAN 1.0.x."""
+        """Return whether this session follows LoRaWAN 1.0.x."""
         return self.mac_version != common.LORAWAN_1_1_0
 
     @property

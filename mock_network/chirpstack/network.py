@@ -53,7 +53,7 @@ class NetworkServer:
         self.context.at(now + settings.scheduler_interval, self._tick)
 
     def next_due(self) -> float | None:
-        """Give the time at which `advance` has something to do."""
+        """Return the time at which `advance` has something to do."""
         return self.context.next_due()
 
     def advance(self, now: float) -> None:
@@ -63,7 +63,7 @@ class NetworkServer:
         self.context.now = max(self.context.now, now)
 
     def drain(self) -> list[Effect]:
-        """Give the effects since the last call, in order; the caller carries each out once."""
+        """Return the effects since the last call, in order; the caller carries each out once."""
         effects: list[Effect] = []
         for effect in self.context.effects:
             if isinstance(effect, Send):

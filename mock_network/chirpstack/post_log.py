@@ -25,7 +25,7 @@ class Post:
     data: bytes = b""
 
     def to_json(self) -> dict[str, Any]:
-        """Give JSON values; bytes as hex."""
+        """Return JSON values; bytes as hex."""
         return {**asdict(self), "data": self.data.hex()}
 
 
@@ -47,5 +47,5 @@ class PostLog:
         return post
 
     def listing(self, dev_eui: str = "") -> list[dict[str, Any]]:
-        """Give the posts of a device, or of all."""
+        """Return the posts of a device, or of all."""
         return [post.to_json() for post in self._posts if dev_eui in ("", post.dev_eui)]

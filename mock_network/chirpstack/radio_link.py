@@ -17,7 +17,7 @@ class RadioLink:
         self.radio_side: radio.RadioSide | None = None
 
     def knows(self, gateway_id: str) -> bool:
-        """Tell whether this gateway has spoken here."""
+        """Return whether this gateway has spoken here."""
         return gateway_id in self._gateways
 
     def uplink(self, frame: radio.UplinkFrame) -> None:
@@ -46,7 +46,7 @@ class RadioLink:
         self._pump.tx_ack(message)
 
     def send(self, frame: gw.DownlinkFrame) -> None:
-        """Give a gateway a frame to transmit."""
+        """Send a frame to a gateway, to be transmitted."""
         if self.radio_side is not None:
             items = tuple(_item(item) for item in frame.items)
             self.radio_side.downlink(radio.DownlinkFrame(frame.downlink_id, frame.gateway_id, items))

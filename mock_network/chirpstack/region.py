@@ -38,12 +38,12 @@ class Region:
     strong_bands: tuple[tuple[int, int, int], ...] = ()
 
     def uplink_dr(self, spreading_factor: int, bandwidth: int) -> int | None:
-        """Give the uplink data rate of this modulation, None when the region has none."""
+        """Return the uplink data rate of this modulation, None when the region has none."""
         wanted = DataRate(spreading_factor, bandwidth)
         return next((number for number, rate in self.up.items() if rate == wanted), None)
 
     def uplink_channel(self, frequency: int, dr: int) -> int | None:
-        """Give the index of the uplink channel, None when the region has no such channel for this data rate."""
+        """Return the index of the uplink channel, None when the region has no such channel for this data rate."""
         narrow = (*self.uplink_channels, *self.cf_list)
         if self.up[dr].bandwidth == 500_000:  # noqa: PLR2004 - the wide channels of US915 and AU915
             if frequency in self.wide_uplink_channels:
@@ -52,14 +52,14 @@ class Region:
         return narrow.index(frequency) if frequency in narrow else None
 
     def rx1_dr(self, uplink_dr: int, offset: int) -> int:
-        """Give the RX1 data rate that answers an uplink (RP002 §2 "RX1DROffset")."""
+        """Return the RX1 data rate that answers an uplink (RP002 §2 "RX1DROffset")."""
         if self.rx1_dr_table:
             row = self.rx1_dr_table[uplink_dr]
             return row[min(offset, len(row) - 1)]
         return max(uplink_dr - offset, 0)
 
     def rx1_frequency(self, frequency: int, channel: int) -> int:
-        """Give the RX1 frequency that answers an uplink."""
+        """Return the RX1 frequency that answers an uplink."""
         return self.rx1_channels[channel % len(self.rx1_channels)] if self.rx1_channels else frequency
 
     def max_payload_size(self, dr: int, mac_version: int, reg_params_revision: int) -> int:
@@ -70,14 +70,14 @@ class Region:
         return self.max_payload[dr]
 
     def eirp(self, frequency: int) -> int:
-        """Give the power in dBm the server asks the gateway for."""
+        """Return the power in dBm the server asks the gateway for."""
         for low, high, power in self.strong_bands:
             if low <= frequency < high:
                 return power
         return self.tx_power
 
     def ping_frequency(self) -> int:
-        """Give the class B ping slot frequency."""
+        """Return the class B ping slot frequency."""
         return self.ping_slot_frequency or self.rx2_frequency
 
 

@@ -16,7 +16,7 @@ from .values import uuid
 
 Kept = TypeVar("Kept", bound=Row[Any, Any])
 Duplicate = Callable[[str, str], Refused]
-"""Gives the refusal of a second row of a table under the same key."""
+"""Returns the refusal of a second row of a table under the same key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Table(Generic[Key, Body, Kept]):
         self._children.append((child, column))
 
     def validated(self, message: Body, *, new: bool) -> Body:
-        """Give a message's copy as it will be kept; for kinds to override."""
+        """Return a message's copy as it will be kept; for kinds to override."""
         kept = type(message)()
         kept.CopyFrom(message)
         if not getattr(kept, "name", "") and (self.named_at_first or not new):
@@ -139,6 +139,6 @@ class Table(Generic[Key, Body, Kept]):
 
 
 def dangling(table: str, reference: str) -> Refused:
-    """Give the refusal of a reference to a row that is not there."""
+    """Return the refusal of a reference to a row that is not there."""
     text = f'insert or update on table "{table}" violates foreign key constraint "{table}_{reference}_fkey"'
     return Refused(Status.INTERNAL, text)

@@ -32,11 +32,11 @@ class Tables:
         self._by_dev_addr: dict[int, list[Device]] = {}
 
     def new_id(self) -> UUID:
-        """Give a fresh random UUID (version 4)."""
+        """Return a fresh random UUID (version 4)."""
         return UUID(int=self._rng.getrandbits(128), version=4)
 
     def duplicate(self, table: str, identifier: str) -> Refused:
-        """Give the refusal of a second row under the same key."""
+        """Return the refusal of a second row under the same key."""
         if self._duplicates_already_exist:
             return already_exists(identifier)
         return Refused(Status.INTERNAL, f'duplicate key value violates unique constraint "{table}_pkey"')
@@ -47,7 +47,7 @@ class Tables:
         self.set_session(device, None)
 
     def create_keys(self, message: api.DeviceKeys, now: float) -> None:
-        """Give a device its root keys."""
+        """Set the root keys of a device."""
         fresh = DeviceKeys(aes_key(message.nwk_key), aes_key(message.app_key), aes_key(message.gen_app_key), now, now)
         device = self.devices.rows.get(eui64(message.dev_eui))
         if device is None:
@@ -77,7 +77,7 @@ class Tables:
         return device, device.keys
 
     def sessions(self, dev_addr: int) -> list[tuple[Device, Session]]:
-        """Give the enabled devices that hold this DevAddr (several may)."""
+        """Return the enabled devices that hold this DevAddr (several may)."""
         return [
             (device, device.session)
             for device in self._by_dev_addr.get(dev_addr, ())
@@ -85,7 +85,7 @@ class Tables:
         ]
 
     def set_session(self, device: Device, session: Session | None) -> None:
-        """Give a device a session, or take it away; only here, so that the DevAddr finds the device."""
+        """Set or remove the session of a device; only here, so that the DevAddr finds the device."""
         if device.session is not None:
             holders = self._by_dev_addr[device.session.dev_addr]
             holders.remove(device)
@@ -109,9 +109,9 @@ class Tables:
                 del self._queue_of[item.dev_eui]
 
     def queued(self, dev_eui: bytes) -> list[QueueItem]:
-        """Give a device's queue items, oldest first."""
+        """Return a device's queue items, oldest first."""
         return sorted(self._queue_of.get(dev_eui, {}).values(), key=lambda item: item.created_at)
 
     def with_queue(self) -> list[Device]:
-        """Give the devices that have anything queued, by DevEUI."""
+        """Return the devices that have anything queued, by DevEUI."""
         return [self.devices.rows[dev_eui] for dev_eui in sorted(self._queue_of)]

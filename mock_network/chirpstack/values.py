@@ -47,14 +47,14 @@ def uuid(text: str) -> UUID:
 
 
 def timestamp(seconds: float) -> Timestamp:
-    """Give a protobuf timestamp of UNIX seconds."""
+    """Return a protobuf timestamp of UNIX seconds."""
     stamp = Timestamp()
     stamp.FromNanoseconds(round(seconds * NANOSECONDS))
     return stamp
 
 
 def seconds(stamp: Timestamp) -> float:
-    """Give the UNIX seconds of a protobuf timestamp; INTERNAL when it lies outside the years 1 to 9999."""
+    """Return the UNIX seconds of a protobuf timestamp; INTERNAL when it lies outside the years 1 to 9999."""
     if not (FIRST_SECOND <= stamp.seconds <= LAST_SECOND and 0 <= stamp.nanos < NANOSECONDS):
         raise Refused(Status.INTERNAL, "timestamp is not representable")
     return stamp.seconds + stamp.nanos / NANOSECONDS

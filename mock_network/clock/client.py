@@ -30,10 +30,10 @@ class Clock(Protocol):
     """What a process reads time from."""
 
     def wall(self) -> float:
-        """Give seconds since the epoch."""
+        """Return seconds since the epoch."""
 
     def monotonic(self) -> float:
-        """Give seconds that never go back; the same line as `loop.time()` of the process's event loop."""
+        """Return seconds that never go back; the same line as `loop.time()` of the process's event loop."""
 
     def close(self) -> None:
         """Stop following; the clock goes on as it last was."""
@@ -43,11 +43,11 @@ class RealClock:
     """The machine's own time."""
 
     def wall(self) -> float:
-        """Give seconds since the epoch."""
+        """Return seconds since the epoch."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Give CLOCK_MONOTONIC."""
+        """Return CLOCK_MONOTONIC."""
         return time.monotonic()
 
     def close(self) -> None:
@@ -73,15 +73,15 @@ class FollowedClock:
         log.warning("TEST CLOCK: time of this process is virtual, dictated by %s; never use this in production", url)
 
     def wall(self) -> float:
-        """Give virtual seconds since the epoch."""
+        """Return virtual seconds since the epoch."""
         return self._mapping.wall(time.monotonic())
 
     def monotonic(self) -> float:
-        """Give virtual monotonic seconds."""
+        """Return virtual monotonic seconds."""
         return self._mapping.monotonic(time.monotonic())
 
     def real_delay(self, delay: float) -> float | None:
-        """Give the real seconds that `delay` virtual seconds from now will take; None if time stands still."""
+        """Return the real seconds that `delay` virtual seconds from now will take; None if time stands still."""
         mapping, real = self._mapping, time.monotonic()
         return mapping.real_delay(mapping.monotonic(real) + delay, real)
 
@@ -137,15 +137,15 @@ class ClockControl:
         self._address = _loopback_address(url)
 
     def mapping(self) -> Mapping:
-        """Give the mapping as it is now."""
+        """Return the mapping as it is now."""
         return Mapping.from_json(_request(self._address, "GET", "/"))
 
     def wall(self) -> float:
-        """Give virtual seconds since the epoch."""
+        """Return virtual seconds since the epoch."""
         return self.mapping().wall(time.monotonic())
 
     def monotonic(self) -> float:
-        """Give virtual monotonic seconds."""
+        """Return virtual monotonic seconds."""
         return self.mapping().monotonic(time.monotonic())
 
     def step(self, seconds: float, *, over: float = 0.0) -> Mapping:
@@ -158,7 +158,7 @@ class ClockControl:
 
 
 def connect(url: str) -> Clock:
-    """Give the clock that `url` names, or the machine's own for the word ``real``. Raises ClockError."""
+    """Return the clock that `url` names, or the machine's own for the word ``real``. Raises ClockError."""
     return RealClock() if url == REAL else FollowedClock(url)
 
 

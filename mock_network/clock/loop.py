@@ -35,7 +35,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
         clock.on_change = self._wake
 
     def time(self) -> float:
-        """Give virtual monotonic seconds."""
+        """Return virtual monotonic seconds."""
         return self.clock.monotonic()
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ def _nothing() -> None:
 
 
 def clock_loop_factory(url: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Give what `asyncio.Runner(loop_factory=...)` wants: loops that follow the clock at `url`.
+    """Return what `asyncio.Runner(loop_factory=...)` wants: loops that follow the clock at `url`.
 
     The word ``real`` gives plain loops. Making a loop raises ClockError when
     no clock process answers, or the URL is not local.
@@ -65,6 +65,6 @@ def clock_loop_factory(url: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def current_clock() -> Clock:
-    """Give the clock of the running event loop."""
+    """Return the clock of the running event loop."""
     loop = asyncio.get_running_loop()
     return loop.clock if isinstance(loop, ClockLoop) else RealClock()

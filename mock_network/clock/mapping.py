@@ -18,7 +18,7 @@ class Segment:
     rate: float
 
     def at(self, real: float) -> float:
-        """Give the virtual monotonic time at a real time of this piece."""
+        """Return the virtual monotonic time at a real time of this piece."""
         return self.virtual + (real - self.real) * self.rate
 
 
@@ -31,7 +31,7 @@ class Mapping:
     segments: tuple[Segment, ...]
 
     def segment(self, real: float) -> Segment:
-        """Give the piece that holds at `real`."""
+        """Return the piece that holds at `real`."""
         found = self.segments[0]
         for segment in self.segments[1:]:
             if segment.real > real:
@@ -40,15 +40,15 @@ class Mapping:
         return found
 
     def monotonic(self, real: float) -> float:
-        """Give virtual monotonic seconds."""
+        """Return virtual monotonic seconds."""
         return self.segment(real).at(real)
 
     def wall(self, real: float) -> float:
-        """Give virtual seconds since the epoch."""
+        """Return virtual seconds since the epoch."""
         return self.monotonic(real) + self.wall_offset
 
     def real_delay(self, virtual: float, real: float) -> float | None:
-        """Give the real seconds from `real` until virtual monotonic time reaches `virtual`; None if it never will."""
+        """Return the real seconds from `real` until virtual monotonic time reaches `virtual`; None if it never will."""
         for index, segment in enumerate(self.segments):
             end = self.segments[index + 1].real if index + 1 < len(self.segments) else None
             if end is not None and end <= real:
@@ -66,7 +66,7 @@ class Mapping:
     def changed(
         self, *, real: float, at: float, step: float = 0.0, over: float = 0.0, rate: float | None = None
     ) -> "Mapping":
-        """Give the mapping with one change that takes effect at real time `at`.
+        """Return the mapping with one change that takes effect at real time `at`.
 
         `step` virtual seconds are added, at once or, with `over`, evenly within that many real seconds; from then on
         time runs at `rate`, or as fast as before.
@@ -87,7 +87,7 @@ class Mapping:
         return Mapping(self.version + 1, self.wall_offset, kept + new)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form in which the mapping travels."""
+        """Return the form in which the mapping travels."""
         return {
             "version": self.version,
             "wall_offset": self.wall_offset,

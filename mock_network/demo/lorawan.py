@@ -43,7 +43,7 @@ class LorawanTour:
 
     @property
     def steps(self) -> list[tuple[str, str, Callable[[], Awaitable[str]]]]:
-        """Give all steps: name, what is shown, and the step; it gives what held, or raises StepFailed."""
+        """Return all steps: name, what is shown, and the step; it returns what held, or raises StepFailed."""
         return [
             ("lorawan-join", "a LoRaWAN device joins over the air and registers at the same server", self.join),
             ("lorawan-window", "a read waits for the window of a class A device", self.window),
@@ -155,7 +155,7 @@ class LorawanTour:
         return (await self.chirpstack.get("/state"))["devices"][0]["queue"]
 
     async def _frames(self) -> list[dict[str, Any]]:
-        """Give the frames with something for the LwM2M client in them."""
+        """Return the frames with something for the LwM2M client in them."""
         return [frame for frame in await self.chirpstack.get("/air", dev_eui=DEV_EUI) if frame["payload"]]
 
     async def _seen(self) -> list[dict[str, Any]]:

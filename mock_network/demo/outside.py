@@ -54,12 +54,12 @@ class Outside:
         return answer
 
     async def client(self) -> dict[str, Any]:
-        """Give the registration as the server has it."""
+        """Return the registration as the server has it."""
         found: dict[str, Any] = await self.server.get(f"/clients/{self.endpoint}", wait=20)
         return found
 
     async def seen(self, since: int = 0, kind: str | None = None) -> list[dict[str, Any]]:
-        """Give what the server saw after entry `since`."""
+        """Return what the server saw after entry `since`."""
         return list(await self.server.get("/seen", since=since, kind=kind))
 
     async def last_seen(self) -> int:
@@ -67,7 +67,7 @@ class Outside:
         return entries[-1]["number"] if entries else 0
 
     async def air(self, since: int = 0, what: str | None = None) -> list[dict[str, Any]]:
-        """Give what went over the air after entry `since`."""
+        """Return what went over the air after entry `since`."""
         if self.lab.scef is None:
             raise StepFailed("there is no SCEF")
         return list(await self.lab.scef.get("/air-log", since=since, ue=self.ue, what=what))
@@ -77,12 +77,12 @@ class Outside:
         return entries[-1]["number"] if entries else 0
 
     async def requests_on_air(self, since: int) -> list[bytes]:
-        """Give the CoAP requests that reached the UE after entry `since`; answers to its own messages do not count."""
+        """Return the CoAP requests that reached the UE after entry `since`; answers to its own do not count."""
         data = [bytes.fromhex(entry["data"]) for entry in await self.air(since, "downlink")]
         return [message for message in data if 0 < message[1] < 32]  # noqa: PLR2004 - request codes, RFC 7252 §12.1
 
     async def executed(self, since: int = 0) -> list[dict[str, Any]]:
-        """Give the operations that the device carried out after entry `since`."""
+        """Return the operations that the device carried out after entry `since`."""
         if self.lab.devices is None:
             raise StepFailed("there is no device")
         return list(await self.lab.devices.get(f"/devices/{self.endpoint}/operations", since=since))

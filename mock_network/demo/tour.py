@@ -34,7 +34,7 @@ class Tour:
 
     @property
     def steps(self) -> list[tuple[str, str, Callable[[], Awaitable[str]]]]:
-        """Give all steps: name, what is shown, and the step; it gives what held, or raises StepFailed."""
+        """Return all steps: name, what is shown, and the step; it returns what held, or raises StepFailed."""
         return [
             ("register", "a device without IP registers at the server", self.register),
             ("read", "the server reads a resource", self.read),

@@ -311,7 +311,7 @@ class Device:
         return await self.client.perform(RequestBootstrap())
 
     def set(self, path: str, value: Value) -> None:
-        """Give a resource a value, as a sensor would; observers are notified as their attributes say.
+        """Set the value of a resource, as a sensor would; observers are notified as their attributes say.
 
         PathError, KeyError (no such resource), FormatError.
         """

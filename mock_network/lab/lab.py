@@ -188,11 +188,11 @@ class Lab:
         return self.chirpstacks[name]
 
     def lorawan_modem(self, dev_eui: str, chirpstack: str = "chirpstack") -> str:
-        """Give the CoAP URI that a client on this LoRaWAN device, there from the start, is pointed to."""
+        """Return the CoAP URI that a client on this LoRaWAN device, there from the start, is pointed to."""
         return f"coap://{self.chirpstacks[chirpstack].ready['devices'][dev_eui]['modem']}"
 
     def lorawan_network(self, name: str = "lorawan", chirpstack: str = "chirpstack", lines: str = "") -> str:
-        """Give the section of the bridge's configuration for a ChirpStack; `lines` are further ones."""
+        """Return the section of the bridge's configuration for a ChirpStack; `lines` are further ones."""
         ready = self.chirpstacks[chirpstack].ready
         return f"""\
 [networks.{name}]
@@ -207,7 +207,7 @@ application_id = {json.dumps(ready["application_id"])}
         return f"[servers.{name}]\nuri = {json.dumps(self.servers[name].ready['coap'])}\n{lines}\n"
 
     def modem(self, ue: str, scef: str = "scef") -> str:
-        """Give the CoAP URI that a client on this UE, there from the start, is pointed to."""
+        """Return the CoAP URI that a client on this UE, there from the start, is pointed to."""
         host, port = self.scefs[scef].ready["ues"][ue]
         return f"coap://{host}:{port}"
 

@@ -16,12 +16,12 @@ restarts.
 
 
 def free_port() -> int:
-    """Give a port that nothing uses now, neither for TCP nor for UDP. Raises OSError if there is none."""
+    """Return a port that nothing uses now, neither for TCP nor for UDP. Raises OSError if there is none."""
     return free_ports(1)[0]
 
 
 def free_ports(count: int) -> range:
-    """Give consecutive ports as `free_port` gives one."""
+    """Return consecutive ports as `free_port` returns one."""
     for start in random.sample(_PORTS, min(1000, len(_PORTS))):
         ports = range(start, start + count)
         with contextlib.ExitStack() as claims:

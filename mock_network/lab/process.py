@@ -55,7 +55,7 @@ class LabProcess:
             )
 
     def said(self) -> str:
-        """Give what it said since its last start."""
+        """Return what it said since its last start."""
         with self.log.open("rb") as file:
             file.seek(self._from)
             return file.read().decode("utf-8", "replace")

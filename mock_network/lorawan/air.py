@@ -83,7 +83,7 @@ class Air:
         self._wakes.pop(dev_eui, None)
 
     def link(self, dev_eui: str, gateway_id: str) -> Link:
-        """Give the link of a device and a gateway, to read or to change; made anew after `unlink`."""
+        """Return the link of a device and a gateway, to read or to change; made anew after `unlink`."""
         found = self._links.get((dev_eui, gateway_id))
         if found is None:
             found = self._links[dev_eui, gateway_id] = Link()
@@ -99,7 +99,7 @@ class Air:
     # Time
 
     def next_at(self) -> float | None:
-        """Give when `advance` must be called."""
+        """Return when `advance` must be called."""
         return self._events[0][0] if self._events else None
 
     def advance(self, now: float) -> None:

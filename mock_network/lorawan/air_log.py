@@ -44,7 +44,7 @@ class AirEvent:
     detail: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain JSON values; bytes as hex."""
+        """Return plain JSON values; bytes as hex."""
         return {**asdict(self), "what": self.what.value, "payload": self.payload.hex()}
 
 
@@ -66,5 +66,5 @@ class AirLog:
         return iter(self._events)
 
     def of(self, dev_eui: str, *what: What) -> list[AirEvent]:
-        """Give a device's events, of these kinds if any are named."""
+        """Return a device's events, of these kinds if any are named."""
         return [e for e in self._events if e.dev_eui == dev_eui and (not what or e.what in what)]

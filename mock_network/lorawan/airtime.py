@@ -11,12 +11,12 @@ FSK_OVERHEAD = 5 + 3 + 1 + 2  # bytes: preamble, sync word, length, CRC
 
 
 def symbol_time(spreading_factor: int, bandwidth: int) -> float:
-    """Give the duration of one LoRa symbol."""
+    """Return the duration of one LoRa symbol."""
     return float((1 << spreading_factor) / bandwidth)
 
 
 def time_on_air(phy_payload_length: int, data_rate: DataRate, *, uplink: bool = True) -> float:
-    """Give the duration of a frame of so many bytes; a LoRa downlink has no payload CRC."""
+    """Return the duration of a frame of so many bytes; a LoRa downlink has no payload CRC."""
     if isinstance(data_rate, Fsk):
         return (FSK_OVERHEAD + phy_payload_length) * 8 / data_rate.bitrate
     symbol = symbol_time(data_rate.spreading_factor, data_rate.bandwidth)

@@ -15,7 +15,7 @@ HOPPING_CHANNELS = 8  # of US915
 
 
 def gps_time(wall: float) -> float:
-    """Give seconds since the GPS epoch."""
+    """Return seconds since the GPS epoch."""
     return wall - GPS_EPOCH + LEAP_SECONDS
 
 
@@ -32,7 +32,7 @@ class PingSlots:
     periodicity: int
 
     def offset(self, beacon: int) -> int:
-        """Give the number of the first slot in a beacon period that begins at GPS time `beacon`."""
+        """Return the number of the first slot in a beacon period that begins at GPS time `beacon`."""
         block = beacon.to_bytes(4, "little") + self.dev_addr.to_bytes(4, "little") + bytes(8)
         random = aes(bytes(16), block)
         return (random[0] + 256 * random[1]) % self._period
@@ -42,7 +42,7 @@ class PingSlots:
         return SLOTS // (1 << (7 - self.periodicity))
 
     def at(self, wall: float, tolerance: float) -> bool:
-        """Tell whether a slot begins within `tolerance` seconds of `wall`."""
+        """Return whether a slot begins within `tolerance` seconds of `wall`."""
         gps = gps_time(wall)
         beacon = int(gps // BEACON_PERIOD) * BEACON_PERIOD
         since = (gps - beacon - BEACON_RESERVED) / SLOT - self.offset(beacon)
@@ -50,6 +50,6 @@ class PingSlots:
         return nearest + self.offset(beacon) < SLOTS and abs(since - nearest) * SLOT <= tolerance
 
     def hopping_frequency(self, wall: float) -> int:
-        """Give the frequency of the slots in a region without one of its own (US915)."""
+        """Return the frequency of the slots in a region without one of its own (US915)."""
         beacon = int(gps_time(wall) // BEACON_PERIOD)
         return US915_DOWN_FIRST + US915_DOWN_STEP * ((self.dev_addr + beacon) % HOPPING_CHANNELS)

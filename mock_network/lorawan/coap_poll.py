@@ -14,13 +14,13 @@ class CoapPoll:
         self._sent = False
 
     def message(self) -> bytes:
-        """Give the next poll, four bytes."""
+        """Return the next poll, four bytes."""
         self._message_id = (self._message_id + 1) & 0xFFFF
         self._sent = True
         return bytes((self._first, 0)) + self._message_id.to_bytes(2, "big")
 
     def is_answer(self, payload: bytes) -> bool:
-        """Tell whether a downlink is the Empty ACK or RST to the last poll."""
+        """Return whether a downlink is the Empty ACK or RST to the last poll."""
         return (
             self._sent
             and len(payload) == 4  # noqa: PLR2004  (an Empty message)

@@ -24,7 +24,7 @@ class Control:
         self._radio = radio
 
     def app(self) -> web.Application:
-        """Give the application to serve."""
+        """Return the application to serve."""
         app = web.Application(middlewares=[errors_as_json])
         app.add_routes(
             [

@@ -18,7 +18,7 @@ def aes(key: bytes, block: bytes) -> bytes:
 
 
 def cmac(key: bytes, message: bytes) -> bytes:
-    """Give all 16 bytes of AES-CMAC (RFC 4493)."""
+    """Return all 16 bytes of AES-CMAC (RFC 4493)."""
     return CMAC.new(key, message, ciphermod=AES).digest()
 
 
@@ -67,19 +67,19 @@ def js_int_key(nwk_key: bytes, dev_eui: bytes) -> bytes:
 
 
 def join_request_mic(key: bytes, message: bytes) -> bytes:
-    """Give the MIC of a Join-Request from MHDR on; `key` is the AppKey (1.0.x) or NwkKey (1.1)."""
+    """Return the MIC of a Join-Request from MHDR on; `key` is the AppKey (1.0.x) or NwkKey (1.1)."""
     return cmac(key, message)[:4]
 
 
 def join_accept_mic_1_0(app_key: bytes, message: bytes) -> bytes:
-    """Give the MIC of a 1.0.x Join-Accept, plain, from MHDR on."""
+    """Return the MIC of a 1.0.x Join-Accept, plain, from MHDR on."""
     return cmac(app_key, message)[:4]
 
 
 def join_accept_mic_1_1(
     js_int: bytes, message: bytes, *, join_eui: bytes, dev_nonce: int, join_req_type: int = 0xFF
 ) -> bytes:
-    """Give the MIC of a 1.1 Join-Accept, plain, from MHDR on; `join_req_type` is FF, or the rejoin type 0..2."""
+    """Return the MIC of a 1.1 Join-Accept, plain, from MHDR on; `join_req_type` is FF, or the rejoin type 0..2."""
     return cmac(js_int, bytes((join_req_type,)) + join_eui[::-1] + dev_nonce.to_bytes(2, "little") + message)[:4]
 
 
@@ -112,7 +112,7 @@ def crypt_f_opts(key: bytes, data: bytes, *, uplink: bool, application: bool, de
 
 
 def data_mic(key: bytes, message: bytes, *, uplink: bool, dev_addr: int, f_cnt: int, conf_f_cnt: int = 0) -> bytes:
-    """Give the MIC over block B0 and `message` (MHDR to FRMPayload).
+    """Return the MIC over block B0 and `message` (MHDR to FRMPayload).
 
     It is the whole MIC of 1.0.x and of 1.1 downlinks; there `conf_f_cnt` is the FCnt of the uplink that is
     acknowledged, 0 without the ACK bit and in 1.0.x.
@@ -131,7 +131,7 @@ def uplink_mic_1_1(
     data_rate: int,
     channel: int,
 ) -> bytes:
-    """Give the MIC of a 1.1 uplink: half over block B1 (which knows data rate and channel), half over B0."""
+    """Return the MIC of a 1.1 uplink: half over block B1 (which knows data rate and channel), half over B0."""
     b1 = _b(conf_f_cnt, data_rate, channel, len(message), uplink=True, dev_addr=dev_addr, f_cnt=f_cnt)
     first = cmac(keys.s_nwk_s_int_key, b1 + message)[:2]
     return first + data_mic(keys.f_nwk_s_int_key, message, uplink=True, dev_addr=dev_addr, f_cnt=f_cnt)[:2]

@@ -77,11 +77,11 @@ class Device:
 
     @property
     def joined(self) -> bool:
-        """Tell whether the device has a session."""
+        """Return whether the device has a session."""
         return self.session is not None
 
     def limit(self) -> int:
-        """Give the greatest payload of an uplink now, without MAC commands: N of the data rate."""
+        """Return the greatest payload of an uplink now, without MAC commands: N of the data rate."""
         return self.config.region.uplink_limits[self.settings.data_rate]
 
     def send(
@@ -137,7 +137,7 @@ class Device:
     # Sending
 
     def wake_at(self) -> float | None:
-        """Give the time at which `wake` must be called, None: not before something else happens."""
+        """Return the time at which `wake` must be called, None: not before something else happens."""
         if self._tx is not None:
             return self._tx.closes
         wanted = self._wanted_at()
@@ -147,7 +147,7 @@ class Device:
         return max(wanted, self._receiving_until, self._transmitter.free_at(self.settings, data_rate))
 
     def _wanted_at(self) -> float | None:
-        """Give when the device would send, were the air free."""
+        """Return when the device would send, were the air free."""
         if not self.joined:
             return self.joining.next_at if self.joining else None
         if self._exchange is not None:
@@ -303,7 +303,7 @@ class Device:
     # Receiving
 
     def listening(self, frequency: int, data_rate: DataRate, at: float) -> Window | None:
-        """Tell whether the device hears a downlink that begins at `at`, and where."""
+        """Return whether the device hears a downlink that begins at `at`, and where."""
         if at < self._receiving_until:
             return None
         tx = self._tx

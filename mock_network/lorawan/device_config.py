@@ -60,21 +60,21 @@ class DeviceConfig:
 
     @property
     def eui(self) -> bytes:
-        """Give the DevEUI as bytes, as printed."""
+        """Return the DevEUI as bytes, as printed."""
         return bytes.fromhex(self.dev_eui)
 
     @property
     def v1_1(self) -> bool:
-        """Tell whether this is a 1.1 device."""
+        """Return whether this is a 1.1 device."""
         return self.mac_version.startswith("1.1")
 
     @property
     def counts_nonces(self) -> bool:
-        """Tell whether DevNonce is a counter (1.0.4, 1.1) rather than random."""
+        """Return whether DevNonce is a counter (1.0.4, 1.1) rather than random."""
         return self.mac_version >= "1.0.4"
 
     def first_data_rate(self) -> int:
-        """Give the data rate of a fresh session."""
+        """Return the data rate of a fresh session."""
         return self.region.channels[0].max_data_rate if self.data_rate is None else self.data_rate
 
 

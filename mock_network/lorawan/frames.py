@@ -88,7 +88,7 @@ class MicInputs:
 
 
 def frame_type(phy_payload: bytes) -> FType:
-    """Give the type. Raises FrameError on an empty frame or another Major than LoRaWAN R1."""
+    """Return the type. Raises FrameError on an empty frame or another Major than LoRaWAN R1."""
     if not phy_payload:
         raise FrameError("empty frame")
     if phy_payload[0] & 0x03:
@@ -118,7 +118,7 @@ def open_join_request(phy_payload: bytes, key: bytes) -> JoinRequest:
 
 
 def join_accept_message(accept: JoinAccept) -> bytes:
-    """Give a Join-Accept in plain from MHDR on, without MIC. Raises FrameError."""
+    """Return a Join-Accept in plain from MHDR on, without MIC. Raises FrameError."""
     if len(accept.cf_list) not in (0, 16):
         raise FrameError("a CFList has 16 bytes")
     return bytes((FType.JOIN_ACCEPT << 5,)) + (
@@ -199,7 +199,7 @@ def parse_data(phy_payload: bytes) -> Data:
 
 
 def full_f_cnt(f_cnt_16: int, last: int | None) -> int:
-    """Give the 32-bit counter that 16 bits on air stand for: the first value with these bits that is >= `last`.
+    """Return the 32-bit counter that 16 bits on air stand for: the first value with these bits that is >= `last`.
 
     With `last` itself (a repetition) the result is `last`; None: no frame yet.
     """

@@ -93,7 +93,7 @@ class Gateway:
         self.sent = 0
 
     def hears(self, tx: Transmission) -> bool:
-        """Tell whether it can have heard a frame: it listens there, and did not send meanwhile."""
+        """Return whether it can have heard a frame: it listens there, and did not send meanwhile."""
         if self.faults.offline or (self.frequencies and tx.frequency not in self.frequencies):
             return False
         return not any(s.start < tx.end and tx.start < s.end for s in self._scheduled)
@@ -142,7 +142,7 @@ class Gateway:
         return None
 
     def _start(self, item: DownlinkItem, now: float) -> float | TxStatus:
-        """Give the time at which an item must begin, or why there is none."""
+        """Return the time at which an item must begin, or why there is none."""
         match item.timing:
             case Immediately():
                 return self._first_gap(now + LEAD, _airtime(item))

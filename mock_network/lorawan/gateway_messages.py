@@ -43,12 +43,12 @@ class GatewaySettings:
 
 
 def encode(message: Message, *, as_json: bool) -> bytes:
-    """Give the bytes of a message."""
+    """Return the bytes of a message."""
     return MessageToJson(message, indent=None).encode() if as_json else message.SerializeToString()
 
 
 def uplink(frame: UplinkFrame, *, gps: bool) -> gw.UplinkFrame:
-    """Give the event `up` of a frame."""
+    """Return the event `up` of a frame."""
     message = gw.UplinkFrame(
         phy_payload=frame.phy_payload,
         tx_info=gw.UplinkTxInfo(frequency=frame.frequency, modulation=_modulation(frame.data_rate)),
@@ -69,7 +69,7 @@ def uplink(frame: UplinkFrame, *, gps: bool) -> gw.UplinkFrame:
 
 
 def tx_ack(ack: TxAck) -> gw.DownlinkTxAck:
-    """Give the event `ack` of a gateway's answer."""
+    """Return the event `ack` of a gateway's answer."""
     message = gw.DownlinkTxAck(gateway_id=ack.gateway_id, downlink_id=ack.downlink_id)
     for status in ack.statuses:
         message.items.add(status=gw.TxAckStatus.ValueType(status.value))
@@ -79,7 +79,7 @@ def tx_ack(ack: TxAck) -> gw.DownlinkTxAck:
 def stats(
     gateway_id: str, now: float, *, received: int, commands: int, emitted: int, config_version: str
 ) -> gw.GatewayStats:
-    """Give the event `stats`: counts since the last one."""
+    """Return the event `stats`: counts since the last one."""
     message = gw.GatewayStats(
         gateway_id=gateway_id,
         config_version=config_version,
@@ -93,7 +93,7 @@ def stats(
 
 
 def conn_state(gateway_id: str, *, online: bool) -> gw.ConnState:
-    """Give the retained state `conn`."""
+    """Return the retained state `conn`."""
     return gw.ConnState(gateway_id=gateway_id, state=gw.ConnState.ONLINE if online else gw.ConnState.OFFLINE)
 
 

@@ -33,7 +33,7 @@ class Joining:
         return self._otaa.nwk_key or self._otaa.app_key
 
     def request(self, now: float) -> tuple[JoinRequest, bytes]:
-        """Give a fresh Join-Request. A DevNonce is never used twice: a network refuses it (TS001 §6.2.2)."""
+        """Return a fresh Join-Request. A DevNonce is never used twice: a network refuses it (TS001 §6.2.2)."""
         self.attempts += 1
         self.next_at = now
         self._request = JoinRequest(self._otaa.join_eui, self._config.eui, self._dev_nonce())

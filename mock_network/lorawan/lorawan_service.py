@@ -67,7 +67,7 @@ class LorawanService:
         await self.gateways.stop()
 
     def ready(self) -> dict[str, Any]:
-        """Give what the user needs to know."""
+        """Return what the user needs to know."""
         return {
             "control": self.control_url,
             "gateways": [g.gateway_id for g in self.options.gateways],

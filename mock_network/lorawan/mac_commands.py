@@ -84,7 +84,7 @@ class Command:
     payload: bytes = b""
 
     def encode(self) -> bytes:
-        """Give CID and payload."""
+        """Return CID and payload."""
         return bytes((self.cid,)) + self.payload
 
 

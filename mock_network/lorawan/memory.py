@@ -18,7 +18,7 @@ class DeviceMemory:
     settings: RadioSettings | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain JSON values. They contain session keys."""
+        """Return plain JSON values. They contain session keys."""
         return {
             "next_dev_nonce": self.next_dev_nonce,
             "used_dev_nonces": sorted(self.used_dev_nonces),

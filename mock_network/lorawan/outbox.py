@@ -63,7 +63,7 @@ class Outbox:
             self._indications[Cid.PING_SLOT_INFO] = Command(Cid.PING_SLOT_INFO, bytes((config.ping_periodicity,)))
 
     def due(self) -> float | None:
-        """Give the time from which something shall go, were the air free; None: nothing waits."""
+        """Return the time from which something shall go, were the air free; None: nothing waits."""
         return 0.0 if self.payloads else self._empty_at
 
     def hurry(self, now: float, delay: float = SOON) -> None:
@@ -127,7 +127,7 @@ class Outbox:
 
 
 def _fitting(commands: list[Command], room: int) -> list[Command]:
-    """Give the first commands that fit, whole."""
+    """Return the first commands that fit, whole."""
     taken: list[Command] = []
     for command in commands:
         if len(encode(taken)) + len(command.encode()) > room:

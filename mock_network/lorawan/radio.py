@@ -136,4 +136,4 @@ class RadioSide(Protocol):
     """What a network server needs of the radio side."""
 
     def downlink(self, frame: DownlinkFrame) -> None:
-        """Give a gateway something to send; the `TxAck` follows in a call of its own, not within this one."""
+        """Hand a gateway something to send; the `TxAck` follows in a call of its own, not within this one."""

@@ -46,7 +46,7 @@ class RadioProcess:
         self.air = Air(random.Random(seed), self.now(), server, self._deliver)
 
     def now(self) -> float:
-        """Give seconds since the epoch, never going back."""
+        """Return seconds since the epoch, never going back."""
         return self._loop.time() + self._offset
 
     async def stop(self) -> None:
@@ -162,7 +162,7 @@ class RadioProcess:
             setattr(link, name, kinds[name](value))
 
     def state(self, dev_eui: str) -> dict[str, Any]:
-        """Give what is to be known of a device, without keys. Raises KeyError."""
+        """Return what is to be known of a device, without keys. Raises KeyError."""
         device = self.air.devices[dev_eui]
         session, settings = device.session, device.settings
         return {
@@ -190,7 +190,7 @@ class RadioProcess:
         self._arm()
 
     def _deliver(self, dev_eui: str, payload: bytes) -> None:
-        """Give an LwM2M client what its device received."""
+        """Hand an LwM2M client what its device received."""
         delivered = self.modem.deliver(dev_eui, payload)
         self.counts[dev_eui, "down" if delivered else "nobody there"] += 1
         if not delivered:

@@ -53,37 +53,37 @@ class Region:
     ping_data_rate: int
 
     def rx1(self, channel: int, frequency: int, data_rate: int, offset: int) -> tuple[int, int]:
-        """Give frequency and data rate index of RX1 after an uplink on `channel`."""
+        """Return frequency and data rate index of RX1 after an uplink on `channel`."""
         if self.dynamic:
             return frequency, max(data_rate - offset, 0)
         down = min(data_rate + 10, 13)
         return self.downlink_frequency(channel), max(down - offset, 8)
 
     def downlink_frequency(self, channel: int) -> int:
-        """Give the RX1 frequency of a channel in a region with fixed channels."""
+        """Return the RX1 frequency of a channel in a region with fixed channels."""
         return US915_DOWN_FIRST + US915_DOWN_STEP * (channel % 8)
 
     def index(self, data_rate: DataRate, *, uplink: bool) -> int | None:
-        """Give the index of a modulation, None if the region does not use it in this direction."""
+        """Return the index of a modulation, None if the region does not use it in this direction."""
         limits = self.uplink_limits if uplink else self.downlink_limits
         return next((i for i, known in self.data_rates.items() if known == data_rate and i in limits), None)
 
     def duty_share(self, frequency: int) -> float:
-        """Give the share of time one sender may use at a frequency; 1 where there is no limit."""
+        """Return the share of time one sender may use at a frequency; 1 where there is no limit."""
         if not self.duty_bands:
             return 1.0
         return next((b.share for b in self.duty_bands if b.low <= frequency < b.high), 0.001)
 
     def duty_band(self, frequency: int) -> int:
-        """Give an index that frequencies of one band share; -1 outside of all."""
+        """Return an index that frequencies of one band share; -1 outside of all."""
         return next((i for i, b in enumerate(self.duty_bands) if b.low <= frequency < b.high), -1)
 
     def tx_power(self, index: int) -> int:
-        """Give dBm EIRP of a TXPower index."""
+        """Return dBm EIRP of a TXPower index."""
         return self.max_eirp - 2 * index
 
     def channel_mask(self, enabled: frozenset[int], defined: frozenset[int], mask: int, control: int) -> frozenset[int]:
-        """Give the channels that are on after one ChMask of a LinkADRReq.
+        """Return the channels that are on after one ChMask of a LinkADRReq.
 
         Raises ValueError if it names a channel that is not defined, or the control is unknown: the device refuses.
         """

@@ -76,7 +76,7 @@ class Session:
         return True
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain JSON values. They contain the session keys."""
+        """Return plain JSON values. They contain the session keys."""
         return {
             "dev_addr": f"{self.dev_addr:08x}",
             "f_nwk_s_int_key": self.keys.f_nwk_s_int_key.hex(),
@@ -123,7 +123,7 @@ class RadioSettings:
 
     @classmethod
     def of(cls, region: Region, data_rate: int) -> "RadioSettings":
-        """Give the region's defaults."""
+        """Return the region's defaults."""
         return cls(
             region=region,
             data_rate=data_rate,
@@ -136,7 +136,7 @@ class RadioSettings:
         )
 
     def usable(self, data_rate: int) -> list[int]:
-        """Give the channels that are on and carry a data rate."""
+        """Return the channels that are on and carry a data rate."""
         return [
             i
             for i in sorted(self.enabled)
@@ -144,7 +144,7 @@ class RadioSettings:
         ]
 
     def supports(self, data_rate: int, enabled: frozenset[int]) -> bool:
-        """Tell whether some channel of `enabled` carries a data rate."""
+        """Return whether some channel of `enabled` carries a data rate."""
         return any(
             self.channels[i].min_data_rate <= data_rate <= self.channels[i].max_data_rate
             for i in enabled

@@ -44,7 +44,7 @@ class Transmission:
         return self.rx1_open + 1
 
     def window(self, frequency: int, data_rate: DataRate, at: float) -> Window | None:
-        """Give the window in which a downlink that begins at `at` is heard."""
+        """Return the window in which a downlink that begins at `at` is heard."""
         if abs(at - self.rx1_open) <= TOLERANCE and self.rx1 == (frequency, data_rate):
             return Window.RX1
         if abs(at - self.rx2_open) <= TOLERANCE and self.rx2 == (frequency, data_rate):
@@ -61,7 +61,7 @@ class DutyCycle:
     _free: float = 0.0
 
     def free_at(self, frequency: int) -> float:
-        """Give the time from which a frequency may be used."""
+        """Return the time from which a frequency may be used."""
         return max(self._free, self._band_free.get(self.region.duty_band(frequency), 0.0))
 
     def sent(self, frequency: int, end: float, airtime: float, *, total_exponent: int = 0) -> None:

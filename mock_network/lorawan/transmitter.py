@@ -23,7 +23,7 @@ class Transmitter:
         return self._rng.choice(free or usable)
 
     def free_at(self, settings: RadioSettings, data_rate: int) -> float:
-        """Give the time from which a channel for a data rate is free."""
+        """Return the time from which a channel for a data rate is free."""
         return min(self._duty.free_at(settings.channels[c].frequency) for c in _usable(settings, data_rate))
 
     def transmit(
@@ -60,7 +60,7 @@ class Transmitter:
 
 
 def rx2(settings: RadioSettings) -> tuple[int, DataRate]:
-    """Give frequency and modulation of RX2."""
+    """Return frequency and modulation of RX2."""
     return settings.rx2_frequency, settings.region.data_rates[settings.rx2_data_rate]
 
 

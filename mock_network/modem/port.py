@@ -10,7 +10,7 @@ class Modem(Protocol):
     """The modems of all devices of one emulated network."""
 
     async def open(self, device: str, port: int = 0) -> tuple[str, int]:
-        """Give a device its address and begin to take datagrams there; port 0: any. Raises OSError if it is taken."""
+        """Bind a device\'s address and begin to take datagrams there; port 0: any. Raises OSError if it is taken."""
 
     def close(self, device: str) -> None:
         """Take the address of a device away; nothing happens if it has none."""
@@ -22,7 +22,7 @@ class Modem(Protocol):
         """Hand a downlink to the device's application; False if none has ever sent from there, so it is lost."""
 
     def address(self, device: str) -> tuple[str, int] | None:
-        """Give where a device's application must send to."""
+        """Return where a device's application must send to."""
 
     def application(self, device: str) -> tuple[str, int] | None:
-        """Give where a device's application last sent from."""
+        """Return where a device's application last sent from."""

@@ -69,7 +69,7 @@ class UdpModem:
         return True
 
     def address(self, device: str) -> tuple[str, int] | None:
-        """Give the bound address."""
+        """Return the bound address."""
         port = self._ports.get(device)
         if port is None or port.transport is None:
             return None
@@ -77,6 +77,6 @@ class UdpModem:
         return (str(name[0]), int(name[1])) if name else None
 
     def application(self, device: str) -> tuple[str, int] | None:
-        """Give the last source address."""
+        """Return the last source address."""
         port = self._ports.get(device)
         return port.peer if port is not None else None

@@ -74,7 +74,7 @@ def test_the_cure_of_a_wrong_setting_is_to_mend_it(doctor: Doctor, config: str, 
 
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
-    """Give the list of what the check of the network finds."""
+    """Return the list of what the check of the network finds."""
     findings: list[Finding] = []
 
     async def check(_binding: object) -> list[Finding]:

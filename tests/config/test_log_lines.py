@@ -18,7 +18,7 @@ def logger():
 
 @pytest.fixture
 def lines(logger):
-    """Give a function that makes the logger write in some way, and gives the lines so far."""
+    """Return a function that makes the logger write in some way, and returns the lines so far."""
 
     def use(form="text", level=logging.INFO, secrets=()):
         stream = io.StringIO()

@@ -67,7 +67,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 async def opened(stores: Any, clock: Clock) -> AsyncIterator[Callable[..., Directory]]:
-    """Give a function that opens the directory, anew at each call, as after a restart."""
+    """Return a function that opens the directory, anew at each call, as after a restart."""
     opened: list[Store] = []
 
     async def reopen(catalogue: Catalogue | None = None, cached: int = 4096) -> Directory:

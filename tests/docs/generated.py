@@ -25,7 +25,7 @@ directory of endpoints when the service starts, and never removes or changes one
 
 
 def page() -> str:
-    """Give the page as it should be."""
+    """Return the page as it should be."""
     return f"{_HEAD}{template()}```\n"
 
 

@@ -27,20 +27,20 @@ def pages() -> list[Path]:
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    """Give all fenced blocks of a page, indentation taken away."""
+    """Return all fenced blocks of a page, indentation taken away."""
     for indent, language, text in _FENCE.findall(path.read_text()):
         lines = [line.removeprefix(indent) for line in text.splitlines(keepends=True)]
         yield Block(path.name, language, "".join(lines))
 
 
 def links(path: Path) -> list[str]:
-    """Give the targets of all links that lead to other files of the project."""
+    """Return the targets of all links that lead to other files of the project."""
     without_code = _FENCE.sub("", path.read_text())
     return [link for link in _LINK.findall(without_code) if "://" not in link and not link.startswith("#")]
 
 
 def commands(path: Path) -> Iterator[str]:
-    """Give every `lwm2m-bridge …` that a page names, in prose or in blocks, joined over broken lines."""
+    """Return every `lwm2m-bridge …` that a page names, in prose or in blocks, joined over broken lines."""
     text = path.read_text().replace("\\\n", " ")
     for found in _COMMAND.findall(text):
         yield found.strip().rstrip(".,;:)")

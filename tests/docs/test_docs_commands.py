@@ -15,7 +15,7 @@ WRITTEN_OUT = {"…", "...", "COMMAND", "ARGUMENTS", "[OPTIONS]"}
 
 
 def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
-    """Give the command that words name, and what is left for it."""
+    """Return the command that words name, and what is left for it."""
     command: click.Command = main
     rest = words
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):

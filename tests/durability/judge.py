@@ -66,7 +66,7 @@ def digest(data: bytes) -> bytes:
 
 
 def judge(seen: Evidence) -> list[str]:
-    """Give all that is wrong; nothing means that every accepted message has exactly one outcome."""
+    """Return all that is wrong; nothing means that every accepted message has exactly one outcome."""
     return [*_rows(seen), *_requests(seen), *_uplinks(seen), *_sends(seen), *_radio(seen)]
 
 
@@ -115,7 +115,7 @@ def _sends(seen: Evidence) -> Iterable[str]:
 
 
 def is_send(data: bytes) -> bool:
-    """Tell whether a device's message is a Send."""
+    """Return whether a device's message is a Send."""
     message = _request(data)
     return message is not None and message.path() == "/dp"
 

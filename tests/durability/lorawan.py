@@ -152,7 +152,7 @@ class LorawanTraffic(Traffic):
             self._rests = 0
 
     async def _sent(self) -> list[dict[str, Any]]:
-        """Give the frames of devices with something for LwM2M in them, repetitions by the MAC left out."""
+        """Return the frames of devices with something for LwM2M in them, repetitions by the MAC left out."""
         air = await self.found.radio.get("/radio/air")
         return [one for one in air if one["what"] == "sent" and one["attempt"] == 1 and one["f_port"] == F_PORT]
 
@@ -196,5 +196,5 @@ def _message(logged: dict[str, Any]) -> Of:
 
 
 def _datagrams(events: Iterable[dict[str, Any]]) -> list[Of]:
-    """Give what `up` events have for LwM2M."""
+    """Return what `up` events have for LwM2M."""
     return [(one["deviceInfo"]["devEui"], base64.b64decode(one["data"])) for one in events if one["fPort"] == F_PORT]

@@ -85,7 +85,7 @@ async def _relay(
 
 
 def _published(body: bytes) -> tuple[int, str, bytes]:
-    """Give packet identifier, topic and payload of a PUBLISH with QoS (§3.3)."""
+    """Return packet identifier, topic and payload of a PUBLISH with QoS (§3.3)."""
     end = 2 + int.from_bytes(body[:2], "big")
     topic = body[2:end].decode()
     identifier = int.from_bytes(body[end : end + 2], "big")

@@ -12,7 +12,7 @@ _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
 def strace(trace: Path) -> list[str]:
-    """Give arguments of python under which the process that follows runs, traced, as the same process."""
+    """Return arguments of python under which the process that follows runs, traced, as the same process."""
     options = [
         "strace",
         "-D",

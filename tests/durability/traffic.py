@@ -45,7 +45,7 @@ class Traffic(abc.ABC):
 
     @abc.abstractmethod
     def operations(self, name: str, number: int) -> list[Coroutine[Any, Any, Any]]:
-        """Give operations of each kind, in both directions, on a device; what is in them is of this number alone."""
+        """Return operations of each kind, in both directions, on a device; what is in them is of this number alone."""
 
     @abc.abstractmethod
     async def gather(self) -> list[Evidence]:

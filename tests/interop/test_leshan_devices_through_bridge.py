@@ -116,7 +116,7 @@ async def test_a_sleeping_device_is_managed_over_a_kill_of_the_bridge_from_its_o
 
 
 async def _story(stage: Stage, name: str) -> dict[str, Any]:
-    """Give the registration, which is the same from the first to the last step."""
+    """Return the registration, which is the same from the first to the last step."""
     leshan, world = stage.leshan, stage.world
     registration = await stage.add(name)
     assert {"</3/0>", "</3303/0>"} <= set(registration["object_links"])

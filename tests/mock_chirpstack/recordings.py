@@ -36,13 +36,13 @@ def write(name: str, events: list[Any]) -> None:
 
 
 def read(name: str) -> list[Any]:
-    """Give the events kept of one scenario."""
+    """Return the events kept of one scenario."""
     found: list[Any] = json.loads((RECORDED / f"{name}.json").read_text())
     return found
 
 
 def comparable(events: list[Any]) -> list[Entry]:
-    """Give events as (step, kind, paths of all members, stable values); those of a step in no order of their own."""
+    """Return events as (step, kind, paths of all members, stable values); those of a step in no order of their own."""
     return sorted((number, kind, *_members(body)) for number, kind, body in events)
 
 

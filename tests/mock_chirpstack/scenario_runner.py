@@ -177,7 +177,7 @@ async def live(
 
 
 def from_environment() -> dict[str, str] | None:
-    """Give where a real server is: CHIRPSTACK_GRPC, CHIRPSTACK_MQTT (host:port each), CHIRPSTACK_TOKEN; else None."""
+    """Return where a real server is: CHIRPSTACK_GRPC, CHIRPSTACK_MQTT (host:port each), CHIRPSTACK_TOKEN; else None."""
     if not os.environ.get("CHIRPSTACK_GRPC"):
         return None
     found = {

@@ -21,7 +21,7 @@ def faults():
 
 @pytest.fixture
 async def ask(faults):
-    """Give a function that calls an API with a few routes; it gives status and JSON."""
+    """Return a function that calls an API with a few routes; it gives status and JSON."""
     errors = {
         "problem": Problem(418, "short"),
         "key": KeyError("x"),

@@ -23,7 +23,7 @@ START = 1_800_000_000.0
 
 
 def device_config(**changes: object) -> DeviceConfig:
-    """Give an OTAA 1.0.3 class A device without duty cycle."""
+    """Return an OTAA 1.0.3 class A device without duty cycle."""
     return parse_device({"dev_eui": DEV_EUI, "app_key": APP_KEY, "duty_cycle": False, **changes})
 
 
@@ -171,7 +171,7 @@ class SmallServer:
 
 
 def down(payload: bytes = b"", f_port: int | None = None, **changes: object) -> Data:
-    """Give a downlink for `Peer.to_send`."""
+    """Return a downlink for `Peer.to_send`."""
     frame = Data(uplink=False, dev_addr=0, f_cnt=0, f_port=f_port, frm_payload=payload)
     return replace(frame, **changes)  # type: ignore[arg-type]
 

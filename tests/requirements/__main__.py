@@ -10,7 +10,7 @@ FILE = ROOT / "docs" / "requirements.md"
 
 
 def main(arguments: list[str]) -> int:
-    """Give the exit code: 1 if the page is out of date."""
+    """Return the exit code: 1 if the page is out of date."""
     new = page(collect())
     if arguments != ["--check"]:
         FILE.write_text(new)

@@ -27,7 +27,7 @@ Proofs = dict[str, list[str]]
 
 
 def labels_of(item: pytest.Item) -> Iterator[str]:
-    """Give the labels that a test is marked with. Raises UsageError for one that does not exist."""
+    """Return the labels that a test is marked with. Raises UsageError for one that does not exist."""
     known = all_labels()
     for marker in item.iter_markers("requirement"):
         for label in marker.args:

@@ -18,11 +18,11 @@ class Group:
 
 
 def groups() -> list[Group]:
-    """Give all groups in the order of the document."""
+    """Return all groups in the order of the document."""
     return [Group(**entry) for entry in tomllib.loads(_FILE.read_text())["group"]]
 
 
 @cache  # asked for each test that is collected
 def all_labels() -> tuple[str, ...]:
-    """Give all labels in the order of the document."""
+    """Return all labels in the order of the document."""
     return tuple(label for group in groups() for label in group.labels)

@@ -26,7 +26,7 @@ integration that is a failure.
 
 
 def page(proofs: Proofs) -> str:
-    """Give the page for the tests of each label."""
+    """Return the page for the tests of each label."""
     found = groups()
     count = sum(len(group.labels) for group in found)
     places = ", ".join(f"`{place}`" for place in END_TO_END)
