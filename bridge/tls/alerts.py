@@ -19,7 +19,7 @@ _MEANINGS = {
     20: _Meaning("bad_record_mac", Cause.CREDENTIALS, _OTHER_KEY),
     22: _Meaning("record_overflow", Cause.PROTOCOL, ""),
     40: _Meaning("handshake_failure", Cause.AGREEMENT, "does the server offer this mode and one of these suites?"),
-    42: _Meaning("bad_certificate", Cause.CREDENTIALS, "look at the endpoint's certificate and its chain"),
+    42: _Meaning("bad_certificate", Cause.CREDENTIALS, "does the server trust the authority of this certificate?"),
     43: _Meaning("unsupported_certificate", Cause.CREDENTIALS, "does the server take certificates with such keys?"),
     44: _Meaning("certificate_revoked", Cause.CREDENTIALS, "give the endpoint a new certificate"),
     45: _Meaning("certificate_expired", Cause.CREDENTIALS, "give the endpoint a new certificate"),

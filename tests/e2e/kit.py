@@ -244,7 +244,7 @@ async def set_up(
     sms_lines: str = "",
     devices: Sequence[str] = (),
 ) -> AsyncIterator[SetUp]:
-    """Start everything: SCEFs (network → profile), servers (name → host, or the coap:// URI of one that runs already),
+    """Start everything: SCEFs (network → profile), servers (name → host, or the URI of one that runs already),
     devices (none yet) and the bridge. `sms` are networks of SMS (network → that of the SCEF which carries them), and
     `devices` are further arguments of the process of devices.
 
@@ -264,7 +264,7 @@ async def set_up(
             for name, profile in networks.items():
                 starting.create_task(lab.start_scef((), "--profile", profile, name=name))
             for name, host in servers.items():
-                if not host.startswith("coap://"):
+                if "://" not in host:
                     starting.create_task(lab.start_server(name=name, host=host))
             none_yet = ("--count", "0", "--retry-timer", "5", *devices)
             starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", *none_yet))

@@ -11,7 +11,7 @@ import selectors
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -27,13 +27,14 @@ Json = dict[str, Any]
 
 
 class LeshanProcess:
-    """A running server: `host` and `coap_port` for devices, `control_url` for the test."""
+    """A running server: `host`, `coap_port`, `coaps_port` (0: no DTLS) for devices, `control_url` for the test."""
 
     def __init__(self, process: "subprocess.Popen[str]", ready: Json, log: IO[str]) -> None:
         self._process = process
         self._log = log
         self.host: str = ready["coap_address"]
         self.coap_port: int = ready["coap_port"]
+        self.coaps_port: int = ready["coaps_port"]
         self.control_url = f"http://127.0.0.1:{ready['control_port']}"
 
     def log_text(self) -> str:
@@ -63,10 +64,12 @@ def start_leshan(
     update_on_notification: bool = False,
     update_on_send: bool = False,
     californium: Mapping[str, str] | None = None,
+    secure: Sequence[tuple[str, str]] = (),
 ) -> LeshanProcess:
     """Start the server that `make components` has built, and wait until it listens.
 
     Times are in seconds, and defaults are Leshan's own.
+    `secure` are the options for DTLS of `Main.java`, such as `("--psk", "ENDPOINT,IDENTITY,KEY")`; empty: no DTLS.
     `californium` are Californium settings with their units, for example `{"COAP.ACK_TIMEOUT": "500[ms]"}`.
     """
     command = [
@@ -80,6 +83,8 @@ def start_leshan(
     command += ["--response-timeout", str(response_timeout), "--awake-window", str(awake_window)]
     command += ["--update-on-notification", str(update_on_notification).lower()]
     command += ["--update-on-send", str(update_on_send).lower()]
+    for option, value in (("--coaps-port", "0"), *secure) if secure else ():
+        command += [option, value]
     for key, value in (californium or {}).items():
         command += ["--californium", f"{key}={value}"]
     folder = LESHAN.folder
