@@ -55,7 +55,7 @@ class Evidence:
     accepted: list[Of] = field(default_factory=list)  # of those that the network saw accepted
     retained: list[Of] = field(default_factory=list)  # of those that the network keeps, to be asked for: as accepted
     on_air: list[tuple[float, Of]] = field(default_factory=list)  # when, messages that were sent to devices
-    taken: list[str] = field(default_factory=list)  # payload digests of Sends that the server took
+    taken: list[str] = field(default_factory=list)  # payload digests of Sends that the server took, once for each MID
     downlinks: list[dict[str, Any]] = field(default_factory=list)
     uplinks: list[dict[str, Any]] = field(default_factory=list)
 
@@ -162,14 +162,26 @@ def _repetitions(row: dict[str, Any]) -> int:
     return sum(known in IN_DOUBT for _, known, *_ in attempts) if row["operation"] in REPEATABLE else 0
 
 
+EXCHANGE_LIFETIME = 247.0  # seconds for which a server knows a message ID again (RFC 7252 §4.8.2)
+
+
 async def hear_server(seen: Evidence, server: Api) -> None:
-    """Take what an emulated server has seen."""
+    """Take what an emulated server has seen.
+
+    A message whose acknowledgement could not be committed is repeated under its message ID. A server that has forgotten
+    the message ID by then takes the message once more: no sender can prevent that.
+    """
+    before: dict[tuple[str, str, int], float] = {}
     for entry in await server.get("/seen"):
         if entry["kind"] == "request":
             seen.asked.add(entry["token"])
         elif entry["kind"] == "acknowledged" and entry["code"] not in REFUSALS:
             seen.acknowledged.add(entry["token"])
         elif entry["kind"] == "send":
+            one = entry["digest"], entry["peer"], entry["mid"]
+            if entry["time"] - before.get(one, -EXCHANGE_LIFETIME) >= EXCHANGE_LIFETIME and one in before:
+                continue
+            before[one] = entry["time"]
             seen.taken.append(entry["digest"])
 
 

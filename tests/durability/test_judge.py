@@ -6,7 +6,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from tests.durability.judge import LORAWAN_HTTP, NIDD, Evidence, digest, judge
+from tests.durability.judge import LORAWAN_HTTP, NIDD, Evidence, digest, hear_server, judge
 from tests.interop.raw_device import CON, POST, Message, encode, uri
 
 DEVICE, OTHER = "one@iot", "two@iot"
@@ -143,3 +143,23 @@ def test_the_interval_is_the_networks():
     assert judge(seen) == []
     seen.rules = LORAWAN_HTTP
     assert judge(seen) != []
+
+
+class _Server:
+    """What an emulated server would tell of Sends: message ID and time of each that it took."""
+
+    def __init__(self, *taken: tuple[int, float]) -> None:
+        self._taken = taken
+
+    async def get(self, _path: str) -> list[dict[str, object]]:
+        one = {"kind": "send", "digest": "d", "peer": "p"}
+        return [{**one, "mid": mid, "time": time} for mid, time in self._taken]
+
+
+@pytest.mark.parametrize(
+    ("taken", "times"), [([(1, 0.0), (1, 246.0)], 2), ([(1, 0.0), (1, 248.0)], 1), ([(1, 0.0), (2, 248.0)], 2)]
+)
+async def test_a_send_is_taken_again_only_under_an_id_that_the_server_has_forgotten(taken, times):
+    seen = Evidence(NIDD)
+    await hear_server(seen, _Server(*taken))  # type: ignore[arg-type]
+    assert len(seen.taken) == times
