@@ -102,8 +102,8 @@ MUTATIONS = [
     Mutation(
         "a notification is answered 204 before the commit",
         "CallbackListener.answer",
-        "$task.add_done_callback(partial($self._done, $reply, $success))",
-        "$self._answer($reply, $success, None)",
+        "$task.add_done_callback(partial($self._done, $reply))",
+        "$self._succeed($reply, None)",
         "tests/nidd/test_notifications.py::test_204_only_after_the_commit",
     ),
     Mutation(
@@ -116,8 +116,8 @@ MUTATIONS = [
     Mutation(
         "downlink data goes as hexadecimal instead of base64",
         "DownlinkCalls._body",
-        "base64.b64encode($data)",
-        "base64.b16encode($data)",
+        '{"data": base64.b64encode($data).decode(), identity_member($device): $device}',
+        '{"data": base64.b16encode($data).decode(), identity_member($device): $device}',
         "tests/nidd/test_submit.py",
     ),
     Mutation(
