@@ -20,13 +20,15 @@ from bridge.enums import members
 
 _S = members(DownlinkState)
 _K = members(Known)
+_T = members(Turn)
 
 
 @dataclass(slots=True)
 class Deliveries:
     """All downlinks of one device that are live or still needed. Every method leaves `work` with what must be kept.
 
-    The caller reads and clears `ended` after each call: the rows that reached their outcome.
+    The caller reads and clears `ended` after each call: the rows that reached their outcome. Before each step it clears
+    `begins_call` and `waits_for_call`.
     """
 
     device: str
@@ -40,7 +42,8 @@ class Deliveries:
     kept: KeptRows[ServerRequest] = field(default_factory=KeptRows)
     reports: list[UnattributedReport] = field(default_factory=list)
     call: tuple[int, int] | None = None  # downlink and attempt of the one network call in flight (R7)
-    waits_for_call: Turn | None = None  # something may go, but its network takes no further call now
+    begins_call: bool = False  # by this step
+    waits_for_call: Turn | None = None  # something may go, but the endpoint has to wait for its turn at the network
     ended: list[Downlink] = field(default_factory=list)
     touched: dict[int, Downlink] = field(default_factory=dict)  # changed by this step, or in need of attention
     # What follows from a row is worked out once for each change of it.
@@ -101,7 +104,6 @@ class Deliveries:
         A row that should go but is too large now (R25: a data rate may have fallen while it waited) is returned: make
         it fit or call `too_large`, and pump again.
         """
-        self.waits_for_call = None
         if self.call is not None:
             return None
         now = work.now.wall
@@ -119,11 +121,17 @@ class Deliveries:
                     if one.look_up_at <= now and asking is None:
                         asking = row, one
                 elif one.known is _K.HELD and rules.cancel_is_due(row, one, now, profile):
-                    self._call(Cancel(row.id, one.number, one.handle or ""), row, one, work, network)
+                    if network.takes(_T.OTHER):
+                        self._call(Cancel(row.id, one.number, one.handle or ""), row, one, work)
+                    else:
+                        self.waits_for_call = _T.OTHER
                     return None
         if asking is not None:
             row, one = asking
-            self._call(LookUp(self._attempt(row, one, self.carrier.encode(row))), row, one, work, network)
+            if network.takes(_T.OTHER):
+                self._call(LookUp(self._attempt(row, one, self.carrier.encode(row))), row, one, work)
+            else:
+                self.waits_for_call = _T.OTHER
             return None
         if is_asked or not may_go:
             return None  # nothing new goes until it is known what the device may already have (R32)
@@ -133,8 +141,9 @@ class Deliveries:
         row = self._next(work.now.wall, profile)
         if row is None:
             return None
-        if not network.takes_calls:
-            self.waits_for_call = Turn.ANSWER if type(row) is Answer else Turn.OTHER
+        turn = _T.ANSWER if type(row) is Answer else _T.OTHER
+        if not network.takes(turn):
+            self.waits_for_call = turn
             return None
         payload = self.carrier.encode(row)
         if profile.max_downlink is not None and len(payload) > profile.max_downlink:
@@ -145,17 +154,13 @@ class Deliveries:
         self._facts.pop(row.id, None)
         self.touch(row)
         work.update(row)
-        self._call(Submit(self._attempt(row, one, payload)), row, one, work, network)
+        self._call(Submit(self._attempt(row, one, payload)), row, one, work)
         return None
 
-    def _call(
-        self, effect: Submit | LookUp | Cancel, row: Downlink, one: Attempt, work: Work, network: NetworkCondition
-    ) -> None:
-        if network.takes_calls:
-            self.call = row.id, one.number
-            work.effect(effect)
-        else:
-            self.waits_for_call = Turn.OTHER
+    def _call(self, effect: Submit | LookUp | Cancel, row: Downlink, one: Attempt, work: Work) -> None:
+        self.call = row.id, one.number
+        self.begins_call = True
+        work.effect(effect)
 
     def too_large(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
         """Send no such row, or no further copy of it."""

@@ -140,7 +140,7 @@ def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile,
 def _why_no_call(network: NetworkCondition) -> _Reason | None:
     if network.paused_until is not None:
         return _Reason("the network is out of order, and is tried again later", until=network.paused_until)
-    if not network.is_free:
+    if not network.takes_others:
         return _Reason("the network takes no further call now: the device has its turn when one is over")
     return None
 

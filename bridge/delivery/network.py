@@ -13,14 +13,17 @@ class Turn(Enum):
 
 
 class NetworkCondition(msgspec.Struct, frozen=True, gc=False):
-    """Whether a call of a network can begin now. The service knows it, and reserves the call with the effect."""
+    """Whether an endpoint may call its network now. The service knows it, and reserves the call right after the step.
 
-    is_free: bool = True  # False: as many calls are under way as it takes at once
-    paused_until: float | None = None  # wall-clock seconds; it is out of order, and is tried again then
+    Where as many calls are under way as the network takes, or other endpoints wait for their turn, it may not.
+    """
 
-    @property
-    def takes_calls(self) -> bool:
-        return self.is_free and self.paused_until is None
+    takes_answers: bool = True
+    takes_others: bool = True
+    paused_until: float | None = None  # wall-clock seconds; the network is out of order, and is tried again then
+
+    def takes(self, turn: Turn) -> bool:
+        return self.takes_answers if turn is Turn.ANSWER else self.takes_others
 
 
 FREE = NetworkCondition()

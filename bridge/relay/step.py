@@ -41,7 +41,8 @@ class Result(msgspec.Struct, frozen=True):
     changes: list[Change]
     effects: list[Effect]
     wake: float | None  # seconds from now until the next `Tick` is due; None: only an event can move this endpoint
-    waits_for_call: Turn | None  # a network call is wanted; a `Tick` is due when the network is free again
+    begins_call: bool  # one of the effects is a network call
+    waits_for_call: Turn | None  # a network call is wanted; a `Tick` is due when it is the endpoint's turn
 
 
 def step(
@@ -55,12 +56,14 @@ def step(
 ) -> Result:
     """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours.
 
-    `network` is the condition of the endpoint's network now. An effect that calls the network is only given where it is
-    free; the caller reserves the call before anything else.
+    `network` is the condition of the endpoint's network now. An effect that calls the network is only given where that
+    takes a call; the caller reserves the call before anything else.
     """
     work = Work(now, random, new_id)
     at = Step(state, work, south, now.wall, now.mono)
     deliveries = state.deliveries
+    deliveries.begins_call = False
+    deliveries.waits_for_call = None
     if south is not state.south:
         _profile_changed(at)
     _HANDLERS[type(event)](at, event)
@@ -81,7 +84,7 @@ def step(
     state.sweep(now.wall)
     wake = _next_wake(at) if state.uplinks or deliveries.live else None
     deliveries.touched.clear()
-    return Result(work.changes(), work.effects, wake, deliveries.waits_for_call)
+    return Result(work.changes(), work.effects, wake, deliveries.begins_call, deliveries.waits_for_call)
 
 
 def _profile_changed(at: Step) -> None:

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 CountFunction = Callable[..., None]
 """`count(name, **labels)`"""
 
-Result = Callable[[int, ev.Event], None]
-"""Takes what a network call came to: `result(endpoint, event)`."""
+Result = Callable[[Placed, ev.Event], None]
+"""Takes what the network call of an endpoint came to."""
 
 _SESSION_IS_OURS = "a device's own DTLS passes to servers with coap:// and secure_port; this one has sessions with us"
 _UNSURE = Ambiguous("the binding failed; see the log")
@@ -116,15 +116,14 @@ class NetworkActor:
         log.warning("a message to a server is dropped", extra=extra)
 
     def _begin(self, placed: Placed, key: tuple[int, int], call: Awaitable[ev.Event], result: Result) -> None:
-        endpoint = placed.endpoint.id
-        self._calls[endpoint] = key
-        self._tasks.add(asyncio.create_task(self._finish(endpoint, call, result)))
+        self._calls[placed.endpoint.id] = key
+        self._tasks.add(asyncio.create_task(self._finish(placed, call, result)))
 
-    async def _finish(self, endpoint: int, call: Awaitable[ev.Event], result: Result) -> None:
+    async def _finish(self, placed: Placed, call: Awaitable[ev.Event], result: Result) -> None:
         try:
             event = await call
-            self._calls.pop(endpoint, None)
-            result(endpoint, event)
+            self._calls.pop(placed.endpoint.id, None)
+            result(placed, event)
         finally:
             self._tasks.discard(asyncio.current_task())
 
@@ -132,9 +131,9 @@ class NetworkActor:
         binding = self._networks.get(placed.endpoint.network)
         result: SubmitResult
         if binding is None:
-            result = Refused(Refusal.FAILED, f"network {placed.endpoint.network!r} is not configured")
+            result = Refused(Refusal.NETWORK_UNAVAILABLE, f"network {placed.endpoint.network!r} is not configured")
         elif self._stopping:
-            result = Refused(Refusal.UNREACHABLE, "the service is stopping")
+            result = Refused(Refusal.NETWORK_UNAVAILABLE, "the service is stopping")
         else:
             reached("before submit")
             result = await _safely(partial(binding.submit, attempt), SubmitResult, _UNSURE)

@@ -13,6 +13,7 @@ from bridge.directory.directory import RECORD_BYTES
 from bridge.errors import BindingError, ConfigurationError
 from bridge.north.contract import NorthTransport
 from bridge.service.actor import NetworkActor
+from bridge.service.calls import Calls
 from bridge.service.changes import Changes
 from bridge.service.clock import Clock
 from bridge.service.from_servers import FromServers
@@ -38,6 +39,7 @@ class Parts:
 
     store: Store
     networks: Mapping[str, Binding]
+    calls: Mapping[str, Calls]  # of each network
     north: NorthTransport
     scheme: str  # of endpoints' addresses toward servers
     directory: Directory
@@ -69,9 +71,10 @@ async def built(
         store.directory, catalogue(config, networks, sources), clock.wall, for_records // RECORD_BYTES
     )
     north = whole_north(config, udp, directory, clock.wall)
-    places = Places(directory, networks, count)
-    actor = NetworkActor(north, networks, count)
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
+    calls = {name: Calls(name, binding.capacity, draw.random, count) for name, binding in networks.items()}
+    places = Places(directory, networks, calls, count)
+    actor = NetworkActor(north, networks, count)
     runner = Runner(
         store,
         directory,
@@ -97,7 +100,7 @@ async def built(
             memory.bring = runner.bring
             await _start(binding, events, memory, config.networks[name].where)
             stack.push_async_callback(binding.stop)
-        yield Parts(store, networks, north, sources.scheme, directory, actor, runner, provisioning, changes)
+        yield Parts(store, networks, calls, north, sources.scheme, directory, actor, runner, provisioning, changes)
 
 
 async def _seed(config: Config, directory: Directory, progress: Progress) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bindings.contract import SouthProfile
 from bridge.relay.model import Endpoint
+from bridge.service.calls import Calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,4 +15,5 @@ class Placed:
     endpoint: Endpoint
     source: int | None  # None: it has no address of its own, and is down toward its servers
     south_profile: Callable[[str], SouthProfile]
+    calls: Calls  # of its network
     takes: bool = True  # False: it is disabled or leaves; nothing new is accepted, what is there gets its outcome

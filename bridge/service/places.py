@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from bindings.contract import Binding
 from bridge.directory import Directory, Record
 from bridge.errors import ConfigurationError
+from bridge.service.calls import Calls
 from bridge.service.placed import Placed
 
 log = logging.getLogger(__name__)
@@ -14,8 +15,15 @@ log = logging.getLogger(__name__)
 class Places:
     """`leaving` are the endpoints that are being removed: they accept nothing more."""
 
-    def __init__(self, directory: Directory, networks: Mapping[str, Binding], count: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        networks: Mapping[str, Binding],
+        calls: Mapping[str, Calls],
+        count: Callable[..., None],
+    ) -> None:
         self.leaving: set[int] = set()
+        self._calls = calls
         self._directory = directory
         self._networks = networks
         self._count = count
@@ -36,7 +44,8 @@ class Places:
         source = record.source if sources is None or sources.has(record) else None
         takes = record.enabled and record.id not in self.leaving
         try:
-            return Placed(self._directory.endpoint(record), source, binding.south_profile, takes)
+            calls = self._calls[record.network]
+            return Placed(self._directory.endpoint(record), source, binding.south_profile, calls, takes)
         except ConfigurationError as error:
             log.error("endpoint is down: %s", error, extra={"sample": "endpoint down"})  # noqa: TRY400  # no trace helps
             return None

@@ -17,7 +17,7 @@ from bridge.directory.keys import ByDevice, ById, BySource, Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
-from bridge.relay.effects import Count, Effect
+from bridge.relay.effects import Cancel, Count, Effect, LookUp, Submit
 from bridge.relay.model import Policy
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
@@ -27,6 +27,7 @@ from bridge.service.marks import Marks
 from bridge.service.placed import Placed
 from bridge.service.points import reached
 from bridge.service.quiet import Quiet
+from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.store.contract import Done, Found, FoundEndpoint, FoundWithNote
 from bridge.store.notes import FoundNote
@@ -35,8 +36,10 @@ log = logging.getLogger(__name__)
 
 MEMORY = 112 << 20  # bytes of endpoints that are kept in memory for their next event
 FAR = 30.0  # seconds: an endpoint that only waits for a time farther off than this needs no memory until then
+NEAR = 256  # an endpoint that waits for a network call behind more than so many needs no memory until its turn
 RELOAD_AFTER = 1.0  # seconds between a failed commit and the next try to take the endpoint up again
 
+CALLS = (Submit, LookUp, Cancel)
 CALL_RESULTS = (ev.Submitted, ev.LookedUp, ev.CancelDone)
 
 
@@ -71,8 +74,8 @@ class Records(Protocol):
 class Actor(Protocol):
     """Does what effects ask for; never raises."""
 
-    def act(self, placed: Placed, effect: Effect, result: Callable[[int, ev.Event], None]) -> None:
-        """Do one thing. What a network call came to is handed to `result`, later, as an event of an endpoint."""
+    def act(self, placed: Placed, effect: Effect, result: Callable[[Placed, ev.Event], None]) -> None:
+        """Do one thing. What a network call came to is handed to `result`, later, as an event of the endpoint."""
 
     def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
         """Return downlink and attempt whose network call is in flight for an endpoint: its answer is still to come."""
@@ -113,11 +116,13 @@ class Runner:
     stopping: bool = False
     _alarms: Alarms = field(init=False)
     _waiting: WaitingEvents = field(init=False)
+    _turns: Turns = field(init=False)
 
     def __post_init__(self) -> None:
         self._alarms = Alarms(self._wake)
         self._waiting = WaitingEvents(self.count)
         self._quiet = Quiet(self.memory)
+        self._turns = Turns(self._wake, partial(moment, self.clock))
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
         """Run one step, at once if the endpoint is in memory, else when the store has read it.
@@ -210,6 +215,7 @@ class Runner:
         """Take nothing more but the results of network calls in flight; whoever else asks is told to try again."""
         self.stopping = True
         self._alarms.clear_all()
+        self._turns.stop()
 
     # -- one step ------------------------------------------------------------------------------------------------
 
@@ -299,7 +305,7 @@ class Runner:
         if self._refuses(event, done):
             return
         if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage):
-            self.actor.act(loaded.placed, Count("messages_of_disabled_endpoints"), self.event)
+            self._act(loaded.placed, Count("messages_of_disabled_endpoints"))
             if done is not None:
                 done(None)
             return
@@ -308,18 +314,15 @@ class Runner:
     def _step(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         placed = loaded.placed
         state = loaded.state
+        calls = placed.calls
+        now = moment(self.clock)
         try:
-            result = step(
-                state,
-                event,
-                moment(self.clock),
-                placed.south_profile(placed.endpoint.device),
-                self.random,
-                self.store.next_id,
-            )
+            south = placed.south_profile(placed.endpoint.device)
+            result = step(state, event, now, south, self.random, self.store.next_id, calls.condition(endpoint, now))
         except Exception as error:  # noqa: BLE001  # whatever it is, the others must go on
             self._broken(endpoint, loaded, event, done, error)
             return
+        calls.stepped(endpoint, begins_call=result.begins_call, waits=result.waits_for_call)
         if result.changes or loaded.uncommitted:
             loaded.uncommitted += 1
             told = partial(self._committed, endpoint, loaded, placed, result.effects, done)
@@ -332,7 +335,10 @@ class Runner:
             self._alarms.clear(endpoint)
         elif not self.stopping:
             self._alarms.set(endpoint, result.wake)
-        self._let_go(endpoint, loaded, result.wake)
+        is_in_line = result.waits_for_call is not None
+        self._let_go(endpoint, loaded, result.wake, is_in_line=is_in_line and calls.waiting > NEAR)
+        if is_in_line:
+            self._turns.serve(calls)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
         """A step raised, by a mistake of ours or of a binding: nothing of it is kept, and the endpoint starts anew."""
@@ -340,7 +346,7 @@ class Runner:
         extra = {"sample": "step failed"}
         log.error("endpoint %s: a step failed, its memory is dropped", name, exc_info=error, extra=extra)
         self.forget(endpoint)
-        self.actor.act(loaded.placed, Count("failed_steps", type(event).__name__), self.event)
+        self._act(loaded.placed, Count("failed_steps", type(event).__name__))
         self._again_later(endpoint)
         if done is not None:
             done(StoreUnavailable(f"endpoint {name}: the message could not be stored; see the log"))
@@ -356,6 +362,7 @@ class Runner:
     ) -> None:
         loaded.uncommitted -= 1
         if error is not None:
+            self._never_began(placed, effects)
             if not loaded.dropped:
                 name = placed.endpoint.name
                 log.error(
@@ -364,7 +371,7 @@ class Runner:
                     error,
                     extra={"sample": "commit failed"},
                 )
-                self.actor.act(placed, Count("failed_commits"), self.event)
+                self._act(placed, Count("failed_commits"))
                 self.forget(endpoint)
                 self._again_later(endpoint)
         else:
@@ -381,19 +388,38 @@ class Runner:
 
     def _release(self, placed: Placed, effects: list[Effect]) -> None:
         for effect in effects:
-            self.actor.act(placed, effect, self.event)
+            self._act(placed, effect)
+
+    def _act(self, placed: Placed, effect: Effect) -> None:
+        self.actor.act(placed, effect, self._call_ended)
+
+    # -- calls of networks -----------------------------------------------------------------------------------------
+
+    def _call_ended(self, placed: Placed, event: ev.Event) -> None:
+        placed.calls.ended(event, moment(self.clock))
+        self.event(placed.endpoint.id, event)
+        self._turns.serve(placed.calls)
+
+    def _never_began(self, placed: Placed, effects: list[Effect]) -> None:
+        """Give the call back that was reserved with effects that are dropped."""
+        if any(isinstance(effect, CALLS) for effect in effects):
+            placed.calls.never_began()
+            self._turns.serve(placed.calls)
 
     # -- memory and time -----------------------------------------------------------------------------------------
 
-    def _let_go(self, endpoint: int, loaded: Loaded, wake: float | None) -> None:
-        """Let memory go where it is not needed: quiet endpoints in their turn, far-off waits at once."""
+    def _let_go(self, endpoint: int, loaded: Loaded, wake: float | None, *, is_in_line: bool) -> None:
+        """Let memory go where it is not needed: quiet endpoints in their turn, far-off waits at once.
+
+        `is_in_line`: it waits for a network call, and many do before it.
+        """
         state = loaded.state
         if wake is None and state.is_quiet:
             if not loaded.uncommitted:
                 self._note_quiet(endpoint, state)
             return
         self._quiet.drop(endpoint)
-        if wake is None or wake <= FAR or loaded.uncommitted:
+        if loaded.uncommitted or not (is_in_line or (wake is not None and wake > FAR)):
             return
         d = state.deliveries
         timers = state.empty_ack_due or state.hold_due or state.retransmissions
@@ -407,8 +433,8 @@ class Runner:
             if candidate is not None and candidate.state.is_quiet and not candidate.uncommitted:
                 self._unload(oldest)
 
-    def _wake(self, endpoint: int) -> None:
-        self.event(endpoint, ev.Tick())
+    def _wake(self, endpoint: int, done: Done | None = None) -> None:
+        self.event(endpoint, ev.Tick(), done)
 
     def _again_later(self, endpoint: int) -> None:
         if not self.stopping:

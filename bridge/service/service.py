@@ -17,7 +17,7 @@ from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.relay import events as ev
-from bridge.service.clock import Clock, RealClock
+from bridge.service.clock import Clock, RealClock, moment
 from bridge.service.parts import Parts, built
 from bridge.service.progress import Progress
 from bridge.service.state_directory import make_state_directory
@@ -94,6 +94,8 @@ class Service:
         if self._parts is not None:
             parts, self._parts = self._parts, None
             parts.actor.stop()
+            for calls in parts.calls.values():
+                calls.close()
             parts.runner.stop()
             while parts.store.backlog or parts.actor.busy or parts.runner.is_loading:
                 await parts.store.committed(())  # told in its turn: what earlier commits let go has gone
@@ -111,6 +113,13 @@ class Service:
 
     def _watch(self, parts: Parts) -> None:
         self.metrics.watch("endpoints_in_memory", lambda: len(parts.runner.loaded))
+        calls = parts.calls
+        self.metrics.watch(
+            "network_calls", lambda: {name: one.under_way for name, one in calls.items()}, label="network"
+        )
+        self.metrics.watch(
+            "endpoints_waiting_for_network", lambda: {name: one.waiting for name, one in calls.items()}, label="network"
+        )
         self.metrics.watch("north", lambda: asdict(parts.north.counters()), counter=True)
 
     # -- what one can ask ----------------------------------------------------------------------------------------
@@ -173,8 +182,14 @@ class Service:
         )
 
     def network_states(self) -> Mapping[str, dict[str, Any]]:
-        started = self._parts is not None
-        return {name: _status(binding) if started else {} for name, binding in self._networks.items()}
+        parts = self._parts
+        if parts is None:
+            return {name: {} for name in self._networks}
+        now = moment(self.clock)
+        return {
+            name: {**_status(binding), "calls": parts.calls[name].status(now)}
+            for name, binding in self._networks.items()
+        }
 
     def metrics_text(self) -> bytes:
         return self.metrics.text()
@@ -183,7 +198,9 @@ class Service:
         loaded = await self.parts.runner.look(endpoint)
         if loaded is None:
             return ()
-        return explain(loaded.state.deliveries, self.now(), loaded.placed.south_profile(loaded.placed.endpoint.device))
+        placed, now = loaded.placed, moment(self.clock)
+        south = placed.south_profile(placed.endpoint.device)
+        return explain(loaded.state.deliveries, now.wall, south, placed.calls.condition(endpoint, now))
 
     def links(self, record: Record) -> Mapping[str, Link]:
         if record.source is None:

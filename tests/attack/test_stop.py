@@ -25,7 +25,7 @@ async def test_nothing_new_goes_to_a_network_during_a_stop() -> None:
     actor = NetworkActor(north, {"net": network}, lambda *_, **__: None)
     actor.stop()
 
-    def result(_endpoint: int, event: ev.Event) -> None:
+    def result(_placed: object, event: ev.Event) -> None:
         told.append(event)
 
     placed: Any = SimpleNamespace(endpoint=Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", ()))
@@ -37,6 +37,6 @@ async def test_nothing_new_goes_to_a_network_during_a_stop() -> None:
     refused, looked_up = told
     assert isinstance(refused, ev.Submitted)
     assert isinstance(refused.result, Refused)
-    assert refused.result.why is Refusal.UNREACHABLE
+    assert refused.result.why is Refusal.NETWORK_UNAVAILABLE
     assert isinstance(looked_up, ev.LookedUp)
     assert looked_up.result.presence is Presence.FAILED

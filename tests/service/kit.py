@@ -72,9 +72,26 @@ class Kit:
         north = North(scheme=Scheme.PORTS, ports=f"{ports.start}-{ports.stop - 1}", source_address="127.0.0.1")
         self.config = replace(self.config, north=north)
 
-    def ask(self, mid: int) -> None:
-        """Send a Read from the server."""
-        self.server.sendto(frame(Type.CON, Code.GET, mid, bytes((mid,)), b"\xb1\x33"), self.address)
+    def have_endpoints(self, count: int) -> None:
+        """Let there be so many endpoints, from the next start on."""
+        more = [{"name": f"e{n}", "network": "net", "address": f"d{n}"} for n in range(2, count + 1)]
+        drafts = msgspec.convert(more, list[type(self.config.endpoints[0])])
+        self.config = replace(self.config, endpoints=(*self.config.endpoints, *drafts))
+
+    def ask(self, mid: int, address: tuple[str, int] | None = None) -> None:
+        """Send a Read from the server: to the first endpoint, or to another address."""
+        self.server.sendto(frame(Type.CON, Code.GET, mid, bytes((mid,)), b"\xb1\x33"), address or self.address)
+
+    async def ask_each(self, count: int) -> None:
+        """Send a Read to each of so many endpoints, one after the other."""
+        sources = self.service.directory.catalogue.sources
+        assert sources is not None
+        for number in range(1, count + 1):
+            record = await self.service.directory.by_name(f"e{number}")
+            assert record is not None
+            assert record.source is not None
+            host, _, port = sources.seen(record.source)[0].rpartition(":")
+            self.ask(number, (host, int(port)))
 
     async def answered(self) -> bytes:
         return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.server, 2000), 5)

@@ -1,7 +1,9 @@
 """A runner over a store in memory, for one endpoint, with what its steps wanted done."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bindings.contract import MISS, Miss
@@ -14,6 +16,7 @@ from bridge.directory.keys import Key
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint, Policy, Server
+from bridge.service.calls import Calls
 from bridge.service.clock import RealClock
 from bridge.service.placed import Placed
 from bridge.service.runner import MEMORY, Runner
@@ -37,8 +40,9 @@ class Recorder:
 
     calls: dict[int, int] = field(default_factory=dict)
 
-    def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
+    def act(self, placed: Placed, effect: Effect, result: Callable[[Placed, ev.Event], None]) -> None:
         self.effects.append(effect)
+        self.end_call = partial(result, placed)
 
     def call_in_flight(self, endpoint: int) -> int | None:
         return self.calls.get(endpoint)
@@ -62,8 +66,9 @@ class Bench:
 
     def __init__(self, store: InMemoryStore) -> None:
         self.store = store
-        self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: PROFILE)
         self.counted: list[str] = []
+        self.calls = Calls("net", 8, lambda: 0.5, lambda name, **_labels: self.counted.append(name))
+        self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: PROFILE, self.calls)
         self.memory = MEMORY
         self.restart()
 
@@ -98,6 +103,13 @@ class Bench:
         await self.event(event, told.append)
         await self.go()
         assert told == [None]
+
+    async def call_ends(self, event: ev.Event) -> None:
+        """Let the latest network call have come to this."""
+        self.actor.calls.clear()
+        self.actor.end_call(event)
+        await self.loaded()
+        await self.go()
 
     async def go(self) -> None:
         """Commit what waits, and tell it."""

@@ -23,8 +23,7 @@ async def accept_and_submit(bench: Bench, mid: int = 7) -> Submit:
 
 
 async def answered(bench: Bench, submit: Submit, state: NetworkState, handle: str | None = "h") -> None:
-    bench.actor.calls.clear()
-    await bench.take(ev.Submitted(submit.attempt.downlink, submit.attempt.number, Accepted(handle, state)))
+    await bench.call_ends(ev.Submitted(submit.attempt.downlink, submit.attempt.number, Accepted(handle, state)))
 
 
 async def test_r32_a_start_takes_up_what_waits_long_in_the_network(bench: Bench) -> None:
@@ -81,8 +80,7 @@ async def test_r7_memory_dropped_during_a_network_call_does_not_leave_the_call_o
     submit = await accept_and_submit(bench)
     placed, bench.placed = bench.placed, None
     bench.runner.forget(1)
-    bench.actor.calls.clear()
-    await bench.take(ev.Submitted(submit.attempt.downlink, submit.attempt.number, Accepted("h", NetworkState.SENT)))
+    await answered(bench, submit, NetworkState.SENT)
     bench.placed = placed
     await bench.take(ev.Tick())
     (row,) = await bench.rows()

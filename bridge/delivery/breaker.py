@@ -1,0 +1,59 @@
+"""When to leave a network alone that is out of order: a circuit breaker. It does no I/O, and is told the time."""
+
+from collections.abc import Callable
+
+FAILURES = 3  # in a row, until the network counts as out of order
+FIRST_PAUSE = 5.0  # seconds; each further pause is twice as long, until the network answers
+LONGEST_PAUSE = 300.0  # seconds
+LONGEST_WISH = 900.0  # seconds that a network can ask for (Retry-After): a proxy may name any number
+SPREAD = 0.25  # each pause is up to this part shorter or longer, so that several bridges do not come back at once
+
+
+class Breaker:
+    """The health of one network, judged by what its calls came to.
+
+    After some failures in a row the network is paused. When the pause is over it is on trial: the caller begins one
+    call at a time, and the next failure begins a longer pause. An answer of the network ends the trial.
+    """
+
+    __slots__ = ("_draw", "_failures", "_pauses", "_until")
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        """`draw` returns a random number in [0, 1)."""
+        self._draw = draw
+        self._failures = 0
+        self._pauses = 0
+        self._until = 0.0  # monotonic seconds
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the network counts as out of order: it is paused, or on trial."""
+        return self._pauses > 0
+
+    def pause(self, now: float) -> float:
+        """Return how many seconds the network is still to be left alone; 0.0: it may be called."""
+        return max(self._until - now, 0.0)
+
+    def answered(self) -> None:
+        """Note that the network answered a call, whatever it said."""
+        self._failures = self._pauses = 0
+        self._until = 0.0
+
+    def failed(self, now: float, wish: float | None = None) -> bool:
+        """Note a call that the network did not answer; return whether a pause begins now.
+
+        `wish`: the seconds after which the network asked to be called again. The failure of a call that was under way
+        when the pause began says nothing new.
+        """
+        if now < self._until:
+            return False
+        self._failures += 1
+        if wish is None and not self._pauses and self._failures < FAILURES:
+            return False
+        pause = min(FIRST_PAUSE * 2 ** min(self._pauses, 10), LONGEST_PAUSE)
+        pause *= 1 - SPREAD + 2 * SPREAD * self._draw()
+        if wish is not None:
+            pause = max(pause, min(wish, LONGEST_WISH))
+        self._pauses += 1
+        self._until = now + pause
+        return True

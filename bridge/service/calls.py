@@ -1,0 +1,172 @@
+"""The calls of one network: how many are under way, which endpoints wait for one, and whether the network is paused."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import Enum
+
+from bindings.contract import Accepted, Ambiguous, Cancellation, Presence, Refusal, Refused
+from bridge.delivery.breaker import Breaker
+from bridge.delivery.network import FREE, NetworkCondition, Turn
+from bridge.delivery.work import Now
+from bridge.relay import events as ev
+
+log = logging.getLogger(__name__)
+
+
+class Calls:
+    """At most `capacity` calls are under way; endpoints that want one then wait in the order in which they came.
+
+    Those with an answer for their device go first. Of a waiting endpoint only its number is kept. When a call can
+    begin, `next_turn` names the endpoint whose turn it is, and keeps the call for it until it was stepped. A network
+    that is out of order is paused; after that, one call at a time tries whether it is back.
+    """
+
+    def __init__(self, network: str, capacity: int, draw: Callable[[], float], count: Callable[..., None]) -> None:
+        """`draw` returns a random number in [0, 1); `count` counts what an operator should see."""
+        self.network = network
+        self.under_way = 0
+        self._capacity = max(capacity, 1)
+        self._breaker = Breaker(draw)
+        self._count = count
+        self._answers: OrderedDict[int, None] = OrderedDict()
+        self._others: OrderedDict[int, None] = OrderedDict()
+        self._turns: set[int] = set()  # endpoints whose turn it is, and that were not stepped since
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """The number of endpoints that wait for their turn."""
+        return len(self._answers) + len(self._others)
+
+    def condition(self, endpoint: int, now: Now) -> NetworkCondition:
+        """Return what the network allows one endpoint now."""
+        breaker = self._breaker
+        if not (breaker.is_open or self._answers or self._others or self._turns or self._closed):
+            return FREE if self.under_way < self._capacity else _FULL
+        pause = breaker.pause(now.mono)
+        if pause or self._closed:
+            return NetworkCondition(
+                takes_answers=False, takes_others=False, paused_until=now.wall + pause if pause else None
+            )
+        if endpoint in self._turns:
+            return FREE
+        is_free = self._free() > 0
+        takes_answers = is_free and not self._answers
+        return NetworkCondition(takes_answers=takes_answers, takes_others=takes_answers and not self._others)
+
+    def stepped(self, endpoint: int, *, begins_call: bool, waits: Turn | None) -> None:
+        """Note that an endpoint was stepped: it has begun a call, or waits for its turn, or wants none."""
+        self._turns.discard(endpoint)
+        if begins_call:
+            self.under_way += 1
+        if waits is Turn.ANSWER:
+            self._others.pop(endpoint, None)
+            self._answers[endpoint] = None
+        elif waits is Turn.OTHER:
+            self._answers.pop(endpoint, None)
+            self._others[endpoint] = None
+        elif self._answers or self._others:
+            self._answers.pop(endpoint, None)
+            self._others.pop(endpoint, None)
+
+    def not_stepped(self, endpoint: int) -> None:
+        """Note that an endpoint whose turn it was could not be stepped: the next one may go."""
+        self._turns.discard(endpoint)
+
+    def ended(self, event: ev.Event, now: Now) -> None:
+        """Note that a call is over, and what it came to."""
+        self.under_way -= 1
+        breaker = self._breaker
+        came_to, wish = _judged(event, now)
+        if came_to is _Came.TO_AN_ANSWER:
+            if breaker.is_open:
+                log.info("network %s answers again", self.network)
+            breaker.answered()
+            return
+        is_failure = came_to is _Came.TO_NOTHING or (came_to is _Came.TO_DOUBT and breaker.is_open)
+        if is_failure and breaker.failed(now.mono, wish):
+            self._count("network_pauses", network=self.network)
+            log.warning(
+                "network %s is out of order: it is called again in %.0f s; %d endpoints wait",
+                self.network,
+                breaker.pause(now.mono),
+                self.waiting,
+                extra={"sample": f"network paused {self.network}"},
+            )
+
+    def never_began(self) -> None:
+        """Note that a call does not take place: what was to be committed before it was not."""
+        self.under_way -= 1
+
+    def next_turn(self, now: Now) -> int | None:
+        """Return the endpoint that may call next, which the caller has to step; None: no call can begin now."""
+        if not (self._answers or self._others) or self._closed or self.pause(now) or self._free() <= 0:
+            return None
+        endpoint, _ = (self._answers or self._others).popitem(last=False)
+        self._turns.add(endpoint)
+        return endpoint
+
+    def pause(self, now: Now) -> float:
+        """Return how many seconds the network is still to be left alone; 0.0: it is not paused."""
+        return self._breaker.pause(now.mono)
+
+    def status(self, now: Now) -> dict[str, float | None]:
+        """Return what an operator wants to see, as plain JSON values; `paused_for` in seconds."""
+        pause = self.pause(now)
+        return {
+            "under_way": self.under_way,
+            "at_most": self._capacity,
+            "waiting": self.waiting,
+            "paused_for": round(pause, 1) if pause else None,
+        }
+
+    def close(self) -> None:
+        """Allow no more calls: the service stops."""
+        self._closed = True
+
+    def _free(self) -> int:
+        """Return how many more calls can begin."""
+        capacity = 1 if self._breaker.is_open else self._capacity
+        return capacity - self.under_way - len(self._turns)
+
+
+_FULL = NetworkCondition(takes_answers=False, takes_others=False)
+
+
+class _Came(Enum):
+    """What a call came to, as far as it tells whether the network works."""
+
+    TO_AN_ANSWER = "the network answered"
+    TO_NOTHING = "the network did not answer"
+    TO_DOUBT = "it may have answered"  # counts as no answer while the network is on trial
+    TO_NO_CALL = "the binding may have answered by itself"
+
+
+_OF_THE_NETWORK = frozenset({Refusal.FAILED, Refusal.REJECTED})
+"""Refusals that no binding gives without having asked its network."""
+
+
+def _judged(event: ev.Event, now: Now) -> tuple[_Came, float | None]:
+    """Return what a call came to, and in how many seconds the network wants the next one, where it says so."""
+    if isinstance(event, ev.Submitted):
+        result = event.result
+        if isinstance(result, Accepted):
+            return _Came.TO_AN_ANSWER, None
+        if isinstance(result, Refused) and result.why is not Refusal.NETWORK_UNAVAILABLE:
+            return (_Came.TO_AN_ANSWER if result.why in _OF_THE_NETWORK else _Came.TO_NO_CALL), None
+        wish = None if isinstance(result, Ambiguous) or result.retry_at is None else result.retry_at - now.wall
+        return _Came.TO_NOTHING, wish
+    if isinstance(event, ev.LookedUp):
+        return _OF_LOOK_UP[event.result.presence], None
+    if isinstance(event, ev.CancelDone):
+        return (_Came.TO_DOUBT if event.result is Cancellation.UNKNOWN else _Came.TO_AN_ANSWER), None
+    return _Came.TO_NO_CALL, None
+
+
+_OF_LOOK_UP = {
+    Presence.PRESENT: _Came.TO_AN_ANSWER,
+    Presence.ABSENT: _Came.TO_AN_ANSWER,
+    Presence.UNSUPPORTED: _Came.TO_NO_CALL,
+    Presence.FAILED: _Came.TO_NOTHING,
+}

@@ -1,0 +1,53 @@
+"""Wakes the endpoints whose turn it is to call their network, when calls are over and when pauses are."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from bridge.delivery.work import Now
+from bridge.service.calls import Calls
+from bridge.store.contract import Done
+
+
+class Turns:
+    """The turns of all networks. `wake(endpoint, done)` steps an endpoint, and calls `done` after that in any case."""
+
+    def __init__(self, wake: Callable[[int, Done], None], now: Callable[[], Now]) -> None:
+        self._wake = wake
+        self._now = now
+        self._timers: dict[Calls, asyncio.TimerHandle] = {}
+        self._is_serving = False
+
+    def serve(self, calls: Calls) -> None:
+        """Wake endpoints for as long as their network takes further calls."""
+        if not calls.waiting or self._is_serving:
+            return
+        now = self._now()
+        pause = calls.pause(now)
+        if pause:
+            self._later(calls, pause)
+            return
+        self._is_serving = True  # what is woken here does not serve the next one inside of its step
+        try:
+            while (endpoint := calls.next_turn(now)) is not None:
+                self._wake(endpoint, partial(self._was_woken, calls, endpoint))
+        finally:
+            self._is_serving = False
+
+    def stop(self) -> None:
+        """Wake nobody any more."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _was_woken(self, calls: Calls, endpoint: int, _error: BaseException | None) -> None:
+        calls.not_stepped(endpoint)  # if it was, that says nothing new
+        self.serve(calls)
+
+    def _later(self, calls: Calls, seconds: float) -> None:
+        if calls not in self._timers:
+            self._timers[calls] = asyncio.get_running_loop().call_later(seconds, self._pause_is_over, calls)
+
+    def _pause_is_over(self, calls: Calls) -> None:
+        del self._timers[calls]
+        self.serve(calls)
