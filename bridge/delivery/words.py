@@ -19,6 +19,7 @@ from bridge.delivery.attempts import Attempt
 from bridge.delivery.deliveries import Deliveries, is_out_of_reach
 from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.effects import Count
+from bridge.delivery.future import SET_BACK, downlink_from_the_future
 from bridge.delivery.knowledge import Known
 from bridge.delivery.reports import UnattributedReport, parse_outcome
 from bridge.delivery.rules import FINAL, is_released_by_hearing
@@ -303,6 +304,9 @@ def cancel_asked(d: Deliveries, downlink: int, work: Work, profile: SouthProfile
 def restarted(d: Deliveries, work: Work, profile: SouthProfile) -> None:
     """The process did not see what became of its calls: what was pending is in doubt, and asked for (R7, R32)."""
     for row in d.live.values():
+        if downlink_from_the_future(row, work.now.wall):
+            d.changed(row, work, profile)
+            work.effect(Count("messages_from_the_future", "down", SET_BACK))
         for one in row.attempts:
             if (row.id, one.number) == d.call:
                 continue  # loaded anew by the process that still waits for this call

@@ -13,6 +13,8 @@ from bindings.contract import SouthProfile
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery import words
 from bridge.delivery.downlinks import Answer, ServerRequest
+from bridge.delivery.effects import Count
+from bridge.delivery.future import SET_BACK, uplink_from_the_future
 from bridge.delivery.network import FREE, NetworkCondition, Turn
 from bridge.delivery.rows import FOREVER, Change
 from bridge.delivery.states import UplinkState
@@ -158,7 +160,12 @@ def _started(at: Step, _event: ev.Event) -> None:
     for row in at.state.deliveries.live.values():
         if type(row) is ServerRequest and row.confirmable and not row.answered:
             toward_server.acknowledge(at, row.server, row.north_mid)
+    if at.state.relay is not None and at.state.relay.joined_at > at.wall:
+        at.relay_row().joined_at = at.wall
     for up in at.state.uplinks.values():
+        if uplink_from_the_future(up, at.wall):
+            at.work.update(up)
+            at.work.effect(Count("messages_from_the_future", "up", SET_BACK))
         if type(up) is Notification and up.confirmable and up.reply_type is None:
             at.state.hold_due[up.id] = at.mono
 

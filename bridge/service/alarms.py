@@ -33,6 +33,14 @@ class Alarms:
         """Do not wake this endpoint."""
         self._due.pop(endpoint, None)
 
+    def hasten(self, seconds: float) -> None:
+        """Wake everybody so many seconds earlier: the wall clock was set forward."""
+        self._due = {endpoint: at - seconds for endpoint, at in self._due.items()}
+        self._marks = dict(self._due)
+        self._heap = [(at, endpoint) for endpoint, at in self._due.items()]
+        heapify(self._heap)
+        self._arm()
+
     def clear_all(self) -> None:
         """Wake nobody any more."""
         self._due.clear()

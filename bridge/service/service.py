@@ -17,12 +17,19 @@ from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.relay import events as ev
-from bridge.service.clock import Clock, RealClock, moment
+from bridge.service.clock import Clock, RealClock, SteadyClock, moment
 from bridge.service.parts import Parts, built
 from bridge.service.progress import Progress
 from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
-from bridge.service.upkeep import give_addresses, persistently, provision_all, prune_forever, take_up_unfinished
+from bridge.service.upkeep import (
+    give_addresses,
+    persistently,
+    provision_all,
+    prune_forever,
+    take_up_unfinished,
+    watch_clock,
+)
 from bridge.store.contract import Reads, Store
 from bridge.store.sqlite import SqliteStore
 
@@ -38,7 +45,7 @@ class Service:
 
     def __init__(self, config: Config, clock: Clock | None = None) -> None:
         self.config = config
-        self.clock = clock or RealClock()
+        self.clock = SteadyClock(clock or RealClock(), self._wall_clock_was_set)
         self.metrics = Metrics()
         self._phase = Phase.DOWN
         self._networks: Mapping[str, Binding] = {}
@@ -85,6 +92,7 @@ class Service:
         ):
             self._tasks.begin(persistently(work))
         retention = self.config.service.retention
+        self._tasks.begin(watch_clock(self.clock.wall))
         self._tasks.begin(prune_forever(store, self.clock.wall, retention, self.metrics.count))
 
     async def stop(self) -> None:
@@ -121,6 +129,17 @@ class Service:
             "endpoints_waiting_for_network", lambda: {name: one.waiting for name, one in calls.items()}, label="network"
         )
         self.metrics.watch("north", lambda: asdict(parts.north.counters()), counter=True)
+
+    def _wall_clock_was_set(self, by: float, forward: float) -> None:
+        self.metrics.count("clock_set", direction="back" if by < 0 else "forward")
+        text = f"somebody set the wall clock by {by:+.0f} s"
+        if self.clock.ahead:
+            text += (
+                f": deadlines stay, and times are {self.clock.ahead:.0f} s ahead of it until the service is restarted"
+            )
+        log.warning("%s", text, extra={"sample": "clock set"})
+        if forward and self._parts is not None:
+            self._parts.runner.hasten(forward)
 
     # -- what one can ask ----------------------------------------------------------------------------------------
 

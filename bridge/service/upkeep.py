@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 100  # endpoints taken up before other work gets its turn
 PAUSE = 0.01  # seconds of that turn
 AGAIN_AFTER = 10.0  # seconds, after the store failed
+CLOCK_EVERY = 10.0  # seconds between two looks at whether somebody set the wall clock
 PRUNE_EVERY = 3600.0  # seconds between two clean-ups of the ledger
 
 
@@ -81,6 +82,13 @@ async def provision_all(directory: Directory, provisioning: Provisioning, progre
         async for record in directory.all(enabled=True):
             await provisioning.begin(record)
             work.step()
+
+
+async def watch_clock(wall: Callable[[], float]) -> None:
+    """Look at the wall clock from time to time: it notices by itself that it was set, if anybody looks."""
+    while True:
+        await asyncio.sleep(CLOCK_EVERY)
+        wall()
 
 
 async def prune_forever(

@@ -16,6 +16,7 @@ from bridge.config import North, parse
 from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.states import DownlinkState
 from bridge.north.udp.scheme import Scheme
+from bridge.service.clock import Clock
 from bridge.service.service import Service
 from mock_network.lab import free_port
 from tests.service.scripted_binding import ScriptedBinding
@@ -49,8 +50,8 @@ class Kit:
         self.address = ("127.64.0.1", port)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Service]:
-        service = Service(self.config)
+    async def running(self, clock: Clock | None = None) -> AsyncIterator[Service]:
+        service = Service(self.config, clock)
         await service.start()
         self.service = service
         network = service.networks["net"]

@@ -1,0 +1,48 @@
+"""Rows from the future: the wall clock was set back while no process saw it.
+
+A running service keeps time by two clocks (`bridge.service.clock`). A new one has nothing but the wall clock and what
+is stored. A message that was accepted later than now shows that the clock was set back, by at least that much: its
+times move back with it. So a message lives no longer after the start than it was meant to live at all.
+"""
+
+from bridge.delivery.attempts import Attempt
+from bridge.delivery.downlinks import Downlink, ServerRequest
+from bridge.delivery.uplinks import Uplink
+
+SET_BACK = "a message is from the future: the wall clock was set back, and the deadlines of messages move back with it"
+APART = 1.0  # seconds that are not worth it
+
+
+def downlink_from_the_future(row: Downlink, now: float) -> bool:
+    """Move the times of a downlink back, if it was accepted later than `now`; return whether it was."""
+    by = row.accepted_at - now
+    if by < APART:
+        return False
+    row.deliver_by -= by
+    if row.not_before is not None:
+        row.not_before -= by
+    if type(row) is ServerRequest:
+        row.answer_by -= by
+    for one in row.attempts:
+        _move(one, by)
+    return True
+
+
+def _move(one: Attempt, by: float) -> None:
+    one.at -= by
+    if one.left_at is not None:
+        one.left_at -= by
+    if one.look_up_at is not None:
+        one.look_up_at -= by
+    if one.cancel_failed_at is not None:
+        one.cancel_failed_at -= by
+
+
+def uplink_from_the_future(row: Uplink, now: float) -> bool:
+    """Move the end of an uplink back, if it was received later than `now`; return whether it was."""
+    by = row.received_at - now
+    if by < APART:
+        return False
+    if row.expires_at is not None:
+        row.expires_at -= by
+    return True
