@@ -138,7 +138,7 @@ class Deliveries:
         return self._submit_next(work, profile, network)
 
     def _submit_next(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
-        row = self._next(work.now.wall, profile)
+        row = self.next_to_go(work.now.wall, profile)
         if row is None:
             return None
         turn = _T.ANSWER if type(row) is Answer else _T.OTHER
@@ -170,7 +170,7 @@ class Deliveries:
             row.no_further_copy = True  # the copy that may have left counts
             self.changed(row, work, profile)
 
-    def _next(self, now: float, profile: SouthProfile) -> Downlink | None:
+    def next_to_go(self, now: float, profile: SouthProfile) -> Downlink | None:
         """Answers first, then a copy of the slot's holder, then the next block of a transfer, then in order (R6)."""
         if self.paused_until(now) is not None:
             return None

@@ -7,9 +7,9 @@ from bindings.contract import Refusal, SouthProfile
 from bridge.delivery import rules
 from bridge.delivery.attempts import Attempt
 from bridge.delivery.deliveries import Deliveries, is_out_of_reach
-from bridge.delivery.downlinks import Downlink, ServerRequest
+from bridge.delivery.downlinks import Answer, Downlink, ServerRequest
 from bridge.delivery.knowledge import Known
-from bridge.delivery.network import FREE, NetworkCondition
+from bridge.delivery.network import FREE, NetworkCondition, Turn
 from bridge.delivery.states import DownlinkState
 from bridge.enums import members
 
@@ -47,7 +47,9 @@ def explain(d: Deliveries, now: float, profile: SouthProfile, network: NetworkCo
 
 def _one(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> Explanation:
     reason = _reason(d, row, now, profile, network)
-    times = [time for time in (d.next_time(row, now, profile), reason.until) if time is not None]
+    next_at = d.next_time(row, now, profile)
+    if reason.until is not None:
+        next_at = min(reason.until, row.deliver_by) if row.deliver_by > now else reason.until
     return Explanation(
         row.id,
         row.operation,
@@ -55,7 +57,7 @@ def _one(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, networ
         row.state.value,
         row.accepted_at,
         reason.why,
-        min(times, default=None),
+        next_at,
         row.deliver_by,
         row.answer_by if type(row) is ServerRequest else None,
         row.attempts[-1].number if row.attempts else 0,
@@ -73,7 +75,7 @@ def _reason(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, net
     if state is _S.BUFFERED:
         return _why_held(d, row, now, profile, network)
     if state is _S.SENT:
-        return _why_sent(d, row, profile)
+        return _why_sent(d, row, now, profile, network)
     if state is _S.DELIVERED:
         return _Reason("the device has it; no answer yet")
     return _why_unknown(d, row, network)
@@ -92,7 +94,7 @@ def _why_held(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, n
     return _Reason("the network holds it until the device can be reached")
 
 
-def _why_sent(d: Deliveries, row: Downlink, profile: SouthProfile) -> _Reason:
+def _why_sent(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
     copies = sum(one.left_at is not None for one in row.attempts)
     text = f"it left for the device{f', {copies} times' if copies > 1 else ''}; no answer yet"
     if row.cancel_asked:
@@ -100,7 +102,10 @@ def _why_sent(d: Deliveries, row: Downlink, profile: SouthProfile) -> _Reason:
     _, again = d.times(row, profile)
     if again is None or again >= row.deliver_by:
         return _Reason(f"{text}; no further copy goes")
-    return _Reason(f"{text}; it is sent again if none comes", until=again)
+    if again > now:
+        return _Reason(f"{text}; it is sent again if none comes", until=again)
+    waits = _why_nothing_new(d, now) or _why_no_turn(d, row, network)
+    return _Reason(f"{text}; it is to be sent again; {waits.why}", waits.blocked_by, waits.until)
 
 
 def _why_unknown(d: Deliveries, row: Downlink, network: NetworkCondition) -> _Reason:
@@ -117,8 +122,21 @@ def _why_unknown(d: Deliveries, row: Downlink, network: NetworkCondition) -> _Re
 
 
 def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
+    """Return what keeps a message back, in the order in which `Deliveries.pump` asks."""
     if row.not_before is not None and row.not_before > now:
-        return _Reason(f"{_OF_REFUSAL[_last_refusal(row)]} ({row.reason})", until=row.not_before)
+        return _why_later(row, row.not_before, network)
+    return _why_nothing_new(d, now) or _why_behind(d, row, now, profile) or _why_no_turn(d, row, network)
+
+
+def _why_later(row: Downlink, not_before: float, network: NetworkCondition) -> _Reason:
+    why = _last_refusal(row)
+    if why is Refusal.NETWORK_UNAVAILABLE and network.paused_until is not None:
+        return _Reason(f"{_PAUSED} ({row.reason})", until=max(not_before, network.paused_until))
+    return _Reason(f"{_OF_REFUSAL[why]} ({row.reason})" if row.reason else _OF_REFUSAL[why], until=not_before)
+
+
+def _why_nothing_new(d: Deliveries, now: float) -> _Reason | None:
+    """Return what keeps all messages of the device back."""
     until = d.paused_until(now)
     if until is not None:
         first = next(other for other in d.live.values() if other.not_before == until and is_out_of_reach(other))
@@ -126,21 +144,35 @@ def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile,
     asked = next((other for other in d.live.values() if _is_looked_up(other)), None)
     if asked is not None:
         return _Reason("an earlier message's fate is unknown: nothing new goes before that is looked up", asked.id)
-    holder = d.slot_holder(now, profile)
-    if type(row) is ServerRequest and holder is not None:
+    return None
+
+
+def _why_behind(d: Deliveries, row: Downlink, now: float, profile: SouthProfile) -> _Reason | None:
+    """Return the message that goes before another one; None: this one is next."""
+    is_request = type(row) is ServerRequest
+    holder = d.slot_holder(now, profile) if is_request else None
+    if holder is not None:
         return _Reason(f"one request at a time: {holder.operation} is {holder.state.value}", holder.id)
+    chosen = d.next_to_go(now, profile)
+    if chosen is row:
+        return None
+    if is_request:
+        first = next(other for other in d.live.values() if type(other) is ServerRequest and other.state is _S.QUEUED)
+        if first.not_before is not None and first.not_before > now:
+            return _Reason(f"requests keep their order: {first.operation} waits", first.id, first.not_before)
+    return None if chosen is None else _Reason(f"{chosen.operation} goes before it", chosen.id)
+
+
+def _why_no_turn(d: Deliveries, row: Downlink, network: NetworkCondition) -> _Reason:
     if d.call is not None:
-        return _Reason("another message is being handed to the network", d.call[0])
-    ahead = next((other for other in d.live.values() if other.id < row.id and other.state is _S.QUEUED), None)
-    if ahead is not None:
-        return _Reason("others are ahead of it", ahead.id)
-    return _why_no_call(network) or _Reason("it is its turn next")
+        return _Reason("the network is being called for another message of the device", d.call[0])
+    return _why_no_call(network, Turn.ANSWER if type(row) is Answer else Turn.OTHER) or _Reason("it is its turn next")
 
 
-def _why_no_call(network: NetworkCondition) -> _Reason | None:
+def _why_no_call(network: NetworkCondition, turn: Turn = Turn.OTHER) -> _Reason | None:
     if network.paused_until is not None:
-        return _Reason("the network is out of order, and is tried again later", until=network.paused_until)
-    if not network.takes_others:
+        return _Reason(_PAUSED, until=network.paused_until)
+    if not network.takes(turn):
         return _Reason("the network takes no further call now: the device has its turn when one is over")
     return None
 
@@ -154,6 +186,7 @@ def _last_refusal(row: Downlink) -> Refusal | None:
     return None if last is None else last.why
 
 
+_PAUSED = "the network is out of order, and is tried again later"
 _OF_REFUSAL = {
     None: "it waits for its time",
     Refusal.UNREACHABLE: "the device is out of reach, as its network says",

@@ -21,6 +21,7 @@ from bridge.coap.message import Message, Type, encode_body, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.udp import decode, empty, frame
 from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
+from bridge.delivery.network import FREE
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Delete, Insert, Row, inserted
 from bridge.delivery.states import UplinkState
@@ -108,6 +109,7 @@ class World:
         self.settled: list[Settled] = []
         self.silent: list[str] = []  # servers
         self.network: SubmitResult | None = Accepted(None, NetworkState.SENT)
+        self.condition = FREE  # of the network
         self.lookup_answer = Lookup(Presence.ABSENT)
         self.cancel_answer: Cancellation | None = Cancellation.REMOVED
         self.wake: float | None = None  # wall time
@@ -117,9 +119,8 @@ class World:
     # -- time and events -----------------------------------------------------------------------------------------
 
     def event(self, event: ev.Event) -> None:
-        result = step(
-            self.state, event, Now(self.wall, self.mono), self.south, self.random.random, lambda: next(self.ids)
-        )
+        now = Now(self.wall, self.mono)
+        result = step(self.state, event, now, self.south, self.random.random, lambda: next(self.ids), self.condition)
         for change in result.changes:
             table = self.tables.setdefault(change.row, {})
             columns = change.row.columns()
