@@ -121,17 +121,13 @@ class Deliveries:
                     if one.look_up_at <= now and asking is None:
                         asking = row, one
                 elif one.known is _K.HELD and rules.cancel_is_due(row, one, now, profile):
-                    if network.takes(_T.OTHER):
+                    if self._has_turn(_T.OTHER, network):
                         self._call(Cancel(row.id, one.number, one.handle or ""), row, one, work)
-                    else:
-                        self.waits_for_call = _T.OTHER
                     return None
         if asking is not None:
             row, one = asking
-            if network.takes(_T.OTHER):
+            if self._has_turn(_T.OTHER, network):
                 self._call(LookUp(self._attempt(row, one, self.carrier.encode(row))), row, one, work)
-            else:
-                self.waits_for_call = _T.OTHER
             return None
         if is_asked or not may_go:
             return None  # nothing new goes until it is known what the device may already have (R32)
@@ -139,11 +135,7 @@ class Deliveries:
 
     def _submit_next(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
         row = self.next_to_go(work.now.wall, profile)
-        if row is None:
-            return None
-        turn = _T.ANSWER if type(row) is Answer else _T.OTHER
-        if not network.takes(turn):
-            self.waits_for_call = turn
+        if row is None or not self._has_turn(_T.ANSWER if type(row) is Answer else _T.OTHER, network):
             return None
         payload = self.carrier.encode(row)
         if profile.max_downlink is not None and len(payload) > profile.max_downlink:
@@ -156,6 +148,13 @@ class Deliveries:
         work.update(row)
         self._call(Submit(self._attempt(row, one, payload)), row, one, work)
         return None
+
+    def _has_turn(self, turn: Turn, network: NetworkCondition) -> bool:
+        """Whether a call can begin now; if not, the endpoint waits for its turn."""
+        if network.takes(turn):
+            return True
+        self.waits_for_call = turn
+        return False
 
     def _call(self, effect: Submit | LookUp | Cancel, row: Downlink, one: Attempt, work: Work) -> None:
         self.call = row.id, one.number

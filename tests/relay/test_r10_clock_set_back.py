@@ -1,0 +1,68 @@
+"""R10: a clock that was set back while no process ran lengthens no life beyond what it was meant to be."""
+
+import pytest
+from world import START, World, notification, observed, registered, request
+
+from bindings.contract import Accepted, NetworkState
+from bridge.relay import events as ev
+
+DAY = 86400.0
+
+
+def restarted_a_day_back(world: World) -> float:
+    """Restart with a clock that was set back by a day; return the time of that."""
+    world.wall -= DAY
+    world.restart()
+    return world.wall
+
+
+def test_r10_a_request_is_given_its_time_once_more_and_then_ends(south):
+    world = World(south, default_ttl=600.0)
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.server_sends(request(mid=1, token=b"1"))
+    world.server_sends(request(mid=2, token=b"2"))
+    world.passes(100)
+    now = restarted_a_day_back(world)
+    assert [row["deliver_by"] for row in world.downlinks()] == [now + 600] * 2
+    world.passes(601)
+    assert world.states()[1] == "EXPIRED"
+    assert [count.name for count in world.counts].count("messages_from_the_future") == 2
+
+
+def test_r10_what_left_is_repeated_as_if_it_had_left_just_now(south):
+    world = World(south, default_ttl=7200.0)
+    world.server_sends(request())
+    world.passes(10)
+    restarted_a_day_back(world)
+    world.passes(south.retransmit_interval - 1)
+    assert len(world.submitted) == 1
+    world.passes(11)
+    assert len(world.submitted) == 2
+
+
+def test_r10_a_notification_that_no_server_took_is_not_kept_for_a_day_longer():
+    world = World()
+    registered(world)
+    asked = observed(world)
+    world.device_sends(notification(asked, mid=900))
+    world.passes(100)
+    before = world.uplinks("notification")[0]["expires_at"] - START
+    now = restarted_a_day_back(world)
+    assert world.uplinks("notification")[0]["expires_at"] <= now + before
+
+
+def test_r10_a_device_that_joined_in_the_future_may_repeat_itself(south):
+    world = World(south)
+    world.event(ev.DeviceJoined())
+    now = restarted_a_day_back(world)
+    assert world.state.relay is not None
+    assert world.state.relay.joined_at == now
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+def test_r10_a_clock_that_is_right_changes_nothing(south, seconds):
+    world = World(south, default_ttl=600.0)
+    world.server_sends(request())
+    world.wall -= seconds
+    world.restart()
+    assert world.downlinks()[0]["deliver_by"] == START + 600
