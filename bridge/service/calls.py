@@ -26,6 +26,7 @@ class Calls:
         """`draw` returns a random number in [0, 1); `count` counts what an operator should see."""
         self.network = network
         self.under_way = 0
+        self.is_calm = True  # nobody waits, and the network is in order: then the way of a message is short
         self._capacity = max(capacity, 1)
         self._breaker = Breaker(draw)
         self._count = count
@@ -41,59 +42,54 @@ class Calls:
 
     def condition(self, endpoint: int, now: Now) -> NetworkCondition:
         """Return what the network allows one endpoint now."""
-        breaker = self._breaker
-        if not (breaker.is_open or self._answers or self._others or self._turns or self._closed):
+        if self.is_calm:
             return FREE if self.under_way < self._capacity else _FULL
-        pause = breaker.pause(now.mono)
+        pause = self.pause(now)
         if pause or self._closed:
             return NetworkCondition(
                 takes_answers=False, takes_others=False, paused_until=now.wall + pause if pause else None
             )
         if endpoint in self._turns:
             return FREE
-        is_free = self._free() > 0
-        takes_answers = is_free and not self._answers
+        takes_answers = self._free() > 0 and not self._answers
         return NetworkCondition(takes_answers=takes_answers, takes_others=takes_answers and not self._others)
 
-    def stepped(self, endpoint: int, *, begins_call: bool, waits: Turn | None) -> None:
+    def stepped(self, endpoint: int, begins_call: bool, waits: Turn | None) -> None:  # for every message
         """Note that an endpoint was stepped: it has begun a call, or waits for its turn, or wants none."""
-        self._turns.discard(endpoint)
         if begins_call:
             self.under_way += 1
-        if waits is Turn.ANSWER:
-            self._others.pop(endpoint, None)
-            self._answers[endpoint] = None
-        elif waits is Turn.OTHER:
+        if self.is_calm and waits is None:
+            return
+        self._turns.discard(endpoint)
+        if waits is not Turn.ANSWER:
             self._answers.pop(endpoint, None)
-            self._others[endpoint] = None
-        elif self._answers or self._others:
-            self._answers.pop(endpoint, None)
+        if waits is not Turn.OTHER:
             self._others.pop(endpoint, None)
+        if waits is not None:
+            line = self._answers if waits is Turn.ANSWER else self._others
+            line[endpoint] = None  # who waits already keeps its place
+        self._look_round()
 
     def not_stepped(self, endpoint: int) -> None:
         """Note that an endpoint whose turn it was could not be stepped: the next one may go."""
         self._turns.discard(endpoint)
+        self._look_round()
 
     def ended(self, event: ev.Event, now: Now) -> None:
         """Note that a call is over, and what it came to."""
         self.under_way -= 1
         breaker = self._breaker
         came_to, wish = _judged(event, now)
-        if came_to is _Came.TO_AN_ANSWER:
+        if came_to is _ANSWERED:
             if breaker.is_open:
                 log.info("network %s answers again", self.network)
             breaker.answered()
-            return
-        is_failure = came_to is _Came.TO_NOTHING or (came_to is _Came.TO_DOUBT and breaker.is_open)
-        if is_failure and breaker.failed(now.mono, wish):
-            self._count("network_pauses", network=self.network)
-            log.warning(
-                "network %s is out of order: it is called again in %.0f s; %d endpoints wait",
-                self.network,
-                breaker.pause(now.mono),
-                self.waiting,
-                extra={"sample": f"network paused {self.network}"},
-            )
+        elif (came_to is _Came.TO_NOTHING or (came_to is _Came.TO_DOUBT and breaker.is_open)) and breaker.failed(
+            now.mono, wish
+        ):
+            self._say_paused(now)
+        if not self.is_calm or breaker.is_open:
+            self._look_round()
 
     def never_began(self) -> None:
         """Note that a call does not take place: what was to be committed before it was not."""
@@ -124,11 +120,25 @@ class Calls:
     def close(self) -> None:
         """Allow no more calls: the service stops."""
         self._closed = True
+        self.is_calm = False
 
     def _free(self) -> int:
         """Return how many more calls can begin."""
         capacity = 1 if self._breaker.is_open else self._capacity
         return capacity - self.under_way - len(self._turns)
+
+    def _look_round(self) -> None:
+        self.is_calm = not (self._answers or self._others or self._turns or self._breaker.is_open or self._closed)
+
+    def _say_paused(self, now: Now) -> None:
+        self._count("network_pauses", network=self.network)
+        log.warning(
+            "network %s is out of order: it is called again in %.0f s; %d endpoints wait",
+            self.network,
+            self.pause(now),
+            self.waiting,
+            extra={"sample": f"network paused {self.network}"},
+        )
 
 
 _FULL = NetworkCondition(takes_answers=False, takes_others=False)
@@ -143,6 +153,7 @@ class _Came(Enum):
     TO_NO_CALL = "the binding may have answered by itself"
 
 
+_ANSWERED = _Came.TO_AN_ANSWER
 _OF_THE_NETWORK = frozenset({Refusal.FAILED, Refusal.REJECTED})
 """Refusals that no binding gives without having asked its network."""
 
@@ -152,21 +163,21 @@ def _judged(event: ev.Event, now: Now) -> tuple[_Came, float | None]:
     if isinstance(event, ev.Submitted):
         result = event.result
         if isinstance(result, Accepted):
-            return _Came.TO_AN_ANSWER, None
+            return _ANSWERED, None
         if isinstance(result, Refused) and result.why is not Refusal.NETWORK_UNAVAILABLE:
-            return (_Came.TO_AN_ANSWER if result.why in _OF_THE_NETWORK else _Came.TO_NO_CALL), None
+            return (_ANSWERED if result.why in _OF_THE_NETWORK else _Came.TO_NO_CALL), None
         wish = None if isinstance(result, Ambiguous) or result.retry_at is None else result.retry_at - now.wall
         return _Came.TO_NOTHING, wish
     if isinstance(event, ev.LookedUp):
         return _OF_LOOK_UP[event.result.presence], None
     if isinstance(event, ev.CancelDone):
-        return (_Came.TO_DOUBT if event.result is Cancellation.UNKNOWN else _Came.TO_AN_ANSWER), None
+        return (_Came.TO_DOUBT if event.result is Cancellation.UNKNOWN else _ANSWERED), None
     return _Came.TO_NO_CALL, None
 
 
 _OF_LOOK_UP = {
-    Presence.PRESENT: _Came.TO_AN_ANSWER,
-    Presence.ABSENT: _Came.TO_AN_ANSWER,
+    Presence.PRESENT: _ANSWERED,
+    Presence.ABSENT: _ANSWERED,
     Presence.UNSUPPORTED: _Came.TO_NO_CALL,
     Presence.FAILED: _Came.TO_NOTHING,
 }

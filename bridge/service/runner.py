@@ -326,7 +326,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001  # whatever it is, the others must go on
             self._broken(endpoint, loaded, event, done, error)
             return
-        calls.stepped(endpoint, begins_call=result.begins_call, waits=result.waits_for_call)
+        calls.stepped(endpoint, result.begins_call, result.waits_for_call)
         if result.changes or loaded.uncommitted:
             loaded.uncommitted += 1
             told = partial(self._committed, endpoint, loaded, placed, result.effects, done)
@@ -339,9 +339,10 @@ class Runner:
             self._alarms.clear(endpoint)
         elif not self.stopping:
             self._alarms.set(endpoint, result.wake)
-        is_in_line = result.waits_for_call is not None
-        self._let_go(endpoint, loaded, result.wake, is_in_line=is_in_line and calls.waiting > NEAR)
-        if is_in_line:
+        if result.waits_for_call is None:
+            self._let_go(endpoint, loaded, result.wake, FAR)
+        else:
+            self._let_go(endpoint, loaded, result.wake, FAR if calls.waiting <= NEAR else 0.0)
             self._turns.serve(calls)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
@@ -402,7 +403,8 @@ class Runner:
     def _call_ended(self, placed: Placed, event: ev.Event) -> None:
         placed.calls.ended(event, moment(self.clock))
         self.event(placed.endpoint.id, event)
-        self._turns.serve(placed.calls)
+        if not placed.calls.is_calm:
+            self._turns.serve(placed.calls)
 
     def _never_began(self, placed: Placed, effects: list[Effect]) -> None:
         """Give the call back that was reserved with effects that are dropped."""
@@ -412,10 +414,10 @@ class Runner:
 
     # -- memory and time -----------------------------------------------------------------------------------------
 
-    def _let_go(self, endpoint: int, loaded: Loaded, wake: float | None, *, is_in_line: bool) -> None:
-        """Let memory go where it is not needed: quiet endpoints in their turn, far-off waits at once.
+    def _let_go(self, endpoint: int, loaded: Loaded, wake: float | None, far: float) -> None:
+        """Let memory go where it is not needed: quiet endpoints in their turn, those that wait for long at once.
 
-        `is_in_line`: it waits for a network call, and many do before it.
+        `far`: the seconds from which on a time is far off.
         """
         state = loaded.state
         if wake is None and state.is_quiet:
@@ -423,7 +425,7 @@ class Runner:
                 self._note_quiet(endpoint, state)
             return
         self._quiet.drop(endpoint)
-        if loaded.uncommitted or not (is_in_line or (wake is not None and wake > FAR)):
+        if wake is None or wake <= far or loaded.uncommitted:
             return
         d = state.deliveries
         timers = state.empty_ack_due or state.hold_due or state.retransmissions

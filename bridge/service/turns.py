@@ -20,7 +20,7 @@ class Turns:
 
     def serve(self, calls: Calls) -> None:
         """Wake endpoints for as long as their network takes further calls."""
-        if not calls.waiting or self._is_serving:
+        if calls.is_calm or self._is_serving:
             return
         now = self._now()
         pause = calls.pause(now)

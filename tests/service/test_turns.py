@@ -27,7 +27,7 @@ class Network:
     def wants(self, endpoint: int, turn: Turn = Turn.OTHER) -> bool:
         """Step an endpoint that wants to call; return whether it does."""
         begins = self.calls.condition(endpoint, self.now).takes(turn)
-        self.calls.stepped(endpoint, begins_call=begins, waits=None if begins else turn)
+        self.calls.stepped(endpoint, begins, None if begins else turn)
         return begins
 
     def turns(self) -> list[int]:
@@ -89,7 +89,7 @@ def test_who_wants_no_call_any_more_gives_its_place_up() -> None:
     network = Network(capacity=1)
     for endpoint in (1, 2, 3):
         network.wants(endpoint)
-    network.calls.stepped(2, begins_call=False, waits=None)  # it was cancelled
+    network.calls.stepped(2, False, None)  # it was cancelled
     network.ends(TAKEN)
     assert network.turns() == [3]
     assert network.calls.waiting == 0
