@@ -5,8 +5,9 @@ from world import LORAWAN, NIDD, World, register, registered, request, response,
 
 from bindings.contract import Accepted, Ambiguous, Kind, NetworkState, Refusal, Refused
 from bridge.coap.message import Type, uint_value
-from bridge.coap.numbers import OptionNumber as Opt
+from bridge.coap.numbers import Code, OptionNumber as Opt
 from bridge.coap.udp import decode, empty
+from bridge.delivery.network import NetworkCondition
 from bridge.relay import events as ev
 
 
@@ -71,6 +72,15 @@ def test_r06_answers_go_before_requests(south):
     world.device_sends(response(world.last_south()))  # frees the slot while the call is still open
     world.answers_open_call(Accepted("h", NetworkState.SENT))
     assert world.submitted[-1].attempt.kind is Kind.ANSWER
+
+
+def test_r06_an_answer_goes_where_all_others_wait_for_their_turn_at_the_network(world: World):
+    world.condition = NetworkCondition(takes_answers=True, takes_others=False)
+    world.server_sends(request())
+    assert world.submitted == []
+    world.device_sends(register())
+    world.server_sends(response(world.last_north(), Code.CREATED))
+    assert [submit.attempt.kind for submit in world.submitted] == [Kind.ANSWER]
 
 
 def test_r06_requests_go_first_in_first_out(world: World):
