@@ -37,6 +37,10 @@ class Retransmission(msgspec.Struct):
         if self.is_long and self.at > now:
             self.at, self.interval = now, ACK_TIMEOUT
 
+    def begin_again(self, now: float) -> None:
+        """Repeat it at once, and then as if it were new: the peer could not get it until now."""
+        self.at, self.interval = now, ACK_TIMEOUT
+
     @property
     def is_long(self) -> bool:
         """Whether the interval is longer than any of RFC 7252."""

@@ -27,13 +27,14 @@ class LinkState(Enum):
 class Link:
     """A link as it is now. `reason`: why it is FAILING, or why the server's side CLOSED it, with the cure where known.
 
-    `retry_in`: seconds until a FAILING or CLOSED link is tried again by itself; None: it is tried with the next
-    message.
+    `new_address`: it is OPEN, and the server sees the endpoint at another address than before.
+    `retry_in`: seconds until a FAILING or CLOSED link is tried again by itself; None: with the next message.
     """
 
     state: LinkState
     reason: str = ""
     retry_in: float | None = None
+    new_address: bool = False
 
 
 class Sending(Enum):

@@ -82,6 +82,13 @@ class NetworkFlushed(Event, frozen=True):
     handle: str | None = None
 
 
+class LinkOpened(Event, frozen=True):
+    """A session or connection with a server is open; `new_address`: the server sees the endpoint at another address."""
+
+    server: str
+    new_address: bool
+
+
 class NorthChanged(Event, frozen=True):
     """The endpoint's own address toward a server, or the server itself, changed (R24)."""
 

@@ -11,7 +11,7 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification, Response
 from bridge.enums import members
 from bridge.errors import MessageFormatError
-from bridge.relay import opaque, operation, responses, toward_device, toward_server, transfers
+from bridge.relay import new_link, opaque, operation, responses, toward_device, toward_server, transfers
 from bridge.relay.blocks import ANY_ANSWER
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import ServerDatagram
@@ -54,6 +54,8 @@ def datagram(step: Step, event: ServerDatagram) -> None:
 
 def _response(step: Step, server: str, message: Message) -> None:
     """Take an answer to the device's request, or what a server puts into the acknowledgement of anything else."""
+    if message.token == new_link.TOKEN and new_link.answered(step, server, message):
+        return
     sent = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
     if sent is None or type(sent) is DeviceRequest:
         responses.from_server(step, server, message)

@@ -25,6 +25,7 @@ from bridge.relay import (
     events as ev,
     from_device,
     from_server,
+    new_link,
     removed_servers,
     responses,
     toward_server,
@@ -254,6 +255,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes i
     ev.DeviceReachable: _reachable,
     ev.DeviceJoined: _joined,
     ev.NetworkFlushed: _flushed,
+    ev.LinkOpened: new_link.opened,
     ev.NorthChanged: _north_changed,
     ev.EndpointRemoved: _removed,
 }

@@ -154,6 +154,13 @@ def hasten(step: Step, server: str) -> None:
             timer.hasten(step.mono)
 
 
+def repeat_now(step: Step, server: str) -> None:
+    """Repeat what was repeated in vain: a link toward the server opened."""
+    for row_id, timer in step.state.retransmissions.items():
+        if timer.count and step.state.uplinks[row_id].server == server:
+            timer.begin_again(step.mono)
+
+
 def expire(step: Step) -> None:
     """End what nobody waits for any more (R15)."""
     for row in list(step.state.uplinks.values()):

@@ -34,9 +34,12 @@ class FromServers:
             self._of_several(key, servers, message)
 
     def link_changed(self, source: int, server: str | None, link: Link) -> None:
-        """Log that an endpoint is cut off from its servers, and why, or that it is no more."""
+        """Log that an endpoint is cut off from its servers, and why, or that it is no more; use a link that opened."""
         if link.state is LinkState.FAILING:
             self._count("endpoints_down")
+        elif link.state is LinkState.OPEN and server is not None:
+            opened = ev.LinkOpened(server, link.new_address)
+            self._runner.arrive(BySource(self._scheme, source), opened, _ignored)
         found = self._directory.find(BySource(self._scheme, source))
         found.add_done_callback(partial(_log_link, server, link))
 
@@ -57,6 +60,10 @@ class FromServers:
         if isinstance(error, UnknownDevice):
             self._count("north_without_endpoint")
             log.info("a message for an address that no endpoint has is dropped", extra={"sample": "nobody"})
+
+
+def _ignored(_error: BaseException | None) -> None:
+    """The next link, or the next time, does what this one did not."""
 
 
 def _log_link(server: str | None, link: Link, endpoint: Future[Record | None]) -> None:

@@ -10,7 +10,9 @@ from bridge.store.contract import Done
 EACH = 64  # events of peers that wait for one endpoint
 ALL = 20_000  # events of peers that wait in all
 
-OF_PEERS = (ev.ServerDatagram, ev.DeviceMessage, ev.Reported, ev.DeviceReachable, ev.DeviceJoined)
+OF_PEERS = (
+    ev.ServerDatagram, ev.DeviceMessage, ev.Reported, ev.DeviceReachable, ev.DeviceJoined, ev.LinkOpened,
+)  # fmt: skip
 """Events of which a peer can cause any number. All others are the bridge's own, at most a few for each endpoint."""
 
 Waiting = tuple[ev.Event, Done | None]

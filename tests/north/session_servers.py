@@ -79,7 +79,7 @@ class DtlsServer(Server):
         del self.peers[at]
 
 
-@dataclass
+@dataclass(eq=False)
 class Connection:
     """A client of a stream server. `frames` are those that came, signaling messages included."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -33,9 +34,9 @@ SOURCES = (7, 8, 9)
 KEYS = {b"urn:dev:%d" % source: KEY for source in SOURCES}
 
 
-def identify(source: int, _server: str) -> "asyncio.Future[Credentials]":
+def identify(source: int, _server: str, key: bytes = KEY) -> "asyncio.Future[Credentials]":
     future: asyncio.Future[Credentials] = asyncio.get_running_loop().create_future()
-    future.set_result(PreSharedKey(b"urn:dev:%d" % source, KEY))
+    future.set_result(PreSharedKey(b"urn:dev:%d" % source, key))
     return future
 
 
@@ -45,6 +46,7 @@ async def combined(
     backend: Callable[[], Backend] = LIBRARIES[0],
     link: LinkSettings = LinkSettings(),  # noqa: B008  # frozen
     own_port: int = 0,
+    key: bytes = KEY,
 ) -> CombinedNorth:
     """Return a transport to servers of one kind, dtls, tcp or tls, on loopback; "nowhere" has no address."""
     stream = kind != "dtls"
@@ -60,12 +62,13 @@ async def combined(
         if kind == "tcp"
         else StreamSettings(link, backend(), SessionSettings(PSK_SUITES, stream=True))
     )
-    dtls = DtlsNorth(udp, {} if stream else dict.fromkeys(keys, secure), identify)
+    who = partial(identify, key=key)
+    dtls = DtlsNorth(udp, {} if stream else dict.fromkeys(keys, secure), who)
     streams = StreamNorth(
         servers,
         dict.fromkeys(keys, over) if stream else {},
         lambda source, family: scheme.local(source, family)[0],
-        identify,
+        who,
         lambda: 1_700_000_000.0,
     )
     nobody: frozenset[str] = frozenset()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from bridge.errors import BridgeError
@@ -56,6 +56,7 @@ class SessionNorth:
 
     opens_each = True
     descriptor_each = False
+    new_addresses = False  # whether a link that is opened again comes from another address
 
     def __init__(self, maker: ChannelMaker, servers: Mapping[str, LinkSettings], identify: Identify) -> None:
         self.counted = Counters()
@@ -173,7 +174,8 @@ class SessionNorth:
     def tell(self, link: SessionLink, state: Link) -> None:
         """Pass a change of state on."""
         if self._receiver is not None:
-            self._receiver.link_changed(*link.key, state)
+            new = self.new_addresses and state.state is LinkState.OPEN
+            self._receiver.link_changed(*link.key, replace(state, new_address=new))
 
     def take(self, link: SessionLink, message: bytes) -> None:
         """Pass a message on. Whatever the receiver raises, the next one is taken."""

@@ -39,10 +39,9 @@ class Acknowledging:
         self._reader = Reader()
         self._largest = stream.BASE_MAX_MESSAGE_SIZE
         self._mids = udp.MessageIds(int(wall * _MIDS_PER_SECOND) & 0xFFFF)
-        self._unread: dict[int, int] = {}  # our message ID → number of the Ping that follows it; 0: none yet
+        self._unread: dict[int, bool] = {}  # our message ID → whether the Ping that is on its way follows it
         self._asked: dict[bytes, int] = {}  # token of our request → its message ID
         self._requests: dict[int, bytes] = {}  # message ID given to a server's request → its token
-        self._ping = 0
 
     def send(self, message: bytes) -> bool:
         """Write one message, framed as over UDP. False: it can never be sent to this server; it is too large."""
@@ -58,7 +57,7 @@ class Acknowledging:
             self._requests.pop(mid, None)
             return True
         if mtype is CON:
-            _remember(self._unread, mid, 0)
+            _remember(self._unread, mid, False)
             if code < _FIRST_RESPONSE:
                 _remember(self._asked, token, mid)
             if not self.pinged:
@@ -118,7 +117,7 @@ class Acknowledging:
             custody = [option for option in options if option[0] == CUSTODY]
             self._out += stream.signal(Signal.PONG, custody, token=message.token)
         elif message.code == Signal.PONG:
-            self._pong(message.token)
+            self._pong()
         elif message.code == Signal.RELEASE:
             hold_off = next((value for number, value in options if number == stream.HOLD_OFF), b"")
             self.released = float(int.from_bytes(hold_off[:4], "big"))
@@ -137,18 +136,16 @@ class Acknowledging:
         self.ready = True
 
     def _send_ping(self) -> None:
-        self._ping = self._ping % 255 + 1
-        for mid, ping in self._unread.items():
-            if not ping:
-                self._unread[mid] = self._ping
+        self._unread = dict.fromkeys(self._unread, True)
         self.pinged = True
-        self._out += stream.signal(Signal.PING, [(CUSTODY, b"")], token=bytes((self._ping,)))
+        # Without a token: no more than one is on its way, and there are servers whose Pong has none (libcoap 4.3).
+        self._out += stream.signal(Signal.PING, [(CUSTODY, b"")])
 
-    def _pong(self, token: bytes) -> None:
-        if not self.pinged or token != bytes((self._ping,)):
+    def _pong(self) -> None:
+        if not self.pinged:
             return
         self.pinged = False
-        for mid in [mid for mid, ping in self._unread.items() if ping == self._ping]:
+        for mid in [mid for mid, followed in self._unread.items() if followed]:
             del self._unread[mid]
             self.arrived.append(udp.empty(ACK, mid))
         if self._unread:

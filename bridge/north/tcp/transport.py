@@ -34,6 +34,7 @@ class StreamNorth(SessionNorth):
     """`places` knows where servers are, and is kept fresh by its maker. `wall` returns seconds of the wall clock."""
 
     descriptor_each = True
+    new_addresses = True
 
     def __init__(
         self,

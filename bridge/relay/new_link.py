@@ -1,0 +1,48 @@
+"""A link toward a server opened: what was repeated in vain goes at once, and the registration is bound to the new link.
+
+A server reaches a client over the connection on which it was heard last. So after a connection was made anew the bridge
+sends an Update without parameters (LwM2M Core TS §6.2.2) for the device, whose registration then lives on from now. It
+goes unconfirmed, for a connection loses nothing; if the connection ends before the answer, the next one begins with
+another.
+"""
+
+from bridge.coap import udp
+from bridge.coap.message import CON, NON, Message, Option, encode_body
+from bridge.coap.numbers import Code, OptionNumber
+from bridge.delivery.uplinks import DeviceRequest
+from bridge.relay import toward_server
+from bridge.relay.effects import Count, SendToServer
+from bridge.relay.events import LinkOpened
+from bridge.relay.state import Step
+
+TOKEN = b"\0update\0"  # of the Update: no device's request has it, whose own may be anything, but by intent
+
+
+def opened(step: Step, event: LinkOpened) -> None:
+    """Take note of an open link."""
+    state = step.state
+    toward_server.repeat_now(step, event.server)
+    servers, relay = state.endpoint.servers, state.relay
+    if not event.new_address or relay is None or not relay.location or relay.refuse_update:
+        return
+    if servers and servers[0].key == event.server:  # the one at which the device registers (R23)
+        path: list[Option] = [(OptionNumber.URI_PATH, part.encode()) for part in relay.location[1:].split("/")]
+        mid = state.north_mids.allocate(state.by_north_mid)
+        relay = step.relay_row()
+        relay.north_mid = mid
+        step.effect(SendToServer(event.server, udp.frame(NON, Code.POST, mid, TOKEN, encode_body(path, b""))))
+
+
+def answered(step: Step, server: str, message: Message) -> bool:
+    """Take a response with TOKEN; return False if the device itself has asked with it."""
+    if any(type(row) is DeviceRequest and row.north_token == TOKEN for row in step.state.uplinks.values()):
+        return False
+    if message.type is CON:
+        toward_server.acknowledge(step, server, message.mid)
+    if message.code == Code.NOT_FOUND:
+        step.relay_row().refuse_update = True  # the server forgot it: the device registers anew with its next Update
+    elif message.code != Code.CHANGED:
+        code = f"{message.code >> 5}.{message.code & 31:02}"
+        text = f"server {server} answered {code} when the registration was to be bound to the new connection"
+        step.effect(Count("registrations_not_bound", server, text))
+    return True
