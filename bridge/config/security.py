@@ -90,6 +90,13 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
             "looked at"
         ),
     ] = ""
+    revocation: Annotated[
+        Literal["lists", "staple"],
+        Meta(
+            description="certificate: lists (revocation_lists, if given), or staple (the server must bring along an "
+            "OCSP response that its certificate is good; coaps+tcp:// alone)"
+        ),
+    ] = "lists"
     server_name: Annotated[
         str, Meta(description="name of the server that is asked for (SNI); empty: the host of uri, if it is a name")
     ] = ""
@@ -163,6 +170,8 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         suites = tuple(self.suites) or (PSK_SUITES if self.mode == "psk" else CERTIFICATE_SUITES)
         name = self.server_name or ("" if _is_address(host) else host)
         trust = self._trust(directory, host) if self.mode == "certificate" else None
+        if self.revocation == "staple" and not (stream and trust is not None and trust.authorities is not None):
+            raise ConfigurationError("revocation = staple: needs coaps+tcp:// and mode certificate with a ca_bundle")
         return SessionSettings(suites, trust, name, stream, self.mtu)
 
     def _trust(self, directory: Path, host: str) -> Trust:
@@ -173,7 +182,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         if self.ca_bundle == NONE:
             return Trust(None, self.fingerprints())
         revoked = read(self.revocation_lists, "revocation_lists")
-        return Trust(read(self.ca_bundle, "ca_bundle"), self.fingerprints(), name, revoked)
+        return Trust(read(self.ca_bundle, "ca_bundle"), self.fingerprints(), name, revoked, self.revocation == "staple")
 
 
 class Links(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

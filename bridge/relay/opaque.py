@@ -56,7 +56,11 @@ def from_server(step: Step, server: str, data: bytes) -> None:
     largest = step.south.max_downlink
     pieces = split(data, largest) if largest is not None and len(data) > largest else [data]
     if pieces is None:
-        step.effect(Count("requests_refused", "too large", f"a DTLS record of server {server} does not fit"))
+        text = (
+            f"a DTLS record of server {server} has more than the {largest} bytes that the network carries now: have "
+            "the server fragment its handshake (its MTU), use pre-shared keys, or OSCORE"
+        )
+        step.effect(Count("requests_refused", "too large", text))
         return
     if len(waiting) + len(pieces) > state.policy.max_opaque:
         step.effect(Count("requests_refused", "queue full"))

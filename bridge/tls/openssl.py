@@ -75,6 +75,8 @@ class OpenSsl:
             connection.set_tlsext_host_name(settings.server_name.encode("idna"))
         if settings.trust is not None and settings.trust.name:
             verification.expect_name(connection, settings.trust.name)
+        if settings.trust is not None and settings.trust.stapled:
+            connection.request_ocsp()
         if isinstance(credentials, PreSharedKey):
             psk.set_key(connection, credentials)
         elif own is not None:

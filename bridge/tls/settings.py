@@ -31,13 +31,15 @@ class Trust:
     `authorities`: PEM of those that may have signed; empty: the system's; None: a pinned certificate needs no other
     proof. `pinned`: SHA-256 of certificates in DER, one of which the server's must be; empty: any. `name`: DNS name or
     IP address that the certificate must be for; empty: any. `revoked`: certificate revocation lists, PEM, one for each
-    authority of a chain; empty: revocation is not looked at.
+    authority of a chain; empty: these are not looked at. `stapled`: the server must bring an OCSP response along that
+    says that its certificate is good.
     """
 
     authorities: bytes | None = b""
     pinned: frozenset[bytes] = frozenset()
     name: str = ""
     revoked: bytes = b""
+    stapled: bool = False
 
     def __post_init__(self) -> None:
         if self.authorities is None and not self.pinned:

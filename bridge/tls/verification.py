@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
 from bridge.errors import ConfigurationError
+from bridge.tls import stapling
 from bridge.tls.settings import Trust
 
 _binding = Binding()
@@ -55,6 +56,8 @@ def prepare(context: SSL.Context, trust: Trust) -> None:
             store.add_crl(revocation_list)
         store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
     context.set_verify(SSL.VERIFY_PEER, _Judge(trust).judge)
+    if trust.stapled:
+        context.set_ocsp_client_callback(_judge_staple)
 
 
 def expect_name(connection: SSL.Connection, name: str) -> None:
@@ -85,6 +88,18 @@ class _Judge:
             why = reason(error)
         connection.get_app_data().refused = why if is_leaf else f"{why} (at its authority number {depth})"
         return False
+
+
+def _judge_staple(connection: SSL.Connection, response: bytes, _data: object) -> bool:
+    """Return whether a stapled OCSP response shows that the server's certificate is good; note why not."""
+    chain = connection.get_verified_chain()
+    if chain is None or len(chain) < 2:  # noqa: PLR2004  # a certificate and its authority
+        why = "nobody can have answered for a certificate without authority"
+    else:
+        certificate, issuer = (one.to_cryptography() for one in chain[:2])
+        why = stapling.refusal(response, certificate, issuer, stapling.now())
+    connection.get_app_data().refused = why
+    return not why
 
 
 def certificates(pem: bytes, setting: str) -> list[x509.Certificate]:

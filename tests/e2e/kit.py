@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mock_network.lab import SCS_AS, TOKEN, Api, Bridge, Lab, free_port
 from tests.conftest import need_openapi
+from tests.e2e.planted import places, reveals
 from tests.t8.files import are_required, openapi_dir
 from tests.t8.proxy import T8Proxy
 from tests.waiting import until
@@ -44,7 +45,9 @@ async def run_command(directory: Path, *arguments: str, **environment: str) -> E
         env={**os.environ, **environment},
     )
     out, err = await process.communicate()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
+    ended = Ended(process.returncode or 0, out.decode(), err.decode())
+    assert not reveals(directory, ended.out + ended.err), f"a secret stands in the output of {arguments}"
+    return ended
 
 
 def counter(metrics: str, name: str, **labels: str) -> float:
@@ -307,6 +310,7 @@ callbacks = {{ port = {port}, path = "{name}" }}
         except BaseException:
             print(f"--- the bridge said:\n{found.log()[-6000:]}")
             raise
+        assert not places(directory), "a secret of the configuration stands there"
 
 
 def _prefix(root: str) -> str:

@@ -36,6 +36,7 @@ class Wants:
     suites: str = "PSK-AES128-CCM8:PSK-AES128-CBC-SHA256:ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES128-GCM-SHA256"
     mtu: int = 1200
     stream: bool = False
+    staple: bytes = b""  # an OCSP response that goes with the certificate
 
 
 class Peer(Protocol):
@@ -69,6 +70,8 @@ class OpenSslPeer:
         context.set_cipher_list(f"{wants.suites}:@SECLEVEL=0".encode())
         context.set_options(SSL.OP_NO_QUERY_MTU)
         context.set_session_id(b"test")
+        if wants.staple:
+            context.set_ocsp_server_callback(lambda _connection, _data: wants.staple)
         if wants.own is not None:
             context.use_certificate(wants.own.certificate)
             context.use_privatekey(wants.own.key)

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -76,10 +77,12 @@ class Authority:
         valid: tuple[timedelta, timedelta] = (-YEAR, YEAR),
         server: bool = True,
         client: bool = True,
+        responder: bool = False,
     ) -> Issued:
         """Return a certificate for `common`, and for the DNS names and IP addresses `names`."""
         key = ec.generate_private_key(ec.SECP256R1())
         uses = [ExtendedKeyUsageOID.SERVER_AUTH] * server + [ExtendedKeyUsageOID.CLIENT_AUTH] * client
+        uses += [ExtendedKeyUsageOID.OCSP_SIGNING] * responder
         builder = (
             x509.CertificateBuilder()
             .subject_name(name(common))
@@ -110,6 +113,29 @@ class Authority:
             entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)
             builder = builder.add_revoked_certificate(entry.revocation_date(NOW - timedelta(hours=1)).build())
         return builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def vouches(  # each is a way to be wrong
+    authority: Authority,
+    about: Issued,
+    *,
+    status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
+    valid: tuple[timedelta, timedelta] = (-timedelta(hours=1), timedelta(hours=1)),
+    signer: Issued | None = None,
+) -> bytes:
+    """Return an OCSP response in DER, signed by the authority, or by another in its place."""
+    revoked = NOW - timedelta(hours=1) if status is ocsp.OCSPCertStatus.REVOKED else None
+    certificate, key = (authority.certificate, authority.key) if signer is None else (signer.certificate, signer.key)
+    builder = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(
+            about.certificate, authority.certificate, SHA256(), status, NOW + valid[0], NOW + valid[1], revoked, None
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, certificate)
+    )
+    if signer is not None:
+        builder = builder.certificates([certificate])
+    return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
 
 
 def self_signed(common: str, *names: str) -> Issued:
