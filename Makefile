@@ -4,8 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
+INSTALLED := build/installed/.made
 
-.PHONY: demo components test test-slow fuzz bench lint clean
+.PHONY: demo components test test-slow fuzz bench lint sbom audit clean
 
 $(STAMP): pyproject.toml
 	@echo "making $(VENV) and installing into it: a minute or two, once"
@@ -43,6 +44,19 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry bridge bindings mock_network
+
+$(INSTALLED): $(STAMP)
+	@$(PYTHON) -m venv build/installed
+	@build/installed/bin/python -m pip install --quiet '.[all]'
+	@$(BIN)/python -m pip install --quiet '.[supply]'
+	@touch $(INSTALLED)
+
+sbom: $(INSTALLED)  ## what an installation with all extras consists of, as CycloneDX
+	@$(BIN)/cyclonedx-py environment build/installed/bin/python --pyproject pyproject.toml --output-file build/sbom.json
+	@echo "build/sbom.json"
+
+audit: $(INSTALLED)  ## known weaknesses of what is installed; fails if there are any
+	@$(BIN)/pip-audit --path $$(build/installed/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

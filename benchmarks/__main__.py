@@ -43,6 +43,7 @@ from benchmarks.sessions import show_sessions
 from benchmarks.sides import Side, start
 from benchmarks.step import show_steps
 from benchmarks.store import show_store
+from benchmarks.storm import show_storm
 
 HERE = Path(__file__).parent
 CALLS_AT_ONCE = 32  # connections that the T8 client opens at most (`pool_size`): no more calls can begin
@@ -228,7 +229,11 @@ def main() -> None:
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
     parser.add_argument("--http", action="store_true", help="compare HTTP servers and clients, and end")
     parser.add_argument("--sessions", action="store_true", help="show what DTLS and TLS sessions cost, and end")
+    parser.add_argument("--storm", type=int, metavar="SESSIONS", help="measure a restart with so many DTLS sessions")
     arguments = parser.parse_args()
+    if arguments.storm:
+        show_storm(arguments.storm)
+        return
     if arguments.sessions:
         show_sessions()
         return

@@ -8,7 +8,16 @@ from msgspec import Meta
 
 from bindings.ranges import SpanOrZero
 from bridge.errors import ConfigurationError
-from bridge.north.identities import CertificateFiles, DerivedKeys, KeySource, KeyTable, SharedKey, check_key
+from bridge.north.identities import (
+    CertificateFiles,
+    DerivedKeys,
+    KeySource,
+    KeyTable,
+    SharedKey,
+    TokenKeys,
+    check_key,
+    read_token_uri,
+)
 from bridge.north.identities.files import read_pem
 from bridge.north.identities.psk import SHORTEST_MASTER, check_template
 from bridge.north.sessions.gate import Pace
@@ -39,15 +48,21 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         str, Meta(description="psk: identity of an endpoint; {endpoint}, {network} and {device} are its names")
     ] = "{endpoint}"
     key_from: Annotated[
-        Literal["shared", "derived", "table"],
+        Literal["shared", "derived", "pkcs11", "table"],
         Meta(
             description="psk: shared (key is that of all endpoints: for trials), derived (an endpoint's key is "
-            "HMAC-SHA256 of its identity under key), table (a row for each in key_table)"
+            "HMAC-SHA256 of its identity under key), pkcs11 (the same, computed by a token of PKCS #11, which has the "
+            "key), table (a row for each in key_table)"
         ),
     ] = "derived"
-    key: Annotated[str, Meta(description="psk: the key, or the master key, in hexadecimal", extra={"secret": True})] = (
-        ""
-    )
+    key: Annotated[
+        str,
+        Meta(
+            description="psk: the key, or the master key, in hexadecimal; pkcs11: "
+            "pkcs11:token=NAME;object=NAME?module-path=/path/of/library.so&pin-source=file:/path",
+            extra={"secret": True},
+        ),
+    ] = ""
     key_table: Annotated[
         str,
         Meta(
@@ -161,6 +176,8 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
             return CertificateFiles(directory, self.certificate, self.private_key or self.certificate)
         if self.key_from == "table":
             return KeyTable(self.identity, directory / self.key_table)
+        if self.key_from == "pkcs11":
+            return TokenKeys(self.identity, read_token_uri(self.key))
         if self.key_from == "derived":
             return DerivedKeys(self.identity, check_key(self.key, "key", SHORTEST_MASTER))
         return SharedKey(self.identity, check_key(self.key, "key"))

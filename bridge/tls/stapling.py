@@ -15,6 +15,9 @@ _binding = Binding()
 _ffi: Any = _binding.ffi
 _lib: Any = _binding.lib
 
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
+"""What cryptography raises for certificates, lists, keys and responses that it cannot read."""
+
 SKEW = 300  # seconds that the clocks of a responder and of this host may differ by
 
 
@@ -50,7 +53,7 @@ def refusal(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate
         if not _is_signed(response, issuer, at):
             return "its OCSP response is not signed by its authority, nor by whom that authority lets sign"
         return _standing(response, at)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType) as error:
+    except UNREADABLE as error:
         return f"its OCSP response cannot be read: {error}"
 
 
@@ -73,7 +76,7 @@ def _may_sign(one: x509.Certificate, issuer: x509.Certificate, at: Now) -> bool:
     try:
         one.verify_directly_issued_by(issuer)
         uses = one.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
+    except (InvalidSignature, x509.ExtensionNotFound, *UNREADABLE):
         return False
     valid = _written(one.not_valid_before_utc) <= at.latest and at.earliest <= _written(one.not_valid_after_utc)
     return valid and ExtendedKeyUsageOID.OCSP_SIGNING in uses

@@ -6,13 +6,14 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
 from bridge.errors import ConfigurationError
 from bridge.tls import stapling
 from bridge.tls.settings import Trust
+from bridge.tls.stapling import UNREADABLE
 
 _binding = Binding()
 _ffi: Any = _binding.ffi
@@ -73,6 +74,13 @@ def expect_name(connection: SSL.Connection, name: str) -> None:
         _lib.X509_VERIFY_PARAM_set1_ip(parameters, address, len(address))
 
 
+def _fingerprint(certificate: crypto.X509) -> bytes:
+    """Return the SHA-256 of a certificate, without reading it: this must not fail, whatever a server sends."""
+    digest = Hash(SHA256())
+    digest.update(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+    return digest.finalize()
+
+
 class _Judge:
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
@@ -80,7 +88,7 @@ class _Judge:
     def judge(self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, good: int) -> bool:
         """Return whether one certificate of the server's chain is accepted; note why not in the connection's data."""
         pinned, is_leaf = self._trust.pinned, depth == 0
-        if is_leaf and pinned and certificate.to_cryptography().fingerprint(SHA256()) not in pinned:
+        if is_leaf and pinned and _fingerprint(certificate) not in pinned:
             why = "it is not one of those that are pinned"
         elif good or self._trust.authorities is None:
             return True
@@ -96,8 +104,11 @@ def _judge_staple(connection: SSL.Connection, response: bytes, _data: object) ->
     if chain is None or len(chain) < 2:  # noqa: PLR2004  # a certificate and its authority
         why = "nobody can have answered for a certificate without authority"
     else:
-        certificate, issuer = (one.to_cryptography() for one in chain[:2])
-        why = stapling.refusal(response, certificate, issuer, stapling.now())
+        try:
+            certificate, issuer = (one.to_cryptography() for one in chain[:2])
+            why = stapling.refusal(response, certificate, issuer, stapling.now())
+        except UNREADABLE as error:
+            why = f"it cannot be read: {error}"
     connection.get_app_data().refused = why
     return not why
 
@@ -106,7 +117,7 @@ def certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
     """Return the certificates of a PEM text. Raises ConfigurationError where there is none, or one cannot be read."""
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise ConfigurationError(f"{setting} holds no certificates in PEM ({error})") from None
 
 
@@ -114,7 +125,7 @@ def private_key(pem: bytes) -> PrivateKeyTypes:
     """Return the private key of a PEM text. Raises ConfigurationError."""
     try:
         return load_pem_private_key(pem, None)
-    except (ValueError, TypeError):
+    except UNREADABLE:
         raise ConfigurationError("private_key holds no private key in PEM without a passphrase") from None
 
 
@@ -124,7 +135,7 @@ def revocation_lists(pem: bytes) -> list[x509.CertificateRevocationList]:
     parts = [part + end for part in pem.split(end) if b"-----BEGIN X509 CRL-----" in part]
     try:
         found = [x509.load_pem_x509_crl(part) for part in parts]
-    except ValueError as error:
+    except UNREADABLE as error:
         raise ConfigurationError(f"revocation_lists cannot be read ({error})") from None
     if not found:
         raise ConfigurationError("revocation_lists holds no revocation list in PEM")

@@ -3,6 +3,7 @@
 from bridge.north.identities.contract import KeySource, Who
 from bridge.north.identities.files import CertificateFiles, KeyTable
 from bridge.north.identities.psk import DerivedKeys, SharedKey, check_key, identity_of
+from bridge.north.identities.token import TokenKeys, read_token_uri
 
 __all__ = [
     "CertificateFiles",
@@ -10,7 +11,9 @@ __all__ = [
     "KeySource",
     "KeyTable",
     "SharedKey",
+    "TokenKeys",
     "Who",
     "check_key",
     "identity_of",
+    "read_token_uri",
 ]

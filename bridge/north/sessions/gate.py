@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 LONGEST_PAUSE = 60.0  # seconds between two tries of a silent server, at most
 FIRST_PAUSE = 2.0
+CATCH_UP = 0.1  # seconds that openings may be late, by a busy process, and still come at the pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Gate:
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
+        self._behind = max(CATCH_UP, 1 / pace.per_second)
         self._urgent: dict[Hashable, None] = {}
         self._others: dict[Hashable, None] = {}
         self._inside: set[Hashable] = set()
@@ -58,7 +60,7 @@ class Gate:
             self._inside.add(key)
             admitted.append(key)
             room -= 1
-            self._next = max(self._next, now - 1 / self._pace.per_second) + 1 / self._pace.per_second
+            self._next = max(self._next, now - self._behind) + 1 / self._pace.per_second
         return admitted
 
     def answered(self, key: Hashable) -> None:
