@@ -55,6 +55,14 @@ async def test_1_1_has_both_root_keys(binding, chirpstack):
     assert (keys.nwk_key.hex(), keys.app_key.hex()) == (KEY[::-1], KEY)
 
 
+@pytest.mark.parametrize(("region", "rx2_dr"), [("EU868", 0), ("US915", 8), ("AS923_3", 2)])
+async def test_an_abp_device_is_answered_where_it_listens_after_its_start(binding, chirpstack, region, rx2_dr):
+    await make_device(binding, OTHER, {**ABP, "region": region, "rx1_delay": 5})
+    profile = chirpstack.context.tables.profiles.rows[chirpstack.row(OTHER).device_profile_id].message
+    assert (profile.abp_rx1_delay, profile.abp_rx2_dr, profile.abp_rx2_freq) == (1, rx2_dr, 0)
+    assert profile.rx1_delay == 5  # ChirpStack tells it the device
+
+
 async def test_an_abp_session_is_there_and_is_not_activated_twice(binding, chirpstack):
     await make_device(binding, OTHER, ABP)
     session = chirpstack.row(OTHER).session

@@ -20,6 +20,9 @@ MAC_VERSIONS = {
     "1.0.4": common.LORAWAN_1_0_4,
     "1.1.0": common.LORAWAN_1_1_0,
 }
+ABP_RX1_DELAY = 1  # seconds: RECEIVE_DELAY1 of all regions (RP002-1.0.4 §3)
+_RX2_DR = {"US915": 8, "AU915": 8, "IN865": 2, **dict.fromkeys(("AS923", "AS923_2", "AS923_3", "AS923_4"), 2)}
+"""Data rate of RX2 that a device starts with (RP002-1.0.4 §2, RX2 of each region); in others 0."""
 REVISIONS = {
     "1.0.0": common.A,
     "1.0.1": common.A,
@@ -143,10 +146,8 @@ async def _profile(client: ChirpStackClient, wanted: Wanted, tenant: str, done: 
         done.profile_id = wanted.profile_id
         return
     otaa = isinstance(wanted.activation, Otaa)
-    name = (
-        f"LwM2M {wanted.region} {wanted.mac_version} class {wanted.device_class} {'OTAA' if otaa else 'ABP'}"
-        f" rx1 {wanted.rx1_delay} s"
-    )
+    kind = "OTAA" if otaa else f"ABP rx1 {ABP_RX1_DELAY} s, then"
+    name = f"LwM2M {wanted.region} {wanted.mac_version} class {wanted.device_class} {kind} rx1 {wanted.rx1_delay} s"
     request = api.ListDeviceProfilesRequest(tenant_id=tenant, search=name, limit=_PAGE)
     listed = (await client.call(client.profile.List, request)).result
     same = [one.id for one in listed if one.name == name]
@@ -167,7 +168,9 @@ async def _profile(client: ChirpStackClient, wanted: Wanted, tenant: str, done: 
             class_b_timeout=CLASS_C_TIMEOUT if wanted.device_class == "B" else 0,
             class_c_timeout=wanted.class_c_timeout if wanted.device_class == "C" else 0,
             rx1_delay=wanted.rx1_delay,
-            abp_rx1_delay=0 if otaa else wanted.rx1_delay,
+            # what a device listens for when it starts; ChirpStack then tells it `rx1_delay` and its region's RX2
+            abp_rx1_delay=0 if otaa else ABP_RX1_DELAY,
+            abp_rx2_dr=0 if otaa else _RX2_DR.get(wanted.region, 0),
             uplink_interval=86400,
         )
         made = await client.call(client.profile.Create, api.CreateDeviceProfileRequest(device_profile=profile))
