@@ -409,11 +409,13 @@ class DeviceMade(msgspec.Struct, frozen=True):
 
     `changes`: what was made or changed for it, in words; none: it was there already. `scope`: the id of the part of the
     network that it is in, for `SetsIntegration`; "" where there is only one. `advice`: what a person should do next.
+    `options`: what its endpoint needs beside the options that a person gave.
     """
 
     changes: Sequence[str] = ()
     scope: str = ""
     advice: Sequence[str] = ()
+    options: Mapping[str, str] = {}
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@
      │   ├─ NotPossible            what is there cannot do this; the text says what can
      │   ├─ NotRunning             only a running service can do this; it is down, starts or stops
      │   ├─ ServiceFailed          the service made a mistake while it did what it was asked; its log says which
+     │   ├─ KeyUnavailable         a key that a message needs is not configured, or not known yet
      │   ├─ NorthUnavailable       an endpoint's own address or port cannot be had
      │   └─ BindingError           a binding cannot be found, started or asked this
      └─ RemoteError                a peer sent something that cannot be used, or nothing
@@ -79,6 +80,12 @@ class NotRunning(LocalError):
 
 class ServiceFailed(LocalError):
     """The service made a mistake while it carried out an operation; its log says which."""
+
+
+class KeyUnavailable(LocalError):
+    """A key that a message needs is not configured, or not known yet; the text says which, and the cure."""
+
+    http_status = 503
 
 
 class NorthUnavailable(LocalError):

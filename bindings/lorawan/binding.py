@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.diagnosis import Finding, Grade
+from bindings.lorawan.app_s_key import ZEROS, Keks
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.device_settings import DeviceSettings
@@ -48,13 +50,14 @@ from bindings.lorawan.reconciler import Reconciler
 from bindings.lorawan.records import UNKNOWN_PROFILE, Record, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
+from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.south import SouthProfiles
 from bindings.lorawan.standings import Standings
 from bindings.lorawan.uplinks import Uplinks
-from bindings.lorawan.wanted import read_wanted
+from bindings.lorawan.wanted import Abp, Wanted, read_wanted
 from bindings.lorawan.watch import Watch
-from bridge.errors import BindingError, CallFailed, StoreUnavailable
+from bridge.errors import BindingError, CallFailed, ConfigurationError, KeyUnavailable, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +65,7 @@ _WRITE_EVERY = 10.0  # seconds between two writings of what uplinks change in th
 
 
 class LorawanBinding:
-    """One network server. Options of an endpoint: f_port, max_payload, confirmed_operations, block2."""
+    """One network server. Options of an endpoint: f_port, max_payload, confirmed_operations, block2, app_s_key."""
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class LorawanBinding:
         """Check the settings, open nothing. Raises ConfigurationError."""
         self.name = name
         self._settings = settings
+        self._keks = Keks(settings.end_to_end.keks)
         self._provider_of = provider_of
         self._provider = provider_of(settings)
         self._south = SouthProfiles(settings.downlinks)
@@ -101,10 +105,13 @@ class LorawanBinding:
         clock = self._clock = NetworkClock()
         fates = Fates(provider, records, outstanding, clock, events)
         self._profiles = Profiles(provider, records, events)
-        uplinks = Uplinks(settings, records, outstanding, self._profiles, events)
+        sealing = Sealing(self._keks, provider, records, events, required=settings.end_to_end.required)
+        uplinks = Uplinks(settings, records, outstanding, self._profiles, sealing, events)
         reports = Reports(outstanding, fates, events)
         self._inbound = Inbound(records, outstanding, uplinks, reports, clock, doubts, events)
-        self._downlinks = Downlinks(settings, provider, records, outstanding, fates, clock, doubts, lingering, events)
+        self._downlinks = Downlinks(
+            settings, provider, sealing, records, outstanding, fates, clock, doubts, lingering, events
+        )
         self._catch_up = CatchUp(settings, provider, records, Replay(records, uplinks, reports, events), events)
         self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, records, provider, outstanding, events)
         self._watch = Watch(provider, self._catch_up, self._profiles, events)
@@ -183,9 +190,16 @@ class LorawanBinding:
         device = canonical_device(device)
         wanted = read_options(options)
         record = await self._records.get(device)
-        if record is None or (record.f_port, record.max_payload) != wanted:
-            record = record or Record()
-            record.f_port, record.max_payload = wanted
+        new = record is None
+        record = record or Record()
+        changed = (record.f_port, record.max_payload) != (wanted.f_port, wanted.max_payload)
+        record.f_port, record.max_payload = wanted.f_port, wanted.max_payload
+        if wanted.app_s_key is not None:
+            changed |= record.seal(wanted.app_s_key, personal=True)
+        elif record.sealed is not None and record.sealed.personal:
+            record.unseal()
+            changed = True
+        if new or changed:
             await self._records.put(device, record)
         if not record.profile:
             self._profiles.learn(device)
@@ -237,8 +251,13 @@ class LorawanBinding:
         return [Listener("http.port", http.bind, http.port)] if self._settings.events == "http" else []
 
     def check_options(self, options: Mapping[str, str]) -> None:
-        """Raise ConfigurationError for an option that is none."""
-        read_options(options)
+        """Raise ConfigurationError for an option that is none, or whose key cannot be read."""
+        envelope = read_options(options).app_s_key
+        try:
+            if envelope is not None:
+                self._keks.unwrap(envelope)
+        except KeyUnavailable as error:
+            raise ConfigurationError(f"app_s_key: {error}") from None
 
     @classmethod
     def device_settings(cls) -> type[DeviceSettings]:
@@ -252,11 +271,29 @@ class LorawanBinding:
         """
         configured = self._settings.application_id
         given = {**msgspec.structs.asdict(settings), "name": name, "device": canonical_device(device)}
+        kek = given.pop("kek")
         wanted = read_wanted({**given, "application_id": settings.application_id or configured})
+        options: dict[str, str] = {}
+        if kek:
+            wanted, options = self._kept_back(wanted, kek)
         async with self._any_provider() as provider:
             made = await provider.make_device(wanted)
         advice = () if configured else (f'put application_id = "{made.application_id}" into [networks.{self.name}]',)
-        return DeviceMade(tuple(made.changes), made.application_id, advice)
+        return DeviceMade(tuple(made.changes), made.application_id, advice, options)
+
+    def _kept_back(self, wanted: Wanted, kek: str) -> tuple[Wanted, dict[str, str]]:
+        """Return a device whose AppSKey the network server does not get, and options with the key.
+
+        Raises ConfigurationError.
+        """
+        session = wanted.activation
+        if not isinstance(session, Abp):
+            raise ConfigurationError("kek: of a device that joins, the Join Server wraps the AppSKey")
+        try:
+            envelope = self._keks.wrap(kek, bytes.fromhex(session.app_s_key))
+        except KeyUnavailable as error:
+            raise ConfigurationError(f"kek: {error}") from None
+        return replace(wanted, activation=replace(session, app_s_key=ZEROS.hex())), {"app_s_key": str(envelope)}
 
     async def network_devices(self) -> list[NetworkDevice]:
         """Return every device of the application. Raises ConfigurationError, BindingError."""

@@ -29,6 +29,13 @@ class DeviceSettings(Masked, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     f_nwk_s_int_key: Annotated[str, Meta(description="ABP: session key of LoRaWAN 1.1", extra=_SECRET)] = ""
     s_nwk_s_int_key: Annotated[str, Meta(description="ABP: session key of LoRaWAN 1.1", extra=_SECRET)] = ""
     nwk_s_enc_key: Annotated[str, Meta(description="ABP: session key of LoRaWAN 1.1", extra=_SECRET)] = ""
+    kek: Annotated[
+        str,
+        Meta(
+            description="ABP, end to end: label of the KEK (end_to_end.keks) under which the bridge keeps the AppSKey; "
+            "the network server gets zeros in its place"
+        ),
+    ] = ""
     application_id: Annotated[str, Meta(description="id of the application; empty: the configured one")] = ""
     application: Annotated[str, Meta(description="name of the application, made if none is named by its id")] = "lwm2m"
     tenant_id: Annotated[str, Meta(description="id of the tenant, if the API key can see several")] = msgspec.field(

@@ -29,7 +29,8 @@ from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.fates import Fates
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
-from bindings.lorawan.records import Queued, Records
+from bindings.lorawan.records import Queued, Record, Records
+from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BridgeError, CallFailed, CallTrouble
 
@@ -58,6 +59,7 @@ class Downlinks:
         self,
         settings: LorawanSettings,
         provider: Provider,
+        sealing: Sealing,
         records: Records,
         outstanding: Outstanding,
         fates: Fates,
@@ -68,6 +70,7 @@ class Downlinks:
     ) -> None:
         self._settings = settings.downlinks
         self._provider = provider
+        self._sealing = sealing
         self._records = records
         self._outstanding = outstanding
         self._fates = fates
@@ -92,7 +95,12 @@ class Downlinks:
         if attempt.deadline is not None and attempt.deadline <= now:
             return Refused(Refusal.EXPIRED, "the deadline has passed")
         expires_at = self._clock.theirs(attempt.deadline, now) if attempt.deadline is not None else None
-        item = NewItem(device, await self._f_port(device), attempt.payload, attempt.confirmed, expires_at)
+        record = await self._records.get(device)
+        item = NewItem(device, self._f_port(record), attempt.payload, attempt.confirmed, expires_at)
+        try:
+            item = await self._sealing.seal(item, record)
+        except BridgeError as error:
+            return self._not_sealed(error)
         passed = self._passed_by(attempt)
         before = self._fates.when_queued(device)
         self._outstanding.expect(device)
@@ -108,8 +116,7 @@ class Downlinks:
         self._passed(device, passed)
         return Accepted(handle, NetworkState.BUFFERED)
 
-    async def _f_port(self, device: str) -> int:
-        record = await self._records.get(device)
+    def _f_port(self, record: Record | None) -> int:
         return (record.f_port if record is not None else 0) or self._settings.f_port
 
     def _passed_by(self, attempt: Attempt) -> list[str]:
@@ -124,12 +131,22 @@ class Downlinks:
             self._events.count("lorawan_requests_passed")
             self._tell(Flushed(device, "made way for an answer", handle))
 
+    def _not_sealed(self, error: BridgeError) -> Refused:
+        """Return why a downlink could not be encrypted: nothing of it was sent."""
+        if isinstance(error, CallFailed):
+            return self._refused(error)
+        self._events.count("lorawan_not_sealed")
+        return Refused(Refusal.UNREACHABLE, str(error), self._events.now() + UNKNOWN_DEVICE_PAUSE)
+
     def _failed(self, device: str, error: CallFailed, passed: list[str]) -> SubmitResult:
         self._events.count("lorawan_submit_errors", trouble=error.trouble.value)
         if passed and (error.unsure or not error.out_of_reach):
             self._doubts.put(device)  # the queue is flushed before the item is added, and stays so if that fails
         if error.unsure:
             return Ambiguous(str(error))
+        return self._refused(error)
+
+    def _refused(self, error: CallFailed) -> Refused:
         if not error.tried:
             return Refused(Refusal.RATE_LIMITED, str(error), self._events.now() + _NO_CONNECTION_PAUSE)
         why, retry_at = _REFUSALS[error.trouble], None
@@ -143,20 +160,22 @@ class Downlinks:
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """Find the attempt in the queue by FPort and bytes; presence proves that it was taken (R9)."""
-        f_port = await self._f_port(attempt.device)
+        record = await self._records.get(attempt.device)
         self._outstanding.expect(attempt.device)
         try:
-            return self._found(attempt, f_port, await self._provider.queue(attempt.device))
+            return self._found(attempt, record, await self._provider.queue(attempt.device))
         except CallFailed as error:
             gone = error.trouble is CallTrouble.NOT_FOUND and not error.unsure
             return Lookup(Presence.ABSENT if gone else Presence.FAILED)
         finally:
             self._outstanding.expect_no_more(attempt.device)
 
-    def _found(self, attempt: Attempt, f_port: int, items: list[QueuedItem]) -> Lookup:
+    def _found(self, attempt: Attempt, record: Record | None, items: list[QueuedItem]) -> Lookup:
         known = self._outstanding.of(attempt.device)
+        f_port = self._f_port(record)
         for item in reversed(items):
-            if item.data == attempt.payload and item.f_port == f_port and item.id not in known:
+            new = item.f_port == f_port and item.id not in known
+            if new and self._sealing.is_of(item, attempt.payload, record):
                 added = Queued(attempt.kind, attempt.repeatable, attempt.confirmed)
                 self._outstanding.add(attempt.device, item.id, added)
                 return Lookup(Presence.PRESENT, item.id)

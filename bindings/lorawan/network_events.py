@@ -8,6 +8,8 @@ from enum import Enum
 
 import msgspec
 
+from bindings.lorawan.app_s_key import NO_ENVELOPE, Envelope
+
 
 class NetworkEvent(msgspec.Struct, frozen=True, gc=False):
     """What all events say. `device` is canonical; `device_class` is A, B or C; `profile` is a device profile's id."""
@@ -21,7 +23,7 @@ class NetworkEvent(msgspec.Struct, frozen=True, gc=False):
 class Up(NetworkEvent, frozen=True, gc=False):
     """A data uplink. `f_port` 0 without data: the device only opened its receive windows.
 
-    `sealed`: the network server has no key to decrypt `data` with.
+    `sealed`: the network server has no key to decrypt `data` with; `app_s_key` is what it knows of that key.
     """
 
     deduplication_id: str
@@ -33,12 +35,15 @@ class Up(NetworkEvent, frozen=True, gc=False):
     sealed: bool
     region_config: str
     frequency: int = 0  # Hz; 0: not told
+    app_s_key: Envelope = NO_ENVELOPE
 
 
 class Join(NetworkEvent, frozen=True, gc=False):
-    """The device has a new session."""
+    """The device has a new session. `sealed` and `app_s_key` as of its uplinks."""
 
     dev_addr: str
+    sealed: bool = False
+    app_s_key: Envelope = NO_ENVELOPE
 
 
 class TxAck(NetworkEvent, frozen=True, gc=False):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bindings import contract
+from bindings.lorawan.app_s_key import Envelope
 from bindings.lorawan.identity import f_port_of
 from bindings.options import number_of_bytes
 from bridge.errors import ConfigurationError
@@ -14,23 +15,27 @@ class DeviceOptions(NamedTuple):
 
     f_port: int = 0
     max_payload: int = 0
+    app_s_key: Envelope | None = None  # ABP: of a session whose payloads the network server must not read
 
 
 def read_options(options: Mapping[str, str]) -> DeviceOptions:
     """Read an endpoint's options. Raises ConfigurationError."""
-    f_port, most = 0, 0
+    f_port, most, envelope = 0, 0, None
     for name, value in options.items():
         match name:
             case "f_port":
                 f_port = f_port_of(value)
             case "max_payload":
                 most = number_of_bytes(name, value)
+            case "app_s_key":
+                envelope = Envelope.parse(value)
             case contract.BLOCK2 if value not in {"true", "false"}:
                 raise ConfigurationError(f"option block2 {value!r} must be true or false")
             case contract.CONFIRMED_OPERATIONS | contract.BLOCK2:
                 pass  # the bridge reads it
             case _:
                 raise ConfigurationError(
-                    f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload, confirmed_operations, block2"
+                    f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload, app_s_key, "
+                    "confirmed_operations, block2"
                 )
-    return DeviceOptions(f_port, most)
+    return DeviceOptions(f_port, most, envelope)

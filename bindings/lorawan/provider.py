@@ -17,13 +17,18 @@ from bindings.lorawan.wanted import Provisioned, Wanted
 
 
 class NewItem(msgspec.Struct, frozen=True):
-    """A downlink for a device's queue. `expires_at`: wall-clock seconds, None: it does not expire."""
+    """A downlink for a device's queue.
+
+    `expires_at`: wall-clock seconds, None: it does not expire. `f_cnt_down`: the frame counter that `data` is encrypted
+    with, which must be the frame's; None: the network server encrypts it.
+    """
 
     device: str
     f_port: int
     data: bytes
     confirmed: bool = False
     expires_at: float | None = None
+    f_cnt_down: int | None = None
 
 
 class QueuedItem(msgspec.Struct, frozen=True):
@@ -128,6 +133,9 @@ class Provider(Protocol):
 
         `passing`: everything in the queue that is not pending is removed first.
         """
+
+    async def next_f_cnt_down(self, device: str) -> int:
+        """Return the frame counter that the next downlink with application data will have, behind what is queued."""
 
     async def queue(self, device: str) -> list[QueuedItem]:
         """Return a device's queue, oldest item first."""

@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from bindings.contract import MISS, Kind, Memory, Miss
+from bindings.lorawan.app_s_key import Envelope
 
 _KEPT = 4096
 _WINDOW = 64  # frame counters behind the highest one that are told apart
 _TOGETHER = 500  # notes written in one commit
+_FORMER_KEYS = 3  # of a device; their counters go on if they are used again
 _DEVICE = "d/"
-_PROFILE = "p/"
+_PROFILE = "p2/"  # "p/" of version 0.1.0 has 0 where nothing was told
 
 
 class WhenQueued(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -39,6 +41,14 @@ class Queued(msgspec.Struct, array_like=True):
     before: WhenQueued | None = None  # None: it was found in the queue
     uplinks: int = 0  # heard since it was queued: each could have let it out
     deadline: float | None = None  # on our own clock
+
+
+class Sealed(msgspec.Struct, array_like=True):
+    """An AppSKey that the network server cannot read."""
+
+    envelope: Envelope
+    next_down: int = 0  # lowest frame counter that no downlink was encrypted with yet
+    personal: bool = False  # given by a person (ABP): the network server has a key of zeros in its place
 
 
 class Record(msgspec.Struct, array_like=True):
@@ -67,6 +77,25 @@ class Record(msgspec.Struct, array_like=True):
     frequency: int = 0  # Hz, of the latest uplink; 0: not known
     rx1_dr_offsets: tuple[int, ...] = ()  # those that all transmissions allow; empty: none was seen
     rx2_dr: int = -1  # as last transmitted; -1: not known
+    sealed: Sealed | None = None  # of this session; None: the network server reads its payloads
+    former_keys: list[Sealed] = []  # the latest first
+
+    def seal(self, envelope: Envelope, *, personal: bool = False) -> bool:
+        """Use an AppSKey from now on, with its counter if it was used before; return whether it is another one."""
+        if self.sealed is not None and self.sealed.envelope == envelope:
+            return False
+        self.unseal()
+        known = next((one for one in self.former_keys if one.envelope == envelope), None)
+        self.former_keys = [one for one in self.former_keys if one is not known][:_FORMER_KEYS]
+        self.sealed = known or Sealed(envelope)
+        self.sealed.personal = personal
+        return True
+
+    def unseal(self) -> None:
+        """Use no AppSKey that the network server cannot read."""
+        if self.sealed is not None:
+            self.former_keys.insert(0, self.sealed)
+            self.sealed = None
 
     def has_seen(self, f_cnt: int) -> bool:
         """Return whether an uplink of this session is remembered to have been taken; of old ones nothing is."""

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from bindings.ranges import AtOnce, Attempts, Body, Payload, Span, Timeout, Times
@@ -159,6 +160,22 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = 10.0
 
 
+class EndToEnd(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Payloads that ChirpStack cannot read: it has no AppSKey of a device, or only one under a KEK."""
+
+    keks: Annotated[
+        dict[str, str],
+        Meta(
+            description="key-encryption keys by their labels, as the Join Server has them; hexadecimal digits",
+            extra={"secret": True},
+        ),
+    ] = msgspec.field(default_factory=dict)
+    required: Annotated[
+        bool,
+        Meta(description="neither send nor take a payload that ChirpStack can read, of any device of this network"),
+    ] = False
+
+
 class CatchUp(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Events that were missed while the bridge, the broker or ChirpStack was away (StreamDeviceEvents)."""
 
@@ -196,4 +213,5 @@ class LorawanSettings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=T
     http: Annotated[Http, Meta(description="events = http: the listener")] = Http()
     mqtt: Annotated[Mqtt, Meta(description="events = mqtt: the broker")] = Mqtt()
     downlinks: Annotated[Downlinks, Meta(description="how downlinks are sent")] = Downlinks()
+    end_to_end: Annotated[EndToEnd, Meta(description="payloads that ChirpStack cannot read")] = EndToEnd()
     catch_up: Annotated[CatchUp, Meta(description="events that were missed")] = CatchUp()

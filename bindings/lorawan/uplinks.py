@@ -13,6 +13,7 @@ from bindings.lorawan import network_events as net
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.records import Record, Records
+from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 
 log = logging.getLogger(__name__)
@@ -22,12 +23,19 @@ class Uplinks:
     """The uplinks and sessions of one network instance."""
 
     def __init__(
-        self, settings: LorawanSettings, records: Records, outstanding: Outstanding, profiles: Profiles, events: Events
+        self,
+        settings: LorawanSettings,
+        records: Records,
+        outstanding: Outstanding,
+        profiles: Profiles,
+        sealing: Sealing,
+        events: Events,
     ) -> None:
         self._settings = settings
         self._records = records
         self._outstanding = outstanding
         self._profiles = profiles
+        self._sealing = sealing
         self._events = events
         self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being noted
 
@@ -52,15 +60,10 @@ class Uplinks:
         """Return what is in an uplink for LwM2M; else, that the device was heard."""
         device = event.device
         f_port = record.f_port or self._settings.downlinks.f_port
-        if event.sealed:
-            self._events.count("lorawan_sealed_uplinks")
-            log.warning(
-                "uplink of %s is encrypted for an application server with its own keys; the bridge has none",
-                device,
-                extra={"sample": "lorawan sealed"},
-            )
-        elif event.f_port == f_port and event.data:
-            return Uplink(device, event.data, f"{event.deduplication_id}/{event.f_cnt}", at)
+        if event.f_port == f_port and event.data:
+            payload = self._sealing.payload(event, record)
+            if payload is not None:
+                return Uplink(device, payload, f"{event.deduplication_id}/{event.f_cnt}", at)
         elif event.f_port and event.f_port != f_port:
             self._events.count("lorawan_other_f_ports")
         return Reachable(device)
@@ -75,6 +78,8 @@ class Uplinks:
         record.device_class = event.device_class
         record.region_config = event.region_config
         record.profile = event.profile or record.profile
+        if event.sealed or record.sealed is not None:
+            _learn_key(event, record)
         if self._records.held(event.device) is not None:
             self._profiles.see(record.profile, record.region_config)
 
@@ -108,12 +113,14 @@ class Uplinks:
     async def _begin(self, event: net.Up | net.Join, record: Record) -> None:
         device = event.device
         record.profile = event.profile or record.profile
-        flushed = self._records.profile(record.profile).flush_on_activate
+        # What was encrypted with the former session's key means nothing in the new one.
+        flushed = self._records.profile(record.profile).flush_on_activate or record.sealed is not None
         if flushed:
             self._outstanding.drop_all(device)
         await self._events.deliver(Joined(device, queue_kept=not flushed))
         now = self._events.now()
         record.new_session(event.dev_addr, joined_at=now, now=now)
+        _learn_key(event, record)
         await self._records.put(device, record)
 
     async def restart_counters(self, event: net.Up, record: Record) -> None:
@@ -121,3 +128,14 @@ class Uplinks:
         self._events.count("lorawan_counter_resets")
         record.restart_counters()
         await self._events.deliver(Joined(event.device, queue_kept=True))
+
+
+def _learn_key(event: net.Up | net.Join, record: Record) -> None:
+    """Note whether the network server can read the session's payloads, and else with which key the bridge can.
+
+    What a person said of a device with a session of its own (ABP) stays: no event tells of it.
+    """
+    if event.sealed:
+        record.seal(event.app_s_key)
+    elif record.sealed is not None and not record.sealed.personal:
+        record.unseal()

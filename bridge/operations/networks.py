@@ -1,5 +1,6 @@
 """Operations on networks, and on devices in them. What a network can do is told by the type of its binding."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -86,11 +87,17 @@ async def add_device(bridge: Bridge, asked: AddDevice) -> DeviceAdded:
     if there is None:
         await bridge.directory.check_free(wanted)
     made = await network.make_device(wanted.device, asked.name, settings)
-    changes = list(made.changes)
+    changes, advice = list(made.changes), list(made.advice)
     if there is None:
-        there = await bridge.directory.add(wanted)
+        there = await bridge.directory.add(replace(wanted, options={**wanted.options, **made.options}))
         changes.append(f"endpoint {there.name}")
-    return DeviceAdded(endpoint=view(there), changes=tuple(changes), scope=made.scope, advice=tuple(made.advice))
+    else:
+        advice += [
+            f"set what the endpoint has otherwise: lwm2m-bridge endpoint set {there.name} {name}={value}"
+            for name, value in made.options.items()
+            if there.options.get(name) != value
+        ]
+    return DeviceAdded(endpoint=view(there), changes=tuple(changes), scope=made.scope, advice=tuple(advice))
 
 
 async def adopt_devices(bridge: Bridge, asked: AdoptDevices) -> DevicesAdopted:

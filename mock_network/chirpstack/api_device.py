@@ -13,7 +13,7 @@ from . import device_queue, join
 from .api_rows import Rows, required
 from .errors import Refused, Status
 from .model import Device
-from .values import aes_key, dev_addr, eui64, seconds, timestamp
+from .values import aes_key, dev_addr, eui64, join_server_context, seconds, timestamp
 
 
 class DeviceService(Rows, api.DeviceServiceServicer):
@@ -103,10 +103,11 @@ class DeviceService(Rows, api.DeviceServiceServicer):
         session = device.session
         if session is None:
             return api.GetDeviceActivationResponse()
+        wrapped = session.app_s_key
         activation = api.DeviceActivation(
             dev_eui=device.eui,
             dev_addr=f"{session.dev_addr:08x}",
-            app_s_key=session.keys.app_s_key.hex(),
+            app_s_key=(session.keys.app_s_key if wrapped is None else wrapped.aes_key).hex(),
             nwk_s_enc_key=session.keys.nwk_s_enc_key.hex(),
             s_nwk_s_int_key=session.keys.s_nwk_s_int_key.hex(),
             f_nwk_s_int_key=session.keys.f_nwk_s_int_key.hex(),
@@ -114,7 +115,8 @@ class DeviceService(Rows, api.DeviceServiceServicer):
             n_f_cnt_down=session.n_f_cnt_down,
             a_f_cnt_down=session.a_f_cnt_down_1_1,
         )
-        return api.GetDeviceActivationResponse(device_activation=activation)
+        outside = join_server_context(session)
+        return api.GetDeviceActivationResponse(device_activation=activation, join_server_context=outside)
 
     async def GetRandomDevAddr(self, request: api.GetRandomDevAddrRequest, _: object) -> api.GetRandomDevAddrResponse:
         """Return a random DevAddr of this network."""

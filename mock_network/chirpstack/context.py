@@ -13,6 +13,7 @@ from chirpstack_api import api, gw, integration
 from mock_network.faults import Faults
 
 from . import messages
+from .join_server import JoinServer
 from .messages import IntegrationMessage
 from .model import Application, Device, DeviceProfile, QueueItem, Settings, Tenant
 from .region import REGIONS, Region
@@ -122,6 +123,7 @@ class Context:
     rng: random.Random
     faults: Faults
     now: float
+    join_server: JoinServer | None = None
     tables: Tables = field(init=False)
     region: Region = field(init=False)
     effects: list[Effect] = field(default_factory=list)

@@ -5,12 +5,11 @@ confirmed one, by the device's next uplink or the class B/C timeout. The order o
 events are ChirpStack's (downlink/data.rs).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chirpstack_api import common, gw, integration
 from google.protobuf.duration_pb2 import Duration
 
-from mock_network.lorawan.crypto import crypt_frm_payload
 from mock_network.lorawan.frames import Data, MicInputs, seal_data
 
 from . import class_b, device_queue, mac
@@ -260,6 +259,7 @@ def _fill(device: Device, session: Session, variant: Variant, plan: Plan) -> tup
     payload = b""
     counter = session.n_f_cnt_down
     confirmed = False
+    keys = session.keys
     if len(commands) > mac.MAX_F_OPTS:
         # the item waits for another frame
         plan.more = item is not None
@@ -268,10 +268,7 @@ def _fill(device: Device, session: Session, variant: Variant, plan: Plan) -> tup
         counter = (item.f_cnt_down or 0) if item.is_encrypted else session.a_f_cnt_down
         f_port, payload, confirmed = item.f_port, item.data, item.confirmed
         if item.is_encrypted:
-            # the frame codec encrypts every payload: undo here what it will do, the application has encrypted it
-            payload = crypt_frm_payload(
-                session.keys.app_s_key, payload, uplink=False, dev_addr=session.dev_addr, f_cnt=counter
-            )
+            keys = replace(keys, app_s_key=b"")  # the application has encrypted it
     elif item:
         plan.more = True
     frame = Data(
@@ -287,12 +284,16 @@ def _fill(device: Device, session: Session, variant: Variant, plan: Plan) -> tup
         frm_payload=payload,
     )
     inputs = MicInputs(conf_f_cnt=max(device.f_cnt_up - 1, 0))
-    return frame, seal_data(frame, session.keys, v1_1=not session.is_1_0, mic=inputs)
+    return frame, seal_data(frame, keys, v1_1=not session.is_1_0, mic=inputs)
 
 
 def _send(
     context: Context, device: Device, session: Session, gateway_id: str, variants: list[Variant], plan: Plan
 ) -> None:
+    clear = plan.item is not None and not plan.item.is_encrypted
+    if clear and session.app_s_key is not None and session.app_s_key.aes_key:
+        context.warn(f"{device.eui}: the wrapped AppSKey encrypts nothing; the queue item stays, and is in the way")
+        return
     frame = gw.DownlinkFrame(downlink_id=context.rng.getrandbits(32), gateway_id=gateway_id)
     made: list[Data] = []
     a_f_cnt_down = session.a_f_cnt_down

@@ -1,4 +1,7 @@
-"""The join server inside: Join-Request to Join-Accept, used nonces, session keys, and what a join does to a device."""
+"""Joins: Join-Request to Join-Accept, used nonces, session keys, and what a join does to a device.
+
+Root keys are the server's own, or of a Join Server outside (`join_server`), which does the same with them.
+"""
 
 from chirpstack_api import common, integration
 
@@ -15,7 +18,7 @@ from mock_network.lorawan.frames import (
 from . import device_queue, downlink
 from .context import Context, Uplink
 from .model import Device, DeviceKeys, DeviceProfile, Session
-from .values import timestamp
+from .values import join_server_context, timestamp
 
 CF_LIST_CHANNELS = 5
 HUNDRED_HERTZ = 100
@@ -38,17 +41,18 @@ def handle(context: Context, uplink: Uplink) -> None:
         context.warn(f"Join-Request of unknown device {request.dev_eui.hex()}")
         return
     profile = context.tables.profiles.rows[device.device_profile_id]
-    if not _may_join(context, device, profile) or device.keys is None:
+    keys = _root_keys(context, device)
+    if not _may_join(context, device, profile) or keys is None:
         return
     try:
-        open_join_request(uplink.phy_payload, device.keys.nwk_key)
+        open_join_request(uplink.phy_payload, keys.nwk_key)
     except FrameError:
         text = "MIC of join-request is invalid, make sure keys are correct"
         details = {"deduplication_id": str(uplink.id)}
         context.log(device, integration.ERROR, integration.UPLINK_MIC, text, details)
         return
     nonce = (request.join_eui, request.dev_nonce)
-    if nonce in device.keys.dev_nonces:
+    if nonce in keys.dev_nonces:
         details = {
             "deduplication_id": str(uplink.id),
             "join_eui": request.join_eui.hex(),
@@ -56,10 +60,17 @@ def handle(context: Context, uplink: Uplink) -> None:
         }
         context.log(device, integration.ERROR, integration.OTAA, "DevNonce has already been used", details)
         return
-    device.keys.dev_nonces.add(nonce)
-    join_nonce = device.keys.join_nonce
-    device.keys.join_nonce += 1
-    _activate(context, device, profile, uplink, request, device.keys, join_nonce)
+    keys.dev_nonces.add(nonce)
+    join_nonce = keys.join_nonce
+    keys.join_nonce += 1
+    _activate(context, device, profile, uplink, request, keys, join_nonce)
+
+
+def _root_keys(context: Context, device: Device) -> DeviceKeys | None:
+    """Return the keys that the server itself has of a device, else those of the Join Server outside."""
+    if device.keys is not None or context.join_server is None:
+        return device.keys
+    return context.join_server.keys.get(device.dev_eui)
 
 
 def _may_join(context: Context, device: Device, profile: DeviceProfile) -> bool:
@@ -72,7 +83,7 @@ def _may_join(context: Context, device: Device, profile: DeviceProfile) -> bool:
         reason = "the device is disabled"
     elif not profile.message.supports_otaa:
         reason = "OTAA is disabled in the device profile"
-    elif device.keys is None:
+    elif _root_keys(context, device) is None:
         reason = "no keys here and no join server for the JoinEUI"
     if reason:
         context.count("join_refused")
@@ -103,9 +114,13 @@ def _activate(
 ) -> None:
     settings, region = context.settings, context.region
     info = context.info(device)
+    session_keys, envelope = _session_keys(context, profile, keys, request, join_nonce), None
+    if device.keys is None and context.join_server is not None:
+        session_keys, envelope = context.join_server.hand_over(session_keys)
     session = Session(
         dev_addr=random_dev_addr(context),
-        keys=_session_keys(context, profile, keys, request, join_nonce),
+        keys=session_keys,
+        app_s_key=envelope,
         mac_version=profile.message.mac_version,
         reg_params_revision=profile.message.reg_params_revision,
         skip_f_cnt_check=device.message.skip_fcnt_check,
@@ -134,6 +149,7 @@ def _activate(
         time=timestamp(uplink.time),
         device_info=info,
         dev_addr=f"{session.dev_addr:08x}",
+        join_server_context=join_server_context(session),
         region_config_id=region.id,
     )
     context.emit(device, "join", event)

@@ -70,6 +70,15 @@ class DeviceKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyEnvelope:
+    """What the server has of an AppSKey that it cannot read: the key under a KEK, or only a Join Server's id of it."""
+
+    kek_label: str = ""
+    aes_key: bytes = b""  # wrapped
+    session_key_id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Reception:
     """How one gateway heard one uplink: what a later downlink needs to know."""
 
@@ -102,6 +111,7 @@ class Session:
     ping_slot_nb: int = 0
     ping_slot_dr: int = 0
     ping_slot_frequency: int = 0
+    app_s_key: KeyEnvelope | None = None  # then `keys.app_s_key` is empty
     receptions: list[list[Reception]] = field(default_factory=list)
     last_device_status_request: float | None = None
     pending_mac: dict[int, bytes] = field(default_factory=dict)

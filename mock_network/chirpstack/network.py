@@ -148,7 +148,7 @@ class NetworkServer:
     def restart(self, now: float) -> None:
         """Restart the server: rows stay, frames in flight, collections and events on their way are gone."""
         context = self.context
-        fresh = Context(context.settings, context.rng, context.faults, now)
+        fresh = Context(context.settings, context.rng, context.faults, now, context.join_server)
         fresh.tables, fresh.history, fresh.air = context.tables, context.history, context.air
         fresh.counters, fresh.flights = context.counters, context.flights  # Redis keeps the frames in flight
         self.context = fresh

@@ -8,6 +8,10 @@ A TOML file says it; all tables are optional:
     http = "http://127.0.0.1:9000/events"   # an HTTP integration
     [server.profile]         # fields of api.DeviceProfile, by their protobuf names
     rx1_delay = 3
+    [server.join_server]     # a Join Server outside: it has the root keys, and the server never an AppSKey
+    kek_label = "lwm2m"
+    kek = "..."              # hexadecimal, 16, 24 or 32 bytes
+    session_key_id = false   # true: it hands over an id of the AppSKey alone
     [[gateway]]
     gateway_id = "00000000000000a1"
     [[device]]               # as in a file of `lwm2m-bridge mock lorawan`
@@ -37,7 +41,8 @@ from mock_network.lorawan.population import (
 
 from . import join
 from .context import Context
-from .model import DeviceProfile, Tenant
+from .join_server import JoinServer
+from .model import DeviceKeys, DeviceProfile, Tenant
 
 _MAC_VERSIONS = {
     "1.0.0": common.LORAWAN_1_0_0,
@@ -59,6 +64,7 @@ class Population:
     application: str = "emulated"
     http: str = ""
     profile: dict[str, Any] = field(default_factory=dict)
+    join_server: JoinServer | None = None
 
 
 def read(path: Path) -> Population:
@@ -70,9 +76,10 @@ def parse(body: dict[str, Any]) -> Population:
     """Read the values of a file. Raises PopulationError."""
     radio = {name: rows for name, rows in body.items() if name != "server"}
     server = body.get("server", {})
-    if not isinstance(server, dict) or set(server) - {"tenant", "application", "http", "profile"}:
-        raise PopulationError("[server] has tenant, application, http and profile")
-    population = Population(parse_population(radio), "server" in body, **server)
+    if not isinstance(server, dict) or set(server) - {"tenant", "application", "http", "profile", "join_server"}:
+        raise PopulationError("[server] has tenant, application, http, profile and join_server")
+    outside = _join_server(server["join_server"]) if "join_server" in server else None
+    population = Population(parse_population(radio), "server" in body, **(server | {"join_server": outside}))
     _profile(population.profile)
     return population
 
@@ -84,6 +91,13 @@ def _profile(values: dict[str, Any]) -> api.DeviceProfile:
         raise PopulationError(f"[server.profile] {error}") from error
 
 
+def _join_server(values: dict[str, Any]) -> JoinServer:
+    try:
+        return JoinServer(**(values | {"kek": bytes.fromhex(values["kek"])}))
+    except (KeyError, TypeError, ValueError) as error:
+        raise PopulationError(f"[server.join_server] has kek_label, kek and session_key_id: {error}") from error
+
+
 def give_first_tenant(context: Context) -> None:
     """Make the one row that a new ChirpStack has, by its first migration: a tenant of its own name."""
     context.tables.tenants.create(api.Tenant(name="ChirpStack", can_have_gateways=True), context.now)
@@ -92,6 +106,7 @@ def give_first_tenant(context: Context) -> None:
 def provision(context: Context, population: Population) -> str:
     """Make the rows and give the application's id; each kind of device (version, class, activation) has a profile."""
     tables, now = context.tables, context.now
+    context.join_server = population.join_server
     tenant = tables.tenants.create(api.Tenant(name=population.tenant, can_have_gateways=True), now)
     application = tables.applications.create(
         api.Application(name=population.application, tenant_id=str(tenant.id)), now
@@ -142,5 +157,8 @@ def _make_device(context: Context, config: DeviceConfig, application_id: str, pr
     tables.devices.create(message, now)
     # LoRaWAN 1.0.x has one root key, and the server wants it as nwk_key
     nwk_key = activation.nwk_key or activation.app_key
+    if context.join_server is not None:
+        context.join_server.keys[config.eui] = DeviceKeys(nwk_key, activation.app_key, bytes(16), now, now)
+        return
     keys = api.DeviceKeys(dev_eui=config.dev_eui, nwk_key=nwk_key.hex(), app_key=activation.app_key.hex())
     tables.create_keys(keys, now)

@@ -11,7 +11,7 @@ from . import device_queue, downlink, mac
 from .context import Context, Uplink
 from .faults import seconds_of
 from .model import Device, Session
-from .values import timestamp
+from .values import join_server_context, timestamp
 
 U16 = 1 << 16
 KEPT_RECEPTIONS = 1  # uplinks whose gateways may send a class B or C downlink (device_gateway_mapping_history_uplinks)
@@ -85,7 +85,7 @@ def _accept(context: Context, device: Device, session: Session, uplink: Uplink, 
 
     commands = frame.frm_payload if frame.f_port == 0 else frame.f_opts
     answers = mac.handle(context, device, session, uplink, commands)
-    _emit_up(context, device, info, uplink, frame)
+    _emit_up(context, device, session, info, uplink, frame)
     if frame.ack:
         _acknowledged(context, device, uplink)
     opportunity = downlink.Opportunity(
@@ -124,7 +124,9 @@ def _refuse(context: Context, device: Device, uplink: Uplink, counter: int) -> N
     context.log(device, integration.WARNING, code, text, details, time=uplink.time)
 
 
-def _emit_up(context: Context, device: Device, info: integration.DeviceInfo, uplink: Uplink, frame: Data) -> None:
+def _emit_up(
+    context: Context, device: Device, session: Session, info: integration.DeviceInfo, uplink: Uplink, frame: Data
+) -> None:
     event = integration.UplinkEvent(
         deduplication_id=str(uplink.id),
         time=timestamp(uplink.time),
@@ -138,6 +140,7 @@ def _emit_up(context: Context, device: Device, info: integration.DeviceInfo, upl
         data=frame.frm_payload if frame.f_port else b"",
         rx_info=uplink.rx_info,
         tx_info=uplink.tx_info,
+        join_server_context=join_server_context(session),
         region_config_id=context.region.id,
     )
     context.emit(device, "up", event)

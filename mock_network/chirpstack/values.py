@@ -2,9 +2,11 @@
 
 from uuid import UUID
 
+from chirpstack_api import common
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from .errors import Refused, Status
+from .model import Session
 
 NANOSECONDS = 1_000_000_000
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # google/protobuf/timestamp.proto
@@ -58,3 +60,14 @@ def seconds(stamp: Timestamp) -> float:
     if not (FIRST_SECOND <= stamp.seconds <= LAST_SECOND and 0 <= stamp.nanos < NANOSECONDS):
         raise Refused(Status.INTERNAL, "timestamp is not representable")
     return stamp.seconds + stamp.nanos / NANOSECONDS
+
+
+def join_server_context(session: Session) -> common.JoinServerContext | None:
+    """Return what the server passes on of an AppSKey that it cannot read itself; None: it can."""
+    envelope = session.app_s_key
+    if envelope is None:
+        return None
+    if envelope.session_key_id:
+        return common.JoinServerContext(session_key_id=envelope.session_key_id.hex())
+    wrapped = common.KeyEnvelope(kek_label=envelope.kek_label, aes_key=envelope.aes_key)
+    return common.JoinServerContext(app_s_key=wrapped)

@@ -172,11 +172,14 @@ class Lab:
         name: str = "chirpstack",
         http: str = "",
         profile: Mapping[str, Any] | None = None,
+        join_server: Mapping[str, Any] | None = None,
         gateways: Sequence[str] = (GATEWAY,),
     ) -> Part:
         """Start a ChirpStack with devices and gateways; with `http`, events are posted there."""
         server = {"tenant": "lab", "application": "lab", **({"http": http} if http else {})}
         text = "[server]\n" + _toml_lines(server) + "[server.profile]\n" + _toml_lines(profile or {})
+        if join_server is not None:
+            text += "[server.join_server]\n" + _toml_lines(join_server)
         text += "".join(_toml_table("gateway", {"gateway_id": gateway}) for gateway in gateways)
         text += "".join(_toml_table("device", device) for device in devices)
         file = self.directory / f"{name}-population.toml"

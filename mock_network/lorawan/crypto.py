@@ -24,7 +24,10 @@ def cmac(key: bytes, message: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SessionKeys:
-    """What both ends derive at a join, or are given (ABP). In 1.0.x the three network keys are one, the NwkSKey."""
+    """What both ends derive at a join, or are given (ABP). In 1.0.x the three network keys are one, the NwkSKey.
+
+    An empty AppSKey is not known: what is encrypted with it stays as it is.
+    """
 
     f_nwk_s_int_key: bytes
     s_nwk_s_int_key: bytes

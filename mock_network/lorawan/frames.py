@@ -240,9 +240,11 @@ def open_data(phy_payload: bytes, f_cnt: int, keys: SessionKeys, *, v1_1: bool, 
 
 def _crypt(frame: Data, keys: SessionKeys, *, v1_1: bool) -> Data:
     key = keys.nwk_s_enc_key if frame.f_port == 0 else keys.app_s_key
-    payload = crypto.crypt_frm_payload(
-        key, frame.frm_payload, uplink=frame.uplink, dev_addr=frame.dev_addr, f_cnt=frame.f_cnt
-    )
+    payload = frame.frm_payload
+    if key:
+        payload = crypto.crypt_frm_payload(
+            key, payload, uplink=frame.uplink, dev_addr=frame.dev_addr, f_cnt=frame.f_cnt
+        )
     options = frame.f_opts
     if v1_1 and options:
         options = crypto.crypt_f_opts(

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from bindings.lorawan import LorawanBinding, LorawanSettings
 from bindings.lorawan.chirpstack.provisioning import provision
-from bindings.lorawan.settings import Api, CatchUp, Downlinks, Http, Mqtt
+from bindings.lorawan.settings import Api, CatchUp, Downlinks, EndToEnd, Http, Mqtt
 from bindings.lorawan.wanted import Otaa, Wanted
 from mock_network.chirpstack import device_queue, join
 from mock_network.chirpstack.model import Settings
@@ -63,6 +63,7 @@ class Emulated:
             http=Http(**({"port": 0, "path": PATH} | parts.pop("http", {}))),
             downlinks=downlinks,
             catch_up=CatchUp(**({"patience": 4 * PAUSE} | parts.pop("catch_up", {}))),
+            end_to_end=EndToEnd(**parts.pop("end_to_end", {})),
             events="mqtt" if "mqtt" in parts else "http",
             mqtt=Mqtt(**parts.pop("mqtt", {})),
         )
@@ -78,6 +79,7 @@ class Emulated:
                 http=settings.http,
                 downlinks=downlinks,
                 catch_up=settings.catch_up,
+                end_to_end=settings.end_to_end,
                 events=settings.events,
                 mqtt=settings.mqtt,
             )

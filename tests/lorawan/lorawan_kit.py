@@ -206,6 +206,7 @@ async def lorawan_set_up(
     devices: Sequence[Mapping[str, Any]] | None = None,
     endpoints: Sequence[Mapping[str, Any]] | None = None,
     profile: Mapping[str, Any] | None = None,
+    join_server: Mapping[str, Any] | None = None,
     mqtt: str = "",
     mqtt_of_bridge: str = "",
     arguments: Sequence[str] = (),
@@ -235,6 +236,7 @@ async def lorawan_set_up(
                     *arguments,
                     http="" if mqtt else f"http://127.0.0.1:{port}/{PATH}",
                     profile=values,
+                    join_server=join_server,
                     gateways=gateways,
                 )
             )

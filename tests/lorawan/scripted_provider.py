@@ -60,6 +60,10 @@ class ScriptedServer:
         self.queues[item.device] = [*waiting, added]
         return item_id
 
+    async def next_f_cnt_down(self, device: str) -> int:
+        self._called()
+        return 0
+
     async def queue(self, device: str) -> list[QueuedItem]:
         self._called()
         return list(self.queues.get(device, []))

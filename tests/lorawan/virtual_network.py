@@ -13,6 +13,7 @@ from chirpstack_api import api, common
 from mock_chirpstack_kit import DEV_EUI, World
 
 from bindings.contract import Attempt, Cancellation, Kind, NetworkState, Refusal, Report
+from bindings.lorawan.app_s_key import Keks
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.chirpstack import events as cs, values
 from bindings.lorawan.clock import NetworkClock
@@ -26,7 +27,8 @@ from bindings.lorawan.provider import NewItem, QueuedItem, Sight, Standing
 from bindings.lorawan.records import Profile, Record, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
-from bindings.lorawan.settings import Api, LorawanSettings
+from bindings.lorawan.sealing import Sealing
+from bindings.lorawan.settings import Api, EndToEnd, LorawanSettings
 from bindings.lorawan.uplinks import Uplinks
 from mock_network.chirpstack import device_queue
 from mock_network.chirpstack.messages import to_json
@@ -44,6 +46,7 @@ class VirtualProvider:
     def __init__(self, world: World) -> None:
         self.world = world
         self.when_flushed = lambda: None  # what happens between the look at the queue and its flush
+        self.when_counted = lambda: None  # what happens while the next frame counter is asked for
 
     @property
     def _tables(self) -> Any:
@@ -52,7 +55,16 @@ class VirtualProvider:
     async def enqueue(self, item: NewItem, *, passing: bool) -> str:
         if passing:
             device_queue.flush(self._tables, self.world.device.dev_eui, keep_pending=True)
-        return str(self.world.enqueue(item.data, item.f_port, confirmed=item.confirmed, expires_at=item.expires_at))
+        values = {"confirmed": item.confirmed, "expires_at": item.expires_at}
+        if item.f_cnt_down is not None:
+            values |= {"is_encrypted": True, "f_cnt_down": item.f_cnt_down}
+        return str(self.world.enqueue(item.data, item.f_port, **values))
+
+    async def next_f_cnt_down(self, device: str) -> int:
+        self.when_counted()
+        row = self.world.device
+        queued = [item.f_cnt_down for item in self.world.queue if item.f_cnt_down is not None]
+        return max(row.session.a_f_cnt_down if row.session else 0, max(queued, default=0) + 1)
 
     async def queue(self, device: str) -> list[QueuedItem]:
         return [
@@ -115,6 +127,7 @@ class Virtual:
     side: BridgeSide = field(default_factory=BridgeSide)
     memory: DictMemory = field(default_factory=DictMemory)
     number: int = 0
+    end_to_end: EndToEnd = field(default_factory=EndToEnd)
     claimed: dict[str, str] = field(
         default_factory=dict
     )  # handle → what the binding says certainly kept it off the air
@@ -128,7 +141,7 @@ class Virtual:
 
     def start(self) -> None:
         """Make the binding's parts, as a start of the service does."""
-        settings = LorawanSettings(api=Api(server="none:1", key="k"))
+        settings = LorawanSettings(api=Api(server="none:1", key="k"), end_to_end=self.end_to_end)
         started_at = self.world.now
         records = self.records = Records(self.memory)
         if records.held(DEV_EUI) is None:
@@ -139,11 +152,22 @@ class Virtual:
         clock = self.clock = NetworkClock()
         self.fates = Fates(self.provider, records, self.outstanding, clock, self.side)
         profiles = Profiles(self.provider, records, self.side)
-        uplinks = Uplinks(settings, records, self.outstanding, profiles, self.side)
+        keks = Keks(self.end_to_end.keks)
+        sealing = Sealing(keks, self.provider, records, self.side, required=self.end_to_end.required)
+        uplinks = Uplinks(settings, records, self.outstanding, profiles, sealing, self.side)
         reports = Reports(self.outstanding, self.fates, self.side)
         self.inbound = Inbound(records, self.outstanding, uplinks, reports, clock, doubts, self.side)
         self.downlinks = Downlinks(
-            settings, self.provider, records, self.outstanding, self.fates, clock, doubts, self.lingering, self.side
+            settings,
+            self.provider,
+            sealing,
+            records,
+            self.outstanding,
+            self.fates,
+            clock,
+            doubts,
+            self.lingering,
+            self.side,
         )
         replay = Replay(records, uplinks, reports, self.side)
         self.catch_up = CatchUp(settings, self.provider, records, replay, self.side)

@@ -534,6 +534,27 @@ MUTATIONS = [
         LORAWAN + "test_lorawan_radio.py",
     ),
     Mutation(
+        "the network server's word is taken for the next frame counter that encrypts",
+        "Sealing.seal",
+        "max(..., $own.next_down)",
+        "await self._provider.next_f_cnt_down($item.device)",
+        LORAWAN + "test_lorawan_end_to_end.py",
+    ),
+    Mutation(
+        "a downlink goes in the clear where payloads must be encrypted",
+        "Sealing.seal",
+        "self._required",
+        "False",
+        LORAWAN + "test_lorawan_end_to_end.py",
+    ),
+    Mutation(
+        "a key that is used again begins to count anew",
+        "Record.seal",
+        "$known or Sealed($envelope)",
+        "Sealed($envelope)",
+        LORAWAN + "test_lorawan_end_to_end.py",
+    ),
+    Mutation(
         "an old join in the history ends a session",
         "Replay._join",
         "$event.dev_addr == $record.dev_addr or _is_former(...)",

@@ -78,6 +78,13 @@ class ChirpStackClient:
         answer: api.EnqueueDeviceQueueItemResponse = await self.call(self.device.Enqueue, request)
         return answer.id
 
+    async def next_f_cnt_down(self, device: str) -> int:
+        """Return the frame counter for a downlink that the application encrypts."""
+        answer: api.GetDeviceNextFCntDownResponse = await self.call(
+            self.device.GetNextFCntDown, api.GetDeviceNextFCntDownRequest(dev_eui=device)
+        )
+        return answer.f_cnt_down
+
     async def queue(self, device: str) -> list[api.DeviceQueueItem]:
         """Return a device's queue, oldest first."""
         answer: api.GetDeviceQueueItemsResponse = await self.call(

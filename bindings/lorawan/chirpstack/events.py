@@ -15,6 +15,7 @@ from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from bindings.lorawan.app_s_key import NO_ENVELOPE, WRAPPED_BYTES, Envelope
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.network_events import (
     Ack,
@@ -93,6 +94,15 @@ class _TxInfo(msgspec.Struct, gc=False, frozen=True):
 _NO_TX_INFO = _TxInfo()
 
 
+class _KeyEnvelope(msgspec.Struct, rename="camel", gc=False, frozen=True):
+    kek_label: str = ""
+    aes_key: str = ""
+
+
+class _JoinServerContext(msgspec.Struct, rename="camel", gc=False, frozen=True):
+    app_s_key: _KeyEnvelope | None = None
+
+
 class _Json(msgspec.Struct, rename="camel", gc=False):
     device_info: _Info = _Info()
     time: str = ""
@@ -103,7 +113,7 @@ class _Json(msgspec.Struct, rename="camel", gc=False):
     f_port: int = 0
     data: str = ""
     region_config_id: str = ""
-    join_server_context: Any = None
+    join_server_context: _JoinServerContext | None = None
     queue_item_id: str = ""
     acknowledged: bool = False
     code: str = "UNKNOWN"
@@ -159,10 +169,13 @@ def _from_json(kind: str, found: _Json) -> Reading:
                 found.join_server_context is not None,
                 _id(found.region_config_id),
                 _uint32(found.tx_info.frequency),
+                _json_envelope(found.join_server_context),
             )
             return Reading(application, up)
         case "join":
-            return Reading(application, Join(*common_values, _id(found.dev_addr)))
+            outside = found.join_server_context
+            join = Join(*common_values, _id(found.dev_addr), outside is not None, _json_envelope(outside))
+            return Reading(application, join)
         case "txack":
             return Reading(application, _txack(common_values, found))
         case "ack":
@@ -195,10 +208,13 @@ def _from_message(kind: str, found: Any) -> Reading:
                 found.HasField("join_server_context"),
                 _id(found.region_config_id),
                 found.tx_info.frequency,
+                _envelope(found.join_server_context.app_s_key),
             )
             return Reading(application, up)
         case "join":
-            return Reading(application, Join(*common_values, _id(found.dev_addr)))
+            sealed = found.HasField("join_server_context")
+            envelope = _envelope(found.join_server_context.app_s_key)
+            return Reading(application, Join(*common_values, _id(found.dev_addr), sealed, envelope))
         case "txack":
             sent = found.tx_info
             seconds = sent.timing.delay.delay.ToNanoseconds() / _NANOSECONDS
@@ -237,6 +253,21 @@ def _txack(common_values: tuple[str, float, str, str], found: _Json) -> TxAck:
         _uint32(lora.spreading_factor),
         _uint32(lora.bandwidth),
     )
+
+
+def _json_envelope(found: _JoinServerContext | None) -> Envelope:
+    wrapped = found.app_s_key if found is not None else None
+    return NO_ENVELOPE if wrapped is None else Envelope(_id(wrapped.kek_label), _wrapped(_base64(wrapped.aes_key)))
+
+
+def _envelope(found: common.KeyEnvelope) -> Envelope:
+    return Envelope(_id(found.kek_label), _wrapped(found.aes_key)) if found.aes_key else NO_ENVELOPE
+
+
+def _wrapped(key: bytes) -> bytes:
+    if len(key) != WRAPPED_BYTES:
+        raise NotificationError(f"{len(key)} bytes are no wrapped AppSKey")
+    return key
 
 
 def _enum(kind: Any, number: int) -> str:

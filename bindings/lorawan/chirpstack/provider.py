@@ -136,6 +136,9 @@ class ChirpStack:
     async def enqueue(self, item: NewItem, *, passing: bool) -> str:
         return await self.client.enqueue(values.to_queue_item(item), flush=passing)
 
+    async def next_f_cnt_down(self, device: str) -> int:
+        return await self.client.next_f_cnt_down(device)
+
     async def queue(self, device: str) -> list[QueuedItem]:
         return [values.from_queue_item(item) for item in await self.client.queue(device)]
 

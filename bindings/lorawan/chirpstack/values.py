@@ -14,6 +14,8 @@ def to_queue_item(item: NewItem) -> api.DeviceQueueItem:
     message = api.DeviceQueueItem(dev_eui=item.device, confirmed=item.confirmed, f_port=item.f_port, data=item.data)
     if item.expires_at is not None:
         message.expires_at.FromMicroseconds(int(item.expires_at * 1_000_000))
+    if item.f_cnt_down is not None:
+        message.is_encrypted, message.f_cnt_down = True, item.f_cnt_down
     return message
 
 

@@ -1,0 +1,96 @@
+"""Payloads that only device and bridge can read (LoRaWAN end to end): the network server has no AppSKey.
+
+A key stream must never encrypt two payloads: whoever has both learns what they have in common. The network server's
+own counter (`GetNextFCntDown`) repeats itself when a downlink is taken back, and is the word of the one who must not
+read. So the bridge counts itself, for each key, and commits the counter before it uses it.
+"""
+
+import logging
+
+from msgspec.structs import replace
+
+from bindings.contract import Events
+from bindings.lorawan.app_s_key import ZEROS, Keks, crypt
+from bindings.lorawan.network_events import Up
+from bindings.lorawan.provider import NewItem, Provider, QueuedItem
+from bindings.lorawan.records import Record, Records, Sealed
+from bridge.errors import KeyUnavailable
+
+log = logging.getLogger(__name__)
+
+_LAST_COUNTER = 0xFFFFFFFF
+
+
+class Sealing:
+    """Opens uplinks and seals downlinks of one network instance."""
+
+    def __init__(self, keks: Keks, provider: Provider, records: Records, events: Events, *, required: bool) -> None:
+        """Know the keys. `required`: no payload goes or comes that the network server can read."""
+        self._keks = keks
+        self._provider = provider
+        self._records = records
+        self._events = events
+        self._required = required
+
+    def payload(self, event: Up, record: Record) -> bytes | None:
+        """Return what the device said.
+
+        None: it cannot be read, or the network server was not to be able to; that is counted and logged.
+        """
+        own = record.sealed
+        personal = own is not None and own.personal
+        if not (event.sealed or personal or self._required):
+            return event.data
+        try:
+            return self._opened(event, own)
+        except KeyUnavailable as error:
+            self._events.count("lorawan_sealed_uplinks" if event.sealed else "lorawan_unsealed_uplinks")
+            log.warning("uplink of %s dropped: %s", event.device, error, extra={"sample": "lorawan sealed"})
+            return None
+
+    def _opened(self, event: Up, own: Sealed | None) -> bytes:
+        data, where = event.data, (event.dev_addr, event.f_cnt)
+        if event.sealed:
+            return self._crypt(self._keks.unwrap(event.app_s_key), data, where)
+        if own is None or not own.personal:
+            raise KeyUnavailable("the network server has read it, and end_to_end.required is set")
+        return self._crypt(self._keks.unwrap(own.envelope), self._crypt(ZEROS, data, where), where)
+
+    @staticmethod
+    def _crypt(key: bytes, data: bytes, where: tuple[str, int]) -> bytes:
+        dev_addr, f_cnt = where
+        return crypt(key, data, uplink=True, dev_addr=dev_addr, f_cnt=f_cnt)
+
+    async def seal(self, item: NewItem, record: Record | None) -> NewItem:
+        """Return a downlink as it may be put into the network server's queue.
+
+        Raises KeyUnavailable, CallFailed, StoreUnavailable: then nothing was sent.
+        """
+        own = record.sealed if record is not None else None
+        if own is None or record is None:
+            if self._required:
+                raise KeyUnavailable("no AppSKey of the device is known: its next join or uplink has it, or never will")
+            return item
+        key = self._keks.unwrap(own.envelope)
+        if not record.dev_addr:
+            raise KeyUnavailable("the device was not heard yet, so its DevAddr is not known")
+        counter = max(await self._provider.next_f_cnt_down(item.device), own.next_down)
+        if counter > _LAST_COUNTER:
+            raise KeyUnavailable("all frame counters of the session are used up: the device has to join again")
+        own.next_down = counter + 1
+        await self._records.put(item.device, record)
+        if record.sealed is not own:
+            raise KeyUnavailable("the device has joined anew")
+        data = crypt(key, item.data, uplink=False, dev_addr=record.dev_addr, f_cnt=counter)
+        return replace(item, data=data, f_cnt_down=counter)
+
+    def is_of(self, item: QueuedItem, payload: bytes, record: Record | None) -> bool:
+        """Return whether an item in the queue carries a payload."""
+        own = record.sealed if record is not None else None
+        if not item.encrypted or own is None or record is None or not record.dev_addr:
+            return item.data == payload and not item.encrypted
+        try:
+            key = self._keks.unwrap(own.envelope)
+        except KeyUnavailable:
+            return False
+        return crypt(key, item.data, uplink=False, dev_addr=record.dev_addr, f_cnt=item.f_cnt_down) == payload
