@@ -23,6 +23,9 @@ class DeviceSettings(Masked, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     join_eui: Annotated[str, Meta(description="OTAA: JoinEUI, 16 hexadecimal digits; empty: zeros")] = ""
     app_key: Annotated[str, Meta(description="OTAA: root key, 32 hexadecimal digits", extra=_SECRET)] = ""
     nwk_key: Annotated[str, Meta(description="OTAA: root key of LoRaWAN 1.1", extra=_SECRET)] = ""
+    join_server: Annotated[
+        bool, Meta(description="OTAA: a Join Server has the root keys, and the network server gets none")
+    ] = False
     dev_addr: Annotated[str, Meta(description="ABP: 8 hexadecimal digits; then no root keys but session keys")] = ""
     app_s_key: Annotated[str, Meta(description="ABP: session key", extra=_SECRET)] = ""
     nwk_s_key: Annotated[str, Meta(description="ABP: session key of LoRaWAN 1.0.x", extra=_SECRET)] = ""

@@ -21,9 +21,12 @@ REGIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Otaa:
-    """Root keys of a device that joins, as hexadecimal digits. 1.0.x has the AppKey alone."""
+    """Root keys of a device that joins, as hexadecimal digits. 1.0.x has the AppKey alone.
 
-    app_key: str = field(repr=False)
+    Empty: a Join Server has them.
+    """
+
+    app_key: str = field(default="", repr=False)
     nwk_key: str = field(default="", repr=False)
     join_eui: str = "0000000000000000"
 
@@ -87,7 +90,10 @@ def read_wanted(fields: Mapping[str, Any]) -> Wanted:
     kind = Abp if "dev_addr" in given else Otaa
     keys = {name: given.pop(name) for name in [*Otaa.__slots__, *Abp.__slots__] if name in given}
     new = given.get("mac_version") == "1.1.0"
-    needed = _ABP[new] if kind is Abp else _OTAA[new]
+    outside = given.pop("join_server", False)
+    if outside and (kind is Abp or set(keys) - {"join_eui"}):
+        raise ConfigurationError("join_server: the Join Server has the keys of the device, so none can be given here")
+    needed = _ABP[new] if kind is Abp else () if outside else _OTAA[new]
     if any(name not in keys for name in needed):
         raise ConfigurationError(
             f"OTAA needs {_flags(_OTAA[new])} (file:PATH or env:NAME); ABP needs {_flags(_ABP[new])}"
@@ -113,6 +119,8 @@ def _check(wanted: Wanted) -> Wanted:
     activation = wanted.activation
     if isinstance(activation, Otaa):
         _hex("join_eui", activation.join_eui, 8)
+        if not activation.app_key:
+            return wanted
         _hex("app_key", activation.app_key, 16)
         if new:
             _hex("nwk_key", activation.nwk_key, 16)

@@ -11,7 +11,7 @@ from bindings.lorawan.app_s_key import ZEROS, Envelope, Keks, crypt
 from bindings.lorawan.chirpstack import events as cs
 from bindings.lorawan.records import Record
 from bindings.lorawan.settings import Api, EndToEnd, LorawanSettings
-from bridge.errors import ConfigurationError, KeyUnavailable, NotificationError
+from bridge.errors import BindingError, ConfigurationError, KeyUnavailable, NotificationError
 from mock_network.chirpstack import device_queue, join
 from mock_network.chirpstack.join_server import JoinServer, wrap
 from mock_network.chirpstack.messages import to_json
@@ -432,3 +432,23 @@ async def test_an_option_without_a_key_is_refused(make, value):
     binding = await make(end_to_end={"keks": {LABEL: KEK.hex()}})
     with pytest.raises(ConfigurationError, match="app_s_key"):
         binding.check_options({"app_s_key": value})
+
+
+async def test_a_device_of_a_join_server_is_made_without_keys(make, chirpstack):
+    binding = await make()
+    settings = msgspec.convert({"join_server": True, "join_eui": "0807060504030201"}, binding.device_settings())
+    first = await binding.make_device("70b3d57ed0000002", "", settings)
+    assert not [change for change in first.changes if "keys" in change]
+    row = chirpstack.row("70b3d57ed0000002")
+    assert (row.keys, row.message.join_eui) == (None, "0807060504030201")
+    assert (await binding.make_device("70b3d57ed0000002", "", settings)).changes == ()
+    with pytest.raises(BindingError, match="delete them there first"):
+        await binding.make_device(DEV_EUI, "", settings)
+
+
+@pytest.mark.parametrize("given", [{"app_key": "33" * 16}, PERSONAL | {"kek": ""}])
+async def test_keys_beside_a_join_server_are_refused(make, given):
+    binding = await make()
+    settings = msgspec.convert({"join_server": True} | given, binding.device_settings())
+    with pytest.raises(ConfigurationError, match="join_server"):
+        await binding.make_device("70b3d57ed0000002", "", settings)

@@ -207,13 +207,19 @@ async def _device(client: ChirpStackClient, wanted: Wanted, done: Provisioned) -
 
 async def _keys(client: ChirpStackClient, wanted: Wanted, otaa: Otaa, done: Provisioned) -> None:
     # ChirpStack keeps the one root key of LoRaWAN 1.0.x as nwk_key.
+    found = await _or_none(client.call(client.device.GetKeys, api.GetDeviceKeysRequest(dev_eui=wanted.device)))
+    if not otaa.app_key:
+        if found is not None:
+            raise BindingError(
+                f"ChirpStack has root keys of {wanted.device}, and answers its joins itself: delete them there first"
+            )
+        return
     new = wanted.mac_version == "1.1.0"
     keys = api.DeviceKeys(
         dev_eui=wanted.device,
         nwk_key=(otaa.nwk_key if new else otaa.app_key).lower(),
         app_key=otaa.app_key.lower() if new else "",
     )
-    found = await _or_none(client.call(client.device.GetKeys, api.GetDeviceKeysRequest(dev_eui=wanted.device)))
     if found is None:
         await client.call(client.device.CreateKeys, api.CreateDeviceKeysRequest(device_keys=keys))
         done.changes.append("root keys")
