@@ -134,6 +134,7 @@ class Downlinks:
     def _not_sealed(self, error: BridgeError) -> Refused:
         """Return why a downlink could not be encrypted: nothing of it was sent."""
         if isinstance(error, CallFailed):
+            self._events.count("lorawan_submit_errors", trouble=error.trouble.value)
             return self._refused(error)
         self._events.count("lorawan_not_sealed")
         return Refused(Refusal.UNREACHABLE, str(error), self._events.now() + UNKNOWN_DEVICE_PAUSE)

@@ -44,7 +44,8 @@ class Sealing:
         try:
             return self._opened(event, own)
         except KeyUnavailable as error:
-            self._events.count("lorawan_sealed_uplinks" if event.sealed else "lorawan_unsealed_uplinks")
+            sealed = event.sealed or personal
+            self._events.count("lorawan_sealed_uplinks" if sealed else "lorawan_unsealed_uplinks")
             log.warning("uplink of %s dropped: %s", event.device, error, extra={"sample": "lorawan sealed"})
             return None
 

@@ -11,7 +11,7 @@ from bindings.lorawan.app_s_key import ZEROS, Envelope, Keks, crypt
 from bindings.lorawan.chirpstack import events as cs
 from bindings.lorawan.records import Record
 from bindings.lorawan.settings import Api, EndToEnd, LorawanSettings
-from bridge.errors import BindingError, ConfigurationError, KeyUnavailable, NotificationError
+from bridge.errors import BindingError, CallFailed, CallTrouble, ConfigurationError, KeyUnavailable, NotificationError
 from mock_network.chirpstack import device_queue, join
 from mock_network.chirpstack.join_server import JoinServer, wrap
 from mock_network.chirpstack.messages import to_json
@@ -339,14 +339,14 @@ async def test_where_it_is_not_a_readable_session_is_used_as_ever():
 # Sessions without a join
 
 
-async def personalised():
+async def personalised(keks=None):
     """An ABP device, whose AppSKey the network server has not."""
     world = World(
         {"rx1_delay": 1, "supports_otaa": False, "abp_rx1_delay": 1},
         Settings(mac_commands_disabled=True, reorder_within=0.0),
     )
     network_key, app_s_key = KEK[:16], KEK[16:]
-    one = Virtual(world, end_to_end=EndToEnd(keks={LABEL: KEK.hex()}))
+    one = Virtual(world, end_to_end=EndToEnd(keks={LABEL: KEK.hex()} if keks is None else keks))
     join.activate(world.server.context, world.device, 0x01020304, SessionKeys.of_1_0(network_key, ZEROS))
     world.node.keys, world.node.dev_addr = SessionKeys.of_1_0(network_key, app_s_key), 0x01020304
     record = Record()
@@ -452,3 +452,24 @@ async def test_keys_beside_a_join_server_are_refused(make, given):
     settings = msgspec.convert({"join_server": True} | given, binding.device_settings())
     with pytest.raises(ConfigurationError, match="join_server"):
         await binding.make_device("70b3d57ed0000002", "", settings)
+
+
+@pytest.mark.parametrize("unsure", [True, False])
+async def test_a_counter_that_is_not_told_leaves_nothing_in_doubt(unsure):
+    one = await network()
+
+    def fails():
+        raise CallFailed(CallTrouble.OUT_OF_REACH, "away", unsure=unsure)
+
+    one.provider.when_counted = fails
+    refused = await one.downlinks.submit(attempt(), None)
+    assert (type(refused), refused.why) == (Refused, Refusal.NETWORK_UNAVAILABLE)
+    assert one.world.queue == []
+    assert one.side.counts["lorawan_submit_errors"] == 1
+
+
+async def test_without_its_kek_a_session_by_hand_is_not_read():
+    one = await personalised(keks={})
+    await one.up(payload=SECRET, f_port=10)
+    assert one.side.of(Uplink) == []
+    assert one.side.counts["lorawan_sealed_uplinks"] == 1
