@@ -55,8 +55,9 @@ sbom: $(INSTALLED)  ## what an installation with all extras consists of, as Cycl
 	@$(BIN)/cyclonedx-py environment build/installed/bin/python --pyproject pyproject.toml --output-file build/sbom.json
 	@echo "build/sbom.json"
 
-audit: $(INSTALLED)  ## known weaknesses of what is installed; fails if there are any
-	@$(BIN)/pip-audit --path $$(build/installed/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+audit: $(INSTALLED)  ## known weaknesses of what is installed; fails if there are any, and where nobody could be asked
+	@build/installed/bin/python -m pip freeze --exclude lwm2m-nonip-bridge > build/installed/packages.txt
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed/packages.txt
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

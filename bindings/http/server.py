@@ -9,9 +9,11 @@ import contextlib
 import errno
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bindings.http.connection import BUFFER, Connection, Shared, Site
+from bindings.http.handshakes import Handshakes
 from bindings.http.messages import Writer
 
 BACKLOG = 1024  # connections that wait to be accepted
@@ -36,6 +38,7 @@ class HttpServer:
         self._limits = limits
         self._site = site
         self._server: asyncio.Server | None = None
+        self._handshakes: Handshakes | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None  # at stop: set with the last connection gone
         self.connections: set[Connection] = set()
@@ -44,8 +47,11 @@ class HttpServer:
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         """Listen. Raises OSError."""
         loop = self._loop = asyncio.get_running_loop()
+        accept: Callable[[], asyncio.BaseProtocol] = self._connection
         if context is not None:
             _tell_of_failures(context, self._site)
+            self._handshakes = Handshakes(context, self._limits.patience, self._connection, self._site.turned_away)
+            accept = self._handshakes.accept
         self._shared = Shared(
             self._site,
             self._limits.max_body,
@@ -57,15 +63,7 @@ class HttpServer:
             bytearray(BUFFER),
             Writer(),
         )
-        self._server = await loop.create_server(
-            self._connection,
-            host,
-            port,
-            ssl=context,
-            backlog=BACKLOG,
-            reuse_address=True,
-            ssl_handshake_timeout=self._limits.patience if context is not None else None,
-        )
+        self._server = await loop.create_server(accept, host, port, backlog=BACKLOG, reuse_address=True)
         if not self._server.sockets:  # asyncio passes over a socket that it cannot make
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self._sweep()
@@ -84,6 +82,8 @@ class HttpServer:
         if server is None:
             return
         server.close()
+        if self._handshakes is not None:
+            self._handshakes.stop()
         self._shared.stopping = True
         for connection in list(self.connections):
             if not connection.has_asked:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 from bridge.errors import ConfigurationError
 
+MODE = 0o750  # of the directory: messages are not for everybody; who may use the control socket is in its group
+
 
 def make_state_directory(path: Path) -> None:
-    """Make the directory if it is not there. Raises ConfigurationError."""
+    """Make the directory if it is not there, for its owner and group alone. Raises ConfigurationError."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(MODE, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"state_directory {path} cannot be made: {error.strerror or error}") from error

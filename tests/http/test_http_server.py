@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from bindings.http import handshakes
 from bindings.http.connection import HEAD_LIMIT, Reply
 from bindings.http.messages import NO_CONTENT, Answer, Request, problem
 from bindings.http.server import HttpServer, Limits
@@ -538,6 +539,29 @@ async def test_callers_that_ask_nothing_keep_nobody_out(call, site, server):
     assert await flood[0].ended()
     assert site.counts == {"too_many": 9}
     assert len(server.connections) <= 3
+
+
+async def test_callers_that_never_say_hello_to_tls_keep_nobody_out(site, certificate, monkeypatch):
+    monkeypatch.setattr(handshakes, "MOST", 5)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    server = HttpServer(site, Limits(max_body=1000))
+    await server.start("127.0.0.1", 0, context)
+    assert server.address is not None
+    silent = [Caller(*await asyncio.open_connection(*server.address)) for _ in range(20)]
+    for one in silent[:15]:
+        assert await one.ended()
+    assert len(server._handshakes) == 5
+    trusting = ssl.create_default_context(cafile=certificate)
+    caller = Caller(*await asyncio.open_connection(*server.address, ssl=trusting))
+    caller.send(post("/a", b"b"))
+    assert (await caller.answer())[0] == 200
+    assert site.counts == {"too_many": 16}
+    assert len(server._handshakes) == 4
+    for one in (*silent, caller):
+        one.writer.transport.abort()
+    await server.stop()
+    assert len(server._handshakes) == 0
 
 
 async def test_callers_without_the_tls_that_is_asked_for_are_counted(site, certificate):
