@@ -21,7 +21,7 @@ async def diagnose(
 ) -> list[Finding]:
     """Check a running network instance; changes nothing at the SCEF."""
     findings = await scef_findings(settings, client, operations.LIST)
-    findings.append(await loop_finding(settings.callbacks, listener.url, notifications.probes))
+    findings.append(await loop_finding(settings, listener.url, notifications.probes))
     findings.append(_callbacks(settings, listener, notifications))
     findings.extend(
         Finding("packet size", Grade.WARNING, warning, "ask the operator for the unit of maximumPacketSize")

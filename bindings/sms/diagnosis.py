@@ -14,7 +14,7 @@ async def diagnose(
 ) -> list[Finding]:
     """Check a running network instance; changes nothing at the SCEF."""
     findings = await scef_findings(settings, client, operations.LIST)
-    findings.append(await loop_finding(settings.callbacks, listener.url, notifications.probes))
+    findings.append(await loop_finding(settings, listener.url, notifications.probes))
     findings.append(_reports(notifications))
     findings.append(_uplinks(settings, notifications))
     findings.extend(clock_findings(client))

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import ssl
 
 import aiohttp
 import msgspec
@@ -11,7 +12,8 @@ from bindings.http.client import NoAnswer, NotSent
 from bindings.t8.client import T8Client
 from bindings.t8.listener import authorization
 from bindings.t8.operations import Operation
-from bindings.t8.settings import Callbacks, T8Settings
+from bindings.t8.settings import Callbacks, Http, T8Settings
+from bindings.tls import client_context
 
 _SKEW_WORTH_TELLING = 30.0  # seconds
 _LIST_TIMEOUT = 60.0  # seconds for the whole list
@@ -62,7 +64,30 @@ def _drop(piece: bytes) -> None:
     """Read the list to its end, as whoever asks for it must, and keep nothing."""
 
 
-async def loop_finding(settings: Callbacks, url: str, probes: set[str]) -> Finding:
+_CUT = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
+"""Errors of a connection that was open, such as one whose certificate is not taken (RFC 8446 §4.4.2.4)..."""
+_NOT_MADE = aiohttp.ClientConnectorError  # ... which is one of the first
+
+
+def _trusting(http: Http) -> ssl.SSLContext:
+    """Return a context that shows our certificate, and takes any: the SCEF decides whom it trusts."""
+    context = client_context("http", http.ca_bundle, http.client_certificate, http.client_key)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _unseen(what: str, settings: Callbacks) -> Finding:
+    return Finding(
+        what,
+        Grade.WARNING,
+        f"who answers there wants a client certificate that {settings.client_ca} vouches for, which "
+        "http.client_certificate is not: whether it leads to this listener cannot be seen from here",
+        "have the SCEF send a test notification (configurations.request_test_notification)",
+    )
+
+
+async def loop_finding(settings: T8Settings, url: str, probes: set[str]) -> Finding:
     """Post a test notification of our own to the public URL `url`: does it lead to this listener?
 
     `probes` are the subscriptions of test notifications that are our own; who takes one removes it.
@@ -71,16 +96,17 @@ async def loop_finding(settings: Callbacks, url: str, probes: set[str]) -> Findi
     probe = f"self-check/{secrets.token_urlsafe(12)}"
     probes.add(probe)
     headers = {"Content-Type": "application/json"}
-    if credentials := authorization(settings):
+    if credentials := authorization(settings.callbacks):
         headers["Authorization"] = credentials
     cure = "check callbacks.public_url, the reverse proxy and NAT in front of it; from here it may differ from outside"
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LOOP_TIMEOUT)) as session:
             body = msgspec.json.encode({"subscription": probe})
-            # Whether the certificate is trusted is the SCEF's question; here it is only whether we are reached.
-            async with session.post(url, data=body, headers=headers, ssl=False) as answer:
+            async with session.post(url, data=body, headers=headers, ssl=_trusting(settings.http)) as answer:
                 status = answer.status
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        if settings.callbacks.client_ca and isinstance(error, _CUT) and not isinstance(error, _NOT_MADE):
+            return _unseen(what, settings.callbacks)
         return unreached(what, url, error, cure)
     finally:
         reached = probe not in probes

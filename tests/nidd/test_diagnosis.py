@@ -59,6 +59,17 @@ async def test_a_public_url_that_leads_nowhere(make):
     assert finding.detail == "http://127.0.0.1:1/x/… cannot be reached from this machine: connection refused"
 
 
+async def test_a_listener_that_wants_a_client_certificate(make, certificate):
+    """Ours is shown where there is one; else nothing can be seen from here, which is no fault of the URL."""
+    strict = {"certificate": certificate, "client_ca": certificate}
+    shown = await make(callbacks=strict, http={"client_certificate": certificate})
+    assert (await found(shown, "callback URL")).grade is Grade.GOOD
+    finding = await found(await make(callbacks=strict), "callback URL")
+    assert finding.grade is Grade.WARNING
+    assert "client certificate" in finding.detail
+    assert "request_test_notification" in finding.cure
+
+
 async def test_a_public_url_whose_host_is_not_known(make):
     binding = await make(callbacks={"public_url": "http://bridge.invalid"})
     assert (await found(binding, "callback URL")).detail.endswith("from this machine: no such host")
