@@ -67,6 +67,7 @@ class SetUp:
 
     lab: Lab
     proxies: dict[str, T8Proxy] = field(default_factory=dict)
+    callbacks: dict[str, str] = field(default_factory=dict)  # URLs of the bridge's listeners
     raw: Any = None  # a server that a test plays itself
     _ues: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -281,13 +282,15 @@ async def set_up(
             address = lab.servers[name].ready["coap"] if name in lab.servers else host
             text += f'[servers.{name}]\nuri = "{address}"\n{server_lines}\n'
         for name, proxy in found.proxies.items():
+            port = free_port()
+            found.callbacks[name] = f"http://127.0.0.1:{port}/told-to-nobody"
             text += f"""\
 [networks.{name}]
 binding = "nidd"
 api_root = "{proxy.url}{_prefix(lab.scefs[name].ready["scef"])}"
 scs_as_id = "{SCS_AS}"
 credentials = {{ kind = "bearer", token = "{TOKEN}" }}
-callbacks = {{ port = {free_port()} }}
+callbacks = {{ port = {port}, path = "told-to-nobody" }}
 {network_lines}
 """
         for name, scef in (sms or {}).items():
