@@ -300,7 +300,8 @@ class Deliveries:
         if type(row) is ServerRequest:
             row.keep_until = now + self.keep
             if not by_device and not nobody_has_it(row.attempts):
-                row.keep_until = now + max(self.keep, self.late_grace)  # an answer may still come
+                # The network may transmit it until its deadline, though it is over here; then an answer may still come.
+                row.keep_until = max(now, row.deliver_by) + max(self.keep, self.late_grace)
             self.kept.keep(row)
         else:
             row.keep_until = now if row.own_mid is None else now + self.keep

@@ -3,8 +3,13 @@
 import pytest
 from world import World, ack, notification, observe, request, response, rst
 
-from bridge.coap.message import Type
+from bindings.contract import Accepted, Cancellation, NetworkState
+from bridge.coap.message import Type, uint_value
 from bridge.coap.numbers import Code
+from bridge.relay import events as ev
+
+TTL = 65052
+HOUR = 3600
 
 
 def timed_out(south, data: bytes) -> World:
@@ -61,3 +66,23 @@ def test_r12_a_second_late_response_changes_nothing_more(south):
     world.device_sends(response(asked, payload=b"other"))
     assert world.states() == ["RESPONDED"]
     assert world.downlinks()[0]["late"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r12_what_the_network_may_still_send_is_remembered_until_then(restarts):
+    """It is over long before its deadline, but not for the network: the answer is its own, its token nobody else's."""
+    world = World()
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.cancel_answer = Cancellation.UNKNOWN
+    world.server_sends(request(options=[(TTL, uint_value(48 * HOUR))]))
+    asked = world.last_south()
+    world.event(ev.CancelAsked(world.submitted[0].attempt.downlink))
+    world.passes(1 * HOUR)
+    assert world.states() == ["UNKNOWN"]
+    world.passes(43 * HOUR)
+    if restarts:
+        world.restart()
+    world.device_sends(response(asked))
+    (row,) = world.downlinks()
+    assert row["late"]
+    assert [up["state"] for up in world.uplinks("response")] == ["EXPIRED"]
