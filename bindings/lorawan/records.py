@@ -81,13 +81,18 @@ class Record(msgspec.Struct, array_like=True):
     former_keys: list[Sealed] = []  # the latest first
 
     def seal(self, envelope: Envelope, *, personal: bool = False) -> bool:
-        """Use an AppSKey from now on, with its counter if it was used before; return whether it is another one."""
+        """Use an AppSKey from now on, with its counter if it was used before; return whether it is another one.
+
+        A session by hand keeps its AppSKey when only the KEK changes, which cannot be seen here: its counter goes on.
+        """
         if self.sealed is not None and self.sealed.envelope == envelope:
             return False
         self.unseal()
         known = next((one for one in self.former_keys if one.envelope == envelope), None)
         self.former_keys = [one for one in self.former_keys if one is not known][:_FORMER_KEYS]
+        used = [one.next_down for one in self.former_keys if one.personal] if personal else []
         self.sealed = known or Sealed(envelope)
+        self.sealed.next_down = max(self.sealed.next_down, *used, 0)
         self.sealed.personal = personal
         return True
 

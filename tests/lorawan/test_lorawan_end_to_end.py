@@ -226,6 +226,17 @@ async def test_a_key_that_comes_again_goes_on_counting():
     assert decoded.former_keys == record.former_keys
 
 
+def test_a_session_by_hand_goes_on_counting_under_another_kek():
+    app_s_key, keks = bytes(16), Keks({"old": "00" * 16, "new": "11" * 16})
+    record = Record()
+    record.seal(keks.wrap("old", app_s_key), personal=True)
+    record.sealed.next_down = 7
+    assert record.seal(keks.wrap("new", app_s_key), personal=True)
+    assert record.sealed.next_down == 7
+    assert record.seal(Envelope("of a join", bytes(24)))
+    assert record.sealed.next_down == 0
+
+
 async def test_used_up_counters_are_refused():
     one = await network()
     one.records.held(DEV_EUI).sealed.next_down = 1 << 32
