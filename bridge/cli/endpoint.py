@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from bridge.cli.access import Target, target_options
-from bridge.cli.common import errors_shown, json_option, moment, outline, pairs, print_json, span
+from bridge.cli.common import errors_shown, json_option, moment, moment_near, outline, pairs, print_json, span
 from bridge.cli.tables import print_table
 from bridge.control.contract import Client
 from bridge.errors import NotRunning
@@ -274,6 +274,10 @@ def show(target: Target, as_json: bool, name: str) -> None:
     for link in explained.links:
         reason = f": {link.reason}" if link.reason else ""
         click.echo(f"{'toward ' + link.server:<24} {link.state.value}{reason}")
+    for one in explained.registrations:
+        ends = moment_near(one.renewed_at + one.lifetime, explained.time)
+        seen = f", {one.observations} observed" if one.observations else ""
+        click.echo(f"{'registered at ' + one.server:<24} {one.path}, until {ends} unless renewed{seen}")
     click.echo("")
     print_table(
         ("downlink", "state", "what", "waits", "next at", "why"),

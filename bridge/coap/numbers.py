@@ -42,6 +42,7 @@ class OptionNumber:
     """Option numbers (RFC 7252 §5.10, RFC 7641, RFC 7959, RFC 7967, RFC 8613)."""
 
     URI_HOST = 3
+    ETAG = 4
     OBSERVE = 6
     URI_PORT = 7
     LOCATION_PATH = 8

@@ -170,6 +170,20 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     profile: Annotated[
         str, Meta(description="what kind of server it is: default, leshan, leshan-demo, thingsboard, transparent")
     ] = DEFAULT
+    known_as: Annotated[
+        list[str],
+        Meta(
+            description="further hosts by which devices name it in Uri-Host, beside that of uri; on a pipe a device "
+            "tells its servers apart like this"
+        ),
+    ] = msgspec.field(default_factory=list)
+    bootstrap: Annotated[
+        bool,
+        Meta(
+            description="true: it is a bootstrap server, which gets the Bootstrap-Requests of its devices, and none of "
+            "their registrations",
+        ),
+    ] = False
     patience: Annotated[
         Span | None,
         Meta(description="seconds that it waits for an answer; as all below: as the profile says", examples=[120.0]),
@@ -282,9 +296,16 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         PerEndpoint,
         Meta(description="messages of the device that are kept for its repeats; then the oldest is forgotten"),
     ] = _POLICY.max_kept
-    max_observations: Annotated[PerEndpoint, Meta(description="observations; a further one is answered 5.03")] = (
-        _POLICY.max_observations
-    )
+    max_observations: Annotated[
+        PerEndpoint,
+        Meta(
+            description="observations; for a further one the longest unheard makes way, see observation_idle, or it is "
+            "answered 5.03"
+        ),
+    ] = _POLICY.max_observations
+    observation_idle: Annotated[
+        Span, Meta(description="seconds without a notification after which an observation may make way for another")
+    ] = _POLICY.observation_idle
     max_answers: Annotated[
         PerEndpoint, Meta(description="answers that wait for the device; then the oldest is superseded")
     ] = _POLICY.max_answers
@@ -411,7 +432,10 @@ class Config:
 
     def server(self, key: str) -> Server:
         """Return a server as the relay sees it. Raises KeyError for a key that `servers` does not have."""
-        return Server(key, self.servers[key].fitted())
+        settings = self.servers[key]
+        place = read_uri(settings.uri)
+        hosts = tuple(host.casefold() for host in (place.host, *settings.known_as))
+        return Server(key, settings.fitted(), hosts, place.port, settings.bootstrap)
 
     @property
     def default_servers(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
 from bridge.north.contract import Link
 from bridge.operations.types.state import Readiness, Status
+from bridge.relay.registrations import Registration
 from bridge.store.contract import Reads
 
 
@@ -41,6 +42,12 @@ class Bridge(Protocol):
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:
         """Say of each downlink that is not over why it is where it is. Raises StoreUnavailable."""
+
+    async def registrations(self, endpoint: int) -> Sequence[tuple[Registration, int]]:
+        """Return an endpoint's registrations, each with the number of its server's observations.
+
+        Raises StoreUnavailable.
+        """
 
     def links(self, record: Record) -> Mapping[str, Link]:
         """Return how an endpoint stands toward each of its servers."""

@@ -27,11 +27,13 @@ from bridge.operations.types.endpoints import (
     ListEndpoints,
     NewEndpoint,
     ProvisionEndpoint,
+    RegistrationView,
     RemoveEndpoint,
     ShowEndpoint,
     UpdateEndpoint,
     Waiting,
 )
+from bridge.relay.register import DEFAULT_LIFETIME
 
 
 async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
@@ -73,7 +75,20 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
         LinkView(server=server, state=link.state, reason=link.reason, retry_in=link.retry_in)
         for server, link in bridge.links(record).items()
     )
-    return EndpointExplanation(endpoint=view(record), time=bridge.now(), links=links, waiting=waiting)
+    registrations = tuple(
+        RegistrationView(
+            server=one.server,
+            path=one.path,
+            since=one.since,
+            renewed_at=one.refreshed_at,
+            lifetime=one.lifetime or DEFAULT_LIFETIME,
+            observations=observations,
+        )
+        for one, observations in await bridge.registrations(record.id)
+    )
+    return EndpointExplanation(
+        endpoint=view(record), time=bridge.now(), links=links, registrations=registrations, waiting=waiting
+    )
 
 
 async def add_endpoints(bridge: Bridge, asked: AddEndpoints) -> EndpointsAdded:

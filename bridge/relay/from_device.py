@@ -10,12 +10,24 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, DeviceUplink, OpaqueUplink
 from bridge.enums import members
 from bridge.errors import MessageFormatError
-from bridge.relay import kept_answers, opaque, operation, register, responses, toward_device, toward_server, verdict
+from bridge.relay import (
+    identity,
+    kept_answers,
+    opaque,
+    operation,
+    register,
+    responses,
+    toward_device,
+    toward_server,
+    verdict,
+)
 from bridge.relay.effects import Count
 from bridge.relay.events import DeviceMessage
 from bridge.relay.model import Server
+from bridge.relay.registrations import segments, with_path
 from bridge.relay.removed_servers import is_own
-from bridge.relay.state import Step
+from bridge.relay.servers import server_of
+from bridge.relay.state import EndpointState, Step
 
 _S = members(DownlinkState)
 _U = members(UplinkState)
@@ -68,18 +80,20 @@ def _is_repeat(step: Step, known: DeviceUplink) -> bool:
     if type(known) is not DeviceRequest:
         return True
     if known.operation == "Register":
-        return not (known.reply_delivered or _has_begun_another(step, known))
-    return not _has_begun_another(step, known, "Register")
+        answered = known.reply_downlink
+        return not (known.reply_delivered or (answered is not None and _has_sent_since(step, known, answered)))
+    return not _has_sent_since(step, known, known.id, "Register")
 
 
-def _has_begun_another(step: Step, known: DeviceRequest, operation: str = "") -> bool:
-    """Whether the device has sent another request since, of some operation if that is named."""
+def _has_sent_since(step: Step, known: DeviceRequest, row: int, operation: str = "") -> bool:
+    """Whether the device has sent the same server another request since a row, of some operation if that is named."""
     return any(
-        type(row) is DeviceRequest
-        and row.id > known.id
-        and row.south_mid != known.south_mid
-        and operation in ("", row.operation)
-        for row in step.state.device_uplinks()
+        type(other) is DeviceRequest
+        and other.id > row
+        and other.south_mid != known.south_mid
+        and other.server == known.server
+        and operation in ("", other.operation)
+        for other in step.state.device_uplinks()
     )
 
 
@@ -121,8 +135,8 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
     if not state.endpoint.servers:
         step.effect(Count("uplinks_dropped", "no server", f"endpoint {state.endpoint.name} has no server"))
         return
-    server = state.endpoint.servers[0]
-    name = operation.of_device(coap)
+    name = operation.of_device(coap, [registration.told for registration in state.registrations])
+    server = server_of(state, coap, name)
     lives = step.south.exchange_span if name in operation.REGISTRATION else state.policy.long_ttl
     row = DeviceRequest.received(
         step.work.new_id(),
@@ -160,29 +174,41 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
     toward_server.originate(step, row)
 
 
-def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[register.Refusal | None, bytes]:
+def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity.Refusal | None, bytes]:
     """Give the body as its server wants it, or what the device is answered instead."""
     state = step.state
-    if name != "OSCORE":  # whatever the path: servers may have their /rd elsewhere
-        refused = register.identity_refusal(coap, state.endpoint)
+    if name != "OSCORE":
+        refused = identity.refusal(coap, name, state.endpoint, state.registrations)
         if refused is not None:
+            step.effect(Count("identity_refusals", name))
             return refused, b""
     if name in ("Register", "Update") and kept_answers.asks_later_block(coap):
-        return register.Refusal(Code.REQUEST_ENTITY_INCOMPLETE, "the answer is not kept any more"), b""
+        return identity.Refusal(Code.REQUEST_ENTITY_INCOMPLETE, "the answer is not kept any more"), b""
     if name == "Register":
         fitted = register.fit_register(coap, state.endpoint, server.profile, step.south.default_lifetime)
-        return (fitted, b"") if isinstance(fitted, register.Refusal) else (None, fitted)
+        return (fitted, b"") if isinstance(fitted, identity.Refusal) else (None, fitted)
     if name in ("Update", "De-register"):
-        if state.relay is None or state.relay.location != register.path_of(coap):
-            return register.Refusal(Code.NOT_FOUND, "not the location of this device's registration"), b""
-        if name == "Update" and state.relay.refuse_update:
-            return register.Refusal(Code.NOT_FOUND, "register anew: the endpoint's address or server changed"), b""
-    if name == "Update":
-        return None, register.fit_update(coap, server.profile)
+        return _fit_to_registration(state, coap, name, server)
     return None, coap.body
 
 
-def _answer_in_servers_place(step: Step, row: DeviceRequest, refused: register.Refusal) -> None:
+def _fit_to_registration(
+    state: EndpointState, coap: Message, name: str, server: Server
+) -> tuple[identity.Refusal | None, bytes]:
+    """Return an Update or De-register as the server of its registration wants it, or what the device is answered."""
+    path = segments(coap)
+    registration = next((one for one in state.registrations if one.told == path and one.server == server.key), None)
+    if registration is None:
+        return identity.Refusal(Code.NOT_FOUND, "not the location of this device's registration"), b""
+    if name == "Update" and state.relay is not None and state.relay.refuse_update:
+        return identity.Refusal(Code.NOT_FOUND, "register anew: the endpoint's address or server changed"), b""
+    body = register.fit_update(coap, server.profile) if name == "Update" else coap.body
+    if registration.location != path:
+        body = with_path(parse(coap.code, body), OptionNumber.URI_PATH, registration.location)
+    return None, body
+
+
+def _answer_in_servers_place(step: Step, row: DeviceRequest, refused: identity.Refusal) -> None:
     payload = b"\xff" + refused.text.encode() if refused.text else b""
     largest = step.south.max_downlink
     if largest is not None and step.state.south_hop.size_of(row.south_token, payload) > largest:

@@ -11,11 +11,21 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification, Response
 from bridge.enums import members
 from bridge.errors import MessageFormatError
-from bridge.relay import new_link, opaque, operation, responses, toward_device, toward_server, transfers
+from bridge.relay import (
+    new_link,
+    observations,
+    opaque,
+    operation,
+    server_answers,
+    toward_device,
+    toward_server,
+    transfers,
+)
 from bridge.relay.blocks import ANY_ANSWER
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import ServerDatagram
 from bridge.relay.exchanges import Key
+from bridge.relay.identity import asks_a_proxy
 from bridge.relay.model import Observation, ObservationState
 from bridge.relay.size import refusal
 from bridge.relay.state import Step
@@ -58,7 +68,7 @@ def _response(step: Step, server: str, message: Message) -> None:
         return
     sent = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
     if sent is None or type(sent) is DeviceRequest:
-        responses.from_server(step, server, message)
+        server_answers.take(step, server, message)
     elif message.code == Code.NOT_FOUND:
         _reset(step, server, message.mid)  # it does not know the observation (R19)
     else:
@@ -115,7 +125,7 @@ def _reset(step: Step, server: str, mid: int) -> None:
 
 def _cancel_observation(step: Step, observation: Observation) -> None:
     """The server wants no more of it: stored notifications go, the device's next one is answered RST (R19)."""
-    responses.cancel_observation(step, observation)
+    observations.cancel(step, observation)
     for row in list(step.state.uplinks.values()):
         if type(row) is Notification and row.south_token == observation.south_token:
             toward_server.settle(step, row, _U.REJECTED, "the server cancelled the observation")
@@ -180,7 +190,7 @@ def _is_refused(step: Step, key: Key, message: Message) -> bool:
 def _refuse(step: Step, server: str, message: Message, observe: int | None) -> tuple[int, list[Option], str] | None:
     """Refuse before accepting, where that is certain already (R3). No row is written."""
     state = step.state
-    if message.goes_up_to(OptionNumber.PROXY_URI) and _asks_a_proxy(message):
+    if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
         return Code.PROXYING_NOT_SUPPORTED, [], "the bridge is no forward proxy"  # RFC 7252 §5.10.2
     most = state.policy.max_requests
     live = state.deliveries.live
@@ -193,13 +203,10 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, uint_value(seconds))], text
     if state.policy.refuse_when_down and not step.south.network_up:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "network down"
-    if observe == 0 and not responses.observation_fits(step, server, message.token):
-        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "too many observations"
+    full_for = observations.full_for(step, server, message) if observe == 0 else None
+    if full_for is not None:
+        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, uint_value(full_for))], "too many observations"
     return None
-
-
-def _asks_a_proxy(message: Message) -> bool:
-    return message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None
 
 
 def _answer_at_once(step: Step, server: str, message: Message, code: int, options: list[Option], text: str) -> None:

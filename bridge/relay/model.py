@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.reports import UnattributedReport
-from bridge.delivery.rows import Fixed, Row
+from bridge.delivery.rows import Codec, Fixed, Row
 from bridge.delivery.uplinks import Uplink
+from bridge.relay.registrations import Registration, decode, encode
 
 
 class QueueMode(StrEnum):
@@ -36,6 +37,9 @@ class Server:
 
     key: str
     profile: ServerProfile = field(default_factory=ServerProfile)
+    hosts: tuple[str, ...] = ()  # by any of these, in lower case, a device's Uri-Host names it (R23)
+    port: int = 0  # by this Uri-Port, where several have one host
+    bootstrap: bool = False  # it takes Bootstrap-Requests, and no registrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Policy:
     max_uplinks: int = 64  # stored uplinks; full: the oldest Notify or Send is EXPIRED
     max_exchanges: int = 1024  # requests of the last 247 s; full: 5.03 with Max-Age (R4), see docs/decisions/full.md
     max_kept: int = 64  # the device's messages, kept for its repeats; full: the oldest is forgotten
-    max_observations: int = 64  # full: 5.03
+    max_observations: int = 64  # full: one that is over makes way, then one unheard for `observation_idle`, else 5.03
+    observation_idle: float = 86400.0
     max_answers: int = 16  # answers that wait for the device; full: the oldest is SUPERSEDED
     max_reports: int = 16  # unattributed reports; full: the oldest is dropped
     max_opaque: int = 8  # queued DTLS records; full: the newest is dropped
@@ -97,6 +102,9 @@ class Observation(Row):
     north_token: Fixed[bytes]
     since: Fixed[float]
     state: ObservationState = ObservationState.ACTIVE
+    path: Fixed[str] = ""  # what is observed, for people
+    asks: Fixed[bytes] = b""  # digest of what else makes two requests ask for the same (RFC 7252 §5.6)
+    heard_at: float = 0.0  # when the device last said something of it, to within an hour
 
     @property
     def is_active(self) -> bool:
@@ -108,11 +116,12 @@ class RelayState(Row):
 
     TABLE: ClassVar[str] = "relay"
     KEY: ClassVar[tuple[str, ...]] = ("endpoint",)
+    CODECS: ClassVar[Mapping[str, Codec]] = {"registrations": Codec(encode, decode)}
 
     endpoint: int
     shard: Fixed[int]
-    location: str = ""  # of the live registration, from the 2.01
-    refuse_update: bool = False  # the next Update is answered 4.04 (R24)
+    registrations: list[Registration] = []  # noqa: RUF012  # msgspec makes each row its own
+    refuse_update: bool = False  # Updates are answered 4.04 until the device registers anew (R24)
     north_mid: int | None = None  # the last MID toward a server that no row carries (R2)
     joined_at: float = 0.0  # what the device sent before that, it does not repeat (R13)
 

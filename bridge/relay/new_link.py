@@ -10,7 +10,7 @@ from bridge.coap import udp
 from bridge.coap.message import CON, NON, Message, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery.uplinks import DeviceRequest
-from bridge.relay import toward_server
+from bridge.relay import server_answers, toward_server
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import LinkOpened
 from bridge.relay.state import Step
@@ -22,11 +22,11 @@ def opened(step: Step, event: LinkOpened) -> None:
     """Take note of an open link."""
     state = step.state
     toward_server.repeat_now(step, event.server)
-    servers, relay = state.endpoint.servers, state.relay
-    if not event.new_address or relay is None or not relay.location or relay.refuse_update:
+    if not event.new_address or state.relay is None or state.relay.refuse_update:
         return
-    if servers and servers[0].key == event.server:  # the one at which the device registers (R23)
-        path: list[Option] = [(OptionNumber.URI_PATH, part.encode()) for part in relay.location[1:].split("/")]
+    registration = next((one for one in state.registrations if one.server == event.server), None)
+    if registration is not None:
+        path: list[Option] = [(OptionNumber.URI_PATH, segment) for segment in registration.location]
         mid = state.north_mids.allocate(state.by_north_mid)
         relay = step.relay_row()
         relay.north_mid = mid
@@ -40,7 +40,7 @@ def answered(step: Step, server: str, message: Message) -> bool:
     if message.type is CON:
         toward_server.acknowledge(step, server, message.mid)
     if message.code == Code.NOT_FOUND:
-        step.relay_row().refuse_update = True  # the server forgot it: the device registers anew with its next Update
+        server_answers.is_forgotten(step, server)  # the device registers anew with its next Update
     elif message.code != Code.CHANGED:
         code = f"{message.code >> 5}.{message.code & 31:02}"
         text = f"server {server} answered {code} when the registration was to be bound to the new connection"

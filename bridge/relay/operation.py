@@ -3,6 +3,8 @@
 The bridge names them for people and for R9: an operation that does the same thing twice may be repeated.
 """
 
+from collections.abc import Iterable
+
 from bridge.coap.message import Message
 from bridge.coap.numbers import Code, OptionNumber
 
@@ -51,18 +53,28 @@ def _post(message: Message) -> str:
     return "Create"
 
 
-def of_device(message: Message) -> str:
-    """Name a device's request."""
+def of_device(message: Message, own: Iterable[tuple[bytes, ...]]) -> str:
+    """Name a device's request; `own` are the paths of its registrations, wherever their servers put them.
+
+    What LwM2M's paths stand below (`/tenant/rd`) is the server's business.
+    """
     if message.option(OptionNumber.OSCORE) is not None:
         return "OSCORE"
-    path = message.strings(OptionNumber.URI_PATH)
-    head = path[0] if path else ""
-    if head == "rd" and message.code == Code.POST:
-        return "Register" if len(path) == 1 else "Update"
-    if head == "rd" and message.code == Code.DELETE:
-        return "De-register"
-    if head == "dp" and message.code == Code.POST:
-        return "Send"
-    if head in ("bs", "bspack"):
+    code = message.code
+    path = tuple(value for number, value in message.options if number == OptionNumber.URI_PATH)
+    if path in own:
+        return _OF_REGISTRATION.get(code, "Request")
+    if path and not path[-1]:
+        path = path[:-1]  # a slash at the end
+    last = path[-1] if path else b""
+    if code == Code.POST and last in _BY_LAST:
+        return _BY_LAST[last]
+    if code == Code.GET and last == b"bspack":
         return "Bootstrap-Request"
+    if b"rd" in path[:-1]:
+        return _OF_REGISTRATION.get(code, "Request")
     return "Request"
+
+
+_BY_LAST = {b"rd": "Register", b"dp": "Send", b"bs": "Bootstrap-Request", b"bspack": "Bootstrap-Request"}
+_OF_REGISTRATION = {Code.POST: "Update", Code.PUT: "Update", Code.DELETE: "De-register"}

@@ -1,26 +1,12 @@
-"""What a Register or Update must look like for its server (R21), and who may send it (R22)."""
-
-from dataclasses import dataclass
+"""What a Register or Update must look like for its server (R21)."""
 
 from bridge.coap.message import Message, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
+from bridge.relay.identity import Refusal
 from bridge.relay.model import Endpoint, QueueMode, ServerProfile
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What the device is answered instead of being forwarded."""
-
-    code: int
-    text: str
-
-
-def identity_refusal(message: Message, endpoint: Endpoint) -> Refusal | None:
-    """Refuse a message that claims another endpoint's name (R22): the network vouches for identity, not the payload."""
-    for query in message.strings(OptionNumber.URI_QUERY):
-        if query.startswith("ep=") and query[3:] != endpoint.name:
-            return Refusal(Code.FORBIDDEN, "ep is not the endpoint of this device address")
-    return None
+DEFAULT_LIFETIME = 86400  # seconds, where a Register names none (OMA Core TS §6.2.1)
+LONGEST_LIFETIME = 13  # characters of `lt=` and ten digits: 32 bits (OMA Core TS, /1/x/1)
 
 
 def fit_register(
@@ -93,11 +79,9 @@ def _with_queries(options: list[Option], queries: list[bytes], payload: bytes) -
     return encode_body(others + [(OptionNumber.URI_QUERY, query) for query in queries], payload)
 
 
-def path_of(message: Message) -> str:
-    """Return the path of a request, in the form of `location_of`."""
-    return "/" + "/".join(message.strings(OptionNumber.URI_PATH))
-
-
-def location_of(message: Message) -> str:
-    """Return the Location of a 2.01 as a path."""
-    return "/" + "/".join(message.strings(OptionNumber.LOCATION_PATH))
+def lifetime_of(message: Message) -> int | None:
+    """Return the lifetime that a Register or Update names, in seconds; None where it names none."""
+    for query in message.strings(OptionNumber.URI_QUERY):
+        if query.startswith("lt=") and query[3:].isdecimal() and len(query) <= LONGEST_LIFETIME:
+            return int(query[3:])
+    return None

@@ -30,6 +30,7 @@ from bridge.relay.blocks import Fits
 from bridge.relay.exchanges import Exchanges, may_fade
 from bridge.relay.hops import PLAIN, SouthHop, to_server
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
+from bridge.relay.registrations import Registration
 
 U = TypeVar("U", DeviceUplink, DeviceUplink | OpaqueUplink)
 
@@ -176,6 +177,11 @@ class EndpointState:
         """Return what tells whether a message with this token and a given body takes at most `largest` bytes south."""
         size = self.south_hop.size_of
         return lambda body: size(token, body) <= largest
+
+    @property
+    def registrations(self) -> list[Registration]:
+        """The endpoint's registrations, one for each server at most."""
+        return self.relay.registrations if self.relay is not None else []
 
     def server(self, key: str) -> Server | None:
         for server in self.endpoint.servers:

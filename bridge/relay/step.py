@@ -26,6 +26,7 @@ from bridge.relay import (
     from_device,
     from_server,
     new_link,
+    observations,
     removed_servers,
     responses,
     toward_server,
@@ -224,7 +225,7 @@ def _flushed(at: Step, event: ev.NetworkFlushed) -> None:
 
 def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
     """The server knew another address: observations end, and the next Update makes the device register anew (R24)."""
-    responses.end_observations(at)
+    observations.end_all(at, None)
     removed_servers.end_what_waits(at)
     at.relay_row().refuse_update = True
 
@@ -239,7 +240,7 @@ def _removed(at: Step, event: ev.EndpointRemoved) -> None:
         if up.state is _U.RECEIVED:
             toward_server.settle(at, up, _U.EXPIRED, event.why)
     for token in list(at.state.observations):
-        responses.drop_observation(at, token)
+        observations.drop(at, token)
 
 
 _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes its own event

@@ -59,6 +59,17 @@ def respond(step: Step, request: ServerRequest, row: Response | Verdict, code: i
         settle(step, row, _U.FORWARDED)
 
 
+def send_verdict(step: Step, row: Verdict, code: int, body: bytes) -> None:
+    """Send a verdict that no request waits for: confirmable, until the server has it or the verdict expires."""
+    state = step.state
+    row.code, row.body = code, body
+    row.coap_type = CON
+    row.north_mid = mid = state.north_mids.allocate(state.by_north_mid)
+    state.by_north_mid[mid] = row
+    state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
+    step.effect(SendToServer(row.server, to_server(row)))
+
+
 def settle(step: Step, row: CoapUplink, outcome: UplinkState, reason: str = "") -> None:
     """Give an uplink its outcome; it stays known for as long as its sender may repeat it."""
     row.move(outcome, step.wall, reason)

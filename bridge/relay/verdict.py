@@ -9,11 +9,12 @@ from bridge.enums import members
 from bridge.relay import toward_server, transfers
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.hops import to_server
-from bridge.relay.model import ServerProfile
+from bridge.relay.model import Observation, ServerProfile
 from bridge.relay.state import Step
 
 LONGEST_TEXT = 120  # characters of a diagnostic payload: servers show it to people
 RETRY_LATER = 60  # seconds of Max-Age with 5.03 (RFC 7252 §5.9.3.4)
+NO_REQUEST = 0  # instead of the request that a verdict is about
 _S = members(DownlinkState)
 _U = members(UplinkState)
 _CODES: dict[DownlinkState, int] = {
@@ -85,19 +86,32 @@ def _answered(step: Step, row: ServerRequest) -> None:
     step.work.update(row)
 
 
+def observation_ended(step: Step, observation: Observation) -> None:
+    """Tell a server that an observation is over: it made way for another, not having been heard for long (R30)."""
+    verdict = _made(
+        step, observation.server, "Observe", step.wall + step.state.policy.long_ttl, observation.north_token, NO_REQUEST
+    )
+    step.effect(Count("observations_ended", "unheard"))
+    toward_server.send_verdict(step, verdict, Code.SERVICE_UNAVAILABLE, encode_body([], b"the observation made way"))
+
+
 def _take(step: Step, row: ServerRequest, north_token: bytes) -> Verdict:
-    endpoint = step.state.endpoint
     expires_at = max(row.answer_by, step.wall) + profile_of(step, row.server).margin + RETRY_LATER
+    return _made(step, row.server, row.operation, expires_at, north_token, row.id)
+
+
+def _made(step: Step, server: str, operation: str, expires_at: float, north_token: bytes, downlink: int) -> Verdict:
+    endpoint = step.state.endpoint
     verdict = Verdict.given(
         step.work.new_id(),
         endpoint.id,
         endpoint.shard,
         step.wall,
-        row.server,
-        row.operation,
+        server,
+        operation,
         expires_at,
         north_token,
-        row.id,
+        downlink,
     )
     step.state.uplinks[verdict.id] = verdict
     step.work.insert(verdict)

@@ -18,6 +18,7 @@ from bridge.directory import Directory, Record
 from bridge.errors import ConfigurationError, NotRunning
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
+from bridge.relay.registrations import Registration
 from bridge.service.state_directory import make_state_directory
 from bridge.store.contract import Reads
 from bridge.store.sqlite import ReadOnlyStore, SqliteStore
@@ -93,6 +94,9 @@ class BridgeAtRest:
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:
         _refuse(f"only the running service can tell why a message of endpoint {endpoint} waits")
+
+    async def registrations(self, endpoint: int) -> Sequence[tuple[Registration, int]]:
+        _refuse(f"only the running service can tell where endpoint {endpoint} is registered")
 
     def links(self, record: Record) -> Mapping[str, Link]:
         return dict.fromkeys(record.servers, Link(LinkState.CLOSED, "the service is down"))

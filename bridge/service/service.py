@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -17,6 +18,7 @@ from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.relay import events as ev
+from bridge.relay.registrations import Registration
 from bridge.service.clock import Clock, RealClock, SteadyClock, moment
 from bridge.service.parts import Parts, built
 from bridge.service.progress import Progress
@@ -220,6 +222,13 @@ class Service:
         placed, now = loaded.placed, moment(self.clock)
         south = placed.south_profile(placed.endpoint.device)
         return explain(loaded.state.deliveries, now.wall, south, placed.calls.condition(endpoint, now))
+
+    async def registrations(self, endpoint: int) -> Sequence[tuple[Registration, int]]:
+        loaded = await self.parts.runner.look(endpoint)
+        if loaded is None:
+            return ()
+        active = Counter(one.server for one in loaded.state.observations.values() if one.is_active)
+        return [(one, active[one.server]) for one in loaded.state.registrations]
 
     def links(self, record: Record) -> Mapping[str, Link]:
         if record.source is None:

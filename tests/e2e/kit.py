@@ -242,6 +242,7 @@ async def set_up(
     north: str = "",
     service: str = "",
     server_lines: str = "",
+    lines_of: Mapping[str, str] | None = None,
     network_lines: str = "",
     sections: str = "",
     sms: Mapping[str, str] | None = None,
@@ -250,7 +251,7 @@ async def set_up(
 ) -> AsyncIterator[SetUp]:
     """Start everything: SCEFs (network → profile), servers (name → host, or the URI of one that runs already),
     devices (none yet) and the bridge. `sms` are networks of SMS (network → that of the SCEF which carries them), and
-    `devices` are further arguments of the process of devices.
+    `devices` are further arguments of the process of devices, and `lines_of` further lines of single servers' sections.
 
     T8 goes through proxies that record it. Leaving fails if anything on the way was not as 3GPP's files have it; where
     those are absent the traffic is not judged, and the summary of the tests says so. Further
@@ -280,7 +281,7 @@ async def set_up(
         text = f'[service]\nstate_directory = "{directory}"\n{service}\n[north]\n{north or f"port = {free_port()}"}\n'
         for name, host in servers.items():
             address = lab.servers[name].ready["coap"] if name in lab.servers else host
-            text += f'[servers.{name}]\nuri = "{address}"\n{server_lines}\n'
+            text += f'[servers.{name}]\nuri = "{address}"\n{server_lines}\n{(lines_of or {}).get(name, "")}\n'
         for name, proxy in found.proxies.items():
             port = free_port()
             found.callbacks[name] = f"http://127.0.0.1:{port}/told-to-nobody"

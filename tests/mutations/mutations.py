@@ -64,11 +64,25 @@ MUTATIONS = [
         RELAY + "test_r03_r04_accepting.py::test_r04_an_execute_among_them_is_never_forgotten",
     ),
     Mutation(
+        "a path that servers read differently is passed on",
+        "refusal",
+        "not is_plain($path)",
+        "False",
+        RELAY + "test_r22_other_readings.py",
+    ),
+    Mutation(
+        "an observation of the same takes another place",
+        "_begin",
+        "cancel($step, $older)",
+        "pass",
+        RELAY + "test_r30_bounds.py::test_r30_observing_the_same_with_fresh_tokens_takes_one_place",
+    ),
+    Mutation(
         "effects leave before the commit",
         "Runner._step",
-        "$then = partial($self._committed, $endpoint, $loaded, $placed, $result.effects, $done)",
+        "$then = partial($self._committed, $endpoint, $loaded, $placed, $result, $done)",
         "$self._release($placed, $result.effects)\n"
-        "$then = partial($self._committed, $endpoint, $loaded, $placed, [], $done)",
+        "$then = partial($self._committed, $endpoint, $loaded, $placed, Result([], [], None, [], None), $done)",
         "tests/service/test_commit_then_act.py",
     ),
     Mutation(
@@ -353,14 +367,14 @@ MUTATIONS = [
     ),
     Mutation(
         "another endpoint's name is let through",
-        "identity_refusal",
-        '$query.startswith("ep=") and $query[3:] != $endpoint.name',
-        '$query.startswith("ep=") and not $query[3:]',
+        "_query_refusal",
+        "... and $value != $name",
+        "... and not $value",
         RELAY + "test_r21_r22_register.py",
     ),
     Mutation(
         "a server's Reset to a notification is ignored",
-        "cancel_observation",
+        "cancel",
         "$observation.state = _O.CANCELLED",
         "$observation.state = _O.ACTIVE",
         RELAY + "test_r16_to_r20_observations.py",
@@ -374,9 +388,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a device without a registration updates another's",
-        "_fit",
-        "$state.relay is None or $state.relay.location != register.path_of($coap)",
-        '$state.relay is not None and $state.relay.location not in ("", register.path_of($coap))',
+        "_fit_to_registration",
+        "if $registration is None:\n    return $_",
+        "if $registration is None:\n    return None, $coap.body",
         RELAY + "test_r21_r22_register.py",
     ),
     Mutation(
@@ -437,8 +451,8 @@ MUTATIONS = [
     ),
     Mutation(
         "observations outlive a registration",
-        "_registration_follows",
-        "$relay.refuse_update = False\nend_observations($step)",
+        "_registered",
+        "$relay.refuse_update = False\nobservations.end_all($step, $row.server)",
         "$relay.refuse_update = False",
         RELAY + "test_r16_to_r20_observations.py",
     ),

@@ -21,11 +21,11 @@ from world import (
 
 from bindings.contract import Accepted, Cancellation, NetworkState, Refusal, Refused
 from bridge.coap.message import Type
-from bridge.coap.numbers import Code
+from bridge.coap.numbers import Code, OptionNumber as Opt
 from bridge.coap.udp import decode, empty, frame
 from bridge.delivery.reports import UnattributedReport
 from bridge.relay import events as ev
-from bridge.relay.model import Observation, Policy
+from bridge.relay.model import Observation, Policy, Server
 
 
 def test_r30_stored_uplinks_the_oldest_notify_or_send_makes_way(south):
@@ -166,17 +166,91 @@ def test_r30_refusals_that_are_remembered(south):
 def test_r30_observations_one_more_is_503(south):
     world = World(south, policy=Policy(max_observations=3))
     for n in range(3):
-        observed(world, n, b"t%d" % n)
-    (answer,) = world.server_sends(request(mid=9, token=b"t9", options=observe()))
+        observed(world, n, b"t%d" % n, path=f"3/0/{n}")
+    (answer,) = world.server_sends(request(path="3/0/9", mid=9, token=b"t9", options=observe()))
     assert answer.code == Code.SERVICE_UNAVAILABLE
-    world.server_sends(request(mid=10, token=b"t1", options=observe()))  # the same once more is no new one
+    world.server_sends(
+        request(path="3/0/1", mid=10, token=b"t1", options=observe())
+    )  # the same once more is no new one
     assert world.states()[-1] == "SENT"
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r30_observing_the_same_with_fresh_tokens_takes_one_place(south, restarts):
+    """RFC 7641 §3.1. What the device notifies under an older token is answered with a Reset."""
+    world = World(south)
+    first = observed(world, 1, b"first")
+    for n in range(2 * world.policy.max_observations):
+        latest = observed(world, 100 + n, b"t%d" % n)
+        if restarts and n % 50 == 0:
+            world.restart()
+    assert world.counted("requests_refused") == 0
+    assert [row["path"] for row in world.rows(Observation) if row["state"] == "active"] == ["/3/0/0"]
+    assert world.device_sends(notification(first, 900)) == [rst(900)]
+    world.device_sends(notification(latest, 901, payload=b"new"))
+    assert world.last_north().payload == b"new"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        request(path="3/0/1", mid=7, token=b"7", options=observe()),
+        request(mid=7, token=b"7", options=[*observe(), (int(Opt.ACCEPT), b"\x2d\x16")]),
+        request(5, mid=7, token=b"7", options=observe(), payload=b"[]"),
+    ],
+    ids=["path", "format", "payload"],
+)
+def test_r30_observing_something_else_takes_another_place(world: World, other):
+    one = observed(world)
+    world.server_sends(other)
+    two = world.last_south()
+    world.device_sends(response(two, options=observe(1)))
+    for n, asked in enumerate((one, two)):
+        world.device_sends(notification(asked, 900 + n, payload=b"%d" % n))
+        last = world.last_north()
+        if last.type is Type.CON:
+            world.server_sends(ack(last))
+    assert [row["state"] for row in world.rows(Observation)] == ["active", "active"]
+
+
+def test_r30_other_servers_observe_for_themselves(south):
+    world = World(south, servers=(Server("one"), Server("two")))
+    for server in "one", "two":
+        world.server_sends(request(mid=5, token=b"same", options=observe()), server)
+        world.device_sends(response(world.last_south(), options=observe(1)), server)
+    assert [row["state"] for row in world.rows(Observation)] == ["active", "active"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r30_max_age_comes_true_what_was_unheard_for_long_makes_way_and_its_server_is_told(restarts):
+    world = World(NIDD, policy=Policy(max_observations=2, observation_idle=50_000))
+    silent = observed(world, 1, b"silent", path="3/0/1")
+    busy = observed(world, 2, b"busy", path="3/0/2")
+    world.passes(20_000)
+    world.device_sends(notification(busy, 900, mtype=Type.NON))
+    world.server_sends(ack(world.last_north()))
+    (answer,) = world.server_sends(request(path="3/0/3", mid=3, token=b"3", options=observe()))
+    assert (answer.code, answer.uint(Opt.MAX_AGE)) == (Code.SERVICE_UNAVAILABLE, 30_000)
+    world.passes(30_001)
+    if restarts:
+        world.restart()
+    before = len(world.to_server)
+    world.server_sends(request(path="3/0/3", mid=4, token=b"4", options=observe()))
+    told = decode(world.to_server[before])
+    assert (told.type, told.code, told.token) == (Type.CON, Code.SERVICE_UNAVAILABLE, b"silent")
+    assert told.option(Opt.OBSERVE) is None
+    world.passes(100)
+    assert world.to_server.count(world.to_server[before]) > 1  # until the server has it
+    world.server_sends(ack(told))
+    assert world.device_sends(notification(silent, 901)) == [rst(901)]
+    world.device_sends(notification(busy, 902, payload=b"on"))
+    assert world.last_north().payload == b"on"
 
 
 def test_r30_observations_that_are_being_asked_for_count(south):
     world = World(south, policy=Policy(max_observations=3))
     for n in range(5):
-        world.server_sends(request(mid=n, token=b"t%d" % n, options=observe()))
+        world.server_sends(request(path=f"3/0/{n}", mid=n, token=b"t%d" % n, options=observe()))
     assert len(world.downlinks()) == 3
 
 

@@ -8,6 +8,7 @@ from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, OpaqueUplink, Response, Verdict
 from bridge.relay.model import Observation, ObservationState, RelayState
+from bridge.relay.registrations import Registration
 from tests.store.asking import rows
 
 ATTEMPTS = [
@@ -57,7 +58,7 @@ async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
         OpaqueUplink.received(store.next_id(), 1, 0, 100.0, "leshan", b"\x16\xfe\xfd", b"d4", None),
         report(store.next_id()),
         Observation(1, b"\x05", 0, "leshan", b"\x01\x02", 100.0, ObservationState.ACTIVE),
-        RelayState(1, 0, location="/rd/1", refuse_update=True),
+        RelayState(1, 0, [Registration("leshan", (b"rd", b"1"), (b"rd", b"1"), 50.0, 60.0, 300)], refuse_update=True),
     ]
     await store.committed([Insert.of(row) for row in given], endpoint=1)
 

@@ -88,12 +88,24 @@ class LinkView(Result, frozen=True, kw_only=True):
     retry_in: float | None  # seconds until it is tried again by itself; null: with the next message
 
 
+class RegistrationView(Result, frozen=True, kw_only=True):
+    """An endpoint's registration with one of its servers, as far as the bridge knows."""
+
+    server: str
+    path: str  # the Location that the server chose
+    since: float
+    renewed_at: float  # by the last Register or Update that the server agreed to
+    lifetime: float  # seconds from then, unless it is renewed again
+    observations: int  # of this server
+
+
 class EndpointExplanation(Result, frozen=True, kw_only=True):
     """An endpoint, and everything that waits for its device."""
 
     endpoint: EndpointView
     time: float
     links: tuple[LinkView, ...]
+    registrations: tuple[RegistrationView, ...]
     waiting: tuple[Waiting, ...]
 
 

@@ -172,8 +172,8 @@ def _note_move(connection: apsw.Connection, before: Record, after: Record) -> No
     """See that an endpoint which servers know otherwise registers anew, whatever happens to this process next (R24)."""
     if DirectoryChange(before, after).server_knew:
         connection.execute(
-            "INSERT INTO relay (endpoint, shard, location, refuse_update, north_mid, joined_at)"
-            " VALUES (?, ?, '', 1, NULL, 0) ON CONFLICT (endpoint) DO UPDATE SET refuse_update = 1",
+            "INSERT INTO relay (endpoint, shard, refuse_update, north_mid, joined_at)"
+            " VALUES (?, ?, 1, NULL, 0) ON CONFLICT (endpoint) DO UPDATE SET refuse_update = 1",
             (after.id, after.shard),
         )
 

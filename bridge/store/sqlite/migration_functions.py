@@ -109,4 +109,14 @@ def _latest(  # noqa: PLR0911  # one for each state
     return [0, _REFUSED, at, None, _REFUSALS.get(state)]
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"no_response": no_response, "attempts_of": attempts_of}
+def registrations_of(location: str, server: str, since: float) -> bytes:
+    """Return the one registration of an endpoint as MessagePack (migration 9)."""
+    path = [segment.encode() for segment in location.removeprefix("/").split("/") if location != "/"]
+    return msgspec.msgpack.encode([[server, path, path, since, since]])
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "no_response": no_response,
+    "attempts_of": attempts_of,
+    "registrations_of": registrations_of,
+}

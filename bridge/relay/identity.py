@@ -1,0 +1,99 @@
+"""Whose message it is (R22): the network vouches for the device, and no reading of its message may say another.
+
+Servers read paths and queries differently: some join the segments of a path and split them again, decode what is
+percent-encoded, resolve dots, or take one query option for several. What any of them could take for another endpoint's
+registration is refused here.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from unicodedata import normalize
+from urllib.parse import unquote, unquote_plus
+
+from bridge.coap.message import Message
+from bridge.coap.numbers import Code, OptionNumber
+from bridge.relay.model import Endpoint
+from bridge.relay.registrations import Registration, segments
+
+_READ_DIFFERENTLY = re.compile(r"[/\\?#%;\x00-\x1f\x7f]")  # in a segment: a server may split, cut or decode it there
+_BETWEEN_PARAMETERS = re.compile(r"[&;?#,\s\x00]+")
+_DECODED_AT_MOST = 4  # times; what decodes further means nothing good
+_SAFE_METHODS = (Code.GET, Code.FETCH)  # RFC 7252 §5.1, RFC 8132 §2
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the device is answered instead of being forwarded."""
+
+    code: int
+    text: str
+
+
+def refusal(message: Message, operation: str, endpoint: Endpoint, own: list[Registration]) -> Refusal | None:
+    """Refuse a device's message that means another endpoint in any server's reading, or that only a proxy could take.
+
+    `operation` is what the bridge takes it for; `own` are the endpoint's registrations.
+    """
+    if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
+        return Refusal(Code.PROXYING_NOT_SUPPORTED, "no server behind the bridge is a proxy")
+    path = segments(message)
+    if not any(path == registration.told for registration in own):
+        if not is_plain(path):
+            return Refusal(Code.BAD_REQUEST, "servers read this path differently")
+        if operation == "Request" and message.code not in _SAFE_METHODS:
+            return Refusal(Code.FORBIDDEN, "neither an LwM2M path nor this device's registration")
+    for number, value in message.options:
+        if number == OptionNumber.URI_QUERY and value != b"ep=" + endpoint.name.encode():
+            refused = _query_refusal(value, endpoint.name)
+            if refused is not None:
+                return refused
+    return None
+
+
+def asks_a_proxy(message: Message) -> bool:
+    """Whether a request is for a forward proxy (RFC 7252 §5.10.2)."""
+    return message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None
+
+
+def is_plain(path: tuple[bytes, ...]) -> bool:
+    """Whether all servers read the same path in these segments. One empty segment at the end is a slash there."""
+    if path and not path[-1]:
+        path = path[:-1]
+    for segment in path:
+        try:
+            text = segment.decode()
+        except UnicodeDecodeError:
+            return False
+        if text in ("", ".", "..") or _READ_DIFFERENTLY.search(text) or normalize("NFKC", text) != text:
+            return False
+    return True
+
+
+def _query_refusal(query: bytes, name: str) -> Refusal | None:
+    text = query.decode("utf-8", "backslashreplace")
+    for reading in _readings(text):
+        for parameter in _BETWEEN_PARAMETERS.split(reading):
+            key, _, value = parameter.partition("=")
+            if key.strip().casefold() == "ep" and value != name:
+                return Refusal(Code.FORBIDDEN, "ep is not the endpoint of this device address")
+        if reading is _UNENDING:
+            return Refusal(Code.BAD_REQUEST, "this query is encoded too often")
+    return None
+
+
+_UNENDING = "\0"
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Yield a query as servers may read it: as it is, and decoded, as often as that changes something."""
+    yield text
+    for decode in unquote, unquote_plus:
+        reading = text
+        for _ in range(_DECODED_AT_MOST):
+            before, reading = reading, normalize("NFKC", decode(reading))
+            if reading == before:
+                break
+            yield reading
+        else:
+            yield _UNENDING

@@ -1,0 +1,70 @@
+"""The registrations of one endpoint, one for each server: kept together as one column of its relay row (R20, R23).
+
+A server chooses the path of a registration (its Location). Two servers may choose the same; then the device is told
+another path for the later one, and `location` is put in its place in what the device sends there.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from bridge.coap.message import Message, Option, encode_body
+from bridge.coap.numbers import OptionNumber
+
+TOLD_APART = b"~"  # between a server's own path and the number that tells it from another server's
+RESERVED = frozenset({b"rd", b"dp", b"bs", b"bspack"})  # last segments that mean something else (OMA Transport TS §6.4)
+
+
+class Registration(msgspec.Struct, array_like=True, gc=False):
+    """A registration that lives as far as the bridge knows. Times are wall-clock seconds.
+
+    Fields are stored in this order, so new ones come last and have a default.
+    """
+
+    server: str
+    location: tuple[bytes, ...]  # segments of the path that the server chose
+    told: tuple[bytes, ...]  # segments of the path that the device knows
+    since: float
+    refreshed_at: float  # by the last Register or Update that the server agreed to
+    lifetime: int | None = None  # seconds, as its Register or Update says; None: the server's default (86400)
+
+    @property
+    def path(self) -> str:
+        """Return the server's path for people."""
+        return "/" + "/".join(segment.decode("utf-8", "backslashreplace") for segment in self.location)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Registration]).decode
+
+
+def encode(registrations: list[Registration]) -> bytes | None:
+    """Return registrations as a column; None where there are none."""
+    return _encode(registrations) if registrations else None
+
+
+def decode(column: bytes | None) -> list[Registration]:
+    """Return the registrations that a column holds."""
+    return [] if column is None else _decode(column)
+
+
+def segments(message: Message, number: int = OptionNumber.URI_PATH) -> tuple[bytes, ...]:
+    """Return the segments of a message's path, or of its Location."""
+    return tuple(value for n, value in message.options if n == number)
+
+
+def told_path(location: tuple[bytes, ...], others: Iterable[Registration]) -> tuple[bytes, ...]:
+    """Return the path that a device is told for a server's `location`: none that means something else to it."""
+    taken = {other.told for other in others}
+    told, count = location, 1
+    while told in taken or (told and told[-1] in RESERVED):
+        count += 1
+        last = location[-1] if location else b""
+        told = (*location[:-1], last + TOLD_APART + str(count).encode())
+    return told
+
+
+def with_path(message: Message, number: int, path: Sequence[bytes]) -> bytes:
+    """Return a message's body with another path in place of that of its options `number`."""
+    options: list[Option] = [one for one in message.options if one[0] != number]
+    return encode_body([*((number, segment) for segment in path), *options], message.payload)

@@ -1,0 +1,111 @@
+"""Answers of servers to the device's requests (R14, R20), and the registrations that begin and end with them."""
+
+from bridge.coap.message import ACK, CON, Message, parse
+from bridge.coap.numbers import Code, OptionNumber
+from bridge.coap.transmission import EXCHANGE_LIFETIME
+from bridge.delivery.uplinks import DeviceRequest
+from bridge.relay import observations, toward_device, toward_server
+from bridge.relay.effects import Count
+from bridge.relay.register import DEFAULT_LIFETIME, lifetime_of
+from bridge.relay.registrations import Registration, segments, told_path, with_path
+from bridge.relay.state import Step
+
+_ABOUT_REGISTRATION = frozenset({"Register", "Update", "De-register"})
+NEARLY = 0.9  # of a lifetime without an Update
+
+
+def take(step: Step, server: str, message: Message) -> None:
+    """Take a server's response: piggybacked in its acknowledgement, or separate."""
+    for row in step.state.uplinks.values():
+        if type(row) is DeviceRequest and row.server == server and row.north_token == message.token:
+            if message.type is ACK and message.mid != row.north_mid:
+                continue
+            _answered(step, row, message)
+            return
+    if message.type is CON:
+        repeated = any(
+            type(row) is DeviceRequest
+            and row.server == server
+            and row.server_mid == message.mid
+            and row.north_token == message.token
+            for row in step.state.kept_uplinks.values()
+        )
+        if repeated:
+            toward_server.acknowledge(step, server, message.mid)
+        else:
+            toward_server.reset(step, server, message.mid)  # RFC 7252 §5.3.2: nobody asked
+    step.effect(Count("responses_without_request", "north"))
+
+
+def _answered(step: Step, row: DeviceRequest, message: Message) -> None:
+    toward_server.acknowledged(step, row)
+    if message.type is CON:
+        row.server_mid = message.mid
+        toward_server.acknowledge(step, row.server, message.mid)
+    step.state.settle_uplink(row, max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME))
+    step.work.update(row)
+    body = _registration_follows(step, row, message)
+    if _is_unwanted(row, message):
+        if row.confirmable:
+            toward_device.acknowledge(step, row, row.south_mid)
+        return
+    toward_device.respond(step, row, message.code, body, f"{row.operation} answer")
+
+
+def _is_unwanted(row: DeviceRequest, message: Message) -> bool:
+    """Whether the device asked not to be sent such a response (No-Response, RFC 7967 §2.1)."""
+    unwanted = row.no_response
+    return unwanted is not None and bool(unwanted >> (message.code >> 5) - 1 & 1)
+
+
+def _registration_follows(step: Step, row: DeviceRequest, message: Message) -> bytes:
+    """Begin, keep or end a registration where the server's answer says so; return the answer's body for the device.
+
+    Where one begins or ends, observations of the server's registration before it end (R20).
+    """
+    if row.operation not in _ABOUT_REGISTRATION:
+        return message.body
+    asked = parse(row.code, row.body)
+    if row.operation == "Register" and message.code == Code.CREATED:
+        return _registered(step, row, asked, message)
+    if row.operation == "Update" and message.code == Code.CHANGED:
+        _refreshed(step, row, asked)
+    elif (row.operation == "De-register" and message.code == Code.DELETED) or (
+        row.operation == "Update" and message.code == Code.NOT_FOUND
+    ):
+        is_forgotten(step, row.server)
+    return message.body
+
+
+def is_forgotten(step: Step, server: str) -> None:
+    """End the registration with a server; its observations end, too (R20)."""
+    relay = step.relay_row()
+    relay.registrations = [one for one in relay.registrations if one.server != server]
+    observations.end_all(step, server)
+
+
+def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message) -> bytes:
+    relay = step.relay_row()
+    others = [one for one in relay.registrations if one.server != row.server and not relay.refuse_update]
+    location = segments(message, OptionNumber.LOCATION_PATH)
+    told = told_path(location, others)
+    lifetime = lifetime_of(asked)
+    relay.registrations = [*others, Registration(row.server, location, told, step.wall, step.wall, lifetime)]
+    relay.refuse_update = False
+    observations.end_all(step, row.server)
+    return message.body if told == location else with_path(message, OptionNumber.LOCATION_PATH, told)
+
+
+def _refreshed(step: Step, row: DeviceRequest, asked: Message) -> None:
+    """Note an Update; warn of a device that is about to be lost because it updates too seldom."""
+    for one in step.state.registrations:
+        if one.server != row.server:
+            continue
+        pause, lifetime = step.wall - one.refreshed_at, one.lifetime or DEFAULT_LIFETIME
+        if pause > lifetime * NEARLY:
+            name = step.state.endpoint.name
+            text = f"endpoint {name} was silent toward {row.server} for {pause:.0f} s of a lifetime of {lifetime} s"
+            step.effect(Count("late_updates", row.server, f"{text}: it will be lost; raise its lifetime (/1/x/1)"))
+        one.refreshed_at = step.wall
+        one.lifetime = lifetime_of(asked) or one.lifetime
+        step.relay_row()

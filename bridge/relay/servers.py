@@ -1,0 +1,51 @@
+"""Which server a device's own message is for (R23): by Uri-Host, the Location of a registration, or its operation."""
+
+from bridge.coap.message import Message
+from bridge.coap.numbers import OptionNumber
+from bridge.relay.model import Server
+from bridge.relay.registrations import segments
+from bridge.relay.state import EndpointState
+
+BOOTSTRAP = "Bootstrap-Request"
+
+
+def server_of(state: EndpointState, message: Message, operation: str) -> Server:
+    """Return the server of the endpoint that a device's request is for. The endpoint has at least one.
+
+    A device names a server by Uri-Host, an Update by the path of its registration. What names none goes to the first
+    server that can take it, a Send to the first that has the device registered.
+    """
+    servers = state.endpoint.servers
+    if len(servers) == 1:
+        return servers[0]
+    named = _named(servers, message)
+    if named is not None:
+        return named
+    path = segments(message)
+    for registration in state.registrations:
+        if registration.told == path:
+            return _with_key(servers, registration.server)
+    if operation == BOOTSTRAP:
+        return next((server for server in servers if server.bootstrap), servers[0])
+    if operation != "Register":
+        for registration in state.registrations:
+            return _with_key(servers, registration.server)
+    return next((server for server in servers if not server.bootstrap), servers[0])
+
+
+def _named(servers: tuple[Server, ...], message: Message) -> Server | None:
+    """Return the server that Uri-Host names, of several at one host the one with Uri-Port; None: it names none."""
+    value = message.option(OptionNumber.URI_HOST)
+    if value is None:
+        return None
+    host = value.decode("utf-8", "backslashreplace").casefold().strip("[]")
+    port = message.uint(OptionNumber.URI_PORT)
+    there = [server for server in servers if host in server.hosts]
+    for server in there:
+        if port is not None and server.port == port:
+            return server
+    return there[0] if there else None
+
+
+def _with_key(servers: tuple[Server, ...], key: str) -> Server:
+    return next((server for server in servers if server.key == key), servers[0])
