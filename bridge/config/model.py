@@ -26,6 +26,7 @@ EXCHANGE_LIFETIME = 247  # seconds, RFC 7252 §4.8.2: then a message ID may come
 LAST_PORT = 65535
 
 _POLICY = Policy()
+Lifetime = Annotated[int, Meta(ge=1, le=2**32 - 1)]  # seconds, OMA Core TS /1/x/1
 _Hold = Annotated[float, Meta(ge=0, le=EXCHANGE_LIFETIME)]  # seconds that an acknowledgement may wait
 
 
@@ -168,7 +169,11 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         Port, Meta(description="coap://: its port for DTLS of devices' own, which passes through unopened")
     ] = COAPS_PORT
     profile: Annotated[
-        str, Meta(description="what kind of server it is: default, leshan, leshan-demo, thingsboard, transparent")
+        str,
+        Meta(
+            description="what kind of server it is: default, emqx, leshan, leshan-demo, strict, thingsboard, "
+            "transparent, wakaama"
+        ),
     ] = DEFAULT
     known_as: Annotated[
         list[str],
@@ -213,6 +218,26 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         ),
     ] = None
 
+    default_lifetime: Annotated[
+        Lifetime | None,
+        Meta(description="lifetime (lt) for devices that name none, seconds", examples=[86400]),
+    ] = None
+    transfer: Annotated[
+        Span | None,
+        Meta(
+            description="seconds from the first block in which it expects a block-wise write to be over; raise it with "
+            "the server's own timeout for firmware",
+            examples=[120.0],
+        ),
+    ] = None
+    piggybacked_blocks: Annotated[
+        bool | None,
+        Meta(
+            description="true: it goes on with a block-wise write only if the answer stands in the acknowledgement",
+            examples=[False],
+        ),
+    ] = None
+
     security: Annotated[
         Security, Meta(description="how endpoints prove themselves to it, for coaps:// and coaps+tcp://")
     ] = msgspec.field(default_factory=Security)
@@ -247,7 +272,16 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             lwm2m_version=base.lwm2m_version if self.lwm2m_version is None else self.lwm2m_version,
             binding=base.binding if self.binding is None else (self.binding or None),
             queue_mode=base.queue_mode if self.queue_mode is None else self.queue_mode,
+            default_lifetime=base.default_lifetime if self.default_lifetime is None else self.default_lifetime,
+            transfer=self._transfer(base),
+            piggybacked_blocks=base.piggybacked_blocks if self.piggybacked_blocks is None else self.piggybacked_blocks,
         )
+
+    def _transfer(self, base: ServerProfile) -> float | None:
+        """Return the time of a transfer; where the profile counts it as any request, another patience changes both."""
+        if self.transfer is not None:
+            return self.transfer
+        return self.patience if self.patience is not None and base.transfer == base.patience else base.transfer
 
     def place(self, key: str) -> ServerName:
         """Return what `bridge.north.udp.servers.Servers` takes."""

@@ -19,9 +19,10 @@ from bridge.relay import (
     server_answers,
     toward_device,
     toward_server,
+    transfer_times,
     transfers,
 )
-from bridge.relay.blocks import ANY_ANSWER
+from bridge.relay.blocks import ANY_ANSWER, block_of
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import ServerDatagram
 from bridge.relay.exchanges import Key
@@ -153,7 +154,15 @@ def _request(step: Step, server: str, message: Message) -> None:
     if isinstance(row, tuple):
         _answer_at_once(step, server, message, *row)
     elif row.confirmable:
-        state.empty_ack_due[row.id] = step.mono + state.policy.piggyback_window
+        held_for = row.answer_by - step.wall if needs_piggybacking(step, row) else state.policy.piggyback_window
+        state.empty_ack_due[row.id] = step.mono + held_for
+
+
+def needs_piggybacking(step: Step, row: ServerRequest) -> bool:
+    """Whether the server takes the answer only inside the acknowledgement, however late: for its blocks (R5)."""
+    if not profile_of(step, row.server).piggybacked_blocks:
+        return False
+    return block_of(transfers.parsed(row), OptionNumber.BLOCK1) is not None
 
 
 def _repeat(step: Step, row: ServerRequest) -> None:
@@ -233,6 +242,11 @@ def _accept(
     """Make the row that accepts a request, or say why it cannot fit (R25)."""
     state = step.state
     name = operation.of_server(message)
+    profile = profile_of(step, server)
+    if message.goes_up_to(OptionNumber.BLOCK1):
+        slow = transfer_times.too_slow(step, message, profile)
+        if slow is not None:
+            return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], f"too slow: {slow}"
     token = _south_token(step, server, message, observe)
     ttl, body = _strip_ttl(message, state.policy.ttl_option)
     largest, uplink = step.south.max_downlink, step.south.max_uplink
@@ -246,8 +260,9 @@ def _accept(
             if code == Code.SERVICE_UNAVAILABLE:
                 options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
             return code, options, f"too large: {size} bytes, {largest} fit"
-    profile = profile_of(step, server)
     answer_by = step.wall + profile.patience - profile.margin
+    if message.goes_up_to(OptionNumber.BLOCK1):
+        answer_by = transfer_times.answer_by(step, server, message, profile, answer_by)
     if ttl is None:
         ttl = state.endpoint.default_ttl
     row = ServerRequest.accepted(
@@ -314,6 +329,6 @@ def send_due_empty_acks(step: Step) -> None:
             del state.empty_ack_due[downlink]
             continue
         may_be_quick = step.south.quick and (row.state is _S.SUBMITTING or row.state is _S.SENT)
-        if due <= step.mono or not may_be_quick:
+        if due <= step.mono or not (may_be_quick or needs_piggybacking(step, row)):
             del state.empty_ack_due[downlink]
             step.effect(SendToServer(row.server, empty(ACK, row.north_mid)))

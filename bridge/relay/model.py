@@ -29,6 +29,9 @@ class ServerProfile:
     lwm2m_version: str = "1.1"  # added where the device names none
     binding: str | None = "U"  # what `b` is rewritten to; None keeps it
     queue_mode: QueueMode = QueueMode.STRIP
+    default_lifetime: int | None = None  # seconds; added where a Register names none and the network implies none
+    transfer: float | None = None  # seconds from the first block in which a block-wise write must be over
+    piggybacked_blocks: bool = False  # it goes on with Block1 only after an acknowledgement that holds the 2.31
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,9 @@ def fit_register(
     names = {value.partition(b"=")[0] for value in fitted}
     if b"ep" not in names:
         fitted.append(b"ep=" + endpoint.name.encode())
-    if b"lt" not in names and default_lifetime is not None:
-        fitted.append(f"lt={default_lifetime}".encode())
+    lifetime = profile.default_lifetime if default_lifetime is None else default_lifetime
+    if b"lt" not in names and lifetime is not None:
+        fitted.append(f"lt={lifetime}".encode())
     if b"lwm2m" not in names:
         fitted.append(b"lwm2m=" + profile.lwm2m_version.encode())
     if fitted == queries and payload == message.payload:
@@ -77,6 +78,14 @@ def _fit_binding(queries: list[bytes], profile: ServerProfile, *, adding: bool =
 def _with_queries(options: list[Option], queries: list[bytes], payload: bytes) -> bytes:
     others = [option for option in options if option[0] != OptionNumber.URI_QUERY]
     return encode_body(others + [(OptionNumber.URI_QUERY, query) for query in queries], payload)
+
+
+def asks_for_queue_mode(message: Message) -> bool | None:
+    """Return whether a Register or Update says that its device sleeps; None: it says nothing of it."""
+    queries = message.strings(OptionNumber.URI_QUERY)
+    if "Q" in queries:
+        return True
+    return next(("Q" in query[2:] for query in queries if query.startswith("b=")), None)
 
 
 def lifetime_of(message: Message) -> int | None:

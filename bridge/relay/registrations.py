@@ -27,6 +27,7 @@ class Registration(msgspec.Struct, array_like=True, gc=False):
     since: float
     refreshed_at: float  # by the last Register or Update that the server agreed to
     lifetime: int | None = None  # seconds, as its Register or Update says; None: the server's default (86400)
+    queue_mode: bool = False  # the server was told that the device sleeps
 
     @property
     def path(self) -> str:

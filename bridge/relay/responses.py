@@ -107,6 +107,7 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
     else:
         observations.follow(step, row, message)
         row.answered = True
+        step.state.round_trips.append(step.wall - row.accepted_at)
         in_blocks = row.split_from is not None or message.code == _CONTINUE
         body = transfers.relayed_body(step, row, message) if in_blocks else message.body
         toward_server.respond(step, row, up, message.code, body)

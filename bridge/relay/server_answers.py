@@ -6,7 +6,7 @@ from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.uplinks import DeviceRequest
 from bridge.relay import observations, toward_device, toward_server
 from bridge.relay.effects import Count
-from bridge.relay.register import DEFAULT_LIFETIME, lifetime_of
+from bridge.relay.register import DEFAULT_LIFETIME, asks_for_queue_mode, lifetime_of
 from bridge.relay.registrations import Registration, segments, told_path, with_path
 from bridge.relay.state import Step
 
@@ -90,7 +90,9 @@ def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message
     location = segments(message, OptionNumber.LOCATION_PATH)
     told = told_path(location, others)
     lifetime = lifetime_of(asked)
-    relay.registrations = [*others, Registration(row.server, location, told, step.wall, step.wall, lifetime)]
+    queued = asks_for_queue_mode(asked) or False
+    begun = Registration(row.server, location, told, step.wall, step.wall, lifetime, queued)
+    relay.registrations = [*others, begun]
     relay.refuse_update = False
     observations.end_all(step, row.server)
     return message.body if told == location else with_path(message, OptionNumber.LOCATION_PATH, told)
@@ -108,4 +110,6 @@ def _refreshed(step: Step, row: DeviceRequest, asked: Message) -> None:
             step.effect(Count("late_updates", row.server, f"{text}: it will be lost; raise its lifetime (/1/x/1)"))
         one.refreshed_at = step.wall
         one.lifetime = lifetime_of(asked) or one.lifetime
+        queued = asks_for_queue_mode(asked)
+        one.queue_mode = one.queue_mode if queued is None else queued
         step.relay_row()

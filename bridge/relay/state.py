@@ -34,6 +34,7 @@ from bridge.relay.registrations import Registration
 
 U = TypeVar("U", DeviceUplink, DeviceUplink | OpaqueUplink)
 
+ROUND_TRIPS = 8  # exchanges by which the pace of a device is judged
 RETIRED = 64  # tokens that are not given again soon: the device may not know that an observation or exchange ended
 
 Digested = (DeviceUplink, OpaqueUplink)
@@ -67,9 +68,11 @@ class EndpointState:
         "relay",
         "retired",
         "retransmissions",
+        "round_trips",
         "south",
         "south_hop",
         "south_mids",
+        "transfers",
         "uplinks",
     )
 
@@ -111,6 +114,8 @@ class EndpointState:
         self.empty_ack_due: dict[int, float] = {}  # downlink → monotonic time (R5)
         self.hold_due: dict[int, float] = {}  # uplink → monotonic time (R16)
         self.south: SouthProfile | None = None  # of the last step
+        self.round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)  # seconds that the device's latest answers took
+        self.transfers: dict[tuple[str, tuple[str, ...]], float] = {}  # server and path of a write → its first block
         start = int(random * 65536)
         self.north_mids = MessageIds(start)
         self.south_mids = MessageIds(start)

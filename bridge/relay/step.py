@@ -161,7 +161,10 @@ def _started(at: Step, _event: ev.Event) -> None:
     toward_server.resume(at)
     for row in at.state.deliveries.live.values():
         if type(row) is ServerRequest and row.confirmable and not row.answered:
-            toward_server.acknowledge(at, row.server, row.north_mid)
+            if from_server.needs_piggybacking(at, row):
+                at.state.empty_ack_due[row.id] = at.mono + max(row.answer_by - at.wall, 0.0)
+            else:
+                toward_server.acknowledge(at, row.server, row.north_mid)
     if at.state.relay is not None and at.state.relay.joined_at > at.wall:
         at.relay_row().joined_at = at.wall
     for up in at.state.uplinks.values():

@@ -1,5 +1,6 @@
 import re
 import tomllib
+from dataclasses import replace
 
 from bridge.config import (
     Config,
@@ -28,7 +29,8 @@ def test_the_settings_in_the_template_are_the_defaults(tmp_path):
     text = text.replace('profile = ""', 'profile = "leshan"')
     config = parse(text, "template", tmp_path)
     assert (config.service, config.north, config.policy) == (Service(), North(), PolicySettings())
-    assert config.server("example") == Server("example", profile("default"), ("127.0.0.1",), 5683)
+    shown = replace(profile("default"), default_lifetime=86400, transfer=120.0)  # as examples
+    assert config.server("example") == Server("example", shown, ("127.0.0.1",), 5683)
     assert config.networks["example-radio"].settings.http.timeout == 10.0
     assert config.endpoints[0].name == "urn:imei:490154203237518"
 

@@ -243,6 +243,7 @@ async def set_up(
     service: str = "",
     server_lines: str = "",
     lines_of: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
     network_lines: str = "",
     sections: str = "",
     sms: Mapping[str, str] | None = None,
@@ -251,7 +252,8 @@ async def set_up(
 ) -> AsyncIterator[SetUp]:
     """Start everything: SCEFs (network → profile), servers (name → host, or the URI of one that runs already),
     devices (none yet) and the bridge. `sms` are networks of SMS (network → that of the SCEF which carries them), and
-    `devices` are further arguments of the process of devices, and `lines_of` further lines of single servers' sections.
+    `devices` are further arguments of the process of devices, `lines_of` further lines of single servers' sections, and
+    `kinds` the profiles that emulated servers act by.
 
     T8 goes through proxies that record it. Leaving fails if anything on the way was not as 3GPP's files have it; where
     those are absent the traffic is not judged, and the summary of the tests says so. Further
@@ -270,7 +272,8 @@ async def set_up(
                 starting.create_task(lab.start_scef((), "--profile", profile, name=name))
             for name, host in servers.items():
                 if "://" not in host:
-                    starting.create_task(lab.start_server(name=name, host=host))
+                    kind = ("--profile", kinds[name]) if kinds and name in kinds else ()
+                    starting.create_task(lab.start_server(*kind, name=name, host=host))
             none_yet = ("--count", "0", "--retry-timer", "5", *devices)
             starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", *none_yet))
         for name in networks:

@@ -78,6 +78,20 @@ MUTATIONS = [
         RELAY + "test_r30_bounds.py::test_r30_observing_the_same_with_fresh_tokens_takes_one_place",
     ),
     Mutation(
+        "the time of a transfer is not counted from its first block",
+        "answer_by",
+        "min($otherwise, $end) if $end > $step.wall else $otherwise",
+        "$otherwise",
+        RELAY + "test_r25_transfer_times.py",
+    ),
+    Mutation(
+        "a server that was told of queue mode is answered 5.04",
+        "_takes_it_to_sleep",
+        "any(...)",
+        "False",
+        RELAY + "test_r25_transfer_times.py::test_r21_a_server_that_was_told_of_queue_mode_is_left_in_silence",
+    ),
+    Mutation(
         "effects leave before the commit",
         "Runner._step",
         "$then = partial($self._committed, $endpoint, $loaded, $placed, $result, $done)",

@@ -215,3 +215,17 @@ async def test_an_old_ledger_goes_on_where_it_was(path):
             if row.operation == "Execute" and (may_have_left or old["state"] == "BUFFERED"):
                 assert all(one.attempt.downlink != row.id for one in world.submitted), names[endpoint]
     assert went_on > 30
+
+
+async def test_a_registration_is_that_of_the_server_which_got_the_last_register(path):
+    build(path)
+    await everything(path)
+    store = SqliteStore.open(path)
+    try:
+        kept = (await load(store, ById(47))).kept
+        observed = (await load(store, ById(56))).kept.observations
+    finally:
+        await store.close()
+    (one,) = kept.relay.registrations
+    assert (one.server, one.location, one.told, one.path) == ("srv", (b"rd", b"abc"), (b"rd", b"abc"), "/rd/abc")
+    assert [(row.path, row.heard_at) for row in observed] == [("", 1_700_000_000.0)]
