@@ -59,8 +59,9 @@ class Bearers:
         tap: Callable[[Datagram], None],
         given_up: Callable[[Address, int, bytes], None],
         rng: random.Random,
+        alerted: Callable[[int], None],
     ) -> None:
-        """Open every socket; OSError if one cannot be had."""
+        """Open every socket; OSError if one cannot be had. `alerted` is called with alerts of DTLS that arrive."""
         for bearer in self.all:
             bearer.endpoint = await CoapEndpoint.create(
                 functools.partial(handler, bearer),
@@ -73,6 +74,8 @@ class Bearers:
             # From now on the same port, also after a restart.
             bearer.address = bearer.endpoint.address
             bearer.endpoint.on_given_up = given_up
+            if self._options.psk is not None:
+                bearer.endpoint.secure(self._options.psk, {}, alerted)
             if bearer.options.binding == SMS and bearer.options.pipe is not None:
                 bearer.endpoint.announce(bearer.options.pipe)  # a trigger may come before anything was sent
 

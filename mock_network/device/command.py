@@ -23,6 +23,7 @@ from mock_network.device.options import (
 from mock_network.device.parameters import BEARER_WORDS, SERVER_WORDS, bearer_options, server_options
 from mock_network.lwm2m.blockwise import exponent_of
 from mock_network.lwm2m.definitions import Model
+from mock_network.lwm2m.dtls import PreSharedKey, key_from
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.object_files import DefinitionError, read_files
 from mock_network.lwm2m.oscore import OscoreKeys, keys_from
@@ -99,6 +100,11 @@ def _block_size(_context: click.Context, _parameter: click.Parameter, size: int)
     "--oscore",
     callback=lambda _context, _parameter, words: None if words is None else _keys(words),
     help="protect all traffic with the server: secret=HEX,sender=HEX,recipient=HEX, if wanted salt=HEX, context=HEX",
+)
+@click.option(
+    "--psk",
+    callback=lambda _context, _parameter, words: None if words is None else _psk(words),
+    help="reach the server by DTLS with a pre-shared key: identity=TEXT,key=HEX",
 )
 @click.option("--fresh-within", type=float, help="seconds: a changing request must carry an Echo value no older")
 @click.option("--no-clock", is_flag=True, help="the device knows no time before a server writes /3/0/13")
@@ -191,6 +197,7 @@ def _defaults(
     object_files: tuple[Path, ...],
     send_at_register: tuple[str, ...],
     oscore: OscoreKeys | None,
+    psk: PreSharedKey | None,
     fresh_within: float | None,
     no_clock: bool,
     answer_delay: float,
@@ -227,6 +234,7 @@ def _defaults(
         pipe=None if pipe is None else parse_address(pipe),
         send_at_register=send_at_register,
         oscore=oscore,
+        psk=psk,
         fresh_within=fresh_within,
         has_clock=not no_clock,
         answer_delay=answer_delay,
@@ -245,6 +253,13 @@ def _defaults(
 def _keys(words: str) -> OscoreKeys:
     try:
         return keys_from(dict(word.partition("=")[::2] for word in words.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _psk(words: str) -> PreSharedKey:
+    try:
+        return key_from(dict(word.partition("=")[::2] for word in words.split(",")))
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

@@ -28,6 +28,7 @@ from mock_network.device.options import DEFAULT_OBJECTS, REGISTER_PARAMETERS, De
 from mock_network.device.parameters import bearer_options, server_options
 from mock_network.device.refusal import OperationError
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
+from mock_network.lwm2m.dtls import key_from
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.jsonvalue import format_from_json, from_json, to_json
 from mock_network.lwm2m.messages import Response
@@ -53,6 +54,9 @@ _SETTABLE = {
     "has_clock": bool,
     "fresh_within": float,
 }
+
+
+_READ: dict[str, Callable[[Any], Any]] = {"oscore": keys_from, "psk": key_from, "pipe": parse_address}
 
 
 def make_app(fleet: Fleet, defaults: DeviceOptions) -> web.Application:
@@ -137,10 +141,7 @@ async def _add(request: web.Request) -> web.Response:
         changes["objects"] = DEFAULT_OBJECTS | frozenset(body["objects"])
     if "send_at_register" in body:
         changes["send_at_register"] = tuple(body["send_at_register"])
-    if "oscore" in body:
-        changes["oscore"] = keys_from(body["oscore"])
-    if "pipe" in body:
-        changes["pipe"] = parse_address(body["pipe"])
+    changes |= {name: read(body[name]) for name, read in _READ.items() if name in body}
     if "omit" in body:
         changes["omit"] = frozenset(body["omit"])
         if not changes["omit"] <= REGISTER_PARAMETERS:

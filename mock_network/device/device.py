@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mock_network.clock import current_clock
 from mock_network.device.access import AccessControl, Right
 from mock_network.device.accounts import (
+    ALERT_CODE,
     BINDING,
     BOOTSTRAP_TRIGGER,
     DISABLE,
@@ -147,11 +148,16 @@ class Device:
         self.client.start()
 
     async def _open(self) -> None:
-        await self.bearers.open(self._handle, self._tap, self._given_up, self._rng)
+        await self.bearers.open(self._handle, self._tap, self._given_up, self._rng, self._alerted)
         for bearer in self.bearers.all:
             bearer.up.use_contexts(self.contexts.find)
             if bearer.options.binding == SMS:
                 bearer.up.intercept(functools.partial(self._short_message, bearer))
+
+    def _alerted(self, description: int) -> None:
+        """Keep the last alert of DTLS that arrived where a server can read it (/1/x/11)."""
+        for account in self.accounts.servers():
+            self.tree.set((*account.server, ALERT_CODE), description)
 
     def _tap(self, datagram: Datagram) -> None:
         self.wire.append(datagram)

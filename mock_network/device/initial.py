@@ -42,7 +42,7 @@ from mock_network.lwm2m.paths import Path
 from mock_network.lwm2m.values import ObjectLink
 
 NB_IOT = 7  # /4/0/0 Network Bearer
-NO_SEC = 3  # /0/0/2 Security Mode
+PSK, NO_SEC = 0, 3  # /0/0/2 Security Mode
 NON_IP = 0  # /11/x/24 PDN Type
 NO_AUTHENTICATION = 3  # /11/x/4
 
@@ -86,6 +86,8 @@ def initial_objects(options: DeviceOptions) -> Instances:
 
 def _securities(options: DeviceOptions) -> Iterator[dict[int, Resource]]:
     none: dict[int, Resource] = {2: NO_SEC, 3: b"", 4: b"", 5: b""}
+    if options.psk is not None:
+        none = {2: PSK, 3: options.psk.identity.encode(), 4: b"", 5: options.psk.key}
     for key, server in enumerate(options.servers()):
         link: dict[int, Resource] = {} if server.oscore is None else {OSCORE_LINK: ObjectLink(OSCORE, key)}
         rds = _present({RDS_DESTINATION_PORT: server.rds_port})

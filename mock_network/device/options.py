@@ -11,6 +11,7 @@ from mock_network.lwm2m.definitions import (
     TEMPERATURE,
     Model,
 )
+from mock_network.lwm2m.dtls import PreSharedKey
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.oscore import OscoreKeys
@@ -104,6 +105,8 @@ class DeviceOptions:
     """Paths whose values go out by Send directly after each 2.01 to Register."""
     oscore: OscoreKeys | None = None
     """As `ServerOptions.oscore`, of the first server."""
+    psk: PreSharedKey | None = None
+    """Everything of the device goes through DTLS sessions by this key; None: nothing does."""
     fresh_within: float | None = None
     """How old an Echo value may be that a request that changes something must carry (RFC 9175); None: no such check."""
     has_clock: bool = True

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiocoap.message import Message
@@ -11,6 +11,7 @@ from aiocoap.numbers.types import Type
 from aiocoap.protocol import Context
 
 from mock_network.lwm2m.answers import Answers, request_of
+from mock_network.lwm2m.dtls import PreSharedKey
 from mock_network.lwm2m.layers import Messages, Tokens
 from mock_network.lwm2m.messages import Handler, Request, Response, Tuning
 from mock_network.lwm2m.oscore import FindContext
@@ -66,6 +67,20 @@ class CoapEndpoint:
     def use_contexts(self, find: FindContext) -> None:
         """Have `find` return the OSCORE context for the kid and kid context of each protected request that arrives."""
         self._answers.find_context = find
+
+    def secure(
+        self,
+        own: PreSharedKey | None,
+        keys: Mapping[str, bytes],
+        on_alert: Callable[[int], None] = lambda _description: None,
+    ) -> None:
+        """Have DTLS sessions carry what is sent and received; see `UdpTransport.secure`."""
+        self._transport.secure(own, keys, on_alert)
+
+    def identity_of(self, peer: Address) -> str | None:
+        """Return the identity that a peer has proven by its DTLS session, None without one."""
+        sessions = self._transport.sessions
+        return None if sessions is None else sessions.identity_of(peer)
 
     @property
     def address(self) -> Address:

@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +19,8 @@ from aiocoap import interfaces
 from aiocoap.message import Message
 from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers.constants import TransportTuning
+
+from mock_network.lwm2m.dtls import FIRST, LAST, DtlsSessions, PreSharedKey
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +116,7 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
         self.muted = False
         self.asleep = False
         self.intercept: Callable[[Message], bool] = lambda _message: False
+        self.sessions: DtlsSessions | None = None
         self.unparsable = 0
         """Count of datagrams that are no CoAP message."""
         self._messages = messages
@@ -143,11 +146,32 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
                 # An ICMP error of an earlier datagram. Retransmission deals with peers that are away.
                 continue
             if not self.muted and not self.asleep:
-                self._received(data, ancillary, (sender[0], sender[1]))
+                self._arrived(data, ancillary, (sender[0], sender[1]))
 
-    def _received(self, data: bytes, ancillary: list[tuple[int, int, bytes]], sender: Address) -> None:
+    def _arrived(self, data: bytes, ancillary: list[tuple[int, int, bytes]], sender: Address) -> None:
+        """Take a datagram: records go to their session, and a peer that has one is not believed without it."""
+        if self.sessions is not None and data and FIRST <= data[0] <= LAST:
+            self.sessions.receive(data, sender)
+        elif self.sessions is None or not self.sessions.secures(sender):
+            self._received(data, sender, _local_address(ancillary))
+
+    def secure(
+        self,
+        own: PreSharedKey | None,
+        keys: Mapping[str, bytes],
+        on_alert: Callable[[int], None] = lambda _description: None,
+    ) -> None:
+        """Have messages go through sessions: all of a client, and those of a server with clients that begin one."""
+        self.sessions = DtlsSessions(self._send_record, self._received, own, keys, on_alert)
+
+    def _send_record(self, record: bytes, peer: Address) -> None:
+        if not self._closed:
+            with contextlib.suppress(OSError):  # as if lost on the way
+                self._socket.sendto(record, peer)
+
+    def _received(self, data: bytes, sender: Address, local: bytes | None = None) -> None:
         try:
-            message = Message.decode(data, Peer(sender, _local_address(ancillary)))
+            message = Message.decode(data, Peer(sender, local))
         except Exception as problem:  # noqa: BLE001 aiocoap lets what malformed options cause through, of any kind
             self.unparsable += 1
             _log.warning("%d bytes from %s are no CoAP message: %s", len(data), sender, problem)
@@ -178,6 +202,10 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
             return
         self.asleep = False
         data = message.encode()
+        if self.sessions is not None and self.sessions.secures(message.remote.address):
+            self.sessions.send(data, message.remote.address)
+            self._tap(self._describe(message, len(data), outgoing=True))
+            return
         ancillary = []
         local = message.remote.local
         if self._wildcard and local is not None:
@@ -205,6 +233,8 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
         """Stop at once; sending afterwards does nothing."""
         if not self._closed:
             self._closed = True
+            if self.sessions is not None:
+                self.sessions.close()
             self._loop.remove_reader(self._socket)
             self._socket.close()
 

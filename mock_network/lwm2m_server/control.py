@@ -12,6 +12,7 @@ GET  /control/seen                          what was seen (`seen.Seen`); ?since=
 POST /control/stop, /control/start          stop listening {"forget": true}, and listen again on the same port
 PUT  /control/oscore/{endpoint}             protect all traffic with a client: {"secret": hex, "sender": hex,
                                             "recipient": hex, "salt": hex, "context": hex}
+PUT  /control/psk/{endpoint}                   take DTLS sessions of a client: {"identity": text, "key": hex}
 GET  /control/bootstrap                     bootstrap sessions, with all steps and answers
 PUT  /control/bootstrap/{endpoint}          the plan for an endpoint, "*" for all others (`bootstrap_plan`); DELETE
 POST /control/bootstrap/{endpoint}          a step of the client's session: {"operation": "write", "path": …, …}
@@ -21,6 +22,7 @@ from aiohttp import web
 
 from mock_network.control_api import body_of, errors_as_json
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
+from mock_network.lwm2m.dtls import key_from
 from mock_network.lwm2m.formats import UnsupportedFormat
 from mock_network.lwm2m.jsonvalue import to_json
 from mock_network.lwm2m.messages import Response
@@ -47,6 +49,7 @@ def make_app(server: LwM2mServer) -> web.Application:
     app.router.add_post("/control/stop", _stop)
     app.router.add_post("/control/start", _start)
     app.router.add_put("/control/oscore/{endpoint}", _oscore)
+    app.router.add_put("/control/psk/{endpoint}", _psk)
     app.router.add_get("/control/bootstrap", _sessions)
     app.router.add_put("/control/bootstrap/{endpoint}", _plan)
     app.router.add_delete("/control/bootstrap/{endpoint}", _no_plan)
@@ -147,6 +150,11 @@ async def _start(request: web.Request) -> web.Response:
 
 async def _oscore(request: web.Request) -> web.Response:
     request.app[_SERVER].use_oscore(request.match_info["endpoint"], keys_from(await body_of(request)))
+    return web.Response(status=204)
+
+
+async def _psk(request: web.Request) -> web.Response:
+    request.app[_SERVER].use_key(request.match_info["endpoint"], key_from(await body_of(request)))
     return web.Response(status=204)
 
 

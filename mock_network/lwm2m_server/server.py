@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mock_network.clock import current_clock
+from mock_network.lwm2m.dtls import PreSharedKey
 from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, parse_format
 from mock_network.lwm2m.messages import (
@@ -66,6 +67,8 @@ class LwM2mServer(Observing):
         self.sleeping = Sleeping(profile)
         self.bootstrap = Bootstrap(self._ask, type_of)
         self._contexts: dict[str, Any] = {}
+        self._keys: dict[str, bytes] = {}
+        self._identities: dict[str, str] = {}  # endpoint → its PSK identity
         self.seen = SeenLog(self._now, self._name_of)
         self.sends: list[tuple[str, list[Record]]] = []
         """Endpoint and records of each Send that was taken."""
@@ -97,6 +100,8 @@ class LwM2mServer(Observing):
         self._endpoint.on_given_up = self._given_up
         self._endpoint.on_late_notification = self._late
         self._endpoint.use_contexts(self._find_context)
+        if self._keys:
+            self._endpoint.secure(None, self._keys)
         for client in self.registry.by_endpoint.values():
             self._watch_expiry(client)
         return self._address
@@ -122,6 +127,17 @@ class LwM2mServer(Observing):
         """
         self._contexts[endpoint] = new_context(keys)
 
+    def use_key(self, endpoint: str, key: PreSharedKey) -> None:
+        """Take DTLS sessions of a client on the same port. A Register under its name counts only there."""
+        self._keys[key.identity] = key.key
+        self._identities[endpoint] = key.identity
+        if self._endpoint is not None and len(self._keys) == 1:
+            self._endpoint.secure(None, self._keys)
+
+    def _is_bound(self, endpoint: str) -> bool:
+        """Whether only a security context or a session speaks for an endpoint."""
+        return endpoint in self._contexts or endpoint in self._identities
+
     def _find_context(self, kid: bytes, kid_context: bytes | None) -> Any:
         for context in self._contexts.values():
             if context.recipient_id == kid and kid_context in {None, context.id_context}:
@@ -129,7 +145,10 @@ class LwM2mServer(Observing):
         return None
 
     def _endpoint_of(self, request: Request) -> str | None:
-        """Return the endpoint whose context verified a request, None for an unprotected one."""
+        """Return the endpoint whose context or session verified a request, None for an unprotected one."""
+        identity = None if self._endpoint is None else self._endpoint.identity_of(request.peer)
+        if identity is not None:
+            return next((name for name, one in self._identities.items() if one == identity), None)
         return next((name for name, context in self._contexts.items() if context is request.security), None)
 
     def _sender(self, request: Request) -> Client | None:
@@ -138,7 +157,7 @@ class LwM2mServer(Observing):
         if name is not None:
             return self.registry.by_endpoint.get(name)
         client = self.registry.by_address.get(request.peer)
-        return None if client is None or client.endpoint in self._contexts else client
+        return None if client is None or self._is_bound(client.endpoint) else client
 
     @property
     def address(self) -> Address:
@@ -208,7 +227,7 @@ class LwM2mServer(Observing):
     def _register(self, request: Request) -> Response:
         wanted = dict(item.partition("=")[::2] for item in request.query).get("ep", "")
         bound = self._endpoint_of(request)
-        if (bound is not None or wanted in self._contexts) and bound != wanted:
+        if (bound is not None or self._is_bound(wanted)) and bound != wanted:
             response = Response(FORBIDDEN, b"the endpoint name belongs to another security context")
             self._note_request("refused", request, response)
             return response
@@ -224,7 +243,7 @@ class LwM2mServer(Observing):
     def _is_foreign(self, request: Request, location: str) -> bool:
         """Return whether a registration belongs to another security context than the one that verified the request."""
         client = self.registry.by_location.get(location)
-        known = client is not None and (client.endpoint in self._contexts or request.security is not None)
+        known = client is not None and (self._is_bound(client.endpoint) or request.security is not None)
         return known and client is not None and self._endpoint_of(request) != client.endpoint
 
     def _update(self, request: Request, location: str) -> Response:

@@ -125,6 +125,7 @@ async def test_after_a_kill_the_session_is_made_anew_and_the_registration_needs_
     assert await stage.leshan.registration("restarted") == before
 
 
+@pytest.mark.requirement("LightweightM2 M-PKI-003")
 async def test_a_device_is_managed_over_dtls_with_a_certificate(stage: Stage):
     await stage.add("certified", "x509")
     assert (await stage.leshan.read("certified", "/3/0/0"))["values"] == {"/3/0/0": "LwM2M Non-IP bridge"}

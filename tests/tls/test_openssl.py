@@ -51,6 +51,7 @@ def test_a_certificate_for_another_address_is_refused() -> None:
 DAY = timedelta(days=1)
 
 
+@pytest.mark.requirement("LightweightM2 M-PKI-001")
 @pytest.mark.parametrize(
     ("revoked", "why"),
     [
