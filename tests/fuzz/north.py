@@ -10,16 +10,15 @@ from bridge.north.tcp.acknowledging import Acknowledging
 from bridge.tls import records, stapling, verification
 from bridge.tls.contract import Backend, Phase
 from bridge.tls.credentials import PreSharedKey
-from bridge.tls.mbedtls import MbedTls
 from bridge.tls.openssl import OpenSsl
 from bridge.tls.settings import PSK_SUITES, SessionSettings
 from tests.fuzz.coap import GET
 from tests.fuzz.target import Target, joined, pieces, refusal
-from tests.tls.peers import OpenSslPeer, Talk, Wants
+from tests.tls.peers import LIBRARIES, OpenSslPeer, Talk, Wants
 from tests.tls.pki import Authority, vouches
 
 KEY = PreSharedKey(b"urn:dev:1", bytes(range(16)))
-BACKENDS: tuple[Backend, ...] = (OpenSsl(), MbedTls())
+BACKENDS: tuple[Backend, ...] = tuple(library() for library in LIBRARIES)
 
 
 def connection(data: bytes) -> None:
