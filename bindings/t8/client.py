@@ -82,7 +82,7 @@ class T8Client:
         self._bare = settings.quirks.resolved.bare_answers
         self._opened = False
         self.clock = PeerClock(time.time)
-        self._authorization = Authorization(settings.credentials, time.monotonic, http.headers)
+        self._authorization = Authorization(settings.credentials, _seconds, http.headers)
         self._round_trips: deque[float] = deque(maxlen=_SAMPLES)
         # Waiting happens here and not in the pool, so that a body which depends on the time is written after it.
         self._free = asyncio.Semaphore(http.pool_size)
@@ -149,18 +149,18 @@ class T8Client:
     async def _ask(self, request: _Request) -> Answer:
         """Ask the first apiRoot that can be reached; what was certainly not sent to one may go to the next."""
         last: Unreached | None = None
-        for root in self._roots.in_order(time.monotonic()):
+        for root in self._roots.in_order(_seconds()):
             try:
                 answer = await self._ask_root(request, root)
             except Unreached as error:
                 last = error
-                self._roots.failed(root, time.monotonic())
+                self._roots.failed(root, _seconds())
             except NoAnswer:
-                self._roots.doubted(root, time.monotonic())
+                self._roots.doubted(root, _seconds())
                 raise
             else:
                 if answer.status in _OF_A_GATEWAY and not answer.own:
-                    self._roots.doubted(root, time.monotonic())
+                    self._roots.doubted(root, _seconds())
                 else:
                     self._roots.worked(root)
                 return answer
@@ -206,7 +206,7 @@ class T8Client:
             raise NotSent(str(error)) from error
 
     async def _once(self, request: _Request, origin: Origin, target: str, headers: dict[str, str]) -> Answer:
-        began, sent_at = time.monotonic(), self.clock.now()
+        began, sent_at = _seconds(), self.clock.now()
         self.requests += 1
         method, data = request.operation.method, _encoded(request.body)
         try:
@@ -223,7 +223,7 @@ class T8Client:
             self._reached(origin, f"does not answer: {error}")
             raise NoAnswer(self._note(method, target, error)) from error
         self._reached(origin)
-        self._round_trips.append(time.monotonic() - began)
+        self._round_trips.append(_seconds() - began)
         body = response.body if response.whole else b""
         answer = Answer(response.status, body, response.headers, self._bare, streamed=request.part is not None)
         if self._roots.knows(origin) and answer.own:
@@ -252,7 +252,7 @@ class T8Client:
         times = sorted(self._round_trips)
         return {
             "up": self.up,
-            "roots": self._roots.status(time.monotonic()),
+            "roots": self._roots.status(_seconds()),
             "requests": self.requests,
             "round_trip_median": round(times[len(times) // 2], 4) if times else None,
             "round_trip_95": round(times[len(times) * 95 // 100], 4) if times else None,
@@ -261,6 +261,11 @@ class T8Client:
             "credentials": self._authorization.status(),
             "last_error": self.last_error,
         }
+
+
+def _seconds() -> float:
+    """Return the seconds of the running event loop, by which all that waits here goes (docs/decisions/clock.md)."""
+    return asyncio.get_running_loop().time()
 
 
 def _led(origin: Origin, target: str, location: str) -> tuple[Origin, str] | None:

@@ -17,7 +17,7 @@ from mock_network.faults import Fault, Faults
 from mock_network.scef.core import Ue
 from mock_network.scef.core.profile import Profile
 from mock_network.scef.findings import SLOW, Findings
-from mock_network.scef.odd_notifications import altered, written
+from mock_network.scef.odd_notifications import Take, altered, written
 from mock_network.scef.t8.notices import Notice
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Notifier:
             self._queue(job, copies=2 if take("notification_duplicate") else 1)
         return job
 
-    def _take(self, notice: Notice) -> Callable[[str], Fault | None]:
+    def _take(self, notice: Notice) -> Take:
         """Return a function that returns the fault of a kind that happens to a notification, if one does."""
         if not self._faults.any_armed:
             return lambda _: None
@@ -167,7 +167,8 @@ class Notifier:
         if self._session is None:
             raise RuntimeError("the notifier is not started")
         notice = job.notice
-        take = self._take(notice)
+        happened: list[str] = []
+        take = _noting(self._take(notice), happened)
         body = altered(notice, self._find(notice.ue), take, self._now())
         text = json.dumps(body, separators=(",", ":"))
         if self._profile.escaped_padding:
@@ -182,13 +183,13 @@ class Notifier:
                 await response.read()
                 self._look_at(notice, response.status, self._clock.monotonic() - begun)
                 if take("notification_answer_lost"):
-                    self._record(job, attempt, error=f"answer {response.status} lost by fault")
+                    self._record(job, attempt, error=f"answer {response.status} lost by fault", faults=happened)
                     return None, 0.0
-                self._record(job, attempt, status=response.status)
+                self._record(job, attempt, status=response.status, faults=happened)
                 pause = response.headers.get("Retry-After", "")
                 return response.status, float(pause) if pause.isascii() and pause.isdigit() else 0.0
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            self._record(job, attempt, error=repr(error))
+            self._record(job, attempt, error=repr(error), faults=happened)
             return None, 0.0
 
     def _look_at(self, notice: Notice, status: int, took: float) -> None:
@@ -217,3 +218,15 @@ class Notifier:
                 **result,
             }
         )
+
+
+def _noting(take: Take, happened: list[str]) -> Take:
+    """Return the same, with the kinds that happen noted in a list."""
+
+    def noted(kind: str) -> Fault | None:
+        fault = take(kind)
+        if fault is not None:
+            happened.append(kind)
+        return fault
+
+    return noted
