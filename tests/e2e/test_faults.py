@@ -352,3 +352,39 @@ async def test_a_scef_that_is_away_is_no_refusal(world: SetUp):
     assert not asked.done()
     await world.no_faults()
     assert (await _until_done(world, asked))["code"] == "2.05"
+
+
+async def test_r8_an_outage_of_the_scef_costs_messages_nothing_but_time(world: SetUp):
+    """It answers 500 for a minute and a half; then each request is carried out once, one that came meanwhile, too."""
+    await _device(world, "outage")
+    pauses = await world.count("network_pauses", network="nidd")
+    await world.fault("http_error", where=ON_SUBMIT, params={"status": 500})
+    asked = [
+        asyncio.create_task(world.ask("outage", "write", "/3/0/14", value=value, ttl=7200, timeout=600))
+        for value in ("+01:00", "+02:00")
+    ]
+    try:
+        for _ in range(30):
+            await world.lab.step(3.0)
+            await asyncio.sleep(0.05)
+        assert await world.count("network_pauses", network="nidd") > pauses
+        (first, second) = (await world.bridge.ask("endpoint.explain", name="outage"))["waiting"]
+        assert "the network is out of order" in first["why"]
+        assert second["blocked_by"] == first["downlink"]
+    finally:
+        await world.no_faults()
+
+    async def states() -> list[str]:
+        rows = (await world.bridge.ask("downlink.list", endpoint="outage"))["items"]
+        return [row["state"] for row in rows if row["kind"] == "request"]
+
+    for _ in range(60):
+        await world.lab.step(3.0)
+        if await states() == ["RESPONDED"] * 2:
+            break
+        await asyncio.sleep(0.05)
+    assert await states() == ["RESPONDED"] * 2
+    assert await _executions(world, "outage", "Write") == 2
+    await asyncio.gather(*asked)
+    await world.logged("out of order", "nidd")
+    await world.logged("answers again", "nidd")
