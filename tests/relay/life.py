@@ -24,12 +24,19 @@ from bridge.coap.message import Message, Type, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.coap.udp import decode
+from bridge.delivery.network import FREE, NetworkCondition
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Effect, LookUp, SendToServer, Submit
 from bridge.relay.model import Policy, ServerProfile
 
 NEVER_DELIVERED = {"EXPIRED", "CANCELLED", "UNREACHABLE", "RATE_LIMITED", "TOO_LARGE"}
 MAX_TRANSMIT_SPAN = 45.0  # seconds, RFC 7252 §4.8.2: from the first copy of a message to the last
+TEMPORARY = (Refusal.UNREACHABLE, Refusal.RATE_LIMITED, Refusal.FAILED, Refusal.NETWORK_UNAVAILABLE)
+CONDITIONS = (
+    NetworkCondition(takes_answers=True, takes_others=False),
+    NetworkCondition(takes_answers=False, takes_others=False),
+    NetworkCondition(takes_answers=False, takes_others=False, paused_until=START + 1e6),
+)
 ONCE = ("Execute", "Create", "DTLS")
 DTLS = bytes([23, 254, 253]) + bytes(8)
 SIZES = (24, 40, 40, 51, 80, 242, 1358)  # bytes that the network carries: from nothing much to anything (R25)
@@ -163,7 +170,7 @@ class Life(World):
     def _take(self, attempt: Attempt) -> Accepted | Refused | Ambiguous:
         if self.chance(0.15):
             retry_at = self.dice.choice([None, self.wall + 5, self.wall - 100, self.wall + 600])
-            why = self.dice.choice([Refusal.UNREACHABLE, Refusal.RATE_LIMITED, Refusal.FAILED])
+            why = self.dice.choice(TEMPORARY)
             return Refused(why, "not now", retry_at)
         item = Item(f"h{next(self.numbers)}", attempt)
         if self.chance(0.1):
@@ -195,7 +202,17 @@ class Life(World):
                 return Cancellation.REMOVED
         return Cancellation.GONE
 
+    def _network_is_busy(self) -> None:
+        """Let the network take no call for a while, or answers alone; then it is the endpoint's turn."""
+        if self.chance(0.1):
+            self.condition = self.dice.choice(CONDITIONS)
+        elif self.condition is not FREE and not self.chance(0.5):
+            self.condition = FREE
+            if self.waits:
+                self.event(ev.Tick())
+
     def _network_moves(self) -> None:
+        self._network_is_busy()
         for item in list(self.items):
             deadline = item.attempt.deadline
             if deadline is not None and self.wall >= deadline:

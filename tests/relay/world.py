@@ -10,6 +10,7 @@ from typing import Any
 from bindings.contract import (
     Accepted,
     Cancellation,
+    Kind,
     Lookup,
     NetworkState,
     Presence,
@@ -21,7 +22,7 @@ from bridge.coap.message import Message, Type, encode_body, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.udp import decode, empty, frame
 from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
-from bridge.delivery.network import FREE
+from bridge.delivery.network import FREE, Turn
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Delete, Insert, Row, inserted
 from bridge.delivery.states import UplinkState
@@ -31,7 +32,7 @@ from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server, ServerProfile
 from bridge.relay.state import EndpointState
-from bridge.relay.step import step
+from bridge.relay.step import Result, step
 
 NIDD = SouthProfile(
     retransmit_interval=60.0,
@@ -110,6 +111,7 @@ class World:
         self.silent: list[str] = []  # servers
         self.network: SubmitResult | None = Accepted(None, NetworkState.SENT)
         self.condition = FREE  # of the network
+        self.waits: Turn | None = None  # for a call
         self.lookup_answer = Lookup(Presence.ABSENT)
         self.cancel_answer: Cancellation | None = Cancellation.REMOVED
         self.wake: float | None = None  # wall time
@@ -142,9 +144,22 @@ class World:
                 row = old
             if not isinstance(change, Delete):
                 self._check_kept(change.row, row)
+        self._check_calls(result)
+        self.waits = result.waits_for_call
         self.wake = None if result.wake is None else self.wall + result.wake
         for effect in result.effects:
             self._release(effect)
+
+    def _check_calls(self, result: Result) -> None:
+        """At most one call begins, only where the network takes it; the step says so, or that it waits for one."""
+        begun = [effect for effect in result.effects if isinstance(effect, Submit | LookUp | Cancel)]
+        assert len(begun) == int(result.begins_call)
+        assert not (result.begins_call and result.waits_for_call)
+        for effect in begun:
+            is_answer = isinstance(effect, Submit) and effect.attempt.kind is Kind.ANSWER
+            assert self.condition.takes(Turn.ANSWER if is_answer else Turn.OTHER)
+        if result.waits_for_call:
+            assert not self.condition.takes(result.waits_for_call)
 
     def _check_kept(self, kind: type[Row], row: dict[str, Any]) -> None:
         """What is not over, or falls due, is kept without an end: a store finds it among such rows only."""
