@@ -94,7 +94,10 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The network certainly did not take the attempt. `retry_at` is a wall time; a retry before it is useless."""
+    """The network certainly did not take the attempt. `retry_at` is a wall time; a retry before it is useless.
+
+    With NETWORK_UNAVAILABLE that is said of all calls of the network, and kept to for at most a quarter of an hour.
+    """
 
     why: Refusal
     detail: str

@@ -69,7 +69,7 @@ class Exchanges:
 
     def free_in(self, now: float) -> float | None:
         """Return the seconds until one more request can be remembered; None: now."""
-        if len(self.requests) < self.most or any(map(may_fade, self._kept.values())):
+        if len(self.requests) < self.most or any(map(self._makes_room, self._kept.values())):
             return None
         rows = self.requests.values()
         began = [row.accepted_at for row in rows if now - row.accepted_at < EXCHANGE_LIFETIME]
@@ -99,6 +99,10 @@ class Exchanges:
             self._drop(faded)
             rows += faded
         return rows
+
+    def _makes_room(self, row: ServerRequest) -> bool:
+        """Whether there is room for another exchange if a row fades: an earlier part of a block makes none."""
+        return may_fade(row) and self.requests.get(_key(row)) is row
 
     def _drop(self, rows: list[ServerRequest]) -> None:
         for row in rows:

@@ -7,6 +7,7 @@ import pytest
 from world import (
     LORAWAN,
     NIDD,
+    START,
     World,
     ack,
     notification,
@@ -22,9 +23,14 @@ from world import (
 from bindings.contract import Accepted, Cancellation, NetworkState, Refusal, Refused
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.coap.udp import decode, empty, frame
+from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.kept import KeptRows
 from bridge.delivery.reports import UnattributedReport
+from bridge.delivery.states import DownlinkState
 from bridge.relay import events as ev
+from bridge.relay.exchanges import Exchanges
 from bridge.relay.model import Observation, Policy, Server
 
 
@@ -342,3 +348,23 @@ def test_r30_no_table_grows_with_a_peers_traffic_alone(south):
         world.passes(0.5)
         assert max(sizes(world)) <= world.policy.max_uplinks + 2 * world.policy.max_kept, n
     world.network = Accepted("h", NetworkState.SENT)
+
+
+def test_r30_an_earlier_part_of_a_block_makes_no_room_for_another_exchange():
+    """The parts of a split block are one exchange: that one of them is forgotten frees nothing (R25)."""
+    kept = KeptRows[ServerRequest]()
+    exchanges = Exchanges(kept, most=2)
+    for id_, mid, state in ((1, 7, "RESPONDED"), (2, 7, "UNKNOWN"), (3, 8, "EXPIRED")):
+        row = over(id_, mid, DownlinkState[state])
+        kept.keep(row)
+        exchanges.requests["srv", mid, b"t"] = row
+    assert exchanges.free_in(START + 1) == EXCHANGE_LIFETIME - 1
+
+
+def over(id_: int, mid: int, state: DownlinkState) -> ServerRequest:
+    """Return a Write that was accepted at START and has its outcome."""
+    row = ServerRequest.accepted(
+        id_, 1, 0, START, "Write", True, START + 60, b"", 0, 3, id_, b"s", "srv", mid, b"t", None, 0, START + 60
+    )
+    row.state, row.over, row.keep_until = state, True, START + EXCHANGE_LIFETIME
+    return row
