@@ -508,7 +508,10 @@ class Life(World):
             if row["operation"] in ONCE:
                 assert self.taken[row["id"]] <= 1, f"taken twice: {row}"
                 assert self.delivered[row["id"]] <= 1
-            assert row["cancel_asked"] == (row["id"] in self.cancelled) or row["split_from"]  # of the part before it
+            is_part = row.get("split_from") or row["reason"].startswith(
+                "a part of a block"
+            )  # cancelled with those before
+            assert row["cancel_asked"] == (row["id"] in self.cancelled) or is_part
             assert row["state"] != "CANCELLED" or row["cancel_asked"]
             if row["state"] == "RESPONDED":
                 assert self.delivered[row["id"]], f"answered by nobody: {row}"
