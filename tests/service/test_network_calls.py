@@ -1,7 +1,9 @@
 """The service and a network that takes few calls at once, or none: what is committed, who waits, what is shown."""
 
-import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import apsw
 import pytest
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
@@ -19,10 +21,21 @@ def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ScriptedBinding, "capacity", 2)
 
 
+@contextmanager
+def ledger(kit: Kit) -> Iterator[apsw.Connection]:
+    """Open the ledger beside the service, by the same SQLite: another one would drop the locks of the first."""
+    connection = apsw.Connection(str(kit.config.database))
+    try:
+        connection.set_busy_timeout(5000)
+        yield connection
+    finally:
+        connection.close()
+
+
 def in_the_ledger(kit: Kit) -> dict[str, int]:
-    """Count the downlinks on the disk by state, as another process would after a kill."""
-    with sqlite3.connect(f"file:{kit.config.database}?mode=ro", uri=True) as ledger:
-        return dict(ledger.execute("SELECT state, count(*) FROM downlink GROUP BY state").fetchall())
+    """Count the downlinks on the disk by state, as they would be found after a kill."""
+    with ledger(kit) as found:
+        return dict(found.execute("SELECT state, count(*) FROM downlink GROUP BY state").fetchall())
 
 
 @pytest.mark.usefixtures("two_at_once")
@@ -49,8 +62,8 @@ async def test_r07_a_start_with_much_that_is_due_begins_no_more_calls_than_the_n
         kit.network.answer = lambda _attempt: Refused(Refusal.RATE_LIMITED, "429")
         await kit.ask_each(MANY)
         await until(lambda: len(kit.network.attempts) == MANY)
-    with sqlite3.connect(kit.config.database) as ledger:
-        ledger.execute("UPDATE downlink SET not_before = NULL, due = 1")
+    with ledger(kit) as changed:
+        changed.execute("UPDATE downlink SET not_before = NULL, due = 1")
     async with kit.running() as service:
         kit.network.go.clear()
         await until(lambda: service.parts.calls["net"].waiting == MANY - 2)
@@ -64,17 +77,17 @@ async def test_a_call_whose_commit_fails_leaves_room_for_others(kit: Kit) -> Non
     kit.have_endpoints(3)
     async with kit.running() as service:
         await until(lambda: len(kit.network.provisioned) == 3)
-        with sqlite3.connect(kit.config.database) as ledger:
-            ledger.execute(
+        with ledger(kit) as changed:
+            changed.execute(
                 "CREATE TRIGGER no BEFORE UPDATE ON downlink WHEN NEW.state = 'SUBMITTING' OR NEW.state = 'QUEUED' "
                 "BEGIN SELECT RAISE(ABORT, 'no'); END"
             )
-            ledger.execute("CREATE TRIGGER never BEFORE INSERT ON downlink BEGIN SELECT RAISE(ABORT, 'no'); END")
+            changed.execute("CREATE TRIGGER never BEFORE INSERT ON downlink BEGIN SELECT RAISE(ABORT, 'no'); END")
         await kit.ask_each(2)
         await until(lambda: service.metrics.value("failed_commits") >= 2)
-        with sqlite3.connect(kit.config.database) as ledger:
-            ledger.execute("DROP TRIGGER no")
-            ledger.execute("DROP TRIGGER never")
+        with ledger(kit) as changed:
+            changed.execute("DROP TRIGGER no")
+            changed.execute("DROP TRIGGER never")
         assert service.parts.calls["net"].under_way == 0
         await kit.ask_each(3)
         await until(lambda: in_the_ledger(kit) == {"BUFFERED": 3})
