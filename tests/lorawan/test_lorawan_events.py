@@ -531,15 +531,16 @@ async def test_of_a_history_that_breaks_off_what_came_is_taken(make, chirpstack,
 
 async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side):
     first = await make()
-    chirpstack.join("0a0b0c0d")
-    await until(lambda: side.of(Joined))
+    for number, dev_addr in enumerate(("01010101", "0a0b0c0d"), 1):
+        chirpstack.join(dev_addr)
+        await until(lambda joins=number: len(side.of(Joined)) == joins)
     chirpstack.dev_addr = "0a0b0c0d"
     chirpstack.up(b"one", f_cnt=1)
     await until(lambda: side.of(Uplink))
     await first.stop()
     second = await make()
     await until(lambda: second.status()["catch_up"]["runs"])
-    assert len(side.of(Joined)) == 1
+    assert len(side.of(Joined)) == 2
     assert len(side.of(Uplink)) == 1
 
 
