@@ -3,7 +3,7 @@
 import pytest
 from world import LORAWAN, NIDD, START, World, ack, request
 
-from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused
 from bridge.coap.message import Type
 
 LONG = {"default_ttl": 86400.0}
@@ -84,6 +84,31 @@ def test_r08_a_nacked_request_that_the_network_does_not_take_for_a_while_is_trie
     world.network = Accepted("h2", NetworkState.SENT)
     world.passes(21)
     assert world.states() == ["SENT"]
+
+
+def test_r08_r09_a_nacked_execute_never_goes_again():
+    """The device may have carried it out: only the acknowledgement of its MAC failed to come."""
+    world = World(LORAWAN, confirmed=True, **LONG)
+    world.network = Accepted("h1", NetworkState.SENT)
+    world.server_sends(request(2, "3/0/4"))
+    world.reports("h1", None, nack=True)
+    world.restart()
+    world.passes(4000)
+    assert len(world.submitted) == 1
+    assert world.states() == ["NACKED"]
+
+
+def test_r08_r09_a_copy_of_which_nobody_knows_counts():
+    """It may have left: with the first one it makes two of the three that NIDD allows."""
+    world = World(NIDD, **LONG)
+    world.network = Accepted("h1", NetworkState.SENT)
+    world.server_sends(request())
+    world.network = Ambiguous("the answer was lost")
+    world.passes(61)
+    assert len(world.submitted) == 2
+    world.network = Accepted("h3", NetworkState.SENT)
+    world.passes(4000)
+    assert len(world.submitted) == 3
 
 
 def test_r08_failures_are_counted_to_the_profiles_attempts(south):
