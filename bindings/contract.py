@@ -21,6 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 
 from bindings.diagnosis import Finding
+from bindings.provisioning import ProvisioningState
 
 CONFIRMED_OPERATIONS = "confirmed_operations"
 """Option of an endpoint that the bridge reads itself: operations, such as "Execute Write", that are sent confirmed."""
@@ -220,6 +221,19 @@ class Flushed(BindingEvent, frozen=True):
     handle: str | None = None
 
 
+class Provisioned(BindingEvent, frozen=True):
+    """The provisioning state of a device. A binding delivers it at every change; repeating it is harmless.
+
+    `reason`: why it FAILED, or is PENDING again, for a person to read, with the cure where it is known. `retry_at`:
+    when it is tried again by itself; None: not before the next start or change.
+    """
+
+    device: str
+    state: ProvisioningState
+    reason: str = ""
+    retry_at: float | None = None
+
+
 class Events(Protocol):
     """Given to a binding at start; all it may know of the bridge."""
 
@@ -318,7 +332,8 @@ class Binding(Protocol):
         """See to it, now or soon, that the network carries this device's data to us; idempotent, paced, resumed.
 
         Called for every enabled endpoint after each start, and when one is added, changed to another device or enabled.
-        Raises `bridge.errors.BridgeError`: it is logged, and tried again at the next start or change.
+        Raises `bridge.errors.BridgeError`: it is logged, and tried again at the next start or change. The binding
+        reports later progress by `Provisioned`; people see it with the endpoint.
         """
 
     async def deprovision(self, device: str) -> None:
@@ -371,6 +386,23 @@ class Listener(msgspec.Struct, frozen=True):
     setting: str
     host: str
     port: int
+
+
+@runtime_checkable
+class DescribesCounters(Protocol):
+    """A network instance whose counters have help texts."""
+
+    def counters(self) -> Mapping[str, str]:
+        """Return what each counter counts, by the name that `Events.count` is called with."""
+
+
+@runtime_checkable
+class KnowsReachability(Protocol):
+    """A network instance that knows whether its network answers."""
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the latest call of the network's API was answered; None before the first one."""
 
 
 @runtime_checkable

@@ -8,6 +8,10 @@
      │   ├─ RequestError           what a caller asks of the bridge makes no sense
      │   ├─ NotFound               there is no such endpoint, message or network
      │   ├─ NotPossible            what is there cannot do this; the text says what can
+     │   ├─ UnknownCaller          the key of a request is missing, unknown, expired or revoked
+     │   ├─ AccessDenied           the caller's role may not do this
+     │   ├─ TooManyGuesses         too many requests with a wrong key came from this address
+     │   ├─ Outdated               what was to be changed has changed meanwhile
      │   ├─ NotRunning             only a running service can do this; it is down, starts or stops
      │   ├─ ServiceFailed          the service made a mistake while it did what it was asked; its log says which
      │   ├─ KeyUnavailable         a key that a message needs is not configured, or not known yet
@@ -70,6 +74,30 @@ class NotPossible(LocalError):
     """What is there cannot do what was asked; the text says what can."""
 
     http_status = 409
+
+
+class UnknownCaller(LocalError):
+    """The key of a request is missing, unknown, expired or revoked."""
+
+    http_status = 401
+
+
+class AccessDenied(LocalError):
+    """The caller's role may not do this, or the request comes from a page of another origin."""
+
+    http_status = 403
+
+
+class TooManyGuesses(LocalError):
+    """Too many requests with a wrong key came from this address; the text says when the next one is looked at."""
+
+    http_status = 429
+
+
+class Outdated(LocalError):
+    """What was to be changed is not as the caller believes; it must be read again."""
+
+    http_status = 412
 
 
 class NotRunning(LocalError):

@@ -35,6 +35,7 @@ from bindings.diagnosis import Finding, Grade
 from bindings.lorawan.app_s_key import ZEROS, Keks
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.clock import NetworkClock
+from bindings.lorawan.counters import COUNTERS
 from bindings.lorawan.device_settings import DeviceSettings
 from bindings.lorawan.downlinks import Downlinks
 from bindings.lorawan.fates import Fates
@@ -319,6 +320,15 @@ class LorawanBinding:
             except CallFailed as error:
                 findings.append(Finding("devices", Grade.UNCHECKED, str(error)))
         return findings
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the network's API answered the latest call; None before the first one."""
+        return self._provider.up
+
+    def counters(self) -> Mapping[str, str]:
+        """Return what each counter of the binding counts."""
+        return COUNTERS
 
     def status(self) -> Mapping[str, Any]:
         """Return reachability, version, queues and events, as plain JSON values."""

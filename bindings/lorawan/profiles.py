@@ -8,6 +8,7 @@ from typing import Any
 from bindings.contract import Events
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.records import Records
+from bindings.lorawan.troubles import provisioned_event, trouble_in, trouble_of
 from bridge.errors import BridgeError, CallFailed
 
 log = logging.getLogger(__name__)
@@ -77,9 +78,12 @@ class Profiles:
                     return
                 record.profile, record.device_class = found.profile, found.device_class or record.device_class
                 await self._records.put(device, record)
+                self._events.deliver(provisioned_event(device, trouble_in(found)))
             except CallFailed as error:
                 if not error.out_of_reach:
                     self._waiting.discard(device)
+                    if (trouble := trouble_of(error)) is not None:
+                        self._events.deliver(provisioned_event(device, trouble))
                     self._events.count("lorawan_devices_not_in_chirpstack")
                     log.warning(
                         "device %s in the network server: %s", device, error, extra={"sample": "lorawan device"}

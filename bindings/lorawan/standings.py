@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any
 
 from bindings.contract import Events
@@ -15,7 +14,8 @@ from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.records import Records
-from bridge.errors import BridgeError, CallFailed, CallTrouble
+from bindings.lorawan.troubles import Trouble, provisioned_event, trouble_in, trouble_of
+from bridge.errors import BridgeError, CallFailed
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,6 @@ _REMEMBERED = 1000  # devices that are named; of more only the number is known
 _NAMED = 5  # devices that a finding names
 _CLOCKS = 5  # devices whose last uplink is used to compare clocks
 _TOLERATED = 5.0  # seconds between the clocks
-
-
-class Trouble(Enum):
-    """Why a device's data does not pass."""
-
-    MISSING = "missing"
-    DISABLED = "disabled"
-    ELSEWHERE = "elsewhere"
 
 
 _WORDS = {
@@ -94,6 +86,7 @@ class Standings:
     async def look_at(self, device: str) -> Trouble | None:
         """Return what is wrong with a device now. Raises CallFailed where that cannot be known."""
         trouble = await self._trouble_of(device)
+        self._events.deliver(provisioned_event(device, trouble))
         if trouble is None:
             self._troubles.pop(device, None)
         elif self._troubles.get(device) is not trouble:
@@ -107,12 +100,11 @@ class Standings:
         try:
             standing = await self._provider.standing(device)
         except CallFailed as error:
-            if error.trouble is CallTrouble.NOT_FOUND and not error.unsure:
-                return Trouble.MISSING
-            raise
-        if standing.elsewhere:
-            return Trouble.ELSEWHERE
-        return Trouble.DISABLED if standing.disabled else None
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            return trouble
+        return trouble_in(standing)
 
     # What people ask
 

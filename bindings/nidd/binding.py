@@ -25,6 +25,7 @@ from bindings.contract import (
 from bindings.diagnosis import Finding
 from bindings.http.messages import Request
 from bindings.made_once import secret_path
+from bindings.nidd.counters import COUNTERS
 from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.downlinks import DownlinkCalls
 from bindings.nidd.endpoint_options import with_options
@@ -32,6 +33,7 @@ from bindings.nidd.life_cycle import REPORTS
 from bindings.nidd.models import read_notification
 from bindings.nidd.notifications import Notifications
 from bindings.nidd.packet_size import packet_bytes
+from bindings.nidd.provisioned import provisioned_event
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Record, Records, State
 from bindings.nidd.settings import NiddSettings
@@ -80,7 +82,7 @@ class NiddBinding:
         Raises BindingError (port taken), StoreUnavailable.
         """
         self._events = events
-        self._records = Records(memory)
+        self._records = Records(memory, self._publish)
         path = await secret_path(memory, self._settings.callbacks.path)
         self._client.open(events.now)
         self._watch = Watch(self._settings.reachability, self._client, memory, events)
@@ -160,6 +162,13 @@ class NiddBinding:
             await self._provisioning.want(device, msgspec.structs.replace(record, state=State.LOST, due=due))
         elif record != before:
             await self._provisioning.want(device, record)
+        elif not before.failures:
+            self._publish(device, before, "")  # the reason of a failure was published when it failed
+
+    def _publish(self, device: str, record: Record, trouble: str) -> None:
+        event = provisioned_event(device, record, trouble)
+        if event is not None and self._events is not None:
+            self._events.deliver(event)
 
     async def deprovision(self, device: str) -> None:
         """Have the device's configuration deleted, soon. Raises StoreUnavailable."""
@@ -224,6 +233,15 @@ class NiddBinding:
             max_downlink=min((limit for limit in (*both, learned) if limit), default=None),
             max_uplink=min((limit for limit in both if limit), default=None),
         )
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the network's API answered the latest call; None before the first one."""
+        return self._client.up
+
+    def counters(self) -> Mapping[str, str]:
+        """Return what each counter of the binding counts."""
+        return COUNTERS
 
     def status(self) -> Mapping[str, Any]:
         """Return reachability, credentials, configurations by state and callbacks, as plain JSON values."""

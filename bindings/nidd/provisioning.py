@@ -345,7 +345,8 @@ class Provisioning:
         current = await self._records.get(device) or record
         due = int(self._events.now() + pause) + 1
         try:
-            await self._records.put(device, msgspec.structs.replace(current, due=due, failures=record.failures + 1))
+            failed = msgspec.structs.replace(current, due=due, failures=record.failures + 1)
+            await self._records.put(device, failed, str(error))
         except BridgeError as store:
             log.warning("configuration of %s: cannot be noted: %s", device, store, extra={"sample": "nidd note"})
             await asyncio.sleep(min(pause, _STORE_PAUSE))  # the pause cannot be noted, so it is made here

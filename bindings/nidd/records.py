@@ -5,7 +5,7 @@ here: records are read when needed and a few are kept decoded.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from enum import IntEnum
 from typing import Any
 
@@ -59,11 +59,16 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
 
+Changed = Callable[[str, Record, str], None]
+
+
 class Records:
     """The records of one network instance over its Memory."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, changed: Changed = lambda *_: None) -> None:
+        """`changed` is called with each record that was committed, and with the trouble that made it so."""
         self._memory = memory
+        self.changed = changed
         self._kept: dict[str, Record | None] = {}  # None: removed
         self.by_state = dict.fromkeys(State, 0)
 
@@ -120,11 +125,12 @@ class Records:
         raw = await self._memory.load_with_endpoint(_INDEX + configuration)
         return None if raw is None else raw.decode()
 
-    async def put(self, device: str, record: Record) -> None:
+    async def put(self, device: str, record: Record, trouble: str = "") -> None:
         """Commit a record and its index; an index that it no longer needs goes. Raises StoreUnavailable.
 
         Whoever reads the record from now on gets this one: a change that is made while the commit is under way must not
         be made to the record before it. If the commit fails, the record is read again from what is committed.
+        `trouble`: what the latest job met, if that is why the record is as it is.
         """
         before = await self.get(device)
         _keep(self._kept, device, record)
@@ -143,6 +149,7 @@ class Records:
             self.by_state[before.state] -= 1
             if before.configuration and before.configuration != record.configuration:
                 await self._forget_index(before.configuration)
+        self.changed(device, record, trouble)
 
     async def remove(self, device: str) -> None:
         """Forget a device. Raises StoreUnavailable."""

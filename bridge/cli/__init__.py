@@ -6,7 +6,7 @@ from bridge.cli.lazy import At, LazyGroup
 
 COMMANDS = {
     "run": At("bridge.cli.run:run", "Run the bridge until SIGTERM or Ctrl-C."),
-    "config": At("bridge.cli.config:config_group", "Write and check configurations."),
+    "config": At("bridge.cli.config:config_group", "Write, check, compare and reload configurations."),
     "endpoint": At(
         "bridge.cli.endpoint:endpoint_group",
         "Add, import, show and remove endpoints; ask why a message is not out yet.",
@@ -18,6 +18,13 @@ COMMANDS = {
     "network": At("bridge.cli.network:network_group", "Networks that carry messages of devices."),
     "downlink": At("bridge.cli.messages:downlink_group", "Messages to devices."),
     "uplink": At("bridge.cli.messages:uplink_group", "Messages from devices."),
+    "event": At(
+        "bridge.cli.events:event_group",
+        "Outcomes, registrations and changes of provisioning, in the order in which they happened.",
+    ),
+    "webhook": At("bridge.cli.events:webhook_group", "URLs that are told of events."),
+    "key": At("bridge.cli.key:key_group", "Keys of the REST API."),
+    "audit": At("bridge.cli.key:audit", "List who asked for which change, newest first."),
     "status": At("bridge.cli.status:status", "Show how the bridge is, and how many messages are in which state."),
     "doctor": At(
         "bridge.cli.doctor:doctor",

@@ -1,5 +1,6 @@
 """What the commands share: the configuration, errors a person can act on, times as people read them."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -115,3 +116,21 @@ def pairs(options: Sequence[str]) -> dict[str, str]:
     if len(found) != len(options):
         raise click.BadParameter("write NAME=VALUE", param_hint="--option")
     return found
+
+
+_UNITS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}  # seconds
+
+
+class _Span(click.ParamType[float]):
+    """Seconds, or a number with its unit: 90, 15min, 6h, 2d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no duration: write seconds, or 15min, 6h, 2d", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+SPAN = _Span()

@@ -1,15 +1,17 @@
-"""`lwm2m-bridge config`: a template, and a check."""
+"""`lwm2m-bridge config`: a template, a check, and what a running service has in force."""
 
 from pathlib import Path
 
 import click
 
-from bridge.cli.common import config_option, errors_shown, read_config
+from bridge.cli.access import Target, target_options
+from bridge.cli.common import config_option, errors_shown, json_option, print_json, read_config
+from bridge.cli.tables import print_table
 
 
 @click.group("config")
 def config_group() -> None:
-    """Write and check configurations."""
+    """Write, check, compare and reload configurations."""
 
 
 @config_group.command("template")
@@ -33,3 +35,35 @@ def check(config_path: Path) -> None:
     counts = ", ".join(f"{len(part)} {name}{'' if len(part) == 1 else 's'}" for name, part in parts)
     idle = f", but it {config.idle}" if config.idle else ""
     click.echo(f"{config_path}: {counts}; nothing is wrong{idle}")
+
+
+@config_group.command("diff")
+@target_options
+@json_option
+@errors_shown
+def diff(target: Target, as_json: bool) -> None:
+    """Say what differs between the file and what the running service has in force, and when it would apply."""
+    _reload(target, as_json, dry_run=True)
+
+
+@config_group.command("reload")
+@target_options
+@json_option
+@errors_shown
+def reload(target: Target, as_json: bool) -> None:
+    """Have the running service read its file again, as SIGHUP does; a file with a fault changes nothing."""
+    _reload(target, as_json, dry_run=False)
+
+
+def _reload(target: Target, as_json: bool, *, dry_run: bool) -> None:
+    from bridge.operations.types.config import ReloadConfig
+
+    found = target.ask(ReloadConfig(dry_run=dry_run))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("setting", "in force", "in the file", "applies"),
+        ([one.setting, one.before, one.after, one.applies] for one in found.items),
+        "the file says what is in force",
+    )

@@ -2,15 +2,17 @@
 
 import csv
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from bindings.provisioning import ProvisioningState
 from bridge.cli.access import Target, target_options
-from bridge.cli.common import errors_shown, json_option, moment, moment_near, outline, pairs, print_json, span
+from bridge.cli.common import SPAN, errors_shown, json_option, moment, moment_near, outline, pairs, print_json, span
 from bridge.cli.tables import print_table
 from bridge.control.contract import Client
 from bridge.errors import NotRunning
@@ -18,19 +20,22 @@ from bridge.operations.types.endpoints import (
     AddEndpoints,
     DisableEndpoint,
     EnableEndpoint,
+    EndpointItem,
     EndpointPage,
-    EndpointView,
     ExplainEndpoint,
+    GetEndpointState,
     ImportEndpoints,
     ListEndpoints,
     NewEndpoint,
     ProvisionEndpoint,
+    RegistrationState,
     RemoveEndpoint,
-    ShowEndpoint,
+    SeenView,
     UpdateEndpoint,
     Waiting,
 )
 from bridge.operations.types.request import LARGEST_PAGE
+from bridge.store.order import Order
 
 _PAGE = 1000
 
@@ -56,36 +61,90 @@ async def pages(client: Client, asked: ListEndpoints) -> AsyncIterator[EndpointP
 @click.option("--server", help="Only endpoints of this server.")
 @click.option("--enabled/--disabled", default=None, help="Only those that are.")
 @click.option("--prefix", default="", help="Only names that begin like this.")
-@click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), help="One page of so many; default: all of them.")
+@click.option("--text", default="", help="Only those with this in their name or address.")
+@click.option(
+    "--provisioning",
+    type=click.Choice([state.value for state in ProvisioningState]),
+    multiple=True,
+    help="Only those whose network says so.",
+)
+@click.option("--registered/--unregistered", default=None, help="Only those with a live registration, or without.")
+@click.option("--waiting/--idle", default=None, help="Only those for which a message waits, or none.")
+@click.option("--silent", type=SPAN, help="Only those not heard for so long: 90, 15min, 6h, 2d.")
+@click.option(
+    "--sort", type=click.Choice([order.value for order in Order]), default=Order.NAME.value, show_default=True
+)
+@click.option("--descending", is_flag=True, help="The largest, latest or last first.")
+@click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), default=100, show_default=True, help="Endpoints a page.")
 @click.option("--after", default="", help="The page after this: `next` of the page before.")
+@click.option("--all", "everything", is_flag=True, help="Page after page to the last; with --json an endpoint a line.")
 @errors_shown
-def list_endpoints(target: Target, as_json: bool, limit: int | None, **filters: Any) -> None:
-    """List endpoints in the order of their names."""
-    asked = ListEndpoints(**filters, limit=limit or _PAGE)
-
-    async def work(client: Client) -> EndpointPage:
-        if limit is not None:
-            return await client.ask(asked)
-        return EndpointPage(items=tuple([one async for page in pages(client, asked) for one in page.items]), next=None)
-
-    found = target.use(work)
+def list_endpoints(
+    target: Target,
+    as_json: bool,
+    everything: bool,
+    silent: float | None,
+    sort: str,
+    provisioning: tuple[str, ...],
+    **asked: Any,
+) -> None:
+    """List endpoints: whether their network carries them, whether they are registered, when they were heard."""
+    states = tuple(map(ProvisioningState, provisioning))
+    request = ListEndpoints(silent_for=silent, sort=Order(sort), provisioning=states, **asked)
+    if everything:
+        target.use(lambda client: _list_all(client, request, as_json=as_json))
+        return
+    found = target.ask(request)
     if as_json:
         print_json(found)
         return
-    print_table(
-        ("endpoint", "network", "address", "servers", "", "seen as"),
-        (
-            [one.name, one.network, one.address, " ".join(one.servers), _disabled(one), " ".join(one.seen_as)]
-            for one in found.items
-        ),
-        "no endpoints; add one with `lwm2m-bridge endpoint add`",
-    )
+    _print_page(found, "no endpoints; add one with `lwm2m-bridge endpoint add`")
     if found.next is not None:
-        click.echo(f"there are more: --after {found.next!r}")
+        click.echo(f"there are more: --after {found.next}")
 
 
-def _disabled(endpoint: EndpointView) -> str:
-    return "" if endpoint.enabled else "disabled"
+async def _list_all(client: Client, asked: ListEndpoints, *, as_json: bool) -> None:
+    asked = msgspec.structs.replace(asked, limit=_PAGE)
+    empty = "no endpoints"
+    async for page in pages(client, asked):
+        if as_json:
+            for one in page.items:
+                click.echo(msgspec.json.encode(one))
+        elif page.items or empty:
+            _print_page(page, empty)
+        empty = ""
+
+
+def _print_page(page: EndpointPage, empty: str) -> None:
+    now = time.time()
+    print_table(
+        ("endpoint", "network", "address", "provisioned", "registered", "last uplink", "last downlink", "waiting", ""),
+        (
+            [
+                one.name,
+                one.network,
+                one.address,
+                one.provisioning.state,
+                _registered(one),
+                ago(one.last_uplink, now),
+                ago(one.last_downlink, now),
+                one.waiting or "",
+                "" if one.enabled else "disabled",
+            ]
+            for one in page.items
+        ),
+        empty,
+    )
+
+
+def _registered(endpoint: EndpointItem) -> str:
+    """Return the servers where it is registered, and those where that has lapsed."""
+    return " ".join(one.server if one.live else f"({one.server}, lapsed)" for one in endpoint.registrations)
+
+
+def ago(seen: SeenView | None, now: float) -> str:
+    """Return how long ago a message was, as people say it."""
+    return "" if seen is None else f"{span(max(now - seen.at, 0))} ago"
 
 
 @endpoint_group.command("add")
@@ -260,17 +319,17 @@ def show(target: Target, as_json: bool, name: str) -> None:
     try:
         explained = target.ask(ExplainEndpoint(name))
     except NotRunning:
-        endpoint = target.ask(ShowEndpoint(name))
+        endpoint = target.ask(GetEndpointState(name))
         if as_json:
             print_json({"endpoint": endpoint, "time": None, "waiting": ()})
             return
-        _print_endpoint(endpoint)
+        _print_endpoint(endpoint, endpoint.registrations)
         click.echo("the service is down: nothing moves")
         return
     if as_json:
         print_json(explained)
         return
-    _print_endpoint(explained.endpoint)
+    _print_endpoint(explained.endpoint, ())
     for link in explained.links:
         reason = f": {link.reason}" if link.reason else ""
         click.echo(f"{'toward ' + link.server:<24} {link.state.value}{reason}")
@@ -286,10 +345,34 @@ def show(target: Target, as_json: bool, name: str) -> None:
     )
 
 
-def _print_endpoint(endpoint: EndpointView) -> None:
+def _print_endpoint(endpoint: EndpointItem, registrations: Sequence[RegistrationState]) -> None:
+    shown = msgspec.structs.asdict(endpoint)
+    for name in ("provisioning", "registrations", "last_uplink", "last_downlink", "waiting"):
+        del shown[name]
     times = {"created_at": moment(endpoint.created_at), "changed_at": moment(endpoint.changed_at)}
-    for line in outline({**msgspec.structs.asdict(endpoint), **times}):
+    for line in outline({**shown, **times}):
         click.echo(line)
+    for name, text in _state_lines(endpoint, registrations):
+        click.echo(f"{name:<24} {text}")
+
+
+def _state_lines(endpoint: EndpointItem, registrations: Sequence[RegistrationState]) -> Iterator[tuple[str, str]]:
+    now = time.time()
+    provisioning = endpoint.provisioning
+    text = str(provisioning.state)
+    if provisioning.since is not None:
+        text += f" since {moment(provisioning.since)}"
+    if provisioning.reason:
+        text += f": {provisioning.reason}"
+    if provisioning.retry_at is not None:
+        text += f"; next try {moment(provisioning.retry_at)}"
+    yield "provisioning", text
+    for one in registrations:
+        yield f"registered at {one.server}", f"{one.path}, {'until' if one.live else 'lapsed'} {moment(one.lapses_at)}"
+    if not endpoint.registrations:
+        yield "registered", "not as far as the bridge can see"
+    for name, seen in (("last uplink", endpoint.last_uplink), ("last downlink", endpoint.last_downlink)):
+        yield name, "none" if seen is None else f"{moment(seen.at)}, {ago(seen, now)} (id {seen.id})"
 
 
 def _waiting(one: Waiting, now: float) -> list[object]:

@@ -16,14 +16,26 @@ from bridge.operations.types.messages import (
     DownlinkView,
     ListDownlinks,
     ListUplinks,
-    ShowDownlink,
-    ShowUplink,
     UplinkView,
 )
 from bridge.operations.types.request import LARGEST_PAGE
+from bridge.operations.types.stories import (
+    DownlinkStory,
+    GetDownlinkPayload,
+    GetUplinkPayload,
+    PayloadView,
+    ShowDownlink,
+    ShowUplink,
+    UplinkStory,
+)
 
 _ID = click.IntRange(1, 2**63 - 1)
 _Command = Callable[..., None]
+
+
+_payload_option = click.option(
+    "--payload", is_flag=True, help="Also show options and payload; they may hold personal data and secrets."
+)
 
 
 @click.group("downlink")
@@ -84,7 +96,7 @@ def list_downlinks(target: Target, as_json: bool, state: str | None, **asked: An
     _print(
         target.ask(ListDownlinks(state=None if state is None else DownlinkState(state), **asked)),
         as_json,
-        ("id", "state", "endpoint", "what", "accepted", "deliver by", "why"),
+        ("id", "state", "endpoint", "what", "path", "code", "accepted", "deliver by", "why"),
         _downlink_cells,
         "no messages to devices",
     )
@@ -96,6 +108,8 @@ def _downlink_cells(row: DownlinkView) -> Sequence[object]:
         _state_shown(row),
         _endpoint(row),
         row.operation,
+        row.target,
+        row.response or (row.verdict and f"{row.verdict} (bridge)"),
         moment(row.accepted_at),
         "" if row.over else moment_near(row.deliver_by, row.accepted_at),
         "" if row.state in _SUCCESSES else row.reason,
@@ -118,11 +132,13 @@ def _endpoint(row: DownlinkView | UplinkView) -> str:
 @downlink_group.command("show")
 @target_options
 @json_option
+@_payload_option
 @click.argument("id", type=_ID)
 @errors_shown
-def show_downlink(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # the argument's name in the usage line
-    """Show one message to a device."""
-    _print_one(target.ask(ShowDownlink(id)), as_json)
+def show_downlink(target: Target, as_json: bool, payload: bool, id: int) -> None:  # noqa: A002  # the argument's name in the usage line
+    """Show one message to a device: path, codes, each attempt with what the network said, each answer."""
+    story = target.ask(ShowDownlink(id))
+    _print_story(story, target.ask(GetDownlinkPayload(id)) if payload else None, as_json)
 
 
 @downlink_group.command("cancel")
@@ -156,13 +172,15 @@ def list_uplinks(target: Target, as_json: bool, state: str | None, **asked: Any)
     _print(
         target.ask(ListUplinks(state=None if state is None else UplinkState(state), **asked)),
         as_json,
-        ("id", "state", "endpoint", "kind", "what", "received", "why"),
+        ("id", "state", "endpoint", "kind", "what", "path", "code", "received", "why"),
         lambda row: [
             row.id,
             row.state,
             _endpoint(row),
             row.kind,
             row.operation,
+            row.target,
+            row.code,
             moment(row.received_at),
             row.reason,
         ],
@@ -173,20 +191,35 @@ def list_uplinks(target: Target, as_json: bool, state: str | None, **asked: Any)
 @uplink_group.command("show")
 @target_options
 @json_option
+@_payload_option
 @click.argument("id", type=_ID)
 @errors_shown
-def show_uplink(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # as above
-    """Show one message from a device."""
-    _print_one(target.ask(ShowUplink(id)), as_json)
+def show_uplink(target: Target, as_json: bool, payload: bool, id: int) -> None:  # noqa: A002  # as above
+    """Show one message from a device: path, code, what became of it, and the reply."""
+    story = target.ask(ShowUplink(id))
+    _print_story(story, target.ask(GetUplinkPayload(id)) if payload else None, as_json)
 
 
 _TIMES = "accepted_at", "received_at", "deliver_by", "answer_by", "not_before", "expires_at", "finished_at"
 
 
-def _print_one(row: DownlinkView | UplinkView, as_json: bool) -> None:
+def _print_story(story: DownlinkStory | UplinkStory, payload: PayloadView | None, as_json: bool) -> None:
     if as_json:
-        print_json(row)
+        shown = msgspec.structs.asdict(story)
+        print_json(shown if payload is None else {**shown, "content": payload})
         return
-    shown = msgspec.structs.asdict(row)
-    for line in outline({name: moment(value) if name in _TIMES else value for name, value in shown.items()}):
+    apart = "made", "answers", "moments"
+    fields = {name: value for name, value in msgspec.structs.asdict(story).items() if name not in apart}
+    for line in outline({name: moment(value) if name in _TIMES else value for name, value in fields.items()}):
         click.echo(line)
+    if payload is not None:
+        _print_payload(payload)
+    click.echo("")
+    print_table(("time", "why"), [[moment(one.at), one.what] for one in story.moments], "")
+
+
+def _print_payload(payload: PayloadView) -> None:
+    for option in payload.options:
+        click.echo(f"{option.name:<24} {option.value}")
+    size = f"{len(payload.payload)} bytes"
+    click.echo(f"{'payload':<24} {size}{': ' if payload.payload else ''}{payload.text or payload.payload.hex(' ')}")

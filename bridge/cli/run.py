@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import signal
+import ssl
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bridge.cli.common import config_option, errors_shown, read_config
-from bridge.config import Config
+from bridge.config import Config, api_context, load_api_certificate
 from bridge.service.clock import Clock, RealClock
 
 log = logging.getLogger("bridge")
@@ -38,7 +40,7 @@ def run(config_path: Path, clock_url: str) -> None:
     configure(config.service.log_level, config.service.log_format, config.secrets)
     factory, clock = on_clock(clock_url)
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(config, clock))
+        runner.run(_serve(config, clock, lambda: read_config(config_path)))
 
 
 def on_clock(url: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, Callable[[], Clock]]:
@@ -57,12 +59,14 @@ def on_clock(url: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, 
     return clock_loop_factory(url), current_clock
 
 
-async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
+async def _serve(config: Config, clock: Callable[[], Clock], read: Callable[[], Config]) -> None:
     import gc
 
     from bridge.control.local_socket import LocalSocket
+    from bridge.control.rest.server import RestApi
     from bridge.service.descriptors import take_all, warn_if_too_few
     from bridge.service.metrics_server import MetricsServer
+    from bridge.service.reload import Reloader
     from bridge.service.service import Service
     from bridge.service.systemd import Systemd
 
@@ -74,17 +78,32 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     descriptors = take_all()
     service = Service(config, clock())
     control = LocalSocket(service, config.control_socket)
-    metrics = MetricsServer(service.metrics, config.service.metrics_address())
+    metrics = MetricsServer(service, config.service.metrics_address())
+    context = api_context(config)
+    api = RestApi(service, config.api.address(), context, config.api.allowed_origins, service.metrics.count)
+    reloader = service.reloader = Reloader(
+        read,
+        config,
+        [
+            partial(_apply_certificate, context),
+            lambda after: api.allow_origins(after.api.allowed_origins),
+            service.seed,
+            _apply_logging,
+        ],
+        service.metrics.count,
+    )
     systemd = Systemd()
     telling = asyncio.create_task(systemd.follow(service.summary, is_ready=lambda: service.ready))
     try:
         await service.open()  # its lock says that no other process has the socket
         await control.start()
         await metrics.start()
+        await api.start()
         if await _completed(service.start(), asked_to_stop):
             systemd.ready()
             if service.parts.north.descriptor_each:
                 warn_if_too_few(descriptors, service.directory.size)
+            loop.add_signal_handler(signal.SIGHUP, lambda: service.begin(reloader.reload_and_log()))
             log.info("ready", extra={"endpoints": service.directory.size, "networks": ",".join(service.networks)})
             if config.idle:
                 log.warning("the bridge %s", config.idle)
@@ -93,9 +112,22 @@ async def _serve(config: Config, clock: Callable[[], Clock]) -> None:
     finally:
         telling.cancel()
         systemd.stopping()
+        loop.remove_signal_handler(signal.SIGHUP)
+        await api.stop()
         await service.stop()
         await metrics.stop()
         await control.stop()
+
+
+def _apply_certificate(context: ssl.SSLContext | None, config: Config) -> None:
+    if context is not None and config.api.certificate:
+        load_api_certificate(config, context)
+
+
+def _apply_logging(config: Config) -> None:
+    from bridge.logging import configure
+
+    configure(config.service.log_level, config.service.log_format, config.secrets)
 
 
 async def _completed(start: Coroutine[Any, Any, None], asked_to_stop: asyncio.Event) -> bool:

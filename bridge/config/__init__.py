@@ -1,7 +1,17 @@
 """The configuration of a bridge: one TOML file. `load` reads it, `template` prints a commented one."""
 
-from bridge.config.checking import catalogue, checked, drafts
-from bridge.config.model import Config, EndpointSettings, Network, North, PolicySettings, ServerSettings, Service
+from bridge.config.checking import api_context, catalogue, checked, drafts, load_api_certificate
+from bridge.config.model import (
+    Api,
+    Config,
+    EndpointSettings,
+    Events,
+    Network,
+    North,
+    PolicySettings,
+    ServerSettings,
+    Service,
+)
 from bridge.config.printing import template
 from bridge.config.profiles import PROFILES, profile
 from bridge.config.reading import control_socket, load, parse
@@ -9,19 +19,23 @@ from bridge.config.secured import Secured, plain_connections, secured
 
 __all__ = [
     "PROFILES",
+    "Api",
     "Config",
     "EndpointSettings",
+    "Events",
     "Network",
     "North",
     "PolicySettings",
     "Secured",
     "ServerSettings",
     "Service",
+    "api_context",
     "catalogue",
     "checked",
     "control_socket",
     "drafts",
     "load",
+    "load_api_certificate",
     "parse",
     "plain_connections",
     "profile",

@@ -4,6 +4,7 @@ Nothing is opened, and no name is looked up.
 """
 
 import ipaddress
+import ssl
 from collections.abc import Iterator, Mapping
 
 from bindings.contract import Binding, ChecksOptions, Listener, Listens
@@ -27,6 +28,7 @@ def checked(config: Config) -> Mapping[str, Binding]:
     _check_north(config)
     secured(config)
     _check_listeners(config, networks)
+    api_context(config)
     _check_endpoints(config, networks)
     return networks
 
@@ -108,6 +110,9 @@ def _listeners(config: Config, networks: Mapping[str, Binding]) -> Iterator[tupl
     metrics = config.service.metrics_address()
     if metrics is not None:
         yield config.where("[service]"), Listener("metrics_listen", *metrics)
+    api = config.api.address()
+    if api is not None:
+        yield config.where("[api]"), Listener("listen", *api)
     for name, network in networks.items():
         if isinstance(network, Listens):
             for listener in network.listeners():
@@ -118,6 +123,29 @@ def _clash(one: Listener, other: Listener) -> bool:
     if one.port != other.port or not one.port:
         return False
     return one.host == other.host or bool({one.host, other.host} & _ANY)
+
+
+def api_context(config: Config) -> ssl.SSLContext | None:
+    """Return the TLS context of the API's listener, None for plain HTTP. Raises ConfigurationError."""
+    if not config.api.certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    load_api_certificate(config, context)
+    return context
+
+
+def load_api_certificate(config: Config, context: ssl.SSLContext) -> None:
+    """Let new connections to the API get the certificate that is in its file now. Raises ConfigurationError."""
+    certificate, key = (
+        str(config.directory / path) if path else "" for path in (config.api.certificate, config.api.key)
+    )
+    try:
+        context.load_cert_chain(certificate, key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"{config.where('[api]')} certificate: cannot use {certificate!r} with key {key!r}: {error}"
+        ) from error
 
 
 def _check_endpoints(config: Config, networks: Mapping[str, Binding]) -> None:

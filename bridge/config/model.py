@@ -1,5 +1,6 @@
 """What a configuration consists of. Descriptions, ranges and defaults here are what `template` prints."""
 
+import ipaddress
 import socket
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -71,12 +72,64 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
 
     def metrics_address(self) -> tuple[str, int] | None:
         """Return (host, port) to listen on, or None. Raises ConfigurationError."""
-        if not self.metrics_listen:
-            return None
-        host, _, port = self.metrics_listen.rpartition(":")
-        if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65535:  # noqa: PLR2004  (TCP ports are 16 bit)
-            raise ConfigurationError(f"metrics_listen {self.metrics_listen!r} is not host:port, like 127.0.0.1:9464")
-        return host.strip("[]"), int(port)
+        return listen_address("metrics_listen", self.metrics_listen)
+
+
+class Api(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The REST API (docs/api.md). Keys are made by `lwm2m-bridge key create`."""
+
+    listen: Annotated[str, Meta(description="host:port of the API, e.g. 127.0.0.1:8460; empty: there is none")] = ""
+    certificate: Annotated[str, Meta(description="PEM file of the certificate and its chain; empty: plain HTTP")] = ""
+    key: Annotated[str, Meta(description="PEM file of its private key")] = ""
+    plain_http: Annotated[
+        bool,
+        Meta(
+            description="listen without TLS where other hosts can reach it, for a proxy that does TLS; keys and "
+            "payloads are readable on the way to it"
+        ),
+    ] = False
+    allowed_origins: Annotated[
+        list[str], Meta(description='web pages that may ask, like "https://fleet.example", beside those of the API')
+    ] = msgspec.field(default_factory=list)
+
+    def address(self) -> tuple[str, int] | None:
+        """Return (host, port) to listen on, or None. Raises ConfigurationError."""
+        address = listen_address("listen", self.listen)
+        if address is None or self.certificate or self.plain_http or _is_loopback(address[0]):
+            return address
+        raise ConfigurationError(
+            f"listen {self.listen!r} can be reached by other hosts without TLS: name certificate and key, listen on "
+            "127.0.0.1, or set plain_http = true"
+        )
+
+
+class Events(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Events for others: outcomes, registrations and provisioning, as a stream of the REST API and to webhooks."""
+
+    keep: Annotated[
+        SpanOrZero,
+        Meta(
+            description="seconds that an event can be read again, and a webhook's trouble may last, e.g. 259200; "
+            "0: there are no events, and nothing is paid for them"
+        ),
+    ] = 0
+
+
+def listen_address(setting: str, text: str) -> tuple[str, int] | None:
+    """Return the (host, port) that a setting names, or None where it is empty. Raises ConfigurationError."""
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65535:  # noqa: PLR2004  (TCP ports are 16 bit)
+        raise ConfigurationError(f"{setting} {text!r} is not host:port, like 127.0.0.1:9464")
+    return host.strip("[]"), int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -427,6 +480,8 @@ class Config:
 
     directory: Path
     service: Service = field(default_factory=Service)
+    api: Api = field(default_factory=Api)
+    events: Events = field(default_factory=Events)
     north: North = field(default_factory=North)
     policy: PolicySettings = field(default_factory=PolicySettings)
     servers: dict[str, ServerSettings] = field(default_factory=dict)

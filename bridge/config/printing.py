@@ -11,23 +11,31 @@ from typing import Any, get_origin
 
 import msgspec
 
-from bridge.config.model import EndpointSettings, North, PolicySettings, ServerSettings, Service
+from bridge.config.model import Api, EndpointSettings, Events, North, PolicySettings, ServerSettings, Service
 from bridge.config.reading import NAME_TEMPLATE, binding_class, installed_bindings
 from bridge.config.shape import Field, shape
 from bridge.errors import ConfigurationError
 
+_SECTIONS: tuple[tuple[str, type[msgspec.Struct]], ...] = (
+    ("service", Service),
+    ("api", Api),
+    ("events", Events),
+    ("north", North),
+    ("policy", PolicySettings),
+)
 _WIDTH = 110
 
 _HEAD = """\
 Configuration of lwm2m-bridge (TOML).
 Settings stand with their defaults, commented out: take the # away and change what should differ.
-Unknown keys are errors. Times are seconds. Secrets may be given as "file:PATH" or "env:NAME"."""
+Unknown keys are errors. Times are seconds. Secrets may be given as "file:PATH", "env:NAME" or
+"credential:NAME", a credential of systemd."""
 
 
 def template() -> str:
     """Return the whole file as text; it reads back as the defaults."""
     lines = [f"# {line}" for line in _HEAD.splitlines()]
-    for name, kind in (("service", Service), ("north", North), ("policy", PolicySettings)):
+    for name, kind in _SECTIONS:
         lines += ["", "", f"[{name}]", *_about(kind), *_fields(kind, name)]
     lines += ["", "", *_section("[servers.example]", ServerSettings, "servers.example")]
     for binding in installed_bindings():

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from bridge.config.model import (
+    Api,
     Config,
     EndpointSettings,
+    Events,
     Network,
     North,
     PolicySettings,
@@ -33,7 +35,7 @@ BINDINGS = "lwm2m_bridge.bindings"
 """Entry point group in which bindings are found."""
 
 NAME_TEMPLATE = "name_template"
-_SECTIONS = ["service", "north", "policy", "servers", "networks", "endpoints"]
+_SECTIONS = ["service", "api", "events", "north", "policy", "servers", "networks", "endpoints"]
 _SOCKET_PATH = 107  # bytes of a Unix socket's path, at most (unix(7))
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
@@ -128,6 +130,9 @@ class _Reader:
                 raise ConfigurationError(f"{self._file}: unknown section [{key}]{nearest(key, _SECTIONS)}")
         service = self._section(document.get("service", {}), Service, "[service]")
         self._try("[service] metrics_listen", service.metrics_address)
+        api = self._section(document.get("api", {}), Api, "[api]")
+        self._try("[api] listen", api.address)
+        events = self._section(document.get("events", {}), Events, "[events]")
         north = self._section(document.get("north", {}), North, "[north]")
         self._try("[north] prefixes", lambda: pools(north.prefixes))
         policy = self._section(document.get("policy", {}), PolicySettings, "[policy]")
@@ -151,6 +156,8 @@ class _Reader:
             directory=self._directory,
             file=self._file,
             service=service,
+            api=api,
+            events=events,
             north=north,
             policy=policy,
             servers=servers,

@@ -1,4 +1,4 @@
-"""Secrets in settings: given as they are, as `file:PATH` or as `env:NAME`; the text of an error never has one."""
+"""Secrets in settings: given as they are, as `file:PATH`, `env:NAME` or `credential:NAME`; no error text has one."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,7 @@ from bridge.errors import ConfigurationError
 
 FILE = "file:"
 ENVIRONMENT = "env:"
+CREDENTIAL = "credential:"  # of systemd: a file in $CREDENTIALS_DIRECTORY
 
 
 def reveal(value: Any, directory: Path, found: set[str]) -> Any:
@@ -21,13 +22,17 @@ def reveal(value: Any, directory: Path, found: set[str]) -> Any:
         return value
     secret = value
     if value.startswith(FILE):
-        path = directory / value.removeprefix(FILE)
-        try:
-            secret = path.read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            cure = "write it, or name another" if isinstance(error, FileNotFoundError) else "make it readable"
-            raise ConfigurationError(f"secret file {path} cannot be read ({why}); {cure}") from None
+        secret = _read(directory / value.removeprefix(FILE))
+    elif value.startswith(CREDENTIAL):
+        name = value.removeprefix(CREDENTIAL)
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not credentials:
+            raise ConfigurationError(
+                f"credential {name}: systemd gave none; add LoadCredential={name}:FILE to the unit"
+            )
+        if "/" in name or name in {"", ".", ".."}:
+            raise ConfigurationError(f"credential {name!r} is no name of a credential")
+        secret = _read(Path(credentials) / name)
     elif value.startswith(ENVIRONMENT):
         name = value.removeprefix(ENVIRONMENT)
         if name not in os.environ:
@@ -36,3 +41,12 @@ def reveal(value: Any, directory: Path, found: set[str]) -> Any:
     if secret:
         found.add(secret)
     return secret
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        cure = "write it, or name another" if isinstance(error, FileNotFoundError) else "make it readable"
+        raise ConfigurationError(f"secret file {path} cannot be read ({why}); {cure}") from None

@@ -4,8 +4,12 @@
 Whoever may open the socket's file may do everything; it is made for the service's own user and group only.
 """
 
+import contextlib
 import logging
 import os
+import pwd
+import socket as sockets
+import struct
 from pathlib import Path
 
 from aiohttp import web
@@ -56,7 +60,7 @@ class LocalSocket:
     async def _call(self, request: web.Request) -> web.Response:
         name = request.match_info["operation"]
         try:
-            return _json(await call(self._bridge, name, await request.read()))
+            return _json(await call(self._bridge, name, await request.read(), _user(request)))
         except BridgeError as error:
             return _json(problem(error), error.http_status)
         except web.HTTPRequestEntityTooLarge as error:
@@ -66,6 +70,18 @@ class LocalSocket:
             log.exception("operation %s failed by a mistake of the bridge", name, extra={"sample": name})
             failed = ServiceFailed(f"the service failed to carry out {name}; its log says why")
             return _json(problem(failed), failed.http_status)
+
+
+def _user(request: web.Request) -> str:
+    """Return the user of the process at the other end, as the kernel knows it."""
+    socket = None if request.transport is None else request.transport.get_extra_info("socket")
+    if socket is None:
+        return "local"
+    size = struct.calcsize("3i")  # struct ucred: process, user, group
+    _, user, _ = struct.unpack("3i", socket.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, size))
+    with contextlib.suppress(KeyError):
+        return f"local user {pwd.getpwuid(user).pw_name}"
+    return f"local user {user}"
 
 
 def _json(body: bytes, status: int = 200) -> web.Response:

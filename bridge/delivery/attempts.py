@@ -30,6 +30,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     look_up_at: float | None = None  # when its network is to be asked whether it has it; None: it is not asked
     cancel_failed_at: float | None = None  # when a cancel did not find out whether the network still had it
     released: bool = False  # it holds the device's request slot no longer
+    detail: str = ""  # what the network said when that became known
 
     def learn(self, said: Known, now: float) -> bool:
         """Take a word; return whether it told anything new."""

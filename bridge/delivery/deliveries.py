@@ -307,7 +307,7 @@ class Deliveries:
             row.keep_until = now if row.own_mid is None else now + self.keep
         self.ended.append(row)
         work.update(row)
-        work.effect(Settled(row.id, Direction.DOWN, row.operation, row.state, row.reason))
+        work.effect(Settled(row.id, Direction.DOWN, row.operation, row.state, row.reason, now - row.accepted_at))
 
 
 _WHY = {

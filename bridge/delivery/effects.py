@@ -52,3 +52,4 @@ class Settled(Effect, frozen=True):
     operation: str
     state: str
     reason: str
+    after: float  # seconds since it was accepted or received

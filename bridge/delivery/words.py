@@ -67,7 +67,7 @@ def submitted(
         _refused(d, row, one, result.why, plain(result.detail), result.retry_at, work, profile)
     elif one.learn(_K.IN_DOUBT, work.now.wall):
         one.look_up_at = work.now.wall
-        row.reason = plain(result.detail)
+        row.reason = one.detail = plain(result.detail)
         d.changed(row, work, profile)
 
 
@@ -101,9 +101,10 @@ def cancel_done(
     if result is Cancellation.REMOVED:
         one.learn(_K.TAKEN_BACK, work.now.wall)
         row.reason = row.reason or "removed from the network's queue"
+        one.detail = "removed from the network's queue"
     elif result is Cancellation.GONE:
         one.learn(_K.GONE, work.now.wall)
-        row.reason = "it had left the network's queue when it was cancelled"
+        row.reason = one.detail = "it had left the network's queue when it was cancelled"
     else:
         one.cancel_failed_at = work.now.wall
         row.reason = "the network did not say whether it still held it"
@@ -154,7 +155,7 @@ def flushed(d: Deliveries, detail: str, work: Work, profile: SouthProfile, handl
         for one in row.attempts:
             if one.known is _K.HELD and handle in (None, one.handle):
                 one.learn(_K.GONE, work.now.wall)
-                row.reason = plain(detail)
+                row.reason = one.detail = plain(detail)
                 d.changed(row, work, profile)
 
 
@@ -176,10 +177,10 @@ def _report(
     said = _K.NACKED if nack else _K.GONE if outcome is None else _MEANS[outcome]
     if one.learn(said, work.now.wall):
         if said is _K.GONE:  # probably transmitted: a copy goes no sooner than one of what certainly was
-            row.reason = detail
+            row.reason = one.detail = detail
             row.not_before = work.now.wall + profile.retransmit_interval
         elif said is _K.NACKED:
-            row.reason = detail
+            row.reason = one.detail = detail
             row.not_before = None
         d.changed(row, work, profile)
 
@@ -199,7 +200,7 @@ def _refused(
     if not one.learn(_K.REFUSED, now):
         return  # something that overtook the refusal knows better
     one.why = why
-    row.reason = detail
+    row.reason = one.detail = detail
     row.not_before = None
     if why not in FINAL:
         pause = BACKOFF * 2 ** min(at.refusals_in_a_row(row.attempts) - 1, 8)
@@ -312,5 +313,5 @@ def restarted(d: Deliveries, work: Work, profile: SouthProfile) -> None:
                 continue  # loaded anew by the process that still waits for this call
             if one.known is _K.PENDING and one.learn(_K.IN_DOUBT, work.now.wall):
                 one.look_up_at = work.now.wall
-                row.reason = "the service ended during the network call"
+                row.reason = one.detail = "the service ended during the network call"
                 d.changed(row, work, profile)

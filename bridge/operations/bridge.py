@@ -1,16 +1,21 @@
 """What operations need of a bridge. The running service is one; so is its ledger while the service is down."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from bindings.contract import Binding
+from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
 from bridge.north.contract import Link
 from bridge.operations.types.state import Readiness, Status
 from bridge.relay.registrations import Registration
+from bridge.store.access import AccessTable
 from bridge.store.contract import Reads
+from bridge.store.fleet import Fleet
+from bridge.store.outbox import Outbox
 
 
 class Bridge(Protocol):
@@ -30,6 +35,34 @@ class Bridge(Protocol):
     def reads(self) -> Reads:
         """What people ask of the ledger."""
 
+    @property
+    def fleet(self) -> Fleet:
+        """What people ask of all endpoints."""
+
+    @property
+    def access(self) -> AccessTable:
+        """Keys of the API, and the audit log."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Events for others, and webhooks."""
+
+    @property
+    def has_events(self) -> bool:
+        """Whether events are kept at all."""
+
+    def newer_events(self) -> asyncio.Event:
+        """Return what is set once there may be newer events than now."""
+
+    def webhooks_changed(self) -> None:
+        """Note that a webhook was added or removed."""
+
+    async def reload(self, *, dry_run: bool) -> Sequence[Difference]:
+        """Bring into force what the configuration's file says now, as far as that is possible at once.
+
+        Return what differs from what was in force. Raises ConfigurationError: then that stays in force.
+        """
+
     def readiness(self) -> Readiness: ...
 
     def status(self) -> Status: ...
@@ -37,7 +70,7 @@ class Bridge(Protocol):
     def network_states(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what each network's binding says of itself; nothing of any while the service is down."""
 
-    def metrics_text(self) -> bytes:
+    async def metrics_text(self) -> bytes:
         """Return everything that was counted, in Prometheus' text format."""
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:

@@ -10,18 +10,24 @@ from bridge.delivery.states import DownlinkState
 from bridge.directory import Draft, Record, import_csv
 from bridge.errors import NotFound
 from bridge.operations.bridge import Bridge
+from bridge.operations.cursors import cursor_of, place_at
 from bridge.operations.operation import Operation
+from bridge.operations.standings import item, view, wanted
 from bridge.operations.types.endpoints import (
     AddEndpoints,
+    CountEndpoints,
     DisableEndpoint,
     EnableEndpoint,
+    EndpointCount,
     EndpointExplanation,
+    EndpointItem,
     EndpointPage,
     EndpointsAdded,
     EndpointsImported,
     EndpointView,
     ExplainEndpoint,
     Fault,
+    GetEndpointState,
     ImportEndpoints,
     LinkView,
     ListEndpoints,
@@ -34,23 +40,36 @@ from bridge.operations.types.endpoints import (
     Waiting,
 )
 from bridge.relay.register import DEFAULT_LIFETIME
+from bridge.store.fleet import Wanted, place_of
 
 
 async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
-    found = await bridge.directory.page(
-        network=asked.network,
-        server=asked.server,
-        enabled=asked.enabled,
-        prefix=asked.prefix,
-        after=asked.after,
+    now = bridge.now()
+    found = await bridge.fleet.page(
+        wanted(asked, now),
+        order=asked.sort,
+        descending=asked.descending,
+        after=place_at(asked.after),
         limit=asked.limit + 1,
     )
-    items = tuple(map(view, found[: asked.limit]))
-    return EndpointPage(items=items, next=items[-1].name if len(found) > asked.limit else None)
+    page = found[: asked.limit]
+    following = cursor_of(place_of(page[-1], asked.sort)) if len(found) > asked.limit else None
+    return EndpointPage(items=tuple(item(one, now) for one in page), next=following)
+
+
+async def count_endpoints(bridge: Bridge, asked: CountEndpoints) -> EndpointCount:
+    return EndpointCount(endpoints=await bridge.fleet.count(wanted(asked, bridge.now())))
 
 
 async def show_endpoint(bridge: Bridge, asked: ShowEndpoint) -> EndpointView:
     return view(await existing(bridge, asked.name))
+
+
+async def get_endpoint_state(bridge: Bridge, asked: GetEndpointState) -> EndpointItem:
+    found = await bridge.fleet.page(Wanted(names=frozenset({asked.name})), limit=1)
+    if not found:
+        raise NotFound(f"no endpoint {asked.name!r}")
+    return item(found[0], bridge.now())
 
 
 async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointExplanation:
@@ -86,8 +105,9 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
         )
         for one, observations in await bridge.registrations(record.id)
     )
+    state = await get_endpoint_state(bridge, GetEndpointState(record.name))
     return EndpointExplanation(
-        endpoint=view(record), time=bridge.now(), links=links, registrations=registrations, waiting=waiting
+        endpoint=state, time=bridge.now(), links=links, registrations=registrations, waiting=waiting
     )
 
 
@@ -142,44 +162,26 @@ async def existing(bridge: Bridge, name: str) -> Record:
     return record
 
 
-def view(record: Record) -> EndpointView:
-    """Return a record as callers see it."""
-    return EndpointView(
-        name=record.name,
-        network=record.network,
-        address=record.device,
-        servers=record.servers,
-        profile=record.profile,
-        default_ttl=record.default_ttl,
-        object_list=record.object_list,
-        confirmed=record.confirmed,
-        options=dict(record.options),
-        enabled=record.enabled,
-        created_at=record.created_at,
-        changed_at=record.changed_at,
-        scheme=record.scheme,
-        seen_as=record.locals,
-    )
-
-
-def _draft(wanted: NewEndpoint) -> Draft:
+def _draft(new: NewEndpoint) -> Draft:
     return Draft(
-        network=wanted.network,
-        device=wanted.address,
-        name=wanted.name,
-        servers=wanted.servers,
-        profile=wanted.profile,
-        default_ttl=wanted.default_ttl,
-        object_list=wanted.object_list,
-        confirmed=wanted.confirmed,
-        options=wanted.options,
-        enabled=wanted.enabled,
+        network=new.network,
+        device=new.address,
+        name=new.name,
+        servers=new.servers,
+        profile=new.profile,
+        default_ttl=new.default_ttl,
+        object_list=new.object_list,
+        confirmed=new.confirmed,
+        options=new.options,
+        enabled=new.enabled,
     )
 
 
 OPERATIONS = (
     Operation(ListEndpoints, list_endpoints),
+    Operation(CountEndpoints, count_endpoints),
     Operation(ShowEndpoint, show_endpoint),
+    Operation(GetEndpointState, get_endpoint_state),
     Operation(ExplainEndpoint, explain_endpoint),
     Operation(AddEndpoints, add_endpoints),
     Operation(UpdateEndpoint, update_endpoint),

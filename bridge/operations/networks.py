@@ -10,8 +10,8 @@ from bindings.diagnosis import Finding, Grade
 from bridge.directory import Draft
 from bridge.errors import BridgeError, ConfigurationError, NotFound, NotPossible, RequestError
 from bridge.operations.bridge import Bridge
-from bridge.operations.endpoints import view
 from bridge.operations.operation import Operation
+from bridge.operations.standings import view
 from bridge.operations.types.networks import (
     Ability,
     AddDevice,

@@ -1,29 +1,37 @@
 """All operations by name: JSON in, JSON out."""
 
+import logging
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
-from bridge.errors import BridgeError, NotFound, RequestError
-from bridge.operations import endpoints, messages, networks, state
+from bridge.errors import AccessDenied, BridgeError, NotFound, RequestError
+from bridge.operations import access, bulk, config, endpoints, events, messages, networks, state, stories
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
-from bridge.operations.types.request import Problem
+from bridge.operations.types.request import Access, Problem, Request
+from bridge.store.access import AuditEntry
+
+log = logging.getLogger("bridge.audit")
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         operation.name: operation
-        for operation in (*endpoints.OPERATIONS, *messages.OPERATIONS, *networks.OPERATIONS, *state.OPERATIONS)
+        for room in (endpoints, bulk, messages, stories, networks, state, access, events, config)
+        for operation in room.OPERATIONS
     }
 )
 
 
-async def call(bridge: Bridge, name: str, body: bytes) -> bytes:
+async def call(bridge: Bridge, name: str, body: bytes, who: str = "", role: Access = Access.ADMIN) -> bytes:
     """Carry out one operation: a request as JSON in, its result as JSON out.
 
-    Raises NotFound for a name that is none, RequestError for a body that is no such request, and any BridgeError of the
-    operation itself.
+    `who` is the caller for the audit log, "" for none: whatever needs more than READ is noted there.
+
+    Raises AccessDenied where `role` does not cover the operation, NotFound for a name that is none, RequestError for a
+    body that is no such request, and any BridgeError of the operation itself.
     """
     operation = OPERATIONS.get(name)
     if operation is None:
@@ -32,7 +40,46 @@ async def call(bridge: Bridge, name: str, body: bytes) -> bytes:
         asked = msgspec.json.decode(body or b"{}", type=operation.request)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError) as error:
         raise RequestError(f"{name}: {error}") from error
-    return msgspec.json.encode(await operation.carry_out(bridge, asked))
+    except RecursionError:
+        raise RequestError(f"{name}: the request is nested too deeply") from None
+    return msgspec.json.encode(await carried_out(bridge, operation, asked, who, role))
+
+
+async def carried_out(
+    bridge: Bridge, operation: Operation, asked: Request[Any], who: str = "", role: Access = Access.ADMIN
+) -> Any:
+    """Return the result of an operation; all else is as `call` has it."""
+    if not role.covers(operation.access):
+        raise AccessDenied(f"{operation.name} needs the role {operation.access}; this key has the role {role}")
+    if operation.access is Access.READ or not who:
+        return await operation.carry_out(bridge, asked)
+    outcome = "failed"
+    try:
+        result = await operation.carry_out(bridge, asked)
+        outcome = "done"
+    except BridgeError as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        await _audit(bridge, AuditEntry(0, bridge.now(), who, operation.name, subject(asked), outcome))
+    return result
+
+
+def subject(asked: Request[Any]) -> str:
+    """Return what a request is about, for people: the first of its fields that names something."""
+    for name in ("endpoint", "name", "id", "network", "address"):
+        value = getattr(asked, name, None)
+        if isinstance(value, str | int) and value:
+            return str(value)
+    return ""
+
+
+async def _audit(bridge: Bridge, entry: AuditEntry) -> None:
+    log.info("%s", entry.operation, extra={"who": entry.who, "subject": entry.subject, "outcome": entry.outcome})
+    try:
+        await bridge.access.note(entry)
+    except BridgeError as error:  # the change itself is done: the log line has to do
+        log.warning("the audit log lacks an entry: %s", error, extra={"sample": "audit"})
 
 
 def problem(error: BridgeError) -> bytes:

@@ -14,7 +14,7 @@ async def get_readiness(bridge: Bridge, _asked: GetReadiness) -> Readiness:
 
 
 async def get_metrics(bridge: Bridge, _asked: GetMetrics) -> MetricsText:
-    return MetricsText(text=bridge.metrics_text().decode())
+    return MetricsText(text=(await bridge.metrics_text()).decode())
 
 
 OPERATIONS = (

@@ -1,8 +1,21 @@
 """What the one step wants done once its changes are committed."""
 
+from enum import StrEnum
+
 from bridge.delivery.effects import Cancel, Count, Effect, LookUp, Settled, Submit
 
-__all__ = ["Cancel", "Count", "Effect", "LookUp", "SendToServer", "ServerSilent", "Settled", "Submit"]
+__all__ = [
+    "Cancel",
+    "Count",
+    "Effect",
+    "LookUp",
+    "Noted",
+    "RegistrationNoted",
+    "SendToServer",
+    "ServerSilent",
+    "Settled",
+    "Submit",
+]
 
 
 class SendToServer(Effect, frozen=True):
@@ -17,3 +30,18 @@ class ServerSilent(Effect, frozen=True):
     """A server left a message unacknowledged through all retransmissions: its name may lead elsewhere by now."""
 
     server: str
+
+
+class Noted(StrEnum):
+    """What a server's answer says of the endpoint's registration there."""
+
+    BEGUN = "begun"
+    CONFIRMED = "confirmed"  # by the answer to an Update
+    ENDED = "ended"
+
+
+class RegistrationNoted(Effect, frozen=True):
+    """A server has answered a Register, Update or De-register: the endpoint's relay row has the registration."""
+
+    server: str
+    what: Noted

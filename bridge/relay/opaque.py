@@ -38,7 +38,7 @@ def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | Non
     row.move(_U.FORWARDED, step.wall)
     row.keep_until = step.wall + state.deliveries.keep
     state.keep_uplink(row)
-    step.effect(Settled(row.id, Direction.UP, row.operation, row.state, ""))
+    step.effect(Settled(row.id, Direction.UP, row.operation, row.state, "", step.wall - row.received_at))
 
 
 def from_server(step: Step, server: str, data: bytes) -> None:

@@ -5,7 +5,7 @@ from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.uplinks import DeviceRequest
 from bridge.relay import observations, toward_device, toward_server
-from bridge.relay.effects import Count
+from bridge.relay.effects import Count, Noted, RegistrationNoted
 from bridge.relay.register import DEFAULT_LIFETIME, asks_for_queue_mode, lifetime_of
 from bridge.relay.registrations import Registration, segments, told_path, with_path
 from bridge.relay.state import Step
@@ -67,13 +67,16 @@ def _registration_follows(step: Step, row: DeviceRequest, message: Message) -> b
         return message.body
     asked = parse(row.code, row.body)
     if row.operation == "Register" and message.code == Code.CREATED:
+        step.effect(RegistrationNoted(row.server, Noted.BEGUN))
         return _registered(step, row, asked, message)
     if row.operation == "Update" and message.code == Code.CHANGED:
         _refreshed(step, row, asked)
+        step.effect(RegistrationNoted(row.server, Noted.CONFIRMED))
     elif (row.operation == "De-register" and message.code == Code.DELETED) or (
         row.operation == "Update" and message.code == Code.NOT_FOUND
     ):
         is_forgotten(step, row.server)
+        step.effect(RegistrationNoted(row.server, Noted.ENDED))
     return message.body
 
 

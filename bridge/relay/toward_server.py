@@ -75,7 +75,7 @@ def settle(step: Step, row: CoapUplink, outcome: UplinkState, reason: str = "") 
     row.move(outcome, step.wall, reason)
     step.state.settle_uplink(row, step.wall + step.state.deliveries.keep)
     step.work.update(row)
-    step.effect(Settled(row.id, Direction.UP, row.operation, outcome, reason))
+    step.effect(Settled(row.id, Direction.UP, row.operation, outcome, reason, step.wall - row.received_at))
 
 
 def pump(step: Step) -> None:
@@ -125,7 +125,7 @@ def acknowledged(step: Step, row: CoapUplink) -> None:
         waits_until = max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME)
         row.expires_at = waits_until if row.expires_at is None else min(row.expires_at, waits_until)
         step.work.update(row)
-        step.effect(Settled(row.id, Direction.UP, row.operation, _U.FORWARDED, ""))
+        step.effect(Settled(row.id, Direction.UP, row.operation, _U.FORWARDED, "", step.wall - row.received_at))
 
 
 def awaiting(step: Step, server: str, mid: int) -> CoapUplink | None:

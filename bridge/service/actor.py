@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 CountFunction = Callable[..., None]
 """`count(name, **labels)`"""
 
+ObserveFunction = Callable[..., None]
+"""`observe(name, seconds, **labels)`"""
+
 Result = Callable[[Placed, ev.Event], None]
 """Takes what the network call of an endpoint came to."""
 
@@ -39,8 +42,15 @@ _UNSURE = Ambiguous("the binding failed; see the log")
 class NetworkActor:
     """Acts for all endpoints of the process."""
 
-    def __init__(self, north: NorthTransport, networks: Mapping[str, Binding], count: CountFunction) -> None:
+    def __init__(
+        self,
+        north: NorthTransport,
+        networks: Mapping[str, Binding],
+        count: CountFunction,
+        observe: ObserveFunction = lambda *_, **__: None,
+    ) -> None:
         self._north = north
+        self._observe = observe
         self._networks = networks
         self._count = count
         self._calls: dict[int, tuple[int, int]] = {}  # endpoint → downlink and attempt whose network call is in flight
@@ -55,6 +65,7 @@ class NetworkActor:
             self._begin(placed, _key(effect.attempt), self._submit(placed, effect.attempt), result)
         elif isinstance(effect, Settled):
             self._count("outcomes", direction=effect.direction, state=effect.state)
+            self._observe("message_duration_seconds", effect.after, direction=effect.direction)
             if log.isEnabledFor(logging.DEBUG):
                 log.debug(
                     "settled",
@@ -76,7 +87,7 @@ class NetworkActor:
         elif isinstance(effect, Cancel):
             self._begin(placed, (effect.downlink, effect.number), self._cancel(placed, effect), result)
         elif isinstance(effect, ServerSilent):
-            self._count("silent_servers", kind=effect.server)
+            self._count("silent_servers", server=effect.server)
             if placed.source is not None:
                 self._north.unanswered(placed.source, effect.server)
 
@@ -136,7 +147,10 @@ class NetworkActor:
             result = Refused(Refusal.NETWORK_UNAVAILABLE, "the service is stopping")
         else:
             reached("before submit")
+            now = asyncio.get_running_loop().time
+            begun = now()
             result = await _safely(partial(binding.submit, attempt), SubmitResult, _UNSURE)
+            self._observe("submit_duration_seconds", now() - begun, network=placed.endpoint.network)
             reached("after submit")
         if isinstance(result, Accepted):
             self._count("submits", network=placed.endpoint.network, result=result.state.value)

@@ -3,6 +3,7 @@
 The file is opened with the first question that needs it: checks of networks need none.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, NoReturn, Self
 
 from bindings.contract import Binding
 from bridge.config import Config, Network, catalogue
+from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
@@ -20,7 +22,10 @@ from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
 from bridge.relay.registrations import Registration
 from bridge.service.state_directory import make_state_directory
+from bridge.store.access import AccessTable
 from bridge.store.contract import Reads
+from bridge.store.fleet import Fleet
+from bridge.store.outbox import Outbox
 from bridge.store.sqlite import ReadOnlyStore, SqliteStore
 
 
@@ -69,6 +74,33 @@ class BridgeAtRest:
     def reads(self) -> Reads:
         return self._store.reads
 
+    @property
+    def fleet(self) -> Fleet:
+        return self._store.fleet
+
+    @property
+    def outbox(self) -> Outbox:
+        return self._store.outbox
+
+    @property
+    def has_events(self) -> bool:
+        return self._config.events.keep > 0
+
+    def newer_events(self) -> asyncio.Event:
+        _refuse("events happen only while the service runs")
+
+    def webhooks_changed(self) -> None:
+        pass  # the next start reads them
+
+    async def reload(self, *, dry_run: bool) -> Sequence[Difference]:
+        _refuse(
+            f"{'there is nothing to compare with' if dry_run else 'the next start reads the file'}: the service is down"
+        )
+
+    @property
+    def access(self) -> AccessTable:
+        return self._store.access
+
     def readiness(self) -> Readiness:
         return Readiness(ready=False, phase=Phase.DOWN)
 
@@ -89,7 +121,7 @@ class BridgeAtRest:
     def network_states(self) -> Mapping[str, Mapping[str, Any]]:
         return {}
 
-    def metrics_text(self) -> bytes:
+    async def metrics_text(self) -> bytes:
         _refuse("counters exist only while the service runs")
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:

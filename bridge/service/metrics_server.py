@@ -1,19 +1,26 @@
-"""Where Prometheus may scrape, if the configuration names an address."""
+"""Where Prometheus scrapes and probes ask, if the configuration names an address: /metrics, /healthz, /readyz."""
 
 from aiohttp import web
 
 from bridge.errors import ConfigurationError
-from bridge.metrics import Metrics
+from bridge.metrics import CONTENT_TYPE
+from bridge.operations.bridge import Bridge
 
 
 class MetricsServer:
-    """Serves `/metrics` from `start` to `stop`; does nothing without an address."""
+    """Serves metrics and probes from `start` to `stop`; does nothing without an address.
 
-    def __init__(self, metrics: Metrics, address: tuple[str, int] | None) -> None:
-        self._metrics = metrics
+    `/healthz` is answered 200 as long as the event loop runs: a probe without an answer is the sign to restart it.
+    `/readyz` is answered 200 while messages are taken and committed, else 503 with the reason.
+    """
+
+    def __init__(self, bridge: Bridge, address: tuple[str, int] | None) -> None:
+        self._bridge = bridge
         self._address = address
         app = web.Application()
         app.router.add_get("/metrics", self._scrape)
+        app.router.add_get("/healthz", self._healthy)
+        app.router.add_get("/readyz", self._ready)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start(self) -> None:
@@ -33,4 +40,12 @@ class MetricsServer:
         await self._runner.cleanup()
 
     async def _scrape(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.text(), content_type="text/plain")
+        return web.Response(body=await self._bridge.metrics_text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _healthy(self, _request: web.Request) -> web.Response:
+        return web.json_response({"phase": self._bridge.readiness().phase})
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        found = self._bridge.readiness()
+        body = {"ready": found.ready, "phase": found.phase, "reason": found.reason}
+        return web.json_response(body, status=200 if found.ready else 503)

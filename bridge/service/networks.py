@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from bindings.contract import BindingEvent, Flushed, Joined, Reachable, Report, Uplink
+from bindings.contract import BindingEvent, Flushed, Joined, Provisioned, Reachable, Report, Uplink
 from bridge.directory import Directory, Draft
 from bridge.directory.keys import ByDevice
 from bridge.errors import BindingError, StoreUnavailable, UnknownDevice
@@ -12,6 +12,7 @@ from bridge.relay.from_device import digest_of
 from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
 from bridge.service.points import reached
+from bridge.service.provisioning import ProvisioningNotes
 from bridge.service.runner import Runner
 from bridge.store.contract import Store
 
@@ -22,12 +23,20 @@ class NetworkEvents:
     """`bindings.contract.Events` of one network instance."""
 
     def __init__(
-        self, network: str, directory: Directory, runner: Runner, store: Store, clock: Clock, count: CountFunction
+        self,
+        network: str,
+        directory: Directory,
+        runner: Runner,
+        store: Store,
+        provisioning: ProvisioningNotes,
+        clock: Clock,
+        count: CountFunction,
     ) -> None:
         self._network = network
         self._directory = directory
         self._runner = runner
         self._store = store
+        self._provisioning = provisioning
         self._clock = clock
         self._count = count
 
@@ -36,6 +45,8 @@ class NetworkEvents:
 
         It raises StoreUnavailable, UnknownDevice, or BindingError for what is no event.
         """
+        if isinstance(event, Provisioned):
+            return self._provisioning.take(self._network, event)
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
             device, taken = _translate(event)

@@ -13,6 +13,7 @@ from bridge.directory.directory import RECORD_BYTES
 from bridge.errors import BindingError, ConfigurationError
 from bridge.north.contract import NorthTransport
 from bridge.service.actor import NetworkActor
+from bridge.service.announcer import Announcer
 from bridge.service.calls import Calls
 from bridge.service.changes import Changes
 from bridge.service.clock import Clock
@@ -21,7 +22,7 @@ from bridge.service.networks import NetworkEvents
 from bridge.service.north import udp_north, whole_north
 from bridge.service.places import Places
 from bridge.service.progress import Progress
-from bridge.service.provisioning import Provisioning
+from bridge.service.provisioning import Provisioning, ProvisioningNotes
 from bridge.service.runner import Runner
 from bridge.service.tasks import Tasks
 from bridge.store.contract import Store
@@ -46,6 +47,7 @@ class Parts:
     actor: NetworkActor
     runner: Runner
     provisioning: Provisioning
+    notes: ProvisioningNotes
     changes: Changes
 
 
@@ -54,6 +56,8 @@ async def built(
     config: Config,
     clock: Clock,
     count: Count,
+    observe: Count,
+    announcer: Announcer | None,
     store: Store,
     networks: Mapping[str, Binding],
     tasks: Tasks,
@@ -74,7 +78,7 @@ async def built(
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
     calls = {name: Calls(name, binding.capacity, draw.random, count) for name, binding in networks.items()}
     places = Places(directory, networks, calls, count)
-    actor = NetworkActor(north, networks, count)
+    actor = NetworkActor(north, networks, count, observe)
     runner = Runner(
         store,
         directory,
@@ -86,24 +90,28 @@ async def built(
         draw.random,
         count,
         cache - for_records,
+        announcer,
     )
-    provisioning = Provisioning(networks, count)
+    notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
+    provisioning = Provisioning(networks, notes, count)
     changes = Changes(directory, runner, north, places, provisioning, tasks)
-    await _seed(config, directory, progress)
+    await seed(config, directory, progress)
     async with contextlib.AsyncExitStack() as stack:
         await north.start(FromServers(runner, directory, sources.scheme, count))
         stack.push_async_callback(north.stop)
         directory.subscribe(changes.follow)
         for name, binding in networks.items():
-            events = NetworkEvents(name, directory, runner, store, clock, count)
+            events = NetworkEvents(name, directory, runner, store, notes, clock, count)
             memory = store.memories.of(name)
             memory.bring = runner.bring
             await _start(binding, events, memory, config.networks[name].where)
             stack.push_async_callback(binding.stop)
-        yield Parts(store, networks, calls, north, sources.scheme, directory, actor, runner, provisioning, changes)
+        yield Parts(
+            store, networks, calls, north, sources.scheme, directory, actor, runner, provisioning, notes, changes
+        )
 
 
-async def _seed(config: Config, directory: Directory, progress: Progress) -> None:
+async def seed(config: Config, directory: Directory, progress: Progress) -> None:
     """Add the configuration's endpoints that are not there yet. Raises ConfigurationError for one that cannot be."""
     with progress.work("endpoints of the configuration are added", len(config.endpoints)) as work:
         seeded = await directory.seed(drafts(config), work.step)

@@ -1,36 +1,121 @@
-"""Networks are told whose data they shall carry."""
+"""Asks networks to carry the data of devices, and stores the provisioning state that they report."""
 
+import asyncio
 import logging
+from asyncio import Future
 from collections.abc import Callable, Mapping
 
-from bindings.contract import Binding
+from bindings.contract import Binding, Provisioned
+from bindings.provisioning import ProvisioningState
 from bridge.directory import Record
-from bridge.errors import BridgeError, NotFound
+from bridge.errors import BridgeError, NotFound, StoreUnavailable
+from bridge.service.announcer import Announcer
+from bridge.service.tasks import Tasks
+from bridge.store.fleet import Fleet, Provisioning as Kept, ProvisioningNote
 
 log = logging.getLogger(__name__)
+
+GATHER = 0.2  # seconds in which reports are gathered: only the last one about a device is stored
+AGAIN = 2.0  # seconds from a failure of the store to the next try
+
+
+class ProvisioningNotes:
+    """Stores the provisioning state of each device. A report about a device replaces an earlier one."""
+
+    def __init__(
+        self, fleet: Fleet, now: Callable[[], float], tasks: Tasks, announcer: Announcer | None = None
+    ) -> None:
+        """`now` returns wall-clock seconds."""
+        self._fleet = fleet
+        self._now = now
+        self._tasks = tasks
+        self._announcer = announcer
+        self._gathered: dict[tuple[str, str], ProvisioningNote] = {}
+        self._futures: list[Future[None]] = []  # completed when what is gathered now is durable
+
+    def take(self, network: str, event: Provisioned) -> Future[None]:
+        """Store what a binding reports. The returned future completes when it is durable."""
+        return self.note(network, event.device, event.state, event.reason, event.retry_at)
+
+    def note(
+        self,
+        network: str,
+        device: str,
+        state: ProvisioningState,
+        reason: str = "",
+        retry_at: float | None = None,
+        *,
+        unless_known: bool = False,
+    ) -> Future[None]:
+        """Store the state of a device, named in canonical form. `unless_known`: only if no state is stored yet.
+
+        The returned future completes when it is durable.
+        """
+        key = network, device
+        if not (unless_known and key in self._gathered):
+            kept = Kept(state, reason, self._now(), retry_at)
+            self._gathered[key] = ProvisioningNote(network, device, kept, unless_known)
+        if not self._futures:
+            self._futures.append(asyncio.get_running_loop().create_future())
+            self._tasks.begin(self._keep_soon())
+        return self._futures[-1]
+
+    async def flush(self) -> None:
+        """Store what is gathered. Raises StoreUnavailable; then it stays gathered for the next try."""
+        gathered, self._gathered = self._gathered, {}
+        futures, self._futures = self._futures, []
+        try:
+            if self._announcer is None:
+                await self._fleet.note([*gathered.values()])
+            else:
+                await self._fleet.note([*gathered.values()], self._announcer.of_provisioning)
+                self._announcer.committed()
+        except BaseException:
+            self._gathered = gathered | self._gathered
+            self._futures = futures + self._futures
+            raise
+        for one in futures:
+            if not one.done():
+                one.set_result(None)
+
+    async def _keep_soon(self) -> None:
+        pause = GATHER
+        while self._gathered:
+            await asyncio.sleep(pause)
+            try:
+                await self.flush()
+            except StoreUnavailable as error:
+                pause = AGAIN
+                log.warning(
+                    "the provisioning state of devices is not stored yet: %s", error, extra={"sample": "provisioning"}
+                )
+            else:
+                return
 
 
 class Provisioning:
     """Asks bindings to provision devices, and to give them up."""
 
-    def __init__(self, networks: Mapping[str, Binding], count: Callable[..., None]) -> None:
+    def __init__(self, networks: Mapping[str, Binding], notes: ProvisioningNotes, count: Callable[..., None]) -> None:
         self._networks = networks
+        self._notes = notes
         self._count = count
 
     async def ask(self, record: Record) -> None:
         """Have its network carry an endpoint's data. Raises NotFound, or BridgeError with the network's reason."""
         binding = self._networks.get(record.network)
         if binding is None:
-            raise NotFound(f"network {record.network!r} is not configured")
+            known = ", ".join(self._networks) or "none"
+            raise NotFound(f"network {record.network!r} is not configured (known: {known})")
+        self._notes.note(record.network, record.device, ProvisioningState.PENDING, unless_known=True)
         await binding.provision(record.device, record.options)
 
     async def begin(self, record: Record) -> None:
-        """Do what `ask` does; a failure is logged and counted."""
-        if record.network not in self._networks:
-            return
+        """Do what `ask` does; a failure is kept with the endpoint, logged and counted."""
         try:
             await self.ask(record)
         except BridgeError as error:
+            self._notes.note(record.network, record.device, ProvisioningState.FAILED, str(error))
             self._count("provision_failures", network=record.network)
             log.warning("not provisioned: %s", error, extra={"endpoint": record.name, "sample": "provision"})
 

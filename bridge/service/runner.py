@@ -71,6 +71,16 @@ class Records(Protocol):
     def keep(self, found: Record) -> None: ...
 
 
+class Announcer(Protocol):
+    """Makes events for others (`bridge.service.announcer`)."""
+
+    def of_step(self, placed: Placed, effects: Sequence[Effect]) -> list[Change]:
+        """Return the rows of the events that a step's effects are."""
+
+    def committed(self) -> None:
+        """Wake those who wait for events."""
+
+
 class Actor(Protocol):
     """Does what effects ask for; never raises."""
 
@@ -109,6 +119,7 @@ class Runner:
     random: Callable[[], float]
     count: Callable[..., None]
     memory: int = MEMORY
+    announcer: Announcer | None = None
     loaded: dict[int, Loaded] = field(default_factory=dict)
     _quiet: Quiet = field(init=False)
     _taken_up: Marks = field(default_factory=Marks)  # endpoints whose rows in memory are all that the process knows
@@ -327,10 +338,13 @@ class Runner:
             self._broken(endpoint, loaded, event, done, error)
             return
         calls.stepped(endpoint, result.begins_call, result.waits_for_call)
-        if result.changes or loaded.uncommitted:
+        changes = result.changes
+        if self.announcer is not None and result.effects:
+            changes = [*changes, *self.announcer.of_step(placed, result.effects)]
+        if changes or loaded.uncommitted:
             loaded.uncommitted += 1
             told = partial(self._committed, endpoint, loaded, placed, result.effects, done)
-            self.store.commit(result.changes, told, endpoint=endpoint)
+            self.store.commit(changes, told, endpoint=endpoint)
         else:
             self._release(placed, result.effects)
             if done is not None:
@@ -381,6 +395,8 @@ class Runner:
                 self._again_later(endpoint)
         else:
             reached("after commit")
+            if self.announcer is not None:
+                self.announcer.committed()
             self._release(placed, effects)
             if not loaded.uncommitted and self.loaded.get(endpoint) is loaded and loaded.state.is_quiet:
                 self._note_quiet(endpoint, loaded.state)

@@ -1,27 +1,32 @@
 """The service: everything that a configuration asks for, brought up in order, and down in reverse (R32)."""
 
+import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from bindings.contract import Binding
 from bridge.config import Config, checked
+from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation, explain
 from bridge.directory import Directory, Record
-from bridge.errors import BindingError, NotRunning
+from bridge.errors import BindingError, NotPossible, NotRunning, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.relay import events as ev
 from bridge.relay.registrations import Registration
+from bridge.service.announcer import Announcer
 from bridge.service.clock import Clock, RealClock, SteadyClock, moment
-from bridge.service.parts import Parts, built
+from bridge.service.counters import describe
+from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
+from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress
+from bridge.service.reload import Reloader
 from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
 from bridge.service.upkeep import (
@@ -32,7 +37,11 @@ from bridge.service.upkeep import (
     take_up_unfinished,
     watch_clock,
 )
+from bridge.service.webhooks import Webhooks
+from bridge.store.access import AccessTable
 from bridge.store.contract import Reads, Store
+from bridge.store.fleet import Fleet
+from bridge.store.outbox import Outbox
 from bridge.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
@@ -53,6 +62,10 @@ class Service:
         self._networks: Mapping[str, Binding] = {}
         self._store: Store | None = None
         self._parts: Parts | None = None
+        self._gauges: FleetGauges | None = None
+        self._announcer = Announcer(self.clock) if config.events.keep > 0 else None
+        self._webhooks: Webhooks | None = None
+        self.reloader: Reloader | None = None  # set by whoever knows the file
         self._progress = Progress(self.clock.monotonic)
         self._tasks = Tasks(self.metrics.count)
         self._stack = contextlib.AsyncExitStack()
@@ -66,7 +79,7 @@ class Service:
         make_state_directory(self.config.state_directory)
         self._store = SqliteStore.open(self.config.database)
         self._stack.push_async_callback(self._store.close)
-        self._watch_store(self._store)
+        self._watch(self._store)
 
     async def start(self) -> None:
         """Bring everything up. Raises a LocalError that says what is wrong and the cure; nothing stays open then."""
@@ -80,10 +93,21 @@ class Service:
 
     async def _start(self, store: Store) -> None:
         building = built(
-            self.config, self.clock, self.metrics.count, store, self._networks, self._tasks, self._progress
+            self.config,
+            self.clock,
+            self.metrics.count,
+            self.metrics.observe,
+            self._announcer,
+            store,
+            self._networks,
+            self._tasks,
+            self._progress,
         )
         parts = await self._stack.enter_async_context(building)
-        self._watch(parts)
+        watch_north(self.metrics, parts.north)
+        watch_calls(self.metrics, parts.calls)
+        self.metrics.describe("endpoints_in_memory", "Endpoints whose state is loaded.")
+        self.metrics.watch("endpoints_in_memory", lambda: len(parts.runner.loaded))
         self._parts = parts
         self._phase = Phase.RUNNING
         directory, progress = parts.directory, self._progress
@@ -95,7 +119,11 @@ class Service:
             self._tasks.begin(persistently(work))
         retention = self.config.service.retention
         self._tasks.begin(watch_clock(self.clock.wall))
-        self._tasks.begin(prune_forever(store, self.clock.wall, retention, self.metrics.count))
+        keep = self.config.events.keep
+        self._tasks.begin(prune_forever(store, self.clock.wall, retention, keep, self.metrics.count))
+        if self._announcer is not None:
+            self._webhooks = Webhooks(store.outbox, self._announcer, self.clock.wall, self.metrics.count)
+            self._tasks.begin(self._webhooks.run())
 
     async def stop(self) -> None:
         """Stop taking in, finish what is in flight, commit, close. Harmless before a start, and when done twice."""
@@ -110,27 +138,16 @@ class Service:
             while parts.store.backlog or parts.actor.busy or parts.runner.is_loading:
                 await parts.store.committed(())  # told in its turn: what earlier commits let go has gone
                 await parts.actor.finish()
+            with contextlib.suppress(StoreUnavailable):
+                await parts.notes.flush()
         await self._stack.aclose()
 
-    def _watch_store(self, store: Store) -> None:
-        def counters() -> dict[str, float]:
-            status = store.status()
-            return {name: status[name] for name in ("rows", "groups", "failures", "volume_full", "files_lost")}
-
-        self.metrics.watch("store", counters, counter=True)
-        self.metrics.watch("store_commits_waiting", lambda: store.backlog)
-        self.metrics.watch("store_bytes", lambda: store.status()["bytes"])
-
-    def _watch(self, parts: Parts) -> None:
-        self.metrics.watch("endpoints_in_memory", lambda: len(parts.runner.loaded))
-        calls = parts.calls
-        self.metrics.watch(
-            "network_calls", lambda: {name: one.under_way for name, one in calls.items()}, label="network"
-        )
-        self.metrics.watch(
-            "endpoints_waiting_for_network", lambda: {name: one.waiting for name, one in calls.items()}, label="network"
-        )
-        self.metrics.watch("north", lambda: asdict(parts.north.counters()), counter=True)
+    def _watch(self, store: Store) -> None:
+        describe(self.metrics, self._networks)
+        watch_build(self.metrics)
+        watch_store(self.metrics, store)
+        watch_networks(self.metrics, self._networks)
+        self._gauges = FleetGauges(self.metrics, store.fleet, self._networks, self.clock.wall)
 
     def _wall_clock_was_set(self, by: float, forward: float) -> None:
         self.metrics.count("clock_set", direction="back" if by < 0 else "forward")
@@ -181,11 +198,53 @@ class Service:
     def reads(self) -> Reads:
         return self.store.reads
 
+    @property
+    def fleet(self) -> Fleet:
+        return self.store.fleet
+
+    @property
+    def outbox(self) -> Outbox:
+        return self.store.outbox
+
+    @property
+    def has_events(self) -> bool:
+        return self.config.events.keep > 0
+
+    def newer_events(self) -> asyncio.Event:
+        if self._announcer is None:
+            raise NotPossible("this bridge keeps no events; set keep in [events]")
+        return self._announcer.newer
+
+    def webhooks_changed(self) -> None:
+        if self._webhooks is not None:
+            self._webhooks.changed()
+
+    async def reload(self, *, dry_run: bool) -> Sequence[Difference]:
+        if self.reloader is None:
+            raise NotPossible("this service was not started from a file")
+        return await self.reloader.reload(dry_run=dry_run)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside, until the service stops."""
+        self._tasks.begin(work)
+
+    async def seed(self, config: Config) -> None:
+        """Add the endpoints of a configuration that are not there yet. Raises ConfigurationError, StoreUnavailable."""
+        await seed(config, self.directory, self._progress)
+
+    @property
+    def access(self) -> AccessTable:
+        return self.store.access
+
     def now(self) -> float:
         return self.clock.wall()
 
     def readiness(self) -> Readiness:
-        return Readiness(ready=self.ready, phase=self._phase)
+        if not self.ready:
+            return Readiness(ready=False, phase=self._phase, reason=self.summary())
+        if self.store.is_failing:
+            return Readiness(ready=False, phase=self._phase, reason="the latest commit failed: nothing is accepted")
+        return Readiness(ready=True, phase=self._phase)
 
     def status(self) -> Status:
         parts = self._parts
@@ -212,7 +271,9 @@ class Service:
             for name, binding in self._networks.items()
         }
 
-    def metrics_text(self) -> bytes:
+    async def metrics_text(self) -> bytes:
+        if self._gauges is not None:
+            await self._gauges.refresh()
         return self.metrics.text()
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:

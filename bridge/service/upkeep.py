@@ -12,7 +12,7 @@ from bridge.relay import events as ev
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning
 from bridge.service.runner import Runner
-from bridge.store.contract import Ledger
+from bridge.store.contract import Ledger, Store
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +92,18 @@ async def watch_clock(wall: Callable[[], float]) -> None:
 
 
 async def prune_forever(
-    ledger: Ledger, wall: Callable[[], float], retention: float, count: Callable[..., None]
+    store: Store, wall: Callable[[], float], retention: float, keep: float, count: Callable[..., None]
 ) -> None:
-    """Remove finished messages that are older than `retention` seconds, from time to time."""
+    """Remove finished messages and entries of the audit log from time to time, `retention` seconds after their end.
+
+    Events go after `keep` seconds.
+    """
     while True:
         await asyncio.sleep(PRUNE_EVERY)
         try:
-            removed = await ledger.prune(wall() - retention)
+            removed = await store.prune(wall() - retention)
+            await store.access.forget_entries(wall() - retention)
+            await store.outbox.forget_events(wall() - keep)
         except BridgeError as error:
             log.warning("the ledger was not cleaned up: %s", error)
         else:

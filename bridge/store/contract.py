@@ -2,7 +2,9 @@
 
 A store has three repositories. The *ledger* keeps the rows of every endpoint; they change by `commit`. The *directory*
 (`bridge.directory.contract.DirectoryTable`) keeps who is who. The *memories* keep the notes of each network instance
-(`bindings.contract.Memory`, `bridge/store/notes.py`). Beside them, `reads` answers people's questions.
+(`bindings.contract.Memory`, `bridge/store/notes.py`). Beside them, `reads` answers people's questions about
+messages, and `fleet` (`bridge/store/fleet.py`) those about endpoints. `access` (`bridge/store/access.py`) keeps keys
+and the audit log, and `outbox` (`bridge/store/outbox.py`) events for others.
 
 All methods are called in the event loop, and none blocks it. A read that cannot be answered at once calls `done` later,
 also in the event loop. `tests/store` holds every implementation to this contract.
@@ -17,13 +19,16 @@ from typing import Protocol
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.rows import Change
 from bridge.delivery.states import DownlinkState, UplinkState
-from bridge.delivery.uplinks import Uplink
+from bridge.delivery.uplinks import Response, Uplink, Verdict
 from bridge.directory.contract import DirectoryTable
 from bridge.directory.keys import Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError
 from bridge.relay.model import Kept
+from bridge.store.access import AccessTable
+from bridge.store.fleet import Fleet
 from bridge.store.notes import Memories
+from bridge.store.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,10 @@ class Ledger(Protocol):
     def backlog(self) -> int:
         """The number of commits that are not yet told."""
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether every commit of the latest transaction failed."""
+
     def status(self) -> Mapping[str, int]:
         """Return the numbers of `bridge.operations.types.state.StoreStatus`, by name."""
 
@@ -126,6 +135,9 @@ class Reads(Protocol):
     async def uplink(self, id_: int) -> Uplink | None:
         """Return one uplink, or None."""
 
+    async def answers(self, downlinks: Sequence[Downlink]) -> list[Response | Verdict]:
+        """Return the device's responses to these requests and the bridge's own answers to them, oldest first."""
+
     async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
         """Return the number of downlinks by state and whether that is the outcome."""
 
@@ -146,6 +158,15 @@ class Store(Ledger, Protocol):
 
     @property
     def reads(self) -> Reads: ...
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    @property
+    def access(self) -> AccessTable: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
 
     @property
     def memories(self) -> Memories:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 
-from bindings.contract import MISS, Uplink
+from bindings.contract import MISS, Provisioned, Uplink
 from bridge.errors import DirectoryError, StoreUnavailable, UnknownDevice
 
 
@@ -53,6 +53,7 @@ class BridgeSide:
 
     def __init__(self, *strangers):
         self.delivered = []
+        self.provisioning = {}  # device → words about its provisioning, in order
         self.counts = Counter()
         self.offset = 0.0
         self.store_fails = False
@@ -61,6 +62,11 @@ class BridgeSide:
         self.added = {}  # device to name and options
 
     def deliver(self, event):
+        if isinstance(event, Provisioned):
+            self.provisioning.setdefault(event.device, []).append(event)
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
         return asyncio.ensure_future(self._commit(event))
 
     async def _commit(self, event):

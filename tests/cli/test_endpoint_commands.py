@@ -135,7 +135,35 @@ def test_a_long_list_comes_in_pages(command: Command) -> None:
     for name in ("e1", "e2", "e3"):
         command("endpoint", "add", name, "--network", "nidd", "--address", f"{name}@iot.example")
     first = json.loads(command("endpoint", "list", "--json", "--limit", "2").output)
-    assert ([one["name"] for one in first["items"]], first["next"]) == (["e1", "e2"], "e2")
-    assert "there are more: --after 'e2'" in command("endpoint", "list", "--limit", "2").output
-    rest = json.loads(command("endpoint", "list", "--json", "--after", "e2").output)
+    assert [one["name"] for one in first["items"]] == ["e1", "e2"]
+    assert f"there are more: --after {first['next']}" in command("endpoint", "list", "--limit", "2").output
+    rest = json.loads(command("endpoint", "list", "--json", "--after", first["next"]).output)
     assert ([one["name"] for one in rest["items"]], rest["next"]) == (["e3"], None)
+    every = command("endpoint", "list", "--json", "--all", "--descending").output
+    assert [json.loads(line)["name"] for line in every.splitlines()] == ["e3", "e2", "e1"]
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_list_is_filtered_and_says_how_endpoints_are(command: Command) -> None:
+    assert command("endpoint", "list").output.splitlines()[1].split() == ["e1", "nidd", "e1@iot.example", "wanted"]
+    for options in (("--provisioning", "failed"), ("--registered",), ("--waiting",), ("--text", "E2")):
+        assert "no endpoints" in command("endpoint", "list", *options).output
+    for options in (
+        ("--provisioning", "wanted"),
+        ("--unregistered",),
+        ("--idle",),
+        ("--text", "E1"),
+        ("--silent", "2d"),
+    ):
+        assert "e1@iot.example" in command("endpoint", "list", *options).output
+    assert command("endpoint", "list", "--silent", "soon").exit_code == 2
+    assert "no cursor that an earlier page gave" in command("endpoint", "list", "--after", "%%").output
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_an_endpoint_is_shown_with_what_is_known_of_it(command: Command) -> None:
+    shown = command("endpoint", "show", "e1").output
+    assert "provisioning             wanted" in shown
+    assert "registered               not as far as the bridge can see" in shown
+    assert "last uplink              none" in shown
+    assert "the service is down" in shown

@@ -20,9 +20,9 @@ HEADINGS = [
     for found in re.findall(r'\(((?:"[^"]*", )+"[^"]*")\),\n', source.read_text())
 ]
 NAME = "urn:dev:os:meter-1:of-a-long-name"
-DOWNLINKS = ("id", "state", "endpoint", "what", "accepted", "deliver by", "why")
+DOWNLINKS = ("id", "state", "endpoint", "what", "path", "code", "accepted", "deliver by", "why")
 WHY = "its network has no connection to the device, and nothing is sent before it asks for monitoring.per_device_log"
-ROW = ("17", "BUFFERED", NAME, "Read /3/0/0", "2026-01-01 10:00:00Z", "", WHY)
+ROW = ("17", "BUFFERED", NAME, "Read", "/3/0/0", "", "2026-01-01 10:00:00Z", "", WHY)
 
 
 def laid_out(columns, rows, width):

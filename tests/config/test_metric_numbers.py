@@ -87,3 +87,30 @@ def test_help_and_process_numbers_are_exposed():
     text = metrics.text().decode()
     assert "# HELP lwm2m_bridge_n_total things that happened" in text
     assert "process_resident_memory_bytes" in text
+
+
+def test_a_histogram_counts_what_is_up_to_each_bound(metrics):
+    metrics.histogram("wait_seconds", "Time that something waited.", (1.0, 10.0))
+    for value in (0.5, 1.0, 3.0, 70.0):
+        metrics.observe("wait_seconds", value, network="n")
+    assert samples(metrics) == {
+        ("lwm2m_bridge_wait_seconds_bucket", (("le", "1.0"), ("network", "n"))): 2.0,
+        ("lwm2m_bridge_wait_seconds_bucket", (("le", "10.0"), ("network", "n"))): 3.0,
+        ("lwm2m_bridge_wait_seconds_bucket", (("le", "+Inf"), ("network", "n"))): 4.0,
+        ("lwm2m_bridge_wait_seconds_count", (("network", "n"),)): 4.0,
+        ("lwm2m_bridge_wait_seconds_sum", (("network", "n"),)): 74.5,
+    }
+
+
+def test_a_histogram_has_no_more_series_than_its_limit(metrics, monkeypatch):
+    monkeypatch.setattr(module, "SERIES", 2)
+    metrics.histogram("wait_seconds", "Time that something waited.", (1.0,))
+    for i in range(5):
+        metrics.observe("wait_seconds", 0.5, peer=str(i))
+    assert samples(metrics)["lwm2m_bridge_wait_seconds_count", (("overflow", "true"),)] == 3.0
+
+
+def test_replaced_gauges_leave_no_series_behind(metrics):
+    metrics.replace("endpoints", {(("network", "old"),): 2.0})
+    metrics.replace("endpoints", {(("network", "new"),): 3.0})
+    assert samples(metrics) == {("lwm2m_bridge_endpoints", (("network", "new"),)): 3.0}

@@ -16,8 +16,8 @@ from bridge.control.client import SocketClient
 from bridge.control.local_socket import LocalSocket
 from bridge.errors import ConfigurationError, NotRunning, RequestError, ServiceFailed, StoreUnavailable
 from bridge.operations.types.endpoints import ImportEndpoints
-from bridge.operations.types.messages import ShowDownlink
 from bridge.operations.types.state import GetMetrics, GetReadiness, GetStatus, Phase, Readiness
+from bridge.operations.types.stories import ShowDownlink
 
 
 class Bridge:
@@ -29,7 +29,7 @@ class Bridge:
     def status(self) -> None:
         raise ValueError("a mistake of ours")
 
-    def metrics_text(self) -> bytes:
+    async def metrics_text(self) -> bytes:
         return b"up 1\n"
 
     @property

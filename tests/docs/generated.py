@@ -15,7 +15,8 @@ of date. `lwm2m-bridge config template` prints the same for the bindings that ar
 
 One TOML file: `bridge.toml` in the working directory, or named by `--config`, or by `LWM2M_BRIDGE_CONFIG`.
 `lwm2m-bridge config check` reads it as `lwm2m-bridge run` does and says what is wrong, with the cure. Unknown keys are
-errors. A secret may be given as `"file:PATH"` or `"env:NAME"`, and never appears in a log.
+errors. A secret may be given as `"file:PATH"`, `"env:NAME"` or
+`"credential:NAME"` (a credential of systemd), and never appears in a log.
 
 Names of sections are yours: `[servers.NAME]` and `[networks.NAME]` may stand as often as needed. The file seeds the
 directory of endpoints when the service starts, and never removes or changes one; `lwm2m-bridge endpoint` does that.

@@ -118,13 +118,13 @@ async def test_malformed_coap_of_a_server_is_counted_and_dropped(world: SetUp):
 async def test_datagrams_of_strangers_are_counted_and_dropped(world: SetUp):
     await _device(world, "quiet")
     host, port = (await world.registered("quiet"))["address"].split(":")
-    before = await world.count("north", kind="strangers")
+    before = await world.count("north_strangers_messages")
     air = len(await world.air("quiet", "downlink"))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.sendto(encode(Message(CON, 1, 7, b"\x01", uri("/3/0/0"))), (host, int(port)))
 
         async def counted() -> bool:
-            return await world.count("north", kind="strangers") == before + 1
+            return await world.count("north_strangers_messages") == before + 1
 
         await until(counted)
     await world.logged("stranger")

@@ -9,6 +9,7 @@ from emulated_chirpstack import DEVICE
 from bindings.contract import Uplink
 from bindings.lorawan import standings
 from bindings.lorawan.clock import SPAN, NetworkClock
+from bindings.provisioning import ProvisioningState
 from tests.waiting import until
 
 DISABLED, MOVED, DELETED = (f"70b3d57ed000000{number}" for number in (2, 3, 4))
@@ -48,6 +49,18 @@ async def test_each_kind_is_found_named_and_counted(troubled, side):
 async def test_what_was_mended_is_not_told_any_more(troubled, chirpstack):
     chirpstack.row(DISABLED).message.is_disabled = False
     assert len(found(await troubled.check(), "devices")) == 2
+
+
+async def test_each_device_s_own_state_is_told_with_the_cure(troubled, side, chirpstack):
+    told = {device: words[-1] for device, words in side.provisioning.items()}
+    assert told[DEVICE].state is ProvisioningState.READY
+    assert [told[one].state for one in (DISABLED, MOVED, DELETED)] == [ProvisioningState.FAILED] * 3
+    assert "enable it in the network server" in told[DISABLED].reason
+    assert "another application" in told[MOVED].reason
+    assert "lwm2m-bridge device add" in told[DELETED].reason
+    chirpstack.row(DISABLED).message.is_disabled = False
+    await troubled._standings._look_at_all()
+    assert side.provisioning[DISABLED][-1].state is ProvisioningState.READY
 
 
 async def test_many_devices_are_told_by_their_number_and_some_names(make, chirpstack, monkeypatch):

@@ -76,7 +76,7 @@ async def test_a_configuration_that_is_gone_is_made_again_once(binding, scef, si
 async def test_terminated_is_asked_for_before_it_is_believed(binding, scef, side):
     assert await notify(scef, binding, "TERMINATED") == 204
     await until(lambda: side.counts["nidd_configurations_doubted_wrongly"])
-    assert state(binding) is State.ACTIVE
+    await until(lambda: state(binding) is State.ACTIVE)
     assert not side.of(Flushed)
     assert len(scef.made("create")) == 1
 

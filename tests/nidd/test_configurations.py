@@ -7,6 +7,7 @@ import pytest
 from scripted_scef import HANG_UP
 
 from bindings.contract import Flushed
+from bindings.provisioning import ProvisioningState
 from bindings.t8.times import format_time
 from bridge.errors import ConfigurationError, StoreUnavailable
 from tests.bindings.bridge_side import BridgeSide
@@ -287,6 +288,32 @@ async def test_failures_are_tried_again_with_growing_pauses(make, scef, side):
     await active(binding)
     assert binding._records.held(DEVICE).failures == 0
     assert "NOT_AUTHORISED" in counts(binding)["last_error"]
+
+
+async def test_people_are_told_whether_a_device_is_provisioned_and_why_not(make, scef, side):
+    scef.script["create"].append((403, {"cause": "NOT_AUTHORISED"}))
+    binding = await make(configurations={"retry_min": 0.5})
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    pending, failed, *_, ready = side.provisioning[DEVICE]
+    assert pending.state is ProvisioningState.PENDING
+    assert failed.state is ProvisioningState.FAILED
+    assert "NOT_AUTHORISED" in failed.reason
+    assert failed.retry_at > side.now() - 5
+    assert (ready.state, ready.reason, ready.retry_at) == (ProvisioningState.READY, "", None)
+    told = len(side.provisioning[DEVICE])
+    await binding.provision(DEVICE, {})
+    assert [one.state for one in side.provisioning[DEVICE][told:]] == [ProvisioningState.READY], "again after a restart"
+
+
+async def test_of_a_device_that_is_removed_nothing_is_told(make, scef, side):
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await active(binding)
+    told = len(side.provisioning[DEVICE])
+    await binding.deprovision(DEVICE)
+    await until(lambda: not scef.configurations)
+    assert len(side.provisioning[DEVICE]) == told
 
 
 async def test_a_failing_store_is_survived(make, scef, side, memory):

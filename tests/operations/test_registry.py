@@ -50,6 +50,8 @@ async def test_an_unknown_operation_is_answered_with_those_there_are(bridge: Bri
     ("name", "body", "said"),
     [
         ("status", b"[1]", "Expected `object`"),
+        ("endpoint.add", b'{"endpoints":' + b"[" * 100_000, "Expected `object`"),
+        ("endpoint.explain", b'{"name":' + b"[" * 100_000, "Expected `str`"),
         ("status", b"{", "truncated"),
         ("status", b"\xff", "malformed"),
         ("status", b'{"verbose": true}', "unknown field `verbose`"),

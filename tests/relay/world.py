@@ -29,7 +29,17 @@ from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification, OpaqueUplink, Response, Verdict
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
-from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
+from bridge.relay.effects import (
+    Cancel,
+    Count,
+    Effect,
+    LookUp,
+    RegistrationNoted,
+    SendToServer,
+    ServerSilent,
+    Settled,
+    Submit,
+)
 from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server, ServerProfile
 from bridge.relay.state import EndpointState
 from bridge.relay.step import Result, step
@@ -108,6 +118,7 @@ class World:
         self.lookups: list[LookUp] = []
         self.counts: list[Count] = []
         self.settled: list[Settled] = []
+        self.noted: list[RegistrationNoted] = []
         self.silent: list[str] = []  # servers
         self.network: SubmitResult | None = Accepted(None, NetworkState.SENT)
         self.condition = FREE  # of the network
@@ -187,6 +198,8 @@ class World:
             self.event(ev.LookedUp(attempt.downlink, attempt.number, self.lookup_answer))
         elif isinstance(effect, Settled):
             self.settled.append(effect)
+        elif isinstance(effect, RegistrationNoted):
+            self.noted.append(effect)
         elif isinstance(effect, ServerSilent):
             self.silent.append(effect.server)
         elif isinstance(effect, Count):

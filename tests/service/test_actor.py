@@ -12,7 +12,7 @@ def test_the_name_of_a_silent_server_is_looked_up_again_and_counted() -> None:
     looked_up: list[tuple[int, str]] = []
     counted: list[tuple[str, str]] = []
     north: Any = SimpleNamespace(unanswered=lambda *about: looked_up.append(about))
-    actor = NetworkActor(north, {}, lambda name, kind: counted.append((name, kind)))
+    actor = NetworkActor(north, {}, lambda name, **labels: counted.append((name, *labels.values())))
     placed: Any = SimpleNamespace(endpoint=Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", ()), source=7)
     actor.act(placed, ServerSilent("srv"), lambda *_: None)
     actor.act(placed, Count("silent_servers", "other"), lambda *_: None)  # a counter is a counter, whatever its name

@@ -30,6 +30,6 @@ async def test_r13_an_original_that_comes_after_its_repeat_was_taken_is_known(br
         return SimpleNamespace(id=7)
 
     directory, store = SimpleNamespace(by_device=by_device), SimpleNamespace(reads=Ledger(b"send", 1000.0))
-    events = NetworkEvents("n", directory, None, store, None, lambda *_: None)
+    events = NetworkEvents("n", directory, None, store, None, None, lambda *_: None)
     assert await events.has_taken(Uplink("d", b"send", "other", brought_at), SPAN) is taken
     assert not await events.has_taken(Uplink("d", b"else", "other", brought_at), SPAN)

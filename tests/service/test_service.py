@@ -13,7 +13,6 @@ from bridge.coap.numbers import Code
 from bridge.coap.udp import decode, frame
 from bridge.delivery.states import DownlinkState
 from bridge.errors import ConfigurationError, StoreUnavailable
-from bridge.metrics import Metrics
 from bridge.service.metrics_server import MetricsServer
 from tests.service.kit import Kit
 from tests.waiting import until
@@ -137,7 +136,8 @@ async def test_r9_a_binding_that_breaks_its_promise_leaves_the_attempt_unknown(
 async def test_a_metrics_port_that_is_taken_is_named_with_the_cure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = ("127.0.0.1", other.getsockname()[1])
-        metrics = MetricsServer(Metrics(), address)
+        bridge: Any = None
+        metrics = MetricsServer(bridge, address)
         with pytest.raises(ConfigurationError, match=r"metrics_listen: .*in use; end the program that has it"):
             await metrics.start()
         await metrics.stop()

@@ -10,7 +10,7 @@ from bridge.cli.status import _how_far
 from bridge.control.client import DirectClient
 from bridge.errors import NotRunning, StoreUnavailable
 from bridge.north.contract import LinkState
-from bridge.operations.types.endpoints import ExplainEndpoint, ListEndpoints, ShowEndpoint
+from bridge.operations.types.endpoints import EnableEndpoint, ExplainEndpoint, ListEndpoints, ShowEndpoint
 from bridge.operations.types.state import GetReadiness, GetStatus, Phase, WorkView
 from bridge.service import upkeep
 from bridge.service.progress import Progress
@@ -44,14 +44,15 @@ async def test_a_bridge_that_starts_says_so_and_refuses_what_it_cannot_do_yet(ki
     assert (status.phase, status.ready, status.in_memory, status.networks) == (Phase.STARTING, False, None, {"net": {}})
     assert not (await client.ask(GetReadiness())).ready
     with pytest.raises(NotRunning, match=r"the service is starting.*ask again later"):
-        await client.ask(ListEndpoints())
+        await client.ask(EnableEndpoint("e1"))
+    assert (await client.ask(ListEndpoints())).items == (), "the ledger can be looked at already"
     held.set()
     await starting
     assert (await client.ask(GetReadiness())).ready
     assert [one.name for one in (await client.ask(ListEndpoints())).items] == ["e1"]
     await service.stop()
     with pytest.raises(NotRunning, match="the service is stopping"):
-        await client.ask(ListEndpoints())
+        await client.ask(EnableEndpoint("e1"))
 
 
 async def test_a_start_that_is_asked_to_stop_ends_at_once_and_leaves_nothing_open(

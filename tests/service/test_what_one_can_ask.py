@@ -2,6 +2,10 @@
 
 import pytest
 
+from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bridge.coap.message import Type
+from bridge.coap.numbers import Code
+from bridge.coap.udp import frame
 from bridge.control.client import DirectClient
 from bridge.delivery.states import DownlinkState
 from bridge.errors import BindingError, NotFound
@@ -19,10 +23,10 @@ from bridge.operations.types.messages import (
     DownlinkView,
     ListDownlinks,
     ListUplinks,
-    ShowDownlink,
-    ShowUplink,
 )
+from bridge.operations.types.request import Access
 from bridge.operations.types.state import GetMetrics, GetReadiness, GetStatus, Phase, Readiness
+from bridge.operations.types.stories import GetDownlinkPayload, GetUplinkPayload, Moment, ShowDownlink, ShowUplink
 from tests.service.kit import Kit
 from tests.waiting import until
 
@@ -75,7 +79,7 @@ async def test_messages_are_listed_newest_first_page_by_page(kit: Kit) -> None:
         assert ids == sorted(ids, reverse=True)
         assert (len(page.items), len(rest.items), rest.next) == (2, 1, None)
         assert {one.endpoint for one in page.items} == {"e1"}
-        assert await client.ask(ShowDownlink(ids[0])) == page.items[0]
+        assert (await client.ask(ShowDownlink(ids[0]))).id == page.items[0].id
         counts = await client.ask(CountMessages(endpoint="e1"))
         assert sum(one.messages for one in counts.downlinks) == 3
 
@@ -89,7 +93,11 @@ async def test_messages_from_devices_are_listed_and_shown(kit: Kit) -> None:
         client = DirectClient(service)
         await kit.network.uplink("d1", b"\x50\x02\x00\x07\xb2dp\xff[]")  # NON POST /dp: a Send
         (uplink,) = (await client.ask(ListUplinks(endpoint="e1"))).items
-        assert await client.ask(ShowUplink(uplink.id)) == uplink
+        assert (uplink.operation, uplink.code, uplink.target) == ("Send", "POST", "/dp")
+        assert (await client.ask(ShowUplink(uplink.id))).id == uplink.id
+        content = await client.ask(GetUplinkPayload(uplink.id))
+        assert (content.code, content.payload, content.text) == ("POST", b"[]", "[]")
+        assert [(one.name, one.value) for one in content.options] == [("Uri-Path", "dp")]
         assert uplink.bytes > 0
 
 
@@ -143,3 +151,45 @@ async def test_endpoints_come_and_go_while_it_runs(kit: Kit) -> None:
         assert (gone.endpoint, gone.over) == ("", True)
         with pytest.raises(NotFound):
             await client.ask(RemoveEndpoint("e1"))
+
+
+async def test_the_story_of_a_message_says_what_the_network_said_and_what_the_device_answered(kit: Kit) -> None:
+    async with kit.running() as service:
+        client = DirectClient(service)
+        pause = Refused(Refusal.RATE_LIMITED, "the SCEF asks for a pause", service.now() + 0.01)
+        kit.network.answer = lambda one: pause if one.number == 1 else Accepted("h2", NetworkState.SENT)
+        kit.ask(1)
+        await waiting(kit, client, DownlinkState.SENT)
+        row = (await kit.rows())[0]
+        answer = frame(Type.ACK, Code.CONTENT, row.south_mid, row.south_token, b"\xff\x05")
+        await kit.network.uplink("d1", answer)
+        (done,) = await waiting(kit, client, DownlinkState.RESPONDED)
+        assert (done.operation, done.target, done.response, done.verdict) == ("Read", "/3", "2.05", None)
+        story = await client.ask(ShowDownlink(done.id))
+        refused, delivered = story.made
+        assert (refused.known, refused.refusal, refused.detail) == (
+            "refused",
+            "rate limited",
+            "the SCEF asks for a pause",
+        )
+        assert (delivered.known, delivered.handle) == ("delivered", "h2")
+        (response,) = story.answers
+        assert (response.code, response.downlink) == ("2.05", done.id)
+        assert [one.at for one in story.moments] == sorted(one.at for one in story.moments)
+        assert story.moments[0] == Moment(at=story.accepted_at, what="accepted from lab")
+        assert "attempt 1: the network refused it: the SCEF asks for a pause" in [one.what for one in story.moments]
+        assert any(one.what.startswith("outcome RESPONDED") for one in story.moments)
+
+
+async def test_the_content_of_a_message_is_an_operation_of_its_own_that_needs_more_than_to_read(kit: Kit) -> None:
+    assert GetDownlinkPayload.ACCESS is Access.OPERATE
+    async with kit.running() as service:
+        client = DirectClient(service)
+        kit.ask(1)
+        (held,) = await waiting(kit, client, DownlinkState.BUFFERED)
+        content = await client.ask(GetDownlinkPayload(held.id))
+        assert (content.code, content.payload, [(one.name, one.value) for one in content.options]) == (
+            "GET",
+            b"",
+            [("Uri-Path", "3")],
+        )

@@ -228,3 +228,31 @@ async def test_people_list_show_and_count(store, downlink, uplink):
         (DownlinkState.EXPIRED, True): 1,
     }
     assert await store.reads.uplink_counts(endpoint=1) == {UplinkState.FORWARDED: 1}
+
+
+async def test_answers_to_requests_are_found(store, downlink):
+    asked = [downlink(store.next_id(), endpoint=endpoint) for endpoint in (1, 2, 1)]
+    late = Response.received(
+        store.next_id(),
+        1,
+        0,
+        100.0,
+        "leshan",
+        "Read",
+        500.0,
+        69,
+        b"",
+        b"\x01",
+        True,
+        3,
+        b"\x05",
+        b"d",
+        None,
+        asked[0].id,
+    )
+    verdict = Verdict.given(store.next_id(), 1, 0, 90.0, "leshan", "Read", 500.0, b"\x01", asked[0].id)
+    other = Verdict.given(store.next_id(), 2, 0, 90.0, "leshan", "Read", 500.0, b"\x01", asked[1].id)
+    await store.committed([Insert.of(row) for row in (*asked, late, verdict, other)])
+    assert [row.id for row in await store.reads.answers([asked[0], asked[2]])] == [late.id, verdict.id]
+    assert {row.id for row in await store.reads.answers(asked)} == {late.id, verdict.id, other.id}
+    assert await store.reads.answers([]) == []

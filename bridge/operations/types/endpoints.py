@@ -4,9 +4,11 @@ from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bindings.provisioning import ProvisioningState
 from bridge.delivery.states import DownlinkState
 from bridge.north.contract import LinkState
 from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Name, Request, Result
+from bridge.store.order import Order
 
 Servers = Annotated[tuple[str, ...], Meta(description="its LwM2M servers, the default one first; none: the configured")]
 Ttl = Annotated[float | None, Meta(description="seconds that a request may wait for it; null: as the server says")]
@@ -33,31 +35,103 @@ class EndpointView(Result, frozen=True, kw_only=True):
     seen_as: tuple[str, ...]  # HOST:PORT that servers see, one for each address family
 
 
-class EndpointPage(Result, frozen=True, kw_only=True):
-    """Endpoints in the order of their names."""
+class ProvisioningView(Result, frozen=True, kw_only=True):
+    """Whether the endpoint's network carries its device's data to the bridge."""
 
-    items: tuple[EndpointView, ...]
+    state: ProvisioningState
+    reason: str  # why it failed, or has to be done again
+    since: float | None  # null: nothing was heard of it yet
+    retry_at: float | None  # when it is tried again by itself
+
+
+class RegistrationState(Result, frozen=True, kw_only=True):
+    """A registration of the endpoint's device, as its server confirmed it."""
+
+    server: str
+    path: str  # the Location that the server chose
+    lifetime: float  # seconds
+    since: float
+    renewed_at: float  # by the answer to the latest Register or Update
+    lapses_at: float  # unless the device updates it before
+    live: bool  # whether that is still to come
+
+
+class SeenView(Result, frozen=True, kw_only=True):
+    """The latest message in one direction. Its row may be gone from the ledger."""
+
+    id: int
+    at: float
+
+
+class EndpointItem(EndpointView, frozen=True, kw_only=True):
+    """An endpoint and how it is."""
+
+    provisioning: ProvisioningView
+    registrations: tuple[RegistrationState, ...]  # none where the bridge cannot read them: DTLS, OSCORE
+    last_uplink: SeenView | None  # from the device; null: none yet
+    last_downlink: SeenView | None  # to the device
+    waiting: int  # downlinks without an outcome
+
+
+class EndpointPage(Result, frozen=True, kw_only=True):
+    """Endpoints in the order that was asked for."""
+
+    items: tuple[EndpointItem, ...]
     next: str | None  # cursor of the page after this one; null: this is the last
 
 
-class ListEndpoints(Request[EndpointPage], frozen=True, kw_only=True):
-    """List endpoints in the order of their names, a page at a time."""
-
-    NAME: ClassVar[str] = "endpoint.list"
-    ACCESS: ClassVar[Access] = Access.READ
+class EndpointFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which endpoints are meant: those for which everything holds that is given here."""
 
     network: str | None = None
     server: str | None = None
     enabled: bool | None = None
-    prefix: Annotated[str, Meta(description="only names that begin like this")] = ""
+    prefix: Annotated[str, Meta(description="beginning of the name")] = ""
+    text: Annotated[str, Meta(description="somewhere in the name or address, whatever the case")] = ""
+    provisioning: tuple[ProvisioningState, ...] = ()
+    registered: Annotated[bool | None, Meta(description="whether a registration is live")] = None
+    waiting: Annotated[bool | None, Meta(description="whether a downlink has no outcome yet")] = None
+    silent_for: Annotated[
+        Annotated[float, Meta(ge=0)] | None, Meta(description="seconds in which no message came from the device")
+    ] = None
+
+
+class ListEndpoints(EndpointFilter, Request[EndpointPage], frozen=True, kw_only=True):
+    """List endpoints and how each is, a page at a time."""
+
+    NAME: ClassVar[str] = "endpoint.list"
+    ACCESS: ClassVar[Access] = Access.READ
+
+    sort: Order = Order.NAME
+    descending: bool = False
     after: Cursor = ""
     limit: Limit = PAGE
 
 
+class EndpointCount(Result, frozen=True, kw_only=True):
+    endpoints: int
+
+
+class CountEndpoints(EndpointFilter, Request[EndpointCount], frozen=True, kw_only=True):
+    """Count the endpoints for which everything holds that is given."""
+
+    NAME: ClassVar[str] = "endpoint.count"
+    ACCESS: ClassVar[Access] = Access.READ
+
+
 class ShowEndpoint(Request[EndpointView], frozen=True):
-    """Show one endpoint."""
+    """Show the settings of one endpoint."""
 
     NAME: ClassVar[str] = "endpoint.show"
+    ACCESS: ClassVar[Access] = Access.READ
+
+    name: Name
+
+
+class GetEndpointState(Request[EndpointItem], frozen=True):
+    """Show one endpoint and how it is."""
+
+    NAME: ClassVar[str] = "endpoint.state"
     ACCESS: ClassVar[Access] = Access.READ
 
     name: Name
@@ -100,9 +174,9 @@ class RegistrationView(Result, frozen=True, kw_only=True):
 
 
 class EndpointExplanation(Result, frozen=True, kw_only=True):
-    """An endpoint, and everything that waits for its device."""
+    """An endpoint and how it is, and everything that waits for its device."""
 
-    endpoint: EndpointView
+    endpoint: EndpointItem
     time: float
     links: tuple[LinkView, ...]
     registrations: tuple[RegistrationView, ...]

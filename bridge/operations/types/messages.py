@@ -18,11 +18,14 @@ class DownlinkView(Result, frozen=True, kw_only=True):
     endpoint_id: int
     kind: str
     operation: str
+    target: str  # path and queries of a server's request; "" where the bridge cannot read them
     server: str  # that sent it; "": the bridge's answer to the device's own request
     state: DownlinkState
     over: bool  # whether `state` is the outcome
     cancel_asked: bool
     late: bool  # the device's answer came after the server had been told 5.04
+    response: str | None  # code of the device's response: 2.05; null: none yet
+    verdict: str | None  # code of the bridge's own answer to the server; null: it gave none
     reason: str
     attempts: int
     sent: int  # times it left the network
@@ -54,15 +57,6 @@ class ListDownlinks(Request[DownlinkPage], frozen=True, kw_only=True):
     limit: Limit = PAGE
 
 
-class ShowDownlink(Request[DownlinkView], frozen=True):
-    """Show one message to a device."""
-
-    NAME: ClassVar[str] = "downlink.show"
-    ACCESS: ClassVar[Access] = Access.READ
-
-    id: Id
-
-
 class CancelDownlink(Request[DownlinkView], frozen=True):
     """Cancel a message to a device; the result says how far that came. Only a running service can."""
 
@@ -80,6 +74,8 @@ class UplinkView(Result, frozen=True, kw_only=True):
     endpoint_id: int
     kind: str
     operation: str
+    code: str | None  # method or response code; null where the bridge cannot read it
+    target: str  # path and queries of the device's request
     server: str
     state: UplinkState
     acknowledged: bool  # by the server
@@ -108,15 +104,6 @@ class ListUplinks(Request[UplinkPage], frozen=True, kw_only=True):
     state: UplinkState | None = None
     after: Cursor = ""
     limit: Limit = PAGE
-
-
-class ShowUplink(Request[UplinkView], frozen=True):
-    """Show one message from a device."""
-
-    NAME: ClassVar[str] = "uplink.show"
-    ACCESS: ClassVar[Access] = Access.READ
-
-    id: Id
 
 
 class DownlinkCount(Result, frozen=True, kw_only=True):

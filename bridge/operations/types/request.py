@@ -1,10 +1,11 @@
 """What a request, a page and an error are made of."""
 
-from enum import Enum
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
+
+from bridge.store.access import Role
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -17,12 +18,9 @@ Name = Annotated[str, Meta(min_length=1, description="endpoint client name")]
 Cursor = Annotated[str, Meta(description="`next` of the page before; empty: the first page")]
 
 
-class Access(Enum):
-    """What a caller must be allowed to do, from least to most."""
-
-    READ = "read"  # changes nothing
-    OPERATE = "operate"  # changes what happens to messages and devices that are there
-    ADMIN = "admin"  # changes who is there
+Access = Role
+"""What a caller must be allowed to do: READ changes nothing, OPERATE changes what happens to messages and devices that
+are there, ADMIN changes who is there."""
 
 
 class Request(msgspec.Struct, Generic[R_co], frozen=True, forbid_unknown_fields=True):

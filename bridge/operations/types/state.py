@@ -66,6 +66,7 @@ class Readiness(Result, frozen=True, kw_only=True):
 
     ready: bool
     phase: Phase
+    reason: str = ""  # why it is not ready
 
 
 class GetReadiness(Request[Readiness], frozen=True):
@@ -80,7 +81,7 @@ class MetricsText(Result, frozen=True, kw_only=True):
 
 
 class GetMetrics(Request[MetricsText], frozen=True):
-    """Give everything that the service counted since its start."""
+    """Return everything that the service counted since its start."""
 
     NAME: ClassVar[str] = "metrics"
     ACCESS: ClassVar[Access] = Access.READ

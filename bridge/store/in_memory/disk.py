@@ -1,9 +1,11 @@
 """What is durable of a store in memory."""
 
 from bridge.directory.keys import Key
+from bridge.store.access import ApiKey, AuditEntry
 from bridge.store.contract import Found
 from bridge.store.in_memory.records import Records
 from bridge.store.in_memory.tables import Tables
+from bridge.store.outbox import DeadLetter, Webhook
 
 
 class Disk:
@@ -13,6 +15,12 @@ class Disk:
         self.tables = Tables()
         self.records = Records(self.tables)
         self.notes: dict[tuple[str, str], tuple[str, bytes]] = {}  # (network, key) → device, value
+        self.keys: list[ApiKey] = []
+        self.audit: list[AuditEntry] = []
+        self.webhooks: dict[int, Webhook] = {}
+        self.hooked = 0  # webhooks so far
+        self.dead: list[DeadLetter] = []
+        self.audited = 0  # entries of the audit log so far
         self.next_id = 1
 
     def found(self, key: Key, now: float) -> Found | None:

@@ -1,12 +1,12 @@
 """`bridge.store.contract.Reads` over tables in memory."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.states import DownlinkState, UplinkState
-from bridge.delivery.uplinks import DeviceUplink, OpaqueUplink, Uplink
+from bridge.delivery.uplinks import DeviceUplink, OpaqueUplink, Response, Uplink, Verdict
 from bridge.store.in_memory.tables import Tables, newest
 
 
@@ -57,6 +57,13 @@ class InMemoryReads:
     async def uplink(self, id_: int) -> Uplink | None:
         await self._check()
         return next((row for row in self._tables.of(Uplink) if row.id == id_), None)
+
+    async def answers(self, downlinks: Sequence[Downlink]) -> list[Response | Verdict]:
+        await self._check()
+        wanted = {row.id for row in downlinks}
+        rows = self._tables.of(Uplink)
+        found = [row for row in rows if isinstance(row, Response | Verdict) and row.downlink in wanted]
+        return sorted(found, key=lambda row: row.id)
 
     async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
         await self._check()

@@ -17,6 +17,8 @@ from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
 from bridge.relay.model import Observation, RelayState
+from bridge.store.fleet import Provisioning, Seen
+from bridge.store.in_memory.latest import latest_downlink, latest_uplink
 from bridge.store.in_memory.tables import Tables, Undo
 
 _REMOVED = "the endpoint was removed"
@@ -34,6 +36,9 @@ class Records:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.records: dict[int, Record] = {}
+        self.provisioning: dict[int, Provisioning] = {}
+        self.uplinks: dict[int, Seen] = {}  # the latest of those whose rows are gone
+        self.downlinks: dict[int, Seen] = {}
         self._keys: dict[Key, int] = {}
         self._sources: dict[str, dict[int, _Given]] = {}
         self._next_id = 1
@@ -45,13 +50,23 @@ class Records:
     def snapshot(self) -> Undo:
         """Return what brings everything back to how it is now, but for the ids that are given meanwhile."""
         before = dict(self.records), dict(self._keys), {name: dict(given) for name, given in self._sources.items()}
+        provisioning = dict(self.provisioning)
         tables = self._tables.snapshot()
 
         def undo() -> None:
             self.records, self._keys, self._sources = before
+            self.provisioning = provisioning
             tables()
 
         return undo
+
+    def remember(self, gone: Sequence[Downlink | Uplink]) -> None:
+        """Remember the latest messages of endpoints whose rows are about to go."""
+        for endpoint in {row.endpoint for row in gone}:
+            up = latest_uplink(row for row in gone if isinstance(row, Uplink) and row.endpoint == endpoint)
+            down = latest_downlink(row for row in gone if isinstance(row, Downlink) and row.endpoint == endpoint)
+            self.uplinks.update({} if up is None else {endpoint: up})
+            self.downlinks.update({} if down is None else {endpoint: down})
 
     def add(self, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
         return [self._add(draft, sources, now) for draft in drafts]
@@ -65,6 +80,8 @@ class Records:
             return 0
         for key in keys_of(record):
             del self._keys[key]
+        for of_endpoint in (self.provisioning, self.uplinks, self.downlinks):
+            of_endpoint.pop(id_, None)
         self._end_messages(id_, now)
         self._release(record, now)
         return 1
@@ -93,6 +110,8 @@ class Records:
             created_at=before.created_at, scheme=before.scheme, source=before.source, locals=before.locals,
         )  # fmt: skip
         self._put(after, before)
+        if (before.network, before.device) != (after.network, after.device):
+            self.provisioning.pop(after.id, None)  # it was that of another device
         self._note_move(before, after)
         return after
 

@@ -16,11 +16,14 @@ from bridge.directory.keys import ByDevice, Key
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
 from bridge.store.followers import Followers
+from bridge.store.in_memory.access import InMemoryAccess
 from bridge.store.in_memory.directory import InMemoryDirectory
 from bridge.store.in_memory.disk import Disk
 from bridge.store.in_memory.engine import Work
 from bridge.store.in_memory.faults import Faults
+from bridge.store.in_memory.fleet import InMemoryFleet
 from bridge.store.in_memory.notes import InMemoryNotes
+from bridge.store.in_memory.outbox import InMemoryOutbox
 from bridge.store.in_memory.reads import InMemoryReads
 from bridge.store.notes import Memories
 
@@ -51,9 +54,13 @@ class InMemoryStore:
         self.disk = disk or Disk()
         self.faults = faults or Faults()
         self.directory = InMemoryDirectory(self)
+        self.fleet = InMemoryFleet(self)
+        self.access = InMemoryAccess(self)
+        self.outbox = InMemoryOutbox(self)
         self.reads = InMemoryReads(self.disk.tables, self.readable)
         self.memories = Memories(InMemoryNotes(self))
         self.groups = self.rows = self.failures = self.loads = 0
+        self.is_failing = False
         self._loop = asyncio.get_running_loop()
         self._given: list[_Batch] = []
         self._asked: list[Callable[[StoreUnavailable | None], None]] = []
@@ -123,6 +130,7 @@ class InMemoryStore:
 
         def work() -> int:
             gone = [row for kind in (Downlink, Uplink) for row in self.disk.tables.of(kind) if is_over(row)]
+            self.disk.records.remember(gone)
             for row in gone:
                 self.disk.tables.drop(row)
             return len(gone)
@@ -173,6 +181,7 @@ class InMemoryStore:
         self._untold -= len(group)
         failed = sum(batch.failed for batch in group)
         self.failures += failed
+        self.is_failing = failed == len(group)
         self._generation += failed > 0
         self.rows += sum(len(batch.changes) for batch in group if batch.error is None)
         for batch in group:

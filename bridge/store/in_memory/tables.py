@@ -9,6 +9,7 @@ from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Change, Delete, Insert, Row, inserted, updated
 from bridge.delivery.uplinks import Uplink
 from bridge.relay.model import Kept, Observation, RelayState
+from bridge.store.outbox import EventRow
 
 Key = tuple[Any, ...]
 Undo = Callable[[], object]
@@ -21,6 +22,7 @@ class Tables:
         self._rows: dict[str, dict[Key, Row]] = {}
         self._of_endpoint: dict[tuple[str, int], dict[Key, Row]] = {}
         self.largest_id = 0
+        self.events = 0  # so far
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Make changes in order. Raises LookupError for one that cannot be made; then none is."""
@@ -79,9 +81,13 @@ class Tables:
         kind = change.row
         if isinstance(change, Insert):
             made = inserted(change)
-            if _key(made) in self._rows.get(kind.TABLE, {}):
+            if not isinstance(made, EventRow) and _key(made) in self._rows.get(kind.TABLE, {}):
                 raise LookupError(f"{kind.TABLE} {_key(made)} is there already")
-            self.largest_id = max(self.largest_id, getattr(made, "id", 0))
+            if isinstance(made, EventRow):
+                self.events += 1
+                made.id = self.events
+            else:
+                self.largest_id = max(self.largest_id, getattr(made, "id", 0))
             return self.put(made)
         key = change.values if isinstance(change, Delete) else change.values[len(_mutable(kind)) :]
         there = self._rows.get(kind.TABLE, {}).get(key)

@@ -18,22 +18,22 @@ from bridge.errors import DirectoryError
 from bridge.store.sqlite.sources import Giver, release
 from bridge.store.sqlite.statements import ENDPOINT, LIVE
 
-_COLUMNS = (
+COLUMNS = (
     "SELECT e.id, e.shard, e.name, e.network, e.device, e.servers, e.profile, e.default_ttl, e.object_list,"
     " e.confirmed, e.options, e.enabled, e.created_at, e.changed_at, n.scheme, n.source, n.locals"
 )
-_SOURCE = "LEFT JOIN north_source n ON n.endpoint = e.id AND n.released_at IS NULL"
-SELECT = f"{_COLUMNS} FROM endpoint e {_SOURCE}"
+SOURCE = "LEFT JOIN north_source n ON n.endpoint = e.id AND n.released_at IS NULL"
+SELECT = f"{COLUMNS} FROM endpoint e {SOURCE}"
 
 # CROSS JOIN: SQLite begins with the wanted keys, and never walks the table.
-_WITH_ID = f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.id = j.value {_SOURCE}"
-_WITH_NAME = f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.name = j.value {_SOURCE}"
+_WITH_ID = f"{COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.id = j.value {SOURCE}"
+_WITH_NAME = f"{COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.name = j.value {SOURCE}"
 _WITH_DEVICE = (
-    f"{_COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e"
-    f" ON e.network = j.value ->> 0 AND e.device = j.value ->> 1 {_SOURCE}"
+    f"{COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e"
+    f" ON e.network = j.value ->> 0 AND e.device = j.value ->> 1 {SOURCE}"
 )
 _WITH_SOURCE = (
-    f"{_COLUMNS} FROM json_each(?) j CROSS JOIN north_source n"
+    f"{COLUMNS} FROM json_each(?) j CROSS JOIN north_source n"
     " ON n.scheme = j.value ->> 0 AND n.source = j.value ->> 1 AND n.released_at IS NULL"
     " CROSS JOIN endpoint e ON e.id = n.endpoint"
 )
@@ -146,6 +146,8 @@ def _change(connection: apsw.Connection, before: Record, draft: Draft, now: floa
         locals=before.locals,
     )
     _note_move(connection, before, after)
+    if (before.network, before.device) != (after.network, after.device):
+        connection.execute("DELETE FROM provisioning WHERE endpoint = ?", (after.id,))  # it was that of another device
     _shard_notes(connection, after)
     return after
 
@@ -163,7 +165,7 @@ def _move(connection: apsw.Connection, record: Record, shard: int) -> None:
     connection.execute("UPDATE endpoint SET shard = ? WHERE id = ?", (shard, record.id))
     for table in ("downlink", "uplink"):
         connection.execute(f"UPDATE {table} SET shard = ? WHERE {ENDPOINT}", (shard, record.id))  # noqa: S608  # names of our own
-    for table in ("observation", "report", "relay"):
+    for table in ("observation", "report", "relay", "provisioning", "activity"):
         connection.execute(f"UPDATE {table} SET shard = ? WHERE endpoint = ?", (shard, record.id))  # noqa: S608  # as above
     _shard_notes(connection, replace(record, shard=shard))
 
@@ -206,7 +208,7 @@ def remove(connection: apsw.Connection, id_: int, now: float) -> int:
         {"expired": UplinkState.EXPIRED, "received": UplinkState.RECEIVED, "now": now, "id": id_},
     )
     connection.execute(f"UPDATE uplink SET due = NULL WHERE endpoint = ? AND {LIVE} AND due IS NOT NULL", (id_,))  # noqa: S608  # as above
-    for table in ("observation", "report", "relay"):
+    for table in ("observation", "report", "relay", "provisioning", "activity"):
         connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (id_,))  # noqa: S608  # names of our own
     release(connection, id_, now)
     connection.execute("DELETE FROM endpoint WHERE id = ?", (id_,))

@@ -10,9 +10,12 @@ import apsw
 
 from bridge.errors import NotRunning
 from bridge.store.contract import Done
+from bridge.store.sqlite.access import SqliteAccess
 from bridge.store.sqlite.connection import connect_reader
 from bridge.store.sqlite.directory import SqliteDirectory
+from bridge.store.sqlite.fleet import SqliteFleet
 from bridge.store.sqlite.loads import Loads
+from bridge.store.sqlite.outbox import SqliteOutbox
 from bridge.store.sqlite.reads import SqliteReads
 
 T = TypeVar("T")
@@ -28,6 +31,9 @@ class ReadOnlyStore:
         self.loads = Loads(self._connection, asyncio.get_running_loop())
         self.loads.start()
         self.reads = SqliteReads(path)
+        self.fleet = SqliteFleet(self, writable=False)
+        self.access = SqliteAccess(self)
+        self.outbox = SqliteOutbox(self)
         self.directory = SqliteDirectory(self, self._connection.execute("SELECT count(*) FROM endpoint").get)
 
     async def run(self, work: Callable[[apsw.Connection], T], *, directory: bool = False) -> T:  # noqa: ARG002  # as `Engine` has it

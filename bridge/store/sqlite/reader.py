@@ -1,13 +1,15 @@
 """Questions of people to the ledger: what is there, in which state. Only reads."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.states import DownlinkState, UplinkState
-from bridge.delivery.uplinks import Uplink
+from bridge.delivery.uplinks import Response, Uplink, Verdict
 from bridge.store.sqlite.connection import connect_reader
 from bridge.store.sqlite.statements import ENDPOINT, columns_sql, decoder
 
@@ -70,6 +72,22 @@ class Reader:
         sql = f"SELECT {columns_sql(Uplink)} FROM uplink WHERE id = ?"  # noqa: S608  # names of our own
         row = self.connection.execute(sql, (id_,)).fetchone()
         return None if row is None else decoder(Uplink)(row)
+
+    def answers(self, downlinks: Sequence[Downlink]) -> list[Response | Verdict]:
+        """Return the device's responses to these requests and the bridge's own answers to them, oldest first."""
+        sql = (
+            f"SELECT {columns_sql(Uplink)} FROM uplink"  # noqa: S608  # names of our own
+            f" WHERE {ENDPOINT} AND downlink IN (SELECT value FROM json_each(?)) ORDER BY id"
+        )
+        wanted: dict[int, list[int]] = {}
+        for row in downlinks:
+            wanted.setdefault(row.endpoint, []).append(row.id)
+        rows = [
+            row
+            for endpoint, ids in wanted.items()
+            for row in map(decoder(Uplink), self.connection.execute(sql, (endpoint, msgspec.json.encode(ids).decode())))
+        ]
+        return [row for row in rows if isinstance(row, Response | Verdict)]
 
     def has_uplink(self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float) -> bool:
         """Tell whether an endpoint has an uplink with this key, or with these bytes from between two times."""

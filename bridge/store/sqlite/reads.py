@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -11,9 +11,10 @@ import apsw
 
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.states import DownlinkState, UplinkState
-from bridge.delivery.uplinks import Uplink
+from bridge.delivery.uplinks import Response, Uplink, Verdict
 from bridge.errors import StoreUnavailable
 from bridge.store.sqlite.reader import Reader
+from bridge.store.sqlite.registered import add_function
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class SqliteReads:
         def answer() -> T:
             if self._reader is None:
                 self._reader = Reader.open(self._path)
+                add_function(self._reader.connection)
             return question(self._reader)
 
         try:
@@ -80,6 +82,9 @@ class SqliteReads:
 
     async def uplink(self, id_: int) -> Uplink | None:
         return await self.ask(lambda reader: reader.uplink(id_))
+
+    async def answers(self, downlinks: Sequence[Downlink]) -> list[Response | Verdict]:
+        return await self.ask(lambda reader: reader.answers(downlinks))
 
     async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
         return await self.ask(lambda reader: reader.downlink_counts(endpoint))

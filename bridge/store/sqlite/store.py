@@ -19,13 +19,16 @@ from bridge.errors import StoreUnavailable
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
 from bridge.store.notes import Memories
 from bridge.store.sqlite import prune, unfinished
+from bridge.store.sqlite.access import SqliteAccess
 from bridge.store.sqlite.asked import AskedEndpoint, AskedNoteWithEndpoint
 from bridge.store.sqlite.connection import check, connect_reader, connect_writer, end
 from bridge.store.sqlite.directory import SqliteDirectory
 from bridge.store.sqlite.files import Files
+from bridge.store.sqlite.fleet import SqliteFleet
 from bridge.store.sqlite.loads import Loads
 from bridge.store.sqlite.lock import ProcessLock
 from bridge.store.sqlite.notes import SqliteNotes
+from bridge.store.sqlite.outbox import SqliteOutbox
 from bridge.store.sqlite.reads import SqliteReads
 from bridge.store.sqlite.schema import migrate
 from bridge.store.sqlite.transactions import Batch, Transactions
@@ -64,6 +67,9 @@ class SqliteStore:
         self._reserved = self._next_id  # the first id that may not be given out before the mark is committed
         self._closing = False
         self.memories = Memories(SqliteNotes(self))
+        self.fleet = SqliteFleet(self)
+        self.access = SqliteAccess(self)
+        self.outbox = SqliteOutbox(self)
         self.directory = SqliteDirectory(self, writing.execute("SELECT count(*) FROM endpoint").get)
 
     @classmethod
@@ -205,6 +211,10 @@ class SqliteStore:
         """How many commits are not yet told."""
         return self._writer.waiting
 
+    @property
+    def is_failing(self) -> bool:
+        return self._writer.is_failing
+
     def status(self) -> dict[str, int]:
         """Give counters since the start: rows and groups committed, commits failed and waiting; bytes on disk."""
         writer = self._writer
@@ -238,6 +248,7 @@ class SqliteStore:
 
     async def prune(self, before: float) -> int:
         """Remove messages that were over, and that the core no longer needed, before wall time `before`; how many."""
+        await self.fleet.fold()  # what is removed may be the latest of its endpoint
         removed = 0
         for table in prune.TABLES:
             after = 0

@@ -42,6 +42,7 @@ class Writer:
         self.groups = 0
         self.rows = 0
         self.failures = 0
+        self.is_failing = False
 
     def start(self) -> None:
         self._thread.start()
@@ -74,6 +75,7 @@ class Writer:
         self.waiting -= len(group)
         self._told(group)
         failed = sum(batch.failed for batch in group)
+        self.is_failing = failed == len(group)
         if failed:
             self.failures += failed
             self._generation += 1

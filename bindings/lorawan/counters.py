@@ -1,0 +1,38 @@
+"""What the counters of the LoRaWAN binding count, for people who read metrics."""
+
+COUNTERS = {
+    "lorawan_api_errors": "Failed calls of the network server's API, by trouble.",
+    "lorawan_cancels_hindered": "Cancellations that other items in the queue prevented.",
+    "lorawan_catch_up_failures": "Histories that could not be read to their end; they are read again.",
+    "lorawan_counter_resets": "Frame counters that began anew.",
+    "lorawan_devices_in_trouble": "Devices found deleted, disabled or moved in the network server, by trouble.",
+    "lorawan_devices_not_in_chirpstack": "Endpoints whose DevEUI ChirpStack does not have.",
+    "lorawan_discarded_in_doubt": "Downlinks that the network server discarded after it may have transmitted them.",
+    "lorawan_downlinks_without_report": "Downlinks that left the queue, and no event said how.",
+    "lorawan_events_cut_off": "Callers of the event listener that closed the connection within a request.",
+    "lorawan_events_malformed": "Callers of the event listener turned away: malformed HTTP.",
+    "lorawan_events_refused": "Events answered 4xx: none of ChirpStack v4.",
+    "lorawan_events_store_unavailable": "Events answered 503 or left with the broker.",
+    "lorawan_events_too_large": "Callers of the event listener turned away: body too large.",
+    "lorawan_events_too_many": "Callers of the event listener turned away: too many connections.",
+    "lorawan_events_too_slow": "Callers of the event listener turned away: request too slow.",
+    "lorawan_events_unknown_device": "Events of devices that no endpoint has.",
+    "lorawan_events_wrong_method": "Callers of the event listener turned away: wrong method.",
+    "lorawan_events_wrong_path": "Callers of the event listener turned away: wrong path.",
+    "lorawan_expired_early": "Downlinks that expired before their time, since the clocks are apart; they go again.",
+    "lorawan_internal_errors": "Mistakes of the binding itself: please report.",
+    "lorawan_log_events": "Log events, by their code.",
+    "lorawan_malformed_events": "Events that are none of ChirpStack v4.",
+    "lorawan_mqtt_disconnects": "Times that the broker closed the connection.",
+    "lorawan_mqtt_refusals": "Times that the broker refused the connection.",
+    "lorawan_mqtt_sessions_lost": (
+        "Sessions that the broker did not keep: events were lost, and ChirpStack is asked for them."
+    ),
+    "lorawan_mqtt_unreachable": "Times that the broker could not be reached.",
+    "lorawan_other_applications": "Events of other applications.",
+    "lorawan_other_f_ports": "Uplinks on other FPorts.",
+    "lorawan_replayed_events": "Events that came again, mostly out of the history.",
+    "lorawan_requests_passed": "Requests that made way for an answer, and follow it.",
+    "lorawan_sealed_uplinks": "Uplinks that ChirpStack could not decrypt: the application's keys are elsewhere.",
+    "lorawan_submit_errors": "Downlinks that the network server's API did not take, by trouble.",
+}

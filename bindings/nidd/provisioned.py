@@ -1,0 +1,25 @@
+"""The provisioning state of a device, derived from the record of its configuration."""
+
+from bindings.contract import Provisioned
+from bindings.nidd.records import Record, State
+from bindings.provisioning import ProvisioningState
+
+_WHY = {
+    State.LOST: "the SCEF ended the configuration: it is made anew",
+    State.DOUBTED: "the configuration may be gone: the SCEF is asked",
+}
+
+
+def provisioned_event(device: str, record: Record, trouble: str = "") -> Provisioned | None:
+    """Return the provisioning state of a device; None while its configuration is being removed.
+
+    `trouble`: what the latest job met, if that is why the record is as it is.
+    """
+    retry_at = float(record.due) if record.failures else None
+    if record.state is State.REMOVING:
+        return None
+    if record.state is State.ACTIVE:
+        return Provisioned(device, ProvisioningState.READY, trouble, retry_at)
+    if record.failures:
+        return Provisioned(device, ProvisioningState.FAILED, trouble, retry_at)
+    return Provisioned(device, ProvisioningState.PENDING, _WHY.get(record.state, ""))

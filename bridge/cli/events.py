@@ -1,0 +1,133 @@
+"""`lwm2m-bridge event` and `webhook`: what happened, and who is told of it."""
+
+import click
+
+from bridge.cli.access import Target, target_options
+from bridge.cli.common import errors_shown, json_option, moment, print_json
+from bridge.cli.tables import print_table
+from bridge.operations.types.events import (
+    CreateWebhook,
+    ListDeadLetters,
+    ListEvents,
+    ListWebhooks,
+    RemoveWebhook,
+    WebhookList,
+    WebhookView,
+)
+from bridge.operations.types.request import LARGEST_PAGE
+
+_types = click.option("--type", "types", multiple=True, help="Only events of this type; may be given several times.")
+_prefix = click.option("--prefix", default="", help="Only endpoints whose names begin like this.")
+
+
+@click.group("event")
+def event_group() -> None:
+    """Outcomes, registrations and changes of provisioning, in the order in which they happened."""
+
+
+@event_group.command("list")
+@target_options
+@json_option
+@_types
+@_prefix
+@click.option("--after", type=click.IntRange(0), help="Only events with larger ids: `next` of the page before.")
+@click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), default=100, show_default=True, help="Events on a page.")
+@errors_shown
+def list_events(
+    target: Target, as_json: bool, types: tuple[str, ...], prefix: str, after: int | None, limit: int
+) -> None:
+    """List events, oldest first."""
+    found = target.ask(ListEvents(after=after, types=types, prefix=prefix, limit=limit))
+    if as_json:
+        print_json(found)
+        return
+    if found.lost:
+        click.echo("older events are not kept any more", err=True)
+    print_table(
+        ("id", "time", "type", "endpoint", "why"),
+        ([one.id, moment(one.at), one.type, one.data.get("endpoint", ""), _text(one.data)] for one in found.items),
+        "no events",
+    )
+    click.echo(f"next: --after {found.next}")
+
+
+def _text(data: dict[str, object]) -> str:
+    return ", ".join(
+        f"{name} {value}" for name, value in data.items() if name != "endpoint" and value not in ("", None)
+    )
+
+
+@click.group("webhook")
+def webhook_group() -> None:
+    """URLs that are told of events."""
+
+
+@webhook_group.command("create")
+@target_options
+@json_option
+@_types
+@_prefix
+@click.argument("url")
+@errors_shown
+def create(target: Target, as_json: bool, types: tuple[str, ...], prefix: str, url: str) -> None:
+    """Have URL told of every event from now on. The secret of the signatures is shown once."""
+    made = target.ask(CreateWebhook(url=url, types=types, prefix=prefix))
+    if as_json:
+        print_json(made)
+        return
+    click.echo(made.secret)
+    click.echo(f"webhook {made.id}; its secret is not shown again", err=True)
+
+
+@webhook_group.command("list")
+@target_options
+@json_option
+@errors_shown
+def list_webhooks(target: Target, as_json: bool) -> None:
+    """List webhooks, and how far each is."""
+    _print(target.ask(ListWebhooks()), as_json)
+
+
+@webhook_group.command("remove")
+@target_options
+@json_option
+@click.argument("id", type=click.IntRange(1, 2**63 - 1))
+@errors_shown
+def remove(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # the argument's name in the usage line
+    """Tell a webhook nothing more."""
+    _print(target.ask(RemoveWebhook(id)), as_json)
+
+
+@webhook_group.command("dead")
+@target_options
+@json_option
+@click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), default=100, show_default=True, help="Events, at most.")
+@errors_shown
+def dead(target: Target, as_json: bool, limit: int) -> None:
+    """List events that a webhook would not take for days."""
+    found = target.ask(ListDeadLetters(limit=limit))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("webhook", "event", "time", "why"),
+        ([one.webhook, one.event, moment(one.at), one.trouble] for one in found.items),
+        "no dead letters",
+    )
+
+
+def _print(found: WebhookList, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("id", "url", "types", "prefix", "told up to", "state", "why"),
+        ([one.id, one.url, " ".join(one.types), one.prefix, one.told, _state(one), one.trouble] for one in found.items),
+        "no webhooks; add one with `lwm2m-bridge webhook create URL`",
+    )
+
+
+def _state(webhook: WebhookView) -> str:
+    if webhook.disabled:
+        return "disabled"
+    return "working" if webhook.retry_at is None else f"next try {moment(webhook.retry_at)}"

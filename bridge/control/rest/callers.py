@@ -1,0 +1,52 @@
+"""Who calls: bearer keys, and a limit on guessing them."""
+
+from collections.abc import Callable
+
+from bridge.errors import TooManyGuesses, UnknownCaller
+from bridge.lru import Lru
+from bridge.operations.access import Caller, key_holder
+from bridge.operations.bridge import Bridge
+
+GUESSES = 10  # requests with a wrong key from one address, at once
+REFILL = 10.0  # seconds until one more is looked at
+ADDRESSES = 4096  # whose guesses are remembered
+
+
+class Callers:
+    """Finds the holder of the key that a request shows.
+
+    A key that was right before is always looked at. Any other one has to wait where its address guessed too often.
+    """
+
+    def __init__(self, bridge: Bridge, monotonic: Callable[[], float]) -> None:
+        self._bridge = bridge
+        self._now = monotonic
+        self._guesses: Lru[str, tuple[float, float]] = Lru(ADDRESSES)  # wrong keys of an address that count, and when
+        self._seen: Lru[str, int] = Lru(ADDRESSES)  # keys that were right
+
+    async def holder(self, authorization: str, address: str) -> Caller:
+        """Return the holder of the key. Raises UnknownCaller, TooManyGuesses, StoreUnavailable."""
+        scheme, _, text = authorization.partition(" ")
+        text = text.strip()
+        if scheme.lower() != "bearer" or not text:
+            raise UnknownCaller("send a key: Authorization: Bearer KEY; lwm2m-bridge key create makes one")
+        guessed, wait = self._wrong_so_far(address)
+        if guessed > GUESSES - 1 and self._seen.get(text) is None:
+            raise TooManyGuesses(f"too many wrong keys from {address}; try again in {wait:.0f} s")
+        try:
+            caller = await key_holder(self._bridge, text)
+        except UnknownCaller:
+            self._seen.drop(text)
+            self._guesses.put(address, (self._wrong_so_far(address)[0] + 1, self._now()))
+            raise
+        self._seen.put(text, caller.id)
+        return caller
+
+    def _wrong_so_far(self, address: str) -> tuple[float, float]:
+        """Return how many wrong keys still count, and the seconds until one counts no longer."""
+        found = self._guesses.get(address)
+        if found is None:
+            return 0, 0.0
+        number, at = found
+        left = max(number - (self._now() - at) / REFILL, 0.0)
+        return left, max((left - GUESSES + 1) * REFILL, 1.0)

@@ -1,0 +1,32 @@
+"""What an error looks like over HTTP (RFC 9457)."""
+
+import http
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from bridge.errors import BridgeError
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class HttpProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong, and the cure."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="what is wrong, and the cure")]
+    error: Annotated[str, Meta(description="a name of the error that stays the same")]
+
+
+def problem_of(error: BridgeError, status: int) -> HttpProblem:
+    """Return an error as it is answered with a status."""
+    return HttpProblem(
+        type="about:blank",
+        title=http.HTTPStatus(status).phrase,
+        status=status,
+        detail=str(error),
+        error=type(error).__name__,
+    )

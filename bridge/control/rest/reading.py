@@ -1,0 +1,90 @@
+"""Requests of operations, read from paths, queries and bodies."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from bridge.control.rest.openapi import fields_of, in_text
+from bridge.control.rest.routes import Route
+from bridge.errors import RequestError
+from bridge.operations.types.request import Request
+
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_BOOLEANS = {"true": True, "false": False}
+
+
+class Reader:
+    """Reads the requests of one route."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._fields = {name: in_text(schema) for name, schema in fields_of(route).items()}
+
+    def request(self, path: Mapping[str, str], query: Sequence[tuple[str, str]], body: bytes | None) -> Request[Any]:
+        """Return the request that a path, a query and a body make. Raises RequestError."""
+        route = self._route
+        if route.in_query:
+            if body:
+                raise RequestError(f"{route.method} takes no body; write parameters into the query")
+            given = self._from_query(query)
+        else:
+            if query:
+                raise RequestError(f"unknown parameter {query[0][0]!r}; parameters of {route.method} are in its body")
+            given = _decoded(body or b"{}")
+        for name, of_request in route.in_path.items():
+            if of_request in given:
+                raise RequestError(f"{of_request} is in the path already")
+            given[of_request] = _converted(name, path[name], self._fields[of_request])
+        try:
+            asked: Request[Any] = msgspec.convert(given, route.request)
+        except msgspec.ValidationError as error:
+            raise RequestError(str(error)) from error
+        return asked
+
+    def _from_query(self, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        for name, text in query:
+            schema = self._fields.get(name)
+            if schema is None or name not in self._route.rest:
+                known = ", ".join(self._route.rest) or "none"
+                raise RequestError(f"unknown parameter {name!r}; there are: {known}")
+            if schema.get("type") == "array":
+                given.setdefault(name, []).append(_converted(name, text, schema["items"]))
+            elif name in given:
+                raise RequestError(f"parameter {name!r} is given twice")
+            else:
+                given[name] = _converted(name, text, schema)
+        return given
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise RequestError(f"the body is no JSON: {error}") from error
+    except RecursionError:
+        raise RequestError("the body is nested too deeply") from None
+    if not isinstance(decoded, dict):
+        raise RequestError("the body must be a JSON object")
+    return decoded
+
+
+def _converted(name: str, text: str, schema: Mapping[str, Any]) -> Any:
+    """Return the value that a text in a path or a query means. Raises RequestError."""
+    kind = schema.get("type")
+    if kind == "boolean":
+        if text not in _BOOLEANS:
+            raise RequestError(f"{name}: {text[:40]!r} is neither true nor false")
+        return _BOOLEANS[text]
+    if kind == "integer":
+        if not _INTEGER.fullmatch(text):
+            raise RequestError(f"{name}: {text[:40]!r} is no whole number")
+        return int(text)
+    if kind == "number":
+        if not _NUMBER.fullmatch(text):
+            raise RequestError(f"{name}: {text[:40]!r} is no number")
+        return float(text)
+    return text

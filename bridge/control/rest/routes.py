@@ -1,0 +1,98 @@
+"""Which method and path asks for which operation. The description and the server are both made from this table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from bridge.operations.types import access, bulk, config, endpoints, events, messages, networks, state, stories
+from bridge.operations.types.request import Request, result_type
+
+VERSION = "/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `fields`: fields of the request that the path has under another name."""
+
+    method: str
+    path: str  # below VERSION
+    request: type[Request[Any]]
+    status: int = 200
+    fields: Mapping[str, str] = field(default_factory=dict)
+    conditional: type[Request[Any]] | None = None  # If-Match is compared with the answer to this request
+
+    @property
+    def result(self) -> Any:
+        return result_type(self.request)
+
+    @property
+    def in_path(self) -> dict[str, str]:
+        """Return the names in the path, and the field of the request that each is."""
+        names = [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+        return {name: self.fields.get(name, name) for name in names}
+
+    @property
+    def in_query(self) -> bool:
+        """Whether what is not in the path is in the query; else it is the body."""
+        return self.method in {"GET", "DELETE"}
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        """Return the fields of the request that are not in the path."""
+        taken = set(self.in_path.values())
+        return tuple(one.encode_name for one in msgspec.structs.fields(self.request) if one.name not in taken)
+
+    @property
+    def id(self) -> str:
+        """Return the operation's name as an identifier: endpoint_list."""
+        return self.request.NAME.replace(".", "_")
+
+
+_E, _D, _U, _N = "/endpoints/{name}", "/downlinks/{id}", "/uplinks/{id}", "/networks/{network}"
+_SHOW = endpoints.ShowEndpoint
+
+ROUTES = (
+    Route("GET", "/status", state.GetStatus),
+    Route("GET", "/ready", state.GetReadiness),
+    Route("GET", "/metrics", state.GetMetrics),
+    Route("GET", "/endpoints", endpoints.ListEndpoints),
+    Route("POST", "/endpoints", endpoints.AddEndpoints, 201),
+    Route("GET", "/endpoint-count", endpoints.CountEndpoints),
+    Route("POST", "/endpoint-imports", endpoints.ImportEndpoints),
+    Route("POST", "/endpoint-actions", bulk.ActOnEndpoints),
+    Route("POST", "/endpoint-removals", bulk.RemoveEndpoints),
+    Route("POST", "/endpoint-moves", bulk.MoveEndpoints),
+    Route("GET", _E, _SHOW),
+    Route("PATCH", _E, endpoints.UpdateEndpoint, fields={"name": "endpoint"}, conditional=_SHOW),
+    Route("DELETE", _E, endpoints.RemoveEndpoint, conditional=_SHOW),
+    Route("GET", f"{_E}/state", endpoints.GetEndpointState),
+    Route("GET", f"{_E}/explanation", endpoints.ExplainEndpoint),
+    Route("POST", f"{_E}/enable", endpoints.EnableEndpoint),
+    Route("POST", f"{_E}/disable", endpoints.DisableEndpoint),
+    Route("POST", f"{_E}/provision", endpoints.ProvisionEndpoint),
+    Route("GET", "/downlinks", messages.ListDownlinks),
+    Route("GET", _D, stories.ShowDownlink),
+    Route("GET", f"{_D}/payload", stories.GetDownlinkPayload),
+    Route("POST", f"{_D}/cancel", messages.CancelDownlink),
+    Route("GET", "/uplinks", messages.ListUplinks),
+    Route("GET", _U, stories.ShowUplink),
+    Route("GET", f"{_U}/payload", stories.GetUplinkPayload),
+    Route("GET", "/message-count", messages.CountMessages),
+    Route("GET", "/events", events.ListEvents),
+    Route("GET", "/webhooks", events.ListWebhooks),
+    Route("POST", "/webhooks", events.CreateWebhook, 201),
+    Route("DELETE", "/webhooks/{id}", events.RemoveWebhook),
+    Route("GET", "/dead-letters", events.ListDeadLetters),
+    Route("GET", "/networks", networks.ListNetworks),
+    Route("POST", "/network-checks", networks.CheckNetworks),
+    Route("POST", f"{_N}/integration", networks.SetIntegration),
+    Route("POST", f"{_N}/devices", networks.AddDevice, 201),
+    Route("POST", f"{_N}/adoptions", networks.AdoptDevices),
+    Route("POST", "/config-reloads", config.ReloadConfig),
+    Route("GET", "/keys", access.ListKeys),
+    Route("POST", "/keys", access.CreateKey, 201),
+    Route("DELETE", "/keys/{id}", access.RevokeKey),
+    Route("GET", "/audit", access.ListAudit),
+)

@@ -1,0 +1,209 @@
+"""The listener of the REST API.
+
+Every answer is JSON; an error is a problem document (RFC 9457). Keys are in a header, so that a page of another origin
+can ask for nothing in a user's name; a request that a browser sends for such a page is refused all the same.
+"""
+
+import asyncio
+import hashlib
+import http
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Collection
+
+import msgspec
+from aiohttp import web
+
+from bridge.control.rest.callers import Callers
+from bridge.control.rest.openapi import described
+from bridge.control.rest.problem import CONTENT_TYPE, problem_of
+from bridge.control.rest.reading import Reader
+from bridge.control.rest.routes import ROUTES, VERSION, Route
+from bridge.control.rest.stream import STREAMS, last_event_id, stream, wants_stream
+from bridge.errors import (
+    AccessDenied,
+    BridgeError,
+    ConfigurationError,
+    NotPossible,
+    Outdated,
+    RequestError,
+    ServiceFailed,
+    TooManyGuesses,
+    UnknownCaller,
+)
+from bridge.operations.access import Caller
+from bridge.operations.bridge import Bridge
+from bridge.operations.registry import OPERATIONS, carried_out
+from bridge.operations.types.events import ListEvents
+
+log = logging.getLogger(__name__)
+
+LARGEST_REQUEST = 64 * 1024 * 1024  # bytes: an import of some 300 000 endpoints
+_JSON = "application/json"
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_RETRY = "10"  # seconds
+STOP = 2.0  # seconds
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class RestApi:
+    """Serves the API of a bridge from `start` to `stop`; does nothing without an address."""
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        address: tuple[str, int] | None,
+        context: ssl.SSLContext | None,
+        origins: Collection[str],
+        count: Callable[..., None],
+    ) -> None:
+        """`context`: None for plain HTTP. `origins`: of pages that may ask, beside the API's own."""
+        self._bridge = bridge
+        self._address = address
+        self._context = context
+        self._origins = frozenset(origins)
+        self._count = count
+        self._callers = Callers(bridge, asyncio.get_running_loop().time)
+        self.streams = 0  # of events that callers read now
+        self._changing = asyncio.Lock()  # between the comparison of an If-Match and the change
+        self._description = msgspec.json.encode(described())
+        app = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[self._answered])
+        for route in ROUTES:
+            app.router.add_route(route.method, VERSION + route.path, self._handler(route))
+        app.router.add_route("GET", f"{VERSION}/openapi.json", self._describe)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP)
+
+    async def start(self) -> None:
+        """Listen. Raises ConfigurationError with the reason."""
+        if self._address is None:
+            return
+        await self._runner.setup()
+        host, port = self._address
+        try:
+            await web.TCPSite(self._runner, host, port, ssl_context=self._context).start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"[api] listen: {error.strerror or error}; end the program that has it, or name another port"
+            ) from error
+
+    def allow_origins(self, origins: Collection[str]) -> None:
+        """Let pages of these origins ask from now on, and no others beside the API's own."""
+        self._origins = frozenset(origins)
+
+    async def stop(self) -> None:
+        """Close the listener; streams are ended, other requests have STOP seconds to be answered."""
+        await self._runner.cleanup()
+
+    # -- one request ---------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer every request, whatever becomes of it, and count the answer."""
+        try:
+            self._check_origin(request)
+            answer = await handler(request)
+        except BridgeError as error:
+            answer = _problem(error, error.http_status)
+        except web.HTTPException as error:
+            answer = _problem(RequestError(_explained(error)), error.status)
+            if "Allow" in error.headers:
+                answer.headers["Allow"] = error.headers["Allow"]
+        except Exception:
+            log.exception("%s failed by a mistake of the bridge", request.path, extra={"sample": "api"})
+            answer = _problem(ServiceFailed("the service failed to do this; its log says why"), 500)
+        self._count("api_requests", status=str(answer.status))
+        return answer
+
+    def _check_origin(self, request: web.Request) -> None:
+        origin = request.headers.get("Origin")
+        if origin is None or origin in self._origins or origin == f"{request.scheme}://{request.host}":
+            return
+        raise AccessDenied(f"pages of {origin[:100]} may not ask; list that origin in allowed_origins of [api]")
+
+    def _handler(self, route: Route) -> Handler:
+        reader = Reader(route)
+        operation = OPERATIONS[route.request.NAME]
+        required = None if route.conditional is None else OPERATIONS[route.conditional.NAME]
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            caller = await self._holder(request)
+            if not caller.role.covers(operation.access):
+                raise AccessDenied(
+                    f"{operation.name} needs the role {operation.access}, and key {caller.id} has {caller.role}"
+                )
+            body = await request.read() if request.can_read_body else None
+            if body and request.content_type != _JSON:
+                return _problem(RequestError(f"the body must be {_JSON}"), 415)
+            asked = reader.request(request.match_info, [*request.query.items()], body)
+            if isinstance(asked, ListEvents) and wants_stream(request):
+                return await self._stream(request, asked)
+            wanted = request.headers.get("If-Match")
+            if required is None or wanted is None:
+                result = await carried_out(self._bridge, operation, asked, str(caller), caller.role)
+            else:
+                async with self._changing:
+                    before = required.request(request.match_info["name"])
+                    self._compare(wanted, await required.carry_out(self._bridge, before))
+                    result = await carried_out(self._bridge, operation, asked, str(caller), caller.role)
+            return _result(request, msgspec.json.encode(result), route.status)
+
+        return handle
+
+    async def _holder(self, request: web.Request) -> Caller:
+        try:
+            return await self._callers.holder(request.headers.get("Authorization", ""), request.remote or "")
+        except (UnknownCaller, TooManyGuesses) as error:
+            kind = type(error).__name__
+            self._count("api_callers_refused", error=kind)
+            log.warning("a caller is refused", extra={"peer": request.remote, "why": kind, "sample": "api caller"})
+            raise
+
+    def _compare(self, wanted: str, found: object) -> None:
+        tags = {tag.strip() for tag in wanted.split(",")}
+        if "*" not in tags and _tag(msgspec.json.encode(found)) not in tags:
+            raise Outdated("it is not as If-Match says: somebody changed it; read it again")
+
+    async def _stream(self, request: web.Request, asked: ListEvents) -> web.StreamResponse:
+        if self.streams >= STREAMS:
+            raise NotPossible(f"{STREAMS} callers have a stream of events already")
+        self.streams += 1
+        try:
+            return await stream(self._bridge, request, last_event_id(request, asked))
+        finally:
+            self.streams -= 1
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        return _result(request, self._description, 200)
+
+
+def _tag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _result(request: web.Request, body: bytes, status: int) -> web.Response:
+    if request.method != "GET":
+        return web.Response(body=body, status=status, content_type=_JSON, headers=_HEADERS)
+    tag = _tag(body)
+    headers = {**_HEADERS, "Cache-Control": "private, no-cache", "ETag": tag}
+    if tag in {one.strip() for one in request.headers.get("If-None-Match", "").split(",")}:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, status=status, content_type=_JSON, headers=headers)
+
+
+def _problem(error: BridgeError, status: int) -> web.Response:
+    body = msgspec.json.encode(problem_of(error, status))
+    answer = web.Response(body=body, status=status, content_type=CONTENT_TYPE, headers=_HEADERS)
+    if isinstance(error, UnknownCaller):
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="lwm2m-bridge"'
+    elif isinstance(error, TooManyGuesses):
+        answer.headers["Retry-After"] = _RETRY
+    return answer
+
+
+def _explained(error: web.HTTPException) -> str:
+    if error.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return f"a request has at most {LARGEST_REQUEST} bytes; send it in parts"
+    if error.status == http.HTTPStatus.NOT_FOUND:
+        return f"there is nothing here; {VERSION}/openapi.json lists what there is"
+    return str(error.reason)

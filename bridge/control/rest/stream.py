@@ -1,0 +1,84 @@
+"""Events as server-sent events (HTML Living Standard, 9.2): from where the caller left, and then as they come.
+
+Nothing is kept for a caller: each reads the outbox at its own pace, and one that does not read at all is cut off.
+"""
+
+import asyncio
+import contextlib
+
+import msgspec
+from aiohttp import web
+
+from bridge.errors import NotRunning, RequestError, StoreUnavailable
+from bridge.operations.bridge import Bridge
+from bridge.operations.events import list_events
+from bridge.operations.types.events import EventView, ListEvents
+
+BEAT = 15.0  # seconds without an event until a comment shows that the stream lives
+PATIENCE = 30.0  # seconds that a caller may take to read what is sent
+PAGE = 500
+STREAMS = 100  # at once
+_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def wants_stream(request: web.Request) -> bool:
+    """Return whether a request asks for server-sent events."""
+    return "text/event-stream" in request.headers.get("Accept", "")
+
+
+def last_event_id(request: web.Request, asked: ListEvents) -> ListEvents:
+    """Return the request with the id that a browser names when it connects again. Raises RequestError."""
+    text = request.headers.get("Last-Event-ID")
+    if text is None:
+        return asked
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:  # noqa: PLR2004  # digits that fit 64 bits
+        raise RequestError(f"Last-Event-ID {text[:40]!r} is no id of an event")
+    return msgspec.structs.replace(asked, after=int(text))
+
+
+async def stream(bridge: Bridge, request: web.Request, asked: ListEvents) -> web.StreamResponse:
+    """Send events until the caller or the service ends. Raises BridgeError before the first byte."""
+    newer = bridge.newer_events()
+    first = await list_events(bridge, msgspec.structs.replace(asked, limit=PAGE))
+    if asked.after is None:  # from now on
+        first = msgspec.structs.replace(first, items=(), next=(await bridge.outbox.bounds())[1])
+    response = web.StreamResponse(headers=_HEADERS)
+    await response.prepare(request)
+    page = first
+    with contextlib.suppress(ConnectionError, TimeoutError, StoreUnavailable, NotRunning):  # the service may stop
+        if page.lost:
+            await _send(response, b"event: lost\ndata: {}\n\n")
+        while True:
+            for event in page.items:
+                await _send(response, _encoded(event))
+            if not page.items:
+                await _wait(response, newer)
+            newer = bridge.newer_events()
+            page = await list_events(bridge, msgspec.structs.replace(asked, after=page.next, limit=PAGE))
+    if request.transport is not None:
+        request.transport.abort()  # what it has not read it will not read
+    return response
+
+
+async def _wait(response: web.StreamResponse, newer: asyncio.Event) -> None:
+    while True:
+        try:
+            await asyncio.wait_for(newer.wait(), BEAT)
+        except TimeoutError:
+            await _send(response, b": still here\n\n")
+        else:
+            return
+
+
+async def _send(response: web.StreamResponse, data: bytes) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await response.write(data)
+
+
+def _encoded(event: EventView) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), msgspec.json.encode(event))

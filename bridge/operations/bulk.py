@@ -1,0 +1,122 @@
+"""Operations on many endpoints. Each endpoint is changed on its own, so that one that fails keeps no other from it."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from bridge.directory import Record
+from bridge.errors import BridgeError, NotFound, RequestError
+from bridge.operations.bridge import Bridge
+from bridge.operations.operation import Operation
+from bridge.operations.standings import wanted
+from bridge.operations.types.bulk import (
+    MOST,
+    Action,
+    ActOnEndpoints,
+    BulkOutcome,
+    BulkReport,
+    BulkRow,
+    MoveEndpoints,
+    RemoveEndpoints,
+    Selected,
+)
+from bridge.store.fleet import place_of
+from bridge.store.order import Order
+
+PAGE = 1000
+
+Change = Callable[[Record], Awaitable[str]]
+"""Changes one endpoint and returns what there is to say of it."""
+
+
+async def act_on_endpoints(bridge: Bridge, asked: ActOnEndpoints) -> BulkReport:
+    changes: dict[Action, Change] = {
+        Action.ENABLE: partial(_update, bridge, enabled=True),
+        Action.DISABLE: partial(_update, bridge, enabled=False),
+        Action.PROVISION: partial(_provision, bridge),
+        Action.CANCEL: partial(_cancel, bridge),
+    }
+    return await _each(bridge, asked, changes[asked.action])
+
+
+async def move_endpoints(bridge: Bridge, asked: MoveEndpoints) -> BulkReport:
+    moved: dict[str, Any] = {}
+    if asked.servers:
+        moved["servers"] = asked.servers
+    if asked.network:
+        moved["network"] = asked.network
+    if not moved:
+        raise RequestError("name servers, a network or both that the endpoints get")
+    return await _each(bridge, asked, partial(_update, bridge, **moved))
+
+
+async def remove_endpoints(bridge: Bridge, asked: RemoveEndpoints) -> BulkReport:
+    return await _each(bridge, asked, partial(_remove, bridge))
+
+
+async def _each(bridge: Bridge, asked: Selected, change: Change) -> BulkReport:
+    rows = [await _one(bridge, name, change, dry_run=asked.dry_run) for name in await _names(bridge, asked)]
+    failed = sum(row.outcome is BulkOutcome.FAILED for row in rows)
+    return BulkReport(items=tuple(rows), done=0 if asked.dry_run else len(rows) - failed, failed=failed)
+
+
+async def _one(bridge: Bridge, name: str, change: Change, *, dry_run: bool) -> BulkRow:
+    try:
+        record = await bridge.directory.by_name(name)
+        if record is None:
+            raise NotFound(f"no endpoint {name!r}")
+        if dry_run:
+            return BulkRow(name=name, outcome=BulkOutcome.WOULD_BE_DONE, detail="")
+        return BulkRow(name=name, outcome=BulkOutcome.DONE, detail=await change(record))
+    except BridgeError as error:
+        return BulkRow(name=name, outcome=BulkOutcome.FAILED, detail=str(error))
+
+
+async def _names(bridge: Bridge, asked: Selected) -> list[str]:
+    """Return the names of the endpoints that are meant, as they are now. Raises RequestError, StoreUnavailable."""
+    if bool(asked.names) == (asked.filter is not None):
+        raise RequestError("say which endpoints are meant, by names or by a filter; the filter {} means every endpoint")
+    if asked.filter is None:
+        return list(dict.fromkeys(asked.names))
+    meant = wanted(asked.filter, bridge.now())
+    number = await bridge.fleet.count(meant)
+    if number > MOST:
+        raise RequestError(f"the filter finds {number} endpoints, and one request may be about {MOST}; narrow it")
+    names: list[str] = []
+    after = None
+    while page := await bridge.fleet.page(meant, after=after, limit=PAGE):
+        names += [one.record.name for one in page]
+        after = place_of(page[-1], Order.NAME)
+    return names
+
+
+async def _update(bridge: Bridge, record: Record, **changes: Any) -> str:
+    await bridge.directory.update(record.name, **changes)
+    return ""
+
+
+async def _provision(bridge: Bridge, record: Record) -> str:
+    await bridge.provision(record)
+    return ""
+
+
+async def _remove(bridge: Bridge, record: Record) -> str:
+    await bridge.remove_endpoint(record.name)
+    return ""
+
+
+async def _cancel(bridge: Bridge, record: Record) -> str:
+    asked = 0
+    before = None
+    while rows := await bridge.reads.downlinks(endpoint=record.id, over=False, before=before, limit=PAGE):
+        for row in rows:
+            await bridge.cancel(row)
+        asked, before = asked + len(rows), rows[-1].id
+    return f"{asked} {'message' if asked == 1 else 'messages'}"
+
+
+OPERATIONS = (
+    Operation(ActOnEndpoints, act_on_endpoints),
+    Operation(MoveEndpoints, move_endpoints),
+    Operation(RemoveEndpoints, remove_endpoints),
+)

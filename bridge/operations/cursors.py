@@ -1,0 +1,36 @@
+"""Cursors of pages: opaque text for callers, so that what a page ends with may change."""
+
+import base64
+import binascii
+
+import msgspec
+
+from bridge.errors import RequestError
+from bridge.store.fleet import Place
+
+LONGEST = 18  # decimal digits that certainly fit the 64 bits of an id
+
+
+def id_before(cursor: str) -> int | None:
+    """Return the id that a cursor of a list by ids names; None for the first page. Raises RequestError."""
+    if not cursor:
+        return None
+    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > LONGEST:
+        raise RequestError(f"after {cursor[:40]!r} is no cursor that an earlier page gave")
+    return int(cursor)
+
+
+def cursor_of(place: Place) -> str:
+    """Return the cursor of the page behind a place."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((place.value, place.id))).decode().rstrip("=")
+
+
+def place_at(cursor: str) -> Place | None:
+    """Return the place that a cursor names; None for the first page. Raises RequestError."""
+    if not cursor:
+        return None
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return Place(*msgspec.json.decode(raw, type=tuple[str | float, int]))
+    except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError) as error:
+        raise RequestError(f"after {cursor[:40]!r} is no cursor that an earlier page gave") from error

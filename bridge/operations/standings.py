@@ -1,0 +1,84 @@
+"""How endpoints are, as callers see it; and which of them a filter means."""
+
+from msgspec.structs import asdict
+
+from bridge.directory import Record
+from bridge.operations.types.endpoints import (
+    EndpointFilter,
+    EndpointItem,
+    EndpointView,
+    ProvisioningView,
+    RegistrationState,
+    SeenView,
+)
+from bridge.relay.register import DEFAULT_LIFETIME
+from bridge.store.fleet import Seen, Standing, Wanted, lapses_at
+
+
+def view(record: Record) -> EndpointView:
+    """Return a record as callers see it."""
+    return EndpointView(
+        name=record.name,
+        network=record.network,
+        address=record.device,
+        servers=record.servers,
+        profile=record.profile,
+        default_ttl=record.default_ttl,
+        object_list=record.object_list,
+        confirmed=record.confirmed,
+        options=dict(record.options),
+        enabled=record.enabled,
+        created_at=record.created_at,
+        changed_at=record.changed_at,
+        scheme=record.scheme,
+        seen_as=record.locals,
+    )
+
+
+def item(standing: Standing, now: float) -> EndpointItem:
+    """Return an endpoint and how it is, as callers see it."""
+    provisioning = standing.provisioning
+    return EndpointItem(
+        **asdict(view(standing.record)),
+        provisioning=ProvisioningView(
+            state=provisioning.state,
+            reason=provisioning.reason,
+            since=provisioning.since,
+            retry_at=provisioning.retry_at,
+        ),
+        registrations=tuple(
+            RegistrationState(
+                server=one.server,
+                path=one.path,
+                lifetime=one.lifetime or DEFAULT_LIFETIME,
+                since=one.since,
+                renewed_at=one.refreshed_at,
+                lapses_at=lapses_at(one),
+                live=lapses_at(one) > now,
+            )
+            for one in standing.registrations
+        ),
+        last_uplink=_seen(standing.uplink),
+        last_downlink=_seen(standing.downlink),
+        waiting=standing.waiting,
+    )
+
+
+def wanted(asked: EndpointFilter, now: float) -> Wanted:
+    """Return a filter as the store takes it."""
+    return Wanted(
+        network=asked.network,
+        server=asked.server,
+        enabled=asked.enabled,
+        prefix=asked.prefix,
+        text=asked.text,
+        provisioning=frozenset(asked.provisioning) or None,
+        registered=asked.registered,
+        waiting=asked.waiting,
+        silent_since=None if asked.silent_for is None else now - asked.silent_for,
+        now=now,
+    )
+
+
+def _seen(seen: Seen | None) -> SeenView | None:
+    return None if seen is None else SeenView(id=seen.id, at=seen.at)

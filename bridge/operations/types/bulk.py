@@ -1,0 +1,76 @@
+"""Changes of many endpoints at once, with a report for each."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+from bridge.operations.types.endpoints import EndpointFilter
+from bridge.operations.types.request import Access, Name, Request, Result
+
+MOST = 100_000  # endpoints in one request
+
+
+class Selected(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which endpoints are meant: those with these names, or those that a filter finds. One of the two must be given."""
+
+    names: Annotated[tuple[Name, ...], Meta(max_length=MOST)] = ()
+    filter: Annotated[EndpointFilter | None, Meta(description="{} means every endpoint")] = None
+    dry_run: Annotated[bool, Meta(description="change nothing: only say what would be done")] = False
+
+
+class BulkOutcome(StrEnum):
+    DONE = "done"
+    WOULD_BE_DONE = "would be done"
+    FAILED = "failed"
+
+
+class BulkRow(Result, frozen=True, kw_only=True):
+    """What became of one endpoint."""
+
+    name: str
+    outcome: BulkOutcome
+    detail: str  # why it failed; how many messages are cancelled
+
+
+class BulkReport(Result, frozen=True, kw_only=True):
+    """What became of each endpoint that was meant. What is done stays done where others failed."""
+
+    items: tuple[BulkRow, ...]
+    done: int
+    failed: int
+
+
+class Action(StrEnum):
+    """What is done with each endpoint."""
+
+    ENABLE = "enable"
+    DISABLE = "disable"
+    PROVISION = "provision"  # ask its network again to carry its data
+    CANCEL = "cancel"  # every message to it that has no outcome
+
+
+class ActOnEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
+    """Enable, disable or provision many endpoints, or cancel all that waits for them."""
+
+    NAME: ClassVar[str] = "endpoints.act"
+    ACCESS: ClassVar[Access] = Access.OPERATE
+
+    action: Action
+
+
+class MoveEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
+    """Give many endpoints other servers, or another network with the same device addresses."""
+
+    NAME: ClassVar[str] = "endpoints.move"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    servers: Annotated[tuple[str, ...], Meta(description="none: they keep theirs")] = ()
+    network: Annotated[str, Meta(description="empty: they keep theirs")] = ""
+
+
+class RemoveEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
+    """Remove many endpoints: what waits for each gets its outcome, its network is told."""
+
+    NAME: ClassVar[str] = "endpoints.remove"
+    ACCESS: ClassVar[Access] = Access.ADMIN

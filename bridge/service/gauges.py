@@ -1,0 +1,182 @@
+"""Gauges: numbers that are read when metrics are asked for, from the parts that know them."""
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import version
+
+from bindings.contract import Binding, KnowsReachability
+from bindings.provisioning import ProvisioningState
+from bridge.delivery.states import DownlinkState
+from bridge.errors import StoreUnavailable
+from bridge.metrics import Labels, Metrics
+from bridge.north.contract import NorthTransport
+from bridge.service.calls import Calls
+from bridge.store.contract import Store
+from bridge.store.fleet import Fleet, FleetCounts
+
+FRESH = 15.0  # seconds that counts of the whole fleet are used again: they read an index of all endpoints
+
+WAITING = (
+    DownlinkState.QUEUED,
+    DownlinkState.SUBMITTING,
+    DownlinkState.BUFFERED,
+    DownlinkState.SENT,
+    DownlinkState.DELIVERED,
+    DownlinkState.UNKNOWN,
+)
+"""States in which a downlink may be without an outcome."""
+
+_STORE = {
+    "store_rows": ("rows", "Rows committed."),
+    "store_commits": ("groups", "Transactions committed; each holds the changes of many messages."),
+    "store_commit_failures": ("failures", "Commits that failed; nothing of them was acknowledged."),
+    "store_volume_full": ("volume_full", "Transactions refused because the disk lacks room."),
+    "store_files_lost": ("files_lost", "Transactions refused because a file of the ledger was removed or replaced."),
+}
+_NORTH = {
+    "north_received_messages": ("received", "Messages received from servers."),
+    "north_received_bytes": ("received_bytes", "Bytes received from servers."),
+    "north_sent_messages": ("sent", "Messages sent to servers."),
+    "north_sent_bytes": ("sent_bytes", "Bytes sent to servers."),
+    "north_deferred_messages": (
+        "deferred",
+        "Messages to servers that waited: the link was not open yet, or the socket would have blocked.",
+    ),
+    "north_send_dropped_messages": (
+        "send_dropped",
+        "Messages to servers that were dropped: too many waited, or the link is failing.",
+    ),
+    "north_send_failed_messages": (
+        "send_failed",
+        "Messages to servers that the system refused: no route, too large, filtered.",
+    ),
+    "north_foreign_messages": ("foreign", "Messages that arrived for an address that can be no endpoint's."),
+    "north_strangers_messages": ("strangers", "Messages dropped because their sender is no configured server."),
+    "north_socket_errors": ("receive_failed", "Errors on sockets toward servers, ICMP among them."),
+    "north_receiver_failed_messages": (
+        "receiver_failed",
+        "Messages from servers whose processing failed by a mistake of the bridge: please report.",
+    ),
+    "north_receive_overflow_messages": (
+        "receive_overflow",
+        "Messages from servers that the kernel dropped: a receive buffer was full.",
+    ),
+    "north_links_opened": ("opened", "Sessions and connections toward servers that were opened."),
+    "north_links_resumed": ("resumed", "Of the sessions that were opened, those resumed from earlier ones."),
+    "north_link_failures": ("open_failed", "Failed attempts to open a session or connection toward a server."),
+    "north_links_ended": (
+        "ended_by_server",
+        "Open sessions and connections that the server closed, or that broke off.",
+    ),
+}
+
+
+def watch_build(metrics: Metrics) -> None:
+    """Expose the release, and when the process started."""
+    metrics.describe("build_info", "The release of the bridge and of Python; always 1.")
+    metrics.gauge("build_info", 1, version=version("lwm2m-nonip-bridge"), python=platform.python_version())
+    metrics.describe("start_time_seconds", "When the bridge started, in seconds since the epoch.")
+    metrics.gauge("start_time_seconds", time.time())
+
+
+def watch_store(metrics: Metrics, store: Store) -> None:
+    """Expose what the store counts."""
+
+    def read(key: str) -> float:
+        return store.status()[key]
+
+    for name, (key, text) in _STORE.items():
+        metrics.describe(name, text)
+        metrics.watch(name, partial(read, key), counter=True)
+    metrics.describe("store_commits_waiting", "Commits that wait for the disk.")
+    metrics.watch("store_commits_waiting", lambda: store.backlog)
+    metrics.describe("store_bytes", "Bytes of the database on disk, with its write-ahead log.")
+    metrics.watch("store_bytes", partial(read, "bytes"))
+
+
+def watch_north(metrics: Metrics, north: NorthTransport) -> None:
+    """Expose what the transport toward servers counts, each number under a name of its own unit."""
+
+    def read(key: str) -> float:
+        return float(getattr(north.counters(), key))
+
+    for name, (key, text) in _NORTH.items():
+        metrics.describe(name, text)
+        metrics.watch(name, partial(read, key), counter=True)
+
+
+def watch_networks(metrics: Metrics, networks: Mapping[str, Binding]) -> None:
+    """Expose whether each network answers; a network of which that is not known yet has no series."""
+
+    def up() -> Mapping[str, float]:
+        known = {name: one.up for name, one in networks.items() if isinstance(one, KnowsReachability)}
+        return {name: float(is_up) for name, is_up in known.items() if is_up is not None}
+
+    metrics.describe("network_up", "Whether the network's API answered the latest call: 1 or 0.")
+    metrics.watch("network_up", up, label="network")
+
+
+def watch_calls(metrics: Metrics, calls: Mapping[str, Calls]) -> None:
+    """Expose how busy each network's API is."""
+    metrics.describe("network_calls", "Calls of the network's API that are under way.")
+    metrics.watch("network_calls", lambda: {name: one.under_way for name, one in calls.items()}, label="network")
+    metrics.describe("endpoints_waiting_for_network", "Endpoints that wait for their turn to call the network's API.")
+    metrics.watch(
+        "endpoints_waiting_for_network", lambda: {name: one.waiting for name, one in calls.items()}, label="network"
+    )
+
+
+_FLEET = {
+    "endpoints": "Endpoints by network, whether they are enabled, and state of their provisioning.",
+    "endpoints_registered": "Endpoints with a live registration at some server, as far as the bridge can read it.",
+    "downlinks_waiting": "Messages to devices without an outcome, by state.",
+    "uplinks_waiting": "Messages from devices that wait for their server.",
+}
+
+
+class FleetGauges:
+    """Numbers of endpoints and of messages under way. They are read anew at most every FRESH seconds."""
+
+    def __init__(
+        self, metrics: Metrics, fleet: Fleet, networks: Mapping[str, Binding], wall: Callable[[], float]
+    ) -> None:
+        self._metrics = metrics
+        self._fleet = fleet
+        self._networks = networks
+        self._wall = wall
+        self._read_at: float | None = None
+        for name, text in _FLEET.items():
+            metrics.describe(name, text)
+
+    async def refresh(self) -> None:
+        """Read the numbers, unless that was done just now. While the store cannot be read they stay as they were."""
+        now = time.monotonic()
+        if self._read_at is not None and now - self._read_at < FRESH:
+            return
+        try:
+            counts = await self._fleet.counts(self._wall())
+        except StoreUnavailable:
+            self._metrics.count("failed_loads")
+            return
+        self._read_at = now
+        waiting = {_labels(state=state): float(counts.downlinks.get(state, 0)) for state in WAITING}
+        self._metrics.replace("endpoints", self._endpoints(counts))
+        self._metrics.gauge("endpoints_registered", counts.registered)
+        self._metrics.replace("downlinks_waiting", waiting)
+        self._metrics.gauge("uplinks_waiting", counts.uplinks)
+
+    def _endpoints(self, counts: FleetCounts) -> Mapping[Labels, float]:
+        found: Counter[Labels] = Counter()
+        for network in self._networks:
+            for state in ProvisioningState:
+                found[_labels(network=network, enabled="true", provisioning=state)] = 0
+        for (network, enabled, state), number in counts.endpoints.items():
+            found[_labels(network=network, enabled="true" if enabled else "false", provisioning=state)] += number
+        return {labels: float(number) for labels, number in found.items()}
+
+
+def _labels(**labels: str) -> Labels:
+    return tuple(sorted(labels.items()))

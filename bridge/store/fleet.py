@@ -1,0 +1,157 @@
+"""What people ask of all endpoints at once: how each is, and which are in trouble. Part of `bridge.store.contract`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bindings.provisioning import ProvisioningState
+from bridge.delivery.rows import Change
+from bridge.delivery.states import DownlinkState
+from bridge.directory.record import Record
+from bridge.relay.register import DEFAULT_LIFETIME
+from bridge.relay.registrations import Registration
+from bridge.store.order import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioning:
+    """Where an endpoint's provisioning is, since when, and when it is tried again. Times are wall-clock seconds."""
+
+    state: ProvisioningState
+    reason: str = ""
+    since: float | None = None
+    retry_at: float | None = None
+
+
+def lapses_at(registration: Registration) -> float:
+    """Return when a server forgets a registration, unless the device updates it before."""
+    return registration.refreshed_at + (registration.lifetime or DEFAULT_LIFETIME)
+
+
+UNKNOWN_PROVISIONING = Provisioning(ProvisioningState.WANTED)
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisioningNote:
+    """A word about the provisioning of a device. `unless_known`: it counts only where there is none yet."""
+
+    network: str
+    device: str
+    provisioning: Provisioning
+    unless_known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisioningChange:
+    """An endpoint whose provisioning is in another state now, or failed for another reason."""
+
+    endpoint: int
+    name: str
+    before: ProvisioningState
+    after: Provisioning
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The latest message of an endpoint in one direction."""
+
+    id: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one endpoint is."""
+
+    record: Record
+    provisioning: Provisioning = UNKNOWN_PROVISIONING
+    registrations: tuple[Registration, ...] = ()
+    uplink: Seen | None = None  # from the device
+    downlink: Seen | None = None  # to the device
+    waiting: int = 0  # downlinks without an outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which endpoints are asked for; all of these must hold. None: it does not matter."""
+
+    network: str | None = None
+    server: str | None = None
+    enabled: bool | None = None
+    prefix: str = ""  # of the name
+    text: str = ""  # somewhere in the name or address, whatever the case
+    provisioning: frozenset[ProvisioningState] | None = None
+    registered: bool | None = None  # at some server, as of `now`
+    waiting: bool | None = None  # whether a downlink has no outcome yet
+    silent_since: float | None = None  # no message came from the device after this time
+    names: frozenset[str] | None = None  # these endpoints alone
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ends: the value that the list is sorted by, and the id, of its last endpoint."""
+
+    value: str | float
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetCounts:
+    """Numbers of endpoints and of messages that are under way."""
+
+    endpoints: Mapping[tuple[str, bool, ProvisioningState], int] = field(
+        default_factory=dict
+    )  # network, enabled, state
+    registered: int = 0  # at some server
+    downlinks: Mapping[DownlinkState, int] = field(default_factory=dict)  # without an outcome
+    uplinks: int = 0  # that wait for a server
+
+
+Also = Callable[[Sequence[ProvisioningChange]], Sequence[Change]]
+"""Returns the changes that are committed together with changes of provisioning."""
+
+
+def nothing_else(_changes: Sequence[ProvisioningChange]) -> Sequence[Change]:
+    return ()
+
+
+class Fleet(Protocol):
+    """All raise StoreUnavailable. What is answered contains what is committed."""
+
+    async def page(
+        self,
+        wanted: Wanted,
+        *,
+        order: Order = Order.NAME,
+        descending: bool = False,
+        after: Place | None = None,
+        limit: int,
+    ) -> list[Standing]:
+        """Return at most `limit` endpoints in order, from the first one behind `after`."""
+
+    async def count(self, wanted: Wanted) -> int:
+        """Return the number of endpoints that are wanted."""
+
+    async def counts(self, now: float) -> FleetCounts: ...
+
+    async def note(self, notes: Sequence[ProvisioningNote], also: Also = nothing_else) -> list[ProvisioningChange]:
+        """Keep words about provisioning; of devices that no endpoint has, nothing is kept.
+
+        Return what changed, when it is durable. What `also` returns for that is committed with it; it may be called in
+        another thread, and twice.
+        """
+
+
+def place_of(standing: Standing, order: Order) -> Place:
+    """Return where a page ends whose last endpoint this is."""
+    record = standing.record
+    values: dict[Order, str | float] = {
+        Order.NAME: record.name,
+        Order.ADDRESS: record.device,
+        Order.CREATED: record.created_at,
+        Order.UPLINK: 0.0 if standing.uplink is None else standing.uplink.at,
+        Order.DOWNLINK: 0.0 if standing.downlink is None else standing.downlink.at,
+        Order.WAITING: standing.waiting,
+    }
+    return Place(values[order], record.id)

@@ -1,0 +1,130 @@
+"""`bridge.store.contract.Fleet` over what is in memory: every answer is made anew."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from bindings.provisioning import ProvisioningState
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import Uplink
+from bridge.directory.keys import ByDevice
+from bridge.directory.record import Record
+from bridge.relay.model import RelayState
+from bridge.store.fleet import (
+    UNKNOWN_PROVISIONING,
+    Also,
+    FleetCounts,
+    Place,
+    Provisioning,
+    ProvisioningChange,
+    ProvisioningNote,
+    Standing,
+    Wanted,
+    lapses_at,
+    nothing_else,
+    place_of,
+)
+from bridge.store.in_memory.engine import Engine
+from bridge.store.in_memory.latest import latest_downlink, latest_uplink
+from bridge.store.order import Order
+
+
+class InMemoryFleet:
+    def __init__(self, store: Engine) -> None:
+        self._store = store
+        self._disk = store.disk
+
+    async def page(
+        self,
+        wanted: Wanted,
+        *,
+        order: Order = Order.NAME,
+        descending: bool = False,
+        after: Place | None = None,
+        limit: int,
+    ) -> list[Standing]:
+        def key(one: Standing) -> tuple[str | float, int]:
+            place = place_of(one, order)
+            return place.value, place.id
+
+        found = sorted(await self._wanted(wanted), key=key, reverse=descending)
+        if after is not None:
+            end = after.value, after.id
+            found = [one for one in found if (key(one) < end if descending else key(one) > end)]
+        return found[:limit]
+
+    async def count(self, wanted: Wanted) -> int:
+        return len(await self._wanted(wanted))
+
+    async def counts(self, now: float) -> FleetCounts:
+        await self._store.readable()
+        endpoints: Counter[tuple[str, bool, ProvisioningState]] = Counter()
+        registered = 0
+        for one in self._standings():
+            endpoints[one.record.network, one.record.enabled, one.provisioning.state] += 1
+            registered += _is_registered(one, now)
+        downlinks = Counter[DownlinkState](row.state for row in self._disk.tables.of(Downlink) if not row.over)
+        uplinks = sum(row.state is UplinkState.RECEIVED for row in self._disk.tables.of(Uplink))
+        return FleetCounts(endpoints, registered, downlinks, uplinks)
+
+    async def note(self, notes: Sequence[ProvisioningNote], also: Also = nothing_else) -> list[ProvisioningChange]:
+        def work() -> list[ProvisioningChange]:
+            told = [change for note in notes if (change := self._note(note)) is not None]
+            self._disk.tables.apply(also(told))
+            return told
+
+        changes: list[ProvisioningChange] = await self._store.run(work)
+        return changes
+
+    def _note(self, note: ProvisioningNote) -> ProvisioningChange | None:
+        record = self._disk.records.find(ByDevice(note.network, note.device))
+        if record is None:
+            return None
+        before, after = self._disk.records.provisioning.get(record.id), note.provisioning
+        if before is not None:
+            same = (before.state, before.reason, before.retry_at) == (after.state, after.reason, after.retry_at)
+            if note.unless_known or same:
+                return None
+            if before.state is after.state:
+                after = Provisioning(after.state, after.reason, before.since, after.retry_at)
+        self._disk.records.provisioning[record.id] = after
+        was = ProvisioningState.WANTED if before is None else before.state
+        changed = was is not after.state or after.reason
+        return ProvisioningChange(record.id, record.name, was, after) if changed else None
+
+    async def _wanted(self, wanted: Wanted) -> list[Standing]:
+        await self._store.readable()
+        return [one for one in self._standings() if all(_conditions(one, wanted))]
+
+    def _standings(self) -> Iterable[Standing]:
+        return [*map(self._standing, self._disk.records.records.values())]
+
+    def _standing(self, record: Record) -> Standing:
+        tables = self._disk.tables
+        uplinks, downlinks = [*tables.of(Uplink, record.id)], [*tables.of(Downlink, record.id)]
+        return Standing(
+            record,
+            self._disk.records.provisioning.get(record.id, UNKNOWN_PROVISIONING),
+            tuple(one for relay in tables.of(RelayState, record.id) for one in relay.registrations),
+            latest_uplink(uplinks) or self._disk.records.uplinks.get(record.id),
+            latest_downlink(downlinks) or self._disk.records.downlinks.get(record.id),
+            sum(not row.over for row in downlinks),
+        )
+
+
+def _is_registered(one: Standing, now: float) -> bool:
+    return any(lapses_at(registration) > now for registration in one.registrations)
+
+
+def _conditions(one: Standing, wanted: Wanted) -> Iterable[bool]:
+    record, text = one.record, wanted.text.lower()
+    yield wanted.network in (None, record.network)
+    yield wanted.server is None or wanted.server in record.servers
+    yield wanted.enabled in (None, record.enabled)
+    yield record.name.startswith(wanted.prefix)
+    yield text in record.name.lower() or text in record.device.lower()
+    yield wanted.provisioning is None or one.provisioning.state in wanted.provisioning
+    yield wanted.registered in (None, _is_registered(one, wanted.now))
+    yield wanted.waiting in (None, one.waiting > 0)
+    yield wanted.silent_since is None or (0 if one.uplink is None else one.uplink.at) <= wanted.silent_since
+    yield wanted.names is None or record.name in wanted.names

@@ -1,0 +1,74 @@
+"""`bridge.store.contract.Outbox` over lists in memory."""
+
+from dataclasses import replace
+
+from bridge.store.in_memory.engine import Engine
+from bridge.store.outbox import DeadLetter, EventRow, Webhook
+
+
+class InMemoryOutbox:
+    def __init__(self, store: Engine) -> None:
+        self._store = store
+        self._disk = store.disk
+
+    async def events(self, *, after: int, limit: int, types: tuple[str, ...] = (), prefix: str = "") -> list[EventRow]:
+        await self._store.readable()
+        return [
+            event
+            for event in self._all()
+            if (event.id or 0) > after and (not types or event.type in types) and event.name.startswith(prefix)
+        ][:limit]
+
+    async def bounds(self) -> tuple[int, int]:
+        await self._store.readable()
+        newest = self._disk.tables.events
+        return min((event.id or 0 for event in self._all()), default=newest + 1), newest
+
+    async def forget_events(self, before: float) -> int:
+        def work() -> int:
+            gone = [event for event in self._all() if event.at < before]
+            for event in gone:
+                self._disk.tables.drop(event)
+            self._disk.dead[:] = [one for one in self._disk.dead if one.at >= before]
+            return len(gone)
+
+        number: int = await self._store.run(work)
+        return number
+
+    async def add_webhook(self, webhook: Webhook) -> Webhook:
+        def work() -> Webhook:
+            self._disk.hooked += 1
+            added = replace(webhook, id=self._disk.hooked, told=self._disk.tables.events)
+            self._disk.webhooks[added.id] = added
+            return added
+
+        added: Webhook = await self._store.run(work)
+        return added
+
+    async def webhooks(self) -> list[Webhook]:
+        await self._store.readable()
+        return [*self._disk.webhooks.values()]
+
+    async def keep_webhook(self, webhook: Webhook, dead: DeadLetter | None = None) -> None:
+        def work() -> None:
+            if webhook.id in self._disk.webhooks:
+                self._disk.webhooks[webhook.id] = webhook
+                self._disk.dead.extend([] if dead is None else [dead])
+
+        await self._store.run(work)
+
+    async def remove_webhook(self, id_: int) -> bool:
+        def work() -> bool:
+            self._disk.dead[:] = [one for one in self._disk.dead if one.webhook != id_]
+            return self._disk.webhooks.pop(id_, None) is not None
+
+        removed: bool = await self._store.run(work)
+        return removed
+
+    async def dead_letters(self, *, webhook: int | None, limit: int) -> list[DeadLetter]:
+        await self._store.readable()
+        found = [one for one in self._disk.dead if webhook is None or one.webhook == webhook]
+        return sorted(found, key=lambda one: -one.event)[:limit]
+
+    def _all(self) -> list[EventRow]:
+        return sorted(self._disk.tables.of(EventRow), key=lambda event: event.id or 0)

@@ -1,0 +1,77 @@
+"""Events for others: what happened, kept for a while, and the webhooks that are told. Part of `bridge.store.contract`.
+
+Events are rows of the same commit as what they tell of, so that none is lost and none is invented. Their ids rise in
+the order of commits: whoever has read up to an id has missed nothing before it.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from bridge.delivery.rows import Fixed, Row
+
+
+class EventRow(Row):
+    """Something that happened. `id` is None until it is committed."""
+
+    TABLE: ClassVar[str] = "event"
+
+    id: int | None
+    endpoint: Fixed[int]
+    at: Fixed[float]
+    type: Fixed[str]  # message.outcome, registration.begun…
+    name: Fixed[str]  # of the endpoint, then
+    data: Fixed[str]  # JSON object
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An URL that is told of events. `id` is 0 until it is stored; times are wall-clock seconds."""
+
+    id: int
+    url: str
+    secret: bytes  # of the signatures (HMAC-SHA256)
+    types: tuple[str, ...]  # of events that it is told of; none: all
+    prefix: str  # of endpoints' names; "": all
+    created_at: float
+    told: int  # the event up to which it was told
+    failures: int = 0  # tries of the next event that failed
+    retry_at: float | None = None
+    trouble: str = ""  # why the latest try failed
+    disabled: bool = False  # it answered 410: it wants no more
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that a webhook would not take."""
+
+    webhook: int
+    event: int
+    at: float
+    trouble: str
+
+
+class Outbox(Protocol):
+    """All raise StoreUnavailable."""
+
+    async def events(self, *, after: int, limit: int, types: tuple[str, ...] = (), prefix: str = "") -> list[EventRow]:
+        """Return events with larger ids, oldest first: of these types and of endpoints whose names begin so."""
+
+    async def bounds(self) -> tuple[int, int]:
+        """Return the ids of the oldest event that is kept and of the newest that ever was; (1, 0) if none ever was."""
+
+    async def forget_events(self, before: float) -> int:
+        """Remove events and dead letters from before wall time `before`; return how many events."""
+
+    async def add_webhook(self, webhook: Webhook) -> Webhook:
+        """Store a webhook whose `id` is 0, told of everything so far; return it as it is stored."""
+
+    async def webhooks(self) -> list[Webhook]: ...
+
+    async def keep_webhook(self, webhook: Webhook, dead: DeadLetter | None = None) -> None:
+        """Store how far a webhook is, unless it was removed; with an event that it would not take."""
+
+    async def remove_webhook(self, id_: int) -> bool:
+        """Remove a webhook and its dead letters; return whether it was there."""
+
+    async def dead_letters(self, *, webhook: int | None, limit: int) -> list[DeadLetter]:
+        """Return events that webhooks would not take, newest first."""

@@ -1,0 +1,272 @@
+"""`bridge.store.contract.Fleet` in SQLite."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import apsw
+import msgspec
+
+from bindings.provisioning import ProvisioningState
+from bridge.delivery.states import DownlinkState, UplinkState
+from bridge.delivery.uplinks import UplinkKind
+from bridge.relay.registrations import decode
+from bridge.store.fleet import (
+    Also,
+    FleetCounts,
+    Place,
+    Provisioning,
+    ProvisioningChange,
+    ProvisioningNote,
+    Seen,
+    Standing,
+    Wanted,
+    nothing_else,
+)
+from bridge.store.order import Order
+from bridge.store.sqlite import directory_rows as rows
+from bridge.store.sqlite.engine import Engine
+from bridge.store.sqlite.statements import LIVE
+from bridge.store.sqlite.transactions import apply
+
+PART = 20_000  # messages that are brought into `activity` at a time
+MANY = 1000  # messages that are not in `activity` yet, beyond which a question first has them brought there
+NOTED = 500  # words about provisioning in one transaction: a few ms
+
+_IS_REGISTERED = "is_registered(r.registrations, :now)"  # bridge.store.sqlite.registered
+_FROM_DEVICE = f"kind <> '{UplinkKind.VERDICT}'"
+_YOUNG = f"""
+WITH
+young_uplink AS MATERIALIZED (
+    SELECT endpoint, max(id) AS id, max(received_at) AS at FROM uplink
+    WHERE id > (SELECT uplink FROM activity_mark) AND {_FROM_DEVICE} GROUP BY endpoint
+),
+young_downlink AS MATERIALIZED (
+    SELECT endpoint, max(id) AS id, max(accepted_at) AS at FROM downlink
+    WHERE id > (SELECT downlink FROM activity_mark) GROUP BY endpoint
+)
+"""  # noqa: S608  # names of our own
+_JOINED = """
+LEFT JOIN provisioning p ON p.endpoint = e.id
+LEFT JOIN activity a ON a.endpoint = e.id
+LEFT JOIN relay r ON r.endpoint = e.id
+LEFT JOIN young_uplink yu ON yu.endpoint = e.id
+LEFT JOIN young_downlink yd ON yd.endpoint = e.id
+"""
+_UPLINK_AT = "coalesce(yu.at, a.uplink_at, 0)"
+_DOWNLINK_AT = "coalesce(yd.at, a.downlink_at, 0)"
+_WAITING = f"(SELECT count(*) FROM downlink d WHERE d.endpoint = e.id AND {LIVE} AND d.over = 0)"  # noqa: S608  # as above
+_STATE = f"coalesce(p.state, '{ProvisioningState.WANTED}')"
+_MORE = (
+    f", {_STATE}, p.reason, p.since, p.retry_at, r.registrations, coalesce(yu.id, a.uplink), {_UPLINK_AT},"
+    f" coalesce(yd.id, a.downlink), {_DOWNLINK_AT}, {_WAITING}"
+)
+_ADDED = 10  # columns
+
+_ORDERS = {
+    Order.NAME: "e.name",
+    Order.ADDRESS: "e.device",
+    Order.CREATED: "e.created_at",
+    Order.UPLINK: _UPLINK_AT,
+    Order.DOWNLINK: _DOWNLINK_AT,
+    Order.WAITING: _WAITING,
+}
+
+
+class SqliteFleet:
+    def __init__(self, store: Engine, *, writable: bool = True) -> None:
+        self._store = store
+        self._writable = writable
+        self._folding = asyncio.Lock()
+
+    async def page(
+        self,
+        wanted: Wanted,
+        *,
+        order: Order = Order.NAME,
+        descending: bool = False,
+        after: Place | None = None,
+        limit: int,
+    ) -> list[Standing]:
+        await self._fold_if_many()
+        condition, values = _condition(wanted)
+        key, way, beyond = _ORDERS[order], "DESC" if descending else "ASC", "<" if descending else ">"
+        if after is not None:
+            condition += f" AND ({key}, e.id) {beyond} (:value, :id)"
+            values |= {"value": after.value, "id": after.id}
+        sql = (
+            f"{_YOUNG} {rows.COLUMNS} {_MORE} FROM endpoint e {rows.SOURCE} {_JOINED} WHERE {condition}"
+            f" ORDER BY {key} {way}, e.id {way} LIMIT :limit"
+        )
+        return await self._store.reads.ask(
+            lambda reader: [*map(_standing, reader.connection.execute(sql, {**values, "limit": limit}))]
+        )
+
+    async def count(self, wanted: Wanted) -> int:
+        await self._fold_if_many()
+        condition, values = _condition(wanted)
+        sql = f"{_YOUNG} SELECT count(*) FROM endpoint e {_JOINED} WHERE {condition}"  # noqa: S608  # our own text
+        return await self._store.reads.ask(lambda reader: int(reader.connection.execute(sql, values).get))
+
+    async def counts(self, now: float) -> FleetCounts:
+        return await self._store.reads.ask(lambda reader: _counts(reader.connection, now))
+
+    async def note(self, notes: Sequence[ProvisioningNote], also: Also = nothing_else) -> list[ProvisioningChange]:
+        changes: list[ProvisioningChange] = []
+        for start in range(0, len(notes), NOTED):
+            some = notes[start : start + NOTED]
+            changes += await self._store.run(partial(_note, notes=some, also=also))
+        return changes
+
+    async def fold(self) -> None:
+        """Bring all messages that are committed into `activity`."""
+        async with self._folding:
+            for table, at, condition in (("uplink", "received_at", _FROM_DEVICE), ("downlink", "accepted_at", "1")):
+                while await self._fold(table, at, condition) >= PART:
+                    pass
+
+    async def _fold_if_many(self) -> None:
+        if self._writable and await self._store.reads.ask(lambda reader: _young(reader.connection)) > MANY:
+            await self.fold()
+
+    async def _fold(self, table: str, at: str, condition: str) -> int:
+        """Bring the next messages into `activity`; return how many there were."""
+        sql = (
+            f"SELECT id, endpoint, {at}, {condition} FROM {table}"  # noqa: S608  # names of our own
+            f" WHERE id > (SELECT {table} FROM activity_mark) ORDER BY id LIMIT ?"
+        )
+
+        def latest(connection: apsw.Connection) -> tuple[int, int, dict[int, tuple[int, float]]]:
+            number = last = 0
+            found: dict[int, tuple[int, float]] = {}
+            for id_, endpoint, time, counts in connection.execute(sql, (PART,)):
+                number, last = number + 1, id_
+                if counts:
+                    found[endpoint] = id_, time
+            return number, last, found
+
+        number, last, found = await self._store.reads.ask(lambda reader: latest(reader.connection))
+        if number:
+            await self._store.run(lambda connection: _keep(connection, table, last, found))
+        return number
+
+
+def _young(connection: apsw.Connection) -> int:
+    """Return the number of messages that are not in `activity`, or MANY and one."""
+    sql = "SELECT count(*) FROM (SELECT 1 FROM {0} WHERE id > (SELECT {0} FROM activity_mark) LIMIT ?)"
+    return sum(int(connection.execute(sql.format(table), (MANY + 1,)).get) for table in ("uplink", "downlink"))
+
+
+def _keep(connection: apsw.Connection, table: str, last: int, found: dict[int, tuple[int, float]]) -> None:
+    connection.executemany(
+        f"INSERT INTO activity (endpoint, shard, {table}, {table}_at)"  # noqa: S608  # names of our own
+        f" SELECT id, shard, ?2, ?3 FROM endpoint WHERE id = ?1"
+        f" ON CONFLICT (endpoint) DO UPDATE SET {table} = excluded.{table}, {table}_at = excluded.{table}_at",
+        [(endpoint, id_, at) for endpoint, (id_, at) in found.items()],
+    )
+    connection.execute(f"UPDATE activity_mark SET {table} = max({table}, ?)", (last,))  # noqa: S608  # as above
+
+
+def _condition(wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    where = ["1"]
+    values: dict[str, Any] = {}
+
+    def also(condition: str, **bound: Any) -> None:
+        where.append(condition)
+        values.update(bound)
+
+    if wanted.network is not None:
+        also("e.network = :network", network=wanted.network)
+    if wanted.server is not None:
+        also("EXISTS (SELECT 1 FROM json_each(e.servers) s WHERE s.value = :server)", server=wanted.server)
+    if wanted.enabled is not None:
+        also("e.enabled = :enabled", enabled=wanted.enabled)
+    if wanted.prefix:
+        also("substr(e.name, 1, length(:prefix)) = :prefix", prefix=wanted.prefix)
+    if wanted.text:
+        also("(instr(lower(e.name), :text) OR instr(lower(e.device), :text))", text=wanted.text.lower())
+    if wanted.provisioning is not None:
+        states = msgspec.json.encode(sorted(wanted.provisioning)).decode()
+        also(f"{_STATE} IN (SELECT value FROM json_each(:states))", states=states)  # noqa: S608  # our own text
+    if wanted.registered is not None:
+        also(f"{'' if wanted.registered else 'NOT '}coalesce({_IS_REGISTERED}, 0)", now=wanted.now)
+    if wanted.waiting is not None:
+        also(f"{_WAITING} {'>' if wanted.waiting else '='} 0")
+    if wanted.silent_since is not None:
+        also(f"{_UPLINK_AT} <= :silent", silent=wanted.silent_since)
+    if wanted.names is not None:
+        names = msgspec.json.encode(sorted(wanted.names)).decode()
+        also("e.name IN (SELECT value FROM json_each(:names))", names=names)
+    return " AND ".join(where), values
+
+
+def _standing(row: tuple[Any, ...]) -> Standing:
+    state, reason, since, retry_at, registrations, uplink, uplink_at, downlink, downlink_at, waiting = row[-_ADDED:]
+    return Standing(
+        rows.record_of(row[:-_ADDED]),
+        Provisioning(ProvisioningState(state), reason or "", since, retry_at),
+        tuple(decode(registrations)),
+        None if uplink is None else Seen(uplink, uplink_at),
+        None if downlink is None else Seen(downlink, downlink_at),
+        waiting,
+    )
+
+
+def _counts(connection: apsw.Connection, now: float) -> FleetCounts:
+    endpoints: Counter[tuple[str, bool, ProvisioningState]] = Counter()
+    for network, enabled, state, number in connection.execute(
+        f"SELECT e.network, e.enabled, {_STATE}, count(*) FROM endpoint e"  # noqa: S608  # names of our own
+        " LEFT JOIN provisioning p ON p.endpoint = e.id GROUP BY 1, 2, 3"
+    ):
+        endpoints[network, enabled == 1, ProvisioningState(state)] = number
+    registered = connection.execute(f"SELECT count(*) FROM relay r WHERE {_IS_REGISTERED}", {"now": now}).get  # noqa: S608  # as above
+    downlinks = connection.execute(f"SELECT state, count(*) FROM downlink WHERE {LIVE} AND over = 0 GROUP BY state")  # noqa: S608  # as above
+    uplinks = connection.execute(
+        f"SELECT count(*) FROM uplink WHERE {LIVE} AND state = '{UplinkState.RECEIVED}'"  # noqa: S608  # as above
+    ).get
+    return FleetCounts(endpoints, registered, {DownlinkState(state): n for state, n in downlinks}, uplinks)
+
+
+def _note(connection: apsw.Connection, notes: Sequence[ProvisioningNote], also: Also) -> list[ProvisioningChange]:
+    asked = msgspec.json.encode([(note.network, note.device) for note in notes]).decode()
+    known = {
+        (network, device): (id_, shard, name, None if state is None else Provisioning(ProvisioningState(state), *rest))
+        for network, device, id_, shard, name, state, *rest in connection.execute(
+            "SELECT e.network, e.device, e.id, e.shard, e.name, p.state, p.reason, p.since, p.retry_at"
+            " FROM json_each(?) j CROSS JOIN endpoint e ON e.network = j.value ->> 0 AND e.device = j.value ->> 1"
+            " LEFT JOIN provisioning p ON p.endpoint = e.id",
+            (asked,),
+        )
+    }
+    changes: list[ProvisioningChange] = []
+    written: list[tuple[Any, ...]] = []
+    for note in notes:
+        there = known.get((note.network, note.device))
+        if there is None:
+            continue
+        id_, shard, name, before = there
+        after = note.provisioning
+        if before is not None and (note.unless_known or _says_the_same(before, after)):
+            continue
+        if before is not None and before.state is after.state:
+            after = Provisioning(after.state, after.reason, before.since, after.retry_at)
+        known[note.network, note.device] = id_, shard, name, after
+        written.append((id_, shard, after.state, after.reason, after.since, after.retry_at))
+        changes.append(
+            ProvisioningChange(id_, name, ProvisioningState.WANTED if before is None else before.state, after)
+        )
+    connection.executemany(
+        "INSERT INTO provisioning (endpoint, shard, state, reason, since, retry_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (endpoint) DO UPDATE SET state = excluded.state, reason = excluded.reason,"
+        " since = excluded.since, retry_at = excluded.retry_at",
+        written,
+    )
+    told = [one for one in changes if one.before is not one.after.state or one.after.reason]
+    apply(connection, also(told))
+    return told
+
+
+def _says_the_same(before: Provisioning, after: Provisioning) -> bool:
+    return (before.state, before.reason, before.retry_at) == (after.state, after.reason, after.retry_at)

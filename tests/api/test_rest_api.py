@@ -1,0 +1,190 @@
+"""The API over HTTP: resources, pages, ETags, many endpoints at once; and what it does with bad input."""
+
+import base64
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from bridge.control.rest import server
+from tests.api.kit import Api
+
+HEADER = "endpoint,network,address,servers,profile,default_ttl,object_list\n"
+
+
+async def add(api: Api, *names: str) -> None:
+    wanted = [{"network": "net", "address": f"dev-{name}", "name": name} for name in names]
+    answer = await api.ask("POST", "/v1/endpoints", {"endpoints": wanted})
+    assert answer.status == 201, answer.body
+
+
+async def imported(api: Api, text: str, **more: Any) -> Any:
+    body = {"csv": base64.b64encode(text.encode()).decode(), **more}
+    return await api.ask("POST", "/v1/endpoint-imports", body)
+
+
+async def test_endpoints_come_change_and_go(api: Api) -> None:
+    await add(api, "urn:dev:1", "a/b c")
+    assert (await api.ask("GET", "/v1/endpoints/urn%3Adev%3A1")).body["address"] == "dev-urn:dev:1"
+    assert (await api.ask("GET", "/v1/endpoints/a%2Fb%20c")).body["name"] == "a/b c"
+    changed = await api.ask("PATCH", "/v1/endpoints/urn:dev:1", {"name": "urn:dev:2", "default_ttl": 60})
+    assert (changed.body["name"], changed.body["default_ttl"]) == ("urn:dev:2", 60)
+    state = await api.ask("GET", "/v1/endpoints/urn:dev:2/state")
+    assert state.body["provisioning"]["state"] in {"wanted", "pending"}
+    assert (await api.ask("DELETE", "/v1/endpoints/urn:dev:2")).status == 200
+    gone = await api.ask("GET", "/v1/endpoints/urn:dev:2")
+    assert (gone.status, gone.body["title"], gone.body["detail"]) == (404, "Not Found", "no endpoint 'urn:dev:2'")
+
+
+async def test_a_list_comes_in_pages_and_is_filtered(api: Api) -> None:
+    await add(api, "m1", "m2", "m3")
+    names: list[str] = []
+    after: dict[str, str] = {}
+    while True:
+        page = (await api.ask("GET", "/v1/endpoints", prefix="m", limit="2", **after)).body
+        names += [one["name"] for one in page["items"]]
+        if page["next"] is None:
+            break
+        after = {"after": page["next"]}
+    assert names == ["m1", "m2", "m3"]
+    assert (await api.ask("GET", "/v1/endpoint-count", text="M2")).body == {"endpoints": 1}
+    assert (await api.ask("GET", "/v1/endpoints", waiting="true")).body["items"] == []
+
+
+async def test_an_unchanged_answer_is_not_sent_again(api: Api) -> None:
+    first = await api.ask("GET", "/v1/endpoints/e1")
+    again = await api.ask("GET", "/v1/endpoints/e1", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status, again.body) == (304, None)
+
+
+async def test_a_change_on_top_of_anothers_is_refused(api: Api) -> None:
+    tag = (await api.ask("GET", "/v1/endpoints/e1")).headers["ETag"]
+    mine = await api.ask("PATCH", "/v1/endpoints/e1", {"confirmed": True}, headers={"If-Match": tag})
+    theirs = await api.ask("PATCH", "/v1/endpoints/e1", {"confirmed": False}, headers={"If-Match": tag})
+    assert (mine.status, theirs.status, theirs.body["error"]) == (200, 412, "Outdated")
+    assert (await api.ask("GET", "/v1/endpoints/e1")).body["confirmed"] is True
+    assert (await api.ask("DELETE", "/v1/endpoints/e1", headers={"If-Match": tag})).status == 412
+    assert (await api.ask("DELETE", "/v1/endpoints/e1", headers={"If-Match": "*"})).status == 200
+
+
+async def test_many_endpoints_are_changed_after_a_dry_run_with_a_report_for_each(api: Api) -> None:
+    await add(api, "m1", "m2")
+    wanted = {"action": "disable", "filter": {"prefix": "m"}}
+    dry = (await api.ask("POST", "/v1/endpoint-actions", {**wanted, "dry_run": True}, "operate")).body
+    assert [(one["name"], one["outcome"]) for one in dry["items"]] == [("m1", "would be done"), ("m2", "would be done")]
+    assert (dry["done"], dry["failed"]) == (0, 0)
+    assert (await api.ask("GET", "/v1/endpoint-count", enabled="false")).body == {"endpoints": 0}
+    done = (await api.ask("POST", "/v1/endpoint-actions", wanted, "operate")).body
+    assert (done["done"], done["failed"]) == (2, 0)
+    assert (await api.ask("GET", "/v1/endpoint-count", enabled="false")).body == {"endpoints": 2}
+    some = {"names": ["m1", "nobody"]}
+    report = (await api.ask("POST", "/v1/endpoint-removals", some)).body
+    assert [(one["name"], one["outcome"], one["detail"]) for one in report["items"]] == [
+        ("m1", "done", ""),
+        ("nobody", "failed", "no endpoint 'nobody'"),
+    ]
+
+
+async def test_waiting_messages_of_many_endpoints_are_cancelled(api: Api) -> None:
+    await add(api, "quiet")
+    api.kit.ask(1)
+    while not (await api.ask("GET", "/v1/downlinks", state="BUFFERED")).body["items"]:
+        pass
+    report = (await api.ask("POST", "/v1/endpoint-actions", {"action": "cancel", "filter": {}}, "operate")).body
+    assert {one["name"]: one["detail"] for one in report["items"]} == {"e1": "1 message", "quiet": "0 messages"}
+
+
+@pytest.mark.parametrize("body", [{}, {"names": ["e1"], "filter": {}}])
+async def test_nothing_is_changed_where_it_is_not_said_what(api: Api, body: dict[str, Any]) -> None:
+    answer = await api.ask("POST", "/v1/endpoint-removals", body)
+    assert (answer.status, answer.body["error"]) == (400, "RequestError")
+
+
+async def test_endpoints_are_moved_to_another_network_only_if_that_is_there(api: Api) -> None:
+    report = (await api.ask("POST", "/v1/endpoint-moves", {"names": ["e1"], "network": "nowhere"})).body
+    assert report["failed"] == 1
+    assert "'nowhere' is not configured" in report["items"][0]["detail"]
+
+
+async def test_an_import_with_one_wrong_line_imports_nothing_and_names_the_line(api: Api) -> None:
+    lines = [f"i{n},net,dev-{n},,,,\n" for n in range(5)] + ["bad,nowhere,x,,,,\n"]
+    report = (await imported(api, HEADER + "".join(lines))).body
+    assert (report["added"], [fault["line"] for fault in report["faults"]]) == (0, [7])
+    assert (await imported(api, HEADER + "".join(lines), partial=True)).body["added"] == 5
+
+
+async def test_the_story_of_a_message_is_told(api: Api) -> None:
+    api.kit.ask(1)
+    while not (rows := (await api.ask("GET", "/v1/downlinks", endpoint="e1")).body["items"]):
+        pass
+    story = (await api.ask("GET", f"/v1/downlinks/{rows[0]['id']}")).body
+    assert (story["operation"], story["target"], story["moments"][0]["what"]) == ("Read", "/3", "accepted from lab")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("GET", "/v1/endpoints?limit=0", None, 400, ">= 1"),
+        ("GET", "/v1/endpoints?limit=1&limit=2", None, 400, "given twice"),
+        ("GET", "/v1/endpoints?limit=1e2", None, 400, "no whole number"),
+        ("GET", "/v1/endpoints?enabled=yes", None, 400, "neither true nor false"),
+        ("GET", "/v1/endpoints?silent_for=nan", None, 400, "no number"),
+        ("GET", "/v1/endpoints?colour=red", None, 400, "unknown parameter 'colour'"),
+        ("GET", "/v1/endpoints?after=%00", None, 400, "no cursor"),
+        ("GET", "/v1/downlinks/99999999999999999999", None, 400, "no whole number"),
+        ("GET", "/v1/downlinks/0", None, 400, ">= 1"),
+        ("GET", "/v1/endpoints/e1", {"a": 1}, 400, "takes no body"),
+        ("POST", "/v1/endpoints?a=1", {}, 400, "unknown parameter"),
+        ("POST", "/v1/endpoints", {"endpoints": [{"network": 1}]}, 400, "Expected `str`"),
+        (
+            "POST",
+            "/v1/endpoints",
+            {"endpoints": [{"network": "net", "address": "x", "colour": 1}]},
+            400,
+            "unknown field",
+        ),
+        ("POST", "/v1/endpoints", {"endpoints": [{"network": "net", "address": "d1", "name": "e2"}]}, 409, "e1"),
+        ("POST", "/v1/endpoints", [], 400, "must be a JSON object"),
+        ("PATCH", "/v1/endpoints/e1", {"endpoint": "e2"}, 400, "in the path already"),
+        ("PUT", "/v1/endpoints/e1", {}, 405, "Not Allowed"),
+        ("GET", "/v1/../../etc/passwd", None, 404, "nothing here"),
+        ("GET", "/v1/endpoints/..%2F..%2Fetc", None, 404, "no endpoint"),
+        ("GET", "/v1/endpoints/%00", None, 404, "no endpoint"),
+        ("GET", "/", None, 404, "nothing here"),
+        ("POST", "/v1/endpoints/e1/cancel", {}, 404, "nothing here"),
+    ],
+)
+async def test_bad_input_is_answered_with_a_problem_that_says_what_is_wrong(
+    api: Api, method: str, path: str, body: Any, status: int, said: str
+) -> None:
+    answer = await api.ask(method, path, body)
+    assert (answer.status, answer.body["status"]) == (status, status)
+    assert said in answer.body["detail"]
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000])
+async def test_what_is_no_json_is_a_problem(api: Api, body: bytes) -> None:
+    answer = await api.ask("POST", "/v1/endpoints", body, headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.body["error"]) == (400, "RequestError")
+
+
+async def test_a_body_that_is_not_said_to_be_json_is_refused(api: Api) -> None:
+    answer = await api.ask("POST", "/v1/endpoints", b"{}", headers={"Content-Type": "text/plain"})
+    assert answer.status == 415, "a form of another page could send it"
+
+
+async def test_a_body_without_end_is_cut_off(api: Api) -> None:
+    size = 100 * 1024 * 1024
+    assert size > server.LARGEST_REQUEST
+    answer = await api.ask("POST", "/v1/endpoints", BytesIO(bytes(size)), headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.body["status"]) == (413, 413)
+
+
+async def test_markup_in_names_is_data(api: Api) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    await add(api, name)
+    answer = await api.ask("GET", "/v1/endpoints", text="<img")
+    assert answer.body["items"][0]["name"] == name
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"

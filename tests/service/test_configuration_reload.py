@@ -1,0 +1,111 @@
+"""The configuration is read again while the service runs: what can apply does, a broken file changes nothing."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from bridge.config import Config, EndpointSettings
+from bridge.config.difference import Applies
+from bridge.control.client import DirectClient
+from bridge.errors import ConfigurationError, NotPossible
+from bridge.operations.types.config import ReloadConfig
+from bridge.service.reload import Reloader
+from bridge.service.service import Service
+from tests.service.kit import Kit
+
+
+class File:
+    """What the reloader reads, and what it brought into force."""
+
+    def __init__(self, service: Service, config: Config) -> None:
+        self.config = config
+        self.fault: Exception | None = None
+        self.applied: list[Config] = []
+        self.reloader = Reloader(self.read, config, [self.apply, service.seed], service.metrics.count)
+        service.reloader = self.reloader
+
+    def read(self) -> Config:
+        if self.fault is not None:
+            raise self.fault
+        return self.config
+
+    async def apply(self, config: Config) -> None:
+        await asyncio.sleep(0)
+        self.applied.append(config)
+
+    def set(self, **changes: Any) -> None:
+        self.config = replace(self.config, service=msgspec.structs.replace(self.config.service, **changes))
+
+
+def counted(service: Service) -> Callable[[], float]:
+    return lambda: service.metrics.value("reload_failures")
+
+
+async def test_a_dry_run_says_what_differs_and_changes_nothing(kit: Kit) -> None:
+    async with kit.running() as service:
+        file = File(service, kit.config)
+        file.set(log_level="debug", cache_mib=64)
+        asked = await DirectClient(service).ask(ReloadConfig(dry_run=True))
+        assert {one.setting: one.applies for one in asked.items} == {
+            "[service] log_level": Applies.NOW,
+            "[service] cache_mib": Applies.RESTART,
+        }
+        assert (asked.applied, file.applied) == (False, [])
+
+
+async def test_a_reload_applies_what_it_can_and_says_what_still_waits_for_a_restart(kit: Kit) -> None:
+    async with kit.running() as service:
+        file = File(service, kit.config)
+        file.set(log_level="debug", cache_mib=64)
+        one = EndpointSettings(name="e2", network="net", address="d2", servers=["lab"])
+        file.config = replace(file.config, endpoints=(*file.config.endpoints, one))
+        first = await DirectClient(service).ask(ReloadConfig())
+        assert first.applied
+        assert await service.directory.by_name("e2") is not None
+        again = await DirectClient(service).ask(ReloadConfig())
+        assert [one.setting for one in again.items] == ["[service] cache_mib"]
+
+
+async def test_a_broken_file_leaves_in_force_what_was(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    async with kit.running() as service:
+        file = File(service, kit.config)
+        file.set(log_level="debug")
+        file.fault = ConfigurationError("bridge.toml: [service] log_level: invalid")
+        with pytest.raises(ConfigurationError, match="log_level"):
+            await DirectClient(service).ask(ReloadConfig())
+        with caplog.at_level(logging.ERROR):
+            await file.reloader.reload_and_log()
+        assert "what was in force stays" in caplog.text
+        assert counted(service)() == 1
+        assert file.applied == []
+        file.fault = None
+        assert len(await file.reloader.reload()) == 1
+
+
+async def test_a_file_that_a_start_would_refuse_is_refused(kit: Kit) -> None:
+    async with kit.running() as service:
+        file = File(service, kit.config)
+        one = EndpointSettings(name="e2", network="net", address="D1", servers=["lab"])  # the device of e1
+        file.config = replace(file.config, endpoints=(*file.config.endpoints, one))
+        with pytest.raises(ConfigurationError, match="that of endpoint e1"):
+            await file.reloader.reload()
+        assert file.applied == []
+
+
+async def test_of_two_reloads_at_once_the_second_finds_nothing_left(kit: Kit) -> None:
+    async with kit.running() as service:
+        file = File(service, kit.config)
+        file.set(log_level="debug")
+        first, second = await asyncio.gather(file.reloader.reload(), file.reloader.reload())
+        assert (len(first), len(second)) == (1, 0)
+
+
+async def test_a_service_without_a_file_says_so(kit: Kit) -> None:
+    async with kit.running() as service:
+        with pytest.raises(NotPossible, match="not started from a file"):
+            await DirectClient(service).ask(ReloadConfig())

@@ -1,0 +1,117 @@
+"""The contract of a store: keys, the audit log, events for others and webhooks."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bindings.provisioning import ProvisioningState
+from bridge.delivery.rows import Insert
+from bridge.errors import StoreUnavailable
+from bridge.store.access import ApiKey, AuditEntry, Role
+from bridge.store.contract import Store
+from bridge.store.fleet import Provisioning, ProvisioningNote
+from bridge.store.outbox import DeadLetter, EventRow, Webhook
+
+KEY = ApiKey(0, "a person", Role.OPERATE, b"d" * 32, 100.0, 900.0)
+HOOK = Webhook(0, "https://one.example/", b"secret", ("message.outcome",), "end", 100.0, 0)
+
+
+def event(kind: str = "message.outcome", name: str = "endpoint-1", at: float = 100.0) -> Insert:
+    return Insert.of(EventRow(None, 1, at, kind, name, "{}"))
+
+
+async def test_keys_are_stored_without_reuse_of_ids(store: Store) -> None:
+    first, second = await store.access.add_key(KEY), await store.access.add_key(replace(KEY, role=Role.READ))
+    assert (first.id, second.id) == (1, 2)
+    assert await store.access.keys() == [first, second]
+    assert await store.access.key(2) == second
+    assert await store.access.key(3) is None
+
+
+async def test_the_first_revocation_of_a_key_counts(store: Store) -> None:
+    key = await store.access.add_key(KEY)
+    assert await store.access.revoke(key.id, 200.0) == replace(key, revoked_at=200.0)
+    assert await store.access.revoke(key.id, 300.0) == replace(key, revoked_at=200.0)
+    assert await store.access.revoke(7, 300.0) is None
+
+
+async def test_keys_and_webhooks_outlive_a_restart(stores: Any) -> None:
+    first = await stores.open()
+    key, hook = await first.access.add_key(KEY), await first.outbox.add_webhook(HOOK)
+    await first.committed([event()])
+    await first.close()
+    second = await stores.open()
+    assert await second.access.keys() == [key]
+    assert await second.outbox.webhooks() == [hook]
+    assert [one.id for one in await second.outbox.events(after=0, limit=9)] == [1]
+    await second.close()
+
+
+async def test_the_audit_log_is_read_backwards_and_forgets(store: Store) -> None:
+    for at in (100.0, 200.0, 300.0):
+        await store.access.note(AuditEntry(0, at, "a person (key 1)", "endpoint.remove", "e1", "done"))
+    newest, older = await store.access.entries(limit=2)
+    assert (newest.id, newest.at, older.id) == (3, 300.0, 2)
+    assert [one.id for one in await store.access.entries(before=older.id, limit=9)] == [1]
+    assert await store.access.forget_entries(250.0) == 2
+    assert [one.id for one in await store.access.entries(limit=9)] == [3]
+
+
+async def test_events_have_ids_in_the_order_of_commits_and_are_never_renumbered(store: Store) -> None:
+    assert await store.outbox.bounds() == (1, 0)
+    await store.committed([event(at=100.0)])
+    await store.committed([event("registration.begun", "other", 200.0), event(at=300.0)])
+    found = await store.outbox.events(after=0, limit=9)
+    assert [(one.id, one.at, one.type) for one in found] == [
+        (1, 100.0, "message.outcome"),
+        (2, 200.0, "registration.begun"),
+        (3, 300.0, "message.outcome"),
+    ]
+    assert [one.id for one in await store.outbox.events(after=1, limit=1)] == [2]
+    assert [one.id for one in await store.outbox.events(after=0, limit=9, types=("registration.begun",))] == [2]
+    assert [one.id for one in await store.outbox.events(after=0, limit=9, prefix="endpoint")] == [1, 3]
+    assert await store.outbox.bounds() == (1, 3)
+    assert await store.outbox.forget_events(400.0) == 3
+    assert await store.outbox.bounds() == (4, 3)
+    await store.committed([event()])
+    assert await store.outbox.bounds() == (4, 4)
+
+
+async def test_an_event_is_not_there_without_what_it_tells_of(store: Store, downlink: Callable[..., Any]) -> None:
+    id_ = store.next_id()
+    await store.committed([Insert.of(downlink(id_))])
+    with pytest.raises(StoreUnavailable):
+        await store.committed([Insert.of(downlink(id_)), event()])  # there is one of this id
+    assert await store.outbox.events(after=0, limit=9) == []
+
+
+async def test_events_of_provisioning_are_committed_with_it(store: Store) -> None:
+    refused = ProvisioningNote("net", "device-1", Provisioning(ProvisioningState.FAILED, "no quota", 50.0))
+    await store.fleet.note([refused, refused], lambda told: [event("endpoint.provisioning", one.name) for one in told])
+    (found,) = await store.outbox.events(after=0, limit=9)
+    assert (found.type, found.name) == ("endpoint.provisioning", "endpoint-1")
+
+
+async def test_a_webhook_is_told_of_what_comes_after_it(store: Store) -> None:
+    await store.committed([event()])
+    hook = await store.outbox.add_webhook(HOOK)
+    assert (hook.id, hook.told) == (1, 1)
+    later = replace(hook, told=5, failures=2, retry_at=400.0, trouble="answered 500")
+    await store.outbox.keep_webhook(later)
+    assert await store.outbox.webhooks() == [later]
+    dead = DeadLetter(hook.id, 6, 500.0, "answered 500")
+    await store.outbox.keep_webhook(replace(later, told=6, disabled=True), dead)
+    assert await store.outbox.dead_letters(webhook=hook.id, limit=9) == [dead]
+    assert await store.outbox.dead_letters(webhook=2, limit=9) == []
+
+
+async def test_a_removed_webhook_leaves_nothing_and_does_not_come_back(store: Store) -> None:
+    hook = await store.outbox.add_webhook(HOOK)
+    await store.outbox.keep_webhook(hook, DeadLetter(hook.id, 1, 500.0, "answered 500"))
+    assert await store.outbox.remove_webhook(hook.id)
+    assert not await store.outbox.remove_webhook(hook.id)
+    await store.outbox.keep_webhook(replace(hook, told=9), DeadLetter(hook.id, 2, 500.0, "answered 500"))
+    assert await store.outbox.webhooks() == []
+    assert await store.outbox.dead_letters(webhook=None, limit=9) == []
