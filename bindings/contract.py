@@ -174,6 +174,10 @@ class Uplink(BindingEvent, frozen=True):
     """Bytes from a device. `duplicate_key` is the network's own id of this message, the same for its duplicates.
 
     None: the network has none. A device that sends the same bytes again must get another key.
+
+    `received_at` is when the network heard the device, in seconds of the bridge's wall clock as far as the binding can
+    tell: `Events.now()` for a message that comes as it is heard, earlier for one out of a network's history. The
+    device's exchange, and with it the deadline of an answer, counts from there.
     """
 
     device: str

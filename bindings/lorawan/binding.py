@@ -107,7 +107,7 @@ class LorawanBinding:
         fates = Fates(provider, records, outstanding, clock, events)
         self._profiles = Profiles(provider, records, events)
         sealing = Sealing(self._keks, provider, records, events, required=settings.end_to_end.required)
-        uplinks = Uplinks(settings, records, outstanding, self._profiles, sealing, events)
+        uplinks = Uplinks(settings, records, outstanding, self._profiles, sealing, clock, events)
         reports = Reports(outstanding, fates, events)
         self._inbound = Inbound(records, outstanding, uplinks, reports, clock, doubts, events)
         self._downlinks = Downlinks(

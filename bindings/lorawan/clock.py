@@ -35,6 +35,10 @@ class NetworkClock:
         """Return a moment of our clock as a time of the server's, as far as that is known."""
         return moment + (self.ahead(now) or 0.0)
 
+    def ours(self, moment: float, now: float) -> float:
+        """Return a time of the server's clock as a moment of ours, as far as that is known."""
+        return moment - (self.ahead(now) or 0.0)
+
     def has_passed(self, moment: float, now: float) -> bool:
         """Return whether the server's clock has certainly passed a moment of its own time."""
         ahead = self.ahead(now)

@@ -10,6 +10,7 @@ from asyncio import Future
 
 from bindings.contract import Events, Joined, Reachable, Uplink
 from bindings.lorawan import network_events as net
+from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.records import Record, Records
@@ -29,6 +30,7 @@ class Uplinks:
         outstanding: Outstanding,
         profiles: Profiles,
         sealing: Sealing,
+        clock: NetworkClock,
         events: Events,
     ) -> None:
         self._settings = settings
@@ -36,6 +38,7 @@ class Uplinks:
         self._outstanding = outstanding
         self._profiles = profiles
         self._sealing = sealing
+        self._clock = clock
         self._events = events
         self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being noted
 
@@ -48,7 +51,7 @@ class Uplinks:
 
         Raises StoreUnavailable, UnknownDevice.
         """
-        content = self._content(event, record, event.time)
+        content = self._content(event, record, self._clock.ours(event.time, self._events.now()))
         span = self._settings.downlinks.exchange_span
         if isinstance(content, Uplink) and await self._events.has_taken(content, span):
             self._events.count("lorawan_replayed_events")

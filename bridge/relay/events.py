@@ -25,10 +25,14 @@ class ServerDatagram(Event, frozen=True):
 
 
 class DeviceMessage(Event, frozen=True):
-    """Bytes from the device. `duplicate_key` is the network's own id of the message, where it has one."""
+    """Bytes from the device. `duplicate_key` is the network's own id of the message, where it has one.
+
+    `heard_at` is the wall time at which the network heard it, for one that comes later than that; else None.
+    """
 
     data: bytes
     duplicate_key: str | None = None
+    heard_at: float | None = None
 
 
 class Submitted(Event, frozen=True):

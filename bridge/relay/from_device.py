@@ -42,6 +42,8 @@ def message(step: Step, event: DeviceMessage) -> None:
     """Take bytes from the device. Whatever they are, the device is there: what waited for that may go."""
     state = step.state
     data, duplicate_key = event.data, event.duplicate_key
+    # A peer's clock may be ahead: nothing was heard later than now.
+    step.heard_at = step.wall if event.heard_at is None else min(event.heard_at, step.wall)
     if state.deliveries.live:
         words.heard(state.deliveries, step.work, step.south)
     if duplicate_key is not None and duplicate_key in state.by_duplicate_key:
@@ -75,7 +77,7 @@ def _is_repeat(step: Step, known: DeviceUplink) -> bool:
     Most devices register after a restart, with the message IDs of the time before. So a Register is a new one as soon
     as the device has certainly got the answer to the last one, and ends all exchanges before it.
     """
-    if step.wall - known.received_at >= step.south.exchange_span or not is_own(step.state, known.server):
+    if step.heard_at - known.received_at >= step.south.exchange_span or not is_own(step.state, known.server):
         return False
     if type(known) is not DeviceRequest:
         return True
@@ -137,15 +139,20 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         return
     name = operation.of_device(coap, [registration.told for registration in state.registrations])
     server = server_of(state, coap, name)
-    lives = step.south.exchange_span if name in operation.REGISTRATION else state.policy.long_ttl
+    # What the device repeats it repeats from when it was heard; how long a server may be away counts from now.
+    expires_at = (
+        step.heard_at + step.south.exchange_span
+        if name in operation.REGISTRATION
+        else step.wall + state.policy.long_ttl
+    )
     row = DeviceRequest.received(
         step.work.new_id(),
         state.endpoint.id,
         state.endpoint.shard,
-        step.wall,
+        step.heard_at,
         server.key,
         name,
-        step.wall + lives,
+        expires_at,
         coap.code,
         b"",
         (step.work.new_id() & 0xFFFFFFFF).to_bytes(4, "big"),
@@ -168,6 +175,9 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         toward_server.settle(step, row, _U.REJECTED, refused.text)
         step.effect(Count("device_requests_refused", name, f"{state.endpoint.name}: {refused.text}"))
         _answer_in_servers_place(step, row, refused)
+        return
+    if expires_at <= step.wall:
+        toward_server.settle(step, row, _U.EXPIRED, "the network delivered it when the device no longer waited")
         return
     _replace_older(step, row)
     row.body = body

@@ -30,7 +30,7 @@ def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | Non
     server = state.endpoint.servers[0].key
     endpoint = state.endpoint
     row = OpaqueUplink.received(
-        step.work.new_id(), endpoint.id, endpoint.shard, step.wall, server, data, digest, duplicate_key
+        step.work.new_id(), endpoint.id, endpoint.shard, step.heard_at, server, data, digest, duplicate_key
     )
     state.remember(row)
     step.work.insert(row)

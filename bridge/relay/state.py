@@ -328,6 +328,7 @@ class Step(msgspec.Struct):
     south: SouthProfile
     wall: float  # of this moment, seconds
     mono: float
+    heard_at: float = 0.0  # wall time at which the network heard the device's message of this step
 
     def effect(self, effect: Effect) -> None:
         self.work.effects.append(effect)

@@ -105,7 +105,7 @@ class NetworkEvents:
 def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
     """Return the device and what the core calls this event."""
     if isinstance(event, Uplink):
-        return event.device, ev.DeviceMessage(event.payload, event.duplicate_key)
+        return event.device, ev.DeviceMessage(event.payload, event.duplicate_key, event.received_at)
     if isinstance(event, Report):
         report = ev.Reported(event.handle, event.outcome, event.detail, event.retry_at, event.nack)
         return event.device, report

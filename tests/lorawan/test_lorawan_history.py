@@ -65,6 +65,22 @@ async def test_an_uplink_whose_commit_failed_comes_out_of_the_history():
     assert taken(one) == [b"0", b"1"]
 
 
+@pytest.mark.parametrize("skew", [0.0, 3600.0, -3600.0])
+async def test_an_uplink_of_the_history_was_received_when_the_server_had_it_by_our_clock(skew):
+    one = await network(skew=skew)
+    await while_away(one)
+    await sends(one, b"1")
+    missed_at = one.side.now()
+    await one.passes(900.0)
+    one.lose_events = 0.0
+    await sends(one, b"2")
+    one.clock.observe(one.world.now, one.side.now())  # as every transmission shows it
+    await one.catch_up.device(DEV_EUI)
+    received = {event.payload: event.received_at for event in one.side.of(Uplink)}
+    assert received[b"1"] == pytest.approx(missed_at, abs=10.0)
+    assert received[b"2"] == pytest.approx(one.side.now(), abs=10.0)
+
+
 # Counters that begin anew
 
 

@@ -154,7 +154,7 @@ class Virtual:
         profiles = Profiles(self.provider, records, self.side)
         keks = Keks(self.end_to_end.keks)
         sealing = Sealing(keks, self.provider, records, self.side, required=self.end_to_end.required)
-        uplinks = Uplinks(settings, records, self.outstanding, profiles, sealing, self.side)
+        uplinks = Uplinks(settings, records, self.outstanding, profiles, sealing, clock, self.side)
         reports = Reports(self.outstanding, self.fates, self.side)
         self.inbound = Inbound(records, self.outstanding, uplinks, reports, clock, doubts, self.side)
         self.downlinks = Downlinks(

@@ -255,10 +255,10 @@ class World:
         self.event(ev.ServerDatagram(server, data))
         return [decode(d) for d in self.to_server[before:]]
 
-    def device_sends(self, data: bytes, duplicate_key: str | None = None) -> list[bytes]:
+    def device_sends(self, data: bytes, duplicate_key: str | None = None, heard_at: float | None = None) -> list[bytes]:
         """Give a device's bytes to the endpoint; return what was handed to the network in reply."""
         before = len(self.submitted)
-        self.event(ev.DeviceMessage(data, duplicate_key))
+        self.event(ev.DeviceMessage(data, duplicate_key, heard_at))
         return [s.attempt.payload for s in self.submitted[before:]]
 
     def last_south(self) -> Message:
