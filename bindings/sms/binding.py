@@ -28,7 +28,7 @@ from bindings.diagnosis import Finding
 from bindings.http.messages import Answer, Request
 from bindings.made_once import secret_path
 from bindings.sms.diagnosis import diagnose
-from bindings.sms.downlinks import DownlinkCalls
+from bindings.sms.downlinks import TriggerCalls
 from bindings.sms.endpoint_options import check_options
 from bindings.sms.notifications import Notifications
 from bindings.sms.settings import SmsSettings
@@ -71,7 +71,7 @@ class SmsBinding:
         except BaseException:
             await self._client.close()
             raise
-        self._downlinks = DownlinkCalls(self._settings, self._client, events, self._listener.url)
+        self._downlinks = TriggerCalls(self._settings, self._client, events, self._listener.url)
         self._calls.open = True
         host, port = self._listener.address
         log.info("network %s: SMS by SCEF/NEF %s, callbacks on %s port %d", self.name, self._client.root, host, port)

@@ -41,7 +41,7 @@ _LIST_TIMEOUT = 60.0  # seconds for the list of all transactions
 _LIST_LIMIT = 1 << 28  # bytes
 
 
-class DownlinkCalls:
+class TriggerCalls:
     """The calls of one network instance about downlinks. None of them is repeated here."""
 
     def __init__(self, settings: SmsSettings, client: T8Client, events: Events, url: str) -> None:

@@ -25,6 +25,8 @@ COMMANDS = {
     "webhook": At("bridge.cli.events:webhook_group", "URLs that are told of events."),
     "key": At("bridge.cli.key:key_group", "Keys of the REST API."),
     "audit": At("bridge.cli.key:audit", "List who asked for which change, newest first."),
+    "usage": At("bridge.cli.quotas:usage", "Show what was used of networks, day by day, as a table or as CSV."),
+    "quota": At("bridge.cli.quotas:quota_group", "Show what is left of quotas, and what a transfer would cost."),
     "status": At("bridge.cli.status:status", "Show how the bridge is, and how many messages are in which state."),
     "doctor": At(
         "bridge.cli.doctor:doctor",

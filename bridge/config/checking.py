@@ -12,6 +12,7 @@ from bridge.config.model import Config
 from bridge.config.profiles import PROFILES
 from bridge.config.secured import secured
 from bridge.directory import Catalogue, Draft, Sources
+from bridge.directory.record import binding_options
 from bridge.errors import ConfigurationError, DirectoryError
 from bridge.north.udp.addresses import SocketAddress
 from bridge.north.udp.scheme import Scheme
@@ -45,7 +46,7 @@ def catalogue(config: Config, networks: Mapping[str, Binding], sources: Sources 
     def check_options(network: str, options: Mapping[str, str]) -> None:
         binding = networks[network]
         if isinstance(binding, ChecksOptions):
-            binding.check_options(options)
+            binding.check_options(binding_options(options))
 
     return Catalogue(
         servers={key: config.server(key) for key in config.servers},

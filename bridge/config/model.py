@@ -13,6 +13,7 @@ from msgspec import Meta
 from bindings.contract import Binding
 from bindings.ranges import YEAR, PerEndpoint, Port, Span, SpanOrZero
 from bridge.config.profiles import DEFAULT, profile
+from bridge.config.quotas import QuotaSettings
 from bridge.config.security import NONE, Links, Security
 from bridge.config.uris import COAPS_PORT, read_uri
 from bridge.errors import ConfigurationError
@@ -270,6 +271,14 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             examples=["strip"],
         ),
     ] = None
+    keep_sms: Annotated[
+        bool | None,
+        Meta(
+            description="false: take the device's number for SMS (sms) out of a Register, so that the server sends no "
+            "triggers itself",
+            examples=[True],
+        ),
+    ] = None
 
     default_lifetime: Annotated[
         Lifetime | None,
@@ -328,6 +337,7 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             default_lifetime=base.default_lifetime if self.default_lifetime is None else self.default_lifetime,
             transfer=self._transfer(base),
             piggybacked_blocks=base.piggybacked_blocks if self.piggybacked_blocks is None else self.piggybacked_blocks,
+            keep_sms=base.keep_sms if self.keep_sms is None else self.keep_sms,
         )
 
     def _transfer(self, base: ServerProfile) -> float | None:
@@ -409,6 +419,14 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         SpanOrZero, Meta(description="seconds that any other DTLS record may wait for the device")
     ] = _POLICY.record_ttl
 
+    wake_after: Annotated[
+        SpanOrZero,
+        Meta(description="seconds that a request waits for a sleeping device before the device is woken up by SMS"),
+    ] = _POLICY.wake_after
+    wake_interval: Annotated[Span, Meta(description="seconds from one trigger that wakes a device up to the next")] = (
+        _POLICY.wake_interval
+    )
+
     def policy(self) -> Policy:
         """Return it as the relay takes it."""
         return Policy(**msgspec.structs.asdict(self))
@@ -487,6 +505,7 @@ class Config:
     servers: dict[str, ServerSettings] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
     endpoints: tuple[EndpointSettings, ...] = ()
+    quotas: tuple[QuotaSettings, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)  # for the redaction of logs
     file: str = field(default="", compare=False)  # that it is from, for error texts
 

@@ -12,6 +12,7 @@ from typing import Any, get_origin
 import msgspec
 
 from bridge.config.model import Api, EndpointSettings, Events, North, PolicySettings, ServerSettings, Service
+from bridge.config.quotas import QuotaSettings
 from bridge.config.reading import NAME_TEMPLATE, binding_class, installed_bindings
 from bridge.config.shape import Field, shape
 from bridge.errors import ConfigurationError
@@ -40,6 +41,7 @@ def template() -> str:
     lines += ["", "", *_section("[servers.example]", ServerSettings, "servers.example")]
     for binding in installed_bindings():
         lines += ["", "", *_network(binding)]
+    lines += ["", "", *_section("[[quotas]]", QuotaSettings, "quotas")]
     lines += ["", "", *_section("[[endpoints]]", EndpointSettings, "endpoints")]
     return "\n".join(lines) + "\n"
 

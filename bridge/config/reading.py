@@ -23,6 +23,7 @@ from bridge.config.model import (
     server_addresses,
 )
 from bridge.config.profiles import nearest, profile
+from bridge.config.quotas import QuotaSettings
 from bridge.config.secrets import reveal
 from bridge.config.shape import Field, shape
 from bridge.directory.catalogue import check_addresses
@@ -35,7 +36,7 @@ BINDINGS = "lwm2m_bridge.bindings"
 """Entry point group in which bindings are found."""
 
 NAME_TEMPLATE = "name_template"
-_SECTIONS = ["service", "api", "events", "north", "policy", "servers", "networks", "endpoints"]
+_SECTIONS = ["service", "api", "events", "north", "policy", "servers", "networks", "quotas", "endpoints"]
 _SOCKET_PATH = 107  # bytes of a Unix socket's path, at most (unix(7))
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
@@ -163,6 +164,7 @@ class _Reader:
             servers=servers,
             networks=networks,
             endpoints=tuple(self._endpoints(endpoints, servers, networks, defaults)),
+            quotas=tuple(self._quotas(document.get("quotas", []), networks)),
             secrets=frozenset(self._secrets),
         )
         if len(bytes(config.control_socket)) > _SOCKET_PATH:
@@ -192,6 +194,22 @@ class _Reader:
         factory = self._try(f"{where} binding", lambda: binding_class(name))
         settings = self._section(rest, factory.settings(), where)
         return Network(key, name, factory, settings, template, self._file)
+
+    def _quotas(self, tables: Any, networks: dict[str, Network]) -> Iterable[QuotaSettings]:
+        if not isinstance(tables, list):
+            raise ConfigurationError(f"{self._file}: quotas must be written [[quotas]], once for each of them")
+        names: set[str] = set()
+        for i, values in enumerate(tables, 1):
+            label = values.get("name") if isinstance(values, dict) else None
+            where = f"[[quotas]] number {i}" + (f" ({label})" if isinstance(label, str) else "")
+            quota = self._section(values, QuotaSettings, where)
+            if quota.name in names:
+                raise ConfigurationError(f"{self._file}: {where} name: given twice; names must differ")
+            if quota.network not in networks:
+                hint = nearest(quota.network, list(networks))
+                raise ConfigurationError(f"{self._file}: {where} network: unknown network {quota.network!r}{hint}")
+            names.add(quota.name)
+            yield quota
 
     def _endpoints(
         self,

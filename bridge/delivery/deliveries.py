@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from bindings import contract
 from bindings.contract import Refusal, SouthProfile
 from bridge.delivery import rules
+from bridge.delivery.allowance import Allowance, Hold
 from bridge.delivery.attempts import Attempt, Facts, begin, facts_of, last_uncertain, nobody_has_it
-from bridge.delivery.downlinks import Answer, Carrier, Downlink, OpaqueDownlink, ServerRequest
+from bridge.delivery.downlinks import Answer, Carrier, Downlink, ServerRequest
 from bridge.delivery.effects import Cancel, Direction, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
 from bridge.delivery.knowledge import Known
@@ -28,13 +29,14 @@ class Deliveries:
     """All downlinks of one device that are live or still needed. Every method leaves `work` with what must be kept.
 
     The caller reads and clears `ended` after each call: the rows that reached their outcome. Before each step it clears
-    `begins_call` and `waits_for_call`.
+    `begins_call`, `held_until` and `waits_for_call`.
     """
 
     device: str
     confirmed: bool
     options: Mapping[str, str]
     carrier: Carrier
+    allowance: Allowance
     keep: float  # seconds a finished row stays, for a server's retransmission (R4)
     late_grace: float  # seconds a late answer is still recognised (R12)
     max_reports: int
@@ -43,6 +45,7 @@ class Deliveries:
     reports: list[UnattributedReport] = field(default_factory=list)
     call: tuple[int, int] | None = None  # downlink and attempt of the one network call in flight (R7)
     begins_call: bool = False  # by this step
+    held_until: float | None = None  # when the message that would go next may be allowed by its quota
     waits_for_call: Turn | None = None  # something may go, but the endpoint has to wait for its turn at the network
     ended: list[Downlink] = field(default_factory=list)
     touched: dict[int, Downlink] = field(default_factory=dict)  # changed by this step, or in need of attention
@@ -140,6 +143,13 @@ class Deliveries:
         payload = self.carrier.encode(row)
         if profile.max_downlink is not None and len(payload) > profile.max_downlink:
             return row
+        hold = self.allowance.hold(len(payload), work.now.wall, is_answer=type(row) is Answer)
+        if hold is not None:
+            self._hold(row, hold, work)
+            return None
+        if row.reason.startswith(_HELD):
+            row.reason = ""
+        self.allowance.charge(len(payload), work)
         one = begin(row.attempts, work.now.wall)
         row.not_before = None
         row.state = _S.SUBMITTING
@@ -148,6 +158,14 @@ class Deliveries:
         work.update(row)
         self._call(Submit(self._attempt(row, one, payload)), row, one, work)
         return None
+
+    def _hold(self, row: Downlink, hold: Hold, work: Work) -> None:
+        """Note what the next row waits for. It is part of the row, so that a message that expires says why."""
+        self.held_until = hold.until
+        reason = f"{_HELD}{hold.why}"
+        if row.reason != reason:
+            row.reason = reason
+            work.update(row)
 
     def _has_turn(self, turn: Turn, network: NetworkCondition) -> bool:
         """Whether a call can begin now; if not, the endpoint waits for its turn."""
@@ -183,12 +201,12 @@ class Deliveries:
             if type(row) is Answer:
                 if not waits:
                     return row
-            elif type(row) is OpaqueDownlink:
+            elif type(row) is not ServerRequest:
                 if not waits and best is None:
                     best = row
             elif waits:
                 requests_wait = True  # what came later does not overtake it
-            elif type(row) is ServerRequest and not requests_wait and (best is None or _goes_before(row, best)):
+            elif not requests_wait and (best is None or _goes_before(row, best)):
                 best = row
         if holder is not None:
             _, again = self.times(holder, profile)
@@ -310,6 +328,7 @@ class Deliveries:
         work.effect(Settled(row.id, Direction.DOWN, row.operation, row.state, row.reason, now - row.accepted_at))
 
 
+_HELD = "held: "
 _WHY = {
     _S.EXPIRED: "deliver_by passed",
     _S.UNANSWERED: "no answer came",

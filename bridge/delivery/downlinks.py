@@ -1,4 +1,4 @@
-"""Messages to a device, as rows: a server's request, an answer to the device's own message, opaque bytes.
+"""Messages to a device, as rows: a server's request, an answer to the device's own message, opaque bytes, a trigger.
 
 Of a CoAP message a row holds type, code, message ID, token and body, all as the device is to see them; whoever hands it
 to a network puts the frame around (`Carrier`).
@@ -160,6 +160,30 @@ class OpaqueDownlink(Downlink):
     ) -> Self:
         """Return a new row, QUEUED. It is not repeatable."""
         return cls(id_, endpoint, shard, now, "DTLS", False, deliver_by, data, [], *_NEW, server)
+
+
+class Trigger(CoapDownlink):
+    """A trigger of the bridge's own: it wakes a device up, which does not answer it (Core TS 1.1 §6.6)."""
+
+    KIND: ClassVar[Kind] = Kind.TRIGGER
+
+    @classmethod
+    def made(
+        cls,
+        id_: int,
+        endpoint: int,
+        shard: int,
+        now: float,
+        operation: str,
+        deliver_by: float,
+        body: bytes,
+        code: int,
+        south_mid: int,
+    ) -> Self:
+        """Return a new row, QUEUED: a NON without a token. It is not repeatable."""
+        return cls(
+            id_, endpoint, shard, now, operation, False, deliver_by, body, [], *_NEW, NON, code, south_mid, b"",
+        )  # fmt: skip
 
 
 class Carrier(Protocol):

@@ -104,7 +104,7 @@ def _why_sent(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, n
         return _Reason(f"{text}; no further copy goes")
     if again > now:
         return _Reason(f"{text}; it is sent again if none comes", until=again)
-    waits = _why_nothing_new(d, now) or _why_no_turn(d, row, network)
+    waits = _why_nothing_new(d, now) or _why_no_turn(d, row, now, network)
     return _Reason(f"{text}; it is to be sent again; {waits.why}", waits.blocked_by, waits.until)
 
 
@@ -125,7 +125,7 @@ def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile,
     """Return what keeps a message back, in the order in which `Deliveries.pump` asks."""
     if row.not_before is not None and row.not_before > now:
         return _why_later(row, row.not_before, network)
-    return _why_nothing_new(d, now) or _why_behind(d, row, now, profile) or _why_no_turn(d, row, network)
+    return _why_nothing_new(d, now) or _why_behind(d, row, now, profile) or _why_no_turn(d, row, now, network)
 
 
 def _why_later(row: Downlink, not_before: float, network: NetworkCondition) -> _Reason:
@@ -163,10 +163,15 @@ def _why_behind(d: Deliveries, row: Downlink, now: float, profile: SouthProfile)
     return None if chosen is None else _Reason(f"{chosen.operation} goes before it", chosen.id)
 
 
-def _why_no_turn(d: Deliveries, row: Downlink, network: NetworkCondition) -> _Reason:
+def _why_no_turn(d: Deliveries, row: Downlink, now: float, network: NetworkCondition) -> _Reason:
     if d.call is not None:
         return _Reason("the network is being called for another message of the device", d.call[0])
-    return _why_no_call(network, Turn.ANSWER if type(row) is Answer else Turn.OTHER) or _Reason("it is its turn next")
+    is_answer = type(row) is Answer
+    waits = _why_no_call(network, Turn.ANSWER if is_answer else Turn.OTHER)
+    if waits is not None:
+        return waits
+    hold = d.allowance.hold(d.carrier.size(row), now, is_answer=is_answer)
+    return _Reason("it is its turn next") if hold is None else _Reason(hold.why, until=hold.until)
 
 
 def _why_no_call(network: NetworkCondition, turn: Turn = Turn.OTHER) -> _Reason | None:

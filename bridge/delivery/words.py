@@ -64,7 +64,12 @@ def submitted(
     elif row.over:
         pass  # the device's answer was quicker, and knows better
     elif isinstance(result, Refused):
+        charged_at = one.at if one.known is _K.PENDING else None
         _refused(d, row, one, result.why, plain(result.detail), result.retry_at, work, profile)
+        if charged_at is not None:
+            d.allowance.refund(d.carrier.size(row), charged_at, work)
+        if result.why is _R.RATE_LIMITED and row.not_before is not None:
+            d.allowance.limited(row.not_before)
     elif one.learn(_K.IN_DOUBT, work.now.wall):
         one.look_up_at = work.now.wall
         row.reason = one.detail = plain(result.detail)

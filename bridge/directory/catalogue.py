@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from bindings.contract import GROUP
 from bridge.directory.record import Draft, Record, check_all, check_template
 from bridge.directory.sources import Sources
+from bridge.directory.waking import wake_of
 from bridge.errors import ConfigurationError, DirectoryError
 from bridge.relay.model import Endpoint, Server, ServerProfile
 
@@ -82,6 +84,8 @@ class Catalogue:
             record.object_list,
             record.confirmed,
             record.options,
+            record.options.get(GROUP, ""),
+            wake_of(record.options),
         )
 
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from string import Formatter
 
+from bindings.contract import GROUP, OF_THE_BRIDGE
+from bridge.directory.waking import check_wake_options
 from bridge.errors import ConfigurationError, DirectoryError
 
 MAX_NAME = 255  # bytes of an endpoint client name: the longest Uri-Query value (RFC 7252 §5.10) with `ep=` before it
 MAX_OBJECT_LIST = 4096  # bytes; a real one has a few hundred
 MAX_TTL = 366 * 86400.0  # seconds; more is a mistake of the unit
 MAX_OPTION = 4096  # characters of one option's value
+MAX_GROUP = 64  # characters
 
 # CoRE Link Format (RFC 6690 §2) as Register carries it: <target>;attribute=value, …
 _LINK = r'<[^<>\s"]*>(?:;[A-Za-z0-9!#$&+.^_`|~*-]+(?:=(?:"[^"]*"|[^",;<>\s]+))?)*'
@@ -148,7 +151,18 @@ def check_options(options: Mapping[str, str]) -> dict[str, str]:
     for key, value in options.items():
         if not isinstance(key, str) or not isinstance(value, str) or not key.isprintable() or len(value) > MAX_OPTION:
             raise DirectoryError(f"option {key!a} is not a text of at most {MAX_OPTION} characters")
+    group = options.get(GROUP)
+    if group is not None and (not group.strip() or len(group) > MAX_GROUP or not group.isprintable()):
+        raise DirectoryError(f"option group {group[:80]!a} is no name of at most {MAX_GROUP} characters")
+    check_wake_options(options)
     return dict(options)
+
+
+def binding_options(options: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the options of an endpoint that are its binding's to read."""
+    if OF_THE_BRIDGE.isdisjoint(options):
+        return options
+    return {name: value for name, value in options.items() if name not in OF_THE_BRIDGE}
 
 
 def check_all(draft: Draft, canonical: Callable[[str, str], str], template: str | None) -> Draft:

@@ -11,6 +11,9 @@ from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
 from bridge.north.contract import Link
 from bridge.operations.types.state import Readiness, Status
+from bridge.quota.limits import Quota
+from bridge.quota.report import Standing
+from bridge.quota.usage import Amount
 from bridge.relay.registrations import Registration
 from bridge.store.access import AccessTable
 from bridge.store.contract import Reads
@@ -81,6 +84,15 @@ class Bridge(Protocol):
 
         Raises StoreUnavailable.
         """
+
+    def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
+        """Return each quota with a group that draws on it ("" for none), and what was used in its present period.
+
+        None: each endpoint has the quota for itself.
+        """
+
+    async def quotas_of(self, endpoint: int) -> Standing:
+        """Return how an endpoint stands toward its quotas. Raises NotFound, StoreUnavailable."""
 
     def links(self, record: Record) -> Mapping[str, Link]:
         """Return how an endpoint stands toward each of its servers."""

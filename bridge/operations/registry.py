@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bridge.errors import AccessDenied, BridgeError, NotFound, RequestError
-from bridge.operations import access, bulk, config, endpoints, events, messages, networks, state, stories
+from bridge.operations import access, bulk, config, endpoints, events, messages, networks, quotas, state, stories
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
 from bridge.operations.types.request import Access, Problem, Request
@@ -19,7 +19,7 @@ log = logging.getLogger("bridge.audit")
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         operation.name: operation
-        for room in (endpoints, bulk, messages, stories, networks, state, access, events, config)
+        for room in (endpoints, bulk, messages, stories, networks, quotas, state, access, events, config)
         for operation in room.OPERATIONS
     }
 )

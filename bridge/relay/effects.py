@@ -15,6 +15,7 @@ __all__ = [
     "ServerSilent",
     "Settled",
     "Submit",
+    "WakeUp",
 ]
 
 
@@ -45,3 +46,12 @@ class RegistrationNoted(Effect, frozen=True):
 
     server: str
     what: Noted
+
+
+class WakeUp(Effect, frozen=True):
+    """Have another endpoint, which reaches the same device, carry a trigger: an Execute of /1/`instance`/`resource`."""
+
+    endpoint: str  # its name
+    instance: int
+    resource: int
+    deliver_by: float  # wall-clock seconds; later it is of no use

@@ -107,3 +107,11 @@ class EndpointRemoved(Event, frozen=True):
     """The endpoint leaves the directory, or is disabled: whatever waits gets its outcome now."""
 
     why: str = "the endpoint was removed"
+
+
+class TriggerAsked(Event, frozen=True):
+    """Another endpoint of the same device asks for a trigger: an Execute of /1/`instance`/`resource`."""
+
+    instance: int
+    resource: int
+    deliver_by: float

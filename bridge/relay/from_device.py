@@ -49,6 +49,7 @@ def message(step: Step, event: DeviceMessage) -> None:
     if duplicate_key is not None and duplicate_key in state.by_duplicate_key:
         step.effect(Count("network_duplicates"))
         return
+    state.account.heard(len(data), step.work)
     digest = digest_of(data)
     if opaque.is_record(data):
         if digest not in state.by_digest:

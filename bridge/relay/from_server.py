@@ -205,6 +205,10 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
     live = state.deliveries.live
     if len(live) >= most and sum(type(row) is ServerRequest for row in live.values()) >= most:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
+    if state.account.limits.refuses:
+        refused = _quota_refusal(step, message)
+        if refused is not None:
+            return refused
     free_in = state.exchanges.free_in(step.wall)
     if free_in is not None:
         seconds = min(max(1, ceil(free_in)), int(EXCHANGE_LIFETIME))  # clocks are set back, too
@@ -218,8 +222,20 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
     return None
 
 
+def _quota_refusal(step: Step, message: Message) -> tuple[int, list[Option], str] | None:
+    """Refuse where a quota is used up, or will be by what waits already."""
+    state = step.state
+    waiting = [row for row in state.deliveries.live.values() if type(row) is ServerRequest and not row.attempts]
+    size = sum(map(state.south_hop.size, waiting)) + state.south_hop.size_of(b"\0", message.body)
+    hold = state.account.refusal(len(waiting) + 1, size, step.wall)
+    if hold is None:
+        return None
+    max_age = uint_value(max(1, ceil(hold.until - step.wall)))
+    return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, max_age)], hold.why
+
+
 def _answer_at_once(step: Step, server: str, message: Message, code: int, options: list[Option], text: str) -> None:
-    why = text.partition(":")[0]
+    why = "quota" if text.startswith("quota ") else text.partition(":")[0]
     step.effect(Count("requests_refused", why, f"{step.state.endpoint.name}: {text}" if why == TOO_MANY else ""))
     if message.option(OptionNumber.OSCORE) is not None:
         if code != Code.SERVICE_UNAVAILABLE:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bridge.coap import udp
 from bridge.coap.message import Message
-from bridge.delivery.downlinks import Answer, Downlink, ServerRequest
+from bridge.delivery.downlinks import Answer, Downlink, ServerRequest, Trigger
 from bridge.delivery.uplinks import CoapUplink, Uplink
 
 
@@ -58,7 +58,7 @@ class SouthHop:
 
     def encode(self, row: Downlink) -> bytes:
         """Return what is submitted to the network; the same bytes each time. Opaque bytes go as they are."""
-        if type(row) is ServerRequest or type(row) is Answer:
+        if type(row) is ServerRequest or type(row) is Answer or type(row) is Trigger:
             message = udp.frame(row.coap_type, row.code, row.south_mid, row.south_token, row.body)
             return message if self._codec is None else self._codec.encode(message)
         return row.body

@@ -9,6 +9,7 @@ from bridge.delivery.downlinks import Downlink
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import Codec, Fixed, Row
 from bridge.delivery.uplinks import Uplink
+from bridge.quota.usage import Usage
 from bridge.relay.registrations import Registration, decode, encode
 
 
@@ -32,6 +33,7 @@ class ServerProfile:
     default_lifetime: int | None = None  # seconds; added where a Register names none and the network implies none
     transfer: float | None = None  # seconds from the first block in which a block-wise write must be over
     piggybacked_blocks: bool = False  # it goes on with Block1 only after an acknowledgement that holds the 2.31
+    keep_sms: bool = True  # False: the number for SMS (`sms`) is taken out, so that the server sends no triggers itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,17 @@ class Policy:
     max_opaque: int = 8  # queued DTLS records; full: the newest is dropped
     handshake_ttl: float = 60.0  # R26
     record_ttl: float = 93.0
+    wake_after: float = 5.0  # seconds that a request waits for a sleeping device before the device is woken up
+    wake_interval: float = 3600.0  # seconds from one trigger to the next
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """How a sleeping device is woken up: by a trigger that another endpoint, such as its SMS, carries."""
+
+    endpoint: str  # its name
+    resource: int  # of object 1: 8 Registration Update Trigger, 9 Bootstrap-Request Trigger
+    instance: int | None = None  # of object 1; None: the only one that the device has registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,8 @@ class Endpoint:
     object_list: str | None = None  # CoRE links for a Register without any (R21)
     confirmed: bool = False  # ask the network for confirmed delivery
     options: Mapping[str, str] = field(default_factory=dict)  # the binding's settings for this endpoint
+    group: str = ""  # whose quotas it shares; "" for none
+    wake: Wake | None = None  # None: the device is not woken up
 
 
 class ObservationState(StrEnum):
@@ -127,6 +142,8 @@ class RelayState(Row):
     refuse_update: bool = False  # Updates are answered 4.04 until the device registers anew (R24)
     north_mid: int | None = None  # the last MID toward a server that no row carries (R2)
     joined_at: float = 0.0  # what the device sent before that, it does not repeat (R13)
+    server_instance: int | None = None  # of object 1, where the device registered with just one
+    woken_at: float = 0.0  # when the device was last sent a trigger
 
 
 @dataclass(slots=True)
@@ -138,3 +155,5 @@ class Kept:
     observations: list[Observation] = field(default_factory=list)
     reports: list[UnattributedReport] = field(default_factory=list)
     relay: RelayState | None = None
+    usage: list[Usage] = field(default_factory=list)  # since the day `usage_since`
+    usage_since: int | None = None

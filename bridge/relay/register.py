@@ -57,6 +57,8 @@ def _fit_binding(queries: list[bytes], profile: ServerProfile, *, adding: bool =
     """Rewrite `b` and strip or add `Q`; in LwM2M 1.0 the Q stands inside `b` (UQ)."""
     fitted: list[bytes] = []
     for query in queries:
+        if query.startswith(b"sms=") and not profile.keep_sms:
+            continue
         if query == b"Q":
             if profile.queue_mode is not QueueMode.STRIP:
                 fitted.append(query)

@@ -26,6 +26,7 @@ from bridge.delivery.uplinks import (
     Verdict,
 )
 from bridge.delivery.work import Work
+from bridge.quota.account import Account
 from bridge.relay.blocks import Fits
 from bridge.relay.exchanges import Exchanges, may_fade
 from bridge.relay.hops import PLAIN, SouthHop, to_server
@@ -45,6 +46,7 @@ class EndpointState:
     """All that the step knows of one endpoint. Made from its rows; let go when `is_quiet`."""
 
     __slots__ = (
+        "account",
         "active",
         "by_digest",
         "by_duplicate_key",
@@ -83,11 +85,15 @@ class EndpointState:
         self.endpoint = endpoint
         self.policy = policy
         self.south_hop = south_hop
+        self.account = Account(
+            endpoint.id, endpoint.shard, endpoint.network, endpoint.group, kept.usage, kept.usage_since
+        )
         self.deliveries = Deliveries(
             endpoint.device,
             endpoint.confirmed,
             endpoint.options,
             south_hop,
+            self.account,
             keep=EXCHANGE_LIFETIME,
             late_grace=policy.late_grace,
             max_reports=policy.max_reports,
@@ -168,6 +174,7 @@ class EndpointState:
     def place(self, endpoint: Endpoint) -> None:
         """Take what the directory says of the endpoint now."""
         self.endpoint = endpoint
+        self.account.place(endpoint.network, endpoint.group)
         d = self.deliveries
         d.device, d.confirmed, d.options = endpoint.device, endpoint.confirmed, endpoint.options
 
@@ -329,6 +336,7 @@ class Step(msgspec.Struct):
     wall: float  # of this moment, seconds
     mono: float
     heard_at: float = 0.0  # wall time at which the network heard the device's message of this step
+    look_again_at: float | None = None  # wall time at which a device that sleeps may have to be woken up
 
     def effect(self, effect: Effect) -> None:
         self.work.effects.append(effect)

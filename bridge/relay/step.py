@@ -21,6 +21,8 @@ from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification
 from bridge.delivery.work import Now, Work
 from bridge.enums import members
+from bridge.quota.account import Charge
+from bridge.quota.limits import NO_LIMITS, Limits
 from bridge.relay import (
     events as ev,
     from_device,
@@ -32,6 +34,7 @@ from bridge.relay import (
     toward_server,
     transfers,
     verdict,
+    waking,
 )
 from bridge.relay.effects import Effect
 from bridge.relay.state import EndpointState, Step
@@ -46,6 +49,7 @@ class Result(msgspec.Struct, frozen=True):
     effects: list[Effect]
     wake: float | None  # seconds from now until the next `Tick` is due; None: only an event can move this endpoint
     begins_call: bool  # one of the effects is a network call
+    charges: list[Charge]  # what was used, and what was given back: the caller counts it where endpoints share quotas
     waits_for_call: Turn | None  # a network call is wanted; a `Tick` is due when it is the endpoint's turn
 
 
@@ -57,17 +61,23 @@ def step(
     random: Callable[[], float],
     new_id: Callable[[], int],
     network: NetworkCondition = FREE,
+    limits: Limits = NO_LIMITS,
 ) -> Result:
     """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours.
 
     `network` is the condition of the endpoint's network now. An effect that calls the network is only given where that
-    takes a call; the caller reserves the call before anything else.
+    takes a call; the caller reserves the call before anything else. `limits` are the endpoint's quotas, with what other
+    endpoints used of those that it shares.
     """
     work = Work(now, random, new_id)
     at = Step(state, work, south, now.wall, now.mono)
     deliveries = state.deliveries
     deliveries.begins_call = False
+    deliveries.held_until = None
     deliveries.waits_for_call = None
+    account = state.account
+    account.limits = limits
+    account.charges = []
     if south is not state.south:
         _profile_changed(at)
     _HANDLERS[type(event)](at, event)
@@ -86,9 +96,13 @@ def step(
     if state.empty_ack_due:
         from_server.send_due_empty_acks(at)
     state.sweep(now.wall)
+    if deliveries.live and state.endpoint.wake is not None:
+        at.look_again_at = waking.consider(at)
     wake = _next_wake(at) if state.uplinks or deliveries.live else None
     deliveries.touched.clear()
-    return Result(work.changes(), work.effects, wake, deliveries.begins_call, deliveries.waits_for_call)
+    return Result(
+        work.changes(), work.effects, wake, deliveries.begins_call, account.charges, deliveries.waits_for_call
+    )
 
 
 def _profile_changed(at: Step) -> None:
@@ -125,7 +139,7 @@ def _next_wake(at: Step) -> float | None:
     state = at.state
     deliveries = state.deliveries
     wall = at.wall
-    soonest = FOREVER
+    soonest = min(deliveries.held_until or FOREVER, at.look_again_at or FOREVER)
     for row in deliveries.touched.values():
         if not row.over:
             due = deliveries.next_time(row, wall, at.south)
@@ -262,4 +276,5 @@ _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes i
     ev.LinkOpened: new_link.opened,
     ev.NorthChanged: _north_changed,
     ev.EndpointRemoved: _removed,
+    ev.TriggerAsked: waking.asked,
 }

@@ -20,6 +20,9 @@ from bridge.directory import Directory, Record
 from bridge.errors import ConfigurationError, NotRunning
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
+from bridge.quota.limits import Quota
+from bridge.quota.report import Standing
+from bridge.quota.usage import Amount
 from bridge.relay.registrations import Registration
 from bridge.service.state_directory import make_state_directory
 from bridge.store.access import AccessTable
@@ -129,6 +132,12 @@ class BridgeAtRest:
 
     async def registrations(self, endpoint: int) -> Sequence[tuple[Registration, int]]:
         _refuse(f"only the running service can tell where endpoint {endpoint} is registered")
+
+    def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
+        _refuse("how quotas stand is known only while the service runs")
+
+    async def quotas_of(self, endpoint: int) -> Standing:
+        _refuse(f"how endpoint {endpoint} stands toward its quotas is known only while the service runs")
 
     def links(self, record: Record) -> Mapping[str, Link]:
         return dict.fromkeys(record.servers, Link(LinkState.CLOSED, "the service is down"))

@@ -57,6 +57,7 @@ COUNTERS = {
     "resets_without_message": "Resets of no message that is known.",
     "responses_missing": "Device's requests that a server acknowledged and never answered.",
     "responses_without_request": "Responses to no request that is known, from servers (north) or devices (south).",
+    "quota_warnings": "Quotas that came near their limit, or passed it, by quota.",
     "rows_pruned": "Rows removed after retention.",
     "server_retransmissions": "Requests that a server sent again.",
     "silent_servers": "Servers that did not acknowledge for a while: their name is looked up again.",
@@ -66,6 +67,9 @@ COUNTERS = {
     "unknown_devices": "Events of devices that no endpoint has.",
     "uplinks_dropped": "Uplinks without a server, or beyond the limit.",
     "waiting_events_refused": "Messages refused because too many wait for their endpoint to be read.",
+    "wake_ups": "Triggers asked for, to wake a sleeping device up.",
+    "wake_ups_impossible": "Devices not woken up: their instance of object 1, or the endpoint, is not known.",
+    "wake_ups_under_way": "Triggers not sent, since one for the same device is on its way.",
 }
 
 DURATIONS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)  # seconds

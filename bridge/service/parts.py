@@ -12,6 +12,8 @@ from bridge.directory import Directory, Sources
 from bridge.directory.directory import RECORD_BYTES
 from bridge.errors import BindingError, ConfigurationError
 from bridge.north.contract import NorthTransport
+from bridge.quota.shared import SharedQuotas
+from bridge.quota.usage import needed_since
 from bridge.service.actor import NetworkActor
 from bridge.service.announcer import Announcer
 from bridge.service.calls import Calls
@@ -46,6 +48,7 @@ class Parts:
     directory: Directory
     actor: NetworkActor
     runner: Runner
+    quotas: SharedQuotas
     provisioning: Provisioning
     notes: ProvisioningNotes
     changes: Changes
@@ -75,9 +78,10 @@ async def built(
         store.directory, catalogue(config, networks, sources), clock.wall, for_records // RECORD_BYTES
     )
     north = whole_north(config, udp, directory, clock.wall)
+    quotas = await _quotas(config, store, clock.wall())
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
     calls = {name: Calls(name, binding.capacity, draw.random, count) for name, binding in networks.items()}
-    places = Places(directory, networks, calls, count)
+    places = Places(directory, networks, calls, quotas, count)
     actor = NetworkActor(north, networks, count, observe)
     runner = Runner(
         store,
@@ -91,6 +95,7 @@ async def built(
         count,
         cache - for_records,
         announcer,
+        quotas,
     )
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
     provisioning = Provisioning(networks, notes, count)
@@ -107,8 +112,27 @@ async def built(
             await _start(binding, events, memory, config.networks[name].where)
             stack.push_async_callback(binding.stop)
         yield Parts(
-            store, networks, calls, north, sources.scheme, directory, actor, runner, provisioning, notes, changes
-        )
+            store,
+            networks,
+            calls,
+            north,
+            sources.scheme,
+            directory,
+            actor,
+            runner,
+            quotas,
+            provisioning,
+            notes,
+            changes,
+        )  # fmt: skip
+
+
+async def _quotas(config: Config, store: Store, now: float) -> SharedQuotas:
+    """Return all quotas, with what was used of the shared ones. Raises StoreUnavailable."""
+    quotas = SharedQuotas([settings.quota() for settings in config.quotas])
+    if quotas.needs_sums:
+        quotas.load(await store.reads.usage_since(needed_since(now)))
+    return quotas
 
 
 async def seed(config: Config, directory: Directory, progress: Progress) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bindings.contract import SouthProfile
+from bridge.quota.limits import NO_LIMITS, Limits
 from bridge.relay.model import Endpoint
 from bridge.service.calls import Calls
 
@@ -16,4 +17,5 @@ class Placed:
     source: int | None  # None: it has no address of its own, and is down toward its servers
     south_profile: Callable[[str], SouthProfile]
     calls: Calls  # of its network
+    limits: Limits = NO_LIMITS  # its quotas
     takes: bool = True  # False: it is disabled or leaves; nothing new is accepted, what is there gets its outcome

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from bindings.contract import Binding
 from bridge.directory import Directory, Record
 from bridge.errors import ConfigurationError
+from bridge.quota.shared import SharedQuotas
 from bridge.service.calls import Calls
 from bridge.service.placed import Placed
 
@@ -20,12 +21,14 @@ class Places:
         directory: Directory,
         networks: Mapping[str, Binding],
         calls: Mapping[str, Calls],
+        quotas: SharedQuotas,
         count: Callable[..., None],
     ) -> None:
         self.leaving: set[int] = set()
         self._calls = calls
         self._directory = directory
         self._networks = networks
+        self._quotas = quotas
         self._count = count
 
     def of(self, record: Record) -> Placed | None:
@@ -44,8 +47,9 @@ class Places:
         source = record.source if sources is None or sources.has(record) else None
         takes = record.enabled and record.id not in self.leaving
         try:
-            calls = self._calls[record.network]
-            return Placed(self._directory.endpoint(record), source, binding.south_profile, calls, takes)
+            endpoint = self._directory.endpoint(record)
+            limits = self._quotas.limits(endpoint.network, endpoint.group)
+            return Placed(endpoint, source, binding.south_profile, self._calls[record.network], limits, takes)
         except ConfigurationError as error:
             log.error("endpoint is down: %s", error, extra={"sample": "endpoint down"})  # noqa: TRY400  # no trace helps
             return None

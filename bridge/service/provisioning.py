@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from bindings.contract import Binding, Provisioned
 from bindings.provisioning import ProvisioningState
 from bridge.directory import Record
+from bridge.directory.record import binding_options
 from bridge.errors import BridgeError, NotFound, StoreUnavailable
 from bridge.service.announcer import Announcer
 from bridge.service.tasks import Tasks
@@ -108,7 +109,7 @@ class Provisioning:
             known = ", ".join(self._networks) or "none"
             raise NotFound(f"network {record.network!r} is not configured (known: {known})")
         self._notes.note(record.network, record.device, ProvisioningState.PENDING, unless_known=True)
-        await binding.provision(record.device, record.options)
+        await binding.provision(record.device, binding_options(record.options))
 
     async def begin(self, record: Record) -> None:
         """Do what `ask` does; a failure is kept with the endpoint, logged and counted."""

@@ -13,14 +13,15 @@ from typing import Protocol
 
 from bindings.contract import MISS, Miss
 from bridge.delivery.rows import Change
-from bridge.directory.keys import ByDevice, ById, BySource, Key
+from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
+from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
-from bridge.relay.effects import Cancel, Count, Effect, LookUp, Submit
+from bridge.relay.effects import Cancel, Count, Effect, LookUp, Submit, WakeUp
 from bridge.relay.model import Policy
 from bridge.relay.state import EndpointState
-from bridge.relay.step import step
+from bridge.relay.step import Result, step
 from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moment
 from bridge.service.marks import Marks
@@ -120,6 +121,7 @@ class Runner:
     count: Callable[..., None]
     memory: int = MEMORY
     announcer: Announcer | None = None
+    quotas: SharedQuotas = field(default_factory=SharedQuotas)
     loaded: dict[int, Loaded] = field(default_factory=dict)
     _quiet: Quiet = field(init=False)
     _taken_up: Marks = field(default_factory=Marks)  # endpoints whose rows in memory are all that the process knows
@@ -148,7 +150,7 @@ class Runner:
         else:
             self._take(endpoint, loaded, event, done)
 
-    def arrive(self, key: ByDevice | BySource, event: ev.Event, done: Done | None = None) -> None:
+    def arrive(self, key: ByDevice | BySource | ByName, event: ev.Event, done: Done | None = None) -> None:
         """Do what `event` does, for the endpoint with this key; without one, `done` is called with UnknownDevice.
 
         Events under one key are stepped in the order of arrival.
@@ -191,7 +193,9 @@ class Runner:
         placed = None if found is None else self.place(found.record)
         if found is None or placed is None:
             return None
-        return Loaded(placed, EndpointState(placed.endpoint, self.policy, found.kept, self.random()))
+        state = EndpointState(placed.endpoint, self.policy, found.kept, self.random())
+        state.account.limits = placed.limits
+        return Loaded(placed, state)
 
     async def stepped(self, endpoint: int, event: ev.Event) -> None:
         """Run one step, and return when its changes are committed. Raises StoreUnavailable."""
@@ -319,7 +323,7 @@ class Runner:
     def _take(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         if self._refuses(event, done):
             return
-        if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage):
+        if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage | ev.TriggerAsked):
             self._act(loaded.placed, Count("messages_of_disabled_endpoints"))
             if done is not None:
                 done(None)
@@ -333,17 +337,21 @@ class Runner:
         now = moment(self.clock)
         try:
             south = placed.south_profile(placed.endpoint.device)
-            result = step(state, event, now, south, self.random, self.store.next_id, calls.condition(endpoint, now))
+            condition = calls.condition(endpoint, now)
+            result = step(state, event, now, south, self.random, self.store.next_id, condition, placed.limits)
         except Exception as error:  # noqa: BLE001  # whatever it is, the others must go on
             self._broken(endpoint, loaded, event, done, error)
             return
         calls.stepped(endpoint, result.begins_call, result.waits_for_call)
+        if result.charges:
+            for warning in self.quotas.apply(placed.endpoint.network, placed.endpoint.group, result.charges):
+                self._act(placed, Count("quota_warnings", warning.quota, warning.text))
         changes = result.changes
         if self.announcer is not None and result.effects:
             changes = [*changes, *self.announcer.of_step(placed, result.effects)]
         if changes or loaded.uncommitted:
             loaded.uncommitted += 1
-            told = partial(self._committed, endpoint, loaded, placed, result.effects, done)
+            told = partial(self._committed, endpoint, loaded, placed, result, done)
             self.store.commit(changes, told, endpoint=endpoint)
         else:
             self._release(placed, result.effects)
@@ -375,13 +383,14 @@ class Runner:
         endpoint: int,
         loaded: Loaded,
         placed: Placed,
-        effects: list[Effect],
+        result: Result,
         done: Done | None,
         error: BaseException | None,
     ) -> None:
         loaded.uncommitted -= 1
         if error is not None:
-            self._never_began(placed, effects)
+            self._never_began(placed, result.effects)
+            self.quotas.take_back(placed.endpoint.network, placed.endpoint.group, result.charges)
             if not loaded.dropped:
                 name = placed.endpoint.name
                 log.error(
@@ -397,7 +406,7 @@ class Runner:
             reached("after commit")
             if self.announcer is not None:
                 self.announcer.committed()
-            self._release(placed, effects)
+            self._release(placed, result.effects)
             if not loaded.uncommitted and self.loaded.get(endpoint) is loaded and loaded.state.is_quiet:
                 self._note_quiet(endpoint, loaded.state)
         if done is not None:
@@ -409,10 +418,25 @@ class Runner:
 
     def _release(self, placed: Placed, effects: list[Effect]) -> None:
         for effect in effects:
-            self._act(placed, effect)
+            if type(effect) is WakeUp:
+                self._wake_up(placed, effect)
+            else:
+                self._act(placed, effect)
 
     def _act(self, placed: Placed, effect: Effect) -> None:
         self.actor.act(placed, effect, self._call_ended)
+
+    def _wake_up(self, placed: Placed, effect: WakeUp) -> None:
+        """Have another endpoint carry a trigger for this one's device."""
+
+        def done(error: BaseException | None) -> None:
+            if error is not None:
+                self.count("wake_ups_impossible", kind="endpoint")
+                extra = {"endpoint": placed.endpoint.name, "by": effect.endpoint, "sample": "not woken up"}
+                log.warning("a device cannot be woken up: %s", error, extra=extra)
+
+        asked = ev.TriggerAsked(effect.instance, effect.resource, effect.deliver_by)
+        self.arrive(ByName(effect.endpoint), asked, done)
 
     # -- calls of networks -----------------------------------------------------------------------------------------
 

@@ -14,10 +14,13 @@ from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation, explain
 from bridge.directory import Directory, Record
-from bridge.errors import BindingError, NotPossible, NotRunning, StoreUnavailable
+from bridge.errors import BindingError, NotFound, NotPossible, NotRunning, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
+from bridge.quota.limits import Quota
+from bridge.quota.report import Standing
+from bridge.quota.usage import Amount
 from bridge.relay import events as ev
 from bridge.relay.registrations import Registration
 from bridge.service.announcer import Announcer
@@ -290,6 +293,17 @@ class Service:
             return ()
         active = Counter(one.server for one in loaded.state.observations.values() if one.is_active)
         return [(one, active[one.server]) for one in loaded.state.registrations]
+
+    def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
+        return self.parts.quotas.standing(self.now())
+
+    async def quotas_of(self, endpoint: int) -> Standing:
+        loaded = await self.parts.runner.look(endpoint)
+        if loaded is None:
+            raise NotFound("the endpoint is down: its network is not configured")
+        placed = loaded.placed
+        quotas = loaded.state.account.standing(placed.limits, self.now())
+        return Standing(tuple(quotas), placed.south_profile(placed.endpoint.device).max_downlink)
 
     def links(self, record: Record) -> Mapping[str, Link]:
         if record.source is None:

@@ -24,6 +24,8 @@ from bridge.directory.contract import DirectoryTable
 from bridge.directory.keys import Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError
+from bridge.quota.report import UsageSum
+from bridge.quota.usage import Usage
 from bridge.relay.model import Kept
 from bridge.store.access import AccessTable
 from bridge.store.fleet import Fleet
@@ -137,6 +139,29 @@ class Reads(Protocol):
 
     async def answers(self, downlinks: Sequence[Downlink]) -> list[Response | Verdict]:
         """Return the device's responses to these requests and the bridge's own answers to them, oldest first."""
+
+    async def usage(
+        self,
+        first: int,
+        last: int,
+        *,
+        by_endpoint: bool = True,
+        endpoint: int | None = None,
+        network: str | None = None,
+        after: tuple[int, str, int] | None = None,
+        limit: int = 100,
+    ) -> list[UsageSum]:
+        """Return what was used from one day to another, both included, by day, network, and endpoint if wanted.
+
+        Days are numbers as `bridge.quota.periods.day_of` has them. `after` is the day, network and endpoint (0 where it
+        is not wanted) of the last sum of an earlier answer.
+        """
+
+    async def usage_since(self, day: int) -> list[Usage]:
+        """Return the usage of all endpoints together since a day: a row for each day, network, group, hour and minute.
+
+        `endpoint` and `shard` of these rows are 0.
+        """
 
     async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
         """Return the number of downlinks by state and whether that is the outcome."""

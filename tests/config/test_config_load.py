@@ -194,6 +194,7 @@ uri = "coap://[2001:db8::0:7]"
 uri = "coap://[2001:db8::7]"
 """
 ENDPOINT = '[[endpoints]]\nname = "e"\nnetwork = "n"\naddress = "a"\n'
+QUOTA = '[[quotas]]\nname = "q"\nnetwork = "n"\nperiod = "day"\n'
 
 
 @pytest.mark.parametrize(
@@ -247,6 +248,14 @@ ENDPOINT = '[[endpoints]]\nname = "e"\nnetwork = "n"\naddress = "a"\n'
         ('[[endpoints]]\nnetwork = "n"', ["number 1 name: missing"]),
         ("endpoints = [3]", ["number 1: must be a section"]),
         ("[endpoints]\nname = 3", ["written [[endpoints]]"]),
+        ("[quotas]\nname = 3", ["written [[quotas]]"]),
+        (QUOTA + "messages = 1", ["number 1 (q) network: unknown network 'n'", "known: none"]),
+        (NETWORK + QUOTA, ["number 1 (q)", "limits nothing", "set messages, bytes or both"]),
+        (NETWORK + QUOTA + "messages = 0", ["(q) messages: expected int >= 1"]),
+        (NETWORK + QUOTA + "messages = 1\nreserve = 1.0", ["(q) reserve: expected float < 1", "answers to devices"]),
+        (NETWORK + QUOTA.replace("day", "month") + "messages = 1", ["(q) period", "one of minute, hour, day, week"]),
+        (NETWORK + QUOTA + 'messages = 1\ncounts = "uplinks"', ["(q)", "never held or refused", 'at_limit = "warn"']),
+        (NETWORK + (QUOTA + "messages = 1\n") * 2, ["number 2 (q) name: given twice"]),
     ],
 )  # fmt: skip
 def test_every_fault_names_file_section_key_and_cure(text, expected, tmp_path):

@@ -55,6 +55,13 @@ def test_r21_the_binding_may_be_kept():
     assert "b=N" in queries(world)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_r21_the_number_for_sms_is_kept_or_stripped_and_binding_s_rewritten(keep):
+    world = World(NIDD, ServerProfile(keep_sms=keep))
+    world.device_sends(register(queries=["lt=1", "lwm2m=1.1", "b=S", "sms=491700000000"]))
+    assert [q for q in queries(world) if q[0] in "bs"] == ["b=U", *["sms=491700000000"][:keep]]
+
+
 def test_r21_without_any_object_list_the_device_is_asked_for_it(world: World):
     world.device_sends(register(payload=b"", mid=8, token=b"t"))
     assert world.to_server == []

@@ -20,6 +20,7 @@ from bindings.contract import (
 )
 from bridge.delivery.knowledge import GROWS_TO, is_certain
 from bridge.delivery.rules import NEVER_DELIVERED
+from bridge.quota.usage import Usage
 from bridge.relay import events as ev
 from bridge.relay.model import Kept
 from bridge.relay.state import EndpointState
@@ -87,6 +88,7 @@ class Watched(World):
             reports=list(self.state.deliveries.reports),
             uplinks=[*self.state.uplinks.values(), *self.state.kept_uplinks.values(), *self.state.kept_others.values()],
             relay=self.state.relay,
+            usage=self.loaded([Usage]),
         )
         call = self.state.deliveries.call
         timers = self.state.empty_ack_due, self.state.hold_due, self.state.retransmissions

@@ -21,13 +21,16 @@ from bindings.contract import (
 from bridge.coap.message import Message, Type, encode_body, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
 from bridge.coap.udp import decode, empty, frame
-from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
+from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest, Trigger
 from bridge.delivery.network import FREE, Turn
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Delete, Insert, Row, inserted
 from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import DeviceRequest, Notification, OpaqueUplink, Response, Verdict
 from bridge.delivery.work import Now
+from bridge.quota.account import Charge
+from bridge.quota.limits import NO_LIMITS, Limits
+from bridge.quota.usage import Usage, needed_since
 from bridge.relay import events as ev
 from bridge.relay.effects import (
     Cancel,
@@ -76,7 +79,7 @@ LORAWAN = replace(
 
 START = 1_700_000_000.0
 
-DOWNLINKS = ServerRequest, Answer, OpaqueDownlink
+DOWNLINKS = ServerRequest, Answer, OpaqueDownlink, Trigger
 UPLINKS = DeviceRequest, Notification, Response, Verdict, OpaqueUplink
 
 
@@ -127,13 +130,16 @@ class World:
         self.cancel_answer: Cancellation | None = Cancellation.REMOVED
         self.wake: float | None = None  # wall time
         self.secure: list[bytes] = []
+        self.limits: Limits = NO_LIMITS
         self.state = EndpointState(self.endpoint, self.policy, Kept(), 0.5)
 
     # -- time and events -----------------------------------------------------------------------------------------
 
     def event(self, event: ev.Event) -> None:
         now = Now(self.wall, self.mono)
-        result = step(self.state, event, now, self.south, self.random.random, lambda: next(self.ids), self.condition)
+        draw, ids = self.random.random, self.ids
+        result = step(self.state, event, now, self.south, draw, lambda: next(ids), self.condition, self.limits)
+        self.used(result.charges)
         for change in result.changes:
             table = self.tables.setdefault(change.row, {})
             columns = change.row.columns()
@@ -171,6 +177,9 @@ class World:
             assert self.condition.takes(Turn.ANSWER if is_answer else Turn.OTHER)
         if result.waits_for_call:
             assert not self.condition.takes(result.waits_for_call)
+
+    def used(self, charges: list[Charge]) -> None:
+        """Take what a step used; for those that share quotas."""
 
     def _check_kept(self, kind: type[Row], row: dict[str, Any]) -> None:
         """What is not over, or falls due, is kept without an end: a store finds it among such rows only."""
@@ -229,6 +238,8 @@ class World:
             observations=self.loaded([Observation]),
             reports=self.loaded([UnattributedReport]),
             relay=next(iter(self.loaded([RelayState])), None),
+            usage=[row for row in self.loaded([Usage]) if row.day >= needed_since(now)],
+            usage_since=needed_since(now),
         )
         self.state = EndpointState(self.endpoint, self.policy, kept, 0.9)
         self.mono = 5.0

@@ -2,7 +2,7 @@
 
 from bindings.contract import Refusal
 from bridge.delivery.attempts import Attempt
-from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest
+from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest, Trigger
 from bridge.delivery.knowledge import Known
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.delivery.states import DownlinkState, UplinkState
@@ -30,6 +30,7 @@ async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
         downlink(store.next_id(), observe=0, late=True, attempts=ATTEMPTS),
         Answer.made(store.next_id(), 1, 0, 100.0, "Acknowledgement", 500.0, b"", 2, 0, 9, b"", 5),
         OpaqueDownlink.accepted(store.next_id(), 1, 0, 100.0, 500.0, b"\x17\xfe\xfd", "leshan"),
+        Trigger.made(store.next_id(), 1, 0, 100.0, "Registration Update Trigger", 500.0, b"\xb11", 2, 9),
         uplink(store.next_id(), reply_type=2, reply_mid=3, reply_downlink=2, expires_at=900.0),
         DeviceRequest.received(
             store.next_id(),

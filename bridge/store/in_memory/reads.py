@@ -4,9 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceUplink, OpaqueUplink, Response, Uplink, Verdict
+from bridge.quota.report import UsageSum
+from bridge.quota.usage import Amount, Usage
 from bridge.store.in_memory.tables import Tables, newest
 
 
@@ -64,6 +68,31 @@ class InMemoryReads:
         rows = self._tables.of(Uplink)
         found = [row for row in rows if isinstance(row, Response | Verdict) and row.downlink in wanted]
         return sorted(found, key=lambda row: row.id)
+
+    async def usage(
+        self,
+        first: int,
+        last: int,
+        *,
+        by_endpoint: bool = True,
+        endpoint: int | None = None,
+        network: str | None = None,
+        after: tuple[int, str, int] | None = None,
+        limit: int = 100,
+    ) -> list[UsageSum]:
+        await self._check()
+        found: dict[tuple[int, str, int], Amount] = {}
+        for row in self._tables.of(Usage, endpoint):
+            if first <= row.day <= last and _is(row.network, network):
+                key = row.day, row.network, row.endpoint if by_endpoint else 0
+                amount = Amount(row.down_messages, row.down_bytes, row.up_messages, row.up_bytes)
+                found.setdefault(key, Amount()).add(amount)
+        wanted = sorted(key for key in found if after is None or key > after)[:limit]
+        return [UsageSum(*key, *msgspec.structs.astuple(found[key])) for key in wanted]
+
+    async def usage_since(self, day: int) -> list[Usage]:
+        await self._check()
+        return [msgspec.structs.replace(row, endpoint=0, shard=0) for row in self._tables.of(Usage) if row.day >= day]
 
     async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
         await self._check()

@@ -16,6 +16,7 @@ from bridge.directory.keys import ByDevice, ByName, Key, keys_of
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
+from bridge.quota.usage import Usage
 from bridge.relay.model import Observation, RelayState
 from bridge.store.fleet import Provisioning, Seen
 from bridge.store.in_memory.latest import latest_downlink, latest_uplink
@@ -154,7 +155,7 @@ class Records:
             after = replace(before, shard=before.shard if shard is None else shard, locals=seen)
         self._put(after, before)
         if after.shard != before.shard:
-            for kind in (Downlink, Uplink, UnattributedReport, Observation, RelayState):
+            for kind in (Downlink, Uplink, UnattributedReport, Observation, RelayState, Usage):
                 for row in self._tables.of(kind, after.id):
                     self._tables.put(msgspec.structs.replace(row, shard=after.shard))
         self._note_move(before, after)

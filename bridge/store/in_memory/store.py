@@ -14,6 +14,8 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Uplink
 from bridge.directory.keys import ByDevice, Key
 from bridge.errors import BridgeError, StoreUnavailable
+from bridge.quota.periods import day_of
+from bridge.quota.usage import KEPT_DAYS, Usage
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
 from bridge.store.followers import Followers
 from bridge.store.in_memory.access import InMemoryAccess
@@ -131,6 +133,7 @@ class InMemoryStore:
         def work() -> int:
             gone = [row for kind in (Downlink, Uplink) for row in self.disk.tables.of(kind) if is_over(row)]
             self.disk.records.remember(gone)
+            gone += [row for row in self.disk.tables.of(Usage) if row.day < day_of(before) - KEPT_DAYS]
             for row in gone:
                 self.disk.tables.drop(row)
             return len(gone)

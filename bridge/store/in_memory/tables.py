@@ -8,6 +8,7 @@ from bridge.delivery.downlinks import Downlink
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Change, Delete, Insert, Row, inserted, updated
 from bridge.delivery.uplinks import Uplink
+from bridge.quota.usage import Usage, needed_since
 from bridge.relay.model import Kept, Observation, RelayState
 from bridge.store.outbox import EventRow
 
@@ -47,12 +48,15 @@ class Tables:
     def kept(self, endpoint: int, now: float) -> Kept:
         """Return the rows of an endpoint that are needed at wall time `now`, each kind in the order of ids."""
         relay = next(self.of(RelayState, endpoint), None)
+        since = needed_since(now)
         return Kept(
             downlinks=_needed(self.of(Downlink, endpoint), now),
             uplinks=_needed(self.of(Uplink, endpoint), now),
             observations=[*self.of(Observation, endpoint)],
             reports=sorted(self.of(UnattributedReport, endpoint), key=_id),
             relay=relay,
+            usage=[row for row in self.of(Usage, endpoint) if row.day >= since],
+            usage_since=since,
         )
 
     def of(self, kind: type[Any], endpoint: int | None = None) -> Iterator[Any]:

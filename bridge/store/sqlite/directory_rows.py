@@ -165,7 +165,7 @@ def _move(connection: apsw.Connection, record: Record, shard: int) -> None:
     connection.execute("UPDATE endpoint SET shard = ? WHERE id = ?", (shard, record.id))
     for table in ("downlink", "uplink"):
         connection.execute(f"UPDATE {table} SET shard = ? WHERE {ENDPOINT}", (shard, record.id))  # noqa: S608  # names of our own
-    for table in ("observation", "report", "relay", "provisioning", "activity"):
+    for table in ("observation", "report", "relay", "provisioning", "activity", "usage"):
         connection.execute(f"UPDATE {table} SET shard = ? WHERE endpoint = ?", (shard, record.id))  # noqa: S608  # as above
     _shard_notes(connection, replace(record, shard=shard))
 

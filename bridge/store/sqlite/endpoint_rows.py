@@ -10,6 +10,7 @@ from bridge.delivery.downlinks import Downlink
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import Row
 from bridge.delivery.uplinks import Uplink
+from bridge.quota.usage import Usage, needed_since
 from bridge.relay.model import Kept, Observation, RelayState
 from bridge.store.sqlite.statements import FINISHED, LIVE, columns_sql, decoder
 
@@ -45,8 +46,9 @@ def _all(*kinds: type[Row]) -> str:
 
 _DOWNLINKS, _downlink = _needed(Downlink)
 _UPLINKS, _uplink = _needed(Uplink)
-_OTHERS = _all(Observation, UnattributedReport, RelayState)
+_OTHERS = _all(Observation, UnattributedReport, RelayState, Usage) + " AND day >= ?"
 _observation, _report, _relay = decoder(Observation), decoder(UnattributedReport), decoder(RelayState)
+_usage = decoder(Usage)
 
 
 def rows_of(connection: apsw.Connection, endpoints: Collection[int], now: float) -> dict[int, Kept]:
@@ -54,7 +56,8 @@ def rows_of(connection: apsw.Connection, endpoints: Collection[int], now: float)
 
     An endpoint without rows has an empty Kept.
     """
-    found = {endpoint: Kept() for endpoint in endpoints}
+    since = needed_since(now)
+    found = {endpoint: Kept(usage_since=since) for endpoint in endpoints}
     ids = msgspec.json.encode(list(endpoints)).decode()
     execute = connection.execute
 
@@ -65,7 +68,7 @@ def rows_of(connection: apsw.Connection, endpoints: Collection[int], now: float)
         found[downlink.endpoint].downlinks.append(downlink)
     for uplink in sorted(rows(_UPLINKS, (ids, ids, now), _uplink), key=_id):
         found[uplink.endpoint].uplinks.append(uplink)
-    others: list[tuple[Any, ...]] = execute(_OTHERS, (ids, ids, ids)).fetchall()
+    others: list[tuple[Any, ...]] = execute(_OTHERS, (ids, ids, ids, ids, since)).fetchall()
     for table, *columns in others:
         values = tuple(columns)
         if table == Observation.TABLE:
@@ -74,6 +77,9 @@ def rows_of(connection: apsw.Connection, endpoints: Collection[int], now: float)
         elif table == UnattributedReport.TABLE:
             report = _report(values)
             found[report.endpoint].reports.append(report)
+        elif table == Usage.TABLE:
+            usage = _usage(values)
+            found[usage.endpoint].usage.append(usage)
         else:
             relay = _relay(values)
             found[relay.endpoint].relay = relay

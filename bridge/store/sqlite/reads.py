@@ -13,6 +13,9 @@ from bridge.delivery.downlinks import Downlink
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Response, Uplink, Verdict
 from bridge.errors import StoreUnavailable
+from bridge.quota.report import UsageSum
+from bridge.quota.usage import Usage
+from bridge.store.sqlite import usage_rows
 from bridge.store.sqlite.reader import Reader
 from bridge.store.sqlite.registered import add_function
 
@@ -85,6 +88,28 @@ class SqliteReads:
 
     async def answers(self, downlinks: Sequence[Downlink]) -> list[Response | Verdict]:
         return await self.ask(lambda reader: reader.answers(downlinks))
+
+    async def usage(
+        self,
+        first: int,
+        last: int,
+        *,
+        by_endpoint: bool = True,
+        endpoint: int | None = None,
+        network: str | None = None,
+        after: tuple[int, str, int] | None = None,
+        limit: int = 100,
+    ) -> list[UsageSum]:
+        def question(reader: Reader) -> list[UsageSum]:
+            return usage_rows.sums(
+                reader.connection, first, last,
+                by_endpoint=by_endpoint, endpoint=endpoint, network=network, after=after, limit=limit,
+            )  # fmt: skip
+
+        return await self.ask(question)
+
+    async def usage_since(self, day: int) -> list[Usage]:
+        return await self.ask(lambda reader: usage_rows.since(reader.connection, day))
 
     async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
         return await self.ask(lambda reader: reader.downlink_counts(endpoint))

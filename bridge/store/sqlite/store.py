@@ -16,9 +16,11 @@ from bridge.delivery.rows import Change
 from bridge.delivery.uplinks import Uplink
 from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
+from bridge.quota.periods import day_of
+from bridge.quota.usage import KEPT_DAYS
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
 from bridge.store.notes import Memories
-from bridge.store.sqlite import prune, unfinished
+from bridge.store.sqlite import prune, unfinished, usage_rows
 from bridge.store.sqlite.access import SqliteAccess
 from bridge.store.sqlite.asked import AskedEndpoint, AskedNoteWithEndpoint
 from bridge.store.sqlite.connection import check, connect_reader, connect_writer, end
@@ -257,7 +259,7 @@ class SqliteStore:
                 removed += gone
                 if not after:
                     break
-        return removed
+        return removed + await self.run(partial(usage_rows.prune, before=day_of(before) - KEPT_DAYS))
 
 
 def _first_free_id(connection: apsw.Connection) -> int:

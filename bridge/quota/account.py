@@ -1,0 +1,201 @@
+"""The account of one endpoint: its usage rows of this week, and what its quotas say of a message (`Allowance`)."""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from bridge.delivery.allowance import Hold
+from bridge.delivery.effects import Count
+from bridge.delivery.work import Work
+from bridge.quota.limits import NO_LIMITS, AtLimit, Limits, Quota
+from bridge.quota.periods import Period, day_of, end_of, monday_of, spelled
+from bridge.quota.usage import Amount, Usage
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """What a step used at a wall time, or with `sign` -1 got back."""
+
+    wall: float
+    amount: Amount
+    sign: int = 1
+
+
+class Account:
+    """What one endpoint used, and may use. Its rows change with the step that uses something."""
+
+    __slots__ = (
+        "_endpoint",
+        "_ends",
+        "_group",
+        "_limited_until",
+        "_network",
+        "_row",
+        "_rows",
+        "_shard",
+        "_since",
+        "_starts",
+        "charges",
+        "limits",
+    )  # fmt: skip
+
+    def __init__(
+        self, endpoint: int, shard: int, network: str, group: str, rows: Iterable[Usage] = (), since: int | None = None
+    ) -> None:
+        """`rows` are all of the endpoint from the day `since` on, as `bridge.quota.usage.needed_since` names it."""
+        self._endpoint = endpoint
+        self._shard = shard
+        self._network = network
+        self._group = group
+        self._rows = {(row.day, row.network, row.group): row for row in rows}
+        self._since = since  # the first day whose rows are known
+        self._row: Usage | None = None  # of the present minute, which begins and ends at these wall times
+        self._starts = self._ends = 0.0
+        self._limited_until = 0.0
+        self.limits = NO_LIMITS
+        self.charges: list[Charge] = []  # of this step; the caller clears them
+
+    def place(self, network: str, group: str) -> None:
+        """Take another network or group for what is used from now on."""
+        self._network, self._group = network, group
+        self._row = None
+        self._limited_until = 0.0
+
+    # What a step asks
+
+    def hold(self, size: int, now: float, *, is_answer: bool) -> Hold | None:
+        """Return why a message may not be submitted now, by the quota that lasts longest."""
+        found: Hold | None = None
+        if self._limited_until > now:
+            found = Hold(
+                f"the network's own limit is used up until {spelled(self._limited_until)}", self._limited_until
+            )
+        for quota, used in self._used(now):
+            if quota.at_limit is AtLimit.WARN or quota.allows(used, 1, size, is_answer=is_answer):
+                continue
+            until = end_of(quota.period, now)
+            if found is None or until > found.until:
+                found = Hold(f"quota {quota.name} is used up until {spelled(until)}", until)
+        return found
+
+    def refusal(self, messages: int, size: int, now: float) -> Hold | None:
+        """Return why no further request is accepted, where so many messages of `size` bytes together wait already."""
+        if not self.limits.refuses:
+            return None
+        for quota, used in self._used(now):
+            if quota.at_limit is AtLimit.REFUSE and not quota.allows(used, messages, size, is_answer=False):
+                until = end_of(quota.period, now)
+                return Hold(f"quota {quota.name} is used up until {spelled(until)}", until)
+        return None
+
+    def charge(self, size: int, work: Work) -> None:
+        """Count a message to the device."""
+        if self.limits.own or self.limits.shared:
+            self._add(Amount(1, size, 0, 0), work)
+            return
+        row = self._present(work)
+        row.down_messages += 1
+        row.down_bytes += size
+
+    def heard(self, size: int, work: Work) -> None:
+        """Count a message of the device."""
+        if self.limits.counts_uplinks:
+            self._add(Amount(0, 0, 1, size), work)
+            return
+        row = self._present(work)
+        row.up_messages += 1
+        row.up_bytes += size
+
+    def refund(self, size: int, charged_at: float, work: Work) -> None:
+        """Take back what a message to the device cost, on the day on which it was counted."""
+        row = self._rows.get((self._day(charged_at), self._network, self._group))
+        if row is not None:
+            row.refund(size, charged_at)
+            work.update(row)
+            if self.limits.shared:
+                self.charges.append(Charge(charged_at, Amount(1, size, 0, 0), -1))
+
+    def limited(self, until: float) -> None:
+        """Note that the network itself allows the device nothing before a wall time."""
+        self._limited_until = max(self._limited_until, until)
+
+    # What people ask
+
+    def used(self, period: Period, now: float) -> Amount:
+        """Return what was used of the network in the period that contains wall time `now`, in whatever group."""
+        today = self._day(now)
+        if period is Period.DAY and self._row is not None and len(self._rows) == 1 and self._row.day == today:
+            return self._row.used(period, now)
+        total = Amount()
+        monday = monday_of(today)
+        for (day, network, _), row in self._rows.items():
+            if network != self._network:
+                continue
+            if period is Period.WEEK:
+                if monday <= day < monday + 7:
+                    total.add(row.used(Period.DAY, now))
+            elif day == today:
+                total.add(row.used(period, now))
+        return total
+
+    def standing(self, limits: Limits, now: float) -> list[tuple[Quota, Amount]]:
+        """Return quotas with what is used of each in its present period."""
+        self.limits = limits
+        return [(quota, replace(used)) for quota, used in self._used(now)]
+
+    def _used(self, now: float) -> Iterable[tuple[Quota, Amount]]:
+        for quota in self.limits.own:
+            yield quota, self.used(quota.period, now)
+        for quota, shared in self.limits.shared:
+            yield quota, shared.used(quota.period, now)
+
+    def _add(self, amount: Amount, work: Work) -> None:
+        """Count an amount, tell the caller of it, and warn where a quota of the endpoint's own comes to its end."""
+        now = work.now.wall
+        own = self.limits.own
+        row = self._present(work)
+        row.add(amount, now)
+        if self.limits.shared:
+            self.charges.append(Charge(now, amount))
+        for quota in own:
+            used = self.used(quota.period, now)
+            before = replace(used)
+            before.add(amount, -1)
+            text = quota.passed(before, used)
+            if text:
+                work.effect(Count("quota_warnings", quota.name, text))
+
+    def _present(self, work: Work) -> Usage:
+        """Return the row of this minute, as one of the step's changes."""
+        now = work.now.wall
+        row = self._row
+        if row is None or not self._starts <= now < self._ends:
+            row = self._turn(now, work)
+        work.update(row)
+        return row
+
+    def _turn(self, now: float, work: Work) -> Usage:
+        if self._since is None:
+            self._since = monday_of(day_of(now))
+        key = self._day(now), self._network, self._group
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = Usage(self._endpoint, *key, self._shard)
+            work.insert(row)
+            self._forget(key[0])
+        row.turn(now)
+        self._row, self._starts, self._ends = row, now, end_of(Period.MINUTE, now)
+        return row
+
+    def _day(self, wall: float) -> int:
+        """Return the day that a wall time counts for: none before those whose rows are known."""
+        day = day_of(wall)
+        return day if self._since is None or day >= self._since else self._since
+
+    def _forget(self, today: int) -> None:
+        """Let go of the rows of earlier weeks but the last: a clock may be set back."""
+        oldest = monday_of(today) - 7
+        for key in [key for key in self._rows if key[0] < oldest]:
+            del self._rows[key]
+        if self._since is not None and self._since < oldest:
+            self._since = oldest

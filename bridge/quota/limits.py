@@ -1,0 +1,117 @@
+"""Quotas as they are configured, and whether a message fits into what is left of one."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import floor
+from typing import Protocol
+
+from bridge.quota.periods import Period
+from bridge.quota.usage import Amount
+
+
+class Per(StrEnum):
+    """Whose messages draw on one and the same quota."""
+
+    ENDPOINT = "endpoint"
+    GROUP = "group"
+    NETWORK = "network"
+
+
+class Counted(StrEnum):
+    DOWNLINKS = "downlinks"
+    UPLINKS = "uplinks"
+    BOTH = "both"
+
+
+class AtLimit(StrEnum):
+    HOLD = "hold"  # messages wait for the next period
+    REFUSE = "refuse"  # a server is answered 5.03; what was accepted before waits
+    WARN = "warn"  # nothing is held
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What may be used of one network in each period. None: without limit. `name` is what people call it."""
+
+    name: str
+    network: str
+    per: Per
+    period: Period
+    messages: int | None = None
+    bytes: int | None = None
+    group: str = ""  # only for endpoints of this group; "": of all, or with `Per.GROUP` of each that has one
+    counts: Counted = Counted.DOWNLINKS
+    at_limit: AtLimit = AtLimit.HOLD
+    reserve: float = 0.1  # part that is kept for answers to devices
+    warn_at: float = 0.8  # part at which a warning is logged
+
+    def concerns(self, network: str, group: str) -> bool:
+        """Return whether messages of an endpoint on a network, in a group, count."""
+        if network != self.network:
+            return False
+        if self.per is Per.GROUP and not group:
+            return False
+        return not self.group or self.group == group
+
+    def used(self, amount: Amount) -> tuple[int, int]:
+        """Return the messages and bytes of an amount that count."""
+        if self.counts is Counted.DOWNLINKS:
+            return amount.down_messages, amount.down_bytes
+        if self.counts is Counted.UPLINKS:
+            return amount.up_messages, amount.up_bytes
+        return amount.down_messages + amount.up_messages, amount.down_bytes + amount.up_bytes
+
+    def allows(self, amount: Amount, messages: int, size: int, *, is_answer: bool) -> bool:
+        """Return whether so many messages of `size` bytes together fit into what `amount` leaves."""
+        used_messages, used_bytes = self.used(amount)
+        part = 1.0 if is_answer else 1.0 - self.reserve
+        if self.messages is not None and used_messages + messages > floor(self.messages * part + _ROUNDING):
+            return False
+        return self.bytes is None or used_bytes + size <= floor(self.bytes * part + _ROUNDING)
+
+    def left(self, amount: Amount) -> tuple[int | None, int | None]:
+        """Return the messages and bytes that requests may still use; None: without limit."""
+        used_messages, used_bytes = self.used(amount)
+        part = 1.0 - self.reserve
+        return (
+            None if self.messages is None else max(floor(self.messages * part + _ROUNDING) - used_messages, 0),
+            None if self.bytes is None else max(floor(self.bytes * part + _ROUNDING) - used_bytes, 0),
+        )
+
+    def passed(self, before: Amount, after: Amount) -> str:
+        """Return what to warn of when usage grows from one amount to another; "": of nothing."""
+        (messages_before, bytes_before), (messages, size) = self.used(before), self.used(after)
+        for limit, was, now, unit in (
+            (self.messages, messages_before, messages, "messages"),
+            (self.bytes, bytes_before, size, "bytes"),
+        ):
+            if limit is None:
+                continue
+            if was <= limit < now:
+                return f"quota {self.name}: {now} {unit} in this {self.period}, {limit} are allowed"
+            if was < limit * self.warn_at <= now:
+                return f"quota {self.name}: {now} of {limit} {unit} in this {self.period}"
+        return ""
+
+
+_ROUNDING = 1e-9  # 0.9 of 10 is 9, whatever binary fractions make of it
+
+
+class SharedUsage(Protocol):
+    """What many endpoints used together."""
+
+    def used(self, period: Period, wall: float) -> Amount:
+        """Return what was used in the period that contains a wall time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The quotas of one endpoint: its own, and those that it shares with others, with what these used."""
+
+    own: tuple[Quota, ...] = ()
+    shared: tuple[tuple[Quota, SharedUsage], ...] = ()
+    refuses: bool = False  # some of them refuse new requests
+    counts_uplinks: bool = False  # some of them count what the device sends
+
+
+NO_LIMITS = Limits()

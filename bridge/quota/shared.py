@@ -1,0 +1,191 @@
+"""What groups and networks used together: sums over the rows of their endpoints, kept in memory while the service runs.
+
+The rows are what is durable; the sums are made of them at the start, and follow each step. A step whose commit fails is
+taken off again.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from bridge.quota.account import Charge
+from bridge.quota.limits import AtLimit, Counted, Limits, Per, Quota
+from bridge.quota.periods import DAY, HOUR, MINUTE, Period, monday_of, start_of
+from bridge.quota.usage import Amount, Usage
+
+_KEPT = 3  # days and weeks: a clock may be set back
+_SHORT = frozenset({Period.MINUTE, Period.HOUR})
+
+Whose = tuple[str, str]
+"""Network and group; the group is "" for all of the network."""
+
+
+class Tally:
+    """What endpoints used together, by period.
+
+    Minutes and hours never go back, as in the rows: after a clock was set back, messages count for the later one until
+    it is over; one that is more than a day ahead was a mistake of the clock. Days and weeks are those of the clock.
+    """
+
+    __slots__ = ("_amounts",)
+
+    def __init__(self, periods: Iterable[Period] = Period) -> None:
+        """`periods`: the lengths that are wanted."""
+        self._amounts: dict[Period, dict[int, Amount]] = {period: {} for period in periods}
+
+    def used(self, period: Period, wall: float) -> Amount:
+        """Return what was used in the period that contains a wall time."""
+        amounts = self._amounts[period]
+        return amounts.get(_now(period, wall, amounts)) or Amount()
+
+    def add(self, amount: Amount, wall: float) -> None:
+        """Count an amount used at a wall time, in the periods of each length that contain it."""
+        for period, amounts in self._amounts.items():
+            self.add_to(period, _now(period, wall, amounts), amount)
+
+    def take_off(self, amount: Amount, wall: float) -> None:
+        """Count an amount that was counted at a wall time no more, where its period is not forgotten yet."""
+        for period, amounts in self._amounts.items():
+            there = amounts.get(start_of(period, wall))
+            if there is not None:
+                there.add(amount, -1)
+
+    def add_to(self, period: Period, start: int, amount: Amount) -> None:
+        """Count an amount used in the period that began at a wall-clock second."""
+        amounts = self._amounts.get(period)
+        if amounts is None:
+            return
+        there = amounts.get(start)
+        if there is None:
+            there = amounts[start] = Amount()
+            if len(amounts) > (1 if period in _SHORT else _KEPT):
+                latest = max(amounts)
+                del amounts[latest if latest - start > DAY and period in _SHORT else min(amounts)]
+        there.add(amount)
+
+
+def _when(row: Usage) -> tuple[int, int]:
+    return row.day, row.minute
+
+
+def _now(period: Period, wall: float, known: Collection[int]) -> int:
+    """Return the start of the period that something at a wall time counts for."""
+    start = start_of(period, wall)
+    if period in _SHORT:
+        for one in known:
+            if start < one <= start + DAY:
+                return one
+    return start
+
+
+class QuotaWarning(msgspec.Struct, frozen=True):
+    """A quota of many endpoints that comes to its end."""
+
+    quota: str
+    text: str
+
+
+class SharedQuotas:
+    """All quotas of a configuration, and what groups and networks used of them."""
+
+    def __init__(self, quotas: Sequence[Quota] = ()) -> None:
+        self.quotas = tuple(quotas)
+        self._tallies: dict[Whose, Tally] = {}
+        self._limits: dict[Whose, Limits] = {}
+        self._periods = frozenset(quota.period for quota in quotas if quota.per is not Per.ENDPOINT)
+
+    @property
+    def needs_sums(self) -> bool:
+        """Whether any quota is shared: then the sums of this week are wanted at the start."""
+        return any(quota.per is not Per.ENDPOINT for quota in self.quotas)
+
+    def limits(self, network: str, group: str) -> Limits:
+        """Return the quotas of an endpoint on a network, in a group ("" for none)."""
+        found = self._limits.get((network, group))
+        if found is None:
+            mine = [quota for quota in self.quotas if quota.concerns(network, group)]
+            found = self._limits[network, group] = Limits(
+                tuple(quota for quota in mine if quota.per is Per.ENDPOINT),
+                tuple((quota, self._tally(quota, group)) for quota in mine if quota.per is not Per.ENDPOINT),
+                any(quota.at_limit is AtLimit.REFUSE for quota in mine),
+                any(quota.counts is not Counted.DOWNLINKS for quota in mine),
+            )
+        return found
+
+    def load(self, rows: Iterable[Usage]) -> None:
+        """Take rows of this week, or sums of rows: one for each day, network, group, hour and minute."""
+        for row in sorted(rows, key=_when):
+            day = row.day * DAY
+            hour, minute = day + HOUR * row.hour, day + MINUTE * row.minute
+            used = {
+                (Period.DAY, day): row.used(Period.DAY, day),
+                (Period.WEEK, monday_of(row.day) * DAY): row.used(Period.DAY, day),
+                (Period.HOUR, hour): row.used(Period.HOUR, hour),
+                (Period.MINUTE, minute): row.used(Period.MINUTE, minute),
+            }
+            for tally in self._of(row.network, row.group):
+                for (period, start), amount in used.items():
+                    tally.add_to(period, start, amount)
+
+    def apply(self, network: str, group: str, charges: Iterable[Charge]) -> list[QuotaWarning]:
+        """Count what a step of an endpoint used; return what to warn of."""
+        shared = self.limits(network, group).shared
+        found: list[QuotaWarning] = []
+        for charge in charges:
+            before = [replace(used.used(quota.period, charge.wall)) for quota, used in shared]
+            for tally in self._of(network, group):
+                if charge.sign > 0:
+                    tally.add(charge.amount, charge.wall)
+                else:
+                    tally.take_off(charge.amount, charge.wall)
+            for (quota, used), was in zip(shared, before, strict=True):
+                text = quota.passed(was, used.used(quota.period, charge.wall))
+                if text:
+                    found.append(QuotaWarning(quota.name, text))
+        return found
+
+    def take_back(self, network: str, group: str, charges: Iterable[Charge]) -> None:
+        """Take off what a step used whose commit failed."""
+        for charge in charges:
+            for tally in self._of(network, group):
+                if charge.sign > 0:
+                    tally.take_off(charge.amount, charge.wall)
+                else:
+                    tally.add(charge.amount, charge.wall)
+
+    def standing(self, wall: float) -> list[tuple[Quota, str, Amount | None]]:
+        """Return every quota with a group that draws on it, and what was used; None where endpoints have it alone.
+
+        Of groups those are known that have used something since Monday.
+        """
+        found: list[tuple[Quota, str, Amount | None]] = []
+        for quota in self.quotas:
+            if quota.per is Per.ENDPOINT:
+                found.append((quota, quota.group, None))
+                continue
+            groups = [quota.group]
+            if quota.per is Per.GROUP and not quota.group:
+                groups = sorted(group for network, group in self._tallies if network == quota.network and group)
+            found += [(quota, one, replace(self._tally(quota, one).used(quota.period, wall))) for one in groups]
+        return found
+
+    def _tally(self, quota: Quota, group: str) -> Tally:
+        """Return what is counted for a quota: a network quota for one group counts that group alone."""
+        whose = quota.network, quota.group if quota.per is Per.NETWORK else group
+        return self._tally_of(whose)
+
+    def _tally_of(self, whose: Whose) -> Tally:
+        found = self._tallies.get(whose)
+        if found is None:
+            found = self._tallies[whose] = Tally(self._periods)
+        return found
+
+    def _of(self, network: str, group: str) -> list[Tally]:
+        """Return the sums that a message of an endpoint counts in; none where no quota needs any."""
+        if not self.needs_sums:
+            return []
+        found = [self._tally_of((network, ""))]
+        if group:
+            found.append(self._tally_of((network, group)))
+        return found
