@@ -47,7 +47,7 @@ def usage(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Show what was used of networks, day by day (UTC). Bytes are those of CoAP messages."""
+    """Show what was used of networks, day by day, as a table or as CSV. Days are UTC; bytes are those of CoAP."""
 
     async def work(client: Client) -> list[UsageView]:
         found: list[UsageView] = []
@@ -82,7 +82,7 @@ def _usage_cells(one: UsageView) -> list[object]:
 
 @click.group("quota")
 def quota_group() -> None:
-    """What is left of quotas, and what a transfer would cost."""
+    """Show what is left of quotas, and what a transfer would cost."""
 
 
 @quota_group.command("list")
