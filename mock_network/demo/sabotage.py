@@ -27,7 +27,6 @@ def _expiry() -> None:
 
 def _dedup() -> None:
     """Whatever comes twice is taken twice."""
-    _replace("bridge.relay.from_device", "_is_network_duplicate", lambda *_: False)
     _replace("bridge.relay.from_device", "_is_repeat", lambda *_: False)
 
 

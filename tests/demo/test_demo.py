@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mock_network.demo.sabotage import PROMISES
 from tests.conftest import need_program
 
 
@@ -67,6 +68,12 @@ def test_the_tour_holds_over_a_broker_too():
     code, found = verdict("--mqtt", patience=180)
     assert [step for step in found["steps"] if not step["ok"]] == []
     assert code == 0
+
+
+@pytest.mark.parametrize("promise", sorted(PROMISES))
+def test_what_a_broken_promise_replaces_is_still_there(promise):
+    replace = f"from mock_network.demo.sabotage import PROMISES; PROMISES[{promise!r}]()"
+    subprocess.run([sys.executable, "-c", replace], check=True, timeout=60)
 
 
 @pytest.mark.slow
