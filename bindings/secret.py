@@ -6,7 +6,7 @@ import msgspec
 
 
 def secret_fields(struct: type[msgspec.Struct]) -> frozenset[str]:
-    """Give the names of the fields marked `Meta(extra={"secret": True})`."""
+    """Return the names of the fields marked `Meta(extra={"secret": True})`."""
     names = set()
     for name, hint in get_type_hints(struct, include_extras=True).items():
         if get_origin(hint) is Annotated:

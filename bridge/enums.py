@@ -11,7 +11,7 @@ class _Members:
 
 
 def members(enum: type[E]) -> type[E]:
-    """Give the members of an enumeration under their names.
+    """Return the members of an enumeration under their names.
 
     Python 3.11 looks a member up in its class in 100 ns, in a plain object in 5, and a step does so dozens of times.
     """

@@ -203,7 +203,7 @@ class CallbackListener:
 
 
 def _base(names: Names, place: Place) -> str:
-    """Give the start of the URL; empty: it is made from the address. Raises ConfigurationError."""
+    """Return the start of the URL; empty: it is made from the address. Raises ConfigurationError."""
     base = place.public_url.rstrip("/")
     if base and not base.startswith(("http://", "https://")):
         raise ConfigurationError(f"{names.setting}.public_url {base!r} must start with http:// or https://")

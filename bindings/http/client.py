@@ -39,13 +39,13 @@ class Origin(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """Give host and port as they stand in a URL and in the Host header; the scheme's own port is left out."""
+        """Return host and port as they stand in a URL and in the Host header; the scheme's own port is left out."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def split(url: str) -> tuple[Origin, str]:
-    """Give origin and request target of an http or https URL. Raises ValueError if it is none."""
+    """Return origin and request target of an http or https URL. Raises ValueError if it is none."""
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     if scheme not in _PORTS or not parts.hostname:
@@ -165,7 +165,7 @@ class HttpClient:
             self._closed.set()
 
     def _kept(self, origin: Origin) -> Exchange | None:
-        """Give a kept connection that is still good: the one used last, so that the others may grow old."""
+        """Return a kept connection that is still good: the one used last, so that the others may grow old."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()

@@ -238,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _without_offer(self) -> bytes:
-        """Give the head of a request that offers another protocol (h2c, say) without the offer, to be read again.
+        """Return the head of a request that offers another protocol (h2c, say) without the offer, to be read again.
 
         It is not taken up, but the parser would go on behind the head as if it were, and not read the body.
         """

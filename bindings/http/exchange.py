@@ -88,7 +88,7 @@ class Exchange(asyncio.BufferedProtocol):
                 self._timer.cancel()
 
     def idle_for(self) -> float:
-        """Give the seconds since its last response."""
+        """Return the seconds since its last response."""
         return self._loop.time() - self._since
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:

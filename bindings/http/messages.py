@@ -37,12 +37,12 @@ class Request:
 
     @property
     def path(self) -> str:
-        """Give the target without its query."""
+        """Return the target without its query."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> str:
-        """Give what follows the question mark."""
+        """Return what follows the question mark."""
         return self.target.partition("?")[2]
 
 
@@ -63,7 +63,7 @@ def problem(status: int, title: str, headers: Headers = (), *, close: bool = Fal
 
 
 class Writer:
-    """Gives answers their bytes. The Date header is made once a second, and so is what is answered again and again."""
+    """Encodes answers. The Date header is made once a second, and so is what is answered again and again."""
 
     def __init__(self) -> None:
         self._second = -1
@@ -72,7 +72,7 @@ class Writer:
         self._made = b""
 
     def write(self, answer: Answer, *, close: bool = False, head_only: bool = False) -> bytes:
-        """Give the bytes of an answer. `close`: the connection ends; `head_only`: it answers a HEAD."""
+        """Return the bytes of an answer. `close`: the connection ends; `head_only`: it answers a HEAD."""
         second = int(time.time())
         if second != self._second:
             self._second = second

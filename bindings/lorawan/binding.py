@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
     Attempt,
@@ -32,6 +31,7 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.diagnosis import Finding, Grade
+from bindings.guarded_calls import GuardedCalls
 from bindings.lorawan.app_s_key import ZEROS, Keks
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.clock import NetworkClock
@@ -48,7 +48,7 @@ from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.providers import make_provider
 from bindings.lorawan.reconciler import Reconciler
-from bindings.lorawan.records import UNKNOWN_PROFILE, Record, Records
+from bindings.lorawan.records import UNKNOWN_PROFILE, DeviceNote, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.sealing import Sealing
@@ -82,7 +82,7 @@ class LorawanBinding:
         self._provider = provider_of(settings)
         self._south = SouthProfiles(settings.downlinks)
         self._events: Events | None = None
-        self._calls = Calls(name, "lorawan_internal_errors", self.count)
+        self._calls = GuardedCalls(name, "lorawan_internal_errors", self.count)
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -192,7 +192,7 @@ class LorawanBinding:
         wanted = read_options(options)
         record = await self._records.get(device)
         new = record is None
-        record = record or Record()
+        record = record or DeviceNote()
         changed = (record.f_port, record.max_payload) != (wanted.f_port, wanted.max_payload)
         record.f_port, record.max_payload = wanted.f_port, wanted.max_payload
         if wanted.app_s_key is not None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from bindings.contract import Events
 from bindings.lorawan import network_events as net
 from bindings.lorawan.provider import Provider, Sight
-from bindings.lorawan.records import Record, Records
+from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BridgeError, CallFailed, CallTrouble
@@ -183,7 +183,7 @@ class CatchUp:
         return event.dev_addr != before.dev_addr or event.f_cnt >= before.next_up
 
 
-def _latest(record: Record | None) -> _Latest:
+def _latest(record: DeviceNote | None) -> _Latest:
     return _Latest("", 0) if record is None else _Latest(record.dev_addr, record.highest + 1)
 
 

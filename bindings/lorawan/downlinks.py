@@ -29,7 +29,7 @@ from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.fates import Fates
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
-from bindings.lorawan.records import Queued, Record, Records
+from bindings.lorawan.records import DeviceNote, Queued, Records
 from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BridgeError, CallFailed, CallTrouble
@@ -116,7 +116,7 @@ class Downlinks:
         self._passed(device, passed)
         return Accepted(handle, NetworkState.BUFFERED)
 
-    def _f_port(self, record: Record | None) -> int:
+    def _f_port(self, record: DeviceNote | None) -> int:
         return (record.f_port if record is not None else 0) or self._settings.f_port
 
     def _passed_by(self, attempt: Attempt) -> list[str]:
@@ -171,7 +171,7 @@ class Downlinks:
         finally:
             self._outstanding.expect_no_more(attempt.device)
 
-    def _found(self, attempt: Attempt, record: Record | None, items: list[QueuedItem]) -> Lookup:
+    def _found(self, attempt: Attempt, record: DeviceNote | None, items: list[QueuedItem]) -> Lookup:
         known = self._outstanding.of(attempt.device)
         f_port = self._f_port(record)
         for item in reversed(items):

@@ -10,7 +10,7 @@ from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.outstanding import Doubts, Outstanding
 from bindings.lorawan.radio import learn
-from bindings.lorawan.records import Record, Records
+from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.uplinks import Uplinks
 from bridge.errors import UnknownDevice
@@ -54,7 +54,7 @@ class Inbound:
     async def _take_when_read(self, event: net.NetworkEvent, read: Future[bytes | None]) -> None:
         await self._take(event, self._records.read(event.device, await read))
 
-    def _take(self, event: net.NetworkEvent, record: Record | None) -> Awaitable[None]:
+    def _take(self, event: net.NetworkEvent, record: DeviceNote | None) -> Awaitable[None]:
         # What each exchange brings is taken at once, without a task of its own.
         if isinstance(event, net.TxAck):
             self._clock.observe(event.time, self._events.now())
@@ -66,9 +66,9 @@ class Inbound:
             and record.continues(event.dev_addr, event.f_cnt, event.time)
         ):
             return _of_ours(self._next_up(event, record))
-        return self._handle(event, record or Record())
+        return self._handle(event, record or DeviceNote())
 
-    async def _handle(self, event: net.NetworkEvent, record: Record) -> None:
+    async def _handle(self, event: net.NetworkEvent, record: DeviceNote) -> None:
         try:
             match event:
                 case net.Up():
@@ -91,20 +91,20 @@ class Inbound:
 
     # Uplinks and sessions
 
-    def _next_up(self, event: net.Up, record: Record) -> Future[None]:
+    def _next_up(self, event: net.Up, record: DeviceNote) -> Future[None]:
         """Deliver the next uplink of a session; it is remembered once it is committed."""
         self._uplinks.learn(event, record)
         committed = self._uplinks.deliver(event, record, self._events.now())
         committed.add_done_callback(partial(self._committed, event, record))
         return committed
 
-    def _committed(self, event: net.Up, record: Record, committed: Future[None]) -> None:
+    def _committed(self, event: net.Up, record: DeviceNote, committed: Future[None]) -> None:
         if not committed.cancelled() and committed.exception() is None:
             self._uplinks.remember(event, record)
             if self._outstanding.is_late(event.device):
                 self._doubts.put(event.device)
 
-    async def _up(self, event: net.Up, record: Record) -> None:
+    async def _up(self, event: net.Up, record: DeviceNote) -> None:
         if self._was_overtaken(event, record):
             await self._uplinks.deliver(event, record, self._events.now())
             return
@@ -115,17 +115,17 @@ class Inbound:
             await self._uplinks.restart_counters(event, record)
         await self._next_up(event, record)
 
-    async def _join(self, event: net.Join, record: Record) -> None:
+    async def _join(self, event: net.Join, record: DeviceNote) -> None:
         if event.dev_addr == record.dev_addr or self._was_overtaken(event, record):
             self._events.count("lorawan_replayed_events")
             return  # an uplink of the new session was quicker
         await self._uplinks.begin_session(event, record)
 
-    def _was_overtaken(self, event: net.Up | net.Join, record: Record) -> bool:
+    def _was_overtaken(self, event: net.Up | net.Join, record: DeviceNote) -> bool:
         """Return whether an event is the former session's, and late: nothing of it is true any more."""
         return event.dev_addr == record.former and self._events.now() - record.session_at < OVERTAKEN
 
-    def _expect_reset(self, event: net.CounterReset, record: Record) -> None:
+    def _expect_reset(self, event: net.CounterReset, record: DeviceNote) -> None:
         """An uplink was refused for its low counter: what is accepted with a low counter from now on is new.
 
         It ends no exchange: a recorded frame, sent again by anybody, causes it, too.
@@ -149,7 +149,7 @@ class Inbound:
             record.rx_delay = event.delay or record.rx_delay
             self._records.changed(event.device, record)
 
-    def _learn_of_size(self, event: net.Discarded, record: Record) -> None:
+    def _learn_of_size(self, event: net.Discarded, record: DeviceNote) -> None:
         """Note what would have fit; it holds until the next uplink, which may have overtaken this event."""
         if event.fits and self._records.held(event.device) is record:
             record.fits = event.fits

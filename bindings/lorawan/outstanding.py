@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from bindings.contract import Kind
-from bindings.lorawan.records import Queued, Record, Records
+from bindings.lorawan.records import DeviceNote, Queued, Records
 
 _REMEMBERED = 16  # downlinks of one device that leave during one call; a queue rarely has more than two
 _MOST = 32  # downlinks noted for one device; the oldest is forgotten first
@@ -85,7 +85,7 @@ class Outstanding:
         self._changed(device, record)
         return dropped
 
-    def _changed(self, device: str, record: Record) -> None:
+    def _changed(self, device: str, record: DeviceNote) -> None:
         if not record.queued:
             self._busy.pop(device, None)
         elif device in self._busy:

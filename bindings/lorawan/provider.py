@@ -123,7 +123,7 @@ class Provider(Protocol):
     async def close(self) -> None:
         """Close all connections; calls under way fail."""
 
-    # Calls
+    # GuardedCalls
 
     async def ping(self) -> None:
         """Ask for something that costs little: is the network server there, and does it accept the key?"""

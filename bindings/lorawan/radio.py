@@ -1,13 +1,13 @@
 """What the transmissions of downlinks show of a device's radio, where the network server does not tell it."""
 
 from bindings.lorawan.network_events import TxAck
-from bindings.lorawan.records import Record
+from bindings.lorawan.records import DeviceNote
 from bindings.lorawan.regions import data_rate_of, is_first_window, is_known, rx1_data_rates
 
 _TOLERATED = 2.0  # seconds that news of a transmission in a window may come after it
 
 
-def learn(record: Record, region: str, event: TxAck, now: float) -> bool:
+def learn(record: DeviceNote, region: str, event: TxAck, now: float) -> bool:
     """Note what a live event of a transmission shows; return whether the note changed. `now`: our own wall clock.
 
     RX1 shows the RX1DROffset by the data rates of uplink and downlink: several are possible where the downlink has the
@@ -27,7 +27,7 @@ def learn(record: Record, region: str, event: TxAck, now: float) -> bool:
     return _is_rx1(record, region, dr) if first else _is_rx2(record, dr)
 
 
-def _is_rx1(record: Record, region: str, dr: int) -> bool:
+def _is_rx1(record: DeviceNote, region: str, dr: int) -> bool:
     plain = rx1_data_rates(region, record.dr, dwell=False) or ()
     dwelling = rx1_data_rates(region, record.dr, dwell=True) or ()
     possible = tuple(offset for offset, rates in enumerate(zip(plain, dwelling, strict=True)) if dr in rates)
@@ -36,6 +36,6 @@ def _is_rx1(record: Record, region: str, dr: int) -> bool:
     return record.rx1_dr_offsets != before
 
 
-def _is_rx2(record: Record, dr: int) -> bool:
+def _is_rx2(record: DeviceNote, dr: int) -> bool:
     before, record.rx2_dr = record.rx2_dr, dr
     return dr != before

@@ -51,7 +51,7 @@ class Sealed(msgspec.Struct, array_like=True):
     personal: bool = False  # given by a person (ABP): the network server has a key of zeros in its place
 
 
-class Record(msgspec.Struct, array_like=True):
+class DeviceNote(msgspec.Struct, array_like=True):
     """One device. `seen_at` is a time of the network server or a gateway, all others are of our own wall clock."""
 
     profile: str = ""  # device profile id
@@ -162,7 +162,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True, eq=False):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Record).decode
+_decode = msgspec.msgpack.Decoder(DeviceNote).decode
 _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 UNKNOWN_PROFILE = Profile()
 
@@ -172,8 +172,8 @@ class Records:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._kept: dict[str, Record] = {}
-        self._changed: dict[str, Record] = {}
+        self._kept: dict[str, DeviceNote] = {}
+        self._changed: dict[str, DeviceNote] = {}
         self._profiles: dict[str, Profile] = {}
 
     async def start(self) -> None:
@@ -182,7 +182,7 @@ class Records:
             with contextlib.suppress(msgspec.MsgspecError):
                 self._profiles[key[len(_PROFILE) :]] = _decode_profile(raw)
 
-    def cached(self, device: str) -> Record | Miss:
+    def cached(self, device: str) -> DeviceNote | Miss:
         """Return a device's note if it is in memory and nobody waits for it, else MISS.
 
         It may be changed in place and handed to `changed`.
@@ -190,7 +190,7 @@ class Records:
         raw = self._memory.cached(_DEVICE + device)
         return MISS if raw is MISS else self.read(device, raw) or MISS
 
-    async def get(self, device: str) -> Record | None:
+    async def get(self, device: str) -> DeviceNote | None:
         """Return a device's note, to be changed in place and handed to `changed` or `put`; None: it has none.
 
         Raises StoreUnavailable.
@@ -202,11 +202,11 @@ class Records:
         """Return a future of what `read` takes, for a device that was just heard: its endpoint is read with it."""
         return self._memory.load_with_endpoint(_DEVICE + device)
 
-    def held(self, device: str) -> Record | None:
+    def held(self, device: str) -> DeviceNote | None:
         """Return the note of a device whose endpoint is in memory."""
         return self.read(device, self._memory.held(_DEVICE + device))
 
-    def read(self, device: str, raw: bytes | None) -> Record | None:
+    def read(self, device: str, raw: bytes | None) -> DeviceNote | None:
         """Return a device's note, made of `raw` unless it is decoded already: there is one object for each device."""
         record = self._kept.get(device) or self._changed.get(device)
         if record is None and raw is not None:
@@ -218,17 +218,17 @@ class Records:
                 del self._kept[next(iter(self._kept))]
         return record
 
-    def _decoded(self, raw: bytes) -> Record | None:
+    def _decoded(self, raw: bytes) -> DeviceNote | None:
         try:
             return _decode(raw)
         except msgspec.MsgspecError:
             return None
 
-    def changed(self, device: str, record: Record) -> None:
+    def changed(self, device: str, record: DeviceNote) -> None:
         """Have a note written with the next `write`."""
         self._changed[device] = record
 
-    async def put(self, device: str, record: Record) -> None:
+    async def put(self, device: str, record: DeviceNote) -> None:
         """Write a note now. Raises StoreUnavailable."""
         self._kept[device] = record
         changed = self._changed.pop(device, None)  # what changes from now on is written with the next `write`

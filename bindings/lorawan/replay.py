@@ -12,7 +12,7 @@ from itertools import pairwise
 from bindings.contract import Events
 from bindings.lorawan import network_events as net
 from bindings.lorawan.provider import Sight
-from bindings.lorawan.records import Record, Records
+from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.uplinks import Uplinks
 from bridge.errors import UnknownDevice
@@ -46,7 +46,7 @@ class Replay:
 
         `sight` and `dev_addr`, the session in the device's note, are from before the history was read.
         """
-        record = await self._records.get(device) or Record()
+        record = await self._records.get(device) or DeviceNote()
         course = _course(history, record, sight)
         course.is_newest |= record.dev_addr != dev_addr  # a live event has begun our session since then
         for place, event in enumerate(history):
@@ -67,7 +67,7 @@ class Replay:
             except UnknownDevice as error:
                 log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge has counted it
 
-    async def _up(self, event: net.Up, record: Record, course: _Course, place: int) -> None:
+    async def _up(self, event: net.Up, record: DeviceNote, course: _Course, place: int) -> None:
         if _is_former(event, record, course, place):
             await self._uplinks.deliver_once(event, record)  # nothing of it is true any more
             return
@@ -89,18 +89,18 @@ class Replay:
         self._uplinks.learn(event, record)
         self._uplinks.remember(event, record)
 
-    async def _join(self, event: net.Join, record: Record, course: _Course, place: int) -> None:
+    async def _join(self, event: net.Join, record: DeviceNote, course: _Course, place: int) -> None:
         if event.dev_addr == record.dev_addr or _is_former(event, record, course, place):
             self._events.count("lorawan_replayed_events")
             return
         await self._begin(event, record, course)
 
-    async def _begin(self, event: net.Up | net.Join, record: Record, course: _Course) -> None:
+    async def _begin(self, event: net.Up | net.Join, record: DeviceNote, course: _Course) -> None:
         await self._uplinks.begin_session(event, record)
         course.dev_addr, course.first, course.latest, course.reused, course.last = event.dev_addr, None, -1, False, -1
 
 
-def _course(history: Sequence[net.NetworkEvent], record: Record, sight: Sight) -> _Course:
+def _course(history: Sequence[net.NetworkEvent], record: DeviceNote, sight: Sight) -> _Course:
     session = sight.session
     course = _Course(record.dev_addr, session is not None and session.dev_addr == record.dev_addr)
     f_cnts = []
@@ -118,7 +118,7 @@ def _course(history: Sequence[net.NetworkEvent], record: Record, sight: Sight) -
     return course
 
 
-def _is_former(event: net.Up | net.Join, record: Record, course: _Course, place: int) -> bool:
+def _is_former(event: net.Up | net.Join, record: DeviceNote, course: _Course, place: int) -> bool:
     """Return whether an event is a former session's."""
     if record.dev_addr != course.dev_addr:  # a live event has begun another one meanwhile
         course.dev_addr, course.is_newest, course.latest, course.last = record.dev_addr, True, -1, -1

@@ -13,7 +13,7 @@ from bindings.contract import Events
 from bindings.lorawan.app_s_key import ZEROS, Keks, crypt
 from bindings.lorawan.network_events import Up
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
-from bindings.lorawan.records import Record, Records, Sealed
+from bindings.lorawan.records import DeviceNote, Records, Sealed
 from bridge.errors import KeyUnavailable
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Sealing:
         self._events = events
         self._required = required
 
-    def payload(self, event: Up, record: Record) -> bytes | None:
+    def payload(self, event: Up, record: DeviceNote) -> bytes | None:
         """Return what the device said.
 
         None: it cannot be read, or the network server was not to be able to; that is counted and logged.
@@ -62,7 +62,7 @@ class Sealing:
         dev_addr, f_cnt = where
         return crypt(key, data, uplink=True, dev_addr=dev_addr, f_cnt=f_cnt)
 
-    async def seal(self, item: NewItem, record: Record | None) -> NewItem:
+    async def seal(self, item: NewItem, record: DeviceNote | None) -> NewItem:
         """Return a downlink as it may be put into the network server's queue.
 
         Raises KeyUnavailable, CallFailed, StoreUnavailable: then nothing was sent.
@@ -85,7 +85,7 @@ class Sealing:
         data = crypt(key, item.data, uplink=False, dev_addr=record.dev_addr, f_cnt=counter)
         return replace(item, data=data, f_cnt_down=counter)
 
-    def is_of(self, item: QueuedItem, payload: bytes, record: Record | None) -> bool:
+    def is_of(self, item: QueuedItem, payload: bytes, record: DeviceNote | None) -> bool:
         """Return whether an item in the queue carries a payload."""
         own = record.sealed if record is not None else None
         if not item.encrypted or own is None or record is None or not record.dev_addr:

@@ -4,11 +4,11 @@ import functools
 
 from bindings.contract import SouthProfile
 from bindings.lorawan.payload_size import SETTLING_UPLINKS, Plan, max_downlink, max_uplink
-from bindings.lorawan.records import UNKNOWN_PROFILE, Profile, Record
+from bindings.lorawan.records import UNKNOWN_PROFILE, DeviceNote, Profile
 from bindings.lorawan.settings import Downlinks
 
 DEFAULT_LIFETIME = 2592000  # seconds; OMA LwM2M Transport 1.2.2 §6.8.4, a Register without lt
-_NOTHING_KNOWN = Record()
+_NOTHING_KNOWN = DeviceNote()
 _KEPT = 1024  # profiles; devices in the same state share one
 
 
@@ -19,7 +19,7 @@ class SouthProfiles:
         self._settings = settings
         self._made = functools.lru_cache(maxsize=_KEPT)(self._make)
 
-    def of(self, record: Record | None, profile: Profile = UNKNOWN_PROFILE, *, network_up: bool) -> SouthProfile:
+    def of(self, record: DeviceNote | None, profile: Profile = UNKNOWN_PROFILE, *, network_up: bool) -> SouthProfile:
         """Return the profile of a device of which `record` and `profile` are known."""
         record = record or _NOTHING_KNOWN
         settling = record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS

@@ -13,7 +13,7 @@ from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.profiles import Profiles
-from bindings.lorawan.records import Record, Records
+from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 
@@ -42,11 +42,11 @@ class Uplinks:
         self._events = events
         self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being noted
 
-    def deliver(self, event: net.Up, record: Record, at: float) -> Future[None]:
+    def deliver(self, event: net.Up, record: DeviceNote, at: float) -> Future[None]:
         """Deliver what is in an uplink; return a future that completes when it is committed."""
         return self._events.deliver(self._content(event, record, at))
 
-    async def deliver_once(self, event: net.Up, record: Record) -> bool:
+    async def deliver_once(self, event: net.Up, record: DeviceNote) -> bool:
         """Deliver an uplink of the history unless the ledger has it; return whether it was new.
 
         Raises StoreUnavailable, UnknownDevice.
@@ -59,7 +59,7 @@ class Uplinks:
         await self._events.deliver(content)
         return True
 
-    def _content(self, event: net.Up, record: Record, at: float) -> Uplink | Reachable:
+    def _content(self, event: net.Up, record: DeviceNote, at: float) -> Uplink | Reachable:
         """Return what is in an uplink for LwM2M; else, that the device was heard."""
         device = event.device
         f_port = record.f_port or self._settings.downlinks.f_port
@@ -71,7 +71,7 @@ class Uplinks:
             self._events.count("lorawan_other_f_ports")
         return Reachable(device)
 
-    def learn(self, event: net.Up, record: Record) -> None:
+    def learn(self, event: net.Up, record: DeviceNote) -> None:
         """Note what the latest uplink of the session says of the device."""
         if event.f_cnt <= record.highest:
             return
@@ -86,7 +86,7 @@ class Uplinks:
         if self._records.held(event.device) is not None:
             self._profiles.see(record.profile, record.region_config)
 
-    def remember(self, event: net.Up, record: Record) -> None:
+    def remember(self, event: net.Up, record: DeviceNote) -> None:
         """Note an uplink that is committed."""
         record.take(event.f_cnt)
         record.uplinks += 1
@@ -95,7 +95,7 @@ class Uplinks:
         self._outstanding.heard(event.device)
         self._records.changed(event.device, record)
 
-    async def begin_session(self, event: net.Up | net.Join, record: Record) -> None:
+    async def begin_session(self, event: net.Up | net.Join, record: DeviceNote) -> None:
         """Note that the device has a new session, once, whichever events tell of it at the same time.
 
         Raises StoreUnavailable, UnknownDevice.
@@ -113,7 +113,7 @@ class Uplinks:
             if not lock.locked():
                 self._beginning.pop(event.device, None)
 
-    async def _begin(self, event: net.Up | net.Join, record: Record) -> None:
+    async def _begin(self, event: net.Up | net.Join, record: DeviceNote) -> None:
         device = event.device
         record.profile = event.profile or record.profile
         # What was encrypted with the former session's key means nothing in the new one.
@@ -126,14 +126,14 @@ class Uplinks:
         _learn_key(event, record)
         await self._records.put(device, record)
 
-    async def restart_counters(self, event: net.Up, record: Record) -> None:
+    async def restart_counters(self, event: net.Up, record: DeviceNote) -> None:
         """Note that the frame counter began anew within the session. Raises StoreUnavailable, UnknownDevice."""
         self._events.count("lorawan_counter_resets")
         record.restart_counters()
         await self._events.deliver(Joined(event.device, queue_kept=True))
 
 
-def _learn_key(event: net.Up | net.Join, record: Record) -> None:
+def _learn_key(event: net.Up | net.Join, record: DeviceNote) -> None:
     """Note whether the network server can read the session's payloads, and else with which key the bridge can.
 
     What a person said of a device with a session of its own (ABP) stays: no event tells of it.

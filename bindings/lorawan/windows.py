@@ -13,7 +13,7 @@ import msgspec
 
 from bindings.lorawan.network_events import Why
 from bindings.lorawan.provider import QueuedItem, Sight
-from bindings.lorawan.records import Profile, Record, WhenQueued
+from bindings.lorawan.records import DeviceNote, Profile, WhenQueued
 
 RX2_AFTER_RX1 = 1.0  # seconds (TS001-1.0.4 §3.3.2)
 LONGEST = 15.0 + RX2_AFTER_RX1  # seconds from an uplink until RX2 opens: RxDelay is 15 s at most (§5.7)
@@ -28,7 +28,7 @@ class Known(msgspec.Struct, frozen=True):
     open_for: float  # seconds that a frame may still reach it after the last uplink; not above 0: no more
 
 
-def in_flight(record: Record, profile: Profile) -> float:
+def in_flight(record: DeviceNote, profile: Profile) -> float:
     """Return for how many seconds after an uplink a frame may reach a class A device: until its RX2 opens.
 
     What a gateway is told later, it refuses as too late. The delay is learned from transmissions; a network server

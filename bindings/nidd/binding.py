@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
     Attempt,
@@ -23,8 +22,9 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.diagnosis import Finding
+from bindings.generated_values import secret_path
+from bindings.guarded_calls import GuardedCalls
 from bindings.http.messages import Request
-from bindings.made_once import secret_path
 from bindings.nidd.counters import COUNTERS
 from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.downlinks import DownlinkCalls
@@ -35,7 +35,7 @@ from bindings.nidd.notifications import Notifications
 from bindings.nidd.packet_size import packet_bytes
 from bindings.nidd.provisioned import provisioned_event
 from bindings.nidd.provisioning import Provisioning
-from bindings.nidd.records import Record, Records, State
+from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.nidd.zero_touch import TRIGGER, Newcomers
 from bindings.reachability.watch import Watch
@@ -46,7 +46,7 @@ from bridge.errors import BindingError
 
 log = logging.getLogger(__name__)
 
-_NOTHING_KNOWN = Record()
+_NOTHING_KNOWN = DeviceNote()
 
 
 class NiddBinding:
@@ -67,7 +67,7 @@ class NiddBinding:
         }
         self._listener = t8_listener(settings.callbacks, "nidd", self._take, self._count, doors=doors)
         self._events: Events | None = None
-        self._calls = Calls(name, "nidd_internal_errors", self._count)
+        self._calls = GuardedCalls(name, "nidd_internal_errors", self._count)
 
     @classmethod
     def settings(cls) -> type[NiddSettings]:
@@ -145,7 +145,7 @@ class NiddBinding:
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Raise ConfigurationError for an option that is none."""
-        with_options(Record(), options)
+        with_options(DeviceNote(), options)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
         """Note that the device is wanted; its configuration is made or adopted soon, at the configured pace.
@@ -154,7 +154,7 @@ class NiddBinding:
         """
         device = canonical_device(device)
         before = await self._provisioning.noted(device)
-        record = with_options(before or Record(), options)
+        record = with_options(before or DeviceNote(), options)
         if before is None:
             await self._provisioning.add(device, record)
         elif before.state is State.REMOVING:
@@ -165,7 +165,7 @@ class NiddBinding:
         elif not before.failures:
             self._publish(device, before, "")  # the reason of a failure was published when it failed
 
-    def _publish(self, device: str, record: Record, trouble: str) -> None:
+    def _publish(self, device: str, record: DeviceNote, trouble: str) -> None:
         event = provisioned_event(device, record, trouble)
         if event is not None and self._events is not None:
             self._events.deliver(event)

@@ -52,7 +52,7 @@ async def diagnose(
 
 
 def _configuration_cure(error: str) -> str:
-    """Give the cure that fits the last failure, told as `DEVICE: STATUS CAUSE …`."""
+    """Return the cure that fits the last failure, told as `DEVICE: STATUS CAUSE …`."""
     status = re.search(r"(?<![^ :])[45]\d\d(?![^ :])", error)
     match status.group() if status else "":
         case "400":

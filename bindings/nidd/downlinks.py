@@ -28,7 +28,7 @@ from bindings.nidd.life_cycle import bridge_keeps, pdn_option
 from bindings.nidd.models import Delivery, delivery_outcome
 from bindings.nidd.packet_size import FLOOR
 from bindings.nidd.provisioning import Provisioning
-from bindings.nidd.records import Record, Records, State
+from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.reachability.watch import Watch
 from bindings.t8.answer import Answer
@@ -123,7 +123,7 @@ class DownlinkCalls:
             return Refused(refused.why, refused.detail, self._watch.wakes_at(device))
         return refused
 
-    def _is_reliable(self, attempt: Attempt, record: Record) -> bool:
+    def _is_reliable(self, attempt: Attempt, record: DeviceNote) -> bool:
         """Whether the modem's acknowledgement is asked for (RDS): not where it was refused of late."""
         refused_at = self._without_rds_since.get(attempt.device)
         if refused_at is not None and 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER:
@@ -170,7 +170,7 @@ class DownlinkCalls:
         retry_at = max(float(record.due), self._events.now() + 1)
         return Refused(Refusal.UNREACHABLE, "no NIDD configuration yet; see the network's status", retry_at)
 
-    def _body(self, attempt: Attempt, record: Record, *, reliable: bool) -> dict[str, Any]:
+    def _body(self, attempt: Attempt, record: DeviceNote, *, reliable: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
             "data": base64.b64encode(attempt.payload).decode(),
             identity_member(attempt.device): attempt.device,
@@ -189,7 +189,7 @@ class DownlinkCalls:
             body["reliableDataService"] = True
         return body
 
-    async def _without_configuration(self, device: str, record: Record, detail: str) -> Refused:
+    async def _without_configuration(self, device: str, record: DeviceNote, detail: str) -> Refused:
         """Have the SCEF asked for a configuration that it says it does not know, and made again if that is so."""
         current = await self._records.get(device)
         if current is not None and current.configuration == record.configuration and current.state is State.ACTIVE:
@@ -240,7 +240,7 @@ class DownlinkCalls:
                     return Lookup(Presence.PRESENT, handle)
         return Lookup(Presence.ABSENT)
 
-    def can_cancel(self, record: Record) -> bool:
+    def can_cancel(self, record: DeviceNote) -> bool:
         """Whether a cancel may succeed. What was agreed on counts; where the SCEF does not say, what it did before."""
         if record.features >= 0:
             return bool(record.features & self._cancellation)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from bindings.contract import BLOCK2
-from bindings.nidd.records import Record
+from bindings.nidd.records import DeviceNote
 from bindings.options import number_of_bytes
 from bindings.reachability.watch import PARAMETERS
 from bridge.errors import ConfigurationError
@@ -20,7 +20,7 @@ _KNOWN = (
 )
 
 
-def with_options(record: Record, options: Mapping[str, str]) -> Record:
+def with_options(record: DeviceNote, options: Mapping[str, str]) -> DeviceNote:
     """Return a record with these options and no others. Raises ConfigurationError, with the cure."""
     changes: dict[str, object] = {"max_packet_size": 0, "pdn": "", "reliable": None, "rds_port": "", "buffer": ""}
     power = dict.fromkeys(PARAMETERS, -1)
@@ -47,7 +47,7 @@ def with_options(record: Record, options: Mapping[str, str]) -> Record:
     return msgspec.structs.replace(record, **changes)
 
 
-def power_options(record: Record) -> dict[str, int]:
+def power_options(record: DeviceNote) -> dict[str, int]:
     """Return the network parameters that an endpoint has of its own, by their names."""
     return {name: value for name, value in zip(PARAMETERS, record.power, strict=False) if value >= 0}
 

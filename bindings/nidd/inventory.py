@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bindings.http.client import NoAnswer
 from bindings.nidd import operations
 from bindings.nidd.models import Configuration
-from bindings.nidd.records import Record, Records, State
+from bindings.nidd.records import DeviceNote, Records, State
 from bindings.t8.array import ArrayReader, NoArray
 from bindings.t8.client import T8Client
 from bindings.t8.identity import canonical_device
@@ -113,7 +113,7 @@ class Inventory:
             for one, (device, record) in zip(those, found, strict=True):
                 self._note(one.name, device, record, ours=one.ours)
 
-    async def _record(self, one: "_Listed") -> tuple[str, Record | None]:
+    async def _record(self, one: "_Listed") -> tuple[str, DeviceNote | None]:
         """Return the device of a listed configuration, by the identity that our records have, and its record."""
         for device in one.devices:
             record = await self._records.get(device)
@@ -121,7 +121,7 @@ class Inventory:
                 return device, record
         return one.devices[0], None
 
-    def _note(self, name: str, device: str, record: Record | None, *, ours: bool) -> None:
+    def _note(self, name: str, device: str, record: DeviceNote | None, *, ours: bool) -> None:
         if record is not None and record.configuration == name:
             if record.state is not State.ACTIVE:
                 self.strays[device] = name

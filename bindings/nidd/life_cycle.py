@@ -16,7 +16,7 @@ from bindings.nidd.endpoint_options import power_options, rds_ports
 from bindings.nidd.inventory import Inventory
 from bindings.nidd.models import Configuration
 from bindings.nidd.packet_size import unit_warning
-from bindings.nidd.records import Record, Records, State
+from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.reachability.watch import Watch
 from bindings.t8.answer import Answer
@@ -72,7 +72,7 @@ class LifeCycle:
         self.watch.destination = f"{url}/{REPORTS}"
         self.mark = zlib.crc32(url.encode()) or 1
 
-    async def work(self, device: str, record: Record) -> None:
+    async def work(self, device: str, record: DeviceNote) -> None:
         """Do what the record asks for."""
         match record.state:
             case State.REMOVING:
@@ -101,7 +101,7 @@ class LifeCycle:
             watched = {"watched": self.watch.wanted(options), "watch_due": int(due)}
             await self._records.put(device, msgspec.structs.replace(current, **watched))
 
-    def watch_due(self, record: Record) -> float:
+    def watch_due(self, record: DeviceNote) -> float:
         """Return when the reachability of an ACTIVE device needs work; never: infinity."""
         if record.watched != self.watch.wanted(power_options(record)):
             return 0.0
@@ -109,7 +109,7 @@ class LifeCycle:
 
     # Making and adopting
 
-    async def _make(self, device: str, record: Record) -> None:
+    async def _make(self, device: str, record: DeviceNote) -> None:
         good = _LISTED_JUST_NOW if record.configuration or self._quirks.lists_late else None
         if self._settings.adopt and await self._adopt(device, record, good):
             return
@@ -133,7 +133,7 @@ class LifeCycle:
         await self._activate(device, record, name, body)
         self._events.count("nidd_configurations_made")
 
-    def _creation(self, device: str, record: Record) -> dict[str, Any]:
+    def _creation(self, device: str, record: DeviceNote) -> dict[str, Any]:
         settings = self._settings
         body: dict[str, Any] = {"notificationDestination": self._destination, identity_member(device): device}
         features = settings.supported_features
@@ -155,7 +155,7 @@ class LifeCycle:
             body["reliableDataService"] = True
         return body
 
-    async def _adopt(self, device: str, record: Record, good: float | None) -> bool:
+    async def _adopt(self, device: str, record: DeviceNote, good: float | None) -> bool:
         """Take over a configuration that the SCEF lists for the device; False if there is none.
 
         `good`: real seconds that a list may be old; None: as old as this process.
@@ -170,7 +170,7 @@ class LifeCycle:
         log.info("adopted configuration %s of %s", name, device, extra={"sample": "nidd adopted"})
         return True
 
-    async def take_over(self, device: str, record: Record, name: str) -> bool:
+    async def take_over(self, device: str, record: DeviceNote, name: str) -> bool:
         """Make a configuration that the SCEF has the device's own; False if it has none of that name for the device."""
         answer = await self.ask(operations.READ, name)
         if answer.own and answer.status in _GONE:
@@ -187,7 +187,7 @@ class LifeCycle:
         self._events.count("nidd_configurations_adopted")
         return True
 
-    async def _activate(self, device: str, record: Record, name: str, body: Configuration) -> None:
+    async def _activate(self, device: str, record: DeviceNote, name: str, body: Configuration) -> None:
         now = self._events.now()
         expires = self._client.clock.ours(body.duration)
         if self._settings.duration and (expires is None or expires <= now):
@@ -234,7 +234,7 @@ class LifeCycle:
 
     # Keeping
 
-    async def _find_out(self, device: str, record: Record) -> None:
+    async def _find_out(self, device: str, record: DeviceNote) -> None:
         """Ask the SCEF whether a configuration is gone that somebody says is gone, and only then make it again."""
         answer = await self.ask(operations.READ, record.configuration)
         if answer.ok:
@@ -261,7 +261,7 @@ class LifeCycle:
         if now_lost is not None and now_lost.due <= self._events.now():
             await self._make(device, now_lost)
 
-    async def _is_there(self, device: str, record: Record, body: Configuration) -> None:
+    async def _is_there(self, device: str, record: DeviceNote, body: Configuration) -> None:
         """The doubt was unfounded: a proxy's answer, or a notification that was not the SCEF's."""
         self._events.count("nidd_configurations_doubted_wrongly")
         current = await self._records.get(device) or record
@@ -270,7 +270,7 @@ class LifeCycle:
         due = int(self._events.now() + record.span / 2) if record.span else 0
         await self._records.put(device, msgspec.structs.replace(current, due=due, **changes))
 
-    async def lost(self, device: str, record: Record, why: str) -> None:
+    async def lost(self, device: str, record: DeviceNote, why: str) -> None:
         """Note that a configuration is gone: tell the core (R31), and have it made again. Raises StoreUnavailable.
 
         One that lived as shortly as the one before is not made again at once: a SCEF that ends each is not asked in a
@@ -290,7 +290,7 @@ class LifeCycle:
         lost = {"state": State.LOST, "due": due, "learned": 0, "not_before": 0, "short_lives": min(short, 20)}
         await self._records.put(device, msgspec.structs.replace(current, **lost))
 
-    async def _renew(self, device: str, record: Record) -> None:
+    async def _renew(self, device: str, record: DeviceNote) -> None:
         now = self._events.now()
         wanted = now + (self._settings.duration or record.span)
         body = {"duration": self._client.clock.theirs(wanted)}
@@ -309,7 +309,7 @@ class LifeCycle:
             raise refused("PATCH configuration", answer, self._client.clock)
         await self._replace(device, record, f"renewal refused: {answer}")
 
-    async def _redirect(self, device: str, record: Record) -> None:
+    async def _redirect(self, device: str, record: DeviceNote) -> None:
         """Tell the SCEF our new callback URL."""
         if await self._point_here(record.configuration, record):
             current = await self._records.get(device) or record
@@ -317,13 +317,13 @@ class LifeCycle:
             return
         await self._replace(device, record, "the callback URL has changed and cannot be patched")
 
-    async def _replace(self, device: str, record: Record, why: str) -> None:
+    async def _replace(self, device: str, record: DeviceNote, why: str) -> None:
         """Delete and make again: what the SCEF held in it is dropped (R31)."""
         await self._delete(record.configuration)
         await self.lost(device, record, why)
         await self._make(device, await self._records.get(device) or record)
 
-    async def _point_here(self, name: str, record: Record) -> bool:
+    async def _point_here(self, name: str, record: DeviceNote) -> bool:
         """Change notificationDestination (Rel-17); False if this SCEF does not, or takes the PATCH and ignores it."""
         if not self._quirks.patches_destination:
             return False
@@ -335,7 +335,7 @@ class LifeCycle:
             raise refused("PATCH configuration", answer, self._client.clock)
         return False
 
-    async def _remove(self, device: str, record: Record) -> None:
+    async def _remove(self, device: str, record: DeviceNote) -> None:
         await self.watch.forget(device)
         if record.configuration:
             await self._delete(record.configuration)
@@ -359,14 +359,14 @@ class LifeCycle:
         return await self._client.ask(operation, *names, body=body, bounded=False)
 
 
-def bridge_keeps(record: Record, settings: NiddSettings) -> bool:
+def bridge_keeps(record: DeviceNote, settings: NiddSettings) -> bool:
     """Whether downlinks for a sleeping device wait in the bridge, so that the SCEF is to keep none."""
     if record.buffer or settings.downlinks.buffer:
         return (record.buffer or settings.downlinks.buffer) == "bridge"
     return not settings.quirks.resolved.keeps_downlinks
 
 
-def pdn_option(record: Record, settings: NiddSettings) -> str:
+def pdn_option(record: DeviceNote, settings: NiddSettings) -> str:
     """Return what the SCEF is to do while the device has no PDN connection; empty: its default."""
     if bridge_keeps(record, settings):
         return "INDICATE_ERROR"

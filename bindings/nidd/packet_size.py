@@ -11,7 +11,7 @@ _CEILING_BYTES = 2500  # more than any known SCEF allows; said in "bytes", it sm
 
 
 def packet_bytes(size: int, unit: str) -> int:
-    """Give the bytes that a maximumPacketSize allows; 0 if unknown."""
+    """Return the bytes that a maximumPacketSize allows; 0 if unknown."""
     return size // 8 if unit == "bits" else size
 
 

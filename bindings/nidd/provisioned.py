@@ -1,7 +1,7 @@
 """The provisioning state of a device, derived from the record of its configuration."""
 
 from bindings.contract import Provisioned
-from bindings.nidd.records import Record, State
+from bindings.nidd.records import DeviceNote, State
 from bindings.provisioning import ProvisioningState
 
 _WHY = {
@@ -10,7 +10,7 @@ _WHY = {
 }
 
 
-def provisioned_event(device: str, record: Record, trouble: str = "") -> Provisioned | None:
+def provisioned_event(device: str, record: DeviceNote, trouble: str = "") -> Provisioned | None:
     """Return the provisioning state of a device; None while its configuration is being removed.
 
     `trouble`: what the latest job met, if that is why the record is as it is.

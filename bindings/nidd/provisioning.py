@@ -17,7 +17,7 @@ from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd.life_cycle import LifeCycle
 from bindings.nidd.pace import Pace
 from bindings.nidd.progress import Progress
-from bindings.nidd.records import Record, Records, State
+from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.repair import find_missing
 from bindings.nidd.settings import NiddSettings
 from bindings.reachability.watch import Watch
@@ -89,7 +89,7 @@ class Provisioning:
 
     # What others want
 
-    async def add(self, device: str, record: Record) -> None:
+    async def add(self, device: str, record: DeviceNote) -> None:
         """Have a new device worked on. Its note is committed soon: with those of the devices that are added after it.
 
         Until then nothing is lost by a crash: every device is added again after each start.
@@ -99,14 +99,14 @@ class Provisioning:
         note = self._notes[device] = asyncio.create_task(self._note(device, record))
         note.add_done_callback(lambda _: self._notes.pop(device, None))
 
-    async def noted(self, device: str) -> Record | None:
+    async def noted(self, device: str) -> DeviceNote | None:
         """Return the record of a device, its note committed if it was just added; None if there is none."""
         note = self._notes.get(device)
         if note is not None:
             await asyncio.wait([note])
         return await self._records.get(device)
 
-    async def _note(self, device: str, record: Record) -> None:
+    async def _note(self, device: str, record: DeviceNote) -> None:
         try:
             await self.want(device, record)
         except BridgeError as error:
@@ -114,12 +114,12 @@ class Provisioning:
             self._events.count("nidd_configuration_failures")
             log.warning("%s cannot be noted: %s", device, error, extra={"sample": "nidd note"})
 
-    async def want(self, device: str, record: Record) -> None:
+    async def want(self, device: str, record: DeviceNote) -> None:
         """Commit a new or changed record that needs work, and see to it soon. Raises StoreUnavailable."""
         await self._records.put(device, record)
         self._see_to(device, record)
 
-    def _see_to(self, device: str, record: Record) -> None:
+    def _see_to(self, device: str, record: DeviceNote) -> None:
         when = self._when(record)
         if when > self._events.now():
             self._next_due = min(self._next_due, when)
@@ -129,7 +129,7 @@ class Provisioning:
             self._next_due = 0.0
         self._wake.set()
 
-    async def doubt(self, device: str, record: Record, *, not_before: float = 0.0) -> None:
+    async def doubt(self, device: str, record: DeviceNote, *, not_before: float = 0.0) -> None:
         """Have the SCEF asked whether a configuration is gone, as somebody says. Raises StoreUnavailable.
 
         `not_before`: if it is, it is not made again before that time.
@@ -137,7 +137,7 @@ class Provisioning:
         doubted = {"state": State.DOUBTED, "due": int(self._events.now()), "not_before": int(not_before)}
         await self.want(device, msgspec.structs.replace(record, failures=0, **doubted))
 
-    async def ensure(self, device: str) -> Record | None:
+    async def ensure(self, device: str) -> DeviceNote | None:
         """Return the record of a device that has a configuration, making it now if need be; None if that failed."""
         record = await self._records.get(device)
         if record is not None and record.state is State.ACTIVE:
@@ -237,7 +237,7 @@ class Provisioning:
         self._next_due = min(self._next_due, soonest)
         self._rest_until = asyncio.get_running_loop().time() + seen * _REST
 
-    def _when(self, record: Record) -> float:
+    def _when(self, record: DeviceNote) -> float:
         """Return when a record needs work; never: infinity."""
         if record.state is not State.ACTIVE:
             return record.due
@@ -309,7 +309,7 @@ class Provisioning:
             self.progress.done(loop.time())
 
     async def _met_trouble(
-        self, device: str, record: Record, error: JobFailed | NotSent | NoAnswer, began: float
+        self, device: str, record: DeviceNote, error: JobFailed | NotSent | NoAnswer, began: float
     ) -> None:
         """Note a failure where it is this device's; rest where it is the SCEF's, and note nothing."""
         now = asyncio.get_running_loop().time()
@@ -337,7 +337,7 @@ class Provisioning:
         self._events.count("nidd_configuration_failures")
         log.warning("configuration of %s: %s", device, error, extra={"sample": "nidd configuration"})
 
-    async def _failed(self, device: str, record: Record, error: Exception, after: float | None = None) -> None:
+    async def _failed(self, device: str, record: DeviceNote, error: Exception, after: float | None = None) -> None:
         self._tell(device, error)
         settings = self._settings
         pause = min(settings.retry_max, settings.retry_min * 2 ** min(record.failures, 20))

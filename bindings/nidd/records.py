@@ -30,7 +30,7 @@ class State(IntEnum):
     DOUBTED = 4  # somebody says that it is gone: the SCEF is asked before that is believed
 
 
-class Record(msgspec.Struct, array_like=True, gc=False):
+class DeviceNote(msgspec.Struct, array_like=True, gc=False):
     """One device's configuration. Times are whole wall-clock seconds, 0 for none; sizes 0 for unknown."""
 
     state: State = State.WANTED
@@ -56,10 +56,10 @@ class Record(msgspec.Struct, array_like=True, gc=False):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Record).decode
+_decode = msgspec.msgpack.Decoder(DeviceNote).decode
 
 
-Changed = Callable[[str, Record, str], None]
+Changed = Callable[[str, DeviceNote, str], None]
 
 
 class Records:
@@ -69,10 +69,10 @@ class Records:
         """`changed` is called with each record that was committed, and with the trouble that made it so."""
         self._memory = memory
         self.changed = changed
-        self._kept: dict[str, Record | None] = {}  # None: removed
+        self._kept: dict[str, DeviceNote | None] = {}  # None: removed
         self.by_state = dict.fromkeys(State, 0)
 
-    def cached(self, device: str) -> Record | Miss | None:
+    def cached(self, device: str) -> DeviceNote | Miss | None:
         """Return a record that is in memory, None if that is known to be gone, else MISS. Change it through `put`."""
         record = self._kept.get(device, MISS)
         if record is MISS:
@@ -80,7 +80,7 @@ class Records:
             return MISS if raw is MISS else self._decoded(device, raw)
         return record
 
-    async def get(self, device: str) -> Record | None:
+    async def get(self, device: str) -> DeviceNote | None:
         """Return a record, to be changed through `put`; None: the device was never provisioned.
 
         Raises StoreUnavailable.
@@ -91,7 +91,7 @@ class Records:
         raw = await self._memory.load(_RECORD + device)
         return None if raw is None else self._decoded(device, raw)
 
-    def held(self, device: str) -> Record | None:
+    def held(self, device: str) -> DeviceNote | None:
         """Return the record of a device whose endpoint is in memory."""
         record = self._kept.get(device)
         if record is None:
@@ -99,12 +99,12 @@ class Records:
             return None if raw is None else self._decoded(device, raw)
         return record
 
-    def _decoded(self, device: str, raw: bytes) -> Record:
+    def _decoded(self, device: str, raw: bytes) -> DeviceNote:
         record = _decode(raw)
         _keep(self._kept, device, record)
         return record
 
-    async def all(self) -> AsyncIterator[tuple[str, Record]]:
+    async def all(self) -> AsyncIterator[tuple[str, DeviceNote]]:
         """Go over all records. Where the caller waits in between, a record may have changed when it is yielded."""
         async for key, raw in self._memory.items(_RECORD):
             yield key[len(_RECORD) :], _decode(raw)
@@ -125,7 +125,7 @@ class Records:
         raw = await self._memory.load_with_endpoint(_INDEX + configuration)
         return None if raw is None else raw.decode()
 
-    async def put(self, device: str, record: Record, trouble: str = "") -> None:
+    async def put(self, device: str, record: DeviceNote, trouble: str = "") -> None:
         """Commit a record and its index; an index that it no longer needs goes. Raises StoreUnavailable.
 
         Whoever reads the record from now on gets this one: a change that is made while the commit is under way must not

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 
 from bindings.nidd import operations
 from bindings.nidd.life_cycle import LifeCycle
-from bindings.nidd.records import Record, Records, State
+from bindings.nidd.records import DeviceNote, Records, State
 
 log = logging.getLogger(__name__)
 
 _TRIED = 8  # configurations that are asked for before the list is believed to be whole
 
-Doubt = Callable[[str, Record], Awaitable[None]]
+Doubt = Callable[[str, DeviceNote], Awaitable[None]]
 
 
 async def find_missing(life: LifeCycle, records: Records, doubt: Doubt) -> None:

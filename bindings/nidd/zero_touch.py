@@ -10,7 +10,7 @@ from bindings.contract import Events
 from bindings.http.messages import Answer
 from bindings.nidd.endpoint_options import with_options
 from bindings.nidd.provisioning import Provisioning
-from bindings.nidd.records import Record, State
+from bindings.nidd.records import DeviceNote, State
 from bindings.nidd.settings import ZeroTouch
 from bindings.t8.identity import canonical_device
 from bindings.t8.reading import pick, read_json
@@ -46,7 +46,7 @@ class Newcomers:
         self._provisioning = provisioning
         self._events = events
         self._name("a@b.example")
-        with_options(Record(), settings.options)
+        with_options(DeviceNote(), settings.options)
 
     def _name(self, device: str) -> str:
         local, _, domain = device.partition("@")

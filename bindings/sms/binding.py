@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Mapping
 from functools import cache
 from typing import Any
 
-from bindings.calls import Calls
 from bindings.contract import (
     Ambiguous,
     Attempt,
@@ -25,8 +24,9 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.diagnosis import Finding
+from bindings.generated_values import secret_path
+from bindings.guarded_calls import GuardedCalls
 from bindings.http.messages import Answer, Request
-from bindings.made_once import secret_path
 from bindings.sms.diagnosis import diagnose
 from bindings.sms.downlinks import TriggerCalls
 from bindings.sms.endpoint_options import check_options
@@ -50,7 +50,7 @@ class SmsBinding:
         self._client = T8Client(settings)
         self._listener = t8_listener(settings.callbacks, "sms", self._take, self._count)
         self._events: Events | None = None
-        self._calls = Calls(name, "sms_internal_errors", self._count)
+        self._calls = GuardedCalls(name, "sms_internal_errors", self._count)
         self._profile = cache(self._made_profile)
 
     @classmethod

@@ -62,5 +62,5 @@ class OptionNumber:
 
 
 def dotted(code: int) -> str:
-    """Give a code as people write it: 2.05."""
+    """Return a code as people write it: 2.05."""
     return f"{code >> 5}.{code & 31:02}"

@@ -301,7 +301,7 @@ class Deliveries:
         self.end(row, outcome, work, reason)
 
     def end(self, row: Downlink, outcome: DownlinkState, work: Work, reason: str = "") -> None:
-        """Give a row its outcome, one that its attempts allow."""
+        """Set the outcome of a row, one that its attempts allow."""
         by_device = rules.is_the_devices_word(outcome)
         if row.over or not (by_device or outcome in rules.may_be_said(facts_of(row.attempts))):
             raise AssertionError(f"downlink {row.id}: {outcome} cannot be said of {row.attempts} (over={row.over})")

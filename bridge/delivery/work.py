@@ -40,7 +40,7 @@ class Work(msgspec.Struct):
         self.effects.append(effect)
 
     def changes(self) -> list[Change]:
-        """Give what is to be committed, as the rows are now."""
+        """Return what is to be committed, as the rows are now."""
         return [change.of(row) for row, change in self._rows.items()]
 
     def changed(self) -> list[Row]:

@@ -36,7 +36,7 @@ class Catalogue:
                 raise ConfigurationError(f"server {key!r} is named but not configured")
 
     def check(self, draft: Draft) -> Draft:
-        """Give a draft complete and in canonical form. Raises DirectoryError with the reason."""
+        """Return a draft complete and in canonical form. Raises DirectoryError with the reason."""
         draft = check_all(draft, self.canonical, self.templates.get(draft.network))
         servers = draft.servers or self.default_servers
         if not servers:
@@ -61,7 +61,7 @@ class Catalogue:
             raise DirectoryError(str(error)) from error
 
     def endpoint(self, record: Record) -> Endpoint:
-        """Give the record as the core wants it; servers that are no longer configured are left out.
+        """Return the record as the core wants it; servers that are no longer configured are left out.
 
         Raises ConfigurationError if none is left, or the profile is gone.
         """

@@ -89,7 +89,7 @@ async def import_csv(
 
 
 def read_drafts(lines: Iterable[str]) -> Iterator[tuple[int, Draft | str, Sequence[str]]]:
-    """Give (line, draft, header) for each line, or (line, reason, header).
+    """Return (line, draft, header) for each line, or (line, reason, header).
 
     Raises ConfigurationError if the header is wrong.
     """
@@ -157,7 +157,7 @@ def _draft(row: dict[str, str]) -> Draft | str:
 
 
 def _given(draft: Draft, header: Sequence[str]) -> dict[str, object]:
-    """Give what a line says of an endpoint; what the file has no column for is not its business."""
+    """Return what a line says of an endpoint; what the file has no column for is not its business."""
     fields = {column: "device" if column == "address" else column for column in header if column != "endpoint"}
     return {name: getattr(draft, name) for name in fields.values()}
 

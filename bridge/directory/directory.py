@@ -152,7 +152,7 @@ class Directory:
             after = page[-1].name
 
     def endpoint(self, record: Record) -> Endpoint:
-        """Give a record as the core wants it. Raises ConfigurationError if its servers or profile are gone."""
+        """Return a record as the core wants it. Raises ConfigurationError if its servers or profile are gone."""
         return self.catalogue.endpoint(record)
 
     # Changes
@@ -244,7 +244,7 @@ class Directory:
         seeded.refused += [(drafts[number], str(refused[number])) for number in sorted(refused)]
 
     async def renew_sources(self, step: Callable[[int], None] = lambda _seen: None) -> int:
-        """Give endpoints a source where they have none of the present scheme and range; return how many changed.
+        """Assign a source to endpoints where they have none of the present scheme and range; return how many changed.
 
         Those that changed are told to listeners. An endpoint that cannot have one keeps what it had, and is logged.
         `step` is told how many more endpoints were looked at. Raises StoreUnavailable.

@@ -64,7 +64,7 @@ class Record:
     locals: tuple[str, ...] = ()  # what servers see that address as, one for each address family
 
     def draft(self) -> Draft:
-        """Give what could be added to get this record, for a change of some of it."""
+        """Return what could be added to get this record, for a change of some of it."""
         return Draft(**{f.name: getattr(self, f.name) for f in fields(Draft)})
 
 
@@ -92,7 +92,7 @@ class DirectoryChange:
 
 
 def check_name(name: str) -> str:
-    """Give the name back if it can be an endpoint client name. Raises DirectoryError."""
+    """Return the name if it can be an endpoint client name. Raises DirectoryError."""
     if not name:
         raise DirectoryError("the endpoint name is empty")
     if not name.isprintable():
@@ -105,7 +105,7 @@ def check_name(name: str) -> str:
 
 
 def check_template(template: str) -> str:
-    """Give a template for endpoint names back if it is one. Raises ConfigurationError."""
+    """Return a template for endpoint names if it is one. Raises ConfigurationError."""
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
@@ -129,14 +129,14 @@ def name_from(template: str, network: str, device: str) -> str:
 
 
 def check_ttl(ttl: float | None) -> float | None:
-    """Give the seconds back if they can be a time to live. Raises DirectoryError."""
+    """Return the seconds if they can be a time to live. Raises DirectoryError."""
     if ttl is not None and not (math.isfinite(ttl) and 0 < ttl <= MAX_TTL):
         raise DirectoryError(f"default_ttl {ttl} is not between 0 and {MAX_TTL:.0f} seconds")
     return ttl
 
 
 def check_object_list(links: str | None) -> str | None:
-    """Give CoRE links back if they are some, None for none. Raises DirectoryError."""
+    """Return CoRE links if they are some, None for none. Raises DirectoryError."""
     if not links:
         return None
     if len(links.encode("utf-8", "replace")) > MAX_OBJECT_LIST:
@@ -147,7 +147,7 @@ def check_object_list(links: str | None) -> str | None:
 
 
 def check_options(options: Mapping[str, str]) -> dict[str, str]:
-    """Give options of a binding back as a plain dictionary. Raises DirectoryError."""
+    """Return options of a binding back as a plain dictionary. Raises DirectoryError."""
     for key, value in options.items():
         if not isinstance(key, str) or not isinstance(value, str) or not key.isprintable() or len(value) > MAX_OPTION:
             raise DirectoryError(f"option {key!a} is not a text of at most {MAX_OPTION} characters")
@@ -166,7 +166,7 @@ def binding_options(options: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def check_all(draft: Draft, canonical: Callable[[str, str], str], template: str | None) -> Draft:
-    """Give a draft in canonical form, named; servers and profile are not looked at. Raises DirectoryError."""
+    """Return a draft in canonical form, named; servers and profile are not looked at. Raises DirectoryError."""
     try:
         device = canonical(draft.network, draft.device)
     except ConfigurationError as error:

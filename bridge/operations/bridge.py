@@ -104,7 +104,7 @@ class Bridge(Protocol):
         """Have its network carry an endpoint's data. Raises BridgeError with the network's reason."""
 
     async def remove_endpoint(self, name: str) -> Record:
-        """Give all that waits for an endpoint its outcome, and take it out of the directory and off its network.
+        """End all that waits for an endpoint, and take the endpoint out of the directory and off its network.
 
         Raises NotFound, StoreUnavailable, or BridgeError with the network's reason: then it stays.
         """

@@ -185,8 +185,8 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
     toward_server.originate(step, row)
 
 
-def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity.Refusal | None, bytes]:
-    """Give the body as its server wants it, or what the device is answered instead."""
+def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity.MessageRefusal | None, bytes]:
+    """Return the body as its server wants it, or what the device is answered instead."""
     state = step.state
     if name != "OSCORE":
         refused = identity.refusal(coap, name, state.endpoint, state.registrations)
@@ -194,10 +194,10 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity
             step.effect(Count("identity_refusals", name))
             return refused, b""
     if name in ("Register", "Update") and kept_answers.asks_later_block(coap):
-        return identity.Refusal(Code.REQUEST_ENTITY_INCOMPLETE, "the answer is not kept any more"), b""
+        return identity.MessageRefusal(Code.REQUEST_ENTITY_INCOMPLETE, "the answer is not kept any more"), b""
     if name == "Register":
         fitted = register.fit_register(coap, state.endpoint, server.profile, step.south.default_lifetime)
-        return (fitted, b"") if isinstance(fitted, identity.Refusal) else (None, fitted)
+        return (fitted, b"") if isinstance(fitted, identity.MessageRefusal) else (None, fitted)
     if name in ("Update", "De-register"):
         return _fit_to_registration(state, coap, name, server)
     return None, coap.body
@@ -205,21 +205,21 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity
 
 def _fit_to_registration(
     state: EndpointState, coap: Message, name: str, server: Server
-) -> tuple[identity.Refusal | None, bytes]:
+) -> tuple[identity.MessageRefusal | None, bytes]:
     """Return an Update or De-register as the server of its registration wants it, or what the device is answered."""
     path = segments(coap)
     registration = next((one for one in state.registrations if one.told == path and one.server == server.key), None)
     if registration is None:
-        return identity.Refusal(Code.NOT_FOUND, "not the location of this device's registration"), b""
+        return identity.MessageRefusal(Code.NOT_FOUND, "not the location of this device's registration"), b""
     if name == "Update" and state.relay is not None and state.relay.refuse_update:
-        return identity.Refusal(Code.NOT_FOUND, "register anew: the endpoint's address or server changed"), b""
+        return identity.MessageRefusal(Code.NOT_FOUND, "register anew: the endpoint's address or server changed"), b""
     body = register.fit_update(coap, server.profile) if name == "Update" else coap.body
     if registration.location != path:
         body = with_path(parse(coap.code, body), OptionNumber.URI_PATH, registration.location)
     return None, body
 
 
-def _answer_in_servers_place(step: Step, row: DeviceRequest, refused: identity.Refusal) -> None:
+def _answer_in_servers_place(step: Step, row: DeviceRequest, refused: identity.MessageRefusal) -> None:
     payload = b"\xff" + refused.text.encode() if refused.text else b""
     largest = step.south.max_downlink
     if largest is not None and step.state.south_hop.size_of(row.south_token, payload) > largest:

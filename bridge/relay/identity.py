@@ -23,26 +23,26 @@ _SAFE_METHODS = (Code.GET, Code.FETCH)  # RFC 7252 §5.1, RFC 8132 §2
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class MessageRefusal:
     """What the device is answered instead of being forwarded."""
 
     code: int
     text: str
 
 
-def refusal(message: Message, operation: str, endpoint: Endpoint, own: list[Registration]) -> Refusal | None:
+def refusal(message: Message, operation: str, endpoint: Endpoint, own: list[Registration]) -> MessageRefusal | None:
     """Refuse a device's message that means another endpoint in any server's reading, or that only a proxy could take.
 
     `operation` is what the bridge takes it for; `own` are the endpoint's registrations.
     """
     if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
-        return Refusal(Code.PROXYING_NOT_SUPPORTED, "no server behind the bridge is a proxy")
+        return MessageRefusal(Code.PROXYING_NOT_SUPPORTED, "no server behind the bridge is a proxy")
     path = segments(message)
     if not any(path == registration.told for registration in own):
         if not is_plain(path):
-            return Refusal(Code.BAD_REQUEST, "servers read this path differently")
+            return MessageRefusal(Code.BAD_REQUEST, "servers read this path differently")
         if operation == "Request" and message.code not in _SAFE_METHODS:
-            return Refusal(Code.FORBIDDEN, "neither an LwM2M path nor this device's registration")
+            return MessageRefusal(Code.FORBIDDEN, "neither an LwM2M path nor this device's registration")
     for number, value in message.options:
         if number == OptionNumber.URI_QUERY and value != b"ep=" + endpoint.name.encode():
             refused = _query_refusal(value, endpoint.name)
@@ -70,15 +70,15 @@ def is_plain(path: tuple[bytes, ...]) -> bool:
     return True
 
 
-def _query_refusal(query: bytes, name: str) -> Refusal | None:
+def _query_refusal(query: bytes, name: str) -> MessageRefusal | None:
     text = query.decode("utf-8", "backslashreplace")
     for reading in _readings(text):
         for parameter in _BETWEEN_PARAMETERS.split(reading):
             key, _, value = parameter.partition("=")
             if key.strip().casefold() == "ep" and value != name:
-                return Refusal(Code.FORBIDDEN, "ep is not the endpoint of this device address")
+                return MessageRefusal(Code.FORBIDDEN, "ep is not the endpoint of this device address")
         if reading is _UNENDING:
-            return Refusal(Code.BAD_REQUEST, "this query is encoded too often")
+            return MessageRefusal(Code.BAD_REQUEST, "this query is encoded too often")
     return None
 
 

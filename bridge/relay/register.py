@@ -2,7 +2,7 @@
 
 from bridge.coap.message import Message, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.relay.identity import Refusal
+from bridge.relay.identity import MessageRefusal
 from bridge.relay.model import Endpoint, QueueMode, ServerProfile
 
 DEFAULT_LIFETIME = 86400  # seconds, where a Register names none (OMA Core TS §6.2.1)
@@ -11,7 +11,7 @@ LONGEST_LIFETIME = 13  # characters of `lt=` and ten digits: 32 bits (OMA Core T
 
 def fit_register(
     message: Message, endpoint: Endpoint, profile: ServerProfile, default_lifetime: int | None
-) -> bytes | Refusal:
+) -> bytes | MessageRefusal:
     """Return the Register's body as the server wants it: parameters that it insists on are added (R21).
 
     An object list that is missing and not known out of band is answered 4.09, so that the device sends it
@@ -23,7 +23,7 @@ def fit_register(
     options = list(message.options)
     if not payload:
         if not endpoint.object_list:
-            return Refusal(Code.CONFLICT, "object list needed")
+            return MessageRefusal(Code.CONFLICT, "object list needed")
         payload = endpoint.object_list.encode()
         options = [o for o in options if o[0] != OptionNumber.CONTENT_FORMAT]
         options.append((OptionNumber.CONTENT_FORMAT, b"\x28"))  # 40, link format

@@ -211,7 +211,7 @@ class EndpointState:
             self.last_request = row.id
 
     def allocate_token(self) -> bytes:
-        """Give a token that no live, late or observed exchange holds; one byte where it can be (R1)."""
+        """Return a token that no live, late or observed exchange holds; one byte where it can be (R1)."""
         if self.freed is None:
             for _ in range(256):
                 self.last_token = (self.last_token + 1) & 0xFF
@@ -251,7 +251,7 @@ class EndpointState:
         yield from self.kept_uplinks.values()
 
     def observation_of(self, server: str, north_token: bytes) -> Observation | None:
-        """Give the observation that a server knows by this token; earlier ones of the same token may be over."""
+        """Return the observation that a server knows by this token; earlier ones of the same token may be over."""
         for observation in self.observations.values():
             if observation.north_token == north_token and observation.server == server and observation.is_active:
                 return observation
@@ -342,7 +342,7 @@ class Step(msgspec.Struct):
         self.work.effects.append(effect)
 
     def relay_row(self) -> RelayState:
-        """Give the endpoint's relay row to change; it is kept with this step."""
+        """Return the endpoint's relay row to change; it is kept with this step."""
         state = self.state
         if state.relay is None:
             state.relay = RelayState(state.endpoint.id, state.endpoint.shard)

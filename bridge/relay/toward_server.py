@@ -71,7 +71,7 @@ def send_verdict(step: Step, row: Verdict, code: int, body: bytes) -> None:
 
 
 def settle(step: Step, row: CoapUplink, outcome: UplinkState, reason: str = "") -> None:
-    """Give an uplink its outcome; it stays known for as long as its sender may repeat it."""
+    """Set the outcome of an uplink; it stays known for as long as its sender may repeat it."""
     row.move(outcome, step.wall, reason)
     step.state.settle_uplink(row, step.wall + step.state.deliveries.keep)
     step.work.update(row)

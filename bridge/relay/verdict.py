@@ -33,7 +33,7 @@ _CODES: dict[DownlinkState, int] = {
 
 
 def profile_of(step: Step, server: str) -> ServerProfile:
-    """Give the profile of a server, or the default one if the directory no longer names it."""
+    """Return the profile of a server, or the default one if the directory no longer names it."""
     known = step.state.server(server)
     return known.profile if known is not None else ServerProfile()
 

@@ -21,8 +21,8 @@ from bindings.contract import (
 from bridge.north.contract import NorthTransport, Sending
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
+from bridge.service.crash_points import reached
 from bridge.service.placed import Placed
-from bridge.service.points import reached
 
 log = logging.getLogger(__name__)
 

@@ -45,7 +45,7 @@ class Changes:
             self._tasks.begin(self._provisioning.begin(after))
 
     async def remove(self, name: str) -> Record:
-        """Give all that waits for an endpoint its outcome, and take it out of the directory and off its network.
+        """End all that waits for an endpoint, and take the endpoint out of the directory and off its network.
 
         Raises NotFound, or BridgeError: then the endpoint stays.
         """

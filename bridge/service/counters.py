@@ -85,7 +85,7 @@ OUTCOMES = {
 
 
 def describe(metrics: Metrics, networks: Mapping[str, Binding]) -> None:
-    """Give every metric its help text, and let series that alerts look at exist from the start, with 0."""
+    """Set the help text of every metric, and let series that alerts look at exist from the start, with 0."""
     for name, text in COUNTERS.items():
         metrics.describe(name, text)
     metrics.histogram(

@@ -13,7 +13,7 @@ from bridge.delivery.states import DownlinkState
 from bridge.errors import StoreUnavailable
 from bridge.metrics import Labels, Metrics
 from bridge.north.contract import NorthTransport
-from bridge.service.calls import Calls
+from bridge.service.network_calls import NetworkCalls
 from bridge.store.contract import Store
 from bridge.store.fleet import Fleet, FleetCounts
 
@@ -119,7 +119,7 @@ def watch_networks(metrics: Metrics, networks: Mapping[str, Binding]) -> None:
     metrics.watch("network_up", up, label="network")
 
 
-def watch_calls(metrics: Metrics, calls: Mapping[str, Calls]) -> None:
+def watch_calls(metrics: Metrics, calls: Mapping[str, NetworkCalls]) -> None:
     """Expose how busy each network's API is."""
     metrics.describe("network_calls", "Calls of the network's API that are under way.")
     metrics.watch("network_calls", lambda: {name: one.under_way for name, one in calls.items()}, label="network")

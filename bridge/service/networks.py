@@ -11,7 +11,7 @@ from bridge.relay import events as ev
 from bridge.relay.from_device import digest_of
 from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
-from bridge.service.points import reached
+from bridge.service.crash_points import reached
 from bridge.service.provisioning import ProvisioningNotes
 from bridge.service.runner import Runner
 from bridge.store.contract import Store

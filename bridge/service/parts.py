@@ -16,10 +16,10 @@ from bridge.quota.shared import SharedQuotas
 from bridge.quota.usage import needed_since
 from bridge.service.actor import NetworkActor
 from bridge.service.announcer import Announcer
-from bridge.service.calls import Calls
 from bridge.service.changes import Changes
 from bridge.service.clock import Clock
 from bridge.service.from_servers import FromServers
+from bridge.service.network_calls import NetworkCalls
 from bridge.service.networks import NetworkEvents
 from bridge.service.north import udp_north, whole_north
 from bridge.service.places import Places
@@ -42,7 +42,7 @@ class Parts:
 
     store: Store
     networks: Mapping[str, Binding]
-    calls: Mapping[str, Calls]  # of each network
+    calls: Mapping[str, NetworkCalls]  # of each network
     north: NorthTransport
     scheme: str  # of endpoints' addresses toward servers
     directory: Directory
@@ -80,7 +80,7 @@ async def built(
     north = whole_north(config, udp, directory, clock.wall)
     quotas = await _quotas(config, store, clock.wall())
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
-    calls = {name: Calls(name, binding.capacity, draw.random, count) for name, binding in networks.items()}
+    calls = {name: NetworkCalls(name, binding.capacity, draw.random, count) for name, binding in networks.items()}
     places = Places(directory, networks, calls, quotas, count)
     actor = NetworkActor(north, networks, count, observe)
     runner = Runner(

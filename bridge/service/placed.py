@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bindings.contract import SouthProfile
 from bridge.quota.limits import NO_LIMITS, Limits
 from bridge.relay.model import Endpoint
-from bridge.service.calls import Calls
+from bridge.service.network_calls import NetworkCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,6 @@ class Placed:
     endpoint: Endpoint
     source: int | None  # None: it has no address of its own, and is down toward its servers
     south_profile: Callable[[str], SouthProfile]
-    calls: Calls  # of its network
+    calls: NetworkCalls  # of its network
     limits: Limits = NO_LIMITS  # its quotas
     takes: bool = True  # False: it is disabled or leaves; nothing new is accepted, what is there gets its outcome

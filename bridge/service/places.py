@@ -7,7 +7,7 @@ from bindings.contract import Binding
 from bridge.directory import Directory, Record
 from bridge.errors import ConfigurationError
 from bridge.quota.shared import SharedQuotas
-from bridge.service.calls import Calls
+from bridge.service.network_calls import NetworkCalls
 from bridge.service.placed import Placed
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class Places:
         self,
         directory: Directory,
         networks: Mapping[str, Binding],
-        calls: Mapping[str, Calls],
+        calls: Mapping[str, NetworkCalls],
         quotas: SharedQuotas,
         count: Callable[..., None],
     ) -> None:

@@ -24,9 +24,9 @@ from bridge.relay.state import EndpointState
 from bridge.relay.step import Result, step
 from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moment
+from bridge.service.crash_points import reached
 from bridge.service.marks import Marks
 from bridge.service.placed import Placed
-from bridge.service.points import reached
 from bridge.service.quiet import Quiet
 from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
@@ -447,7 +447,7 @@ class Runner:
             self._turns.serve(placed.calls)
 
     def _never_began(self, placed: Placed, effects: list[Effect]) -> None:
-        """Give the call back that was reserved with effects that are dropped."""
+        """Return the call back that was reserved with effects that are dropped."""
         if any(isinstance(effect, CALLS) for effect in effects):
             placed.calls.never_began()
             self._turns.serve(placed.calls)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bridge.delivery.work import Now
-from bridge.service.calls import Calls
+from bridge.service.network_calls import NetworkCalls
 from bridge.store.contract import Done
 
 
@@ -15,10 +15,10 @@ class Turns:
     def __init__(self, wake: Callable[[int, Done], None], now: Callable[[], Now]) -> None:
         self._wake = wake
         self._now = now
-        self._timers: dict[Calls, asyncio.TimerHandle] = {}
+        self._timers: dict[NetworkCalls, asyncio.TimerHandle] = {}
         self._is_serving = False
 
-    def serve(self, calls: Calls) -> None:
+    def serve(self, calls: NetworkCalls) -> None:
         """Wake endpoints for as long as their network takes further calls."""
         if calls.is_calm or self._is_serving:
             return
@@ -40,14 +40,14 @@ class Turns:
             timer.cancel()
         self._timers.clear()
 
-    def _was_woken(self, calls: Calls, endpoint: int, _error: BaseException | None) -> None:
+    def _was_woken(self, calls: NetworkCalls, endpoint: int, _error: BaseException | None) -> None:
         calls.not_stepped(endpoint)  # if it was, that says nothing new
         self.serve(calls)
 
-    def _later(self, calls: Calls, seconds: float) -> None:
+    def _later(self, calls: NetworkCalls, seconds: float) -> None:
         if calls not in self._timers:
             self._timers[calls] = asyncio.get_running_loop().call_later(seconds, self._pause_is_over, calls)
 
-    def _pause_is_over(self, calls: Calls) -> None:
+    def _pause_is_over(self, calls: NetworkCalls) -> None:
         del self._timers[calls]
         self.serve(calls)

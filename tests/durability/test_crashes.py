@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.service.points import POINTS
+from bridge.service.crash_points import POINTS
 from tests.conftest import need_program
 from tests.durability.both import both_traffic
 from tests.durability.lorawan import LorawanTraffic, lorawan_traffic

@@ -7,7 +7,7 @@ import random
 from collections.abc import Coroutine
 from typing import Any
 
-from bridge.service.points import POINTS, VARIABLE as CRASH_POINT
+from bridge.service.crash_points import POINTS, VARIABLE as CRASH_POINT
 from mock_network.lab import Api, Bridge, Lab, ProcessEnded
 from tests.durability.judge import Evidence, judge, read_ledger
 from tests.e2e.kit import until

@@ -51,7 +51,7 @@ async def run_command(directory: Path, *arguments: str, **environment: str) -> E
 
 
 def counter(metrics: str, name: str, **labels: str) -> float:
-    """Give a counter of the bridge's metrics: the sum over all labels that are not named."""
+    """Return a counter of the bridge's metrics: the sum over all labels that are not named."""
     return sum(
         sample.value
         for family in text_string_to_metric_families(metrics)
@@ -132,7 +132,7 @@ class SetUp:
         return made
 
     async def sms_modem(self, ue: str, network: str = "nidd") -> str:
-        """Give the address at which a UE's application sends and receives SMS."""
+        """Return the address at which a UE's application sends and receives SMS."""
         host, port = (await self.scef(network).get(f"/ues/{ue}"))["channels"]["sms"]
         return f"{host}:{port}"
 
@@ -209,11 +209,11 @@ class SetUp:
         await self.bridge.ask("endpoint.add", endpoints=[endpoint])
 
     async def count(self, name: str, **labels: str) -> float:
-        """Give a counter of the bridge: the sum over all labels that are not named."""
+        """Return a counter of the bridge: the sum over all labels that are not named."""
         return counter((await self.bridge.ask("metrics"))["text"], name, **labels)
 
     def log(self) -> str:
-        """Give what the bridge said since its last start."""
+        """Return what the bridge said since its last start."""
         return self.bridge.process.said()
 
     async def logged(self, *words: str) -> str:
@@ -321,6 +321,6 @@ callbacks = {{ port = {port}, path = "{name}" }}
 
 
 def _prefix(root: str) -> str:
-    """Give the path of an apiRoot, which the proxy passes on."""
+    """Return the path of an apiRoot, which the proxy passes on."""
     path = root.partition("://")[2].partition("/")[2]
     return f"/{path}" if path else ""

@@ -136,7 +136,7 @@ async def test_datagrams_of_strangers_are_counted_and_dropped(world: SetUp):
 
 
 def _destination(world: SetUp) -> str:
-    """Give the bridge's own callback URL, as it told the SCEF."""
+    """Return the bridge's own callback URL, as it told the SCEF."""
     found = [
         r["request"]["notificationDestination"]
         for r in world.proxies["nidd"].records

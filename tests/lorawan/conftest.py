@@ -38,7 +38,7 @@ def transport():
 
 @pytest.fixture
 async def make(chirpstack, side, transport):
-    """Give a function that starts a binding; parts of its settings as keyword arguments."""
+    """Return a function that starts a binding; parts of its settings as keyword arguments."""
     made = []
 
     async def start(**parts):
@@ -65,7 +65,7 @@ NOBODIES = ("70b3d57ed00000ee", "70b3d57ed00000ef")  # devices without an endpoi
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(tmp_path_factory):
-    """Give one set-up for all stories that leave it as they found it: a device of each kind, no client on any."""
+    """Return one set-up for all stories that leave it as they found it: a device of each kind, no client on any."""
     devices = {name: device(eui) for name, eui in EUIS.items()}
     devices["slow"] = device(EUIS["slow"], data_rate=2, adr=False)  # 51 bytes a frame
     devices["listener"] = device(EUIS["listener"], device_class="C")

@@ -168,7 +168,7 @@ class Emulated:
         self.emit("log", message)
 
     def activate(self, *, f_cnt_up):
-        """Give the device a session in the server as well, with the uplinks that a test has made up."""
+        """Set a session of the device in the server as well, with the uplinks that a test has made up."""
         keys = SessionKeys.of_1_0(bytes.fromhex(KEY), bytes.fromhex(KEY))
         join.activate(self.context, self.row(), int(self.dev_addr, 16), keys)
         self.row().f_cnt_up, self.row().last_seen_at = f_cnt_up, time.time()

@@ -73,7 +73,7 @@ class LorawanSetUp:
         await self.devices.post("/devices", body)
 
     async def device(self, name: str = NAME) -> dict[str, Any]:
-        """Give the state of a device's radio."""
+        """Return the state of a device's radio."""
         found: dict[str, Any] = await self.radio.get(f"/radio/devices/{self.euis[name]}")
         return found
 
@@ -159,7 +159,7 @@ class LorawanSetUp:
         return await self.polled(asyncio.create_task(self.ask(operation, path, name, **body)), name)
 
     async def queue(self, name: str = NAME) -> list[dict[str, Any]]:
-        """Give what is in ChirpStack's queue for a device."""
+        """Return what is in ChirpStack's queue for a device."""
         devices = (await self.radio.get("/state"))["devices"]
         return next(one["queue"] for one in devices if one["devEui"] == self.euis[name])
 
@@ -168,26 +168,26 @@ class LorawanSetUp:
         return await until(lambda: self.queue(name), why=f"nothing is in ChirpStack's queue; {self.said()}")
 
     async def air(self, name: str = NAME) -> list[dict[str, Any]]:
-        """Give the downlink frames that ChirpStack sent."""
+        """Return the downlink frames that ChirpStack sent."""
         return list(await self.radio.get("/air", dev_eui=self.euis[name]))
 
     async def heard(self, name: str = NAME) -> list[dict[str, Any]]:
-        """Give the log of a device: what it sent, received and missed."""
+        """Return the log of a device: what it sent, received and missed."""
         return list(await self.radio.get("/radio/air", dev_eui=self.euis[name]))
 
     async def fault(self, kind: str, **more: Any) -> None:
         await self.radio.post("/faults", {"kind": kind, **more})
 
     async def downlinks(self, name: str = NAME) -> list[dict[str, Any]]:
-        """Give the ledger's rows of an endpoint, newest first."""
+        """Return the ledger's rows of an endpoint, newest first."""
         return list((await self.bridge.ask("downlink.list", endpoint=name))["items"])
 
     async def count(self, name: str, **labels: str) -> float:
-        """Give a counter of the bridge: the sum over all labels that are not named."""
+        """Return a counter of the bridge: the sum over all labels that are not named."""
         return counter((await self.bridge.ask("metrics"))["text"], name, **labels)
 
     async def events(self) -> dict[str, Any]:
-        """Give what the bridge says of the way on which events come."""
+        """Return what the bridge says of the way on which events come."""
         found: dict[str, Any] = (await self.bridge.ask("status"))["networks"]["lorawan"]["events"]
         return found
 

@@ -7,7 +7,7 @@ import pytest
 from world import LORAWAN, World, register, request, response
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bindings.lorawan.records import Record
+from bindings.lorawan.records import DeviceNote
 from bindings.lorawan.settings import Downlinks
 from bindings.lorawan.south import SouthProfiles
 from bridge.coap.message import Type
@@ -70,7 +70,7 @@ def test_an_answer_ends_the_retransmissions():
 def test_a_class_c_device_is_asked_again_while_the_server_still_waits():
     """Two minutes are what Leshan waits; 300 s would let no repetition go."""
     numbers = Downlinks()
-    found = World(SouthProfiles(numbers).of(Record(device_class="C"), network_up=True), ServerProfile())
+    found = World(SouthProfiles(numbers).of(DeviceNote(device_class="C"), network_up=True), ServerProfile())
     found.network = Accepted("h1", NetworkState.SENT)
     found.server_sends(request())
     found.passes(numbers.class_c_retransmit_interval + 1)

@@ -30,27 +30,27 @@ class Radio:
         await self.world.radio.post(f"/radio/devices/{DEV_EUI}/data-rate", {"data_rate": data_rate})
 
     async def down(self) -> list[bytes]:
-        """Give what ChirpStack sent to the device, without the MAC's own."""
+        """Return what ChirpStack sent to the device, without the MAC's own."""
         return [bytes.fromhex(frame["payload"]) for frame in await self.world.air() if frame["payload"]]
 
     async def up(self, what: str = "sent") -> list[bytes]:
-        """Give what the device sent of its own, or could not send (`dropped`)."""
+        """Return what the device sent of its own, or could not send (`dropped`)."""
         log = await self.world.radio.get("/radio/air", dev_eui=DEV_EUI)
         return [bytes.fromhex(one["payload"]) for one in log if one["what"] == what and one["payload"]]
 
     async def writes(self) -> list[bytes]:
-        """Give the blocks of a Write that the device was sent."""
+        """Return the blocks of a Write that the device was sent."""
         return [data for data in await self.down() if data[1] == PUT]
 
     async def value(self) -> str:
         return str((await self.world.devices.get(f"/devices/{NAME}/resources{PATH}"))["value"])
 
     async def has(self, value: str) -> None:
-        """Give the device a value, as its sensor would."""
+        """Set a value of the device, as its sensor would."""
         await self.world.devices.ask("PUT", f"/devices/{NAME}/resources{PATH}", {"value": value})
 
     async def queue(self) -> list[bytes]:
-        """Give what waits in ChirpStack for the device's next uplink."""
+        """Return what waits in ChirpStack for the device's next uplink."""
         items = (await self.world.radio.get("/state"))["devices"][0]["queue"]
         return [bytes.fromhex(item["data"]) for item in items if not item["isPending"]]
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _rows(world, name="meter"):
-    """Give state and attempts of the server's requests to an endpoint, oldest first."""
+    """Return state and attempts of the server's requests to an endpoint, oldest first."""
     rows = await world.downlinks(name)
     return [(row["state"], row["attempts"]) for row in reversed(rows) if row["kind"] == "request"]
 

@@ -19,7 +19,7 @@ MINUTE = 60.0
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def over_mqtt(tmp_path_factory):
-    """Give a set-up with a registered device, and its broker."""
+    """Return a set-up with a registered device, and its broker."""
     need_program("mosquitto")
     directory = tmp_path_factory.mktemp("broker")
     broker = Broker(directory, persistent=True)
@@ -33,7 +33,7 @@ async def over_mqtt(tmp_path_factory):
 
 
 async def _sends(world):
-    """Give how many different Sends the server took, and how many in all."""
+    """Return how many different Sends the server took, and how many in all."""
     taken = [one["digest"] for one in await world.server.get("/seen", kind="send")]
     return len(set(taken)), len(taken)
 

@@ -15,7 +15,7 @@ STRANGER = "70b3d57ed00000ef"  # in ChirpStack's application, and in no endpoint
 
 
 async def _states(world):
-    """Give the states of the server's requests, newest first."""
+    """Return the states of the server's requests, newest first."""
     return [row["state"] for row in await world.downlinks(NAME) if row["kind"] == "request"]
 
 

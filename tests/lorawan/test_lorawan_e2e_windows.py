@@ -41,13 +41,13 @@ async def _slow_server(world: LorawanSetUp) -> AsyncIterator[None]:
 
 
 async def _taken(world: LorawanSetUp) -> int:
-    """Give how many uplinks the bridge has answered with 200."""
+    """Return how many uplinks the bridge has answered with 200."""
     posts = await world.radio.get("/posts", dev_eui=world.euis[NAME])
     return sum(one["kind"] == "up" and one["status"] == 200 for one in posts)
 
 
 async def _after(world: LorawanSetUp, mid: str) -> list[dict[str, Any]]:
-    """Give what the device sent and heard from its message with this MID on."""
+    """Return what the device sent and heard from its message with this MID on."""
     log = [one for one in await world.heard(NAME) if one["what"] in ("sent", "received", "missed")]
     first = next(n for n, one in enumerate(log) if one["what"] == "sent" and one["payload"][4:8] == mid)
     return log[first:]

@@ -9,7 +9,7 @@ from bindings.contract import Attempt, Kind, NetworkState, Presence, Reachable, 
 from bindings.lorawan import LorawanBinding
 from bindings.lorawan.app_s_key import ZEROS, Envelope, Keks, crypt
 from bindings.lorawan.chirpstack import events as cs
-from bindings.lorawan.records import Record
+from bindings.lorawan.records import DeviceNote
 from bindings.lorawan.settings import Api, EndToEnd, LorawanSettings
 from bridge.errors import BindingError, CallFailed, CallTrouble, ConfigurationError, KeyUnavailable, NotificationError
 from mock_network.chirpstack import device_queue, join
@@ -212,7 +212,7 @@ async def test_a_counter_that_is_not_committed_is_not_used():
 
 
 async def test_a_key_that_comes_again_goes_on_counting():
-    record = Record()
+    record = DeviceNote()
     first, second = Envelope("a", bytes(24)), Envelope("b", bytes(24))
     assert record.seal(first)
     record.sealed.next_down = 7
@@ -221,14 +221,14 @@ async def test_a_key_that_comes_again_goes_on_counting():
     assert not record.seal(second)
     assert record.seal(first)
     assert record.sealed.next_down == 7
-    decoded = msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=Record)
+    decoded = msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=DeviceNote)
     assert decoded.sealed == record.sealed
     assert decoded.former_keys == record.former_keys
 
 
 def test_a_session_by_hand_goes_on_counting_under_another_kek():
     app_s_key, keks = bytes(16), Keks({"old": "00" * 16, "new": "11" * 16})
-    record = Record()
+    record = DeviceNote()
     record.seal(keks.wrap("old", app_s_key), personal=True)
     record.sealed.next_down = 7
     assert record.seal(keks.wrap("new", app_s_key), personal=True)
@@ -360,7 +360,7 @@ async def personalised(keks=None):
     one = Virtual(world, end_to_end=EndToEnd(keks={LABEL: KEK.hex()} if keks is None else keks))
     join.activate(world.server.context, world.device, 0x01020304, SessionKeys.of_1_0(network_key, ZEROS))
     world.node.keys, world.node.dev_addr = SessionKeys.of_1_0(network_key, app_s_key), 0x01020304
-    record = Record()
+    record = DeviceNote()
     record.seal(Keks({LABEL: KEK.hex()}).wrap(LABEL, app_s_key), personal=True)
     one.records.changed(DEV_EUI, record)
     return one

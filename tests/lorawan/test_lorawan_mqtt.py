@@ -13,7 +13,7 @@ from tests.waiting import until
 
 @pytest.fixture
 async def over_mqtt(broker, side):
-    """Give an emulated server that publishes to the broker, and a function that starts bindings on it."""
+    """Return an emulated server that publishes to the broker, and a function that starts bindings on it."""
     bindings = []
     async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=1) as server:
 

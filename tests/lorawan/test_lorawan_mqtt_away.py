@@ -21,7 +21,7 @@ SUBSCRIPTION_REFUSED = bytes([0x90, 4, 0, 1, 0, 0x87])  # SUBACK of the first pa
 
 @pytest.fixture
 async def events(caplog):
-    """Give a function that begins to take events from a broker, and tells what was counted."""
+    """Return a function that begins to take events from a broker, and tells what was counted."""
     caplog.set_level(logging.INFO)
     async with contextlib.AsyncExitStack() as stack:
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bindings.lorawan.payload_size import FLOOR, Plan, max_downlink, max_size, max_uplink
-from bindings.lorawan.records import Record
+from bindings.lorawan.records import DeviceNote
 from bindings.lorawan.regions import REVISIONS, downlink_sizes, rx1_data_rates
 
 EU = Plan("EU868", "LORAWAN_1_0_3", "A", rx1_dr_offsets=frozenset({0}), rx2_dr=0)
@@ -154,7 +154,7 @@ def test_of_an_uplink_the_slowest_data_rate_is_assumed_and_room_kept_as_of_a_dow
 
 
 def test_counters_behind_the_window_are_told_from_new_ones():
-    record = Record()
+    record = DeviceNote()
     for f_cnt in (100, 98, 101):
         record.take(f_cnt)
     assert [record.has_seen(f_cnt) for f_cnt in (102, 101, 100, 99, 98, 97, 30)] == [

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from bindings.lorawan.network_events import Why
 from bindings.lorawan.provider import QueuedItem, Session, Sight, Standing
-from bindings.lorawan.records import Profile, Record, WhenQueued
+from bindings.lorawan.records import DeviceNote, Profile, WhenQueued
 from bindings.lorawan.windows import (
     LONGEST,
     Known,
@@ -140,7 +140,7 @@ def test_what_is_still_queued_and_unscheduled_can_only_leave_with_the_next_uplin
 
 
 def test_the_windows_of_an_uplink_are_over_when_rx2_has_opened():
-    learned, profile = Record(rx_delay=5.0), Profile(rx1_delay=3, known=True)
+    learned, profile = DeviceNote(rx_delay=5.0), Profile(rx1_delay=3, known=True)
     assert in_flight(learned, profile) == 6.0
     assert in_flight(learned, replace(profile, rx1_delay=7)) == 8.0  # the device may agree to it any time
-    assert in_flight(Record(), profile) == in_flight(learned, Profile()) == LONGEST == 16.0
+    assert in_flight(DeviceNote(), profile) == in_flight(learned, Profile()) == LONGEST == 16.0

@@ -151,7 +151,7 @@ async def test_the_integration_is_set_once_and_beside_another(binding, chirpstac
 
 @pytest.fixture
 async def of_all(binding, side):
-    """Give a running binding whose settings name no application."""
+    """Return a running binding whose settings name no application."""
     one = LorawanBinding("all", msgspec.structs.replace(binding._settings, application_id=""))
     await one.start(side, DictMemory())
     yield one

@@ -9,7 +9,7 @@ from virtual_network import Virtual
 from bindings.contract import Kind, Refusal, Report
 from bindings.lorawan import network_events as net
 from bindings.lorawan.radio import learn
-from bindings.lorawan.records import Record
+from bindings.lorawan.records import DeviceNote
 from bindings.lorawan.settings import Downlinks
 from bindings.lorawan.south import SouthProfiles
 
@@ -89,7 +89,7 @@ def transmission(dr, *, frequency=868_100_000, delay=1.0, immediately=False, ban
 
 
 def heard(dr=5, *, frequency=868_100_000, at=NOW, **known):
-    return Record(dev_addr="01020304", dr=dr, frequency=frequency, heard_at=at, uplinks=1, **known)
+    return DeviceNote(dev_addr="01020304", dr=dr, frequency=frequency, heard_at=at, uplinks=1, **known)
 
 
 def test_several_offsets_are_possible_where_the_downlink_is_the_slowest():

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from bindings.lorawan.records import Record, Records
+from bindings.lorawan.records import DeviceNote, Records
 from bridge.errors import StoreUnavailable
 from tests.bindings.bridge_side import DictMemory
 
 
 async def test_what_changes_while_a_note_is_written_is_written_next():
-    memory, record = DictMemory(), Record()
+    memory, record = DictMemory(), DeviceNote()
     records = Records(memory)
     writing = asyncio.create_task(records.put("d", record))
     await asyncio.sleep(0)  # the note as it is now is on its way to the disk
@@ -22,7 +22,7 @@ async def test_what_changes_while_a_note_is_written_is_written_next():
 
 
 async def test_what_the_store_did_not_take_is_written_later():
-    memory, record = DictMemory(), Record()
+    memory, record = DictMemory(), DeviceNote()
     records = Records(memory)
     record.take(5)
     records.changed("d", record)

@@ -24,7 +24,7 @@ from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import NewItem, QueuedItem, Sight, Standing
-from bindings.lorawan.records import Profile, Record, Records
+from bindings.lorawan.records import DeviceNote, Profile, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.sealing import Sealing
@@ -145,7 +145,7 @@ class Virtual:
         started_at = self.world.now
         records = self.records = Records(self.memory)
         if records.held(DEV_EUI) is None:
-            records.changed(DEV_EUI, Record())
+            records.changed(DEV_EUI, DeviceNote())
         monotonic = lambda: self.world.now - started_at  # noqa: E731
         self.outstanding = Outstanding(records, monotonic)
         self.lingering, doubts = Lingering(monotonic), Doubts()

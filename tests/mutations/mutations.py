@@ -101,14 +101,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a call whose commit failed stays reserved",
-        "Calls.never_began",
+        "NetworkCalls.never_began",
         "$self.under_way -= 1",
         "pass",
         "tests/service/test_network_calls.py::test_a_call_whose_commit_fails_leaves_room_for_others",
     ),
     Mutation(
         "calls of a network are not counted",
-        "Calls.stepped",
+        "NetworkCalls.stepped",
         "$self.under_way += 1",
         "pass",
         "tests/service/test_network_calls.py::test_r07_what_cannot_be_handed_over_yet_is_still_queued",
@@ -129,7 +129,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a network on trial gets all calls at once",
-        "Calls._free",
+        "NetworkCalls._free",
         "1 if $_ else $capacity",
         "$capacity",
         "tests/service/test_turns.py::test_a_network_that_answers_nobody_is_paused_and_then_tried_by_one_call",
@@ -577,7 +577,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a key that is used again begins to count anew",
-        "Record.seal",
+        "DeviceNote.seal",
         "$known or Sealed($envelope)",
         "Sealed($envelope)",
         LORAWAN + "test_lorawan_end_to_end.py",
@@ -598,7 +598,7 @@ MUTATIONS = [
     ),
     Mutation(
         "old counters are taken for known",
-        "Record.has_seen",
+        "DeviceNote.has_seen",
         "0 <= $behind < _WINDOW and $known",
         "$behind >= _WINDOW or ($behind >= 0 and $known)",
         LORAWAN + "test_lorawan_events.py",

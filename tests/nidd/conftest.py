@@ -34,7 +34,7 @@ def side():
 
 @pytest.fixture
 async def make(scef, memory, side):
-    """Give a function that starts a binding; parts of its settings as keyword arguments."""
+    """Return a function that starts a binding; parts of its settings as keyword arguments."""
     made = []
     scef.now = side.now
 

@@ -73,7 +73,7 @@ class ScriptedScef:
         router.add_delete(deliveries + "/{d}", self._do("cancel", self._cancel))
 
     def made(self, name):
-        """Give the requests of one name: (name, headers, body)."""
+        """Return the requests of one name: (name, headers, body)."""
         return [request for request in self.requests if request[0] == name]
 
     def _do(self, name, usual):

@@ -471,9 +471,9 @@ async def test_wrong_options_are_named(make, options):
 
 async def test_idle_devices_cost_no_objects(make, scef, memory):
     binding = await make(configurations={"pace": 0.001})
-    from bindings.nidd.records import Record, State
+    from bindings.nidd.records import DeviceNote, State
 
-    record = Record(state=State.ACTIVE, configuration="c", destination=binding._provisioning.life.mark)
+    record = DeviceNote(state=State.ACTIVE, configuration="c", destination=binding._provisioning.life.mark)
     for number in range(6_000):
         memory.notes[f"d/dev{number}@iot.example"] = msgspec.msgpack.encode(record)
         memory.notes[f"c/c{number}"] = b"dev"
@@ -486,10 +486,10 @@ async def test_idle_devices_cost_no_objects(make, scef, memory):
 
 async def test_a_change_during_a_commit_is_not_lost(memory):
     """Each change is made to the record that will be committed, not to the one before it."""
-    from bindings.nidd.records import Record, Records
+    from bindings.nidd.records import DeviceNote, Records
 
     records = Records(memory)
-    await records.put(DEVICE, Record(configuration="c1"))
+    await records.put(DEVICE, DeviceNote(configuration="c1"))
 
     async def change(**members):
         record = await records.get(DEVICE)
@@ -501,12 +501,12 @@ async def test_a_change_during_a_commit_is_not_lost(memory):
 
 
 async def test_a_change_that_could_not_be_committed_is_none(memory):
-    from bindings.nidd.records import Record, Records
+    from bindings.nidd.records import DeviceNote, Records
 
     records = Records(memory)
-    await records.put(DEVICE, Record(learned=1))
+    await records.put(DEVICE, DeviceNote(learned=1))
     memory.fails = True
     with pytest.raises(StoreUnavailable):
-        await records.put(DEVICE, Record(learned=2))
+        await records.put(DEVICE, DeviceNote(learned=2))
     memory.fails = False
     assert (await records.get(DEVICE)).learned == 1

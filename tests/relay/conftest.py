@@ -8,12 +8,12 @@ from bindings.contract import SouthProfile
 
 @pytest.fixture(params=[NIDD, LORAWAN], ids=["nidd", "lorawan"])
 def south(request: pytest.FixtureRequest) -> SouthProfile:
-    """Give each south profile in turn."""
+    """Return each south profile in turn."""
     profile: SouthProfile = request.param
     return profile
 
 
 @pytest.fixture
 def world(south: SouthProfile) -> World:
-    """Give one endpoint on each kind of network."""
+    """Return one endpoint on each kind of network."""
     return World(south)

@@ -266,7 +266,7 @@ class Life(World):
 
     @property
     def later(self) -> list[bytes]:
-        """Give what the device has received and not yet looked at."""
+        """Return what the device has received and not yet looked at."""
         if not hasattr(self, "_later"):
             self._later: list[bytes] = []
         return self._later
@@ -350,7 +350,7 @@ class Life(World):
         self._device_says(request(1, path, self.device_mid, message.token, b"", options))
 
     def _written(self, number: int) -> bytes:
-        """Give what the device has of the block of an exchange."""
+        """Return what the device has of the block of an exchange."""
         parts = self.device_body.get(number, {})
         if len(parts) > 1:
             self.split += 1
@@ -525,5 +525,5 @@ class Life(World):
 
 
 def _large(path: str) -> bytes:
-    """Give what the server answers to a request for `path`."""
+    """Return what the server answers to a request for `path`."""
     return LARGE[len(path) % 20 :] if path.startswith("large/") else b""

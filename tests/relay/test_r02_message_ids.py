@@ -7,7 +7,7 @@ from bridge.coap.udp import decode
 
 
 def own_mids(world: World) -> list[int]:
-    """Give the message IDs that the bridge chose, in the order in which they were first sent."""
+    """Return the message IDs that the bridge chose, in the order in which they were first sent."""
     mids = []
     for data in world.to_server:
         message = decode(data)

@@ -12,7 +12,7 @@ from bridge.relay import events as ev
 
 
 def requests_sent(world: World) -> list[int]:
-    """Give the downlinks submitted as requests, in order."""
+    """Return the downlinks submitted as requests, in order."""
     return [s.attempt.downlink for s in world.submitted if s.attempt.kind is Kind.REQUEST]
 
 

@@ -44,7 +44,7 @@ def number(world: World) -> int:
 
 
 def told(world: World) -> Message:
-    """Give what the server was told last but acknowledgements."""
+    """Return what the server was told last but acknowledgements."""
     return [m for m in map(decode, world.to_server) if m.code][-1]
 
 

@@ -31,7 +31,7 @@ def asked(number: int, szx: int) -> tuple[int, bytes]:
 
 
 def asks(mid: int = 1, code: int = 1, path: str = "bspack", options=None, mtype: Type = Type.CON) -> bytes:
-    """Give a Bootstrap-Pack-Request, whose answer is large."""
+    """Return a Bootstrap-Pack-Request, whose answer is large."""
     return request(code, path, mid, b"t%d" % mid, b"", options, mtype)
 
 

@@ -25,7 +25,7 @@ def unblock(message: Message, option: int = Opt.BLOCK1) -> tuple[int, bool, int]
 
 
 def write(number: int, szx: int, *, more: bool = True, body: bytes = BODY, mid: int = 100, **other: object) -> bytes:
-    """Give one block of a Write as a server sends it."""
+    """Return one block of a Write as a server sends it."""
     size = 16 << szx
     options = [(int(Opt.CONTENT_FORMAT), b"\x2a"), (int(Opt.BLOCK1), block(number, more, szx))]
     payload = body[number * size : (number + 1) * size]

@@ -57,7 +57,7 @@ AnyBytes = st.binary(max_size=80) | CoapLike
 
 
 def busy(lorawan: bool) -> World:
-    """Give an endpoint with something of everything on its way."""
+    """Return an endpoint with something of everything on its way."""
     world = World(LORAWAN if lorawan else NIDD)
     registered(world)
     observed(world)

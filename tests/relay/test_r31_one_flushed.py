@@ -11,7 +11,7 @@ READ, EXECUTE = 1, 2
 
 
 def waiting(code: int = READ, path: str = "3/0/0") -> World:
-    """Give a LoRaWAN device with one request in the network server's queue, under the handle h1."""
+    """Return a LoRaWAN device with one request in the network server's queue, under the handle h1."""
     world = World(LORAWAN)
     world.network = Accepted("h1", NetworkState.BUFFERED)
     world.server_sends(request(code, path))

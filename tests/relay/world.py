@@ -261,13 +261,13 @@ class World:
         self.event(ev.Submitted(attempt.downlink, attempt.number, result))
 
     def server_sends(self, data: bytes, server: str = "srv") -> list[Message]:
-        """Give a server's datagram to the endpoint; return what the server got in reply."""
+        """Deliver a server's datagram to the endpoint; return what the server got in reply."""
         before = len(self.to_server)
         self.event(ev.ServerDatagram(server, data))
         return [decode(d) for d in self.to_server[before:]]
 
     def device_sends(self, data: bytes, duplicate_key: str | None = None, heard_at: float | None = None) -> list[bytes]:
-        """Give a device's bytes to the endpoint; return what was handed to the network in reply."""
+        """Deliver a device's bytes to the endpoint; return what was handed to the network in reply."""
         before = len(self.submitted)
         self.event(ev.DeviceMessage(data, duplicate_key, heard_at))
         return [s.attempt.payload for s in self.submitted[before:]]
@@ -288,7 +288,7 @@ class World:
         return [row for _, row in sorted(found, key=itemgetter(0))]
 
     def states(self, kind: str = "request") -> list[str]:
-        """Give the states of all downlinks of a kind, in order."""
+        """Return the states of all downlinks of a kind, in order."""
         return [str(row["state"]) for row in self.downlinks(kind)]
 
     def downlinks(self, kind: str = "request") -> list[dict[str, Any]]:
@@ -298,7 +298,7 @@ class World:
         return [row for row in self.rows(*UPLINKS) if row["kind"] == kind]
 
     def rows_of_text(self) -> list[str]:
-        """Give every text that was committed."""
+        """Return every text that was committed."""
         tables = self.tables.values()
         return [value for table in tables for row in table.values() for value in row if isinstance(value, str)]
 
@@ -313,22 +313,22 @@ def decoded(kind: type[Row], name: str, value: Any) -> Any:
 
 
 def ack(of: Message | int) -> bytes:
-    """Give an Empty acknowledgement of a message or message ID."""
+    """Return an Empty acknowledgement of a message or message ID."""
     return empty(Type.ACK, of if isinstance(of, int) else of.mid)
 
 
 def rst(of: Message | int) -> bytes:
-    """Give a Reset for a message or message ID."""
+    """Return a Reset for a message or message ID."""
     return empty(Type.RST, of if isinstance(of, int) else of.mid)
 
 
 def observe(value: int = 0) -> list[tuple[int, bytes]]:
-    """Give an Observe option."""
+    """Return an Observe option."""
     return [(int(Opt.OBSERVE), uint_value(value))]
 
 
 def notification(of: Message, mid: int, number: int = 2, payload: bytes = b"21", mtype: Type = Type.CON) -> bytes:
-    """Give a notification of the observation that the request `of` asked for."""
+    """Return a notification of the observation that the request `of` asked for."""
     return response(of, payload=payload, options=observe(number), mtype=mtype, mid=mid)
 
 
@@ -359,7 +359,7 @@ def request(
     options: list[tuple[int, bytes]] | None = None,
     mtype: Type = Type.CON,
 ) -> bytes:
-    """Give a request as a peer would send it."""
+    """Return a request as a peer would send it."""
     all_options = [(int(Opt.URI_PATH), part.encode()) for part in path.split("/")] + (options or [])
     return frame(mtype, code, mid, token, encode_body(all_options, payload))
 
@@ -372,12 +372,12 @@ def response(
     mtype: Type = Type.ACK,
     mid: int | None = None,
 ) -> bytes:
-    """Give a response to a message as its receiver would: piggybacked, unless another type is asked for."""
+    """Return a response to a message as its receiver would: piggybacked, unless another type is asked for."""
     return frame(mtype, code, to.mid if mid is None else mid, to.token, encode_body(options or [], payload))
 
 
 def register(ep: str | None = "urn:dev:1", mid: int = 1, token: bytes = b"r", **extra: Any) -> bytes:
-    """Give a Register as a device sends it."""
+    """Return a Register as a device sends it."""
     queries = [f"ep={ep}"] if ep is not None else []
     queries += extra.pop("queries", ["lt=300", "lwm2m=1.1", "b=N"])
     options = [(int(Opt.URI_QUERY), q.encode()) for q in queries]

@@ -16,8 +16,8 @@ from bridge.directory.keys import Key
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint, Policy, Server
-from bridge.service.calls import Calls
 from bridge.service.clock import RealClock
+from bridge.service.network_calls import NetworkCalls
 from bridge.service.placed import Placed
 from bridge.service.runner import MEMORY, Runner
 from bridge.store.contract import Done
@@ -67,7 +67,7 @@ class Bench:
     def __init__(self, store: InMemoryStore) -> None:
         self.store = store
         self.counted: list[str] = []
-        self.calls = Calls("net", 8, lambda: 0.5, lambda name, **_labels: self.counted.append(name))
+        self.calls = NetworkCalls("net", 8, lambda: 0.5, lambda name, **_labels: self.counted.append(name))
         self.placed: Placed | None = Placed(ENDPOINT, 1, lambda _device: PROFILE, self.calls)
         self.memory = MEMORY
         self.restart()
@@ -89,7 +89,7 @@ class Bench:
         )
 
     async def event(self, event: ev.Event, done: Done | None = None) -> None:
-        """Give the endpoint an event, and return when it has been stepped: its commit may wait."""
+        """Deliver an event to the endpoint, and return when it has been stepped: its commit may wait."""
         self.runner.event(1, event, done)
         await self.loaded()
 

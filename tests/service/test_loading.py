@@ -18,8 +18,8 @@ from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint, Kept, Policy, Server
 from bridge.service import waiting
-from bridge.service.calls import Calls
 from bridge.service.clock import RealClock
+from bridge.service.network_calls import NetworkCalls
 from bridge.service.placed import Placed
 from bridge.service.runner import Runner
 from bridge.store.contract import Done, Found, FoundEndpoint
@@ -79,7 +79,7 @@ class Side:
 
     def __post_init__(self) -> None:
         endpoint = Endpoint(1, 0, "ep", "net", "dev", (Server("srv"),))
-        calls = Calls("net", 8, lambda: 0.5, lambda name, **_labels: self.counted.append(name))
+        calls = NetworkCalls("net", 8, lambda: 0.5, lambda name, **_labels: self.counted.append(name))
         placed = Placed(endpoint, 7, lambda _device: PROFILE, calls)
         self.runner = Runner(
             self.store,

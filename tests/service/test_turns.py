@@ -7,7 +7,7 @@ from bridge.delivery.breaker import FAILURES, FIRST_PAUSE
 from bridge.delivery.network import Turn
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
-from bridge.service.calls import Calls
+from bridge.service.network_calls import NetworkCalls
 
 WALL = 1_700_000_000.0
 
@@ -17,7 +17,7 @@ class Network:
 
     def __init__(self, capacity: int = 2) -> None:
         self.counted: list[str] = []
-        self.calls = Calls("net", capacity, lambda: 0.5, lambda name, **_labels: self.counted.append(name))
+        self.calls = NetworkCalls("net", capacity, lambda: 0.5, lambda name, **_labels: self.counted.append(name))
         self.mono = 0.0
 
     @property

@@ -22,7 +22,7 @@ def side():
 
 @pytest.fixture
 async def make(centre, side):
-    """Give a function that starts a binding; parts of its settings as keyword arguments."""
+    """Return a function that starts a binding; parts of its settings as keyword arguments."""
     made = []
     centre.now = side.now
     memory = DictMemory()

@@ -103,7 +103,7 @@ async def test_each_message_toward_a_server_has_the_bytes_and_the_fields_that_it
 
 
 def reply(row):
-    """Give the kept reply as the device is to see it."""
+    """Return the kept reply as the device is to see it."""
     if row.reply_type is None:
         return None
     token = row.south_token if row.reply_code else b""

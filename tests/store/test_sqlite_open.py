@@ -103,7 +103,7 @@ async def test_damage_is_found_at_start(path, downlink):
 
 
 def content(connection):
-    """Give everything that a database holds: its schema, and the rows of every table."""
+    """Return everything that a database holds: its schema, and the rows of every table."""
     schema = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall()
     tables = [name for kind, name, _ in schema if kind == "table"]
     return schema, [connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables]

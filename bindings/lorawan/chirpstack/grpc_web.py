@@ -189,7 +189,7 @@ def _framed(message: bytes) -> bytes:
 
 
 def _message_of(response: Response) -> bytes:
-    """Give the one message of an answer. Raises GrpcFailed."""
+    """Return the one message of an answer. Raises GrpcFailed."""
     body = response.body
     if body[:1] == b"\0":
         end = _HEAD + int.from_bytes(body[1:_HEAD])
@@ -202,7 +202,7 @@ def _message_of(response: Response) -> bytes:
 
 
 def _trailers(rest: bytes) -> bytes | None:
-    """Give the trailers that the rest of a body is; None: it is something else, or cut off."""
+    """Return the trailers that the rest of a body is; None: it is something else, or cut off."""
     return rest[_HEAD:] if rest[:1] == b"\x80" and len(rest) == _HEAD + int.from_bytes(rest[1:_HEAD]) else None
 
 

@@ -99,7 +99,7 @@ class MqttEvents:
         client.loop_stop()
 
     def status(self) -> dict[str, Any]:
-        """Give what an operator wants to know, as plain JSON values."""
+        """Return what an operator wants to know, as plain JSON values."""
         return {
             "broker": f"{self._settings.host}:{self._settings.port}",
             "connected": self.connected,

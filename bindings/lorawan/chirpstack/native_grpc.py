@@ -78,7 +78,7 @@ def _credentials(settings: Api) -> grpc.ChannelCredentials:
 
 
 async def _told(result: Awaitable[_Answer], connected: bool) -> _Answer:
-    """Give what a call gives. Raises GrpcFailed."""
+    """Return what a call returns. Raises GrpcFailed."""
     try:
         return await result
     except grpc.aio.AioRpcError as error:

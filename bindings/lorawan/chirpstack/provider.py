@@ -10,6 +10,7 @@ from chirpstack_api import api
 from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Memory
 from bindings.diagnosis import Finding
+from bindings.generated_values import generated_value, secret_path
 from bindings.lorawan.chirpstack import events, provisioning, values
 from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.diagnosis import FLUSH_SPARES_PENDING, diagnose, version_of
@@ -21,7 +22,6 @@ from bindings.lorawan.provider import NewItem, QueuedItem, Sight, Sink, Standing
 from bindings.lorawan.records import Profile
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.wanted import Provisioned, Wanted
-from bindings.made_once import made_once, secret_path
 from bridge.errors import BindingError, CallFailed, CallTrouble, NotificationError
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class ChirpStack:
             await self.http.start(await secret_path(memory, self._settings.http.path))
             where = self.http.address
         if self.mqtt is not None:
-            client_id = self._settings.mqtt.client_id or "lwm2m-bridge-" + await made_once(memory, _CLIENT_ID_KEY)
+            client_id = self._settings.mqtt.client_id or "lwm2m-bridge-" + await generated_value(memory, _CLIENT_ID_KEY)
             await self.mqtt.start(client_id)
             where = (self._settings.mqtt.host, self._settings.mqtt.port)
         over = self._settings.events
@@ -122,7 +122,7 @@ class ChirpStack:
         if self._sink is not None:
             self._sink.count(name, **labels)
 
-    # Calls
+    # GuardedCalls
 
     async def ping(self) -> None:
         told = await self.client.version()

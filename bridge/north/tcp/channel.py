@@ -139,7 +139,7 @@ class StreamChannel(asyncio.Protocol):
             self._end(End(Ended.UNHEARD, f"server {self._server!r} cannot be reached over TCP: {error}"))
 
     def _hand_over(self) -> None:
-        """Give the user what has come, in order."""
+        """Hand the user what has come, in order."""
         if self._messages.ready and not self._open and self._user is not None:
             self._open = True
             self._cancel()

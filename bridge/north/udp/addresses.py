@@ -23,7 +23,7 @@ class Division(Protocol):
 
 
 class AddressScheme(Protocol):
-    """Gives each endpoint a source address of its own. `source` is a number that stands for one address for ever.
+    """Assigns each endpoint a source address of its own. `source` is a number that stands for one address for ever.
 
     The caller keeps it with the endpoint, durably, and takes a new one from `sources`. An endpoint uses the same number
     toward all its servers.

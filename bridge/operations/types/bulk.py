@@ -60,7 +60,7 @@ class ActOnEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
 
 
 class MoveEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
-    """Give many endpoints other servers, or another network with the same device addresses."""
+    """Return many endpoints other servers, or another network with the same device addresses."""
 
     NAME: ClassVar[str] = "endpoints.move"
     ACCESS: ClassVar[Access] = Access.ADMIN

@@ -168,7 +168,7 @@ class Records:
             self._tables.put(msgspec.structs.replace(relay, refuse_update=True))
 
     def _end_messages(self, id_: int, now: float) -> None:
-        """Give what was under way an outcome, and remove what belongs to no message."""
+        """End what was under way, and remove what belongs to no message."""
         ended: dict[str, Any] = {"finished_at": now, "keep_until": now, "reason": _REMOVED, "due": None}
         for row in self._tables.of(Downlink, id_):
             if row.keep_until == FOREVER and not row.over:

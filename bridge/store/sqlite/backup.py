@@ -185,7 +185,7 @@ def _carry_on(fresh: apsw.Connection) -> tuple[float, int, int]:
 
 
 def _put_aside(database: Path) -> Path | None:
-    """Give a ledger and what belongs to it another name."""
+    """Rename a ledger and what belongs to it."""
     if not database.exists():
         return None
     with contextlib.suppress(apsw.Error), contextlib.closing(apsw.Connection(str(database))) as old:

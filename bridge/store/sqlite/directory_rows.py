@@ -161,7 +161,7 @@ def _shard_notes(connection: apsw.Connection, record: Record) -> None:
 
 
 def _move(connection: apsw.Connection, record: Record, shard: int) -> None:
-    """Give an endpoint and all its rows another shard."""
+    """Move an endpoint and all its rows to another shard."""
     connection.execute("UPDATE endpoint SET shard = ? WHERE id = ?", (shard, record.id))
     for table in ("downlink", "uplink"):
         connection.execute(f"UPDATE {table} SET shard = ? WHERE {ENDPOINT}", (shard, record.id))  # noqa: S608  # names of our own
@@ -218,7 +218,7 @@ def remove(connection: apsw.Connection, id_: int, now: float) -> int:
 def renew(
     connection: apsw.Connection, ids: Iterable[int], sources: Sources, now: float
 ) -> list[tuple[Record, Record | DirectoryError]]:
-    """Give each of these endpoints a source of the present range; the records before, and after or the reason."""
+    """Assign each of these endpoints a source of the present range; the records before, and after or the reason."""
     giver = Giver(connection, sources, now)
     found: list[tuple[Record, Record | DirectoryError]] = []
     for id_ in ids:

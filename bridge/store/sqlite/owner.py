@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def hand_over(*files: Path) -> None:
-    """Give files to the owner of their directory, where this process may.
+    """Hand files over to the owner of their directory, where this process may.
 
     Only root may, and only root needs to: what it makes would be root's, and the service could not open it.
     """

@@ -62,13 +62,13 @@ class Reader:
         return [*map(decoder(Uplink), rows)]
 
     def downlink(self, id_: int) -> Downlink | None:
-        """Give one downlink, or None."""
+        """Return one downlink, or None."""
         sql = f"SELECT {columns_sql(Downlink)} FROM downlink WHERE id = ?"  # noqa: S608  # names of our own
         row = self.connection.execute(sql, (id_,)).fetchone()
         return None if row is None else decoder(Downlink)(row)
 
     def uplink(self, id_: int) -> Uplink | None:
-        """Give one uplink, or None."""
+        """Return one uplink, or None."""
         sql = f"SELECT {columns_sql(Uplink)} FROM uplink WHERE id = ?"  # noqa: S608  # names of our own
         row = self.connection.execute(sql, (id_,)).fetchone()
         return None if row is None else decoder(Uplink)(row)
@@ -90,7 +90,7 @@ class Reader:
         return [row for row in rows if isinstance(row, Response | Verdict)]
 
     def has_uplink(self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float) -> bool:
-        """Tell whether an endpoint has an uplink with this key, or with these bytes from between two times."""
+        """Return whether an endpoint has an uplink with this key, or with these bytes from between two times."""
         sql = (
             f"SELECT 1 FROM uplink WHERE {ENDPOINT}"  # noqa: S608  # names of our own
             " AND (duplicate_key = ? OR (digest = ? AND received_at BETWEEN ? AND ?)) LIMIT 1"

@@ -31,7 +31,7 @@ class Migration:
 
 @cache
 def migrations() -> tuple[Migration, ...]:
-    """Give all migrations of this release, in order."""
+    """Return all migrations of this release, in order."""
     found = [
         Migration(int(match[1]), match[2], entry.read_text("utf-8"))
         for entry in sorted((files("bridge.store.sqlite") / "migrations").iterdir(), key=lambda e: e.name)
@@ -43,7 +43,7 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def schema_version(connection: apsw.Connection) -> int:
-    """Give the version that the database has; 0 for an empty one. Raises ConfigurationError if it is not ours."""
+    """Return the version that the database has; 0 for an empty one. Raises ConfigurationError if it is not ours."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return 0
@@ -53,7 +53,7 @@ def schema_version(connection: apsw.Connection) -> int:
 
 
 def check_version(connection: apsw.Connection, known: Sequence[Migration]) -> int:
-    """Give the database's version. Raises ConfigurationError if it is newer than `known`, or if the two differ."""
+    """Return the database's version. Raises ConfigurationError if it is newer than `known`, or if the two differ."""
     version = schema_version(connection)
     if version > len(known):
         raise ConfigurationError(

@@ -32,7 +32,7 @@ class UsedSources:
 
 
 class Giver:
-    """Gives endpoints their sources, within one transaction."""
+    """Assigns endpoints their sources, within one transaction."""
 
     def __init__(self, connection: apsw.Connection, sources: Sources, now: float) -> None:
         self._connection = connection
@@ -41,7 +41,7 @@ class Giver:
         self._allocator = Allocator(UsedSources(connection, sources.scheme), sources, now)
 
     def give(self, endpoint: int, shard: int) -> tuple[int, int]:
-        """Give an endpoint that has none a source, of this shard if there is room; return it and its shard.
+        """Assign a source to an endpoint that has none, of this shard if there is room; return it and its shard.
 
         Raises DirectoryError if all are in use, or were until lately.
         """

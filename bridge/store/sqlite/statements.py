@@ -41,7 +41,7 @@ def _columns(row: type[Row]) -> list[str]:
 
 
 def change_sql(change: type[Change], row: type[Row]) -> str:
-    """Give the statement that takes the `values` of such a change to such a row."""
+    """Return the statement that takes the `values` of such a change to such a row."""
     sql = _changes.get((change, row))
     if sql is None:
         sql = _changes[change, row] = _change_sql(change, row)

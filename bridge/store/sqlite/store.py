@@ -183,7 +183,7 @@ class SqliteStore:
         self._writer.give(Batch((), work, done, None, touches=touches))
 
     def next_id(self) -> int:
-        """Give an id for a downlink, uplink or report: larger than any before it, in this and in earlier lives."""
+        """Return an id for a downlink, uplink or report: larger than any before it, in this and in earlier lives."""
         if self._reserved - self._next_id < ID_BLOCK // 2:
             self._reserve()
         given = self._next_id
@@ -218,7 +218,7 @@ class SqliteStore:
         return self._writer.is_failing
 
     def status(self) -> dict[str, int]:
-        """Give counters since the start: rows and groups committed, commits failed and waiting; bytes on disk."""
+        """Return counters since the start: rows and groups committed, commits failed and waiting; bytes on disk."""
         writer = self._writer
         return {
             "rows": writer.rows,

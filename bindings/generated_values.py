@@ -9,8 +9,8 @@ SECRET_BYTES = 24  # of randomness; as a path 32 characters
 _PATH_KEY = "path"
 
 
-async def made_once(memory: Memory, key: str) -> str:
-    """Give what was made under a key, or make it now. Raises StoreUnavailable."""
+async def generated_value(memory: Memory, key: str) -> str:
+    """Return what was made under a key, or make it now. Raises StoreUnavailable."""
     kept = await memory.load(key)
     if kept is not None:
         return kept.decode()
@@ -20,8 +20,8 @@ async def made_once(memory: Memory, key: str) -> str:
 
 
 async def secret_path(memory: Memory, configured: str) -> str:
-    """Give the path, as in a URL, that a network must know to call us: as configured, else one of our own making.
+    """Return the path, as in a URL, that a network must know to call us: as configured, else one of our own making.
 
     Raises StoreUnavailable.
     """
-    return quote(configured.strip("/") or await made_once(memory, _PATH_KEY), safe="")
+    return quote(configured.strip("/") or await generated_value(memory, _PATH_KEY), safe="")

@@ -12,7 +12,7 @@ _Result = TypeVar("_Result")
 STOP_PATIENCE = 10.0  # seconds that calls under way are given at stop
 
 
-class Calls:
+class GuardedCalls:
     """The calls into one network instance; `mistakes` is the counter of what should have been handled and was not."""
 
     def __init__(self, network: str, mistakes: str, count: Callable[[str], None]) -> None:
@@ -21,7 +21,7 @@ class Calls:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def run(self, work: Coroutine[Any, Any, _Result], otherwise: _Result) -> _Result:
-        """Give the result of one call, or `otherwise` after a mistake and while the network instance does not run."""
+        """Return the result of one call, or `otherwise` after a mistake and while the network instance does not run."""
         if not self.open:
             work.close()
             return otherwise

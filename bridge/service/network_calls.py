@@ -14,7 +14,7 @@ from bridge.relay import events as ev
 log = logging.getLogger(__name__)
 
 
-class Calls:
+class NetworkCalls:
     """At most `capacity` calls are under way; endpoints that want one then wait in the order in which they came.
 
     Those with an answer for their device go first. Of a waiting endpoint only its number is kept. When a call can

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from bindings.calls import Calls
+from bindings.guarded_calls import GuardedCalls
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def counts():
 
 @pytest.fixture
 def calls(counts):
-    calls = Calls("net", "net_internal_errors", lambda name: counts.update([name]))
+    calls = GuardedCalls("net", "net_internal_errors", lambda name: counts.update([name]))
     calls.open = True
     return calls
 
