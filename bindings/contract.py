@@ -189,7 +189,7 @@ class BindingEvent(msgspec.Struct, frozen=True):
     """Base of what a binding tells the bridge; never made itself."""
 
 
-class Uplink(BindingEvent, frozen=True):
+class UplinkMessage(BindingEvent, frozen=True):
     """Bytes from a device. `duplicate_key` is the network's own id of this message, the same for its duplicates.
 
     None: the network has none. A device that sends the same bytes again must get another key.
@@ -274,7 +274,7 @@ class Events(Protocol):
         other. Raises `bridge.errors.DirectoryError`, for a name that is another's, or `bridge.errors.StoreUnavailable`.
         """
 
-    async def has_taken(self, uplink: Uplink, within: float) -> bool:
+    async def has_taken(self, uplink: UplinkMessage, within: float) -> bool:
         """Return whether the ledger has an uplink, or the same bytes of this device at most `within` seconds from it.
 
         To be asked of what a network's history gives again, perhaps long after it was taken: `deliver` knows duplicates

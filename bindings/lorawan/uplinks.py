@@ -8,7 +8,7 @@ import asyncio
 import logging
 from asyncio import Future
 
-from bindings.contract import Events, Joined, Reachable, Uplink
+from bindings.contract import Events, Joined, Reachable, UplinkMessage
 from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.outstanding import Outstanding
@@ -53,20 +53,20 @@ class Uplinks:
         """
         content = self._content(event, record, self._clock.ours(event.time, self._events.now()))
         span = self._settings.downlinks.exchange_span
-        if isinstance(content, Uplink) and await self._events.has_taken(content, span):
+        if isinstance(content, UplinkMessage) and await self._events.has_taken(content, span):
             self._events.count("lorawan_replayed_events")
             return False
         await self._events.deliver(content)
         return True
 
-    def _content(self, event: net.Up, record: DeviceNote, at: float) -> Uplink | Reachable:
+    def _content(self, event: net.Up, record: DeviceNote, at: float) -> UplinkMessage | Reachable:
         """Return what is in an uplink for LwM2M; else, that the device was heard."""
         device = event.device
         f_port = record.f_port or self._settings.downlinks.f_port
         if event.f_port == f_port and event.data:
             payload = self._sealing.payload(event, record)
             if payload is not None:
-                return Uplink(device, payload, f"{event.deduplication_id}/{event.f_cnt}", at)
+                return UplinkMessage(device, payload, f"{event.deduplication_id}/{event.f_cnt}", at)
         elif event.f_port and event.f_port != f_port:
             self._events.count("lorawan_other_f_ports")
         return Reachable(device)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable
 
 from bindings.commits import NOTHING_TO_COMMIT
-from bindings.contract import Events, Report, Uplink
+from bindings.contract import Events, Report, UplinkMessage
 from bindings.http.messages import Answer, Request
 from bindings.sms.answers import transaction_name
 from bindings.sms.destinations import read_destination
@@ -80,11 +80,11 @@ class Notifications:
         *first, last = devices
         for device in first:
             try:
-                await self._events.deliver(Uplink(device, payload, None, now))
+                await self._events.deliver(UplinkMessage(device, payload, None, now))
             except UnknownDevice:
                 continue  # the directory may know it by the other identity
             return TAKEN
-        await self._events.deliver(Uplink(last, payload, None, now))
+        await self._events.deliver(UplinkMessage(last, payload, None, now))
         return TAKEN
 
     def _warn(self, counter: str, text: str, *facts: object) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from bindings.contract import BindingEvent, Flushed, Joined, Provisioned, Reachable, Report, Uplink
+from bindings.contract import BindingEvent, Flushed, Joined, Provisioned, Reachable, Report, UplinkMessage
 from bridge.directory import Directory, Draft
 from bridge.directory.keys import ByDevice
 from bridge.errors import BindingError, StoreUnavailable, UnknownDevice
@@ -86,7 +86,7 @@ class NetworkEvents:
         await self._directory.add_all([Draft(network=self._network, device=device, name=name, options=dict(options))])
         return True
 
-    async def has_taken(self, uplink: Uplink, within: float) -> bool:
+    async def has_taken(self, uplink: UplinkMessage, within: float) -> bool:
         """Return whether the ledger has an uplink, or one that the device repeats with it. Raises StoreUnavailable."""
         record = await self._directory.by_device(self._network, uplink.device)
         if record is None:
@@ -104,7 +104,7 @@ class NetworkEvents:
 
 def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
     """Return the device and what the core calls this event."""
-    if isinstance(event, Uplink):
+    if isinstance(event, UplinkMessage):
         return event.device, ev.DeviceMessage(event.payload, event.duplicate_key, event.received_at)
     if isinstance(event, Report):
         report = ev.Reported(event.handle, event.outcome, event.detail, event.retry_at, event.nack)

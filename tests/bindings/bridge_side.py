@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 
-from bindings.contract import MISS, Provisioned, Uplink
+from bindings.contract import MISS, Provisioned, UplinkMessage
 from bridge.errors import DirectoryError, StoreUnavailable, UnknownDevice
 
 
@@ -87,7 +87,7 @@ class BridgeSide:
         return True
 
     async def has_taken(self, uplink, within):
-        taken = [one for one in self.delivered if isinstance(one, Uplink) and one.device == uplink.device]
+        taken = [one for one in self.delivered if isinstance(one, UplinkMessage) and one.device == uplink.device]
         return any(
             one.duplicate_key == uplink.duplicate_key
             or (one.payload == uplink.payload and abs(uplink.received_at - one.received_at) <= within)

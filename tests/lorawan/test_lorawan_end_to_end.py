@@ -5,7 +5,7 @@ import pytest
 from mock_chirpstack_kit import APP_KEY, DEV_EUI, NWK_KEY, START, World
 from virtual_network import Virtual
 
-from bindings.contract import Attempt, Kind, NetworkState, Presence, Reachable, Refusal, Refused, Report, Uplink
+from bindings.contract import Attempt, Kind, NetworkState, Presence, Reachable, Refusal, Refused, Report, UplinkMessage
 from bindings.lorawan import LorawanBinding
 from bindings.lorawan.app_s_key import ZEROS, Envelope, Keks, crypt
 from bindings.lorawan.chirpstack import events as cs
@@ -130,7 +130,7 @@ async def test_the_network_server_never_sees_a_payload():
     await one.up(payload=SECRET + b", up", f_port=10)
     handle = await one.submit(SECRET + b", down", ttl=None)
     await one.up()
-    assert [event.payload for event in one.side.of(Uplink)] == [SECRET + b", up"]
+    assert [event.payload for event in one.side.of(UplinkMessage)] == [SECRET + b", up"]
     assert [payload for _, payload in arrived(one)] == [SECRET + b", down"]
     assert one.reports(handle) == [NetworkState.SENT]
     assert SECRET[:4] not in seen_by_the_network_server(one)
@@ -288,7 +288,7 @@ async def test_after_a_join_the_new_key_is_used_and_what_was_queued_is_lost():
     await one.submit(SECRET, ttl=None)
     await one.up(payload=SECRET, f_port=10)
     assert [payload for _, payload in arrived(one)] == [SECRET]
-    assert [event.payload for event in one.side.of(Uplink)] == [SECRET]
+    assert [event.payload for event in one.side.of(UplinkMessage)] == [SECRET]
 
 
 async def test_a_lost_answer_to_enqueue_is_looked_up_by_what_is_encrypted():
@@ -309,7 +309,7 @@ async def test_a_lost_answer_to_enqueue_is_looked_up_by_what_is_encrypted():
 async def test_an_uplink_without_its_kek_is_counted_and_the_device_is_reachable():
     one = await network(known=False)
     await one.up(payload=SECRET, f_port=10)
-    assert one.side.of(Uplink) == []
+    assert one.side.of(UplinkMessage) == []
     assert one.side.of(Reachable)
     assert one.side.counts["lorawan_sealed_uplinks"] == 1
 
@@ -336,7 +336,7 @@ async def test_where_it_is_required_a_readable_session_is_not_used():
     refused = await one.downlinks.submit(attempt(), None)
     assert refused.why is Refusal.UNREACHABLE
     assert one.world.queue == []
-    assert one.side.of(Uplink) == []
+    assert one.side.of(UplinkMessage) == []
     assert one.side.counts["lorawan_unsealed_uplinks"] == 1
 
 
@@ -344,7 +344,7 @@ async def test_where_it_is_not_a_readable_session_is_used_as_ever():
     one = await plain_network(required=False)
     await one.submit(SECRET, ttl=None)
     assert [item.data for item in one.world.queue] == [SECRET]
-    assert [event.payload for event in one.side.of(Uplink)] == [SECRET]
+    assert [event.payload for event in one.side.of(UplinkMessage)] == [SECRET]
 
 
 # Sessions without a join
@@ -371,7 +371,7 @@ async def test_abp_the_network_server_has_zeros_in_place_of_the_key():
     refused = await one.downlinks.submit(attempt(), None)
     assert "not heard yet" in refused.detail
     await one.up(payload=SECRET + b", up", f_port=10)
-    assert [event.payload for event in one.side.of(Uplink)] == [SECRET + b", up"]
+    assert [event.payload for event in one.side.of(UplinkMessage)] == [SECRET + b", up"]
     await one.submit(SECRET + b", down", ttl=None)
     await one.up()
     assert [payload for _, payload in arrived(one)] == [SECRET + b", down"]
@@ -482,5 +482,5 @@ async def test_a_counter_that_is_not_told_leaves_nothing_in_doubt(unsure):
 async def test_without_its_kek_a_session_by_hand_is_not_read():
     one = await personalised(keks={})
     await one.up(payload=SECRET, f_port=10)
-    assert one.side.of(Uplink) == []
+    assert one.side.of(UplinkMessage) == []
     assert one.side.counts["lorawan_sealed_uplinks"] == 1

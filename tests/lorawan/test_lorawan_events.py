@@ -11,7 +11,7 @@ import pytest
 from chirpstack_api import common, gw, integration
 from emulated_chirpstack import DEVICE, STRANGER
 
-from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, Uplink
+from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, UplinkMessage
 from bindings.lorawan import profiles, windows
 from bindings.lorawan.chirpstack import events as cs
 from bindings.lorawan.chirpstack.transport import GrpcFailed
@@ -40,18 +40,18 @@ async def submitted(binding, **members):
 
 async def test_an_uplink_is_told_with_the_networks_own_id(binding, chirpstack, side):
     chirpstack.up(b"hello", f_cnt=7)
-    (one,) = await until(lambda: side.of(Uplink))
+    (one,) = await until(lambda: side.of(UplinkMessage))
     assert (one.device, one.payload) == (DEVICE, b"hello")
     assert one.duplicate_key == "00000000-0000-0000-0000-000000000007/7"
     chirpstack.fault("event_twice")
     chirpstack.up(b"again", f_cnt=8)
-    await until(lambda: len(side.of(Uplink)) == 3)
-    assert len({uplink.duplicate_key for uplink in side.of(Uplink)}) == 2
+    await until(lambda: len(side.of(UplinkMessage)) == 3)
+    assert len({uplink.duplicate_key for uplink in side.of(UplinkMessage)}) == 2
 
 
 async def test_events_of_a_device_keep_their_order_while_its_note_is_read(binding, chirpstack, side):
     chirpstack.up(b"first", f_cnt=0)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await binding._records.write()
     binding._records._kept.clear()
     memory = binding._records._memory
@@ -60,7 +60,7 @@ async def test_events_of_a_device_keep_their_order_while_its_note_is_read(bindin
     taken = [binding.take(cs.read("up", message).event) for message in messages]
     memory.forgets = False
     await asyncio.gather(*taken)
-    assert [one.payload for one in side.of(Uplink)] == [b"first", b"1", b"2", b"3", b"4", b"5"]
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"first", b"1", b"2", b"3", b"4", b"5"]
     assert memory.devices[f"d/{DEVICE}"] == DEVICE
 
 
@@ -84,7 +84,7 @@ async def test_json_and_protobuf_give_the_same(binding, chirpstack, side, how):
     message = chirpstack.up_message(b"\x00\xffhello", f_cnt=3)
     body = to_json(message) if how == "json" else message.SerializeToString()
     assert await post(binding, "up", body) == 200
-    assert [(one.payload, one.duplicate_key[-2:]) for one in side.of(Uplink)] == [(b"\x00\xffhello", "/3")]
+    assert [(one.payload, one.duplicate_key[-2:]) for one in side.of(UplinkMessage)] == [(b"\x00\xffhello", "/3")]
 
 
 async def test_an_empty_uplink_and_one_of_another_application_on_the_device_only_open_a_window(
@@ -93,14 +93,14 @@ async def test_an_empty_uplink_and_one_of_another_application_on_the_device_only
     chirpstack.up(f_port=0)
     chirpstack.up(b"not LwM2M", f_port=2)
     await until(lambda: len(side.of(Reachable)) == 2)
-    assert side.of(Uplink) == []
+    assert side.of(UplinkMessage) == []
     assert side.counts["lorawan_other_f_ports"] == 1
 
 
 async def test_an_uplink_that_chirpstack_cannot_decrypt_is_dropped_and_counted(binding, chirpstack, side):
     chirpstack.up(b"sealed", join_server_context=common.JoinServerContext(session_key_id="1"))
     await until(lambda: side.counts["lorawan_sealed_uplinks"])
-    assert side.of(Uplink) == []
+    assert side.of(UplinkMessage) == []
 
 
 # Strangers and garbage
@@ -167,7 +167,7 @@ async def test_bad_events_are_answered_400_and_counted_and_the_next_is_taken(bin
         assert await post(binding, "up", body) == 400
     assert side.counts["lorawan_malformed_events"] == 3
     chirpstack.up(b"fine")
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
 
 
 async def test_random_bytes_never_raise_anything_else():
@@ -239,7 +239,7 @@ async def test_logs_that_name_an_item_are_its_outcome_where_that_is_certain(
     binding, chirpstack, side, monkeypatch, code, why
 ):
     chirpstack.up(b"hello")
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     within_a_window = await submitted(binding)
     monkeypatch.setattr(windows, "LONGEST", 0.0)  # no need to wait for the end of the windows
     handle = await submitted(binding)
@@ -257,7 +257,7 @@ async def test_logs_that_name_an_item_are_its_outcome_where_that_is_certain(
 async def test_a_log_is_no_proof_where_the_network_server_cannot_be_asked(binding, chirpstack, side, monkeypatch):
     monkeypatch.setattr(windows, "LONGEST", 0.0)
     chirpstack.up(b"hello")
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     handle = await submitted(binding)
     chirpstack.activate(f_cnt_up=2)
     chirpstack.fault("grpc_unavailable", where={"method": "GetActivation"})
@@ -269,14 +269,14 @@ async def test_a_log_is_no_proof_where_the_network_server_cannot_be_asked(bindin
 async def test_what_chirpstack_says_would_have_fit_counts_until_the_next_uplink(binding, chirpstack, side):
     """Its log may overtake the event of the uplink that came at a slower data rate."""
     chirpstack.up(b"hello", dr=5)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     assert binding.south_profile(DEVICE).max_downlink == 242
     handle = await submitted(binding)
     chirpstack.log("DOWNLINK_PAYLOAD_SIZE", queue_item_id=handle, max_payload_size="51", item_size="200")
     await until(lambda: side.of(Report))
     assert binding.south_profile(DEVICE).max_downlink == 51
     chirpstack.up(b"hello", dr=4)
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
     assert binding.south_profile(DEVICE).max_downlink == 242
 
 
@@ -298,7 +298,7 @@ async def test_a_mic_failure_is_counted(binding, chirpstack, side):
 
 async def heard(binding, chirpstack, side):
     chirpstack.up(b"first", f_cnt=5)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
 
 
 async def test_a_join_is_told_and_empties_the_queue_where_the_profile_says_so(binding, chirpstack, side):
@@ -327,9 +327,9 @@ async def test_an_uplink_that_overtakes_its_join_stands_for_it(binding, chirpsta
     await heard(binding, chirpstack, side)
     joined_at = time.time()
     chirpstack.up(b"new session", f_cnt=0, dev_addr="0a0b0c0d")
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
     kinds = [type(event) for event in side.delivered]
-    assert kinds == [Uplink, Joined, Uplink]
+    assert kinds == [UplinkMessage, Joined, UplinkMessage]
     chirpstack.join("0a0b0c0d", at=joined_at)
     await until(lambda: side.counts["lorawan_replayed_events"])
     assert len(side.of(Joined)) == 1
@@ -343,24 +343,24 @@ async def test_a_join_and_an_uplink_that_come_at_the_same_time_are_one_new_sessi
     beginning = binding._inbound._uplinks._beginning
     await until(lambda: DEVICE in beginning and beginning[DEVICE]._waiters)  # one has the lock, the other waits for it
     side.gate.set()
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
     assert len(side.of(Joined)) == 1
     assert beginning == {}
 
 
 async def test_a_counter_that_starts_again_in_one_session_ends_exchanges_but_keeps_the_queue(binding, chirpstack, side):
     chirpstack.up(b"first", f_cnt=500)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     chirpstack.up(b"reset", f_cnt=0)
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
     assert [one.queue_kept for one in side.of(Joined)] == [True]
 
 
 async def test_reordered_uplinks_are_no_reset(binding, chirpstack, side):
     for f_cnt in (10, 8, 9, 11):
         chirpstack.up(b"x%d" % f_cnt, f_cnt=f_cnt)
-        await until(lambda: side.of(Uplink))
-    await until(lambda: len(side.of(Uplink)) == 4)
+        await until(lambda: side.of(UplinkMessage))
+    await until(lambda: len(side.of(UplinkMessage)) == 4)
     assert side.of(Joined) == []
 
 
@@ -417,13 +417,13 @@ def chirpstack_message():
 async def test_events_missed_while_the_bridge_was_away_come_from_the_history(make, chirpstack, side):
     first = await make()
     chirpstack.up(b"one", f_cnt=1)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await first.stop()
     chirpstack.up(b"two", f_cnt=2)
     chirpstack.up(b"three", f_cnt=3)
     await make()
-    await until(lambda: len(side.of(Uplink)) == 3)
-    assert [one.payload for one in side.of(Uplink)] == [b"one", b"two", b"three"]
+    await until(lambda: len(side.of(UplinkMessage)) == 3)
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"one", b"two", b"three"]
     assert side.counts["lorawan_replayed_events"] == 1
 
 
@@ -431,24 +431,24 @@ async def test_an_uplink_that_the_store_did_not_take_is_not_taken_for_seen(make,
     """The history brings it again, as it must: it was never acknowledged."""
     first = await make()
     chirpstack.up(b"one", f_cnt=1)
-    await until(lambda: len(side.of(Uplink)) == 1)
+    await until(lambda: len(side.of(UplinkMessage)) == 1)
     side.store_fails = True
     chirpstack.up(b"two", f_cnt=2)
     await until(lambda: side.counts["lorawan_events_store_unavailable"])
     side.store_fails = False
     await first.stop()
     await make()
-    await until(lambda: len(side.of(Uplink)) == 2)
-    assert [one.payload for one in side.of(Uplink)] == [b"one", b"two"]
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"one", b"two"]
 
 
 async def test_what_a_crash_forgot_of_the_counters_the_ledger_knows_also_hours_later(make, chirpstack, side):
     first = await make()
     notes = dict(chirpstack.memory.notes)
     chirpstack.up(b"one", f_cnt=1)
-    await until(lambda: len(side.of(Uplink)) == 1)
+    await until(lambda: len(side.of(UplinkMessage)) == 1)
     chirpstack.up(b"one", f_cnt=2)  # the device repeats it: the network has another id for that
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
     await first.stop()
     chirpstack.up(b"missed", f_cnt=3)
     chirpstack.memory.notes = notes  # it was killed before it wrote down what it had taken
@@ -456,7 +456,7 @@ async def test_what_a_crash_forgot_of_the_counters_the_ledger_knows_also_hours_l
     side.delivered = side.delivered[:-1]  # the ledger has one row for a message and its repetitions
     second = await make()
     await until(lambda: second.status()["catch_up"]["runs"])
-    assert [one.payload for one in side.of(Uplink)] == [b"one", b"missed"]
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"one", b"missed"]
     assert side.counts["lorawan_replayed_events"] == 2
 
 
@@ -464,33 +464,33 @@ async def test_a_live_uplink_that_is_far_ahead_of_the_history_costs_nothing_of_i
     """While a hundred uplinks were missed, the first live one comes before the history is asked for."""
     first = await make()
     chirpstack.up(b"0", f_cnt=0)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await first.stop()
     for f_cnt in range(1, 100):
         chirpstack.up(str(f_cnt).encode(), f_cnt=f_cnt)
     second = await make(catch_up={"enabled": False})
     chirpstack.up(b"100", f_cnt=100)
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
     for _ in range(2):  # the second time there is nothing new in it
         await second._catch_up.device(DEVICE)
-    assert sorted(int(one.payload) for one in side.of(Uplink)) == [*range(101)]
+    assert sorted(int(one.payload) for one in side.of(UplinkMessage)) == [*range(101)]
     assert side.of(Joined) == []
 
 
 async def test_what_was_missed_of_a_former_session_comes_too_and_changes_nothing_of_this_one(make, chirpstack, side):
     first = await make()
     chirpstack.up(b"before", f_cnt=0)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await first.stop()
     chirpstack.up(b"missed", f_cnt=1)
     chirpstack.dev_addr = "0a0b0c0d"
     chirpstack.join("0a0b0c0d")
     second = await make(catch_up={"enabled": False})
     chirpstack.up(b"live", f_cnt=0)
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
     for _ in range(2):
         await second._catch_up.device(DEVICE)
-    assert [one.payload for one in side.of(Uplink)] == [b"before", b"live", b"missed"]
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"before", b"live", b"missed"]
     assert len(side.of(Joined)) == 1
     record = second._records.held(DEVICE)
     assert (record.dev_addr, record.highest, record.uplinks) == ("0a0b0c0d", 0, 1)
@@ -503,8 +503,8 @@ async def test_a_history_longer_than_what_chirpstack_gives_at_once_is_read_to_it
     for f_cnt in range(25):
         chirpstack.up(str(f_cnt).encode(), f_cnt=f_cnt)
     await make()
-    await until(lambda: len(side.of(Uplink)) == 25)
-    assert [int(one.payload) for one in side.of(Uplink)] == [*range(25)]
+    await until(lambda: len(side.of(UplinkMessage)) == 25)
+    assert [int(one.payload) for one in side.of(UplinkMessage)] == [*range(25)]
 
 
 def test_the_pause_of_chirpstack_between_ten_events_and_the_next_is_waited_out():
@@ -526,7 +526,7 @@ async def test_of_a_history_that_breaks_off_what_came_is_taken(make, chirpstack,
     monkeypatch.setattr(binding._provider.client, "events", broken)
     with pytest.raises(GrpcFailed):
         await binding._catch_up.device(DEVICE)
-    assert [one.payload for one in side.of(Uplink)] == [b"missed"]
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"missed"]
 
 
 async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side):
@@ -536,23 +536,23 @@ async def test_an_old_join_in_the_history_changes_nothing(make, chirpstack, side
         await until(lambda joins=number: len(side.of(Joined)) == joins)
     chirpstack.dev_addr = "0a0b0c0d"
     chirpstack.up(b"one", f_cnt=1)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await first.stop()
     second = await make()
     await until(lambda: second.status()["catch_up"]["runs"])
     assert len(side.of(Joined)) == 2
-    assert len(side.of(Uplink)) == 1
+    assert len(side.of(UplinkMessage)) == 1
 
 
 async def test_a_slow_history_of_a_device_that_was_heard_before_is_waited_for(make, chirpstack, side):
     first = await make()
     chirpstack.up(b"one", f_cnt=1)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await first.stop()
     chirpstack.up(b"two", f_cnt=2)
     chirpstack.fault("grpc_slow", where={"method": "StreamDeviceEvents"}, seconds=1.0)  # more than the patience
     await make()
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
 
 
 async def test_catching_up_can_be_switched_off(make, chirpstack, side):
@@ -562,7 +562,7 @@ async def test_catching_up_can_be_switched_off(make, chirpstack, side):
     binding = await make(catch_up={"enabled": False})
     binding.missed()
     assert not binding.status()["catch_up"]["running"]
-    assert side.of(Uplink) == []
+    assert side.of(UplinkMessage) == []
 
 
 # JSON and protobuf

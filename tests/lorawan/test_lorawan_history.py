@@ -9,7 +9,7 @@ import pytest
 from mock_chirpstack_kit import DEV_EUI, Settings, World
 from virtual_network import Virtual
 
-from bindings.contract import Joined, Reachable, Uplink
+from bindings.contract import Joined, Reachable, UplinkMessage
 from bindings.lorawan import catch_up
 from bridge.errors import CallFailed, CallTrouble, StoreUnavailable
 from mock_network.faults import Fault
@@ -30,7 +30,7 @@ async def sends(one, *payloads, **more):
 
 
 def taken(one):
-    return [event.payload for event in one.side.of(Uplink)]
+    return [event.payload for event in one.side.of(UplinkMessage)]
 
 
 def joined(one):
@@ -76,7 +76,7 @@ async def test_an_uplink_of_the_history_was_received_when_the_server_had_it_by_o
     await sends(one, b"2")
     one.clock.observe(one.world.now, one.side.now())  # as every transmission shows it
     await one.catch_up.device(DEV_EUI)
-    received = {event.payload: event.received_at for event in one.side.of(Uplink)}
+    received = {event.payload: event.received_at for event in one.side.of(UplinkMessage)}
     assert received[b"1"] == pytest.approx(missed_at, abs=10.0)
     assert received[b"2"] == pytest.approx(one.side.now(), abs=10.0)
 

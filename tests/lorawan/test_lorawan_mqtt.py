@@ -6,7 +6,7 @@ import pytest
 from emulated_chirpstack import DEVICE, Emulated
 from mock_chirpstack_kit import listening
 
-from bindings.contract import Uplink
+from bindings.contract import UplinkMessage
 from mock_network.chirpstack.mqtt import BrokerAddress
 from tests.waiting import until
 
@@ -39,7 +39,7 @@ async def test_an_uplink_over_mqtt(over_mqtt, side):
     server, start = over_mqtt
     binding = await start()
     server.up(b"hello")
-    (one,) = await until(lambda: side.of(Uplink))
+    (one,) = await until(lambda: side.of(UplinkMessage))
     assert one.payload == b"hello"
     await until(lambda: binding._provider.mqtt.taken == 1)
     assert binding._provider.mqtt.lower_qos == 0
@@ -50,7 +50,7 @@ async def test_protobuf_is_told_from_json_by_itself(broker, side):
         binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
         await until(lambda: binding._provider.mqtt.subscribed)
         server.up(b"hello")
-        await until(lambda: side.of(Uplink))
+        await until(lambda: side.of(UplinkMessage))
         await binding.stop()
 
 
@@ -62,10 +62,10 @@ async def test_an_event_is_acknowledged_only_once_it_is_committed(over_mqtt, sid
     server.up(b"precious")
     await until(lambda: binding._provider.mqtt._tasks)
     await binding.stop()
-    assert side.of(Uplink) == []
+    assert side.of(UplinkMessage) == []
     side.gate = None
     await start(catch_up={"enabled": False})
-    (one,) = await until(lambda: side.of(Uplink))
+    (one,) = await until(lambda: side.of(UplinkMessage))
     assert one.payload == b"precious"
 
 
@@ -76,7 +76,7 @@ async def test_while_the_store_fails_an_event_waits_and_is_not_lost(over_mqtt, s
     server.up(b"precious")
     await until(lambda: side.counts["lorawan_events_store_unavailable"])
     side.store_fails = False
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
 
 
 async def test_events_while_the_bridge_is_away_wait_in_the_session(over_mqtt, broker, side):
@@ -88,7 +88,7 @@ async def test_events_while_the_bridge_is_away_wait_in_the_session(over_mqtt, br
         server.up(b"two")
         await until(lambda: len(witness.messages) == 2)
     await start(catch_up={"enabled": False})
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
 
 
 async def test_a_broker_that_comes_back_with_its_session_loses_nothing(over_mqtt, broker, side):
@@ -96,7 +96,7 @@ async def test_a_broker_that_comes_back_with_its_session_loses_nothing(over_mqtt
     server, start = over_mqtt
     binding = await start(catch_up={"enabled": False})
     server.up(b"before")
-    await until(lambda: len(side.of(Uplink)) == 1)
+    await until(lambda: len(side.of(UplinkMessage)) == 1)
     broker.stop()
     await until(lambda: not binding._provider.mqtt.connected)
     assert side.counts["lorawan_mqtt_disconnects"] == 1
@@ -104,8 +104,8 @@ async def test_a_broker_that_comes_back_with_its_session_loses_nothing(over_mqtt
     broker.start()
     await until(lambda: binding._provider.mqtt.connected)
     server.up(b"after")
-    await until(lambda: len(side.of(Uplink)) == 3)
-    assert {one.payload for one in side.of(Uplink)} == {b"before", b"while it is away", b"after"}
+    await until(lambda: len(side.of(UplinkMessage)) == 3)
+    assert {one.payload for one in side.of(UplinkMessage)} == {b"before", b"while it is away", b"after"}
     assert side.counts["lorawan_mqtt_sessions_lost"] == 0
 
 
@@ -113,7 +113,7 @@ async def test_a_lost_session_is_noticed_and_chirpstack_is_asked_for_what_was_mi
     server, start = over_mqtt
     binding = await start()
     server.up(b"before", f_cnt=1)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await until(lambda: caught_up(binding))
     broker.stop(forget=True)
     await until(lambda: not binding._provider.mqtt.connected)
@@ -121,8 +121,8 @@ async def test_a_lost_session_is_noticed_and_chirpstack_is_asked_for_what_was_mi
     server.up(b"missed", f_cnt=2)
     broker.start()
     await until(lambda: side.counts["lorawan_mqtt_sessions_lost"] == 1)
-    await until(lambda: len(side.of(Uplink)) == 2)
-    assert [one.payload for one in side.of(Uplink)] == [b"before", b"missed"]
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"before", b"missed"]
 
 
 async def test_events_of_qos_0_are_kept_for_nobody_so_chirpstack_is_asked_after_every_outage(broker, side):
@@ -130,7 +130,7 @@ async def test_events_of_qos_0_are_kept_for_nobody_so_chirpstack_is_asked_after_
         binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
         await until(lambda: binding._provider.mqtt.subscribed)
         server.up(b"before", f_cnt=1)
-        await until(lambda: side.of(Uplink))
+        await until(lambda: side.of(UplinkMessage))
         await until(lambda: caught_up(binding))
         broker.stop()
         await until(lambda: not binding._provider.mqtt.connected)
@@ -138,8 +138,8 @@ async def test_events_of_qos_0_are_kept_for_nobody_so_chirpstack_is_asked_after_
         broker.start()
         await until(lambda: binding._provider.mqtt.connected)
         assert side.counts["lorawan_mqtt_sessions_lost"] == 0
-        await until(lambda: len(side.of(Uplink)) == 2)
-        assert [one.payload for one in side.of(Uplink)] == [b"before", b"missed"]
+        await until(lambda: len(side.of(UplinkMessage)) == 2)
+        assert [one.payload for one in side.of(UplinkMessage)] == [b"before", b"missed"]
         await binding.stop()
 
 
@@ -155,8 +155,8 @@ async def test_that_events_have_qos_0_may_be_seen_only_after_the_outage(broker, 
         broker.start()
         await until(lambda: binding._provider.mqtt.subscribed)
         server.up(b"after", f_cnt=2)
-        await until(lambda: len(side.of(Uplink)) == 2)
-        assert {one.payload for one in side.of(Uplink)} == {b"missed", b"after"}
+        await until(lambda: len(side.of(UplinkMessage)) == 2)
+        assert {one.payload for one in side.of(UplinkMessage)} == {b"missed", b"after"}
         await binding.stop()
 
 
@@ -166,10 +166,10 @@ async def test_a_shared_subscription_is_taken_by_one_of_the_group(over_mqtt, sid
         await start(mqtt={"client_id": client_id, "shared_group": "bridges"}, catch_up={"enabled": False})
     for f_cnt in range(6):
         server.up(b"x%d" % f_cnt, f_cnt=f_cnt)
-    await until(lambda: len(side.of(Uplink)) == 6)
+    await until(lambda: len(side.of(UplinkMessage)) == 6)
     server.up(b"last", f_cnt=6)  # behind whatever a broker might bring twice
-    await until(lambda: b"last" in [one.payload for one in side.of(Uplink)])
-    assert len(side.of(Uplink)) == 7
+    await until(lambda: b"last" in [one.payload for one in side.of(UplinkMessage)])
+    assert len(side.of(UplinkMessage)) == 7
 
 
 async def test_garbage_on_the_topic_is_counted_and_acknowledged(over_mqtt, side):
@@ -179,5 +179,5 @@ async def test_garbage_on_the_topic_is_counted_and_acknowledged(over_mqtt, side)
     sink._mqtt.publish(f"application/{server.application_id}/device/70b3d57ed0000001/event/up", b"garbage")
     await until(lambda: side.counts["lorawan_malformed_events"])
     server.up(b"fine")
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await until(lambda: binding._provider.mqtt.taken == 2)

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from emulated_chirpstack import DEVICE
 
-from bindings.contract import Uplink
+from bindings.contract import UplinkMessage
 from bindings.lorawan import catch_up
 from tests.waiting import until
 
@@ -73,7 +73,7 @@ async def test_a_history_that_is_held_back_is_counted_and_read_again(make, chirp
         monkeypatch.setattr(catch_up, name, 0.05)
     first = await make()
     chirpstack.up(b"live", f_cnt=0)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await first.stop()
     chirpstack.activate(f_cnt_up=3)
     for f_cnt in (1, 2):
@@ -81,12 +81,12 @@ async def test_a_history_that_is_held_back_is_counted_and_read_again(make, chirp
     second = await make(api_settings={"server": proxy.address, "timeout": 0.5})
     await until(lambda: side.counts["lorawan_catch_up_failures"])
     assert "FCnt 2" in second.status()["catch_up"]["last_error"]
-    assert len(side.of(Uplink)) == 1
+    assert len(side.of(UplinkMessage)) == 1
     findings = [one for one in await second.check() if one.what == "event history"]
     assert [one.grade for one in findings] == ["bad"]
     assert "proxy" in findings[0].cure
     proxy.holds = False
-    await until(lambda: len(side.of(Uplink)) == 3)
+    await until(lambda: len(side.of(UplinkMessage)) == 3)
     await until(lambda: "failed" not in second.status()["catch_up"])
 
 

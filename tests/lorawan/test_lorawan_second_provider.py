@@ -12,7 +12,7 @@ from bindings.contract import (
     Presence,
     Refusal,
     Report,
-    Uplink,
+    UplinkMessage,
 )
 from bindings.lorawan import LorawanBinding, LorawanSettings
 from bindings.lorawan.provider import NewItem
@@ -55,7 +55,7 @@ async def test_a_request_goes_out_and_its_answer_comes_in(binding, server, side)
     await server.transmit(DEVICE, at=side.now())
     await server.hear(server.uplink(DEVICE, b"answer", 0, at=side.now()))
     assert [(one.handle, one.outcome) for one in side.of(Report)] == [("i1", NetworkState.SENT)]
-    assert [one.payload for one in side.of(Uplink)] == [b"answer"]
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"answer"]
     assert binding.south_profile(DEVICE).max_downlink == 242
 
 
@@ -63,7 +63,7 @@ async def test_what_was_missed_comes_from_the_history_once(binding, server, side
     server.past.append(server.uplink(DEVICE, b"missed", 0, at=side.now()))
     for _ in range(2):
         await binding._catch_up.device(DEVICE)
-    assert [one.payload for one in side.of(Uplink)] == [b"missed"]
+    assert [one.payload for one in side.of(UplinkMessage)] == [b"missed"]
 
 
 async def test_a_downlink_is_found_and_cancelled(binding, server):

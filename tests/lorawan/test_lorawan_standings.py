@@ -6,7 +6,7 @@ import pytest
 from chirpstack_api import api
 from emulated_chirpstack import DEVICE
 
-from bindings.contract import Uplink
+from bindings.contract import UplinkMessage
 from bindings.lorawan import standings
 from bindings.lorawan.clock import SPAN, NetworkClock
 from bindings.provisioning import ProvisioningState
@@ -108,7 +108,7 @@ async def test_or_by_the_last_uplink_as_both_have_heard_it(binding, chirpstack, 
     side.offset = -3600.0
     chirpstack.activate(f_cnt_up=1)
     chirpstack.up(b"x", f_cnt=0)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     ((grade, detail, _),) = found(await binding.check(), "clock")
     assert (grade, "3600 s ahead of" in detail) == ("warning", True)
     chirpstack.row().f_cnt_up = 7  # it has heard more than we have: what it says is of another uplink

@@ -19,7 +19,7 @@ from bindings.contract import (
     Refusal,
     Refused,
     Report,
-    Uplink,
+    UplinkMessage,
 )
 from bindings.lorawan import reconciler
 from bindings.lorawan.chirpstack.diagnosis import version_of
@@ -133,11 +133,11 @@ async def test_a_device_that_chirpstack_does_not_have_is_no_ambiguity(binding, s
 
 async def test_oversize_at_the_current_data_rate_is_refused_before_the_network(binding, chirpstack, side):
     chirpstack.up(b"hello", dr=5)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     await until(lambda: binding.south_profile(DEVICE).max_downlink > 51)
     for _ in range(4):
         chirpstack.up(b"x", dr=0)
-    await until(lambda: len(side.of(Uplink)) == 5)
+    await until(lambda: len(side.of(UplinkMessage)) == 5)
     assert binding.south_profile(DEVICE).max_downlink == 51
     assert binding.south_profile(DEVICE).max_uplink == 51
     result = await binding.submit(attempt(b"x" * 52))
@@ -148,11 +148,11 @@ async def test_oversize_at_the_current_data_rate_is_refused_before_the_network(b
 
 async def test_a_data_rate_that_drops_between_accept_and_submit_is_seen_at_submit(binding, chirpstack, side):
     chirpstack.up(b"hello", dr=5)
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     accepted_at = binding.south_profile(DEVICE).max_downlink
     assert accepted_at == 242
     chirpstack.up(b"hello", dr=3)
-    await until(lambda: len(side.of(Uplink)) == 2)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
     result = await binding.submit(attempt(b"x" * 200))
     assert isinstance(result, Refused)
     assert "115" in result.detail
@@ -431,7 +431,7 @@ async def test_the_south_profile_is_that_of_appendix_c(binding):
 async def test_a_class_c_device_answers_at_once(binding, chirpstack, side):
     chirpstack.class_c()
     chirpstack.up(b"x")
-    await until(lambda: side.of(Uplink))
+    await until(lambda: side.of(UplinkMessage))
     profile = binding.south_profile(DEVICE)
     assert (profile.quick, profile.can_cancel, profile.max_downlink) == (True, True, 51)
     assert (profile.retransmit_interval, profile.response_timeout, profile.exchange_span) == (50.0, 300.0, 1500.0)

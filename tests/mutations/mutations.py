@@ -592,7 +592,7 @@ MUTATIONS = [
     Mutation(
         "what a crash forgot of the counters is forwarded anew from the history",
         "Uplinks.deliver_once",
-        "isinstance($content, Uplink) and await $self._events.has_taken(...)",
+        "isinstance($content, UplinkMessage) and await $self._events.has_taken(...)",
         "False",
         LORAWAN + "test_lorawan_events.py",
     ),

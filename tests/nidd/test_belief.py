@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from scripted_scef import problem
 
-from bindings.contract import Ambiguous, Attempt, Flushed, Kind, Refusal, Uplink
+from bindings.contract import Ambiguous, Attempt, Flushed, Kind, Refusal, UplinkMessage
 from bindings.nidd.records import State
 from tests.waiting import until
 
@@ -128,7 +128,7 @@ async def test_an_uplink_over_a_second_configuration_is_taken_once_the_scef_conf
     other = scef.add(externalId=DEVICE, notificationDestination=binding._listener.url)
     body = {"niddConfiguration": scef.link(other), "externalId": DEVICE, "data": "AA=="}
     assert await scef.notify(binding._listener.url, body) == 204
-    assert [event.payload for event in side.of(Uplink)] == [b"\x00"]
+    assert [event.payload for event in side.of(UplinkMessage)] == [b"\x00"]
     assert binding._records.held(DEVICE).configuration == other
     assert list(scef.configurations) == [other]  # the one that was ours did not leak
     assert mine != other
@@ -140,14 +140,14 @@ async def test_an_uplink_over_a_configuration_that_the_scef_does_not_confirm_is_
     scef.script["read"].append(answer)
     body = {"niddConfiguration": scef.link("c99"), "externalId": DEVICE, "data": "AA=="}
     assert await scef.notify(binding._listener.url, body) == 404
-    assert not side.of(Uplink)
+    assert not side.of(UplinkMessage)
 
 
 async def test_a_configuration_of_another_device_cannot_be_claimed(binding, scef, side):
     other = scef.add(externalId="dev2@iot.example", notificationDestination=binding._listener.url)
     body = {"niddConfiguration": scef.link(other), "externalId": DEVICE, "data": "AA=="}
     assert await scef.notify(binding._listener.url, body) == 404
-    assert not side.of(Uplink)
+    assert not side.of(UplinkMessage)
 
 
 @pytest.mark.parametrize("answer", [(404, "<html>"), (405, None), (500, "<html>"), (200, "<html>"), (200, '[{"self":')])

@@ -4,7 +4,17 @@ import asyncio
 
 import pytest
 
-from bindings.contract import Accepted, Attempt, Cancellation, Kind, NetworkState, Refusal, Refused, Report, Uplink
+from bindings.contract import (
+    Accepted,
+    Attempt,
+    Cancellation,
+    Kind,
+    NetworkState,
+    Refusal,
+    Refused,
+    Report,
+    UplinkMessage,
+)
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.t8.quirks import PROFILES, Quirks, quirks
 from bindings.t8.settings import Callbacks, Credentials, Departures
@@ -84,8 +94,8 @@ async def test_a_downlink_to_a_device_that_is_awake_arrives(link):
 
 async def test_an_uplink_arrives_with_its_device(link):
     await link.control(link.ue.send, b"\x01\x02")
-    await until(lambda: link.side.of(Uplink), 20)
-    assert {(one.device, one.payload) for one in link.side.of(Uplink)} == {(UE, b"\x01\x02")}
+    await until(lambda: link.side.of(UplinkMessage), 20)
+    assert {(one.device, one.payload) for one in link.side.of(UplinkMessage)} == {(UE, b"\x01\x02")}
 
 
 async def test_a_downlink_to_a_device_that_sleeps_is_kept_or_comes_back(link):
@@ -117,4 +127,4 @@ async def test_a_bridge_that_has_lost_its_notes_leaves_no_second_configuration(l
     listed = await link.control(link.scef.ask, "GET", "/configurations")
     assert len(listed) == 1
     await link.control(link.ue.send, b"\x03")
-    await until(lambda: link.side.of(Uplink), 20)
+    await until(lambda: link.side.of(UplinkMessage), 20)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bindings.contract import Accepted, Attempt, Kind, Refusal, Uplink
+from bindings.contract import Accepted, Attempt, Kind, Refusal, UplinkMessage
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations
 from bindings.t8.settings import Callbacks, Credentials, Http
@@ -58,7 +58,7 @@ async def test_mutual_tls_both_ways_with_oauth2_and_callback_credentials(certifi
             await until(lambda: active(binding))
             assert isinstance(await submit(binding, 1), Accepted)
             await asyncio.to_thread(scef.ue(UE).send, b"up")
-            await until(lambda: [one.payload for one in side.of(Uplink)] == [b"up"])
+            await until(lambda: [one.payload for one in side.of(UplinkMessage)] == [b"up"])
 
 
 @pytest.mark.parametrize(

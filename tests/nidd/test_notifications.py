@@ -9,7 +9,7 @@ import logging
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bindings.contract import Flushed, NetworkState, Refusal, Report, Uplink
+from bindings.contract import Flushed, NetworkState, Refusal, Report, UplinkMessage
 from bindings.nidd.models import Notification, read_notification
 from bindings.t8.times import format_time
 from bridge.errors import NotificationError
@@ -50,7 +50,7 @@ async def test_what_is_not_in_memory_is_read_before_a_notification_is_judged(bin
     assert await scef.uplink(DEVICE, b"uplink") == 204
     report = {"niddDownlinkDataTransfer": f"{link}/downlink-data-deliveries/7", "deliveryStatus": "SUCCESS"}
     assert await scef.notify(scef.callback_of(DEVICE), report) == 204
-    assert [type(event) for event in side.delivered] == [Uplink, Report]
+    assert [type(event) for event in side.delivered] == [UplinkMessage, Report]
     report["niddDownlinkDataTransfer"] = scef.link("strange") + "/downlink-data-deliveries/7"
     assert await scef.notify(scef.callback_of(DEVICE), report) == 404
     assert {memory.devices[key] for key in memory.notes if key[:2] in ("d/", "c/")} == {DEVICE}
@@ -114,7 +114,7 @@ async def test_bad_base64_is_answered_204_and_counted(url, link, scef, side, dat
 async def test_links_of_any_form(binding, scef, side, form):
     link = form.format(scef.name_of(DEVICE))
     assert await scef.uplink(DEVICE, niddConfiguration=link) == 204
-    assert len(side.of(Uplink)) == 1
+    assert len(side.of(UplinkMessage)) == 1
 
 
 async def test_an_unknown_configuration_is_404(url, scef, side):
@@ -133,7 +133,7 @@ async def test_the_identity_in_the_body_must_match_the_configuration(url, link, 
 
 async def test_the_domain_of_an_identity_knows_no_case(url, link, scef, side):
     assert await scef.notify(url, {"niddConfiguration": link, "externalId": "dev1@IOT.EXAMPLE", "data": "AA=="}) == 204
-    assert side.of(Uplink)[0].device == DEVICE
+    assert side.of(UplinkMessage)[0].device == DEVICE
 
 
 async def test_both_identities_or_the_other_kind_alone(url, link, scef, side):
@@ -160,7 +160,7 @@ async def test_an_uplink_that_overtakes_the_answer_to_the_post(make, scef, side)
     await binding.provision(DEVICE, {})
     await until(lambda: statuses)
     assert statuses == [204]
-    assert len(side.of(Uplink)) == 1
+    assert len(side.of(UplinkMessage)) == 1
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_any_bytes_are_a_notification_or_our_own_error(body):
 async def test_a_byte_order_mark_is_ignored(url, link, scef, side):
     body = {"niddConfiguration": link, "externalId": DEVICE, "data": "AA=="}
     assert await scef.notify(url, codecs.BOM_UTF8 + json.dumps(body).encode()) == 204
-    assert len(side.of(Uplink)) == 1
+    assert len(side.of(UplinkMessage)) == 1
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ async def test_a_byte_order_mark_is_ignored(url, link, scef, side):
 async def test_links_in_which_a_collection_stands_twice(binding, scef, side, form):
     link = form.format(scef.name_of(DEVICE))
     assert await scef.uplink(DEVICE, niddConfiguration=link) == 204
-    assert len(side.of(Uplink)) == 1
+    assert len(side.of(UplinkMessage)) == 1
     assert len(scef.made("create")) == 1
 
 

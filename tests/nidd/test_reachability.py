@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bindings.contract import Accepted, Attempt, Kind, Reachable, Refusal, Uplink
+from bindings.contract import Accepted, Attempt, Kind, Reachable, Refusal, UplinkMessage
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Downlinks, ZeroTouch
 from bindings.reachability.settings import Reachability
@@ -208,7 +208,7 @@ async def test_a_device_that_comes_by_itself_gets_an_endpoint_and_a_configuratio
     await net.binding.provision(UE, {"buffer": "bridge"})  # as the bridge does for a new endpoint
     await until(lambda: net.binding.status()["configurations"]["active"] == 1, 20)
     await asyncio.to_thread(net.ue.send, b"\x02")
-    await until(lambda: [one.payload for one in net.side.of(Uplink)][-1:] == [b"\x02"], 20)
+    await until(lambda: [one.payload for one in net.side.of(UplinkMessage)][-1:] == [b"\x02"], 20)
 
 
 TRIGGER = {"afId": "as1", "nefId": "nef", "suppFeat": "0"}

@@ -16,7 +16,7 @@ from bindings.contract import (
     NetworkState,
     Presence,
     SouthProfile,
-    Uplink,
+    UplinkMessage,
 )
 
 PROFILE = SouthProfile(
@@ -94,4 +94,4 @@ class ScriptedBinding:
         return {"attempts": len(self.attempts)}
 
     async def uplink(self, device: str, payload: bytes) -> None:
-        await self.events.deliver(Uplink(device, payload, None, self.events.now()))
+        await self.events.deliver(UplinkMessage(device, payload, None, self.events.now()))

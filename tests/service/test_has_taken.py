@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bindings.contract import Uplink
+from bindings.contract import UplinkMessage
 from bridge.relay.from_device import digest_of
 from bridge.service.networks import NetworkEvents
 
@@ -31,5 +31,5 @@ async def test_r13_an_original_that_comes_after_its_repeat_was_taken_is_known(br
 
     directory, store = SimpleNamespace(by_device=by_device), SimpleNamespace(reads=Ledger(b"send", 1000.0))
     events = NetworkEvents("n", directory, None, store, None, None, lambda *_: None)
-    assert await events.has_taken(Uplink("d", b"send", "other", brought_at), SPAN) is taken
-    assert not await events.has_taken(Uplink("d", b"else", "other", brought_at), SPAN)
+    assert await events.has_taken(UplinkMessage("d", b"send", "other", brought_at), SPAN) is taken
+    assert not await events.has_taken(UplinkMessage("d", b"else", "other", brought_at), SPAN)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bindings.contract import Attempt, Kind, NetworkState, Refusal, Report, Uplink
+from bindings.contract import Attempt, Kind, NetworkState, Refusal, Report, UplinkMessage
 from bindings.sms.destinations import Reference, destination, read_destination
 from tests.sms.scripted_sms_centre import MO_ANSWER
 
@@ -141,7 +141,7 @@ def test_other_destinations_are_of_no_attempt(path):
 
 async def test_an_sms_is_an_uplink_and_answered_as_the_api_has_it(centre, side, url):
     assert await centre.sms(url + "/", b"\x40\x02") == (200, MO_ANSWER)
-    (uplink,) = side.of(Uplink)
+    (uplink,) = side.of(UplinkMessage)
     assert (uplink.device, uplink.payload, uplink.duplicate_key) == (DEVICE, b"\x40\x02", None)
 
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bindings.contract import Accepted, Attempt, Cancellation, Kind, Presence, Report, Uplink
+from bindings.contract import Accepted, Attempt, Cancellation, Kind, Presence, Report, UplinkMessage
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations
 from bindings.t8.settings import Callbacks
@@ -81,7 +81,7 @@ async def test_the_binding_speaks_t8(scef, folder, tmp_path):
             await until(lambda: len(scef.configurations) == 1)
         finally:
             await binding.stop()
-    assert [type(event) for event in side.delivered] == [Uplink, Report]
+    assert [type(event) for event in side.delivered] == [UplinkMessage, Report]
     written = [json.loads(line) for line in lines.read_text().splitlines()]
     assert written == proxy.records
     assert {(one["way"], one["method"]) for one in written} == {
