@@ -293,9 +293,10 @@ class Operations:
         return Response(CONTENT, payload, content_format=int(chosen))
 
     def composite_records(self, paths: Iterable[Path], server: int) -> list[Record]:
-        """Return the values at all paths; what cannot be read is left out (§6.3.10)."""
+        """Return the values at all paths, the root being all objects; what cannot be read is left out (§6.3.10)."""
         records: list[Record] = []
-        for path in paths:
+        whole: list[Path] = [(number,) for number in self.tree.objects()]
+        for path in (one for named in paths for one in ([named] if named else whole)):
             try:
                 records += self.readable(path, server)
             except OperationError:

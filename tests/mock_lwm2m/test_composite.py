@@ -37,6 +37,17 @@ async def test_one_notification_carries_resources_of_several_objects(content_for
 
 
 @virtual_time
+async def test_the_root_is_all_that_the_server_may_read():
+    """ETS int-235; the Security object is for no server."""
+    async with pair() as (_, server):
+        records = (await server.read_composite(EP, ["/"])).records
+        assert {record.path[0] for record in records} >= {1, 3, 4, 3303}
+        assert not any(record.path[0] == 0 for record in records)
+        observed = await server.observe_composite(EP, ["/"])
+        assert observed.first.records == records
+
+
+@virtual_time
 async def test_attributes_of_any_path_hold_the_notification_back():
     async with pair() as (device, server):
         await server.write_attributes(EP, SENSOR, ["gt=30"])
