@@ -43,10 +43,7 @@ class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = 10.0
     request_timeout: Annotated[
         Timeout,
-        Meta(
-            description="seconds for connection, request and whole answer; more than connect_timeout. With "
-            "reliable_data_service the answer waits for the device",
-        ),
+        Meta(description="seconds for connection, request and whole answer; more than connect_timeout"),
     ] = 30.0
     pool_size: Annotated[AtOnce, Meta(description="connections to the SCEF/NEF at the same time")] = 32
     keepalive: Annotated[
@@ -98,7 +95,7 @@ class Departures(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         Literal[
             "strict-r17", "strict-r15", "relative-links", "both-ids", "small-apn", "no-buffer", "conflict", "lossy"
         ],
-        Meta(description="the kind of SCEF/NEF"),
+        Meta(description="NIDD only; the kind of SCEF/NEF: each value below that is not set comes from it"),
     ] = "strict-r17"
     bare_answers: Annotated[
         bool | None,
@@ -118,17 +115,21 @@ class Departures(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = None
     patches_destination: Annotated[
         bool | None,
-        Meta(description="false: notificationDestination cannot be changed, only made anew", examples=[False]),
+        Meta(
+            description="NIDD only; false: notificationDestination cannot be changed, only made anew", examples=[False]
+        ),
     ] = None
     keeps_downlinks: Annotated[
-        bool | None, Meta(description="false: nothing is kept for a sleeping device", examples=[False])
+        bool | None, Meta(description="NIDD only; false: nothing is kept for a sleeping device", examples=[False])
     ] = None
     lists_late: Annotated[
         bool | None,
-        Meta(description="true: look for a configuration before each one is made, not once", examples=[True]),
+        Meta(
+            description="NIDD only; true: look for a configuration before each one is made, not once", examples=[True]
+        ),
     ] = None
     small_packets: Annotated[
-        bool | None, Meta(description="true: packets below 128 bytes are meant so", examples=[True])
+        bool | None, Meta(description="NIDD only; true: packets below 128 bytes are meant so", examples=[True])
     ] = None
 
     @property
@@ -142,7 +143,8 @@ class T8Settings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One SCEF or NEF, reached over T8 (TS 29.122 §5); the base of the settings of each kind of T8 network."""
 
     api_root: Annotated[
-        str, Meta(description="apiRoot of the SCEF/NEF, path prefix included, without /3gpp-nidd: https://scef.example")
+        str,
+        Meta(description="apiRoot of the SCEF/NEF, path prefix included, without the API's name: https://scef.example"),
     ]
     other_api_roots: Annotated[
         tuple[str, ...],

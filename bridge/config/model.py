@@ -38,7 +38,8 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     state_directory: Annotated[
         str,
         Meta(
-            min_length=1, description="directory of what must outlive a restart; relative ones start at this file's own"
+            min_length=1,
+            description="directory of the database and the socket; a relative path starts at this file's directory",
         ),
     ] = "/var/lib/lwm2m-bridge"
     database: Annotated[str, Meta(min_length=1, description="database file; relative to state_directory")] = "bridge.db"
@@ -232,8 +233,8 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     known_as: Annotated[
         list[str],
         Meta(
-            description="further hosts by which devices name it in Uri-Host, beside that of uri; on a pipe a device "
-            "tells its servers apart like this"
+            description="further hosts by which devices name it in Uri-Host, beside that of uri; a Non-IP device can "
+            "name its server only this way"
         ),
     ] = msgspec.field(default_factory=list)
     bootstrap: Annotated[
@@ -245,11 +246,14 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     ] = False
     patience: Annotated[
         Span | None,
-        Meta(description="seconds that it waits for an answer; as all below: as the profile says", examples=[120.0]),
+        Meta(
+            description="seconds that it waits for an answer; this and all below: default from the profile",
+            examples=[120.0],
+        ),
     ] = None
     margin: Annotated[
         SpanOrZero | None,
-        Meta(description="seconds before that at which it is told 5.04 Gateway Timeout", examples=[5.0]),
+        Meta(description="how many seconds before patience ends 5.04 Gateway Timeout is sent", examples=[5.0]),
     ] = None
     silent_expiry: Annotated[bool | None, Meta(description="true: say nothing instead of 5.04", examples=[False])] = (
         None
@@ -353,7 +357,7 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
 
 
 class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How messages are treated; holds for all endpoints. Limits are per endpoint."""
+    """How messages of all endpoints are treated. Limits are per endpoint."""
 
     piggyback_window: Annotated[
         _Hold, Meta(description="seconds that an acknowledgement to a server waits for a quick answer of the device")
@@ -380,14 +384,17 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         bool, Meta(description="answer 5.03 while a device's network is down, instead of waiting for the deadline")
     ] = _POLICY.refuse_when_down
     max_requests: Annotated[
-        PerEndpoint, Meta(description="requests that may be queued; a further one is answered 5.03")
+        PerEndpoint, Meta(description="requests that wait or are under way; a further one is answered 5.03")
     ] = _POLICY.max_requests
     max_uplinks: Annotated[
         PerEndpoint, Meta(description="uplinks that may be stored; then the oldest Notify or Send expires")
     ] = _POLICY.max_uplinks
     max_exchanges: Annotated[
         PerEndpoint,
-        Meta(description="requests that are remembered for 247 seconds; a further one in that time is answered 5.03"),
+        Meta(
+            description="requests that are remembered for 247 seconds; beyond that answered Reads and Writes are "
+            "remembered by their IDs alone, and if that is not enough, a further request is answered 5.03"
+        ),
     ] = _POLICY.max_exchanges
     max_kept: Annotated[
         PerEndpoint,
@@ -396,12 +403,13 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     max_observations: Annotated[
         PerEndpoint,
         Meta(
-            description="observations; for a further one the longest unheard makes way, see observation_idle, or it is "
-            "answered 5.03"
+            description="observations; a further one replaces the one that is without a notification for longest (see "
+            "observation_idle), or is answered 5.03"
         ),
     ] = _POLICY.max_observations
     observation_idle: Annotated[
-        Span, Meta(description="seconds without a notification after which an observation may make way for another")
+        Span,
+        Meta(description="seconds without a notification after which another observation may replace an observation"),
     ] = _POLICY.observation_idle
     max_answers: Annotated[
         PerEndpoint, Meta(description="answers that wait for the device; then the oldest is superseded")
@@ -433,7 +441,7 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
 
 
 class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """An LwM2M client. These seed the directory at start; an endpoint that is missing here is never removed by that."""
+    """An LwM2M client. At the start those that the directory lacks are added to it; none is changed or removed."""
 
     name: Annotated[str, Meta(min_length=1, description="endpoint client name", examples=["urn:imei:490154203237518"])]
     network: Annotated[str, Meta(min_length=1, description="the network it is on: NAME of a section [networks.NAME]")]
@@ -446,14 +454,18 @@ class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown
         ),
     ]
     servers: Annotated[
-        list[str], Meta(description="its servers, the default one first; empty: default_servers of [service]")
+        list[str],
+        Meta(description="its servers; the first gets what names no server (R23); empty: default_servers of [service]"),
     ] = msgspec.field(default_factory=list)
     profile: Annotated[
         str, Meta(description="server profile for this endpoint; empty: as its servers' sections say")
     ] = ""
     default_ttl: Annotated[
         Span | None,
-        Meta(description="seconds that a request may wait for this device, where the request does not say"),
+        Meta(
+            description="seconds that a request may wait for this device, where the request does not say",
+            examples=[86400.0],
+        ),
     ] = None
     object_list: Annotated[
         str | None, Meta(description="objects for a Register without any, CoRE links", examples=["</1/0>,</3/0>"])

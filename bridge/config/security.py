@@ -119,7 +119,8 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         list[Suite], Meta(description="cipher suites, the best first; empty: those that LwM2M demands")
     ] = msgspec.field(default_factory=list)
     dtls: Annotated[
-        Literal["openssl", "mbedtls"], Meta(description="library for DTLS; mbedtls is the extra mbedtls")
+        Literal["openssl", "mbedtls"],
+        Meta(description="library for DTLS; mbedtls needs the extra [mbedtls], Python below 3.13"),
     ] = "openssl"
     mtu: Annotated[int, Meta(ge=SMALLEST_MTU, le=16384, description="largest datagram of a handshake, bytes")] = (
         DEFAULT_MTU

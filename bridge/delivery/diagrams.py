@@ -16,11 +16,11 @@ _MEANING = {
     Known.PENDING: "it is committed, and the network is being called",
     Known.IN_DOUBT: "nobody knows whether the network took it",
     Known.HELD: "the network has it and will transmit it",
-    Known.GONE: "the network has it no longer, and may have transmitted it",
+    Known.GONE: "the network no longer has it, and may have transmitted it",
     Known.REFUSED: "certain: the network did not take it, or gave it up untransmitted",
     Known.TAKEN_BACK: "certain: removed from the network before it was transmitted",
     Known.LEFT: "transmitted toward the device",
-    Known.NACKED: "transmitted, and the acknowledgement of modem or MAC failed to come",
+    Known.NACKED: "transmitted, and no acknowledgement of the modem or MAC came",
     Known.DELIVERED: "the device has it",
 }
 
@@ -34,8 +34,8 @@ def states_page() -> str:
         "",
         "## What is known of an attempt",
         "",
-        "A message to a device is handed to its network in one or more attempts. Of each attempt something is known,",
-        "by what the network and the device say. Knowledge only grows: a word that would take some away adds nothing.",
+        "A message to a device is handed to its network in one or more attempts. What is known of each attempt comes",
+        "from the network and the device. Knowledge only grows: a report that would take some away changes nothing.",
         "",
         "| known | means | may grow to |",
         "|---|---|---|",
@@ -43,14 +43,15 @@ def states_page() -> str:
         "",
         "## What follows for the message",
         "",
-        "The rows are what is known of the attempts of one request, oldest first. *Repeatable* are Read, Discover,",
-        "Observe, Write and answers to the device. An answer of the device makes every message RESPONDED, its Reset",
-        "REJECTED, whatever else is known. *Certain* outcomes promise that the device never got it:",
+        "Each row is what is known of the attempts of one request, oldest first. *Repeatable* are Read, Discover,",
+        "Observe, Write and answers to the device. *Asked* is an attempt while the network is being asked whether it",
+        "has it. An answer of the device makes every message RESPONDED, its Reset REJECTED, whatever else is known.",
+        "*Certain* outcomes promise that the device never got it:",
         f"{_names(rules.NEVER_DELIVERED)}.",
         "",
         "| known of its attempts | state | again, if repeatable | again, if not | keeps the slot | may end as |",
         "|---|---|---|---|---|---|",
-        *(_row(known) for known in _combinations()),
+        *(_row(known, asked=asked) for known, asked in _combinations()),
         "",
         "## Messages toward servers",
         "",
@@ -60,26 +61,29 @@ def states_page() -> str:
     return "\n".join(lines)
 
 
-def _combinations() -> Iterable[tuple[Known, ...]]:
-    """Return what is worth a row: none, each knowledge alone, and what a second attempt changes."""
-    yield ()
+def _combinations() -> Iterable[tuple[tuple[Known, ...], bool]]:
+    """Return what is worth a row: none, each knowledge alone, and what a second attempt changes; and whether asked."""
+    yield (), False
     for first in Known:
-        yield (first,)
+        if first is Known.IN_DOUBT:
+            yield (first,), True
+        yield (first,), False
         if first in (Known.IN_DOUBT, Known.LEFT, Known.NACKED):
             for second in (Known.IN_DOUBT, Known.HELD, Known.REFUSED, Known.LEFT):
-                yield first, second
+                yield (first, second), False
 
 
-def _row(known: Sequence[Known]) -> str:
-    request = _request(known, repeatable=True)
-    once = _request(known, repeatable=False)
+def _row(known: Sequence[Known], *, asked: bool) -> str:
+    request = _request(known, repeatable=True, asked=asked)
+    once = _request(known, repeatable=False, asked=asked)
     state = rules.state_of(request, facts_of(request.attempts), _NOW, _PROFILE)
     state_once = rules.state_of(once, facts_of(once.attempts), _NOW, _PROFILE)
     shown = state.value if state is state_once else f"{state.value}; {state_once.value} if not repeatable"
     said = rules.may_be_said(facts_of(request.attempts))
     ends = "certain" if said is rules.NEVER_DELIVERED else _names(said)
     return (
-        f"| {', '.join(one.name for one in known) or 'none was made'} | {shown} | {_again(request)} | {_again(once)}"
+        f"| {', '.join(one.name for one in known) or 'none was made'}{', asked' if asked else ''} | {shown}"
+        f" | {_again(request)} | {_again(once)}"
         f" | {_yes(rules.holds_slot(request, _NOW, _PROFILE))} | {ends} |"
     )
 
@@ -94,14 +98,14 @@ def _again(row: ServerRequest) -> str:
     )
 
 
-def _request(known: Sequence[Known], *, repeatable: bool) -> ServerRequest:
+def _request(known: Sequence[Known], *, repeatable: bool, asked: bool) -> ServerRequest:
     row = ServerRequest.accepted(
         1, 1, 0, 0.0, "Read", repeatable, _NOW + 60, b"", 0, 1, 1, b"", "", 1, b"", None, 0, _NOW + 60
     )
     for number, one in enumerate(known, 1):
         why = Refusal.UNREACHABLE if one is Known.REFUSED else None
         left_at = _NOW if one in (Known.LEFT, Known.NACKED, Known.DELIVERED) else None
-        row.attempts.append(Attempt(number, one, _NOW, "handle", why, left_at))
+        row.attempts.append(Attempt(number, one, _NOW, "handle", why, left_at, look_up_at=_NOW if asked else None))
     return row
 
 

@@ -30,7 +30,7 @@ COUNTERS = {
     "failed_tasks": "Background work that failed by a mistake of the bridge: please report.",
     "handshake_replaced": "DTLS fragments replaced by their retransmission.",
     "kept_blocks": "Further blocks of answers that were served without asking the server.",
-    "late_responses": "Answers after their request's outcome.",
+    "late_responses": "Answers that came after the server no longer waited.",
     "lookups": "Calls that ask a network whether it has a message, by network and result.",
     "malformed_messages": "What is not CoAP, from servers (north) or devices (south).",
     "messages_of_disabled_endpoints": "Messages that came for an endpoint that is disabled.",
