@@ -19,8 +19,8 @@ are errors. A secret may be given as `"file:PATH"`, `"env:NAME"` or `"credential
 never appears in a log.
 
 You choose the names of sections: `[servers.NAME]` and `[networks.NAME]` may be used as often as needed. Endpoints live
-in the database. When the service starts, those of the file that are missing there are added; none is changed or removed:
-`lwm2m-bridge endpoint` does that.
+in the database. When the service starts, those of the file that are missing there are added; none is changed or
+removed: `lwm2m-bridge endpoint` does that.
 
 ```toml
 """
