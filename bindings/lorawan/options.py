@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bindings import contract
+from bindings import option_names
 from bindings.lorawan.app_s_key import Envelope
 from bindings.lorawan.identity import f_port_of
 from bindings.options import number_of_bytes
@@ -29,9 +29,9 @@ def read_options(options: Mapping[str, str]) -> DeviceOptions:
                 most = number_of_bytes(name, value)
             case "app_s_key":
                 envelope = Envelope.parse(value)
-            case contract.BLOCK2 if value not in {"true", "false"}:
+            case option_names.BLOCK2 if value not in {"true", "false"}:
                 raise ConfigurationError(f"option block2 {value!r} must be true or false")
-            case contract.CONFIRMED_OPERATIONS | contract.BLOCK2:
+            case option_names.CONFIRMED_OPERATIONS | option_names.BLOCK2:
                 pass  # the bridge reads it
             case _:
                 raise ConfigurationError(

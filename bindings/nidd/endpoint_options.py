@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bindings.contract import BLOCK2
 from bindings.nidd.records import DeviceNote
+from bindings.option_names import BLOCK2
 from bindings.options import number_of_bytes
 from bindings.reachability.watch import PARAMETERS
 from bridge.errors import ConfigurationError

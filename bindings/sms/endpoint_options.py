@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bindings.contract import BLOCK2
+from bindings.option_names import BLOCK2
 from bridge.errors import ConfigurationError
 
 APPLICATION_PORT = "application_port"

@@ -1,21 +1,12 @@
 """The configuration of a bridge: one TOML file. `load` reads it, `template` prints a commented one."""
 
 from bridge.config.checking import api_context, catalogue, checked, drafts, load_api_certificate
-from bridge.config.model import (
-    Api,
-    Config,
-    EndpointSettings,
-    Events,
-    Network,
-    North,
-    PolicySettings,
-    ServerSettings,
-    Service,
-)
+from bridge.config.model import Api, Config, EndpointSettings, Events, Network, North, PolicySettings, Service
 from bridge.config.printing import template
 from bridge.config.profiles import PROFILES, profile
 from bridge.config.reading import control_socket, load, parse
 from bridge.config.secured import Secured, plain_connections, secured
+from bridge.config.server_settings import ServerSettings
 
 __all__ = [
     "PROFILES",

@@ -11,9 +11,10 @@ from typing import Any, get_origin
 
 import msgspec
 
-from bridge.config.model import Api, EndpointSettings, Events, North, PolicySettings, ServerSettings, Service
+from bridge.config.model import Api, EndpointSettings, Events, North, PolicySettings, Service
 from bridge.config.quotas import QuotaSettings
 from bridge.config.reading import NAME_TEMPLATE, binding_class, installed_bindings
+from bridge.config.server_settings import ServerSettings
 from bridge.config.shape import Field, shape
 from bridge.errors import ConfigurationError
 

@@ -18,13 +18,13 @@ from bridge.config.model import (
     Network,
     North,
     PolicySettings,
-    ServerSettings,
     Service,
     server_addresses,
 )
 from bridge.config.profiles import nearest, profile
 from bridge.config.quotas import QuotaSettings
 from bridge.config.secrets import reveal
+from bridge.config.server_settings import ServerSettings
 from bridge.config.shape import Field, shape
 from bridge.directory.catalogue import check_addresses
 from bridge.directory.record import check_template

@@ -5,7 +5,8 @@
 
 from collections.abc import Mapping
 
-from bindings.contract import CONFIRMED_OPERATIONS, Refusal, SouthProfile
+from bindings.contract import Refusal, SouthProfile
+from bindings.option_names import CONFIRMED_OPERATIONS
 from bridge.delivery.attempts import MOST, Attempt, Facts
 from bridge.delivery.downlinks import Answer, Downlink, ServerRequest
 from bridge.delivery.knowledge import Known

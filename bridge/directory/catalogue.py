@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bindings.contract import GROUP
+from bindings.option_names import GROUP
 from bridge.directory.record import Draft, Record, check_all, check_template
 from bridge.directory.sources import Sources
 from bridge.directory.waking import wake_of

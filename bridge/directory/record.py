@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from string import Formatter
 
-from bindings.contract import GROUP, OF_THE_BRIDGE
+from bindings.option_names import GROUP, OF_THE_BRIDGE
 from bridge.directory.waking import check_wake_options
 from bridge.errors import ConfigurationError, DirectoryError
 

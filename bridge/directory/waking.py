@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bindings.contract import WAKE_ACCEPTS, WAKE_BY, WAKE_ENDPOINT, WAKE_INSTANCE
+from bindings.option_names import WAKE_ACCEPTS, WAKE_BY, WAKE_ENDPOINT, WAKE_INSTANCE
 from bridge.errors import DirectoryError
 from bridge.relay.model import Wake
 

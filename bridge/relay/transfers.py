@@ -4,7 +4,7 @@ A request's block that no longer fits is split: its row goes on with the first p
 more, the next part is a row of its own. The server's one answer is the answer to the last part.
 """
 
-from bindings.contract import BLOCK2
+from bindings.option_names import BLOCK2
 from bridge.coap.message import Message, Option, encode_body, parse
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery.attempts import nobody_has_it

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bindings.contract import OF_THE_BRIDGE
+from bindings.option_names import OF_THE_BRIDGE
 from bridge.directory.record import binding_options, check_options
 from bridge.directory.waking import wake_of
 from bridge.errors import DirectoryError

@@ -1,0 +1,25 @@
+"""Options of an endpoint that the bridge reads itself, by name. All others are its binding's own."""
+
+CONFIRMED_OPERATIONS = "confirmed_operations"
+"""Option of an endpoint that the bridge reads itself: operations, such as "Execute Write", that are sent confirmed."""
+
+BLOCK2 = "block2"
+"""Option of an endpoint that the bridge reads itself: "false" for a device that does not know Block2 (RFC 7959)."""
+
+GROUP = "group"
+"""Option of an endpoint that the bridge reads itself, and bindings never see: whose quotas it shares."""
+
+WAKE_ENDPOINT = "wake_endpoint"
+"""Likewise: the name of the endpoint by which this device is woken up, such as its SMS (Core TS 1.1 §6.6)."""
+
+WAKE_ACCEPTS = "wake_accepts"
+"""Likewise: "true" says that the device takes triggers: /1/x/21 is true, /0/x/6 is NoSec, /0/x/9 is the sender."""
+
+WAKE_BY = "wake_by"
+"""Likewise: what a trigger asks for, "update" (/1/x/8, the default) or "bootstrap" (/1/x/9)."""
+
+WAKE_INSTANCE = "wake_instance"
+"""Likewise: x, the instance of the server in the device's object 1; default: the only one of the Register's list."""
+
+OF_THE_BRIDGE = frozenset({GROUP, WAKE_ENDPOINT, WAKE_ACCEPTS, WAKE_BY, WAKE_INSTANCE})
+"""Options that bindings never see."""

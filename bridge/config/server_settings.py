@@ -1,0 +1,162 @@
+"""What a configuration says of an LwM2M server: `[servers.NAME]`."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from bindings.ranges import Port, Span, SpanOrZero
+from bridge.config.profiles import DEFAULT, profile
+from bridge.config.security import NONE, Links, Security
+from bridge.config.uris import COAPS_PORT, read_uri
+from bridge.north.udp.servers import ServerName
+from bridge.relay.model import QueueMode, ServerProfile
+
+Lifetime = Annotated[int, Meta(ge=1, le=2**32 - 1)]  # seconds, OMA Core TS /1/x/1
+
+
+class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """An LwM2M server, under the name that endpoints use for it. Its name cannot change while endpoints use it."""
+
+    uri: Annotated[
+        str,
+        Meta(
+            description="where it takes CoAP: coap://host:port over UDP, coaps:// over DTLS, coap+tcp:// over TCP, "
+            "coaps+tcp:// over TLS",
+            examples=["coap://127.0.0.1:5683"],
+        ),
+    ]
+    secure_port: Annotated[
+        Port, Meta(description="coap://: its port for DTLS of devices' own, which passes through unopened")
+    ] = COAPS_PORT
+    profile: Annotated[
+        str,
+        Meta(
+            description="what kind of server it is: default, emqx, leshan, leshan-demo, strict, thingsboard, "
+            "transparent, wakaama"
+        ),
+    ] = DEFAULT
+    known_as: Annotated[
+        list[str],
+        Meta(
+            description="further hosts by which devices name it in Uri-Host, beside that of uri; a Non-IP device can "
+            "name its server only this way"
+        ),
+    ] = msgspec.field(default_factory=list)
+    bootstrap: Annotated[
+        bool,
+        Meta(
+            description="true: it is a bootstrap server, which gets the Bootstrap-Requests of its devices, and none of "
+            "their registrations",
+        ),
+    ] = False
+    patience: Annotated[
+        Span | None,
+        Meta(
+            description="seconds that it waits for an answer; this and all below: default from the profile",
+            examples=[120.0],
+        ),
+    ] = None
+    margin: Annotated[
+        SpanOrZero | None,
+        Meta(description="how many seconds before patience ends 5.04 Gateway Timeout is sent", examples=[5.0]),
+    ] = None
+    silent_expiry: Annotated[bool | None, Meta(description="true: say nothing instead of 5.04", examples=[False])] = (
+        None
+    )
+    fit_register: Annotated[
+        bool | None, Meta(description="false: pass the device's Register unchanged", examples=[True])
+    ] = None
+    lwm2m_version: Annotated[
+        str | None, Meta(description="LwM2M version for devices that name none", examples=["1.1"])
+    ] = None
+    binding: Annotated[
+        str | None,
+        Meta(description="binding parameter (b) of a Register toward it; empty: as the device says", examples=["U"]),
+    ] = None
+    queue_mode: Annotated[
+        QueueMode | None,
+        Meta(
+            description="the queue mode parameter (Q): strip (the bridge does the queueing), keep or add",
+            examples=["strip"],
+        ),
+    ] = None
+    keep_sms: Annotated[
+        bool | None,
+        Meta(
+            description="false: take the device's number for SMS (sms) out of a Register, so that the server sends no "
+            "triggers itself",
+            examples=[True],
+        ),
+    ] = None
+
+    default_lifetime: Annotated[
+        Lifetime | None,
+        Meta(description="lifetime (lt) for devices that name none, seconds", examples=[86400]),
+    ] = None
+    transfer: Annotated[
+        Span | None,
+        Meta(
+            description="seconds from the first block in which it expects a block-wise write to be over; raise it with "
+            "the server's own timeout for firmware",
+            examples=[120.0],
+        ),
+    ] = None
+    piggybacked_blocks: Annotated[
+        bool | None,
+        Meta(
+            description="true: it goes on with a block-wise write only if the answer stands in the acknowledgement",
+            examples=[False],
+        ),
+    ] = None
+
+    security: Annotated[
+        Security, Meta(description="how endpoints prove themselves to it, for coaps:// and coaps+tcp://")
+    ] = msgspec.field(default_factory=Security)
+    links: Annotated[Links, Meta(description="how sessions and connections with it are kept")] = msgspec.field(
+        default_factory=Links
+    )
+
+    def __post_init__(self) -> None:
+        place = read_uri(self.uri)
+        if place.secure and self.security.mode == NONE:
+            raise ValueError(
+                f"uri {self.uri} needs a section [servers.NAME.security] with a mode: how endpoints prove themselves. "
+                "For devices that have sessions of their own with it, write coap:// and secure_port"
+            )
+        if self.security.mode != NONE and not place.secure:
+            raise ValueError(f"security means nothing with uri {self.uri}; write coaps:// or coaps+tcp://")
+        fitted = self.fitted()
+        if fitted.patience <= 0 or not 0 <= fitted.margin < fitted.patience:
+            raise ValueError(
+                f"patience {fitted.patience} s and margin {fitted.margin} s leave no time; "
+                "patience must be above the margin, and the margin 0 or more"
+            )
+
+    def fitted(self) -> ServerProfile:
+        """Return the named profile with the values that are overridden here. Raises ConfigurationError."""
+        base = profile(self.profile)
+        return ServerProfile(
+            patience=base.patience if self.patience is None else self.patience,
+            margin=base.margin if self.margin is None else self.margin,
+            silent_expiry=base.silent_expiry if self.silent_expiry is None else self.silent_expiry,
+            fit_register=base.fit_register if self.fit_register is None else self.fit_register,
+            lwm2m_version=base.lwm2m_version if self.lwm2m_version is None else self.lwm2m_version,
+            binding=base.binding if self.binding is None else (self.binding or None),
+            queue_mode=base.queue_mode if self.queue_mode is None else self.queue_mode,
+            default_lifetime=base.default_lifetime if self.default_lifetime is None else self.default_lifetime,
+            transfer=self._transfer(base),
+            piggybacked_blocks=base.piggybacked_blocks if self.piggybacked_blocks is None else self.piggybacked_blocks,
+            keep_sms=base.keep_sms if self.keep_sms is None else self.keep_sms,
+        )
+
+    def _transfer(self, base: ServerProfile) -> float | None:
+        """Return the time of a transfer; where the profile counts it as any request, another patience changes both."""
+        if self.transfer is not None:
+            return self.transfer
+        return self.patience if self.patience is not None and base.transfer == base.patience else base.transfer
+
+    def place(self, key: str) -> ServerName:
+        """Return what `bridge.north.udp.servers.Servers` takes."""
+        place = read_uri(self.uri)
+        return ServerName(key, place.host, place.port, place.port if place.secure else self.secure_port, place.stream)
