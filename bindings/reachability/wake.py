@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 from math import ceil
 
+LONGEST_TIMER = 35_712_000.0  # seconds: 31 times 320 hours (TS 24.008 §10.5.7.4a)
+SHORTEST_CYCLE = 1.0  # seconds; also of a periodic update
+
+
+def plausible(seconds: float | None, least: float) -> float | None:
+    """Return a reported timer, seconds; None if it is absent or no device can have it."""
+    return seconds if seconds is not None and least <= seconds <= LONGEST_TIMER else None
+
 
 @dataclass(frozen=True, slots=True)
 class Sleep:

@@ -18,7 +18,7 @@ from bindings.http.client import NoAnswer, NotSent
 from bindings.reachability import operations
 from bindings.reachability.models import IdleStatus, Notification, Report, Subscribed
 from bindings.reachability.settings import Reachability
-from bindings.reachability.wake import Sleep
+from bindings.reachability.wake import SHORTEST_CYCLE, Sleep, plausible
 from bindings.t8.answer import Answer
 from bindings.t8.client import T8Client
 from bindings.t8.identity import identity_member, same_identity
@@ -43,6 +43,7 @@ _NOT_OFFERED = {404, 405, 501}
 _AGAIN = 300.0  # seconds until what failed is tried again
 _NEXT_DAY = 86_400.0  # seconds until what is not offered is tried again
 _AT_ONCE = 8  # subscriptions on demand that are being made
+_OVERTAKEN = 10.0  # seconds that a report waits for the answers to subscriptions that are being made
 _KEPT = 4096  # devices whose power saving is remembered
 
 
@@ -80,6 +81,7 @@ class Watch:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sleeps: dict[str, Sleep] = {}
+        self._subscribing: set[asyncio.Future[None]] = set()  # done when the new subscription's name is noted
         self.destination = ""
         self.last_error = ""
 
@@ -154,6 +156,15 @@ class Watch:
 
     async def _subscribe(self, device: str, kind: str, more: dict[str, Any]) -> Watched | None:
         """Subscribe to one kind of event of a device, and return what is noted then; None if nothing had to be."""
+        under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._subscribing.add(under_way)
+        try:
+            return await self._post_subscription(device, kind, more)
+        finally:
+            self._subscribing.discard(under_way)
+            under_way.set_result(None)
+
+    async def _post_subscription(self, device: str, kind: str, more: dict[str, Any]) -> Watched | None:
         end = self._events.now() + self._settings.lifetime
         body: dict[str, Any] = {
             "notificationDestination": self.destination,
@@ -244,6 +255,9 @@ class Watch:
             self._events.count("reachability_notifications_test")
             return
         device = await self._memory.load(_SUBSCRIPTION + name)
+        if device is None and self._subscribing:  # the report may have overtaken the answer that names it
+            await asyncio.wait(list(self._subscribing), timeout=_OVERTAKEN)
+            device = await self._memory.load(_SUBSCRIPTION + name)
         if device is None:
             self._events.count("reachability_notifications_unknown")
             raise NotificationError(f"{name[:100]!r} is no subscription of ours", 404)
@@ -278,7 +292,12 @@ class Watch:
         now = self._events.now()
         since = now if since is None or since > now else since
         self._sleeps.pop(device, None)
-        self._sleeps[device] = Sleep(since, idle.activeTime, idle.periodicAUTimer, idle.edrxCycleLength)
+        self._sleeps[device] = Sleep(
+            since,
+            plausible(idle.activeTime, 0.0),
+            plausible(idle.periodicAUTimer, SHORTEST_CYCLE),
+            plausible(idle.edrxCycleLength, SHORTEST_CYCLE),
+        )
         if len(self._sleeps) > _KEPT:
             del self._sleeps[next(iter(self._sleeps))]
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +13,9 @@ from bridge.north.combined import CombinedNorth
 from bridge.north.contract import Link, LinkState, Sending
 from bridge.north.dtls import channel as dtls_channel
 from bridge.north.sessions import link as links
+from bridge.north.sessions.link import SessionLink
 from bridge.north.tcp import channel as tcp_channel
+from bridge.north.tcp.transport import StreamNorth
 from tests.north.session_servers import DtlsServer, StreamServer, confirmable
 from tests.north.test_session_transports import KEYS, combined
 from tests.north.transport_contract import Noted, content, request
@@ -248,3 +251,84 @@ async def test_a_message_that_is_larger_than_the_server_takes_is_dropped_and_the
         assert north.send(SOURCE, "one", request(1, 100)) is Sending.DROPPED
         north.send(SOURCE, "one", request(2))
         assert content((await server.receive())[1]) == content(request(2))
+
+
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
+async def test_a_server_that_pings_and_never_reads_costs_bounded_memory_and_is_left(kind, monkeypatch):
+    """Each Ping wants a Pong (RFC 8323 §5.4): its sender must not decide how many of them wait."""
+    monkeypatch.setattr(tcp_channel, "UNREAD", 0.5)
+    monkeypatch.setattr(tcp_channel, "DRAIN", 0.2)
+    server = server_of(kind)
+    assert isinstance(server, StreamServer)
+    async with running(kind, server) as (north, noted):
+        await opened(north, noted, server)
+        north.send(SOURCE, "one", request(1))
+        who, _ = await server.receive()
+        peer = server.connection(who)
+        peer.writer.transport.pause_reading()
+        channel = cast("StreamNorth", north._streams).links[SOURCE, "one"].channel
+        transport = cast("tcp_channel.StreamChannel", channel)._transport
+        assert transport is not None
+        pings = stream.frame(stream.Signal.PING, b"8 bytes!", b"") * 1000
+        largest = 0
+        for _ in range(2000):
+            if peer.writer.transport.get_write_buffer_size() < 1_000_000:
+                peer.write(pings)
+            await asyncio.sleep(0)
+            largest = max(largest, transport.get_write_buffer_size())
+        assert largest < 1_000_000
+        await until(lambda: any("reads nothing" in link.reason for _, _, link in noted.links))
+        await until(lambda: transport.get_write_buffer_size() == 0, 15)
+
+
+async def test_a_fault_on_this_side_of_one_link_says_nothing_of_the_server(monkeypatch):
+    """EADDRNOTAVAIL, or EMFILE: the links of other endpoints open."""
+    server = StreamServer()
+    async with running("tcp", server) as (north, noted):
+        streams = cast("StreamNorth", north._streams)
+        maker = cast("Any", streams)._maker
+        local = maker._local_host
+        monkeypatch.setattr(
+            maker, "_local_host", lambda source, family: "192.0.2.1" if source == SOURCE else local(source, family)
+        )
+        north.open(SOURCE, ("one",))
+        failed = await state(noted, LinkState.FAILING)
+        assert "192.0.2.1" in failed.reason
+        north.open(SOURCE + 1, ("one",))
+        await state(noted, LinkState.OPEN)
+        assert not [link for source, _, link in noted.links if source != SOURCE and link.state is LinkState.FAILING]
+        assert north.link(SOURCE, "one").state is LinkState.FAILING
+
+
+async def test_a_mistake_while_a_link_is_made_keeps_no_place_at_the_gate(monkeypatch):
+    server = StreamServer()
+    async with running("tcp", server) as (north, _noted):
+        maker = cast("Any", north._streams)._maker
+        make = maker.make
+
+        def mistaken(link: SessionLink, *more: object) -> object:
+            if link.key[0] == SOURCE:
+                raise ZeroDivisionError
+            return make(link, *more)
+
+        monkeypatch.setattr(maker, "make", mistaken)
+        north.open(SOURCE, ("one",))
+        north.open(SOURCE + 1, ("one",))
+        await until(lambda: north.link(SOURCE + 1, "one").state is LinkState.OPEN)
+        assert "see the log" in north.link(SOURCE, "one").reason
+
+
+async def test_no_message_and_no_wish_opens_a_link_that_its_server_holds_off():
+    server = StreamServer()
+    async with running("tcp", server) as (north, noted):
+        north.send(SOURCE, "one", request(1))
+        who, _ = await server.receive()
+        server.connection(who).write(stream.signal(stream.Signal.RELEASE, [(stream.HOLD_OFF, b"\x3c")]))
+        server.connection(who).writer.close()
+        await state(noted, LinkState.CLOSED)
+        assert north.send(SOURCE, "one", request(2)) is Sending.WAITS
+        north.open(SOURCE, ("one",))
+        assert north.link(SOURCE, "one").state is LinkState.CLOSED
+        retry = north.link(SOURCE, "one").retry_in
+        assert retry is not None
+        assert 55 < retry <= 75

@@ -1,10 +1,12 @@
 """Notes about subscriptions: work on one device from several sides loses none of them."""
 
 import asyncio
+import json
 from itertools import count
 
 import pytest
 
+from bindings.contract import Reachable
 from bindings.reachability.settings import Reachability
 from bindings.reachability.watch import Watch
 from bindings.t8.answer import Answer
@@ -55,3 +57,45 @@ async def test_two_sides_at_once_forget_no_subscription(scef):
     await watch.forget(UE)
     assert scef.there == {}
     assert memory.notes == {}
+
+
+def report(kind="UE_REACHABILITY", name="s1", **idle):
+    one = {"monitoringType": kind, "externalId": UE} | ({"idleStatusInfo": idle} if idle else {})
+    body = {"subscription": f"https://scef/3gpp-monitoring-event/v1/as/subscriptions/{name}"}
+    return json.dumps(body | {"monitoringEventReports": [one]}).encode()
+
+
+@pytest.mark.parametrize("timer", ["periodicAUTimer", "edrxCycleLength"])
+@pytest.mark.parametrize("seconds", [0, -5, 1e-320, 1e300])
+async def test_a_timer_that_no_device_can_have_counts_as_absent(scef, timer, seconds):
+    """A downlink that is certainly refused must not end in doubt because the time of the next try is unknown."""
+    memory, side = DictMemory(), BridgeSide()
+    memory.notes["s/s1"] = UE.encode()
+    watch = Watch(Reachability(events=("UE_REACHABILITY",)), scef, memory, side)
+    await watch.take(report(activeTime=0, **{timer: seconds}))
+    assert watch.wakes_at(UE) is None
+    await watch.take(report(activeTime=0, periodicAUTimer=3600))
+    assert watch.wakes_at(UE) is not None
+
+
+@pytest.mark.parametrize("kind", ["UE_REACHABILITY", "PDN_CONNECTIVITY_STATUS"])
+async def test_a_report_that_overtakes_the_answer_to_its_subscription_is_not_lost(scef, kind):
+    """It names a subscription whose name is not known yet; the SCEF reports once, and deletes the subscription."""
+    memory, side = DictMemory(), BridgeSide()
+    watch = Watch(Reachability(events=(kind,)), scef, memory, side)
+    scef.hold.clear()
+    if kind == "UE_REACHABILITY":
+        watch.cannot_be_reached(UE)
+    standing = asyncio.create_task(watch.see_to(UE, {}))
+    await asyncio.sleep(0)
+    early = asyncio.create_task(watch.take(report(kind)))
+    await asyncio.sleep(0.01)
+    scef.hold.set()
+    await early
+    await standing
+    assert side.counts["reachability_reports"] == 1
+    if kind == "UE_REACHABILITY":
+        assert side.delivered == [Reachable(UE)]
+        watch.cannot_be_reached(UE)
+        await until(lambda: len(scef.there) == 2)
+    await watch.stop()

@@ -12,6 +12,7 @@ class Ended(Enum):
 
     UNHEARD = "unheard"  # the server said nothing at all: it is down, or elsewhere
     REFUSED = "refused"  # the server, or we, do not accept the other: a matter of this link's credentials
+    LOCAL = "local"  # it could not begin for a reason on this side, which says nothing of the server
     LOST = "lost"  # it was open, or about to be, and broke off
     CLOSED = "closed"  # the server closed it in good order
 

@@ -53,7 +53,7 @@ class SessionLink:
     """A link and what waits for it. Its user calls the methods above `opened`; a channel calls those from there on."""
 
     __slots__ = (
-        "_channel", "_failures", "_heard", "_owner", "_reason", "_retry", "_since", "_state", "_waiting",
+        "_channel", "_failures", "_heard", "_held_until", "_owner", "_reason", "_retry", "_since", "_state", "_waiting",
         "key", "resumption", "wanted",
     )  # fmt: skip
 
@@ -70,6 +70,7 @@ class SessionLink:
         self._retry: TimerHandle | None = None
         self._since = 0.0  # when it was opened last
         self._heard = 0.0  # when the server was heard last
+        self._held_until = 0.0  # before which the server wants no further link
 
     def send(self, message: bytes) -> Sending:
         """Send a message, or let it wait for the link."""
@@ -81,7 +82,9 @@ class SessionLink:
             return sending
         if self._state is LinkState.FAILING:
             return self._drop()
-        if channel is None:
+        if channel is None and self._held_until > self._owner.time():
+            self._retry_when_allowed()
+        elif channel is None:
             self._open(urgent=True)
             if self._owner.silent(self.key[1]) is not None:
                 return self._drop()
@@ -96,7 +99,9 @@ class SessionLink:
     def open(self) -> None:
         """Have the server reach the endpoint from now on."""
         self.wanted = True
-        if self._state is LinkState.CLOSED and self._retry is None:
+        if self._state is LinkState.CLOSED and self._held_until > self._owner.time():
+            self._retry_when_allowed()
+        elif self._state is LinkState.CLOSED and self._retry is None:
             self._open(urgent=False)
 
     def begin(self, channel: Channel) -> None:
@@ -191,6 +196,7 @@ class SessionLink:
             self._unheard(end.text)
             return
         self._failures = 0 if lasted else self._failures + 1
+        self._held_until = self._owner.time() + min(end.hold_off, LONGEST_HOLD_OFF)
         if was_open and end.how in {Ended.CLOSED, Ended.LOST}:
             self._owner.counted.ended_by_server += 1
             self._becomes(LinkState.CLOSED, end.text)
@@ -200,7 +206,7 @@ class SessionLink:
                 self._retry_later(end.hold_off)
             return
         self._lose_waiting()
-        self._retry_later()
+        self._retry_later(end.hold_off)
         self._becomes(LinkState.FAILING, end.text)
 
     def _unheard(self, text: str) -> None:
@@ -229,6 +235,11 @@ class SessionLink:
     def _retry_later(self, at_least: float = 0.0) -> None:
         pause = max(min(FIRST_RETRY * 2 ** max(0, self._failures - 1), LONGEST_RETRY), min(at_least, LONGEST_HOLD_OFF))
         self._retry = self._owner.later(pause * random.uniform(1.0, 1.25), self)  # noqa: S311  # spreads, hides nothing
+
+    def _retry_when_allowed(self) -> None:
+        """Try again when the server's hold-off (RFC 8323 §5.5) is over, unless that is planned already."""
+        if self._retry is None:
+            self._retry_later(self._held_until - self._owner.time())
 
     def _drop(self) -> Sending:
         self._owner.counted.send_dropped += 1

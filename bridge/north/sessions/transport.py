@@ -154,6 +154,8 @@ class SessionNorth:
         if how is Ended.UNHEARD:
             self._maker.moved(server)
             gate.unheard(link.key, text, self.time())
+        elif how is Ended.LOCAL:
+            gate.withdraw(link.key)
         else:
             gate.answered(link.key)
         self._admit(server)
@@ -222,26 +224,31 @@ class SessionNorth:
             elif not self._servers[server].identified:
                 self._make(link, None)
             else:
-                self._identify(*link.key).add_done_callback(partial(self._identified, link))
+                self._begin_identified(link)
         self._admit(server)
+
+    def _begin_identified(self, link: SessionLink) -> None:
+        try:
+            future = self._identify(*link.key)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other links must be opened
+            link.ended(_local(error))
+        else:
+            future.add_done_callback(partial(self._identified, link))
 
     def _identified(self, link: SessionLink, future: "asyncio.Future[Credentials]") -> None:
         if self._receiver is None or self.links.get(link.key) is not link or link.channel is not None:
             return  # the link was released meanwhile, and its place at the gate with it
-        error = future.exception()
+        error = asyncio.CancelledError() if future.cancelled() else future.exception()
         if error is None:
             self._make(link, future.result())
-        elif isinstance(error, BridgeError):
-            link.ended(End(Ended.REFUSED, str(error)))
         else:
-            _log.error("credentials could not be looked up", exc_info=error, extra={"sample": "identify"})
-            link.ended(End(Ended.REFUSED, "its credentials could not be looked up; see the log"))
+            link.ended(_local(error))
 
     def _make(self, link: SessionLink, credentials: Credentials | None) -> None:
         try:
             made = self._maker.make(link, link, credentials)
-        except BridgeError as error:
-            made = End(Ended.REFUSED, str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other links must be opened
+            made = _local(error)
         if isinstance(made, End):
             link.ended(made)
         else:
@@ -259,3 +266,11 @@ class SessionNorth:
             if timeout and link.idle_since is not None and now - link.idle_since >= timeout:
                 link.close_idle()
         self._check_idle_later()
+
+
+def _local(error: BaseException) -> End:
+    """Return the end of a link that could not begin by a fault on this side."""
+    if isinstance(error, BridgeError):
+        return End(Ended.LOCAL, str(error))
+    _log.error("a link could not be opened", exc_info=error, extra={"sample": "open link"})
+    return End(Ended.LOCAL, "the link could not be opened by a mistake in the bridge; see the log")

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from bridge.errors import MessageFormatError
+from bridge.errors import BridgeError, MessageFormatError
 from bridge.north.contract import Sending
 from bridge.north.sessions.channel import ChannelUser, End, Ended
 from bridge.north.tcp.acknowledging import Acknowledging, Ended as EndedByServer
@@ -16,6 +16,7 @@ _log = logging.getLogger("bridge.north")
 OPENING = 10.0  # seconds that a connection may take until the server's CSM has come, each step of TLS included
 PONG = 30.0  # seconds that a server may take for a Pong; then it stalls, or is gone
 DRAIN = 5.0  # seconds in which a server that wants an end may still answer
+UNREAD = 30.0  # seconds in which a server must read something of what waits for it; then it is left
 WRITE_BUFFER = 64 * 1024  # bytes beyond which messages wait
 PIECE = 16 * 1024  # bytes of a piece of a stream, at most (RFC 5246 §6.2.1)
 
@@ -36,8 +37,9 @@ class StreamChannel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._paused = False
         self._open = False
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(OPENING, self._too_slow)
+        self._unread: asyncio.TimerHandle | None = None
         self._connecting = asyncio.ensure_future(connect(self))
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(OPENING, self._too_slow)
         self._connecting.add_done_callback(self._connected)
 
     # -- Channel -------------------------------------------------------------------------------------------------
@@ -118,10 +120,20 @@ class StreamChannel(asyncio.Protocol):
             self._end(End(Ended.LOST, f"the connection broke off: {exc}"))
 
     def pause_writing(self) -> None:
+        """Read no more, since what a server says may ask for an answer: it bounds neither by itself."""
         self._paused = True
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.pause_reading()
+            self._watch_reading(transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         self._paused = False
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
         if self._user is not None and self._open:
             self._user.writable()
 
@@ -135,7 +147,9 @@ class StreamChannel(asyncio.Protocol):
         if future.cancelled() or self._user is None:
             return
         error = future.exception()
-        if error is not None:
+        if isinstance(error, BridgeError):
+            self._end(End(Ended.LOCAL, str(error)))
+        elif error is not None:
             self._end(End(Ended.UNHEARD, f"server {self._server!r} cannot be reached over TCP: {error}"))
 
     def _hand_over(self) -> None:
@@ -177,8 +191,25 @@ class StreamChannel(asyncio.Protocol):
         what = f"server {self._server!r} does not answer within {OPENING:.0f} s"
         self._end(End(Ended.UNHEARD if self._unheard else Ended.REFUSED, what))
 
+    def _watch_reading(self, left: int) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+        self._unread = self._loop.call_later(UNREAD, self._reads_nothing, left)
+
+    def _reads_nothing(self, before: int) -> None:
+        """End the connection if no fewer bytes wait than `before`."""
+        self._unread = None
+        left = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        if left < before:
+            self._watch_reading(left)
+        else:
+            self._end(End(Ended.LOST, f"the server reads nothing of what is sent for {UNREAD:.0f} s"))
+
     def _stalled(self) -> None:
         self._timer = None
+        if self._paused:  # a Pong cannot be read now; `_reads_nothing` judges the server
+            self._wait(PONG, self._stalled)
+            return
         self._end(End(Ended.LOST, f"the server answered no Ping for {PONG:.0f} s"))
 
     def _drained(self) -> None:
@@ -192,6 +223,9 @@ class StreamChannel(asyncio.Protocol):
 
     def _shut(self) -> None:
         self._cancel()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
         self._connecting.cancel()
         if self._session is not None:
             self._session.close()
@@ -200,6 +234,8 @@ class StreamChannel(asyncio.Protocol):
                     self._transport.write(piece)
         if self._transport is not None:
             self._transport.close()
+            if self._transport.get_write_buffer_size():  # which a server that reads nothing would keep for ever
+                self._loop.call_later(DRAIN, self._transport.abort)
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
         self._cancel()

@@ -1,18 +1,51 @@
 """TCP connections as links want them: from an endpoint's own address, without delay, and noticed when they are dead."""
 
 import asyncio
+import errno
 import socket
 
+from bridge.errors import NorthUnavailable
 from bridge.north.udp.addresses import SocketAddress
+from bridge.north.udp.system import reason
+
+_LOCAL = frozenset(
+    {errno.EACCES, errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM,
+     errno.EPERM}
+)  # fmt: skip
+"""Errors of `connect` that this machine causes; the others say something of the server (connect(2))."""
 
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 120, 30, 4  # seconds, seconds, probes (tcp(7))
 _BIND_ADDRESS_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT (ip(7)): the port is chosen when it is known whom it is toward
 
 
 async def connected(place: SocketAddress, local: str | None, protocol: asyncio.Protocol) -> object:
-    """Connect a protocol to a place, from the address `local`; None: from any. Raises OSError."""
-    family = family_of(place)
+    """Connect a protocol to a place, from the address `local`; None: from any.
+
+    Raises NorthUnavailable for a fault on this side, OSError for one of the server or the way to it.
+    """
     loop = asyncio.get_running_loop()
+    try:
+        sock = _bound(family_of(place), local)
+    except OSError as error:
+        raise _unavailable(local, error) from error
+    try:
+        await loop.sock_connect(sock, place)
+        return await loop.create_connection(lambda: protocol, sock=sock)
+    except OSError as error:
+        sock.close()
+        if error.errno in _LOCAL:
+            raise _unavailable(local, error) from error
+        raise
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _unavailable(local: str | None, error: OSError) -> NorthUnavailable:
+    return NorthUnavailable(f"no connection can be made from {local or 'this machine'}: {reason(error)}")
+
+
+def _bound(family: int, local: str | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -24,11 +57,10 @@ async def connected(place: SocketAddress, local: str | None, protocol: asyncio.P
         if local is not None:
             sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
             sock.bind((local, 0))
-        await loop.sock_connect(sock, place)
-        return await loop.create_connection(lambda: protocol, sock=sock)
     except BaseException:
         sock.close()
         raise
+    return sock
 
 
 def family_of(place: SocketAddress) -> int:
