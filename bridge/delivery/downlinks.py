@@ -29,7 +29,7 @@ class Downlink(Row):
     id: int
     endpoint: Fixed[int]
     shard: Fixed[int]
-    accepted_at: Fixed[float]
+    accepted_at: float  # moves back with the deadlines, if the wall clock was set back (R10)
     operation: Fixed[str]  # Read, Write, Execute… for people and for R9
     repeatable: Fixed[bool]  # may be submitted once more after an ambiguity (R9)
     deliver_by: float  # the device must not get it after that

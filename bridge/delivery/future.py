@@ -2,7 +2,7 @@
 
 A running service keeps time by two clocks (`bridge.service.clock`). A new one has nothing but the wall clock and what
 is stored. A message that was accepted later than now shows that the clock was set back, by at least that much: its
-times move back with it. So a message lives no longer after the start than it was meant to live at all.
+times move back with it, once. So a message lives no longer after the start than it was meant to live at all.
 """
 
 from bridge.delivery.attempts import Attempt
@@ -18,6 +18,7 @@ def downlink_from_the_future(row: Downlink, now: float) -> bool:
     by = row.accepted_at - now
     if by < APART:
         return False
+    row.accepted_at -= by  # so the next start finds nothing to move
     row.deliver_by -= by
     if row.not_before is not None:
         row.not_before -= by
@@ -43,6 +44,7 @@ def uplink_from_the_future(row: Uplink, now: float) -> bool:
     by = row.received_at - now
     if by < APART:
         return False
+    row.received_at -= by
     if row.expires_at is not None:
         row.expires_at -= by
     return True

@@ -30,7 +30,7 @@ class Uplink(Row):
     id: int
     endpoint: Fixed[int]
     shard: Fixed[int]
-    received_at: Fixed[float]
+    received_at: float  # moves back with `expires_at`, if the wall clock was set back (R10)
     server: Fixed[str]
     operation: Fixed[str]  # Register, Update, Send, Notify…
     expires_at: float | None

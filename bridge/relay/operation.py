@@ -41,16 +41,18 @@ def of_server(message: Message) -> str:
 
 
 def _post(message: Message) -> str:
-    """Tell the four uses of POST apart by the depth of the path."""
-    path = [segment for segment in message.strings(OptionNumber.URI_PATH) if segment]
+    """Tell the four uses of POST apart by the path; any other POST may do whatever its device makes of it."""
+    path = message.strings(OptionNumber.URI_PATH)
+    if path and not path[-1]:
+        path = path[:-1]  # a slash at the end
     if path == ["bs"]:
         return "Bootstrap-Finish"
-    depth = len([segment for segment in path if segment.isascii() and segment.isdigit()])
-    if depth >= 3:  # noqa: PLR2004  # object / instance / resource
-        return "Execute"
-    if depth == 2:  # noqa: PLR2004  # object / instance
-        return "Write"
-    return "Create"
+    if all(segment.isascii() and segment.isdigit() for segment in path):
+        return _BY_DEPTH.get(len(path), "Request")
+    return "Request"
+
+
+_BY_DEPTH = {1: "Create", 2: "Write", 3: "Execute"}  # object, instance, resource
 
 
 def of_device(message: Message, own: Iterable[tuple[bytes, ...]]) -> str:

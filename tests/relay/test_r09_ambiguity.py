@@ -138,3 +138,18 @@ def test_r09_a_device_that_acknowledges_while_the_repetition_waits_gets_no_secon
     world.passes(61)
     assert world.states() == ["DELIVERED"]
     assert len(world.submitted) == 1
+
+
+@pytest.mark.parametrize("path", ["3/0/reboot", "reboot", "a/1/2", "3/x/0", "3//0", "3/0/4/1/2", ""])
+def test_r09_a_post_that_is_no_lwm2m_operation_is_submitted_once(south, path):
+    world = ambiguous(south, request(2, path, payload=b"x"), Presence.ABSENT)
+    world.passes(200)
+    assert len(world.submitted) == 1
+    assert world.downlinks()[0]["operation"] == "Request"
+
+
+def test_r09_a_post_of_an_instance_is_a_write(south):
+    world = ambiguous(south, request(2, "3/0", payload=b"x"), Presence.ABSENT)
+    world.passes(200)
+    assert len(world.submitted) == 2
+    assert world.downlinks()[0]["operation"] == "Write"

@@ -3,7 +3,8 @@
 import pytest
 from world import START, World, notification, observed, registered, request
 
-from bindings.contract import Accepted, NetworkState
+from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.relay import events as ev
 
 DAY = 86400.0
@@ -66,3 +67,42 @@ def test_r10_a_clock_that_is_right_changes_nothing(south, seconds):
     world.wall -= seconds
     world.restart()
     assert world.downlinks()[0]["deliver_by"] == START + 600
+
+
+def test_r10_the_deadlines_of_a_request_move_back_once_however_often_the_process_starts(south):
+    world = World(south, default_ttl=3600.0)
+    world.network = Refused(Refusal.UNREACHABLE, "asleep", world.wall + 7200)
+    world.server_sends(request())
+    world.wall -= 1800
+    world.restart()
+    due = world.wall + 3600
+    for _ in range(3):
+        world.passes(10)
+        world.restart()
+        assert [row["deliver_by"] for row in world.downlinks()] == [due]
+    assert world.states() == ["QUEUED"]
+
+
+def test_r10_the_end_of_a_send_moves_back_once_however_often_the_process_starts():
+    world = World()
+    registered(world)
+    world.device_sends(request(2, "dp", 50, b"s1", b"x"))
+    sent = world.uplinks("request")[-1]
+    lives = sent["expires_at"] - sent["received_at"]
+    world.wall -= 40_000
+    world.restart()
+    due = world.wall + lives
+    for _ in range(3):
+        world.passes(10)
+        world.restart()
+        assert world.uplinks("request")[-1]["expires_at"] == due
+
+
+def test_r10_r04_a_servers_message_id_is_free_again_in_time_after_a_clock_was_set_back(south):
+    world = World(south, default_ttl=3600.0)
+    world.network = Refused(Refusal.UNREACHABLE, "asleep", world.wall + 7200)
+    world.server_sends(request(mid=1, token=b"1"))
+    restarted_a_day_back(world)
+    world.passes(EXCHANGE_LIFETIME + 1)
+    world.server_sends(request(mid=1, token=b"1"))
+    assert len(world.downlinks()) == 2
