@@ -189,7 +189,8 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity
     """Return the body as its server wants it, or what the device is answered instead."""
     state = step.state
     if name != "OSCORE":
-        refused = identity.refusal(coap, name, state.endpoint, state.registrations)
+        own = [registration for registration in state.registrations if registration.server == server.key]
+        refused = identity.refusal(coap, name, state.endpoint, own)
         if refused is not None:
             step.effect(Count("identity_refusals", name))
             return refused, b""
@@ -200,7 +201,16 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity
         return (fitted, b"") if isinstance(fitted, identity.MessageRefusal) else (None, fitted)
     if name in ("Update", "De-register"):
         return _fit_to_registration(state, coap, name, server)
-    return None, coap.body
+    return None, coap.body if name == "OSCORE" else _at_location(state, coap, server)
+
+
+def _at_location(state: EndpointState, coap: Message, server: Server) -> bytes:
+    """Return a message's body with the server's own path, if it is at a registration whose path the device was told."""
+    path = segments(coap)
+    for one in state.registrations:
+        if one.told == path != one.location and one.server == server.key:
+            return with_path(coap, OptionNumber.URI_PATH, one.location)
+    return coap.body
 
 
 def _fit_to_registration(

@@ -33,7 +33,7 @@ class MessageRefusal:
 def refusal(message: Message, operation: str, endpoint: Endpoint, own: list[Registration]) -> MessageRefusal | None:
     """Refuse a device's message that means another endpoint in any server's reading, or that only a proxy could take.
 
-    `operation` is what the bridge takes it for; `own` are the endpoint's registrations.
+    `operation` is what the bridge takes it for; `own` are the endpoint's registrations with the server that it goes to.
     """
     if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
         return MessageRefusal(Code.PROXYING_NOT_SUPPORTED, "no server behind the bridge is a proxy")
@@ -73,20 +73,20 @@ def is_plain(path: tuple[bytes, ...]) -> bool:
 def _query_refusal(query: bytes, name: str) -> MessageRefusal | None:
     text = query.decode("utf-8", "backslashreplace")
     for reading in _readings(text):
+        if reading is None:
+            return MessageRefusal(Code.BAD_REQUEST, "this query is encoded too often")
         for parameter in _BETWEEN_PARAMETERS.split(reading):
             key, _, value = parameter.partition("=")
             if key.strip().casefold() == "ep" and value != name:
                 return MessageRefusal(Code.FORBIDDEN, "ep is not the endpoint of this device address")
-        if reading is _UNENDING:
-            return MessageRefusal(Code.BAD_REQUEST, "this query is encoded too often")
     return None
 
 
-_UNENDING = "\0"
+def _readings(text: str) -> Iterator[str | None]:
+    """Yield a query as servers may read it: as it is, and decoded, as often as that changes something.
 
-
-def _readings(text: str) -> Iterator[str]:
-    """Yield a query as servers may read it: as it is, and decoded, as often as that changes something."""
+    None: it changes once more after that.
+    """
     yield text
     for decode in unquote, unquote_plus:
         reading = text
@@ -96,4 +96,4 @@ def _readings(text: str) -> Iterator[str]:
                 break
             yield reading
         else:
-            yield _UNENDING
+            yield None

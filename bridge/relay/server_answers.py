@@ -89,9 +89,10 @@ def is_forgotten(step: Step, server: str) -> None:
 
 def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message) -> bytes:
     relay = step.relay_row()
-    others = [one for one in relay.registrations if one.server != row.server and not relay.refuse_update]
+    known = [one for one in relay.registrations if one.server != row.server]  # to the device, after a move as well
+    others = [] if relay.refuse_update else known
     location = segments(message, OptionNumber.LOCATION_PATH)
-    told = told_path(location, others)
+    told = told_path(location, known)
     lifetime = lifetime_of(asked)
     queued = asks_for_queue_mode(asked) or False
     begun = Registration(row.server, location, told, step.wall, step.wall, lifetime, queued)

@@ -129,6 +129,12 @@ def test_r22_no_query_names_another_endpoint(path, query):
     assert len(world.to_server) == north
 
 
+def test_r22_a_zero_byte_in_a_query_is_no_encoding():
+    world = World(NIDD)
+    world.device_sends(message(Code.GET, [b"x"], [b"\0"]))
+    assert world.last_north().options == decode(message(Code.GET, [b"x"], [b"\0"])).options
+
+
 @pytest.mark.parametrize("option", [(int(Opt.PROXY_URI), b"coap://other/rd/l0"), (int(Opt.PROXY_SCHEME), b"coap")])
 def test_r22_no_server_is_asked_to_be_a_proxy(option):
     world = World(NIDD)

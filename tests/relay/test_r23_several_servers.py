@@ -124,6 +124,20 @@ def test_r23_two_servers_with_one_location_are_told_apart_and_translated_back(co
     assert world.sent[-1][1].strings(Opt.URI_PATH) == ["rd", "a"]
 
 
+@pytest.mark.parametrize("code", [Code.PATCH, Code.IPATCH])
+def test_r22_r23_a_registration_is_the_devices_own_at_its_server_only(code):
+    world = Several(ONE, TWO)
+    _, first = world.registers(named("one.example", 1), b"rd", b"a")
+    _, second = world.registers(named("two.example", 2), b"rd", b"a")
+    path = [(int(Opt.URI_PATH), segment) for segment in first]
+    before = len(world.sent)
+    (refused,) = world.device_sends(_with(decode(request(code, "", 3, b"p", b"x")), [*host("two.example"), *path]))
+    assert decode(refused).code == Code.FORBIDDEN
+    assert len(world.sent) == before
+    assert world.goes_to(updating(second, 4, code)) == "two"
+    assert world.sent[-1][1].strings(Opt.URI_PATH) == ["rd", "a"]
+
+
 def test_r23_a_location_that_means_something_else_to_the_device_is_told_apart_as_well():
     world = Several(ONE)
     _, told = world.registers(register(), b"rd")
@@ -163,6 +177,20 @@ def test_r23_r24_an_endpoint_that_moved_registers_anew_with_each_of_its_servers(
     (refused,) = world.device_sends(updating((b"rd", b"b"), 4))
     assert decode(refused).code == Code.NOT_FOUND
     assert world.goes_to(updating((b"rd", b"c"), 5)) == "one"
+
+
+def test_r23_r24_a_path_that_the_device_still_knows_for_another_server_is_told_for_none(south):
+    world = Several(ONE, TWO, south=south)
+    world.registers(named("one.example", 1), b"rd", b"0")
+    world.registers(named("two.example", 2), b"rd", b"1")
+    world.event(ev.NorthChanged())
+    _, told = world.registers(named("one.example", 3), b"rd", b"1")
+    assert told != (b"rd", b"1")
+    before = len(world.sent)
+    (refused,) = world.device_sends(updating((b"rd", b"1"), 4))  # meant for the other server, which has it no longer
+    assert decode(refused).code == Code.NOT_FOUND
+    assert len(world.sent) == before
+    assert world.goes_to(updating(told, 5)) == "one"
 
 
 def test_r23_one_servers_404_ends_its_own_registration_only():
