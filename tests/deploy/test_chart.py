@@ -1,0 +1,137 @@
+"""The Helm chart: what it makes, what it refuses. Without helm only its schema and its files are looked at."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from bridge.config import parse
+from tests.deploy.manifests import ALERTS, CHART, MINIMAL, VALUES, helm, rendered, the
+
+OPERATOR = {"ServiceMonitor", "PrometheusRule"}  # kinds of the Prometheus operator, which Kubernetes does not know
+
+
+def problems(**changes: Any) -> list[str]:
+    """Return what the schema says of the smallest values with changes."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    values.update(yaml.safe_load(MINIMAL.read_text()))
+    values.update(changes)
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    Draft7Validator.check_schema(schema)
+    return [error.json_path for error in Draft7Validator(schema).iter_errors(values)]
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_the_schema_takes_the_values_of_the_examples(values: Path):
+    assert problems(**yaml.safe_load(values.read_text())) == []
+
+
+def test_every_value_with_a_default_is_in_the_schema_and_the_other_way_round():
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    free = {"global", "fullnameOverride"}  # `global` is Helm's own
+    assert set(schema["properties"]) - free == set(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "at"),
+    [
+        ({"replicas": 2}, "$.replicas"),
+        ({"hostNetwork": False}, "$.hostNetwork"),
+        ({"nodeSelector": {}}, "$.nodeSelector"),
+        ({"config": ""}, "$.config"),
+        ({"image": {"repository": ""}}, "$.image.repository"),
+        ({"service": {"state_directory": "/tmp"}}, "$.service"),
+        ({"secrets": [{"name": "a", "value": "in plain text"}]}, "$.secrets[0]"),
+        ({"no_such_value": 1}, "$"),
+    ],
+)
+def test_the_schema_refuses(change: dict[str, Any], at: str):
+    assert at in problems(**change)
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_helm_lints_it(values: Path):
+    done = helm("lint", "--strict", CHART, "--values", values)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_what_helm_renders_is_known_to_kubernetes(values: Path):
+    objects = rendered(values)
+    try:
+        validate = importlib.import_module("kubernetes_validate")
+    except ModuleNotFoundError:
+        pytest.skip("kubernetes-validate is not installed: pip install kubernetes-validate")
+    for one in objects:
+        if one["kind"] not in OPERATOR:
+            validate.validate(one, "1.31", strict=True)
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_the_bridge_takes_the_rendered_configuration(values: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    objects = rendered(values)
+    (tmp_path / "scef-client-secret").write_text("x")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    config = parse(the("ConfigMap", objects)["data"]["bridge.toml"], "bridge.toml", tmp_path)
+    pod = the("StatefulSet", objects)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert config.service.metrics_listen == f"0.0.0.0:{ports['metrics']}"
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert str(config.service.state_directory) in mounts
+    assert {mount["name"] for mount in container["volumeMounts"]} <= (
+        {volume["name"] for volume in pod["volumes"]} | {"state"}
+    )
+
+
+def test_secrets_are_mounted_under_the_names_that_the_configuration_uses():
+    pod = the("StatefulSet", rendered(CHART / "ci" / "nidd-values.yaml"))["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (credentials,) = [volume for volume in pod["volumes"] if volume["name"] == "credentials"]
+    assert credentials["projected"]["sources"] == [
+        {"secret": {"name": "scef", "items": [{"key": "client-secret", "path": "scef-client-secret"}]}}
+    ]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {"name": "CREDENTIALS_DIRECTORY", "value": mounted["credentials"]} in container["env"]
+
+
+def test_one_pod_on_the_network_of_a_named_node_without_privileges():
+    stateful = the("StatefulSet", rendered(CHART / "ci" / "nidd-values.yaml"))["spec"]
+    pod = stateful["template"]["spec"]
+    assert stateful["replicas"] == 1
+    assert pod["hostNetwork"] is True
+    assert pod["nodeSelector"] == {"kubernetes.io/hostname": "edge-1"}
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+
+
+def test_prometheus_finds_the_service_and_the_rules():
+    objects = rendered(CHART / "ci" / "nidd-values.yaml")
+    monitor = the("ServiceMonitor", objects)["spec"]
+    wanted = monitor["selector"]["matchLabels"].items()
+    (service,) = [one for one in objects if one["kind"] == "Service" and wanted <= one["metadata"]["labels"].items()]
+    assert monitor["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert the("PrometheusRule", objects)["spec"] == yaml.safe_load(ALERTS.read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("[service]\n", "put its settings into the value"), ('token = "abc"\n', "must be a reference")],
+)
+def test_helm_refuses_a_configuration_that(text: str, why: str, tmp_path: Path):
+    values = yaml.safe_load(MINIMAL.read_text())
+    values["config"] += text
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    done = helm("template", "field", CHART, "--values", tmp_path / "values.yaml")
+    assert done.returncode != 0
+    assert why in done.stderr
