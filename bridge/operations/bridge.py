@@ -19,6 +19,7 @@ from bridge.store.access import AccessTable
 from bridge.store.contract import Reads
 from bridge.store.fleet import Fleet
 from bridge.store.outbox import Outbox
+from bridge.trace.traces import Traces
 
 
 class Bridge(Protocol):
@@ -56,6 +57,10 @@ class Bridge(Protocol):
 
     def newer_events(self) -> asyncio.Event:
         """Return what is set once there may be newer events than now."""
+
+    @property
+    def traces(self) -> Traces:
+        """Traces of endpoints that are under way."""
 
     def webhooks_changed(self) -> None:
         """Note that a webhook was added or removed."""

@@ -8,7 +8,19 @@ from typing import Any
 import msgspec
 
 from bridge.errors import AccessDenied, BridgeError, NotFound, RequestError
-from bridge.operations import access, bulk, config, endpoints, events, messages, networks, quotas, state, stories
+from bridge.operations import (
+    access,
+    bulk,
+    config,
+    endpoints,
+    events,
+    messages,
+    networks,
+    quotas,
+    state,
+    stories,
+    tracing,
+)
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
 from bridge.operations.types.request import Access, Problem, Request
@@ -19,7 +31,7 @@ log = logging.getLogger("bridge.audit")
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         operation.name: operation
-        for room in (endpoints, bulk, messages, stories, networks, quotas, state, access, events, config)
+        for room in (endpoints, bulk, messages, stories, networks, quotas, state, access, events, config, tracing)
         for operation in room.OPERATIONS
     }
 )
@@ -28,7 +40,8 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
 async def call(bridge: Bridge, name: str, body: bytes, who: str = "", role: Access = Access.ADMIN) -> bytes:
     """Carry out one operation: a request as JSON in, its result as JSON out.
 
-    `who` is the caller for the audit log, "" for none: whatever needs more than READ is noted there.
+    `who` is the caller for the audit log, "" for none: whatever needs more than READ is noted there, unless the request
+    says otherwise.
 
     Raises AccessDenied where `role` does not cover the operation, NotFound for a name that is none, RequestError for a
     body that is no such request, and any BridgeError of the operation itself.
@@ -51,7 +64,7 @@ async def carried_out(
     """Return the result of an operation; all else is as `call` has it."""
     if not role.covers(operation.access):
         raise AccessDenied(f"{operation.name} needs the role {operation.access}; this key has the role {role}")
-    if operation.access is Access.READ or not who:
+    if operation.access is Access.READ or not operation.request.AUDITED or not who:
         return await operation.carry_out(bridge, asked)
     outcome = "failed"
     try:

@@ -23,6 +23,8 @@ from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
 from bridge.service.crash_points import reached
 from bridge.service.placed import Placed
+from bridge.trace.entry import NOT_SENT
+from bridge.trace.traces import Tap
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +58,18 @@ class NetworkActor:
         self._calls: dict[int, tuple[int, int]] = {}  # endpoint → downlink and attempt whose network call is in flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.tap: Tap | None = None  # sees every effect, while somebody traces
 
     def act(self, placed: Placed, effect: Effect, result: Result) -> None:
         """Do one thing; never raises. A network call answers by `result`, later."""
         if isinstance(effect, SendToServer):
-            self._send(placed, effect)
-        elif isinstance(effect, Submit):
+            note = self._send(placed, effect)
+            if self.tap is not None:
+                self.tap.effect(placed.endpoint, effect, note)
+            return
+        if self.tap is not None:
+            self.tap.effect(placed.endpoint, effect)
+        if isinstance(effect, Submit):
             self._begin(placed, _key(effect.attempt), self._submit(placed, effect.attempt), result)
         elif isinstance(effect, Settled):
             self._count("outcomes", direction=effect.direction, state=effect.state)
@@ -109,22 +117,24 @@ class NetworkActor:
         """Whether a network call is in flight."""
         return bool(self._tasks)
 
-    def _send(self, placed: Placed, effect: SendToServer) -> None:
+    def _send(self, placed: Placed, effect: SendToServer) -> str:
+        """Send a message to a server; return what there is to say of that, "" if it left."""
         if placed.source is None:
-            self._dropped(placed, effect.server, "it has no address of its own")
-            return
+            return self._dropped(placed, effect.server, "it has no address of its own")
         reached("before server datagram")
         sending = self._north.send(placed.source, effect.server, effect.data, opaque=effect.secure)
         reached("after server datagram")
         if sending is Sending.DROPPED:
             link = self._north.link(placed.source, effect.server)
             otherwise = _SESSION_IS_OURS if effect.secure else "too much waits for the link already"
-            self._dropped(placed, effect.server, link.reason or otherwise)
+            return self._dropped(placed, effect.server, link.reason or otherwise)
+        return "" if sending is Sending.LEFT else "waits for the link"
 
-    def _dropped(self, placed: Placed, server: str, why: str) -> None:
+    def _dropped(self, placed: Placed, server: str, why: str) -> str:
         self._count("north_dropped", server=server)
         extra = {"endpoint": placed.endpoint.name, "server": server, "why": why, "sample": f"dropped {server}"}
         log.warning("a message to a server is dropped", extra=extra)
+        return f"{NOT_SENT}{why}"
 
     def _begin(self, placed: Placed, key: tuple[int, int], call: Awaitable[ev.Event], result: Result) -> None:
         self._calls[placed.endpoint.id] = key

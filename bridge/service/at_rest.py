@@ -30,6 +30,7 @@ from bridge.store.contract import Reads
 from bridge.store.fleet import Fleet
 from bridge.store.outbox import Outbox
 from bridge.store.sqlite import ReadOnlyStore, SqliteStore
+from bridge.trace.traces import Traces
 
 
 class BridgeAtRest:
@@ -91,6 +92,10 @@ class BridgeAtRest:
 
     def newer_events(self) -> asyncio.Event:
         _refuse("events happen only while the service runs")
+
+    @property
+    def traces(self) -> Traces:
+        _refuse("an endpoint can only be traced while the service runs")
 
     def webhooks_changed(self) -> None:
         pass  # the next start reads them

@@ -1,5 +1,6 @@
 """What a running bridge is made of, built in one place and in order. Each part is complete when it is made."""
 
+import asyncio
 import contextlib
 import logging
 import random
@@ -29,6 +30,7 @@ from bridge.service.runner import Runner
 from bridge.service.tasks import Tasks
 from bridge.store.contract import Store
 from bridge.store.notes import NetworkMemory
+from bridge.trace.traces import Traces
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Parts:
     provisioning: Provisioning
     notes: ProvisioningNotes
     changes: Changes
+    traces: Traces
 
 
 @contextlib.asynccontextmanager
@@ -97,6 +100,7 @@ async def built(
         announcer,
         quotas,
     )
+    traces = Traces((runner, actor), clock.wall, clock.monotonic, asyncio.get_running_loop().call_later)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
     provisioning = Provisioning(networks, notes, count)
     changes = Changes(directory, runner, north, places, provisioning, tasks)
@@ -124,6 +128,7 @@ async def built(
             provisioning,
             notes,
             changes,
+            traces,
         )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.store.contract import Done, Found, FoundEndpoint, FoundWithNote
 from bridge.store.notes import FoundNote
+from bridge.trace.traces import Tap
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class Runner:
     _taken_up: Marks = field(default_factory=Marks)  # endpoints whose rows in memory are all that the process knows
     _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits are not yet told
     stopping: bool = False
+    tap: Tap | None = None  # sees every event, while somebody traces
     _alarms: Alarms = field(init=False)
     _waiting: WaitingEvents = field(init=False)
     _turns: Turns = field(init=False)
@@ -323,6 +325,8 @@ class Runner:
     def _take(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         if self._refuses(event, done):
             return
+        if self.tap is not None:
+            self.tap.event(loaded.placed.endpoint, event)
         if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage | ev.TriggerAsked):
             self._act(loaded.placed, Count("messages_of_disabled_endpoints"))
             if done is not None:
@@ -428,6 +432,8 @@ class Runner:
 
     def _wake_up(self, placed: Placed, effect: WakeUp) -> None:
         """Have another endpoint carry a trigger for this one's device."""
+        if self.tap is not None:
+            self.tap.effect(placed.endpoint, effect)
 
         def done(error: BaseException | None) -> None:
             if error is not None:

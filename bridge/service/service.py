@@ -46,6 +46,7 @@ from bridge.store.contract import Reads, Store
 from bridge.store.fleet import Fleet
 from bridge.store.outbox import Outbox
 from bridge.store.sqlite import SqliteStore
+from bridge.trace.traces import Traces
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ class Service:
         await self._tasks.stop()
         if self._parts is not None:
             parts, self._parts = self._parts, None
+            parts.traces.end_all()
             parts.actor.stop()
             for calls in parts.calls.values():
                 calls.close()
@@ -217,6 +219,10 @@ class Service:
         if self._announcer is None:
             raise NotPossible("this bridge keeps no events; set keep in [events]")
         return self._announcer.newer
+
+    @property
+    def traces(self) -> Traces:
+        return self.parts.traces
 
     def webhooks_changed(self) -> None:
         if self._webhooks is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.operations.types import access, bulk, config, endpoints, events, messages, networks, state, stories
+from bridge.operations.types import access, bulk, config, endpoints, events, messages, networks, state, stories, tracing
 from bridge.operations.types.request import Request, result_type
 
 VERSION = "/v1"
@@ -80,6 +80,9 @@ ROUTES = (
     Route("GET", _U, stories.ShowUplink),
     Route("GET", f"{_U}/payload", stories.GetUplinkPayload),
     Route("GET", "/message-count", messages.CountMessages),
+    Route("POST", "/traces", tracing.BeginTrace, 201),
+    Route("GET", "/traces/{id}", tracing.ReadTrace),
+    Route("DELETE", "/traces/{id}", tracing.EndTrace),
     Route("GET", "/events", events.ListEvents),
     Route("GET", "/webhooks", events.ListWebhooks),
     Route("POST", "/webhooks", events.CreateWebhook, 201),

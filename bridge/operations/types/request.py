@@ -28,6 +28,7 @@ class Request(msgspec.Struct, Generic[R_co], frozen=True, forbid_unknown_fields=
 
     NAME: ClassVar[str]  # how a skin names the operation: "endpoint.list"
     ACCESS: ClassVar[Access]
+    AUDITED: ClassVar[bool] = True  # whether the audit log notes it, where it needs more than READ
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,96 @@
+"""A trace: both hops of one endpoint while they happen."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from bridge.operations.types.request import Access, Name, Request, Result
+from bridge.operations.types.stories import OptionView
+
+LONGEST_WAIT = 5.0  # seconds
+LINES = 500  # on a page, at most
+
+TraceId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a trace, as its beginning returned it")]
+
+
+class TraceBegun(Result, frozen=True, kw_only=True):
+    """A trace that has begun. It ends when it is ended, or when nobody has read it for 30 seconds."""
+
+    id: str
+    endpoint: str
+
+
+class BeginTrace(Request[TraceBegun], frozen=True):
+    """Begin to trace an endpoint: everything on both of its hops from now on, to be read with the id returned.
+
+    With `payload` the lines have payloads and whole messages; they may hold personal data and secrets of the device.
+    """
+
+    NAME: ClassVar[str] = "trace.begin"
+    ACCESS: ClassVar[Access] = Access.OPERATE
+
+    endpoint: Name
+    payload: bool = False
+
+
+class CoapView(Result, frozen=True, kw_only=True):
+    """A CoAP message, decoded."""
+
+    type: Annotated[str, Meta(description="CON, NON, ACK or RST")]
+    code: Annotated[str, Meta(description="a method's name, or a response code like 2.05; 0.00: an Empty message")]
+    mid: int
+    token: Annotated[str, Meta(description="hexadecimal digits")]
+    options: tuple[OptionView, ...]
+    operation: Annotated[str, Meta(description="LwM2M operation; of a response: the one that it answers, if known")]
+    path: Annotated[str, Meta(description="path and queries of the request; of a response as with `operation`")]
+    content_format: int | None
+    payload_size: int  # bytes
+
+
+class TraceLine(Result, frozen=True, kw_only=True):
+    """A message on one of the two hops, or something that was said of one."""
+
+    number: int
+    at: float
+    kind: Annotated[str, Meta(description="from server, to server, from device, to device, network, outcome or note")]
+    peer: str  # the server or the network; "" where there is none
+    size: int  # bytes of the message; 0 without one
+    coap: CoapView | None  # null where there is no message, or none that is CoAP (DTLS)
+    note: str
+    payload: Annotated[bytes | None, Meta(description="in base64; null unless the trace has payloads")]
+    data: Annotated[bytes | None, Meta(description="the whole message, in base64; null as `payload`")]
+
+
+class TracePage(Result, frozen=True, kw_only=True):
+    """The next lines of a trace."""
+
+    items: tuple[TraceLine, ...]
+    next: int  # `after` of the next page
+    lost: int  # lines behind `after` that are gone: they were read too slowly
+
+
+class ReadTrace(Request[TracePage], frozen=True):
+    """Return the lines of a trace behind a number, oldest first. Waits where there are none yet."""
+
+    NAME: ClassVar[str] = "trace.read"
+    ACCESS: ClassVar[Access] = Access.OPERATE
+    AUDITED: ClassVar[bool] = False  # its beginning and its end are
+
+    id: TraceId
+    after: Annotated[int, Meta(ge=0, le=2**63 - 1, description="`next` of the page before; 0: from the beginning")] = 0
+    wait: Annotated[float, Meta(ge=0, le=LONGEST_WAIT, description="seconds to wait for a line, at most")] = 0.0
+
+
+class TraceEnded(Result, frozen=True, kw_only=True):
+    """A trace that has ended."""
+
+    lines: int  # how many there were
+
+
+class EndTrace(Request[TraceEnded], frozen=True):
+    """End a trace. What was not read of it is gone."""
+
+    NAME: ClassVar[str] = "trace.end"
+    ACCESS: ClassVar[Access] = Access.OPERATE
+
+    id: TraceId

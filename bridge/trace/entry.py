@@ -1,0 +1,31 @@
+"""One thing that a trace has seen."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """Which way bytes went, or that there were none."""
+
+    FROM_SERVER = "from server"
+    TO_SERVER = "to server"
+    FROM_DEVICE = "from device"
+    TO_DEVICE = "to device"
+    NETWORK = "network"  # what the device's network said
+    OUTCOME = "outcome"  # what became of a message
+    NOTE = "note"  # anything else
+
+
+NOT_SENT = "not sent: "
+"""How the note of a message begins that was dropped before it left."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Bytes on one of the two hops, or a line of text."""
+
+    at: float  # wall-clock seconds
+    kind: Kind
+    peer: str  # the server's key or the network's name; "" where there is none
+    data: bytes = b""
+    note: str = ""

@@ -1,0 +1,163 @@
+"""Traces that are under way. While there is none, nothing of this is called: whoever is tapped has `tap` None.
+
+A trace is read by cursor from a ring of its own. A reader that is slow loses the oldest entries and learns how many; a
+trace that nobody reads ends.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+from bridge.errors import NotFound, NotPossible
+from bridge.relay import events as ev
+from bridge.relay.effects import Effect
+from bridge.relay.model import Endpoint
+from bridge.trace.entry import Entry
+from bridge.trace.seen import of_effect, of_event
+
+MOST = 16  # traces at once
+ENTRIES = 4096  # in a ring, at most
+BYTES = 4 << 20  # of messages in a ring, at most
+IDLE = 30.0  # seconds without a reader after which a trace ends
+
+
+class Tap(Protocol):
+    """Sees what passes through endpoints; never raises."""
+
+    def event(self, endpoint: Endpoint, event: ev.Event) -> None: ...
+
+    def effect(self, endpoint: Endpoint, effect: Effect, note: str = "") -> None:
+        """Note an effect; `note`: what there is to say of a message to a server."""
+
+
+class Tapped(Protocol):
+    """Whoever has events and effects pass: it hands them to `tap`, unless that is None."""
+
+    tap: Tap | None
+
+
+@dataclass(slots=True)
+class Trace:
+    """One reader's ring. Entries are numbered from 1."""
+
+    endpoint: int
+    name: str
+    payload: bool  # whether its reader asked for payloads
+    read_at: float  # monotonic seconds
+    entries: deque[Entry] = field(default_factory=deque)
+    last: int = 0  # number of the newest entry
+    size: int = 0  # bytes of messages in `entries`
+    newer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.last += 1
+        self.size += len(entry.data)
+        while len(self.entries) > ENTRIES or self.size > BYTES:
+            self.size -= len(self.entries.popleft().data)
+        self.newer.set()
+
+    @property
+    def oldest(self) -> int:
+        """Return the number of the oldest entry that is still there, or would be if there were one."""
+        return self.last - len(self.entries) + 1
+
+    def after(self, number: int, limit: int) -> tuple[int, list[Entry]]:
+        """Return the number of the first entry behind `number` that is still there, and entries from it on."""
+        first = max(number + 1, self.oldest)
+        begin = first - self.oldest
+        return first, list(islice(self.entries, begin, begin + limit))
+
+
+class Traces:
+    """All traces of a running bridge: the tap of those who are tapped, as long as there is a trace."""
+
+    def __init__(
+        self,
+        tapped: Sequence[Tapped],
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], Any],
+    ) -> None:
+        """`later` calls a function after so many seconds (`loop.call_later`)."""
+        self._tapped = tapped
+        self._wall = wall
+        self._monotonic = monotonic
+        self._later = later
+        self._traces: dict[str, Trace] = {}
+
+    def begin(self, endpoint: int, name: str, *, payload: bool) -> str:
+        """Begin to trace an endpoint, and return the trace's id. Raises NotPossible if there are too many traces."""
+        if len(self._traces) >= MOST:
+            raise NotPossible(f"{MOST} traces are under way already; end one of them")
+        id_ = secrets.token_hex(8)
+        self._traces[id_] = Trace(endpoint, name, payload, self._monotonic())
+        for one in self._tapped:
+            one.tap = self
+        self._later(IDLE, lambda: self._end_unread(id_))
+        return id_
+
+    def trace(self, id_: str) -> Trace:
+        """Return a trace that is read now. Raises NotFound for one that is none, or has ended."""
+        found = self._traces.get(id_)
+        if found is None:
+            raise NotFound(f"no trace {id_!r}: it was ended, or nobody read it for {IDLE:.0f} s")
+        found.read_at = self._monotonic()
+        return found
+
+    async def wait(self, id_: str, after: int, seconds: float) -> Trace:
+        """Return a trace once it has an entry behind `after`, or so many seconds have passed. Raises NotFound."""
+        trace = self.trace(id_)
+        if trace.last <= after and seconds > 0:
+            trace.newer.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(trace.newer.wait(), seconds)
+            trace = self.trace(id_)
+        return trace
+
+    def end(self, id_: str) -> int:
+        """End a trace; return how many entries it had. Raises NotFound."""
+        trace = self.trace(id_)
+        del self._traces[id_]
+        trace.newer.set()
+        if not self._traces:
+            for one in self._tapped:
+                one.tap = None
+        return trace.last
+
+    def end_all(self) -> None:
+        """End all traces: the service stops."""
+        for id_ in list(self._traces):
+            self.end(id_)
+
+    def _end_unread(self, id_: str) -> None:
+        trace = self._traces.get(id_)
+        if trace is None:
+            return
+        left = trace.read_at + IDLE - self._monotonic()
+        if left > 0:
+            self._later(left, lambda: self._end_unread(id_))
+        else:
+            self.end(id_)
+
+    # -- the tap -------------------------------------------------------------------------------------------------
+
+    def event(self, endpoint: Endpoint, event: ev.Event) -> None:
+        wanted = self._of(endpoint.id)
+        if wanted and (entry := of_event(endpoint, event, self._wall())) is not None:
+            for trace in wanted:
+                trace.add(entry)
+
+    def effect(self, endpoint: Endpoint, effect: Effect, note: str = "") -> None:
+        wanted = self._of(endpoint.id)
+        if wanted and (entry := of_effect(endpoint, effect, self._wall(), note)) is not None:
+            for trace in wanted:
+                trace.add(entry)
+
+    def _of(self, endpoint: int) -> list[Trace]:
+        return [trace for trace in self._traces.values() if trace.endpoint == endpoint]
