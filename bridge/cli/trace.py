@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from bridge.relay.opaque import is_record
 from bridge.trace.entry import NOT_SENT
 
 WAIT = 1.0  # seconds that one question waits for a line
+_MODE = 0o600  # of a file with payloads
 _INDENT = " " * 14
 _IN_PATH = frozenset({"Uri-Path", "Uri-Query", "Content-Format"})  # options that a line shows in other words
 _FORMATS = {
@@ -102,7 +104,10 @@ def _captured(path: Path | None) -> Iterator[Callable[[TracePage], None]]:
         yield lambda _page: None
         return
     with _writable(path):
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
+        file = os.fdopen(number, "wb")
+        if stat.S_ISREG(os.fstat(number).st_mode):  # one that was there before keeps no wider mode; a pipe has its own
+            os.fchmod(number, _MODE)
     with file:
         writer = PcapngWriter(file)
 

@@ -6,6 +6,7 @@ trace that nobody reads ends.
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint
 from bridge.trace.entry import Entry
 from bridge.trace.seen import of_effect, of_event
+
+log = logging.getLogger(__name__)
 
 MOST = 16  # traces at once
 ENTRIES = 4096  # in a ring, at most
@@ -148,14 +151,21 @@ class Traces:
     # -- the tap -------------------------------------------------------------------------------------------------
 
     def event(self, endpoint: Endpoint, event: ev.Event) -> None:
-        wanted = self._of(endpoint.id)
-        if wanted and (entry := of_event(endpoint, event, self._wall())) is not None:
-            for trace in wanted:
-                trace.add(entry)
+        self._add(endpoint, lambda at: of_event(endpoint, event, at))
 
     def effect(self, endpoint: Endpoint, effect: Effect, note: str = "") -> None:
+        self._add(endpoint, lambda at: of_effect(endpoint, effect, at, note))
+
+    def _add(self, endpoint: Endpoint, made: Callable[[float], Entry | None]) -> None:
         wanted = self._of(endpoint.id)
-        if wanted and (entry := of_effect(endpoint, effect, self._wall(), note)) is not None:
+        if not wanted:
+            return
+        try:
+            entry = made(self._wall())
+        except Exception:  # a message must pass whatever a binding has put into it
+            log.exception("a trace cannot show something", extra={"sample": "trace"})
+            return
+        if entry is not None:
             for trace in wanted:
                 trace.add(entry)
 

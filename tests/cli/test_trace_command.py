@@ -113,6 +113,8 @@ def test_scripts_read_a_line_of_json_for_each(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_file_has_whole_messages_and_the_screen_no_payload(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "trace.pcapng"
+    path.write_bytes(b"of yesterday" * 100)
+    path.chmod(0o644)
     result, service = run(monkeypatch, "--pcap", str(path))
     assert service.asked[0].payload
     assert "abc" not in result.stdout

@@ -100,6 +100,15 @@ def test_a_trace_has_nothing_of_other_endpoints(hands: Hands) -> None:
     assert hands.traces.trace(id_).last == 0
 
 
+def test_what_a_trace_cannot_show_stops_no_message(hands: Hands, caplog: pytest.LogCaptureFixture) -> None:
+    id_ = hands.traces.begin(1, "e1", payload=False)
+    odd: Any = "no outcome of the contract"
+    hands.traces.event(E1, ev.Reported("h1", odd))
+    hands.traces.event(E1, ev.ServerDatagram("lab", b"x"))
+    assert hands.traces.trace(id_).last == 1
+    assert "a trace cannot show something" in caplog.text
+
+
 def test_there_are_only_so_many_traces_at_once(hands: Hands) -> None:
     for _ in range(MOST):
         hands.traces.begin(1, "e1", payload=False)
