@@ -18,7 +18,7 @@ COMMANDS = {
     "network": At("bridge.cli.network:network_group", "Networks that carry messages of devices."),
     "downlink": At("bridge.cli.messages:downlink_group", "Messages to devices."),
     "uplink": At("bridge.cli.messages:uplink_group", "Messages from devices."),
-    "trace": At("bridge.cli.trace:trace", "Show everything on both hops of one endpoint, live; also for Wireshark."),
+    "trace": At("bridge.cli.trace:trace", "Show everything on both hops of one endpoint, live, until Ctrl-C."),
     "event": At(
         "bridge.cli.events:event_group",
         "Outcomes, registrations and changes of provisioning, in the order in which they happened.",

@@ -55,7 +55,7 @@ _ROUTES = {
 @click.argument("name")
 @errors_shown
 def trace(target: Target, as_json: bool, pcap: Path | None, payload: bool, name: str) -> None:
-    """Show everything on both hops of the endpoint NAME from now on, until Ctrl-C."""
+    """Show everything on both hops of one endpoint, live, until Ctrl-C."""
 
     async def follow(client: Client) -> None:
         begin = BeginTrace(name, payload or pcap is not None)
