@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
 INSTALLED := build/installed/.made
 
-.PHONY: demo components test test-slow fuzz bench lint sbom audit clean
+.PHONY: demo components test test-slow ets fuzz bench lint sbom audit clean
 
 $(STAMP): pyproject.toml
 	@echo "making $(VENV) and installing into it: a minute or two, once"
@@ -27,6 +27,9 @@ test: components  ## everything that proves the product in a few minutes
 
 test-slow: components  ## more crashes, all mutations
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+ets: $(STAMP)  ## OMA's enabler test cases over NIDD and LoRaWAN; writes docs/ets.md from what came of them
+	$(BIN)/python -m pytest tests/ets/test_ets_nidd.py tests/ets/test_ets_lorawan.py --write-page $(ARGS)
 
 $(FUZZER): $(STAMP)
 	@$(BIN)/python -m pip install --quiet --editable '.[fuzz]'

@@ -4,6 +4,9 @@ A number is that of LightweightM2M-1.1-int-NUMBER. Titles and text are ours, aft
 specification: its own text is not used here. A case leaves the device registered, with nothing observed.
 """
 
+import base64
+import hashlib
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +28,7 @@ class Case:
     title: str
     shows: str
     objects: tuple[int, ...]
-    run: Callable[[Ends], Awaitable[None]]
+    run: Callable[[Any], Awaitable[None]]
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -472,3 +475,47 @@ async def send_senml_json(ends: Ends) -> None:
     answer = await ends.act("send", paths=["/3/0/0", "/1/0/1"], format="senml_json")
     assert answer["code"] == "2.04"
     assert (await ends.sends())[-1] == {"/3/0/0": MANUFACTURER, "/1/0/1": await ends.value("/1/0/1")}
+
+
+# Firmware
+
+
+async def push_firmware(ends: Ends, version: str) -> None:
+    """Push a package of 2 KiB by blocks, and install it."""
+    body = bytes(2048)
+    head = {"version": version, "restart": True, "sha256": hashlib.sha256(body).hexdigest()}
+    package = base64.b64encode(b"#firmware " + json.dumps(head).encode() + b"\n" + body).decode()
+    registered = len(await ends.seen("registered"))
+    assert (await ends.ask("write", "/5/0/0", payload=package))["code"] == "2.04"
+    assert (await ends.ask("read", "/5/0/3"))["values"] == {"/5/0/3": 2}
+    assert (await ends.ask("execute", "/5/0/2"))["code"] == "2.04"
+    await ends.pass_time(10)
+    await ends.more_seen("registered", registered)
+    await ends.registered()
+    has(await ends.ask("read", "/5/0"), r5_0_3=0, r5_0_5=1)
+
+
+@case(755, "Firmware pushed", "2 KiB by blocks; installed: state 0, result 1", 5)
+async def firmware_pushed(ends: Ends) -> None:
+    await push_firmware(ends, "2.0")
+
+
+@case(756, "Firmware pulled", "refused: Delivery Method is push only, a URI ends with Update Result 9", 5)
+async def firmware_pulled(ends: Ends) -> None:
+    assert (await ends.ask("read", "/5/0/9"))["values"] == {"/5/0/9": 1}
+    assert (await ends.ask("write", "/5/0/1", value="coap://192.0.2.1/firmware"))["code"] == "2.04"
+    assert (await ends.ask("read", "/5/0/5"))["values"] == {"/5/0/5": 9}
+    assert (await ends.ask("write", "/5/0/1", value=""))["code"] == "2.04"
+
+
+@case(770, "Firmware pushed, version reported", "2 KiB by blocks; after the restart /3/0/3 is the new version", 3, 5)
+async def firmware_version(ends: Ends) -> None:
+    await push_firmware(ends, "3.0")
+    assert (await ends.ask("read", "/3/0/3"))["values"] == {"/3/0/3": "3.0"}
+
+
+@case(771, "Firmware pulled, another URI", "refused as in 756: the new URI too ends with Update Result 9", 5)
+async def firmware_pulled_again(ends: Ends) -> None:
+    assert (await ends.ask("write", "/5/0/1", value="coaps://192.0.2.1/firmware"))["code"] == "2.04"
+    assert (await ends.ask("read", "/5/0/5"))["values"] == {"/5/0/5": 9}
+    assert (await ends.ask("write", "/5/0/1", value=""))["code"] == "2.04"

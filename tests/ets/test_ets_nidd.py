@@ -1,26 +1,47 @@
-"""The enabler test cases over NIDD: a device on a UE, SCEF, bridge and server as processes on real sockets."""
+"""The enabler test cases over NIDD: devices on UEs, SCEF, bridge and servers as processes on real sockets."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.e2e.kit import set_up
-from tests.ets.cases import Case
+from tests.e2e.kit import SetUp, set_up
+from tests.ets.cases import CASES, Case
 from tests.ets.ends import NiddEnds
+from tests.ets.several import SERVERS, SEVERAL
 from tests.ets.table import parameters
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NiddEnds]:
-    async with set_up(tmp_path_factory.mktemp("ets")) as world:
-        found = NiddEnds(world)
-        await world.add_device(found.name, endpoint={}, device={"lifetime": found.lifetime, "objects": [3442]})
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SetUp]:
+    lines = {name: f'known_as = ["{name}.example"]' for name in SERVERS}
+    lines["boot"] += "\nbootstrap = true"
+    lines["patient"] += '\nqueue_mode = "keep"'
+    async with set_up(
+        tmp_path_factory.mktemp("ets"),
+        servers=dict.fromkeys(SERVERS, "127.0.0.1"),
+        service='default_servers = ["boot", "lab", "gone"]',
+        lines_of=lines,
+        kinds={"patient": "strict"},
+    ) as found:
         yield found
 
 
-@pytest.mark.parametrize("case", parameters("NIDD"))
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def ends(world: SetUp) -> NiddEnds:
+    found = NiddEnds(world)
+    device = {"lifetime": found.lifetime, "objects": [3442]}
+    await world.add_device(found.name, endpoint={"servers": ["lab"]}, device=device)
+    return found
+
+
+@pytest.mark.parametrize("case", parameters("NIDD", CASES))
 async def test_case(ends: NiddEnds, case: Case):
     await case.run(ends)
+
+
+@pytest.mark.parametrize("case", parameters("NIDD", SEVERAL))
+async def test_case_of_several(world: SetUp, case: Case):
+    await case.run(world)
