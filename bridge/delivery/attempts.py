@@ -144,6 +144,11 @@ def nobody_has_it(attempts: Sequence[Attempt]) -> bool:
     return True
 
 
+def may_yet_be_transmitted(attempts: Sequence[Attempt]) -> bool:
+    """Return whether the network may have an attempt that it has not transmitted as far as is known."""
+    return any(one.known < _LEFT and not one.is_certain for one in attempts)
+
+
 def last_uncertain(attempts: Sequence[Attempt]) -> Attempt | None:
     """Return the latest attempt that may have reached the device, or may yet."""
     for one in reversed(attempts):

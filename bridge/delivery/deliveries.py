@@ -7,7 +7,15 @@ from bindings import contract
 from bindings.contract import Refusal, SouthProfile
 from bridge.delivery import rules
 from bridge.delivery.allowance import Allowance, Hold
-from bridge.delivery.attempts import Attempt, Facts, begin, facts_of, last_uncertain, nobody_has_it
+from bridge.delivery.attempts import (
+    Attempt,
+    Facts,
+    begin,
+    facts_of,
+    last_uncertain,
+    may_yet_be_transmitted,
+    nobody_has_it,
+)
 from bridge.delivery.downlinks import Answer, Carrier, Downlink, ServerRequest
 from bridge.delivery.effects import Cancel, Direction, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
@@ -18,6 +26,8 @@ from bridge.delivery.rows import FOREVER
 from bridge.delivery.states import DownlinkState
 from bridge.delivery.work import Work
 from bridge.enums import members
+
+HELD_AT_MOST = 30 * 86400.0  # seconds: a request that is over is not kept for longer, whatever TTL its server named
 
 _S = members(DownlinkState)
 _K = members(Known)
@@ -319,7 +329,8 @@ class Deliveries:
             row.keep_until = now + self.keep
             if not by_device and not nobody_has_it(row.attempts):
                 # The network may transmit it until its deadline, though it is over here; then an answer may still come.
-                row.keep_until = max(now, row.deliver_by) + max(self.keep, self.late_grace)
+                latest = min(row.deliver_by, now + HELD_AT_MOST) if may_yet_be_transmitted(row.attempts) else now
+                row.keep_until = max(now, latest) + max(self.keep, self.late_grace)
             self.kept.keep(row)
         else:
             row.keep_until = now if row.own_mid is None else now + self.keep

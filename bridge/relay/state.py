@@ -320,6 +320,14 @@ class EndpointState:
         """The number of messages that are over and remembered."""
         return len(self.deliveries.kept) + len(self.kept_uplinks) + len(self.kept_others)
 
+    def is_in_transfer(self, now: float) -> bool:
+        """Return whether the time of a server's block-wise write is not over: only memory knows it (R25)."""
+        for (key, _), began in self.transfers.items():
+            server = self.server(key)
+            if server is not None and server.profile.transfer is not None and now < began + server.profile.transfer:
+                return True
+        return False
+
     @property
     def is_quiet(self) -> bool:
         """Whether nothing waits: memory can be let go, and loaded again at the next event."""

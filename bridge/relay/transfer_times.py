@@ -1,7 +1,7 @@
 """How long a server's block-wise write may take as a whole, and whether it can be done in that time (R25).
 
-Servers count from the first block. What is known of a transfer stands in memory: after a restart the time of a single
-block counts alone.
+Servers count from the first block. What is known of a transfer stands in memory, and an endpoint that waits stays there
+until the time of the transfer is over: after a restart the time of a single block counts alone.
 """
 
 from math import ceil

@@ -475,7 +475,8 @@ class Runner:
             return
         d = state.deliveries
         timers = state.empty_ack_due or state.hold_due or state.retransmissions
-        if not (d.call is not None or timers or state.exchanges.is_refusing(moment(self.clock).wall)):
+        now = moment(self.clock).wall
+        if not (d.call is not None or timers or state.is_in_transfer(now) or state.exchanges.is_refusing(now)):
             self._unload(endpoint)
 
     def _note_quiet(self, endpoint: int, state: EndpointState) -> None:

@@ -86,3 +86,22 @@ def test_r12_what_the_network_may_still_send_is_remembered_until_then(restarts):
     (row,) = world.downlinks()
     assert row["late"]
     assert [up["state"] for up in world.uplinks("response")] == ["EXPIRED"]
+
+
+def test_r12_r30_a_request_that_was_transmitted_is_kept_no_longer_for_a_long_ttl(south):
+    world = World(south)
+    world.server_sends(request(options=[(TTL, uint_value(2**31))]))
+    world.passes(10_000)
+    (row,) = world.downlinks()
+    assert row["state"] == "UNANSWERED"
+    assert row["keep_until"] == row["finished_at"] + 24 * HOUR
+
+
+def test_r12_r30_a_request_that_the_network_may_still_transmit_is_kept_for_a_month_at_most(south):
+    world = World(south)
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.server_sends(request(options=[(TTL, uint_value(2**31))]))
+    world.event(ev.EndpointRemoved("the endpoint was removed"))
+    (row,) = world.downlinks()
+    assert row["over"]
+    assert row["keep_until"] == row["finished_at"] + 31 * 24 * HOUR

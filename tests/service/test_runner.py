@@ -6,10 +6,15 @@ from dataclasses import replace
 import pytest
 
 from bindings.contract import Accepted, NetworkState, SouthProfile
+from bridge.coap.message import Type, encode_body
+from bridge.coap.numbers import Code, OptionNumber
+from bridge.coap.udp import frame
 from bridge.delivery.states import DownlinkState
 from bridge.errors import StoreUnavailable
 from bridge.relay import events as ev
 from bridge.relay.effects import Count, SendToServer, Submit
+from bridge.relay.model import Server, ServerProfile
+from bridge.service.placed import Placed
 from tests.service.runner_bench import ENDPOINT, Bench, read_request
 from tests.service.scripted_binding import PROFILE
 
@@ -59,6 +64,19 @@ async def test_dropped_memory_is_read_anew_only_when_its_commits_are_told(bench:
     await bench.go()
     assert told == [None]
     assert len(await bench.rows()) == 1
+
+
+async def test_r25_an_endpoint_stays_in_memory_while_a_servers_transfer_has_its_time(bench: Bench) -> None:
+    server = Server("srv", ServerProfile(transfer=120.0))
+    bench.placed = Placed(replace(ENDPOINT, servers=(server,)), 1, lambda _device: PROFILE, bench.calls)
+    bench.runner.policy = replace(bench.runner.policy, piggyback_window=0.0)
+    body = encode_body([(OptionNumber.URI_PATH, b"5"), (OptionNumber.BLOCK1, b"\x0a")], bytes(64))
+    await bench.take(ev.ServerDatagram("srv", frame(Type.CON, Code.PUT, 7, b"7", body)))
+    submit = bench.actor.of(Submit)[-1]
+    await answered(bench, submit, NetworkState.SENT)
+    await bench.take(ev.Tick())
+    assert bench.actor.of(SendToServer)  # the Empty ACK: nothing but a time far off is waited for
+    assert bench.runner.loaded[1].state.transfers
 
 
 async def test_after_a_failed_commit_the_waiting_events_run_on_what_is_stored(bench: Bench) -> None:
