@@ -29,6 +29,7 @@ from bridge.enums import members
 BACKOFF = 5.0  # seconds before the attempt after a refusal that names no time; doubles with each refusal in a row
 BACKOFF_CAP = 300.0  # seconds
 OUTAGE_BACKOFF_CAP = 60.0  # seconds, after a trouble of the network: that is paused as a whole (`breaker.py`)
+LONGEST_RETRY = 30 * 86_400.0  # seconds that a refusal may make a message wait, whatever time it names
 ASKED_AGAIN = 30.0  # seconds until a network that could not be asked about an attempt is asked again
 LONGEST_DETAIL = 300  # characters of what a network says that are kept
 _K = members(Known)
@@ -212,7 +213,7 @@ def _refused(
         if why is _R.NETWORK_UNAVAILABLE:  # whose `retry_at` is when the network wants any call
             row.not_before = now + min(pause, OUTAGE_BACKOFF_CAP)
         elif retry_at is not None and retry_at > now:
-            row.not_before = retry_at
+            row.not_before = min(retry_at, now + LONGEST_RETRY)
         else:
             row.not_before = now + min(pause, BACKOFF_CAP)
     elif why is not _R.TOO_LARGE or not _is_known_to_be_too_large(d, row, profile):

@@ -14,17 +14,22 @@ from bridge.quota.usage import Amount, Usage
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """What a step used at a wall time, or with `sign` -1 got back."""
+    """What a step used at a wall time, or with `sign` -1 got back.
+
+    `of`: the network and group that it counts for; None: those of the endpoint in this step.
+    """
 
     wall: float
     amount: Amount
     sign: int = 1
+    of: tuple[str, str] | None = None
 
 
 class Account:
     """What one endpoint used, and may use. Its rows change with the step that uses something."""
 
     __slots__ = (
+        "_charged",
         "_endpoint",
         "_ends",
         "_group",
@@ -52,6 +57,7 @@ class Account:
         self._row: Usage | None = None  # of the present minute, which begins and ends at these wall times
         self._starts = self._ends = 0.0
         self._limited_until = 0.0
+        self._charged = (0.0, network, group)  # the last message to the device: when, and for whom it counts
         self.limits = NO_LIMITS
         self.charges: list[Charge] = []  # of this step; the caller clears them
 
@@ -90,6 +96,7 @@ class Account:
 
     def charge(self, size: int, work: Work) -> None:
         """Count a message to the device."""
+        self._charged = (work.now.wall, self._network, self._group)
         if self.limits.own or self.limits.shared:
             self._add(Amount(1, size, 0, 0), work)
             return
@@ -107,13 +114,22 @@ class Account:
         row.up_bytes += size
 
     def refund(self, size: int, charged_at: float, work: Work) -> None:
-        """Take back what a message to the device cost, on the day on which it was counted."""
-        row = self._rows.get((self._day(charged_at), self._network, self._group))
-        if row is not None:
-            row.refund(size, charged_at)
-            work.update(row)
-            if self.limits.shared:
-                self.charges.append(Charge(charged_at, Amount(1, size, 0, 0), -1))
+        """Take back what a message to the device cost, from where it was counted.
+
+        The endpoint may have another network or group by now. What nobody can tell any more stays counted.
+        """
+        at, network, group = self._charged
+        if at != charged_at:  # another message was charged since
+            network, group = self._network, self._group
+        row = self._rows.get((self._day(charged_at), network, group))
+        if row is None or row.down_messages < 1 or row.down_bytes < size:
+            return
+        row.refund(size, charged_at)
+        work.update(row)
+        has_moved = (network, group) != (self._network, self._group)
+        if self.limits.shared or has_moved:
+            of = (network, group) if has_moved else None
+            self.charges.append(Charge(charged_at, Amount(1, size, 0, 0), -1, of))
 
     def limited(self, until: float) -> None:
         """Note that the network itself allows the device nothing before a wall time."""

@@ -133,8 +133,9 @@ class SharedQuotas:
         shared = self.limits(network, group).shared
         found: list[QuotaWarning] = []
         for charge in charges:
+            of = charge.of or (network, group)
             before = [replace(used.used(quota.period, charge.wall)) for quota, used in shared]
-            for tally in self._of(network, group):
+            for tally in self._of(*of):
                 if charge.sign > 0:
                     tally.add(charge.amount, charge.wall)
                 else:
@@ -148,7 +149,7 @@ class SharedQuotas:
     def take_back(self, network: str, group: str, charges: Iterable[Charge]) -> None:
         """Take off what a step used whose commit failed."""
         for charge in charges:
-            for tally in self._of(network, group):
+            for tally in self._of(*(charge.of or (network, group))):
                 if charge.sign > 0:
                     tally.take_off(charge.amount, charge.wall)
                 else:

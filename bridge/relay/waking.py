@@ -45,10 +45,10 @@ def consider(step: Step) -> float | None:
     if instance is None:
         text = f"{state.endpoint.name} cannot be woken up: it has registered no instance of object 1, or several; "
         step.effect(Count("wake_ups_impossible", "instance", f"{text}set its option wake_instance"))
-        return None
+        return step.wall + state.policy.wake_interval
     step.effect(WakeUp(wake.endpoint, instance, wake.resource, max(row.deliver_by for row in waiting)))
     step.effect(Count("wake_ups"))
-    return None
+    return step.wall + state.policy.wake_interval
 
 
 def _sleeps(row: ServerRequest, now: float) -> bool:

@@ -1,6 +1,7 @@
 """Quotas on the one step of an endpoint, in virtual time (LPW-6): what may go, what is refused, what is counted."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,15 +9,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "relay"))
 
-from world import World, ack, request, response
+from world import World, ack, register, request, response
 
 from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery.explain import explain
+from bridge.quota.account import Charge
 from bridge.quota.limits import AtLimit, Counted, Limits, Per, Quota
 from bridge.quota.periods import Period
 from bridge.quota.shared import SharedQuotas
-from bridge.quota.usage import Usage
+from bridge.quota.usage import Amount, Usage
 from bridge.relay import events as ev
 from bridge.relay.model import ServerProfile
 
@@ -92,6 +94,45 @@ def test_only_a_certain_refusal_is_refunded(result, charged):
     one.network = result
     ask(one, 1, code=Code.POST, path="3/0/4")  # an Execute goes once
     assert usage(one)[:2] == (charged, charged * len(one.submitted[0].attempt.payload))
+
+
+def test_a_refund_goes_to_the_group_that_was_charged():
+    """An operator moves the endpoint to another group while its call is under way."""
+    one = world()
+    one.limits = SharedQuotas([quota(per=Per.GROUP, messages=10)]).limits("net", "first")
+    one.state.place(replace(one.endpoint, group="second"))
+    ask_and_answer(one, 1)
+    one.state.place(replace(one.endpoint, group="first"))
+    one.network = None
+    ask(one, 2)
+    one.state.place(replace(one.endpoint, group="second"))
+    one.answers_open_call(Refused(Refusal.REJECTED, "no"))
+    assert {row["group"]: row["down_messages"] for row in one.rows(Usage)} == {"first": 0, "second": 1}
+
+
+def test_a_shared_quota_gets_the_refund_of_the_group_that_was_charged():
+    group = quota(per=Per.GROUP, messages=10)
+    shared = SharedQuotas([group])
+    charge = Charge(NOON, Amount(1, 5, 0, 0), of=("net", "first"))
+    shared.apply("net", "first", [charge])
+    shared.apply("net", "second", [Charge(NOON, Amount(1, 5, 0, 0), -1, ("net", "first"))])
+    used = {
+        of: shared.limits("net", of).shared[0][1].used(Period.HOUR, NOON).down_messages for of in ("first", "second")
+    }
+    assert used == {"first": 0, "second": 0}
+
+
+@pytest.mark.parametrize("retry_at", [1e12, float("inf"), 1e300])
+def test_a_network_that_wants_a_wait_beyond_all_calendars_breaks_no_step(retry_at):
+    one = world()
+    one.network = Refused(Refusal.RATE_LIMITED, "429", retry_at)
+    ask(one, 1)
+    one.network = Accepted(None, NetworkState.SENT)
+    one.device_sends(register(mid=3))
+    location = [(OptionNumber.LOCATION_PATH, b"rd"), (OptionNumber.LOCATION_PATH, b"a")]
+    one.server_sends(response(one.last_north(), Code.CREATED, b"", location))
+    (answer,) = one.downlinks("answer")
+    assert "used up until" in answer["reason"]
 
 
 def test_a_call_that_a_kill_interrupts_stays_charged():

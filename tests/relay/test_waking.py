@@ -60,6 +60,13 @@ def test_it_is_woken_up_again_after_the_interval_and_over_a_restart() -> None:
     assert len(one.woken) == 2
 
 
+def test_it_is_woken_up_each_interval_while_nothing_else_happens() -> None:
+    one = Sleeper()
+    one.ask()
+    one.passes(5 + 4 * 600 + 1)
+    assert len(one.woken) == 5
+
+
 def test_a_device_out_of_reach_is_woken_up_where_the_bridge_keeps_the_message() -> None:
     one = Sleeper()
     one.network = Refused(Refusal.UNREACHABLE, "asleep", one.wall + 5000)
