@@ -53,19 +53,19 @@ async def test_a_device_that_no_rule_names_gets_nothing(told: SetUp):
 
 async def test_what_waits_in_the_bridge_goes_when_the_scef_reports_the_device(told: SetUp):
     """Long before the time that the SCEF named, and without a word of the device itself."""
-    await told.add_device("new-2", endpoint={}, device={}, t3412=86_400.0)
-    await told.scef().post("/ues/new-2/sleep")
-    before = len(await told.air("new-2", "downlink"))
-    asked = asyncio.create_task(told.ask("new-2", "read", "/3/0/0", timeout=100))
+    await told.add_device("asleep", endpoint={}, device={}, t3412=86_400.0)
+    await told.scef().post("/ues/asleep/sleep")
+    before = len(await told.air("asleep", "downlink"))
+    asked = asyncio.create_task(told.ask("asleep", "read", "/3/0/0", timeout=100))
 
     async def subscribed() -> bool:
         subscriptions = await told.scef().get("/subscriptions")
         return [one["monitoringType"] for one in subscriptions] == ["UE_REACHABILITY"]
 
     await until(subscribed)
-    assert len(await told.air("new-2", "downlink")) == before
-    uplinks = len(await told.air("new-2", "uplink"))
-    await told.scef().post("/ues/new-2/wake")
+    assert len(await told.air("asleep", "downlink")) == before
+    uplinks = len(await told.air("asleep", "uplink"))
+    await told.scef().post("/ues/asleep/wake")
     assert (await asyncio.wait_for(asked, 20))["code"] == "2.05"
-    assert len(await told.air("new-2", "downlink")) == before + 1
-    assert len(await told.air("new-2", "uplink")) == uplinks + 1  # the answer
+    assert len(await told.air("asleep", "downlink")) == before + 1
+    assert len(await told.air("asleep", "uplink")) == uplinks + 1  # the answer

@@ -6,6 +6,7 @@ jumps to the next timer.
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +46,9 @@ class _Selector(selectors.DefaultSelector):
             return ready
         if timeout is None or self._clock.held:
             return super().select(timeout if timeout is None else 0.01)
-        ready = super().select(_ON_ITS_WAY)
+        end = time.perf_counter() + _ON_ITS_WAY
+        while not ready and time.perf_counter() < end:  # select itself waits for whole milliseconds
+            ready = super().select(0)
         if not ready:
             self._clock.now += timeout
             self._clock.jumps += 1

@@ -6,7 +6,19 @@ from typing import Any
 
 import msgspec
 
-from bridge.operations.types import access, bulk, config, endpoints, events, messages, networks, state, stories, tracing
+from bridge.operations.types import (
+    access,
+    bulk,
+    config,
+    endpoints,
+    events,
+    messages,
+    networks,
+    quotas,
+    state,
+    stories,
+    tracing,
+)
 from bridge.operations.types.request import Request, result_type
 
 VERSION = "/v1"
@@ -72,6 +84,9 @@ ROUTES = (
     Route("POST", f"{_E}/enable", endpoints.EnableEndpoint),
     Route("POST", f"{_E}/disable", endpoints.DisableEndpoint),
     Route("POST", f"{_E}/provision", endpoints.ProvisionEndpoint),
+    Route("GET", f"{_E}/transfer-estimate", quotas.EstimateTransfer, fields={"name": "endpoint"}),
+    Route("GET", "/usage", quotas.ListUsage),
+    Route("GET", "/quotas", quotas.ListQuotas),
     Route("GET", "/downlinks", messages.ListDownlinks),
     Route("GET", _D, stories.ShowDownlink),
     Route("GET", f"{_D}/payload", stories.GetDownlinkPayload),
