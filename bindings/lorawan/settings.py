@@ -143,7 +143,11 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = 50.0
     max_retransmit: Annotated[Times, Meta(description="how many times it is sent again (MAX_RETRANSMIT)")] = 4
     exchange_span: Annotated[
-        Span, Meta(description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT")
+        Span,
+        Meta(
+            description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT; 7200 for a client that "
+            "doubles its waits from 300 s on, as RFC 7252 has it"
+        ),
     ] = 1500.0
     response_timeout: Annotated[
         Span,

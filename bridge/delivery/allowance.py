@@ -26,9 +26,6 @@ class Allowance(Protocol):
     def refund(self, size: int, charged_at: float, work: Work) -> None:
         """Take back what was charged at a wall time: the network certainly did not take the message."""
 
-    def limited(self, until: float) -> None:
-        """Note that the network itself allows the device nothing before a wall time."""
-
 
 class _Unlimited:
     def hold(self, _size: int, _now: float, *, is_answer: bool) -> Hold | None:  # noqa: ARG002  # as `Allowance` has it
@@ -37,8 +34,6 @@ class _Unlimited:
     def charge(self, _size: int, _work: Work) -> None: ...
 
     def refund(self, _size: int, _charged_at: float, _work: Work) -> None: ...
-
-    def limited(self, _until: float) -> None: ...
 
 
 UNLIMITED: Allowance = _Unlimited()

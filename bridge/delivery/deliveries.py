@@ -153,7 +153,7 @@ class Deliveries:
         payload = self.carrier.encode(row)
         if profile.max_downlink is not None and len(payload) > profile.max_downlink:
             return row
-        hold = self.allowance.hold(len(payload), work.now.wall, is_answer=type(row) is Answer)
+        hold = self.hold_of(row, len(payload), work.now.wall)
         if hold is not None:
             self._hold(row, hold, work)
             return None
@@ -168,6 +168,18 @@ class Deliveries:
         work.update(row)
         self._call(Submit(self._attempt(row, one, payload)), row, one, work)
         return None
+
+    def hold_of(self, row: Downlink, size: int, now: float) -> Hold | None:
+        """Return why a message of `size` bytes may not be submitted at wall time `now`; None: it may.
+
+        A message that the network refused for a limit of its own holds all others of the device.
+        """
+        hold = self.allowance.hold(size, now, is_answer=type(row) is Answer)
+        for other in self.live.values():
+            until = other.not_before
+            if until is not None and until > now and _is_rate_limited(other) and (hold is None or until > hold.until):
+                hold = Hold("the network's own limit is used up", until)
+        return hold
 
     def _hold(self, row: Downlink, hold: Hold, work: Work) -> None:
         """Note what the next row waits for. It is part of the row, so that a message that expires says why."""
@@ -352,6 +364,10 @@ _WHY = {
 def is_out_of_reach(row: Downlink) -> bool:
     """Whether the network said last that the device cannot be reached."""
     return bool(row.attempts) and row.attempts[-1].why is Refusal.UNREACHABLE
+
+
+def _is_rate_limited(row: Downlink) -> bool:
+    return bool(row.attempts) and row.attempts[-1].why is Refusal.RATE_LIMITED
 
 
 def _goes_before(row: ServerRequest, other: Downlink) -> bool:

@@ -170,7 +170,7 @@ def _why_no_turn(d: Deliveries, row: Downlink, now: float, network: NetworkCondi
     waits = _why_no_call(network, Turn.ANSWER if is_answer else Turn.OTHER)
     if waits is not None:
         return waits
-    hold = d.allowance.hold(d.carrier.size(row), now, is_answer=is_answer)
+    hold = d.hold_of(row, d.carrier.size(row), now)
     return _Reason("it is its turn next") if hold is None else _Reason(hold.why, until=hold.until)
 
 

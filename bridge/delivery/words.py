@@ -69,8 +69,6 @@ def submitted(
         _refused(d, row, one, result.why, plain(result.detail), result.retry_at, work, profile)
         if charged_at is not None:
             d.allowance.refund(d.carrier.size(row), charged_at, work)
-        if result.why is _R.RATE_LIMITED and row.not_before is not None:
-            d.allowance.limited(row.not_before)
     elif one.learn(_K.IN_DOUBT, work.now.wall):
         one.look_up_at = work.now.wall
         row.reason = one.detail = plain(result.detail)

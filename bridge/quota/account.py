@@ -33,7 +33,6 @@ class Account:
         "_endpoint",
         "_ends",
         "_group",
-        "_limited_until",
         "_network",
         "_row",
         "_rows",
@@ -56,7 +55,6 @@ class Account:
         self._since = since  # the first day whose rows are known
         self._row: Usage | None = None  # of the present minute, which begins and ends at these wall times
         self._starts = self._ends = 0.0
-        self._limited_until = 0.0
         self._charged = (0.0, network, group)  # the last message to the device: when, and for whom it counts
         self.limits = NO_LIMITS
         self.charges: list[Charge] = []  # of this step; the caller clears them
@@ -65,17 +63,12 @@ class Account:
         """Take another network or group for what is used from now on."""
         self._network, self._group = network, group
         self._row = None
-        self._limited_until = 0.0
 
     # What a step asks
 
     def hold(self, size: int, now: float, *, is_answer: bool) -> Hold | None:
         """Return why a message may not be submitted now, by the quota that lasts longest."""
         found: Hold | None = None
-        if self._limited_until > now:
-            found = Hold(
-                f"the network's own limit is used up until {spelled(self._limited_until)}", self._limited_until
-            )
         for quota, used in self._used(now):
             if quota.at_limit is AtLimit.WARN or quota.allows(used, 1, size, is_answer=is_answer):
                 continue
@@ -130,10 +123,6 @@ class Account:
         if self.limits.shared or has_moved:
             of = (network, group) if has_moved else None
             self.charges.append(Charge(charged_at, Amount(1, size, 0, 0), -1, of))
-
-    def limited(self, until: float) -> None:
-        """Note that the network itself allows the device nothing before a wall time."""
-        self._limited_until = max(self._limited_until, until)
 
     # What people ask
 
