@@ -87,7 +87,7 @@ PAIRS = [tuple(MUTATIONS[at : at + 2]) for at in range(0, len(MUTATIONS), 2)]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_without_a_mutation_their_tests_pass(trees: list[Path]) -> None:
     tests = sorted({test for mutation in MUTATIONS for test in mutation.test.split()})
     run = start(trees[0], " ".join(tests))
@@ -96,7 +96,7 @@ def test_without_a_mutation_their_tests_pass(trees: list[Path]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: " | ".join(m.what for m in pair))
 def test_every_mutation_is_noticed(trees: list[Path], modules: list[Module], pair: tuple[Mutation, ...]) -> None:
     runs = []
