@@ -129,6 +129,14 @@ def test_r22_no_query_names_another_endpoint(path, query):
     assert len(world.to_server) == north
 
 
+@pytest.mark.parametrize("code", [Code.GET, Code.POST, Code.DELETE])
+@pytest.mark.parametrize("path", [[b"rd/l0"], [b"rd", b"..", b"l0"], [b"rd", b"%6c0"]], ids=repr)
+def test_r22_a_path_that_servers_read_differently_is_refused_as_such(code, path):
+    world = World(NIDD)
+    (refused,) = world.device_sends(message(code, path, []))
+    assert decode(refused).code == Code.BAD_REQUEST
+
+
 def test_r22_a_zero_byte_in_a_query_is_no_encoding():
     world = World(NIDD)
     world.device_sends(message(Code.GET, [b"x"], [b"\0"]))
