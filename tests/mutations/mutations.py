@@ -251,7 +251,8 @@ MUTATIONS = [
         "Exchanges.forget",
         "$now - EXCHANGE_LIFETIME",
         "$now",
-        RELAY + "test_simulation.py",
+        RELAY + "test_r03_r04_accepting.py::"
+        "test_r04_what_may_be_repeated_is_remembered_less_strictly_so_that_a_push_goes_on",
     ),
     Mutation(
         "requests are accepted that cannot be remembered",
