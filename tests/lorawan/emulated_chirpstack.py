@@ -113,6 +113,11 @@ class Emulated:
         if hasattr(channel, "get_state"):
             await until(lambda: channel.get_state().name != "READY")
 
+    def is_at_the_broker(self):
+        """Whether the server has a connection to its broker: without one, events of QoS 0 are lost."""
+        sinks = self.server._integrations._sinks
+        return all(sink._mqtt._client.is_connected() for sink in sinks if sink.via == "mqtt")
+
     # What the network does
 
     def fault(self, kind, *, count=1, where=None, **params):

@@ -153,7 +153,7 @@ async def test_that_events_have_qos_0_may_be_seen_only_after_the_outage(broker, 
         await until(lambda: not binding._provider.mqtt.connected)
         server.up(b"missed", f_cnt=1)
         broker.start()
-        await until(lambda: binding._provider.mqtt.subscribed)
+        await until(lambda: binding._provider.mqtt.subscribed and server.is_at_the_broker())
         server.up(b"after", f_cnt=2)
         await until(lambda: len(side.of(UplinkMessage)) == 2)
         assert {one.payload for one in side.of(UplinkMessage)} == {b"missed", b"after"}
