@@ -64,8 +64,7 @@ async def lorawan_traffic(
                 gateways=[GATEWAYS[name] for name in names],
                 profile={"class_c_timeout": 10, "rx1_delay": 4},
                 arguments=("--history", "1000", *RX1_DELAY),
-                # Half a second of the machine's. The clients back off as RFC 7252 has it, from 300 s: 6750 s in all.
-                lines=f"catch_up = {{ patience = {RATE / 2} }}\ndownlinks = {{ exchange_span = 7200 }}\n",
+                lines=f"catch_up = {{ patience = {RATE / 2} }}\n",  # half a second of the machine's
                 server_lines=f"patience = {PATIENCE}",
                 rate=RATE,
                 prefix=prefix,
