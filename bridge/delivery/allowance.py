@@ -17,8 +17,11 @@ class Hold(msgspec.Struct, frozen=True):
 class Allowance(Protocol):
     """The quotas of one endpoint. What is charged is part of the step's changes."""
 
-    def hold(self, size: int, now: float, *, is_answer: bool) -> Hold | None:
-        """Return why a message of `size` bytes may not be submitted at wall time `now`; None: it may."""
+    def hold(self, size: int, now: float, *, is_answer: bool, limited_until: float | None = None) -> Hold | None:
+        """Return why a message of `size` bytes may not be submitted at wall time `now`; None: it may.
+
+        `limited_until`: the wall time before which the network itself allows the device nothing.
+        """
 
     def charge(self, size: int, work: Work) -> None:
         """Count a message that is about to be submitted."""
@@ -28,7 +31,7 @@ class Allowance(Protocol):
 
 
 class _Unlimited:
-    def hold(self, _size: int, _now: float, *, is_answer: bool) -> Hold | None:  # noqa: ARG002  # as `Allowance` has it
+    def hold(self, _size: int, _now: float, *, is_answer: bool, limited_until: float | None = None) -> Hold | None:  # noqa: ARG002  # as `Allowance` has it
         return None
 
     def charge(self, _size: int, _work: Work) -> None: ...

@@ -174,12 +174,8 @@ class Deliveries:
 
         A message that the network refused for a limit of its own holds all others of the device.
         """
-        hold = self.allowance.hold(size, now, is_answer=type(row) is Answer)
-        for other in self.live.values():
-            until = other.not_before
-            if until is not None and until > now and _is_rate_limited(other) and (hold is None or until > hold.until):
-                hold = Hold("the network's own limit is used up", until)
-        return hold
+        limited_until = self._refused_until(Refusal.RATE_LIMITED, now)
+        return self.allowance.hold(size, now, is_answer=type(row) is Answer, limited_until=limited_until)
 
     def _hold(self, row: Downlink, hold: Hold, work: Work) -> None:
         """Note what the next row waits for. It is part of the row, so that a message that expires says why."""
@@ -245,9 +241,13 @@ class Deliveries:
 
     def paused_until(self, now: float) -> float | None:
         """Return until when the device is out of reach, as the network says; None: it is not."""
+        return self._refused_until(Refusal.UNREACHABLE, now)
+
+    def _refused_until(self, why: Refusal, now: float) -> float | None:
+        """Return the latest time before which the network wants no message, by its refusals for this reason."""
         until: float | None = None
         for row in self.live.values():
-            if row.not_before is not None and row.not_before > now and is_out_of_reach(row):
+            if row.not_before is not None and row.not_before > now and _is_refused(row, why):
                 until = row.not_before if until is None else max(until, row.not_before)
         return until
 
@@ -363,11 +363,11 @@ _WHY = {
 
 def is_out_of_reach(row: Downlink) -> bool:
     """Whether the network said last that the device cannot be reached."""
-    return bool(row.attempts) and row.attempts[-1].why is Refusal.UNREACHABLE
+    return _is_refused(row, Refusal.UNREACHABLE)
 
 
-def _is_rate_limited(row: Downlink) -> bool:
-    return bool(row.attempts) and row.attempts[-1].why is Refusal.RATE_LIMITED
+def _is_refused(row: Downlink, why: Refusal) -> bool:
+    return bool(row.attempts) and row.attempts[-1].why is why
 
 
 def _goes_before(row: ServerRequest, other: Downlink) -> bool:

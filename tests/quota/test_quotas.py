@@ -132,7 +132,7 @@ def test_a_network_that_wants_a_wait_beyond_all_calendars_breaks_no_step(retry_a
     location = [(OptionNumber.LOCATION_PATH, b"rd"), (OptionNumber.LOCATION_PATH, b"a")]
     one.server_sends(response(one.last_north(), Code.CREATED, b"", location))
     (answer,) = one.downlinks("answer")
-    assert "used up" in answer["reason"]
+    assert "used up until" in answer["reason"]
 
 
 def test_a_call_that_a_kill_interrupts_stays_charged():
