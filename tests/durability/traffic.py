@@ -82,6 +82,7 @@ class Traffic(abc.ABC):
             if number and number % 10 == 0:
                 await self._calm_life()
             await self._short_life(rng)
+        await self._calm_life(traffic=True)  # so that each device has something to carry out, whatever the kills left
         return await self.settle()
 
     async def _life(self, point: str) -> None:
@@ -109,10 +110,16 @@ class Traffic(abc.ABC):
         await self.live(rng.uniform(0.0, 0.5), rng)
         self.bridge.process.kill()
 
-    async def _calm_life(self) -> None:
-        """Start the bridge, let it work off what waits, and kill it: else full queues would refuse all that follows."""
+    async def _calm_life(self, *, traffic: bool = False) -> None:
+        """Start the bridge, let it work off what waits, and kill it: else full queues would refuse all that follows.
+
+        With `traffic`, operations on each device begin once that is done, and are worked off, too.
+        """
         await self.bridge.start()
         await self._answered()
+        if traffic:
+            self.begin()
+            await self._answered()
         self.bridge.process.kill()
 
     async def _answered(self) -> None:
