@@ -269,8 +269,8 @@ def main() -> None:
         print(f"{name:34}{middle.wall:12.0f}{middle.cpu:16.0f}{middle.load:22.0f}", flush=True)
 
     for baseline, ours, ratio, wanted, measure in (
-        ("(a) bare handler, notifications", "bridge, uplinks", "uplinks / (a)", 0.4, measure_uplinks),
-        ("(b) glue, exchanges", "bridge, exchanges", "exchanges / (b)", 2.5, measure_exchanges),
+        ("(a) bare handler, notifications", "bridge, uplinks", "uplinks / (a)", 0.45, measure_uplinks),
+        ("(b) glue, exchanges", "bridge, exchanges", "exchanges / (b)", 4.0, measure_exchanges),
         ("(c) bare gRPC, calls", "bridge, LoRaWAN exchanges", "LoRaWAN / (c)", 0.5, lorawan("grpc-web", "C")),
         ("(c) once more", "the same, class A", "LoRaWAN class A / (c)", None, lorawan("grpc-web", "A")),
         ("(c) once more", "the same, class C, over gRPC", "LoRaWAN over gRPC / (c)", None, lorawan("grpc", "C")),

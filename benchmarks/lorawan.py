@@ -6,7 +6,6 @@ bridge is, not how fast LoRaWAN could ever be.
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chirpstack import APPLICATION, EVENTS_PATH, Events, Network, serve
-from benchmarks.scenarios import IN_FLIGHT, Rate, Stopwatch
+from benchmarks.scenarios import IN_FLIGHT, Rate, Stopwatch, endpoints
 from benchmarks.sides import Side, is_ready, start
 from benchmarks.wire import GET, coap
 
@@ -102,10 +101,8 @@ async def _set_up(
             loop = asyncio.get_running_loop()
             for _ in range(CONNECTIONS):
                 await loop.create_connection(lambda: Events(network), "127.0.0.1", events_port)
-            command = [sys.executable, "-m", "bridge.cli", "endpoint", "list", "-c", config, "--json"]
-            listed = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
             addresses = []
-            for record in sorted(json.loads(listed.stdout)["items"], key=lambda one: one["address"]):
+            for record in sorted(await asyncio.to_thread(endpoints, config), key=lambda one: one["address"]):
                 host, _, number = record["seen_as"][0].rpartition(":")
                 addresses.append((host, int(number)))
             yield network, lwm2m, bridge, bare, addresses

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.load import Device, Load
 from benchmarks.sides import CORE_OF_LOAD, Side, is_ready, start, write_configuration
@@ -74,16 +75,20 @@ def running_bridge(
         try:
             load.run_until(lambda: _is_ready(directory / "control.sock", side, log))
             load.run_until(lambda: load.provisioned >= len(load.devices), 600)
-            listed = subprocess.run(
-                [*cli, "endpoint", "list", "-c", config, "--json"], check=True, capture_output=True
-            ).stdout
-            for record in json.loads(listed)["items"]:
+            for record in endpoints(config):
                 host, _, port = record["seen_as"][0].rpartition(":")
                 load.by_id[record["address"]].address = (host, int(port))
             yield side, directory
         finally:
             side.stop()
             sys.stderr.write(log.read_text()[-4000:])
+
+
+def endpoints(config: str) -> list[dict[str, Any]]:
+    """Return all endpoints of the running bridge, as `endpoint list --json` prints them."""
+    command = [sys.executable, "-m", "bridge.cli", "endpoint", "list", "-c", config, "--json", "--all"]
+    listed = subprocess.run(command, check=True, capture_output=True).stdout
+    return [json.loads(line) for line in listed.splitlines()]
 
 
 def _is_ready(path: Path, side: Side, log: Path) -> bool:
