@@ -87,6 +87,7 @@ async def _serve(config: Config, clock: Callable[[], Clock], read: Callable[[], 
         [
             partial(_apply_certificate, context),
             lambda after: api.allow_origins(after.api.allowed_origins),
+            service.change_quotas,
             service.seed,
             _apply_logging,
         ],

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from bridge.config.model import Config
+from bridge.config.quotas import QuotaSettings
 from bridge.config.shape import shape
 
 _LONGEST = 200  # characters of a value that are shown
@@ -48,7 +49,7 @@ def differences(before: Config, after: Config) -> list[Difference]:
         for name in [*old, *(name for name in new if name not in old)]
         if old.get(name) != new.get(name)
     ]
-    return [*found, *_endpoints(before, after)]
+    return [*found, *_quotas(before, after), *_endpoints(before, after)]
 
 
 def in_force(before: Config, after: Config) -> Config:
@@ -66,7 +67,8 @@ def in_force(before: Config, after: Config) -> Config:
     names = {one.name for one in before.endpoints}
     added = tuple(one for one in after.endpoints if one.name not in names)
     secrets = before.secrets | after.secrets
-    return replace(before, service=service, api=api, endpoints=before.endpoints + added, secrets=secrets)
+    endpoints = before.endpoints + added
+    return replace(before, service=service, api=api, quotas=after.quotas, endpoints=endpoints, secrets=secrets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,25 @@ def _fields(section: str, struct: msgspec.Struct) -> Iterator[tuple[str, _Value]
             yield from _fields(f"{section[:-1]}.{field.name}]", value)
         else:
             yield f"{section} {field.name}", _Value(value, field.secret)
+
+
+def _quotas(before: Config, after: Config) -> Iterator[Difference]:
+    old, new = ({one.name: one for one in config.quotas} for config in (before, after))
+    for name in [*old, *(name for name in new if name not in old)]:
+        if old.get(name) != new.get(name):
+            yield Difference(f"[[quotas]] {name}", _quota(old.get(name)), _quota(new.get(name)), Applies.NOW)
+
+
+def _quota(settings: QuotaSettings | None) -> str:
+    if settings is None:
+        return ""
+    amounts = ((settings.messages, "messages"), (settings.bytes, "bytes"))
+    most = " and ".join(f"{amount} {unit}" for amount, unit in amounts if amount is not None)
+    group = f", group {settings.group}" if settings.group else ""
+    return (
+        f"{most} per {settings.period} and {settings.per} on {settings.network}{group}; "
+        f"{settings.counts}, {settings.at_limit}, reserve {settings.reserve}, warn_at {settings.warn_at}"
+    )
 
 
 def _endpoints(before: Config, after: Config) -> Iterator[Difference]:

@@ -92,7 +92,7 @@ class Account:
     def charge(self, size: int, work: Work) -> None:
         """Count a message to the device."""
         self._charged = (work.now.wall, self._network, self._group)
-        if self.limits.own or self.limits.shared:
+        if self.limits.own or self.limits.reports:
             self._add(Amount(1, size, 0, 0), work)
             return
         row = self._present(work)
@@ -122,7 +122,7 @@ class Account:
         row.refund(size, charged_at)
         work.update(row)
         has_moved = (network, group) != (self._network, self._group)
-        if self.limits.shared or has_moved:
+        if self.limits.reports or has_moved:
             of = (network, group) if has_moved else None
             self.charges.append(Charge(charged_at, Amount(1, size, 0, 0), -1, of))
 
@@ -162,7 +162,7 @@ class Account:
         own = self.limits.own
         row = self._present(work)
         row.add(amount, now)
-        if self.limits.shared:
+        if self.limits.reports:
             self.charges.append(Charge(now, amount))
         for quota in own:
             used = self.used(quota.period, now)

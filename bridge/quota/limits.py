@@ -111,7 +111,8 @@ class Limits:
     own: tuple[Quota, ...] = ()
     shared: tuple[tuple[Quota, SharedUsage], ...] = ()
     refuses: bool = False  # some of them refuse new requests
-    counts_uplinks: bool = False  # some of them count what the device sends
+    counts_uplinks: bool = False  # what the device sends is counted by some of them, or reported
+    reports: bool = False  # what is used is reported to the caller of the step (`Charge`)
 
 
 NO_LIMITS = Limits()

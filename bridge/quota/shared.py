@@ -86,6 +86,14 @@ class QuotaWarning(msgspec.Struct, frozen=True):
     text: str
 
 
+class _Step(msgspec.Struct, frozen=True):
+    """What a step of an endpoint used."""
+
+    network: str
+    group: str
+    charges: Sequence[Charge]
+
+
 class SharedQuotas:
     """All quotas of a configuration, and what groups and networks used of them."""
 
@@ -93,6 +101,7 @@ class SharedQuotas:
         self.quotas = tuple(quotas)
         self._tallies: dict[Whose, Tally] = {}
         self._limits: dict[Whose, Limits] = {}
+        self._recent: list[_Step] | None = None  # what was used since a change of the quotas began
         self._periods = frozenset(quota.period for quota in quotas if quota.per is not Per.ENDPOINT)
 
     @property
@@ -105,13 +114,42 @@ class SharedQuotas:
         found = self._limits.get((network, group))
         if found is None:
             mine = [quota for quota in self.quotas if quota.concerns(network, group)]
+            shared = tuple((quota, self._tally(quota, group)) for quota in mine if quota.per is not Per.ENDPOINT)
+            changes = self._recent is not None
             found = self._limits[network, group] = Limits(
                 tuple(quota for quota in mine if quota.per is Per.ENDPOINT),
-                tuple((quota, self._tally(quota, group)) for quota in mine if quota.per is not Per.ENDPOINT),
+                shared,
                 any(quota.at_limit is AtLimit.REFUSE for quota in mine),
-                any(quota.counts is not Counted.DOWNLINKS for quota in mine),
+                changes or any(quota.counts is not Counted.DOWNLINKS for quota in mine),
+                changes or bool(shared),
             )
         return found
+
+    def begin_change(self) -> None:
+        """Record from now on what steps use, so that `change` can add it to what was stored at this moment.
+
+        The caller then gives every endpoint its `limits` anew.
+        """
+        self._recent = []
+        self._limits.clear()
+
+    def change(self, quotas: Sequence[Quota], rows: Iterable[Usage]) -> None:
+        """Bring other quotas into force. `rows` are all of this week, as stored when `begin_change` was called.
+
+        The caller then gives every endpoint its `limits` anew.
+        """
+        after = SharedQuotas(quotas)
+        if after.needs_sums:
+            after.load(rows)
+            for one in self._recent or ():
+                after.apply(one.network, one.group, one.charges)
+        self.quotas, self._periods, self._recent = after.quotas, after._periods, None
+        self._tallies, self._limits = after._tallies, after._limits
+
+    def abandon_change(self) -> None:
+        """Keep the quotas that are in force; the caller then gives every endpoint its `limits` anew."""
+        self._recent = None
+        self._limits.clear()
 
     def load(self, rows: Iterable[Usage]) -> None:
         """Take rows of this week, or sums of rows: one for each day, network, group, hour and minute."""
@@ -128,8 +166,10 @@ class SharedQuotas:
                 for (period, start), amount in used.items():
                     tally.add_to(period, start, amount)
 
-    def apply(self, network: str, group: str, charges: Iterable[Charge]) -> list[QuotaWarning]:
+    def apply(self, network: str, group: str, charges: Sequence[Charge]) -> list[QuotaWarning]:
         """Count what a step of an endpoint used; return what to warn of."""
+        if self._recent is not None:
+            self._recent.append(_Step(network, group, charges))
         shared = self.limits(network, group).shared
         found: list[QuotaWarning] = []
         for charge in charges:
@@ -146,8 +186,10 @@ class SharedQuotas:
                     found.append(QuotaWarning(quota.name, text))
         return found
 
-    def take_back(self, network: str, group: str, charges: Iterable[Charge]) -> None:
-        """Take off what a step used whose commit failed."""
+    def take_back(self, network: str, group: str, charges: Sequence[Charge]) -> None:
+        """Take off what a step used whose commit failed. `charges` are the same object that `apply` took."""
+        if self._recent is not None:
+            self._recent = [one for one in self._recent if one.charges is not charges]
         for charge in charges:
             for tally in self._of(*(charge.of or (network, group))):
                 if charge.sign > 0:

@@ -51,6 +51,7 @@ class Result(msgspec.Struct, frozen=True):
     begins_call: bool  # one of the effects is a network call
     charges: list[Charge]  # what was used, and what was given back: the caller counts it where endpoints share quotas
     waits_for_call: Turn | None  # a network call is wanted; a `Tick` is due when it is the endpoint's turn
+    is_held: bool = False  # what would go next is held by a quota, or by a limit of the network
 
 
 def step(
@@ -101,7 +102,13 @@ def step(
     wake = _next_wake(at) if state.uplinks or deliveries.live else None
     deliveries.touched.clear()
     return Result(
-        work.changes(), work.effects, wake, deliveries.begins_call, account.charges, deliveries.waits_for_call
+        work.changes(),
+        work.effects,
+        wake,
+        deliveries.begins_call,
+        account.charges,
+        deliveries.waits_for_call,
+        deliveries.held_until is not None,
     )
 
 

@@ -32,6 +32,7 @@ class NetworkCalls:
         self._count = count
         self._answers: OrderedDict[int, None] = OrderedDict()
         self._others: OrderedDict[int, None] = OrderedDict()
+        self.held: set[int] = set()  # endpoints whose next message is held by a quota, or by a limit of the network
         self._turns: set[int] = set()  # endpoints whose turn it is, and that were not stepped since
         self._closed = False
 
@@ -54,8 +55,15 @@ class NetworkCalls:
         takes_answers = self._free() > 0 and not self._answers
         return NetworkCondition(takes_answers=takes_answers, takes_others=takes_answers and not self._others)
 
-    def stepped(self, endpoint: int, begins_call: bool, waits: Turn | None) -> None:  # for every message
-        """Note that an endpoint was stepped: it has begun a call, or waits for its turn, or wants none."""
+    def stepped(self, endpoint: int, begins_call: bool, waits: Turn | None, *, is_held: bool = False) -> None:
+        """Note that an endpoint was stepped: it has begun a call, or waits for its turn, or wants none.
+
+        `is_held`: what would go next is held by a quota, or by a limit of the network.
+        """
+        if is_held:
+            self.held.add(endpoint)
+        elif self.held:
+            self.held.discard(endpoint)
         if begins_call:
             self.under_way += 1
         if self.is_calm and waits is None:

@@ -346,7 +346,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001  # whatever it is, the others must go on
             self._broken(endpoint, loaded, event, done, error)
             return
-        calls.stepped(endpoint, result.begins_call, result.waits_for_call)
+        calls.stepped(endpoint, result.begins_call, result.waits_for_call, is_held=result.is_held)
         if result.charges:
             for warning in self.quotas.apply(placed.endpoint.network, placed.endpoint.group, result.charges):
                 self._act(placed, Count("quota_warnings", warning.quota, warning.text))

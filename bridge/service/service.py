@@ -29,6 +29,7 @@ from bridge.service.counters import describe
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress
+from bridge.service.quota_change import change_quotas, judge_anew
 from bridge.service.reload import Reloader
 from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
@@ -232,6 +233,18 @@ class Service:
         if self.reloader is None:
             raise NotPossible("this service was not started from a file")
         return await self.reloader.reload(dry_run=dry_run)
+
+    async def change_quotas(self, config: Config) -> None:
+        """Bring the quotas of a configuration into force; what waits for a quota is then judged anew.
+
+        Raises StoreUnavailable; then the quotas that were in force stay.
+        """
+        parts = self.parts
+        quotas = [settings.quota() for settings in config.quotas]
+        if tuple(quotas) == parts.quotas.quotas:
+            return
+        await change_quotas(parts.quotas, quotas, parts.runner, parts.store, self.now())
+        self._tasks.begin(judge_anew(parts.runner, parts.calls, self._progress))
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside, until the service stops."""

@@ -89,6 +89,12 @@ class Ledger(Protocol):
         Those with a downlink of which nobody knows whether the network took it come first. An endpoint may come twice.
         """
 
+    async def usage_in_turn(self, day: int) -> list[Usage]:
+        """Return what `Reads.usage_since` does, exactly as it is after all that was committed before this call.
+
+        Nothing that is committed after the call is in it. Raises StoreUnavailable.
+        """
+
     async def prune(self, before: float) -> int:
         """Remove messages that were over, and that the core no longer needed, before wall time `before`.
 

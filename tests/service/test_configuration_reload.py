@@ -9,11 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from bindings.contract import Accepted, NetworkState
 from bridge.config import Config, EndpointSettings
 from bridge.config.difference import Applies
+from bridge.config.quotas import QuotaSettings
 from bridge.control.client import DirectClient
 from bridge.errors import ConfigurationError, NotPossible
 from bridge.operations.types.config import ReloadConfig
+from bridge.quota.periods import Period
 from bridge.service.reload import Reloader
 from bridge.service.service import Service
 from tests.service.kit import Kit
@@ -109,3 +112,43 @@ async def test_a_service_without_a_file_says_so(kit: Kit) -> None:
     async with kit.running() as service:
         with pytest.raises(NotPossible, match="not started from a file"):
             await DirectClient(service).ask(ReloadConfig())
+
+
+async def test_quotas_change_while_messages_wait_for_one(kit: Kit) -> None:
+    plan = QuotaSettings(name="plan", network="net", period=Period.WEEK, messages=1, reserve=0.0)
+    kit.config = replace(kit.config, quotas=(plan,))
+    async with kit.running() as service:
+        file = File(service, kit.config)
+        file.reloader = service.reloader = Reloader(
+            file.read, kit.config, [service.change_quotas], service.metrics.count
+        )
+        kit.network.answer = lambda a: Accepted(f"h{a.downlink}", NetworkState.SENT)
+        kit.ask(1)
+        await until(lambda: len(kit.network.attempts) == 1)
+        first = kit.network.attempts[0].payload
+        await kit.network.uplink("d1", piggybacked(first))
+        kit.ask(2)
+        await until(lambda: bool(service.parts.calls["net"].held))
+        (waits,) = await service.explain(1)
+        assert waits.why.startswith("quota plan is used up until")
+        file.config = replace(kit.config, quotas=(msgspec.structs.replace(plan, messages=5),))
+        asked = await DirectClient(service).ask(ReloadConfig())
+        assert [(one.setting, one.before[:10], one.after[:10], one.applies) for one in asked.items] == [
+            ("[[quotas]] plan", "1 messages", "5 messages", Applies.NOW)
+        ]
+        await until(lambda: len(kit.network.attempts) == 2)
+        ((_, _, used),) = service.quotas()
+        assert used is None  # endpoints have it for themselves
+        assert (await service.reads.usage(0, 1 << 40))[0].down_messages == 2
+
+
+def piggybacked(request: bytes) -> bytes:
+    """Return the 2.05 without payload that answers a request."""
+    token_length = request[0] & 15
+    return bytes((0x60 | token_length, 69)) + request[2 : 4 + token_length]
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not is_so():
+            await asyncio.sleep(0.001)

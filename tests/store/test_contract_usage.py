@@ -1,5 +1,7 @@
 """Usage: loaded with its endpoint from the Monday on, added up for people, and kept longer than messages."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -80,3 +82,14 @@ async def test_usage_stays_400_days_longer_than_messages(filled):
     assert len(await filled.reads.usage(0, 100)) == 5
     await filled.prune((11 + 400) * DAY)
     assert [one.day for one in await filled.reads.usage(0, 100)] == [11, 11, 12]
+
+
+async def test_usage_in_turn_has_what_was_committed_before_and_nothing_later(store):
+    """Without waiting for either: a change of quotas counts by itself what is committed after its question."""
+    before = store.committed([Insert.of(usage(1, 11))], endpoint=1)
+    asked = asyncio.ensure_future(store.usage_in_turn(11))
+    await asyncio.sleep(0)  # it is asked
+    after = store.committed([Insert.of(usage(2, 11))], endpoint=2)
+    found = await asked
+    await asyncio.gather(before, after)
+    assert [(row.day, row.down_messages, row.endpoint) for row in found] == [(11, 1, 0)]

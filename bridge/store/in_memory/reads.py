@@ -92,7 +92,7 @@ class InMemoryReads:
 
     async def usage_since(self, day: int) -> list[Usage]:
         await self._check()
-        return [msgspec.structs.replace(row, endpoint=0, shard=0) for row in self._tables.of(Usage) if row.day >= day]
+        return usage_since(self._tables, day)
 
     async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
         await self._check()
@@ -112,6 +112,11 @@ class InMemoryReads:
             for row in self._tables.of(Uplink, endpoint)
             if isinstance(row, DeviceUplink | OpaqueUplink)
         )
+
+
+def usage_since(tables: Tables, day: int) -> list[Usage]:
+    """Return the rows of usage since a day, without the endpoints that they are of."""
+    return [msgspec.structs.replace(row, endpoint=0, shard=0) for row in tables.of(Usage) if row.day >= day]
 
 
 def _is(value: object, wanted: object) -> bool:

@@ -26,7 +26,7 @@ from bridge.store.in_memory.faults import Faults
 from bridge.store.in_memory.fleet import InMemoryFleet
 from bridge.store.in_memory.notes import InMemoryNotes
 from bridge.store.in_memory.outbox import InMemoryOutbox
-from bridge.store.in_memory.reads import InMemoryReads
+from bridge.store.in_memory.reads import InMemoryReads, usage_since
 from bridge.store.notes import Memories
 
 log = logging.getLogger(__name__)
@@ -140,6 +140,10 @@ class InMemoryStore:
 
         removed: int = await self.run(work)
         return removed
+
+    async def usage_in_turn(self, day: int) -> list[Usage]:
+        found: list[Usage] = await self.run(lambda: usage_since(self.disk.tables, day))
+        return found
 
     def _give(self, batch: _Batch) -> None:
         if self._closed:

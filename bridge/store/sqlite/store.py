@@ -17,7 +17,7 @@ from bridge.delivery.uplinks import Uplink
 from bridge.directory.keys import Key
 from bridge.errors import StoreUnavailable
 from bridge.quota.periods import day_of
-from bridge.quota.usage import KEPT_DAYS
+from bridge.quota.usage import KEPT_DAYS, Usage
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
 from bridge.store.notes import Memories
 from bridge.store.sqlite import prune, unfinished, usage_rows
@@ -247,6 +247,10 @@ class SqliteStore:
             while endpoints := await self.reads.ask(partial(part, after=after)):
                 yield endpoints
                 after = endpoints[-1]
+
+    async def usage_in_turn(self, day: int) -> list[Usage]:
+        """Return the usage of all endpoints since a day, as it is after all commits given before this call."""
+        return await self.run(partial(usage_rows.since, day=day))
 
     async def prune(self, before: float) -> int:
         """Remove messages that were over, and that the core no longer needed, before wall time `before`; how many."""

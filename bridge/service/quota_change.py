@@ -1,0 +1,65 @@
+"""Other quotas come into force while the service runs: counters stay exact, and what waits is judged anew."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bridge.errors import StoreUnavailable
+from bridge.quota.limits import Quota
+from bridge.quota.shared import SharedQuotas
+from bridge.quota.usage import needed_since
+from bridge.relay import events as ev
+from bridge.service.network_calls import NetworkCalls
+from bridge.service.progress import Progress
+from bridge.service.runner import Runner
+from bridge.store.contract import Ledger
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100  # endpoints judged anew before other work gets its turn
+PAUSE = 0.01  # seconds of that turn
+
+
+async def change_quotas(
+    shared: SharedQuotas, quotas: Sequence[Quota], runner: Runner, store: Ledger, now: float
+) -> None:
+    """Bring other quotas into force. What they have in common is made of the rows, and of what is used meanwhile.
+
+    Raises StoreUnavailable; then the quotas that were in force stay. The caller then calls `judge_anew`.
+    """
+    shared.begin_change()
+    _let_endpoints_know(shared, runner)
+    try:
+        rows = await store.usage_in_turn(needed_since(now))  # given to the store before any further step
+    except BaseException:
+        shared.abandon_change()
+        _let_endpoints_know(shared, runner)
+        raise
+    shared.change(quotas, rows)
+    _let_endpoints_know(shared, runner)
+    log.info("quotas changed", extra={"quotas": ",".join(quota.name for quota in quotas)})
+
+
+async def judge_anew(runner: Runner, calls: Mapping[str, NetworkCalls], progress: Progress) -> None:
+    """Have every message that a quota holds judged by the quotas that are in force now, paced."""
+    held = [endpoint for one in calls.values() for endpoint in one.held]
+    with progress.work("messages held by a quota are judged anew", len(held)) as work:
+        for start in range(0, len(held), AT_ONCE):
+            some = held[start : start + AT_ONCE]
+            await asyncio.gather(*(_judge(runner, endpoint) for endpoint in some))
+            work.step(len(some))
+            await asyncio.sleep(PAUSE)
+
+
+async def _judge(runner: Runner, endpoint: int) -> None:
+    with contextlib.suppress(StoreUnavailable):  # its timer does so later
+        await runner.stepped(endpoint, ev.Tick())
+
+
+def _let_endpoints_know(shared: SharedQuotas, runner: Runner) -> None:
+    for loaded in runner.loaded.values():
+        placed = loaded.placed
+        limits = shared.limits(placed.endpoint.network, placed.endpoint.group)
+        loaded.placed = replace(placed, limits=limits)
