@@ -81,7 +81,19 @@ async def key_holder(bridge: Bridge, text: str) -> Caller:
     key = None if match is None else await bridge.access.key(int(match[1]))
     if match is None or key is None or not hmac.compare_digest(key.digest, digest(match[2])):
         raise UnknownCaller("this is no key of this bridge; make one: lwm2m-bridge key create NAME --role read")
-    if not key.is_valid(bridge.now()):
+    return _holder(key, bridge.now())
+
+
+async def holder_of(bridge: Bridge, id_: int) -> Caller:
+    """Return the holder of a key that was shown before. Raises UnknownCaller if it is not valid, StoreUnavailable."""
+    key = await bridge.access.key(id_)
+    if key is None:
+        raise UnknownCaller(f"key {id_} is not known")
+    return _holder(key, bridge.now())
+
+
+def _holder(key: ApiKey, now: float) -> Caller:
+    if not key.is_valid(now):
         raise UnknownCaller(f"key {key.id} is {'expired' if key.revoked_at is None else 'revoked'}")
     return Caller(key.id, key.name, key.role)
 

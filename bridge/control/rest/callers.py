@@ -1,10 +1,11 @@
-"""Who calls: bearer keys, and a limit on guessing them."""
+"""Who calls: bearer keys, sessions that were begun with one, and a limit on guessing keys."""
 
 from collections.abc import Callable
 
+from bridge.control.dashboard.sessions import Sessions
 from bridge.errors import TooManyGuesses, UnknownCaller
 from bridge.lru import Lru
-from bridge.operations.access import Caller, key_holder
+from bridge.operations.access import Caller, holder_of, key_holder
 from bridge.operations.bridge import Bridge
 
 GUESSES = 10  # requests with a wrong key from one address, at once
@@ -23,6 +24,7 @@ class Callers:
         self._now = monotonic
         self._guesses: Lru[str, tuple[float, float]] = Lru(ADDRESSES)  # wrong keys of an address that count, and when
         self._seen: Lru[str, int] = Lru(ADDRESSES)  # keys that were right
+        self.sessions = Sessions(monotonic)
 
     async def holder(self, authorization: str, address: str) -> Caller:
         """Return the holder of the key. Raises UnknownCaller, TooManyGuesses, StoreUnavailable."""
@@ -41,6 +43,28 @@ class Callers:
             raise
         self._seen.put(text, caller.id)
         return caller
+
+    async def holder_of_session(self, cookie: str) -> Caller:
+        """Return who signed in to get this cookie. Raises UnknownCaller, StoreUnavailable.
+
+        A value has 256 bits of chance: guessing one needs no limit.
+        """
+        key = self.sessions.key(cookie)
+        if key is None:
+            raise UnknownCaller("the session is over; sign in again")
+        try:
+            return await holder_of(self._bridge, key)
+        except UnknownCaller:
+            self.sessions.end(cookie)
+            raise
+
+    async def is_still(self, caller: Caller) -> bool:
+        """Return whether the key of a caller is still valid. Raises StoreUnavailable."""
+        try:
+            await holder_of(self._bridge, caller.id)
+        except UnknownCaller:
+            return False
+        return True
 
     def _wrong_so_far(self, address: str) -> tuple[float, float]:
         """Return how many wrong keys still count, and the seconds until one counts no longer."""

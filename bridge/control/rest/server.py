@@ -1,7 +1,8 @@
 """The listener of the REST API.
 
-Every answer is JSON; an error is a problem document (RFC 9457). Keys are in a header, so that a page of another origin
-can ask for nothing in a user's name; a request that a browser sends for such a page is refused all the same.
+Every answer is JSON; an error is a problem document (RFC 9457). A caller shows a key in a header, or the cookie of a
+session that the dashboard began with a key. A browser sends that cookie for other pages of the same host, too: so what
+another origin asks for is refused, and a change needs the browser's word that the page is the API's own.
 """
 
 import asyncio
@@ -10,10 +11,13 @@ import http
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 
 import msgspec
 from aiohttp import web
 
+from bridge.control.dashboard.sessions import COOKIE
+from bridge.control.dashboard.site import Site
 from bridge.control.rest.callers import Callers
 from bridge.control.rest.openapi import described
 from bridge.control.rest.problem import CONTENT_TYPE, problem_of
@@ -72,6 +76,7 @@ class RestApi:
         for route in ROUTES:
             app.router.add_route(route.method, VERSION + route.path, self._handler(route))
         app.router.add_route("GET", f"{VERSION}/openapi.json", self._describe)
+        Site(bridge, self._callers).add_to(app)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP)
 
     async def start(self) -> None:
@@ -119,6 +124,8 @@ class RestApi:
         origin = request.headers.get("Origin")
         if origin is None or origin in self._origins or origin == f"{request.scheme}://{request.host}":
             return
+        if _is_own_page(request):  # behind a proxy that does TLS
+            return
         raise AccessDenied(f"pages of {origin[:100]} may not ask; list that origin in allowed_origins of [api]")
 
     def _handler(self, route: Route) -> Handler:
@@ -137,7 +144,7 @@ class RestApi:
                 return _problem(RequestError(f"the body must be {_JSON}"), 415)
             asked = reader.request(request.match_info, [*request.query.items()], body)
             if isinstance(asked, ListEvents) and wants_stream(request):
-                return await self._stream(request, asked)
+                return await self._stream(request, asked, caller)
             wanted = request.headers.get("If-Match")
             if required is None or wanted is None:
                 result = await carried_out(self._bridge, operation, asked, str(caller), caller.role)
@@ -151,8 +158,12 @@ class RestApi:
         return handle
 
     async def _holder(self, request: web.Request) -> Caller:
+        authorization, cookie = request.headers.get("Authorization", ""), request.cookies.get(COOKIE)
         try:
-            return await self._callers.holder(request.headers.get("Authorization", ""), request.remote or "")
+            if authorization or cookie is None:
+                return await self._callers.holder(authorization, request.remote or "")
+            _check_page(request)
+            return await self._callers.holder_of_session(cookie)
         except (UnknownCaller, TooManyGuesses) as error:
             kind = type(error).__name__
             self._count("api_callers_refused", error=kind)
@@ -164,17 +175,34 @@ class RestApi:
         if "*" not in tags and _tag(msgspec.json.encode(found)) not in tags:
             raise Outdated("it is not as If-Match says: somebody changed it; read it again")
 
-    async def _stream(self, request: web.Request, asked: ListEvents) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, asked: ListEvents, caller: Caller) -> web.StreamResponse:
         if self.streams >= STREAMS:
             raise NotPossible(f"{STREAMS} callers have a stream of events already")
         self.streams += 1
         try:
-            return await stream(self._bridge, request, last_event_id(request, asked))
+            allowed = partial(self._callers.is_still, caller)
+            return await stream(self._bridge, request, last_event_id(request, asked), allowed)
         finally:
             self.streams -= 1
 
     async def _describe(self, request: web.Request) -> web.Response:
         return _result(request, self._description, 200)
+
+
+def _is_own_page(request: web.Request) -> bool:
+    """Return whether the browser says that the page that asks has the API's own origin; no page can set this header."""
+    return request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+def _check_page(request: web.Request) -> None:
+    """Refuse a request with a cookie that another page may have made. Raises AccessDenied.
+
+    Every browser names the origin of a page that asks for a change; `_check_origin` has compared it.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    changes = request.method not in {"GET", "HEAD"}
+    if site != "same-origin" or (changes and "Origin" not in request.headers and not _is_own_page(request)):
+        raise AccessDenied("a session is for the dashboard's own pages; other callers send a key")
 
 
 def _tag(body: bytes) -> str:

@@ -5,6 +5,7 @@ Nothing is kept for a caller: each reads the outbox at its own pace, and one tha
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
@@ -41,8 +42,13 @@ def last_event_id(request: web.Request, asked: ListEvents) -> ListEvents:
     return msgspec.structs.replace(asked, after=int(text))
 
 
-async def stream(bridge: Bridge, request: web.Request, asked: ListEvents) -> web.StreamResponse:
-    """Send events until the caller or the service ends. Raises BridgeError before the first byte."""
+async def stream(
+    bridge: Bridge, request: web.Request, asked: ListEvents, allowed: Callable[[], Awaitable[bool]]
+) -> web.StreamResponse:
+    """Send events until the caller or the service ends, or `allowed` says that the caller may read no more.
+
+    Raises BridgeError before the first byte.
+    """
     newer = bridge.newer_events()
     first = await list_events(bridge, msgspec.structs.replace(asked, limit=PAGE))
     if asked.after is None:  # from now on
@@ -53,11 +59,11 @@ async def stream(bridge: Bridge, request: web.Request, asked: ListEvents) -> web
     with contextlib.suppress(ConnectionError, TimeoutError, StoreUnavailable, NotRunning):  # the service may stop
         if page.lost:
             await _send(response, b"event: lost\ndata: {}\n\n")
-        while True:
+        while await allowed():
             for event in page.items:
                 await _send(response, _encoded(event))
-            if not page.items:
-                await _wait(response, newer)
+            if not page.items and not await _newer(response, newer):
+                continue
             newer = bridge.newer_events()
             page = await list_events(bridge, msgspec.structs.replace(asked, after=page.next, limit=PAGE))
     if request.transport is not None:
@@ -65,14 +71,14 @@ async def stream(bridge: Bridge, request: web.Request, asked: ListEvents) -> web
     return response
 
 
-async def _wait(response: web.StreamResponse, newer: asyncio.Event) -> None:
-    while True:
-        try:
-            await asyncio.wait_for(newer.wait(), BEAT)
-        except TimeoutError:
-            await _send(response, b": still here\n\n")
-        else:
-            return
+async def _newer(response: web.StreamResponse, newer: asyncio.Event) -> bool:
+    """Wait for newer events; return False if a comment had to be sent instead."""
+    try:
+        await asyncio.wait_for(newer.wait(), BEAT)
+    except TimeoutError:
+        await _send(response, b": still here\n\n")
+        return False
+    return True
 
 
 async def _send(response: web.StreamResponse, data: bytes) -> None:

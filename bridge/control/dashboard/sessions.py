@@ -1,0 +1,55 @@
+"""Sessions of browsers. A browser shows a key once; from then on it holds a cookie that no script can read.
+
+Sessions live in memory: whoever was signed in signs in again after a restart. The bridge keeps only the SHA-256 of a
+cookie's value, and which key it stands for; whether that key is still valid is asked with every request.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.lru import Lru
+
+COOKIE = "lwm2m_bridge_session"
+LIFETIME = 12 * 3600.0  # seconds: a working day
+MOST = 1000  # sessions at once; the one that was used least lately makes room
+_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    key: int
+    ends_at: float  # monotonic seconds
+
+
+class Sessions:
+    """Which cookie stands for which key."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._now = monotonic
+        self._sessions: Lru[bytes, _Session] = Lru(MOST)
+
+    def begin(self, key: int) -> str:
+        """Begin a session of a key; return the value of its cookie."""
+        value = secrets.token_urlsafe(_BYTES)
+        self._sessions.put(_digest(value), _Session(key, self._now() + LIFETIME))
+        return value
+
+    def key(self, value: str) -> int | None:
+        """Return the key that a cookie stands for; None where its session is over or never was."""
+        found = self._sessions.get(_digest(value))
+        if found is None:
+            return None
+        if found.ends_at <= self._now():
+            self._sessions.drop(_digest(value))
+            return None
+        return found.key
+
+    def end(self, value: str) -> None:
+        """End a session, if there is one."""
+        self._sessions.drop(_digest(value))
+
+
+def _digest(value: str) -> bytes:
+    return hashlib.sha256(value.encode("utf-8", "surrogateescape")).digest()
