@@ -30,7 +30,7 @@ _OVERFLOW: Labels = (("overflow", "true"),)
 _OVERFLOW_NAME = "metrics_overflow"
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 
-UNDESCRIBED = "See the table of counters in docs/operations.md."
+UNDESCRIBED = "See the table of counters in docs/metrics.md."
 
 Reading = float | Mapping[str, float]
 

@@ -21,6 +21,6 @@ def counted(*rooms: str) -> set[str]:
 
 
 def test_every_counter_is_explained():
-    told = set(_GIVEN.findall((ROOT / "docs" / "operations.md").read_text()))
+    told = set(_GIVEN.findall((ROOT / "docs" / "metrics.md").read_text()))
     missing = counted("bridge", "bindings") - told
-    assert not missing, f"docs/operations.md does not explain {sorted(missing)}"
+    assert not missing, f"docs/metrics.md does not explain {sorted(missing)}"
