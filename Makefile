@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
 INSTALLED := build/installed/.made
 
-.PHONY: demo components test test-slow ets fuzz bench lint sbom audit clean
+.PHONY: demo components test test-slow ets fuzz bench site lint sbom audit clean
 
 $(STAMP): pyproject.toml
 	@echo "making $(VENV) and installing into it: a minute or two, once"
@@ -40,6 +40,9 @@ fuzz: $(FUZZER)  ## every reader of bytes from outside, guided by coverage; ARGS
 
 bench: $(STAMP)  ## ratios against baselines measured in the same run; writes build/bench.json
 	$(BIN)/python -m benchmarks $(ARGS)
+
+site: $(STAMP)  ## the documentation as a web site in build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The walks of the emulators' pages, typed as they stand there: every part as a process of its own."""
+"""Tutorials and walks of the emulators' pages, typed as they are written: every part is a process of its own."""
 
 import contextlib
 import os
@@ -60,7 +60,7 @@ def walk(page: str, directory: Path) -> tuple[int, str]:
 
 @pytest.fixture(name="walked", scope="module")
 def walked_fixture(tmp_path_factory):
-    return walk("emulators.md", tmp_path_factory.mktemp("walk"))
+    return walk("tutorials/first-device-nidd.md", tmp_path_factory.mktemp("walk"))
 
 
 def test_the_walk_goes_to_its_end(walked):
@@ -91,7 +91,7 @@ def test_the_walk_shows_one_send_for_two_notifications(walked):
 
 @pytest.mark.slow
 def test_the_walk_with_a_lorawan_device_goes_to_its_end(tmp_path):
-    code, said = walk("mock-chirpstack.md", tmp_path)
+    code, said = walk("tutorials/first-device-lorawan.md", tmp_path)
     assert code == 0, said[-4000:]
     assert "integration" in next(line for line in said.splitlines() if line.startswith("made: "))
     assert "BAD" not in said  # says the doctor
