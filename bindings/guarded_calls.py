@@ -31,7 +31,7 @@ class GuardedCalls:
         try:
             return await work
         except Exception:
-            log.exception("network %s: a mistake in the bridge", self._network)
+            log.exception("network %s: a bug in the bridge", self._network)
             self._count(self._mistakes)
             return otherwise
         finally:

@@ -59,7 +59,7 @@ def told(error: Exception) -> click.ClickException:
     """Return the error that a command ends with, and the cure where an address is taken."""
     text = str(error) or type(error).__name__  # a TimeoutError has no words
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        text += "; end the program that has it, or name another port"
+        text += "; end the program that uses it, or choose another port"
     return click.ClickException(text)
 
 

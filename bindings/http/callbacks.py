@@ -196,9 +196,7 @@ class CallbackListener:
             reply(problem(503, "cannot be stored now; send it again later", _AGAIN_LATER))
         else:
             self._count(self._names.internal)
-            log.error(
-                "callback answered 500: a mistake in the bridge", exc_info=error, extra={"sample": "callback 500"}
-            )
+            log.error("callback answered 500: a bug in the bridge", exc_info=error, extra={"sample": "callback 500"})
             reply(problem(500, "internal error"))
 
 

@@ -227,7 +227,7 @@ class LorawanBinding:
         if not self._calls.open:
             return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
         largest = self.south_profile(attempt.device).max_downlink
-        mistake: SubmitResult = Ambiguous("a mistake in the bridge, see the log")
+        mistake: SubmitResult = Ambiguous("a bug in the bridge, see the log")
         return await self._calls.run(self._downlinks.submit(attempt, largest), mistake)
 
     async def lookup(self, attempt: Attempt) -> Lookup:

@@ -20,7 +20,7 @@ COUNTERS = {
     "lorawan_events_wrong_method": "Callers of the event listener turned away: wrong method.",
     "lorawan_events_wrong_path": "Callers of the event listener turned away: wrong path.",
     "lorawan_expired_early": "Downlinks that expired before their time, since the clocks are apart; they go again.",
-    "lorawan_internal_errors": "Mistakes of the binding itself: please report.",
+    "lorawan_internal_errors": "Bugs of the binding: please report.",
     "lorawan_log_events": "Log events, by their code.",
     "lorawan_malformed_events": "Events that are none of ChirpStack v4.",
     "lorawan_mqtt_disconnects": "Times that the broker closed the connection.",

@@ -74,7 +74,7 @@ class Sealing:
             return item
         key = self._keks.unwrap(own.envelope)
         if not record.dev_addr:
-            raise KeyUnavailable("the device was not heard yet, so its DevAddr is not known")
+            raise KeyUnavailable("no message of the device came yet, so its DevAddr is unknown")
         counter = max(await self._provider.next_f_cnt_down(item.device), own.next_down)
         if counter > _LAST_COUNTER:
             raise KeyUnavailable("all frame counters of the session are used up: the device has to join again")

@@ -191,7 +191,7 @@ class NiddBinding:
         """POST the attempt; TS 29.122 §4.4.5.3.1. A missing configuration is made first."""
         if not self._calls.open:
             return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
-        mistake: SubmitResult = Ambiguous("a mistake in the bridge, see the log")
+        mistake: SubmitResult = Ambiguous("a bug in the bridge, see the log")
         return await self._calls.run(self._downlinks.submit(attempt), mistake)
 
     async def lookup(self, attempt: Attempt) -> Lookup:

@@ -16,7 +16,7 @@ COUNTERS = {
     "nidd_configurations_lost": "Configurations that the SCEF ended.",
     "nidd_configurations_made": "NIDD configurations created.",
     "nidd_configurations_removed": "NIDD configurations deleted.",
-    "nidd_internal_errors": "Mistakes of the binding itself: please report.",
+    "nidd_internal_errors": "Bugs of the binding: please report.",
     "nidd_kept_by_the_scef": "Downlinks that the SCEF kept although it was asked not to.",
     "nidd_notifications_group": "Group delivery notifications, which the bridge does not use.",
     "nidd_notifications_ports": "Port management notifications, which the bridge does not use.",

@@ -299,7 +299,7 @@ class Provisioning:
             await self._failed(device, record, error)
         except Exception as error:
             self._pace.ended()
-            log.exception("configuration of %s: a mistake in the bridge", device)
+            log.exception("configuration of %s: a bug in the bridge", device)
             self._events.count("nidd_internal_errors")
             await self._failed(device, record, error)
         else:

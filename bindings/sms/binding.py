@@ -129,7 +129,7 @@ class SmsBinding:
         """POST a device trigger; TS 29.122 §4.4.6."""
         if not self._calls.open:
             return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
-        mistake: SubmitResult = Ambiguous("a mistake in the bridge, see the log")
+        mistake: SubmitResult = Ambiguous("a bug in the bridge, see the log")
         return await self._calls.run(self._downlinks.submit(attempt), mistake)
 
     async def lookup(self, attempt: Attempt) -> Lookup:

@@ -23,7 +23,7 @@ COMMANDS = {
         "bridge.cli.events:event_group",
         "Outcomes, registrations and changes of provisioning, in the order in which they happened.",
     ),
-    "webhook": At("bridge.cli.events:webhook_group", "URLs that are told of events."),
+    "webhook": At("bridge.cli.events:webhook_group", "URLs to which events are posted."),
     "key": At("bridge.cli.key:key_group", "Keys of the REST API."),
     "audit": At("bridge.cli.key:audit", "List who asked for which change, newest first."),
     "usage": At("bridge.cli.quotas:usage", "Show what was used of networks, day by day, as a table or as CSV."),

@@ -35,7 +35,7 @@ def backup(config_path: Path, as_json: bool, file: Path) -> None:
 @config_option
 @json_option
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--replace", is_flag=True, help="Keep a ledger that is there under another name.")
+@click.option("--replace", is_flag=True, help="If there is a ledger already, keep it under another name.")
 @errors_shown
 def restore(config_path: Path, as_json: bool, file: Path, replace: bool) -> None:
     """Make the ledger from a copy that `backup` wrote. The service must be down.
@@ -63,7 +63,7 @@ def restore(config_path: Path, as_json: bool, file: Path, replace: bool) -> None
     since = f"as of {moment(done.copy.taken_at)}" if done.copy.taken_at else "of an unknown time"
     click.echo(f"{config.database}: {done.endpoints} endpoints, {since}")
     if done.messages_ended:
-        click.echo(f"{done.messages_ended} messages were under way then: nobody knows what became of them (UNKNOWN)")
+        click.echo(f"{done.messages_ended} messages had no outcome then; what became of them is unknown (UNKNOWN)")
     if done.replaced is not None:
         click.echo(f"the ledger before it is {done.replaced}")
 

@@ -129,7 +129,7 @@ class _Span(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|)", str(value))
         if match is None:
-            self.fail(f"{value!r} is no duration: write seconds, or 15min, 6h, 2d", param, ctx)
+            self.fail(f"{value!r} is not a duration: write seconds, or 15min, 6h, 2d", param, ctx)
         return float(match[1]) * _UNITS[match[2]]
 
 

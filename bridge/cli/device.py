@@ -145,7 +145,7 @@ def add(
         return
     where = f" in {done.scope}" if done.scope else ""
     click.echo(f"{done.endpoint.name}: {done.endpoint.address} of network {network}{where}")
-    click.echo("made: " + ", ".join(done.changes) if done.changes else "everything was there already")
+    click.echo("made: " + ", ".join(done.changes) if done.changes else "the network had everything already")
     for advice in done.advice:
         click.echo(advice)
 

@@ -62,12 +62,15 @@ def doctor(target: Target, as_json: bool, network: str | None) -> None:
 
 
 _DOWN = Finding(
-    "bridge", Grade.WARNING, "it is down: the way back to it is not checked", "start it with `lwm2m-bridge run`"
+    "bridge",
+    Grade.WARNING,
+    "the service is down: whether the network can reach it is not checked",
+    "start it with `lwm2m-bridge run`",
 )
 
 
 def _new(binding: str) -> Finding:
-    text = f"the running service has no such network; its binding is {binding!r}"
+    text = f"the running service does not have this network; its binding is {binding!r}"
     return Finding("checks", Grade.UNCHECKED, text, "if it is new in the configuration: restart the service")
 
 

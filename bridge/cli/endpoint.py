@@ -59,18 +59,20 @@ async def pages(client: Client, asked: ListEndpoints) -> AsyncIterator[EndpointP
 @json_option
 @click.option("--network", help="Only endpoints of this network.")
 @click.option("--server", help="Only endpoints of this server.")
-@click.option("--enabled/--disabled", default=None, help="Only those that are.")
+@click.option("--enabled/--disabled", default=None, help="Only enabled, or only disabled, endpoints.")
 @click.option("--prefix", default="", help="Only names that begin like this.")
-@click.option("--text", default="", help="Only those with this in their name or address.")
+@click.option("--text", default="", help="Only endpoints with this text in their name or address.")
 @click.option(
     "--provisioning",
     type=click.Choice([state.value for state in ProvisioningState]),
     multiple=True,
-    help="Only those whose network says so.",
+    help="Only endpoints in this state of provisioning.",
 )
 @click.option("--registered/--unregistered", default=None, help="Only those with a live registration, or without.")
-@click.option("--waiting/--idle", default=None, help="Only those for which a message waits, or none.")
-@click.option("--silent", type=SPAN, help="Only those not heard for so long: 90, 15min, 6h, 2d.")
+@click.option(
+    "--waiting/--idle", default=None, help="Only endpoints for which a message waits, or for which none does."
+)
+@click.option("--silent", type=SPAN, help="Only endpoints from which nothing came for this long: 90, 15min, 6h, 2d.")
 @click.option(
     "--sort", type=click.Choice([order.value for order in Order]), default=Order.NAME.value, show_default=True
 )
@@ -174,8 +176,8 @@ def add(target: Target, as_json: bool, options: tuple[str, ...], **fields: Any) 
 @target_options
 @json_option
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--partial", is_flag=True, help="Take the good lines even if others are wrong.")
-@click.option("--update", is_flag=True, help="Also change endpoints that are there with other settings.")
+@click.option("--partial", is_flag=True, help="Import the correct lines even if others are wrong.")
+@click.option("--update", is_flag=True, help="Also change existing endpoints whose settings differ.")
 @errors_shown
 def import_file(target: Target, as_json: bool, file: Path, partial: bool, update: bool) -> None:
     """Import a CSV file: endpoint,network,address,servers,profile,default_ttl,object_list."""
@@ -187,7 +189,7 @@ def import_file(target: Target, as_json: bool, file: Path, partial: bool, update
             click.echo(f"{file}:{fault.line}: {fault.reason}", err=True)
         click.echo(f"{done.added} added, {done.changed} changed, {done.unchanged} unchanged, {len(done.faults)} wrong")
         if done.faults and not partial:
-            click.echo("nothing was taken; mend the lines above, or take the others with --partial", err=True)
+            click.echo("nothing was imported; correct the lines above, or import the others with --partial", err=True)
     if done.faults:
         sys.exit(1)
 
@@ -237,7 +239,7 @@ def change(target: Target, as_json: bool, name: str, settings: tuple[str, ...]) 
     for setting in settings:
         field, equals, value = setting.partition("=")
         if not equals:
-            raise click.BadParameter(f"{setting!r} is not FIELD=VALUE")
+            raise click.BadParameter(f"{setting!r} is not of the form FIELD=VALUE")
         if field.startswith("option."):
             options[field.removeprefix("option.")] = value or None
         elif field not in _FIELDS:
@@ -297,7 +299,7 @@ def disable(target: Target, name: str) -> None:
 def provision(target: Target, name: str) -> None:
     """Ask its network again to carry the data of an endpoint's device."""
     asked = target.ask(ProvisionEndpoint(name))
-    click.echo(f"{asked.name}: network {asked.network} has been asked again")
+    click.echo(f"{asked.name}: network {asked.network} was asked again to carry its data")
 
 
 @endpoint_group.command("remove")
@@ -324,7 +326,7 @@ def show(target: Target, as_json: bool, name: str) -> None:
             print_json({"endpoint": endpoint, "time": None, "waiting": ()})
             return
         _print_endpoint(endpoint, endpoint.registrations)
-        click.echo("the service is down: nothing moves")
+        click.echo("the service is down: nothing is sent")
         return
     if as_json:
         print_json(explained)
@@ -370,7 +372,7 @@ def _state_lines(endpoint: EndpointItem, registrations: Sequence[RegistrationSta
     for one in registrations:
         yield f"registered at {one.server}", f"{one.path}, {'until' if one.live else 'lapsed'} {moment(one.lapses_at)}"
     if not endpoint.registrations:
-        yield "registered", "not as far as the bridge can see"
+        yield "registered", "no registration that the bridge can read"
     for name, seen in (("last uplink", endpoint.last_uplink), ("last downlink", endpoint.last_downlink)):
         yield name, "none" if seen is None else f"{moment(seen.at)}, {ago(seen, now)} (id {seen.id})"
 

@@ -59,7 +59,7 @@ def _text(data: dict[str, object]) -> str:
 
 @click.group("webhook")
 def webhook_group() -> None:
-    """URLs that are told of events."""
+    """URLs to which events are posted."""
 
 
 @webhook_group.command("create")
@@ -121,7 +121,7 @@ def _print(found: WebhookList, as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ("id", "url", "types", "prefix", "told up to", "state", "why"),
+        ("id", "url", "types", "prefix", "sent up to", "state", "why"),
         ([one.id, one.url, " ".join(one.types), one.prefix, one.told, _state(one), one.trouble] for one in found.items),
         "no webhooks; add one with `lwm2m-bridge webhook create URL`",
     )

@@ -91,7 +91,7 @@ def audit(target: Target, as_json: bool, limit: int, after: str) -> None:
     print_table(
         ("time", "who", "operation", "about", "outcome"),
         ([moment(one.at), one.who, one.operation, one.subject, one.outcome] for one in found.items),
-        "nobody asked for a change yet",
+        "no change was requested yet",
     )
     if found.next is not None:
         click.echo(f"there are more: --after {found.next}")

@@ -44,5 +44,5 @@ def imported(place: str) -> click.Command:
     module, _, name = place.partition(":")
     found = getattr(importlib.import_module(module), name)
     if not isinstance(found, click.Command):
-        raise TypeError(f"{place} is no command")
+        raise TypeError(f"{place} is not a command")
     return found

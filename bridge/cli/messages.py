@@ -122,7 +122,7 @@ _SUCCESSES = DownlinkState.RESPONDED, DownlinkState.DELIVERED
 
 def _state_shown(row: DownlinkView) -> str:
     """Return the state, and whether it is the outcome where it need not be."""
-    return f"{row.state}, over" if row.over and row.state in ("SENT", "DELIVERED", "UNKNOWN") else row.state
+    return f"{row.state}, ended" if row.over and row.state in ("SENT", "DELIVERED", "UNKNOWN") else row.state
 
 
 def _endpoint(row: DownlinkView | UplinkView) -> str:
@@ -157,10 +157,10 @@ def cancel(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # as 
 
 
 _CANCELLING = {
-    "SUBMITTING": ", will be taken back if its network takes it",
-    "BUFFERED": ", being taken back",
-    "UNKNOWN": ", will be taken back if its network has it",
-    "SENT": ", not cancelled: it has left for the device; it is not sent again",
+    "SUBMITTING": ", will be removed from the network if the network accepts it",
+    "BUFFERED": ", being removed from the network",
+    "UNKNOWN": ", will be removed from the network if the network has it",
+    "SENT": ", not cancelled: it was sent to the device already; it is not sent again",
     "DELIVERED": ", not cancelled: the device has it",
 }
 

@@ -26,7 +26,7 @@ def _command(target: str) -> click.Command:
     except ModuleNotFoundError as error:
         return _absent(name, error)
     if not isinstance(found, click.Command):
-        raise TypeError(f"{target} is no command")
+        raise TypeError(f"{target} is not a command")
     return found
 
 

@@ -91,7 +91,7 @@ async def pages(client: Client, begin: BeginTrace, lost: Callable[[int], None]) 
 
 
 def _lost(lines: int) -> None:
-    click.echo(f"{lines} lines are lost: they came faster than they were read", err=True)
+    click.echo(f"{lines} lines are lost: they came faster than this program read them", err=True)
 
 
 @contextlib.contextmanager

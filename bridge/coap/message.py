@@ -138,7 +138,7 @@ def decode_body(data: bytes, at: int = 0) -> tuple[tuple[Option, ...], bytes]:
                 length, at = _extended(length, data, at)
             number += delta
             if number > _MAX_OPTION:
-                raise MessageFormatError("option number beyond 65535")
+                raise MessageFormatError("option number above 65535")
             end = at + length
             if end > size:
                 raise MessageFormatError(f"option {number} is cut off")

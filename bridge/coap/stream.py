@@ -126,7 +126,7 @@ class Reader:
         code_at = head
         end = code_at + 1 + token_length + length
         if end - at > self._limit:
-            raise MessageFormatError(f"a message of {end - at} bytes, while we take {self._limit}")
+            raise MessageFormatError(f"a message of {end - at} bytes; the limit is {self._limit}")
         if len(data) < end:
             return None
         token_at = code_at + 1

@@ -39,7 +39,7 @@ def decode(data: bytes) -> Message:
     """Return the message that a datagram is. Raises MessageFormatError for what RFC 7252 §3 does not allow."""
     length = len(data)
     if length < HEADER:
-        raise MessageFormatError(f"{length} bytes are no CoAP message")
+        raise MessageFormatError(f"{length} bytes are not a CoAP message")
     first = data[0]
     if first >> 6 != VERSION:
         raise MessageFormatError(f"CoAP version {first >> 6}")

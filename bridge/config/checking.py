@@ -102,8 +102,8 @@ def _check_listeners(config: Config, networks: Mapping[str, Binding]) -> None:
     for where, listener in _listeners(config, networks):
         for other_where, other in seen:
             if _clash(listener, other):
-                taken = f"port {listener.port} is that of {other_where} {other.setting} already"
-                raise ConfigurationError(f"{where} {listener.setting}: {taken}; give each its own")
+                taken = f"port {listener.port} is already used by {other_where} {other.setting}"
+                raise ConfigurationError(f"{where} {listener.setting}: {taken}; use another port for one of them")
         seen.append((where, listener))
 
 
@@ -161,4 +161,6 @@ def _check_endpoints(config: Config, networks: Mapping[str, Binding]) -> None:
             raise ConfigurationError(f"{where}: {error}") from error
         other = devices.setdefault((draft.network, device), draft.name)
         if other != draft.name:
-            raise ConfigurationError(f"{where} address: {device} is that of endpoint {other}; a device is one endpoint")
+            raise ConfigurationError(
+                f"{where} address: {device} belongs to endpoint {other}; a device can be only one endpoint"
+            )

@@ -46,22 +46,29 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     ] = "control.sock"
     retention: Annotated[
         float,
-        Meta(ge=0, le=10 * YEAR, description="seconds that finished messages stay in the ledger for people to look up"),
+        Meta(
+            ge=0,
+            le=10 * YEAR,
+            description="seconds that finished messages stay in the ledger, where people can read them",
+        ),
     ] = 2592000.0
     cache_mib: Annotated[
         int,
         Meta(
             ge=1,
             le=1 << 20,
-            description="MiB of memory for endpoints that have nothing to do just now (about 10 kB each); one that has "
-            "no room is read from the database when it is heard again, which costs half as much again as a message",
+            description="MiB of memory for idle endpoints (about 10 kB each); an endpoint that has "
+            "no room is read from the database at its next message, which then costs half as much again",
         ),
     ] = 128
     default_servers: Annotated[
         list[str], Meta(description="servers of endpoints that name none; empty: the only server, if there is just one")
     ] = msgspec.field(default_factory=list)
     metrics_listen: Annotated[
-        str, Meta(description="host:port where Prometheus may scrape, e.g. 127.0.0.1:9464; empty: nowhere")
+        str,
+        Meta(
+            description="host:port from which Prometheus may scrape, e.g. 127.0.0.1:9464; empty: no metrics are served"
+        ),
     ] = ""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severe lines that are logged")
@@ -89,7 +96,8 @@ class Api(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
         ),
     ] = False
     allowed_origins: Annotated[
-        list[str], Meta(description='web pages that may ask, like "https://fleet.example", beside those of the API')
+        list[str],
+        Meta(description='origins of web pages that may call the API, like "https://fleet.example", beside its own'),
     ] = msgspec.field(default_factory=list)
 
     def address(self) -> tuple[str, int] | None:
@@ -109,8 +117,8 @@ class Events(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     keep: Annotated[
         SpanOrZero,
         Meta(
-            description="seconds that an event can be read again, and a webhook's trouble may last, e.g. 259200; "
-            "0: there are no events, and nothing is paid for them"
+            description="seconds that an event can be read again, and that a webhook may fail before it is "
+            "disabled, e.g. 259200; 0: no events are kept, and they cost nothing"
         ),
     ] = 0
 
@@ -121,7 +129,7 @@ def listen_address(setting: str, text: str) -> tuple[str, int] | None:
         return None
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65535:  # noqa: PLR2004  (TCP ports are 16 bit)
-        raise ConfigurationError(f"{setting} {text!r} is not host:port, like 127.0.0.1:9464")
+        raise ConfigurationError(f"{setting} {text!r} is not of the form host:port, like 127.0.0.1:9464")
     return host.strip("[]"), int(port)
 
 
@@ -162,7 +170,7 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         Meta(
             pattern=r"^\d+-\d+$",
             description="ports: first and last UDP source port, outside net.ipv4.ip_local_port_range; "
-            "one is used up by each endpoint",
+            "each endpoint uses one",
         ),
     ] = "20000-29999"
     source_address: Annotated[
@@ -173,13 +181,15 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         Meta(ge=4096, le=1 << 30, description="bytes of the receive buffer asked for (net.core.rmem_max limits it)"),
     ] = RECEIVE_BUFFER
     resolve_interval: Annotated[
-        float, Meta(ge=1, le=86400, description="seconds between two look-ups of the servers' names")
+        float, Meta(ge=1, le=86400, description="seconds between two resolutions of the servers' names")
     ] = INTERVAL
 
     def __post_init__(self) -> None:
         ports = self.port_range()
         if not ports or ports.start < 1 or ports.stop > LAST_PORT + 1:
-            raise ValueError(f"ports {self.ports} is no range within 1-{LAST_PORT}; write the first port, -, the last")
+            raise ValueError(
+                f"ports {self.ports} is not a range within 1-{LAST_PORT}; write the first port, -, the last"
+            )
 
     def port_range(self) -> range:
         """Return the ports of the scheme `ports`."""
@@ -235,7 +245,7 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         bool, Meta(description="answer 5.03 while a device's network is down, instead of waiting for the deadline")
     ] = _POLICY.refuse_when_down
     max_requests: Annotated[
-        PerEndpoint, Meta(description="requests that wait or are under way; a further one is answered 5.03")
+        PerEndpoint, Meta(description="requests without an outcome; a further one is answered 5.03")
     ] = _POLICY.max_requests
     max_uplinks: Annotated[
         PerEndpoint, Meta(description="uplinks that may be stored; then the oldest Notify or Send expires")
@@ -306,7 +316,10 @@ class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown
     ]
     servers: Annotated[
         list[str],
-        Meta(description="its servers; the first gets what names no server (R23); empty: default_servers of [service]"),
+        Meta(
+            description="its servers; the first gets messages that name no server (R23); "
+            "empty: default_servers of [service]"
+        ),
     ] = msgspec.field(default_factory=list)
     profile: Annotated[
         str, Meta(description="server profile for this endpoint; empty: as its servers' sections say")

@@ -29,7 +29,7 @@ _WIDTH = 110
 
 _HEAD = """\
 Configuration of lwm2m-bridge (TOML).
-Settings stand with their defaults, commented out: take the # away and change what should differ.
+Settings are listed with their defaults, commented out: remove the # and change the value.
 Unknown keys are errors. Times are seconds. Secrets may be given as "file:PATH", "env:NAME" or
 "credential:NAME", a credential of systemd."""
 

@@ -15,16 +15,14 @@ _Part = Annotated[float, Meta(ge=0, lt=1)]
 class QuotaSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What may be used of a network in each calendar period (UTC; a week begins on Monday). There may be many."""
 
-    name: Annotated[
-        str, Meta(min_length=1, description="what people call it, in logs and explanations", examples=["plan-day"])
-    ]
+    name: Annotated[str, Meta(min_length=1, description="its name in logs and explanations", examples=["plan-day"])]
     network: Annotated[str, Meta(min_length=1, description="the network: NAME of a section [networks.NAME]")]
     period: Annotated[Period, Meta(description="minute, hour, day or week")]
     per: Annotated[
         Per,
         Meta(
-            description="endpoint: each endpoint has it for itself; group: endpoints with the same option group share "
-            "it; network: all share it"
+            description="endpoint: each endpoint has a quota of its own; group: endpoints with the same option "
+            "group share one; network: all share one"
         ),
     ] = Per.ENDPOINT
     group: Annotated[
@@ -43,7 +41,7 @@ class QuotaSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
             "what was accepted before waits; warn: nothing but a warning"
         ),
     ] = AtLimit.HOLD
-    reserve: Annotated[_Part, Meta(description="part of it that is kept for answers to devices")] = 0.1
+    reserve: Annotated[_Part, Meta(description="part of it that is reserved for answers to devices")] = 0.1
     warn_at: Annotated[
         Annotated[float, Meta(gt=0, le=1)], Meta(description="part of it at which a warning is logged")
     ] = 0.8

@@ -106,10 +106,10 @@ def binding_class(name: str) -> type[Any]:
         if point.dist is not None and has_extra(point.dist, name):
             missing = cure(error.name, name, point.dist.name)
         raise ConfigurationError(
-            f"binding {name!r} cannot be loaded: {missing or f'{error!r}; install it again'}"
+            f"binding {name!r} cannot be loaded: {missing or f'{error!r}; reinstall it'}"
         ) from error
     except Exception as error:  # whatever a third party's code does when it is imported
-        raise ConfigurationError(f"binding {name!r} cannot be loaded: {error!r}; install it again") from error
+        raise ConfigurationError(f"binding {name!r} cannot be loaded: {error!r}; reinstall it") from error
     return found
 
 

@@ -28,10 +28,10 @@ def reveal(value: Any, directory: Path, found: set[str]) -> Any:
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         if not credentials:
             raise ConfigurationError(
-                f"credential {name}: systemd gave none; add LoadCredential={name}:FILE to the unit"
+                f"credential {name}: systemd passed no such credential; add LoadCredential={name}:FILE to the unit"
             )
         if "/" in name or name in {"", ".", ".."}:
-            raise ConfigurationError(f"credential {name!r} is no name of a credential")
+            raise ConfigurationError(f"{name!r} is not a valid name of a credential")
         secret = _read(Path(credentials) / name)
     elif value.startswith(ENVIRONMENT):
         name = value.removeprefix(ENVIRONMENT)
@@ -47,6 +47,6 @@ def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        cure = "write it, or name another" if isinstance(error, FileNotFoundError) else "make it readable"
+        why = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
+        cure = "create it, or name another file" if isinstance(error, FileNotFoundError) else "make it readable"
         raise ConfigurationError(f"secret file {path} cannot be read ({why}); {cure}") from None

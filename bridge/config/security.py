@@ -91,7 +91,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         str,
         Meta(
             description="certificate: DNS name or IP address that the server's must be for; empty: the host of uri; "
-            "any: whoever the authority vouches for"
+            "any: any name that the authority certified"
         ),
     ] = ""
     pinned: Annotated[
@@ -101,8 +101,8 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     revocation_lists: Annotated[
         str,
         Meta(
-            description="certificate: PEM file of revocation lists, one of each authority; empty: revocation is not "
-            "looked at"
+            description="certificate: PEM file of revocation lists, one of each authority; empty: revocation "
+            "is not checked"
         ),
     ] = ""
     revocation: Annotated[
@@ -134,7 +134,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         others = {"psk": _CERTIFICATE_ONLY, "certificate": _PSK_ONLY, NONE: (*_PSK_ONLY, *_CERTIFICATE_ONLY)}
         for name in others[self.mode]:
             if getattr(self, name):
-                raise ValueError(f"{name} means nothing with mode {self.mode}; take it away")
+                raise ValueError(f"{name} has no effect with mode {self.mode}; remove it")
         for suite in self.suites:
             if suite.uses_psk is not (self.mode == "psk"):
                 raise ValueError(f"suites: {suite.value} is not for mode {self.mode}")
@@ -145,7 +145,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
                 raise ValueError("certificate: missing; name the PEM file of the endpoints' certificates")
             self.fingerprints()
             if self.ca_bundle == NONE and not self.pinned:
-                raise ValueError('ca_bundle = "none" needs pinned: else nobody vouches for the server')
+                raise ValueError('ca_bundle = "none" needs pinned: otherwise nothing proves who the server is')
         for template in (self.identity, self.certificate, self.private_key):
             check_template(template)
 

@@ -27,7 +27,11 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         ),
     ]
     secure_port: Annotated[
-        Port, Meta(description="coap://: its port for DTLS of devices' own, which passes through unopened")
+        Port,
+        Meta(
+            description="coap://: its port for DTLS sessions of the devices themselves, "
+            "which the bridge relays without decrypting them"
+        ),
     ] = COAPS_PORT
     profile: Annotated[
         str,
@@ -39,8 +43,9 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     known_as: Annotated[
         list[str],
         Meta(
-            description="further hosts by which devices name it in Uri-Host, beside that of uri; a Non-IP device can "
-            "name its server only this way"
+            description="further host names that devices may write into Uri-Host to address this server, "
+            "beside the host of uri; "
+            "a Non-IP device can name its server only this way"
         ),
     ] = msgspec.field(default_factory=list)
     bootstrap: Annotated[
@@ -61,7 +66,7 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         SpanOrZero | None,
         Meta(description="how many seconds before patience ends 5.04 Gateway Timeout is sent", examples=[5.0]),
     ] = None
-    silent_expiry: Annotated[bool | None, Meta(description="true: say nothing instead of 5.04", examples=[False])] = (
+    silent_expiry: Annotated[bool | None, Meta(description="true: send nothing instead of 5.04", examples=[False])] = (
         None
     )
     fit_register: Annotated[
@@ -97,21 +102,21 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     transfer: Annotated[
         Span | None,
         Meta(
-            description="seconds from the first block in which it expects a block-wise write to be over; raise it with "
-            "the server's own timeout for firmware",
+            description="seconds from the first block within which it expects a block-wise write to end; raise "
+            "it with the server's own timeout for firmware",
             examples=[120.0],
         ),
     ] = None
     piggybacked_blocks: Annotated[
         bool | None,
         Meta(
-            description="true: it goes on with a block-wise write only if the answer stands in the acknowledgement",
+            description="true: it continues a block-wise write only if the answer is in the acknowledgement",
             examples=[False],
         ),
     ] = None
 
     security: Annotated[
-        Security, Meta(description="how endpoints prove themselves to it, for coaps:// and coaps+tcp://")
+        Security, Meta(description="how endpoints authenticate to it, for coaps:// and coaps+tcp://")
     ] = msgspec.field(default_factory=Security)
     links: Annotated[Links, Meta(description="how sessions and connections with it are kept")] = msgspec.field(
         default_factory=Links
@@ -121,11 +126,11 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         place = read_uri(self.uri)
         if place.secure and self.security.mode == NONE:
             raise ValueError(
-                f"uri {self.uri} needs a section [servers.NAME.security] with a mode: how endpoints prove themselves. "
-                "For devices that have sessions of their own with it, write coap:// and secure_port"
+                f"uri {self.uri} needs a section [servers.NAME.security] with a mode: how endpoints "
+                "authenticate. For devices that have sessions of their own with it, write coap:// and secure_port"
             )
         if self.security.mode != NONE and not place.secure:
-            raise ValueError(f"security means nothing with uri {self.uri}; write coaps:// or coaps+tcp://")
+            raise ValueError(f"security has no effect with uri {self.uri}; write coaps:// or coaps+tcp://")
         fitted = self.fitted()
         if fitted.patience <= 0 or not 0 <= fitted.margin < fitted.patience:
             raise ValueError(

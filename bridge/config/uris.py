@@ -47,5 +47,5 @@ def read_uri(uri: str) -> Place:
     except ValueError as error:
         raise ConfigurationError(f"uri {uri!r} cannot be read ({error}); {_CURE}") from None
     if not host or port == 0 or split.path not in {"", "/"} or split.query or split.fragment or "@" in split.netloc:
-        raise ConfigurationError(f"uri {uri!r} must be a host and a port, nothing else; {_CURE}")
+        raise ConfigurationError(f"uri {uri!r} must consist of a host and a port; {_CURE}")
     return Place(scheme, host, SCHEMES[scheme] if port is None else port)

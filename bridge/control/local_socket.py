@@ -67,7 +67,7 @@ class LocalSocket:
             too_large = RequestError(f"{name}: a request has at most {LARGEST_REQUEST} bytes; send it in parts")
             return _json(problem(too_large), error.status)
         except Exception:
-            log.exception("operation %s failed by a mistake of the bridge", name, extra={"sample": name})
+            log.exception("operation %s failed because of a bug in the bridge", name, extra={"sample": name})
             failed = ServiceFailed(f"the service failed to carry out {name}; its log says why")
             return _json(problem(failed), failed.http_status)
 

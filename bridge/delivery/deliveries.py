@@ -356,7 +356,7 @@ _WHY = {
     _S.EXPIRED: "deliver_by passed",
     _S.UNANSWERED: "no answer came",
     _S.CANCELLED: "cancelled on request",
-    _S.UNKNOWN: "nobody can say whether the device got it",
+    _S.UNKNOWN: "it is unknown whether the device got it",
     _S.NACKED: "no acknowledgement from the device",
 }
 

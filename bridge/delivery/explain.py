@@ -70,7 +70,9 @@ def _reason(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, net
     if state is _S.QUEUED:
         return _why_queued(d, row, now, profile, network)
     if state is _S.SUBMITTING:
-        then = "; it was cancelled, and is taken back as soon as that is over" if row.cancel_asked else ""
+        then = (
+            "; it was cancelled, and is removed from the network when this call has ended" if row.cancel_asked else ""
+        )
         return _Reason(f"the network is being called{then}")
     if state is _S.BUFFERED:
         return _why_held(d, row, now, profile, network)
@@ -85,40 +87,40 @@ def _why_held(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, n
     held = d.facts(row).held
     if held is not None and held.cancel_failed_at is not None:
         return _Reason(
-            "its time is over, and the network did not say whether it was taken back: its report may still come"
+            "its deadline passed, and the network did not say whether it removed the message: its report may still come"
         )
     if (d.call is not None and d.call[0] == row.id) or rules.cancel_is_due(row, held, now, profile):
         waits = _why_no_call(network)
-        text = "its deadline passed or it was cancelled: the network is asked to give it up"
+        text = "its deadline passed or it was cancelled: the network is asked to remove it"
         return _Reason(text) if waits is None else _Reason(f"{text}; {waits.why}", until=waits.until)
     return _Reason("the network holds it until the device can be reached")
 
 
 def _why_sent(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
     copies = sum(one.left_at is not None for one in row.attempts)
-    text = f"it left for the device{f', {copies} times' if copies > 1 else ''}; no answer yet"
+    text = f"it was sent to the device{f', {copies} times' if copies > 1 else ''}; no answer yet"
     if row.cancel_asked:
-        return _Reason(f"{text}; it was cancelled too late, no further copy goes")
+        return _Reason(f"{text}; it was cancelled too late; no further copy is sent")
     _, again = d.times(row, profile)
     if again is None or again >= row.deliver_by:
-        return _Reason(f"{text}; no further copy goes")
+        return _Reason(f"{text}; no further copy is sent")
     if again > now:
         return _Reason(f"{text}; it is sent again if none comes", until=again)
     waits = _why_nothing_new(d, now) or _why_no_turn(d, row, now, network)
-    return _Reason(f"{text}; it is to be sent again; {waits.why}", waits.blocked_by, waits.until)
+    return _Reason(f"{text}; it will be sent again; {waits.why}", waits.blocked_by, waits.until)
 
 
 def _why_unknown(d: Deliveries, row: Downlink, network: NetworkCondition) -> _Reason:
     latest = d.facts(row).latest
     if latest is not None and latest.known is _K.GONE:
-        return _Reason(f"the network has it no longer, and may have sent it ({row.reason})")
-    text = f"nobody knows whether the network took it ({row.reason})"
+        return _Reason(f"the network no longer has it, and may have sent it ({row.reason})")
+    text = f"it is unknown whether the network accepted it ({row.reason})"
     if latest is None or latest.look_up_at is None:
         return _Reason(text)
     waits = _why_no_call(network)
     if waits is not None:
-        return _Reason(f"{text}: its queue is to be asked; {waits.why}", until=waits.until)
-    return _Reason(f"{text}: its queue is being asked", until=latest.look_up_at)
+        return _Reason(f"{text}: the network's queue will be asked; {waits.why}", until=waits.until)
+    return _Reason(f"{text}: the network's queue is being asked", until=latest.look_up_at)
 
 
 def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
@@ -140,10 +142,12 @@ def _why_nothing_new(d: Deliveries, now: float) -> _Reason | None:
     until = d.paused_until(now)
     if until is not None:
         first = next(other for other in d.live.values() if other.not_before == until and is_out_of_reach(other))
-        return _Reason("the device is out of reach, as its network says", first.id, until)
+        return _Reason("the network reports that the device cannot be reached", first.id, until)
     asked = next((other for other in d.live.values() if _is_looked_up(other)), None)
     if asked is not None:
-        return _Reason("an earlier message's fate is unknown: nothing new goes before that is looked up", asked.id)
+        return _Reason(
+            "it is unknown what became of an earlier message: nothing new is sent until the network was asked", asked.id
+        )
     return None
 
 
@@ -160,7 +164,7 @@ def _why_behind(d: Deliveries, row: Downlink, now: float, profile: SouthProfile)
         first = next(other for other in d.live.values() if type(other) is ServerRequest and other.state is _S.QUEUED)
         if first.not_before is not None and first.not_before > now:
             return _Reason(f"requests keep their order: {first.operation} waits", first.id, first.not_before)
-    return None if chosen is None else _Reason(f"{chosen.operation} goes before it", chosen.id)
+    return None if chosen is None else _Reason(f"{chosen.operation} is sent before it", chosen.id)
 
 
 def _why_no_turn(d: Deliveries, row: Downlink, now: float, network: NetworkCondition) -> _Reason:
@@ -171,14 +175,16 @@ def _why_no_turn(d: Deliveries, row: Downlink, now: float, network: NetworkCondi
     if waits is not None:
         return waits
     hold = d.hold_of(row, d.carrier.size(row), now)
-    return _Reason("it is its turn next") if hold is None else _Reason(hold.why, until=hold.until)
+    return _Reason("it is the next to be sent") if hold is None else _Reason(hold.why, until=hold.until)
 
 
 def _why_no_call(network: NetworkCondition, turn: Turn = Turn.OTHER) -> _Reason | None:
     if network.paused_until is not None:
         return _Reason(_PAUSED, until=network.paused_until)
     if not network.takes(turn):
-        return _Reason("the network takes no further call now: the device has its turn when one is over")
+        return _Reason(
+            "no further call of the network can begin now: it is this device's turn when another call has ended"
+        )
     return None
 
 
@@ -191,14 +197,14 @@ def _last_refusal(row: Downlink) -> Refusal | None:
     return None if last is None else last.why
 
 
-_PAUSED = "the network is out of order, and is tried again later"
+_PAUSED = "the network is down, and is called again later"
 _OF_REFUSAL = {
-    None: "it waits for its time",
-    Refusal.UNREACHABLE: "the device is out of reach, as its network says",
+    None: "it is not yet time to send it",
+    Refusal.UNREACHABLE: "the network reports that the device cannot be reached",
     Refusal.RATE_LIMITED: "the network's limit for it is used up",
-    Refusal.FAILED: "the network failed at it, and is asked again later",
-    Refusal.NETWORK_UNAVAILABLE: "the network was out of order, and is asked again later",
-    Refusal.TOO_LARGE: "the network did not take so many bytes",
-    Refusal.EXPIRED: "its time was over for the network",
-    Refusal.REJECTED: "the network did not take it",
+    Refusal.FAILED: "the network failed to handle it, and is called again later",
+    Refusal.NETWORK_UNAVAILABLE: "the network was down, and is called again later",
+    Refusal.TOO_LARGE: "the message was too large for the network",
+    Refusal.EXPIRED: "the network said that its time had passed",
+    Refusal.REJECTED: "the network did not accept it",
 }

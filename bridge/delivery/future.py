@@ -9,7 +9,7 @@ from bridge.delivery.attempts import Attempt
 from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.uplinks import Uplink
 
-SET_BACK = "a message is from the future: the wall clock was set back, and the deadlines of messages move back with it"
+SET_BACK = "a message has a time in the future: the wall clock was set back, and deadlines are moved back, too"
 APART = 1.0  # seconds that are not worth it
 
 

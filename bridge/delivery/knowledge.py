@@ -14,10 +14,10 @@ class Known(IntEnum):
     """What is known of one attempt. Numbers are stored."""
 
     PENDING = 0  # committed; the network is being called, or was when the process ended
-    IN_DOUBT = 1  # nobody knows whether the network took it
+    IN_DOUBT = 1  # it is unknown whether the network accepted it
     HELD = 2  # the network has it and will transmit it
-    GONE = 3  # the network has it no longer, and may have transmitted it
-    REFUSED = 4  # certain: the network did not take it, or gave it up without transmitting it
+    GONE = 3  # the network no longer has it, and may have transmitted it
+    REFUSED = 4  # certain: the network did not accept it, or gave it up without transmitting it
     TAKEN_BACK = 5  # certain: removed from the network before it was transmitted
     LEFT = 6  # transmitted toward the device
     NACKED = 7  # transmitted; the acknowledgement of the device's modem or MAC failed to come

@@ -45,7 +45,7 @@ class Uplink(Row):
     def move(self, state: UplinkState, now: float, reason: str = "") -> None:
         """Go to `state` at wall time `now`."""
         if state not in UPLINK_TABLE[self.state]:
-            raise AssertionError(f"uplink {self.id}: no way from {self.state} to {state}")
+            raise AssertionError(f"uplink {self.id}: {self.state} cannot become {state}")
         self.state = state
         if reason:
             self.reason = reason

@@ -108,10 +108,10 @@ def cancel_done(
         one.detail = "removed from the network's queue"
     elif result is Cancellation.GONE:
         one.learn(_K.GONE, work.now.wall)
-        row.reason = one.detail = "it had left the network's queue when it was cancelled"
+        row.reason = one.detail = "it was no longer in the network's queue when it was cancelled"
     else:
         one.cancel_failed_at = work.now.wall
-        row.reason = "the network did not say whether it still held it"
+        row.reason = "the network did not say whether it still had the message"
     d.changed(row, work, profile)
 
 

@@ -33,14 +33,14 @@ class Catalogue:
             check_template(template)
         for key in self.default_servers:
             if key not in self.servers:
-                raise ConfigurationError(f"server {key!r} is named but not configured")
+                raise ConfigurationError(f"server {key!r} is not configured")
 
     def check(self, draft: Draft) -> Draft:
         """Return a draft complete and in canonical form. Raises DirectoryError with the reason."""
         draft = check_all(draft, self.canonical, self.templates.get(draft.network))
         servers = draft.servers or self.default_servers
         if not servers:
-            raise DirectoryError("no server is given, and there is no default")
+            raise DirectoryError("no server is named, and there is no default")
         for key in servers:
             if key not in self.servers:
                 raise DirectoryError(f"server {key!r} is not configured; there are {', '.join(sorted(self.servers))}")

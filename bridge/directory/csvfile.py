@@ -207,7 +207,7 @@ def _compare(
     elif update:
         other.append(line)
     else:
-        reason = f"endpoint {draft.name!r} is there with another {differing[0]}; an import with update would change it"
+        reason = f"endpoint {draft.name!r} exists with another {differing[0]}; an import with update would change it"
         imported.faults.append(Fault(line.number, reason))
 
 

@@ -302,4 +302,4 @@ class Directory:
             try:
                 listener(change)
             except Exception:
-                log.exception("what follows a change of the directory failed")
+                log.exception("work after a change of the directory failed")

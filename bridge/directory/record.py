@@ -112,14 +112,14 @@ def check_template(template: str) -> str:
         raise ConfigurationError(f"the endpoint name template {template!r} is wrong: {error}") from error
     used = [name for _, name, _, _ in parts if name is not None]
     if any(spec or conversion for _, _, spec, conversion in parts):
-        raise ConfigurationError(f"the endpoint name template {template!r} may not format its fields")
+        raise ConfigurationError(f"the endpoint name template {template!r} may not use format specifications")
     if unknown := [name for name in used if name not in _TEMPLATE_FIELDS]:
         raise ConfigurationError(
             f"the endpoint name template {template!r} has the unknown field {unknown[0]!r}; "
             f"there are {', '.join(_TEMPLATE_FIELDS)}"
         )
     if all(name == "network" for name in used):
-        raise ConfigurationError(f"the endpoint name template {template!r} gives all devices the same name")
+        raise ConfigurationError(f"the endpoint name template {template!r} names all devices alike")
     return template
 
 
@@ -153,7 +153,7 @@ def check_options(options: Mapping[str, str]) -> dict[str, str]:
             raise DirectoryError(f"option {key!a} is not a text of at most {MAX_OPTION} characters")
     group = options.get(GROUP)
     if group is not None and (not group.strip() or len(group) > MAX_GROUP or not group.isprintable()):
-        raise DirectoryError(f"option group {group[:80]!a} is no name of at most {MAX_GROUP} characters")
+        raise DirectoryError(f"option group {group[:80]!a} is not a name of at most {MAX_GROUP} characters")
     check_wake_options(options)
     return dict(options)
 

@@ -17,7 +17,7 @@ def check_wake_options(options: Mapping[str, str]) -> None:
     others = [name for name in (WAKE_ACCEPTS, WAKE_BY, WAKE_INSTANCE) if name in options]
     if endpoint is None:
         if others:
-            raise DirectoryError(f"option {others[0]} means nothing without {WAKE_ENDPOINT}")
+            raise DirectoryError(f"option {others[0]} has no effect without {WAKE_ENDPOINT}")
         return
     if not endpoint:
         raise DirectoryError(f"option {WAKE_ENDPOINT} is empty: name the endpoint by which the device is woken up")

@@ -80,7 +80,7 @@ async def key_holder(bridge: Bridge, text: str) -> Caller:
     match = _KEY.fullmatch(text)
     key = None if match is None else await bridge.access.key(int(match[1]))
     if match is None or key is None or not hmac.compare_digest(key.digest, digest(match[2])):
-        raise UnknownCaller("this is no key of this bridge; make one: lwm2m-bridge key create NAME --role read")
+        raise UnknownCaller("the bridge does not know this key; make one: lwm2m-bridge key create NAME --role read")
     return _holder(key, bridge.now())
 
 

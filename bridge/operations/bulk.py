@@ -46,7 +46,7 @@ async def move_endpoints(bridge: Bridge, asked: MoveEndpoints) -> BulkReport:
     if asked.network:
         moved["network"] = asked.network
     if not moved:
-        raise RequestError("name servers, a network or both that the endpoints get")
+        raise RequestError("name the servers, the network or both to which the endpoints change")
     return await _each(bridge, asked, partial(_update, bridge, **moved))
 
 
@@ -75,13 +75,13 @@ async def _one(bridge: Bridge, name: str, change: Change, *, dry_run: bool) -> B
 async def _names(bridge: Bridge, asked: Selected) -> list[str]:
     """Return the names of the endpoints that are meant, as they are now. Raises RequestError, StoreUnavailable."""
     if bool(asked.names) == (asked.filter is not None):
-        raise RequestError("say which endpoints are meant, by names or by a filter; the filter {} means every endpoint")
+        raise RequestError("select endpoints by names or by a filter; the filter {} selects every endpoint")
     if asked.filter is None:
         return list(dict.fromkeys(asked.names))
     meant = wanted(asked.filter, bridge.now())
     number = await bridge.fleet.count(meant)
     if number > MOST:
-        raise RequestError(f"the filter finds {number} endpoints, and one request may be about {MOST}; narrow it")
+        raise RequestError(f"the filter selects {number} endpoints, and one request may change {MOST}; narrow it")
     names: list[str] = []
     after = None
     while page := await bridge.fleet.page(meant, after=after, limit=PAGE):

@@ -16,7 +16,7 @@ def id_before(cursor: str) -> int | None:
     if not cursor:
         return None
     if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > LONGEST:
-        raise RequestError(f"after {cursor[:40]!r} is no cursor that an earlier page gave")
+        raise RequestError(f"after {cursor[:40]!r} is not `next` of an earlier page")
     return int(cursor)
 
 
@@ -33,4 +33,4 @@ def place_at(cursor: str) -> Place | None:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return Place(*msgspec.json.decode(raw, type=tuple[str | float, int]))
     except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError) as error:
-        raise RequestError(f"after {cursor[:40]!r} is no cursor that an earlier page gave") from error
+        raise RequestError(f"after {cursor[:40]!r} is not `next` of an earlier page") from error

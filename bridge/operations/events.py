@@ -75,7 +75,7 @@ def event_view(event: EventRow) -> EventView:
 
 def _need_events(bridge: Bridge) -> None:
     if not bridge.has_events:
-        raise NotPossible("this bridge keeps no events; set keep in [events], like keep = 259200 for three days")
+        raise NotPossible("this bridge stores no events; set keep in [events], like keep = 259200 for three days")
 
 
 def _view(webhook: Webhook) -> WebhookView:

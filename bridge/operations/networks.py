@@ -37,8 +37,8 @@ ABILITIES: dict[Ability, type[Any]] = {
 
 _INSTEAD = {
     Ability.LIST_DEVICES: "add its devices with `lwm2m-bridge endpoint add`, or import a file",
-    Ability.MAKE_DEVICES: "its devices are made elsewhere: add their endpoints with `lwm2m-bridge endpoint add`",
-    Ability.SET_INTEGRATION: "it needs none, or is told elsewhere where to send what comes from its devices",
+    Ability.MAKE_DEVICES: "create its devices in the network, and add their endpoints with `lwm2m-bridge endpoint add`",
+    Ability.SET_INTEGRATION: "it needs no integration, or the integration is configured in the network itself",
 }
 """What to do where a network lacks an ability."""
 
@@ -93,7 +93,7 @@ async def add_device(bridge: Bridge, asked: AddDevice) -> DeviceAdded:
         changes.append(f"endpoint {there.name}")
     else:
         advice += [
-            f"set what the endpoint has otherwise: lwm2m-bridge endpoint set {there.name} {name}={value}"
+            f"correct the endpoint: lwm2m-bridge endpoint set {there.name} {name}={value}"
             for name, value in made.options.items()
             if there.options.get(name) != value
         ]
@@ -145,7 +145,7 @@ async def _check(bridge: Bridge, name: str) -> tuple[Finding, ...]:
     except NotFound:
         raise
     except ConfigurationError as error:
-        return (Finding("settings", Grade.BAD, str(error), f"mend this setting in [networks.{name}]"),)
+        return (Finding("settings", Grade.BAD, str(error), f"correct this setting in [networks.{name}]"),)
     except BridgeError as error:  # the other networks are checked all the same
         cure = "start the service with `lwm2m-bridge run`, or see its log, and ask again"
         return (Finding("checks", Grade.UNCHECKED, str(error), cure),)

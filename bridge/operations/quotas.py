@@ -125,7 +125,7 @@ def _day(text: str | None, otherwise: date) -> int:
     try:
         return number_of(date.fromisoformat(text))
     except ValueError as error:
-        raise RequestError(f"{text!r} is no day: {error}") from error
+        raise RequestError(f"{text!r} is not a day: {error}") from error
 
 
 def _after(cursor: str) -> tuple[int, str, int] | None:
@@ -135,7 +135,7 @@ def _after(cursor: str) -> tuple[int, str, int] | None:
     endpoint, found, network = rest.partition("/")
     numbers = (day, endpoint)
     if not found or not all(one.isascii() and one.isdigit() and len(one) < 19 for one in numbers):  # noqa: PLR2004  # 64 bits
-        raise RequestError(f"after {cursor[:40]!r} is no cursor that an earlier page gave")
+        raise RequestError(f"after {cursor[:40]!r} is not `next` of an earlier page")
     return int(day), network, int(endpoint)
 
 

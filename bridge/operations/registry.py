@@ -92,7 +92,7 @@ async def _audit(bridge: Bridge, entry: AuditEntry) -> None:
     try:
         await bridge.access.note(entry)
     except BridgeError as error:  # the change itself is done: the log line has to do
-        log.warning("the audit log lacks an entry: %s", error, extra={"sample": "audit"})
+        log.warning("an entry of the audit log could not be stored: %s", error, extra={"sample": "audit"})
 
 
 def problem(error: BridgeError) -> bytes:

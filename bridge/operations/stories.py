@@ -29,9 +29,9 @@ from bridge.operations.types.stories import (
 
 _KNOWN = {
     Known.PENDING: "the network is being called",
-    Known.IN_DOUBT: "nobody knows whether the network took it",
+    Known.IN_DOUBT: "it is unknown whether the network accepted it",
     Known.HELD: "the network has it and will transmit it",
-    Known.GONE: "the network has it no longer, and may have transmitted it",
+    Known.GONE: "the network no longer has it, and may have transmitted it",
     Known.REFUSED: "the network refused it",
     Known.TAKEN_BACK: "removed from the network before it was transmitted",
     Known.LEFT: "transmitted toward the device",

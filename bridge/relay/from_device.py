@@ -178,7 +178,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         _answer_in_servers_place(step, row, refused)
         return
     if expires_at <= step.wall:
-        toward_server.settle(step, row, _U.EXPIRED, "the network delivered it when the device no longer waited")
+        toward_server.settle(step, row, _U.EXPIRED, "the network delivered it after the device had stopped waiting")
         return
     _replace_older(step, row)
     row.body = body
@@ -195,7 +195,7 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity
             step.effect(Count("identity_refusals", name))
             return refused, b""
     if name in ("Register", "Update") and kept_answers.asks_later_block(coap):
-        return identity.MessageRefusal(Code.REQUEST_ENTITY_INCOMPLETE, "the answer is not kept any more"), b""
+        return identity.MessageRefusal(Code.REQUEST_ENTITY_INCOMPLETE, "the answer is no longer stored"), b""
     if name == "Register":
         fitted = register.fit_register(coap, state.endpoint, server.profile, step.south.default_lifetime)
         return (fitted, b"") if isinstance(fitted, identity.MessageRefusal) else (None, fitted)

@@ -89,7 +89,7 @@ def _may_ask(step: Step, server: str) -> bool:
     """Whether the directory names this server for the endpoint. Others may only answer what they were sent."""
     if step.state.server(server) is not None:
         return True
-    text = f"server {server} asked endpoint {step.state.endpoint.name}, which is not its own: dropped"
+    text = f"server {server} asked endpoint {step.state.endpoint.name}, which is not one of its servers: dropped"
     step.effect(Count("requests_of_strangers", server, text))
     return False
 

@@ -40,7 +40,7 @@ def refusal(message: Message, operation: str, endpoint: Endpoint, own: list[Regi
     path = segments(message)
     if not any(path == registration.told for registration in own):
         if not is_plain(path):
-            return MessageRefusal(Code.BAD_REQUEST, "servers read this path differently")
+            return MessageRefusal(Code.BAD_REQUEST, "servers disagree on the meaning of this path")
         if operation == "Request" and message.code not in _SAFE_METHODS:
             return MessageRefusal(Code.FORBIDDEN, "neither an LwM2M path nor this device's registration")
     for number, value in message.options:
@@ -74,7 +74,7 @@ def _query_refusal(query: bytes, name: str) -> MessageRefusal | None:
     text = query.decode("utf-8", "backslashreplace")
     for reading in _readings(text):
         if reading is None:
-            return MessageRefusal(Code.BAD_REQUEST, "this query is encoded too often")
+            return MessageRefusal(Code.BAD_REQUEST, "this query is percent-encoded more than once")
         for parameter in _BETWEEN_PARAMETERS.split(reading):
             key, _, value = parameter.partition("=")
             if key.strip().casefold() == "ep" and value != name:

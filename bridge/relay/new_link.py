@@ -43,6 +43,6 @@ def answered(step: Step, server: str, message: Message) -> bool:
         server_answers.is_forgotten(step, server)  # the device registers anew with its next Update
     elif message.code != Code.CHANGED:
         code = f"{message.code >> 5}.{message.code & 31:02}"
-        text = f"server {server} answered {code} when the registration was to be bound to the new connection"
+        text = f"server {server} answered {code} to the Update that should bind the registration to the new connection"
         step.effect(Count("registrations_not_bound", server, text))
     return True

@@ -10,7 +10,7 @@ from bridge.relay.state import EndpointState, Step
 
 _U = members(UplinkState)
 
-WHY = "its server is no longer the endpoint's"
+WHY = "the endpoint no longer has this server"
 
 
 def is_own(state: EndpointState, server: str) -> bool:

@@ -101,7 +101,7 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
     up = _take(step, row, message, digest, duplicate_key)
     following = None if row.split_from is None else transfers.next_part(row, message)
     if following is not None:
-        toward_server.settle(step, up, _U.REPLACED, "the server gets the answer to the last part of its block")
+        toward_server.settle(step, up, _U.REPLACED, "the server gets the answer to the last part of this block")
         transfers.send_next(step, row, following)
         step.state.deliveries.answered(row, _S.RESPONDED, step.work, "a part of a block; the next one follows")
     else:
@@ -200,8 +200,8 @@ def make_room(step: Step) -> bool:
             return True
     for row in state.uplinks.values():
         if row.state is _U.RECEIVED and row.operation in ("Notify", "Send"):
-            toward_server.settle(step, row, _U.EXPIRED, "too many stored uplinks: the oldest made way")
-            step.effect(Count("uplinks_dropped", "oldest made way"))
+            toward_server.settle(step, row, _U.EXPIRED, "too many stored uplinks: the oldest was dropped")
+            step.effect(Count("uplinks_dropped", "oldest was dropped"))
             return True
     step.effect(Count("uplinks_dropped", "full", "an uplink was dropped: too many wait for the server"))
     return False

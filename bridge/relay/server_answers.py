@@ -112,8 +112,10 @@ def _refreshed(step: Step, row: DeviceRequest, asked: Message) -> None:
         pause, lifetime = step.wall - one.refreshed_at, one.lifetime or DEFAULT_LIFETIME
         if pause > lifetime * NEARLY:
             name = step.state.endpoint.name
-            text = f"endpoint {name} was silent toward {row.server} for {pause:.0f} s of a lifetime of {lifetime} s"
-            step.effect(Count("late_updates", row.server, f"{text}: it will be lost; raise its lifetime (/1/x/1)"))
+            text = f"endpoint {name} sent nothing to {row.server} for {pause:.0f} s of a lifetime of {lifetime} s"
+            step.effect(
+                Count("late_updates", row.server, f"{text}: its registration will lapse; raise its lifetime (/1/x/1)")
+            )
         one.refreshed_at = step.wall
         one.lifetime = lifetime_of(asked) or one.lifetime
         queued = asks_for_queue_mode(asked)

@@ -13,7 +13,7 @@ from bridge.relay.effects import Count
 from bridge.relay.size import LARGEST_SZX
 from bridge.relay.state import Step
 
-MADE_WAY = "too many answers wait: the oldest made way"
+MADE_WAY = "too many answers wait: the oldest was dropped"
 _S = members(DownlinkState)
 _U = members(UplinkState)
 

@@ -52,4 +52,4 @@ def too_slow(step: Step, message: Message, profile: ServerProfile) -> str | None
     takes = ceil(total / size) * min(trips)
     if takes <= profile.transfer - profile.margin:
         return None
-    return f"{total} bytes take some {takes:.0f} s here, {profile.transfer:.0f} are allowed: raise timeouts, or pull"
+    return f"{total} bytes take about {takes:.0f} s here, {profile.transfer:.0f} s are allowed: raise timeouts, or pull"

@@ -37,7 +37,9 @@ ObserveFunction = Callable[..., None]
 Result = Callable[[Placed, ev.Event], None]
 """Takes what the network call of an endpoint came to."""
 
-_SESSION_IS_OURS = "a device's own DTLS passes to servers with coap:// and secure_port; this one has sessions with us"
+_SESSION_IS_OURS = (
+    "DTLS of a device is relayed to servers with coap:// and secure_port only; this server has sessions with us"
+)
 _UNSURE = Ambiguous("the binding failed; see the log")
 
 
@@ -126,7 +128,7 @@ class NetworkActor:
         reached("after server datagram")
         if sending is Sending.DROPPED:
             link = self._north.link(placed.source, effect.server)
-            otherwise = _SESSION_IS_OURS if effect.secure else "too much waits for the link already"
+            otherwise = _SESSION_IS_OURS if effect.secure else "too many messages wait for the link already"
             return self._dropped(placed, effect.server, link.reason or otherwise)
         return "" if sending is Sending.LEFT else "waits for the link"
 
@@ -206,9 +208,11 @@ async def _safely(call: Callable[[], Awaitable[Any]], kind: Any, otherwise: Any)
     try:
         result = await call()
     except Exception:
-        log.exception("a binding raised in a network call", extra={"sample": "binding raised"})
+        log.exception("a binding raised an exception in a network call", extra={"sample": "binding raised"})
         return otherwise
     if not isinstance(result, kind):
-        log.error("a binding answered a network call with %r", result, extra={"sample": "binding raised"})
+        log.error(
+            "a binding returned an unexpected result of a network call: %r", result, extra={"sample": "binding raised"}
+        )
         return otherwise
     return result

@@ -64,7 +64,7 @@ class BridgeAtRest:
             make_state_directory(self._config.state_directory)
             return SqliteStore.open(database)
         if not _is_there(database):
-            raise NotRunning(f"there is no ledger {database} yet: the first start of the service makes it")
+            raise NotRunning(f"there is no ledger {database} yet: the service creates it at its first start")
         return ReadOnlyStore(database)
 
     @cached_property
@@ -139,10 +139,10 @@ class BridgeAtRest:
         _refuse(f"only the running service can tell where endpoint {endpoint} is registered")
 
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
-        _refuse("how quotas stand is known only while the service runs")
+        _refuse("the use of quotas is known only while the service runs")
 
     async def quotas_of(self, endpoint: int) -> Standing:
-        _refuse(f"how endpoint {endpoint} stands toward its quotas is known only while the service runs")
+        _refuse(f"what endpoint {endpoint} has left of its quotas is known only while the service runs")
 
     def links(self, record: Record) -> Mapping[str, Link]:
         return dict.fromkeys(record.servers, Link(LinkState.CLOSED, "the service is down"))
@@ -154,7 +154,9 @@ class BridgeAtRest:
         _refuse(f"network {record.network!r} can only be asked while the service runs")
 
     async def remove_endpoint(self, name: str) -> Record:
-        _refuse(f"endpoint {name!r} can only be removed while the service runs: its network must be told")
+        _refuse(
+            f"endpoint {name!r} can only be removed while the service runs: its network must be asked to remove it, too"
+        )
 
 
 class _Networks(Mapping[str, Binding]):
@@ -199,8 +201,8 @@ def _check_owner(config: Config) -> None:
     directory = config.state_directory
     if os.geteuid() == 0 and Path(config.service.state_directory).is_absolute() and not directory.exists():
         raise ConfigurationError(
-            f"state_directory {directory} is not there, and root's would be of no use to the service's user: start the "
-            f"service once, or make it: install -d -m 750 -o USER {directory}"
+            f"state_directory {directory} does not exist, and the service's user could not use one that root makes: "
+            f"start the service once, or create it: install -d -m 750 -o USER {directory}"
         )
 
 

@@ -59,7 +59,7 @@ class FromServers:
     def _taken(self, error: BaseException | None) -> None:
         if isinstance(error, UnknownDevice):
             self._count("north_without_endpoint")
-            log.info("a message for an address that no endpoint has is dropped", extra={"sample": "nobody"})
+            log.info("a message to an address that no endpoint has is dropped", extra={"sample": "nobody"})
 
 
 def _ignored(_error: BaseException | None) -> None:

@@ -53,12 +53,12 @@ _NORTH = {
         "send_failed",
         "Messages to servers that the system refused: no route, too large, filtered.",
     ),
-    "north_foreign_messages": ("foreign", "Messages that arrived for an address that can be no endpoint's."),
-    "north_strangers_messages": ("strangers", "Messages dropped because their sender is no configured server."),
+    "north_foreign_messages": ("foreign", "Messages that arrived for an address that cannot belong to an endpoint."),
+    "north_strangers_messages": ("strangers", "Messages dropped because their sender is not a configured server."),
     "north_socket_errors": ("receive_failed", "Errors on sockets toward servers, ICMP among them."),
     "north_receiver_failed_messages": (
         "receiver_failed",
-        "Messages from servers whose processing failed by a mistake of the bridge: please report.",
+        "Messages from servers whose processing failed because of a bug in the bridge: please report.",
     ),
     "north_receive_overflow_messages": (
         "receive_overflow",

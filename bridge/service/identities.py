@@ -34,7 +34,7 @@ class Identities:
         try:
             record = found.result()
             if record is None:
-                raise NorthUnavailable("the endpoint is not in the directory any more")
+                raise NorthUnavailable("the endpoint is no longer in the directory")
             who = Who(record.name, record.network, record.device)
             wanted.set_result(self._sources[server].credentials(who))
         except BridgeError as error:

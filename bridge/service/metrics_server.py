@@ -32,8 +32,8 @@ class MetricsServer:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
             raise ConfigurationError(
-                f"[service] metrics_listen: {error.strerror or error}; end the program that has it, "
-                "or name another port"
+                f"[service] metrics_listen: {error.strerror or error}; end the program that "
+                "uses it, or choose another port"
             ) from error
 
     async def stop(self) -> None:

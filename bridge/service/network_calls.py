@@ -141,7 +141,7 @@ class NetworkCalls:
     def _say_paused(self, now: Now) -> None:
         self._count("network_pauses", network=self.network)
         log.warning(
-            "network %s is out of order: it is called again in %.0f s; %d endpoints wait",
+            "network %s is down: it is called again in %.0f s; %d endpoints wait",
             self.network,
             self.pause(now),
             self.waiting,

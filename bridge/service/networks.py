@@ -115,4 +115,4 @@ def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
         return event.device, ev.DeviceJoined(event.queue_kept)
     if isinstance(event, Flushed):
         return event.device, ev.NetworkFlushed(event.detail, event.handle)
-    raise BindingError(f"a binding told of {type(event).__name__}, which the bridge does not know")
+    raise BindingError(f"a binding reported {type(event).__name__}, which the bridge does not know")

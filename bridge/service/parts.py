@@ -147,7 +147,7 @@ async def seed(config: Config, directory: Directory, progress: Progress) -> None
     for draft, why in seeded.refused:
         raise ConfigurationError(f"{config.where('[[endpoints]]')} {draft.name}: {why}")
     for name in seeded.different:
-        log.info("endpoint differs from the configuration; the directory is kept", extra={"endpoint": name})
+        log.info("endpoint differs from the configuration; the entry of the directory stays", extra={"endpoint": name})
 
 
 async def _start(binding: Binding, events: NetworkEvents, memory: NetworkMemory, where: str) -> None:

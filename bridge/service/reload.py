@@ -51,7 +51,7 @@ class Reloader:
             found = await self.reload()
         except BridgeError as error:
             self._count("reload_failures")
-            log.error("the configuration is not reloaded, what was in force stays: %s", error)  # noqa: TRY400  # the text says it all
+            log.error("the configuration is not reloaded, the former one stays in force: %s", error)  # noqa: TRY400  # the text says it all
             return
         for one in found:
             if one.applies is Applies.NOW:

@@ -294,7 +294,7 @@ class Runner:
                 return
             loaded = self._load(endpoint, placed, found)
             if loaded.dropped:
-                _tell(waiting, StoreUnavailable("the endpoint could not be taken up; see the log"))
+                _tell(waiting, StoreUnavailable("the endpoint could not be loaded; see the log"))
                 return
         for event, done in waiting:
             if loaded is not None and self.loaded.get(endpoint) is loaded:
@@ -375,7 +375,12 @@ class Runner:
         """A step raised, by a mistake of ours or of a binding: nothing of it is kept, and the endpoint starts anew."""
         name = loaded.placed.endpoint.name
         extra = {"sample": "step failed"}
-        log.error("endpoint %s: a step failed, its memory is dropped", name, exc_info=error, extra=extra)
+        log.error(
+            "endpoint %s: an event could not be processed; the endpoint is loaded from the store again",
+            name,
+            exc_info=error,
+            extra=extra,
+        )
         self.forget(endpoint)
         self._act(loaded.placed, Count("failed_steps", type(event).__name__))
         self._again_later(endpoint)
@@ -398,7 +403,7 @@ class Runner:
             if not loaded.dropped:
                 name = placed.endpoint.name
                 log.error(
-                    "endpoint %s: commit failed, its memory is dropped: %s",
+                    "endpoint %s: a commit failed; the endpoint is loaded from the store again: %s",
                     name,
                     error,
                     extra={"sample": "commit failed"},

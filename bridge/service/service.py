@@ -157,7 +157,7 @@ class Service:
 
     def _wall_clock_was_set(self, by: float, forward: float) -> None:
         self.metrics.count("clock_set", direction="back" if by < 0 else "forward")
-        text = f"somebody set the wall clock by {by:+.0f} s"
+        text = f"the wall clock was set by {by:+.0f} s"
         if self.clock.ahead:
             text += (
                 f": deadlines stay, and times are {self.clock.ahead:.0f} s ahead of it until the service is restarted"
@@ -218,7 +218,7 @@ class Service:
 
     def newer_events(self) -> asyncio.Event:
         if self._announcer is None:
-            raise NotPossible("this bridge keeps no events; set keep in [events]")
+            raise NotPossible("this bridge stores no events; set keep in [events]")
         return self._announcer.newer
 
     @property

@@ -29,7 +29,7 @@ class Systemd:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
                 sending.sendto("\n".join(assignments).encode(), self._address)
         except OSError as error:
-            log.warning("systemd cannot be told: %s", error, extra={"sample": "systemd"})
+            log.warning("systemd cannot be notified: %s", error, extra={"sample": "systemd"})
 
     def ready(self) -> None:
         self.tell("READY=1")

@@ -31,4 +31,4 @@ class Tasks:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._count("failed_tasks")
-            log.error("work beside the endpoints failed", exc_info=task.exception())
+            log.error("background work failed", exc_info=task.exception())

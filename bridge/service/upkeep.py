@@ -29,7 +29,7 @@ async def persistently(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except StoreUnavailable as error:
-            log.warning("what a start leaves to be done is begun again in %.0f s: %s", AGAIN_AFTER, error)
+            log.warning("the work after a start failed, and begins again in %.0f s: %s", AGAIN_AFTER, error)
             await asyncio.sleep(AGAIN_AFTER)
         else:
             return
@@ -49,7 +49,7 @@ async def take_up_unfinished(ledger: Ledger, directory: Directory, runner: Runne
             else:
                 await runner.take_up(endpoint)
 
-    with progress.work("unfinished endpoints are taken up") as work:
+    with progress.work("endpoints with unfinished messages are loaded") as work:
         async for part in ledger.unfinished():
             for start in range(0, len(part), AT_ONCE):
                 some = part[start : start + AT_ONCE]
@@ -57,7 +57,7 @@ async def take_up_unfinished(ledger: Ledger, directory: Directory, runner: Runne
                 work.step(len(some))
                 await asyncio.sleep(PAUSE)
         if work.done:
-            log.info("unfinished endpoints taken up", extra={"endpoints": work.done})
+            log.info("endpoints with unfinished messages loaded", extra={"endpoints": work.done})
 
 
 async def give_addresses(directory: Directory, north: NorthTransport, progress: Progress) -> None:
@@ -105,6 +105,6 @@ async def prune_forever(
             await store.access.forget_entries(wall() - retention)
             await store.outbox.forget_events(wall() - keep)
         except BridgeError as error:
-            log.warning("the ledger was not cleaned up: %s", error)
+            log.warning("finished messages could not be removed from the ledger: %s", error)
         else:
             count("rows_pruned", removed)

@@ -123,7 +123,7 @@ class Webhooks:
             after = replace(webhook, failures=webhook.failures + 1, retry_at=self._wall() + pause, trouble=trouble)
         if trouble:
             extra = {"webhook": webhook.id, "event": id_, "why": trouble, "sample": f"webhook {webhook.id}"}
-            log.warning("a webhook did not take an event", extra=extra)
+            log.warning("a webhook did not accept an event", extra=extra)
         await self._outbox.keep_webhook(after, dead)
         return after
 

@@ -86,8 +86,8 @@ class Ledger(Protocol):
     def unfinished(self) -> AsyncIterator[Sequence[int]]:
         """Yield, in parts, the endpoints with a message that has no outcome yet or needs attention (start, R32).
 
-        Those with a downlink of which nobody knows whether the network took it come first. An endpoint may come twice.
-        """
+        Those with a downlink of which it is unknown whether the network accepted it come first. An endpoint may come
+        twice."""
 
     async def usage_in_turn(self, day: int) -> list[Usage]:
         """Return what `Reads.usage_since` does, exactly as it is after all that was committed before this call.

@@ -26,7 +26,7 @@ _MEANINGS = {
     46: _Meaning("certificate_unknown", Cause.CREDENTIALS, "is the certificate for the name that the server expects?"),
     47: _Meaning("illegal_parameter", Cause.PROTOCOL, ""),
     48: _Meaning("unknown_ca", Cause.CREDENTIALS, "have the server trust the authority of the endpoint's certificate"),
-    49: _Meaning("access_denied", Cause.CREDENTIALS, "the server knows this identity and does not let it in"),
+    49: _Meaning("access_denied", Cause.CREDENTIALS, "the server knows this identity and does not allow it"),
     50: _Meaning("decode_error", Cause.PROTOCOL, ""),
     51: _Meaning("decrypt_error", Cause.CREDENTIALS, _OTHER_KEY),
     70: _Meaning("protocol_version", Cause.AGREEMENT, "the server must offer (D)TLS 1.2"),

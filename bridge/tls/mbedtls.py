@@ -53,10 +53,10 @@ class MbedTls:
         if trust is None:
             return
         if trust.revoked:
-            raise ConfigurationError(f"Mbed TLS looks at no revocation_lists; {cure}")
+            raise ConfigurationError(f"Mbed TLS does not check revocation_lists; {cure}")
         if trust.name and trust.authorities is not None:
             if _is_address(trust.name):
-                raise ConfigurationError(f"Mbed TLS compares no IP address with a certificate; {cure}")
+                raise ConfigurationError(f"Mbed TLS cannot compare an IP address with a certificate; {cure}")
             if settings.server_name not in {"", trust.name}:
                 raise ConfigurationError(
                     f"Mbed TLS has one name for server_name and certificate_name; make them equal, or {cure}"
@@ -104,18 +104,18 @@ def _store(trust: Trust) -> tls.TrustStore:
 
 def _psk(credentials: PreSharedKey) -> tuple[str, bytes]:
     if len(credentials.key) > LONGEST_KEY:
-        raise ConfigurationError(f'Mbed TLS takes keys of at most {LONGEST_KEY} bytes; use dtls = "openssl"')
+        raise ConfigurationError(f'Mbed TLS accepts keys of at most {LONGEST_KEY} bytes; use dtls = "openssl"')
     try:
         return credentials.identity.decode(), credentials.key
     except UnicodeDecodeError:
-        raise ConfigurationError('Mbed TLS takes only identities in UTF-8; use dtls = "openssl"') from None
+        raise ConfigurationError('Mbed TLS accepts only identities in UTF-8; use dtls = "openssl"') from None
 
 
 def _chain(credentials: CertificateKey) -> tuple[tuple[x509.CRT, ...], pk.ECC]:
     found = verification.certificates(credentials.chain, "certificate")
     key = verification.private_key(credentials.key)
     if not isinstance(key, EllipticCurvePrivateKey) or key.public_key() != found[0].public_key():
-        raise ConfigurationError("private_key is not that of certificate, or no key of an elliptic curve")
+        raise ConfigurationError("private_key does not belong to certificate, or is not an elliptic-curve key")
     der = key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     return tuple(x509.CRT.from_DER(one.public_bytes(Encoding.DER)) for one in found), pk.ECC.from_DER(der)
 
@@ -209,7 +209,7 @@ class MbedTlsSession:
     def _opened(self) -> None:
         pinned = self._settings.trust.pinned if self._settings.trust is not None else None
         if pinned and sha256(self._buffer.getpeercert(binary_form=True)).digest() not in pinned:
-            self._refuse("it is not one of those that are pinned")
+            self._refuse("it is not one of the pinned certificates")
             return
         name = str(self._buffer.cipher())
         self.suite = _SUITES.get(name, name)
@@ -248,7 +248,7 @@ class MbedTlsSession:
         if _CLOSED in text:
             self.phase = Phase.OVER
         elif any(code in text for code in _NOT_ACCEPTED):
-            self._refuse("python-mbedtls does not tell why; the other library does")
+            self._refuse('python-mbedtls does not say why; dtls = "openssl" does')
         elif _FATAL_ALERT in text and self.alert is not None and self.alert.received:
             self._ends(alerts.failure(self.alert.description))
         elif _FATAL_ALERT in text:

@@ -130,7 +130,7 @@ def _use_certificate(connection: SSL.Connection, certificate: object, key: bytes
         connection.use_certificate(certificate)  # type: ignore[arg-type]
         connection.use_privatekey(private)  # type: ignore[arg-type]
     except SSL.Error:
-        raise ConfigurationError("private_key is not that of certificate") from None
+        raise ConfigurationError("private_key does not belong to certificate") from None
 
 
 def _note_alert(connection: SSL.Connection, where: int, value: int) -> None:

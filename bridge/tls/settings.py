@@ -43,7 +43,7 @@ class Trust:
 
     def __post_init__(self) -> None:
         if self.authorities is None and not self.pinned:
-            raise ValueError("neither an authority nor a pinned certificate would have to vouch for the server")
+            raise ValueError("without an authority or a pinned certificate nothing proves the server's identity")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def _moment(seconds: int) -> str:
 def refusal(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, at: Now) -> str:
     """Return why a response does not show that a certificate is good; an empty string if it does. Never raises."""
     if not data:
-        return "the server brought no OCSP response along, which revocation = staple demands"
+        return "the server sent no OCSP response, which revocation = staple demands"
     try:
         response = ocsp.load_der_ocsp_response(data)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
@@ -51,7 +51,7 @@ def refusal(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate
         if not _is_about(response, certificate, issuer):
             return "its OCSP response is about another certificate"
         if not _is_signed(response, issuer, at):
-            return "its OCSP response is not signed by its authority, nor by whom that authority lets sign"
+            return "its OCSP response is not signed by its authority, nor by a delegate of that authority"
         return _standing(response, at)
     except UNREADABLE as error:
         return f"its OCSP response cannot be read: {error}"

@@ -20,16 +20,16 @@ _ffi: Any = _binding.ffi
 _lib: Any = _binding.lib
 
 _REASONS = {  # X509_V_ERR_…, openssl-verification-options(1)
-    2: "the authority that signed it is not known: add it to ca_bundle",
+    2: "the authority that signed it is unknown: add it to ca_bundle",
     3: "there is no revocation list for one of its authorities: add one to revocation_lists",
     9: "it is not valid yet; is the clock of this host right?",
     10: "it has expired; is the clock of this host right?",
     11: "a revocation list is not valid yet; is the clock of this host right?",
     12: "a revocation list has expired: fetch a new one",
     18: "it signed itself: pin it, or add it to ca_bundle",
-    19: "an authority of its chain signed itself and is not known: add it to ca_bundle",
-    20: "the authority that signed it is not known: add it to ca_bundle",
-    21: "the authority that signed it is not known: add it to ca_bundle",
+    19: "an authority of its chain signed itself and is unknown: add it to ca_bundle",
+    20: "the authority that signed it is unknown: add it to ca_bundle",
+    21: "the authority that signed it is unknown: add it to ca_bundle",
     23: "it is revoked",
     24: "an authority of its chain may not sign certificates",
     26: "it is not made for servers (extended key usage)",
@@ -89,7 +89,7 @@ class _Judge:
         """Return whether one certificate of the server's chain is accepted; note why not in the connection's data."""
         pinned, is_leaf = self._trust.pinned, depth == 0
         if is_leaf and pinned and _fingerprint(certificate) not in pinned:
-            why = "it is not one of those that are pinned"
+            why = "it is not one of the pinned certificates"
         elif good or self._trust.authorities is None:
             return True
         else:

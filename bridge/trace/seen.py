@@ -56,7 +56,7 @@ def _result(result: SubmitResult) -> str:
         return f"accepted, {result.state.value}{_handle(result.handle)}"
     if isinstance(result, Refused):
         return f"refused, {result.why.value}: {result.detail}"
-    return f"nobody knows whether the network took it: {result.detail}"
+    return f"it is unknown whether the network accepted it: {result.detail}"
 
 
 def _reported(event: ev.Reported) -> str:
@@ -94,7 +94,7 @@ _NETWORK: dict[type[ev.Event], Callable[[Any], str]] = {
 _NOTES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.LinkOpened: lambda event: f"the link to server {event.server} is open",
     ev.NorthChanged: lambda _event: "the endpoint's address or its servers changed",
-    ev.CancelAsked: lambda event: f"somebody asks to cancel downlink {event.downlink}",
+    ev.CancelAsked: lambda event: f"a person asks to cancel downlink {event.downlink}",
     ev.EndpointRemoved: lambda event: event.why,
     ev.TriggerAsked: lambda event: f"another endpoint asks for a trigger: Execute /1/{event.instance}/{event.resource}",
 }

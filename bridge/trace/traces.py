@@ -97,7 +97,7 @@ class Traces:
     def begin(self, endpoint: int, name: str, *, payload: bool) -> str:
         """Begin to trace an endpoint, and return the trace's id. Raises NotPossible if there are too many traces."""
         if len(self._traces) >= MOST:
-            raise NotPossible(f"{MOST} traces are under way already; end one of them")
+            raise NotPossible(f"{MOST} traces are running already; end one of them")
         id_ = secrets.token_hex(8)
         self._traces[id_] = Trace(endpoint, name, payload, self._monotonic())
         for one in self._tapped:
@@ -109,7 +109,7 @@ class Traces:
         """Return a trace that is read now. Raises NotFound for one that is none, or has ended."""
         found = self._traces.get(id_)
         if found is None:
-            raise NotFound(f"no trace {id_!r}: it was ended, or nobody read it for {IDLE:.0f} s")
+            raise NotFound(f"no trace {id_!r}: it was ended, or was not read for {IDLE:.0f} s")
         found.read_at = self._monotonic()
         return found
 
@@ -163,7 +163,7 @@ class Traces:
         try:
             entry = made(self._wall())
         except Exception:  # a message must pass whatever a binding has put into it
-            log.exception("a trace cannot show something", extra={"sample": "trace"})
+            log.exception("a trace could not show a message", extra={"sample": "trace"})
             return
         if entry is not None:
             for trace in wanted:

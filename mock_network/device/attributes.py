@@ -91,7 +91,7 @@ def _number(name: str, text: str) -> float:
     try:
         value = float(text) if name in THRESHOLDS else int(text)
     except ValueError:
-        raise OperationError(BAD_REQUEST, f"{name} is no number") from None
+        raise OperationError(BAD_REQUEST, f"{name} is not a number") from None
     if name in (*PERIODS, "st") and value < 0:
         raise OperationError(BAD_REQUEST, f"{name} is negative")
     return value

@@ -11,7 +11,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 def _boolean(text: str) -> bool:
     if text not in _BOOLEANS:
-        raise ValueError(f"{text!r} is neither true nor false")
+        raise ValueError(f"{text!r} is not true or false")
     return _BOOLEANS[text]
 
 

@@ -192,7 +192,7 @@ def _lifetime(parameters: Mapping[str, str], default: int) -> int:
     if text is None:
         return default
     if not (text.isascii() and text.isdigit()):
-        raise _Refused(BAD_REQUEST, "lt is no number")
+        raise _Refused(BAD_REQUEST, "lt is not a number")
     return int(text)
 
 

@@ -124,7 +124,7 @@ async def test_whatever_changes_something_is_in_the_audit_log_with_its_caller(ap
     [
         (ApiSettings(listen="0.0.0.0:8460"), "without TLS"),
         (ApiSettings(listen="bridge.example:8460"), "without TLS"),
-        (ApiSettings(listen="8460"), "is not host:port"),
+        (ApiSettings(listen="8460"), "is not of the form host:port"),
     ],
 )
 def test_other_hosts_reach_it_only_by_tls_or_on_purpose(settings: ApiSettings, fault: str) -> None:

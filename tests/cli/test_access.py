@@ -105,7 +105,7 @@ async def test_a_running_service_is_asked_without_its_secrets_and_even_without_i
     if by_socket:
         assert found == {}
     else:
-        assert "the running service has no such network" in found["nidd"][0]["detail"]
+        assert "the running service does not have this network" in found["nidd"][0]["detail"]
 
 
 def test_a_socket_that_nobody_serves_is_named_with_the_cure(command: Command, tmp_path: Path) -> None:

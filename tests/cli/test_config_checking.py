@@ -28,20 +28,20 @@ def endpoint(name: str, address: str, more: str = "") -> str:
 WRONG = {
     "one port for two networks": (
         network("one", 8180) + network("two", 8180),
-        r"\[networks\.two\] callbacks\.port: port 8180 is that of .*\[networks\.one\] callbacks\.port already",
+        r"\[networks\.two\] callbacks\.port: port 8180 is already used by .*\[networks\.one\] callbacks\.port",
     ),
     "a port on all addresses and on one": (
         network("one", 8180, ', bind = "0.0.0.0", public_url = "http://bridge.example"') + network("two", 8180),
-        r"\[networks\.two\] callbacks\.port: port 8180 is that of",
+        r"\[networks\.two\] callbacks\.port: port 8180 is already used by",
     ),
     "the port of metrics": (
         '[service]\nmetrics_listen = "127.0.0.1:8180"\n' + network("one", 8180),
-        r"\[networks\.one\] callbacks\.port: port 8180 is that of .*\[service\] metrics_listen already",
+        r"\[networks\.one\] callbacks\.port: port 8180 is already used by .*\[service\] metrics_listen",
     ),
     "two kinds of network": (
         network("one", 8181)
         + f'[networks.two]\nbinding = "lorawan"\napi = {{ server = "127.0.0.1:9", key = "{"k" * 20}" }}\n',
-        r"\[networks\.two\] http\.port: port 8181 is that of .*\[networks\.one\] callbacks\.port already",
+        r"\[networks\.two\] http\.port: port 8181 is already used by .*\[networks\.one\] callbacks\.port",
     ),
     "ports that the system hands out": (
         OUTSIDE + f'[north]\nports = "{TAKEN.start}-{TAKEN.start + 10}"\n',
@@ -61,7 +61,7 @@ WRONG = {
     ),
     "two spellings of one device": (
         SERVER + network("one", 8180) + endpoint("e1", "A@iot.example") + endpoint("e2", "A@IOT.example"),
-        r"\[\[endpoints\]\] e2 address: .* is that of endpoint e1",
+        r"\[\[endpoints\]\] e2 address: .* belongs to endpoint e1",
     ),
     "an option that is none": (
         SERVER + network("one", 8180) + endpoint("e1", "a@iot.example", 'options = { colour = "red" }'),

@@ -157,13 +157,13 @@ def test_a_list_is_filtered_and_says_how_endpoints_are(command: Command) -> None
     ):
         assert "e1@iot.example" in command("endpoint", "list", *options).output
     assert command("endpoint", "list", "--silent", "soon").exit_code == 2
-    assert "no cursor that an earlier page gave" in command("endpoint", "list", "--after", "%%").output
+    assert "is not `next` of an earlier page" in command("endpoint", "list", "--after", "%%").output
 
 
 @pytest.mark.usefixtures("endpoint")
 def test_an_endpoint_is_shown_with_what_is_known_of_it(command: Command) -> None:
     shown = command("endpoint", "show", "e1").output
     assert "provisioning             wanted" in shown
-    assert "registered               not as far as the bridge can see" in shown
+    assert "registered               no registration that the bridge can read" in shown
     assert "last uplink              none" in shown
     assert "the service is down" in shown

@@ -68,7 +68,7 @@ BAD = {
     "long option extension cut off": "40010001e001",
     "option nibble 15 as length": "400100010f",
     "option nibble 15 as delta": "40010001f0",
-    "option number beyond 65535": "40010001e0ffff00"[:16] + "e0ffff",
+    "option number above 65535": "40010001e0ffff00"[:16] + "e0ffff",
     "empty with token": "41000001aa",
     "empty with payload": "40000001ff01",
     "reserved class 1": "40200001",

@@ -71,8 +71,8 @@ SERVER = '[servers.a]\nuri = "coap://127.0.0.1"\n'
         ("[policy]\nmax_requests = 99999999999999999999999", r"\[policy\] max_requests: expected `int` <= "),
         ("[service]\nretention = nan", r"\[service\] retention: nan is no finite number"),
         ("[north]\nresolve_interval = 0.0", r"\[north\] resolve_interval: expected `float` >= 1"),
-        ('[north]\nports = "30000-20000"', r"\[north\]: ports 30000-20000 is no range within 1-65535"),
-        ('[north]\nports = "60000-70000"', r"\[north\]: ports 60000-70000 is no range within 1-65535"),
+        ('[north]\nports = "30000-20000"', r"\[north\]: ports 30000-20000 is not a range within 1-65535"),
+        ('[north]\nports = "60000-70000"', r"\[north\]: ports 60000-70000 is not a range within 1-65535"),
     ],
 )
 def test_a_number_out_of_its_range_is_refused_with_its_meaning(tmp_path: Path, text: str, said: str) -> None:

@@ -51,8 +51,8 @@ async def test_good_lines_are_taken(directory):
         ('ep,nidd,d@x.org,,,,"</1>" x', "not CSV"),
         ("good,nidd,d@x.org,,,,", "endpoint 'good' is in line 2 already"),
         ("ep,nidd,GOOD@x.org,,,,", "device 'good@x.org' is in line 2 already"),
-        ("there,nidd,d@x.org,,,,", "endpoint 'there' is there with another device"),
-        ("there,nidd,there@x.org,,,5,", "endpoint 'there' is there with another default_ttl"),
+        ("there,nidd,d@x.org,,,,", "endpoint 'there' exists with another device"),
+        ("there,nidd,there@x.org,,,5,", "endpoint 'there' exists with another default_ttl"),
         ("ep,nidd,there@x.org,,,,", "is endpoint 'there' already"),
     ],
 )

@@ -34,7 +34,7 @@ def test_what_is_said_is_what_is_done(options, wake):
         (GOOD | {"wake_instance": "-1"}, "no instance: 0 to 65534"),
         (GOOD | {"wake_instance": "65535"}, "no instance"),
         (GOOD | {"wake_instance": "٣"}, "no instance"),
-        ({"wake_by": "update"}, "means nothing without wake_endpoint"),
+        ({"wake_by": "update"}, "has no effect without wake_endpoint"),
         ({"group": " "}, "option group"),
         ({"group": "g" * 65}, "option group"),
     ],

@@ -72,7 +72,7 @@ async def test_r11_a_cancel_whose_answer_a_crash_lost_is_asked_again_and_says_no
         heard = await found.air("one", "downlink")
         await found.fault("slow_answer", count=1, where=ON_CANCEL, params={"seconds": 10})
         cancelled = await found.command("downlink", "cancel", str(number))
-        assert (cancelled.code, cancelled.out.strip()) == (0, f"{number}: BUFFERED, being taken back")
+        assert (cancelled.code, cancelled.out.strip()) == (0, f"{number}: BUFFERED, being removed from the network")
 
         async def gone() -> bool:
             return (await found.ue("one"))["queue"] == []

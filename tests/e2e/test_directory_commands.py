@@ -161,7 +161,7 @@ async def test_with_the_service_down_the_directory_can_be_changed_and_is_taken_u
         assert {"offline", "offline-csv"} <= await _names(world)
         assert (await world.command("endpoint", "set", "offline-csv", "default_ttl=90")).code == 0
         shown = await world.command("endpoint", "show", "offline")
-        assert "nothing moves" in shown.out
+        assert "nothing is sent" in shown.out
         removed = await world.command("endpoint", "remove", "offline")
         assert removed.code != 0
         assert "only be removed while the service runs" in removed.err

@@ -369,7 +369,7 @@ async def test_r8_an_outage_of_the_scef_costs_messages_nothing_but_time(world: S
             await asyncio.sleep(0.05)
         assert await world.count("network_pauses", network="nidd") > pauses
         (first, second) = (await world.bridge.ask("endpoint.explain", name="outage"))["waiting"]
-        assert "the network is out of order" in first["why"]
+        assert "the network is down" in first["why"]
         assert second["blocked_by"] == first["downlink"]
     finally:
         await world.no_faults()

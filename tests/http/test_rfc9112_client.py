@@ -69,7 +69,7 @@ CASES = [
         "6.3", "two lengths that differ",
         OK.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n"), UNKNOWN, NOT_KEPT,
     ),
-    Case("6.3", "a length that is no number", OK.replace(b" 2\r\n", b" x\r\n"), UNKNOWN, NOT_KEPT),
+    Case("6.3", "a length that is not a number", OK.replace(b" 2\r\n", b" x\r\n"), UNKNOWN, NOT_KEPT),
     Case("6.3", "a negative length", OK.replace(b" 2\r\n", b" -2\r\n"), UNKNOWN, NOT_KEPT),
     Case(
         "6.3", "length and chunks",

@@ -165,7 +165,7 @@ async def test_a_device_made_on_the_command_line_joins_over_the_air_and_register
     assert first[0] == 0, first
     assert APP_KEY not in first[1]
     again = await world.command(*arguments, THE_KEY=APP_KEY)
-    assert "everything was there already" in again[1]
+    assert "the network had everything already" in again[1]
     await world.radio.post("/radio/devices", device(made, app_key=APP_KEY))
     world.euis["second"] = made
     await world.client("second")

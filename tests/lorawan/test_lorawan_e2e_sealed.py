@@ -70,7 +70,7 @@ async def test_a_device_with_a_session_by_hand_is_managed_and_chirpstack_reads_n
     made = await sealed.command(*arguments, **keys)
     assert made[0] == 0, made
     again = await sealed.command(*arguments, **keys)
-    assert "everything was there already" in again[1]
+    assert "the network had everything already" in again[1]
     shown = await sealed.command("endpoint", "show", "personal", "--json")
     assert json.loads(shown[1])["endpoint"]["options"]["app_s_key"].startswith("lwm2m:")
     assert SESSION["app_s_key"] not in made[1] + again[1] + shown[1]

@@ -99,4 +99,4 @@ def test_an_address_that_is_taken_is_named_with_the_cure(command, kind):
         done = CliRunner().invoke(command, ["--listen", f"127.0.0.1:{port}"])
     assert done.exit_code == 1
     assert str(port) in done.output.splitlines()[-1]
-    assert "end the program that has it" in done.output
+    assert "end the program that uses it" in done.output

@@ -65,7 +65,7 @@ def test_files_and_folders_are_read_and_take_the_place_of_ours(tmp_path):
         ('id = 1\nname = "x"\n[resources]\n1 = { name = "y", type = "word" }', "resource 1: 'word'"),
         ('id = 1\nname = "x"\n[resources]\n1 = { name = "y", operations = "X" }', "operations 'X'"),
         ('id = 1\nname = "x"\n[resources]\n1 = { operations = "R" }', "resource 1: name is missing"),
-        ('id = 1\nname = "x"\nmultiple = 1', "neither true nor false"),
+        ('id = 1\nname = "x"\nmultiple = 1', "is not true or false"),
     ],
 )
 def test_a_toml_file_that_defines_no_object_is_refused_with_the_reason(text, reason):

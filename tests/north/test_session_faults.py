@@ -225,7 +225,7 @@ async def test_a_release_is_obeyed_and_its_hold_off_kept():
         server.connection(who).write(stream.signal(stream.Signal.RELEASE, [(stream.HOLD_OFF, b"\x3c")]))
         server.connection(who).writer.close()
         closed = await state(noted, LinkState.CLOSED)
-        assert "asked for an end" in closed.reason
+        assert "asked to end" in closed.reason
         retry = north.link(SOURCE, "one").retry_in
         assert retry is not None
         assert 55 < retry <= 75
@@ -277,7 +277,7 @@ async def test_a_server_that_pings_and_never_reads_costs_bounded_memory_and_is_l
             await asyncio.sleep(0)
             largest = max(largest, transport.get_write_buffer_size())
         assert largest < 1_000_000
-        await until(lambda: any("reads nothing" in link.reason for _, _, link in noted.links))
+        await until(lambda: any("has read nothing" in link.reason for _, _, link in noted.links))
         await until(lambda: transport.get_write_buffer_size() == 0, 15)
 
 

@@ -83,7 +83,7 @@ def test_two_servers_may_have_their_keys_in_one_token(token: str) -> None:
     [
         ("object=master", "object=other", "NoSuchKey"),
         ("token=bridge", "token=other", "NoSuchToken"),
-        ("libsoft", "none", "no PKCS #11 library"),
+        ("libsoft", "none", "is not a PKCS #11 library"),
     ],
 )
 def test_what_is_not_there_is_told(token: str, old: str, new: str, why: str) -> None:

@@ -47,7 +47,7 @@ def test_build_gives_the_transport_of_the_scheme():
         ({"prefixes": ["192.0.2.0/24"], "servers": [OUTSIDE]}, "lies inside"),
         ({"prefixes": ["10.0.0.0/24"], "servers": [OUTSIDE6]}, "over IPv6"),
         ({"prefixes": ["2001:db8:1::/64"], "servers": [OUTSIDE]}, "over IPv4"),
-        ({"scheme": Scheme.PORTS, "source_address": "here"}, "no IP address"),
+        ({"scheme": Scheme.PORTS, "source_address": "here"}, "not an IP address"),
         ({"scheme": Scheme.PORTS, "source_address": "::1"}, "over IPv4"),
     ],
 )

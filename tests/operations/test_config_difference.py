@@ -90,5 +90,5 @@ def test_a_secret_may_be_a_credential_of_systemd(tmp_path: Path, monkeypatch: py
     assert reveal("credential:scef", tmp_path, revealed) == "hush"
     assert revealed == {"hush"}
     for name in ("../bridge.toml", "", ".."):
-        with pytest.raises(ConfigurationError, match="no name of a credential"):
+        with pytest.raises(ConfigurationError, match="not a valid name of a credential"):
             reveal(f"credential:{name}", tmp_path, revealed)

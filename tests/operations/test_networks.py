@@ -35,7 +35,9 @@ def client() -> DirectClient:
 async def test_a_network_that_cannot_be_checked_hides_no_other(client: DirectClient) -> None:
     found = (await client.ask(CheckNetworks())).networks
     assert [(one.grade, one.detail) for one in found["down"]] == [(Grade.UNCHECKED, "network down is not running")]
-    assert [(one.grade, one.cure) for one in found["wrong"]] == [(Grade.BAD, "mend this setting in [networks.wrong]")]
+    assert [(one.grade, one.cure) for one in found["wrong"]] == [
+        (Grade.BAD, "correct this setting in [networks.wrong]")
+    ]
     assert [one.grade for one in found["mute"]] == [Grade.UNCHECKED]
     assert found["up"] == (Finding("it", Grade.GOOD, "runs"),)
 

@@ -47,7 +47,11 @@ async def test_usage_is_listed_by_network(bridge: BridgeAtRest, client: DirectCl
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [({"first": "2026-02-30"}, "is no day"), ({"after": "x"}, "no cursor"), ({"after": "1/2"}, "no cursor")],
+    [
+        ({"first": "2026-02-30"}, "is not a day"),
+        ({"after": "x"}, "is not `next` of an earlier page"),
+        ({"after": "1/2"}, "is not `next` of an earlier page"),
+    ],
 )
 async def test_what_cannot_be_asked_is_said(client: DirectClient, asked: dict[str, str], said: str) -> None:
     with pytest.raises(RequestError, match=said):

@@ -24,7 +24,7 @@ def test_r15_a_register_that_the_device_has_given_up_ends_without_reaching_the_s
     world.device_sends(register(), heard_at=START - south.exchange_span)
     assert world.to_server == []
     (up,) = world.uplinks("request")
-    assert (up["state"], up["reason"]) == ("EXPIRED", "the network delivered it when the device no longer waited")
+    assert (up["state"], up["reason"]) == ("EXPIRED", "the network delivered it after the device had stopped waiting")
 
 
 def test_r15_data_of_long_ago_still_has_its_whole_time(world: World):

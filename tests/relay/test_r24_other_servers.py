@@ -32,7 +32,7 @@ def test_a_waiting_register_goes_to_the_new_server_when_the_device_repeats_it(wo
     world.passes(300.0)
     assert len(world.to_server) == sent, "nothing more goes to the server that was removed"
     (waited,) = world.uplinks("request")
-    assert (waited["state"], waited["reason"]) == ("EXPIRED", "its server is no longer the endpoint's")
+    assert (waited["state"], waited["reason"]) == ("EXPIRED", "the endpoint no longer has this server")
 
 
 @pytest.mark.parametrize("message", [register(), SEND], ids=["Register", "Send"])

@@ -113,7 +113,7 @@ def test_r25_a_transfer_that_cannot_be_done_in_time_is_refused_at_its_first_bloc
     assert refused.code == Code.SERVICE_UNAVAILABLE
     assert refused.uint(Opt.MAX_AGE) == 60
     text = refused.payload.decode()
-    assert text == "too slow: 2048 bytes take some 1280 s here, 120 are allowed: raise timeouts, or pull"
+    assert text == "too slow: 2048 bytes take about 1280 s here, 120 s are allowed: raise timeouts, or pull"
     assert len(world.downlinks()) == 1  # nothing of it was accepted
 
 

@@ -44,27 +44,27 @@ def slow() -> World:
 def test_the_network_is_paused(slow: World) -> None:
     slow.condition = PAUSED
     asks(slow, 1)
-    assert why(slow) == [("the network is out of order, and is tried again later", None, START + 40)]
+    assert why(slow) == [("the network is down, and is called again later", None, START + 40)]
 
 
 def test_all_calls_of_the_network_are_under_way(slow: World) -> None:
     slow.condition = FULL
     asks(slow, 1)
     ((text, blocked, _),) = why(slow)
-    assert text == "the network takes no further call now: the device has its turn when one is over"
+    assert text == "no further call of the network can begin now: it is this device's turn when another call has ended"
     assert blocked is None
 
 
 def test_an_answer_waits_for_its_own_turn(slow: World) -> None:
     slow.condition = NetworkCondition(takes_answers=True, takes_others=False)
     asks(slow, 1)
-    assert why(slow)[0][0].startswith("the network takes no further call now")
+    assert why(slow)[0][0].startswith("no further call of the network can begin now")
     slow.condition = FULL
     slow.device_sends(register())
     slow.server_sends(response(slow.last_north(), Code.CREATED))
     first, answer = why(slow)
-    assert first[:2] == ("Register answer goes before it", 4)
-    assert answer[0].startswith("the network takes no further call now")
+    assert first[:2] == ("Register answer is sent before it", 4)
+    assert answer[0].startswith("no further call of the network can begin now")
 
 
 def test_the_network_is_being_called(slow: World) -> None:
@@ -88,8 +88,8 @@ def test_the_device_is_out_of_reach(slow: World) -> None:
     slow.network = Refused(Refusal.UNREACHABLE, "no such UE", retry_at=LATER)
     asks(slow, 1, 2)
     assert why(slow) == [
-        ("the device is out of reach, as its network says (no such UE)", None, LATER),
-        ("the device is out of reach, as its network says", 1, LATER),
+        ("the network reports that the device cannot be reached (no such UE)", None, LATER),
+        ("the network reports that the device cannot be reached", 1, LATER),
     ]
 
 
@@ -97,8 +97,8 @@ def test_the_device_is_out_of_reach(slow: World) -> None:
     ("refusal", "text"),
     [
         (Refusal.RATE_LIMITED, "the network's limit for it is used up (why)"),
-        (Refusal.FAILED, "the network failed at it, and is asked again later (why)"),
-        (Refusal.NETWORK_UNAVAILABLE, "the network was out of order, and is asked again later (why)"),
+        (Refusal.FAILED, "the network failed to handle it, and is called again later (why)"),
+        (Refusal.NETWORK_UNAVAILABLE, "the network was down, and is called again later (why)"),
     ],
 )
 def test_a_refused_request_waits_and_those_behind_keep_their_order(slow: World, refusal: Refusal, text: str) -> None:
@@ -112,7 +112,7 @@ def test_what_met_an_outage_waits_for_the_network_if_that_is_longer(slow: World)
     asks(slow, 1)
     slow.condition = PAUSED
     ((text, _, until),) = why(slow)
-    assert text == "the network is out of order, and is tried again later (connection refused)"
+    assert text == "the network is down, and is called again later (connection refused)"
     assert until == START + 40
 
 
@@ -121,23 +121,33 @@ def test_nobody_knows_and_the_network_is_to_be_asked(slow: World) -> None:
     slow.lookup_answer = Lookup(Presence.FAILED)
     asks(slow, 1, 2)
     assert why(slow) == [
-        ("nobody knows whether the network took it (no answer): its queue is being asked", None, START + 30),
-        ("an earlier message's fate is unknown: nothing new goes before that is looked up", 1, START + 7200),
+        (
+            "it is unknown whether the network accepted it (no answer): the network's queue is being asked",
+            None,
+            START + 30,
+        ),
+        (
+            "it is unknown what became of an earlier message: nothing new is sent until the network was asked",
+            1,
+            START + 7200,
+        ),
     ]
     slow.condition = paused(START + 600)
-    assert why(slow)[0][0].endswith("its queue is to be asked; the network is out of order, and is tried again later")
+    assert why(slow)[0][0].endswith("the network's queue will be asked; the network is down, and is called again later")
 
 
 def test_it_left_and_is_sent_again() -> None:
     world = World(default_ttl=7200.0)
     asks(world, 1)
-    assert why(world) == [("it left for the device; no answer yet; it is sent again if none comes", None, START + 60)]
+    assert why(world) == [
+        ("it was sent to the device; no answer yet; it is sent again if none comes", None, START + 60)
+    ]
     world.condition = paused(START + 100)
     world.passes(61)
     ((text, _, until),) = why(world)
     assert text == (
-        "it left for the device; no answer yet; it is to be sent again; "
-        "the network is out of order, and is tried again later"
+        "it was sent to the device; no answer yet; it will be sent again; "
+        "the network is down, and is called again later"
     )
     assert until == START + 100
 
@@ -150,15 +160,15 @@ def test_its_deadline_passed_in_the_network() -> None:
     world.passes(61)
     ((text, _, until),) = why(world)
     assert text == (
-        "its deadline passed or it was cancelled: the network is asked to give it up; "
-        "the network is out of order, and is tried again later"
+        "its deadline passed or it was cancelled: the network is asked to remove it; "
+        "the network is down, and is called again later"
     )
     assert until == START + 100
     world.condition = FREE
     world.cancel_answer = Cancellation.UNKNOWN
     world.event(ev.Tick())
     ((text, _, until),) = why(world)
-    assert text.startswith("its time is over, and the network did not say whether it was taken back")
+    assert text.startswith("its deadline passed, and the network did not say whether it removed the message")
     assert until == START + 61 + 60
 
 
@@ -177,4 +187,4 @@ def test_what_could_go_is_never_seen_waiting(south, result) -> None:
     asks(world, 1, 2, 3)
     world.device_sends(register())
     world.server_sends(response(world.last_north(), Code.CREATED))
-    assert "it is its turn next" not in [text for text, *_ in why(world)]
+    assert "it is the next to be sent" not in [text for text, *_ in why(world)]

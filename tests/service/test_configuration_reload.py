@@ -83,7 +83,7 @@ async def test_a_broken_file_leaves_in_force_what_was(kit: Kit, caplog: pytest.L
             await DirectClient(service).ask(ReloadConfig())
         with caplog.at_level(logging.ERROR):
             await file.reloader.reload_and_log()
-        assert "what was in force stays" in caplog.text
+        assert "the former one stays in force" in caplog.text
         assert counted(service)() == 1
         assert file.applied == []
         file.fault = None
@@ -95,7 +95,7 @@ async def test_a_file_that_a_start_would_refuse_is_refused(kit: Kit) -> None:
         file = File(service, kit.config)
         one = EndpointSettings(name="e2", network="net", address="D1", servers=["lab"])  # the device of e1
         file.config = replace(file.config, endpoints=(*file.config.endpoints, one))
-        with pytest.raises(ConfigurationError, match="that of endpoint e1"):
+        with pytest.raises(ConfigurationError, match="belongs to endpoint e1"):
             await file.reloader.reload()
         assert file.applied == []
 

@@ -108,7 +108,7 @@ async def test_r08_an_outage_pauses_the_network_and_costs_no_message_its_outcome
         await until(lambda: service.metrics.value("network_pauses", network="net"))
         assert len(kit.network.attempts) < 32 + FAILURES  # those that were under way, and few more
         (waits, *_) = await service.explain(MANY)
-        assert waits.why == "the network is out of order, and is tried again later"
+        assert waits.why == "the network is down, and is called again later"
         assert waits.next_at is not None
         assert service.status().networks["net"]["calls"]["waiting"] > 0
         kit.network.answer = lambda a: Accepted(f"h{a.downlink}", NetworkState.BUFFERED)

@@ -119,7 +119,7 @@ async def test_a_step_that_raises_leaves_the_endpoint_as_it_was_stored(
     told: list[BaseException | None] = []
     await bench.event(read_request(8), told.append)
     assert [type(error) for error in told] == [StoreUnavailable]
-    assert "a step failed" in caplog.text
+    assert "an event could not be processed" in caplog.text
     assert Count("failed_steps", "ServerDatagram") in bench.actor.effects
     await bench.take(read_request(9))
     assert [row.north_mid for row in await bench.rows()] == [7, 9]

@@ -138,6 +138,6 @@ async def test_a_metrics_port_that_is_taken_is_named_with_the_cure() -> None:
         address = ("127.0.0.1", other.getsockname()[1])
         bridge: Any = None
         metrics = MetricsServer(bridge, address)
-        with pytest.raises(ConfigurationError, match=r"metrics_listen: .*in use; end the program that has it"):
+        with pytest.raises(ConfigurationError, match=r"metrics_listen: .*in use; end the program that uses it"):
             await metrics.start()
         await metrics.stop()

@@ -145,7 +145,7 @@ async def test_what_a_start_leaves_to_be_done_outlives_a_failing_store(
 
     await upkeep.persistently(work)
     assert len(tries) == 3
-    assert "begun again in 0 s: the disk is full" in caplog.text
+    assert "begins again in 0 s: the disk is full" in caplog.text
 
 
 def test_work_is_shown_while_it_lasts_and_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:

@@ -78,7 +78,7 @@ def test_nothing_is_told_where_nobody_listens(tmp_path: Path, caplog: pytest.Log
     Systemd({}).ready()
     assert not caplog.records
     Systemd({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
-    assert "systemd cannot be told" in caplog.text
+    assert "systemd cannot be notified" in caplog.text
 
 
 async def test_a_service_says_that_it_is_ready_and_that_it_stops(tmp_path: Path, listener: Listener) -> None:

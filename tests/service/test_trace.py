@@ -72,7 +72,7 @@ def test_a_trace_that_nobody_reads_ends_and_one_that_is_read_does_not(hands: Han
     assert hands.tapped[0].tap is not None
     hands.pass_time(1)
     assert hands.tapped[0].tap is None
-    with pytest.raises(NotFound, match="nobody read it"):
+    with pytest.raises(NotFound, match="was not read"):
         hands.traces.trace(id_)
 
 
@@ -106,13 +106,13 @@ def test_what_a_trace_cannot_show_stops_no_message(hands: Hands, caplog: pytest.
     hands.traces.event(E1, ev.Reported("h1", odd))
     hands.traces.event(E1, ev.ServerDatagram("lab", b"x"))
     assert hands.traces.trace(id_).last == 1
-    assert "a trace cannot show something" in caplog.text
+    assert "a trace could not show a message" in caplog.text
 
 
 def test_there_are_only_so_many_traces_at_once(hands: Hands) -> None:
     for _ in range(MOST):
         hands.traces.begin(1, "e1", payload=False)
-    with pytest.raises(NotPossible, match="traces are under way"):
+    with pytest.raises(NotPossible, match="traces are running"):
         hands.traces.begin(1, "e1", payload=False)
 
 

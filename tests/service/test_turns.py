@@ -219,6 +219,6 @@ def test_the_log_says_that_a_network_is_paused_and_that_it_answers_again(
     network = on_trial()
     network.ends(TAKEN)
     assert [record.getMessage() for record in caplog.records] == [
-        "network net is out of order: it is called again in 5 s; 0 endpoints wait",
+        "network net is down: it is called again in 5 s; 0 endpoints wait",
         "network net answers again",
     ]

@@ -39,7 +39,7 @@ def test_a_response_of_the_authority_or_its_delegate_that_it_is_good_opens_the_s
 @pytest.mark.parametrize(
     ("staple", "why"),
     [
-        (b"", "brought no OCSP response"),
+        (b"", "sent no OCSP response"),
         (b"\x30\x03\x0a\x01\x03", "could not say: try_later"),
         (GOOD[:-1] + bytes((GOOD[-1] ^ 1,)), "not signed by its authority"),
         (vouches(ROOT, SERVER, signer=ANOTHER), "not signed by its authority"),

@@ -210,7 +210,7 @@ class MqttEvents:
                 pause = min(pause * 2, _MAX_RETRY)
                 continue
             except Exception:
-                log.exception("event dropped: a mistake in the bridge")
+                log.exception("event dropped: a bug in the bridge")
                 self._count("lorawan_internal_errors")
             break
         self.taken += 1

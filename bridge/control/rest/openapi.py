@@ -14,9 +14,10 @@ from bridge.operations.types.events import ListEvents
 _REF = "#/components/schemas/{name}"
 
 DESCRIPTION = """\
-Everything that one can ask of a bridge. Send `Authorization: Bearer KEY`; `lwm2m-bridge key create` makes keys. Times
-are seconds since the epoch. Lists come in pages: `next` of a page is `after` of the one behind it. A `GET` answer has
-an `ETag`; `If-None-Match` spares its repetition, and `If-Match` keeps a change from being made on top of another's."""
+Everything that a bridge can be asked to do. Send `Authorization: Bearer KEY`; `lwm2m-bridge key create` makes keys.
+Times are seconds since the epoch. Lists come in pages: `next` of a page is `after` of the following page. A `GET`
+answer has an `ETag`; with `If-None-Match` an unchanged answer is not sent again, and with `If-Match` a change is
+refused if somebody else made one before."""
 
 
 def described() -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _operation(route: Route, asked: Mapping[str, Any], answered: Mapping[str, An
         },
     }
     if route.method == "GET":
-        operation["responses"]["304"] = {"description": "It is as `If-None-Match` says."}
+        operation["responses"]["304"] = {"description": "The answer has not changed since (`If-None-Match`)."}
     if route.request is ListEvents:
         content = operation["responses"][str(route.status)]["content"]
         content["text/event-stream"] = {"schema": {"type": "string"}}
@@ -97,7 +98,7 @@ def _parameters(route: Route, asked: Mapping[str, Any]) -> Iterator[dict[str, An
         for name in route.rest:
             yield _parameter(name, "query", properties[name], required=name in asked.get("required", ()))
     if route.conditional is not None:
-        about = "`ETag` of the endpoint as it was read; where it has another one by now, nothing is changed (412)"
+        about = "`ETag` of the endpoint when it was read; if the endpoint has changed since, nothing is done (412)"
         yield {"name": "If-Match", "in": "header", "description": about, "schema": {"type": "string"}}
 
 

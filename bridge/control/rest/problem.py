@@ -18,7 +18,7 @@ class HttpProblem(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     status: int
     detail: Annotated[str, Meta(description="what is wrong, and the cure")]
-    error: Annotated[str, Meta(description="a name of the error that stays the same")]
+    error: Annotated[str, Meta(description="a name of the error that does not change between releases")]
 
 
 def problem_of(error: BridgeError, status: int) -> HttpProblem:

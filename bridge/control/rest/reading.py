@@ -28,7 +28,7 @@ class Reader:
         route = self._route
         if route.in_query:
             if body:
-                raise RequestError(f"{route.method} takes no body; write parameters into the query")
+                raise RequestError(f"{route.method} takes no body; put parameters into the query")
             given = self._from_query(query)
         else:
             if query:
@@ -36,7 +36,7 @@ class Reader:
             given = _decoded(body or b"{}")
         for name, of_request in route.in_path.items():
             if of_request in given:
-                raise RequestError(f"{of_request} is in the path already")
+                raise RequestError(f"{of_request} is already given by the path")
             given[of_request] = _converted(name, path[name], self._fields[of_request])
         try:
             asked: Request[Any] = msgspec.convert(given, route.request)
@@ -64,7 +64,7 @@ def _decoded(body: bytes) -> dict[str, Any]:
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise RequestError(f"the body is no JSON: {error}") from error
+        raise RequestError(f"the body is not JSON: {error}") from error
     except RecursionError:
         raise RequestError("the body is nested too deeply") from None
     if not isinstance(decoded, dict):
@@ -77,14 +77,14 @@ def _converted(name: str, text: str, schema: Mapping[str, Any]) -> Any:
     kind = schema.get("type")
     if kind == "boolean":
         if text not in _BOOLEANS:
-            raise RequestError(f"{name}: {text[:40]!r} is neither true nor false")
+            raise RequestError(f"{name}: {text[:40]!r} is not true or false")
         return _BOOLEANS[text]
     if kind == "integer":
         if not _INTEGER.fullmatch(text):
-            raise RequestError(f"{name}: {text[:40]!r} is no whole number")
+            raise RequestError(f"{name}: {text[:40]!r} is not a whole number")
         return int(text)
     if kind == "number":
         if not _NUMBER.fullmatch(text):
-            raise RequestError(f"{name}: {text[:40]!r} is no number")
+            raise RequestError(f"{name}: {text[:40]!r} is not a number")
         return float(text)
     return text

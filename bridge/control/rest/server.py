@@ -89,7 +89,7 @@ class RestApi:
             await web.TCPSite(self._runner, host, port, ssl_context=self._context).start()
         except OSError as error:
             raise ConfigurationError(
-                f"[api] listen: {error.strerror or error}; end the program that has it, or name another port"
+                f"[api] listen: {error.strerror or error}; end the program that uses it, or choose another port"
             ) from error
 
     def allow_origins(self, origins: Collection[str]) -> None:
@@ -115,7 +115,7 @@ class RestApi:
             if "Allow" in error.headers:
                 answer.headers["Allow"] = error.headers["Allow"]
         except Exception:
-            log.exception("%s failed by a mistake of the bridge", request.path, extra={"sample": "api"})
+            log.exception("%s failed because of a bug in the bridge", request.path, extra={"sample": "api"})
             answer = _problem(ServiceFailed("the service failed to do this; its log says why"), 500)
         self._count("api_requests", status=str(answer.status))
         return answer
@@ -126,7 +126,9 @@ class RestApi:
             return
         if _is_own_page(request):  # behind a proxy that does TLS
             return
-        raise AccessDenied(f"pages of {origin[:100]} may not ask; list that origin in allowed_origins of [api]")
+        raise AccessDenied(
+            f"pages of {origin[:100]} may not call the API; list that origin in allowed_origins of [api]"
+        )
 
     def _handler(self, route: Route) -> Handler:
         reader = Reader(route)
@@ -167,17 +169,19 @@ class RestApi:
         except (UnknownCaller, TooManyGuesses) as error:
             kind = type(error).__name__
             self._count("api_callers_refused", error=kind)
-            log.warning("a caller is refused", extra={"peer": request.remote, "why": kind, "sample": "api caller"})
+            log.warning(
+                "a request to the API is refused", extra={"peer": request.remote, "why": kind, "sample": "api caller"}
+            )
             raise
 
     def _compare(self, wanted: str, found: object) -> None:
         tags = {tag.strip() for tag in wanted.split(",")}
         if "*" not in tags and _tag(msgspec.json.encode(found)) not in tags:
-            raise Outdated("it is not as If-Match says: somebody changed it; read it again")
+            raise Outdated("it was changed since it was read (If-Match); read it again")
 
     async def _stream(self, request: web.Request, asked: ListEvents, caller: Caller) -> web.StreamResponse:
         if self.streams >= STREAMS:
-            raise NotPossible(f"{STREAMS} callers have a stream of events already")
+            raise NotPossible(f"{STREAMS} streams of events are open already")
         self.streams += 1
         try:
             allowed = partial(self._callers.is_still, caller)
@@ -233,5 +237,5 @@ def _explained(error: web.HTTPException) -> str:
     if error.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return f"a request has at most {LARGEST_REQUEST} bytes; send it in parts"
     if error.status == http.HTTPStatus.NOT_FOUND:
-        return f"there is nothing here; {VERSION}/openapi.json lists what there is"
+        return f"there is no such path; {VERSION}/openapi.json lists all paths"
     return str(error.reason)

@@ -38,7 +38,7 @@ def last_event_id(request: web.Request, asked: ListEvents) -> ListEvents:
     if text is None:
         return asked
     if not (text.isascii() and text.isdigit()) or len(text) > 18:  # noqa: PLR2004  # digits that fit 64 bits
-        raise RequestError(f"Last-Event-ID {text[:40]!r} is no id of an event")
+        raise RequestError(f"Last-Event-ID {text[:40]!r} is not the id of an event")
     return msgspec.structs.replace(asked, after=int(text))
 
 

@@ -103,13 +103,13 @@ class DtlsChannel:
     def _gives_up(self) -> None:
         session = self.session
         if not session.heard:
-            what = f"server {self._server!r} does not answer; is it there, and is this its port for DTLS?"
+            what = f"server {self._server!r} does not answer; is it running, and is this its port for DTLS?"
             self._end(End(Ended.UNHEARD, what))
         elif session.proven:
-            why = "the server fell silent when it had our proof; most likely it has another key for this identity"
+            why = "the server stopped answering after our proof; most likely it has another key for this identity"
             self._end(End(Ended.REFUSED, why))
         else:
-            self._end(End(Ended.LOST, "the server fell silent in the middle of the handshake"))
+            self._end(End(Ended.LOST, "the server stopped answering during the handshake"))
 
     def _look(self) -> None:
         """Go on waiting, or tell the end."""

@@ -51,7 +51,7 @@ class _Maker(ChannelMaker):
         """Return a session that has sent its first flight."""
         source, server = link.key
         if credentials is None:
-            raise NorthUnavailable(f"server {server!r} takes sessions, but the endpoint has no credentials for it")
+            raise NorthUnavailable(f"server {server!r} needs DTLS, but the endpoint has no credentials for it")
         if self._udp.servers.destination(server) is None:
             return End(Ended.UNHEARD, f"the name of server {server!r} cannot be resolved; see the log")
         self._udp.open(source, (server,))

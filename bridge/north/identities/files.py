@@ -60,13 +60,13 @@ def _rows(path: Path, text: str) -> dict[str, tuple[str, str]]:
             if not row:
                 continue
             if len(row) != len(COLUMNS):
-                raise ConfigurationError(f"key_table {path} line {number} has not {len(COLUMNS)} fields")
+                raise ConfigurationError(f"key_table {path} line {number} does not have {len(COLUMNS)} fields")
             endpoint, identity, key = row
             if endpoint in rows:
                 raise ConfigurationError(f"key_table {path} line {number} has endpoint {endpoint!r} again")
             rows[endpoint] = identity, key
     except csv.Error as error:
-        raise ConfigurationError(f"key_table {path} is no CSV: {error}") from None
+        raise ConfigurationError(f"key_table {path} is not CSV: {error}") from None
     return rows
 
 

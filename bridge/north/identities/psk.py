@@ -17,7 +17,7 @@ def check_template(template: str) -> str:
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
-        raise ConfigurationError(f"{template!r} is no template: {error}") from None
+        raise ConfigurationError(f"{template!r} is not a valid template: {error}") from None
     for _, name, spec, conversion in parts:
         if name is not None and (name not in FIELDS or spec or conversion):
             raise ConfigurationError(f"{template!r} has the field {name!r}; there are {', '.join(FIELDS)}, as they are")

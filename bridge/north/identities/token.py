@@ -35,7 +35,7 @@ def read_token_uri(text: str) -> TokenUri:
     options = dict(parse_qsl(query))
     token, label, module = (*(unquote(names.get(name, "")) for name in ("token", "object")), options.get("module-path"))
     if not (text.startswith(_SCHEME) and token and label and module):
-        raise ConfigurationError(f"key is no PKCS #11 URI (RFC 7512); write {_FORM}")
+        raise ConfigurationError(f"key is not a PKCS #11 URI (RFC 7512); write {_FORM}")
     return TokenUri(token, label, module, _pin(options))
 
 
@@ -88,7 +88,7 @@ class TokenKeys:
         try:
             module = library.lib(self._uri.module)
         except RuntimeError:
-            raise ConfigurationError(f"key: {self._uri.module} is no PKCS #11 library") from None
+            raise ConfigurationError(f"key: {self._uri.module} is not a PKCS #11 library") from None
         token = module.get_token(token_label=self._uri.token)
         try:
             session = token.open(user_pin=self._uri.pin or None)

@@ -131,7 +131,7 @@ class SessionLink:
         """End the link in good order until a message is to be sent."""
         if self._state is LinkState.OPEN and not self._waiting:
             self._drop_channel(in_order=True)
-            self._becomes(LinkState.CLOSED, "nothing was to be said for idle_timeout")
+            self._becomes(LinkState.CLOSED, "no message was sent or received for idle_timeout")
 
     @property
     def view(self) -> Link:

@@ -273,4 +273,4 @@ def _local(error: BaseException) -> End:
     if isinstance(error, BridgeError):
         return End(Ended.LOCAL, str(error))
     _log.error("a link could not be opened", exc_info=error, extra={"sample": "open link"})
-    return End(Ended.LOCAL, "the link could not be opened by a mistake in the bridge; see the log")
+    return End(Ended.LOCAL, "the link could not be opened because of a bug in the bridge; see the log")

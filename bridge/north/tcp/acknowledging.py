@@ -132,7 +132,7 @@ class Acknowledging:
             elif number & 1:  # critical (RFC 8323 §5.3)
                 bad = [(stream.BAD_CSM_OPTION, number.to_bytes(2, "big"))]
                 self._out += stream.signal(Signal.ABORT, bad)
-                raise MessageFormatError(f"its CSM has the critical option {number}, which is not known")
+                raise MessageFormatError(f"its CSM has the critical option {number}, which the bridge does not know")
         self.ready = True
 
     def _send_ping(self) -> None:

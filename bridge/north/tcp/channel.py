@@ -53,7 +53,7 @@ class StreamChannel(asyncio.Protocol):
         """Write a message."""
         if not self._messages.send(message):
             _log.warning(
-                "a message is larger than the server takes", extra={"server": self._server, "sample": self._server}
+                "a message is larger than the server accepts", extra={"server": self._server, "sample": self._server}
             )
             return Sending.DROPPED
         self._write()
@@ -112,12 +112,12 @@ class StreamChannel(asyncio.Protocol):
         if self._messages.released is not None:
             self._drained()
         elif not self._open:
-            text = "it closed the connection before it said anything that is CoAP over TCP (RFC 8323)"
+            text = "it closed the connection before it sent anything that is CoAP over TCP (RFC 8323)"
             self._end(End(Ended.UNHEARD if self._unheard else Ended.REFUSED, f"server {self._server!r}: {text}"))
         elif exc is None:
             self._end(End(Ended.CLOSED, "the server closed the connection"))
         else:
-            self._end(End(Ended.LOST, f"the connection broke off: {exc}"))
+            self._end(End(Ended.LOST, f"the connection broke: {exc}"))
 
     def pause_writing(self) -> None:
         """Read no more, since what a server says may ask for an answer: it bounds neither by itself."""
@@ -203,7 +203,7 @@ class StreamChannel(asyncio.Protocol):
         if left < before:
             self._watch_reading(left)
         else:
-            self._end(End(Ended.LOST, f"the server reads nothing of what is sent for {UNREAD:.0f} s"))
+            self._end(End(Ended.LOST, f"the server has read nothing of what was sent for {UNREAD:.0f} s"))
 
     def _stalled(self) -> None:
         self._timer = None
@@ -213,7 +213,7 @@ class StreamChannel(asyncio.Protocol):
         self._end(End(Ended.LOST, f"the server answered no Ping for {PONG:.0f} s"))
 
     def _drained(self) -> None:
-        self._end(End(Ended.CLOSED, "the server asked for an end of the connection", self._messages.released or 0.0))
+        self._end(End(Ended.CLOSED, "the server asked to end the connection", self._messages.released or 0.0))
 
     def _end(self, end: End) -> None:
         user, self._user = self._user, None

@@ -67,7 +67,7 @@ class _Maker(ChannelMaker):
         session: Session | None = None
         if wanted.backend is not None and wanted.session is not None:
             if credentials is None:
-                raise NorthUnavailable(f"server {server!r} takes TLS, but the endpoint has no credentials for it")
+                raise NorthUnavailable(f"server {server!r} needs TLS, but the endpoint has no credentials for it")
             session = wanted.backend.client(wanted.session, credentials, link.resumption)
         return StreamChannel(server, user, partial(self._connect, source, place), session, self._wall())
 

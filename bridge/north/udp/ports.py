@@ -13,8 +13,8 @@ from bridge.north.udp.datagrams import Ancillary, DatagramSocket
 from bridge.north.udp.system import ephemeral_ports, reason, receive_overflow
 
 _CURES = {
-    errno.EADDRINUSE: "another program has it: end that, or change the endpoint's port on purpose",
-    errno.EADDRNOTAVAIL: "this host does not have that address: mend [north] source_address",
+    errno.EADDRINUSE: "another program uses it: end that program, or choose another port for the endpoint",
+    errno.EADDRNOTAVAIL: "this host does not have that address: correct [north] source_address",
     errno.EMFILE: "too many open files: raise LimitNOFILE, or use the scheme prefix",
     errno.ENFILE: "too many open files: raise fs.file-max, or use the scheme prefix",
     errno.EACCES: "the port is privileged: use a port range from 1024 on",
@@ -32,11 +32,11 @@ class PortsScheme:
         """`addresses` gives the source address for each family. Raises ConfigurationError for an unsafe range."""
         taken = ephemeral_ports()
         if ports.start < 1 or ports.stop > 65536 or not ports:  # noqa: PLR2004  (UDP ports are 16 bit)
-            raise ConfigurationError(f"ports {ports.start}-{ports.stop - 1} are no range within 1-65535")
+            raise ConfigurationError(f"ports {ports.start}-{ports.stop - 1} are not a range within 1-65535")
         if ports.start < taken.stop and taken.start < ports.stop:
             raise ConfigurationError(
                 f"ports {ports.start}-{ports.stop - 1} overlap {taken.start}-{taken.stop - 1} "
-                "(net.ipv4.ip_local_port_range), which any program may be given; use ports outside it"
+                "(net.ipv4.ip_local_port_range), from which the system assigns ports to programs; use ports outside it"
             )
         self.sources = ports
         self.families = frozenset(addresses)
@@ -56,7 +56,7 @@ class PortsScheme:
         if source not in self.sources:
             raise NorthUnavailable(
                 f"port {source} is outside {self.sources.start}-{self.sources.stop - 1}; "
-                "give back the port range that was configured before"
+                "restore the port range that was configured before"
             )
         if self._loop is None:
             raise NorthUnavailable("not listening")
@@ -69,7 +69,7 @@ class PortsScheme:
                 self.release(source)
                 cure = _CURES.get(error.errno or 0, "the endpoint is down until it can")
                 raise NorthUnavailable(
-                    f"UDP port {source} of {address} cannot be had: {reason(error)}; {cure}"
+                    f"UDP port {source} of {address} cannot be used: {reason(error)}; {cure}"
                 ) from None
             self._sockets[family][source] = DatagramSocket(sock, self._loop, self._counters, self._to(source))
 
@@ -89,7 +89,7 @@ class PortsScheme:
         """Return (host, port); the host is a wildcard where the system chooses it by route. Raises NorthUnavailable."""
         address = self._addresses.get(family)
         if address is None or source not in self.sources:
-            raise NorthUnavailable(f"port {source} is none of this family or range")
+            raise NorthUnavailable(f"port {source} is not of this family or range")
         return address, source
 
     def send(self, source: int, destination: SocketAddress, data: bytes) -> Sending:

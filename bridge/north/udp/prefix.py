@@ -62,7 +62,7 @@ class PrefixScheme:
                 _check_local(prefix)
         if self.port in ephemeral_ports():
             _log.warning(
-                "the source port may be taken at the next start: it lies in net.ipv4.ip_local_port_range; "
+                "another program may have the source port at the next start: it lies in net.ipv4.ip_local_port_range; "
                 "use another one or add it to net.ipv4.ip_local_reserved_ports",
                 extra={"port": self.port},
             )
@@ -147,8 +147,8 @@ class PrefixScheme:
                 )
         except OSError as error:
             sock.close()
-            cure = "; end the program that has it, or set [north] port" if error.errno == errno.EADDRINUSE else ""
-            raise NorthUnavailable(f"UDP port {self.port} cannot be had: {reason(error)}{cure}") from None
+            cure = "; end the program that uses it, or set [north] port" if error.errno == errno.EADDRINUSE else ""
+            raise NorthUnavailable(f"UDP port {self.port} cannot be used: {reason(error)}{cure}") from None
         granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles what was asked for
         if granted < self._receive_buffer:
             _log.info("receive buffer limited by net.core.rmem_max", extra={"bytes": granted})

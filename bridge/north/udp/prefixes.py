@@ -33,7 +33,9 @@ class Prefix:
         try:
             self.network = ipaddress.ip_network(text)
         except ValueError as error:
-            raise ConfigurationError(f"{text!r} is no address prefix ({error}); write it like 10.64.0.0/16") from None
+            raise ConfigurationError(
+                f"{text!r} is not an address prefix ({error}); write it like 10.64.0.0/16"
+            ) from None
         if self.network.is_multicast or self.network.is_unspecified:
             raise ConfigurationError(f"{text} cannot be a source address; use unicast addresses")
         self._base = int(self.network.network_address)
@@ -106,14 +108,16 @@ class Pool:
     def __init__(self, prefixes: Iterable[Prefix]) -> None:
         self.prefixes = tuple(prefixes)
         if not self.prefixes:
-            raise ConfigurationError("there is no address prefix; give at least one")
+            raise ConfigurationError("there is no address prefix; configure at least one")
         self.family = self.prefixes[0].family
         starts = []
         total = 0
         for i, prefix in enumerate(self.prefixes):
             for other in self.prefixes[:i]:
                 if prefix.network.overlaps(other.network):
-                    raise ConfigurationError(f"prefixes {other} and {prefix} overlap; each address may be given once")
+                    raise ConfigurationError(
+                        f"prefixes {other} and {prefix} overlap; an address may be in only one prefix"
+                    )
             starts.append((total, prefix))
             total += prefix.capacity
         self._starts = tuple(starts)
@@ -127,7 +131,7 @@ class Pool:
                     return prefix.packed(number - start)
         raise NorthUnavailable(
             f"address number {number} is outside {', '.join(map(str, self.prefixes))} (capacity {self.capacity}); "
-            "give back the prefix that was configured before, or a larger one"
+            "restore the prefix that was configured before, or configure a larger one"
         )
 
     def number(self, packed: bytes) -> int | None:

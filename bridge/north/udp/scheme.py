@@ -64,7 +64,7 @@ def build(
         try:
             own = ipaddress.ip_address(source_address)
         except ValueError:
-            raise ConfigurationError(f"source_address {source_address!r} is no IP address") from None
+            raise ConfigurationError(f"source_address {source_address!r} is not an IP address") from None
         addresses: dict[int, str] = {socket.AF_INET if own.version == 4 else socket.AF_INET6: str(own)}  # noqa: PLR2004
         _check_families(needed, addresses, "[north] source_address")
     else:

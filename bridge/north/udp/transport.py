@@ -129,7 +129,7 @@ class UdpNorth:
         servers = self.servers.at(remote)
         if not servers:
             self._strangers += 1
-            _log.warning("datagram from a stranger dropped", extra={"remote": remote[0], "sample": "stranger"})
+            _log.warning("datagram from an unknown sender dropped", extra={"remote": remote[0], "sample": "stranger"})
         elif self._receiver is not None:
             self._receiver.message(source, servers, data)
 

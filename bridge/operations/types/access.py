@@ -7,7 +7,7 @@ from msgspec import Meta
 from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Request, Result
 from bridge.store.access import Role
 
-KeyId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="number of a key, as lists show it")]
+KeyId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="id of the key, as lists show it")]
 
 
 class KeyView(Result, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class CreateKey(Request[NewKey], frozen=True, kw_only=True):
     NAME: ClassVar[str] = "key.create"
     ACCESS: ClassVar[Access] = Access.ADMIN
 
-    name: Annotated[str, Meta(min_length=1, max_length=100, description="person or program that will hold it")]
+    name: Annotated[str, Meta(min_length=1, max_length=100, description="person or program that will use the key")]
     role: Role
     lifetime: Annotated[
         Annotated[float, Meta(gt=0, le=1e9)] | None, Meta(description="seconds until it expires; null: never")

@@ -15,8 +15,8 @@ class Selected(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which endpoints are meant: those with these names, or those that a filter finds. One of the two must be given."""
 
     names: Annotated[tuple[Name, ...], Meta(max_length=MOST)] = ()
-    filter: Annotated[EndpointFilter | None, Meta(description="{} means every endpoint")] = None
-    dry_run: Annotated[bool, Meta(description="change nothing: only say what would be done")] = False
+    filter: Annotated[EndpointFilter | None, Meta(description="{} selects every endpoint")] = None
+    dry_run: Annotated[bool, Meta(description="change nothing: only show what would be done")] = False
 
 
 class BulkOutcome(StrEnum):
@@ -65,8 +65,8 @@ class MoveEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
     NAME: ClassVar[str] = "endpoints.move"
     ACCESS: ClassVar[Access] = Access.ADMIN
 
-    servers: Annotated[tuple[str, ...], Meta(description="none: they keep theirs")] = ()
-    network: Annotated[str, Meta(description="empty: they keep theirs")] = ""
+    servers: Annotated[tuple[str, ...], Meta(description="none: their servers stay")] = ()
+    network: Annotated[str, Meta(description="empty: their network stays")] = ""
 
 
 class RemoveEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):

@@ -30,4 +30,4 @@ class ReloadConfig(Request[Reloaded], frozen=True, kw_only=True):
     NAME: ClassVar[str] = "config.reload"
     ACCESS: ClassVar[Access] = Access.ADMIN
 
-    dry_run: Annotated[bool, Meta(description="change nothing: only say what differs")] = False
+    dry_run: Annotated[bool, Meta(description="change nothing: only show what differs")] = False

@@ -11,7 +11,9 @@ from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Name, R
 from bridge.store.order import Order
 
 Servers = Annotated[tuple[str, ...], Meta(description="its LwM2M servers, the default one first; none: the configured")]
-Ttl = Annotated[float | None, Meta(description="seconds that a request may wait for it; null: as the server says")]
+Ttl = Annotated[
+    float | None, Meta(description="seconds that a request may wait for it; null: as configured for the server")
+]
 ObjectList = Annotated[str | None, Meta(description="CoRE links for a Register that has none")]
 Address = Annotated[str, Meta(description="device address: External Identifier or MSISDN, DevEUI")]
 
@@ -92,7 +94,7 @@ class EndpointFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     registered: Annotated[bool | None, Meta(description="whether a registration is live")] = None
     waiting: Annotated[bool | None, Meta(description="whether a downlink has no outcome yet")] = None
     silent_for: Annotated[
-        Annotated[float, Meta(ge=0)] | None, Meta(description="seconds in which no message came from the device")
+        Annotated[float, Meta(ge=0)] | None, Meta(description="seconds without a message from the device")
     ] = None
 
 
@@ -238,7 +240,7 @@ class UpdateEndpoint(Request[EndpointView], frozen=True, kw_only=True):
     object_list: ObjectList | UnsetType = UNSET
     confirmed: bool | UnsetType = UNSET
     options: Annotated[
-        dict[str, str | None] | UnsetType, Meta(description="settings that change; null: the setting is removed")
+        dict[str, str | None] | UnsetType, Meta(description="settings to change; null removes a setting")
     ] = UNSET
     enabled: bool | UnsetType = UNSET
 
@@ -302,5 +304,5 @@ class ImportEndpoints(Request[EndpointsImported], frozen=True, kw_only=True):
     ACCESS: ClassVar[Access] = Access.ADMIN
 
     csv: Annotated[bytes, Meta(description="the file, UTF-8, in base64")]
-    partial: Annotated[bool, Meta(description="take the good lines even if others are wrong")] = False
-    update: Annotated[bool, Meta(description="also change endpoints that are there with other settings")] = False
+    partial: Annotated[bool, Meta(description="import the correct lines even if others are wrong")] = False
+    update: Annotated[bool, Meta(description="also change existing endpoints whose settings differ")] = False

@@ -41,7 +41,7 @@ class ListEvents(Request[EventPage], frozen=True, kw_only=True):
 
     after: Annotated[
         Annotated[int, Meta(ge=0, le=2**63 - 1)] | None,
-        Meta(description="only events with larger ids; null: from the oldest that is kept, as a stream from now on"),
+        Meta(description="only events with larger ids; null: from the oldest event, and for a stream only new events"),
     ] = None
     types: Types = ()
     prefix: Prefix = ""
@@ -66,7 +66,7 @@ class WebhookView(Result, frozen=True, kw_only=True):
 class NewWebhook(WebhookView, frozen=True, kw_only=True):
     """A webhook that was made just now."""
 
-    secret: Annotated[str, Meta(description="of the signatures; it is shown once")]
+    secret: Annotated[str, Meta(description="the secret that signs posted events; it is shown once")]
 
 
 class CreateWebhook(Request[NewWebhook], frozen=True, kw_only=True):

@@ -69,7 +69,9 @@ class SetIntegration(Request[IntegrationSet], frozen=True, kw_only=True):
     ACCESS: ClassVar[Access] = Access.ADMIN
 
     network: NetworkName
-    scope: Annotated[str, Meta(description="which part of the network, where the configuration names none")] = ""
+    scope: Annotated[
+        str, Meta(description="the part of the network (of ChirpStack: an application id); empty: the configured one")
+    ] = ""
 
 
 class DeviceAdded(Result, frozen=True, kw_only=True):
@@ -93,7 +95,7 @@ class AddDevice(Request[DeviceAdded], frozen=True, kw_only=True):
     servers: Servers = ()
     confirmed: bool = False
     options: dict[str, str] = msgspec.field(default_factory=dict)
-    settings: Annotated[dict[str, Any], Meta(description="of the device, as the binding's documentation has them")] = (
+    settings: Annotated[dict[str, Any], Meta(description="settings of the device, as the binding documents them")] = (
         msgspec.field(default_factory=dict)
     )
 
@@ -119,4 +121,4 @@ class AdoptDevices(Request[DevicesAdopted], frozen=True, kw_only=True):
 
     network: NetworkName
     servers: Servers = ()
-    dry_run: Annotated[bool, Meta(description="only say which would be adopted")] = False
+    dry_run: Annotated[bool, Meta(description="only show which would be adopted")] = False

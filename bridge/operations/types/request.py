@@ -13,7 +13,7 @@ PAGE = 100  # items on a page, where the request does not say
 LARGEST_PAGE = 10_000
 
 Limit = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="items on a page, at most")]
-Id = Annotated[int, Meta(ge=1, le=2**63 - 1, description="number of a message, as lists show it")]
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1, description="id of the message, as lists show it")]
 Name = Annotated[str, Meta(min_length=1, description="endpoint client name")]
 Cursor = Annotated[str, Meta(description="`next` of the page before; empty: the first page")]
 
@@ -47,4 +47,4 @@ def result_type(request: type[Request[Any]]) -> Any:
     for base in request.__orig_bases__:  # type: ignore[attr-defined]  # every subclass of a generic class has it
         if get_origin(base) is Request:
             return get_args(base)[0]
-    raise TypeError(f"{request.__name__} does not say what it is answered with")
+    raise TypeError(f"{request.__name__} does not declare its result type")

@@ -10,7 +10,7 @@ from bridge.operations.types.stories import OptionView
 LONGEST_WAIT = 5.0  # seconds
 LINES = 500  # on a page, at most
 
-TraceId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a trace, as its beginning returned it")]
+TraceId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a trace, returned when it was begun")]
 
 
 class TraceBegun(Result, frozen=True, kw_only=True):

@@ -180,7 +180,7 @@ class InMemoryStore:
         except BridgeError as refusal:
             batch.error = refusal
         except Exception as error:
-            log.exception("a batch of endpoint %s is wrong", batch.endpoint)
+            log.exception("a batch of endpoint %s cannot be stored", batch.endpoint)
             batch.error = StoreUnavailable(f"the store cannot take these changes: {error}")
 
     def _tell(self, group: list[_Batch]) -> None:
@@ -195,7 +195,7 @@ class InMemoryStore:
             try:
                 batch.done(batch.error)
             except Exception:
-                log.exception("what follows a commit failed")
+                log.exception("work after a commit failed")
 
     # Reading
 
@@ -238,7 +238,7 @@ class InMemoryStore:
             try:
                 answer(error)
             except Exception:
-                log.exception("what follows a load failed")
+                log.exception("work after a read of the store failed")
 
     async def readable(self) -> None:
         """Return when reads are answered. Raises StoreUnavailable if they fail."""

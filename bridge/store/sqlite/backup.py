@@ -25,7 +25,7 @@ from bridge.store.sqlite.statements import LIVE
 IDS_PER_SECOND = 10_000  # more than a bridge gives out: ids that a lost ledger may have used are skipped
 IDS_SKIPPED = 1_000_000  # at least
 STEPS = 5_000  # of SQLite's virtual machine between two words of progress
-WHY = "the ledger was restored from a copy: nobody knows what became of it since then"
+WHY = "the ledger was restored from a copy: what became of it since then is unknown"
 
 Progress = Callable[[int, int], None]
 """Takes bytes written so far, and bytes in all as far as is known."""
@@ -124,7 +124,7 @@ def _vacuum_into(source: apsw.Connection, name: Path, part: Path, progress: Prog
     try:
         source.execute("VACUUM INTO ?", (str(part),))
     except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise StoreUnavailable(f"{name} is damaged ({error}): take another copy") from error
+        raise StoreUnavailable(f"{name} is damaged ({error}): use another copy") from error
     except apsw.Error as error:
         raise StoreUnavailable(f"cannot write {part}: {error}; is there room for {whole} bytes?") from error
     finally:
@@ -144,7 +144,7 @@ def _opened(part: Path) -> Iterator[apsw.Connection]:
 def _check(connection: apsw.Connection, name: Path) -> None:
     verdict = connection.execute("PRAGMA integrity_check(1)").get
     if verdict != "ok":
-        raise StoreUnavailable(f"{name} is damaged ({' '.join(verdict.split())}): take another copy")
+        raise StoreUnavailable(f"{name} is damaged ({' '.join(verdict.split())}): use another copy")
 
 
 def _open_copy(copy: Path) -> apsw.Connection:
@@ -158,7 +158,7 @@ def _open_copy(copy: Path) -> apsw.Connection:
         if schema_version(connection) == 0:
             raise ConfigurationError(f"{copy} is empty")
     except apsw.NotADBError as error:
-        raise ConfigurationError(f"{copy} is no copy of a ledger") from error
+        raise ConfigurationError(f"{copy} is not a copy of a ledger") from error
     except apsw.Error as error:
         raise StoreUnavailable(f"cannot read {copy}: {error}") from error
     return connection

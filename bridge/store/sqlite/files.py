@@ -17,7 +17,7 @@ WAL_MAGIC = b"\x37\x7f\x06"  # and one bit for the byte order of its checksums
 USER_VERSION = slice(60, 64)  # of the header
 HEADER = 100  # bytes
 WAL_HEADER = 32  # bytes
-CURE = "what came since cannot be kept; see “A file of the ledger is gone” in docs/operations.md"
+CURE = "what arrived since then cannot be stored; see “A file of the ledger is gone” in docs/operations.md"
 
 
 class Files:

@@ -110,7 +110,7 @@ class Loads:
         except Exception as error:
             if len(group) > 1:
                 return [one for asked in group for one in self._read([asked])]
-            log.exception("what is stored cannot be understood")
+            log.exception("stored data cannot be decoded")
             return [(group, _unreadable(error))]
 
 
@@ -121,7 +121,7 @@ def _tell(one: Asked, answer: Answer | StoreUnavailable) -> None:
         else:
             one.hand_over(answer)
     except Exception:
-        log.exception("what follows a load failed")
+        log.exception("work after a read of the store failed")
 
 
 def _unreadable(error: Exception) -> StoreUnavailable:

@@ -27,7 +27,7 @@ def cure(path: Path) -> str:
     try:
         owner = directory.stat().st_uid
     except OSError:
-        return f"make sure that {directory} is there, and readable and writable for you"
+        return f"make sure that {directory} exists, and that you may read and write it"
     if owner == os.geteuid():
         return f"make {directory} and its files readable and writable for you"
     return f"run this as {name_of(owner)}, who owns {directory}: sudo -u {shlex.quote(name_of(owner))} …"

@@ -57,4 +57,4 @@ class ReadOnlyStore:
         self._connection.close()
 
     def _refusal(self) -> NotRunning:
-        return NotRunning(f"{self.path} was opened to be read")
+        return NotRunning(f"{self.path} was opened for reading only")

@@ -105,5 +105,5 @@ def migrate(connection: apsw.Connection, known: Sequence[Migration] | None = Non
     except apsw.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise StoreUnavailable(f"cannot bring the database from schema version {version} up: {error}") from error
+        raise StoreUnavailable(f"cannot migrate the database from schema version {version}: {error}") from error
     return len(known)

@@ -124,7 +124,7 @@ class Transactions:
             self._wal.make_room()
             self._transact(batches)
         except _Wrong as wrong:
-            log.error("one of %d batches is wrong, each is committed alone: %s", len(batches), wrong.__cause__)  # noqa: TRY400  # the batch itself is logged with its trace
+            log.error("one of %d batches cannot be stored, each is committed alone: %s", len(batches), wrong.__cause__)  # noqa: TRY400  # the batch itself is logged with its trace
             self._one_by_one(batches)
         except StoreUnavailable as failure:
             self.volume_full += 1
@@ -147,7 +147,7 @@ class Transactions:
             try:
                 self._transact([batch])
             except _Wrong as wrong:
-                log.error("a batch of endpoint %s is wrong", batch.endpoint, exc_info=wrong.__cause__)  # noqa: TRY400  # the cause is what counts
+                log.error("a batch of endpoint %s cannot be stored", batch.endpoint, exc_info=wrong.__cause__)  # noqa: TRY400  # the cause is what counts
                 failure = StoreUnavailable(f"the store cannot take these changes: {wrong.__cause__}")
                 failure.__cause__ = wrong.__cause__
                 self._fail([batch], failure)

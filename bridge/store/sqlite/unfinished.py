@@ -20,7 +20,7 @@ _LIVE = (
 
 
 def uncertain(reader: Reader, after: int) -> list[int]:
-    """Return endpoints with a downlink of which nobody knows whether the network took it (R7, R9), by rising id."""
+    """Return endpoints, by rising id, with a downlink that the network may or may not have (R7, R9)."""
     states = (DownlinkState.SUBMITTING, DownlinkState.UNKNOWN)
     return [endpoint for (endpoint,) in reader.connection.execute(_UNCERTAIN, (after, *states, PART))]
 

@@ -96,7 +96,7 @@ class Wal:
             raise StoreUnavailable(f"the store cannot write: {self.full()}")
         self.is_short = True
         self._connection.execute("PRAGMA max_page_count = 1")  # SQLite takes the pages that there are as the least
-        log.error("the database grows no more: %s", self.full())
+        log.error("the database is not allowed to grow: %s", self.full())
 
     def full(self) -> str:
         """Return what to say of a full volume, with the cure."""

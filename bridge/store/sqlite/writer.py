@@ -83,7 +83,7 @@ class Writer:
             try:
                 batch.done(batch.error)
             except Exception:
-                log.exception("what follows a commit failed")
+                log.exception("work after a commit failed")
 
     # From here on: the thread.
 
