@@ -150,7 +150,7 @@ class SouthProfile:
     retransmit_confirmed: bool  # whether CoAP retransmits over a confirmed link as well
     exchange_span: float  # seconds in which the device may repeat its own message with the same MID
     response_timeout: float  # seconds after SENT after which a request's slot is given to the next one
-    max_attempts: int  # submissions of one downlink, all told
+    max_attempts: int  # submissions of one downlink at most
     empty_is_poll: bool  # an Empty message from the device is a poll for downlinks
     quick: bool  # the device may answer within the piggyback window
     can_cancel: bool

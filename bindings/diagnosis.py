@@ -44,5 +44,5 @@ def reason(error: Exception) -> str:
     if isinstance(cause, OSError) and cause.errno:
         return os.strerror(cause.errno).lower()
     if isinstance(cause, ValueError):
-        return "it is no URL"
+        return "it is not a URL"
     return str(cause) or "the connection was closed without an answer"

@@ -20,7 +20,9 @@ def server_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext
     """Make the context of a listener for callbacks, None for plain HTTP. Raises ConfigurationError."""
     if not certificate:
         if client_ca:
-            raise ConfigurationError("callbacks.client_ca needs callbacks.certificate: without it there is no TLS")
+            raise ConfigurationError(
+                "callbacks.client_ca needs callbacks.certificate: without a certificate there is no TLS"
+            )
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load_chain(context, certificate, key, "callbacks.certificate")

@@ -207,7 +207,7 @@ def _base(names: Names, place: Place) -> str:
         raise ConfigurationError(f"{names.setting}.public_url {base!r} must start with http:// or https://")
     if not base and place.bind in _WILDCARDS:
         raise ConfigurationError(
-            f"{names.setting}.public_url is empty and bind {place.bind!r} is no address to be reached at: "
-            f"set public_url to how {names.network} reaches this machine"
+            f"{names.setting}.public_url is empty, and nobody can reach bind {place.bind!r}: set "
+            f"public_url to the URL by which {names.network} reaches this machine"
         )
     return base

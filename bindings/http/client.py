@@ -49,7 +49,7 @@ def split(url: str) -> tuple[Origin, str]:
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     if scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"{url!r} is no http or https URL")
+        raise ValueError(f"{url!r} is not an http or https URL")
     host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
     target = parts.path or "/"
     return Origin(scheme, host, parts.port or _PORTS[scheme]), f"{target}?{parts.query}" if parts.query else target
@@ -88,7 +88,7 @@ class HttpClient:
                 self._proxy, _ = split(proxy)
                 parts = urlsplit(proxy)
             except ValueError:
-                raise ConfigurationError("http.proxy is no http or https URL") from None  # it may hold a password
+                raise ConfigurationError("http.proxy is not an http or https URL") from None  # it may hold a password
             if parts.username is not None:
                 user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
                 self._proxy_lines = f"Proxy-Authorization: Basic {base64.b64encode(user.encode()).decode()}\r\n"
@@ -113,7 +113,7 @@ class HttpClient:
         Raises NotSent or NoAnswer.
         """
         if not (target.isascii() and target.isprintable()) or " " in target:
-            raise NotSent(f"{target!r} is no request target")
+            raise NotSent(f"{target!r} is not a request target")
         try:
             lines = header_lines(headers)
         except ValueError as error:

@@ -30,9 +30,9 @@ def decoded(header: str, body: bytes, limit: int) -> bytes:
     try:
         plain = inflater.decompress(body, limit + 1)
     except zlib.error as error:
-        raise NotificationError(f"the body is no gzip: {error}") from error
+        raise NotificationError(f"the body is not gzip: {error}") from error
     if len(plain) > limit:
         raise NotificationError("the body is too large", 413)
     if not inflater.eof:
-        raise NotificationError("the body is no whole gzip")
+        raise NotificationError("the body is incomplete gzip")
     return plain

@@ -99,7 +99,7 @@ class Exchange(asyncio.BufferedProtocol):
             self._lost(self)  # asyncio does not tell of the end of a connection that never was one in TLS
             raise
         if transport is None:
-            raise ConnectionError("the connection closed before TLS was there")
+            raise ConnectionError("the connection was closed before TLS was established")
         self._transport = transport
 
     def abort(self) -> None:
@@ -137,10 +137,10 @@ class Exchange(asyncio.BufferedProtocol):
         except httptools.HttpParserUpgrade:
             pass  # the tunnel is there
         except httptools.HttpParserError as error:
-            self._fail(f"what came is no HTTP: {error}")
+            self._fail(f"the answer is not HTTP: {error}")
         self._beside_body += nbytes
         if self._beside_body > _HEAD_LIMIT:
-            self._fail("the head of the response, or what comes beside its body, is too long")
+            self._fail("the head of the response, its chunk extensions or its trailers are too long")
 
     # -- what the parser says ------------------------------------------------------------------------------------
 

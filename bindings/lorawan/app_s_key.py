@@ -71,7 +71,7 @@ class Keks:
         """Return the AppSKey. Raises KeyUnavailable."""
         if not envelope.wrapped:
             raise KeyUnavailable(
-                "the Join Server hands over only an id of the AppSKey: let it wrap the key under a KEK"
+                "the Join Server sends only an id of the AppSKey: configure it to send the key, wrapped under a KEK"
             )
         try:
             key = aes_key_unwrap(self._kek(envelope.kek_label), envelope.wrapped)
@@ -80,13 +80,13 @@ class Keks:
                 f"an AppSKey is not under the KEK {envelope.kek_label!r} of the configuration"
             ) from None
         if len(key) != KEY_BYTES:
-            raise KeyUnavailable(f"what is under the KEK {envelope.kek_label!r} is no AppSKey")
+            raise KeyUnavailable(f"the value wrapped under the KEK {envelope.kek_label!r} is not an AppSKey")
         return key
 
     def _kek(self, label: str) -> bytes:
         found = self._keks.get(label)
         if found is None:
-            raise KeyUnavailable(f"the KEK {label!r} is not known: put it into end_to_end.keks")
+            raise KeyUnavailable(f"the KEK {label!r} is unknown: add it to end_to_end.keks")
         return found
 
 
@@ -108,7 +108,7 @@ def _address(dev_addr: str) -> bytes:
     except ValueError:
         address = b""
     if len(address) != _ADDRESS_BYTES:
-        raise KeyUnavailable(f"{dev_addr!r} is no DevAddr, with which payloads are encrypted")
+        raise KeyUnavailable(f"{dev_addr!r} is not a DevAddr, which is needed to encrypt payloads")
     return address[::-1]
 
 

@@ -150,7 +150,7 @@ class LorawanBinding:
         try:
             await self._records.write()
         except StoreUnavailable as error:
-            log.warning("network %s: the latest counters were not kept: %s", self.name, error)
+            log.warning("network %s: the latest frame counters could not be stored: %s", self.name, error)
         await self._provider.close()
 
     async def _write_forever(self) -> None:
@@ -159,7 +159,7 @@ class LorawanBinding:
             try:
                 await self._records.write()
             except StoreUnavailable as error:
-                log.warning("network %s: counters wait for the store: %s", self.name, error)
+                log.warning("network %s: frame counters cannot be stored yet: %s", self.name, error)
 
     # What the provider brings (`bindings.lorawan.provider.Sink`)
 
@@ -289,7 +289,9 @@ class LorawanBinding:
         """
         session = wanted.activation
         if not isinstance(session, Abp):
-            raise ConfigurationError("kek: of a device that joins, the Join Server wraps the AppSKey")
+            raise ConfigurationError(
+                "kek is for ABP only: the AppSKey of a device that joins is wrapped by the Join Server"
+            )
         try:
             envelope = self._keks.wrap(kek, bytes.fromhex(session.app_s_key))
         except KeyUnavailable as error:
@@ -307,7 +309,7 @@ class LorawanBinding:
         `scope`: the application's id, if the settings name none. Raises BindingError.
         """
         if not self._calls.open:
-            raise BindingError(f"network {self.name} does not run")
+            raise BindingError(f"network {self.name} is not running")
         return await self._provider.set_integration(scope)
 
     async def check(self) -> list[Finding]:

@@ -115,7 +115,7 @@ class CatchUp:
                 self._failed.pop(device, None)  # the network server does not have the device, nor its history
                 return
             log.warning(
-                "the history of %s was not read: %s; it is tried again",
+                "the history of %s could not be read: %s; the bridge tries again",
                 device,
                 error,
                 extra={"sample": "lorawan catch-up"},

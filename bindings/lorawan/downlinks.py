@@ -129,7 +129,7 @@ class Downlinks:
         for handle in handles:
             self._outstanding.drop(device, handle)
             self._events.count("lorawan_requests_passed")
-            self._tell(Flushed(device, "made way for an answer", handle))
+            self._tell(Flushed(device, "removed from the queue to send an answer first", handle))
 
     def _not_sealed(self, error: BridgeError) -> Refused:
         """Return why a downlink could not be encrypted: nothing of it was sent."""
@@ -221,4 +221,4 @@ class Downlinks:
         try:
             await self._events.deliver(event)
         except BridgeError as error:
-            log.warning("not noted: %s", error, extra={"sample": "lorawan report"})
+            log.warning("the change of a downlink could not be stored: %s", error, extra={"sample": "lorawan report"})

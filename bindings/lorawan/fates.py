@@ -74,7 +74,12 @@ class Fates:
         try:
             now = await self._provider.sight(event.device)
         except CallFailed as error:
-            log.info("fate of a downlink of %s: %s", event.device, error, extra={"sample": "lorawan fate"})
+            log.info(
+                "what became of a downlink of %s cannot be found out: %s",
+                event.device,
+                error,
+                extra={"sample": "lorawan fate"},
+            )
             return False
         return windows.discarded_unsent(event.why, before, now)
 

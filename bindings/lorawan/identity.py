@@ -15,7 +15,7 @@ def canonical_device(device: str) -> str:
         return device  # as ChirpStack says it
     found = device.strip().translate(_SEPARATORS).lower().removeprefix("0x")
     if len(found) != EUI64_DIGITS or not _DIGITS.issuperset(found):
-        raise ConfigurationError(f"{device!r} is no DevEUI: 16 hexadecimal digits, such as 70b3d57ed0000001")
+        raise ConfigurationError(f"{device!r} is not a DevEUI: 16 hexadecimal digits, such as 70b3d57ed0000001")
     return found
 
 
@@ -24,5 +24,5 @@ def f_port_of(value: str) -> int:
     number = int(value) if value.isascii() and value.isdigit() else 0
     if 1 <= number <= LAST_APPLICATION_F_PORT:
         return number
-    why = "226 is the relay's" if number == RELAY_F_PORT else "an application's FPort is 1 to 223"
+    why = "226 is reserved for the relay protocol" if number == RELAY_F_PORT else "an application's FPort is 1 to 223"
     raise ConfigurationError(f"option f_port {value!r}: {why}")

@@ -90,7 +90,7 @@ class Profiles:
                     )
                 return
             except BridgeError as error:
-                log.warning("the profile of %s was not kept: %s", device, error)
+                log.warning("the profile of %s could not be stored: %s", device, error)
                 return
         self.see(record.profile, record.region_config)
 
@@ -102,7 +102,9 @@ class Profiles:
             await self._records.put_profile(identifier, profile)
         except BridgeError as error:
             pause = RETRY_AFTER
-            log.info("device profile %s is not known yet: %s", identifier, error, extra={"sample": "lorawan profile"})
+            log.info(
+                "device profile %s could not be read yet: %s", identifier, error, extra={"sample": "lorawan profile"}
+            )
         finally:
             del self._fetching[identifier]
         self._ask_at.pop(identifier, None)

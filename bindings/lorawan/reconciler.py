@@ -63,7 +63,7 @@ class Reconciler:
                 if left is not None:
                     self._lingering.put(device, left)  # it was heard again
             except BridgeError as error:
-                log.info("the queue of %s is not known: %s", device, error, extra={"sample": "lorawan lingering"})
+                log.info("the queue of %s could not be read: %s", device, error, extra={"sample": "lorawan lingering"})
 
     async def stop(self) -> None:
         """Let reports be committed; a history that takes longer to read is left to the next start."""
@@ -90,7 +90,7 @@ class Reconciler:
                 elif item_id in waiting:
                     self._outstanding.drop(device, item_id)
                     self._events.count("lorawan_downlinks_without_report")
-                    text = "it left the network server's queue, and no event said how"
+                    text = "it left the network server's queue, and no event says why"
                     await self._events.deliver(Report(device, item_id, None, text))
         except BridgeError as error:
-            log.info("the queue of %s is not known: %s", device, error, extra={"sample": "lorawan settle"})
+            log.info("the queue of %s could not be read: %s", device, error, extra={"sample": "lorawan settle"})

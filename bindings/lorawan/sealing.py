@@ -54,7 +54,7 @@ class Sealing:
         if event.sealed:
             return self._crypt(self._keks.unwrap(event.app_s_key), data, where)
         if own is None or not own.personal:
-            raise KeyUnavailable("the network server has read it, and end_to_end.required is set")
+            raise KeyUnavailable("the network server could read the payload, and end_to_end.required is set")
         return self._crypt(self._keks.unwrap(own.envelope), self._crypt(ZEROS, data, where), where)
 
     @staticmethod
@@ -70,7 +70,7 @@ class Sealing:
         own = record.sealed if record is not None else None
         if own is None or record is None:
             if self._required:
-                raise KeyUnavailable("no AppSKey of the device is known: its next join or uplink has it, or never will")
+                raise KeyUnavailable("the AppSKey of the device is unknown: its next join or uplink may carry it")
             return item
         key = self._keks.unwrap(own.envelope)
         if not record.dev_addr:
@@ -81,7 +81,7 @@ class Sealing:
         own.next_down = counter + 1
         await self._records.put(item.device, record)
         if record.sealed is not own:
-            raise KeyUnavailable("the device has joined anew")
+            raise KeyUnavailable("the device joined again")
         data = crypt(key, item.data, uplink=False, dev_addr=record.dev_addr, f_cnt=counter)
         return replace(item, data=data, f_cnt_down=counter)
 

@@ -23,19 +23,17 @@ class Api(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     transport: Annotated[
         Literal["grpc-web", "grpc"],
         Meta(
-            description="grpc-web: over HTTP/1.1 as ChirpStack's web interface, so through a proxy that serves it and "
-            "does not hold back streamed answers; grpc: over HTTP/2"
+            description="grpc-web: over HTTP/1.1 as ChirpStack's web interface, which also works through a proxy, "
+            "if the proxy does not delay streamed answers; grpc: over HTTP/2"
         ),
     ] = "grpc-web"
-    connections: Annotated[
-        AtOnce, Meta(description="calls at the same time over grpc-web, each on a connection of its own")
-    ] = 64
+    connections: Annotated[AtOnce, Meta(description="concurrent calls over grpc-web, each on its own connection")] = 64
     tls: Annotated[bool, Meta(description="reach it over TLS")] = False
     ca_bundle: Annotated[str, Meta(description="PEM file of the authorities to trust; empty: the system's")] = ""
     timeout: Annotated[Timeout, Meta(description="seconds for one call")] = 10.0
     version: Annotated[
         str,
-        Meta(description="ChirpStack's version where it does not tell it: it tells users, but no API key"),
+        Meta(description="ChirpStack's version, for an API key: ChirpStack reports it to users only"),
     ] = "4.18"
 
 
@@ -54,7 +52,7 @@ class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     path: Annotated[
         str,
         Meta(
-            description="unguessable last part of the URL; empty: made once and kept in the store",
+            description="unguessable last part of the URL; empty: generated once and stored",
             extra={"secret": True},
         ),
     ] = ""
@@ -73,23 +71,27 @@ class Mqtt(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     username: Annotated[str, Meta(description="user name; empty: none")] = ""
     password: Annotated[str, Meta(description="password", extra={"secret": True})] = ""
     client_id: Annotated[
-        str, Meta(description="names the session that the broker keeps; empty: made once and kept in the store")
+        str, Meta(description="name of the session that the broker keeps; empty: generated once and stored")
     ] = ""
     topic: Annotated[
         str,
         Meta(
             description="event_topic of ChirpStack's configuration with + for each variable; {application} is the "
-            "application_id, or + without one; the last level but one is the DevEUI's, the last the event's"
+            "application_id, or + without one; the last but one level is the DevEUI, the last level the event type"
         ),
     ] = "application/{application}/device/+/event/+"
     session_expiry: Annotated[
-        int, Meta(ge=0, le=0xFFFFFFFF, description="seconds that the broker keeps events while the bridge is away")
+        int,
+        Meta(ge=0, le=0xFFFFFFFF, description="seconds that the broker keeps events while the bridge is disconnected"),
     ] = 86400
-    receive_maximum: Annotated[int, Meta(ge=1, le=65535, description="events on their way at the same time")] = 500
-    keepalive: Annotated[int, Meta(ge=5, le=65535, description="seconds between signs of life")] = 30
+    receive_maximum: Annotated[int, Meta(ge=1, le=65535, description="unacknowledged events at the same time")] = 500
+    keepalive: Annotated[int, Meta(ge=5, le=65535, description="keep-alive interval, seconds")] = 30
     shared_group: Annotated[
         str,
-        Meta(description="share the events with other subscribers of this group; breaks their order. Empty: no"),
+        Meta(
+            description="name of a shared subscription; its subscribers share the events, and lose their order. "
+            "Empty: none"
+        ),
     ] = ""
 
 
@@ -97,39 +99,45 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How downlinks are sent, and the numbers of the south profile (OMA LwM2M Transport, App. C)."""
 
     f_port: Annotated[
-        FPort, Meta(description="FPort of LwM2M, both ways; option f_port of an endpoint overrides it")
+        FPort, Meta(description="FPort of LwM2M, in both directions; option f_port of an endpoint overrides it")
     ] = 10
     flush_for_answers: Annotated[
         bool,
         Meta(
-            description="an answer to the device's own message passes a request that waits in ChirpStack's queue, by "
-            "flush_queue of Enqueue (ChirpStack 4.18 or newer); the request is queued again behind it"
+            description="an answer to the device's own message is sent before a request that waits in ChirpStack's "
+            "queue: the "
+            "queue is flushed (flush_queue of Enqueue, ChirpStack 4.18 or newer), and the request is queued again "
+            "behind the answer"
         ),
     ] = True
     max_payload: Annotated[
-        Payload, Meta(description="largest FRMPayload, bytes, whatever the data rate allows if that is more; 0: none")
+        Payload, Meta(description="limit of the FRMPayload, bytes, where the data rate allows more; 0: no limit")
     ] = 0
     rx_window: Annotated[
         Literal["rx1", "rx2"],
-        Meta(description="first window that ChirpStack uses (rx_window of its region): it decides the largest payload"),
+        Meta(
+            description="first window that ChirpStack uses (rx_window of its region): the largest payload depends on it"
+        ),
     ] = "rx1"
     rx1_dr_offset: Annotated[
         int,
         Meta(
             ge=-1,
             le=7,
-            description="RX1DROffset of ChirpStack's region (rx1_dr_offset), which it does not tell an API key; "
-            "-1: not known, the smallest payload is assumed until a transmission shows it",
+            description="RX1DROffset of ChirpStack's region (rx1_dr_offset), which it does not report to an "
+            "API key; -1: unknown, the smallest payload is assumed until a transmission shows it",
         ),
     ] = -1
     rx2_dr: Annotated[
         int,
-        Meta(ge=-1, le=15, description="data rate of RX2 (rx2_dr of ChirpStack's region); -1: likewise"),
+        Meta(
+            ge=-1,
+            le=15,
+            description="data rate of RX2 (rx2_dr of ChirpStack's region); -1: unknown, as with rx1_dr_offset",
+        ),
     ] = -1
-    repeater_compatible: Annotated[bool, Meta(description="keep to the smaller sizes for networks with repeaters")] = (
-        False
-    )
-    dwell_time_400ms: Annotated[bool, Meta(description="AS923, AU915: frames keep the dwell time of 400 ms")] = False
+    repeater_compatible: Annotated[bool, Meta(description="use the smaller sizes for networks with repeaters")] = False
+    dwell_time_400ms: Annotated[bool, Meta(description="AS923, AU915: frames respect the dwell time of 400 ms")] = False
     retransmit_interval: Annotated[
         Span,
         Meta(description="seconds after txack before the same CoAP message is sent again (ACK_TIMEOUT); class A, B"),
@@ -137,16 +145,16 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     class_c_retransmit_interval: Annotated[
         Span,
         Meta(
-            description="the same for class C, which can answer at once: so short that a repetition and its "
-            "answer come while the server still waits",
+            description="the same for class C, which can answer at once; short, so that a repetition "
+            "and its answer come while the server still waits",
         ),
     ] = 50.0
-    max_retransmit: Annotated[Times, Meta(description="how many times it is sent again (MAX_RETRANSMIT)")] = 4
+    max_retransmit: Annotated[Times, Meta(description="how often it is sent again (MAX_RETRANSMIT)")] = 4
     exchange_span: Annotated[
         Span,
         Meta(
-            description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT; 7200 for a client that "
-            "doubles its waits from 300 s on, as RFC 7252 has it"
+            description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT; 7200 for a client "
+            "whose timeout doubles from 300 s on (RFC 7252)"
         ),
     ] = 1500.0
     response_timeout: Annotated[
@@ -157,10 +165,11 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         Span, Meta(description="the same for class C, which must answer within ACK_TIMEOUT")
     ] = 300.0
     max_attempts: Annotated[
-        Attempts, Meta(description="submissions of one downlink, nacks of confirmed ones included")
+        Attempts,
+        Meta(description="submissions of one downlink at most, those that were not acknowledged (nack) included"),
     ] = 5
     unreachable_pause: Annotated[
-        Span, Meta(description="seconds until a downlink is tried again after ChirpStack could not be reached")
+        Span, Meta(description="seconds until a downlink is submitted again after ChirpStack could not be reached")
     ] = 10.0
 
 
@@ -170,13 +179,13 @@ class EndToEnd(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     keks: Annotated[
         dict[str, str],
         Meta(
-            description="key-encryption keys by their labels, as the Join Server has them; hexadecimal digits",
+            description="key-encryption keys (KEK) by label, the same as in the Join Server; hexadecimal digits",
             extra={"secret": True},
         ),
     ] = msgspec.field(default_factory=dict)
     required: Annotated[
         bool,
-        Meta(description="neither send nor take a payload that ChirpStack can read, of any device of this network"),
+        Meta(description="true: in this network, no payload is sent or accepted that ChirpStack can read"),
     ] = False
 
 
@@ -185,16 +194,20 @@ class CatchUp(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     enabled: Annotated[
         bool,
-        Meta(description="ask ChirpStack after an outage; it keeps monitoring.per_device_event_log_max_history events"),
+        Meta(
+            description="after an outage, read missed events from ChirpStack, which keeps "
+            "monitoring.per_device_event_log_max_history events"
+        ),
     ] = True
-    parallelism: Annotated[AtOnce, Meta(description="devices asked for at the same time")] = 32
+    parallelism: Annotated[AtOnce, Meta(description="devices whose history is read at the same time")] = 32
     patience: Annotated[
         float,
         Meta(
             gt=1,
             le=3600,
-            description="seconds without a further event after which a device is done; ChirpStack gives ten, pauses "
-            "for one second, and gives the next ten",
+            description="seconds without a further event after which the history of a device counts as read; "
+            "ChirpStack sends "
+            "ten events, pauses for a second, and sends the next ten",
         ),
     ] = HISTORY_PATIENCE
 
@@ -212,10 +225,12 @@ class LorawanSettings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=T
     ] = ""
     events: Annotated[
         Literal["http", "mqtt"],
-        Meta(description="how events come: http (its HTTP integration posts them, at most once) or mqtt"),
+        Meta(description="how events arrive: http (ChirpStack's HTTP integration posts each at most once) or mqtt"),
     ] = "http"
     http: Annotated[Http, Meta(description="events = http: the listener")] = Http()
     mqtt: Annotated[Mqtt, Meta(description="events = mqtt: the broker")] = Mqtt()
     downlinks: Annotated[Downlinks, Meta(description="how downlinks are sent")] = Downlinks()
-    end_to_end: Annotated[EndToEnd, Meta(description="payloads that ChirpStack cannot read")] = EndToEnd()
-    catch_up: Annotated[CatchUp, Meta(description="events that were missed")] = CatchUp()
+    end_to_end: Annotated[EndToEnd, Meta(description="end-to-end encryption: payloads that ChirpStack cannot read")] = (
+        EndToEnd()
+    )
+    catch_up: Annotated[CatchUp, Meta(description="recovery of missed events")] = CatchUp()

@@ -30,15 +30,15 @@ _TOLERATED = 5.0  # seconds between the clocks
 
 _WORDS = {
     Trouble.MISSING: (
-        "the network server does not have them: nothing comes from them or reaches them",
-        "lwm2m-bridge device add makes a device anew; lwm2m-bridge endpoint remove forgets it",
+        "the network server does not have these devices: they can neither send nor receive",
+        "add the device again with lwm2m-bridge device add, or remove its endpoint with lwm2m-bridge endpoint remove",
     ),
     Trouble.DISABLED: (
-        "they are disabled in the network server: nothing comes from them or reaches them",
+        "these devices are disabled in the network server: they can neither send nor receive",
         "enable them in the network server, or disable their endpoints",
     ),
     Trouble.ELSEWHERE: (
-        "they are in another application: what they send does not come here",
+        "these devices are in another application: the bridge does not get their messages",
         "move them back to the application of application_id, or remove their endpoints",
     ),
 }
@@ -67,7 +67,7 @@ class Standings:
             except CallFailed:
                 await asyncio.sleep(_AWAY)  # that it does not answer says somebody else
             except BridgeError as error:
-                log.info("devices are not looked at: %s", error, extra={"sample": "lorawan standings"})
+                log.info("devices could not be checked: %s", error, extra={"sample": "lorawan standings"})
                 await asyncio.sleep(_AWAY)
             else:
                 await asyncio.sleep(EVERY)
@@ -128,7 +128,7 @@ class Standings:
                 text, cure = _WORDS[trouble]
                 findings.append(Finding("devices", Grade.WARNING, f"{_named(number, devices)}: {text}", cure))
         if not self._troubles and self.looked_at:
-            findings.append(Finding("devices", Grade.GOOD, f"{self.looked_at} looked at: the network server has them"))
+            findings.append(Finding("devices", Grade.GOOD, f"{self.looked_at} checked: the network server has them"))
         return findings
 
     async def _clocks(self) -> list[Finding]:
@@ -136,9 +136,9 @@ class Standings:
         if ahead is None:
             return []  # no device was heard yet whose last uplink could be compared
         if abs(ahead) <= _TOLERATED:
-            return [Finding("clock", Grade.GOOD, "that of the network server agrees with ours")]
-        apart = f"that of the network server is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours"
-        cure = "let both machines keep time by NTP"
+            return [Finding("clock", Grade.GOOD, "the network server's clock agrees with ours")]
+        apart = f"the network server's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours"
+        cure = "synchronise both machines by NTP"
         return [Finding("clock", Grade.WARNING, f"{apart}; expiries are converted", cure)]
 
     async def clock_ahead(self) -> float | None:

@@ -17,14 +17,15 @@ class Trouble(Enum):
 
 
 _CURES = {
-    Trouble.MISSING: "lwm2m-bridge device add makes a device anew; lwm2m-bridge endpoint remove forgets it",
+    Trouble.MISSING: "add the device again with lwm2m-bridge device add, or remove its endpoint with lwm2m-bridge "
+    "endpoint remove",
     Trouble.DISABLED: "enable it in the network server, or disable its endpoint",
     Trouble.ELSEWHERE: "move it back to the application of application_id, or remove its endpoint",
 }
 _WORDS = {
     Trouble.MISSING: "the network server does not have this device",
     Trouble.DISABLED: "the device is disabled in the network server",
-    Trouble.ELSEWHERE: "the device is in another application: what it sends does not come here",
+    Trouble.ELSEWHERE: "the device is in another application: the bridge does not get its messages",
 }
 
 

@@ -92,7 +92,7 @@ def read_wanted(fields: Mapping[str, Any]) -> Wanted:
     new = given.get("mac_version") == "1.1.0"
     outside = given.pop("join_server", False)
     if outside and (kind is Abp or set(keys) - {"join_eui"}):
-        raise ConfigurationError("join_server: the Join Server has the keys of the device, so none can be given here")
+        raise ConfigurationError("join_server: the Join Server has the root keys, so none can be given here")
     needed = _ABP[new] if kind is Abp else () if outside else _OTAA[new]
     if any(name not in keys for name in needed):
         raise ConfigurationError(
@@ -103,7 +103,7 @@ def read_wanted(fields: Mapping[str, Any]) -> Wanted:
     try:
         return _check(Wanted(activation=kind(**keys), **given))
     except TypeError as error:
-        raise ConfigurationError(f"no field of a device: {error}") from error
+        raise ConfigurationError(f"unknown field of a device: {error}") from error
 
 
 def _flags(names: Iterable[str]) -> str:
@@ -125,7 +125,7 @@ def _check(wanted: Wanted) -> Wanted:
         if new:
             _hex("nwk_key", activation.nwk_key, 16)
         elif activation.nwk_key:
-            raise ConfigurationError("nwk_key: LoRaWAN 1.0.x has the AppKey alone")
+            raise ConfigurationError("nwk_key: LoRaWAN 1.0.x has only the AppKey")
         return wanted
     _hex("dev_addr", activation.dev_addr, 4)
     _hex("app_s_key", activation.app_s_key, 16)

@@ -47,7 +47,7 @@ class Watch:
         except CallFailed as error:
             self._events.count("lorawan_api_errors", trouble=error.trouble.value)
             log.warning(
-                "the network server does not answer as it should: %s", error, extra={"sample": "network server ping"}
+                "the network server does not answer correctly: %s", error, extra={"sample": "network server ping"}
             )
             return self._provider.up is not False
         return True

@@ -32,7 +32,9 @@ def _success(answer: Answer, configuration: str, clock: PeerClock) -> SubmitResu
     if handle is None and (name := bare_name(answer.location)) is not None:
         handle = handle_of(configuration, name)
     if handle is None and not body.is_one:
-        return Ambiguous(f"{answer.status} without a T8 body" if not answer.own else f"{answer.status}, of no delivery")
+        return Ambiguous(
+            f"{answer.status} without a T8 body" if not answer.own else f"{answer.status} about no delivery"
+        )
     status = body.state
     outcome: NetworkState | Refusal
     if status is not None:

@@ -36,7 +36,7 @@ async def diagnose(
                 "configurations",
                 Grade.WARNING,
                 f"the SCEF has a second configuration for {len(surplus)} device(s), such as {name} for {device}",
-                "have the operator delete it: which of the two carries an uplink is the SCEF's choice",
+                "have the operator delete it: the SCEF decides which of the two carries an uplink",
             )
         )
     report = provisioning.status()
@@ -56,7 +56,7 @@ def _configuration_cure(error: str) -> str:
     status = re.search(r"(?<![^ :])[45]\d\d(?![^ :])", error)
     match status.group() if status else "":
         case "400":
-            return "the SCEF does not take the request: check the endpoint's address and options"
+            return "the SCEF rejects the request: check the endpoint's address and options"
         case "401":
             return "check [credentials] and the client certificate"
         case "403":
@@ -64,9 +64,9 @@ def _configuration_cure(error: str) -> str:
         case "404":
             return "the network does not know the device: check the endpoint's address, or ask the operator to add it"
         case "429" | "500" | "502" | "503" | "504":
-            return "the SCEF/NEF is busy or ill: it is tried again by itself; ask the operator if it stays so"
+            return "the SCEF/NEF is overloaded or fails: the bridge tries again; ask the operator if it lasts"
         case _:
-            return "see the error; it is tried again by itself"
+            return "see the error; the bridge tries again"
 
 
 def _callbacks(settings: NiddSettings, listener: CallbackListener, notifications: Notifications) -> Finding:
@@ -79,13 +79,14 @@ def _callbacks(settings: NiddSettings, listener: CallbackListener, notifications
         return Finding(
             what,
             Grade.WARNING,
-            "no notification yet, although test notifications are asked for with each new configuration",
-            "if configurations were made since the start, the SCEF cannot reach callbacks.public_url or has no "
-            "test notifications",
+            "no notification yet, although each new configuration asks for a test notification",
+            "if configurations were made since the start, the SCEF cannot reach callbacks.public_url or does "
+            "not support test notifications",
         )
     return Finding(
         what,
         Grade.WARNING,
         f"none yet ({listener.taken} in all)",
-        "set configurations.request_test_notification and provision a device: the SCEF then proves the way back",
+        "set configurations.request_test_notification and provision a device: its test notification proves that "
+        "the SCEF reaches the bridge",
     )

@@ -134,7 +134,7 @@ class DownlinkCalls:
     def rds_is_disabled(self, device: str) -> None:
         """Note that the network has no RDS for a device: downlinks go without for a day, rather than not at all."""
         self._events.count("nidd_rds_disabled")
-        log.warning("%s has no RDS; its downlinks go without", device, extra={"sample": "nidd rds"})
+        log.warning("%s has no RDS; its downlinks are sent without it", device, extra={"sample": "nidd rds"})
         self._without_rds_since.pop(device, None)
         self._without_rds_since[device] = self._events.now()
         if len(self._without_rds_since) > _KEPT:
@@ -154,7 +154,8 @@ class DownlinkCalls:
             return accepted
         until = read_tolerant(answer.body, Delivery).requestedRetransmissionTime
         return self._parked(
-            device, Refused(Refusal.UNREACHABLE, f"{state}: taken back", self._client.clock.wait_until(until))
+            device,
+            Refused(Refusal.UNREACHABLE, f"{state}: cancelled in the network", self._client.clock.wait_until(until)),
         )
 
     def _is_too_late(self, attempt: Attempt) -> bool:
@@ -166,7 +167,7 @@ class DownlinkCalls:
             return Refused(Refusal.UNREACHABLE, f"{device} is not provisioned")
         if self._provisioning.is_resting:
             error = self._provisioning.last_error
-            return Refused(Refusal.NETWORK_UNAVAILABLE, f"no NIDD configuration can be made now: {error}")
+            return Refused(Refusal.NETWORK_UNAVAILABLE, f"a NIDD configuration cannot be created now: {error}")
         retry_at = max(float(record.due), self._events.now() + 1)
         return Refused(Refusal.UNREACHABLE, "no NIDD configuration yet; see the network's status", retry_at)
 
@@ -210,7 +211,10 @@ class DownlinkCalls:
         record = await self._records.get(device)
         if record is not None and refused > FLOOR and (not record.learned or refused - 1 < record.learned):
             log.warning(
-                "%d bytes are too large for %s; less from now on", refused, device, extra={"sample": "nidd size"}
+                "%d bytes are too large for %s; smaller messages from now on",
+                refused,
+                device,
+                extra={"sample": "nidd size"},
             )
             await self._records.put(device, msgspec.structs.replace(record, learned=refused - 1))
 

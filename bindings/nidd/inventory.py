@@ -70,7 +70,7 @@ class Inventory:
                     listed.put_nowait(None)
                     await sorting
             except TimeoutError as error:
-                raise NoAnswer(f"no whole list of configurations within {_PATIENCE:g} s") from error
+                raise NoAnswer(f"no complete list of configurations within {_PATIENCE:g} s") from error
             finally:
                 sorting.cancel()
                 await asyncio.gather(sorting, return_exceptions=True)

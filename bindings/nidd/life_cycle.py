@@ -242,7 +242,7 @@ class LifeCycle:
             if (body.status or "").startswith("TERMINATED"):
                 await self.lost(device, record, f"the SCEF has ended it: {body.status:.60}")
             elif same_identity(device, body.externalId, body.msisdn) is False:
-                await self.lost(device, record, "the SCEF has another device under its name")
+                await self.lost(device, record, "the SCEF has another device under that name")
             else:
                 await self._is_there(device, record, body)
                 return
@@ -281,7 +281,7 @@ class LifeCycle:
         try:
             await self._events.deliver(Flushed(device, why))
         except UnknownDevice:
-            log.info("%s is not in the directory: nobody to tell", device, extra={"sample": "nidd lost"})
+            log.info("%s is not in the directory: no endpoint is notified", device, extra={"sample": "nidd lost"})
         current = await self._records.get(device) or record
         now = self._events.now()
         short = current.short_lives + 1 if 0 <= now - current.made < SHORTEST_LIFE else 0
@@ -348,7 +348,7 @@ class LifeCycle:
     async def discard(self, device: str, name: str) -> None:
         """Delete a configuration that another one has taken the place of; what it held is dropped (R31)."""
         await self._delete(name)
-        await self._events.deliver(Flushed(device, "another configuration took its place"))
+        await self._events.deliver(Flushed(device, "another configuration replaced it"))
 
     async def _delete(self, name: str) -> None:
         answer = await self.ask(operations.DELETE, name)

@@ -65,7 +65,7 @@ class Notifications:
         elif notification.subscription is not None:
             self._test(notification.subscription)
         else:
-            raise NotificationError("no member says what this notification is")
+            raise NotificationError("the notification has no member that says its kind")
         return NOTHING_TO_COMMIT
 
     def _test(self, subscription: str) -> None:
@@ -77,7 +77,7 @@ class Notifications:
 
     def _uplink(self, device: str, notification: Notification, data: bytes | None) -> Awaitable[None]:
         if data is None:
-            self._warn("nidd_uplinks_bad_base64", "uplink of %s: data is no base64; answered 204, dropped", device)
+            self._warn("nidd_uplinks_bad_base64", "uplink of %s: data is not base64; answered 204, dropped", device)
             return NOTHING_TO_COMMIT
         if not self._matches(device, notification):
             return NOTHING_TO_COMMIT
@@ -108,7 +108,7 @@ class Notifications:
 
     def _unknown(self, link: str) -> NotificationError:
         self._events.count("nidd_notifications_unknown_configuration")
-        return NotificationError(f"no configuration of ours in {link[:200]!r}", 404)
+        return NotificationError(f"{link[:200]!r} does not name a configuration of the bridge", 404)
 
     def _report(self, device: str, notification: Notification, status: str, handle: str) -> Awaitable[None]:
         outcome, standard = delivery_outcome(status)

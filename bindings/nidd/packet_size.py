@@ -21,12 +21,12 @@ def unit_warning(size: int, unit: str) -> str | None:
         return None
     if unit == "bits" and (size < _FLOOR_BITS or size in _LOOKS_LIKE_BYTES):
         return (
-            f"maximumPacketSize {size} read as bits is {size // 8} bytes; it looks like bytes. If the SCEF means "
+            f"maximumPacketSize {size}, read as bits, is {size // 8} bytes; it looks like bytes. If the SCEF means "
             "bytes, set downlinks.packet_size_unit to bytes"
         )
     if unit == "bytes" and size > _CEILING_BYTES:
         return (
-            f"maximumPacketSize {size} read as bytes is more than any known SCEF allows; it looks like bits. "
+            f"maximumPacketSize {size}, read as bytes, is more than any known SCEF allows; it looks like bits. "
             "Set downlinks.packet_size_unit to bits"
         )
     return None

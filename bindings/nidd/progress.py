@@ -41,7 +41,7 @@ class Progress:
         if self._told_at is None:
             if remaining >= _MANY:
                 self._told_at = now
-                log.info("provisioning: %d devices are to be done", remaining)
+                log.info("provisioning: %d devices to do", remaining)
         elif not remaining:
             self._told_at = None
             log.info("provisioning: all devices are done")
@@ -49,7 +49,7 @@ class Progress:
             self._told_at = now
             left = self.seconds_left(remaining, now)
             about = "" if left is None else f", about {_span(left)} left"
-            log.info("provisioning: %d are left, %.0f a second%s", remaining, self.rate(now), about)
+            log.info("provisioning: %d devices left, %.0f a second%s", remaining, self.rate(now), about)
 
     def status(self, remaining: int, now: float) -> dict[str, Any]:
         """Return the figures, as plain JSON values."""

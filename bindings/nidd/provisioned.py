@@ -5,8 +5,8 @@ from bindings.nidd.records import DeviceNote, State
 from bindings.provisioning import ProvisioningState
 
 _WHY = {
-    State.LOST: "the SCEF ended the configuration: it is made anew",
-    State.DOUBTED: "the configuration may be gone: the SCEF is asked",
+    State.LOST: "the SCEF ended the configuration: the bridge creates a new one",
+    State.DOUBTED: "the configuration may be gone: the bridge asks the SCEF",
 }
 
 

@@ -112,7 +112,7 @@ class Provisioning:
         except BridgeError as error:
             self.last_error = f"{device}: {error}"
             self._events.count("nidd_configuration_failures")
-            log.warning("%s cannot be noted: %s", device, error, extra={"sample": "nidd note"})
+            log.warning("%s cannot be stored: %s", device, error, extra={"sample": "nidd note"})
 
     async def want(self, device: str, record: DeviceNote) -> None:
         """Commit a new or changed record that needs work, and see to it soon. Raises StoreUnavailable."""
@@ -174,7 +174,7 @@ class Provisioning:
                 return False
             if record.state is State.ACTIVE:
                 log.warning(
-                    "configuration %s of %s gave way to %s, which the SCEF uses", record.configuration, device, name,
+                    "configuration %s of %s replaced by %s, which the SCEF uses", record.configuration, device, name,
                     extra={"sample": "nidd surplus"},
                 )  # fmt: skip
                 await self.life.discard(device, record.configuration)
@@ -215,7 +215,7 @@ class Provisioning:
             except TimeoutError:
                 continue
             except Exception:
-                log.exception("provisioning stumbled and goes on")
+                log.exception("provisioning failed once, and continues")
                 self._events.count("nidd_internal_errors")
                 await asyncio.sleep(1.0)
 
@@ -348,7 +348,7 @@ class Provisioning:
             failed = msgspec.structs.replace(current, due=due, failures=record.failures + 1)
             await self._records.put(device, failed, str(error))
         except BridgeError as store:
-            log.warning("configuration of %s: cannot be noted: %s", device, store, extra={"sample": "nidd note"})
+            log.warning("configuration of %s: cannot be stored: %s", device, store, extra={"sample": "nidd note"})
             await asyncio.sleep(min(pause, _STORE_PAUSE))  # the pause cannot be noted, so it is made here
 
     # What people ask

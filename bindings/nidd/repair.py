@@ -28,7 +28,7 @@ async def find_missing(life: LifeCycle, records: Records, doubt: Doubt) -> None:
         if record.state is State.ACTIVE and record.configuration not in listed:
             missing.append(device)
     if len(missing) >= _TRIED and await _all_are_there(life, records, missing[:_TRIED]):
-        log.warning("the SCEF's list of configurations leaves out what it has; it is not used")
+        log.warning("the SCEF's list of configurations is incomplete; the bridge does not use it")
         return
     for device in missing:
         now = await records.get(device)

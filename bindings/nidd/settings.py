@@ -19,29 +19,33 @@ class Configurations(Masked, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     parallelism: Annotated[
         AtOnce,
         Meta(
-            description="configurations worked on at the same time, at most, over connections beside http.pool_size; "
-            "fewer where the SCEF turns slow or refuses",
+            description="configurations created, renewed or deleted at the same time, at most, over connections beside "
+            "http.pool_size; fewer while the SCEF is slow or refuses",
         ),
     ] = 24
     pace: Annotated[
-        PerSecond, Meta(description="configurations begun per second, at most; 0: as many as the SCEF bears")
+        PerSecond, Meta(description="configurations begun per second, at most; 0: as many as the SCEF handles")
     ] = 0.0
     duration: Annotated[
         WholeSpanOrZero,
-        Meta(description="seconds that a configuration is asked for; 0: without end, if the SCEF agrees"),
+        Meta(description="requested duration of a configuration, seconds; 0: unlimited, if the SCEF agrees"),
     ] = 0
     renewal_margin: Annotated[
         SpanOrZero,
-        Meta(description="seconds before its end that a configuration is renewed; at most half of its time"),
+        Meta(
+            description="seconds before the end of a configuration at which it is renewed; at most half of its duration"
+        ),
     ] = 3600.0
     retry_min: Annotated[Span, Meta(description="seconds until a failed configuration is tried again")] = 5.0
     retry_max: Annotated[Span, Meta(description="limit of that time, which doubles with each failure")] = 3600.0
     adopt: Annotated[
-        bool, Meta(description="look for existing configurations (GET) before making the first one of a device")
+        bool, Meta(description="look for existing configurations (GET) before creating the first one of a device")
     ] = True
     repair: Annotated[
         bool,
-        Meta(description="compare what the SCEF lists with our own records at each start, and mend what is missing"),
+        Meta(
+            description="at each start, compare the SCEF's list with the bridge's records, and create what is missing"
+        ),
     ] = True
     request_test_notification: Annotated[
         bool, Meta(description="ask for a test notification with each new configuration (TS 29.122 §5.2.5.3)")
@@ -63,16 +67,18 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     buffer: Annotated[
         Literal["", "network", "bridge"],
         Meta(
-            description="who keeps a downlink for a device that sleeps, never both: the network (maximumLatency is "
-            "what is left of its time), or the bridge (the SCEF is asked to keep nothing; the downlink waits here "
-            "until the time that the SCEF names, or until the device is heard); empty: as quirks.profile has it"
+            description="who buffers a downlink for a sleeping device, never both: network (maximumLatency is "
+            "the time left until the deadline) or bridge (the SCEF is asked not to buffer; the downlink waits in "
+            "the bridge "
+            "until the time that the SCEF names, or until the device sends something); empty: the value of "
+            "quirks.profile"
         ),
     ] = ""
     pdn_establishment_option: Annotated[
         Literal["", "WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER"],
         Meta(
             description="what the SCEF does while the device has no PDN connection; empty: its default. Where the "
-            "bridge keeps downlinks, it is INDICATE_ERROR"
+            "bridge buffers downlinks, it is INDICATE_ERROR"
         ),
     ] = "WAIT_FOR_UE"
     reliable_data_service: Annotated[
@@ -85,25 +91,25 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = 120.0
     max_packet_size: Annotated[
         Payload,
-        Meta(description="largest packet, bytes, whatever the SCEF says if that is more; 0: as the SCEF says"),
+        Meta(description="limit of a packet, bytes, where the SCEF allows more; 0: the SCEF's limit"),
     ] = 0
     packet_size_unit: Annotated[
         Literal["bits", "bytes"],
-        Meta(description="unit of maximumPacketSize: bits by TS 29.122; bytes for a SCEF that gets it wrong"),
+        Meta(description="unit of maximumPacketSize: bits by TS 29.122; bytes for a SCEF that departs from it"),
     ] = "bits"
     retransmit_interval: Annotated[
         Span, Meta(description="seconds after SENT before the same CoAP message is sent again")
     ] = 60.0
-    max_retransmit: Annotated[Times, Meta(description="how many times it is sent again")] = 2
+    max_retransmit: Annotated[Times, Meta(description="how often it is sent again")] = 2
     exchange_span: Annotated[
         Span, Meta(description="seconds in which the device may repeat a message (RFC 7252 EXCHANGE_LIFETIME)")
     ] = 247.0
     response_timeout: Annotated[
         Span, Meta(description="seconds after SENT after which the next request may go to the device")
     ] = 247.0
-    max_attempts: Annotated[Attempts, Meta(description="submissions of one downlink, all told")] = 5
+    max_attempts: Annotated[Attempts, Meta(description="submissions of one downlink at most")] = 5
     quick: Annotated[
-        bool, Meta(description="devices can answer within a second or so; false: deep coverage, long eDRX")
+        bool, Meta(description="true: devices can answer within about a second; false: deep coverage, long eDRX")
     ] = True
 
 
@@ -121,7 +127,7 @@ class ZeroTouch(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ()
     name: Annotated[
-        str, Meta(min_length=1, description="name of the endpoint, made of {device}, {local} and {domain}")
+        str, Meta(min_length=1, description="template of the endpoint's name, with {device}, {local} and {domain}")
     ] = "{local}"
     options: Annotated[dict[str, str], Meta(description="options of the endpoint", examples=[{"buffer": "bridge"}])] = (
         msgspec.field(default_factory=dict)
@@ -139,8 +145,10 @@ class NiddSettings(T8Settings, kw_only=True, frozen=True, forbid_unknown_fields=
     """One SCEF or NEF, reached over T8 (3gpp-nidd/v1, TS 29.122 §5.6)."""
 
     provider: Annotated[Literal["t8"], Meta(description="network API: t8 is 3gpp-nidd/v1")] = "t8"
-    configurations: Annotated[Configurations, Meta(description="how NIDD configurations are kept")] = Configurations()
+    configurations: Annotated[Configurations, Meta(description="how NIDD configurations are created and renewed")] = (
+        Configurations()
+    )
     downlinks: Annotated[Downlinks, Meta(description="how downlinks are submitted")] = Downlinks()
-    zero_touch: Annotated[ZeroTouch, Meta(description="devices that come by themselves")] = ZeroTouch()
+    zero_touch: Annotated[ZeroTouch, Meta(description="unknown devices that send something (zero touch)")] = ZeroTouch()
     reachability: Annotated[Reachability, Meta(description="monitoring events and network parameters")] = Reachability()
-    features: Annotated[Features, Meta(description="numbers of the features")] = Features()
+    features: Annotated[Features, Meta(description="feature numbers of the APIs")] = Features()

@@ -71,7 +71,7 @@ class Newcomers:
             raise NotificationError(f"no endpoint for {device}: {error}", 403) from error
         events.count("nidd_triggers")
         if new:
-            log.info("%s came by itself and has an endpoint now", device, extra={"sample": "nidd trigger"})
+            log.info("unknown device %s was added as an endpoint", device, extra={"sample": "nidd trigger"})
             return _TAKEN
         record = await self._provisioning().noted(device)
         if record is not None and record.state is State.ACTIVE:

@@ -18,29 +18,35 @@ class Reachability(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True
     events: Annotated[
         tuple[Kind, ...],
         Meta(
-            description="what the SCEF is asked to report: UE_REACHABILITY and AVAILABILITY_AFTER_DDN_FAILURE once, "
-            "when a downlink waits for a device that cannot be reached; the others always",
+            description="monitoring events to subscribe to: UE_REACHABILITY and AVAILABILITY_AFTER_DDN_FAILURE are "
+            "subscribed to once, when a downlink waits for a device that cannot be reached; the others always",
             examples=[["UE_REACHABILITY", "PDN_CONNECTIVITY_STATUS"]],
         ),
     ] = ()
-    lifetime: Annotated[Span, Meta(description="seconds that a subscription is asked for; renewed before they end")] = (
-        86400.0
-    )
+    lifetime: Annotated[
+        Span, Meta(description="requested duration of a subscription, seconds; it is renewed before it ends")
+    ] = 86400.0
     detection_time: Annotated[
         Seconds,
-        Meta(description="seconds without contact after which LOSS_OF_CONNECTIVITY is reported; 0: the network's own"),
+        Meta(
+            description="seconds without contact after which LOSS_OF_CONNECTIVITY is reported; 0: the network's default"
+        ),
     ] = 0
     maximum_latency: Annotated[
         Seconds,
         Meta(
-            description="seconds that a downlink may wait for a sleeping device: sets its periodic update, or its eDRX "
-            "cycle; 0: not asked for. An endpoint's option of that name comes first, as for the next two"
+            description="seconds that a downlink may wait for a sleeping device: sets its periodic update timer or its "
+            "eDRX cycle; 0: not requested. An endpoint's option of the same name overrides it, as for the next two "
+            "settings"
         ),
     ] = 0
     maximum_response_time: Annotated[
         Seconds,
-        Meta(description="seconds that a device stays reachable after it was heard: its active time; 0: not asked for"),
+        Meta(
+            description="seconds that a device stays reachable after its last message: its active time; 0: not "
+            "requested"
+        ),
     ] = 0
     suggested_downlinks: Annotated[
-        Packets, Meta(description="packets that the network should be able to keep for a device; 0: not asked for")
+        Packets, Meta(description="packets that the network should be able to buffer for a device; 0: not requested")
     ] = 0

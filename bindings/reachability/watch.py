@@ -260,7 +260,7 @@ class Watch:
             device = await self._memory.load(_SUBSCRIPTION + name)
         if device is None:
             self._events.count("reachability_notifications_unknown")
-            raise NotificationError(f"{name[:100]!r} is no subscription of ours", 404)
+            raise NotificationError(f"{name[:100]!r} is not a subscription of the bridge", 404)
         for report in reports:
             await self._report(device.decode(), report)
         await self._ended(device.decode(), name, over=bool(notification.cancelInd))

@@ -41,9 +41,9 @@ def _uplinks(settings: SmsSettings, notifications: Notifications) -> Finding:
         return Finding(
             what,
             Grade.WARNING,
-            "none since the start, and callbacks.path is empty: the operator cannot be told where to post them",
+            "none since the start, and callbacks.path is empty: there is no URL that the operator could post them to",
             "set callbacks.path to an unguessable word, and have the operator post MSISDN-less MO SMS to "
-            "callbacks.public_url/PATH; where SMS only wake devices up, nothing is to be done",
+            "callbacks.public_url/PATH; where SMS only wake devices up, nothing needs to be done",
         )
     return Finding(
         what,

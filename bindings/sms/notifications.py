@@ -43,7 +43,7 @@ class Notifications:
         if notification.transaction is not None:
             return self._report(request.path, notification, notification.transaction)
         if notification.subscription is None:
-            raise NotificationError("no member says what this notification is")
+            raise NotificationError("the notification has no member that says its kind")
         if notification.subscription not in self.probes:
             self._events.count("sms_notifications_test")
         self.probes.discard(notification.subscription)
@@ -55,7 +55,7 @@ class Notifications:
             raise NotificationError("result is missing")
         if reference is None or handle is None:
             self._events.count("sms_reports_unknown_transaction")
-            raise NotificationError(f"no transaction of ours in {link[:200]!r}", 404)
+            raise NotificationError(f"{link[:200]!r} does not name a transaction of the bridge", 404)
         outcome, is_standard = delivery_result(result, is_proof=self._is_proof)
         if not is_standard:
             self._warn(
@@ -71,10 +71,10 @@ class Notifications:
             raise NotificationError("externalId is missing, or is none")
         if self._ports and notification.applicationPort not in self._ports:
             self._events.count("sms_uplinks_other_port")
-            raise NotificationError(f"no application of ours on port {notification.applicationPort}", 404)
+            raise NotificationError(f"the bridge has no application on port {notification.applicationPort}", 404)
         payload = decode_data(notification.sms)
         if payload is None:
-            self._warn("sms_uplinks_bad_base64", "SMS of %s: sms is no base64; answered 200, dropped", devices[0])
+            self._warn("sms_uplinks_bad_base64", "SMS of %s: sms is not base64; answered 200, dropped", devices[0])
             return TAKEN
         self.heard_at = now = self._events.now()
         *first, last = devices

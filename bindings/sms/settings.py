@@ -17,14 +17,12 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     application_port: Annotated[
         Port, Meta(description="port of the device's LwM2M client (TS 23.040 application port addressing)")
     ] = 5683
-    source_port: Annotated[
-        PortOrAny, Meta(description="originating port, if the SCEF is to be told one (appSrcPortId); 0: none")
-    ] = 0
+    source_port: Annotated[PortOrAny, Meta(description="originating port (appSrcPortId); 0: none is sent")] = 0
     max_payload: Annotated[
         Octets,
         Meta(
-            description="largest CoAP message, bytes: 140 octets of one SMS, less a port header of 7; what is larger "
-            "goes block-wise"
+            description="largest CoAP message, bytes: 140 octets of one SMS, less a port header of 7; larger messages "
+            "are sent block-wise"
         ),
     ] = 133
     default_validity: Annotated[
@@ -38,7 +36,7 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="whether EXPIRED, FAILURE and a recall prove that no SMS was transmitted. false: the "
             "acknowledgement of an SMS can be lost on its way back, so that the outcome is UNKNOWN; true: the operator "
-            "vouches for its SMS centre"
+            "guarantees this for its SMS centre"
         ),
     ] = False
     exchange_span: Annotated[
@@ -50,18 +48,19 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     repeat_interval: Annotated[
         Span,
         Meta(
-            description="seconds before a request that may be repeated goes again, if nobody knows what became of it. "
+            description="seconds until a request that may be repeated is sent again, if it is unknown what became "
+            "of it. "
             "There are no CoAP retransmissions over SMS"
         ),
     ] = 300.0
-    max_attempts: Annotated[Attempts, Meta(description="submissions of one downlink, all told")] = 3
+    max_attempts: Annotated[Attempts, Meta(description="submissions of one downlink at most")] = 3
 
 
 class Uplinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How SMS of devices are taken. The SCEF is configured to post them to the callback URL."""
 
     application_ports: Annotated[
-        tuple[Port, ...], Meta(description="ports that are ours; SMS to others are answered 404; empty: all")
+        tuple[Port, ...], Meta(description="ports of the bridge; SMS to other ports are answered 404; empty: all ports")
     ] = ()
     max_payload: Annotated[Octets, Meta(description="largest CoAP message that a device can send, bytes")] = 133
 
@@ -74,4 +73,4 @@ class SmsSettings(T8Settings, kw_only=True, frozen=True, forbid_unknown_fields=T
 
     provider: Annotated[Literal["t8"], Meta(description="network API: t8 is device triggering and MO SMS")] = "t8"
     downlinks: Annotated[Downlinks, Meta(description="how downlinks are submitted")] = Downlinks()
-    uplinks: Annotated[Uplinks, Meta(description="how SMS of devices are taken")] = Uplinks()
+    uplinks: Annotated[Uplinks, Meta(description="how SMS of devices are received")] = Uplinks()

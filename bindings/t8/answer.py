@@ -65,7 +65,7 @@ class Answer:
         problem = self.problem
         if problem is not None:
             return f"{self.status} {problem.text}".rstrip()
-        return f"{self.status}" if self._success or self.bare else f"{self.status} (not the SCEF's word)"
+        return f"{self.status}" if self._success or self.bare else f"{self.status} (not from the SCEF itself)"
 
     @property
     def _success(self) -> bool:

@@ -33,7 +33,7 @@ class ArrayReader:
         if self._left < 0:
             self._wrong = "it is too long"
         elif not self._begins(piece):
-            self._wrong = "it is no array"
+            self._wrong = "it is not an array"
         else:
             self._parse(piece)
 
@@ -48,7 +48,7 @@ class ArrayReader:
             if piece := piece.removeprefix(BOM_UTF8):
                 self._parser.send(piece)
         except (ijson.JSONError, StopIteration) as error:
-            self._wrong = _reason(error) or "there is more behind it"
+            self._wrong = _reason(error) or "there is data behind the array"
         for item in self._items:
             self._take(item)
         self._items.clear()

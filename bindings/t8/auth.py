@@ -117,7 +117,7 @@ class Authorization:
             refresh.add_done_callback(self._refreshed)
         await asyncio.wait([refresh])  # not cancelled with its caller: others may wait for the token
         if refresh.cancelled():
-            raise BindingError("closed while a token was asked for")
+            raise BindingError("closed while a token was requested")
         refresh.result()
 
     def _refreshed(self, refresh: asyncio.Task[None]) -> None:
@@ -143,13 +143,13 @@ class Authorization:
                 "POST", origin, target, headers, urlencode(form).encode(), _TOKEN_ANSWER_LIMIT
             )
         except (NotSent, NoAnswer, ValueError) as error:
-            raise self._failed(f"cannot be asked: {error}") from error
+            raise self._failed(f"does not answer: {error}") from error
         if answer.status != 200:  # noqa: PLR2004  # RFC 6749 §5.1 knows no other success
             raise self._failed(f"answered {answer.status}")
         try:
             token = msgspec.json.decode(answer.body, type=_TokenAnswer)
         except msgspec.DecodeError:
-            raise self._failed("answered no usable JSON") from None  # its text could show the token
+            raise self._failed("did not answer with usable JSON") from None  # its text could show the token
         lifetime = _lifetime(token.expires_in)
         now = self._clock()
         self._header = f"Bearer {token.access_token}"

@@ -241,7 +241,7 @@ class T8Client:
         if failure and before is not False:
             log.warning("SCEF/NEF %s %s", where, failure, extra={"sample": "scef away"})
         elif not failure and before is False:
-            log.warning("SCEF/NEF %s is there again", where, extra={"sample": "scef back"})
+            log.warning("SCEF/NEF %s answers again", where, extra={"sample": "scef back"})
 
     def _note(self, method: str, target: str, error: Exception) -> str:
         self.last_error = f"{method} {target}: {error}"
@@ -282,5 +282,5 @@ def _encoded(body: Body | None) -> bytes | None:
         return None
     members = body() if callable(body) else body
     if members is None:
-        raise TooLate("too late once a connection was free")
+        raise TooLate("the deadline had passed when a connection was free")
     return msgspec.json.encode(members)

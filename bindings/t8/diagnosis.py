@@ -35,8 +35,11 @@ def clock_findings(client: T8Client) -> list[Finding]:
     skew = client.clock.skew
     if skew is None or abs(skew) < _SKEW_WORTH_TELLING:
         return []
-    detail = f"the SCEF's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours; its times are read so"
-    return [Finding("clock", Grade.WARNING, detail, "set both clocks by NTP")]
+    detail = (
+        f"the SCEF's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours; the bridge "
+        "corrects its times by that"
+    )
+    return [Finding("clock", Grade.WARNING, detail, "synchronise both clocks by NTP")]
 
 
 async def _reachable(client: T8Client, listing: Operation) -> Finding:
@@ -47,7 +50,7 @@ async def _reachable(client: T8Client, listing: Operation) -> Finding:
     except NotSent as error:
         return Finding(what, Grade.BAD, str(error), "check api_root, http.proxy, the firewall, and the certificates")
     except (NoAnswer, TimeoutError) as error:
-        return Finding(what, Grade.BAD, reason(error), "it takes connections but does not answer: ask the operator")
+        return Finding(what, Grade.BAD, reason(error), "it accepts connections but does not answer: ask the operator")
     if 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 §15.3
         return Finding(what, Grade.GOOD, "reachable, credentials accepted")
     detail = f"GET {listing.path.strip('/')}: {answer}"
@@ -81,8 +84,8 @@ def _unseen(what: str, settings: Callbacks) -> Finding:
     return Finding(
         what,
         Grade.WARNING,
-        f"who answers there wants a client certificate that {settings.client_ca} vouches for, which "
-        "http.client_certificate is not: whether it leads to this listener cannot be seen from here",
+        f"the server there demands a client certificate signed by {settings.client_ca}, and "
+        "http.client_certificate is not: whether it leads to this listener cannot be checked from here",
         "have the SCEF send a test notification (configurations.request_test_notification)",
     )
 
@@ -98,7 +101,7 @@ async def loop_finding(settings: T8Settings, url: str, probes: set[str]) -> Find
     headers = {"Content-Type": "application/json"}
     if credentials := authorization(settings.callbacks):
         headers["Authorization"] = credentials
-    cure = "check callbacks.public_url, the reverse proxy and NAT in front of it; from here it may differ from outside"
+    cure = "check callbacks.public_url, the reverse proxy and NAT in front of it; from outside the result may differ"
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LOOP_TIMEOUT)) as session:
             body = msgspec.json.encode({"subscription": probe})

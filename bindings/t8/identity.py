@@ -25,7 +25,7 @@ def canonical_device(device: str) -> str:
     if _MSISDN.fullmatch(digits):
         return digits
     raise ConfigurationError(
-        f"{device[:80]!r} is no 3GPP device address: write an External Identifier as local@domain "
+        f"{device[:80]!r} is not a 3GPP device address: write an External Identifier as local@domain "
         "or an MSISDN as 5 to 15 digits"
     )
 

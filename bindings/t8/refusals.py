@@ -56,7 +56,7 @@ def read_refusal(
     problem = answer.problem or Problem()
     why = _why(answer.status, problem, statuses)
     if why is None:  # 409: the SCEF may have it already; 408, 502, 504: whoever says so does not know either
-        return Ambiguous(f"{answer}: says nothing about the downlink")
+        return Ambiguous(f"{answer}: it says nothing about the downlink")
     return Refused(why, str(answer), clock.wait_until(problem.requestedRetransmissionTime) or retry_at)
 
 

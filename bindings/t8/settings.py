@@ -15,7 +15,10 @@ class Credentials(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True)
 
     kind: Annotated[
         Literal["none", "basic", "bearer", "oauth2"],
-        Meta(description="none (mutual TLS or a VPN vouches), basic, bearer (a fixed token), oauth2 (RFC 6749 §4.4)"),
+        Meta(
+            description="none (mutual TLS or a VPN authenticates), basic, bearer (a fixed token), oauth2 (RFC 6749 "
+            "§4.4)"
+        ),
     ] = "none"
     username: Annotated[str, Meta(description="basic: user name")] = ""
     password: Annotated[str, Meta(description="basic: password", extra={"secret": True})] = ""
@@ -24,7 +27,7 @@ class Credentials(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True)
     client_id: Annotated[str, Meta(description="oauth2: client identifier")] = ""
     client_secret: Annotated[str, Meta(description="oauth2: client secret", extra={"secret": True})] = ""
     client_secret_in: Annotated[
-        Literal["header", "body"], Meta(description="oauth2: where the token endpoint takes id and secret")
+        Literal["header", "body"], Meta(description="oauth2: where id and secret are sent to the token endpoint")
     ] = "header"  # noqa: S105  # a place, not a secret
     scope: Annotated[str, Meta(description="oauth2: scope to ask for; T8 defines none")] = ""
 
@@ -45,7 +48,7 @@ class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         Timeout,
         Meta(description="seconds for connection, request and whole answer; more than connect_timeout"),
     ] = 30.0
-    pool_size: Annotated[AtOnce, Meta(description="connections to the SCEF/NEF at the same time")] = 32
+    pool_size: Annotated[AtOnce, Meta(description="connections to the SCEF/NEF, at most")] = 32
     keepalive: Annotated[
         SpanOrZero, Meta(description="seconds that an idle connection is kept; less than the SCEF's own limit")
     ] = 15.0
@@ -69,7 +72,7 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     path: Annotated[
         str,
         Meta(
-            description="unguessable last part of the callback URL; empty: made once and kept in the store",
+            description="unguessable last part of the callback URL; empty: generated once and stored",
             extra={"secret": True},
         ),
     ] = ""
@@ -95,41 +98,46 @@ class Departures(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         Literal[
             "strict-r17", "strict-r15", "relative-links", "both-ids", "small-apn", "no-buffer", "conflict", "lossy"
         ],
-        Meta(description="NIDD only; the kind of SCEF/NEF: each value below that is not set comes from it"),
+        Meta(description="NIDD only; the kind of SCEF/NEF: it sets the default of each value below"),
     ] = "strict-r17"
     bare_answers: Annotated[
         bool | None,
         Meta(
-            description="true: its errors have no body. Only then is an error without a T8 body taken for the SCEF's "
-            "own, and not for that of a proxy",
+            description="true: its errors have no body. Only then an error without a T8 body counts as the "
+            "SCEF's own; else it counts as a proxy's",
             examples=[True],
         ),
     ] = None
     gateway_refusals: Annotated[
         tuple[Annotated[int, Meta(ge=400, le=599)], ...] | None,
         Meta(
-            description="statuses that the API gateway answers by itself, before it forwards anything; such an answer "
-            "without a T8 body then proves that the SCEF was not asked",
+            description="statuses that the API gateway answers itself, without forwarding the request; such an "
+            "answer without a T8 body proves that the SCEF did not get the request",
             examples=[[429, 503]],
         ),
     ] = None
     patches_destination: Annotated[
         bool | None,
         Meta(
-            description="NIDD only; false: notificationDestination cannot be changed, only made anew", examples=[False]
+            description="NIDD only; false: notificationDestination cannot be changed: the configuration is deleted "
+            "and created again",
+            examples=[False],
         ),
     ] = None
     keeps_downlinks: Annotated[
-        bool | None, Meta(description="NIDD only; false: nothing is kept for a sleeping device", examples=[False])
+        bool | None,
+        Meta(description="NIDD only; false: the SCEF does not buffer for a sleeping device", examples=[False]),
     ] = None
     lists_late: Annotated[
         bool | None,
         Meta(
-            description="NIDD only; true: look for a configuration before each one is made, not once", examples=[True]
+            description="NIDD only; true: look for a configuration before each creation, not only before the first",
+            examples=[True],
         ),
     ] = None
     small_packets: Annotated[
-        bool | None, Meta(description="NIDD only; true: packets below 128 bytes are meant so", examples=[True])
+        bool | None,
+        Meta(description="NIDD only; true: a maximumPacketSize below 128 bytes is meant as written", examples=[True]),
     ] = None
 
     @property
@@ -149,12 +157,12 @@ class T8Settings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     other_api_roots: Annotated[
         tuple[str, ...],
         Meta(
-            description="further apiRoots of the same SCEF/NEF, asked in their order while those before fail",
+            description="further apiRoots of the same SCEF/NEF, tried in this order while the earlier ones fail",
             examples=[["https://scef2.example"]],
         ),
     ] = ()
-    scs_as_id: Annotated[str, Meta(min_length=1, description="our name at the SCEF/NEF (scsAsId)")]
-    credentials: Annotated[Credentials, Meta(description="how we prove who we are")] = Credentials()
+    scs_as_id: Annotated[str, Meta(min_length=1, description="name of the bridge at the SCEF/NEF (scsAsId)")]
+    credentials: Annotated[Credentials, Meta(description="credentials of the bridge")] = Credentials()
     http: Annotated[Http, Meta(description="the HTTP client")] = Http()
     callbacks: Annotated[Callbacks, Meta(description="the listener for notifications")] = Callbacks()
     quirks: Annotated[Departures, Meta(description="how this SCEF/NEF departs from the standard")] = Departures()

@@ -52,7 +52,7 @@ REFUSED = {
         LORAWAN + '[networks.field.api]\nserver = "http://127.0.0.1:8080"\nkey = "k"\ntransport = "grpc"',
         "api.server 'http://127.0.0.1:8080' must be host:port",
     ),
-    "lorawan key": (LORAWAN + '[networks.field.api]\nserver = "127.0.0.1:9"\nkey = "a\\nb"', "api.key holds"),
+    "lorawan key": (LORAWAN + '[networks.field.api]\nserver = "127.0.0.1:9"\nkey = "a\\nb"', "api.key has characters"),
     "lorawan authorities": (LORAWAN_API + 'tls = true\nca_bundle = "/nowhere.pem"', "api.ca_bundle: cannot use"),
     "lorawan authorities, gRPC": (
         LORAWAN_API + 'tls = true\nca_bundle = "/nowhere.pem"\ntransport = "grpc"',

@@ -57,7 +57,7 @@ WRONG = {
     ),
     "an address that is none": (
         SERVER + network("one", 8180) + endpoint("e1", "nonsense"),
-        r"\[\[endpoints\]\] e1: .*no 3GPP device address",
+        r"\[\[endpoints\]\] e1: .*not a 3GPP device address",
     ),
     "two spellings of one device": (
         SERVER + network("one", 8180) + endpoint("e1", "A@iot.example") + endpoint("e2", "A@IOT.example"),

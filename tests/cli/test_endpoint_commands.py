@@ -78,7 +78,7 @@ def test_an_endpoint_name_may_have_any_printable_character(command: Command) -> 
         (["endpoint", "set", "e1", "enabled=maybe"], "enabled is true or false"),
         (["endpoint", "set", "e1", "colour=red"], "there is no field 'colour'; there are: name, network"),
         (["endpoint", "set", "e1", "options=x"], "option.NAME"),
-        (["endpoint", "set", "e1", "address=nonsense"], "no 3GPP device address"),
+        (["endpoint", "set", "e1", "address=nonsense"], "not a 3GPP device address"),
         (["endpoint", "set", "e1", "servers=nowhere"], "nowhere"),
         (["endpoint", "show", "nobody"], "no endpoint 'nobody'"),
         (["endpoint", "remove", "e1"], "only be removed while the service runs"),

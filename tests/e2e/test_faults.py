@@ -171,7 +171,7 @@ async def test_a_notification_for_an_unknown_configuration_is_answered_404(world
     await _device(world, "known")
     body = _uplink(world, "4711", externalId="known@iot")
     counter = "nidd_notifications_unknown_configuration"
-    await _refused(world, body, 404, counter, ("4711", "no configuration of ours"))
+    await _refused(world, body, 404, counter, ("4711", "does not name a configuration of the bridge"))
     await _lives(world, "known")
 
 

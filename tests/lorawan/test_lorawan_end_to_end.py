@@ -107,7 +107,7 @@ def test_a_key_that_cannot_be_had_says_why():
     ):
         with pytest.raises(KeyUnavailable, match=why):
             keks.unwrap(envelope)
-    with pytest.raises(KeyUnavailable, match="no DevAddr"):
+    with pytest.raises(KeyUnavailable, match="not a DevAddr"):
         crypt(ZEROS, b"x", uplink=True, dev_addr="none", f_cnt=0)
 
 

@@ -75,7 +75,10 @@ async def test_a_broker_that_is_away_is_told_at_once_and_again_when_it_is_there(
         pass  # a port where nobody listens
     made, counts = await events(port)
     await until(lambda: counts["lorawan_mqtt_unreachable"])
-    assert warned(caplog)[0] == f"the broker 127.0.0.1:{port} cannot be reached: Connection refused; it is tried again"
+    assert (
+        warned(caplog)[0]
+        == f"the broker 127.0.0.1:{port} cannot be reached: Connection refused; the bridge tries again"
+    )
     assert made.status()["last_error"] == "Connection refused"
     finding = _broker(made)
     assert (finding.grade, finding.detail) == (Grade.BAD, "not connected: Connection refused")
@@ -91,7 +94,7 @@ async def test_credentials_that_are_refused_are_told_once_for_each_try(events, c
     async with answering(BAD_PASSWORD) as port:
         made, counts = await events(port, username="u", password="wrong")
         await until(lambda: counts["lorawan_mqtt_refusals"])
-        assert "Bad user name or password; it is tried again" in warned(caplog)[0]
+        assert "Bad user name or password; the bridge tries again" in warned(caplog)[0]
         await until(lambda: counts["lorawan_mqtt_refusals"] > 1)
         assert not counts["lorawan_mqtt_unreachable"]
         assert "Bad user name or password" in made.status()["last_error"]

@@ -85,7 +85,7 @@ async def test_the_profile_has_what_lwm2m_wants(binding, chirpstack):
 async def test_other_keys_replace_those_that_are_there(binding, chirpstack):
     await make_device(binding, OTHER, OLD)
     changed = await make_device(binding, OTHER, {**OLD, "app_key": "ff" * 16})
-    assert changed.changes == ("root keys, which were others",)
+    assert changed.changes == ("root keys, which were different",)
     assert chirpstack.context.tables.keys(OTHER).nwk_key.hex() == "ff" * 16
 
 

@@ -78,7 +78,7 @@ async def test_many_devices_are_told_by_their_number_and_some_names(make, chirps
 async def test_a_sound_fleet_is_said_to_be_sound(binding):
     await binding._standings._look_at_all()
     ((grade, detail, _),) = found(await binding.check(), "devices")
-    assert (grade, detail) == ("good", "1 looked at: the network server has them")
+    assert (grade, detail) == ("good", "1 checked: the network server has them")
 
 
 async def test_an_outage_of_the_network_server_makes_no_device_missing(binding, chirpstack):

@@ -65,7 +65,7 @@ async def test_progress_is_told_in_status_and_log(make, scef, caplog):
     assert report["seconds_left"] < 10
     await until(lambda: binding.status()["configurations"]["active"] == 250)
     await until(lambda: "all devices are done" in caplog.text)
-    assert "devices are to be done" in caplog.text
+    assert "devices to do" in caplog.text
 
 
 def test_the_estimate_follows_the_rate_of_late():

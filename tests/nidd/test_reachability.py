@@ -1,5 +1,7 @@
-"""Reachability, with an emulated SCEF: reports on demand, standing ones, network parameters, devices that come by
-themselves. Where 3GPP's files are at hand, all traffic is held against them."""
+"""Reachability, with an emulated SCEF: reports on demand, standing ones, network parameters, unknown devices.
+
+Where 3GPP's files are at hand, all traffic is checked against them.
+"""
 
 import asyncio
 import contextlib

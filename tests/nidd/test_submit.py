@@ -527,7 +527,7 @@ async def test_a_scef_that_goes_away_is_told_once_and_again_when_it_is_back(make
     base = f"SCEF/NEF {root}"
     assert len(told) == 2
     assert told[0].startswith(f"{base} cannot be reached: no connection to 127.0.0.1:{port}")
-    assert told[1] == f"{base} is there again"
+    assert told[1] == f"{base} answers again"
     for writer in relayed:
         writer.close()
         with contextlib.suppress(ConnectionError):

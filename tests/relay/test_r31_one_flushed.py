@@ -1,4 +1,4 @@
-"""R31, one downlink at a time: a request that made way for an answer is QUEUED again, unless it had left already."""
+"""R31, one downlink at a time: a request flushed for an answer is QUEUED again, unless it had left already."""
 
 from world import LORAWAN, World, register, request, response
 
@@ -25,7 +25,7 @@ def states(world: World) -> list[str]:
 
 def test_a_flushed_request_is_submitted_again():
     world = waiting()
-    world.event(ev.NetworkFlushed("made way for an answer", "h1"))
+    world.event(ev.NetworkFlushed("removed from the queue to send an answer first", "h1"))
     assert len(world.submitted) == 2
     assert world.submitted[1].attempt.payload == world.submitted[0].attempt.payload
     world.event(ev.Reported("h2", NetworkState.SENT))
@@ -36,14 +36,14 @@ def test_only_the_named_downlink_is_flushed():
     world = waiting()
     world.device_sends(register())
     world.server_sends(response(world.last_north(), Code.CREATED))
-    world.event(ev.NetworkFlushed("made way for an answer", "h2"))
+    world.event(ev.NetworkFlushed("removed from the queue to send an answer first", "h2"))
     assert states(world) == ["BUFFERED"]
 
 
 def test_a_report_that_it_had_left_wins_over_the_flush():
     world = waiting()
     world.network = None
-    world.event(ev.NetworkFlushed("made way for an answer", "h1"))
+    world.event(ev.NetworkFlushed("removed from the queue to send an answer first", "h1"))
     world.event(ev.Reported("h1", NetworkState.SENT))
     assert states(world) == ["SUBMITTING"]  # it goes again already
     world.answers_open_call(Refused(Refusal.UNREACHABLE, "asleep"))
@@ -56,7 +56,7 @@ def test_such_a_report_counts_also_while_it_is_still_queued():
     world.device_sends(register())
     world.server_sends(response(world.last_north(), Code.CREATED))
     assert len(world.submitted) == 2
-    world.event(ev.NetworkFlushed("made way for an answer", "h1"))
+    world.event(ev.NetworkFlushed("removed from the queue to send an answer first", "h1"))
     assert states(world) == ["QUEUED"]
     world.event(ev.Reported("h1", NetworkState.SENT))
     assert states(world) == ["SENT"]
@@ -66,7 +66,7 @@ def test_such_a_report_counts_also_while_it_is_still_queued():
 def test_what_must_not_be_repeated_is_unknown_after_a_flush():
     world = waiting(EXECUTE, "3/0/4")
     assert not world.submitted[0].attempt.repeatable
-    world.event(ev.NetworkFlushed("made way for an answer", "h1"))
+    world.event(ev.NetworkFlushed("removed from the queue to send an answer first", "h1"))
     assert states(world) == ["UNKNOWN"]
     assert len(world.submitted) == 1
 
@@ -76,7 +76,7 @@ def test_a_flushed_request_never_counts_as_certainly_undelivered():
     world.network = None
     world.device_sends(register())
     world.server_sends(response(world.last_north(), Code.CREATED))
-    world.event(ev.NetworkFlushed("made way for an answer", "h1"))
+    world.event(ev.NetworkFlushed("removed from the queue to send an answer first", "h1"))
     world.passes(116)
     assert states(world) == ["UNKNOWN"]
 
@@ -89,7 +89,7 @@ def test_a_repetition_that_was_flushed_goes_again_and_the_earlier_copy_stays_sen
     world.passes(300)
     assert states(world) == ["BUFFERED"]
     world.network = None
-    world.event(ev.NetworkFlushed("made way for an answer", "h2"))
+    world.event(ev.NetworkFlushed("removed from the queue to send an answer first", "h2"))
     assert len(world.submitted) == 3
     row = world.downlinks()[0]
     assert [one.known.name for one in row["attempts"]] == ["LEFT", "GONE", "PENDING"]

@@ -39,7 +39,12 @@ async def diagnose(
     findings = [await _reachable(client, settings.api.version)]
     if not settings.api.tls and not settings.api.server.startswith(("127.", "localhost", "[::1]")):
         findings.append(
-            Finding("encryption", Grade.WARNING, "the API key travels without TLS", "set api.tls; put a proxy in front")
+            Finding(
+                "encryption",
+                Grade.WARNING,
+                "the API key travels without TLS",
+                "set api.tls, and put a TLS proxy in front of ChirpStack",
+            )
         )
     if http is not None:
         findings.append(await _loop(http))
@@ -51,7 +56,9 @@ async def diagnose(
         findings += await _application(settings, client, http)
         findings += await _profiles(settings, client)
     except CallFailed as error:
-        findings.append(Finding("ChirpStack", Grade.BAD, str(error), "the key must be one of the application's tenant"))
+        findings.append(
+            Finding("ChirpStack", Grade.BAD, str(error), "the API key must belong to the application's tenant")
+        )
     return findings
 
 
@@ -62,10 +69,11 @@ async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
     except CallFailed as error:
         if error.trouble is CallTrouble.DENIED:
             cure = (
-                "make a new API key: chirpstack create-api-key, or in the web interface; changing api.secret voids all"
+                "make a new API key: chirpstack create-api-key, or in the web interface; changing api.secret "
+                "invalidates all keys"
             )
         elif error.trouble is CallTrouble.UNSUPPORTED:
-            return Finding(what, Grade.WARNING, "it does not tell its version", "4.18 or newer is wanted")
+            return Finding(what, Grade.WARNING, "it does not report its version", "use 4.18 or newer")
         else:
             cure = "check api.server, api.tls, api.transport, the firewall, and that ChirpStack runs"
         return Finding(what, Grade.BAD, str(error), cure)
@@ -73,7 +81,7 @@ async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
         return Finding(
             what,
             Grade.GOOD,
-            f"key accepted; its version is not told to API keys: {assumed} is assumed",
+            f"key accepted; it reports no version to API keys: {assumed} is assumed",
             "set api.version if it is older",
         )
     version = version_of(text)
@@ -81,7 +89,7 @@ async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
         return Finding(
             what,
             Grade.BAD,
-            f"version {text} knows no expiry of queue items: they go to the device long after their time",
+            f"version {text} does not expire queue items: they may be sent to the device long after their deadline",
             "update it to 4.18 or newer",
         )
     if version < FLUSH_SPARES_PENDING:
@@ -97,7 +105,10 @@ async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
 async def _loop(http: HttpEvents) -> Finding:
     """Post to the public URL: does it lead to this listener?"""
     what = "event URL"
-    cure = "check http.public_url, the reverse proxy and NAT in front of it; from ChirpStack's place it may differ"
+    cure = (
+        "check http.public_url, the reverse proxy and NAT in front of it; ChirpStack may see another result "
+        "than this machine"
+    )
     probe = secrets.token_urlsafe(12)
     http.probes.add(probe)
     try:
@@ -128,7 +139,8 @@ def _broker(mqtt: MqttEvents) -> Finding:
         return Finding(
             what,
             Grade.WARNING,
-            f"{mqtt.lower_qos} of {mqtt.taken} events came with QoS 0: the broker keeps none of them while we are away",
+            f"{mqtt.lower_qos} of {mqtt.taken} events came with QoS 0: the broker does not keep such events while "
+            "the bridge is disconnected",
             "set integration.mqtt.qos = 1 in ChirpStack's configuration",
         )
     if not mqtt.taken:
@@ -150,8 +162,8 @@ async def _application(settings: LorawanSettings, client: ChirpStackClient, http
             Finding(
                 "HTTP integration, profiles, event history" if settings.events == "http" else "profiles, event history",
                 Grade.WARNING,
-                "not looked at: without application_id it is not known whose they are",
-                "set application_id, and ask again",
+                "not checked: they belong to an application, and application_id is not set",
+                "set application_id, and check again",
             ),
         ]
     request = api.GetApplicationRequest(id=settings.application_id)
@@ -160,7 +172,9 @@ async def _application(settings: LorawanSettings, client: ChirpStackClient, http
     except CallFailed as error:
         if error.out_of_reach:
             raise
-        return [Finding("application", Grade.BAD, str(error), "check application_id, and whose key api.key is")]
+        return [
+            Finding("application", Grade.BAD, str(error), "check application_id, and to which tenant api.key belongs")
+        ]
     findings = [Finding("application", Grade.GOOD, f"{found.application.name!r}")]
     if http is not None:
         findings.append(await _integration(settings, client, http))
@@ -175,11 +189,15 @@ async def _integration(settings: LorawanSettings, client: ChirpStackClient, http
         found = await client.call(client.application.GetHttpIntegration, request)
     except CallFailed as error:
         if error.trouble is CallTrouble.NOT_FOUND:
-            return Finding(what, Grade.BAD, "the application has none: no event will ever come", cure)
+            return Finding(what, Grade.BAD, "the application has no integration: no event will ever come", cure)
         raise
     urls = [url.strip() for url in found.integration.event_endpoint_url.split(",")]
     if http.url in urls:
-        first = "" if urls[0] == http.url else "; endpoints are served in order, a slow one before ours delays it"
+        first = (
+            ""
+            if urls[0] == http.url
+            else "; ChirpStack posts to one URL after the other, so that a slow one delays ours"
+        )
         return Finding(what, Grade.WARNING if first else Grade.GOOD, "posts to this listener" + first)
     return Finding(what, Grade.BAD, "posts elsewhere, not to this listener", cure)
 
@@ -202,14 +220,14 @@ async def _profiles(settings: LorawanSettings, client: ChirpStackClient) -> list
                 Finding(
                     f"device {example}",
                     Grade.WARNING,
-                    "frame counters are not checked: anybody may replay its uplinks",
+                    "frame counters are not checked: anybody can replay its uplinks",
                     "clear skip_fcnt_check",
                 )
             )
         findings.append(await _history(client, example))
     if not listed:
         findings.append(
-            Finding("devices", Grade.WARNING, "the application has none", "lwm2m-bridge device add makes one")
+            Finding("devices", Grade.WARNING, "the application has no device", "lwm2m-bridge device add makes one")
         )
     return findings
 
@@ -222,14 +240,16 @@ def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
             Finding(
                 what,
                 Grade.WARNING,
-                f"rx1_delay is {profile.rx1_delay or 'that of the region, often 1'} s: a server's answer rarely makes "
-                "the window that the device's request opens",
+                f"rx1_delay is {profile.rx1_delay or 'that of the region, often 1'} s: a server's answer rarely comes "
+                "in time for the window that the device's request opens",
                 "set rx1_delay to 3 to 5 s; devices learn it by a MAC command (not with mac_commands_disabled)",
             )
         )
     if profile.payload_codec_runtime != api.NONE:
         findings.append(
-            Finding(what, Grade.WARNING, "a payload codec runs on CoAP bytes", "set payload_codec_runtime to NONE")
+            Finding(
+                what, Grade.WARNING, "a payload codec is applied to CoAP bytes", "set payload_codec_runtime to NONE"
+            )
         )
     if profile.supports_class_c and not profile.class_c_timeout:
         findings.append(
@@ -241,7 +261,7 @@ def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
             )
         )
     if profile.flush_queue_on_activate:
-        findings.append(Finding(what, Grade.GOOD, "a join empties the queue; the bridge queues anew what was in it"))
+        findings.append(Finding(what, Grade.GOOD, "a join empties the queue; the bridge queues those messages again"))
     layers = profile.app_layer_params
     for name, default in _LAYERS:
         port = getattr(layers, name, 0) or default
@@ -251,7 +271,7 @@ def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
                 Finding(
                     what,
                     Grade.BAD,
-                    f"FPort {port} is also that of {name[:5].upper()}: ChirpStack takes its uplinks for itself",
+                    f"FPort {port} is also that of {name[:5].upper()}: ChirpStack does not pass its uplinks on",
                     "set another downlinks.f_port, or another port of the application layer package",
                 )
             )
@@ -273,28 +293,31 @@ async def _history(client: ChirpStackClient, device: str) -> Finding:
                 kept, oldest = kept + 1, oldest or item.description
                 ends = ends or (item.description == "up" and _f_cnt(item.body) == last)
                 if kept > _DEFAULT_HISTORY + _MORE_KEPT:
-                    return Finding(what, Grade.GOOD, f"more than {kept - 1} events of {device} are kept")
+                    return Finding(what, Grade.GOOD, f"ChirpStack keeps more than {kept - 1} events of {device}")
     except CallFailed as error:
         return Finding(
-            what, Grade.WARNING, f"not readable: {error}", "a read-only key or an old version? see [catch_up]"
+            what, Grade.WARNING, f"not readable: {error}", "is the key read-only, or the version old? see [catch_up]"
         )
     if last >= 0 and not ends:
         return Finding(
             what,
             Grade.BAD,
-            f"{kept} events of {device} come, but not its last uplink (FCnt {last}): what was missed is not caught up",
-            "let streamed answers through the proxy before ChirpStack (of nginx: proxy_buffering off, and a long "
+            f"{kept} events of {device} come, but not its last uplink (FCnt {last}): missed uplinks cannot be "
+            "recovered",
+            "let the proxy before ChirpStack pass streamed answers (of nginx: proxy_buffering off, and a long "
             f"proxy_read_timeout); if there is none, {cure}",
         )
     if kept == 0:
         return Finding(
             what,
             Grade.WARNING,
-            f"{device} has none: nothing can be caught up after an outage",
-            f"if it was heard: {cure}",
+            f"{device} has no history: uplinks missed in an outage cannot be recovered",
+            f"if an uplink of it has arrived: {cure}",
         )
     if kept < _DEFAULT_HISTORY or oldest == "join":
-        return Finding(what, Grade.GOOD, f"events of {device} so far: {kept}; how many are kept at most is not told")
+        return Finding(
+            what, Grade.GOOD, f"events of {device} so far: {kept}; ChirpStack does not say how many it keeps at most"
+        )
     text = f"only the last {kept} events of {device} are kept; the default is {_DEFAULT_HISTORY}"
     return Finding(what, Grade.WARNING, text, cure)
 

@@ -140,7 +140,7 @@ def read(kind: str, body: bytes) -> Reading:
             parsed = Parse(body, (message or integration.StatusEvent)(), ignore_unknown_fields=True)
             return _from_message(kind, parsed)
         except (ParseError, ValueError, OverflowError, RecursionError, TypeError, AttributeError) as error:
-            raise NotificationError(f"{kind} event is no JSON of ChirpStack v4: {_short(error)}") from error
+            raise NotificationError(f"{kind} event is not JSON of ChirpStack v4: {_short(error)}") from error
     try:
         return _from_message(kind, (message or integration.StatusEvent).FromString(body))
     except (DecodeError, ValueError, RecursionError) as error:
@@ -266,7 +266,7 @@ def _envelope(found: common.KeyEnvelope) -> Envelope:
 
 def _wrapped(key: bytes) -> bytes:
     if len(key) != WRAPPED_BYTES:
-        raise NotificationError(f"{len(key)} bytes are no wrapped AppSKey")
+        raise NotificationError(f"{len(key)} bytes are not a wrapped AppSKey")
     return key
 
 
@@ -300,7 +300,7 @@ def _seconds(found: Message, name: str) -> float:
         return 0.0
     stamp: Timestamp = getattr(found, name)
     if not (0 <= stamp.seconds < _END_OF_TIME and 0 <= stamp.nanos < _NANOSECONDS):
-        raise ValueError(f"{name} is no time")
+        raise ValueError(f"{name} is not a time")
     return (stamp.seconds * 1_000_000 + stamp.nanos // 1000) / 1_000_000  # to the microsecond, as from JSON
 
 
@@ -311,7 +311,7 @@ def _duration(text: str) -> float:
 
 def _uint32(number: int) -> int:
     if not 0 <= number < 1 << 32:
-        raise ValueError(f"{number} is no unsigned 32 bit number")
+        raise ValueError(f"{number} is not an unsigned 32 bit number")
     return number
 
 
@@ -319,7 +319,7 @@ def _base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError("data is no base64") from error
+        raise ValueError("data is not base64") from error
 
 
 def _short(error: Exception) -> str:

@@ -74,7 +74,7 @@ class GrpcWeb:
         try:
             self._client = HttpClient(limits, context, headers=headers)
         except ConfigurationError:
-            raise ConfigurationError("api.key holds what cannot stand in a header") from None
+            raise ConfigurationError("api.key has characters that a header cannot carry") from None
 
     async def open(self) -> None:
         """Connections are made when they are needed."""
@@ -162,7 +162,7 @@ class WebStream:
         while len(rest) >= at + _HEAD:
             flag, end = rest[at], at + _HEAD + int.from_bytes(rest[at + 1 : at + _HEAD])
             if flag not in (_MESSAGE, _TRAILERS):
-                self._break(grpc.StatusCode.UNAVAILABLE, "what comes is no gRPC-Web: this is not ChirpStack's API")
+                self._break(grpc.StatusCode.UNAVAILABLE, "the answer is not gRPC-Web: this is not ChirpStack's API")
                 return
             if end - at > _HEAD + _LIMIT:
                 self._break(grpc.StatusCode.RESOURCE_EXHAUSTED, "a message is too large")

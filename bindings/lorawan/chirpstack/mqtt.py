@@ -162,10 +162,14 @@ class MqttEvents:
     def _disconnected(self, reason: str) -> None:
         if self.connected and not self._stopping:
             self._count("lorawan_mqtt_disconnects")
-            log.warning("the broker is gone: %s; it is tried again", reason, extra={"sample": "mqtt gone"})
+            log.warning(
+                "the connection to the broker was lost: %s; the bridge reconnects",
+                reason,
+                extra={"sample": "mqtt gone"},
+            )
             self.last_error = reason
         elif not self._answered:
-            self._away(f"it ends the connection without an answer ({reason}): see mqtt.tls and mqtt.port")
+            self._away(f"the broker closed the connection without an answer ({reason}): see mqtt.tls and mqtt.port")
         self.connected = self.subscribed = self._answered = False
 
     def _away(self, reason: str) -> None:
@@ -175,17 +179,17 @@ class MqttEvents:
         self._count("lorawan_mqtt_unreachable")
         place = f"{self._settings.host}:{self._settings.port}"
         log.warning(
-            "the broker %s cannot be reached: %s; it is tried again", place, reason, extra={"sample": "mqtt away"}
+            "the broker %s cannot be reached: %s; the bridge tries again", place, reason, extra={"sample": "mqtt away"}
         )
 
     def _refused_connection(self, reason: str) -> None:
         self._answered = True
-        self._refused(f"{reason}; it is tried again")
+        self._refused(f"{reason}; the bridge tries again")
 
     def _refused(self, reason: str) -> None:
         self.last_error = reason
         self._count("lorawan_mqtt_refusals")
-        log.error("the broker refuses: %s", reason, extra={"sample": "mqtt refuses"})
+        log.error("the broker refuses the connection: %s", reason, extra={"sample": "mqtt refuses"})
 
     def _begin(self, message: paho.MQTTMessage) -> None:
         if self._stopping:

@@ -131,7 +131,9 @@ class ChirpStack:
             log.info("ChirpStack is version %s", version if told else f"{version}, as api.version says")
             self.version = version
             if not self.answers_pass and self._settings.downlinks.flush_for_answers:
-                log.warning("ChirpStack %s cannot let answers pass requests: 4.18 or newer can", version)
+                log.warning(
+                    "ChirpStack %s cannot send an answer before a request that waits: 4.18 or newer can", version
+                )
 
     async def enqueue(self, item: NewItem, *, passing: bool) -> str:
         return await self.client.enqueue(values.to_queue_item(item), flush=passing)

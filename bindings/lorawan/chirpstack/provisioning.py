@@ -136,7 +136,7 @@ async def _only_tenant(client: ChirpStackClient) -> str:
     if not listed:
         raise ConfigurationError("ChirpStack has no tenant that the API key can see: make one, or use another key")
     if len(listed) > 1:
-        raise ConfigurationError(f"ChirpStack has {len(listed)} tenants: say which by its id (--tenant)")
+        raise ConfigurationError(f"ChirpStack has {len(listed)} tenants: choose one by its id (--tenant)")
     return str(listed[0].id)
 
 
@@ -228,7 +228,7 @@ async def _keys(client: ChirpStackClient, wanted: Wanted, otaa: Otaa, done: Prov
     if there.nwk_key != keys.nwk_key or (new and there.app_key != keys.app_key):
         keys.gen_app_key = there.gen_app_key
         await client.call(client.device.UpdateKeys, api.UpdateDeviceKeysRequest(device_keys=keys))
-        done.changes.append("root keys, which were others")
+        done.changes.append("root keys, which were different")
 
 
 async def _session(client: ChirpStackClient, wanted: Wanted, abp: Abp, done: Provisioned) -> None:

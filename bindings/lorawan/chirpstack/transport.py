@@ -67,7 +67,7 @@ def origin_of(settings: Api) -> Origin:
     except ValueError:
         origin, target = None, ""
     if origin is None or target != "/" or "://" in server or "@" in server:
-        raise ConfigurationError(f"api.server {server!r} must be host:port; whether it is TLS says api.tls")
+        raise ConfigurationError(f"api.server {server!r} must be host:port; set api.tls for TLS")
     return origin
 
 
