@@ -1,9 +1,9 @@
 """CoAP messages without their frame (RFC 7252 §3): code, token, options and payload.
 
-`body` is what every message layer carries alike: encoded options, payload marker, payload. The frame around it is put
-on by a hop's message layer (`bridge.coap.udp`). Every valid body has one encoding, and `decode_body` keeps option
-values as they came, non-minimal integers included: `encode_body(*decode_body(body)) == body`. What is not CoAP raises
-MessageFormatError and nothing else.
+`body` is the part that is the same in every message layer: encoded options, payload marker, payload. A hop's
+message layer adds the frame (`bridge.coap.udp`). Every valid body has one encoding, and `decode_body` does not
+change option values, not even non-minimal integers: `encode_body(*decode_body(body)) == body`. Bytes that are not CoAP
+raise MessageFormatError and nothing else.
 """
 
 from enum import IntEnum
@@ -32,7 +32,7 @@ Option = tuple[int, bytes]
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One CoAP message, parsed. `options` and `payload` are what `body` says; `mid` is its hop's."""
+    """One CoAP message, parsed. `options` and `payload` are decoded from `body`; `mid` is the message ID on its hop."""
 
     type: Type
     code: int  # class << 5 | detail
@@ -63,24 +63,24 @@ class Message(msgspec.Struct, frozen=True):
         return None
 
     def goes_up_to(self, number: int) -> bool:
-        """Whether there may be an option with this number or a higher one: they come in order."""
+        """Whether there may be an option with this number or a higher one; options are in order."""
         return bool(self.options) and self.options[-1][0] >= number
 
     def uint(self, number: int) -> int | None:
-        """Return the value of an option of uint format (RFC 7252 §3.2); None also where it is longer than any of those.
+        """Return the value of an option of uint format (RFC 7252 §3.2); None also if it is longer than any uint option.
 
-        A length outside an option's range makes it an option that is not known (RFC 7252 §5.4.3).
+        An option whose length is out of range counts as an unknown option (RFC 7252 §5.4.3).
         """
         value = self.option(number)
         return None if value is None or len(value) > MAX_UINT else int.from_bytes(value, "big")
 
     def strings(self, number: int) -> list[str]:
-        """Return all values of a repeatable string option; what is not UTF-8 is shown escaped."""
+        """Return all values of a repeatable string option; bytes that are not UTF-8 are escaped."""
         return [value.decode("utf-8", "backslashreplace") for n, value in self.options if n == number]
 
 
 def parse(code: int, body: bytes, token: bytes = b"") -> Message:
-    """Return a message that is held as code and body, parsed; its type and message ID say nothing.
+    """Return the message with this code and body, parsed; its type and message ID have no meaning.
 
     Raises MessageFormatError.
     """

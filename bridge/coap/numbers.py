@@ -1,6 +1,6 @@
 """Numbers of the CoAP registry that the bridge reads or writes, under their registered names.
 
-Plain numbers: as members of an enumeration each would cost five times as much to look up, and there are many in a step.
+Plain numbers: a member of an enumeration takes five times as long to look up, and each step looks up many.
 """
 
 
@@ -62,5 +62,5 @@ class OptionNumber:
 
 
 def dotted(code: int) -> str:
-    """Return a code as people write it: 2.05."""
+    """Return a code in dotted notation: 2.05."""
     return f"{code >> 5}.{code & 31:02}"

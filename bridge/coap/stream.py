@@ -77,7 +77,7 @@ def csm(max_message_size: int = MAX_MESSAGE_SIZE) -> bytes:
 
 
 def size(token: bytes, body: bytes) -> int:
-    """Return what counts against a peer's Max-Message-Size: the message from its length on (RFC 8323 §5.3.1)."""
+    """Return the bytes that count toward a peer's Max-Message-Size (RFC 8323 §5.3.1)."""
     return len(frame(0, token, body))
 
 
@@ -88,10 +88,10 @@ def options_of(message: Frame) -> tuple[tuple[Option, ...], str]:
 
 
 class Reader:
-    """Takes a stream in whatever pieces, and returns its messages.
+    """Takes a stream in pieces of any size, and returns its messages.
 
-    A stream that is not of messages, or with one that is larger than `limit`, raises MessageFormatError: nothing that
-    follows on it can be read.
+    If the stream does not consist of messages, or if one is larger than `limit`, it raises MessageFormatError: the rest
+    of the stream cannot be read.
     """
 
     def __init__(self, limit: int = MAX_MESSAGE_SIZE) -> None:
@@ -99,7 +99,7 @@ class Reader:
         self._data = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take bytes, and yield the messages that are complete. Take all that it yields before the next call."""
+        """Take bytes, and yield the complete messages. Consume the iterator before the next call."""
         self._data += data
         at = 0
         try:

@@ -7,11 +7,11 @@ ACK_RANDOM_FACTOR = 1.5
 MAX_RETRANSMIT = 4
 EXCHANGE_LIFETIME = 247.0  # seconds, RFC 7252 §4.8.2: how long a MID may not be used again
 LONGEST = ACK_TIMEOUT * (1 << MAX_RETRANSMIT)  # seconds between two transmissions of RFC 7252 §4.2
-CAP = 60.0  # seconds; being durable, the bridge goes on at this pace beyond MAX_RETRANSMIT, to the message's deadline
+CAP = 60.0  # seconds; after MAX_RETRANSMIT the bridge goes on at this interval until the deadline
 
 
 class Retransmission(msgspec.Struct):
-    """When one confirmable message is sent again: doubling from ACK_TIMEOUT (RFC 7252 §4.2), then at the pace of CAP.
+    """When one confirmable message is sent again: intervals double from ACK_TIMEOUT (RFC 7252 §4.2) up to CAP.
 
     Times are monotonic seconds. `interval` starts random between ACK_TIMEOUT and ACK_TIMEOUT × ACK_RANDOM_FACTOR.
     """
@@ -33,15 +33,15 @@ class Retransmission(msgspec.Struct):
         self.at = now + self.interval
 
     def hasten(self, now: float) -> None:
-        """The peer shows signs of life: do not wait out a long interval."""
+        """The peer was heard: shorten a long interval."""
         if self.is_long and self.at > now:
             self.at, self.interval = now, ACK_TIMEOUT
 
     def begin_again(self, now: float) -> None:
-        """Repeat it at once, and then as if it were new: the peer could not get it until now."""
+        """Send it again at once, then as if it were new: the peer could not receive it before."""
         self.at, self.interval = now, ACK_TIMEOUT
 
     @property
     def is_long(self) -> bool:
-        """Whether the interval is longer than any of RFC 7252."""
+        """Whether the interval is longer than RFC 7252 has it."""
         return self.interval > LONGEST

@@ -1,8 +1,8 @@
 """The message layer of a hop over UDP (RFC 7252 §3 and §4): the frame around a body, and message IDs.
 
-The rest of the bridge holds a message as type, code, message ID, token and body, and frames it here when it leaves, so
-that a repetition has the same bytes. A message layer over a stream (RFC 8323: a length, no type, no message ID) would
-offer the same functions; `bridge.coap.transmission` is this layer's other half.
+The rest of the bridge has a message as type, code, message ID, token and body. It is framed here when it is sent, so
+that a repetition has the same bytes. `bridge.coap.transmission` has the retransmissions of this layer;
+`bridge.coap.stream` is the message layer over a stream (RFC 8323: a length, no type, no message ID).
 """
 
 import struct
@@ -36,7 +36,7 @@ def size(token: bytes, body: bytes) -> int:
 
 
 def decode(data: bytes) -> Message:
-    """Return the message that a datagram is. Raises MessageFormatError for what RFC 7252 §3 does not allow."""
+    """Return a datagram as a message. Raises MessageFormatError if RFC 7252 §3 does not allow it."""
     length = len(data)
     if length < HEADER:
         raise MessageFormatError(f"{length} bytes are not a CoAP message")
@@ -80,7 +80,7 @@ class MessageIds:
         self.last = last
 
     def allocate(self, taken: Container[int | None]) -> int:
-        """Return the next message ID; those that are taken are stepped over."""
+        """Return the next message ID that is not in use."""
         mid = (self.last + 1) & 0xFFFF
         while mid in taken:
             mid = (mid + 1) & 0xFFFF
@@ -88,6 +88,6 @@ class MessageIds:
         return mid
 
     def continue_after(self, mid: int) -> None:
-        """Go on after `mid`, if it is newer than the last one: which of two is newer tells the shorter way round."""
+        """Continue after `mid` if it is newer than the last one, that is, ahead by less than half of all IDs."""
         if mid - self.last & 0xFFFF < 0x8000:  # noqa: PLR2004  # half of all message IDs
             self.last = mid

@@ -1,4 +1,4 @@
-"""CoAP messages in words for people: codes, methods, options and targets, as the registry names them."""
+"""Names of CoAP messages for people: codes, methods, options and targets, as the registry names them."""
 
 from bridge.coap.message import Message
 from bridge.coap.numbers import Code, OptionNumber, dotted
@@ -45,7 +45,7 @@ _BLOCKS = frozenset({OptionNumber.BLOCK1, OptionNumber.BLOCK2})
 
 
 def code_name(code: int) -> str:
-    """Return a method's name, or a response code as people write it: GET, 2.05."""
+    """Return a method's name, or a response code in dotted notation: GET, 2.05."""
     return _METHODS.get(code, dotted(code))
 
 
@@ -62,7 +62,7 @@ def option_name(number: int) -> str:
 
 
 def option_value(number: int, value: bytes) -> str:
-    """Return an option's value as people write it: text, a number, NUM/M/SIZE of a block, or hexadecimal digits."""
+    """Return an option's value for people: text, a number, NUM/M/SIZE of a block, or hexadecimal digits."""
     if number in _TEXTS:
         return value.decode("utf-8", "backslashreplace")
     if number in _OPAQUE or number not in _OPTIONS or len(value) > _LONGEST_NUMBER:

@@ -1,1 +1,1 @@
-"""The life of a message: states, deadlines, attempts, and what may go next. No I/O, no clock, no CoAP."""
+"""The life of a message: states, deadlines, attempts, and which message is sent next. No I/O, no clock, no CoAP."""

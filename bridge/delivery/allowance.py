@@ -1,4 +1,4 @@
-"""What the life of a downlink needs of quotas: may it go now, and what it cost. `bridge.quota` keeps the counters."""
+"""What delivery needs of quotas: may a message be sent now, and what it cost. `bridge.quota` has the counters."""
 
 from typing import Protocol
 
@@ -8,26 +8,26 @@ from bridge.delivery.work import Work
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Why a message may not go now: the words for it, and the wall time at which to ask again."""
+    """Why a message may not be sent now: a text, and the wall time at which to ask again."""
 
     why: str
     until: float
 
 
 class Allowance(Protocol):
-    """The quotas of one endpoint. What is charged is part of the step's changes."""
+    """The quotas of one endpoint. Charges are among the changes of the step."""
 
     def hold(self, size: int, now: float, *, is_answer: bool, limited_until: float | None = None) -> Hold | None:
-        """Return why a message of `size` bytes may not be submitted at wall time `now`; None: it may.
+        """Return why a message of `size` bytes may not be submitted at wall time `now`; None if it may.
 
-        `limited_until`: the wall time before which the network itself allows the device nothing.
+        `limited_until`: the wall time until which the network itself does not allow the device any message.
         """
 
     def charge(self, size: int, work: Work) -> None:
         """Count a message that is about to be submitted."""
 
     def refund(self, size: int, charged_at: float, work: Work) -> None:
-        """Take back what was charged at a wall time: the network certainly did not take the message."""
+        """Take off a charge made at a wall time: the network certainly did not accept the message."""
 
 
 class _Unlimited:

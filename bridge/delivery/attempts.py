@@ -1,4 +1,4 @@
-"""The attempts of one downlink: a bounded record of what is known of each, kept as one column of its row."""
+"""The attempts of one downlink: a bounded list of what is known of each, stored as one column of the row."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     detail: str = ""  # what the network said when that became known
 
     def learn(self, said: Known, now: float) -> bool:
-        """Take a word; return whether it told anything new."""
+        """Add a report; return whether it was new."""
         known = grow(self.known, said)
         if known is self.known:
             return False
@@ -46,7 +46,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def is_certain(self) -> bool:
-        """Whether the device certainly got nothing by it."""
+        """Whether this attempt certainly did not reach the device."""
         return self.known is _K.REFUSED or self.known is _K.TAKEN_BACK
 
 
@@ -55,7 +55,7 @@ _decode = msgspec.msgpack.Decoder(list[Attempt]).decode
 
 
 def encode(attempts: list[Attempt]) -> bytes | None:
-    """Return attempts as a column; None where there are none."""
+    """Return attempts encoded as a column; None if there are none."""
     return _encode(attempts) if attempts else None
 
 
@@ -65,7 +65,7 @@ def decode(column: bytes | None) -> list[Attempt]:
 
 
 def begin(attempts: list[Attempt], now: float) -> Attempt:
-    """Add the next attempt, and keep the record within its bound; at most MOST attempts may have reached the device."""
+    """Add the next attempt, and drop old ones beyond MOST, never one that may have reached the device."""
     number = attempts[-1].number + 1 if attempts else 1
     if len(attempts) >= MOST:
         oldest = next((one for one in attempts if one.is_certain), None)
@@ -80,7 +80,7 @@ def begin(attempts: list[Attempt], now: float) -> Attempt:
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
-    """What the attempts of one downlink come to together; all that the rules need to know of them."""
+    """A summary of the attempts of one downlink: all that the rules need to know of them."""
 
     is_called: bool = False  # the network is being called
     is_asked: bool = False  # the network is to be asked about an attempt
@@ -96,7 +96,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def nobody_has_it(self) -> bool:
-        """Whether the device certainly got nothing by any attempt."""
+        """Whether certainly no attempt reached the device."""
         return self.latest is None
 
 
@@ -104,7 +104,7 @@ NO_ATTEMPTS = Facts()
 
 
 def facts_of(attempts: Sequence[Attempt]) -> Facts:
-    """Return what attempts come to together."""
+    """Return the summary of some attempts."""
     if not attempts:
         return NO_ATTEMPTS
     called = asked = False
@@ -137,7 +137,7 @@ def facts_of(attempts: Sequence[Attempt]) -> Facts:
 
 
 def nobody_has_it(attempts: Sequence[Attempt]) -> bool:
-    """Whether the device certainly got nothing by any attempt."""
+    """Whether certainly no attempt reached the device."""
     for one in attempts:  # noqa: SIM110  # a third of the time that all() takes
         if not one.is_certain:
             return False
@@ -145,12 +145,12 @@ def nobody_has_it(attempts: Sequence[Attempt]) -> bool:
 
 
 def may_yet_be_transmitted(attempts: Sequence[Attempt]) -> bool:
-    """Return whether the network may have an attempt that it has not transmitted as far as is known."""
+    """Return whether the network may have an attempt and still transmit it."""
     return any(one.known < _LEFT and not one.is_certain for one in attempts)
 
 
 def last_uncertain(attempts: Sequence[Attempt]) -> Attempt | None:
-    """Return the latest attempt that may have reached the device, or may yet."""
+    """Return the latest attempt that may have reached the device, or still may."""
     for one in reversed(attempts):
         if not one.is_certain:
             return one

@@ -1,4 +1,4 @@
-"""When to leave a network alone that is out of order: a circuit breaker. It does no I/O, and is told the time."""
+"""When not to call a network that is down: a circuit breaker. No I/O; the time is passed in."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ SPREAD = 0.25  # each pause is up to this part shorter or longer, so that severa
 
 
 class Breaker:
-    """The health of one network, judged by what its calls came to.
+    """Whether one network is up, judged by the results of its calls.
 
-    After some failures in a row the network is paused. When the pause is over it is on trial: the caller begins one
+    After some failures in a row the network is paused. After the pause it is on trial: the caller begins one
     call at a time, and the next failure begins a longer pause. An answer of the network ends the trial.
     """
 
@@ -27,23 +27,23 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the network counts as out of order: it is paused, or on trial."""
+        """Whether the network counts as down: it is paused, or on trial."""
         return self._pauses > 0
 
     def pause(self, now: float) -> float:
-        """Return how many seconds the network is still to be left alone; 0.0: it may be called."""
+        """Return the seconds until the network may be called; 0.0: now."""
         return max(self._until - now, 0.0)
 
     def answered(self) -> None:
-        """Note that the network answered a call, whatever it said."""
+        """Record that the network answered a call, with whatever result."""
         self._failures = self._pauses = 0
         self._until = 0.0
 
     def failed(self, now: float, wish: float | None = None) -> bool:
-        """Note a call that the network did not answer; return whether a pause begins now.
+        """Record a call that the network did not answer; return whether a pause begins now.
 
-        `wish`: the seconds after which the network asked to be called again. The failure of a call that was under way
-        when the pause began says nothing new.
+        `wish`: the seconds after which the network asked to be called again. A call that was already running when
+        the pause began does not count when it fails.
         """
         if now < self._until:
             return False

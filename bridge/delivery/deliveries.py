@@ -1,4 +1,4 @@
-"""The downlinks of one device: which may go next (R6, R7), what time does to them (R8, R11), how they end."""
+"""The downlinks of one device: which is sent next (one at a time, R6, R7), resends and expiry (R8, R11), outcomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ _T = members(Turn)
 
 @dataclass(slots=True)
 class Deliveries:
-    """All downlinks of one device that are live or still needed. Every method leaves `work` with what must be kept.
+    """All downlinks of one device that have no outcome or are still needed. Every method adds its changes to `work`.
 
     The caller reads and clears `ended` after each call: the rows that reached their outcome. Before each step it clears
     `begins_call`, `held_until` and `waits_for_call`.
@@ -67,7 +67,7 @@ class Deliveries:
         return self.live.get(downlink) or self.kept.get(downlink)
 
     def add(self, row: Downlink, work: Work) -> None:
-        """Take a new row, QUEUED."""
+        """Add a new row, QUEUED."""
         row.due = row.deliver_by
         if type(row) is ServerRequest and row.answer_by < row.due:
             row.due = row.answer_by
@@ -75,7 +75,7 @@ class Deliveries:
         work.insert(row)
 
     def changed(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
-        """Keep a row of whose attempts more is known now."""
+        """Record that more is known of a row's attempts."""
         if not row.over:
             facts = self._facts[row.id] = facts_of(row.attempts)
             row.state = rules.state_of(row, facts, work.now.wall, profile)
@@ -83,24 +83,24 @@ class Deliveries:
         work.update(row)
 
     def touch(self, row: Downlink) -> None:
-        """Have what follows in time from a row worked out anew."""
+        """Have the times of a row computed again."""
         self._times.pop(row.id, None)
         self.touched[row.id] = row
 
     def touch_all(self) -> None:
-        """Do so for all rows: the network has other numbers."""
+        """Have the times of all rows computed again: the network's south profile changed."""
         self._times.clear()
         self.touched.update(self.live)
 
     def facts(self, row: Downlink) -> Facts:
-        """Return what the attempts of a live row come to together."""
+        """Return the summary of a live row's attempts."""
         found = self._facts.get(row.id)
         if found is None:
             found = self._facts[row.id] = facts_of(row.attempts)
         return found
 
     def times(self, row: Downlink, profile: SouthProfile) -> tuple[float | None, float | None]:
-        """Return when nothing more is expected of a live row, and when another attempt of it is due; see `rules`."""
+        """Return when a live row ends by itself, and when its next attempt is due; see `rules`."""
         found = self._times.get(row.id)
         if found is None:
             facts = self.facts(row)
@@ -112,10 +112,10 @@ class Deliveries:
     # -- what may go next ----------------------------------------------------------------------------------------
 
     def pump(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
-        """Start the next network call, if none is in flight, something may go, and the network takes it.
+        """Start the next network call, if none is in flight, a message may be sent, and the network has room.
 
-        A row that should go but is too large now (R25: a data rate may have fallen while it waited) is returned: make
-        it fit or call `too_large`, and pump again.
+        A row that is next but too large now is returned (R25: the data rate may have fallen while it waited). Make
+        it fit or call `too_large`, then call `pump` again.
         """
         if self.call is not None:
             return None
@@ -170,15 +170,15 @@ class Deliveries:
         return None
 
     def hold_of(self, row: Downlink, size: int, now: float) -> Hold | None:
-        """Return why a message of `size` bytes may not be submitted at wall time `now`; None: it may.
+        """Return why a message of `size` bytes may not be submitted at wall time `now`; None if it may.
 
-        A message that the network refused for a limit of its own holds all others of the device.
+        A message that the network refused because of the network's own limit holds back all others of the device.
         """
         limited_until = self._refused_until(Refusal.RATE_LIMITED, now)
         return self.allowance.hold(size, now, is_answer=type(row) is Answer, limited_until=limited_until)
 
     def _hold(self, row: Downlink, hold: Hold, work: Work) -> None:
-        """Note what the next row waits for. It is part of the row, so that a message that expires says why."""
+        """Record what the next row waits for, in the row, so that a message that expires says why."""
         self.held_until = hold.until
         reason = f"{_HELD}{hold.why}"
         if row.reason != reason:
@@ -198,7 +198,7 @@ class Deliveries:
         work.effect(effect)
 
     def too_large(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
-        """Send no such row, or no further copy of it."""
+        """Do not send a row that is too large, or no further copy of it."""
         if nobody_has_it(row.attempts):
             self.end(row, _S.TOO_LARGE, work, f"{self.carrier.size(row)} bytes, {profile.max_downlink} fit")
         else:
@@ -240,11 +240,11 @@ class Deliveries:
         return None
 
     def paused_until(self, now: float) -> float | None:
-        """Return until when the device is out of reach, as the network says; None: it is not."""
+        """Return until when the device cannot be reached, as the network reports; None: it can."""
         return self._refused_until(Refusal.UNREACHABLE, now)
 
     def _refused_until(self, why: Refusal, now: float) -> float | None:
-        """Return the latest time before which the network wants no message, by its refusals for this reason."""
+        """Return until when the network wants no message, as its refusals for this reason say."""
         until: float | None = None
         for row in self.live.values():
             if row.not_before is not None and row.not_before > now and _is_refused(row, why):
@@ -268,14 +268,14 @@ class Deliveries:
     # -- time ----------------------------------------------------------------------------------------------------
 
     def in_need(self, now: float) -> list[Downlink]:
-        """Return the live rows that changed in this step or need attention by now, and count them as changed."""
+        """Return the live rows that changed in this step or that are due, and mark them as changed."""
         for row in self.live.values():
             if row.due is not None and row.due <= now:
                 self.touched[row.id] = row
         return list(self.touched.values())
 
     def expire(self, rows: list[Downlink], work: Work, profile: SouthProfile) -> None:
-        """End those of some rows of which nothing more is expected."""
+        """End those of some rows that end by themselves by now."""
         now = work.now.wall
         for row in rows:
             if row.over:
@@ -288,7 +288,7 @@ class Deliveries:
                 self.changed(row, work, profile)  # it does not go again, and what is in doubt may still be answered
 
     def next_time(self, row: Downlink, now: float, profile: SouthProfile) -> float | None:
-        """Return the next wall time at which a live row needs attention, or None if only an event can move it."""
+        """Return the next wall time at which a live row is due, or None if only an event can change it."""
         if row.state is _S.SUBMITTING:
             return None
         end, again = self.times(row, profile)
@@ -309,7 +309,7 @@ class Deliveries:
     # -- ends ----------------------------------------------------------------------------------------------------
 
     def answered(self, row: ServerRequest, outcome: DownlinkState, work: Work, reason: str = "") -> None:
-        """End a request by the device's own word: RESPONDED, or REJECTED by a Reset."""
+        """End a request that the device answered: RESPONDED, or REJECTED by a Reset."""
         one = row.attempts[-1]
         if one.is_certain:
             one = last_uncertain(row.attempts) or one
@@ -317,13 +317,13 @@ class Deliveries:
         self.end(row, outcome, work, reason)
 
     def give_up(self, row: Downlink, work: Work, reason: str) -> None:
-        """Try no further: CANCELLED where the device certainly never got it, else what is known."""
+        """Make no further attempt: CANCELLED if the device certainly never got it, else what its attempts allow."""
         facts = self.facts(row)
         outcome = _S.CANCELLED if facts.nobody_has_it else rules.outcome(row, facts)
         self.end(row, outcome, work, reason)
 
     def end(self, row: Downlink, outcome: DownlinkState, work: Work, reason: str = "") -> None:
-        """Set the outcome of a row, one that its attempts allow."""
+        """Set the outcome of a row; it must be one that the row's attempts allow."""
         by_device = rules.is_the_devices_word(outcome)
         if row.over or not (by_device or outcome in rules.may_be_said(facts_of(row.attempts))):
             raise AssertionError(f"downlink {row.id}: {outcome} cannot be said of {row.attempts} (over={row.over})")
@@ -362,7 +362,7 @@ _WHY = {
 
 
 def is_out_of_reach(row: Downlink) -> bool:
-    """Whether the network said last that the device cannot be reached."""
+    """Whether the network's latest report says that the device cannot be reached."""
     return _is_refused(row, Refusal.UNREACHABLE)
 
 
@@ -371,5 +371,5 @@ def _is_refused(row: Downlink, why: Refusal) -> bool:
 
 
 def _goes_before(row: ServerRequest, other: Downlink) -> bool:
-    """Whether a request goes before one that was accepted earlier."""
+    """Whether a request is sent before one that was accepted earlier."""
     return isinstance(other, ServerRequest) and row.priority > other.priority

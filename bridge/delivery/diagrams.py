@@ -1,4 +1,4 @@
-"""Makes docs/states.md out of the functions that decide: `python -m bridge.delivery.diagrams > docs/states.md`."""
+"""Makes docs/states.md from the functions that decide: `python -m bridge.delivery.diagrams > docs/states.md`."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ def states_page() -> str:
 
 
 def _combinations() -> Iterable[tuple[tuple[Known, ...], bool]]:
-    """Return what is worth a row: none, each knowledge alone, and what a second attempt changes; and whether asked."""
+    """Return the rows of the table: no attempt, each knowledge alone, two attempts where that makes a difference."""
     yield (), False
     for first in Known:
         if first is Known.IN_DOUBT:

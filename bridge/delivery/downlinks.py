@@ -1,7 +1,7 @@
 """Messages to a device, as rows: a server's request, an answer to the device's own message, opaque bytes, a trigger.
 
-Of a CoAP message a row holds type, code, message ID, token and body, all as the device is to see them; whoever hands it
-to a network puts the frame around (`Carrier`).
+A row of a CoAP message has type, code, message ID, token and body, all as the device will receive them. `Carrier`
+adds the frame when the message is submitted.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ CON, NON = 0, 1  # message types, RFC 7252 §3: `bridge.coap` is another room
 
 
 class Downlink(Row):
-    """What all messages to devices have in common; never made itself. Times are wall-clock seconds.
+    """Base of all messages to devices; not instantiated. Times are wall-clock seconds.
 
-    `over` says whether `state` is its outcome. `keep_until` is how long the core still needs a row that is over: for a
-    server's retransmission (R4), a late answer (R12) or its south token (R1).
+    `over` says whether `state` is the outcome. `keep_until` is how long the core still needs a finished row: to
+    recognise a server's retransmission (R4) or a late answer (R12), or because its south token is in use (R1).
     """
 
     TABLE: ClassVar[str] = "downlink"
@@ -48,12 +48,12 @@ class Downlink(Row):
 
     @property
     def own_mid(self) -> int | None:
-        """Its message ID if that is one of the bridge's own, which the device must not see again soon (R1)."""
+        """Its message ID if the bridge chose it; the bridge must not use it again soon (R1)."""
         return None
 
 
 class CoapDownlink(Downlink):
-    """A CoAP message to a device; never made itself."""
+    """A CoAP message to a device; not instantiated."""
 
     coap_type: Fixed[int]
     code: Fixed[int]
@@ -85,7 +85,7 @@ class ServerRequest(CoapDownlink):
 
     @property
     def confirmable(self) -> bool:
-        """How the server sent it, and how it goes on (R1)."""
+        """Whether the server sent it as CON; it is sent to the device in the same way (R1)."""
         return self.coap_type == CON
 
     @classmethod
@@ -140,7 +140,7 @@ class Answer(CoapDownlink):
         south_token: bytes,
         answers: int | None,
     ) -> Self:
-        """Return a new row, QUEUED. It is repeatable: a device takes a repeated answer for what it is."""
+        """Return a new row, QUEUED. It is repeatable: a device recognises a repeated answer."""
         return cls(
             id_, endpoint, shard, now, operation, True, deliver_by, body, [], *_NEW, coap_type, code, south_mid,
             south_token, answers,
@@ -148,7 +148,7 @@ class Answer(CoapDownlink):
 
 
 class OpaqueDownlink(Downlink):
-    """Bytes that are not the bridge's to read: DTLS records (R26)."""
+    """Bytes that the bridge does not read: DTLS records (R26)."""
 
     KIND: ClassVar[Kind] = Kind.OPAQUE
 
@@ -163,7 +163,7 @@ class OpaqueDownlink(Downlink):
 
 
 class Trigger(CoapDownlink):
-    """A trigger of the bridge's own: it wakes a device up, which does not answer it (Core TS 1.1 §6.6)."""
+    """A trigger of the bridge itself: it wakes up a device, which does not answer it (Core TS 1.1 §6.6)."""
 
     KIND: ClassVar[Kind] = Kind.TRIGGER
 
@@ -187,10 +187,10 @@ class Trigger(CoapDownlink):
 
 
 class Carrier(Protocol):
-    """How the messages of one endpoint look on its network: `delivery` knows no CoAP and no compression."""
+    """Encodes the messages of one endpoint for its network: `delivery` knows no CoAP and no compression."""
 
     def encode(self, row: Downlink) -> bytes:
-        """Return what is submitted to the network; the same bytes each time."""
+        """Return the bytes that are submitted to the network; the same bytes each time."""
 
     def size(self, row: Downlink) -> int:
-        """Return how many bytes that is."""
+        """Return the number of bytes that `encode` returns."""

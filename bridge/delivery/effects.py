@@ -1,4 +1,4 @@
-"""What delivery wants done once its changes are committed."""
+"""Actions that delivery asks for; they are carried out after its changes are committed."""
 
 from enum import StrEnum
 
@@ -8,23 +8,23 @@ from bindings.contract import Attempt
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """Base of all effects; never made itself."""
+    """Base of all effects; not instantiated."""
 
 
 class Submit(Effect, frozen=True):
-    """Hand the attempt to the network, and say how that went by a `Submitted` event."""
+    """Hand the attempt to the network; a `Submitted` event returns the result."""
 
     attempt: Attempt
 
 
 class LookUp(Effect, frozen=True):
-    """Find an attempt of unknown fate in the network's queue; answered by `LookedUp`."""
+    """Ask the network whether it has an attempt in doubt; a `LookedUp` event returns the result."""
 
     attempt: Attempt
 
 
 class Cancel(Effect, frozen=True):
-    """Take an attempt out of the network's queue; answered by `CancelDone`."""
+    """Remove an attempt from the network's queue; a `CancelDone` event returns the result."""
 
     downlink: int
     number: int
@@ -32,7 +32,7 @@ class Cancel(Effect, frozen=True):
 
 
 class Count(Effect, frozen=True):
-    """Count `name` (snake_case) under `label`; `text` goes to the log, sampled, where it says something new."""
+    """Count `name` (snake_case) under `label`; `text` is logged, sampled, if it differs from the label."""
 
     name: str
     label: str = ""

@@ -1,4 +1,4 @@
-"""Why is this message not out yet? The one question that people ask of a queue."""
+"""Says why a message has not been sent yet."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _K = members(Known)
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One downlink that is not over. Times are wall-clock seconds."""
+    """One downlink without an outcome. Times are wall-clock seconds."""
 
     downlink: int
     operation: str
@@ -41,7 +41,7 @@ class _Reason(NamedTuple):
 
 
 def explain(d: Deliveries, now: float, profile: SouthProfile, network: NetworkCondition = FREE) -> list[Explanation]:
-    """Return every live downlink of a device with the reason why it is where it is, in order."""
+    """Return every live downlink of a device with the reason for its state, in order."""
     return [_one(d, row, now, profile, network) for row in d.live.values()]
 
 
@@ -124,7 +124,7 @@ def _why_unknown(d: Deliveries, row: Downlink, network: NetworkCondition) -> _Re
 
 
 def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
-    """Return what keeps a message back, in the order in which `Deliveries.pump` asks."""
+    """Return why a message is not sent, in the order of the checks of `Deliveries.pump`."""
     if row.not_before is not None and row.not_before > now:
         return _why_later(row, row.not_before, network)
     return _why_nothing_new(d, now) or _why_behind(d, row, now, profile) or _why_no_turn(d, row, now, network)
@@ -138,7 +138,7 @@ def _why_later(row: Downlink, not_before: float, network: NetworkCondition) -> _
 
 
 def _why_nothing_new(d: Deliveries, now: float) -> _Reason | None:
-    """Return what keeps all messages of the device back."""
+    """Return why no message of the device is sent."""
     until = d.paused_until(now)
     if until is not None:
         first = next(other for other in d.live.values() if other.not_before == until and is_out_of_reach(other))
@@ -152,7 +152,7 @@ def _why_nothing_new(d: Deliveries, now: float) -> _Reason | None:
 
 
 def _why_behind(d: Deliveries, row: Downlink, now: float, profile: SouthProfile) -> _Reason | None:
-    """Return the message that goes before another one; None: this one is next."""
+    """Return the message that is sent before another one; None: this one is next."""
     is_request = type(row) is ServerRequest
     holder = d.slot_holder(now, profile) if is_request else None
     if holder is not None:

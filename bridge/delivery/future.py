@@ -1,8 +1,9 @@
-"""Rows from the future: the wall clock was set back while no process saw it.
+"""Rows with times in the future: the wall clock was set back while the service was down.
 
-A running service keeps time by two clocks (`bridge.service.clock`). A new one has nothing but the wall clock and what
-is stored. A message that was accepted later than now shows that the clock was set back, by at least that much: its
-times move back with it, once. So a message lives no longer after the start than it was meant to live at all.
+A running service uses two clocks (`bridge.service.clock`). At its start it has only the wall clock and the stored
+times. A message that was accepted later than now shows that the clock was set back, by at least the difference: the
+message's times are moved back by as much, once. So a message waits no longer after the start than it was allowed to
+wait at all.
 """
 
 from bridge.delivery.attempts import Attempt

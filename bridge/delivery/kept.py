@@ -1,4 +1,4 @@
-"""Rows that have their outcome and are still needed for a while, oldest first."""
+"""Rows with an outcome that are still needed for a while, oldest first."""
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
@@ -13,7 +13,7 @@ R = TypeVar("R", bound=ServerRequest | Uplink)
 
 
 class KeptRows(dict[int, R]):
-    """Rows by id, in the order in which they were kept. `keep` is the only way in."""
+    """Rows by id, in the order in which they were kept. Only `keep` adds rows."""
 
     __slots__ = ("_times", "soonest")
 
@@ -24,18 +24,18 @@ class KeptRows(dict[int, R]):
         self.soonest = FOREVER  # no row's keep_until is earlier
 
     def keep(self, row: R) -> None:
-        """Take a row until its `keep_until`."""
+        """Keep a row until its `keep_until`."""
         self[row.id] = row
         heappush(self._times, (row.keep_until, row.id))
         self.soonest = self._times[0][0]
 
     def renew(self, row: R) -> None:
-        """Make a row that is needed again the latest one, until its new `keep_until`."""
+        """Move a row that is needed again to the end, until its new `keep_until`."""
         self.pop(row.id, None)
         self.keep(row)
 
     def forget(self, now: float) -> list[R]:
-        """Drop what is needed no more at wall time `now`; give the rows dropped."""
+        """Drop the rows that are no longer needed at wall time `now`; return them."""
         times = self._times
         dropped: list[R] = []
         while times and times[0][0] <= now:
@@ -51,7 +51,7 @@ class KeptRows(dict[int, R]):
         return dropped
 
     def make_room(self, most: int, may_go: Callable[[R], bool]) -> list[R]:
-        """Drop the oldest beyond `most` of those that may go before their time (R30); give the rows dropped."""
+        """Drop the oldest beyond `most` of the rows that may be dropped early (R30); return them."""
         excess = len(self) - most
         if excess <= 0:
             return []

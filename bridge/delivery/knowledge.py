@@ -1,8 +1,8 @@
 """What is known of one attempt to hand a message to a network, and how that grows.
 
-Nobody sees a message all the way to its device. What the bridge knows of an attempt are words: of the network, of the
-device, of its own memory. `grow` says what a word adds to what is known already; words may come late, twice or in the
-wrong order, and knowledge never shrinks.
+Nobody sees a message all the way to its device. What the bridge knows of an attempt comes from reports of the network,
+messages of the device, and its own record. `grow` says what a report adds to what is known already. Reports may come
+late, twice or in the wrong order, and knowledge never shrinks.
 """
 
 from enum import IntEnum
@@ -40,19 +40,19 @@ GROWS_TO: dict[Known, frozenset[Known]] = {
     _K.NACKED: frozenset({_K.DELIVERED}),
     _K.DELIVERED: frozenset(),
 }
-"""What each knowledge may grow to. Whatever else a word says is known already, or contradicts what is certain."""
+"""What each knowledge may grow to. Any other report is known already, or contradicts what is certain."""
 
 
 _GROWS = tuple(sum(1 << said for said in GROWS_TO[known]) for known in Known)  # the same as bits: enums hash slowly
 
 
 def grow(known: Known, said: Known) -> Known:
-    """Return what is known after a word that says `said`."""
+    """Return what is known after the report `said`."""
     return said if _GROWS[known] >> said & 1 else known
 
 
 def is_certain(known: Known) -> bool:
-    """Whether the device certainly got nothing by the attempt."""
+    """Whether the attempt certainly did not reach the device."""
     return known is _K.REFUSED or known is _K.TAKEN_BACK
 
 
@@ -60,5 +60,5 @@ _LEFT = int(Known.LEFT)  # what was transmitted has this number or a higher one
 
 
 def was_transmitted(known: Known) -> bool:
-    """Whether the attempt certainly went out toward the device."""
+    """Whether the attempt was certainly transmitted toward the device."""
     return known >= _LEFT

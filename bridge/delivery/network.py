@@ -1,4 +1,4 @@
-"""The condition of a network at one moment, as far as the core needs it to decide what may go."""
+"""The condition of a network at one moment, as far as the core needs it to decide what is sent."""
 
 from enum import Enum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Turn(Enum):
-    """Who goes first when a network takes one more call."""
+    """Which endpoint is first when a network has room for one more call."""
 
     ANSWER = "answer"  # to a device that has just spoken, and listens for a short time
     OTHER = "other"
@@ -15,7 +15,7 @@ class Turn(Enum):
 class NetworkCondition(msgspec.Struct, frozen=True, gc=False):
     """Whether an endpoint may call its network now. The service knows it, and reserves the call right after the step.
 
-    Where as many calls are under way as the network takes, or other endpoints wait for their turn, it may not.
+    It may not if the network has as many calls as it can have, or if other endpoints wait for their turn.
     """
 
     takes_answers: bool = True

@@ -1,4 +1,4 @@
-"""Delivery reports that no downlink has a handle for yet."""
+"""Delivery reports whose handle belongs to no downlink yet."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from bridge.delivery.rows import Fixed, Row
 
 
 class UnattributedReport(Row):
-    """A delivery report whose handle no downlink has yet: kept until it is known (R7), bounded (R30)."""
+    """A delivery report whose handle no downlink has yet: kept until a downlink has it (R7), bounded (R30)."""
 
     TABLE: ClassVar[str] = "report"
 
@@ -23,7 +23,7 @@ class UnattributedReport(Row):
 
 
 def parse_outcome(value: str) -> NetworkState | Refusal | None:
-    """Return what `UnattributedReport.outcome` says."""
+    """Return the parsed `UnattributedReport.outcome`."""
     if not value:
         return None
     try:

@@ -1,4 +1,4 @@
-"""How the core names what must be kept: rows, and changes to rows. What stores them is another room's business."""
+"""Rows, and changes to rows: what the core asks a store to keep. `bridge.store` stores them."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -17,17 +17,17 @@ Fixed = Annotated[T, "fixed"]
 
 
 class Codec(NamedTuple):
-    """How a field that is no plain value is kept in its column."""
+    """How a field that is not a plain value is stored in its column."""
 
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
 
 
 class Row(msgspec.Struct, eq=False, gc=False):
-    """Base of every kept record: its fields are columns of `TABLE`; none holds what could hold the row.
+    """Base of every stored record: its fields are columns of `TABLE`. No field may refer back to the row.
 
-    A table may hold rows of several types; then each has its `KIND`, which stands in the column `kind`, and its own
-    fields alone: columns of the others are NULL in it.
+    A table may hold rows of several types; then each type has its `KIND`, stored in the column `kind`, and only
+    its own fields: columns of other types are NULL.
     """
 
     TABLE: ClassVar[str]
@@ -42,7 +42,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
 
     @classmethod
     def mutable(cls) -> tuple[str, ...]:
-        """Return the names of the columns that an Update carries, in order; the key follows them."""
+        """Return the names of the columns in an Update, in order; the key follows them."""
         hints = get_type_hints(cls, include_extras=True)
         return tuple(
             name
@@ -95,7 +95,7 @@ Change = Insert | Update | Delete
 
 
 def inserted(change: Insert) -> Row:
-    """Return the row that an Insert says."""
+    """Return the row of an Insert."""
     kind = change.row
     fields = kind.__struct_fields__
     return kind(*(_decoded(kind, name, value) for name, value in zip(fields, change.values, strict=False)))
@@ -118,7 +118,7 @@ _coded: dict[type[Row], _Coded] = {}
 
 
 def _encoded(row: Row) -> tuple[Any, ...]:
-    """Return all fields of a row as they are kept."""
+    """Return all fields of a row as they are stored."""
     coded = _coded.get(type(row))
     if coded is None:
         fields = row.__struct_fields__
@@ -134,6 +134,6 @@ _picks: dict[type[Row], _Picker] = {}
 
 
 def _picker(row: type[Row]) -> _Picker:
-    """Return what picks an Update's values out of all fields of such a row."""
+    """Return a function that picks an Update's values from all fields of such a row."""
     fields = row.__struct_fields__
     return itemgetter(*(fields.index(name) for name in (*row.mutable(), *row.KEY)))

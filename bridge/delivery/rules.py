@@ -1,4 +1,4 @@
-"""What follows from the attempts of a downlink. Each question is one function, and none remembers anything.
+"""What follows from the attempts of a downlink. Each question is one function without state.
 
 `docs/states.md` is made from these functions (`python -m bridge.delivery.diagrams`).
 """
@@ -32,10 +32,10 @@ NEVER_DELIVERED = frozenset(
         _S.REJECTED,
     }
 )
-"""Outcomes that promise that the device certainly never got the message. REJECTED: the network will not take it."""
+"""Outcomes that promise that the device certainly never got the message. REJECTED: the network will never accept it."""
 
 FINAL = frozenset({_R.EXPIRED, _R.TOO_LARGE, _R.REJECTED})
-"""Refusals that the same bytes get again, however late."""
+"""Refusals that the same bytes would get again at any time."""
 
 _NOBODY_KNOWS = frozenset({_S.UNKNOWN})
 _OF_TRANSMITTED = {
@@ -56,19 +56,19 @@ _OF_REFUSAL: dict[Refusal | None, DownlinkState] = {
 
 
 def may_be_said(facts: Facts) -> frozenset[DownlinkState]:
-    """Return the outcomes that the attempts allow; those that the device itself gives come beside them."""
+    """Return the outcomes that the attempts allow; see also `is_the_devices_word`."""
     if facts.nobody_has_it:
         return NEVER_DELIVERED
     return _NOBODY_KNOWS if facts.transmitted is None else _OF_TRANSMITTED[facts.transmitted.known]
 
 
 def is_the_devices_word(outcome: DownlinkState) -> bool:
-    """Whether the device itself may give this outcome, whatever else is known."""
+    """Whether a message of the device itself leads to this outcome, whatever else is known."""
     return outcome is _S.RESPONDED or outcome is _S.REJECTED
 
 
 def outcome(row: Downlink, facts: Facts) -> DownlinkState:
-    """Return the outcome of a message of which nothing more is expected."""
+    """Return the outcome of a message that ends now."""
     if facts.nobody_has_it:
         why = row.attempts[-1].why if row.attempts else None
         return _S.CANCELLED if row.cancel_asked and why not in FINAL else _OF_REFUSAL[why]
@@ -85,7 +85,7 @@ def outcome(row: Downlink, facts: Facts) -> DownlinkState:
 
 
 def state_of(row: Downlink, facts: Facts, now: float, profile: SouthProfile) -> DownlinkState:
-    """Return the name of where a message is that has no outcome yet: by what is known best of its attempts."""
+    """Return the state of a message without an outcome: the furthest that its attempts have come."""
     if facts.is_called:
         return _S.SUBMITTING
     if facts.held is not None:
@@ -124,9 +124,10 @@ def may_go_again(row: Downlink, facts: Facts, profile: SouthProfile) -> bool:
 
 
 def goes_at(row: Downlink, facts: Facts, profile: SouthProfile, *, confirmed: bool) -> float | None:
-    """Return the wall time from which on another attempt is due; None: none goes.
+    """Return the wall time from which another attempt is due; None: there is none.
 
-    `confirmed`: whether the network is asked to confirm delivery; then it retransmits by itself where its profile says.
+    `confirmed`: whether the network is asked to confirm delivery; then the network retransmits by itself if its profile
+    says so.
     """
     if not may_go_again(row, facts, profile):
         return None
@@ -143,7 +144,7 @@ def goes_at(row: Downlink, facts: Facts, profile: SouthProfile, *, confirmed: bo
 
 
 def _copied_at(facts: Facts) -> float:
-    """Return when the latest copy went out: one in doubt may have, and counts."""
+    """Return when the latest copy was transmitted; a copy in doubt counts."""
     left_at = 0.0 if facts.transmitted is None else facts.transmitted.left_at or 0.0
     if left_at < facts.in_doubt_at:
         return facts.in_doubt_at
@@ -151,7 +152,7 @@ def _copied_at(facts: Facts) -> float:
 
 
 def goes_confirmed(row: Downlink, options: Mapping[str, str], *, always: bool) -> bool:
-    """Whether the network is asked to confirm delivery: by endpoint, or by operation; never for an answer."""
+    """Whether the network is asked to confirm delivery: set per endpoint or per operation; never for an answer."""
     if type(row) is Answer:
         return False
     if always:
@@ -164,10 +165,10 @@ def goes_confirmed(row: Downlink, options: Mapping[str, str], *, always: bool) -
 
 
 def holds_slot(row: ServerRequest, now: float, profile: SouthProfile) -> bool:
-    """Whether a request keeps the next one from going (R6).
+    """Whether a request holds the device's one request slot, so that the next request waits (R6).
 
-    It does while the network is called or has it; while nobody knows where it is, until the device is heard; and once
-    it left, for the network's response time, or until nobody waits for the answer and the device is heard.
+    It does while the network is called or has it; while it is in doubt, until the device is heard; and after it was
+    transmitted, for the network's response time, or until nobody waits for the answer and the device is heard.
     """
     for one in row.attempts:
         known = one.known
@@ -183,7 +184,7 @@ def holds_slot(row: ServerRequest, now: float, profile: SouthProfile) -> bool:
 
 
 def is_released_by_hearing(row: ServerRequest, one: Attempt) -> bool:
-    """Whether an attempt gives the slot up because the device was heard."""
+    """Whether an attempt no longer holds the slot because the device was heard."""
     if one.released or one.look_up_at is not None:
         return False
     known = one.known
@@ -196,21 +197,21 @@ def is_released_by_hearing(row: ServerRequest, one: Attempt) -> bool:
 
 
 def wanted_until(row: Downlink) -> float:
-    """Return the wall time from which on the device must not get it any more; 0 if a person cancelled it."""
+    """Return the wall time after which the device must not get it; 0 if a person cancelled it."""
     return 0.0 if row.cancel_asked else row.deliver_by
 
 
 def cancel_is_due(row: Downlink, held: Attempt | None, now: float, profile: SouthProfile) -> bool:
-    """Whether the network is to give up now what it holds (R11)."""
+    """Whether the network is to be asked now to remove what it holds (R11)."""
     if held is None or wanted_until(row) > now or not (profile.can_cancel or row.cancel_asked):
         return False
     return held.handle is not None and held.cancel_failed_at is None
 
 
 def ends_at(row: Downlink, facts: Facts, profile: SouthProfile) -> float | None:
-    """Return the wall time at which nothing more is expected of a message; None: only an event can say.
+    """Return the wall time at which a message ends by itself; None: only an event can end it.
 
-    A network that is being called answers, and so does one that is asked to give a message up: those are events.
+    While the network is being called, or asked to remove the message, its answer is such an event.
     """
     if facts.is_called:
         return None
@@ -231,7 +232,7 @@ def ends_at(row: Downlink, facts: Facts, profile: SouthProfile) -> float | None:
 
 
 def _held_until(row: Downlink, held: Attempt, profile: SouthProfile) -> float | None:
-    """Return until when a network that holds a message is waited for; None: it is asked to give the message up."""
+    """Return until when to wait for a network that holds a message; None: it is asked to remove the message."""
     until = wanted_until(row)
     if held.cancel_failed_at is not None:
         return max(until, held.cancel_failed_at) + WORD_MAY_COME
@@ -241,7 +242,7 @@ def _held_until(row: Downlink, held: Attempt, profile: SouthProfile) -> float | 
 
 
 def _doubted_until(row: Downlink, latest: Attempt, profile: SouthProfile) -> float:
-    """Return until when a word of the network or the device is waited for, of a message that nobody knows of."""
+    """Return until when to wait for a report of the network or the device on a message in doubt."""
     if latest.look_up_at is not None:  # a network that cannot be asked is not asked for ever
         return max(row.deliver_by, latest.at) + WORD_MAY_COME
     if latest.known is _K.IN_DOUBT and row.cancel_asked:

@@ -1,4 +1,4 @@
-"""The names of states and outcomes. An outcome never changes; what comes after it is noted beside it (R12)."""
+"""The names of states and outcomes. An outcome never changes; a later answer is recorded beside it (R12)."""
 
 from enum import StrEnum
 

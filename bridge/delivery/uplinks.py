@@ -1,6 +1,6 @@
-"""Messages toward a server, as rows: what the device sent, and the bridge's own verdicts on a server's requests.
+"""Messages toward a server, as rows: what the device sent, and the bridge's answers to requests (verdicts).
 
-Of a CoAP message a row holds type, code, message ID, token and body as the server is to see them.
+A row of a CoAP message has type, code, message ID, token and body as the server will receive them.
 """
 
 from enum import StrEnum
@@ -22,7 +22,7 @@ class UplinkKind(StrEnum):
 
 
 class Uplink(Row):
-    """What all messages toward a server have in common; never made itself. Times are wall-clock seconds."""
+    """Base of all messages toward a server; not instantiated. Times are wall-clock seconds."""
 
     TABLE: ClassVar[str] = "uplink"
     KIND: ClassVar[UplinkKind]
@@ -56,7 +56,7 @@ _NEW = (UplinkState.RECEIVED, "", None, FOREVER, None)
 
 
 class CoapUplink(Uplink):
-    """A CoAP message toward a server; never made itself."""
+    """A CoAP message toward a server; not instantiated."""
 
     code: int
     north_token: bytes
@@ -66,7 +66,7 @@ class CoapUplink(Uplink):
 
     @property
     def own_mid(self) -> int | None:
-        """Its message ID if that is one of the bridge's own: a piggybacked answer and a Reset have the server's."""
+        """Its message ID if the bridge chose it: a piggybacked answer and a Reset have the server's message ID."""
         return None if self.coap_type is None or self.coap_type > NON else self.north_mid
 
 
@@ -93,17 +93,17 @@ class Verdict(CoapUplink):
         north_token: bytes,
         downlink: int,
     ) -> Self:
-        """Return a new row, RECEIVED; whoever sends it fills in the message."""
+        """Return a new row, RECEIVED; the code that sends it adds the message."""
         return cls(
             id_, endpoint, shard, now, server, operation, expires_at, b"", *_NEW, 0, north_token, *_NOT_SENT, downlink
         )
 
 
 class DeviceUplink(CoapUplink):
-    """A CoAP message of the device; never made itself.
+    """A CoAP message of the device; not instantiated.
 
-    The `reply_…` fields hold the kept reply to it (R13), as the device is to see that again; `reply_type` is None as
-    long as there is none. A reply with a code has the device's token.
+    The `reply_…` fields hold the stored answer to it (R13), as the device gets it when it repeats its message;
+    `reply_type` is None if there is no answer yet. An answer with a code has the device's token.
     """
 
     confirmable: Fixed[bool]  # how the device sent it
@@ -137,7 +137,7 @@ class DeviceUplink(CoapUplink):
         duplicate_key: str | None,
         *own: Any,
     ) -> Self:
-        """Return a new row, RECEIVED; `own` are the fields that only its kind has, in order."""
+        """Return a new row, RECEIVED; `own` are the fields of its kind alone, in order."""
         return cls(
             id_, endpoint, shard, now, server, operation, expires_at, body, *_NEW, code, north_token, *_NOT_SENT,
             confirmable, south_mid, south_token, digest, duplicate_key, None, 0, 0, b"", None, *own,
@@ -145,7 +145,7 @@ class DeviceUplink(CoapUplink):
 
 
 class Originated(DeviceUplink):
-    """A message by which the device begins an exchange, and which it may repeat (R13); never made itself."""
+    """A message by which the device begins an exchange, and which it may repeat (R13); not instantiated."""
 
 
 class DeviceRequest(Originated):
@@ -173,7 +173,7 @@ class Response(DeviceUplink):
 
 
 class OpaqueUplink(Uplink):
-    """Bytes of the device that are not the bridge's to read: DTLS records (R26)."""
+    """Bytes of the device that the bridge does not read: DTLS records (R26)."""
 
     KIND: ClassVar[UplinkKind] = UplinkKind.OPAQUE
 
@@ -192,7 +192,7 @@ class OpaqueUplink(Uplink):
         digest: bytes,
         duplicate_key: str | None,
     ) -> Self:
-        """Return a new row, RECEIVED. It has no deadline: it is sent once, at once."""
+        """Return a new row, RECEIVED. It has no deadline: it is sent once, immediately."""
         return cls(id_, endpoint, shard, now, server, "DTLS", None, data, *_NEW, digest, duplicate_key)
 
 

@@ -1,6 +1,6 @@
-"""What words do to a downlink: answers to network calls, reports, flushes, and the device's own (R7, R8, R9, R11, R31).
+"""What reports do to a downlink: answers to network calls, delivery reports, flushes, messages of the device.
 
-Each word adds to what is known of one attempt. What follows from that is in `bridge.delivery.rules`.
+Each report adds to what is known of one attempt (R7, R8, R9, R11, R31). What follows is in `bridge.delivery.rules`.
 """
 
 from bindings.contract import (
@@ -39,7 +39,7 @@ _MEANS = {_N.BUFFERED: _K.HELD, _N.SENT: _K.LEFT, _N.DELIVERED: _K.DELIVERED}
 
 
 def plain(detail: str) -> str:
-    """Return a network's text as it can be kept and sent on: short, and without halves of surrogate pairs."""
+    """Return a network's text so that it can be stored and sent: short, and without lone surrogates."""
     return detail[:LONGEST_DETAIL].encode("utf-8", "replace").decode()
 
 
@@ -49,7 +49,7 @@ def plain(detail: str) -> str:
 def submitted(
     d: Deliveries, downlink: int, number: int, result: SubmitResult, work: Work, profile: SouthProfile
 ) -> None:
-    """Take a network's answer to an attempt."""
+    """Process a network's answer to the submission of an attempt."""
     is_awaited = _call_ends(d, downlink, number)
     row = d.find(downlink)
     one = None if row is None else _attempt(row, number)
@@ -76,7 +76,7 @@ def submitted(
 
 
 def looked_up(d: Deliveries, downlink: int, number: int, result: Lookup, work: Work, profile: SouthProfile) -> None:
-    """Take what the network's queue says of an attempt: presence proves something, absence nothing (R9)."""
+    """Process whether the network has an attempt: that it has it is proof, that it has not proves nothing (R9)."""
     _call_ends(d, downlink, number)
     row = d.live.get(downlink)
     one = None if row is None else _attempt(row, number)
@@ -96,7 +96,7 @@ def looked_up(d: Deliveries, downlink: int, number: int, result: Lookup, work: W
 def cancel_done(
     d: Deliveries, downlink: int, number: int, result: Cancellation, work: Work, profile: SouthProfile
 ) -> None:
-    """Take what a cancel achieved (R11): only a certain removal says that the device never gets it."""
+    """Process the result of a cancel (R11): only a certain removal proves that the device never gets the message."""
     _call_ends(d, downlink, number)
     row = d.live.get(downlink)
     one = None if row is None else _attempt(row, number)
@@ -131,7 +131,7 @@ def reported(
     shard: int = 0,
     endpoint: int = 0,
 ) -> None:
-    """Take a report. One whose handle is not known yet is kept until it is (R7)."""
+    """Process a delivery report. A report with an unknown handle is kept until a downlink has the handle (R7)."""
     detail = plain(detail)
     for row in d.live.values():
         for one in reversed(row.attempts):
@@ -154,7 +154,7 @@ def reported(
 
 
 def flushed(d: Deliveries, detail: str, work: Work, profile: SouthProfile, handle: str | None = None) -> None:
-    """What the network held is gone (R31), or only what it knows by `handle`; it may have been sent just before."""
+    """The network's queue was emptied, or only `handle` removed (R31); it may have been transmitted just before."""
     for row in d.live.values():
         for one in row.attempts:
             if one.known is _K.HELD and handle in (None, one.handle):
@@ -199,10 +199,10 @@ def _refused(
     work: Work,
     profile: SouthProfile,
 ) -> None:
-    """Take a refusal: later, as smaller bytes, or never again."""
+    """Process a refusal: the message is sent later, in smaller parts, or never again."""
     now = work.now.wall
     if not one.learn(_K.REFUSED, now):
-        return  # something that overtook the refusal knows better
+        return  # a report that overtook the refusal proves more
     one.why = why
     row.reason = one.detail = detail
     row.not_before = None
@@ -220,12 +220,12 @@ def _refused(
 
 
 def _is_known_to_be_too_large(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
-    """Whether the binding has learned from the refusal: what it says that fits is less now, and `pump` acts on that."""
+    """Whether the binding has learned from the refusal: its limit is smaller now, and `pump` acts on that."""
     return profile.max_downlink is not None and d.carrier.size(row) > profile.max_downlink
 
 
 def _call_ends(d: Deliveries, downlink: int, number: int) -> bool:
-    """Note that a network call was answered; return whether it was the one in flight."""
+    """Record that a network call was answered; return whether it was the one in flight."""
     if d.call != (downlink, number):
         return False
     d.call = None
@@ -251,7 +251,7 @@ def _a_handle_is_to_come(d: Deliveries) -> bool:
 def _attribute(
     d: Deliveries, row: Downlink, one: Attempt, handle: str | None, work: Work, profile: SouthProfile
 ) -> None:
-    """Apply the reports that came before their handle was known, and let go those of a handle that nothing has."""
+    """Apply the reports that came before their handle was known, and drop those whose handle no downlink will have."""
     if not d.reports:
         return
     for report in [r for r in d.reports if r.handle == handle]:
@@ -270,16 +270,16 @@ def _attribute(
 
 
 def delivered(d: Deliveries, row: Downlink, work: Work, profile: SouthProfile) -> None:
-    """The device itself says that it has the message."""
+    """The device acknowledged the message itself."""
     one = at.last_uncertain(row.attempts) or row.attempts[-1]
     if one.learn(_K.DELIVERED, work.now.wall):
         d.changed(row, work, profile)
 
 
 def heard(d: Deliveries, work: Work, profile: SouthProfile) -> None:
-    """The device spoke, or its network says that it can be reached: what waited for that may go.
+    """The device sent something, or its network says that it can be reached: messages that waited for that may be sent.
 
-    A request of which nobody knows where it is, or whose answer nobody waits for, gives the slot up (R6, R9).
+    A request in doubt, or one whose answer nobody waits for, no longer holds the slot (R6, R9).
     """
     for row in d.live.values():
         if row.not_before is not None and is_out_of_reach(row):
@@ -294,7 +294,7 @@ def heard(d: Deliveries, work: Work, profile: SouthProfile) -> None:
 
 
 def cancel_asked(d: Deliveries, downlink: int, work: Work, profile: SouthProfile) -> None:
-    """A person asks for it: durable from now on, and done as soon as what is known allows (R11)."""
+    """A person asks to cancel a message: the wish is stored, and carried out as soon as its attempts allow (R11)."""
     row = d.live.get(downlink)
     if row is None or row.cancel_asked:
         return
@@ -307,7 +307,7 @@ def cancel_asked(d: Deliveries, downlink: int, work: Work, profile: SouthProfile
 
 
 def restarted(d: Deliveries, work: Work, profile: SouthProfile) -> None:
-    """The process did not see what became of its calls: what was pending is in doubt, and asked for (R7, R32)."""
+    """After a restart, pending attempts are in doubt, and the network is asked (start and stop, R32)."""
     for row in d.live.values():
         if downlink_from_the_future(row, work.now.wall):
             d.changed(row, work, profile)

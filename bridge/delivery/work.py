@@ -1,4 +1,4 @@
-"""What one step gathers while it runs: changes and effects, in order."""
+"""What one step collects while it runs: changes and effects, in order."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from bridge.delivery.rows import Change, Delete, Insert, Row, Update
 
 
 class Now(msgspec.Struct, frozen=True):
-    """One moment on both clocks: deadlines count by `wall`, short retransmissions by `mono` (seconds)."""
+    """One moment on both clocks: `wall` for deadlines, `mono` for short retransmissions (seconds)."""
 
     wall: float
     mono: float
 
 
 class Work(msgspec.Struct):
-    """The scratch pad of one step. A row changed twice is one change, taken when the step ends."""
+    """The changes and effects of one step. A row that changes twice is one change, as it is when the step ends."""
 
     now: Now
     random: Callable[[], float]  # in [0, 1)
@@ -40,7 +40,7 @@ class Work(msgspec.Struct):
         self.effects.append(effect)
 
     def changes(self) -> list[Change]:
-        """Return what is to be committed, as the rows are now."""
+        """Return the changes to commit, with the rows as they are now."""
         return [change.of(row) for row, change in self._rows.items()]
 
     def changed(self) -> list[Row]:

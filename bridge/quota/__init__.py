@@ -1,1 +1,1 @@
-"""What messages cost, and how much of that is allowed: counters per endpoint and day, quotas, estimates. No I/O."""
+"""What messages cost, and how much is allowed: counters per endpoint and day, quotas, estimates. No I/O."""

@@ -14,9 +14,9 @@ from bridge.quota.usage import Amount, Usage
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """What a step used at a wall time, or with `sign` -1 got back.
+    """What a step used at a wall time, or with `sign` -1 a refund.
 
-    `of`: the network and group that it counts for; None: those of the endpoint in this step.
+    `of`: the network and group that are charged; None: those of the endpoint in this step.
     """
 
     wall: float
@@ -26,7 +26,7 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 class Account:
-    """What one endpoint used, and may use. Its rows change with the step that uses something."""
+    """What one endpoint used, and may use. Its rows change in the same step as the message that is charged."""
 
     __slots__ = (
         "_charged",
@@ -60,14 +60,14 @@ class Account:
         self.charges: list[Charge] = []  # of this step; the caller clears them
 
     def place(self, network: str, group: str) -> None:
-        """Take another network or group for what is used from now on."""
+        """Set the network and group that are charged from now on."""
         self._network, self._group = network, group
         self._row = None
 
     # What a step asks
 
     def hold(self, size: int, now: float, *, is_answer: bool, limited_until: float | None = None) -> Hold | None:
-        """Return why a message may not be submitted now, by the quota that lasts longest."""
+        """Return why a message may not be submitted now: the quota whose period ends last."""
         found: Hold | None = None
         if limited_until is not None:
             found = Hold(f"the network's own limit is used up until {spelled(limited_until)}", limited_until)
@@ -80,7 +80,7 @@ class Account:
         return found
 
     def refusal(self, messages: int, size: int, now: float) -> Hold | None:
-        """Return why no further request is accepted, where so many messages of `size` bytes together wait already."""
+        """Return why no further request is accepted while `number` messages of `size` bytes in all wait already."""
         if not self.limits.refuses:
             return None
         for quota, used in self._used(now):
@@ -109,9 +109,10 @@ class Account:
         row.up_bytes += size
 
     def refund(self, size: int, charged_at: float, work: Work) -> None:
-        """Take back what a message to the device cost, from where it was counted.
+        """Refund a message to the device, where it was counted.
 
-        The endpoint may have another network or group by now. What nobody can tell any more stays counted.
+        The endpoint may have another network or group by now. If it is no longer known where the message was counted,
+        it stays counted.
         """
         at, network, group = self._charged
         if at != charged_at:  # another message was charged since
@@ -129,7 +130,7 @@ class Account:
     # What people ask
 
     def used(self, period: Period, now: float) -> Amount:
-        """Return what was used of the network in the period that contains wall time `now`, in whatever group."""
+        """Return the usage of the network in the period that contains wall time `now`, in all groups."""
         today = self._day(now)
         if period is Period.DAY and self._row is not None and len(self._rows) == 1 and self._row.day == today:
             return self._row.used(period, now)
@@ -146,7 +147,7 @@ class Account:
         return total
 
     def standing(self, limits: Limits, now: float) -> list[tuple[Quota, Amount]]:
-        """Return quotas with what is used of each in its present period."""
+        """Return quotas with what was used of each in its current period."""
         self.limits = limits
         return [(quota, replace(used)) for quota, used in self._used(now)]
 
@@ -157,7 +158,7 @@ class Account:
             yield quota, shared.used(quota.period, now)
 
     def _add(self, amount: Amount, work: Work) -> None:
-        """Count an amount, tell the caller of it, and warn where a quota of the endpoint's own comes to its end."""
+        """Count an amount, report it to the caller, and warn if a quota of the endpoint itself is nearly used up."""
         now = work.now.wall
         own = self.limits.own
         row = self._present(work)
@@ -173,7 +174,7 @@ class Account:
                 work.effect(Count("quota_warnings", quota.name, text))
 
     def _present(self, work: Work) -> Usage:
-        """Return the row of this minute, as one of the step's changes."""
+        """Return the row of this day, begun for this minute, as one of the step's changes."""
         now = work.now.wall
         row = self._row
         if row is None or not self._starts <= now < self._ends:
@@ -200,7 +201,7 @@ class Account:
         return day if self._since is None or day >= self._since else self._since
 
     def _forget(self, today: int) -> None:
-        """Let go of the rows of earlier weeks but the last: a clock may be set back."""
+        """Drop the rows of earlier weeks except the last one: a clock may be set back."""
         oldest = monday_of(today) - 7
         for key in [key for key in self._rows if key[0] < oldest]:
             del self._rows[key]

@@ -1,4 +1,4 @@
-"""What a large content costs before it is sent: blocks, messages, bytes, and whether the quotas of today bear it."""
+"""What a large content costs before it is sent: blocks, messages, bytes, and whether the quotas allow it."""
 
 from math import ceil
 
@@ -13,14 +13,14 @@ SMALLEST_BLOCK = 16
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """The least that a transfer costs: repetitions come on top."""
+    """The least that a transfer costs; repetitions are not included."""
 
     block: int  # bytes of content in one message
     amount: Amount
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a transfer takes of a quota. None: the quota has no such limit."""
+    """What a transfer uses of a quota. None: the quota has no such limit."""
 
     needs_messages: int
     needs_bytes: int
@@ -30,7 +30,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def fits(self) -> bool:
-        """Whether what is left of this period suffices."""
+        """Whether the rest of this period is enough."""
         return self.periods == 1
 
 
@@ -44,14 +44,14 @@ def block_size(largest: int | None) -> int:
 
 
 def transfer(content: int, largest: int | None) -> Estimate:
-    """Return the cost of `content` bytes to a device, block by block: each is a message down, and one up."""
+    """Return the cost of `content` bytes to a device, block by block: each block is a message down and one up."""
     block = block_size(largest)
     blocks = max(ceil(content / block), 1)
     return Estimate(block, Amount(blocks, content + blocks * OVERHEAD, blocks, blocks * OVERHEAD))
 
 
 def verdict(estimate: Estimate, quota: Quota, used: Amount) -> Verdict:
-    """Return what a transfer takes of a quota of which `used` is used in this period."""
+    """Return what a transfer uses of a quota of which `used` is gone in this period."""
     messages, size = quota.used(estimate.amount)
     left_messages, left_bytes = quota.left(used)
     all_messages, all_bytes = quota.left(Amount())

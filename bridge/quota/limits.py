@@ -1,4 +1,4 @@
-"""Quotas as they are configured, and whether a message fits into what is left of one."""
+"""Quotas as configured, and whether a message fits into the rest of one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,7 @@ from bridge.quota.usage import Amount
 
 
 class Per(StrEnum):
-    """Whose messages draw on one and the same quota."""
+    """Whose messages share one quota."""
 
     ENDPOINT = "endpoint"
     GROUP = "group"
@@ -31,7 +31,7 @@ class AtLimit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What may be used of one network in each period. None: without limit. `name` is what people call it."""
+    """What may be used of one network in each period. None: without limit. `name` is for logs and explanations."""
 
     name: str
     network: str
@@ -62,7 +62,7 @@ class Quota:
         return amount.down_messages + amount.up_messages, amount.down_bytes + amount.up_bytes
 
     def allows(self, amount: Amount, messages: int, size: int, *, is_answer: bool) -> bool:
-        """Return whether so many messages of `size` bytes together fit into what `amount` leaves."""
+        """Return whether `number` messages of `size` bytes in all fit into what `amount` leaves."""
         used_messages, used_bytes = self.used(amount)
         part = 1.0 if is_answer else 1.0 - self.reserve
         if self.messages is not None and used_messages + messages > floor(self.messages * part + _ROUNDING):
@@ -79,7 +79,7 @@ class Quota:
         )
 
     def passed(self, before: Amount, after: Amount) -> str:
-        """Return what to warn of when usage grows from one amount to another; "": of nothing."""
+        """Return the text of a warning when usage grows from one amount to another; "": no warning."""
         (messages_before, bytes_before), (messages, size) = self.used(before), self.used(after)
         for limit, was, now, unit in (
             (self.messages, messages_before, messages, "messages"),
@@ -106,7 +106,7 @@ class SharedUsage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The quotas of one endpoint: its own, and those that it shares with others, with what these used."""
+    """The quotas of one endpoint: its own, and those shared with others, with what the others used."""
 
     own: tuple[Quota, ...] = ()
     shared: tuple[tuple[Quota, SharedUsage], ...] = ()

@@ -1,4 +1,4 @@
-"""Calendar periods in UTC: a quota begins anew with each of them. A week begins on Monday."""
+"""Calendar periods in UTC: a quota starts at zero in each. A week begins on Monday."""
 
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -57,5 +57,5 @@ def number_of(day: date) -> int:
 
 
 def spelled(wall: float) -> str:
-    """Return a wall-clock time as people and logs have it, to the second, in UTC."""
+    """Return a wall-clock time for people and logs, to the second, in UTC."""
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

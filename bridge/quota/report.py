@@ -1,4 +1,4 @@
-"""What was used, and how quotas stand, as people ask for it."""
+"""Usage and quotas, as operations report them."""
 
 import msgspec
 
@@ -19,7 +19,7 @@ class UsageSum(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How an endpoint stands: its quotas with what was used of each, and the bytes that a message to it can have."""
+    """The quotas of an endpoint with what was used of each, and the largest message to it in bytes."""
 
     quotas: tuple[tuple[Quota, Amount], ...]
     largest: int | None  # None: nobody knows yet

@@ -1,7 +1,7 @@
 """What groups and networks used together: sums over the rows of their endpoints, kept in memory while the service runs.
 
-The rows are what is durable; the sums are made of them at the start, and follow each step. A step whose commit fails is
-taken off again.
+Only the rows are durable. The sums are made from them at the start, and change with each step. If a commit fails, the
+sums of its step are undone.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -22,16 +22,16 @@ Whose = tuple[str, str]
 
 
 class Tally:
-    """What endpoints used together, by period.
+    """What several endpoints used together, by period.
 
-    Minutes and hours never go back, as in the rows: after a clock was set back, messages count for the later one until
-    it is over; one that is more than a day ahead was a mistake of the clock. Days and weeks are those of the clock.
+    Minutes and hours never go back, as in the rows: after a clock was set back, messages count for the
+    later minute until it has passed, unless it is more than a day ahead. Days and weeks follow the clock.
     """
 
     __slots__ = ("_amounts",)
 
     def __init__(self, periods: Iterable[Period] = Period) -> None:
-        """`periods`: the lengths that are wanted."""
+        """`periods`: the lengths that are counted."""
         self._amounts: dict[Period, dict[int, Amount]] = {period: {} for period in periods}
 
     def used(self, period: Period, wall: float) -> Amount:
@@ -45,7 +45,7 @@ class Tally:
             self.add_to(period, _now(period, wall, amounts), amount)
 
     def take_off(self, amount: Amount, wall: float) -> None:
-        """Count an amount that was counted at a wall time no more, where its period is not forgotten yet."""
+        """Undo the count of an amount at a wall time, if its period is still kept."""
         for period, amounts in self._amounts.items():
             there = amounts.get(start_of(period, wall))
             if there is not None:
@@ -70,7 +70,7 @@ def _when(row: Usage) -> tuple[int, int]:
 
 
 def _now(period: Period, wall: float, known: Collection[int]) -> int:
-    """Return the start of the period that something at a wall time counts for."""
+    """Return the start of the period in which a message at a wall time is counted."""
     start = start_of(period, wall)
     if period in _SHORT:
         for one in known:
@@ -80,7 +80,7 @@ def _now(period: Period, wall: float, known: Collection[int]) -> int:
 
 
 class QuotaWarning(msgspec.Struct, frozen=True):
-    """A quota of many endpoints that comes to its end."""
+    """A quota of several endpoints that is nearly used up."""
 
     quota: str
     text: str
@@ -106,7 +106,7 @@ class SharedQuotas:
 
     @property
     def needs_sums(self) -> bool:
-        """Whether any quota is shared: then the sums of this week are wanted at the start."""
+        """Whether any quota is shared: then the sums of this week are needed at the start."""
         return any(quota.per is not Per.ENDPOINT for quota in self.quotas)
 
     def limits(self, network: str, group: str) -> Limits:
@@ -128,15 +128,15 @@ class SharedQuotas:
     def begin_change(self) -> None:
         """Record from now on what steps use, so that `change` can add it to what was stored at this moment.
 
-        The caller then gives every endpoint its `limits` anew.
+        The caller then sets the `limits` of every endpoint again.
         """
         self._recent = []
         self._limits.clear()
 
     def change(self, quotas: Sequence[Quota], rows: Iterable[Usage]) -> None:
-        """Bring other quotas into force. `rows` are all of this week, as stored when `begin_change` was called.
+        """Put other quotas into force. `rows` are all of this week, as stored when `begin_change` was called.
 
-        The caller then gives every endpoint its `limits` anew.
+        The caller then sets the `limits` of every endpoint again.
         """
         after = SharedQuotas(quotas)
         if after.needs_sums:
@@ -147,7 +147,7 @@ class SharedQuotas:
         self._tallies, self._limits = after._tallies, after._limits
 
     def abandon_change(self) -> None:
-        """Keep the quotas that are in force; the caller then gives every endpoint its `limits` anew."""
+        """Keep the quotas that are in force; the caller then sets the `limits` of every endpoint again."""
         self._recent = None
         self._limits.clear()
 
@@ -198,9 +198,9 @@ class SharedQuotas:
                     tally.add(charge.amount, charge.wall)
 
     def standing(self, wall: float) -> list[tuple[Quota, str, Amount | None]]:
-        """Return every quota with a group that draws on it, and what was used; None where endpoints have it alone.
+        """Return every quota with each group that uses it, and what was used; None for a quota per endpoint.
 
-        Of groups those are known that have used something since Monday.
+        Groups that used nothing since Monday are left out.
         """
         found: list[tuple[Quota, str, Amount | None]] = []
         for quota in self.quotas:
@@ -214,7 +214,7 @@ class SharedQuotas:
         return found
 
     def _tally(self, quota: Quota, group: str) -> Tally:
-        """Return what is counted for a quota: a network quota for one group counts that group alone."""
+        """Return the counter of a quota: a network quota for one group counts only that group."""
         whose = quota.network, quota.group if quota.per is Per.NETWORK else group
         return self._tally_of(whose)
 

@@ -1,9 +1,9 @@
-"""What one endpoint used of one network on one day: the row that all counting stands on.
+"""What one endpoint used of one network on one day: the row that all counting is based on.
 
-The row changes in the same commit as the message that it counts, so what is on the disk is exact, whatever happens to
-the process. It counts the day, and remembers what the count was when the latest hour and minute began in which anything
-was used. Hours and minutes never go back: after a clock was set back, messages count for the later one until that is
-over.
+The row changes in the same commit as the message that it counts, so that the count on the disk is exact, whatever
+happens to the process. It counts the day, and stores what the count was at the beginning of the latest hour and minute
+in which anything was used. Hours and minutes never go back: after a clock was set back, messages count for the later
+one until it has passed.
 """
 
 from typing import ClassVar
@@ -14,7 +14,7 @@ from bridge.delivery.rows import Fixed, Row
 from bridge.quota.periods import DAY, Period, day_of, monday_of
 
 KEPT_DAYS = 400
-"""How many days longer than messages usage stays: people reconcile bills with it."""
+"""How many days longer than messages usage is kept: people check bills with it."""
 
 
 class Amount(msgspec.Struct, gc=False):
@@ -26,7 +26,7 @@ class Amount(msgspec.Struct, gc=False):
     up_bytes: int = 0
 
     def add(self, other: "Amount", sign: int = 1) -> None:
-        """Add another amount, or with `sign` -1 take it off; nothing falls below zero."""
+        """Add another amount, or with `sign` -1 subtract it; no count falls below zero."""
         self.down_messages = max(self.down_messages + sign * other.down_messages, 0)
         self.down_bytes = max(self.down_bytes + sign * other.down_bytes, 0)
         self.up_messages = max(self.up_messages + sign * other.up_messages, 0)
@@ -67,7 +67,7 @@ class Usage(Row):
     minute_up_bytes: int = 0
 
     def turn(self, wall: float) -> None:
-        """Begin the minute, and perhaps the hour, of a wall time of this day. Call it before something is counted."""
+        """Begin the minute, and perhaps the hour, of a wall time of this day. Call it before counting."""
         minute = self._minute(wall)
         if minute <= self.minute:
             return
@@ -88,7 +88,7 @@ class Usage(Row):
         self.up_bytes += amount.up_bytes
 
     def refund(self, size: int, wall: float) -> None:
-        """Take off one message to the device that was counted at a wall time, and that the network did not take."""
+        """Subtract one message to the device that was counted at a wall time, and that the network did not accept."""
         minute = self._minute(wall)
         self.down_messages -= 1
         self.down_bytes -= size

@@ -1,6 +1,6 @@
-"""Blocks as bytes (RFC 7959): asking for smaller ones, cutting one out of a message, naming one in another size.
+"""Blocks as bytes (RFC 7959): asking for smaller ones, cutting one out of a message, renumbering one for another size.
 
-Whatever a message has besides its block option and payload goes along unchanged (R1).
+All other options of a message stay unchanged (two hops, R1).
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _OBSERVE = 4  # bytes of a response's Observe option at most: head, 3 of value (
 _ANSWER = 3 + 3 + 3 + 1  # bytes: Content-Format, a Block2 of 2 bytes (block number below 4096), Size2, payload marker
 _LONG_DELTA = 13  # from here an option's delta takes more than its nibble (RFC 7252 §3.1)
 ANY_ANSWER = block_size(LARGEST_SZX) + udp.HEADER + 2 + _OBSERVE + _ANSWER
-"""Bytes of the largest response that comes without asking: 1024 of payload are the most there is (RFC 7252 §4.6)."""
+"""Bytes of the largest unsolicited response: a payload has at most 1024 bytes (RFC 7252 §4.6)."""
 
 _NUMBERS = 1 << 20  # of blocks that can be named (RFC 7959 §2.2): a block far behind has no name in a smaller size
 
@@ -50,7 +50,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 def block_of(message: Message, option: int) -> Block | None:
-    """Return a message's Block1 or Block2; None where it has none, or none that RFC 7959 §2.2 allows."""
+    """Return a message's Block1 or Block2; None if it has none, or one that RFC 7959 §2.2 does not allow."""
     value = message.option(option)
     if value is None or len(value) > BLOCK_VALUE:
         return None
@@ -65,10 +65,10 @@ def with_block(message: Message, option: int, block: Block, payload: bytes) -> b
 
 
 def asking_smaller(request: Message, largest: int) -> bytes | None:
-    """Return the body of a GET or FETCH with which each block of its answer fits `largest` bytes.
+    """Return the body of a GET or FETCH that asks for blocks that fit `largest` bytes.
 
-    That is early negotiation (RFC 7959 §2.4). None where it is so already, and where nothing would help. `request` has
-    the token of the hop toward the device.
+    This is early negotiation (RFC 7959 §2.4). None if the request does so already, or if no size would fit. `request`
+    has the token of the hop toward the device.
     """
     head = udp.HEADER + len(request.token) + _ANSWER
     if request.option(OptionNumber.OBSERVE) is not None:
@@ -105,7 +105,7 @@ def _ends_transfer(request: Message) -> bool:
 def shorter_response(response: Message, fits: Fits, szx: int) -> bytes | None:
     """Return the body of a response that does not fit as its first block, of SZX at most `szx`; None: nothing fits.
 
-    A diagnostic payload is left out instead: the code says it all (RFC 7252 §5.5.2).
+    A diagnostic payload is left out instead: the code is enough (RFC 7252 §5.5.2).
     """
     if response.code >= Code.BAD_REQUEST and response.option(OptionNumber.CONTENT_FORMAT) is None:
         bare = encode_body(response.options, b"")
@@ -164,7 +164,7 @@ def part_at(request: Message, offset: int, szx: int, fits: Fits = anything_fits)
 
 
 def is_splittable(request: Message) -> bool:
-    """Whether a request is a block in mid-transfer that smaller ones can stand for (RFC 7959 §2.3)."""
+    """Whether a request is a block in mid-transfer that smaller blocks can replace (RFC 7959 §2.3)."""
     whole = block_of(request, OptionNumber.BLOCK1)
     if whole is None or not whole.number or not request.payload:
         return False

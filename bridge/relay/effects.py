@@ -1,4 +1,4 @@
-"""What the one step wants done once its changes are committed."""
+"""Actions that a step asks for; they are carried out after its changes are committed."""
 
 from enum import StrEnum
 
@@ -28,13 +28,13 @@ class SendToServer(Effect, frozen=True):
 
 
 class ServerSilent(Effect, frozen=True):
-    """A server left a message unacknowledged through all retransmissions: its name may lead elsewhere by now."""
+    """A server did not acknowledge a message through all retransmissions: its name may have another address now."""
 
     server: str
 
 
 class Noted(StrEnum):
-    """What a server's answer says of the endpoint's registration there."""
+    """What a server's answer means for the endpoint's registration there."""
 
     BEGUN = "begun"
     CONFIRMED = "confirmed"  # by the answer to an Update
@@ -42,14 +42,14 @@ class Noted(StrEnum):
 
 
 class RegistrationNoted(Effect, frozen=True):
-    """A server has answered a Register, Update or De-register: the endpoint's relay row has the registration."""
+    """A server answered a Register, Update or De-register: the endpoint's relay row has the registration."""
 
     server: str
     what: Noted
 
 
 class WakeUp(Effect, frozen=True):
-    """Have another endpoint, which reaches the same device, carry a trigger: an Execute of /1/`instance`/`resource`."""
+    """Ask another endpoint of the same device to send a trigger: an Execute of /1/`instance`/`resource`."""
 
     endpoint: str  # its name
     instance: int

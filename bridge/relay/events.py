@@ -10,11 +10,11 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Started(Event, frozen=True):
-    """The endpoint's rows were loaded by a process that did not know them (R32)."""
+    """The endpoint's rows were loaded after a restart of the service (R32)."""
 
 
 class Tick(Event, frozen=True):
-    """Time passed: whatever is due is done."""
+    """Time passed: everything that is due is done."""
 
 
 class ServerDatagram(Event, frozen=True):
@@ -27,7 +27,7 @@ class ServerDatagram(Event, frozen=True):
 class DeviceMessage(Event, frozen=True):
     """Bytes from the device. `duplicate_key` is the network's own id of the message, where it has one.
 
-    `heard_at` is the wall time at which the network heard it, for one that comes later than that; else None.
+    `heard_at` is the wall time at which the network heard it, if it arrives later than that; else None.
     """
 
     data: bytes
@@ -74,13 +74,13 @@ class DeviceReachable(Event, frozen=True):
 
 
 class DeviceJoined(Event, frozen=True):
-    """MIDs and frame counters of the device start again (R13); what the network held is gone, unless `queue_kept`."""
+    """The device's message IDs and frame counters start again (R13); unless `queue_kept`, the queue was emptied."""
 
     queue_kept: bool = False
 
 
 class NetworkFlushed(Event, frozen=True):
-    """What the network held for the device is gone (R31), or only the downlink under `handle`."""
+    """The network's queue for the device was emptied (R31), or lost only the downlink with this `handle`."""
 
     detail: str = ""
     handle: str | None = None
@@ -94,7 +94,7 @@ class LinkOpened(Event, frozen=True):
 
 
 class NorthChanged(Event, frozen=True):
-    """The endpoint's own address toward a server, or the server itself, changed (R24)."""
+    """The endpoint's own address toward a server, or the server itself, changed (endpoint that moved, R24)."""
 
 
 class CancelAsked(Event, frozen=True):
@@ -104,7 +104,7 @@ class CancelAsked(Event, frozen=True):
 
 
 class EndpointRemoved(Event, frozen=True):
-    """The endpoint leaves the directory, or is disabled: whatever waits gets its outcome now."""
+    """The endpoint was removed from the directory, or disabled: every message gets its outcome now."""
 
     why: str = "the endpoint was removed"
 

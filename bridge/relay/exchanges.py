@@ -1,4 +1,4 @@
-"""What servers asked, remembered against their retransmissions: none of them may reach the radio (R4, R30)."""
+"""Servers' requests, remembered to recognise retransmissions: none of these may reach the radio (R4, R30)."""
 
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.downlinks import ServerRequest
@@ -18,16 +18,16 @@ Key = tuple[str, int, bytes]
 
 
 class Exchanges:
-    """The requests of one endpoint's servers: those under way, those that are over and kept, those refused.
+    """The requests of one endpoint's servers: unfinished, finished and kept, and refused ones.
 
-    Where more than `most` came within EXCHANGE_LIFETIME, answered requests that may be repeated are let go, the oldest
-    first (RFC 7252 §4.5). Of these only IDs and the short reply are remembered, as many as FADED bytes hold.
+    If more than `most` came within EXCHANGE_LIFETIME, answered requests that may be repeated are dropped, the oldest
+    first (RFC 7252 §4.5). Of these only IDs and the short acknowledgement are remembered, up to FADED bytes.
     """
 
     __slots__ = ("_faded_bytes", "_kept", "faded", "most", "refused", "replies", "requests")
 
     def __init__(self, kept: KeptRows[ServerRequest], most: int) -> None:
-        """`most`: exchanges that are remembered; `kept`: those of them that are over."""
+        """`most`: exchanges that are remembered; `kept`: the finished ones among them."""
         self._kept = kept
         self.most = most
         self.requests: dict[Key, ServerRequest] = {}  # accepted, as `EndpointState.index_request` notes them
@@ -38,32 +38,32 @@ class Exchanges:
         self._faded_bytes = 0
 
     def find(self, key: Key, now: float) -> ServerRequest | None:
-        """Return the request that a datagram with these IDs is a retransmission of."""
+        """Return the request of which a datagram with these IDs is a retransmission."""
         row = self.requests.get(key)
         return row if row is not None and now - row.accepted_at < EXCHANGE_LIFETIME else None
 
     def replied(self, row: Response | Verdict, datagram: bytes) -> None:
-        """Note what a server was sent in or instead of an acknowledgement: a retransmission gets it again."""
+        """Record what a server got in or instead of an acknowledgement: a retransmission gets it again."""
         self.replies[row.downlink] = datagram
 
     def refuse(self, key: Key, now: float, told: bytes) -> None:
-        """Remember what a server was told instead: a copy of its request must not be accepted after all."""
+        """Remember how a request was refused: a retransmission of it must not be accepted later."""
         self.refused.pop(key, None)
         self.refused[key] = now, told
         if len(self.refused) > REFUSED:
             del self.refused[next(iter(self.refused))]
 
     def refusal(self, key: Key, now: float) -> bytes | None:
-        """Return what a server was told of a request that was refused, or None if it was not."""
+        """Return the answer to a request that was refused, or None if it was not."""
         at, told = self.refused.get(key, (0.0, None))
         return told if now - at < EXCHANGE_LIFETIME else None
 
     def is_refusing(self, now: float) -> bool:
-        """Whether a copy of a request that was refused may still come: no row says so, only memory."""
+        """Whether a retransmission of a refused request may still come: only memory knows of it, no row."""
         return bool(self.refused) and now - next(reversed(self.refused.values()))[0] < EXCHANGE_LIFETIME
 
     def answered_before(self, key: Key, now: float) -> bytes | None:
-        """Return the ACK that the server got for a request that has faded, empty if an Empty one; None: it has not."""
+        """Return the ACK to a request of which only the IDs are remembered; None: there is none."""
         at, reply = self.faded.get(key, (0.0, None))
         return reply if now - at < EXCHANGE_LIFETIME else None
 
@@ -76,17 +76,17 @@ class Exchanges:
         return min(began) + EXCHANGE_LIFETIME - now if len(began) >= self.most else None
 
     def forget(self, now: float) -> list[ServerRequest]:
-        """Forget what is needed no more, and beyond the bound what may go; return the rows.
+        """Forget requests that are no longer needed, and beyond the bound those that may be dropped; return them.
 
-        Answered ones go first, those older than any retransmission before others: an answer to the rest may still come,
-        and their tokens are not free (R1).
+        Answered ones are dropped first, beginning with those too old for a retransmission: an answer to the others may
+        still come, and their tokens are still in use (R1).
         """
         kept = self._kept
         rows = kept.forget(now)
         if len(kept) > self.most:
             before = now - EXCHANGE_LIFETIME
 
-            # The parts of a split block are one exchange: the last one finds it.
+            # The parts of a split block are one exchange, found by the last part.
             def may_go(row: ServerRequest) -> bool:
                 return row.accepted_at <= before or self.requests.get(_key(row)) is not row
 
@@ -101,7 +101,7 @@ class Exchanges:
         return rows
 
     def _makes_room(self, row: ServerRequest) -> bool:
-        """Whether there is room for another exchange if a row fades: an earlier part of a block makes none."""
+        """Whether dropping a row makes room for another exchange: an earlier part of a block does not."""
         return may_fade(row) and self.requests.get(_key(row)) is row
 
     def _drop(self, rows: list[ServerRequest]) -> None:
@@ -111,7 +111,7 @@ class Exchanges:
             self.replies.pop(row.id, None)
 
     def _fade(self, count: int) -> list[ServerRequest]:
-        """Let at most so many rows go of which IDs are enough; return them."""
+        """Drop at most `number` rows of which the IDs are enough; return them."""
         rows = self._kept.make_room(len(self._kept) - count, may_fade)
         for row in rows:
             if self.requests.get(_key(row)) is row:  # else it is an earlier part of a block
@@ -133,7 +133,7 @@ class Exchanges:
 
 
 def may_fade(row: ServerRequest) -> bool:
-    """Whether carrying a request out once more would change nothing, and its answer is on its way."""
+    """Whether executing a request again would change nothing, and its answer is on its way."""
     return row.state is _S.RESPONDED and row.repeatable
 
 

@@ -1,4 +1,4 @@
-"""What a device's messages do (R13, R14, R15, R18, R21, R22, R24, R28, R29)."""
+"""Messages of a device: repeats, requests, answers, refusals (R13, R14, R15, R18, R21, R22, R24, R28, R29)."""
 
 from hashlib import blake2b
 
@@ -34,12 +34,12 @@ _U = members(UplinkState)
 
 
 def digest_of(data: bytes) -> bytes:
-    """Return what tells a device's message from its others (R13)."""
+    """Return a digest that tells a device's message from its others (R13)."""
     return blake2b(data, digest_size=12).digest()
 
 
 def message(step: Step, event: DeviceMessage) -> None:
-    """Take bytes from the device. Whatever they are, the device is there: what waited for that may go."""
+    """Process bytes from the device. Whatever they are, the device is awake: waiting messages may be sent."""
     state = step.state
     data, duplicate_key = event.data, event.duplicate_key
     # A peer's clock may be ahead: nothing was heard later than now.
@@ -73,10 +73,10 @@ def message(step: Step, event: DeviceMessage) -> None:
 
 
 def _is_repeat(step: Step, known: DeviceUplink) -> bool:
-    """Whether the same bytes again are a repetition, or a new exchange that happens to look alike (R13).
+    """Whether the same bytes are a repetition, or a new exchange that happens to be equal (R13).
 
-    Most devices register after a restart, with the message IDs of the time before. So a Register is a new one as soon
-    as the device has certainly got the answer to the last one, and ends all exchanges before it.
+    Most devices register after a restart, and use the same message IDs as before. So a Register is new if
+    the device certainly got the answer to the last one; then it ends all earlier exchanges.
     """
     if step.heard_at - known.received_at >= step.south.exchange_span or not is_own(step.state, known.server):
         return False
@@ -89,7 +89,7 @@ def _is_repeat(step: Step, known: DeviceUplink) -> bool:
 
 
 def _has_sent_since(step: Step, known: DeviceRequest, row: int, operation: str = "") -> bool:
-    """Whether the device has sent the same server another request since a row, of some operation if that is named."""
+    """Whether the device has sent the same server another request since a row, if given, of this operation."""
     return any(
         type(other) is DeviceRequest
         and other.id > row
@@ -101,7 +101,7 @@ def _has_sent_since(step: Step, known: DeviceRequest, row: int, operation: str =
 
 
 def note_delivered_reply(step: Step, row: Answer) -> None:
-    """A reply that certainly reached the device ends its exchange: the same Register again is a new one (R13)."""
+    """An answer that certainly reached the device ends its exchange: the same Register again is a new one (R13)."""
     if row.answers is None or row.state is not _S.DELIVERED:
         return
     up = step.state.uplink(row.answers)
@@ -124,7 +124,7 @@ def _empty(step: Step, coap: Message) -> None:
 
 
 def _settled_by_device(step: Step, row: ServerRequest, kind: Type) -> None:
-    """The device acknowledges: resends stop. It refuses: so does the bridge (R18)."""
+    """The device's Empty ACK stops resends; its Reset makes the bridge refuse the request, too (R18)."""
     if kind is ACK:
         words.delivered(step.state.deliveries, row, step.work, step.south)
         return
@@ -186,7 +186,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
 
 
 def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity.MessageRefusal | None, bytes]:
-    """Return the body as its server wants it, or what the device is answered instead."""
+    """Return the body that the server gets, or the answer that the device gets instead."""
     state = step.state
     if name != "OSCORE":
         own = [registration for registration in state.registrations if registration.server == server.key]
@@ -205,7 +205,7 @@ def _fit(step: Step, coap: Message, name: str, server: Server) -> tuple[identity
 
 
 def _at_location(state: EndpointState, coap: Message, server: Server) -> bytes:
-    """Return a message's body with the server's own path, if it is at a registration whose path the device was told."""
+    """Return a message's body with the server's own path, if its path is the device's name of a registration."""
     path = segments(coap)
     for one in state.registrations:
         if one.told == path != one.location and one.server == server.key:
@@ -216,7 +216,7 @@ def _at_location(state: EndpointState, coap: Message, server: Server) -> bytes:
 def _fit_to_registration(
     state: EndpointState, coap: Message, name: str, server: Server
 ) -> tuple[identity.MessageRefusal | None, bytes]:
-    """Return an Update or De-register as the server of its registration wants it, or what the device is answered."""
+    """Return an Update or De-register for its server, or the answer that the device gets instead."""
     path = segments(coap)
     registration = next((one for one in state.registrations if one.told == path and one.server == server.key), None)
     if registration is None:
@@ -238,7 +238,7 @@ def _answer_in_servers_place(step: Step, row: DeviceRequest, refused: identity.M
 
 
 def _replace_older(step: Step, new: DeviceRequest) -> None:
-    """A Register replaces what it makes moot; an Update only one that says nothing but "I am here" (R15)."""
+    """A Register replaces older Registers and Updates; an Update replaces only an Update without parameters (R15)."""
     if new.operation not in ("Register", "Update"):
         return
     for row in list(step.state.uplinks.values()):

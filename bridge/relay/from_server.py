@@ -1,4 +1,4 @@
-"""What a server's datagrams do (R1, R3, R4, R5, R10, R12, R19, R25, R28)."""
+"""Datagrams of servers: requests, repeats, acknowledgements, answers (R1, R3, R4, R5, R10, R12, R19, R25, R28)."""
 
 from math import ceil
 
@@ -42,7 +42,7 @@ _BLOCK_OPTIONS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 
 
 def datagram(step: Step, event: ServerDatagram) -> None:
-    """Take a datagram that a server sent to this endpoint's own address."""
+    """Process a datagram that a server sent to this endpoint's own address."""
     server, data = event.server, event.data
     if step.state.retransmissions:
         toward_server.hasten(step, server)
@@ -64,7 +64,7 @@ def datagram(step: Step, event: ServerDatagram) -> None:
 
 
 def _response(step: Step, server: str, message: Message) -> None:
-    """Take an answer to the device's request, or what a server puts into the acknowledgement of anything else."""
+    """Process an answer to the device's request, or a response in the acknowledgement of another message."""
     if message.token == new_link.TOKEN and new_link.answered(step, server, message):
         return
     sent = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
@@ -86,7 +86,7 @@ def _empty(step: Step, server: str, message: Message) -> None:
 
 
 def _may_ask(step: Step, server: str) -> bool:
-    """Whether the directory names this server for the endpoint. Others may only answer what they were sent."""
+    """Whether the endpoint has this server in the directory. Another server may only answer messages that it got."""
     if step.state.server(server) is not None:
         return True
     text = f"server {server} asked endpoint {step.state.endpoint.name}, which is not one of its servers: dropped"
@@ -125,7 +125,7 @@ def _reset(step: Step, server: str, mid: int) -> None:
 
 
 def _cancel_observation(step: Step, observation: Observation) -> None:
-    """The server wants no more of it: stored notifications go, the device's next one is answered RST (R19)."""
+    """The server cancelled an observation: drop stored notifications, and answer the next one with a Reset (R19)."""
     observations.cancel(step, observation)
     for row in list(step.state.uplinks.values()):
         if type(row) is Notification and row.south_token == observation.south_token:
@@ -159,14 +159,14 @@ def _request(step: Step, server: str, message: Message) -> None:
 
 
 def needs_piggybacking(step: Step, row: ServerRequest) -> bool:
-    """Whether the server takes the answer only inside the acknowledgement, however late: for its blocks (R5)."""
+    """Whether the server accepts the answer to a block only inside the acknowledgement, however late (R5)."""
     if not profile_of(step, row.server).piggybacked_blocks:
         return False
     return block_of(transfers.parsed(row), OptionNumber.BLOCK1) is not None
 
 
 def _repeat(step: Step, row: ServerRequest) -> None:
-    """A server's retransmission gets what its row last sent, and never reaches the radio (R4)."""
+    """A server's retransmission gets the latest answer of its row again, and never reaches the radio (R4)."""
     step.effect(Count("server_retransmissions"))
     if not row.confirmable or row.id in step.state.empty_ack_due:
         return
@@ -175,7 +175,7 @@ def _repeat(step: Step, row: ServerRequest) -> None:
 
 
 def _is_answered_before(step: Step, key: Key, message: Message) -> bool:
-    """Whether it is a copy of a request of which only the IDs are remembered; the server gets its reply again."""
+    """Whether it repeats a request of which only the IDs are remembered; its acknowledgement is sent again."""
     reply = step.state.exchanges.answered_before(key, step.wall)
     if reply is None:
         return False
@@ -186,7 +186,7 @@ def _is_answered_before(step: Step, key: Key, message: Message) -> bool:
 
 
 def _is_refused(step: Step, key: Key, message: Message) -> bool:
-    """Whether it is a copy of a refused request: its server gets the same refusal, though there may be room now."""
+    """Whether it repeats a refused request: its server gets the same refusal, even if there is room now."""
     told = step.state.exchanges.refusal(key, step.wall)
     if told is None:
         return False
@@ -197,7 +197,7 @@ def _is_refused(step: Step, key: Key, message: Message) -> bool:
 
 
 def _refuse(step: Step, server: str, message: Message, observe: int | None) -> tuple[int, list[Option], str] | None:
-    """Refuse before accepting, where that is certain already (R3). No row is written."""
+    """Refuse a request that certainly cannot be accepted (R3). No row is written."""
     state = step.state
     if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
         return Code.PROXYING_NOT_SUPPORTED, [], "the bridge is no forward proxy"  # RFC 7252 §5.10.2
@@ -223,7 +223,7 @@ def _refuse(step: Step, server: str, message: Message, observe: int | None) -> t
 
 
 def _quota_refusal(step: Step, message: Message) -> tuple[int, list[Option], str] | None:
-    """Refuse where a quota is used up, or will be by what waits already."""
+    """Refuse a request if a quota is used up, or will be by the messages that wait already."""
     state = step.state
     waiting = [row for row in state.deliveries.live.values() if type(row) is ServerRequest and not row.attempts]
     size = sum(map(state.south_hop.size, waiting)) + state.south_hop.size_of(b"\0", message.body)
@@ -255,7 +255,7 @@ def _answer_at_once(step: Step, server: str, message: Message, code: int, option
 def _accept(
     step: Step, server: str, message: Message, observe: int | None
 ) -> ServerRequest | tuple[int, list[Option], str]:
-    """Make the row that accepts a request, or say why it cannot fit (R25)."""
+    """Make the row that accepts a request, or refuse one that cannot fit (R25)."""
     state = step.state
     name = operation.of_server(message)
     profile = profile_of(step, server)
@@ -307,7 +307,7 @@ def _accept(
 
 
 def _south_token(step: Step, server: str, message: Message, observe: int | None) -> bytes:
-    """Return the south token: the observation's own where the server names a known one, else a new one (R1)."""
+    """Return the south token: that of the observation if the server's token belongs to one, else a new one (R1)."""
     state = step.state
     if observe is not None:
         observation = state.observation_of(server, message.token)
@@ -337,7 +337,7 @@ def _continues_transfer(message: Message) -> bool:
 
 
 def send_due_empty_acks(step: Step) -> None:
-    """Send the Empty ACKs whose piggyback window ended, or whose request cannot be answered that fast (R5)."""
+    """Send the Empty ACKs whose piggyback window ended, or whose request cannot be answered within it (R5)."""
     state = step.state
     for downlink, due in list(state.empty_ack_due.items()):
         row = state.deliveries.live.get(downlink)

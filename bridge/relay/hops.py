@@ -1,7 +1,7 @@
-"""How messages look on the endpoint's two hops: the only place in the relay that frames them.
+"""Frames messages for the endpoint's two hops; no other module of the relay does.
 
-Rows hold type, code, message ID, token and body. Here they become datagrams toward a server, and toward the device what
-its network carries: framed by the hop's message layer, then passed through the south codec.
+Rows have type, code, message ID, token and body. Toward a server they become datagrams. Toward the device
+they are framed by the hop's message layer, then encoded by the south codec.
 """
 
 from collections.abc import Callable
@@ -14,57 +14,57 @@ from bridge.delivery.uplinks import CoapUplink, Uplink
 
 
 def to_server(row: CoapUplink) -> bytes:
-    """Return a message toward a server as it is sent, each time with the same bytes (R2)."""
+    """Return a message toward a server as a datagram, each time with the same bytes (R2)."""
     if row.coap_type is None or row.north_mid is None:
         raise AssertionError(f"uplink {row.id} has no message for its server")
     return udp.frame(row.coap_type, row.code, row.north_mid, row.north_token, row.body)
 
 
 def north_size(row: Uplink) -> int:
-    """Return how many bytes a message toward a server takes."""
+    """Return the bytes of a message toward a server as a datagram."""
     return udp.size(row.north_token, row.body) if isinstance(row, CoapUplink) else len(row.body)
 
 
 class SouthCodec(Protocol):
-    """What stands between CoAP messages and the bytes that a network carries; a compressing one may stand here.
+    """Converts CoAP messages to the bytes that a network carries, and back; it may compress them.
 
-    Sizes, look-ups and submissions all go through it. It must return the same bytes for the same message each time.
+    Sizes, lookups and submissions all use it. It must return the same bytes for the same message each time.
     """
 
     def encode(self, message: bytes) -> bytes:
-        """Return a framed message as the network carries it."""
+        """Return the bytes that the network carries for a framed message."""
 
     def decode(self, data: bytes) -> bytes:
-        """Return the framed message that the device means. Raises MessageFormatError."""
+        """Return the framed message of the device's bytes. Raises MessageFormatError."""
 
     def size(self, token: bytes, body: bytes) -> int:
-        """Return how many bytes a message takes once it is framed and encoded."""
+        """Return the bytes of a message after it is framed and encoded."""
 
 
 class SouthHop:
     """The hop toward one endpoint's device (`bridge.delivery.downlinks.Carrier`).
 
-    `decode(data)` returns what the device said, and raises MessageFormatError; `size_of(token, body)` returns how many
-    bytes a message with this token and body would be.
+    `decode(data)` returns the device's message, and raises MessageFormatError; `size_of(token, body)` returns
+    the bytes of a message with this token and body.
     """
 
     __slots__ = ("_codec", "decode", "size_of")
 
     def __init__(self, codec: SouthCodec | None = None) -> None:
-        """`codec`: None where the network carries CoAP as it is."""
+        """`codec`: None if the network carries CoAP unchanged."""
         self._codec = codec
         self.size_of: Callable[[bytes, bytes], int] = udp.size if codec is None else codec.size
         self.decode: Callable[[bytes], Message] = udp.decode if codec is None else self._decode
 
     def encode(self, row: Downlink) -> bytes:
-        """Return what is submitted to the network; the same bytes each time. Opaque bytes go as they are."""
+        """Return the bytes that are submitted to the network; the same bytes each time. Opaque bytes are unchanged."""
         if type(row) is ServerRequest or type(row) is Answer or type(row) is Trigger:
             message = udp.frame(row.coap_type, row.code, row.south_mid, row.south_token, row.body)
             return message if self._codec is None else self._codec.encode(message)
         return row.body
 
     def size(self, row: Downlink) -> int:
-        """Return how many bytes that is."""
+        """Return the number of bytes that `encode` returns."""
         return len(self.encode(row))
 
     def _decode(self, data: bytes) -> Message:

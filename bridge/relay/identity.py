@@ -1,8 +1,8 @@
-"""Whose message it is (R22): the network vouches for the device, and no reading of its message may say another.
+"""Whose message it is (R22): the network proves which device sent it, and no server may read another name in it.
 
-Servers read paths and queries differently: some join the segments of a path and split them again, decode what is
-percent-encoded, resolve dots, or take one query option for several. What any of them could take for another endpoint's
-registration is refused here.
+Servers read paths and queries differently: some join the segments of a path and split them again, decode
+percent-encoding, resolve dots, or read one query option as several. A message that any of them could read as one of
+another endpoint's registration is refused here.
 """
 
 import re
@@ -24,16 +24,17 @@ _SAFE_METHODS = (Code.GET, Code.FETCH)  # RFC 7252 §5.1, RFC 8132 §2
 
 @dataclass(frozen=True, slots=True)
 class MessageRefusal:
-    """What the device is answered instead of being forwarded."""
+    """The answer that the device gets if its message is not forwarded."""
 
     code: int
     text: str
 
 
 def refusal(message: Message, operation: str, endpoint: Endpoint, own: list[Registration]) -> MessageRefusal | None:
-    """Refuse a device's message that means another endpoint in any server's reading, or that only a proxy could take.
+    """Refuse a device's message that any server could read as another endpoint's, or that only a proxy could handle.
 
-    `operation` is what the bridge takes it for; `own` are the endpoint's registrations with the server that it goes to.
+    `operation` is the operation that the bridge reads; `own` are the endpoint's registrations with the server that gets
+    it.
     """
     if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
         return MessageRefusal(Code.PROXYING_NOT_SUPPORTED, "no server behind the bridge is a proxy")
@@ -57,7 +58,7 @@ def asks_a_proxy(message: Message) -> bool:
 
 
 def is_plain(path: tuple[bytes, ...]) -> bool:
-    """Whether all servers read the same path in these segments. One empty segment at the end is a slash there."""
+    """Whether all servers read these segments as the same path. One empty segment at the end is a final slash."""
     if path and not path[-1]:
         path = path[:-1]
     for segment in path:
@@ -83,9 +84,9 @@ def _query_refusal(query: bytes, name: str) -> MessageRefusal | None:
 
 
 def _readings(text: str) -> Iterator[str | None]:
-    """Yield a query as servers may read it: as it is, and decoded, as often as that changes something.
+    """Yield a query as servers may read it: unchanged, and decoded, as often as decoding changes it.
 
-    None: it changes once more after that.
+    None: it would change once more after that.
     """
     yield text
     for decode in unquote, unquote_plus:

@@ -1,7 +1,7 @@
-"""Later blocks of large answers to a device: cut from the answer that is kept, without asking its server again (R25).
+"""Later blocks of large answers to a device: cut from the stored answer, without asking its server again (R25).
 
-The row of the device's request keeps the whole answer, as it does for repeats (R13). `toward_device` cuts the first
-block of it; what the device asks for next is cut here, in the size that fits then.
+The row of the device's request has the whole answer, as it does for repeats (R13). `toward_device` cuts the first
+block; this module cuts the later ones that the device asks for, in the size that fits then.
 """
 
 from bridge.coap.message import Message, parse
@@ -19,15 +19,15 @@ _U = members(UplinkState)
 
 
 def asks_later_block(message: Message) -> bool:
-    """Whether a device asks for more of an answer."""
+    """Whether a device asks for a later block of an answer."""
     asked = block_of(message, OptionNumber.BLOCK2)
     return asked is not None and asked.number > 0
 
 
 def serve(step: Step, asking: DeviceRequest, message: Message) -> bool:
-    """Answer a request for a later block out of the kept answer; False: it is none, or the answer is not kept.
+    """Answer a request for a later block from the stored answer; False: it is not one, or the answer is not stored.
 
-    `asking` is the request as a new row, which is in no table yet.
+    `asking` is the request as a new row, not added yet.
     """
     asked = block_of(message, OptionNumber.BLOCK2)
     if asked is None or not asked.number or asking.operation == "OSCORE":
@@ -51,7 +51,7 @@ def serve(step: Step, asking: DeviceRequest, message: Message) -> bool:
 
 
 def _kept_answer(step: Step, asking: DeviceRequest, message: Message) -> DeviceRequest | None:
-    """Return the device's request whose answer is asked for further: the latest one like it (RFC 7959 §2.4)."""
+    """Return the device's earlier request that has the answer: the latest that is equal (RFC 7959 §2.4)."""
     path, query = message.strings(OptionNumber.URI_PATH), message.strings(OptionNumber.URI_QUERY)
     for row in reversed(step.state.kept_uplinks.values()):
         if type(row) is not DeviceRequest or row.operation != asking.operation or row.server != asking.server:

@@ -1,4 +1,4 @@
-"""What the relay knows of one endpoint: its place in the directory, its rows, and what only memory holds."""
+"""What the relay knows of one endpoint: its entry in the directory, its rows, and state that is only in memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class ServerProfile:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One LwM2M server as an endpoint sees it. `key` names it in rows."""
+    """One LwM2M server of an endpoint. `key` identifies it in rows."""
 
     key: str
     profile: ServerProfile = field(default_factory=ServerProfile)
@@ -74,7 +74,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """How a sleeping device is woken up: by a trigger that another endpoint, such as its SMS, carries."""
+    """How a sleeping device is woken up: by a trigger over another endpoint of the device, such as SMS."""
 
     endpoint: str  # its name
     resource: int  # of object 1: 8 Registration Update Trigger, 9 Bootstrap-Request Trigger
@@ -83,7 +83,7 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint as the directory has it."""
+    """One endpoint, as in the directory."""
 
     id: int
     shard: int
@@ -108,7 +108,7 @@ _CANCELLED = ObservationState.CANCELLED
 
 
 class Observation(Row):
-    """An observation, on both sides (RFC 7641). The south token is the bridge's, the north token the server's."""
+    """An observation, on both sides (RFC 7641). The bridge chose the south token, the server the north token."""
 
     TABLE: ClassVar[str] = "observation"
     KEY: ClassVar[tuple[str, ...]] = ("endpoint", "south_token")
@@ -130,7 +130,7 @@ class Observation(Row):
 
 
 class RelayState(Row):
-    """What must outlive a restart and belongs to no message."""
+    """State of an endpoint that is stored and belongs to no message."""
 
     TABLE: ClassVar[str] = "relay"
     KEY: ClassVar[tuple[str, ...]] = ("endpoint",)
@@ -148,7 +148,7 @@ class RelayState(Row):
 
 @dataclass(slots=True)
 class Kept:
-    """All rows of one endpoint that the core still needs, as a store loads them."""
+    """All rows of one endpoint that the core still needs, loaded from a store."""
 
     downlinks: list[Downlink] = field(default_factory=list)
     uplinks: list[Uplink] = field(default_factory=list)

@@ -1,9 +1,9 @@
-"""A link toward a server opened: what was repeated in vain goes at once, and the registration is bound to the new link.
+"""A link toward a server opened: unacknowledged messages are sent at once, and the registration is bound to the link.
 
-A server reaches a client over the connection on which it was heard last. So after a connection was made anew the bridge
-sends an Update without parameters (LwM2M Core TS §6.2.2) for the device, whose registration then lives on from now. It
-goes unconfirmed, for a connection loses nothing; if the connection ends before the answer, the next one begins with
-another.
+A server reaches a client over the connection on which the client's latest message came. So after a new connection the
+bridge sends an Update without parameters (LwM2M Core TS §6.2.2) for the device, which also renews the registration. The
+Update is a NON, since a connection loses nothing. If the connection ends before the answer, the next connection begins
+with another Update.
 """
 
 from bridge.coap import udp
@@ -19,7 +19,7 @@ TOKEN = b"\0update\0"  # of the Update: no device's request has it, whose own ma
 
 
 def opened(step: Step, event: LinkOpened) -> None:
-    """Take note of an open link."""
+    """Process an open link."""
     state = step.state
     toward_server.repeat_now(step, event.server)
     if not event.new_address or state.relay is None or state.relay.refuse_update:
@@ -34,7 +34,7 @@ def opened(step: Step, event: LinkOpened) -> None:
 
 
 def answered(step: Step, server: str, message: Message) -> bool:
-    """Take a response with TOKEN; return False if the device itself has asked with it."""
+    """Process a response with TOKEN; return False if a request of the device has that token."""
     if any(type(row) is DeviceRequest and row.north_token == TOKEN for row in step.state.uplinks.values()):
         return False
     if message.type is CON:

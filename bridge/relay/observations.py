@@ -1,4 +1,4 @@
-"""The observations of an endpoint: how one begins and ends on both sides, how many there may be (R19, R20, R30)."""
+"""The observations of an endpoint: how one begins and ends on both sides, and how many there may be (R19, R20, R30)."""
 
 from hashlib import blake2b
 from math import ceil
@@ -34,7 +34,7 @@ def follow(step: Step, row: ServerRequest, message: Message) -> None:
 
 
 def _begin(step: Step, row: ServerRequest, state: ObservationState) -> None:
-    """Note that the device observes. An older observation of the same is over (RFC 7641 §3.1)."""
+    """Record a new observation. It replaces an older one of the same resource (RFC 7641 §3.1)."""
     endpoint = step.state.endpoint
     asked = parse(row.code, row.body)
     asks = what_is_asked(asked)
@@ -60,7 +60,7 @@ def _begin(step: Step, row: ServerRequest, state: ObservationState) -> None:
 
 
 def begun_too_late(step: Step, row: ServerRequest, south_token: bytes) -> None:
-    """The device observes, and nobody wants it: cancelled from the beginning."""
+    """Record an observation that no server waits for: it is cancelled from the beginning."""
     state = step.state
     if south_token in state.observations:
         return
@@ -71,23 +71,23 @@ def begun_too_late(step: Step, row: ServerRequest, south_token: bytes) -> None:
 
 
 def heard(step: Step, observation: Observation) -> None:
-    """Note that the device said something of it."""
+    """Record that a notification came."""
     if step.wall - observation.heard_at > _HEARD_EVERY:
         observation.heard_at = step.wall
         step.work.update(observation)
 
 
 def end_all(step: Step, server: str | None) -> None:
-    """End all observations of a server, or of all (None); what a device still notifies is answered RST (R20)."""
+    """End all observations of a server, or of all (None); later notifications are answered with a Reset (R20)."""
     for observation in step.state.observations.values():
         if server in (None, observation.server):
             cancel(step, observation)
 
 
 def cancel(step: Step, observation: Observation) -> None:
-    """It is over here, which the device may not know: what it still notifies is answered RST (R19, R20).
+    """End an observation in the bridge; later notifications of the device are answered with a Reset (R19, R20).
 
-    Its token names nothing else, over restarts too, until another observation needs the room (R1, R30).
+    Its token is not used again, not even after a restart, until another observation needs the room (R1, R30).
     """
     if observation.state is not _O.CANCELLED:
         observation.state = _O.CANCELLED
@@ -95,7 +95,7 @@ def cancel(step: Step, observation: Observation) -> None:
 
 
 def full_for(step: Step, server: str, request: Message) -> int | None:
-    """Return the seconds until one more may be observed; None: now (R30)."""
+    """Return the seconds until there is room for one more observation; None: now (R30)."""
     state = step.state
     if state.observation_of(server, request.token) is not None:
         return None  # the same once more
@@ -111,10 +111,10 @@ def full_for(step: Step, server: str, request: Message) -> int | None:
 
 
 def what_is_asked(request: Message) -> bytes:
-    """Return a digest of what two requests for the same have in common, beside their server: method and cache-key.
+    """Return a digest that is equal for requests of the same: method and cache-key, without the server.
 
-    Two such Observes are one (RFC 7641 §3.1): the newer takes the place of the older. Observe, ETag and blocks are no
-    part of it, nor what says so by its number (RFC 7252 §5.4.6).
+    Two Observes with one digest are one (RFC 7641 §3.1): the newer replaces the older. Observe, ETag, blocks, and
+    options whose number says NoCacheKey (RFC 7252 §5.4.6) are left out.
     """
     options = [one for one in request.options if one[0] & 0x1E != 0x1C and one[0] not in _NO_CACHE_KEY]  # noqa: PLR2004
     return blake2b(bytes((request.code,)) + encode_body(options, request.payload), digest_size=12).digest()
@@ -123,7 +123,7 @@ def what_is_asked(request: Message) -> bytes:
 def _has_room(step: Step, pending: int) -> bool:
     """Whether there is room for one more observation.
 
-    The oldest that is cancelled makes way, then the one that was not heard for longest, if that is long.
+    The oldest cancelled one is replaced, then the one without a notification for longest, if that is long enough.
     """
     state = step.state
     observations = state.observations

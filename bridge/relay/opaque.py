@@ -1,4 +1,4 @@
-"""DTLS records: passed on as they are, between the device and the server's DTLS port (R26)."""
+"""DTLS records: relayed unchanged between the device and the server's DTLS port (R26)."""
 
 from bridge.delivery.downlinks import OpaqueDownlink
 from bridge.delivery.effects import Direction
@@ -18,12 +18,12 @@ _HEADER = 13  # bytes of a DTLS 1.2 record header, RFC 6347 §4.1
 
 
 def is_record(data: bytes) -> bool:
-    """Whether a datagram is DTLS by its first byte."""
+    """Whether a datagram is DTLS, judged by its first byte."""
     return bool(data) and FIRST <= data[0] <= LAST
 
 
 def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | None) -> None:
-    """Store a record and send it to the server's DTLS port; DTLS repeats itself, so nothing is repeated for it."""
+    """Store a record and send it to the server's DTLS port, once: DTLS has retransmissions of its own."""
     state = step.state
     if not state.endpoint.servers:
         return
@@ -42,7 +42,7 @@ def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | Non
 
 
 def from_server(step: Step, server: str, data: bytes) -> None:
-    """Queue a server's datagram, split at record boundaries where it does not fit. Refusal is silence."""
+    """Queue a server's datagram, split at record boundaries if it does not fit; drop it if it cannot be queued."""
     state = step.state
     waiting = [row for row in state.deliveries.live.values() if type(row) is OpaqueDownlink]
     handshake = _is_plain_handshake(data)
@@ -80,7 +80,7 @@ def from_server(step: Step, server: str, data: bytes) -> None:
 
 
 def split(data: bytes, largest: int) -> list[bytes] | None:
-    """Return the datagram in pieces of whole records of at most `largest` bytes, or None where one record is larger."""
+    """Return the datagram in pieces of whole records, each of at most `largest` bytes; None if one record is larger."""
     pieces: list[bytes] = []
     current = b""
     at = 0

@@ -1,6 +1,6 @@
 """LwM2M operations by what their CoAP requests look like (OMA Core TS 1.1, table 6.4.7-1 and its neighbours).
 
-The bridge names them for people and for R9: an operation that does the same thing twice may be repeated.
+Names are for people and for repetition (R9): an operation that may be executed twice may be repeated.
 """
 
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ from bridge.coap.numbers import Code, OptionNumber
 
 LINK_FORMAT = 40  # CoAP Content-Format of a Discover's answer
 REPEATABLE = frozenset({"Read", "Discover", "Observe", "Cancel Observation", "Write", "Write-Attributes"})
-"""What may be submitted once more with the same bytes after an ambiguity (R9)."""
+"""Operations that may be submitted once more after a lost result (R9)."""
 
 REGISTRATION = frozenset({"Register", "Update", "De-register", "Bootstrap-Request"})
-"""What lives only as long as the device's own exchange (R15)."""
+"""Operations that wait for a server only as long as the device's own exchange (R15)."""
 
 
 def of_server(message: Message) -> str:
-    """Name a server's request."""
+    """Return the operation of a server's request."""
     code = message.code
     if message.option(OptionNumber.OSCORE) is not None:
         return "OSCORE"
@@ -41,7 +41,7 @@ def of_server(message: Message) -> str:
 
 
 def _post(message: Message) -> str:
-    """Tell the four uses of POST apart by the path; any other POST may do whatever its device makes of it."""
+    """Distinguish the four uses of POST by the path; what any other POST does is up to the device."""
     path = message.strings(OptionNumber.URI_PATH)
     if path and not path[-1]:
         path = path[:-1]  # a slash at the end
@@ -56,9 +56,9 @@ _BY_DEPTH = {1: "Create", 2: "Write", 3: "Execute"}  # object, instance, resourc
 
 
 def of_device(message: Message, own: Iterable[tuple[bytes, ...]]) -> str:
-    """Name a device's request; `own` are the paths of its registrations, wherever their servers put them.
+    """Return the operation of a device's request; `own` are the paths of its registrations.
 
-    What LwM2M's paths stand below (`/tenant/rd`) is the server's business.
+    A server may have LwM2M's paths below another path (`/tenant/rd`).
     """
     if message.option(OptionNumber.OSCORE) is not None:
         return "OSCORE"

@@ -1,4 +1,4 @@
-"""What a Register or Update must look like for its server (R21)."""
+"""Fits a Register or Update to its server (R21)."""
 
 from bridge.coap.message import Message, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
@@ -12,9 +12,9 @@ LONGEST_LIFETIME = 13  # characters of `lt=` and ten digits: 32 bits (OMA Core T
 def fit_register(
     message: Message, endpoint: Endpoint, profile: ServerProfile, default_lifetime: int | None
 ) -> bytes | MessageRefusal:
-    """Return the Register's body as the server wants it: parameters that it insists on are added (R21).
+    """Return the Register's body with the parameters that the server insists on (R21).
 
-    An object list that is missing and not known out of band is answered 4.09, so that the device sends it
+    If the object list is missing and the directory has none, the device is answered 4.09, so that it sends the list
     (OMA Transport 6.8.4).
     """
     if not profile.fit_register:
@@ -43,7 +43,7 @@ def fit_register(
 
 
 def fit_update(message: Message, profile: ServerProfile) -> bytes:
-    """Return an Update's body with its binding parameters as the server wants them."""
+    """Return an Update's body with the binding parameters that the server wants."""
     if not profile.fit_register:
         return message.body
     queries = [value for number, value in message.options if number == OptionNumber.URI_QUERY]
@@ -54,7 +54,7 @@ def fit_update(message: Message, profile: ServerProfile) -> bytes:
 
 
 def _fit_binding(queries: list[bytes], profile: ServerProfile, *, adding: bool = True) -> list[bytes]:
-    """Rewrite `b` and strip or add `Q`; in LwM2M 1.0 the Q stands inside `b` (UQ)."""
+    """Rewrite `b` and strip or add `Q`; in LwM2M 1.0 the Q is part of `b` (UQ)."""
     fitted: list[bytes] = []
     for query in queries:
         if query.startswith(b"sms=") and not profile.keep_sms:
@@ -83,7 +83,7 @@ def _with_queries(options: list[Option], queries: list[bytes], payload: bytes) -
 
 
 def asks_for_queue_mode(message: Message) -> bool | None:
-    """Return whether a Register or Update says that its device sleeps; None: it says nothing of it."""
+    """Return whether a Register or Update says that its device sleeps (queue mode); None: it does not say."""
     queries = message.strings(OptionNumber.URI_QUERY)
     if "Q" in queries:
         return True
@@ -91,7 +91,7 @@ def asks_for_queue_mode(message: Message) -> bool | None:
 
 
 def lifetime_of(message: Message) -> int | None:
-    """Return the lifetime that a Register or Update names, in seconds; None where it names none."""
+    """Return the lifetime that a Register or Update names, in seconds; None if it names none."""
     for query in message.strings(OptionNumber.URI_QUERY):
         if query.startswith("lt=") and query[3:].isdecimal() and len(query) <= LONGEST_LIFETIME:
             return int(query[3:])

@@ -1,7 +1,7 @@
-"""The registrations of one endpoint, one for each server: kept together as one column of its relay row (R20, R23).
+"""The registrations of one endpoint, one for each server: stored together in one column of its relay row (R20, R23).
 
-A server chooses the path of a registration (its Location). Two servers may choose the same; then the device is told
-another path for the later one, and `location` is put in its place in what the device sends there.
+A server chooses the path of a registration (its Location). Two servers may choose the same. Then the device gets
+another path for the later one, and in the device's messages the bridge replaces that path by `location`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ RESERVED = frozenset({b"rd", b"dp", b"bs", b"bspack"})  # last segments that mea
 
 
 class Registration(msgspec.Struct, array_like=True, gc=False):
-    """A registration that lives as far as the bridge knows. Times are wall-clock seconds.
+    """A registration that has not ended as far as the bridge knows. Times are wall-clock seconds.
 
     Fields are stored in this order, so new ones come last and have a default.
     """
@@ -40,7 +40,7 @@ _decode = msgspec.msgpack.Decoder(list[Registration]).decode
 
 
 def encode(registrations: list[Registration]) -> bytes | None:
-    """Return registrations as a column; None where there are none."""
+    """Return registrations encoded as a column; None if there are none."""
     return _encode(registrations) if registrations else None
 
 
@@ -55,7 +55,7 @@ def segments(message: Message, number: int = OptionNumber.URI_PATH) -> tuple[byt
 
 
 def told_path(location: tuple[bytes, ...], others: Iterable[Registration]) -> tuple[bytes, ...]:
-    """Return the path that a device is told for a server's `location`: none that means something else to it."""
+    """Return the path that a device gets for a server's `location`: one that the device does not know yet."""
     taken = {other.told for other in others}
     told, count = location, 1
     while told in taken or (told and told[-1] in RESERVED):

@@ -1,4 +1,4 @@
-"""What waits toward a server that is no longer the endpoint's ends: nothing more goes there (R24)."""
+"""Messages toward a server that the endpoint no longer has are ended: nothing more is sent there (R24)."""
 
 from bridge.delivery import words
 from bridge.delivery.downlinks import ServerRequest
@@ -19,7 +19,7 @@ def is_own(state: EndpointState, server: str) -> bool:
 
 
 def end_what_waits(step: Step) -> None:
-    """End messages to removed servers, and cancel their requests. A device's repeat of a message is new then."""
+    """End messages to removed servers, and cancel their requests. A message that the device repeats counts as new."""
     state = step.state
     for up in list(state.uplinks.values()):
         if is_own(state, up.server):

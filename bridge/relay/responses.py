@@ -18,7 +18,7 @@ _CONTINUE = int(Code.CONTINUE)
 
 
 def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str | None) -> None:
-    """Take a response or notification from the device, by its token."""
+    """Process a response or notification of the device, found by its token."""
     state = step.state
     row = _request_of(step, message)
     observation = state.observations.get(message.token)
@@ -37,14 +37,14 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
 
 
 def _refuse(step: Step, message: Message) -> None:
-    """Answer a Reset to what goes nowhere: it must not be acknowledged, and the device must stop (RFC 7641 §3.6)."""
+    """Answer a response that belongs to nothing with a Reset, so that the device stops (RFC 7641 §3.6)."""
     step.effect(Count("responses_without_request", "south"))
     if message.type is CON or (message.type is NON and message.option(OptionNumber.OBSERVE) is not None):
         toward_device.reset(step, None, message.mid)
 
 
 def _request_of(step: Step, message: Message) -> ServerRequest | None:
-    """Return the request that a response is for: by its token, and by its MID where it is piggybacked.
+    """Return the request that a response answers: by its token, and by its message ID if it is piggybacked.
 
     Two requests may share a token: one that begins an observation and one that ends it (R1).
     """
@@ -61,9 +61,9 @@ def _request_of(step: Step, message: Message) -> ServerRequest | None:
 
 
 def _notifies_after_the_end(row: ServerRequest, message: Message) -> bool:
-    """Whether a device goes on with an ended observation: it did not get the RST, or nobody waited (R12, R19, R20).
+    """Whether a device still notifies an ended observation: it did not get the Reset, or nobody waited (R12, R19, R20).
 
-    Its own repeat of the first response is known by its digest and does not come here.
+    The device's repeat of its first response was recognised by its digest before.
     """
     began = row.over and row.observe == 0 and (row.state is _S.RESPONDED or row.late)
     return began and message.type is not ACK and message.option(OptionNumber.OBSERVE) is not None
@@ -94,7 +94,7 @@ def _take(step: Step, row: ServerRequest, message: Message, digest: bytes, dupli
 
 
 def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
-    """A response moves any state that is no outcome to RESPONDED (R7)."""
+    """A response makes any state that is not an outcome RESPONDED (R7)."""
     if row.answered:
         _late(step, row, message, digest, duplicate_key)
         return
@@ -117,7 +117,7 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
 
 
 def _late(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
-    """Nobody waits any more: it is recorded, and an observation that it began is cancelled (R12)."""
+    """Record a late answer, for which nobody waits; an observation that it began is cancelled (R12)."""
     if row.over and (row.state is _S.RESPONDED or row.late):
         _answered_before(step, row, message)
         return
@@ -136,7 +136,7 @@ def _late(step: Step, row: ServerRequest, message: Message, digest: bytes, dupli
 
 
 def _answered_before(step: Step, row: ServerRequest, message: Message) -> None:
-    """Acknowledge what is on disk already, in another message; anything else goes nowhere, and is refused (R18)."""
+    """Acknowledge a response that is stored already, repeated in another message; refuse any other (R18)."""
     is_known = any(
         type(up) is Response and up.downlink == row.id and up.code == message.code and up.body == message.body
         for up in (*step.state.uplinks.values(), *step.state.kept_others.values())
@@ -152,7 +152,7 @@ def _answered_before(step: Step, row: ServerRequest, message: Message) -> None:
 def _notification(
     step: Step, observation: Observation, message: Message, digest: bytes, duplicate_key: str | None
 ) -> None:
-    """Store a notification and send it on as confirmable; the device's own CON is acknowledged by R16."""
+    """Store a notification and send it on as confirmable; if it is a CON, it is acknowledged later (R16)."""
     state = step.state
     if observation.state is _O.CANCELLED:
         toward_device.reset(step, None, message.mid)
@@ -187,9 +187,9 @@ def _notification(
 
 
 def make_room(step: Step) -> bool:
-    """See that one more uplink may be stored (R30).
+    """Make room for one more uplink (R30).
 
-    The oldest request that the server has and does not answer makes way, then the oldest Notify or Send.
+    The oldest request that the server acknowledged and does not answer is dropped, then the oldest Notify or Send.
     """
     state = step.state
     if len(state.uplinks) < state.policy.max_uplinks:
@@ -208,7 +208,7 @@ def make_room(step: Step) -> bool:
 
 
 def acknowledge_held(step: Step) -> None:
-    """Acknowledge the notifications that the server did not acknowledge quickly: the bridge has them (R16)."""
+    """Acknowledge notifications that the server did not acknowledge quickly: the bridge has stored them (R16)."""
     state = step.state
     for uplink, due in list(state.hold_due.items()):
         if due <= step.mono:

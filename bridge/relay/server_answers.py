@@ -15,7 +15,7 @@ NEARLY = 0.9  # of a lifetime without an Update
 
 
 def take(step: Step, server: str, message: Message) -> None:
-    """Take a server's response: piggybacked in its acknowledgement, or separate."""
+    """Process a server's response: piggybacked in its acknowledgement, or separate."""
     for row in step.state.uplinks.values():
         if type(row) is DeviceRequest and row.server == server and row.north_token == message.token:
             if message.type is ACK and message.mid != row.north_mid:
@@ -59,9 +59,9 @@ def _is_unwanted(row: DeviceRequest, message: Message) -> bool:
 
 
 def _registration_follows(step: Step, row: DeviceRequest, message: Message) -> bytes:
-    """Begin, keep or end a registration where the server's answer says so; return the answer's body for the device.
+    """Begin, renew or end a registration by the server's answer; return the answer's body for the device.
 
-    Where one begins or ends, observations of the server's registration before it end (R20).
+    If one begins or ends, the observations of the server's earlier registration end (R20).
     """
     if row.operation not in _ABOUT_REGISTRATION:
         return message.body
@@ -81,7 +81,7 @@ def _registration_follows(step: Step, row: DeviceRequest, message: Message) -> b
 
 
 def is_forgotten(step: Step, server: str) -> None:
-    """End the registration with a server; its observations end, too (R20)."""
+    """End the registration with a server that forgot it; its observations end, too (R20)."""
     relay = step.relay_row()
     relay.registrations = [one for one in relay.registrations if one.server != server]
     observations.end_all(step, server)
@@ -105,7 +105,7 @@ def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message
 
 
 def _refreshed(step: Step, row: DeviceRequest, asked: Message) -> None:
-    """Note an Update; warn of a device that is about to be lost because it updates too seldom."""
+    """Record an Update; warn of a device that updates so seldom that its registration may lapse."""
     for one in step.state.registrations:
         if one.server != row.server:
             continue

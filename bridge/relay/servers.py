@@ -12,8 +12,8 @@ BOOTSTRAP = "Bootstrap-Request"
 def server_of(state: EndpointState, message: Message, operation: str) -> Server:
     """Return the server of the endpoint that a device's request is for. The endpoint has at least one.
 
-    A device names a server by Uri-Host, an Update by the path of its registration. What names none goes to the first
-    server that can take it, a Send to the first that has the device registered.
+    A device names a server by Uri-Host; an Update names it by the path of its registration. Other messages are for the
+    first server that can handle them, a Send for the first at which the device is registered.
     """
     servers = state.endpoint.servers
     if len(servers) == 1:
@@ -34,7 +34,7 @@ def server_of(state: EndpointState, message: Message, operation: str) -> Server:
 
 
 def _named(servers: tuple[Server, ...], message: Message) -> Server | None:
-    """Return the server that Uri-Host names, of several at one host the one with Uri-Port; None: it names none."""
+    """Return the server that Uri-Host names, and Uri-Port if several have one host; None: it names none."""
     value = message.option(OptionNumber.URI_HOST)
     if value is None:
         return None

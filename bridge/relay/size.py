@@ -1,4 +1,4 @@
-"""What to tell a server whose request does not fit the network (R25, the refusing half; RFC 7959 §2.9.3)."""
+"""How a request that does not fit the network is refused (size, R25; RFC 7959 §2.9.3)."""
 
 from bridge.coap.message import Message, Option, uint_value
 from bridge.coap.numbers import Code, OptionNumber
@@ -31,7 +31,7 @@ def block_room(message: Message, south_size: int, largest: int) -> int:
 def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[Option]]:
     """Return the code and options that refuse a request of `south_size` bytes where `largest` fit.
 
-    4.13 with a smaller Block1 size lets the server go on block-wise; where that cannot help it is 5.03.
+    4.13 with a smaller Block1 size lets the server go on block-wise; if no block fits, it is 5.03.
     """
     if message.option(OptionNumber.OSCORE) is not None:
         return Code.SERVICE_UNAVAILABLE, []  # its blocks are not the bridge's business (R27)

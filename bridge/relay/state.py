@@ -1,4 +1,4 @@
-"""One endpoint in memory: its rows with the indexes that the rules look things up by, and its short timers."""
+"""One endpoint in memory: its rows, the indexes that the rules need, and its short timers."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -39,11 +39,11 @@ ROUND_TRIPS = 8  # exchanges by which the pace of a device is judged
 RETIRED = 64  # tokens that are not given again soon: the device may not know that an observation or exchange ended
 
 Digested = (DeviceUplink, OpaqueUplink)
-"""Uplinks that came from the device: their bytes and their network's id of them are remembered (R13)."""
+"""Uplinks from the device: their digest and their network's id are remembered (R13)."""
 
 
 class EndpointState:
-    """All that the step knows of one endpoint. Made from its rows; let go when `is_quiet`."""
+    """All that the step knows of one endpoint. Made from its rows; unloaded when `is_quiet`."""
 
     __slots__ = (
         "account",
@@ -81,7 +81,7 @@ class EndpointState:
     def __init__(
         self, endpoint: Endpoint, policy: Policy, kept: Kept, random: float, south_hop: SouthHop = PLAIN
     ) -> None:
-        """Take the rows as loaded; `random` in [0, 1) starts the message IDs where no row says where they are."""
+        """Make the state from loaded rows; `random` in [0, 1) starts the message IDs if no row has one."""
         self.endpoint = endpoint
         self.policy = policy
         self.south_hop = south_hop
@@ -172,21 +172,21 @@ class EndpointState:
                 self.by_north_mid[mid] = up
 
     def place(self, endpoint: Endpoint) -> None:
-        """Take what the directory says of the endpoint now."""
+        """Set the endpoint as it is in the directory now."""
         self.endpoint = endpoint
         self.account.place(endpoint.network, endpoint.group)
         d = self.deliveries
         d.device, d.confirmed, d.options = endpoint.device, endpoint.confirmed, endpoint.options
 
     def index_request(self, row: ServerRequest) -> None:
-        """Make a request findable by what the server and the device will say."""
+        """Index a request by the IDs and tokens that server and device will send."""
         self.exchanges.requests[row.server, row.north_mid, row.north_token] = row
         self.by_token[row.south_token] = row
         if not row.over:
             self.by_south_mid[row.south_mid] = row
 
     def fits(self, token: bytes, largest: int) -> Fits:
-        """Return what tells whether a message with this token and a given body takes at most `largest` bytes south."""
+        """Return a function that says whether a body, with this token, fits `largest` bytes toward the device."""
         size = self.south_hop.size_of
         return lambda body: size(token, body) <= largest
 
@@ -202,7 +202,7 @@ class EndpointState:
         return None
 
     def remember(self, row: DeviceUplink | OpaqueUplink, *, repeats: bool = True) -> None:
-        """Make a device's message findable by the network's id of it, and by its bytes if the device may repeat it."""
+        """Index a device's message by the network's id of it, and by its digest if the device may repeat it."""
         if repeats:
             self.by_digest[row.digest] = row
         if row.duplicate_key is not None:
@@ -211,7 +211,7 @@ class EndpointState:
             self.last_request = row.id
 
     def allocate_token(self) -> bytes:
-        """Return a token that no live, late or observed exchange holds; one byte where it can be (R1)."""
+        """Return a token that no live, late or observed exchange uses; one byte long if possible (R1)."""
         if self.freed is None:
             for _ in range(256):
                 self.last_token = (self.last_token + 1) & 0xFF
@@ -233,7 +233,7 @@ class EndpointState:
         return token not in self.by_token and token not in self.observations and token not in self.retired
 
     def retire(self, token: bytes) -> None:
-        """Do not give a token again soon."""
+        """Do not use a token again soon."""
         if len(self.retired) == RETIRED:
             self._free(self.retired[0])
         self.retired.append(token)
@@ -246,19 +246,19 @@ class EndpointState:
         return self.uplinks.get(row) or self.kept_uplinks.get(row) or self.kept_others.get(row)
 
     def device_uplinks(self) -> Iterator[CoapUplink]:
-        """Return what the device may repeat, and messages toward servers that are not finished."""
+        """Return messages that the device may repeat, and unfinished messages toward servers."""
         yield from self.uplinks.values()
         yield from self.kept_uplinks.values()
 
     def observation_of(self, server: str, north_token: bytes) -> Observation | None:
-        """Return the observation that a server knows by this token; earlier ones of the same token may be over."""
+        """Return the observation that a server knows by this token; earlier ones with the same token may have ended."""
         for observation in self.observations.values():
             if observation.north_token == north_token and observation.server == server and observation.is_active:
                 return observation
         return None
 
     def settle_uplink(self, row: CoapUplink, until: float) -> None:
-        """Move a finished uplink out of the way; it stays known until `until`, for repeats."""
+        """Move a finished uplink to the remembered ones, until `until`, to recognise repeats."""
         row.keep_until = until
         row.due = None
         self.uplinks.pop(row.id, None)
@@ -269,20 +269,20 @@ class EndpointState:
         self.on_its_way_no_longer(row)
 
     def on_its_way_no_longer(self, row: CoapUplink) -> None:
-        """The server has it, or will not get it: it is not sent again, and the next one may go (R17)."""
+        """The server has the message, or will not get it: it is not sent again, and the next one may be sent (R17)."""
         self.retransmissions.pop(row.id, None)
         if self.active.get(row.server) == row.id:
             del self.active[row.server]
 
     def keep_uplink(self, row: Uplink) -> None:
-        """Keep a finished message of the device for as long as it says, for its repeats."""
+        """Keep a finished message of the device until its `keep_until`, to recognise repeats."""
         if type(row) is Notification or type(row) is DeviceRequest:
             self.kept_uplinks.keep(row)
         elif type(row) is Response or type(row) is OpaqueUplink:
             self.kept_others.keep(row)
 
     def sweep(self, now: float) -> None:
-        """Forget what is no longer needed, and beyond the bounds what may go (R30); the ledger keeps the rows."""
+        """Forget messages that are not needed, and beyond the bounds those that may be dropped (R30)."""
         kept = self.deliveries.kept
         if kept.soonest <= now or len(self.exchanges.requests) > self.exchanges.most or len(kept) > self.exchanges.most:
             self._forget_downlinks(self.exchanges.forget(now), now)
@@ -312,16 +312,16 @@ class EndpointState:
                 del self.by_duplicate_key[row.duplicate_key]
 
     def _has_gone_on(self, since: Uplink) -> bool:
-        """Whether the device has gone on to other message IDs since (R13); since its latest request it may not have."""
+        """Whether the device has used other message IDs since (R13); it has not since its latest request."""
         return since.id != self.last_request
 
     @property
     def remembered(self) -> int:
-        """The number of messages that are over and remembered."""
+        """The number of finished messages that are remembered."""
         return len(self.deliveries.kept) + len(self.kept_uplinks) + len(self.kept_others)
 
     def is_in_transfer(self, now: float) -> bool:
-        """Return whether the time of a server's block-wise write is not over: only memory knows it (R25)."""
+        """Return whether a server's block-wise write still has time: only memory knows it (R25)."""
         for (key, _), began in self.transfers.items():
             server = self.server(key)
             if server is not None and server.profile.transfer is not None and now < began + server.profile.transfer:
@@ -330,13 +330,13 @@ class EndpointState:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing waits: memory can be let go, and loaded again at the next event."""
+        """Whether nothing waits: the state can be unloaded, and loaded again at the next event."""
         d = self.deliveries
         return not (d.live or self.uplinks or d.call is not None or self.empty_ack_due or self.hold_due)
 
 
 class Step(msgspec.Struct):
-    """One step on its way: the endpoint, what is gathered for it, and the south profile of this moment."""
+    """One running step: the endpoint, the collected changes and effects, and the current south profile."""
 
     state: EndpointState
     work: Work
@@ -350,7 +350,7 @@ class Step(msgspec.Struct):
         self.work.effects.append(effect)
 
     def relay_row(self) -> RelayState:
-        """Return the endpoint's relay row to change; it is kept with this step."""
+        """Return the endpoint's relay row for a change; it is stored with this step."""
         state = self.state
         if state.relay is None:
             state.relay = RelayState(state.endpoint.id, state.endpoint.shard)

@@ -1,7 +1,7 @@
 """The one step of an endpoint: `(state, event, now) → (changes, effects, wake)`.
 
 The caller commits `changes`, then releases `effects` in order, and steps again when `wake` seconds have passed. `state`
-is changed in place: if the commit fails, the caller drops it together with the effects, and loads it anew.
+is changed in place: if the commit fails, the caller drops it together with the effects, and loads it again.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ _U = members(UplinkState)
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a step asks of its caller."""
+    """What the caller of a step has to do."""
 
     changes: list[Change]
     effects: list[Effect]
@@ -64,11 +64,11 @@ def step(
     network: NetworkCondition = FREE,
     limits: Limits = NO_LIMITS,
 ) -> Result:
-    """Take one event. Whatever a peer sent, this raises nothing; a raise is a mistake of ours.
+    """Process one event. Nothing that a peer sends makes it raise; an exception is a bug.
 
-    `network` is the condition of the endpoint's network now. An effect that calls the network is only given where that
-    takes a call; the caller reserves the call before anything else. `limits` are the endpoint's quotas, with what other
-    endpoints used of those that it shares.
+    `network` is the condition of the endpoint's network now. A step has an effect that calls the network only if the
+    network has room for a call; the caller reserves that call before anything else. `limits` are the endpoint's quotas,
+    with what other endpoints used of shared ones.
     """
     work = Work(now, random, new_id)
     at = Step(state, work, south, now.wall, now.mono)
@@ -113,7 +113,7 @@ def step(
 
 
 def _profile_changed(at: Step) -> None:
-    """Take the numbers of a network that said others before, or none yet."""
+    """Set a new south profile; the times of all rows are computed again."""
     state, south = at.state, at.south
     before, state.south = state.south, south
     state.deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
@@ -123,7 +123,7 @@ def _profile_changed(at: Step) -> None:
 
 
 def _time_passes(at: Step) -> None:
-    """Do what is due. Every step does, so that no answer depends on when a timer fires."""
+    """Do everything that is due. Every step does so, so that no answer depends on when a timer fires."""
     state = at.state
     deliveries = state.deliveries
     if state.uplinks:
@@ -142,7 +142,7 @@ def _time_passes(at: Step) -> None:
 
 
 def _next_wake(at: Step) -> float | None:
-    """Find the next time that matters; wall times are also noted in the changed rows as `due`."""
+    """Find the next time at which something is due; wall times are also stored in the changed rows as `due`."""
     state = at.state
     deliveries = state.deliveries
     wall = at.wall
@@ -176,7 +176,7 @@ def _next_wake(at: Step) -> float | None:
 
 
 def _started(at: Step, _event: ev.Event) -> None:
-    """Take up after a restart: what was in flight is unknown, what was accepted is acknowledged (R32)."""
+    """Resume after a restart: results of network calls are unknown, accepted requests are acknowledged (R32)."""
     words.restarted(at.state.deliveries, at.work, at.south)
     removed_servers.end_what_waits(at)
     toward_server.resume(at)
@@ -197,7 +197,7 @@ def _started(at: Step, _event: ev.Event) -> None:
 
 
 def _tick(_at: Step, _event: ev.Event) -> None:
-    """Nothing but time: `_time_passes` does the rest."""
+    """A Tick does nothing itself: `_time_passes` does."""
 
 
 def _submitted(at: Step, event: ev.Submitted) -> None:
@@ -236,7 +236,7 @@ def _reachable(at: Step, _event: ev.DeviceReachable) -> None:
 
 
 def _joined(at: Step, event: ev.DeviceJoined) -> None:
-    """Its message IDs start again: what it repeats from now on is new (R13)."""
+    """The device's message IDs start again: equal messages from now on are new ones (R13)."""
     at.state.by_digest.clear()
     at.relay_row().joined_at = at.wall
     if not event.queue_kept:
@@ -248,14 +248,14 @@ def _flushed(at: Step, event: ev.NetworkFlushed) -> None:
 
 
 def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
-    """The server knew another address: observations end, and the next Update makes the device register anew (R24)."""
+    """The server knew another address: end observations, and make the device register anew (R24)."""
     observations.end_all(at, None)
     removed_servers.end_what_waits(at)
     at.relay_row().refuse_update = True
 
 
 def _removed(at: Step, event: ev.EndpointRemoved) -> None:
-    """Nothing will be delivered any more: certain where nothing left yet, unknown elsewhere."""
+    """End all messages: with a certain outcome if no attempt can have reached the device, else UNKNOWN."""
     for row in list(at.state.deliveries.live.values()):
         if type(row) is ServerRequest:
             row.answered = True

@@ -19,7 +19,7 @@ _U = members(UplinkState)
 
 
 def respond(step: Step, uplink: DeviceUplink, code: int, body: bytes, operation: str) -> None:
-    """Answer a device's request: piggybacked on its CON, else as a NON with a message ID of the bridge's own (R14)."""
+    """Answer a device's request: piggybacked on its CON, else as a NON with a message ID of the bridge (R14)."""
     if uplink.confirmable:
         _answer(step, uplink, ACK, code, uplink.south_mid, body, operation)
     else:
@@ -28,17 +28,17 @@ def respond(step: Step, uplink: DeviceUplink, code: int, body: bytes, operation:
 
 
 def acknowledge(step: Step, uplink: DeviceUplink | None, mid: int) -> None:
-    """Acknowledge a device's message; the acknowledgement is kept with `uplink` for its repeats."""
+    """Acknowledge a device's message; the acknowledgement is stored in `uplink`, for repeats."""
     _answer(step, uplink, ACK, Code.EMPTY, mid, b"", "Acknowledgement")
 
 
 def reset(step: Step, uplink: DeviceUplink | None, mid: int) -> None:
-    """Refuse a device's message, so that it stops what it belongs to (RFC 7252 §4.2, RFC 7641 §3.6)."""
+    """Answer a device's message with a Reset, so that the device stops (RFC 7252 §4.2, RFC 7641 §3.6)."""
     _answer(step, uplink, RST, Code.EMPTY, mid, b"", "Reset")
 
 
 def repeat_answer(step: Step, uplink: DeviceUplink) -> None:
-    """The device repeats itself: it gets the kept reply again, unless that still waits to be delivered (R13)."""
+    """Send the stored answer to a repeated message again, unless the answer still waits to be delivered (R13)."""
     if uplink.reply_type is None:
         if type(uplink) is Notification and uplink.confirmable and uplink.finished_at is not None:
             wanted = uplink.south_token in step.state.observations and uplink.state is not _U.REJECTED
@@ -54,7 +54,7 @@ def repeat_answer(step: Step, uplink: DeviceUplink) -> None:
 
 
 def shortened(uplink: DeviceUplink | None, answer: Message, fits: Fits) -> bytes | None:
-    """Return the body of an answer that does not fit as its first block, no larger than the device asked for.
+    """Return the first block of an answer that does not fit, no larger than the device asked for.
 
     None: it cannot be shortened.
     """
@@ -65,7 +65,7 @@ def shortened(uplink: DeviceUplink | None, answer: Message, fits: Fits) -> bytes
 
 
 def unavailable(step: Step, uplink: DeviceUplink | None, refused: Answer) -> None:
-    """Tell the device in as few bytes as can be that there is an answer which it cannot get (R25)."""
+    """Return the shortest answer that says that there is an answer which cannot be sent (R25)."""
     if uplink is None or uplink.operation == "OSCORE" or refused.code in (Code.EMPTY, Code.SERVICE_UNAVAILABLE):
         return
     largest = step.south.max_downlink
@@ -77,10 +77,10 @@ def unavailable(step: Step, uplink: DeviceUplink | None, refused: Answer) -> Non
 def _answer(
     step: Step, uplink: DeviceUplink | None, coap_type: int, code: int, mid: int, body: bytes, operation: str
 ) -> None:
-    """Queue an answer ahead of all requests; it is kept with the uplink for the device's repeats.
+    """Queue an answer ahead of all requests; it is stored in the uplink, for the device's repeats.
 
-    Where too many answers wait already none is queued, and the device gets it when it repeats its message. Of one that
-    does not fit the first block goes; the device gets the others out of what is kept (R25).
+    If too many answers wait already, it is not queued: the device gets it when it repeats its message. If it does not
+    fit, its first block is queued; the device gets the other blocks from the stored answer (R25).
     """
     state = step.state
     largest = step.south.max_downlink
@@ -121,9 +121,9 @@ def _answer(
 
 
 def _make_room(step: Step) -> bool:
-    """See that one more answer may wait (R30): a device that goes on sending has no use for the oldest.
+    """Make room for one more answer (R30): a device that goes on sending does not need the oldest.
 
-    False: all are with the network. Then the network is asked to give the oldest up, which takes a while.
+    False: the network holds all of them. Then the network is asked to remove the oldest, which takes a while.
     """
     deliveries = step.state.deliveries
     if len(deliveries.live) < step.state.policy.max_answers:
@@ -147,5 +147,5 @@ def _make_room(step: Step) -> bool:
 
 
 def is_delivered(row: Answer, uplink: DeviceRequest) -> bool:
-    """Whether the reply to a device's request certainly reached it."""
+    """Whether the answer to a device's request certainly reached the device."""
     return row.state is _S.DELIVERED and uplink.reply_downlink == row.id

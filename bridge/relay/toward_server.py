@@ -25,7 +25,7 @@ _U = members(UplinkState)
 
 
 def add(step: Step, row: DeviceUplink) -> None:
-    """Take a new row of a device's message; it is committed with this step."""
+    """Add a new row of a device's message; it is committed with this step."""
     step.state.uplinks[row.id] = row
     step.state.remember(row)
     step.work.insert(row)
@@ -39,7 +39,7 @@ def originate(step: Step, row: Originated) -> None:
 
 
 def respond(step: Step, request: ServerRequest, row: Response | Verdict, code: int, body: bytes) -> None:
-    """Answer a server's request: piggybacked where its acknowledgement is still held, else separately (R5)."""
+    """Answer a server's request: piggybacked if its acknowledgement was not sent yet, else separately (R5)."""
     state = step.state
     row.code, row.body = code, body
     if state.empty_ack_due.pop(request.id, None) is not None:
@@ -60,7 +60,7 @@ def respond(step: Step, request: ServerRequest, row: Response | Verdict, code: i
 
 
 def send_verdict(step: Step, row: Verdict, code: int, body: bytes) -> None:
-    """Send a verdict that no request waits for: confirmable, until the server has it or the verdict expires."""
+    """Send a verdict without a waiting request: confirmable, until the server has it or the verdict expires."""
     state = step.state
     row.code, row.body = code, body
     row.coap_type = CON
@@ -71,7 +71,7 @@ def send_verdict(step: Step, row: Verdict, code: int, body: bytes) -> None:
 
 
 def settle(step: Step, row: CoapUplink, outcome: UplinkState, reason: str = "") -> None:
-    """Set the outcome of an uplink; it stays known for as long as its sender may repeat it."""
+    """Set the outcome of an uplink; it is remembered as long as its sender may repeat it."""
     row.move(outcome, step.wall, reason)
     step.state.settle_uplink(row, step.wall + step.state.deliveries.keep)
     step.work.update(row)
@@ -79,9 +79,9 @@ def settle(step: Step, row: CoapUplink, outcome: UplinkState, reason: str = "") 
 
 
 def pump(step: Step) -> None:
-    """Send the next device-originated message to every server that has none on its way (R17).
+    """Send the next device-originated message to every server that has none outstanding (R17).
 
-    A notification waits for the response of its own token: an observation begins before it goes on.
+    A notification waits for the response with its token: an observation begins before it continues.
     """
     state = step.state
     responding: set[bytes] = set()
@@ -99,10 +99,10 @@ def pump(step: Step) -> None:
 
 
 def _may_overtake(step: Step, row: CoapUplink) -> bool:
-    """Whether a registration need not wait for what its server ignores.
+    """Whether a registration message may be sent before one that its server ignores.
 
-    After MAX_RETRANSMIT a message counts no more as outstanding (RFC 7252 §4.2, §4.7); a server that drops one
-    notification in silence must not keep the device from registering as long as that is stored.
+    After MAX_RETRANSMIT a message no longer counts as outstanding (RFC 7252 §4.2, §4.7). A server that drops one
+    notification in silence must not block the device's registration while the notification is stored.
     """
     state = step.state
     active = state.uplinks.get(state.active[row.server])
@@ -113,7 +113,7 @@ def _may_overtake(step: Step, row: CoapUplink) -> bool:
 
 
 def acknowledged(step: Step, row: CoapUplink) -> None:
-    """Note that the server has the message. A request goes on waiting for its response."""
+    """Record that the server has the message. A request still waits for its response."""
     row.acknowledged = True
     if type(row) is not DeviceRequest:
         settle(step, row, _U.FORWARDED)
@@ -129,13 +129,13 @@ def acknowledged(step: Step, row: CoapUplink) -> None:
 
 
 def awaiting(step: Step, server: str, mid: int) -> CoapUplink | None:
-    """Return the message that a server's acknowledgement or Reset with this message ID is for."""
+    """Return the message that a server's acknowledgement or Reset with this message ID belongs to."""
     row = step.state.by_north_mid.get(mid)
     return row if row is not None and row.server == server and row.coap_type == CON else None
 
 
 def repeat_due(step: Step) -> None:
-    """Send again what no server has acknowledged in time, and resume what a restart interrupted."""
+    """Send again messages that no server acknowledged in time, and resume those that a restart interrupted."""
     state = step.state
     for row_id, timer in list(state.retransmissions.items()):
         if timer.at <= step.mono:
@@ -149,7 +149,7 @@ def repeat_due(step: Step) -> None:
 
 
 def resume(step: Step) -> None:
-    """After a restart: responses and verdicts go again at once, with their own message ID (R5); the queue by `pump`."""
+    """After a restart, send responses and verdicts again, with their message ID (R5); `pump` sends the queue."""
     state = step.state
     for row in state.uplinks.values():
         awaited = isinstance(row, Response | Verdict) and row.state is _U.RECEIVED
@@ -159,21 +159,21 @@ def resume(step: Step) -> None:
 
 
 def hasten(step: Step, server: str) -> None:
-    """The server was heard: do not wait out a long interval."""
+    """The server was heard: shorten long retransmission intervals."""
     for row_id, timer in step.state.retransmissions.items():
         if timer.is_long and step.state.uplinks[row_id].server == server:
             timer.hasten(step.mono)
 
 
 def repeat_now(step: Step, server: str) -> None:
-    """Repeat what was repeated in vain: a link toward the server opened."""
+    """Send unacknowledged messages again: a link toward the server opened."""
     for row_id, timer in step.state.retransmissions.items():
         if timer.count and step.state.uplinks[row_id].server == server:
             timer.begin_again(step.mono)
 
 
 def expire(step: Step) -> None:
-    """End what nobody waits for any more (R15)."""
+    """End uplinks that nobody waits for any more (R15)."""
     for row in list(step.state.uplinks.values()):
         if row.expires_at is None or row.expires_at > step.wall:
             continue
@@ -184,7 +184,7 @@ def expire(step: Step) -> None:
 
 
 def abandon_response(step: Step, row: CoapUplink) -> None:
-    """Let go of a forwarded request whose response did not come."""
+    """End a forwarded request whose response did not come."""
     step.state.settle_uplink(row, step.wall + EXCHANGE_LIFETIME)
     step.work.update(row)
     step.effect(Count("responses_missing", "north"))

@@ -1,7 +1,7 @@
-"""How long a server's block-wise write may take as a whole, and whether it can be done in that time (R25).
+"""How long a server's block-wise write may take as a whole, and whether that is enough (R25).
 
-Servers count from the first block. What is known of a transfer stands in memory, and an endpoint that waits stays there
-until the time of the transfer is over: after a restart the time of a single block counts alone.
+Servers count from the first block. A transfer is known only in memory, and its endpoint stays loaded until the
+transfer's time has passed. After a restart each block has the time of a single request.
 """
 
 from math import ceil
@@ -39,7 +39,7 @@ def answer_by(step: Step, server: str, message: Message, profile: ServerProfile,
 
 
 def too_slow(step: Step, message: Message, profile: ServerProfile) -> str | None:
-    """Return why a write that begins cannot be done in time, by the quickest of the latest answers; None: it may be."""
+    """Return why a write that begins cannot end in time, judged by the quickest of the latest answers; None: it can."""
     block = block_of(message, OptionNumber.BLOCK1)
     total = message.uint(OptionNumber.SIZE1)
     trips = step.state.round_trips

@@ -1,7 +1,7 @@
-"""Requests of servers in blocks that fit the radio, whatever it carries when they go (R25, RFC 7959).
+"""Splits requests of servers into blocks that fit the radio at the time of sending (R25, RFC 7959).
 
-A request's block that no longer fits is split: its row goes on with the first part, and when the device has asked for
-more, the next part is a row of its own. The server's one answer is the answer to the last part.
+A block of a request that no longer fits is split. Its row becomes the first part; when the device asks for more,
+the next part gets a row of its own. The server gets one answer: the answer to the last part.
 """
 
 from bindings.option_names import BLOCK2
@@ -30,9 +30,9 @@ def parsed(row: CoapDownlink) -> Message:
 
 
 def asks_smaller(step: Step, operation: str, request: Message) -> bytes | None:
-    """Return the body with which a device's answer to a server's request fits what the device can say in one message.
+    """Return a request's body that asks for an answer which fits one message of the device.
 
-    `request` has the token of the hop toward the device. None: the request may stay as it is.
+    `request` has the token of the hop toward the device. None: the request needs no change.
     """
     uplink, largest = step.south.max_uplink, step.south.max_downlink
     if uplink is None or uplink >= ANY_ANSWER or request.code not in _GETS or operation == "OSCORE":
@@ -47,7 +47,7 @@ def asks_smaller(step: Step, operation: str, request: Message) -> bytes | None:
 
 
 def uplink_changed(step: Step) -> None:
-    """Have what waits answered in the size that the device can send now."""
+    """Change the waiting requests so that the device answers in the size that it can send now."""
     for row in step.state.deliveries.live.values():
         if type(row) is ServerRequest and row.state is _S.QUEUED and nobody_has_it(row.attempts) and row.code in _GETS:
             smaller = asks_smaller(step, row.operation, parsed(row))
@@ -57,7 +57,7 @@ def uplink_changed(step: Step) -> None:
 
 
 def can_be_split(step: Step, message: Message, operation: str, largest: int) -> bool:
-    """Whether a request that does not fit is a block in mid-transfer, parts of which do."""
+    """Whether a request that does not fit is a block in mid-transfer that can be split into parts that fit."""
     block = block_of(message, OptionNumber.BLOCK1)
     if block is None or operation == "OSCORE" or not is_splittable(message):
         return False
@@ -65,13 +65,13 @@ def can_be_split(step: Step, message: Message, operation: str, largest: int) -> 
 
 
 def too_large(step: Step, row: ServerRequest) -> tuple[int, list[Option]]:
-    """Return the code and options that tell a server that its request does not fit now."""
+    """Return the code and options that refuse a server's request which does not fit now."""
     size = step.state.south_hop.size(row)
     return refusal(parsed(row), size, size if step.south.max_downlink is None else step.south.max_downlink)
 
 
 def fit(step: Step, row: Downlink) -> None:
-    """Make what is to go now but does not fit smaller, or end it."""
+    """Shrink the next message if it does not fit, or end it."""
     largest = step.south.max_downlink
     deliveries = step.state.deliveries
     if isinstance(row, CoapDownlink) and largest is not None and nobody_has_it(row.attempts):
@@ -92,13 +92,13 @@ def fit(step: Step, row: Downlink) -> None:
 
 
 def _answered_by(step: Step, row: Answer) -> DeviceUplink | None:
-    """Return the device's message that an answer is for."""
+    """Return the device's message that an answer belongs to."""
     uplink: Uplink | None = None if row.answers is None else step.state.uplink(row.answers)
     return uplink if isinstance(uplink, DeviceUplink) else None
 
 
 def _part(row: ServerRequest, fits: Fits) -> bytes | None:
-    """Return the part of a block with which its row begins, or goes on in a smaller size."""
+    """Return the part of a block for its row: the first one, or the same in a smaller size."""
     now = parsed(row)
     block = block_of(now, OptionNumber.BLOCK1)
     whole = row.body if row.split_from is None else row.split_from
@@ -111,7 +111,7 @@ def _part(row: ServerRequest, fits: Fits) -> bytes | None:
 
 
 def is_later_part(row: ServerRequest) -> bool:
-    """Whether a row is a part of a block, other parts of which the device has."""
+    """Whether a row is a part of a block of which the device has other parts."""
     if row.split_from is None:
         return False
     part = block_of(parsed(row), OptionNumber.BLOCK1)
@@ -123,7 +123,7 @@ def is_later_part(row: ServerRequest) -> bool:
 
 
 def next_part(row: ServerRequest, message: Message) -> bytes | None:
-    """Return the body of the part that follows on the device's answer to a part; None: that answer is the server's."""
+    """Return the body of the next part after the device's answer to a part; None: that answer is for the server."""
     if row.split_from is None:
         return None
     part, whole = parsed(row), parse(row.code, row.split_from)
@@ -138,7 +138,7 @@ def next_part(row: ServerRequest, message: Message) -> bytes | None:
 
 
 def send_next(step: Step, before: ServerRequest, body: bytes) -> None:
-    """Queue the next part of a block as a row of its own; it takes the server's exchange over."""
+    """Queue the next part of a block as a row of its own; it takes over the server's exchange."""
     state = step.state
     row = ServerRequest.accepted(
         step.work.new_id(),
@@ -170,9 +170,9 @@ def send_next(step: Step, before: ServerRequest, body: bytes) -> None:
 
 
 def relayed_body(step: Step, row: ServerRequest, message: Message) -> bytes:
-    """Return the body of a device's answer as the server understands it: of its own block, with the size that fits now.
+    """Return the body of a device's answer for the server: with the server's block number, and the size that fits now.
 
-    RFC 7959 §2.3: the number is that of the block acknowledged, the size that of all further ones.
+    RFC 7959 §2.3: the number is that of the acknowledged block, the size is for all further blocks.
     """
     whole = parse(row.code, row.body if row.split_from is None else row.split_from, row.south_token)
     asked, block = block_of(whole, OptionNumber.BLOCK1), block_of(message, OptionNumber.BLOCK1)

@@ -1,4 +1,4 @@
-"""What the bridge itself tells a server of its request: only what is certain (R10, R11, R12, R18, R27)."""
+"""The bridge's own answers to servers' requests: they say only what is certain (R10, R11, R12, R18, R27)."""
 
 from bridge.coap.message import RST, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
@@ -33,13 +33,13 @@ _CODES: dict[DownlinkState, int] = {
 
 
 def profile_of(step: Step, server: str) -> ServerProfile:
-    """Return the profile of a server, or the default one if the directory no longer names it."""
+    """Return the profile of a server, or the default one if the endpoint no longer has it."""
     known = step.state.server(server)
     return known.profile if known is not None else ServerProfile()
 
 
 def ended(step: Step) -> None:
-    """Tell servers of the requests that reached their outcome without an answer from the device."""
+    """Answer servers' requests that reached their outcome without an answer from the device."""
     d = step.state.deliveries
     while d.ended:
         row = d.ended.pop(0)
@@ -49,7 +49,7 @@ def ended(step: Step) -> None:
 
 
 def unanswered_in_time(step: Step, rows: list[Downlink]) -> None:
-    """Answer for the device where a server's patience ends (R10)."""
+    """Answer for the device when a server's patience ends (R10)."""
     for row in rows:
         if type(row) is ServerRequest and not row.answered and row.answer_by <= step.wall:
             step.effect(Count("patience_ended", row.state.value))
@@ -57,7 +57,7 @@ def unanswered_in_time(step: Step, rows: list[Downlink]) -> None:
 
 
 def give(step: Step, row: ServerRequest, code: int) -> None:
-    """Answer a request in the device's place, or leave it in silence where the profile or OSCORE asks for that."""
+    """Answer a request instead of the device, or do not answer if the profile or OSCORE asks for that."""
     _answered(step, row)
     profile = profile_of(step, row.server)
     options: list[Option] = []
@@ -81,7 +81,7 @@ def give(step: Step, row: ServerRequest, code: int) -> None:
 
 
 def _takes_it_to_sleep(step: Step, server: str) -> bool:
-    """Whether a server was told that the device sleeps: then it waits by itself, and silence is no surprise (R21)."""
+    """Whether a server knows that the device sleeps: then it handles silence itself (queue mode, R21)."""
     return any(one.queue_mode for one in step.state.registrations if one.server == server)
 
 
@@ -92,7 +92,7 @@ def _answered(step: Step, row: ServerRequest) -> None:
 
 
 def observation_ended(step: Step, observation: Observation) -> None:
-    """Tell a server that an observation is over: it made way for another, not having been heard for long (R30)."""
+    """Tell a server that an observation ended: it was replaced, since no notification came for long (R30)."""
     verdict = _made(
         step, observation.server, "Observe", step.wall + step.state.policy.long_ttl, observation.north_token, NO_REQUEST
     )
@@ -124,7 +124,7 @@ def _made(step: Step, server: str, operation: str, expires_at: float, north_toke
 
 
 def reset(step: Step, row: ServerRequest) -> None:
-    """Pass on the device's Reset: as a Reset where the request is not acknowledged yet, else as 5.02 (R18)."""
+    """Relay the device's Reset: as a Reset if the request is not acknowledged yet, else as 5.02 (R18)."""
     if step.state.empty_ack_due.pop(row.id, None) is None:
         give(step, row, Code.BAD_GATEWAY)
         return

@@ -1,7 +1,7 @@
 """Waking a sleeping device up by a trigger over another of its networks, such as SMS (Core TS 1.1 §6.6).
 
 A trigger is an Execute of /1/x/8 (the device updates its registration) or /1/x/9 (it asks to be bootstrapped), sent NON
-and never answered. What waits for the device goes when it is heard.
+and never answered. Messages that wait for the device are sent when the device is heard.
 """
 
 import re
@@ -24,7 +24,7 @@ _LINK = re.compile(rb"</1/(\d{1,5})>")
 
 
 def consider(step: Step) -> float | None:
-    """Wake the device up if a request waits for it; return the wall time at which to look again, None: at none."""
+    """Wake the device up if a request waits for it; return the wall time at which to check again, None: never."""
     state = step.state
     wake = state.endpoint.wake
     if wake is None:
@@ -52,7 +52,7 @@ def consider(step: Step) -> float | None:
 
 
 def _sleeps(row: ServerRequest, now: float) -> bool:
-    """Whether a request waits because its device sleeps: in the network, or in the bridge since the network says so."""
+    """Whether a request waits because its device sleeps: the network holds it, or the network said so."""
     if row.deliver_by <= now or row.cancel_asked:
         return False
     if row.state is _S.BUFFERED:
@@ -61,7 +61,7 @@ def _sleeps(row: ServerRequest, now: float) -> bool:
 
 
 def _is_trigger(row: Downlink) -> bool:
-    """Whether a server asks for a trigger itself: then it is not for the bridge to do so."""
+    """Whether a server asks for a trigger itself: then the bridge sends none."""
     if type(row) is not ServerRequest or row.operation != "Execute":
         return False
     path = parse(row.code, row.body).strings(OptionNumber.URI_PATH)
@@ -69,7 +69,7 @@ def _is_trigger(row: Downlink) -> bool:
 
 
 def note_register(step: Step, body: bytes) -> None:
-    """Remember which instance of object 1 a device has registered with; None if that is not clear from one message."""
+    """Record which instance of object 1 a device registered; None if one message does not say it."""
     message = parse(Code.POST, body)
     found = set() if message.option(OptionNumber.BLOCK1) is not None else set(_LINK.findall(message.payload))
     step.relay_row().server_instance = int(found.pop()) if len(found) == 1 else None
