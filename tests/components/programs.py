@@ -31,6 +31,7 @@ PROGRAMS = {
         Program("coap-server-gnutls", "libcoap3-bin", "is the same on GnuTLS"),
         Program("softhsm2-util", "softhsm2", "keeps a master key in a token"),
         Program("chromium", "chromium", "is the browser that looks at the dashboard"),
+        Program("prometheus", "prometheus", "scrapes a running bridge"),
         Program("curl", "curl", "types what the documents say"),
         Program("ip", "iproute2", "makes the IPv6 route of one test, which needs root, too"),
         Program("unshare", "util-linux", "gives one test a small volume of its own"),
