@@ -413,6 +413,14 @@ class Listens(Protocol):
 
 
 @runtime_checkable
+class ExplainsSettings(Protocol):
+    """A network instance that can say what its settings come to: `lwm2m-bridge config check` shows it."""
+
+    def explain_settings(self) -> Sequence[str]:
+        """Return sentences for people, each about what its settings mean together."""
+
+
+@runtime_checkable
 class ChecksOptions(Protocol):
     """A network instance that can say whether the options of an endpoint make sense, before the endpoint is added."""
 

@@ -58,6 +58,7 @@ from bindings.lorawan.standings import Standings
 from bindings.lorawan.uplinks import Uplinks
 from bindings.lorawan.wanted import Abp, Wanted, read_wanted
 from bindings.lorawan.watch import Watch
+from bindings.transmission import explanation
 from bridge.errors import BindingError, CallFailed, ConfigurationError, KeyUnavailable, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -250,6 +251,10 @@ class LorawanBinding:
         """Return the listener for events that are posted."""
         http = self._settings.http
         return [Listener("http.port", http.bind, http.port)] if self._settings.events == "http" else []
+
+    def explain_settings(self) -> list[str]:
+        """Return for how long devices' repeats are recognised."""
+        return [explanation(self._settings.downlinks.exchange_span)]
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Raise ConfigurationError for an option that is none, or whose key cannot be read."""

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from copy import copy
+from typing import Any
 
 from bindings.contract import Events
 from bindings.lorawan import network_events as net
@@ -19,13 +20,6 @@ log = logging.getLogger(__name__)
 FIRST_RETRY = 10.0  # seconds until a history that could not be read is read again; doubles
 LONGEST_RETRY = 600.0  # seconds
 _FAILED = 100_000  # devices that wait to be read again; the rest is read after the next outage
-
-
-class _Latest(NamedTuple):
-    """The session that is known of a device, and the frame counter expected of its next uplink."""
-
-    dev_addr: str
-    next_up: int
 
 
 class CatchUp:
@@ -134,18 +128,18 @@ class CatchUp:
         failed: CallFailed | None = None
         async with self._gate:
             sight = await self._provider.sight(device)
-            before = _latest(await self._records.get(device))
+            before = copy(await self._records.get(device) or DeviceNote())
             try:
-                if not await self._read(device, found, before, expected=before.next_up > 0):
+                if not await self._read(device, found, before, expected=before.highest >= 0):
                     failed = await self._unfinished(device, found, sight)
             except CallFailed as error:
                 failed = error
-        await self._replay.take(device, found, sight, before.dev_addr)
+        await self._replay.take(device, found, sight, before)
         if failed is not None:
             raise failed
         self.devices += 1
 
-    async def _read(self, device: str, found: list[net.NetworkEvent], before: _Latest, *, expected: bool) -> bool:
+    async def _read(self, device: str, found: list[net.NetworkEvent], before: DeviceNote, *, expected: bool) -> bool:
         """Read what is retained into `found`, until nothing more comes.
 
         Return True where it came to the first uplink that came live meanwhile: so does what follows it. A device that
@@ -176,15 +170,11 @@ class CatchUp:
         text = f"it ends before the last uplink (FCnt {last}), after {len(found)} events: {self._provider.why_cut_off}"
         return CallFailed(CallTrouble.OUT_OF_REACH, text, unsure=False)
 
-    async def _came_since(self, before: _Latest, event: net.Up) -> bool:
+    async def _came_since(self, before: DeviceNote, event: net.Up) -> bool:
         record = await self._records.get(event.device)
         if record is None or record.dev_addr != event.dev_addr or not record.has_seen(event.f_cnt):
             return False
-        return event.dev_addr != before.dev_addr or event.f_cnt >= before.next_up
-
-
-def _latest(record: DeviceNote | None) -> _Latest:
-    return _Latest("", 0) if record is None else _Latest(record.dev_addr, record.highest + 1)
+        return event.dev_addr != before.dev_addr or event.f_cnt > before.highest
 
 
 async def _one_by_one(devices: list[str]) -> AsyncIterator[str]:

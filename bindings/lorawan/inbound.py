@@ -111,7 +111,7 @@ class Inbound:
         if event.dev_addr != record.dev_addr:
             # Events overtake each other: the join of this session is still to come, or was lost.
             await self._uplinks.begin_session(event, record)
-        elif record.began_anew(event.f_cnt, event.time):
+        elif record.began_anew(event.f_cnt, event.time) and not await self._uplinks.was_taken(event, record):
             await self._uplinks.restart_counters(event, record)
         await self._next_up(event, record)
 

@@ -26,8 +26,9 @@ class _Course:
 
     dev_addr: str  # our session
     is_newest: bool  # it is the network server's: events of others are older
-    first: int | None = None  # place where it begins: before it events of others are older
-    latest: int = -1  # place of the latest uplink that was taken; -1: it is not in the history
+    known: DeviceNote  # of the frame counters: before the history was read, and what it has shown since
+    first: int | None = None  # place where our session begins: before it events of others are older
+    latest: int = -1  # place of the latest uplink that was known; -1: it is not in the history
     reused: bool = False  # frame counters may have been used again: what looks taken may be new
     last: int = -1  # frame counter of the uplink before
 
@@ -41,14 +42,16 @@ class Replay:
         self._reports = reports
         self._events = events
 
-    async def take(self, device: str, history: Sequence[net.NetworkEvent], sight: Sight, dev_addr: str) -> None:
+    async def take(self, device: str, history: Sequence[net.NetworkEvent], sight: Sight, before: DeviceNote) -> None:
         """Commit what was missed of a device's history, oldest event first. Raises StoreUnavailable.
 
-        `sight` and `dev_addr`, the session in the device's note, are from before the history was read.
+        `sight` and `before`, a copy of the device's note, are from before the history was read. Live events go on
+        changing the note itself.
         """
         record = await self._records.get(device) or DeviceNote()
-        course = _course(history, record, sight)
-        course.is_newest |= record.dev_addr != dev_addr  # a live event has begun our session since then
+        same = record.dev_addr == before.dev_addr  # else a live event has begun our session since then
+        course = _course(history, before if same else DeviceNote(dev_addr=record.dev_addr), sight)
+        course.is_newest |= not same
         for place, event in enumerate(history):
             try:
                 match event:
@@ -73,6 +76,8 @@ class Replay:
             return
         if event.dev_addr != record.dev_addr:
             await self._begin(event, record, course)
+        if record.highest < course.known.highest:
+            course.known.restart_counters()  # a live event has shown the counter to begin anew
         if place > course.latest >= 0:
             course.reused = True
         elif course.latest < 0:
@@ -84,8 +89,12 @@ class Replay:
             return
         new = await self._uplinks.deliver_once(event, record)
         newer = place > course.latest and course.reused
-        if new and newer and (seen or record.went_back(event.f_cnt)):
+        # Used again is what was used before the history was read, or earlier in it. What a live event has brought since
+        # is the same uplink.
+        if new and newer and (course.known.has_seen(event.f_cnt) or course.known.went_back(event.f_cnt)):
+            course.known.restart_counters()
             await self._uplinks.restart_counters(event, record)
+        course.known.take(event.f_cnt)
         self._uplinks.learn(event, record)
         self._uplinks.remember(event, record)
 
@@ -98,22 +107,23 @@ class Replay:
     async def _begin(self, event: net.Up | net.Join, record: DeviceNote, course: _Course) -> None:
         await self._uplinks.begin_session(event, record)
         course.dev_addr, course.first, course.latest, course.reused, course.last = event.dev_addr, None, -1, False, -1
+        course.known = DeviceNote(dev_addr=event.dev_addr)
 
 
-def _course(history: Sequence[net.NetworkEvent], record: DeviceNote, sight: Sight) -> _Course:
+def _course(history: Sequence[net.NetworkEvent], before: DeviceNote, sight: Sight) -> _Course:
     session = sight.session
-    course = _Course(record.dev_addr, session is not None and session.dev_addr == record.dev_addr)
+    course = _Course(before.dev_addr, session is not None and session.dev_addr == before.dev_addr, before)
     f_cnts = []
     for place, one in enumerate(history):
-        if not isinstance(one, net.Up | net.Join) or one.dev_addr != record.dev_addr:
+        if not isinstance(one, net.Up | net.Join) or one.dev_addr != before.dev_addr:
             continue
         course.first = place if course.first is None else course.first
         if isinstance(one, net.Up):
             f_cnts.append(one.f_cnt)
-            if (one.f_cnt, one.time) == (record.highest, record.seen_at):
+            if (one.f_cnt, one.time) == (before.highest, before.seen_at):
                 course.latest = place
     went_back = any(later <= earlier for earlier, later in pairwise(f_cnts))
-    below_ours = course.is_newest and session is not None and session.f_cnt_up <= record.highest
+    below_ours = course.is_newest and session is not None and session.f_cnt_up <= before.highest
     course.reused = went_back or (course.latest < 0 and below_ours)
     return course
 
@@ -122,4 +132,5 @@ def _is_former(event: net.Up | net.Join, record: DeviceNote, course: _Course, pl
     """Return whether an event is a former session's."""
     if record.dev_addr != course.dev_addr:  # a live event has begun another one meanwhile
         course.dev_addr, course.is_newest, course.latest, course.last = record.dev_addr, True, -1, -1
+        course.known = DeviceNote(dev_addr=record.dev_addr)
     return event.dev_addr != record.dev_addr and (course.is_newest or place < (course.first or 0))

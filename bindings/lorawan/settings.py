@@ -7,8 +7,10 @@ from msgspec import Meta
 
 from bindings.ranges import AtOnce, Attempts, Body, Payload, Span, Timeout, Times
 from bindings.secret import Masked
+from bindings.transmission import exchange_lifetime
 
 FPort = Annotated[int, Meta(ge=1, le=223)]
+ACK_TIMEOUT = 300.0  # seconds; OMA Transport App. C.2
 HISTORY_PATIENCE = 2.0  # seconds: the pause of ChirpStack in StreamDeviceEvents, and as much again
 
 
@@ -153,10 +155,10 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     exchange_span: Annotated[
         Span,
         Meta(
-            description="seconds in which the device may repeat a message: 5 times ACK_TIMEOUT; 7200 for a client "
-            "whose timeout doubles from 300 s on (RFC 7252)"
+            description="seconds in which a device's repeat is recognised: RFC 7252's EXCHANGE_LIFETIME for an "
+            "ACK_TIMEOUT of 300 s that doubles; 1500 will do for devices with a constant wait of 300 s"
         ),
-    ] = 1500.0
+    ] = exchange_lifetime(ACK_TIMEOUT)
     response_timeout: Annotated[
         Span,
         Meta(description="seconds after txack after which the next request may go to the device; class A, B"),

@@ -47,17 +47,24 @@ class Uplinks:
         return self._events.deliver(self._content(event, record, at))
 
     async def deliver_once(self, event: net.Up, record: DeviceNote) -> bool:
-        """Deliver an uplink of the history unless the ledger has it; return whether it was new.
+        """Deliver an uplink of the history unless the ledger has it; return whether it had a message that was new.
 
         Raises StoreUnavailable, UnknownDevice.
         """
         content = self._content(event, record, self._clock.ours(event.time, self._events.now()))
-        span = self._settings.downlinks.exchange_span
-        if isinstance(content, UplinkMessage) and await self._events.has_taken(content, span):
+        if not isinstance(content, UplinkMessage):
+            await self._events.deliver(content)
+            return False  # the ledger has no row of it, taken or not
+        if await self._events.has_taken(content, self._settings.downlinks.exchange_span):
             self._events.count("lorawan_replayed_events")
             return False
         await self._events.deliver(content)
         return True
+
+    async def was_taken(self, event: net.Up, record: DeviceNote) -> bool:
+        """Return whether the ledger has this very uplink: then it was only brought again. Raises StoreUnavailable."""
+        content = self._content(event, record, self._events.now())
+        return isinstance(content, UplinkMessage) and await self._events.has_taken(content, 0.0)
 
     def _content(self, event: net.Up, record: DeviceNote, at: float) -> UplinkMessage | Reachable:
         """Return what is in an uplink for LwM2M; else, that the device was heard."""

@@ -42,6 +42,7 @@ from bindings.reachability.watch import Watch
 from bindings.t8.client import T8Client
 from bindings.t8.identity import canonical_device
 from bindings.t8.listener import t8_listener
+from bindings.transmission import explanation
 from bridge.errors import BindingError
 
 log = logging.getLogger(__name__)
@@ -142,6 +143,10 @@ class NiddBinding:
         """Return the listener for callbacks."""
         callbacks = self._settings.callbacks
         return [Listener("callbacks.port", callbacks.bind, callbacks.port)]
+
+    def explain_settings(self) -> list[str]:
+        """Return for how long devices' repeats are recognised."""
+        return [explanation(self._settings.downlinks.exchange_span)]
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Raise ConfigurationError for an option that is none."""

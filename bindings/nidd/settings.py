@@ -9,6 +9,9 @@ from bindings.ranges import AtOnce, Attempts, Payload, PerSecond, Span, SpanOrZe
 from bindings.reachability.settings import Reachability
 from bindings.secret import Masked
 from bindings.t8.settings import T8Settings
+from bindings.transmission import exchange_lifetime
+
+ACK_TIMEOUT = 2.0  # seconds (RFC 7252 §4.8)
 
 Number = Annotated[int, Meta(ge=1, le=31)]
 
@@ -102,8 +105,12 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = 60.0
     max_retransmit: Annotated[Times, Meta(description="how often it is sent again")] = 2
     exchange_span: Annotated[
-        Span, Meta(description="seconds in which the device may repeat a message (RFC 7252 EXCHANGE_LIFETIME)")
-    ] = 247.0
+        Span,
+        Meta(
+            description="seconds in which a device's repeat is recognised: RFC 7252's EXCHANGE_LIFETIME for the "
+            "devices' ACK_TIMEOUT: 247 for 2 s, 552.5 for 15 s, 905 for 30 s"
+        ),
+    ] = exchange_lifetime(ACK_TIMEOUT)
     response_timeout: Annotated[
         Span, Meta(description="seconds after SENT after which the next request may go to the device")
     ] = 247.0

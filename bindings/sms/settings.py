@@ -7,6 +7,9 @@ from msgspec import Meta
 from bindings.ranges import Attempts, Port, PortOrAny, Span
 from bindings.secret import Masked
 from bindings.t8.settings import T8Settings
+from bindings.transmission import exchange_lifetime
+
+ACK_TIMEOUT = 2.0  # seconds (RFC 7252 §4.8)
 
 Octets = Annotated[int, Meta(ge=16, le=65535)]
 
@@ -40,8 +43,12 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         ),
     ] = False
     exchange_span: Annotated[
-        Span, Meta(description="seconds in which the device may repeat a message (RFC 7252 EXCHANGE_LIFETIME)")
-    ] = 247.0
+        Span,
+        Meta(
+            description="seconds in which a device's repeat is recognised: RFC 7252's EXCHANGE_LIFETIME for the "
+            "devices' ACK_TIMEOUT: 247 for 2 s, 552.5 for 15 s, 905 for 30 s"
+        ),
+    ] = exchange_lifetime(ACK_TIMEOUT)
     response_timeout: Annotated[
         Span, Meta(description="seconds after delivery after which the next request may go to the device")
     ] = 247.0

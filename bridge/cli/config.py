@@ -27,14 +27,19 @@ def print_template() -> None:
 @errors_shown
 def check(config_path: Path) -> None:
     """Say whether a configuration can be used, or what is wrong and the cure."""
+    from bindings.contract import ExplainsSettings
     from bridge.config import checked
 
     config = read_config(config_path)
-    checked(config)
+    networks = checked(config)
     parts = (("server", config.servers), ("network", config.networks), ("endpoint", config.endpoints))
     counts = ", ".join(f"{len(part)} {name}{'' if len(part) == 1 else 's'}" for name, part in parts)
     idle = f", but it {config.idle}" if config.idle else ""
     click.echo(f"{config_path}: {counts}; nothing is wrong{idle}")
+    for name, network in networks.items():
+        if isinstance(network, ExplainsSettings):
+            for sentence in network.explain_settings():
+                click.echo(f"{config.networks[name].where} {sentence}")
 
 
 @config_group.command("diff")

@@ -214,6 +214,9 @@ def _defaults(
         model = standard_model().with_objects(read_files(object_files))
     except (DefinitionError, OSError) as error:
         raise click.BadParameter(str(error), param_hint="--object-files") from error
+    tuning = Tuning(
+        ack_timeout=ack_timeout, max_retransmit=max_retransmit, block_exponent=block_size, max_request=max_request
+    )
     return DeviceOptions(
         endpoint="",
         server_uri="",
@@ -238,11 +241,8 @@ def _defaults(
         fresh_within=fresh_within,
         has_clock=not no_clock,
         answer_delay=answer_delay,
-        tuning=Tuning(
-            ack_timeout=ack_timeout, max_retransmit=max_retransmit, block_exponent=block_size, max_request=max_request
-        ),
-        # A patient device repeats its message first: 5 times ACK_TIMEOUT over LoRaWAN (OMA Transport, App. C.2).
-        response_timeout=max(RESPONSE_TIMEOUT, ack_timeout * (max_retransmit + 1)),
+        tuning=tuning,
+        response_timeout=max(RESPONSE_TIMEOUT, tuning.exchange_lifetime),  # it repeats its message to the last first
         confirmable_notifications=con_notify,
         keep_registered=not no_register,
         retry_timer=retry_timer,

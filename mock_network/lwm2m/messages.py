@@ -15,6 +15,7 @@ from mock_network.lwm2m.blockwise import LARGEST_EXPONENT, Block
 from mock_network.lwm2m.transport import Address
 
 COAP_PORT = 5683  # RFC 7252 §12.6
+MAX_LATENCY = 100.0  # seconds from the start of a transmission to its reception (RFC 7252 §4.8.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,16 @@ class Tuning:
     """Bytes; a larger request in one piece is answered 4.13 with a block size, None takes any."""
     piggybacked_blocks: bool = False
     """Goes on with Block1 only after a 2.31 in the acknowledgement; gives up after any other."""
+
+    @property
+    def max_transmit_span(self) -> float:
+        """Return the seconds from the first transmission of a CON to the last, at most (RFC 7252 §4.8.2)."""
+        return self.ack_timeout * ((1 << self.max_retransmit) - 1) * self.ack_random_factor
+
+    @property
+    def exchange_lifetime(self) -> float:
+        """Return the seconds after which nothing of an exchange is on its way any more (RFC 7252 §4.8.2)."""
+        return self.max_transmit_span + 2 * MAX_LATENCY + self.ack_timeout
 
     def for_aiocoap(self, *, confirmable: bool | None = None) -> TransportTuning:
         """The same as aiocoap wants it; `confirmable` decides CON or NON, None leaves it to aiocoap."""

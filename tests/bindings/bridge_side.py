@@ -87,7 +87,8 @@ class BridgeSide:
         return True
 
     async def has_taken(self, uplink, within):
-        taken = [one for one in self.delivered if isinstance(one, UplinkMessage) and one.device == uplink.device]
+        messages = (one for one in self.delivered if isinstance(one, UplinkMessage) and one.device == uplink.device)
+        taken = [one for one in messages if not _is_empty(one.payload)]
         return any(
             one.duplicate_key == uplink.duplicate_key
             or (one.payload == uplink.payload and abs(uplink.received_at - one.received_at) <= within)
@@ -102,3 +103,8 @@ class BridgeSide:
 
     def of(self, kind):
         return [event for event in self.delivered if isinstance(event, kind)]
+
+
+def _is_empty(payload):
+    """Whether a message is an Empty one of CoAP (RFC 7252 §4.1): the ledger has no row of such."""
+    return len(payload) == 4 and payload[1] == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from bindings.transmission import explanation
 from bridge.cli import main
 from bridge.cli.run import _serve
 from bridge.config import load
@@ -90,14 +91,15 @@ def test_what_run_refuses_the_check_refuses_with_file_and_section(
     assert str(refused.value) in checked.output
 
 
-@pytest.mark.parametrize("text", [NIDD_API, LORAWAN_API], ids=["nidd", "lorawan"])
-def test_the_check_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+@pytest.mark.parametrize(("text", "span"), [(NIDD_API, 247.0), (LORAWAN_API, 7250.0)], ids=["nidd", "lorawan"])
+def test_the_check_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, span: float) -> None:
     monkeypatch.chdir(tmp_path)
     checked = check(tmp_path, text)
-    assert (checked.exit_code, checked.output) == (
-        0,
-        "bridge.toml: 1 server, 1 network, 0 endpoints; nothing is wrong\n",
-    )
+    assert checked.exit_code == 0
+    assert checked.output.splitlines() == [
+        "bridge.toml: 1 server, 1 network, 0 endpoints; nothing is wrong",
+        f"bridge.toml: [networks.field] {explanation(span)}",
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["bridge.toml"]
 
 

@@ -63,7 +63,10 @@ class BothTraffic(Traffic):
     def __init__(self, nidd: NiddTraffic, lorawan: LorawanTraffic) -> None:
         super().__init__(nidd.lab, (*nidd.devices, *lorawan.devices))
         self._nidd, self._lorawan = nidd, lorawan
+        nidd.chronicle = lorawan.chronicle = self.chronicle
         self.over_after = max(nidd.over_after, lorawan.over_after)
+        self.rests, self.leap = lorawan.rests, lorawan.leap
+        self.answered_after = max(nidd.answered_after, lorawan.answered_after)
         self.backups = Backups(nidd.lab.directory, nidd.lab.directory / "bridge.toml")
         self.full = 0  # how often the disk was full
 
@@ -80,8 +83,9 @@ class BothTraffic(Traffic):
         found: list[dict[str, Any]] = await api.get(f"/devices/{name}/operations")
         return found
 
-    async def hurry(self) -> None:
-        await self._lorawan.hurry()
+    async def noticed(self) -> None:
+        await self._nidd.noticed()
+        await self._lorawan.noticed()
 
     async def gather(self) -> list[Evidence]:
         return [*await self._nidd.gather(), *await self._lorawan.gather()]

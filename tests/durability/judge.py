@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from mock_network.lab import Api
+from tests.durability.story import Happening, tell
 from tests.interop.raw_device import Message, decode
 
 Of = tuple[str, bytes]
@@ -26,6 +27,8 @@ REPEATABLE = {"Read", "Discover", "Observe", "Cancel Observation", "Write", "Wri
 
 IN_DOUBT = {1, 3}
 """What is known of an attempt, as the ledger's column `attempts` has it, of which the network may have sent a copy."""
+
+MADE_WAY = "made way for an answer"  # an attempt that a flush took out of the queue, or so it seemed
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,18 @@ class Evidence:
     taken: list[str] = field(default_factory=list)  # payload digests of Sends that the server took, once for each MID
     downlinks: list[dict[str, Any]] = field(default_factory=list)
     uplinks: list[dict[str, Any]] = field(default_factory=list)
+    happened: list[Happening] = field(default_factory=list)  # what was seen and when, to explain what is wrong
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong: in a sentence, and the whole story of the message that it is wrong with."""
+
+    text: str
+    story: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}\n{self.story}" if self.story else self.text
 
 
 def digest(data: bytes) -> bytes:
@@ -65,33 +80,35 @@ def digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=12).digest()
 
 
-def judge(seen: Evidence) -> list[str]:
+def judge(seen: Evidence) -> list[Fault]:
     """Return all that is wrong; nothing means that every accepted message has exactly one outcome."""
     return [*_rows(seen), *_requests(seen), *_uplinks(seen), *_sends(seen), *_radio(seen)]
 
 
-def _rows(seen: Evidence) -> Iterable[str]:
+def _rows(seen: Evidence) -> Iterable[Fault]:
     for row in seen.downlinks:
         if not row["over"]:
-            yield f"downlink {row['id']} ({row['operation']}) has no outcome: {row['state']}"
+            yield Fault(f"downlink {row['id']} ({row['operation']}) has no outcome: {row['state']}", _down(seen, [row]))
         if row["kind"] == "request" and row["north_token"].hex() not in seen.asked:
-            yield f"downlink {row['id']} ({row['operation']}) is invented: no server asked"
-    known = {(device, digest(data)) for device, data in seen.sent}
+            yield Fault(f"downlink {row['id']} ({row['operation']}) is invented: no server asked", _down(seen, [row]))
+    known = {_key(one) for one in seen.sent}
     for row in seen.uplinks:
         if row["state"] == "RECEIVED":
-            yield f"uplink {row['id']} ({row['operation']}) has no outcome"
+            yield Fault(f"uplink {row['id']} ({row['operation']}) has no outcome", tell(None, seen.happened, [row]))
         if row["kind"] != "verdict" and (row["device"], row["digest"]) not in known:
-            yield f"uplink {row['id']} ({row['operation']}) is invented: no device sent it"
+            text = f"uplink {row['id']} ({row['operation']}) is invented: no device sent it"
+            yield Fault(text, tell(None, seen.happened, [row]))
 
 
-def _requests(seen: Evidence) -> Iterable[str]:
+def _requests(seen: Evidence) -> Iterable[Fault]:
     rows = Counter(row["north_token"].hex() for row in seen.downlinks if row["kind"] == "request")
     for token in seen.acknowledged:
         if rows[token] != 1:
-            yield f"request {token} was acknowledged and has {rows[token]} rows"
+            same = [row for row in seen.downlinks if row["kind"] == "request" and row["north_token"].hex() == token]
+            yield Fault(f"request {token} was acknowledged and has {rows[token]} rows", _down(seen, same))
 
 
-def _uplinks(seen: Evidence) -> Iterable[str]:
+def _uplinks(seen: Evidence) -> Iterable[Fault]:
     """Each has one row. The same bytes may answer two requests, for tokens are short: each may have a row then."""
     rows = Counter((row["device"], row["digest"]) for row in seen.uplinks if row["kind"] != "verdict")
     sent = Counter(seen.sent)
@@ -99,10 +116,11 @@ def _uplinks(seen: Evidence) -> Iterable[str]:
         found = rows[device, digest(data)]
         most = 1 if _request(data) is not None else sent[device, data]
         if not 1 <= found <= most:
-            yield f"uplink {data.hex()} of {device} was {seen.rules.accepted} and has {found} rows"
+            text = f"uplink {data.hex()} of {device} was {seen.rules.accepted} and has {found} rows"
+            yield Fault(text, _up(seen, (device, data)))
 
 
-def _sends(seen: Evidence) -> Iterable[str]:
+def _sends(seen: Evidence) -> Iterable[Fault]:
     """A Send that was accepted reaches the server once; one that was not, at most once."""
     taken = Counter(seen.taken)
     owed = {*seen.accepted, *seen.retained}
@@ -111,7 +129,26 @@ def _sends(seen: Evidence) -> Iterable[str]:
         name = sha256(decode(data).payload).hexdigest()[:16]
         if taken[name] > 1 or (one in owed and not taken[name]):
             what = seen.rules.accepted if one in seen.accepted else "retained" if one in owed else "not accepted"
-            yield f"Send {name} was {what} and reached the server {taken[name]} times"
+            yield Fault(f"Send {name} was {what} and reached the server {taken[name]} times", _up(seen, one))
+
+
+def _up(seen: Evidence, one: Of) -> str:
+    """Return the story of a device's message: transmissions, rows, the replies to it, and what its server took."""
+    rows = [row for row in seen.uplinks if row["kind"] != "verdict" and (row["device"], row["digest"]) == _key(one)]
+    numbers = {row["id"] for row in rows}
+    replies = [row for row in seen.downlinks if row["answers"] in numbers]
+    payload = decode(one[1]).payload if len(one[1]) > 4 else b""
+    return tell(one, seen.happened, rows, replies, payload=sha256(payload).hexdigest()[:16] if payload else "")
+
+
+def _down(seen: Evidence, rows: list[dict[str, Any]]) -> str:
+    """Return the story of a server's request, or of several with the same bytes."""
+    sent = next(((row["device"], datagram(row)) for row in rows if row["south_mid"] is not None), None)
+    return tell(sent, seen.happened, downlinks=rows)
+
+
+def _key(one: Of) -> Of:
+    return one[0], digest(one[1])
 
 
 def is_send(data: bytes) -> bool:
@@ -133,7 +170,7 @@ def datagram(row: Mapping[str, Any]) -> bytes:
     return head + row["south_mid"].to_bytes(2, "big") + token + row["body"]
 
 
-def _radio(seen: Evidence) -> Iterable[str]:
+def _radio(seen: Evidence) -> Iterable[Fault]:
     """What was on air was submitted, and only as often as R8 and R9 allow. Two requests may have the same bytes."""
     rows: dict[Of, list[dict[str, Any]]] = {}
     for row in seen.downlinks:
@@ -146,20 +183,29 @@ def _radio(seen: Evidence) -> Iterable[str]:
     for one, moments in times.items():
         same = rows.get(one, [])
         if not same:
-            yield f"on air and in no row: {one[1].hex()} to {one[0]}"
+            yield Fault(f"on air and in no row: {one[1].hex()} to {one[0]}", tell(one, seen.happened))
             continue
         pause = seen.rules.to_listeners_after if one[0] in seen.listeners else seen.rules.retransmitted_after
         quick = sum(1 for before, after in pairwise(moments) if after - before < pause)
         row = same[0]
         copies = len(moments) if row["operation"] in REPEATABLE else len(same)  # that R8 allows, if far enough apart
         if quick > sum(map(_repetitions, same)) or len(moments) > copies:
-            yield f"downlink {row['id']} ({row['operation']}) was on air {len(moments)} times: {moments}"
+            text = f"downlink {row['id']} ({row['operation']}) was on air {len(moments)} times: {moments}"
+            yield Fault(text, _down(seen, same))
 
 
 def _repetitions(row: dict[str, Any]) -> int:
-    """Return how many copies the row itself says were submitted after an ambiguity, as far as R9 allows them."""
-    attempts = msgspec.msgpack.decode(row["attempts"]) if row["attempts"] else []
-    return sum(known in IN_DOUBT for _, known, *_ in attempts) if row["operation"] in REPEATABLE else 0
+    """Return how many copies the row itself says were submitted after an ambiguity, as far as R9 allows them.
+
+    Where a flush for an answer took an attempt out of the queue, the network's word that it had left may come after the
+    next attempt was submitted. Then the row says what was known before by the detail of the attempt.
+    """
+    if row["operation"] not in REPEATABLE or not row["attempts"]:
+        return 0
+    attempts = msgspec.msgpack.decode(row["attempts"])
+    return sum(known in IN_DOUBT or MADE_WAY in detail for _, known, _, *detail in attempts[:-1]) + (
+        attempts[-1][1] in IN_DOUBT
+    )
 
 
 EXCHANGE_LIFETIME = 247.0  # seconds for which a server knows a message ID again (RFC 7252 §4.8.2)
@@ -179,6 +225,8 @@ async def hear_server(seen: Evidence, server: Api) -> None:
             seen.acknowledged.add(entry["token"])
         elif entry["kind"] == "send":
             one = entry["digest"], entry["peer"], entry["mid"]
+            what = f"server: took the Send, message ID {entry['mid']} from {entry['peer']}"
+            seen.happened.append(Happening(entry["wall"], what, payload=entry["digest"]))
             if entry["time"] - before.get(one, -EXCHANGE_LIFETIME) >= EXCHANGE_LIFETIME and one in before:
                 continue
             before[one] = entry["time"]
@@ -201,5 +249,12 @@ def read_ledger(seen: Evidence, path: Path) -> None:
             ]
             for table in ("downlink", "uplink")
         )
+        seen.happened += [
+            Happening(
+                row["joined_at"], f"ledger: device {row['device']} began anew: what it repeats from now on is new"
+            )
+            for row in connection.execute(_WITH_DEVICE.format("relay"))
+            if row["joined_at"] and (not seen.devices or row["device"] in seen.devices)
+        ]
     finally:
         connection.close()

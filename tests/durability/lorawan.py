@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from pathlib import Path
 from typing import Any
 
+from bindings.lorawan.settings import Downlinks
 from mock_network.lab import ApiError, Broker, Lab
 from tests.durability.judge import LORAWAN_HTTP, LORAWAN_MQTT, Evidence, Of, hear_server, is_send
 from tests.durability.mqtt_witness import Witness
-from tests.durability.traffic import Traffic
+from tests.durability.story import Happening
+from tests.durability.traffic import Traffic, fit
 from tests.e2e.kit import until
-from tests.lorawan.lorawan_kit import LorawanSetUp, device, lorawan_set_up
+from tests.lorawan.lorawan_kit import CLIENT, LorawanSetUp, device, lorawan_set_up
 
 PATIENCE = 900.0  # seconds that server and bridge wait for an answer
-ACK_TIMEOUT = 300.0  # seconds (OMA LwM2M Transport, App. C.2)
+ACK_TIMEOUT = CLIENT.ack_timeout
+EXCHANGE_SPAN = Downlinks().exchange_span  # seconds in which the bridge recognises what a device repeats
 F_PORT = 10
 DEVICES = {"one": "70b3d57ed0000001", "two": "70b3d57ed0000002"}
 CLASS_C = "two"
@@ -40,6 +43,7 @@ async def lorawan_traffic(
 
     `also` starts more before the bridge, and returns sections of the bridge's configuration for it.
     """
+    fit(CLIENT, EXCHANGE_SPAN)
     described = {
         "one": device(DEVICES["one"]),  # class A: nothing comes down before it has spoken
         CLASS_C: device(DEVICES[CLASS_C], device_class="C"),
@@ -86,14 +90,15 @@ async def _poll(found: LorawanSetUp, name: str) -> None:
 class LorawanTraffic(Traffic):
     """Devices behind an emulated ChirpStack, of class A and C."""
 
-    over_after = 2 * PATIENCE
+    over_after = max(2 * PATIENCE, EXCHANGE_SPAN + 60.0)
+    answered_after = 2 * (EXCHANGE_SPAN + 2 * PATIENCE)
+    rests = RESTS
+    leap = ACK_TIMEOUT  # a jump misses receive windows
 
     def __init__(self, found: LorawanSetUp, devices: tuple[str, ...], witness: Witness | None = None) -> None:
         super().__init__(found.lab, devices)
         self.found = found
         self._witness = witness
-        self._last: Any = None
-        self._rests = 0
 
     async def prepare(self) -> None:
         await asyncio.gather(*(self._prepare(name) for name in self.devices))
@@ -132,7 +137,7 @@ class LorawanTraffic(Traffic):
     async def repeat(self, name: str) -> None:
         """Let a device that did not hear the answer to its last Send repeat it, as App. C.3.2.1 wants it."""
         last = [one for one in await self._sent() if one["dev_eui"] == DEVICES[name] and is_send(_message(one)[1])][-1]
-        await self.lab.step(ACK_TIMEOUT)
+        await self.pass_time(ACK_TIMEOUT)
         before = len(await self._heard(name))
         await self.found.act("send", name, payload=last["payload"])
         mid = last["payload"][4:8]
@@ -142,14 +147,10 @@ class LorawanTraffic(Traffic):
 
         await until(answered, 20.0, f"{name} got no answer to the repeated Send")
 
-    async def hurry(self) -> None:
-        """A jump of time misses receive windows; it comes only when nothing moves before the next time limit."""
-        counts = await self.bridge.ask("message.count")
-        self._rests = self._rests + 1 if counts == self._last else 0
-        self._last = counts
-        if self._rests >= RESTS:
-            await self.lab.step(ACK_TIMEOUT)
-            self._rests = 0
+    async def noticed(self) -> None:
+        """Return when devices, their radios and ChirpStack have done what was due."""
+        await self.found.devices.get("/devices")
+        await self.found.radio.get("/state")
 
     async def _sent(self) -> list[dict[str, Any]]:
         """Return the frames of devices with something for LwM2M in them, repetitions by the MAC left out."""
@@ -169,20 +170,39 @@ class LorawanTraffic(Traffic):
 
     async def gather(self) -> list[Evidence]:
         seen = await self.at_server()
-        seen.sent = [_message(one) for one in await self._sent()]
+        sent = await self._sent()
+        seen.sent = [_message(one) for one in sent]
+        frames = [one for one in await self.found.radio.get("/air") if one["fPort"] == F_PORT]
         seen.on_air = [
             (one["time"], (one["devEui"], bytes.fromhex(one["payload"])))
-            for one in await self.found.radio.get("/air")
-            if one["fPort"] == F_PORT and one["status"] in ("OK", "no tx ack")
+            for one in frames
+            if one["status"] in ("OK", "no tx ack")
+        ]
+        seen.happened += self.chronicle
+        seen.happened += [Happening(one["time"], f"device: sent, FCnt {one['f_cnt']}", _message(one)) for one in sent]
+        seen.happened += [
+            Happening(
+                one["time"],
+                f"network: downlink frame, {one['status']}",
+                (one["devEui"], bytes.fromhex(one["payload"])),
+            )
+            for one in frames
         ]
         for name in self.devices:
             history = await self.found.radio.get(f"/history/{DEVICES[name]}")
             seen.retained += _datagrams(one["event"] for one in history if one["kind"] == "up")
         if self._witness is None:
-            seen.accepted = [
-                (one["dev_eui"], bytes.fromhex(one["data"]))
-                for one in await self.found.radio.get("/posts")
-                if one["kind"] == "up" and one["f_port"] == F_PORT and one["status"] == 200
+            posts = [
+                one for one in await self.found.radio.get("/posts") if one["kind"] == "up" and one["f_port"] == F_PORT
+            ]
+            seen.accepted = [(one["dev_eui"], bytes.fromhex(one["data"])) for one in posts if one["status"] == 200]
+            seen.happened += [
+                Happening(
+                    one["time"],
+                    f"network: posted, FCnt {one['f_cnt']}, answered {one['status']}",
+                    (one["dev_eui"], bytes.fromhex(one["data"])),
+                )
+                for one in posts
             ]
         else:
             seen.accepted = _datagrams(

@@ -3,8 +3,11 @@
 from collections.abc import Coroutine
 from typing import Any
 
+from bindings.nidd.settings import Downlinks
+from mock_network.lwm2m.messages import Tuning
 from tests.durability.judge import NIDD, Evidence, Of, hear_server
-from tests.durability.traffic import Traffic
+from tests.durability.story import Happening
+from tests.durability.traffic import Traffic, fit
 from tests.e2e.kit import SetUp
 
 PATIENCE = 300.0  # seconds that the server waits: the bridge's 115 begin only once a request got through to it
@@ -14,6 +17,7 @@ class NiddTraffic(Traffic):
     """UEs behind an emulated SCEF. `endpoint` has further settings of their endpoints."""
 
     def __init__(self, found: SetUp, devices: tuple[str, ...], **endpoint: Any) -> None:
+        fit(Tuning(), Downlinks().exchange_span)
         super().__init__(found.lab, devices)
         self.found = found
         self._endpoint = endpoint
@@ -33,6 +37,11 @@ class NiddTraffic(Traffic):
             self.found.set_value(name, "/3303/0/5700", 20.0 + number),
         ]
 
+    async def noticed(self) -> None:
+        """Return when devices and SCEF have done what was due."""
+        await self.found.devices.get("/devices")
+        await self.found.scef().get("/configurations")
+
     async def at_server(self) -> Evidence:
         """Return what the server has seen so far."""
         seen = Evidence(NIDD, frozenset(f"{name}@iot" for name in self.devices))
@@ -44,6 +53,12 @@ class NiddTraffic(Traffic):
         air = {entry["number"]: entry for entry in await self.found.scef().get("/air-log")}
         seen.sent = [_message(entry) for entry in air.values() if entry["what"] == "uplink"]
         seen.on_air = [(entry["time"], _message(entry)) for entry in air.values() if entry["what"] == "downlink"]
+        seen.happened += self.chronicle
+        seen.happened += [
+            Happening(entry["time"], f"air: {entry['what']}", _message(entry))
+            for entry in air.values()
+            if entry["what"] in ("uplink", "downlink")
+        ]
         seen.accepted = [
             _message(air[int(one["subject"])])
             for one in await self.found.scef().get("/notifications")

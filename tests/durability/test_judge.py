@@ -6,7 +6,8 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from tests.durability.judge import LORAWAN_HTTP, NIDD, Evidence, digest, hear_server, judge
+from tests.durability.judge import LORAWAN_HTTP, MADE_WAY, NIDD, Evidence, digest, hear_server, judge as judged
+from tests.durability.story import Happening
 from tests.interop.raw_device import CON, POST, Message, encode, uri
 
 DEVICE, OTHER = "one@iot", "two@iot"
@@ -17,14 +18,20 @@ SEND = encode(Message(CON, POST, 3, b"\x01", uri("/dp"), b"[]"))
 
 def _downlink(number: int, operation: str, payload: bytes, token: bytes) -> dict[str, object]:
     made = {"id": number, "kind": "request", "operation": operation, "state": "RESPONDED", "over": 1, "attempts": None}
+    made |= {"answers": None, "accepted_at": 5.0, "finished_at": 25.0, "reason": ""}
     head = {"coap_type": payload[0] >> 4 & 3, "code": payload[1], "south_mid": int.from_bytes(payload[2:4], "big")}
     rest = {"south_token": payload[4:5], "body": payload[5:]}  # tokens of one byte
     return {**made, **head, **rest, "device": DEVICE, "north_token": token}
 
 
 def _uplink(number: int, payload: bytes, device: str = DEVICE) -> dict[str, object]:
-    made = {"id": number, "kind": "request", "operation": "Send", "state": "FORWARDED"}
+    made = {"id": number, "kind": "request", "operation": "Send", "state": "FORWARDED", "received_at": 1.5}
     return {**made, "device": device, "digest": digest(payload)}
+
+
+def judge(seen: Evidence) -> list[str]:
+    """Return what the judge finds, without its stories."""
+    return [fault.text for fault in judged(seen)]
 
 
 def _evidence(rules=LORAWAN_HTTP) -> Evidence:
@@ -61,6 +68,18 @@ def test_it_allows_one_more_copy_only_where_the_row_says_that_it_was_repeated():
     assert judge(seen) == []
     seen.on_air.append((40.0, (DEVICE, READ)))
     assert judge(seen) == ["downlink 1 (Read) was on air 3 times: [10.0, 30.0, 40.0]"]
+
+
+def test_it_allows_one_more_copy_where_the_row_says_that_it_made_way_and_not_where_it_only_left():
+    seen = _evidence()
+    seen.on_air.append((30.0, (DEVICE, READ)))
+    left = [1, 6, 10.0, "handle", None, 10.0, None, None, False]
+    seen.downlinks[0]["attempts"] = msgspec.msgpack.encode([[*left, ""], [2, 8, 40.0]])
+    assert judge(seen) == ["downlink 1 (Read) was on air 2 times: [10.0, 30.0]"]
+    seen.downlinks[0]["attempts"] = msgspec.msgpack.encode([[*left, MADE_WAY], [2, 8, 40.0]])
+    assert judge(seen) == []
+    seen.downlinks[0]["operation"] = "Execute"
+    assert len(judge(seen)) == 1
 
 
 @pytest.mark.parametrize("operation", ["Execute", "Create", "Delete", "OSCORE", "Request"])
@@ -153,7 +172,7 @@ class _Server:
 
     async def get(self, _path: str) -> list[dict[str, object]]:
         one = {"kind": "send", "digest": "d", "peer": "p"}
-        return [{**one, "mid": mid, "time": time} for mid, time in self._taken]
+        return [{**one, "mid": mid, "time": time, "wall": time} for mid, time in self._taken]
 
 
 @pytest.mark.parametrize(
@@ -163,3 +182,36 @@ async def test_a_send_is_taken_again_only_under_an_id_that_the_server_has_forgot
     seen = Evidence(NIDD)
     await hear_server(seen, _Server(*taken))  # type: ignore[arg-type]
     assert len(seen.taken) == times
+
+
+def test_a_fault_tells_the_story_of_its_message():
+    seen = _evidence()
+    seen.uplinks[0] |= {"north_mid": 77, "finished_at": 3.0, "reason": "", "reply_downlink": 4}
+    seen.uplinks.append(_uplink(5, SEND) | {"received_at": 2001.5, "north_mid": 78, "finished_at": 2002.0})
+    reply = {"attempts": msgspec.msgpack.encode([[1, 6, 4.0]]), "kind": "answer", "answers": 3, "state": "SENT"}
+    seen.downlinks.append(_downlink(4, "Send answer", READ, b"\xaa") | reply | {"finished_at": 1501.5})
+    seen.taken.append(seen.taken[0])
+    seen.happened = [
+        Happening(1.0, "device: sent, FCnt 7", (DEVICE, SEND)),
+        Happening(2.0, "device: sent, FCnt 8", (OTHER, SEND)),
+        Happening(2.5, "server: took the Send", payload=seen.taken[0]),
+        Happening(500.0, "the bridge is killed"),
+        Happening(2001.0, "device: sent, FCnt 9", (DEVICE, SEND)),
+        Happening(2500.0, "the bridge starts"),
+    ]
+    story = next(fault.story for fault in judged(seen) if "reached the server 2 times" in fault.text).splitlines()
+    assert f"device {DEVICE}, message ID 3, token 01" in story[0]
+    assert [line.split(" s  ")[1] for line in story[1:]] == [
+        "device: sent, FCnt 7",
+        "ledger: uplink 3 (Send) received, message ID 77 to the server, reply in downlink 4",
+        "server: took the Send",
+        "ledger: uplink 3 (Send) FORWARDED",
+        "ledger: downlink 4 (Send answer) attempt 1: left",
+        "ledger: downlink 4 (Send answer) accepted",
+        "-- the bridge is killed",
+        "ledger: downlink 4 (Send answer) SENT",
+        "device: sent, FCnt 9",
+        "ledger: uplink 5 (Send) received, message ID 78 to the server",
+        "ledger: uplink 5 (Send) FORWARDED",
+    ]
+    assert "+2000.0 s" in story[9]

@@ -2,24 +2,45 @@
 
 import abc
 import asyncio
+import contextlib
 import itertools
 import random
+import time
 from collections.abc import Coroutine
 from typing import Any
 
 from bridge.service.crash_points import POINTS, VARIABLE as CRASH_POINT
+from mock_network.clock.mapping import Mapping
 from mock_network.lab import Api, Bridge, Lab, ProcessEnded
-from tests.durability.judge import Evidence, judge, read_ledger
+from mock_network.lwm2m.messages import Tuning
+from tests.durability.judge import Evidence, Fault, judge, read_ledger
+from tests.durability.story import Happening
 from tests.e2e.kit import until
 
-SETTLED_WITHIN = 60.0  # seconds of real time
-POINT_REACHED_WITHIN = 15.0
+SETTLED_WITHIN = 120.0  # seconds of real time: only a limit, also on a busy machine
+LOOKED_EVERY = 0.1  # seconds of real time
+STILL = 30  # looks at the ledger in which nothing has moved: nothing more will
+JUMP = 50.0  # virtual seconds that the clock jumps at once while devices wait: so late may a timer of theirs be
+
+
+def fit(tuning: Tuning, exchange_span: float) -> None:
+    """Assert that clients repeat a message only for as long as the bridge recognises the repeat.
+
+    A repeat after that is a new message, and nobody can tell otherwise: such a set-up would contradict itself.
+    """
+    latest = tuning.max_transmit_span + tuning.max_retransmit * JUMP
+    assert latest <= exchange_span, (
+        f"clients repeat for up to {latest} s; the bridge knows repeats for {exchange_span} s"
+    )
 
 
 class Traffic(abc.ABC):
     """Devices of one set-up, and all that server and devices have begun."""
 
     over_after = 300.0  # seconds of virtual time until every deadline of what was begun has passed
+    answered_after = 600.0  # seconds of virtual time in which everything that was begun gets its answer
+    rests = 0  # looks at the ledger in which nothing has moved, before time jumps
+    leap = 2.0  # seconds of virtual time that it then jumps
 
     def __init__(self, lab: Lab, devices: tuple[str, ...]) -> None:
         self.lab = lab
@@ -27,7 +48,10 @@ class Traffic(abc.ABC):
         self.begun: list[asyncio.Task[Any]] = []
         self.answers: list[Any] = []
         self.evidence: list[Evidence] = []
+        self.chronicle: list[Happening] = []  # lives of the bridge and jumps of the clock
         self._numbers = itertools.count(1)
+        self._counts: Any = None  # of the ledger's rows, at the last look
+        self._rested = 0
 
     @property
     def bridge(self) -> Bridge:
@@ -61,19 +85,65 @@ class Traffic(abc.ABC):
         return found
 
     async def hurry(self) -> None:
-        """Let time pass while answers are awaited."""
-        await self.lab.step(2.0)
+        """Let time jump while answers are awaited, but only when nothing moves before the next time limit."""
+        self._rested = 0 if await self.moves() else self._rested + 1
+        if self._rested >= self.rests:
+            await self.pass_time(self.leap)
+            self._rested = 0
+
+    async def now(self) -> float:
+        """Return the virtual time."""
+        assert self.lab.clock_api is not None
+        return Mapping.from_json(await self.lab.clock_api.get("/")).wall(time.monotonic())
+
+    async def note(self, what: str) -> None:
+        """Enter into the chronicle what happens now."""
+        self.chronicle.append(Happening(await self.now(), what))
+
+    async def jump(self, seconds: float) -> None:
+        """Let virtual time jump at once, while no device waits for an answer."""
+        await self.note(f"the clock jumps by {seconds:g} s")
+        await self.lab.step(seconds)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let virtual time jump, so that no timer of a device is late by more than JUMP."""
+        await self.note(f"the clock jumps by {seconds:g} s")
+        while seconds > 0:
+            await self.lab.step(min(seconds, JUMP))
+            await self.noticed()
+            seconds -= JUMP
+
+    async def noticed(self) -> None:
+        """Return when devices and networks have done what was due."""
+        await self.device_api.get("/devices")
+
+    async def moves(self) -> bool:
+        """Return whether rows of the ledger have changed since the last look; devices and networks had their turn."""
+        await self.noticed()
+        counts = await self.bridge.ask("message.count")
+        before, self._counts = self._counts, counts
+        return bool(counts != before)
+
+    async def start(self, point: str = "") -> None:
+        """Start the bridge; `point` is where it is to end by itself."""
+        await self.note(f"the bridge starts, to end at {point!r}" if point else "the bridge starts")
+        await self.bridge.start({CRASH_POINT: point} if point else None)
+
+    async def kill(self) -> None:
+        """Kill the bridge."""
+        self.bridge.process.kill()
+        await self.note("the bridge is killed")
 
     def begin(self) -> None:
         """Begin operations on each device."""
         for name in self.devices:
             self.begun += [asyncio.ensure_future(one) for one in self.operations(name, next(self._numbers))]
 
-    async def lives(self, points: list[str], kills: int, seed: int) -> list[str]:
+    async def lives(self, points: list[str], kills: int, seed: int) -> list[Fault]:
         """Let the bridge end at each of the points, then at random; then let it live. Gives the judge's verdict."""
         rng = random.Random(seed)
         await self.prepare()
-        self.bridge.process.kill()
+        await self.kill()
         for number, point in enumerate(points):
             if number and number % len(POINTS) == 0:
                 await self._calm_life()
@@ -89,55 +159,64 @@ class Traffic(abc.ABC):
         """Start the bridge, and let traffic take it to a named crash point, where it ends."""
         bridge = self.bridge
         try:
-            await bridge.start({CRASH_POINT: point})
+            await self.start(point)
         except ProcessEnded:
             pass  # what an earlier life left was enough to get there
         else:
             for _ in range(5):
                 self.begin()
-                try:
-                    await asyncio.wait_for(bridge.process.ended(), POINT_REACHED_WITHIN / 5)
+                if await self._ends():
                     break
-                except TimeoutError:
-                    continue
         assert not bridge.process.running, f"{point} was not reached"
         assert await bridge.process.ended() == -9
+        await self.note("the bridge has ended there")
+
+    async def _ends(self) -> bool:
+        """Wait until the bridge has ended; return False once it does nothing more for what was begun."""
+        still = 0
+        while still < STILL:
+            try:
+                await asyncio.wait_for(self.bridge.process.ended(), LOOKED_EVERY)
+            except TimeoutError:
+                with contextlib.suppress(OSError):  # it ends just now
+                    still = 0 if await self.moves() else still + 1
+            else:
+                return True
+        return False
 
     async def _short_life(self, rng: random.Random) -> None:
         """Start the bridge and kill it at any moment of its traffic."""
-        await self.bridge.start()
+        await self.start()
         self.begin()
         await self.live(rng.uniform(0.0, 0.5), rng)
-        self.bridge.process.kill()
+        await self.kill()
 
     async def _calm_life(self, *, traffic: bool = False) -> None:
         """Start the bridge, let it work off what waits, and kill it: else full queues would refuse all that follows.
 
         With `traffic`, operations on each device begin once that is done, and are worked off, too.
         """
-        await self.bridge.start()
+        await self.start()
         await self._answered()
         if traffic:
             self.begin()
             await self._answered()
-        self.bridge.process.kill()
+        await self.kill()
 
     async def _answered(self) -> None:
-        async def answered() -> bool:
-            if all(task.done() for task in self.begun):
-                return True
+        """Wait until all that was begun is answered. How long that may take is virtual time, not the machine's."""
+        end = await self.now() + self.answered_after
+        while not all(task.done() for task in self.begun):
+            assert await self.now() < end, f"no answer within {self.answered_after} virtual seconds"
             await self.hurry()
-            await asyncio.sleep(0.1)
-            return False
+            await asyncio.sleep(LOOKED_EVERY)
 
-        await until(answered, SETTLED_WITHIN, "a request has no answer")
-
-    async def settle(self) -> list[str]:
+    async def settle(self) -> list[Fault]:
         """Start it for good, wait for all answers, let all deadlines pass, end it, and give the judge's verdict."""
-        await self.bridge.start()
+        await self.start()
         await self._answered()
         self.answers = [task.result() for task in self.begun if not task.cancelled()]
-        await self.lab.step(self.over_after)
+        await self.jump(self.over_after)
 
         async def over() -> bool:
             counts = await self.bridge.ask("message.count")
@@ -146,7 +225,7 @@ class Traffic(abc.ABC):
             return not open_
 
         try:
-            await until(over, 10.0)
+            await until(over, SETTLED_WITHIN, "a message has no outcome")
         finally:
             await self.bridge.close()
             self.bridge.api = None

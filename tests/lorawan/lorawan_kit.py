@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from mock_network.lab import Api, Bridge, Lab, free_port
 from mock_network.lab.lab import GATEWAY
+from mock_network.lwm2m.messages import Tuning
 from tests import waiting
 from tests.e2e.kit import Ended, counter, run_command
 
@@ -24,14 +25,15 @@ APP_KEY = "0102030405060708090a0b0c0d0e0f10"
 PATH = "lorawan-test-path"
 NAME = "meter"
 PATIENCE = 86400.0
-APPENDIX_C = ("--ack-timeout", "300", "--max-retransmit", "4")  # as LoRaWAN clients are to be patient
+CLIENT = Tuning(ack_timeout=300.0, max_retransmit=4)  # as LoRaWAN clients are to be patient (OMA Transport, App. C.2)
+APPENDIX_C = ("--ack-timeout", f"{CLIENT.ack_timeout:g}", "--max-retransmit", f"{CLIENT.max_retransmit}")
 RATE = 12.0  # virtual seconds per real one
 QUIET = 8.0  # virtual seconds: a device that says nothing for so long has nothing to say by itself
 WINDOWS = 5.0  # virtual seconds from a poll until both receive windows are over
 
 
 # Joins and receive windows take their time, and each question takes time from the radio, whose clock runs fast.
-until = functools.partial(waiting.until, wait=25.0, every=0.05)
+until = functools.partial(waiting.until, wait=60.0, every=0.05)
 
 
 def device(dev_eui: str = DEV_EUI, **values: Any) -> dict[str, Any]:

@@ -424,7 +424,7 @@ async def test_a_stop_does_not_wait_for_a_history_that_takes_long(binding, chirp
 async def test_the_south_profile_is_that_of_appendix_c(binding):
     profile = binding.south_profile(DEVICE)
     assert (profile.retransmit_interval, profile.max_retransmit, profile.retransmit_confirmed) == (300.0, 4, False)
-    assert (profile.exchange_span, profile.default_lifetime, profile.max_attempts) == (1500.0, 2592000, 5)
+    assert (profile.exchange_span, profile.default_lifetime, profile.max_attempts) == (7250.0, 2592000, 5)
     assert (profile.empty_is_poll, profile.quick, profile.can_cancel, profile.can_expire) == (True, False, True, True)
 
 
@@ -434,7 +434,7 @@ async def test_a_class_c_device_answers_at_once(binding, chirpstack, side):
     await until(lambda: side.of(UplinkMessage))
     profile = binding.south_profile(DEVICE)
     assert (profile.quick, profile.can_cancel, profile.max_downlink) == (True, True, 51)
-    assert (profile.retransmit_interval, profile.response_timeout, profile.exchange_span) == (50.0, 300.0, 1500.0)
+    assert (profile.retransmit_interval, profile.response_timeout, profile.exchange_span) == (50.0, 300.0, 7250.0)
 
 
 @pytest.mark.parametrize(

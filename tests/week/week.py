@@ -144,7 +144,7 @@ class Week:
     def wrong(self) -> list[str]:
         """Return all that is wrong with the week."""
         seen = self.evidence()
-        return [*judge(seen), *deadlines(seen)]
+        return [*map(str, judge(seen)), *deadlines(seen)]
 
     async def _cancel_some(self, every: float) -> None:
         """Have an operator cancel a message that waits, again and again."""
