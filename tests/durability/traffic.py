@@ -120,9 +120,20 @@ class Traffic(abc.ABC):
     async def moves(self) -> bool:
         """Return whether rows of the ledger have changed since the last look; devices and networks had their turn."""
         await self.noticed()
-        counts = await self.bridge.ask("message.count")
+        counts = await self.counts()
         before, self._counts = self._counts, counts
         return bool(counts != before)
+
+    async def counts(self) -> Any:
+        """Return how many rows the ledger has in each state.
+
+        The bridge closes an idle connection after a while of virtual time: a jump may close it under a question.
+        """
+        try:
+            return await self.bridge.ask("message.count")
+        except OSError:
+            self.bridge.process.check()
+            return await self.bridge.ask("message.count")
 
     async def start(self, point: str = "") -> None:
         """Start the bridge; `point` is where it is to end by itself."""
@@ -178,7 +189,7 @@ class Traffic(abc.ABC):
             try:
                 await asyncio.wait_for(self.bridge.process.ended(), LOOKED_EVERY)
             except TimeoutError:
-                with contextlib.suppress(OSError):  # it ends just now
+                with contextlib.suppress(OSError, ProcessEnded):  # it ends just now
                     still = 0 if await self.moves() else still + 1
             else:
                 return True
@@ -219,7 +230,7 @@ class Traffic(abc.ABC):
         await self.jump(self.over_after)
 
         async def over() -> bool:
-            counts = await self.bridge.ask("message.count")
+            counts = await self.counts()
             open_ = [c for c in counts["downlinks"] if not c["over"]]
             open_ += [c for c in counts["uplinks"] if c["state"] == "RECEIVED"]
             return not open_

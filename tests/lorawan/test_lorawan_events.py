@@ -380,11 +380,11 @@ async def test_profiles_that_nobody_can_read_are_asked_for_once_a_minute_and_lea
     monkeypatch.setattr(binding._provider, "radio", counted)
     monkeypatch.setattr(profiles, "KNOWN", 20)
     for number in range(60):
-        message = chirpstack.up_message(b"x", f_cnt=number)
-        message.device_info.device_profile_id = f"00000000-0000-0000-0000-{number:012d}"
-        for _ in range(2):
+        for again in range(2):
+            message = chirpstack.up_message(b"x", f_cnt=2 * number + again)
+            message.device_info.device_profile_id = f"00000000-0000-0000-0000-{number:012d}"
             assert await post(binding, "up", message.SerializeToString()) == 200
-        await until(lambda: not binding._profiles._fetching)
+            await until(lambda: not binding._profiles._fetching)
     assert len(asked) == len(set(asked)) == 60
     assert len(binding._profiles._ask_at) == 20
     assert [key for key in chirpstack.memory.notes if "00000000-0000" in key and key.startswith("p/")] == []

@@ -131,7 +131,7 @@ async def test_a_frame_that_is_repeated_and_accepted_twice_is_no_reset():
 
 
 @pytest.mark.parametrize("empty", [b"", b"\x40\x00\x12\x34"], ids=["a frame without content", "an Empty CoAP message"])
-async def test_a_message_without_a_row_that_comes_live_while_the_history_is_taken_is_no_reset(empty):
+async def test_a_message_without_a_row_that_comes_live_meanwhile_is_no_reset(empty):
     """A broker brings at the start what it kept, while the history brings the same. The ledger has no row of a poll."""
     one = await network()
     await sends(one, b"a")

@@ -593,9 +593,23 @@ MUTATIONS = [
     Mutation(
         "what a crash forgot of the counters is forwarded anew from the history",
         "Uplinks.deliver_once",
-        "isinstance($content, UplinkMessage) and await $self._events.has_taken(...)",
+        "await $self._events.has_taken(...)",
         "False",
         LORAWAN + "test_lorawan_events.py",
+    ),
+    Mutation(
+        "an uplink that a broker brings again shows a counter that began anew",
+        "Inbound._up",
+        "$anew and not await $self._uplinks.was_taken(...)",
+        "$anew",
+        LORAWAN + "test_lorawan_history.py::test_an_old_uplink_that_a_broker_brings_again_is_no_reset",
+    ),
+    Mutation(
+        "what came live while the history was read counts as used before",
+        "Replay._up",
+        "$course.known.has_seen($event.f_cnt) or $_",
+        "seen",
+        LORAWAN + "test_lorawan_history.py::test_a_message_without_a_row_that_comes_live_meanwhile_is_no_reset",
     ),
     Mutation(
         "old counters are taken for known",
