@@ -12,6 +12,7 @@ from bridge.cli.common import errors_shown, json_option, moment, moment_near, ou
 from bridge.cli.tables import print_table
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.operations.types.messages import (
+    BlockView,
     CancelDownlink,
     DownlinkView,
     ListDownlinks,
@@ -108,12 +109,18 @@ def _downlink_cells(row: DownlinkView) -> Sequence[object]:
         _state_shown(row),
         _endpoint(row),
         row.operation,
-        row.target,
+        f"{row.target} {block_shown(row.block)}" if row.block else row.target,
         row.response or (row.verdict and f"{row.verdict} (bridge)"),
         moment(row.accepted_at),
         "" if row.over else moment_near(row.deliver_by, row.accepted_at),
         "" if row.state in _SUCCESSES else row.reason,
     ]
+
+
+def block_shown(block: BlockView) -> str:
+    """Return how far a block-wise write is with this block."""
+    of = "" if block.total is None else f" of {block.total}"
+    return f"(block {block.number}: to {block.offset + block.bytes}{of} bytes)"
 
 
 _SUCCESSES = DownlinkState.RESPONDED, DownlinkState.DELIVERED
@@ -210,6 +217,8 @@ def _print_story(story: DownlinkStory | UplinkStory, payload: PayloadView | None
         return
     apart = "made", "answers", "moments"
     fields = {name: value for name, value in msgspec.structs.asdict(story).items() if name not in apart}
+    if isinstance(story, DownlinkStory) and story.block is not None:
+        fields["block"] = block_shown(story.block).strip("()")
     for line in outline({name: moment(value) if name in _TIMES else value for name, value in fields.items()}):
         click.echo(line)
     if payload is not None:

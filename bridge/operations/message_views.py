@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from bridge.coap.message import Message, parse
+from bridge.coap.numbers import OptionNumber
 from bridge.coap.words import code_name, target
 from bridge.delivery.downlinks import CoapDownlink, Downlink, OpaqueDownlink, ServerRequest
 from bridge.delivery.uplinks import CoapUplink, Response, Uplink, Verdict
 from bridge.errors import MessageFormatError
 from bridge.operations.bridge import Bridge
-from bridge.operations.types.messages import DownlinkView, UplinkView
+from bridge.operations.types.messages import BlockView, DownlinkView, UplinkView
+from bridge.relay.blocks import block_of
 from bridge.relay.hops import PLAIN, north_size
 
 
@@ -57,6 +59,7 @@ def _downlink(row: Downlink, name: str, answers: Sequence[Response | Verdict]) -
         kind=row.KIND,
         operation=row.operation,
         target="" if message is None else target(message),
+        block=None if message is None else _block(message),
         server=row.server if isinstance(row, ServerRequest | OpaqueDownlink) else "",
         state=row.state,
         over=row.over,
@@ -74,6 +77,15 @@ def _downlink(row: Downlink, name: str, answers: Sequence[Response | Verdict]) -
         not_before=row.not_before,
         finished_at=row.finished_at,
     )
+
+
+def _block(message: Message) -> BlockView | None:
+    block = block_of(message, OptionNumber.BLOCK1)
+    if block is None:
+        return None
+    length = len(message.payload)
+    known = message.uint(OptionNumber.SIZE1) or (None if block.more else block.offset + length)
+    return BlockView(number=block.number, offset=block.offset, bytes=length, more=block.more, total=known)
 
 
 def _uplink(row: Uplink, name: str) -> UplinkView:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from bridge.cli import main
 from bridge.cli.access import Target
 from bridge.delivery.states import DownlinkState
-from bridge.operations.types.messages import DownlinkPage, DownlinkView
+from bridge.operations.types.messages import BlockView, DownlinkPage, DownlinkView
 
 WHY = "the device did not acknowledge the frame"
 ROW = DownlinkView(
@@ -20,6 +20,7 @@ ROW = DownlinkView(
     kind="request",
     operation="Read",
     target="/3",
+    block=None,
     server="lab",
     state=DownlinkState.QUEUED,
     over=True,
@@ -74,3 +75,10 @@ def test_a_message_of_an_endpoint_that_is_gone_is_shown_as_that(listed: Callable
 def test_the_way_to_the_next_page_is_named(listed: Callable[..., str]) -> None:
     assert "--after 7" in listed(next_page="7")
     assert "--after" not in listed()
+
+
+def test_how_far_a_block_wise_write_is_stands_beside_its_path(listed: Callable[..., str]) -> None:
+    block = BlockView(number=3, offset=1536, bytes=512, more=True, total=4096)
+    assert "/5/0/0 (block 3: to 2048 of 4096 bytes)" in listed(target="/5/0/0", block=block)
+    unknown = BlockView(number=3, offset=1536, bytes=512, more=True, total=None)
+    assert "/5/0/0 (block 3: to 2048 bytes)" in listed(target="/5/0/0", block=unknown)

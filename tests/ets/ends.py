@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from mock_network.lab import Api
 from tests.e2e.kit import SetUp
-from tests.lorawan.lorawan_kit import WINDOWS, LorawanSetUp
+from tests.ets.servers import ServerEnd
+from tests.lorawan.lorawan_kit import PATIENCE, WINDOWS, LorawanSetUp
 from tests.waiting import until
 
 T = TypeVar("T")
@@ -23,10 +24,7 @@ class Ends(ABC):
     lifetime: int
     """Seconds for which the device registers."""
 
-    @property
-    @abstractmethod
-    def server(self) -> Api:
-        """The control API of the emulated server."""
+    server: ServerEnd
 
     @property
     @abstractmethod
@@ -75,8 +73,7 @@ class Ends(ABC):
 
     async def client(self) -> Any:
         """Return the server's registration, None if there is none."""
-        clients = await self.server.get("/clients")
-        return next((client for client in clients if client["endpoint"] == self.name), None)
+        return await self.server.client(self.name)
 
     async def registered(self) -> Any:
         """Wait until server and device know of the registration; return the server's."""
@@ -89,7 +86,7 @@ class Ends(ABC):
 
     async def seen(self, kind: str) -> list[dict[str, Any]]:
         """Return what the server saw of one kind from this device."""
-        return list(await self.server.get("/seen", kind=kind, endpoint=self.name))
+        return await self.server.seen(kind, self.name)
 
     async def more_seen(self, kind: str, than: int) -> list[dict[str, Any]]:
         """Wait until the server saw more of one kind than `than`."""
@@ -102,27 +99,18 @@ class Ends(ABC):
 
     async def sends(self) -> list[dict[str, Any]]:
         """Return the values of each Send, by path."""
-        return [
-            {record["path"]: record["value"] for record in one["records"]}
-            for one in await self.server.get("/sends")
-            if one["endpoint"] == self.name
-        ]
+        return await self.server.sends(self.name)
 
     async def notified(self) -> list[dict[str, Any]]:
         """Return the values of each notification of observations that the server still knows."""
-        return [
-            notification["values"]
-            for one in await self.server.get("/observations")
-            if one["endpoint"] == self.name
-            for notification in one["notifications"]
-        ]
+        return await self.server.notified(self.name)
 
     async def notification(self, **values: Any) -> None:
         """Wait for a notification in which the resources have these values: `r3303_0_5700=21.5`."""
         wanted = {f"/{name[1:].replace('_', '/')}": value for name, value in values.items()}
 
         async def look() -> bool:
-            return any(wanted.items() <= (one or {}).items() for one in await self.notified())
+            return any(wanted.items() <= one.items() for one in await self.notified())
 
         await self.until(look, f"no notification of {wanted}")
 
@@ -132,20 +120,17 @@ class NiddEnds(Ends):
     """The device is a UE, behind an SCEF."""
 
     world: SetUp
+    server: ServerEnd
     name: str = "ets"
     patience: float = 8.0
     lifetime: int = 86400
-
-    @property
-    def server(self) -> Api:
-        return self.world.server()
 
     @property
     def devices(self) -> Api:
         return self.world.devices
 
     async def ask(self, operation: str, path: str = "", **body: Any) -> Any:
-        return await self.world.ask(self.name, operation, path, **body)
+        return await self.server.ask(self.name, operation, path, **body)
 
     async def act(self, action: str, **body: Any) -> Any:
         return await self.world.act(self.name, action, **body)
@@ -159,20 +144,18 @@ class LorawanEnds(Ends):
     """The device is of class A, behind ChirpStack; it polls while somebody waits for an answer."""
 
     world: LorawanSetUp
+    server: ServerEnd
     name: str = "ets"
     patience: float = 25.0
     lifetime: int = 2592000
-
-    @property
-    def server(self) -> Api:
-        return self.world.server
 
     @property
     def devices(self) -> Api:
         return self.world.devices
 
     async def ask(self, operation: str, path: str = "", **body: Any) -> Any:
-        return await self.world.asked(operation, path, self.name, **body)
+        asking = asyncio.create_task(self.server.ask(self.name, operation, path, timeout=PATIENCE, **body))
+        return await self.world.polled(asking, self.name)
 
     async def act(self, action: str, **body: Any) -> Any:
         acting = asyncio.create_task(self.devices.post(f"/devices/{self.name}/{action}", body))

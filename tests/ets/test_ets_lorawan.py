@@ -7,6 +7,7 @@ import pytest_asyncio
 
 from tests.ets.cases import CASES, Case
 from tests.ets.ends import LorawanEnds
+from tests.ets.servers import EmulatedServer
 from tests.ets.table import parameters
 from tests.lorawan.lorawan_kit import DEV_EUI, lorawan_set_up
 
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 async def ends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LorawanEnds]:
     endpoint = {"name": "ets", "network": "lorawan", "address": DEV_EUI}
     async with lorawan_set_up(tmp_path_factory.mktemp("ets"), endpoints=[endpoint]) as world:
-        found = LorawanEnds(world)
+        found = LorawanEnds(world, EmulatedServer(world.server))
         await world.joined()
         await world.client(found.name, lifetime=found.lifetime, objects=[3442])
         yield found

@@ -8,22 +8,21 @@ import pytest_asyncio
 from tests.e2e.kit import SetUp, set_up
 from tests.ets.cases import CASES, Case
 from tests.ets.ends import NiddEnds
-from tests.ets.several import SERVERS, SEVERAL
+from tests.ets.servers import EmulatedServer
+from tests.ets.several import SERVERS, SEVERAL, server_lines
 from tests.ets.table import parameters
+from tests.ets.worlds import NiddWorld
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SetUp]:
-    lines = {name: f'known_as = ["{name}.example"]' for name in SERVERS}
-    lines["boot"] += "\nbootstrap = true"
-    lines["patient"] += '\nqueue_mode = "keep"'
     async with set_up(
         tmp_path_factory.mktemp("ets"),
         servers=dict.fromkeys(SERVERS, "127.0.0.1"),
         service='default_servers = ["boot", "lab", "gone"]',
-        lines_of=lines,
+        lines_of=server_lines(),
         kinds={"patient": "strict"},
     ) as found:
         yield found
@@ -31,7 +30,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SetUp
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def ends(world: SetUp) -> NiddEnds:
-    found = NiddEnds(world)
+    found = NiddEnds(world, EmulatedServer(world.server()))
     device = {"lifetime": found.lifetime, "objects": [3442]}
     await world.add_device(found.name, endpoint={"servers": ["lab"]}, device=device)
     return found
@@ -44,4 +43,4 @@ async def test_case(ends: NiddEnds, case: Case):
 
 @pytest.mark.parametrize("case", parameters("NIDD", SEVERAL))
 async def test_case_of_several(world: SetUp, case: Case):
-    await case.run(world)
+    await case.run(NiddWorld({name: EmulatedServer(world.server(name)) for name in SERVERS}, world))

@@ -61,6 +61,7 @@ def start_leshan(
     coap_port: int = 0,
     response_timeout: float = 120,
     awake_window: float = 93,
+    cleaning_period: int = 60,
     update_on_notification: bool = False,
     update_on_send: bool = False,
     californium: Mapping[str, str] | None = None,
@@ -81,6 +82,7 @@ def start_leshan(
     command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", CLASS_PATH, "interop.Main"]
     command += ["--coap-address", coap_address, "--coap-port", str(coap_port)]
     command += ["--response-timeout", str(response_timeout), "--awake-window", str(awake_window)]
+    command += ["--cleaning-period", str(cleaning_period)]
     command += ["--update-on-notification", str(update_on_notification).lower()]
     command += ["--update-on-send", str(update_on_send).lower()]
     for option, value in (("--coaps-port", "0"), *secure) if secure else ():
@@ -163,10 +165,11 @@ class Leshan:
         """Start an operation and return its number.
 
         Every operation takes `timeout`, the seconds that Leshan waits for the response, and `ttl`, seconds that go out
-        in the elective option 65052. Operations and what they take: read, observe (format); read-composite (paths; its
-        own path is "/"); write (value or values, replace, format); execute (arguments); discover; delete; create
-        (values, instance, format); write-attributes (attributes: "pmin=1&pmax=10"); cancel-observe (sends a GET with
-        Observe 1); forget-observe (sends nothing). Raises ValueError where the server refuses the order.
+        in the elective option 65052. Operations and what they take: read, observe (format); read-composite,
+        observe-composite (paths; their own path is "/"); write (value or values, replace, format); write-composite
+        (values by path); execute (arguments); discover; delete; create (values, instance, format); write-attributes
+        (attributes: "pmin=1&pmax=10"); cancel-observe (sends a GET with Observe 1; with paths, a FETCH);
+        forget-observe (sends nothing). Raises ValueError where the server refuses the order.
         """
         order: Json = {"operation": operation, "endpoint": endpoint, "path": path, **details}
         answer: Json = await self._call("POST", "/operations", order)
@@ -204,13 +207,23 @@ class Leshan:
     async def observe(self, endpoint: str, path: str, **details: Any) -> Json:
         return await self.run("observe", endpoint, path, **details)
 
+    async def forget(self, endpoint: str) -> None:
+        """Have the server lose a registration; it tells nobody."""
+        await self._call("POST", "/forget", endpoint=endpoint)
+
+    async def events(self, after: int = 0) -> list[Json]:
+        """Return all events whose number is above `after`, oldest first."""
+        events: list[Json] = await self._call("GET", "/events", after=after)
+        return events
+
     async def event(
         self, kind: str, endpoint: str | None = None, *, wait: float = 10, where: Callable[[Json], bool] | None = None
     ) -> Json:
         """The next event of this kind (and endpoint, and for which `where` holds); AssertionError if none in time.
 
         Kinds: registered, updated, unregistered, expired, observing, observation-cancelled, notification,
-        notification-error, send, send-error, operation, awake, sleeping.
+        notification-error, send, send-error, operation, request (it was sent), awake, sleeping,
+        rst-sent (of no endpoint).
         """
         deadline = time.monotonic() + wait
         while True:

@@ -10,6 +10,16 @@ from bridge.operations.types.request import PAGE, Access, Cursor, Id, Limit, Nam
 OnlyEndpoint = Annotated[Name | None, Meta(description="only messages of this endpoint")]
 
 
+class BlockView(Result, frozen=True, kw_only=True):
+    """The part of a block-wise write that a request carries (Block1)."""
+
+    number: int
+    offset: int  # bytes of the whole before this block
+    bytes: int
+    more: bool  # blocks follow
+    total: int | None  # bytes of the whole; null: the server does not say
+
+
 class DownlinkView(Result, frozen=True, kw_only=True):
     """A message to a device, without its bytes."""
 
@@ -19,6 +29,7 @@ class DownlinkView(Result, frozen=True, kw_only=True):
     kind: str
     operation: str
     target: str  # path and queries of a server's request; "" where the bridge cannot read them
+    block: BlockView | None  # null: the request is no part of a block-wise write
     server: str  # that sent it; "": the bridge's answer to the device's own request
     state: DownlinkState
     over: bool  # whether `state` is the outcome

@@ -15,6 +15,7 @@ import java.util.concurrent.TimeoutException;
 
 import org.eclipse.leshan.server.LeshanServer;
 import org.eclipse.leshan.server.registration.Registration;
+import org.eclipse.leshan.server.registration.RegistrationStore;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -28,6 +29,7 @@ import com.sun.net.httpserver.HttpServer;
  * <ul>
  * <li>{@code GET /registrations}: all registrations
  * <li>{@code GET /observations?endpoint=E}: what the server observes there
+ * <li>{@code POST /forget?endpoint=E}: the server forgets a registration, as one does that lost its memory
  * <li>{@code POST /operations?wait=S}: starts an operation (see {@link Operations}), waits up to S seconds for its
  * result
  * <li>{@code GET /operations/N?wait=S}: the result of operation N, or {@code "state": "pending"}; in both,
@@ -44,12 +46,14 @@ final class ControlPort {
 
     private final HttpServer http;
     private final LeshanServer server;
+    private final RegistrationStore registrations;
     private final Operations operations;
     private final EventLog events;
 
-    ControlPort(InetSocketAddress address, LeshanServer server, Operations operations, EventLog events)
-            throws IOException {
+    ControlPort(InetSocketAddress address, LeshanServer server, RegistrationStore registrations, Operations operations,
+            EventLog events) throws IOException {
         this.server = server;
+        this.registrations = registrations;
         this.operations = operations;
         this.events = events;
         http = HttpServer.create(address, 0);
@@ -102,6 +106,9 @@ final class ControlPort {
         if (route.equals("GET /observations")) {
             return observations(query.getOrDefault("endpoint", ""));
         }
+        if (route.equals("POST /forget")) {
+            return forget(query.getOrDefault("endpoint", ""));
+        }
         if (route.equals("GET /events")) {
             return new Answer(200, events.after(Integer.parseInt(query.getOrDefault("after", "0")), wait));
         }
@@ -133,6 +140,15 @@ final class ControlPort {
         server.getObservationService().getObservations(registration)
                 .forEach(observation -> json.add(Json.observation(observation)));
         return new Answer(200, json);
+    }
+
+    private Answer forget(String endpoint) {
+        Registration registration = registrations.getRegistrationByEndpoint(endpoint);
+        if (registration == null) {
+            return error(404, "no registration of endpoint " + endpoint);
+        }
+        registrations.removeRegistration(registration.getId());
+        return new Answer(200, Json.object());
     }
 
     private ObjectNode result(int number, long waitMillis) throws InterruptedException, ExecutionException {

@@ -14,6 +14,7 @@ import org.eclipse.leshan.core.node.LwM2mResource;
 import org.eclipse.leshan.core.node.LwM2mResourceInstance;
 import org.eclipse.leshan.core.node.LwM2mRoot;
 import org.eclipse.leshan.core.node.ObjectLink;
+import org.eclipse.leshan.core.observation.CompositeObservation;
 import org.eclipse.leshan.core.observation.Observation;
 import org.eclipse.leshan.core.observation.SingleObservation;
 import org.eclipse.leshan.core.request.BindingMode;
@@ -62,6 +63,10 @@ final class Json {
         json.put("registration_id", observation.getRegistrationId());
         if (observation instanceof SingleObservation single) {
             json.put("path", single.getPath().toString());
+        }
+        if (observation instanceof CompositeObservation composite) {
+            ArrayNode paths = json.putArray("paths");
+            composite.getPaths().forEach(path -> paths.add(path.toString()));
         }
         return json;
     }

@@ -13,6 +13,7 @@ import org.eclipse.leshan.server.LeshanServer;
 import org.eclipse.leshan.server.LeshanServerBuilder;
 import org.eclipse.leshan.server.model.VersionedModelProvider;
 import org.eclipse.leshan.server.queue.StaticClientAwakeTimeProvider;
+import org.eclipse.leshan.server.registration.InMemoryRegistrationStore;
 import org.eclipse.leshan.servers.security.InMemorySecurityStore;
 import org.eclipse.leshan.servers.security.NonUniqueSecurityInfoException;
 import org.eclipse.leshan.servers.security.SecurityInfo;
@@ -31,6 +32,7 @@ import org.eclipse.leshan.transport.californium.server.endpoint.coaps.CoapsServe
  * <li>{@code --response-timeout}: seconds an operation waits for its response if it names none itself (120, as in
  * Leshan)
  * <li>{@code --awake-window}: seconds for which a client in queue mode counts as awake (93, as in Leshan)
+ * <li>{@code --cleaning-period}: seconds between two searches for registrations that are over (60, as in Leshan)
  * <li>{@code --update-on-notification}, {@code --update-on-send}: {@code true} makes a notification or a Send move the
  * registration to the address it came from (false, as in Leshan)
  * <li>{@code --coaps-port}: takes DTLS at the same address (0 = any free port); absent: no DTLS
@@ -60,6 +62,7 @@ public final class Main {
         String authority = null;
         double responseTimeout = 120;
         double awakeWindow = 93;
+        int cleaningPeriod = 60;
         boolean updateOnNotification = false;
         boolean updateOnSend = false;
         Properties californium = new Properties();
@@ -83,6 +86,7 @@ public final class Main {
             case "--control-port" -> controlPort = Integer.parseInt(value);
             case "--response-timeout" -> responseTimeout = Double.parseDouble(value);
             case "--awake-window" -> awakeWindow = Double.parseDouble(value);
+            case "--cleaning-period" -> cleaningPeriod = Integer.parseInt(value);
             case "--update-on-notification" -> updateOnNotification = Boolean.parseBoolean(value);
             case "--update-on-send" -> updateOnSend = Boolean.parseBoolean(value);
             case "--californium" -> {
@@ -112,9 +116,12 @@ public final class Main {
             builder.setPrivateKey(Pem.privateKey(privateKey));
             builder.setTrustedCertificates(Pem.certificates(authority));
         }
+        CaliforniumServerEndpointsProvider provider = endpoints.build();
+        InMemoryRegistrationStore registrations = new InMemoryRegistrationStore(cleaningPeriod);
         LeshanServer server = builder //
+                .setRegistrationStore(registrations) //
                 .setSecurityStore(identities) //
-                .setEndpointsProviders(endpoints.build()) //
+                .setEndpointsProviders(provider) //
                 .setObjectModelProvider(new VersionedModelProvider(Models.all())) //
                 .setClientAwakeTimeProvider(new StaticClientAwakeTimeProvider((int) (awakeWindow * 1000))) //
                 .setUpdateRegistrationOnNotification(updateOnNotification) //
@@ -124,9 +131,10 @@ public final class Main {
         EventLog events = new EventLog();
         Listeners.attach(server, events);
         server.start();
+        provider.getCoapServer().getEndpoints().forEach(endpoint -> endpoint.addInterceptor(new Resets(events)));
         Operations operations = new Operations(server, events, (long) (responseTimeout * 1000));
         InetSocketAddress controlAddress = new InetSocketAddress(InetAddress.getLoopbackAddress(), controlPort);
-        ControlPort control = new ControlPort(controlAddress, server, operations, events);
+        ControlPort control = new ControlPort(controlAddress, server, registrations, operations, events);
         control.start();
 
         Runtime.getRuntime().addShutdownHook(new Thread(server::destroy));

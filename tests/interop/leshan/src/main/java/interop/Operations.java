@@ -13,6 +13,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 import org.eclipse.californium.core.coap.MessageObserverAdapter;
 import org.eclipse.californium.core.coap.Request;
+import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.coap.option.IntegerOption;
 import org.eclipse.leshan.core.ResponseCode;
 import org.eclipse.leshan.core.link.lwm2m.attributes.DefaultLwM2mAttributeParser;
@@ -26,7 +27,10 @@ import org.eclipse.leshan.core.node.LwM2mPath;
 import org.eclipse.leshan.core.node.LwM2mResource;
 import org.eclipse.leshan.core.node.LwM2mResourceInstance;
 import org.eclipse.leshan.core.node.LwM2mSingleResource;
+import org.eclipse.leshan.core.observation.CompositeObservation;
+import org.eclipse.leshan.core.observation.Observation;
 import org.eclipse.leshan.core.observation.SingleObservation;
+import org.eclipse.leshan.core.request.CancelCompositeObservationRequest;
 import org.eclipse.leshan.core.request.CancelObservationRequest;
 import org.eclipse.leshan.core.request.ContentFormat;
 import org.eclipse.leshan.core.request.CreateRequest;
@@ -34,10 +38,12 @@ import org.eclipse.leshan.core.request.DeleteRequest;
 import org.eclipse.leshan.core.request.DiscoverRequest;
 import org.eclipse.leshan.core.request.DownlinkDeviceManagementRequest;
 import org.eclipse.leshan.core.request.ExecuteRequest;
+import org.eclipse.leshan.core.request.ObserveCompositeRequest;
 import org.eclipse.leshan.core.request.ObserveRequest;
 import org.eclipse.leshan.core.request.ReadCompositeRequest;
 import org.eclipse.leshan.core.request.ReadRequest;
 import org.eclipse.leshan.core.request.WriteAttributesRequest;
+import org.eclipse.leshan.core.request.WriteCompositeRequest;
 import org.eclipse.leshan.core.request.WriteRequest;
 import org.eclipse.leshan.core.request.exception.TimeoutException;
 import org.eclipse.leshan.core.response.CreateResponse;
@@ -46,6 +52,7 @@ import org.eclipse.leshan.core.response.ErrorCallback;
 import org.eclipse.leshan.core.response.LwM2mResponse;
 import org.eclipse.leshan.core.response.ReadCompositeResponse;
 import org.eclipse.leshan.core.response.ReadResponse;
+import org.eclipse.leshan.core.util.datatype.ULong;
 import org.eclipse.leshan.server.LeshanServer;
 import org.eclipse.leshan.server.registration.Registration;
 import org.eclipse.leshan.server.request.LowerLayerConfig;
@@ -58,12 +65,13 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
  *
  * <p>An order names {@code endpoint}, {@code operation} and {@code path}, and may name {@code timeout} (seconds),
  * {@code ttl} (seconds; goes out as the elective CoAP option {@value #TTL_OPTION}) and {@code format} (TEXT, TLV, JSON,
- * SENML_JSON, SENML_CBOR, CBOR, OPAQUE). Operations: {@code read}, {@code read-composite} ({@code paths}, in SenML
- * CBOR), {@code observe}, {@code discover}, {@code delete}, {@code execute} ({@code arguments}), {@code write}
- * ({@code value}, or {@code values} by resource for an object instance; {@code replace} true by default),
- * {@code create} ({@code values}, {@code instance}), {@code write-attributes} ({@code attributes}, as in
- * "pmin=1&pmax=10"), {@code cancel-observe} (a GET with Observe 1) and {@code forget-observe} (nothing is sent: the
- * next notification is answered with a RST).
+ * SENML_JSON, SENML_CBOR, CBOR, OPAQUE). Operations: {@code read}, {@code read-composite} and
+ * {@code observe-composite} ({@code paths}, in SenML CBOR), {@code observe}, {@code discover}, {@code delete},
+ * {@code execute} ({@code arguments}), {@code write} ({@code value}, or {@code values} by resource for an object
+ * instance; {@code replace} true by default), {@code write-composite} ({@code values} by path of resource, in SenML
+ * CBOR), {@code create} ({@code values}, {@code instance}), {@code write-attributes} ({@code attributes}, as in
+ * "pmin=1&pmax=10"), {@code cancel-observe} (a GET with Observe 1; with {@code paths}, a FETCH) and
+ * {@code forget-observe} (nothing is sent: the next notification is answered with a RST).
  *
  * <p>An operation is acknowledged when the ACK of its CON request has come, be it Empty or with the response.
  */
@@ -119,20 +127,27 @@ final class Operations {
         } else {
             double millis = order.has("timeout") ? order.get("timeout").asDouble() * 1000 : defaultTimeoutMillis;
             send(registration, request(operation, path, order, registration), path, (long) millis, result, number,
-                    lower(order, number));
+                    lower(order, registration.getEndpoint(), number));
         }
         results.put(number, result);
         return number;
     }
 
     /** What an order wants of the CoAP request. */
-    private LowerLayerConfig lower(JsonNode order, int number) {
+    private LowerLayerConfig lower(JsonNode order, String endpoint, int number) {
         return lowerRequest -> {
             Request coap = (Request) lowerRequest;
             if (order.hasNonNull("ttl")) {
                 coap.getOptions().addOtherOption(TTL.create(order.get("ttl").asLong()));
             }
             coap.addMessageObserver(new MessageObserverAdapter() {
+                @Override
+                public void onSent(boolean retransmission) {
+                    if (!retransmission) {
+                        events.add("request", endpoint, Json.object().put("operation", number));
+                    }
+                }
+
                 @Override
                 public void onAcknowledgement() {
                     acknowledged.add(number);
@@ -149,14 +164,22 @@ final class Operations {
         try {
             server.send(registration, request, lower, timeoutMillis, response -> {
                 ObjectNode json = response(path, response);
-                if (request instanceof CancelObservationRequest cancel && response.isSuccess()) {
-                    server.getObservationService().cancelObservation(cancel.getObservation());
+                if (response.isSuccess()) {
+                    cancelled(request).ifPresent(server.getObservationService()::cancelObservation);
                 }
                 finish(registration, json, started, result, number);
             }, failed);
         } catch (RuntimeException e) { // a sleeping client is refused here, not in the callback
             failed.onError(e);
         }
+    }
+
+    private static Optional<Observation> cancelled(DownlinkDeviceManagementRequest<?> request) {
+        if (request instanceof CancelObservationRequest cancel) {
+            return Optional.of(cancel.getObservation());
+        }
+        return request instanceof CancelCompositeObservationRequest cancel ? Optional.of(cancel.getObservation())
+                : Optional.empty();
     }
 
     private static ObjectNode error(Exception error) {
@@ -187,6 +210,9 @@ final class Operations {
         json.put("code", code(response.getCode()));
         json.put("success", response.isSuccess());
         json.put("message", response.getErrorMessage());
+        if (response.getCoapResponse() instanceof Response coap && coap.getOptions().hasContentFormat()) {
+            json.put("content_format", coap.getOptions().getContentFormat());
+        }
         if (response instanceof ReadResponse read && read.getContent() != null) {
             json.set("values", Json.values(path, read.getContent()));
         }
@@ -218,15 +244,21 @@ final class Operations {
         case "read-composite" -> new ReadCompositeRequest(ContentFormat.SENML_CBOR, ContentFormat.SENML_CBOR,
                 strings(order.path("paths")));
         case "observe" -> new ObserveRequest(format, path.toString());
+        case "observe-composite" -> new ObserveCompositeRequest(ContentFormat.SENML_CBOR, ContentFormat.SENML_CBOR,
+                strings(order.path("paths")).toArray(String[]::new));
         case "discover" -> new DiscoverRequest(path.toString());
         case "delete" -> new DeleteRequest(path.toString());
         case "execute" -> new ExecuteRequest(path.toString(), order.path("arguments").asText(""));
         case "write" -> new WriteRequest(
                 order.path("replace").asBoolean(true) ? WriteRequest.Mode.REPLACE : WriteRequest.Mode.UPDATE, format,
                 path.toString(), node(path, order, registration));
+        case "write-composite" -> new WriteCompositeRequest(ContentFormat.SENML_CBOR, nodes(order, registration),
+                null);
         case "create" -> create(path, order, registration, format);
         case "write-attributes" -> new WriteAttributesRequest(path.toString(), attributes(order));
-        case "cancel-observe" -> new CancelObservationRequest(observation(registration, path));
+        case "cancel-observe" -> order.has("paths")
+                ? new CancelCompositeObservationRequest(composite(registration, strings(order.get("paths"))))
+                : new CancelObservationRequest(observation(registration, path));
         default -> throw new BadOrder("unknown operation " + operation);
         };
     }
@@ -259,6 +291,24 @@ final class Operations {
                 .filter(SingleObservation.class::isInstance).map(SingleObservation.class::cast)
                 .filter(observation -> observation.getPath().equals(path)).findFirst();
         return found.orElseThrow(() -> new BadOrder("no observation of " + path));
+    }
+
+    private CompositeObservation composite(Registration registration, List<String> paths) {
+        List<LwM2mPath> wanted = paths.stream().map(LwM2mPath::new).toList();
+        Optional<CompositeObservation> found = server.getObservationService().getObservations(registration).stream()
+                .filter(CompositeObservation.class::isInstance).map(CompositeObservation.class::cast)
+                .filter(observation -> observation.getPaths().equals(wanted)).findFirst();
+        return found.orElseThrow(() -> new BadOrder("no observation of " + paths));
+    }
+
+    private Map<LwM2mPath, LwM2mNode> nodes(JsonNode order, Registration registration) {
+        Map<LwM2mPath, LwM2mNode> nodes = new LinkedHashMap<>();
+        order.path("values").fields().forEachRemaining(entry -> {
+            LwM2mPath path = new LwM2mPath(entry.getKey());
+            Type type = type(registration, path.getObjectId(), path.getResourceId());
+            nodes.put(path, resource(path.getResourceId(), entry.getValue(), type));
+        });
+        return nodes;
     }
 
     private CreateRequest create(LwM2mPath path, JsonNode order, Registration registration, ContentFormat format) {
@@ -311,10 +361,8 @@ final class Operations {
     private Type type(Registration registration, int objectId, int resourceId) {
         ResourceModel model = server.getModelProvider().getObjectModel(registration).getResourceModel(objectId,
                 resourceId);
-        if (model == null) {
-            throw new BadOrder("no model of /" + objectId + "/*/" + resourceId + " for this registration");
-        }
-        return model.type;
+        return model != null ? model.type : Models.type(objectId, resourceId) // of an object that is not registered
+                .orElseThrow(() -> new BadOrder("no model of /" + objectId + "/*/" + resourceId));
     }
 
     private static Object value(JsonNode json, Type type) {
@@ -325,6 +373,7 @@ final class Operations {
         case BOOLEAN -> json.asBoolean();
         case TIME -> new java.util.Date((long) (json.asDouble() * 1000));
         case OPAQUE -> HexFormat.of().parseHex(json.asText());
+        case UNSIGNED_INTEGER -> ULong.valueOf(json.asLong());
         default -> throw new BadOrder("values of type " + type + " cannot be written here");
         };
     }
