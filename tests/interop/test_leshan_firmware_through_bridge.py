@@ -114,7 +114,6 @@ async def test_leshans_firmware_is_refused_at_its_first_block_where_a_class_a_de
         before = len(await lorawan.air(SLEEPER))
         written = await leshan.write(SLEEPER, "/5/0/0", package.hex(), format="OPAQUE")
         assert written["code"] == "5.03"
-        assert written["message"].startswith(f"too slow: {len(package)} bytes take some ")
-        assert written["message"].endswith(" s here, 120 are allowed: raise timeouts, or pull")
+        assert all(said in written["message"] for said in ("too slow", f"{len(package)} bytes", "120 s"))
         await lorawan.settled()
         assert len(await lorawan.air(SLEEPER)) == before

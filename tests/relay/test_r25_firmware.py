@@ -98,7 +98,6 @@ def test_r25_with_two_minutes_for_all_of_it_it_is_refused_before_anything_goes_t
     before = len(world.submitted)
     (refused,) = Push(world).send()
     assert refused.code == Code.SERVICE_UNAVAILABLE
-    assert refused.payload.decode() == (
-        "too slow: 102400 bytes take some 400 s here, 120 are allowed: raise timeouts, or pull"
-    )
+    text = refused.payload.decode()
+    assert all(said in text for said in ("too slow", "102400 bytes", "400 s", "120 s"))
     assert len(world.submitted) == before
