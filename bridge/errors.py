@@ -8,6 +8,8 @@
      │   ├─ RequestError           what a caller asks of the bridge makes no sense
      │   ├─ NotFound               there is no such endpoint, message or network
      │   ├─ NotPossible            what is there cannot do this; the text says what can
+     │   ├─ LimitReached           as much waits as may: later there is room again
+     │   ├─ KeyReused              an idempotency key was used for another request
      │   ├─ UnknownCaller          the key of a request is missing, unknown, expired or revoked
      │   ├─ AccessDenied           the caller's role may not do this
      │   ├─ TooManyGuesses         too many requests with a wrong key came from this address
@@ -74,6 +76,18 @@ class NotPossible(LocalError):
     """What is there cannot do what was asked; the text says what can."""
 
     http_status = 409
+
+
+class LimitReached(LocalError):
+    """As much waits for an endpoint as may, or a quota is used up; the text says which. Try again later."""
+
+    http_status = 429
+
+
+class KeyReused(LocalError):
+    """An idempotency key was used before, for another request."""
+
+    http_status = 422
 
 
 class UnknownCaller(LocalError):

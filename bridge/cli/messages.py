@@ -9,6 +9,7 @@ import msgspec
 
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option, moment, moment_near, outline, print_json
+from bridge.cli.send import outcome, send
 from bridge.cli.tables import print_table
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.operations.types.messages import (
@@ -146,6 +147,10 @@ def show_downlink(target: Target, as_json: bool, payload: bool, id: int) -> None
     """Show one message to a device: path, codes, each attempt with what the network said, each answer."""
     story = target.ask(ShowDownlink(id))
     _print_story(story, target.ask(GetDownlinkPayload(id)) if payload else None, as_json)
+
+
+downlink_group.add_command(send)
+downlink_group.add_command(outcome)
 
 
 @downlink_group.command("cancel")

@@ -11,6 +11,7 @@ from bindings.contract import Binding, ChecksOptions, Listener, Listens
 from bridge.config.model import Config
 from bridge.config.profiles import PROFILES
 from bridge.config.secured import secured
+from bridge.delivery.downlinks import DIRECT
 from bridge.directory import Catalogue, Draft, Sources
 from bridge.directory.record import binding_options
 from bridge.errors import ConfigurationError, DirectoryError
@@ -26,6 +27,7 @@ def checked(config: Config) -> Mapping[str, Binding]:
     Raises ConfigurationError that names file, section, key and cure.
     """
     networks = {name: network.create() for name, network in config.networks.items()}
+    _check_servers(config)
     _check_north(config)
     secured(config)
     _check_listeners(config, networks)
@@ -74,6 +76,13 @@ def drafts(config: Config) -> Iterator[Draft]:
             confirmed=one.confirmed,
             options=one.options,
         )
+
+
+def _check_servers(config: Config) -> None:
+    """Refuse a server with the name that stands for the API's callers."""
+    if DIRECT in config.servers:
+        where = config.where(f'[servers."{DIRECT}"]')
+        raise ConfigurationError(f"{where} is the name of requests that come by the API; choose another one")
 
 
 def _check_north(config: Config) -> None:

@@ -13,6 +13,7 @@ from bridge.delivery.rows import FOREVER, Codec, Fixed, Row
 from bridge.delivery.states import DownlinkState
 
 CON, NON = 0, 1  # message types, RFC 7252 §3: `bridge.coap` is another room
+DIRECT = "(API)"  # in place of a server's key: the request came by the API
 
 
 class Downlink(Row):
@@ -69,7 +70,7 @@ _NEW = (DownlinkState.QUEUED, False, None, False, False, "", None, FOREVER, None
 
 
 class ServerRequest(CoapDownlink):
-    """A server's request."""
+    """A request of a server, or one that came by the API: its `server` is DIRECT, and nobody is sent an answer."""
 
     KIND: ClassVar[Kind] = Kind.REQUEST
 
@@ -78,10 +79,16 @@ class ServerRequest(CoapDownlink):
     north_token: Fixed[bytes]
     observe: Fixed[int | None]  # the request's Observe value
     priority: Fixed[int]
-    answer_by: float
+    answer_by: float  # FOREVER: nobody's patience ends
     answered: bool  # the server has its answer or the bridge's verdict, or has been left in silence on purpose
     late: bool
     split_from: bytes | None  # body of the server's block that this message is a part of (R25)
+    confirmed: Fixed[bool]  # the network is asked to confirm the delivery, whatever the endpoint's settings say
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it came by the API: whoever asked finds the answer in the ledger."""
+        return self.server == DIRECT
 
     @property
     def confirmable(self) -> bool:
@@ -109,11 +116,13 @@ class ServerRequest(CoapDownlink):
         observe: int | None,
         priority: int,
         answer_by: float,
+        confirmed: bool = False,
     ) -> Self:
         """Return a new row, QUEUED."""
         return cls(
             id_, endpoint, shard, now, operation, repeatable, deliver_by, body, [], *_NEW, coap_type, code, south_mid,
             south_token, server, north_mid, north_token, observe, priority, answer_by, False, False, None,
+            confirmed,
         )  # fmt: skip
 
 

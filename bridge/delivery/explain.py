@@ -59,7 +59,7 @@ def _one(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, networ
         reason.why,
         next_at,
         row.deliver_by,
-        row.answer_by if type(row) is ServerRequest else None,
+        row.answer_by if type(row) is ServerRequest and not row.is_direct else None,
         row.attempts[-1].number if row.attempts else 0,
         reason.blocked_by,
     )

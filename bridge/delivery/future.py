@@ -8,6 +8,7 @@ wait at all.
 
 from bridge.delivery.attempts import Attempt
 from bridge.delivery.downlinks import Downlink, ServerRequest
+from bridge.delivery.rows import FOREVER
 from bridge.delivery.uplinks import Uplink
 
 SET_BACK = "a message has a time in the future: the wall clock was set back, and deadlines are moved back, too"
@@ -23,7 +24,7 @@ def downlink_from_the_future(row: Downlink, now: float) -> bool:
     row.deliver_by -= by
     if row.not_before is not None:
         row.not_before -= by
-    if type(row) is ServerRequest:
+    if type(row) is ServerRequest and row.answer_by < FOREVER:
         row.answer_by -= by
     for one in row.attempts:
         _move(one, by)

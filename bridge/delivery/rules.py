@@ -10,6 +10,7 @@ from bindings.option_names import CONFIRMED_OPERATIONS
 from bridge.delivery.attempts import MOST, Attempt, Facts
 from bridge.delivery.downlinks import Answer, Downlink, ServerRequest
 from bridge.delivery.knowledge import Known
+from bridge.delivery.rows import FOREVER
 from bridge.delivery.states import DownlinkState
 from bridge.enums import members
 
@@ -152,10 +153,10 @@ def _copied_at(facts: Facts) -> float:
 
 
 def goes_confirmed(row: Downlink, options: Mapping[str, str], *, always: bool) -> bool:
-    """Whether the network is asked to confirm delivery: set per endpoint or per operation; never for an answer."""
+    """Whether the network is asked to confirm delivery: set per endpoint, operation or request; never for an answer."""
     if type(row) is Answer:
         return False
-    if always:
+    if always or (type(row) is ServerRequest and row.confirmed):
         return True
     operations = options.get(CONFIRMED_OPERATIONS)
     return operations is not None and row.operation in operations.split()
@@ -222,13 +223,18 @@ def ends_at(row: Downlink, facts: Facts, profile: SouthProfile) -> float | None:
     if transmitted is not None and transmitted.known is not _K.NACKED:
         if type(row) is not ServerRequest:
             return 0.0  # nobody answers it
-        return max(row.answer_by, held_until or 0.0, _copied_at(facts) + profile.response_timeout)
+        return max(_patience_ends(row), held_until or 0.0, _copied_at(facts) + profile.response_timeout)
     if held_until is not None:
         return held_until
     latest = facts.latest
     if latest is None or latest.known is _K.NACKED:
         return wanted_until(row) if may_go_again(row, facts, profile) else 0.0
     return _doubted_until(row, latest, profile)
+
+
+def _patience_ends(row: ServerRequest) -> float:
+    """Return until when the server of a request waits for the answer; 0 where none does."""
+    return 0.0 if row.answer_by >= FOREVER else row.answer_by
 
 
 def _held_until(row: Downlink, held: Attempt, profile: SouthProfile) -> float | None:
@@ -247,6 +253,6 @@ def _doubted_until(row: Downlink, latest: Attempt, profile: SouthProfile) -> flo
         return max(row.deliver_by, latest.at) + WORD_MAY_COME
     if latest.known is _K.IN_DOUBT and row.cancel_asked:
         return 0.0
-    answer_by = row.answer_by if type(row) is ServerRequest else 0.0
+    answer_by = _patience_ends(row) if type(row) is ServerRequest else 0.0
     word_by = latest.at + WORD_MAY_COME if latest.known is _K.GONE and profile.can_expire else 0.0
     return max(answer_by, wanted_until(row), word_by)

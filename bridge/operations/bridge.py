@@ -1,7 +1,8 @@
 """What operations need of a bridge. The running service is one; so is its ledger while the service is down."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from bindings.contract import Binding
@@ -14,12 +15,39 @@ from bridge.operations.types.state import Readiness, Status
 from bridge.quota.limits import Quota
 from bridge.quota.report import Standing
 from bridge.quota.usage import Amount
+from bridge.relay.events import DirectRequest
 from bridge.relay.registrations import Registration
 from bridge.store.access import AccessTable
 from bridge.store.contract import Reads
+from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet
 from bridge.store.outbox import Outbox
 from bridge.trace.traces import Traces
+
+
+class Watch(Protocol):
+    def of(self, endpoint: int) -> AbstractAsyncContextManager[asyncio.Event]:
+        """Return a context that gives an event: it is set whenever a message of an endpoint has its outcome."""
+
+
+class Direct(Protocol):
+    """Accepts requests by the API (`bridge.service.direct`)."""
+
+    @property
+    def watch(self) -> Watch: ...
+
+    @property
+    def next_id(self) -> Callable[[], int]:
+        """Return what gives the id of one more downlink."""
+
+    def lock(self, endpoint: int) -> asyncio.Lock:
+        """Return the lock under which keys are looked up and a request to this endpoint is accepted."""
+
+    async def accept(self, endpoint: int, request: DirectRequest) -> tuple[int, ...]:
+        """Return when a request is accepted and committed: the older requests that make way for it.
+
+        Raises RequestError, NotPossible, LimitReached, StoreUnavailable.
+        """
 
 
 class Bridge(Protocol):
@@ -50,6 +78,14 @@ class Bridge(Protocol):
     @property
     def outbox(self) -> Outbox:
         """Events for others, and webhooks."""
+
+    @property
+    def known_direct(self) -> DirectTable:
+        """Requests that came by the API, by their keys."""
+
+    @property
+    def direct(self) -> Direct:
+        """What accepts requests by the API."""
 
     @property
     def has_events(self) -> bool:

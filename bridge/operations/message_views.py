@@ -73,7 +73,7 @@ def _downlink(row: Downlink, name: str, answers: Sequence[Response | Verdict]) -
         bytes=PLAIN.size(row),
         accepted_at=row.accepted_at,
         deliver_by=row.deliver_by,
-        answer_by=None if request is None else request.answer_by,
+        answer_by=None if request is None or request.is_direct else request.answer_by,
         not_before=row.not_before,
         finished_at=row.finished_at,
     )

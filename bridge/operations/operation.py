@@ -4,16 +4,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.operations.bridge import Bridge
 from bridge.operations.types.request import Access, Request, result_type
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`carry_out` takes a bridge and a request of the type `request`, and returns the result that this type names."""
+    """`carry_out` takes a bridge and a request of the type `request`, and returns the result that this type names.
+
+    With `names_caller` it also takes who asks, as the audit log names them.
+    """
 
     request: type[Request[Any]]
-    carry_out: Callable[[Bridge, Any], Awaitable[Any]]
+    carry_out: Callable[..., Awaitable[Any]]
+    names_caller: bool = False
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from bridge.operations import (
     access,
     bulk,
     config,
+    direct,
     endpoints,
     events,
     messages,
@@ -31,7 +32,20 @@ log = logging.getLogger("bridge.audit")
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         operation.name: operation
-        for room in (endpoints, bulk, messages, stories, networks, quotas, state, access, events, config, tracing)
+        for room in (
+            endpoints,
+            bulk,
+            messages,
+            direct,
+            stories,
+            networks,
+            quotas,
+            state,
+            access,
+            events,
+            config,
+            tracing,
+        )
         for operation in room.OPERATIONS
     }
 )
@@ -64,11 +78,12 @@ async def carried_out(
     """Return the result of an operation; all else is as `call` has it."""
     if not role.covers(operation.access):
         raise AccessDenied(f"{operation.name} needs the role {operation.access}; this key has the role {role}")
+    given = (bridge, asked, who) if operation.names_caller else (bridge, asked)
     if operation.access is Access.READ or not operation.request.AUDITED or not who:
-        return await operation.carry_out(bridge, asked)
+        return await operation.carry_out(*given)
     outcome = "failed"
     try:
-        result = await operation.carry_out(bridge, asked)
+        result = await operation.carry_out(*given)
         outcome = "done"
     except BridgeError as error:
         outcome = type(error).__name__

@@ -6,7 +6,7 @@ from msgspec.structs import asdict
 
 from bridge.coap.words import code_name, option_name, option_value
 from bridge.delivery.attempts import Attempt
-from bridge.delivery.downlinks import CoapDownlink, Downlink
+from bridge.delivery.downlinks import DIRECT, CoapDownlink, Downlink
 from bridge.delivery.knowledge import Known
 from bridge.delivery.uplinks import DeviceUplink, Uplink
 from bridge.errors import NotFound
@@ -65,7 +65,7 @@ async def show_downlink(bridge: Bridge, asked: ShowDownlink) -> DownlinkStory:
         code=code_name(row.code) if isinstance(row, CoapDownlink) and row.code else None,
         made=tuple(map(_attempt, row.attempts)),
         answers=answers,
-        moments=_in_order(_of_downlink(view, row, answers)),
+        moments=_in_order(_of_downlink(view, row, answers, await _origin(bridge, view))),
     )
 
 
@@ -105,8 +105,14 @@ def _in_order(moments: Iterator[Moment]) -> tuple[Moment, ...]:
     return tuple(sorted(moments, key=lambda moment: moment.at))
 
 
-def _of_downlink(view: DownlinkView, row: Downlink, answers: Sequence[UplinkView]) -> Iterator[Moment]:
-    origin = f"accepted from {view.server}" if view.server else "made by the bridge, as its answer to the device"
+async def _origin(bridge: Bridge, view: DownlinkView) -> str:
+    if view.server != DIRECT:
+        return f"accepted from {view.server}" if view.server else "made by the bridge, as its answer to the device"
+    note = await bridge.known_direct.note(view.id)
+    return "made by the bridge, for one more block" if note is None else f"accepted by the API from {note.who}"
+
+
+def _of_downlink(view: DownlinkView, row: Downlink, answers: Sequence[UplinkView], origin: str) -> Iterator[Moment]:
     yield Moment(at=view.accepted_at, what=origin)
     for one in row.attempts:
         if one.left_at is not None and one.known is not Known.LEFT:
@@ -146,11 +152,12 @@ def _payload(row: Downlink | Uplink) -> PayloadView:
             for number, value in message.options
         ),
         payload=message.payload,
-        text=_text(message.payload),
+        text=text_of(message.payload),
     )
 
 
-def _text(payload: bytes) -> str | None:
+def text_of(payload: bytes) -> str | None:
+    """Return a payload as text; None where it is not printable UTF-8."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:

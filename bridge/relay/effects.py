@@ -7,6 +7,7 @@ from bridge.delivery.effects import Cancel, Count, Effect, LookUp, Settled, Subm
 __all__ = [
     "Cancel",
     "Count",
+    "DirectAnswer",
     "Effect",
     "LookUp",
     "Noted",
@@ -46,6 +47,15 @@ class RegistrationNoted(Effect, frozen=True):
 
     server: str
     what: Noted
+
+
+class DirectAnswer(Effect, frozen=True):
+    """What becomes of a `DirectRequest`: it is accepted and committed (`code` 0), or refused."""
+
+    downlink: int
+    code: int = 0  # the CoAP code that a server would be answered
+    text: str = ""  # why it is refused
+    superseded: tuple[int, ...] = ()  # downlinks that made way, or are to be taken back by the network
 
 
 class WakeUp(Effect, frozen=True):

@@ -3,6 +3,8 @@
 import msgspec
 
 from bindings.contract import Cancellation, Lookup, NetworkState, Refusal, SubmitResult
+from bridge.coap.message import Option
+from bridge.delivery.direct import DirectNote
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -95,6 +97,24 @@ class LinkOpened(Event, frozen=True):
 
 class NorthChanged(Event, frozen=True):
     """The endpoint's own address toward a server, or the server itself, changed (endpoint that moved, R24)."""
+
+
+class DirectRequest(Event, frozen=True):
+    """Somebody asks by the API for a request to the device. A `DirectAnswer` says whether it is accepted.
+
+    `id` is the downlink's. `options` and `payload` are the message's, and `note` is kept with it. Of `supersedes`,
+    which are downlinks, those make way that are not out yet.
+    """
+
+    id: int
+    code: int
+    options: tuple[Option, ...]
+    payload: bytes
+    note: DirectNote
+    deliver_by: float | None = None  # wall time; None: as the endpoint's settings say
+    priority: int = 0  # a larger one goes first
+    confirmed: bool = False
+    supersedes: tuple[int, ...] = ()
 
 
 class CancelAsked(Event, frozen=True):

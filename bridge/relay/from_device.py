@@ -17,6 +17,7 @@ from bridge.relay import (
     operation,
     register,
     responses,
+    secured,
     toward_device,
     toward_server,
     verdict,
@@ -140,6 +141,8 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         return
     name = operation.of_device(coap, [registration.told for registration in state.registrations])
     server = server_of(state, coap, name)
+    if name == "OSCORE":
+        secured.seen(step)
     # What the device repeats it repeats from when it was heard; how long a server may be away counts from now.
     expires_at = (
         step.heard_at + step.south.exchange_span

@@ -1,10 +1,7 @@
 """Datagrams of servers: requests, repeats, acknowledgements, answers (R1, R3, R4, R5, R10, R12, R19, R25, R28)."""
 
-from math import ceil
-
 from bridge.coap.message import ACK, CON, NON, RST, Message, Option, encode_body, parse, uint_value
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.coap.udp import decode, empty, frame
 from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.states import DownlinkState, UplinkState
@@ -16,17 +13,18 @@ from bridge.relay import (
     observations,
     opaque,
     operation,
+    secured,
     server_answers,
     toward_device,
     toward_server,
     transfer_times,
     transfers,
 )
+from bridge.relay.admission import TOO_MANY, Refused, refusal_of
 from bridge.relay.blocks import ANY_ANSWER, block_of
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import ServerDatagram
 from bridge.relay.exchanges import Key
-from bridge.relay.identity import asks_a_proxy
 from bridge.relay.model import Observation, ObservationState
 from bridge.relay.size import refusal
 from bridge.relay.state import Step
@@ -36,7 +34,6 @@ _S = members(DownlinkState)
 _U = members(UplinkState)
 _O = members(ObservationState)
 
-TOO_MANY = "too many exchanges"
 TTL_LARGEST = 2**31  # seconds; beyond it a TTL is no limit at all
 _BLOCK_OPTIONS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 
@@ -196,42 +193,13 @@ def _is_refused(step: Step, key: Key, message: Message) -> bool:
     return True
 
 
-def _refuse(step: Step, server: str, message: Message, observe: int | None) -> tuple[int, list[Option], str] | None:
+def _refuse(step: Step, server: str, message: Message, observe: int | None) -> Refused | None:
     """Refuse a request that certainly cannot be accepted (R3). No row is written."""
-    state = step.state
-    if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
-        return Code.PROXYING_NOT_SUPPORTED, [], "the bridge is no forward proxy"  # RFC 7252 §5.10.2
-    most = state.policy.max_requests
-    live = state.deliveries.live
-    if len(live) >= most and sum(type(row) is ServerRequest for row in live.values()) >= most:
-        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
-    if state.account.limits.refuses:
-        refused = _quota_refusal(step, message)
-        if refused is not None:
-            return refused
-    free_in = state.exchanges.free_in(step.wall)
-    if free_in is not None:
-        seconds = min(max(1, ceil(free_in)), int(EXCHANGE_LIFETIME))  # clocks are set back, too
-        text = f"{TOO_MANY}: {state.exchanges.most} within {EXCHANGE_LIFETIME:.0f} s"
-        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, uint_value(seconds))], text
-    if state.policy.refuse_when_down and not step.south.network_up:
-        return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "network down"
-    full_for = observations.full_for(step, server, message) if observe == 0 else None
+    refused = refusal_of(step, message)
+    full_for = observations.full_for(step, server, message) if refused is None and observe == 0 else None
     if full_for is not None:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, uint_value(full_for))], "too many observations"
-    return None
-
-
-def _quota_refusal(step: Step, message: Message) -> tuple[int, list[Option], str] | None:
-    """Refuse a request if a quota is used up, or will be by the messages that wait already."""
-    state = step.state
-    waiting = [row for row in state.deliveries.live.values() if type(row) is ServerRequest and not row.attempts]
-    size = sum(map(state.south_hop.size, waiting)) + state.south_hop.size_of(b"\0", message.body)
-    hold = state.account.refusal(len(waiting) + 1, size, step.wall)
-    if hold is None:
-        return None
-    max_age = uint_value(max(1, ceil(hold.until - step.wall)))
-    return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, max_age)], hold.why
+    return refused
 
 
 def _answer_at_once(step: Step, server: str, message: Message, code: int, options: list[Option], text: str) -> None:
@@ -252,12 +220,12 @@ def _answer_at_once(step: Step, server: str, message: Message, code: int, option
     step.state.exchanges.refuse((server, message.mid, message.token), step.wall, told)
 
 
-def _accept(
-    step: Step, server: str, message: Message, observe: int | None
-) -> ServerRequest | tuple[int, list[Option], str]:
+def _accept(step: Step, server: str, message: Message, observe: int | None) -> ServerRequest | Refused:
     """Make the row that accepts a request, or refuse one that cannot fit (R25)."""
     state = step.state
     name = operation.of_server(message)
+    if name == "OSCORE":
+        secured.seen(step)
     profile = profile_of(step, server)
     if message.goes_up_to(OptionNumber.BLOCK1):
         slow = transfer_times.too_slow(step, message, profile)

@@ -144,6 +144,7 @@ class RelayState(Row):
     joined_at: float = 0.0  # what the device sent before that, it does not repeat (R13)
     server_instance: int | None = None  # of object 1, where the device registered with just one
     woken_at: float = 0.0  # when the device was last sent a trigger
+    secured: bool = False  # the device speaks DTLS or OSCORE with its servers: it is asked nothing in plain text
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from bridge.delivery.effects import Direction
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import OpaqueUplink
 from bridge.enums import members
+from bridge.relay import secured
 from bridge.relay.effects import Count, SendToServer, Settled
 from bridge.relay.state import Step
 
@@ -29,6 +30,7 @@ def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | Non
         return
     server = state.endpoint.servers[0].key
     endpoint = state.endpoint
+    secured.seen(step)
     row = OpaqueUplink.received(
         step.work.new_id(), endpoint.id, endpoint.shard, step.heard_at, server, data, digest, duplicate_key
     )
@@ -44,6 +46,7 @@ def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | Non
 def from_server(step: Step, server: str, data: bytes) -> None:
     """Queue a server's datagram, split at record boundaries if it does not fit; drop it if it cannot be queued."""
     state = step.state
+    secured.seen(step)
     waiting = [row for row in state.deliveries.live.values() if type(row) is OpaqueDownlink]
     handshake = _is_plain_handshake(data)
     if handshake:

@@ -1,7 +1,7 @@
 """Messages toward a server that the endpoint no longer has are ended: nothing more is sent there (R24)."""
 
 from bridge.delivery import words
-from bridge.delivery.downlinks import ServerRequest
+from bridge.delivery.downlinks import DIRECT, ServerRequest
 from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import CoapUplink
 from bridge.enums import members
@@ -14,8 +14,8 @@ WHY = "the endpoint no longer has this server"
 
 
 def is_own(state: EndpointState, server: str) -> bool:
-    """Return whether a server is one of the endpoint's."""
-    return any(own.key == server for own in state.endpoint.servers)
+    """Return whether a server is one of the endpoint's, or the API's callers are meant."""
+    return server == DIRECT or any(own.key == server for own in state.endpoint.servers)
 
 
 def end_what_waits(step: Step) -> None:

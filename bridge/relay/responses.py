@@ -6,7 +6,7 @@ from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Notification, Response
 from bridge.enums import members
-from bridge.relay import observations, toward_device, toward_server, transfers
+from bridge.relay import direct, observations, toward_device, toward_server, transfers
 from bridge.relay.effects import Count
 from bridge.relay.model import Observation, ObservationState
 from bridge.relay.state import Step
@@ -78,7 +78,7 @@ def _take(step: Step, row: ServerRequest, message: Message, digest: bytes, dupli
         step.heard_at,
         row.server,
         row.operation,
-        row.answer_by,
+        None if row.is_direct else row.answer_by,
         message.code,
         message.body,
         row.north_token,
@@ -100,7 +100,12 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
         return
     up = _take(step, row, message, digest, duplicate_key)
     following = None if row.split_from is None else transfers.next_part(row, message)
-    if following is not None:
+    further = direct.next_block(row, message) if row.is_direct and following is None else None
+    if further is not None:
+        toward_server.settle(step, up, _U.FORWARDED)
+        transfers.send_next(step, row, further)
+        step.state.deliveries.answered(row, _S.RESPONDED, step.work, "a block of the answer; the next one is asked for")
+    elif following is not None:
         toward_server.settle(step, up, _U.REPLACED, "the server gets the answer to the last part of this block")
         transfers.send_next(step, row, following)
         step.state.deliveries.answered(row, _S.RESPONDED, step.work, "a part of a block; the next one follows")
@@ -108,7 +113,7 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
         observations.follow(step, row, message)
         row.answered = True
         step.state.round_trips.append(step.wall - row.accepted_at)
-        in_blocks = row.split_from is not None or message.code == _CONTINUE
+        in_blocks = (row.split_from is not None or message.code == _CONTINUE) and not row.is_direct
         body = transfers.relayed_body(step, row, message) if in_blocks else message.body
         toward_server.respond(step, row, up, message.code, body)
         step.state.deliveries.answered(row, _S.RESPONDED, step.work)

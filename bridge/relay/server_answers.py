@@ -4,7 +4,7 @@ from bridge.coap.message import ACK, CON, Message, parse
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.uplinks import DeviceRequest
-from bridge.relay import observations, toward_device, toward_server, waking
+from bridge.relay import observations, secured, toward_device, toward_server, waking
 from bridge.relay.effects import Count, Noted, RegistrationNoted
 from bridge.relay.register import DEFAULT_LIFETIME, asks_for_queue_mode, lifetime_of
 from bridge.relay.registrations import Registration, segments, told_path, with_path
@@ -98,6 +98,7 @@ def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message
     begun = Registration(row.server, location, told, step.wall, step.wall, lifetime, queued)
     relay.registrations = [*others, begun]
     relay.refuse_update = False
+    secured.is_plain(step)
     observations.end_all(step, row.server)
     if step.state.endpoint.wake is not None:
         waking.note_register(step, row.body)

@@ -24,6 +24,7 @@ from bridge.enums import members
 from bridge.quota.account import Charge
 from bridge.quota.limits import NO_LIMITS, Limits
 from bridge.relay import (
+    direct,
     events as ev,
     from_device,
     from_server,
@@ -150,7 +151,7 @@ def _next_wake(at: Step) -> float | None:
     for row in deliveries.touched.values():
         if not row.over:
             due = deliveries.next_time(row, wall, at.south)
-            if type(row) is ServerRequest and not row.answered and (due is None or row.answer_by < due):
+            if type(row) is ServerRequest and not row.answered and row.answer_by < (FOREVER if due is None else due):
                 due = row.answer_by
             row.due = due
     for row in deliveries.live.values():
@@ -181,7 +182,7 @@ def _started(at: Step, _event: ev.Event) -> None:
     removed_servers.end_what_waits(at)
     toward_server.resume(at)
     for row in at.state.deliveries.live.values():
-        if type(row) is ServerRequest and row.confirmable and not row.answered:
+        if type(row) is ServerRequest and row.confirmable and not (row.answered or row.is_direct):
             if from_server.needs_piggybacking(at, row):
                 at.state.empty_ack_due[row.id] = at.mono + max(row.answer_by - at.wall, 0.0)
             else:
@@ -228,7 +229,7 @@ def _cancel_done(at: Step, event: ev.CancelDone) -> None:
 
 
 def _cancel_asked(at: Step, event: ev.CancelAsked) -> None:
-    words.cancel_asked(at.state.deliveries, event.downlink, at.work, at.south)
+    words.cancel_asked(at.state.deliveries, direct.current(at, event.downlink), at.work, at.south)
 
 
 def _reachable(at: Step, _event: ev.DeviceReachable) -> None:
@@ -271,6 +272,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes i
     ev.Started: _started,
     ev.Tick: _tick,
     ev.ServerDatagram: from_server.datagram,
+    ev.DirectRequest: direct.asked,
     ev.DeviceMessage: from_device.message,
     ev.Submitted: _submitted,
     ev.Reported: _reported,

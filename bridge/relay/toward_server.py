@@ -39,9 +39,15 @@ def originate(step: Step, row: Originated) -> None:
 
 
 def respond(step: Step, request: ServerRequest, row: Response | Verdict, code: int, body: bytes) -> None:
-    """Answer a server's request: piggybacked if its acknowledgement was not sent yet, else separately (R5)."""
+    """Answer a server's request: piggybacked if its acknowledgement was not sent yet, else separately (R5).
+
+    A caller of the API reads the answer in the ledger.
+    """
     state = step.state
     row.code, row.body = code, body
+    if request.is_direct:
+        settle(step, row, _U.FORWARDED)
+        return
     if state.empty_ack_due.pop(request.id, None) is not None:
         row.coap_type = ACK
         row.north_mid = request.north_mid

@@ -159,6 +159,7 @@ def send_next(step: Step, before: ServerRequest, body: bytes) -> None:
         None,  # parts observe nothing
         1,  # ahead of requests that begin something
         before.answer_by,
+        before.confirmed,
     )
     row.cancel_asked = before.cancel_asked
     row.split_from, before.split_from = before.split_from, None

@@ -59,6 +59,8 @@ def unanswered_in_time(step: Step, rows: list[Downlink]) -> None:
 def give(step: Step, row: ServerRequest, code: int) -> None:
     """Answer a request instead of the device, or do not answer if the profile or OSCORE asks for that."""
     _answered(step, row)
+    if row.is_direct:
+        return  # the outcome itself says it
     profile = profile_of(step, row.server)
     options: list[Option] = []
     if row.state is _S.TOO_LARGE:

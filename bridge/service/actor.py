@@ -20,8 +20,19 @@ from bindings.contract import (
 )
 from bridge.north.contract import NorthTransport, Sending
 from bridge.relay import events as ev
-from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit
+from bridge.relay.effects import (
+    Cancel,
+    Count,
+    DirectAnswer,
+    Effect,
+    LookUp,
+    SendToServer,
+    ServerSilent,
+    Settled,
+    Submit,
+)
 from bridge.service.crash_points import reached
+from bridge.service.direct import Watch
 from bridge.service.placed import Placed
 from bridge.trace.entry import NOT_SENT
 from bridge.trace.traces import Tap
@@ -52,11 +63,13 @@ class NetworkActor:
         networks: Mapping[str, Binding],
         count: CountFunction,
         observe: ObserveFunction = lambda *_, **__: None,
+        watch: Watch | None = None,
     ) -> None:
         self._north = north
         self._observe = observe
         self._networks = networks
         self._count = count
+        self._watch = watch or Watch()
         self._calls: dict[int, tuple[int, int]] = {}  # endpoint → downlink and attempt whose network call is in flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -74,19 +87,7 @@ class NetworkActor:
         if isinstance(effect, Submit):
             self._begin(placed, _key(effect.attempt), self._submit(placed, effect.attempt), result)
         elif isinstance(effect, Settled):
-            self._count("outcomes", direction=effect.direction, state=effect.state)
-            self._observe("message_duration_seconds", effect.after, direction=effect.direction)
-            if log.isEnabledFor(logging.DEBUG):
-                log.debug(
-                    "settled",
-                    extra={
-                        "endpoint": placed.endpoint.name,
-                        "row": effect.row,
-                        "operation": effect.operation,
-                        "state": effect.state,
-                        "why": effect.reason,
-                    },
-                )
+            self._settled(placed, effect)
         elif isinstance(effect, Count):
             self._count(effect.name, kind=effect.label)
             if effect.text:
@@ -96,6 +97,8 @@ class NetworkActor:
             self._begin(placed, _key(effect.attempt), self._look_up(placed, effect.attempt), result)
         elif isinstance(effect, Cancel):
             self._begin(placed, (effect.downlink, effect.number), self._cancel(placed, effect), result)
+        elif isinstance(effect, DirectAnswer):
+            self._watch.answered(effect)
         elif isinstance(effect, ServerSilent):
             self._count("silent_servers", server=effect.server)
             if placed.source is not None:
@@ -118,6 +121,22 @@ class NetworkActor:
     def busy(self) -> bool:
         """Whether a network call is in flight."""
         return bool(self._tasks)
+
+    def _settled(self, placed: Placed, effect: Settled) -> None:
+        self._watch.settled(placed.endpoint.id)
+        self._count("outcomes", direction=effect.direction, state=effect.state)
+        self._observe("message_duration_seconds", effect.after, direction=effect.direction)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "settled",
+                extra={
+                    "endpoint": placed.endpoint.name,
+                    "row": effect.row,
+                    "operation": effect.operation,
+                    "state": effect.state,
+                    "why": effect.reason,
+                },
+            )
 
     def _send(self, placed: Placed, effect: SendToServer) -> str:
         """Send a message to a server; return what there is to say of that, "" if it left."""

@@ -27,6 +27,7 @@ from bridge.relay.registrations import Registration
 from bridge.service.state_directory import make_state_directory
 from bridge.store.access import AccessTable
 from bridge.store.contract import Reads
+from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet
 from bridge.store.outbox import Outbox
 from bridge.store.sqlite import ReadOnlyStore, SqliteStore
@@ -92,6 +93,14 @@ class BridgeAtRest:
 
     def newer_events(self) -> asyncio.Event:
         _refuse("events happen only while the service runs")
+
+    @property
+    def known_direct(self) -> DirectTable:
+        return self._store.direct
+
+    @property
+    def direct(self) -> NoReturn:
+        _refuse("requests are only sent while the service runs")
 
     @property
     def traces(self) -> Traces:

@@ -19,6 +19,7 @@ from bridge.service.actor import NetworkActor
 from bridge.service.announcer import Announcer
 from bridge.service.changes import Changes
 from bridge.service.clock import Clock
+from bridge.service.direct import DirectRequests, Watch
 from bridge.service.from_servers import FromServers
 from bridge.service.network_calls import NetworkCalls
 from bridge.service.networks import NetworkEvents
@@ -55,6 +56,7 @@ class Parts:
     notes: ProvisioningNotes
     changes: Changes
     traces: Traces
+    direct: DirectRequests
 
 
 @contextlib.asynccontextmanager
@@ -85,7 +87,8 @@ async def built(
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
     calls = {name: NetworkCalls(name, binding.capacity, draw.random, count) for name, binding in networks.items()}
     places = Places(directory, networks, calls, quotas, count)
-    actor = NetworkActor(north, networks, count, observe)
+    watch = Watch()
+    actor = NetworkActor(north, networks, count, observe, watch)
     runner = Runner(
         store,
         directory,
@@ -100,6 +103,7 @@ async def built(
         announcer,
         quotas,
     )
+    direct = DirectRequests(runner, watch, store.next_id)
     traces = Traces((runner, actor), clock.wall, clock.monotonic, asyncio.get_running_loop().call_later)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
     provisioning = Provisioning(networks, notes, count)
@@ -129,6 +133,7 @@ async def built(
             notes,
             changes,
             traces,
+            direct,
         )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ NEAR = 256  # an endpoint that waits for a network call behind more than so many
 RELOAD_AFTER = 1.0  # seconds between a failed commit and the next try to take the endpoint up again
 
 CALLS = (Submit, LookUp, Cancel)
+TAKEN_IF_ENABLED = (ev.ServerDatagram, ev.DeviceMessage, ev.TriggerAsked, ev.DirectRequest)
 CALL_RESULTS = (ev.Submitted, ev.LookedUp, ev.CancelDone)
 
 
@@ -327,7 +328,7 @@ class Runner:
             return
         if self.tap is not None:
             self.tap.event(loaded.placed.endpoint, event)
-        if not loaded.placed.takes and isinstance(event, ev.ServerDatagram | ev.DeviceMessage | ev.TriggerAsked):
+        if not loaded.placed.takes and isinstance(event, TAKEN_IF_ENABLED):
             self._act(loaded.placed, Count("messages_of_disabled_endpoints"))
             if done is not None:
                 done(None)

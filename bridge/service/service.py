@@ -26,6 +26,7 @@ from bridge.relay.registrations import Registration
 from bridge.service.announcer import Announcer
 from bridge.service.clock import Clock, RealClock, SteadyClock, moment
 from bridge.service.counters import describe
+from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress
@@ -44,6 +45,7 @@ from bridge.service.upkeep import (
 from bridge.service.webhooks import Webhooks
 from bridge.store.access import AccessTable
 from bridge.store.contract import Reads, Store
+from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet
 from bridge.store.outbox import Outbox
 from bridge.store.sqlite import SqliteStore
@@ -220,6 +222,14 @@ class Service:
         if self._announcer is None:
             raise NotPossible("this bridge stores no events; set keep in [events]")
         return self._announcer.newer
+
+    @property
+    def known_direct(self) -> DirectTable:
+        return self.store.direct
+
+    @property
+    def direct(self) -> DirectRequests:
+        return self.parts.direct
 
     @property
     def traces(self) -> Traces:

@@ -103,6 +103,7 @@ async def prune_forever(
         try:
             removed = await store.prune(wall() - retention)
             await store.access.forget_entries(wall() - retention)
+            await store.direct.forget(wall() - retention)
             await store.outbox.forget_events(wall() - keep)
         except BridgeError as error:
             log.warning("finished messages could not be removed from the ledger: %s", error)

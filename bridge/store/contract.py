@@ -4,7 +4,8 @@ A store has three repositories. The *ledger* keeps the rows of every endpoint; t
 (`bridge.directory.contract.DirectoryTable`) keeps who is who. The *memories* keep the notes of each network instance
 (`bindings.contract.Memory`, `bridge/store/notes.py`). Beside them, `reads` answers people's questions about
 messages, and `fleet` (`bridge/store/fleet.py`) those about endpoints. `access` (`bridge/store/access.py`) keeps keys
-and the audit log, and `outbox` (`bridge/store/outbox.py`) events for others.
+and the audit log, `outbox` (`bridge/store/outbox.py`) events for others, and `direct` (`bridge/store/direct.py`)
+notes of requests that came by the API.
 
 All methods are called in the event loop, and none blocks it. A read that cannot be answered at once calls `done` later,
 also in the event loop. `tests/store` holds every implementation to this contract.
@@ -28,6 +29,7 @@ from bridge.quota.report import UsageSum
 from bridge.quota.usage import Usage
 from bridge.relay.model import Kept
 from bridge.store.access import AccessTable
+from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet
 from bridge.store.notes import Memories
 from bridge.store.outbox import Outbox
@@ -198,6 +200,9 @@ class Store(Ledger, Protocol):
 
     @property
     def outbox(self) -> Outbox: ...
+
+    @property
+    def direct(self) -> DirectTable: ...
 
     @property
     def memories(self) -> Memories:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bindings.contract import Accepted, Refused, SubmitResult
+from bridge.coap.words import code_name
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit, WakeUp
 from bridge.relay.model import Endpoint
@@ -94,6 +95,9 @@ _NETWORK: dict[type[ev.Event], Callable[[Any], str]] = {
 _NOTES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.LinkOpened: lambda event: f"the link to server {event.server} is open",
     ev.NorthChanged: lambda _event: "the endpoint's address or its servers changed",
+    ev.DirectRequest: lambda event: (
+        f"{event.note.who} asks by the API for {code_name(event.code)}, downlink {event.id}"
+    ),
     ev.CancelAsked: lambda event: f"a person asks to cancel downlink {event.downlink}",
     ev.EndpointRemoved: lambda event: event.why,
     ev.TriggerAsked: lambda event: f"another endpoint asks for a trigger: Execute /1/{event.instance}/{event.resource}",

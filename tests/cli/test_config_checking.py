@@ -26,6 +26,10 @@ def endpoint(name: str, address: str, more: str = "") -> str:
 
 
 WRONG = {
+    "a server with the name of the API's callers": (
+        SERVER.replace("lab", '"(API)"') + network("one", 8180),
+        r"is the name of requests that come by the API; choose another one",
+    ),
     "one port for two networks": (
         network("one", 8180) + network("two", 8180),
         r"\[networks\.two\] callbacks\.port: port 8180 is already used by .*\[networks\.one\] callbacks\.port",

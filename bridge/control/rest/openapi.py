@@ -79,6 +79,13 @@ def _operation(route: Route, asked: Mapping[str, Any], answered: Mapping[str, An
             "default": {"$ref": "#/components/responses/Problem"},
         },
     }
+    if route.pending is not None:
+        content = operation["responses"][str(route.status)]["content"]
+        operation["responses"][str(route.pending)] = {
+            "description": "It is accepted, and not over yet: see `Location`.",
+            "headers": {"Location": {"schema": {"type": "string"}}},
+            "content": content,
+        }
     if route.method == "GET":
         operation["responses"]["304"] = {"description": "The answer has not changed since (`If-None-Match`)."}
     if route.request is ListEvents:
@@ -94,9 +101,10 @@ def _parameters(route: Route, asked: Mapping[str, Any]) -> Iterator[dict[str, An
     properties = asked.get("properties", {})
     for name, of_request in route.in_path.items():
         yield _parameter(name, "path", properties[of_request], required=True)
-    if route.in_query:
-        for name in route.rest:
-            yield _parameter(name, "query", properties[name], required=name in asked.get("required", ()))
+    for name in route.rest if route.in_query else route.query:
+        yield _parameter(name, "query", properties[name], required=name in asked.get("required", ()))
+    for name, of_request in route.headers.items():
+        yield _parameter(name, "header", properties[of_request], required=False)
     if route.conditional is not None:
         about = "`ETag` of the endpoint when it was read; if the endpoint has changed since, nothing is done (412)"
         yield {"name": "If-Match", "in": "header", "description": about, "schema": {"type": "string"}}
@@ -122,7 +130,7 @@ def _body(route: Route, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a request's body: the request without what the path has; {} if nothing is left."""
     if not route.rest:
         return {}
-    taken = set(route.in_path.values())
+    taken = {*route.in_path.values(), *route.headers.values(), *route.query}
     body = copy.deepcopy(dict(asked))
     body.pop("title", None)
     body["properties"] = {name: one for name, one in body["properties"].items() if name not in taken}

@@ -1,7 +1,8 @@
 """Requests of operations, read from paths, queries and bodies."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,17 +24,27 @@ class Reader:
         self._route = route
         self._fields = {name: in_text(schema) for name, schema in fields_of(route).items()}
 
-    def request(self, path: Mapping[str, str], query: Sequence[tuple[str, str]], body: bytes | None) -> Request[Any]:
-        """Return the request that a path, a query and a body make. Raises RequestError."""
+    def request(
+        self,
+        path: Mapping[str, str],
+        query: Sequence[tuple[str, str]],
+        body: bytes | None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Request[Any]:
+        """Return the request that a path, a query, a body and headers make. Raises RequestError."""
         route = self._route
         if route.in_query:
             if body:
                 raise RequestError(f"{route.method} takes no body; put parameters into the query")
-            given = self._from_query(query)
+            given = self._from_query(query, route.rest)
         else:
-            if query:
+            if query and not route.query:
                 raise RequestError(f"unknown parameter {query[0][0]!r}; parameters of {route.method} are in its body")
-            given = _decoded(body or b"{}")
+            given = self._from_query(query, route.query)
+            _add(given, _decoded(body or b"{}"), {*route.query, *route.headers.values()})
+        for name, of_request in route.headers.items():
+            if name in headers:
+                given[of_request] = _unquoted(headers[name])
         for name, of_request in route.in_path.items():
             if of_request in given:
                 raise RequestError(f"{of_request} is already given by the path")
@@ -44,12 +55,12 @@ class Reader:
             raise RequestError(str(error)) from error
         return asked
 
-    def _from_query(self, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    def _from_query(self, query: Sequence[tuple[str, str]], names: Sequence[str]) -> dict[str, Any]:
         given: dict[str, Any] = {}
         for name, text in query:
             schema = self._fields.get(name)
-            if schema is None or name not in self._route.rest:
-                known = ", ".join(self._route.rest) or "none"
+            if schema is None or name not in names:
+                known = ", ".join(names) or "none"
                 raise RequestError(f"unknown parameter {name!r}; there are: {known}")
             if schema.get("type") == "array":
                 given.setdefault(name, []).append(_converted(name, text, schema["items"]))
@@ -58,6 +69,22 @@ class Reader:
             else:
                 given[name] = _converted(name, text, schema)
         return given
+
+
+def _add(given: dict[str, Any], body: Mapping[str, Any], elsewhere: Collection[str]) -> None:
+    """Add what a body has. Raises RequestError for what belongs into the query or a header."""
+    for name, value in body.items():
+        if name in elsewhere:
+            raise RequestError(f"{name} belongs into the query or a header, not into the body")
+        given[name] = value
+
+
+def _unquoted(text: str) -> str:
+    """Return the string that a header has, in quotes (RFC 8941, 3.3.3) or without."""
+    text = text.strip()
+    if len(text) < len('""') or text[0] != '"' or text[-1] != '"':
+        return text
+    return re.sub(r"\\(.)", r"\1", text[1:-1])
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

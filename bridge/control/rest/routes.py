@@ -10,6 +10,7 @@ from bridge.operations.types import (
     access,
     bulk,
     config,
+    direct,
     endpoints,
     events,
     messages,
@@ -26,7 +27,10 @@ VERSION = "/v1"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. `fields`: fields of the request that the path has under another name."""
+    """One method of one path. `fields`: fields of the request that the path has under another name.
+
+    `query` are fields that are in the query although the method has a body, `headers` those that a header has.
+    """
 
     method: str
     path: str  # below VERSION
@@ -34,6 +38,10 @@ class Route:
     status: int = 200
     fields: Mapping[str, str] = field(default_factory=dict)
     conditional: type[Request[Any]] | None = None  # If-Match is compared with the answer to this request
+    query: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pending: int | None = None  # status of a result that says that it is not `over`
+    location: str = ""  # path below VERSION of what a result is about, with its `id`
 
     @property
     def result(self) -> Any:
@@ -53,7 +61,7 @@ class Route:
     @property
     def rest(self) -> tuple[str, ...]:
         """Return the fields of the request that are not in the path."""
-        taken = set(self.in_path.values())
+        taken = {*self.in_path.values(), *self.headers.values(), *(() if self.in_query else self.query)}
         return tuple(one.encode_name for one in msgspec.structs.fields(self.request) if one.name not in taken)
 
     @property
@@ -91,6 +99,17 @@ ROUTES = (
     Route("GET", _D, stories.ShowDownlink),
     Route("GET", f"{_D}/payload", stories.GetDownlinkPayload),
     Route("POST", f"{_D}/cancel", messages.CancelDownlink),
+    Route(
+        "POST",
+        f"{_E}/downlinks",
+        direct.SendDownlink,
+        fields={"name": "endpoint"},
+        query=("wait",),
+        headers={"Idempotency-Key": "idempotency_key"},
+        pending=202,
+        location=f"{_D}/outcome",
+    ),
+    Route("GET", f"{_D}/outcome", direct.GetOutcome),
     Route("GET", "/uplinks", messages.ListUplinks),
     Route("GET", _U, stories.ShowUplink),
     Route("GET", f"{_U}/payload", stories.GetUplinkPayload),

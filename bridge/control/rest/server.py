@@ -12,6 +12,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -28,6 +29,7 @@ from bridge.errors import (
     AccessDenied,
     BridgeError,
     ConfigurationError,
+    LimitReached,
     NotPossible,
     Outdated,
     RequestError,
@@ -144,7 +146,7 @@ class RestApi:
             body = await request.read() if request.can_read_body else None
             if body and request.content_type != _JSON:
                 return _problem(RequestError(f"the body must be {_JSON}"), 415)
-            asked = reader.request(request.match_info, [*request.query.items()], body)
+            asked = reader.request(request.match_info, [*request.query.items()], body, request.headers)
             if isinstance(asked, ListEvents) and wants_stream(request):
                 return await self._stream(request, asked, caller)
             wanted = request.headers.get("If-Match")
@@ -155,7 +157,7 @@ class RestApi:
                     before = required.request(request.match_info["name"])
                     self._compare(wanted, await required.carry_out(self._bridge, before))
                     result = await carried_out(self._bridge, operation, asked, str(caller), caller.role)
-            return _result(request, msgspec.json.encode(result), route.status)
+            return _located(_result(request, msgspec.json.encode(result), _status(route, result)), route, result)
 
         return handle
 
@@ -209,6 +211,16 @@ def _check_page(request: web.Request) -> None:
         raise AccessDenied("a session is for the dashboard's own pages; other callers send a key")
 
 
+def _status(route: Route, result: Any) -> int:
+    return route.status if route.pending is None or result.over else route.pending
+
+
+def _located(answer: web.Response, route: Route, result: Any) -> web.Response:
+    if route.location:
+        answer.headers["Location"] = VERSION + route.location.format(id=result.id)
+    return answer
+
+
 def _tag(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
@@ -228,7 +240,7 @@ def _problem(error: BridgeError, status: int) -> web.Response:
     answer = web.Response(body=body, status=status, content_type=CONTENT_TYPE, headers=_HEADERS)
     if isinstance(error, UnknownCaller):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="lwm2m-bridge"'
-    elif isinstance(error, TooManyGuesses):
+    elif isinstance(error, TooManyGuesses | LimitReached):
         answer.headers["Retry-After"] = _RETRY
     return answer
 

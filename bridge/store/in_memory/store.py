@@ -19,6 +19,7 @@ from bridge.quota.usage import KEPT_DAYS, Usage
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
 from bridge.store.followers import Followers
 from bridge.store.in_memory.access import InMemoryAccess
+from bridge.store.in_memory.direct import InMemoryDirect
 from bridge.store.in_memory.directory import InMemoryDirectory
 from bridge.store.in_memory.disk import Disk
 from bridge.store.in_memory.engine import Work
@@ -59,6 +60,7 @@ class InMemoryStore:
         self.fleet = InMemoryFleet(self)
         self.access = InMemoryAccess(self)
         self.outbox = InMemoryOutbox(self)
+        self.direct = InMemoryDirect(self)
         self.reads = InMemoryReads(self.disk.tables, self.readable)
         self.memories = Memories(InMemoryNotes(self))
         self.groups = self.rows = self.failures = self.loads = 0

@@ -12,6 +12,7 @@ from bridge.errors import NotRunning
 from bridge.store.contract import Done
 from bridge.store.sqlite.access import SqliteAccess
 from bridge.store.sqlite.connection import connect_reader
+from bridge.store.sqlite.direct import SqliteDirect
 from bridge.store.sqlite.directory import SqliteDirectory
 from bridge.store.sqlite.fleet import SqliteFleet
 from bridge.store.sqlite.loads import Loads
@@ -34,6 +35,7 @@ class ReadOnlyStore:
         self.fleet = SqliteFleet(self, writable=False)
         self.access = SqliteAccess(self)
         self.outbox = SqliteOutbox(self)
+        self.direct = SqliteDirect(self)
         self.directory = SqliteDirectory(self, self._connection.execute("SELECT count(*) FROM endpoint").get)
 
     async def run(self, work: Callable[[apsw.Connection], T], *, directory: bool = False) -> T:  # noqa: ARG002  # as `Engine` has it

@@ -24,6 +24,7 @@ from bridge.store.sqlite import prune, unfinished, usage_rows
 from bridge.store.sqlite.access import SqliteAccess
 from bridge.store.sqlite.asked import AskedEndpoint, AskedNoteWithEndpoint
 from bridge.store.sqlite.connection import check, connect_reader, connect_writer, end
+from bridge.store.sqlite.direct import SqliteDirect
 from bridge.store.sqlite.directory import SqliteDirectory
 from bridge.store.sqlite.files import Files
 from bridge.store.sqlite.fleet import SqliteFleet
@@ -72,6 +73,7 @@ class SqliteStore:
         self.fleet = SqliteFleet(self)
         self.access = SqliteAccess(self)
         self.outbox = SqliteOutbox(self)
+        self.direct = SqliteDirect(self)
         self.directory = SqliteDirectory(self, writing.execute("SELECT count(*) FROM endpoint").get)
 
     @classmethod

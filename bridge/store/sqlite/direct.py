@@ -1,0 +1,58 @@
+"""`bridge.store.direct.DirectTable` in SQLite."""
+
+from typing import Any
+
+import apsw
+
+from bridge.delivery.direct import DirectNote
+from bridge.delivery.downlinks import DIRECT, Downlink, ServerRequest
+from bridge.store.sqlite.engine import Engine
+from bridge.store.sqlite.reader import Reader
+from bridge.store.sqlite.statements import ENDPOINT, columns_sql, decoder
+
+_SELECT = f"SELECT {columns_sql(DirectNote)} FROM direct"  # noqa: S608  # names of our own
+
+
+class SqliteDirect:
+    def __init__(self, store: Engine) -> None:
+        self._store = store
+
+    async def note(self, downlink: int) -> DirectNote | None:
+        return await self._one(f"{_SELECT} WHERE id = ?", (downlink,))
+
+    async def known(self, endpoint: int, idempotency_key: str) -> DirectNote | None:
+        return await self._one(f"{_SELECT} WHERE endpoint = ? AND idempotency_key = ?", (endpoint, idempotency_key))
+
+    async def waiting(self, endpoint: int, supersede_key: str) -> list[int]:
+        sql = (
+            "SELECT d.id FROM direct d JOIN downlink r ON r.id = d.id"
+            " WHERE d.endpoint = ? AND d.supersede_key = ? AND r.over = 0 ORDER BY d.id"
+        )
+        values = endpoint, supersede_key
+        return await self._store.reads.ask(lambda reader: [id_ for (id_,) in reader.connection.execute(sql, values)])
+
+    async def parts(self, endpoint: int, north_token: bytes) -> list[ServerRequest]:
+        sql = (
+            f"SELECT {columns_sql(Downlink)} FROM downlink"  # noqa: S608  # names of our own
+            f" WHERE {ENDPOINT} AND server = ? AND north_token = ? ORDER BY id"
+        )
+
+        def ask(reader: Reader) -> list[ServerRequest]:
+            rows = map(decoder(Downlink), reader.connection.execute(sql, (endpoint, DIRECT, north_token)))
+            return [row for row in rows if type(row) is ServerRequest]
+
+        return await self._store.reads.ask(ask)
+
+    async def forget(self, before: float) -> int:
+        def work(connection: apsw.Connection) -> int:
+            connection.execute(
+                "DELETE FROM direct WHERE at < ? AND NOT EXISTS (SELECT 1 FROM downlink WHERE downlink.id = direct.id)",
+                (before,),
+            )
+            return int(connection.changes())
+
+        return await self._store.run(work)
+
+    async def _one(self, sql: str, values: tuple[Any, ...]) -> DirectNote | None:
+        row = await self._store.reads.ask(lambda reader: reader.connection.execute(sql, values).fetchone())
+        return None if row is None else decoder(DirectNote)(row)
