@@ -27,7 +27,8 @@ def test_an_operation_takes_its_request_and_returns_the_result_that_this_names(o
     hints = get_type_hints(operation.carry_out)
     result = hints.pop("return")
     assert result == operation.result
-    assert list(hints.values()) == [Bridge, operation.request]
+    caller = [str] if operation.names_caller else []
+    assert list(hints.values()) == [Bridge, operation.request, *caller]
 
 
 @ALL
