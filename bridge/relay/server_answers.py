@@ -98,8 +98,8 @@ def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message
     begun = Registration(row.server, location, told, step.wall, step.wall, lifetime, queued)
     relay.registrations = [*others, begun]
     relay.refuse_update = False
-    secured.is_plain(step)
     observations.end_all(step, row.server)
+    secured.is_plain(step)
     if step.state.endpoint.wake is not None:
         waking.note_register(step, row.body)
     return message.body if told == location else with_path(message, OptionNumber.LOCATION_PATH, told)

@@ -182,7 +182,7 @@ def _started(at: Step, _event: ev.Event) -> None:
     removed_servers.end_what_waits(at)
     toward_server.resume(at)
     for row in at.state.deliveries.live.values():
-        if type(row) is ServerRequest and row.confirmable and not (row.answered or row.is_direct):
+        if type(row) is ServerRequest and not row.is_direct and row.confirmable and not row.answered:
             if from_server.needs_piggybacking(at, row):
                 at.state.empty_ack_due[row.id] = at.mono + max(row.answer_by - at.wall, 0.0)
             else:
