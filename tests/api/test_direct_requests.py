@@ -244,7 +244,7 @@ async def test_what_a_device_answers_that_nobody_can_read_is_shown_as_it_is(awak
         ({"coap": {"method": "GET", "path": "a" * 300}}, 400, "may have 255"),
         ({"operation": "read", "path": "/3/x"}, 400, "is no path"),
         ({"operation": "read", "path": "/70000"}, 400, "at most 65534"),
-        ({"operation": "execute", "path": "/3/0"}, 400, "execute is of an resource"),
+        ({"operation": "execute", "path": "/3/0"}, 400, "execute is of a resource"),
         ({"operation": "read", "path": "/3/0/0", "value": 1}, 400, "takes no value"),
         ({"operation": "write", "path": "/3/0/14", "value": 7}, 400, "is of type string"),
         ({"operation": "write", "path": "/5/0/0", "value": "~"}, 400, "bytes in base64"),
