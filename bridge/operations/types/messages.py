@@ -29,6 +29,7 @@ class DownlinkView(Result, frozen=True, kw_only=True):
     kind: str
     operation: str
     target: str  # path and queries of a server's request; "" where the bridge cannot read them
+    block: BlockView | None  # null: the request is no part of a block-wise write
     server: str  # that sent it; "(API)": a direct request; "": the bridge's answer to the device's own request
     state: DownlinkState
     over: bool  # whether `state` is the outcome
