@@ -50,7 +50,7 @@ class NetworkServer:
         self.context = Context(settings, random.Random(seed), faults or make_faults(seed), now)
         self._collecting: dict[bytes, _Collecting] = {}
         self._held_command: Callable[[], None] | None = None
-        self.context.at(now + settings.scheduler_interval, self._tick)
+        self._tick_after(now)
 
     def next_due(self) -> float | None:
         """Return the time at which `advance` has something to do."""
@@ -154,11 +154,28 @@ class NetworkServer:
         self.context = fresh
         self._collecting = {}
         self._held_command = None
-        fresh.at(now + fresh.settings.scheduler_interval, self._tick)
+        self._tick_after(now)
+
+    def skip_missed(self, now: float) -> None:
+        """Leave out runs of the scheduler that a process which was held up has missed, all but one.
+
+        The server itself sleeps between two runs. Made up for at once, they would send an item again and again before
+        a gateway could say that it was sent.
+        """
+        if now - self._next_tick > self.context.settings.scheduler_interval:
+            self._tick_at(now)
 
     def _tick(self) -> None:
-        downlink.run_scheduler(self.context)
-        self.context.at(self.context.now + self.context.settings.scheduler_interval, self._tick)
+        if self.context.now >= self._next_tick:  # else this run was left out
+            downlink.run_scheduler(self.context)
+            self._tick_after(self.context.now)
+
+    def _tick_after(self, now: float) -> None:
+        self._tick_at(now + self.context.settings.scheduler_interval)
+
+    def _tick_at(self, when: float) -> None:
+        self._next_tick = when
+        self.context.at(when, self._tick)
 
     def _flush(self, dev_eui: bytes) -> None:
         device_queue.flush(self.context.tables, dev_eui)

@@ -62,7 +62,9 @@ class Pump:
 
     async def _run(self) -> None:
         while True:
-            self.server.advance(self.now())
+            now = self.now()
+            self.server.skip_missed(now)
+            self.server.advance(now)
             self.wake()
             self._wake.clear()
             due = self.server.next_due()

@@ -13,9 +13,10 @@ from mock_network.lab import ApiError, Broker, Lab
 from tests.durability.judge import LORAWAN_HTTP, LORAWAN_MQTT, Evidence, Of, hear_server, is_send
 from tests.durability.mqtt_witness import Witness
 from tests.durability.story import Happening
-from tests.durability.traffic import Traffic, fit
+from tests.durability.traffic import JUMP, Traffic
 from tests.e2e.kit import until
 from tests.lorawan.lorawan_kit import CLIENT, LorawanSetUp, device, lorawan_set_up
+from tests.repeats import fit
 
 PATIENCE = 900.0  # seconds that server and bridge wait for an answer
 ACK_TIMEOUT = CLIENT.ack_timeout
@@ -43,7 +44,7 @@ async def lorawan_traffic(
 
     `also` starts more before the bridge, and returns sections of the bridge's configuration for it.
     """
-    fit(CLIENT, EXCHANGE_SPAN)
+    fit(CLIENT, EXCHANGE_SPAN, late=JUMP)
     described = {
         "one": device(DEVICES["one"]),  # class A: nothing comes down before it has spoken
         CLASS_C: device(DEVICES[CLASS_C], device_class="C"),

@@ -7,8 +7,9 @@ from bindings.nidd.settings import Downlinks
 from mock_network.lwm2m.messages import Tuning
 from tests.durability.judge import NIDD, Evidence, Of, hear_server
 from tests.durability.story import Happening
-from tests.durability.traffic import Traffic, fit
+from tests.durability.traffic import JUMP, Traffic
 from tests.e2e.kit import SetUp
+from tests.repeats import fit
 
 PATIENCE = 300.0  # seconds that the server waits: the bridge's 115 begin only once a request got through to it
 
@@ -17,7 +18,7 @@ class NiddTraffic(Traffic):
     """UEs behind an emulated SCEF. `endpoint` has further settings of their endpoints."""
 
     def __init__(self, found: SetUp, devices: tuple[str, ...], **endpoint: Any) -> None:
-        fit(Tuning(), Downlinks().exchange_span)
+        fit(Tuning(), Downlinks().exchange_span, late=JUMP)
         super().__init__(found.lab, devices)
         self.found = found
         self._endpoint = endpoint

@@ -1,5 +1,6 @@
 """Killed at every point of receive, commit and act, and at random: nothing accepted is lost, nothing happens twice."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,11 @@ import pytest
 from bridge.service.crash_points import POINTS
 from tests.conftest import need_program
 from tests.durability.both import both_traffic
-from tests.durability.judge import Fault
+from tests.durability.judge import Fault, is_send
 from tests.durability.lorawan import LorawanTraffic, lorawan_traffic
 from tests.durability.mutated import mutated
 from tests.durability.nidd import NiddTraffic
-from tests.durability.traffic import Traffic
+from tests.durability.traffic import JUMP, LOOKED_EVERY, Traffic
 from tests.e2e.kit import set_up, until
 
 
@@ -141,6 +142,32 @@ async def test_a_lorawan_devices_repeated_send_is_one_and_the_judge_finds_it_whe
         await traffic.lab.start_bridge(prefix=run)
         faults = await _repeated(traffic, 2)
         assert any("reached the server 2 times" in fault.text for fault in faults), faults
+
+
+async def _answered_at_last(traffic: LorawanTraffic) -> None:
+    """Let time pass until the device has the answer to its Send: the radio loses the first three, so to say."""
+    await traffic.found.fault("downlink_lost", count=3)
+    sending = asyncio.create_task(traffic.send("two", 1))
+    while not sending.done():
+        await traffic.pass_time(JUMP)
+        await asyncio.sleep(LOOKED_EVERY)
+    assert sending.result()["code"] == "2.04"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_a_send_that_a_patient_client_repeats_for_an_hour_is_one(tmp_path: Path):
+    """A client that doubles its waits from 300 s on repeats after 900 s, and again after 2100 s or more."""
+    async with lorawan_traffic(tmp_path, ("two",)) as traffic:
+        await traffic.prepare()
+        await _answered_at_last(traffic)
+        await traffic.kill()
+        faults = await traffic.settle()
+        assert not faults, "\n".join(map(str, faults))
+        (seen,) = traffic.evidence
+        copies = [one.time for one in seen.happened if one.message in seen.sent and is_send(one.message[1])]
+        assert max(copies) - min(copies) > 2000.0
+        assert len(seen.taken) == 1
 
 
 # Both at once

@@ -8,7 +8,10 @@ import pytest
 
 from tests.durability.judge import LORAWAN_HTTP, MADE_WAY, NIDD, Evidence, digest, hear_server, judge as judged
 from tests.durability.story import Happening
+from tests.durability.traffic import JUMP
 from tests.interop.raw_device import CON, POST, Message, encode, uri
+from tests.lorawan.lorawan_kit import CLIENT
+from tests.repeats import fit
 
 DEVICE, OTHER = "one@iot", "two@iot"
 READ = encode(Message(CON, 1, 7, b"\x09", uri("/3/0/0")))
@@ -162,6 +165,14 @@ def test_the_interval_is_the_networks():
     assert judge(seen) == []
     seen.rules = LORAWAN_HTTP
     assert judge(seen) != []
+
+
+def test_a_set_up_whose_clients_repeat_for_longer_than_the_bridge_remembers_is_refused():
+    fit(CLIENT, 7250.0, late=JUMP)
+    with pytest.raises(AssertionError, match="comes after 6950 s, it is recognised for 1500 s"):
+        fit(CLIENT, 1500.0, late=JUMP)
+    with pytest.raises(AssertionError):
+        fit(CLIENT, 7250.0, late=300.0)
 
 
 class _Server:

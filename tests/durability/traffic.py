@@ -12,7 +12,6 @@ from typing import Any
 from bridge.service.crash_points import POINTS, VARIABLE as CRASH_POINT
 from mock_network.clock.mapping import Mapping
 from mock_network.lab import Api, Bridge, Lab, ProcessEnded
-from mock_network.lwm2m.messages import Tuning
 from tests.durability.judge import Evidence, Fault, judge, read_ledger
 from tests.durability.story import Happening
 from tests.e2e.kit import until
@@ -21,17 +20,6 @@ SETTLED_WITHIN = 120.0  # seconds of real time: only a limit, also on a busy mac
 LOOKED_EVERY = 0.1  # seconds of real time
 STILL = 30  # looks at the ledger in which nothing has moved: nothing more will
 JUMP = 50.0  # virtual seconds that the clock jumps at once while devices wait: so late may a timer of theirs be
-
-
-def fit(tuning: Tuning, exchange_span: float) -> None:
-    """Assert that clients repeat a message only for as long as the bridge recognises the repeat.
-
-    A repeat after that is a new message, and nobody can tell otherwise: such a set-up would contradict itself.
-    """
-    latest = tuning.max_transmit_span + tuning.max_retransmit * JUMP
-    assert latest <= exchange_span, (
-        f"clients repeat for up to {latest} s; the bridge knows repeats for {exchange_span} s"
-    )
 
 
 class Traffic(abc.ABC):

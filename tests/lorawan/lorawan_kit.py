@@ -7,16 +7,19 @@ import asyncio
 import contextlib
 import functools
 import time
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bindings.lorawan.settings import Downlinks
 from mock_network.lab import Api, Bridge, Lab, free_port
 from mock_network.lab.lab import GATEWAY
 from mock_network.lwm2m.messages import Tuning
 from tests import waiting
 from tests.e2e.kit import Ended, counter, run_command
+from tests.repeats import fit
 
 T = TypeVar("T")
 
@@ -268,6 +271,8 @@ uri = "{lab.server_ready["coap"]}"
                 f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}\n"
                 for key, value in endpoint.items()
             )
+        downlinks = tomllib.loads(text)["networks"]["lorawan"].get("downlinks", {})
+        fit(CLIENT, downlinks.get("exchange_span", Downlinks().exchange_span))
         (directory / "bridge.toml").write_text(text)
         await lab.start_bridge(prefix=prefix)
         euis = {one["name"]: one["address"].replace("-", "").lower() for one in endpoints}

@@ -4,6 +4,8 @@ import pytest
 from chirpstack_api import common
 from mock_chirpstack_kit import GATEWAYS, World
 
+from mock_network.chirpstack.context import Send
+
 
 @pytest.fixture
 def world():
@@ -231,6 +233,18 @@ def test_a_class_c_item_goes_by_itself_after_the_first_uplink_and_5_s_apart():
     assert [frame.items[0].tx_info.timing.WhichOneof("parameters") for frame in world.frames] == ["immediately"] * 2
     assert world.times[1] - world.times[0] == pytest.approx(6, abs=1)
     assert world.frames[0].items[0].tx_info.frequency == 869_525_000
+
+
+def test_a_server_that_was_held_up_sends_an_item_once_before_its_gateway_could_answer():
+    world = World(profile={"supports_class_c": True, "class_c_timeout": 7})
+    world.join()
+    world.up()
+    world.run(10)
+    world.enqueue(b"one")
+    world.now += 60
+    world.server.skip_missed(world.now)
+    world.server.advance(world.now)
+    assert sum(isinstance(effect, Send) for effect in world.server.drain()) == 1
 
 
 def test_a_class_c_confirmed_item_times_out_without_an_uplink():
