@@ -28,7 +28,8 @@ REPEATABLE = {"Read", "Discover", "Observe", "Cancel Observation", "Write", "Wri
 IN_DOUBT = {1, 3}
 """What is known of an attempt, as the ledger's column `attempts` has it, of which the network may have sent a copy."""
 
-MADE_WAY = "made way for an answer"  # an attempt that a flush took out of the queue, or so it seemed
+LEFT = 6
+"""What is known of an attempt that was transmitted."""
 
 
 @dataclass(frozen=True)
@@ -197,14 +198,14 @@ def _radio(seen: Evidence) -> Iterable[Fault]:
 def _repetitions(row: dict[str, Any]) -> int:
     """Return how many copies the row itself says were submitted after an ambiguity, as far as R9 allows them.
 
-    Where a flush for an answer took an attempt out of the queue, the network's word that it had left may come after the
-    next attempt was submitted. Then the row says what was known before by the detail of the attempt.
+    Where an attempt was in doubt first, the network's word that it had left may come after the next one was submitted.
+    Then its detail still says why it was in doubt; an attempt that simply left has none.
     """
     if row["operation"] not in REPEATABLE or not row["attempts"]:
         return 0
     attempts = msgspec.msgpack.decode(row["attempts"])
-    return sum(known in IN_DOUBT or MADE_WAY in detail for _, known, _, *detail in attempts[:-1]) + (
-        attempts[-1][1] in IN_DOUBT
+    return sum(
+        known in IN_DOUBT or (known == LEFT and bool(more) and more[-1] != "") for _, known, _, *more in attempts
     )
 
 
