@@ -19,7 +19,10 @@ class Api:
 
     def __init__(self, base: str, socket: str | None = None) -> None:
         self.base = base.rstrip("/")
-        connector = aiohttp.UnixConnector(socket) if socket else aiohttp.TCPConnector()
+        # Each request has a connection of its own: a jump of virtual time may close an idle one under a request.
+        connector = (
+            aiohttp.UnixConnector(socket, force_close=True) if socket else aiohttp.TCPConnector(force_close=True)
+        )
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
 
     async def close(self) -> None:
