@@ -1,1 +1,1 @@
-"""The asyncio shell: owns time, commit-then-act, start, reconciliation, shutdown."""
+"""The asyncio shell: time, commit before effects, start, reconciliation, shutdown."""

@@ -1,4 +1,4 @@
-"""Does what effects ask for: datagrams to servers, calls to networks, counters and log lines."""
+"""Carries out effects: datagrams to servers, calls to networks, counters and log lines."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ ObserveFunction = Callable[..., None]
 """`observe(name, seconds, **labels)`"""
 
 Result = Callable[[Placed, ev.Event], None]
-"""Takes what the network call of an endpoint came to."""
+"""Takes the result of an endpoint's network call."""
 
 _SESSION_IS_OURS = (
     "DTLS of a device is relayed to servers with coap:// and secure_port only; this server has sessions with us"
@@ -55,7 +55,7 @@ _UNSURE = Ambiguous("the binding failed; see the log")
 
 
 class NetworkActor:
-    """Acts for all endpoints of the process."""
+    """Carries out the effects of all endpoints of the process."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class NetworkActor:
         self.tap: Tap | None = None  # sees every effect, while somebody traces
 
     def act(self, placed: Placed, effect: Effect, result: Result) -> None:
-        """Do one thing; never raises. A network call answers by `result`, later."""
+        """Carry out one effect; never raises. The result of a network call is passed to `result` later."""
         if isinstance(effect, SendToServer):
             note = self._send(placed, effect)
             if self.tap is not None:
@@ -109,11 +109,11 @@ class NetworkActor:
         return self._calls.get(endpoint)
 
     def stop(self) -> None:
-        """Begin no more submissions and look-ups: what still waits behind calls in flight stays for the next start."""
+        """Begin no more submissions and lookups: messages that wait behind calls in flight stay for the next start."""
         self._stopping = True
 
     async def finish(self) -> None:
-        """Wait for the network calls in flight, until their results are handed over."""
+        """Wait until the network calls in flight have returned, and their results are passed on."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -139,7 +139,7 @@ class NetworkActor:
             )
 
     def _send(self, placed: Placed, effect: SendToServer) -> str:
-        """Send a message to a server; return what there is to say of that, "" if it left."""
+        """Send a message to a server; return why it was not sent or waits, "" if it was sent."""
         if placed.source is None:
             return self._dropped(placed, effect.server, "it has no address of its own")
         reached("before server datagram")
@@ -220,9 +220,9 @@ def _key(attempt: Attempt) -> tuple[int, int]:
 
 
 async def _safely(call: Callable[[], Awaitable[Any]], kind: Any, otherwise: Any) -> Any:
-    """Await a binding that promised not to raise; if it breaks the promise, say so and stay unsure.
+    """Await a call of a binding, which must not raise; if it does, log that and return an unsure result.
 
-    Without an answer of some kind the device's one call would be in flight for ever (R7).
+    Without a result the device's one network call would be in flight forever (R7).
     """
     try:
         result = await call()

@@ -11,8 +11,8 @@ SPARE = 64  # stale entries that are no reason to make the heap anew
 class Alarms:
     """Wakes each endpoint once, at the time last set for it.
 
-    Nearly every message sets or clears a time: a timer of asyncio's own for each would cost ten times as much. A time
-    that is cleared or put off stays in the heap as a mark at which the endpoint's present time is looked up.
+    Nearly every message sets or clears a time: a timer of asyncio for each would cost ten times as much. A time
+    that is cleared or moved later stays in the heap; when it is reached, the endpoint's current time is read.
     """
 
     def __init__(self, wake: Callable[[int], None]) -> None:
@@ -23,7 +23,7 @@ class Alarms:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, endpoint: int, seconds: float) -> None:
-        """Wake this endpoint after so many seconds, instead of at the time set before."""
+        """Wake this endpoint after `seconds`, instead of at the time set before."""
         at = asyncio.get_running_loop().time() + seconds
         self._due[endpoint] = at
         if at < self._marks.get(endpoint, inf):
@@ -34,7 +34,7 @@ class Alarms:
         self._due.pop(endpoint, None)
 
     def hasten(self, seconds: float) -> None:
-        """Wake everybody so many seconds earlier: the wall clock was set forward."""
+        """Wake all endpoints `seconds` earlier: the wall clock was set forward."""
         self._due = {endpoint: at - seconds for endpoint, at in self._due.items()}
         self._marks = dict(self._due)
         self._heap = [(at, endpoint) for endpoint, at in self._due.items()]
@@ -42,7 +42,7 @@ class Alarms:
         self._arm()
 
     def clear_all(self) -> None:
-        """Wake nobody any more."""
+        """Wake no endpoint any more."""
         self._due.clear()
         self._marks.clear()
         self._heap.clear()

@@ -1,4 +1,4 @@
-"""Makes events for others out of what steps and networks settle, and wakes those who wait for them."""
+"""Makes events for webhooks and streams from outcomes and provisioning changes, and wakes their readers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Announcer:
-    """Events are committed with what they tell of; without an announcer none is made, and nothing is paid for them."""
+    """Events are committed together with the change that they report. Without an announcer there are none."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._newer = asyncio.Event()
 
     def of_step(self, placed: Placed, effects: Sequence[Effect]) -> list[Change]:
-        """Return the rows of the events that a step's effects are."""
+        """Return the event rows for a step's effects."""
         changes: list[Change] = []
         for effect in effects:
             if isinstance(effect, Settled):
@@ -47,7 +47,7 @@ class Announcer:
         return changes
 
     def of_provisioning(self, changes: Sequence[ProvisioningChange]) -> list[Change]:
-        """Return the rows of the events that changes of provisioning are."""
+        """Return the event rows for changes of provisioning."""
         return [
             self._event(
                 one.endpoint,
@@ -65,13 +65,13 @@ class Announcer:
         ]
 
     def committed(self) -> None:
-        """Wake those who wait: there may be newer events."""
+        """Wake all readers that wait: there may be newer events."""
         waiting, self._newer = self._newer, asyncio.Event()
         waiting.set()
 
     @property
     def newer(self) -> asyncio.Event:
-        """Return what is set once newer events are committed. Take it before looking for them."""
+        """Return an asyncio event that is set when newer events are committed. Call this before reading events."""
         return self._newer
 
     def _event(self, endpoint: int, name: str, kind: str, data: object) -> Change:

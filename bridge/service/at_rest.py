@@ -1,6 +1,6 @@
-"""A bridge whose service is down: its ledger and its directory, from the file.
+"""The operations of a bridge whose service is down, on the file of its ledger and directory.
 
-The file is opened with the first question that needs it: checks of networks need none.
+The file is opened by the first operation that needs it: checks of networks do not.
 """
 
 import asyncio
@@ -35,16 +35,16 @@ from bridge.trace.traces import Traces
 
 
 class BridgeAtRest:
-    """Answers what can be answered without the service. Use it as an asynchronous context, while no service runs.
+    """Does what can be done without the service. Use it as an asynchronous context, while no service runs.
 
-    An endpoint that is added gets its address toward servers at the next start. Whatever needs the ledger raises
-    NotRunning where there is none yet, ConfigurationError (a service has it, for example) or StoreUnavailable.
+    An endpoint that is added gets its address toward servers at the next start. An operation that needs the ledger
+    raises NotRunning if there is none yet, ConfigurationError (for example if a service uses it) or StoreUnavailable.
     """
 
     def __init__(self, config: Config, complete: Callable[[], Config], *, changes: bool = False) -> None:
         """`config` may be without secrets; `complete` reads it with them, and is called only if a network is needed.
 
-        `changes`: something is to be changed. Otherwise the ledger is only read, and nothing is made on the disk.
+        `changes`: the ledger will be changed. Otherwise it is only read, and no file is created.
         """
         self._config = config
         self._changes = changes
@@ -169,7 +169,7 @@ class BridgeAtRest:
 
 
 class _Networks(Mapping[str, Binding]):
-    """The configured network instances, unstarted. Each is made when it is first asked for: this needs its secrets."""
+    """The configured network instances, not started. Each is made at its first use, which needs its secrets."""
 
     def __init__(self, config: Config, complete: Callable[[], Config]) -> None:
         self._names = tuple(config.networks)
@@ -203,9 +203,9 @@ def _is_there(database: Path) -> bool:
 
 
 def _check_owner(config: Config) -> None:
-    """Refuse to make the state directory of an installation as root: a service of another user could not use it.
+    """Refuse to create an installation's state directory as root: a service of another user could not use it.
 
-    One beside its configuration is somebody's own. Raises ConfigurationError with the cure.
+    One beside its configuration file belongs to the caller. Raises ConfigurationError with the cure.
     """
     directory = config.state_directory
     if os.geteuid() == 0 and Path(config.service.state_directory).is_absolute() and not directory.exists():

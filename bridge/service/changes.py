@@ -1,4 +1,4 @@
-"""What follows a change of the directory: endpoints in memory, addresses toward servers, and networks keep up."""
+"""Applies changes of the directory to endpoints in memory, addresses toward servers, and networks."""
 
 from bridge.directory import Directory, DirectoryChange, Record
 from bridge.errors import BridgeError, NotFound
@@ -11,7 +11,7 @@ from bridge.service.tasks import Tasks
 
 
 class Changes:
-    """Subscribe `follow` to the directory once everything else is there."""
+    """Subscribe `follow` to the directory after all other parts are made."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Changes:
         self._tasks = tasks
 
     def follow(self, change: DirectoryChange) -> None:
-        """Do what a durable change asks for."""
+        """Apply a durable change."""
         before, after = change.before, change.after
         if after is None:
             return  # `remove` did it all
@@ -45,7 +45,7 @@ class Changes:
             self._tasks.begin(self._provisioning.begin(after))
 
     async def remove(self, name: str) -> Record:
-        """End all that waits for an endpoint, and take the endpoint out of the directory and off its network.
+        """End all messages of an endpoint, and remove the endpoint from its network and from the directory.
 
         Raises NotFound, or BridgeError: then the endpoint stays.
         """
@@ -83,7 +83,7 @@ class Changes:
             self._runner.event(after.id, ev.EndpointRemoved("the endpoint was disabled"))
 
     def _replace(self, record: Record) -> bool:
-        """Let an endpoint in memory know its present place, or drop it if it is down; return whether it is up."""
+        """Update an endpoint in memory from the directory, or drop it if it is down; return whether it is up."""
         placed = self._places.of(record)
         if placed is None:
             self._runner.forget(record.id)

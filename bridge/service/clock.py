@@ -10,7 +10,7 @@ NOTICED = 1.0  # seconds by which the wall clock has to be set for that to be no
 
 
 class Clock(Protocol):
-    """Wall and monotonic seconds; the monotonic ones are the event loop's, so that timers and rules agree."""
+    """Wall and monotonic seconds; the monotonic ones are the event loop's, as timers use it."""
 
     def wall(self) -> float: ...
 
@@ -18,25 +18,26 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """The machine's own time; `time.monotonic` is what asyncio's event loop goes by."""
+    """The machine's own time; asyncio's event loop uses `time.monotonic`, too."""
 
     wall = staticmethod(time.time)
     monotonic = staticmethod(time.monotonic)
 
 
 class SteadyClock:
-    """A clock whose wall time never goes back, over one that somebody may set.
+    """A clock whose wall time never goes back, based on one that may be set.
 
-    Where the wall clock is set forward, or the machine was asleep, this one follows. Where it is set back, this one
-    goes on by the monotonic clock, until the other has caught up. So of a deadline on either clock the earlier counts.
+    If the wall clock is set forward, or the machine was suspended, this clock follows. If it is set back, this clock
+    goes on by the monotonic clock until the wall clock has caught up. So a deadline passes when it has passed on either
+    clock.
     """
 
     __slots__ = ("_offset", "_seen", "_wall", "_was_set", "monotonic")
 
     def __init__(self, clock: Clock, was_set: Callable[[float, float], None]) -> None:
-        """`was_set(by, forward)` is called when somebody has set the wall clock `by` so many seconds.
+        """`was_set(by, forward)` is called when the wall clock was set by `by` seconds.
 
-        `forward`: the seconds by which the time of this clock has gone forward for that.
+        `forward`: the seconds by which this clock has gone forward for that reason.
         """
         self._wall = clock.wall
         self.monotonic = clock.monotonic
@@ -46,14 +47,14 @@ class SteadyClock:
 
     @property
     def ahead(self) -> float:
-        """How many seconds the wall time is ahead of the machine's, since that was set back."""
+        """How many seconds this clock is ahead of the machine's wall clock, since that was set back."""
         return max(self._offset - self._seen, 0.0)
 
     def wall(self) -> float:
         return self.moment().wall
 
     def moment(self) -> Now:
-        """Return the present moment on both clocks."""
+        """Return the current time on both clocks."""
         wall = self._wall()  # first: a process that is stopped between the two seems to be set back, which does no harm
         monotonic = self.monotonic()
         offset = wall - monotonic
@@ -64,7 +65,7 @@ class SteadyClock:
         return Now(monotonic + self._offset, monotonic)
 
     def _notice(self) -> None:
-        """Look again, for the process may have been stopped between two looks, and tell of it."""
+        """Read the clocks again, since the process may have been stopped between two reads, and report a change."""
         seen = self._wall() - self.monotonic()
         by = seen - self._seen
         if abs(by) < NOTICED:
@@ -76,5 +77,5 @@ class SteadyClock:
 
 
 def moment(clock: Clock) -> Now:
-    """Return the present moment on both clocks."""
+    """Return the current time on both clocks."""
     return clock.moment() if type(clock) is SteadyClock else Now(clock.wall(), clock.monotonic())

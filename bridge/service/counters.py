@@ -1,4 +1,4 @@
-"""What the bridge counts and measures: help texts for people who read metrics, and series that exist from the start."""
+"""The metrics of the bridge: help texts, and the series that exist from the start."""
 
 from collections.abc import Mapping
 
@@ -76,7 +76,7 @@ DURATIONS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 360
 CALLS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # seconds
 
 PLAIN = ("late_responses", "network_duplicates", "failed_commits", "failed_tasks", "failed_loads", "polls")
-"""Counters without labels that alerts look at."""
+"""Counters without labels that alerts use."""
 
 OUTCOMES = {
     Direction.DOWN: [*DownlinkState][[*DownlinkState].index(DownlinkState.SENT) :],
@@ -85,7 +85,7 @@ OUTCOMES = {
 
 
 def describe(metrics: Metrics, networks: Mapping[str, Binding]) -> None:
-    """Set the help text of every metric, and let series that alerts look at exist from the start, with 0."""
+    """Set the help text of every metric, and create the series that alerts use, with 0."""
     for name, text in COUNTERS.items():
         metrics.describe(name, text)
     metrics.histogram(

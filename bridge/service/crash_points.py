@@ -1,6 +1,6 @@
-"""Named points in the order of receive, commit and act, so that a test can end the process exactly there.
+"""Named points in the order of receive, commit and act, at which a test can end the process.
 
-A point costs one call of a function that does nothing, unless the environment variable CRASH_POINT names it.
+Unless the environment variable CRASH_POINT names it, a point costs one call of an empty function.
 """
 
 import os
@@ -21,7 +21,7 @@ POINTS = (
 
 
 def _nothing(_name: str) -> None:
-    """Do nothing: no point is armed."""
+    """Do nothing: no point is set."""
 
 
 def _armed(name: str, count: int) -> Callable[[str], None]:
@@ -38,7 +38,7 @@ def _armed(name: str, count: int) -> Callable[[str], None]:
 
 
 def from_environment() -> Callable[[str], None]:
-    """Return what is to be called at every point: nothing, or the end of the process at the point named."""
+    """Return the function to call at every point: it does nothing, or ends the process at the named point."""
     wanted = os.environ.get(VARIABLE)
     if not wanted:
         return _nothing

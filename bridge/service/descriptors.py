@@ -1,4 +1,4 @@
-"""File descriptors: as many as the machine lets this process have, and enough of them to start with."""
+"""File descriptors: raises the limit, and checks that there are enough."""
 
 import logging
 import resource
@@ -13,7 +13,7 @@ _CURE = "raise the limit: LimitNOFILE= of a systemd unit, ulimit -n in a shell, 
 
 
 def take_all() -> int:
-    """Raise this process's limit to what it may have, and return it.
+    """Raise this process's limit to the hard limit, and return it.
 
     Raises ConfigurationError if that is too little.
     """
@@ -26,7 +26,7 @@ def take_all() -> int:
 
 
 def warn_if_too_few(limit: int, ports: int) -> None:
-    """Say so if the limit cannot hold a port for each endpoint (scheme `ports`)."""
+    """Log a warning if the limit is too low for a port for each endpoint (scheme `ports`)."""
     if limit != resource.RLIM_INFINITY and limit < ports + BESIDE:
         log.error(
             "%d endpoints with a port each need %d file descriptors, this process may have %d: some will be down; %s",

@@ -1,4 +1,4 @@
-"""What comes from LwM2M servers: each message goes to its endpoint, with the server that it is from."""
+"""Passes each message of an LwM2M server to its endpoint, with the server's key."""
 
 import logging
 from asyncio import Future
@@ -19,14 +19,14 @@ class FromServers:
     """The `bridge.north.contract.Receiver` of the service."""
 
     def __init__(self, runner: Runner, directory: Directory, scheme: str, count: Callable[..., None]) -> None:
-        """`scheme` is that of the sources that the transport names."""
+        """`scheme` is the scheme of the transport's sources."""
         self._runner = runner
         self._directory = directory
         self._scheme = scheme
         self._count = count
 
     def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
-        """Step an endpoint with what a server sent it."""
+        """Run a step of an endpoint with a server's message."""
         key = BySource(self._scheme, source)
         if len(servers) == 1:
             self._arrive(key, servers[0], message)
@@ -34,7 +34,7 @@ class FromServers:
             self._of_several(key, servers, message)
 
     def link_changed(self, source: int, server: str | None, link: Link) -> None:
-        """Log that an endpoint is cut off from its servers, and why, or that it is no more; use a link that opened."""
+        """Log why an endpoint cannot reach a server, or that it can again; use a link that opened."""
         if link.state is LinkState.FAILING:
             self._count("endpoints_down")
         elif link.state is LinkState.OPEN and server is not None:
@@ -47,7 +47,7 @@ class FromServers:
         self._runner.arrive(key, ev.ServerDatagram(server, message), self._taken)
 
     def _of_several(self, key: BySource, servers: tuple[str, ...], message: bytes) -> None:
-        """Several servers share the sender's address: the endpoint's own one among them is meant."""
+        """Return the endpoint's own server, if several servers share the sender's address."""
 
         def found(endpoint: Future[Record | None]) -> None:
             record = None if endpoint.cancelled() or endpoint.exception() is not None else endpoint.result()
@@ -63,7 +63,7 @@ class FromServers:
 
 
 def _ignored(_error: BaseException | None) -> None:
-    """The next link, or the next time, does what this one did not."""
+    """Do nothing: the next link, or the next timer, does what failed now."""
 
 
 def _log_link(server: str | None, link: Link, endpoint: Future[Record | None]) -> None:

@@ -1,4 +1,4 @@
-"""Gauges: numbers that are read when metrics are asked for, from the parts that know them."""
+"""Gauges: numbers that are read from their parts when metrics are scraped."""
 
 import platform
 import time
@@ -83,7 +83,7 @@ def watch_build(metrics: Metrics) -> None:
 
 
 def watch_store(metrics: Metrics, store: Store) -> None:
-    """Expose what the store counts."""
+    """Expose the counters of the store."""
 
     def read(key: str) -> float:
         return store.status()[key]
@@ -98,7 +98,7 @@ def watch_store(metrics: Metrics, store: Store) -> None:
 
 
 def watch_north(metrics: Metrics, north: NorthTransport) -> None:
-    """Expose what the transport toward servers counts, each number under a name of its own unit."""
+    """Expose the counters of the transport toward servers, each under its own name with its unit."""
 
     def read(key: str) -> float:
         return float(getattr(north.counters(), key))
@@ -109,7 +109,7 @@ def watch_north(metrics: Metrics, north: NorthTransport) -> None:
 
 
 def watch_networks(metrics: Metrics, networks: Mapping[str, Binding]) -> None:
-    """Expose whether each network answers; a network of which that is not known yet has no series."""
+    """Expose whether each network answers; a network has no series until that is known."""
 
     def up() -> Mapping[str, float]:
         known = {name: one.up for name, one in networks.items() if isinstance(one, KnowsReachability)}
@@ -138,7 +138,7 @@ _FLEET = {
 
 
 class FleetGauges:
-    """Numbers of endpoints and of messages under way. They are read anew at most every FRESH seconds."""
+    """Numbers of endpoints and of unfinished messages. They are read again at most every FRESH seconds."""
 
     def __init__(
         self, metrics: Metrics, fleet: Fleet, networks: Mapping[str, Binding], wall: Callable[[], float]
@@ -152,7 +152,7 @@ class FleetGauges:
             metrics.describe(name, text)
 
     async def refresh(self) -> None:
-        """Read the numbers, unless that was done just now. While the store cannot be read they stay as they were."""
+        """Read the numbers, unless they are fresh. While the store cannot be read, the old numbers stay."""
         now = time.monotonic()
         if self._read_at is not None and now - self._read_at < FRESH:
             return

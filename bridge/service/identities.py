@@ -1,4 +1,4 @@
-"""Credentials of endpoints toward their servers, looked up by the number that the transport knows."""
+"""Credentials of endpoints toward their servers, found by the source number that the transport knows."""
 
 import asyncio
 from asyncio import Future
@@ -13,7 +13,7 @@ from bridge.tls.credentials import Credentials
 
 
 class Identities:
-    """`of` is what `bridge.north.sessions.transport.Identify` says."""
+    """`of` implements `bridge.north.sessions.transport.Identify`."""
 
     def __init__(self, directory: Directory, scheme: str, sources: Mapping[str, KeySource]) -> None:
         """`sources`: by server."""

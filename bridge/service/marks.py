@@ -1,8 +1,8 @@
-"""Which endpoints something was done for, in one bit each."""
+"""A set of endpoint ids, in one bit each."""
 
 
 class Marks:
-    """A set of ids. They are given one after the other, so that a million take 125 kB; as a set of Python 60 MB."""
+    """A set of ids. Ids are consecutive, so that a million take 125 kB; a Python set would take 60 MB."""
 
     def __init__(self) -> None:
         self._bits = bytearray()
@@ -18,6 +18,6 @@ class Marks:
         self._bits[id_ >> 3] |= 1 << (id_ & 7)
 
     def discard(self, id_: int) -> None:
-        """Take a mark back, if there is one."""
+        """Remove a mark, if there is one."""
         if id_ in self:
             self._bits[id_ >> 3] &= ~(1 << (id_ & 7))

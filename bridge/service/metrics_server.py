@@ -1,4 +1,4 @@
-"""Where Prometheus scrapes and probes ask, if the configuration names an address: /metrics, /healthz, /readyz."""
+"""Serves /metrics, /healthz and /readyz, if the configuration names an address for them."""
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ class MetricsServer:
     """Serves metrics and probes from `start` to `stop`; does nothing without an address.
 
     `/healthz` is answered 200 as long as the event loop runs: a probe without an answer is the sign to restart it.
-    `/readyz` is answered 200 while messages are taken and committed, else 503 with the reason.
+    `/readyz` is answered 200 while messages are accepted and committed, else 503 with the reason.
     """
 
     def __init__(self, bridge: Bridge, address: tuple[str, int] | None) -> None:

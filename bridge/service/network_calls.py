@@ -1,4 +1,4 @@
-"""The calls of one network: how many are under way, which endpoints wait for one, and whether the network is paused."""
+"""The calls of one network: how many are in flight, which endpoints wait for one, whether the network is paused."""
 
 import logging
 from collections import OrderedDict
@@ -15,15 +15,15 @@ log = logging.getLogger(__name__)
 
 
 class NetworkCalls:
-    """At most `capacity` calls are under way; endpoints that want one then wait in the order in which they came.
+    """At most `capacity` calls are in flight; further endpoints wait, in the order in which they asked.
 
-    Those with an answer for their device go first. Of a waiting endpoint only its number is kept. When a call can
-    begin, `next_turn` names the endpoint whose turn it is, and keeps the call for it until it was stepped. A network
-    that is out of order is paused; after that, one call at a time tries whether it is back.
+    Endpoints with an answer for their device are first. Of a waiting endpoint only the id is kept. When a call can
+    begin, `next_turn` returns the endpoint whose turn it is, and reserves the call until the endpoint was stepped. A
+    network that is down is paused; after the pause, one call at a time tests whether it answers again.
     """
 
     def __init__(self, network: str, capacity: int, draw: Callable[[], float], count: Callable[..., None]) -> None:
-        """`draw` returns a random number in [0, 1); `count` counts what an operator should see."""
+        """`draw` returns a random number in [0, 1); `count` increments the counters that an operator sees."""
         self.network = network
         self.under_way = 0
         self.is_calm = True  # nobody waits, and the network is in order: then the way of a message is short
@@ -42,7 +42,7 @@ class NetworkCalls:
         return len(self._answers) + len(self._others)
 
     def condition(self, endpoint: int, now: Now) -> NetworkCondition:
-        """Return what the network allows one endpoint now."""
+        """Return whether an endpoint may call the network now."""
         if self.is_calm:
             return FREE if self.under_way < self._capacity else _FULL
         pause = self.pause(now)
@@ -56,9 +56,9 @@ class NetworkCalls:
         return NetworkCondition(takes_answers=takes_answers, takes_others=takes_answers and not self._others)
 
     def stepped(self, endpoint: int, begins_call: bool, waits: Turn | None, *, is_held: bool = False) -> None:
-        """Note that an endpoint was stepped: it has begun a call, or waits for its turn, or wants none.
+        """Record that an endpoint was stepped: it has begun a call, waits for its turn, or needs no call.
 
-        `is_held`: what would go next is held by a quota, or by a limit of the network.
+        `is_held`: the next message is held by a quota, or by a limit of the network.
         """
         if is_held:
             self.held.add(endpoint)
@@ -79,12 +79,12 @@ class NetworkCalls:
         self._look_round()
 
     def not_stepped(self, endpoint: int) -> None:
-        """Note that an endpoint whose turn it was could not be stepped: the next one may go."""
+        """Record that an endpoint whose turn it was could not be stepped: it is the next one's turn."""
         self._turns.discard(endpoint)
         self._look_round()
 
     def ended(self, event: ev.Event, now: Now) -> None:
-        """Note that a call is over, and what it came to."""
+        """Record that a call has ended, and its result."""
         self.under_way -= 1
         breaker = self._breaker
         came_to, wish = _judged(event, now)
@@ -100,11 +100,11 @@ class NetworkCalls:
             self._look_round()
 
     def never_began(self) -> None:
-        """Note that a call does not take place: what was to be committed before it was not."""
+        """Record that a call does not take place: the commit before it failed."""
         self.under_way -= 1
 
     def next_turn(self, now: Now) -> int | None:
-        """Return the endpoint that may call next, which the caller has to step; None: no call can begin now."""
+        """Return the endpoint that may call next, which the caller must step; None: no call can begin now."""
         if not (self._answers or self._others) or self._closed or self.pause(now) or self._free() <= 0:
             return None
         endpoint, _ = (self._answers or self._others).popitem(last=False)
@@ -112,11 +112,11 @@ class NetworkCalls:
         return endpoint
 
     def pause(self, now: Now) -> float:
-        """Return how many seconds the network is still to be left alone; 0.0: it is not paused."""
+        """Return the seconds until the end of the network's pause; 0.0: it is not paused."""
         return self._breaker.pause(now.mono)
 
     def status(self, now: Now) -> dict[str, float | None]:
-        """Return what an operator wants to see, as plain JSON values; `paused_for` in seconds."""
+        """Return the state for an operator, as JSON values; `paused_for` in seconds."""
         pause = self.pause(now)
         return {
             "under_way": self.under_way,
@@ -153,7 +153,7 @@ _FULL = NetworkCondition(takes_answers=False, takes_others=False)
 
 
 class _Came(Enum):
-    """What a call came to, as far as it tells whether the network works."""
+    """The result of a call, as far as it shows whether the network works."""
 
     TO_AN_ANSWER = "the network answered"
     TO_NOTHING = "the network did not answer"
@@ -163,11 +163,11 @@ class _Came(Enum):
 
 _ANSWERED = _Came.TO_AN_ANSWER
 _OF_THE_NETWORK = frozenset({Refusal.FAILED, Refusal.REJECTED})
-"""Refusals that no binding gives without having asked its network."""
+"""Refusals that a binding returns only after it asked its network."""
 
 
 def _judged(event: ev.Event, now: Now) -> tuple[_Came, float | None]:
-    """Return what a call came to, and in how many seconds the network wants the next one, where it says so."""
+    """Return the result of a call, and, if the network said so, the seconds until it wants the next one."""
     if isinstance(event, ev.Submitted):
         result = event.result
         if isinstance(result, Accepted):

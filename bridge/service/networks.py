@@ -1,4 +1,4 @@
-"""What a binding is given of the bridge: where its events go, and when they are committed."""
+"""The bridge as a binding sees it: takes the binding's events, and says when they are committed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class NetworkEvents:
     def deliver(self, event: BindingEvent) -> asyncio.Future[None]:
         """Take an event. The returned future completes when it is committed.
 
-        It raises StoreUnavailable, UnknownDevice, or BindingError for what is no event.
+        The future raises StoreUnavailable, UnknownDevice, or BindingError if `event` is not one.
         """
         if isinstance(event, Provisioned):
             return self._provisioning.take(self._network, event)
@@ -87,7 +87,7 @@ class NetworkEvents:
         return True
 
     async def has_taken(self, uplink: UplinkMessage, within: float) -> bool:
-        """Return whether the ledger has an uplink, or one that the device repeats with it. Raises StoreUnavailable."""
+        """Return whether the ledger has an uplink, or one of which it is a repeat. Raises StoreUnavailable."""
         record = await self._directory.by_device(self._network, uplink.device)
         if record is None:
             return False
@@ -103,7 +103,7 @@ class NetworkEvents:
 
 
 def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
-    """Return the device and what the core calls this event."""
+    """Return the device, and the core's event for a binding's event."""
     if isinstance(event, UplinkMessage):
         return event.device, ev.DeviceMessage(event.payload, event.duplicate_key, event.received_at)
     if isinstance(event, Report):

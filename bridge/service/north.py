@@ -19,7 +19,7 @@ RESOLVE_PATIENCE = 5.0  # seconds that a start waits for the names of servers; t
 
 
 async def udp_north(config: Config) -> UdpNorth:
-    """Make the transport over UDP. Which addresses endpoints can have may depend on where servers are."""
+    """Make the transport over UDP. The addresses that endpoints can have may depend on the servers' addresses."""
     servers = Servers(config.places())
     servers.restrict(config.north.families())
     await servers.resolve(within=RESOLVE_PATIENCE)
@@ -29,7 +29,7 @@ async def udp_north(config: Config) -> UdpNorth:
 
 
 def whole_north(config: Config, udp: UdpNorth, directory: Directory, wall: Callable[[], float]) -> NorthTransport:
-    """Return what reaches all servers: `udp` alone where none wants more. Raises ConfigurationError."""
+    """Return a transport to all servers: `udp` alone if no server needs another one. Raises ConfigurationError."""
     sessions = secured(config)
     dtls: dict[str, DtlsServer] = {}
     streams = {key: StreamServer(link) for key, link in plain_connections(config).items()}
@@ -51,7 +51,7 @@ def whole_north(config: Config, udp: UdpNorth, directory: Directory, wall: Calla
 
 
 def _local_host(addresses: AddressScheme, source: int, family: int) -> str | None:
-    """Return the address that an endpoint's connections come from; None where the route decides."""
+    """Return the local address of an endpoint's connections; None: the route decides."""
     try:
         host = addresses.local(source, family)[0]
     except NorthUnavailable:

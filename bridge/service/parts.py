@@ -1,4 +1,4 @@
-"""What a running bridge is made of, built in one place and in order. Each part is complete when it is made."""
+"""The parts of a running bridge, built in one place and in order. Each part is complete when it is made."""
 
 import asyncio
 import contextlib
@@ -138,7 +138,7 @@ async def built(
 
 
 async def _quotas(config: Config, store: Store, now: float) -> SharedQuotas:
-    """Return all quotas, with what was used of the shared ones. Raises StoreUnavailable."""
+    """Return all quotas, with the usage of the shared ones. Raises StoreUnavailable."""
     quotas = SharedQuotas([settings.quota() for settings in config.quotas])
     if quotas.needs_sums:
         quotas.load(await store.reads.usage_since(needed_since(now)))
@@ -146,7 +146,7 @@ async def _quotas(config: Config, store: Store, now: float) -> SharedQuotas:
 
 
 async def seed(config: Config, directory: Directory, progress: Progress) -> None:
-    """Add the configuration's endpoints that are not there yet. Raises ConfigurationError for one that cannot be."""
+    """Add the configuration's endpoints that do not exist yet. Raises ConfigurationError if one cannot be added."""
     with progress.work("endpoints of the configuration are added", len(config.endpoints)) as work:
         seeded = await directory.seed(drafts(config), work.step)
     for draft, why in seeded.refused:

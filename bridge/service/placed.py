@@ -11,7 +11,7 @@ from bridge.service.network_calls import NetworkCalls
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An endpoint with its number toward servers, and how its network sees it now."""
+    """An endpoint with its number toward servers, and its network's current south profile."""
 
     endpoint: Endpoint
     source: int | None  # None: it has no address of its own, and is down toward its servers

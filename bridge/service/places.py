@@ -1,4 +1,4 @@
-"""Where an endpoint of the directory stands now: its servers, its own address, its network."""
+"""Finds what an endpoint of the directory uses now: its servers, its own address, its network."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -34,8 +34,8 @@ class Places:
     def of(self, record: Record) -> Placed | None:
         """Return what effects need of an endpoint, or None if it is down: its network or servers are not configured.
 
-        An address that is not of the present scheme, or that servers see otherwise now, is none: the endpoint gets
-        another, and registers anew (R24).
+        An address that is not of the current scheme, or that servers would see differently now, counts as none: the
+        endpoint gets another one, and registers anew (R24).
         """
         binding = self._networks.get(record.network)
         if binding is None:

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come: `status` shows it, and the log now and then."""
+"""Progress of long work: shown by `status`, and logged now and then."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ LOG_EVERY = 10.0  # seconds
 
 
 class Work:
-    """One piece of work. `total` is 0 while nobody knows how much there is."""
+    """One piece of work. `total` is 0 while it is unknown."""
 
     def __init__(self, name: str, total: int, now: Callable[[], float]) -> None:
         self.name = name
@@ -20,13 +20,13 @@ class Work:
         self._logged_at = now()
 
     def __str__(self) -> str:
-        """Return name and how far it is; a percentage where the whole is known."""
+        """Return name and progress; a percentage if the total is known."""
         if not self.total:
             return f"{self.name} ({self.done} so far)" if self.done else self.name
         return f"{self.name}, {100 * self.done // self.total} % ({self.done} of {self.total})"
 
     def step(self, number: int = 1) -> None:
-        """Note that so much more is done."""
+        """Add to the number of items that are done."""
         self.done += number
         now = self._now()
         if now - self._logged_at >= LOG_EVERY:
@@ -35,7 +35,7 @@ class Work:
 
 
 class Progress:
-    """All work that is under way, in the order of its beginning. `now` returns monotonic seconds."""
+    """All running work, in the order of its beginning. `now` returns monotonic seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now

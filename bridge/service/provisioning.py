@@ -35,7 +35,7 @@ class ProvisioningNotes:
         self._futures: list[Future[None]] = []  # completed when what is gathered now is durable
 
     def take(self, network: str, event: Provisioned) -> Future[None]:
-        """Store what a binding reports. The returned future completes when it is durable."""
+        """Store a binding's report. The returned future completes when it is durable."""
         return self.note(network, event.device, event.state, event.reason, event.retry_at)
 
     def note(
@@ -62,7 +62,7 @@ class ProvisioningNotes:
         return self._futures[-1]
 
     async def flush(self) -> None:
-        """Store what is gathered. Raises StoreUnavailable; then it stays gathered for the next try."""
+        """Store the collected reports. Raises StoreUnavailable; then they stay collected for the next attempt."""
         gathered, self._gathered = self._gathered, {}
         futures, self._futures = self._futures, []
         try:
@@ -95,7 +95,7 @@ class ProvisioningNotes:
 
 
 class Provisioning:
-    """Asks bindings to provision devices, and to give them up."""
+    """Asks bindings to provision and deprovision devices."""
 
     def __init__(self, networks: Mapping[str, Binding], notes: ProvisioningNotes, count: Callable[..., None]) -> None:
         self._networks = networks
@@ -103,7 +103,7 @@ class Provisioning:
         self._count = count
 
     async def ask(self, record: Record) -> None:
-        """Have its network carry an endpoint's data. Raises NotFound, or BridgeError with the network's reason."""
+        """Provision an endpoint in its network. Raises NotFound, or BridgeError with the network's reason."""
         binding = self._networks.get(record.network)
         if binding is None:
             known = ", ".join(self._networks) or "none"
@@ -112,7 +112,7 @@ class Provisioning:
         await binding.provision(record.device, binding_options(record.options))
 
     async def begin(self, record: Record) -> None:
-        """Do what `ask` does; a failure is kept with the endpoint, logged and counted."""
+        """Do what `ask` does; a failure is stored with the endpoint, logged and counted."""
         try:
             await self.ask(record)
         except BridgeError as error:
@@ -121,7 +121,7 @@ class Provisioning:
             log.warning("not provisioned: %s", error, extra={"endpoint": record.name, "sample": "provision"})
 
     async def end(self, record: Record) -> None:
-        """Have its network give an endpoint's device up; a failure is logged and counted."""
+        """Deprovision an endpoint's device in its network; a failure is logged and counted."""
         binding = self._networks.get(record.network)
         if binding is None:
             return

@@ -1,4 +1,4 @@
-"""Other quotas come into force while the service runs: counters stay exact, and what waits is judged anew."""
+"""Changes quotas while the service runs: counters stay exact, and waiting messages are checked again."""
 
 import asyncio
 import contextlib
@@ -25,9 +25,9 @@ PAUSE = 0.01  # seconds of that turn
 async def change_quotas(
     shared: SharedQuotas, quotas: Sequence[Quota], runner: Runner, store: Ledger, now: float
 ) -> None:
-    """Bring other quotas into force. What they have in common is made of the rows, and of what is used meanwhile.
+    """Put other quotas into force. Shared sums are made from the rows, and from what is used meanwhile.
 
-    Raises StoreUnavailable; then the quotas that were in force stay. The caller then calls `judge_anew`.
+    Raises StoreUnavailable; then the former quotas stay in force. The caller then calls `judge_anew`.
     """
     shared.begin_change()
     _let_endpoints_know(shared, runner)
@@ -43,7 +43,7 @@ async def change_quotas(
 
 
 async def judge_anew(runner: Runner, calls: Mapping[str, NetworkCalls], progress: Progress) -> None:
-    """Have every message that a quota holds judged by the quotas that are in force now, paced."""
+    """Check every message that a quota holds against the current quotas, paced."""
     held = [endpoint for one in calls.values() for endpoint in one.held]
     with progress.work("messages held by a quota are judged anew", len(held)) as work:
         for start in range(0, len(held), AT_ONCE):

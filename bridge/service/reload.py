@@ -11,11 +11,11 @@ from bridge.errors import BridgeError
 log = logging.getLogger(__name__)
 
 Apply = Callable[[Config], Awaitable[None] | None]
-"""Brings a part of a configuration into force. Raises ConfigurationError before it has changed anything."""
+"""Puts a part of a configuration into force. Raises ConfigurationError before it has changed anything."""
 
 
 class Reloader:
-    """Holds what is in force. One reload at a time; the next one is compared with what the one before it left."""
+    """Has the configuration in force. One reload at a time; each is compared with the result of the one before."""
 
     def __init__(
         self, read: Callable[[], Config], config: Config, apply: Sequence[Apply], count: Callable[..., None]
@@ -28,9 +28,10 @@ class Reloader:
         self._lock = asyncio.Lock()
 
     async def reload(self, *, dry_run: bool = False) -> list[Difference]:
-        """Bring into force what can be at once, and return all that differs from what was in force.
+        """Put into force what needs no restart, and return all differences from the former configuration.
 
-        Raises ConfigurationError for a file that cannot be used, StoreUnavailable: then what was in force stays.
+        Raises ConfigurationError for a file that cannot be used, StoreUnavailable: then the former configuration stays
+        in force.
         """
         async with self._lock:
             after = await asyncio.to_thread(self._read)

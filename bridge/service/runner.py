@@ -1,7 +1,7 @@
-"""Runs the one step of every endpoint: load, step, commit, then act.
+"""Runs the steps of all endpoints: load, step, commit, then release effects.
 
-Effects leave in commit order. The next step of an endpoint may run on state that is not committed yet; if a commit
-fails, the endpoint's memory and pending effects are dropped, and it is loaded again.
+Effects are released in the order of commits. The next step of an endpoint may run on state that is not committed yet;
+if a commit fails, the endpoint's memory and pending effects are dropped, and it is loaded again.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ CALL_RESULTS = (ev.Submitted, ev.LookedUp, ev.CancelDone)
 
 
 class Ledger(Protocol):
-    """What the runner wants of a store (`bridge.store.contract.Ledger`)."""
+    """What the runner needs of a store (`bridge.store.contract.Ledger`)."""
 
     def load(self, key: Key, now: float, done: FoundEndpoint) -> None: ...
 
@@ -59,7 +59,7 @@ class Ledger(Protocol):
 
 
 class Notes(Protocol):
-    """What the runner wants of the notes of networks (`bridge.store.notes.Memories`)."""
+    """What the runner needs of the notes of networks (`bridge.store.notes.Memories`)."""
 
     def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None: ...
 
@@ -67,7 +67,7 @@ class Notes(Protocol):
 
 
 class Records(Protocol):
-    """What the runner wants of the directory (`bridge.directory.Directory`)."""
+    """What the runner needs of the directory (`bridge.directory.Directory`)."""
 
     def cached(self, key: Key) -> Record | Miss: ...
 
@@ -75,28 +75,28 @@ class Records(Protocol):
 
 
 class Announcer(Protocol):
-    """Makes events for others (`bridge.service.announcer`)."""
+    """Makes events for webhooks and streams (`bridge.service.announcer`)."""
 
     def of_step(self, placed: Placed, effects: Sequence[Effect]) -> list[Change]:
-        """Return the rows of the events that a step's effects are."""
+        """Return the event rows for a step's effects."""
 
     def committed(self) -> None:
-        """Wake those who wait for events."""
+        """Wake readers that wait for events."""
 
 
 class Actor(Protocol):
-    """Does what effects ask for; never raises."""
+    """Carries out effects; never raises."""
 
     def act(self, placed: Placed, effect: Effect, result: Callable[[Placed, ev.Event], None]) -> None:
-        """Do one thing. What a network call came to is handed to `result`, later, as an event of the endpoint."""
+        """Carry out one effect. A network call's result is passed to `result` later, as an event of the endpoint."""
 
     def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
-        """Return downlink and attempt whose network call is in flight for an endpoint: its answer is still to come."""
+        """Return downlink and attempt whose network call is in flight for an endpoint, or None."""
 
 
 @dataclass(slots=True)
 class Loaded:
-    """An endpoint in memory. `uncommitted` counts its commits that are not told yet."""
+    """An endpoint in memory. `uncommitted` counts its commits whose result is not known yet."""
 
     placed: Placed
     state: EndpointState
@@ -108,8 +108,8 @@ class Loaded:
 class Runner:
     """All endpoints of this process.
 
-    `place` returns what effects need of an endpoint of the directory, or None if it is down. `count` counts what an
-    operator should see.
+    `place` returns what effects need of an endpoint of the directory, or None if it is down. `count` increments the
+    counters that an operator sees.
     """
 
     store: Ledger
@@ -141,7 +141,7 @@ class Runner:
         self._turns = Turns(self._wake, partial(moment, self.clock))
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
-        """Run one step, at once if the endpoint is in memory, else when the store has read it.
+        """Run one step: now if the endpoint is in memory, else when the store has read it.
 
         `done` is called when the changes of the step are committed (None), or with StoreUnavailable. Events of one
         endpoint are stepped in the order of arrival.
@@ -166,7 +166,7 @@ class Runner:
         self._wait(key, event, done)
 
     def bring(self, network: str, key: str, done: FoundNote) -> None:
-        """Call `done` with a note of a network, and bring the endpoint of the note's device into memory before."""
+        """Load the endpoint of a note's device into memory, then call `done` with the note."""
         self.store.load_with_note(network, key, moment(self.clock).wall, partial(self._brought, done))
 
     @property
@@ -175,12 +175,12 @@ class Runner:
         return len(self._waiting) > 0
 
     async def take_up(self, endpoint: int) -> None:
-        """Bring an endpoint with unfinished rows into memory, or give it a timer (R32). Raises StoreUnavailable."""
+        """Load an endpoint with unfinished rows, or set a timer for it (R32). Raises StoreUnavailable."""
         if endpoint not in self._taken_up:
             await self.stepped(endpoint, ev.Tick())
 
     async def look(self, endpoint: int) -> Loaded | None:
-        """Return an endpoint as it is now, to look at, or None if it is gone. Raises StoreUnavailable."""
+        """Return an endpoint's current state for reading, or None if it does not exist. Raises StoreUnavailable."""
         await self.stepped(endpoint, ev.Tick())
         there = self.loaded.get(endpoint)
         if there is not None:
@@ -212,7 +212,7 @@ class Runner:
         await committed
 
     def forget(self, endpoint: int) -> None:
-        """Drop an endpoint's memory; the next event loads it anew, once the commits that are under way are told."""
+        """Drop an endpoint's memory; the next event loads it again, after its running commits have ended."""
         loaded = self._unload(endpoint)
         if loaded is not None:
             loaded.dropped = True
@@ -223,18 +223,18 @@ class Runner:
         self._alarms.clear(endpoint)
 
     def refresh(self, endpoint: int, placed: Placed) -> None:
-        """Let an endpoint in memory know its new place in the directory."""
+        """Update an endpoint in memory from its changed directory entry."""
         loaded = self.loaded.get(endpoint)
         if loaded is not None:
             loaded.placed = placed
             loaded.state.place(placed.endpoint)
 
     def hasten(self, seconds: float) -> None:
-        """Step everything that waits for a time so much sooner: the wall clock went forward."""
+        """Move all timers of endpoints forward: the wall clock was set forward."""
         self._alarms.hasten(seconds)
 
     def stop(self) -> None:
-        """Take nothing more but the results of network calls in flight; whoever else asks is told to try again."""
+        """Accept only the results of network calls in flight; all other events get StoreUnavailable."""
         self.stopping = True
         self._alarms.clear_all()
         self._turns.stop()
@@ -242,7 +242,7 @@ class Runner:
     # -- one step ------------------------------------------------------------------------------------------------
 
     def _wait(self, key: Key, event: ev.Event, done: Done | None) -> None:
-        """Let an event wait until its endpoint is read; the first one has it read."""
+        """Let an event wait until its endpoint is read; the first one starts the read."""
         if self._refuses(event, done):
             return
         if self._waiting.add(key, event, done) and not (isinstance(key, ById) and key.endpoint in self._draining):
@@ -259,7 +259,7 @@ class Runner:
         return True
 
     def _found(self, key: Key, found: Found | None, error: BridgeError | None) -> None:
-        """The store has read an endpoint: step what waited for that."""
+        """The store has read an endpoint: run its waiting events."""
         waiting = self._waiting.take(key)
         if error is not None:
             log.warning("%r cannot be loaded: %s", key, error, extra={"sample": "not loaded"})
@@ -284,7 +284,7 @@ class Runner:
         done(note, error)
 
     def _step_all(self, found: Found, waiting: list[Waiting]) -> None:
-        """Step what waits for an endpoint that was read just now, on what is in memory of it if there is anything."""
+        """Run the waiting events of an endpoint that was just read; if it is in memory already, that state is used."""
         endpoint = found.record.id
         loaded = self.loaded.get(endpoint)
         if loaded is None and endpoint not in self._draining:
@@ -304,7 +304,7 @@ class Runner:
                 self.event(endpoint, event, done)
 
     def _load(self, endpoint: int, placed: Placed, found: Found) -> Loaded:
-        """Bring an endpoint into memory. If that fails it is `dropped`, and tried again later."""
+        """Load an endpoint into memory. If that fails it is `dropped`, and loaded later."""
         self.notes.hold(placed.endpoint.network, placed.endpoint.device, found.notes)
         state = EndpointState(placed.endpoint, self.policy, found.kept, self.random())
         state.deliveries.call = self.actor.call_in_flight(endpoint)
@@ -373,7 +373,7 @@ class Runner:
             self._turns.serve(calls)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
-        """A step raised, by a mistake of ours or of a binding: nothing of it is kept, and the endpoint starts anew."""
+        """A step raised by a bug of the bridge or a binding: drop its changes, and load the endpoint again."""
         name = loaded.placed.endpoint.name
         extra = {"sample": "step failed"}
         log.error(
@@ -437,7 +437,7 @@ class Runner:
         self.actor.act(placed, effect, self._call_ended)
 
     def _wake_up(self, placed: Placed, effect: WakeUp) -> None:
-        """Have another endpoint carry a trigger for this one's device."""
+        """Ask another endpoint to send a trigger to this endpoint's device."""
         if self.tap is not None:
             self.tap.effect(placed.endpoint, effect)
 
@@ -459,7 +459,7 @@ class Runner:
             self._turns.serve(placed.calls)
 
     def _never_began(self, placed: Placed, effects: list[Effect]) -> None:
-        """Return the call back that was reserved with effects that are dropped."""
+        """Release the call that was reserved with effects that are dropped."""
         if any(isinstance(effect, CALLS) for effect in effects):
             placed.calls.never_began()
             self._turns.serve(placed.calls)
@@ -467,9 +467,9 @@ class Runner:
     # -- memory and time -----------------------------------------------------------------------------------------
 
     def _let_go(self, endpoint: int, loaded: Loaded, wake: float | None, far: float) -> None:
-        """Let memory go where it is not needed: quiet endpoints in their turn, those that wait for long at once.
+        """Unload endpoints: idle ones when memory is full, those that only wait for a far time immediately.
 
-        `far`: the seconds from which on a time is far off.
+        `far`: the seconds from which on a time counts as far.
         """
         state = loaded.state
         if wake is None and state.is_quiet:

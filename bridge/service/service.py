@@ -1,4 +1,4 @@
-"""The service: everything that a configuration asks for, brought up in order, and down in reverse (R32)."""
+"""The service: starts all parts of a configuration in order, and stops them in reverse (R32)."""
 
 import asyncio
 import contextlib
@@ -55,10 +55,10 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """One running bridge, and what one can ask of it (`bridge.operations.bridge.Bridge`).
+    """One running bridge, and its operations (`bridge.operations.bridge.Bridge`).
 
-    `open` takes the ledger: from then on it answers how far it is. `start` returns when messages are taken from servers
-    and networks; what remains of the start goes on beside. `stop` returns when all is on disk.
+    `open` opens the ledger: from then on the state can be asked. `start` returns when messages of servers and networks
+    are accepted; the rest of the start runs in the background. `stop` returns when everything is on disk.
     """
 
     def __init__(self, config: Config, clock: Clock | None = None) -> None:
@@ -89,7 +89,7 @@ class Service:
         self._watch(self._store)
 
     async def start(self) -> None:
-        """Bring everything up. Raises a LocalError that says what is wrong and the cure; nothing stays open then."""
+        """Start all parts. Raises a LocalError that says what is wrong and the cure; nothing stays open then."""
         try:
             if self._store is None:
                 await self.open()
@@ -133,7 +133,7 @@ class Service:
             self._tasks.begin(self._webhooks.run())
 
     async def stop(self) -> None:
-        """Stop taking in, finish what is in flight, commit, close. Harmless before a start, and when done twice."""
+        """Accept nothing more, finish running calls, commit, close. Harmless before a start, and when called twice."""
         self._phase = Phase.STOPPING
         await self._tasks.stop()
         if self._parts is not None:
@@ -172,19 +172,19 @@ class Service:
 
     @property
     def parts(self) -> Parts:
-        """Everything that the service is made of. Raises NotRunning before it is, and once it stops."""
+        """All parts of the service. Raises NotRunning before they are made, and after a stop."""
         if self._parts is None:
             raise NotRunning(f"the service is {self.summary()}; ask again later")
         return self._parts
 
     def summary(self) -> str:
-        """Return how the service is, in a line: its phase, and the long work that is under way."""
+        """Return the state of the service in one line: its phase, and running long work."""
         works = "; ".join(map(str, self._progress))
         return f"{self._phase.value}{': ' if works else ''}{works}"
 
     @property
     def ready(self) -> bool:
-        """Whether messages are taken from servers and from networks."""
+        """Whether messages of servers and networks are accepted."""
         return self._phase is Phase.RUNNING
 
     @property
@@ -245,9 +245,9 @@ class Service:
         return await self.reloader.reload(dry_run=dry_run)
 
     async def change_quotas(self, config: Config) -> None:
-        """Bring the quotas of a configuration into force; what waits for a quota is then judged anew.
+        """Put the quotas of a configuration into force; messages that wait for a quota are then checked again.
 
-        Raises StoreUnavailable; then the quotas that were in force stay.
+        Raises StoreUnavailable; then the former quotas stay in force.
         """
         parts = self.parts
         quotas = [settings.quota() for settings in config.quotas]
@@ -257,11 +257,11 @@ class Service:
         self._tasks.begin(judge_anew(parts.runner, parts.calls, self._progress))
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside, until the service stops."""
+        """Run something in the background, until the service stops."""
         self._tasks.begin(work)
 
     async def seed(self, config: Config) -> None:
-        """Add the endpoints of a configuration that are not there yet. Raises ConfigurationError, StoreUnavailable."""
+        """Add the endpoints of a configuration that do not exist yet. Raises ConfigurationError, StoreUnavailable."""
         await seed(config, self.directory, self._progress)
 
     @property

@@ -1,4 +1,4 @@
-"""The directory of what must outlive a restart."""
+"""The state directory: files that must outlive a restart."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ MODE = 0o750  # of the directory: messages are not for everybody; who may use th
 
 
 def make_state_directory(path: Path) -> None:
-    """Make the directory if it is not there, for its owner and group alone. Raises ConfigurationError."""
+    """Create the directory if it does not exist, for its owner and group alone. Raises ConfigurationError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(MODE, exist_ok=True)

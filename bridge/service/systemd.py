@@ -1,4 +1,4 @@
-"""Tells systemd how the service is, where systemd started it: sd_notify(3), unit with `Type=notify`."""
+"""Reports the state of the service to systemd, if systemd started it: sd_notify(3), unit with `Type=notify`."""
 
 import asyncio
 import logging
@@ -38,9 +38,9 @@ class Systemd:
         self.tell("STOPPING=1", "STATUS=stopping")
 
     async def follow(self, status: Callable[[], str], *, is_ready: Callable[[], bool]) -> None:
-        """Tell again and again how the service is, until cancelled: status text, watchdog, more time for a long start.
+        """Report repeatedly, until cancelled: status text, watchdog, more time for a long start.
 
-        What blocks the event loop blocks this: then systemd's watchdog restarts the service.
+        If the event loop is blocked, so is this task: then systemd's watchdog restarts the service.
         """
         if not self._address:
             return

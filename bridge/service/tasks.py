@@ -1,4 +1,4 @@
-"""Work that goes on beside the endpoints, until the service stops."""
+"""Background work, until the service stops."""
 
 import asyncio
 import logging
@@ -9,14 +9,14 @@ log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """All tasks of one service. One that ends by an error is logged and counted; the others go on."""
+    """All background tasks of one service. A task that ends by an error is logged and counted; the others go on."""
 
     def __init__(self, count: Callable[..., None]) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = count
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside, until `stop`."""
+        """Run something in the background, until `stop`."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

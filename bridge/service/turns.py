@@ -1,4 +1,4 @@
-"""Wakes the endpoints whose turn it is to call their network, when calls are over and when pauses are."""
+"""Wakes the endpoints whose turn it is to call their network, when calls and pauses end."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Turns:
         self._is_serving = False
 
     def serve(self, calls: NetworkCalls) -> None:
-        """Wake endpoints for as long as their network takes further calls."""
+        """Wake endpoints while their network has room for further calls."""
         if calls.is_calm or self._is_serving:
             return
         now = self._now()
@@ -35,7 +35,7 @@ class Turns:
             self._is_serving = False
 
     def stop(self) -> None:
-        """Wake nobody any more."""
+        """Wake no endpoint any more."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

@@ -1,4 +1,4 @@
-"""What a start leaves to be done beside the traffic, and what is done from time to time."""
+"""Work in the background: after a start, and from time to time."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ PRUNE_EVERY = 3600.0  # seconds between two clean-ups of the ledger
 
 
 async def persistently(work: Callable[[], Awaitable[None]]) -> None:
-    """Do what may be done again, from its beginning, until the store does not fail in the middle."""
+    """Do repeatable work again from its beginning, until the store does not fail meanwhile."""
     while True:
         try:
             await work()
@@ -36,9 +36,9 @@ async def persistently(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def take_up_unfinished(ledger: Ledger, directory: Directory, runner: Runner, progress: Progress) -> None:
-    """Take up what an earlier life left unfinished, paced (R32).
+    """Load the endpoints with unfinished messages of earlier runs, paced (R32).
 
-    Those with messages of which nobody knows where they are come first: they send nothing until that is known.
+    Those with messages in doubt are first: they send nothing until the network was asked.
     """
 
     async def take_up(endpoint: int) -> None:
@@ -61,9 +61,9 @@ async def take_up_unfinished(ledger: Ledger, directory: Directory, runner: Runne
 
 
 async def give_addresses(directory: Directory, north: NorthTransport, progress: Progress) -> None:
-    """Open every endpoint's own address, where each has to be; give those another whose address is not of this scheme.
+    """Open every endpoint's own address if needed; assign another to those whose address is not of this scheme.
 
-    What follows a change of the directory opens the new ones.
+    The addresses of new endpoints are opened by `Changes`.
     """
     sources = directory.catalogue.sources
     if north.opens_each and sources is not None:
@@ -77,7 +77,7 @@ async def give_addresses(directory: Directory, north: NorthTransport, progress: 
 
 
 async def provision_all(directory: Directory, provisioning: Provisioning, progress: Progress) -> None:
-    """Have networks carry the data of every enabled endpoint."""
+    """Ask networks to provision every enabled endpoint."""
     with progress.work("networks are asked to carry endpoints' data", directory.size) as work:
         async for record in directory.all(enabled=True):
             await provisioning.begin(record)
@@ -85,7 +85,7 @@ async def provision_all(directory: Directory, provisioning: Provisioning, progre
 
 
 async def watch_clock(wall: Callable[[], float]) -> None:
-    """Look at the wall clock from time to time: it notices by itself that it was set, if anybody looks."""
+    """Read the wall clock from time to time: the clock notices at each read whether it was set."""
     while True:
         await asyncio.sleep(CLOCK_EVERY)
         wall()
@@ -96,7 +96,7 @@ async def prune_forever(
 ) -> None:
     """Remove finished messages and entries of the audit log from time to time, `retention` seconds after their end.
 
-    Events go after `keep` seconds.
+    Events are removed after `keep` seconds.
     """
     while True:
         await asyncio.sleep(PRUNE_EVERY)

@@ -1,4 +1,4 @@
-"""Events that cannot be stepped yet: the store has to read their endpoint first."""
+"""Events that wait until the store has read their endpoint."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ ALL = 20_000  # events of peers that wait in all
 OF_PEERS = (
     ev.ServerDatagram, ev.DeviceMessage, ev.Reported, ev.DeviceReachable, ev.DeviceJoined, ev.LinkOpened,
 )  # fmt: skip
-"""Events of which a peer can cause any number. All others are the bridge's own, at most a few for each endpoint."""
+"""Events of which a peer can cause any number. All others are made by the bridge, a few for each endpoint."""
 
 Waiting = tuple[ev.Event, Done | None]
 
 
 class WaitingEvents:
-    """Lists of events, each in the order of arrival, under what their endpoint is looked up by. Bounded (R30)."""
+    """Lists of events, each in the order of arrival, by the key of their endpoint. Bounded (R30)."""
 
     def __init__(self, count: Callable[..., None]) -> None:
         self._lists: dict[Key, list[Waiting]] = {}
@@ -35,7 +35,7 @@ class WaitingEvents:
     def add(self, key: Key, event: ev.Event, done: Done | None) -> bool:
         """Let an event wait, and return whether it is the first one under its key.
 
-        What a peer sent is refused by `done` with StoreUnavailable where too much waits already.
+        If too many wait already, `done` of an event that a peer caused is called with StoreUnavailable.
         """
         events = self._lists.get(key)
         if isinstance(event, OF_PEERS):
@@ -52,7 +52,7 @@ class WaitingEvents:
         return False
 
     def take(self, key: Key) -> list[Waiting]:
-        """Return what waits under a key; it waits no longer."""
+        """Remove and return the events that wait under a key."""
         events = self._lists.pop(key, [])
         self._of_peers -= sum(isinstance(event, OF_PEERS) for event, _ in events)
         return events

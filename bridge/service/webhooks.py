@@ -1,7 +1,7 @@
-"""Tells webhooks of events: in order, at least once, signed as Standard Webhooks has it (standardwebhooks.com, 1.0.0).
+"""Posts events to webhooks: in order, at least once, signed by Standard Webhooks (standardwebhooks.com, 1.0.0).
 
-A webhook that does not answer 2xx is told again after a pause that doubles, for some three days. Then the event becomes
-a dead letter, and the next one follows. One that answers 410 is told nothing more.
+If a webhook does not answer 2xx, the event is posted again after a pause that doubles, for about three days. Then the
+event becomes a dead letter, and the next one follows. A webhook that answers 410 gets nothing more.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ LOOKED = 60.0  # seconds after which webhooks are looked at in any case
 
 
 class Webhooks:
-    """Tells all webhooks from `run` until it is cancelled. Each goes at its own pace."""
+    """Posts to all webhooks from `run` until it is cancelled, each at its own pace."""
 
     def __init__(
         self, outbox: Outbox, announcer: Announcer, wall: Callable[[], float], count: Callable[..., None]
@@ -47,11 +47,11 @@ class Webhooks:
         self._telling: dict[int, asyncio.Task[None]] = {}
 
     def changed(self) -> None:
-        """Note that a webhook was added or removed."""
+        """Record that a webhook was added or removed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Tell webhooks of events."""
+        """Post events to webhooks."""
         try:
             async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
                 while True:
@@ -78,7 +78,7 @@ class Webhooks:
                 self._telling[id_] = asyncio.create_task(self._tell(session, webhook))
 
     async def _tell(self, session: aiohttp.ClientSession, webhook: Webhook) -> None:
-        """Tell one webhook of all events that it wants, for as long as it wants any."""
+        """Post to one webhook all events that it asked for, until it is removed or disabled."""
         while not webhook.disabled:
             newer = self._announcer.newer
             try:
@@ -93,7 +93,7 @@ class Webhooks:
                 await _either(newer, LOOKED)
 
     async def _tell_what_is_there(self, session: aiohttp.ClientSession, webhook: Webhook) -> Webhook:
-        """Tell one webhook of events until none is left or one fails; return how far it is, as it is stored."""
+        """Post events to one webhook until none is left or one fails; return its stored state."""
         if webhook.retry_at is not None and webhook.retry_at > self._wall():
             return webhook
         while events := await self._outbox.events(
@@ -128,7 +128,7 @@ class Webhooks:
         return after
 
     async def _posted(self, session: aiohttp.ClientSession, webhook: Webhook, event: EventRow) -> tuple[str, bool]:
-        """Post an event; return why it was not taken, "" if it was, and whether the webhook wants no more."""
+        """Post an event; return why it was not accepted, "" if it was, and whether the webhook wants no more."""
         body = payload(event)
         headers = signed(webhook.secret, f"evt_{event.id}", int(self._wall()), body)
         try:
@@ -146,7 +146,7 @@ class Webhooks:
 
 
 def payload(event: EventRow) -> bytes:
-    """Return an event as webhooks get it."""
+    """Return the body that webhooks get for an event."""
     shown = {
         "type": event.type,
         "timestamp": datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds"),
@@ -168,6 +168,6 @@ def signed(secret: bytes, id_: str, at: int, body: bytes) -> dict[str, str]:
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:
-    """Return when an event is set, or after some seconds."""
+    """Return when an event is set, or after `seconds`."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)

@@ -1,4 +1,4 @@
-"""Who may ask for what over the network, and what was changed by whom. Part of `bridge.store.contract`."""
+"""Keys of the REST API with their roles, and the audit log. Part of `bridge.store.contract`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Role(StrEnum):
-    """What the holder of a key may do; each role may do what those before it may."""
+    """What the holder of a key may do; each role includes the roles before it."""
 
     READ = "read"
     OPERATE = "operate"
     ADMIN = "admin"
 
     def covers(self, other: "Role") -> bool:
-        """Return whether this role may do what another one may."""
+        """Return whether this role includes another one."""
         order = tuple(Role)
         return order.index(self) >= order.index(other)
 
@@ -37,7 +37,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Something that somebody asked the bridge to change. `id` is 0 until it is stored."""
+    """A change that a caller asked for. `id` is 0 until it is stored."""
 
     id: int
     at: float
@@ -51,7 +51,7 @@ class AccessTable(Protocol):
     """All raise StoreUnavailable."""
 
     async def add_key(self, key: ApiKey) -> ApiKey:
-        """Store a key whose `id` is 0, and return it with its id; an id is never given twice."""
+        """Store a key whose `id` is 0, and return it with its id; an id is never used twice."""
 
     async def keys(self) -> list[ApiKey]:
         """Return all keys, revoked ones included, in the order of their ids."""
@@ -59,7 +59,7 @@ class AccessTable(Protocol):
     async def key(self, id_: int) -> ApiKey | None: ...
 
     async def revoke(self, id_: int, now: float) -> ApiKey | None:
-        """Note that a key may be used no longer; return it, or None if there is none. The first time counts."""
+        """Revoke a key; return it, or None if there is none. The time of the first revocation stays."""
 
     async def note(self, entry: AuditEntry) -> None:
         """Store an entry of the audit log."""

@@ -1,14 +1,14 @@
-"""What the bridge wants of a store: everything that must outlive the process.
+"""The contract of a store, which keeps everything that must outlive the process.
 
 A store has three repositories. The *ledger* keeps the rows of every endpoint; they change by `commit`. The *directory*
-(`bridge.directory.contract.DirectoryTable`) keeps who is who. The *memories* keep the notes of each network instance
-(`bindings.contract.Memory`, `bridge/store/notes.py`). Beside them, `reads` answers people's questions about
-messages, and `fleet` (`bridge/store/fleet.py`) those about endpoints. `access` (`bridge/store/access.py`) keeps keys
-and the audit log, `outbox` (`bridge/store/outbox.py`) events for others, and `direct` (`bridge/store/direct.py`)
-notes of requests that came by the API.
+(`bridge.directory.contract.DirectoryTable`) keeps endpoints and their device addresses. The *memories* keep the notes
+of each network instance (`bindings.contract.Memory`, `bridge/store/notes.py`). In addition, `reads` answers queries of
+operations about messages, and `fleet` (`bridge/store/fleet.py`) those about endpoints. `access`
+(`bridge/store/access.py`) keeps keys and the audit log, `outbox` (`bridge/store/outbox.py`) events for others, and
+`direct` (`bridge/store/direct.py`) notes of requests that came by the API.
 
 All methods are called in the event loop, and none blocks it. A read that cannot be answered at once calls `done` later,
-also in the event loop. `tests/store` holds every implementation to this contract.
+also in the event loop. `tests/store` checks every implementation against this contract.
 """
 
 from asyncio import Future
@@ -45,13 +45,13 @@ class Found:
 
 
 Done = Callable[[BaseException | None], None]
-"""Takes None when a commit is durable, else the StoreUnavailable that says why nothing of it was kept."""
+"""Called with None when a commit is durable, else with the StoreUnavailable that says why nothing of it was kept."""
 
 FoundEndpoint = Callable[[Found | None, BridgeError | None], None]
-"""Takes an endpoint, or None where there is none; the second argument is StoreUnavailable or None."""
+"""Called with an endpoint, or None if there is none; the second argument is StoreUnavailable or None."""
 
 FoundWithNote = Callable[[bytes | None, Found | None, BridgeError | None], None]
-"""Takes a note, and the endpoint of its device; the third argument is StoreUnavailable or None."""
+"""Called with a note, and the endpoint of its device; the third argument is StoreUnavailable or None."""
 
 
 class Ledger(Protocol):
@@ -60,52 +60,52 @@ class Ledger(Protocol):
     def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
         """Commit changes, all or none. `done` is called later, in the order of commits.
 
-        It gets None when the changes are durable, or StoreUnavailable: then nothing of them is kept, nor of what was
-        committed after them for the same `endpoint` before this failure was told. The caller must then forget what it
-        knows of the endpoint and load it again. A commit without changes is told in its turn.
+        `done` gets None when the changes are durable, or StoreUnavailable. Then neither these changes are kept, nor
+        later commits of the same `endpoint` that were given before this failure was reported. The caller must then drop
+        the endpoint's state and load it again. A commit without changes is reported in its turn.
         """
 
     def committed(self, changes: Sequence[Change], *, endpoint: int | None = None) -> Future[None]:
         """Do what `commit` does; the returned future completes when the changes are durable."""
 
     def next_id(self) -> int:
-        """Return an id for a downlink, uplink or report: larger than any before it, in this and in earlier lives."""
+        """Return an id for a downlink, uplink or report: larger than any before it, in this run and in earlier ones."""
 
     def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
         """Call `done` with the endpoint that has this key, and all its rows that the core needs at wall time `now`.
 
-        What `done` gets contains every commit, and every change of the directory, that was told before `done` is
-        called. Endpoints that are asked for at one time are read together. No commit of the endpoint may be waiting:
-        whoever has one waiting has the endpoint in memory.
+        The result contains every commit, and every change of the directory, that was reported before
+        `done` is called. Endpoints that are requested at one time are read together. No commit of the endpoint may be
+        waiting: as long as one is, the endpoint is in memory.
         """
 
     def load_with_note(self, network: str, key: str, now: float, done: FoundWithNote) -> None:
         """Call `done` with a note of a network and the endpoint of the device that the note belongs to.
 
-        All else is as `load` has it.
+        Otherwise it does what `load` does.
         """
 
     def unfinished(self) -> AsyncIterator[Sequence[int]]:
-        """Yield, in parts, the endpoints with a message that has no outcome yet or needs attention (start, R32).
+        """Yield, in parts, the endpoints with a message that has no outcome yet or is due (start, R32).
 
         Those with a downlink of which it is unknown whether the network accepted it come first. An endpoint may come
         twice."""
 
     async def usage_in_turn(self, day: int) -> list[Usage]:
-        """Return what `Reads.usage_since` does, exactly as it is after all that was committed before this call.
+        """Return what `Reads.usage_since` does, as of all commits before this call.
 
-        Nothing that is committed after the call is in it. Raises StoreUnavailable.
+        No later commit is included. Raises StoreUnavailable.
         """
 
     async def prune(self, before: float) -> int:
-        """Remove messages that were over, and that the core no longer needed, before wall time `before`.
+        """Remove messages that were finished, and no longer needed by the core, before wall time `before`.
 
         Return how many were removed. Other commits go on meanwhile. Raises StoreUnavailable.
         """
 
     @property
     def backlog(self) -> int:
-        """The number of commits that are not yet told."""
+        """The number of commits without a result yet."""
 
     @property
     def is_failing(self) -> bool:
@@ -116,7 +116,7 @@ class Ledger(Protocol):
 
 
 class Reads(Protocol):
-    """Questions of people. An answer may take long and contains what is committed. All raise StoreUnavailable."""
+    """Queries of operations. An answer may take long and contains what is committed. All raise StoreUnavailable."""
 
     async def downlinks(
         self,
@@ -159,10 +159,10 @@ class Reads(Protocol):
         after: tuple[int, str, int] | None = None,
         limit: int = 100,
     ) -> list[UsageSum]:
-        """Return what was used from one day to another, both included, by day, network, and endpoint if wanted.
+        """Return usage from one day to another, both included, by day, network, and on request by endpoint.
 
-        Days are numbers as `bridge.quota.periods.day_of` has them. `after` is the day, network and endpoint (0 where it
-        is not wanted) of the last sum of an earlier answer.
+        Days are numbers of `bridge.quota.periods.day_of`. `after` is the day, network and endpoint (0 if
+        not by endpoint) of the last sum of an earlier answer.
         """
 
     async def usage_since(self, day: int) -> list[Usage]:
@@ -172,7 +172,7 @@ class Reads(Protocol):
         """
 
     async def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
-        """Return the number of downlinks by state and whether that is the outcome."""
+        """Return the number of downlinks by state, and by whether the state is the outcome."""
 
     async def uplink_counts(self, endpoint: int | None = None) -> Counter[UplinkState]:
         """Return the number of uplinks by state."""
@@ -180,11 +180,11 @@ class Reads(Protocol):
     async def has_uplink(
         self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float
     ) -> bool:
-        """Return whether an endpoint has an uplink with this key, or with this digest from between two times."""
+        """Return whether an endpoint has an uplink with this key, or with this digest between two times."""
 
 
 class Store(Ledger, Protocol):
-    """All of it. Whoever opens a store closes it."""
+    """The whole store. The caller that opens it must close it."""
 
     @property
     def directory(self) -> DirectoryTable: ...
@@ -209,4 +209,4 @@ class Store(Ledger, Protocol):
         """The notes of all network instances."""
 
     async def close(self) -> None:
-        """Finish all commits, tell them, and let go. Later calls fail with StoreUnavailable."""
+        """Finish all commits, report their results, and close. Later calls fail with StoreUnavailable."""

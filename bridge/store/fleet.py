@@ -1,4 +1,4 @@
-"""What people ask of all endpoints at once: how each is, and which are in trouble. Part of `bridge.store.contract`."""
+"""Queries over all endpoints: the state of each, filters, counts. Part of `bridge.store.contract`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from bridge.store.order import Order
 
 @dataclass(frozen=True, slots=True)
 class Provisioning:
-    """Where an endpoint's provisioning is, since when, and when it is tried again. Times are wall-clock seconds."""
+    """The state of an endpoint's provisioning, since when, and when it is tried again. Times are wall-clock seconds."""
 
     state: ProvisioningState
     reason: str = ""
@@ -24,7 +24,7 @@ class Provisioning:
 
 
 def lapses_at(registration: Registration) -> float:
-    """Return when a server forgets a registration, unless the device updates it before."""
+    """Return when a registration lapses at its server, unless the device updates it before."""
     return registration.refreshed_at + (registration.lifetime or DEFAULT_LIFETIME)
 
 
@@ -33,7 +33,7 @@ UNKNOWN_PROVISIONING = Provisioning(ProvisioningState.WANTED)
 
 @dataclass(frozen=True, slots=True)
 class ProvisioningNote:
-    """A word about the provisioning of a device. `unless_known`: it counts only where there is none yet."""
+    """A report about the provisioning of a device. `unless_known`: it counts only if there is none yet."""
 
     network: str
     device: str
@@ -43,7 +43,7 @@ class ProvisioningNote:
 
 @dataclass(frozen=True, slots=True)
 class ProvisioningChange:
-    """An endpoint whose provisioning is in another state now, or failed for another reason."""
+    """An endpoint whose provisioning state changed, or that failed for another reason."""
 
     endpoint: int
     name: str
@@ -61,7 +61,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one endpoint is."""
+    """The state of one endpoint."""
 
     record: Record
     provisioning: Provisioning = UNKNOWN_PROVISIONING
@@ -73,7 +73,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which endpoints are asked for; all of these must hold. None: it does not matter."""
+    """A filter of endpoints; all conditions must hold. None: no condition."""
 
     network: str | None = None
     server: str | None = None
@@ -90,7 +90,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page ends: the value that the list is sorted by, and the id, of its last endpoint."""
+    """The end of a page: the sort value and the id of its last endpoint."""
 
     value: str | float
     id: int
@@ -98,7 +98,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class FleetCounts:
-    """Numbers of endpoints and of messages that are under way."""
+    """Numbers of endpoints and of unfinished messages."""
 
     endpoints: Mapping[tuple[str, bool, ProvisioningState], int] = field(
         default_factory=dict
@@ -117,7 +117,7 @@ def nothing_else(_changes: Sequence[ProvisioningChange]) -> Sequence[Change]:
 
 
 class Fleet(Protocol):
-    """All raise StoreUnavailable. What is answered contains what is committed."""
+    """All raise StoreUnavailable. Answers contain all commits."""
 
     async def page(
         self,
@@ -128,23 +128,23 @@ class Fleet(Protocol):
         after: Place | None = None,
         limit: int,
     ) -> list[Standing]:
-        """Return at most `limit` endpoints in order, from the first one behind `after`."""
+        """Return at most `limit` endpoints in order, beginning after `after`."""
 
     async def count(self, wanted: Wanted) -> int:
-        """Return the number of endpoints that are wanted."""
+        """Return the number of endpoints that match."""
 
     async def counts(self, now: float) -> FleetCounts: ...
 
     async def note(self, notes: Sequence[ProvisioningNote], also: Also = nothing_else) -> list[ProvisioningChange]:
-        """Keep words about provisioning; of devices that no endpoint has, nothing is kept.
+        """Store reports about provisioning; those about devices that no endpoint has are dropped.
 
-        Return what changed, when it is durable. What `also` returns for that is committed with it; it may be called in
-        another thread, and twice.
+        Return the changes, when they are durable. The rows that `also` returns for them are committed together with
+        them; it may be called in another thread, and twice.
         """
 
 
 def place_of(standing: Standing, order: Order) -> Place:
-    """Return where a page ends whose last endpoint this is."""
+    """Return the end of a page whose last endpoint is this one."""
     record = standing.record
     values: dict[Order, str | float] = {
         Order.NAME: record.name,

@@ -1,13 +1,13 @@
-"""Which commits build on a commit that was not kept.
+"""Finds commits that build on a failed commit.
 
 The next step of an endpoint may run on a state that is not durable yet. When the commit of that state fails, a commit
-that was made on it must not be kept either: no step ever made what the ledger would then hold. A commit was made on it
-if it was given before the failure was told.
+that builds on it must not be kept either: the ledger would then have a state that no step ever made. A commit builds on
+it if it was given before the failure was reported.
 """
 
 
 class Followers:
-    """Counts failures where commits are written. A commit's *generation* is the number of failures its giver knew."""
+    """Counts failures in the writer. A commit's *generation* is the number of failures that its caller knew."""
 
     def __init__(self) -> None:
         self._failed: dict[int, int] = {}  # endpoint → the generation that knows its failure
@@ -18,9 +18,9 @@ class Followers:
         return bool(self._failed)
 
     def failed(self, endpoint: int | None) -> None:
-        """Note that a commit of the present group was not kept.
+        """Record that a commit of the current group was not kept.
 
-        It counts under the number that this group will have: others that are told first do not free its followers.
+        It counts under the number that this group will have: groups reported before it do not free its followers.
         """
         if endpoint is not None:
             self._failed[endpoint] = self._failing + 1
@@ -37,5 +37,5 @@ class Followers:
         self._failed = {endpoint: failed for endpoint, failed in self._failed.items() if failed > oldest}
 
     def group_ended(self, *, failed: bool) -> None:
-        """Note the end of a group; `failed`: it held a failure."""
+        """Record the end of a group; `failed`: it had a failure."""
         self._failing += failed

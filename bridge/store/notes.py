@@ -1,4 +1,4 @@
-"""Durable notes of bindings: `bindings.contract.Memory`, with what is in memory of it, over a table of any store."""
+"""Durable notes of bindings: `bindings.contract.Memory`, with a cache, over a table of any store."""
 
 import asyncio
 from asyncio import Future
@@ -16,17 +16,17 @@ EACH = 64  # events that wait for one note
 ALL = 20_000  # notes that are waited for
 
 FoundNote = Callable[[bytes | None, BridgeError | None], None]
-"""Takes a note, or None where there is none; the second argument is StoreUnavailable or None."""
+"""Called with a note, or None if there is none; the second argument is StoreUnavailable or None."""
 
 Bring = Callable[[str, str, FoundNote], None]
-"""Takes the network, the key and what to call with the note: reads it together with its device's endpoint."""
+"""Called with the network, the key and a callback: reads the note together with its device's endpoint."""
 
 
 class NoteTable(Protocol):
     """The durable notes of all networks."""
 
     def find(self, network: str, key: str, done: FoundNote) -> None:
-        """Call `done` with a note. It is not older than what was told before `done` is called."""
+        """Call `done` with a note. It contains all changes reported before `done` is called."""
 
     async def page(self, network: str, prefix: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """Return notes whose key starts with `prefix`, by rising key, from the first one after the key `after`."""
@@ -37,7 +37,7 @@ class NoteTable(Protocol):
 
 @dataclass(slots=True)
 class _Loading:
-    """Those who wait for a note. Once it is found they go on in the next turn of the loop; until then it stays here."""
+    """Callers that wait for a note. After it is found they continue in the next turn of the event loop."""
 
     waiting: list[Future[bytes | None]]
     found: bool = False
@@ -47,7 +47,7 @@ class _Loading:
 class NetworkMemory:
     """The notes of one network instance.
 
-    In memory are the notes that were used last, and those of devices whose endpoint is in memory (`hold`).
+    In memory are the notes used last, and those of devices whose endpoint is in memory (`hold`).
     """
 
     def __init__(self, table: NoteTable, network: str) -> None:
@@ -62,7 +62,7 @@ class NetworkMemory:
     # What a binding asks
 
     def cached(self, key: str) -> bytes | Miss:
-        """Return a note if it is in memory and nobody waits for it, else MISS: it has to be loaded."""
+        """Return a note if it is in memory and no caller waits for it, else MISS: it has to be loaded."""
         if key in self._loading:
             return MISS
         found = self._held.get(key)
@@ -75,11 +75,11 @@ class NetworkMemory:
         return self._held.get(key)
 
     def load(self, key: str) -> Future[bytes | None]:
-        """Return a future of a note, or of None. Those who wait for one key go on in the order of calls."""
+        """Return a future of a note, or of None. Callers that wait for one key continue in the order of calls."""
         return self._load(key, self._table.find)
 
     def load_with_endpoint(self, key: str) -> Future[bytes | None]:
-        """Do what `load` does, and bring the endpoint of the note's device into memory by the same read."""
+        """Do what `load` does, and load the endpoint of the note's device by the same read."""
         return self._load(key, self.bring)
 
     async def items(self, prefix: str = "") -> AsyncIterator[tuple[str, bytes]]:
@@ -91,7 +91,7 @@ class NetworkMemory:
             after = page[-1][0]
 
     async def put(self, key: str, value: bytes | None, device: str = "") -> None:
-        """Return when committed; None removes the key. Raises StoreUnavailable."""
+        """Write a note, and return when it is committed; None removes the key. Raises StoreUnavailable."""
         committed: Future[None] = asyncio.get_running_loop().create_future()
 
         def done(error: BaseException | None) -> None:
@@ -112,7 +112,7 @@ class NetworkMemory:
         self._held.update(notes)
 
     def release(self, device: str) -> None:
-        """Keep the notes of a device no longer."""
+        """Stop keeping the notes of a device in memory."""
         for key in self._devices.pop(device, ()):
             self._held.pop(key, None)
 
@@ -169,7 +169,7 @@ class NetworkMemory:
                     future.set_exception(error)
 
     def _let_go_on(self, key: str, loading: _Loading) -> None:
-        """Let those who wait go on. Who comes before all of them have done so waits behind them."""
+        """Let waiting callers continue. A caller that comes before all of them have done so waits behind them."""
         waiting, loading.waiting = loading.waiting, []
         for future in waiting:
             if not future.done():
@@ -199,7 +199,7 @@ class Memories:
         self.of(network).hold(device, notes)
 
     def release(self, network: str, device: str) -> None:
-        """Keep the notes of a device no longer."""
+        """Stop keeping the notes of a device in memory."""
         self.of(network).release(device)
 
 

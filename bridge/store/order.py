@@ -1,10 +1,10 @@
-"""What lists of endpoints can be sorted by."""
+"""Sort orders of lists of endpoints."""
 
 from enum import StrEnum
 
 
 class Order(StrEnum):
-    """Equal ones follow in the order of their ids."""
+    """A sort order; endpoints with equal values are in the order of their ids."""
 
     NAME = "name"
     ADDRESS = "address"

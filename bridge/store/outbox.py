@@ -1,7 +1,7 @@
-"""Events for others: what happened, kept for a while, and the webhooks that are told. Part of `bridge.store.contract`.
+"""Events for webhooks and streams, kept for a while, and the webhooks. Part of `bridge.store.contract`.
 
-Events are rows of the same commit as what they tell of, so that none is lost and none is invented. Their ids rise in
-the order of commits: whoever has read up to an id has missed nothing before it.
+Events are rows of the same commit as the change that they report, so that none is lost and none is invented. Their ids
+rise in the order of commits: a reader that has read up to an id has missed no earlier event.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class EventRow(Row):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """An URL that is told of events. `id` is 0 until it is stored; times are wall-clock seconds."""
+    """A URL to which events are posted. `id` is 0 until it is stored; times are wall-clock seconds."""
 
     id: int
     url: str
@@ -42,7 +42,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that a webhook would not take."""
+    """An event that a webhook did not accept."""
 
     webhook: int
     event: int
@@ -54,24 +54,24 @@ class Outbox(Protocol):
     """All raise StoreUnavailable."""
 
     async def events(self, *, after: int, limit: int, types: tuple[str, ...] = (), prefix: str = "") -> list[EventRow]:
-        """Return events with larger ids, oldest first: of these types and of endpoints whose names begin so."""
+        """Return events with larger ids, oldest first: of these types, and of endpoints with this name prefix."""
 
     async def bounds(self) -> tuple[int, int]:
-        """Return the ids of the oldest event that is kept and of the newest that ever was; (1, 0) if none ever was."""
+        """Return the ids of the oldest stored event and of the newest ever; (1, 0) if there never was one."""
 
     async def forget_events(self, before: float) -> int:
         """Remove events and dead letters from before wall time `before`; return how many events."""
 
     async def add_webhook(self, webhook: Webhook) -> Webhook:
-        """Store a webhook whose `id` is 0, told of everything so far; return it as it is stored."""
+        """Store a webhook whose `id` is 0, beginning after the newest event; return it as stored."""
 
     async def webhooks(self) -> list[Webhook]: ...
 
     async def keep_webhook(self, webhook: Webhook, dead: DeadLetter | None = None) -> None:
-        """Store how far a webhook is, unless it was removed; with an event that it would not take."""
+        """Store the state of a webhook, unless it was removed, and the event that it did not accept, if any."""
 
     async def remove_webhook(self, id_: int) -> bool:
-        """Remove a webhook and its dead letters; return whether it was there."""
+        """Remove a webhook and its dead letters; return whether it existed."""
 
     async def dead_letters(self, *, webhook: int | None, limit: int) -> list[DeadLetter]:
-        """Return events that webhooks would not take, newest first."""
+        """Return events that webhooks did not accept, newest first."""

@@ -1,4 +1,4 @@
-"""The store in memory: for tests and simulations, with faults on demand. Nothing of it outlives the process."""
+"""The store in memory, for tests and simulations, with faults on demand. It does not outlive the process."""
 
 from bridge.store.in_memory.disk import Disk
 from bridge.store.in_memory.faults import Faults

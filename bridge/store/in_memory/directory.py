@@ -1,4 +1,4 @@
-"""The directory's table, as the directory wants it."""
+"""The directory's table."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is durable of a store in memory."""
+"""The durable part of a store in memory."""
 
 from bridge.directory.keys import Key
 from bridge.store.access import ApiKey, AuditEntry
@@ -9,7 +9,7 @@ from bridge.store.outbox import DeadLetter, Webhook
 
 
 class Disk:
-    """What is durable. A store that is opened on the disk of an earlier one finds what that one has committed."""
+    """The durable part. A store opened on the disk of an earlier store finds the commits of that store."""
 
     def __init__(self) -> None:
         self.tables = Tables()

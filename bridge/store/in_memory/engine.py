@@ -1,4 +1,4 @@
-"""What the directory and the notes want of the store that they are parts of."""
+"""What the directory and the notes need of their store."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from bridge.store.contract import Done
 from bridge.store.in_memory.disk import Disk
 
 Work = Callable[[], Any]
-"""Changes the disk, and returns a result. What it raises it has undone."""
+"""Changes the disk, and returns a result. If it raises, it has undone its changes."""
 
 
 class Engine(Protocol):
@@ -16,13 +16,13 @@ class Engine(Protocol):
     def disk(self) -> Disk: ...
 
     def write(self, work: Work, done: Done) -> None:
-        """Run `work` within a commit; `done` is called when that is durable, as `commit` has it."""
+        """Run `work` within a commit; `done` is called when that is durable, as with `commit`."""
 
     async def run(self, work: Work) -> Any:
         """Run `work` within a commit; return its result when that is durable. Raises what it raises."""
 
     def ask(self, answer: Callable[[StoreUnavailable | None], None]) -> None:
-        """Have a question answered later, together with all that are asked meanwhile."""
+        """Answer a query later, together with all queries that come meanwhile."""
 
     async def readable(self) -> None:
         """Return when reads are answered. Raises StoreUnavailable if they fail."""

@@ -1,4 +1,4 @@
-"""What can go wrong with a store, on demand."""
+"""Faults of a store, on demand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ class Faults:
     changed: list[Callable[[], None]] = field(default_factory=list)
 
     def go(self) -> None:
-        """Let everything that waits go on, now."""
+        """Let everything that waits continue now."""
         self.commits_wait = self.reads_wait = False
         for one in self.changed:
             one()
 
     def refused(self) -> StoreUnavailable:
-        """Return a new error, as a disk would cause it."""
+        """Return a new error like that of a disk."""
         return StoreUnavailable("the store cannot write: disk full, as the test wants it")
 
     def unreadable(self) -> StoreUnavailable:
-        """Return a new error, as a disk would cause it."""
+        """Return a new error like that of a disk."""
         return StoreUnavailable("the store cannot be read: as the test wants it")

@@ -1,4 +1,4 @@
-"""`bridge.store.contract.Fleet` over what is in memory: every answer is made anew."""
+"""`bridge.store.contract.Fleet` over the tables in memory; every answer is computed."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

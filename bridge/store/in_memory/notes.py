@@ -1,4 +1,4 @@
-"""The table of bindings' notes, as `bridge.store.notes` wants it."""
+"""The table of bindings' notes for `bridge.store.notes`."""
 
 from bridge.errors import StoreUnavailable
 from bridge.store.contract import Done

@@ -15,7 +15,7 @@ from bridge.store.in_memory.tables import Tables, newest
 
 
 class InMemoryReads:
-    """`check` is awaited before every answer: it raises StoreUnavailable, or lets the question wait."""
+    """`check` is awaited before every answer: it raises StoreUnavailable, or lets the query wait."""
 
     def __init__(self, tables: Tables, check: Callable[[], Any]) -> None:
         self._tables = tables
@@ -115,7 +115,7 @@ class InMemoryReads:
 
 
 def usage_since(tables: Tables, day: int) -> list[Usage]:
-    """Return the rows of usage since a day, without the endpoints that they are of."""
+    """Return the rows of usage since a day, without their endpoints."""
     return [msgspec.structs.replace(row, endpoint=0, shard=0) for row in tables.of(Usage) if row.day >= day]
 
 

@@ -32,7 +32,7 @@ class _Given:
 
 
 class Records:
-    """All records and sources. What changes them returns what undoes it; a refusal changes nothing."""
+    """All records and sources. Each changing method returns a function that undoes it; a refusal changes nothing."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -49,7 +49,7 @@ class Records:
         return None if id_ is None else self.records[id_]
 
     def snapshot(self) -> Undo:
-        """Return what brings everything back to how it is now, but for the ids that are given meanwhile."""
+        """Return a function that restores the current state, except ids that were used meanwhile."""
         before = dict(self.records), dict(self._keys), {name: dict(given) for name, given in self._sources.items()}
         provisioning = dict(self.provisioning)
         tables = self._tables.snapshot()
@@ -62,7 +62,7 @@ class Records:
         return undo
 
     def remember(self, gone: Sequence[Downlink | Uplink]) -> None:
-        """Remember the latest messages of endpoints whose rows are about to go."""
+        """Remember the latest messages of endpoints whose rows are about to be removed."""
         for endpoint in {row.endpoint for row in gone}:
             up = latest_uplink(row for row in gone if isinstance(row, Uplink) and row.endpoint == endpoint)
             down = latest_downlink(row for row in gone if isinstance(row, Downlink) and row.endpoint == endpoint)
@@ -162,13 +162,13 @@ class Records:
         return after
 
     def _note_move(self, before: Record, after: Record) -> None:
-        """See that an endpoint which servers know otherwise registers anew (R24)."""
+        """Make an endpoint register anew if servers know it by another address (R24)."""
         if DirectoryChange(before, after).server_knew:
             relay = next(self._tables.of(RelayState, after.id), None) or RelayState(after.id, after.shard)
             self._tables.put(msgspec.structs.replace(relay, refuse_update=True))
 
     def _end_messages(self, id_: int, now: float) -> None:
-        """End what was under way, and remove what belongs to no message."""
+        """End the endpoint's messages, and remove its other rows."""
         ended: dict[str, Any] = {"finished_at": now, "keep_until": now, "reason": _REMOVED, "due": None}
         for row in self._tables.of(Downlink, id_):
             if row.keep_until == FOREVER and not row.over:

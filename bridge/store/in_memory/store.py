@@ -1,4 +1,4 @@
-"""The store itself: commits in groups, loads that answer later, and a disk that a further life can be opened on."""
+"""The store itself: commits in groups, loads that answer later, and a disk on which another store can be opened."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ class InMemoryStore:
         self.faults.changed.append(self._go)
 
     async def close(self) -> None:
-        """Finish all commits, tell them, and let go. Later calls fail with StoreUnavailable."""
+        """Finish all commits, report their results, and close. Later calls fail with StoreUnavailable."""
         self.faults.go()
         with contextlib.suppress(StoreUnavailable):
             await self.committed(())  # told in its turn
@@ -99,7 +99,7 @@ class InMemoryStore:
         return future
 
     def write(self, work: Work, done: Done) -> None:
-        """Run `work` within a commit; `done` is called when that is durable, as `commit` has it."""
+        """Run `work` within a commit; `done` is called when that is durable, as with `commit`."""
         self._give(_Batch((), work, done, None, self._generation))
 
     async def run(self, work: Work) -> Any:
@@ -212,7 +212,7 @@ class InMemoryStore:
         self.ask(answer)
 
     def ask(self, answer: Callable[[StoreUnavailable | None], None]) -> None:
-        """Have a question answered later, together with all that are asked meanwhile."""
+        """Answer a query later, together with all queries that come meanwhile."""
         self._asked.append(answer)
         self._loop.call_soon(self._answer)
 

@@ -17,7 +17,7 @@ Undo = Callable[[], object]
 
 
 class Tables:
-    """All rows, by table and key. Rows are copied on their way in and out: the core changes its own in place."""
+    """All rows, by table and key. Rows are copied when stored and when loaded: the core changes its own in place."""
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[Key, Row]] = {}
@@ -26,7 +26,7 @@ class Tables:
         self.events = 0  # so far
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Make changes in order. Raises LookupError for one that cannot be made; then none is."""
+        """Apply changes in order. Raises LookupError if one cannot be applied; then none is."""
         undo: list[Undo] = []
         try:
             undo.extend(map(self._apply, changes))
@@ -36,7 +36,7 @@ class Tables:
             raise
 
     def snapshot(self) -> Undo:
-        """Return what brings all rows back to how they are now."""
+        """Return a function that restores all rows as they are now."""
         rows = {table: dict(rows) for table, rows in self._rows.items()}
         of_endpoint = {key: dict(rows) for key, rows in self._of_endpoint.items()}
 
@@ -60,7 +60,7 @@ class Tables:
         )
 
     def of(self, kind: type[Any], endpoint: int | None = None) -> Iterator[Any]:
-        """Yield copies of a table's rows, of one endpoint or of all: made anew, as a disk would give them."""
+        """Yield copies of a table's rows, of one endpoint or of all, as new objects."""
         if endpoint is None:
             found = self._rows.get(kind.TABLE, {})
         else:
@@ -68,14 +68,14 @@ class Tables:
         return (inserted(Insert.of(row)) for row in list(found.values()))
 
     def put(self, row: Row) -> Undo:
-        """Put a row where there is none or another one of its key; return what undoes it."""
+        """Insert or replace a row; return a function that undoes it."""
         key = _key(row)
         before = self._rows.get(row.TABLE, {}).get(key)
         self._set(row.TABLE, key, row, before)
         return lambda: self._set(row.TABLE, key, before, row)
 
     def drop(self, row: Row) -> Undo:
-        """Remove the row of this key; return what undoes it."""
+        """Remove the row of this key; return a function that undoes it."""
         key = _key(row)
         before = self._rows.get(row.TABLE, {}).get(key)
         self._set(row.TABLE, key, None, before)

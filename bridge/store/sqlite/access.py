@@ -12,7 +12,7 @@ _KEY = "SELECT id, name, role, digest, created_at, expires_at, revoked_at FROM a
 
 
 class SqliteAccess:
-    """Keys are few and asked for with every request, so they are kept in memory once they were read."""
+    """Keys are few and needed with every request, so they stay in memory after they were read."""
 
     def __init__(self, store: Engine) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""What can be asked of one read, and the read itself."""
+"""The requests that one read can answer, and the read itself."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from bridge.store.sqlite.note_rows import Notes, NotesByKey, notes_of, notes_wit
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one read found."""
+    """The result of one read."""
 
     records: dict[Key, Record]
     kept: dict[int, Kept]
@@ -34,16 +34,16 @@ class Answer:
 
 
 class Asked:
-    """One wish, and whom to tell. `now` is the wall time for which rows are wanted; None: no rows."""
+    """One request, and its callback. `now` is the wall time for which rows are requested; None: no rows."""
 
     now: float | None = None
 
     def keys(self, _notes: NotesByKey) -> Iterable[Key]:
-        """Return what the endpoint is found by, once the notes are known."""
+        """Return the key of the endpoint, after the notes were read."""
         return ()
 
     def concerns(self, _answer: Answer) -> Iterable[Hashable]:
-        """Return what makes this answer out of date when it is told."""
+        """Return the keys whose change makes this answer out of date."""
         return ()
 
     def hand_over(self, answer: Answer) -> None:
@@ -134,7 +134,7 @@ def _concerns(record: Record | None) -> Iterable[Hashable]:
 
 
 def read(connection: apsw.Connection, group: Sequence[Asked]) -> Answer:
-    """Return what a group asks for, as of one moment."""
+    """Return the answers to a group of requests, as of one moment."""
     connection.execute("BEGIN")
     try:
         wanted = [one.note for one in group if isinstance(one, AskedNote | AskedNoteWithEndpoint)]

@@ -1,8 +1,8 @@
 """Copies of a ledger, taken while the service runs, and a ledger made from such a copy.
 
-A copy is a step back in time: what happened after it was taken is not in it. So a restored ledger gives out no id that
-may have been given out since, ends the messages of which nobody knows any more whether the device has them, and lets
-every device register anew, which heals registrations and observations on all sides.
+A copy lacks everything that happened after it was taken. So a restored ledger skips all ids that may
+have been used since, ends the messages that the device may or may not have, and makes every device
+register anew, which renews registrations and observations on all sides.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ STEPS = 5_000  # of SQLite's virtual machine between two words of progress
 WHY = "the ledger was restored from a copy: what became of it since then is unknown"
 
 Progress = Callable[[int, int], None]
-"""Takes bytes written so far, and bytes in all as far as is known."""
+"""Called with the bytes written so far, and the total as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A ledger made from a copy. `replaced`: where the ledger before it is kept, if there was one."""
+    """A ledger made from a copy. `replaced`: the new path of the former ledger, if there was one."""
 
     copy: Copy
     endpoints: int
@@ -51,7 +51,7 @@ class Restored:
 
 
 def back_up(database: Path, to: Path, progress: Progress = lambda _done, _all: None) -> Copy:
-    """Write a consistent, checked copy of a ledger, readable for this user alone; the service may run meanwhile.
+    """Write a consistent, checked copy of a ledger, readable for this user alone; the service may run.
 
     Raises ConfigurationError or StoreUnavailable with the cure; no incomplete copy is left then.
     """
@@ -72,10 +72,10 @@ def back_up(database: Path, to: Path, progress: Progress = lambda _done, _all: N
 def restore(
     copy: Path, database: Path, *, replace: bool = False, progress: Progress = lambda _done, _all: None
 ) -> Restored:
-    """Make a ledger from a copy. One that is there is refused, or kept under another name with `replace`.
+    """Make a ledger from a copy. Refused if there is a ledger, unless `replace` keeps it under another name.
 
-    Raises ConfigurationError (a service uses the ledger, the copy is none of ours, or of a newer release) or
-    StoreUnavailable (the copy is damaged, no room); the ledger is as it was then.
+    Raises ConfigurationError (a service uses the ledger, the copy is not of a bridge, or of a newer release) or
+    StoreUnavailable (the copy is damaged, no room); then the ledger is unchanged.
     """
     lock = ProcessLock(database)
     try:
@@ -98,7 +98,7 @@ def restore(
 
 @contextlib.contextmanager
 def _part(target: Path) -> Iterator[Path]:
-    """Make an empty file beside the target, for this user alone; it is removed unless it became the target."""
+    """Create an empty file beside the target, for this user alone; it is removed unless it becomes the target."""
     part = target.with_name(f"{target.name}.part")
     try:
         part.unlink(missing_ok=True)
@@ -113,7 +113,7 @@ def _part(target: Path) -> Iterator[Path]:
 
 
 def _vacuum_into(source: apsw.Connection, name: Path, part: Path, progress: Progress) -> None:
-    """Copy a database as of one moment; commits go on meanwhile."""
+    """Copy a database as of one moment; commits continue meanwhile."""
     whole = source.pragma("page_count") * source.pragma("page_size")
 
     def step() -> bool:
@@ -148,7 +148,7 @@ def _check(connection: apsw.Connection, name: Path) -> None:
 
 
 def _open_copy(copy: Path) -> apsw.Connection:
-    """Open a copy to read, of whatever release. Raises ConfigurationError or StoreUnavailable."""
+    """Open a copy of any release for reading. Raises ConfigurationError or StoreUnavailable."""
     if not copy.is_file():
         raise ConfigurationError(f"there is no file {copy}")
     try:
@@ -165,7 +165,7 @@ def _open_copy(copy: Path) -> apsw.Connection:
 
 
 def _carry_on(fresh: apsw.Connection) -> tuple[float, int, int]:
-    """Make a copy one that a service can go on with; return when it was taken, its endpoints and the messages ended."""
+    """Prepare a copy for a service; return when it was taken, its endpoints, and the messages that were ended."""
     now = time.time()
     marked = fresh.execute("SELECT count(*) FROM sqlite_master WHERE name = 'copied'").get
     taken_at = float(fresh.execute("SELECT taken_at FROM copied").get if marked else 0)
@@ -200,7 +200,7 @@ def _put_aside(database: Path) -> Path | None:
 
 
 def _make_durable(part: Path, target: Path) -> None:
-    """Put a written file in its place, so that it is whole there after a power cut."""
+    """Rename a written file to its target, so that it is complete after a power failure."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.rename(target)

@@ -1,4 +1,4 @@
-"""SQLite connections as the store wants them, and the check that a database is whole."""
+"""SQLite connections of the store, and the check that a database is not damaged."""
 
 import contextlib
 import os
@@ -102,9 +102,9 @@ def check(connection: apsw.Connection, path: Path) -> None:
 
 
 def end(connection: apsw.Connection, *, whole: bool) -> None:
-    """Close a writing connection, with its WAL emptied into the database where that is possible.
+    """Close a writing connection; its WAL is checkpointed into the database if that is possible.
 
-    Unless the files are `whole`, they are left as they are: a WAL is never emptied into what is not its database.
+    Unless the files are `whole`, they are not touched: a WAL must not be copied into another database.
     """
     if not whole:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

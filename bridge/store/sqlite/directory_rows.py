@@ -1,4 +1,4 @@
-"""The rows of the directory's table: how they are read, and the work that changes them in the writer's thread."""
+"""The rows of the directory's table: reading them, and changing them in the writer's thread."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -55,7 +55,7 @@ def records_of(connection: apsw.Connection, keys: Iterable[Key]) -> dict[Key, Re
 
 
 def record_of(row: tuple[Any, ...]) -> Record:
-    """Make a record of a row of SELECT."""
+    """Make a record from a row of SELECT."""
     (id_, shard, name, network, device, servers, profile, ttl, links, confirmed, options, enabled, *rest) = row
     created_at, changed_at, scheme, source, locals_ = rest
     return Record(
@@ -100,7 +100,7 @@ def _columns(draft: Draft) -> tuple[Any, ...]:
 
 
 def add(connection: apsw.Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
-    """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is in."""
+    """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is added."""
     giver = None if sources is None else Giver(connection, sources, now)
     next_id = connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'endpoint'").get
     made = []
@@ -125,7 +125,7 @@ def add(connection: apsw.Connection, drafts: Sequence[Draft], sources: Sources |
 
 
 def change_all(connection: apsw.Connection, wanted: Iterable[tuple[Record, Draft]], now: float) -> list[Record]:
-    """Put checked drafts in the place of records. Raises DirectoryError; then none is changed."""
+    """Replace records by checked drafts. Raises DirectoryError; then none is changed."""
     return [_change(connection, before, draft, now) for before, draft in wanted]
 
 
@@ -153,7 +153,7 @@ def _change(connection: apsw.Connection, before: Record, draft: Draft, now: floa
 
 
 def _shard_notes(connection: apsw.Connection, record: Record) -> None:
-    """See that what a network has noted of the endpoint's device carries the endpoint's shard."""
+    """Set the endpoint's shard in the notes of its device."""
     connection.execute(
         "UPDATE note SET shard = ?1 WHERE network = ?2 AND device = ?3 AND device <> '' AND shard <> ?1",
         (record.shard, record.network, record.device),
@@ -171,7 +171,7 @@ def _move(connection: apsw.Connection, record: Record, shard: int) -> None:
 
 
 def _note_move(connection: apsw.Connection, before: Record, after: Record) -> None:
-    """See that an endpoint which servers know otherwise registers anew, whatever happens to this process next (R24)."""
+    """Record that an endpoint must register anew if servers know it by another address (R24)."""
     if DirectoryChange(before, after).server_knew:
         connection.execute(
             "INSERT INTO relay (endpoint, shard, refuse_update, north_mid, joined_at)"
@@ -183,7 +183,7 @@ def _note_move(connection: apsw.Connection, before: Record, after: Record) -> No
 def remove(connection: apsw.Connection, id_: int, now: float) -> int:
     """Delete an endpoint, and return how many there were: 1 or 0.
 
-    Its messages stay as history, so those that were under way get an outcome.
+    Its messages stay as history, so unfinished ones get an outcome.
     """
     connection.execute(
         "UPDATE downlink SET state = CASE WHEN state = :queued THEN :cancelled"  # noqa: S608  # words of our own
@@ -218,7 +218,7 @@ def remove(connection: apsw.Connection, id_: int, now: float) -> int:
 def renew(
     connection: apsw.Connection, ids: Iterable[int], sources: Sources, now: float
 ) -> list[tuple[Record, Record | DirectoryError]]:
-    """Assign each of these endpoints a source of the present range; the records before, and after or the reason."""
+    """Assign each endpoint a source of the current range; return each record before, and after or the reason."""
     giver = Giver(connection, sources, now)
     found: list[tuple[Record, Record | DirectoryError]] = []
     for id_ in ids:
@@ -240,7 +240,7 @@ def renew(
 
 
 def taken(connection: apsw.Connection, draft: Draft) -> DirectoryError:
-    """Say which endpoint stands in the way of a draft."""
+    """Return an error that names the endpoint with which a draft collides."""
     row = connection.execute(
         "SELECT name FROM endpoint WHERE network = ? AND device = ?", (draft.network, draft.device)
     ).fetchone()

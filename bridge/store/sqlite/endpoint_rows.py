@@ -21,7 +21,7 @@ _WANTED = "(SELECT value AS wanted FROM json_each(?)) CROSS JOIN"
 
 
 def _needed(row: type[R]) -> tuple[str, Callable[[tuple[Any, ...]], R]]:
-    """Return the statement for messages, through both indexes of their table: values are the ids twice, and now."""
+    """Return the statement for messages, which uses both indexes of their table: values are the ids twice, and now."""
     live = f"SELECT {columns_sql(row)} FROM {_WANTED} {row.TABLE} INDEXED BY {row.TABLE}_live"  # noqa: S608  # names of our own
     finished = f"SELECT {columns_sql(row)} FROM {_WANTED} {row.TABLE} INDEXED BY {row.TABLE}_finished"  # noqa: S608  # as above
     statement = (

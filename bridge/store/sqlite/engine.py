@@ -1,4 +1,4 @@
-"""What the tables of the store stand on: reads beside the event loop, and work in the writer's thread."""
+"""What the tables of the store use: reads outside of the event loop, and work in the writer's thread."""
 
 from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Engine(Protocol):
-    """`bridge.store.sqlite.store.SqliteStore` is one; it says what its methods do."""
+    """Implemented by `bridge.store.sqlite.store.SqliteStore`, which describes its methods."""
 
     loads: Loads
     reads: SqliteReads

@@ -1,8 +1,8 @@
-"""Whether the files that the store has open are still those that the next start will find.
+"""Checks that the files that the store has open are still the ones on the disk.
 
-A process keeps a file that somebody removes or replaces, and SQLite goes on in it: every commit succeeds, and all of
-them are gone when the process ends. The same holds for a WAL that is emptied. So the writer checks the files before
-each transaction, and while something is wrong, it commits nothing.
+If somebody removes or replaces an open file, the process keeps the old one, and SQLite goes on in it: every commit
+succeeds, and all of them are gone when the process ends. The same happens if the WAL is truncated. So the writer checks
+the files before each transaction, and commits nothing while something is wrong.
 """
 
 import os
@@ -24,7 +24,7 @@ class Files:
     """The database, its WAL, the WAL's index and the lock file, as they were when the store was opened."""
 
     def __init__(self, database: Path) -> None:
-        """Note the files; SQLite must have them open. Raises OSError."""
+        """Record the files; SQLite must have them open. Raises OSError."""
         self._database = str(database)
         self._wal = f"{database}-wal"
         self._opened = [
@@ -40,7 +40,7 @@ class Files:
         return _mark(self._header())
 
     def close(self) -> None:
-        """Let go of the files, after SQLite did."""
+        """Close the files, after SQLite closed them."""
         os.close(self._fd)
         os.close(self._wal_fd)
 
@@ -50,7 +50,7 @@ class Files:
         return os.fstat(self._fd).st_size + os.fstat(self._wal_fd).st_size
 
     def check(self, wal: Wal) -> None:
-        """Raise StoreUnavailable, with the cure, unless all is as the store left it."""
+        """Raise StoreUnavailable, with the cure, unless all files are as the store left them."""
         for name, opened in self._opened:
             try:
                 found = _identity(name)

@@ -121,7 +121,7 @@ class SqliteFleet:
         return changes
 
     async def fold(self) -> None:
-        """Bring all messages that are committed into `activity`."""
+        """Add all committed messages to `activity`."""
         async with self._folding:
             for table, at, condition in (("uplink", "received_at", _FROM_DEVICE), ("downlink", "accepted_at", "1")):
                 while await self._fold(table, at, condition) >= PART:
@@ -132,7 +132,7 @@ class SqliteFleet:
             await self.fold()
 
     async def _fold(self, table: str, at: str, condition: str) -> int:
-        """Bring the next messages into `activity`; return how many there were."""
+        """Add the next messages to `activity`; return how many there were."""
         sql = (
             f"SELECT id, endpoint, {at}, {condition} FROM {table}"  # noqa: S608  # names of our own
             f" WHERE id > (SELECT {table} FROM activity_mark) ORDER BY id LIMIT ?"
@@ -154,7 +154,7 @@ class SqliteFleet:
 
 
 def _young(connection: apsw.Connection) -> int:
-    """Return the number of messages that are not in `activity`, or MANY and one."""
+    """Return the number of messages that are not in `activity`, at most MANY + 1."""
     sql = "SELECT count(*) FROM (SELECT 1 FROM {0} WHERE id > (SELECT {0} FROM activity_mark) LIMIT ?)"
     return sum(int(connection.execute(sql.format(table), (MANY + 1,)).get) for table in ("uplink", "downlink"))
 

@@ -1,7 +1,7 @@
-"""Reads endpoints for the core, in a thread of its own. What is asked for while one read is under way is one more read.
+"""Reads endpoints for the core, in its own thread. Requests that come during a read are answered by the next one.
 
-A result must contain what was told before it is handed over. A read sees the database as it was when the read began, so
-the loads note what is told meanwhile, and read again what that concerns.
+A result must contain every commit that was reported before the result is passed on. A read sees the database as of the
+read's beginning, so the loads record the commits reported meanwhile, and read the affected endpoints again.
 """
 
 import asyncio
@@ -40,19 +40,19 @@ class Loads:
         self._thread.start()
 
     def ask(self, asked: Asked) -> None:
-        """Have something read; it is told in the event loop."""
+        """Request a read; the result is passed on in the event loop."""
         self._asked.append(asked)
         if not self.is_reading and not self._begin_asked:
             self._begin_asked = True
             self._loop.call_soon(self._begin)
 
     def told(self, changed: Iterable[Hashable], *, directory: bool) -> None:
-        """Note what is told while a read is under way: what is changed, and whether the directory is."""
+        """Record commits that are reported during a read: the changed keys, and whether the directory changed."""
         self._changed.update(changed)
         self._directory_changed |= directory
 
     def stop(self) -> None:
-        """End the thread; what still waits fails with StoreUnavailable."""
+        """End the thread; waiting requests fail with StoreUnavailable."""
         self._closed = True
         self._queue.put(None)
         self._thread.join()
@@ -102,7 +102,7 @@ class Loads:
             self._loop.call_soon_threadsafe(self._finished, self._read(group))
 
     def _read(self, group: list[Asked]) -> list[tuple[list[Asked], Answer | StoreUnavailable]]:
-        """Read a group. If something in it cannot be understood, only that fails: the others are read alone."""
+        """Read a group. If an endpoint cannot be decoded, only that one fails: the others are read one by one."""
         try:
             return [(group, read(self._connection, group))]
         except apsw.Error as error:

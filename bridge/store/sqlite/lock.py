@@ -1,4 +1,4 @@
-"""Keep a second process away from a database: a lock file beside it, held as long as the process lives."""
+"""Keeps a second process away from a database: a lock file beside it, locked until the process ends."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from bridge.store.sqlite.owner import cure, hand_over
 
 
 class ProcessLock:
-    """An flock on `<database>.lock`. The kernel drops it with the process, so a crash leaves nothing to clean up."""
+    """An flock on `<database>.lock`. The kernel releases it with the process, even after a crash."""
 
     def __init__(self, database: Path) -> None:
         """Take the lock.
@@ -35,6 +35,6 @@ class ProcessLock:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let another process in; the file stays, because removing it would let two in."""
+        """Release the lock; the file stays, because removing it would let two processes in."""
         os.ftruncate(self._fd, 0)
         os.close(self._fd)

@@ -1,6 +1,6 @@
-"""SQL functions for migrations, where SQLite's own do not suffice.
+"""SQL functions for migrations that SQLite does not have.
 
-Like the migrations that use them they are never changed, and so they import nothing of the bridge.
+Like the migrations that use them they are never changed, so they import nothing of the bridge.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def no_response(body: bytes) -> int | None:
 
 
 def _extended(body: bytes, nibble: int, at: int) -> tuple[int, int]:
-    """Return an option's delta or length, and where its head goes on (RFC 7252 §3.1)."""
+    """Return an option's delta or length, and the position after it (RFC 7252 §3.1)."""
     if nibble == 13:  # noqa: PLR2004
         return body[at] + 13, at + 1
     if nibble == 14:  # noqa: PLR2004
@@ -39,7 +39,7 @@ _PENDING, _IN_DOUBT, _HELD, _GONE, _REFUSED, _LEFT, _NACKED, _DELIVERED = 0, 1, 
 _REFUSALS = {"UNREACHABLE": "unreachable", "RATE_LIMITED": "rate limited", "FAILED": "failed", "REJECTED": "rejected",
              "TOO_LARGE": "too large", "EXPIRED": "expired"}  # fmt: skip
 _Attempt = list[Any]
-"""Number, what is known, since when, handle, refusal, when it left, when it is to be looked up."""
+"""Number, what is known, since when, handle, refusal, when it was transmitted, when the network is to be asked."""
 
 
 def attempts_of(
@@ -84,7 +84,7 @@ _MOST = 32
 def _latest(  # noqa: PLR0911  # one for each state
     state: str, over: int, at: float, handle: str | None, setback: str | None, was_sent: bool
 ) -> _Attempt | None:
-    """Return what is known of the latest attempt; None if that is said already by copies or setbacks before it."""
+    """Return what is known of the latest attempt; None if earlier copies or setbacks already say it."""
     match state:
         case "SUBMITTING":
             return [0, _PENDING, at]

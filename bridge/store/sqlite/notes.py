@@ -1,4 +1,4 @@
-"""The table of bindings' notes, as `bridge.store.notes` wants it."""
+"""The table of bindings' notes for `bridge.store.notes`."""
 
 from typing import Any
 

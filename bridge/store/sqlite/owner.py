@@ -1,4 +1,4 @@
-"""Whose the files of a ledger are: the service's user must be able to open what any command made."""
+"""The owner of a ledger's files: the service's user must be able to open files that any command made."""
 
 import contextlib
 import os
@@ -8,9 +8,10 @@ from pathlib import Path
 
 
 def hand_over(*files: Path) -> None:
-    """Hand files over to the owner of their directory, where this process may.
+    """Change the owner of files to the owner of their directory, if this process may.
 
-    Only root may, and only root needs to: what it makes would be root's, and the service could not open it.
+    Only root may, and only root needs to: files that it makes would belong to root, and the service could not open
+    them.
     """
     if os.geteuid() != 0:
         return
@@ -22,7 +23,7 @@ def hand_over(*files: Path) -> None:
 
 
 def cure(path: Path) -> str:
-    """Return what a person does who may not use a file of the ledger: the command to type, or what to change."""
+    """Return the cure for a person who may not use a file of the ledger: the command to type, or what to change."""
     directory = path.parent
     try:
         owner = directory.stat().st_uid
@@ -34,7 +35,7 @@ def cure(path: Path) -> str:
 
 
 def name_of(user: int) -> str:
-    """Return a user's name, or `#` and its number where it has none, as sudo takes both."""
+    """Return a user's name, or `#` and the number of a user without name; sudo accepts both."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:

@@ -24,9 +24,9 @@ TABLES = (
 
 
 def part(connection: apsw.Connection, table: Table, after: int, before: float) -> tuple[int, int]:
-    """Remove what may go of the next rows, from the one after the id `after`, in the order of ids.
+    """Remove the rows that may be removed among the next ones after the id `after`.
 
-    Return the id to go on after, 0 when all of the table that is old enough was seen; and the number of rows removed.
+    Return the last id checked, 0 when all rows that are old enough were checked, and the number of rows removed.
     """
     rows: list[tuple[Any, ...]] = connection.execute(
         f"SELECT id, {table.began} FROM {table.name} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # names of our own

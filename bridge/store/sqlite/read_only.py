@@ -1,4 +1,4 @@
-"""A ledger's file, to be looked at while no service runs: nothing is made, locked or changed."""
+"""A ledger's file for reading while no service runs: nothing is created, locked or changed."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class ReadOnlyStore:
-    """The directory and the ledger of `bridge.store.contract.Store`, for questions alone. Close it."""
+    """The directory and the ledger of `bridge.store.contract.Store`, read only. The caller must close it."""
 
     def __init__(self, path: Path) -> None:
         """Open a file in a running event loop. Raises ConfigurationError or StoreUnavailable."""

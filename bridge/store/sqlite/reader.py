@@ -1,4 +1,4 @@
-"""Questions of people to the ledger: what is there, in which state. Only reads."""
+"""Queries of the ledger for operations. Read only."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from bridge.store.sqlite.statements import ENDPOINT, columns_sql, decoder
 
 
 class Reader:
-    """A read connection of its own. Opened by path it works beside a running service and without one."""
+    """Has its own read connection. It works while a service runs, and without one."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
@@ -90,7 +90,7 @@ class Reader:
         return [row for row in rows if isinstance(row, Response | Verdict)]
 
     def has_uplink(self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float) -> bool:
-        """Return whether an endpoint has an uplink with this key, or with these bytes from between two times."""
+        """Return whether an endpoint has an uplink with this key, or with these bytes between two times."""
         sql = (
             f"SELECT 1 FROM uplink WHERE {ENDPOINT}"  # noqa: S608  # names of our own
             " AND (duplicate_key = ? OR (digest = ? AND received_at BETWEEN ? AND ?)) LIMIT 1"
@@ -98,7 +98,7 @@ class Reader:
         return self.connection.execute(sql, (endpoint, duplicate_key, digest, after, before)).fetchone() is not None
 
     def downlink_counts(self, endpoint: int | None = None) -> Counter[tuple[DownlinkState, bool]]:
-        """Count downlinks by state and whether it is the outcome; reads the whole table if no endpoint is given."""
+        """Count downlinks by state, and by whether it is the outcome; reads the whole table if no endpoint is given."""
         where, values = _where(endpoint=endpoint)
         rows = self.connection.execute(
             f"SELECT state, over, count(*) FROM downlink{where} GROUP BY state, over",  # noqa: S608  # names of our own

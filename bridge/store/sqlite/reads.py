@@ -1,4 +1,4 @@
-"""`bridge.store.contract.Reads`: a `Reader` in a thread of its own, so that a slow question delays nobody else."""
+"""`bridge.store.contract.Reads`: a `Reader` in a thread of its own, so that a slow query delays nothing else."""
 
 import asyncio
 from collections import Counter
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class SqliteReads:
-    """Asks one question at a time. The thread and its connection are made with the first one."""
+    """Runs one query at a time. The thread and its connection are made with the first one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -32,7 +32,7 @@ class SqliteReads:
         self._closed = False
 
     async def ask(self, question: Callable[[Reader], T]) -> T:
-        """Return what `question` returns; it runs in the thread. Raises StoreUnavailable."""
+        """Run `question` in the thread, and return its result. Raises StoreUnavailable."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
         if self._thread is None:
@@ -50,7 +50,7 @@ class SqliteReads:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Finish what was asked, and close the connection."""
+        """Finish the running query, and close the connection."""
         self._closed = True
         if self._thread is not None:
             self._thread.shutdown()

@@ -1,4 +1,4 @@
-"""A function for queries: whether the registrations in an endpoint's relay row are live."""
+"""An SQL function: whether the registrations in an endpoint's relay row are live."""
 
 from typing import Any
 

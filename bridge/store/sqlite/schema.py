@@ -18,7 +18,7 @@ APPLICATION_ID = 0x4C324E49  # "L2NI" in the file header: `file` and we know who
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema. `digest` is remembered by each database, so that an edited step is noticed."""
+    """One migration of the schema. Each database stores the `digest`, so that an edited migration is noticed."""
 
     version: int
     name: str
@@ -43,7 +43,7 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def schema_version(connection: apsw.Connection) -> int:
-    """Return the version that the database has; 0 for an empty one. Raises ConfigurationError if it is not ours."""
+    """Return the database's version, 0 for an empty one. Raises ConfigurationError if it belongs to another program."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return 0
@@ -53,7 +53,7 @@ def schema_version(connection: apsw.Connection) -> int:
 
 
 def check_version(connection: apsw.Connection, known: Sequence[Migration]) -> int:
-    """Return the database's version. Raises ConfigurationError if it is newer than `known`, or if the two differ."""
+    """Return the database's version. Raises ConfigurationError if it is newer than `known`, or of another build."""
     version = schema_version(connection)
     if version > len(known):
         raise ConfigurationError(
@@ -71,7 +71,7 @@ def check_version(connection: apsw.Connection, known: Sequence[Migration]) -> in
 
 
 def check_readable(connection: apsw.Connection, known: Sequence[Migration]) -> None:
-    """Raise ConfigurationError unless the database has the very version that this release reads."""
+    """Raise ConfigurationError unless the database has exactly the version that this release reads."""
     version = check_version(connection, known)
     if version < len(known):
         raise ConfigurationError(
@@ -80,9 +80,9 @@ def check_readable(connection: apsw.Connection, known: Sequence[Migration]) -> N
 
 
 def migrate(connection: apsw.Connection, known: Sequence[Migration] | None = None) -> int:
-    """Bring the database to the newest version, each step in a transaction of its own; give that version.
+    """Migrate the database to the newest version, each migration in its own transaction; return that version.
 
-    Raises ConfigurationError (not our database, or a newer one) or StoreUnavailable (a step could not be written).
+    Raises ConfigurationError (another program's database, or a newer one) or StoreUnavailable (a migration failed).
     """
     known = migrations() if known is None else known
     version = check_version(connection, known)

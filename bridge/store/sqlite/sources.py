@@ -1,4 +1,4 @@
-"""The rows of endpoints' sources: given, kept and released within a transaction of the writer's thread."""
+"""The rows of endpoints' sources: assigned, kept and released within a transaction of the writer's thread."""
 
 from typing import cast
 
@@ -43,7 +43,7 @@ class Giver:
     def give(self, endpoint: int, shard: int) -> tuple[int, int]:
         """Assign a source to an endpoint that has none, of this shard if there is room; return it and its shard.
 
-        Raises DirectoryError if all are in use, or were until lately.
+        Raises DirectoryError if all are in use, or were so until recently.
         """
         number, shard = self._allocator.free(shard)
         self._put(endpoint, number, shard)
@@ -58,9 +58,9 @@ class Giver:
         )
 
     def renew(self, endpoint: int, shard: int) -> int:
-        """See to it that an endpoint has a source of the present scheme and range, the one it had if that is in it.
+        """Make sure that an endpoint has a source of the current scheme and range; it keeps one that is.
 
-        Return its shard. Raises DirectoryError as `give` does; then the endpoint keeps what it had.
+        Return its shard. Raises DirectoryError as `give` does; then the endpoint keeps its source.
         """
         sources = self._sources
         had: tuple[str, int] | None = self._connection.execute(
@@ -81,7 +81,7 @@ class Giver:
 
 
 def release(connection: apsw.Connection, endpoint: int, now: float) -> None:
-    """Take an endpoint's source back; nobody gets it for REUSE_AFTER."""
+    """Release an endpoint's source; it is not assigned again for REUSE_AFTER."""
     connection.execute(
         "UPDATE north_source SET released_at = ? WHERE endpoint = ? AND released_at IS NULL", (now, endpoint)
     )

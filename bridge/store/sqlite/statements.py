@@ -1,4 +1,4 @@
-"""SQL for rows, made from the rows' own description and remembered."""
+"""SQL for rows, generated from the row types, and cached."""
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
@@ -11,7 +11,7 @@ R = TypeVar("R", bound=Row)
 
 LIVE = f"keep_until = {FOREVER}"
 FINISHED = f"keep_until < {FOREVER}"
-"""Conditions of the indexes over messages, word by word: without one of them a query reads the whole table."""
+"""The conditions of the indexes over messages, verbatim: without one of them a query reads the whole table."""
 
 ENDPOINT = f"endpoint = ? AND ({LIVE} OR {FINISHED})"  # all its messages, through both indexes
 NEEDED = f"endpoint = ? AND ({LIVE} OR ({FINISHED} AND keep_until > ?))"
@@ -30,7 +30,7 @@ def columns_sql(row: type[Row]) -> str:
 
 
 def _types(row: type[R]) -> list[type[R]]:
-    """Return the types of rows that are made: the row's own, or the last ones below it."""
+    """Return the types of rows that exist: the type itself, or its final subclasses."""
     below = row.__subclasses__()
     return [one for child in below for one in _types(child)] if below else [row]
 
@@ -41,7 +41,7 @@ def _columns(row: type[Row]) -> list[str]:
 
 
 def change_sql(change: type[Change], row: type[Row]) -> str:
-    """Return the statement that takes the `values` of such a change to such a row."""
+    """Return the statement for the `values` of this kind of change to this kind of row."""
     sql = _changes.get((change, row))
     if sql is None:
         sql = _changes[change, row] = _change_sql(change, row)
@@ -61,9 +61,9 @@ def _change_sql(change: type[Change], row: type[Row]) -> str:
 
 
 def decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
-    """Return the function that makes a row from its columns as SQLite has them: enums and booleans become themselves.
+    """Return the function that makes a row from its SQLite columns; it restores enums and booleans.
 
-    Where the table holds rows of several types, the row becomes one of its own type.
+    If the table has rows of several types, the row gets its own type.
     """
     known: Callable[[tuple[Any, ...]], R] | None = _decoders.get(row)
     if known is None:
@@ -85,7 +85,7 @@ def _decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
 
 
 def _decoder_of(row: type[R], columns: Sequence[str]) -> Callable[[tuple[Any, ...]], R]:
-    """Return the function that makes a row of this very type out of some columns, of which it picks its own."""
+    """Return the function that makes a row of exactly this type from some columns, of which it picks its own."""
     hints = get_type_hints(row)
     own = itemgetter(*(columns.index(name) for name in row.__struct_fields__))
     decoders = [(row.__struct_fields__.index(name), codec.decode) for name, codec in row.CODECS.items()]

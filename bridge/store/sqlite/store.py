@@ -1,4 +1,4 @@
-"""The store in one SQLite file: opened, closed, and what the bridge asks of it (`bridge.store.contract.Store`)."""
+"""The store in one SQLite file (`bridge.store.contract.Store`)."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ ID_BLOCK = 1000  # ids reserved ahead: a crash skips at most so many
 
 
 class SqliteStore:
-    """Writes in one thread, loads endpoints in another, and answers people in a third. Made by `open`."""
+    """Writes in one thread, loads endpoints in another, and answers queries in a third. Made by `open`."""
 
     def __init__(
         self,
@@ -83,11 +83,11 @@ class SqliteStore:
         connect: Callable[[Path], apsw.Connection] = connect_writer,
         measure: Callable[[Path], Volume | None] = measure,
     ) -> "SqliteStore":
-        """Open, and make if need be, the database; call it in a running event loop. It blocks for the check.
+        """Open the database, or create it; call this in a running event loop. It blocks during the check.
 
         `connect` opens the writing connection, `measure` says how much room a directory has. Raises ConfigurationError
-        (in use by another process, not ours, of a newer release, on a volume too small) or StoreUnavailable (damaged,
-        no space, no right to write).
+        (in use by another process, of another program, of a newer release, on a volume too small) or StoreUnavailable
+        (damaged, no space, no right to write).
         """
         directory = path.absolute().parent
         check_minimum(directory, measure(directory))
@@ -109,7 +109,7 @@ class SqliteStore:
         return store
 
     async def close(self) -> None:
-        """Finish all commits, tell them, and let go of the file. Later commits fail with StoreUnavailable."""
+        """Finish all commits, report their results, and close the file. Later commits fail with StoreUnavailable."""
         if self._closing:
             return
         next_id = self._next_id
@@ -132,9 +132,9 @@ class SqliteStore:
     def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
         """Commit changes, all or none, without blocking; `done` is called in the event loop, in the order of commits.
 
-        It gets None when the changes are on the disk, or StoreUnavailable: then nothing of them is kept, nor of what
-        was committed after them for the same `endpoint` until this failure was told. The caller must then forget what
-        it knows of the endpoint and load it again. Commits without changes are told in their turn.
+        `done` gets None when the changes are on the disk, or StoreUnavailable. Then neither these changes are kept,
+        nor later commits of the same `endpoint` that were given before this failure was reported. The caller must then
+        drop the endpoint's state and load it again. Commits without changes are reported in their turn.
         """
         if self._closing:
             self._loop.call_soon(done, StoreUnavailable("the store is closed"))
@@ -158,9 +158,9 @@ class SqliteStore:
     async def run(self, work: Callable[[apsw.Connection], T], *, directory: bool = False) -> T:
         """Run `work` in the writer's thread, inside a commit; return its result when that is durable.
 
-        `work` gets the writing connection. It must not commit, must be quick, and may be run twice. A BridgeError that
-        it raises undoes it alone and is raised here; any other failure is StoreUnavailable. `directory` says that it
-        changes the directory.
+        `work` gets the writing connection. It must not commit, must be quick, and may be run twice. If it raises a
+        BridgeError, only its own changes are undone, and the error is raised here; any other failure is
+        StoreUnavailable. `directory`: it changes the directory.
         """
         if self._closing:
             raise StoreUnavailable("the store is closed")
@@ -178,14 +178,14 @@ class SqliteStore:
         return await future
 
     def write(self, work: Callable[[apsw.Connection], None], done: Done, *, touches: tuple[Hashable, ...] = ()) -> None:
-        """Run `work` as `run` does. `done` is called when it is durable, as `commit` has it."""
+        """Run `work` as `run` does. `done` is called when it is durable, as with `commit`."""
         if self._closing:
             self._loop.call_soon(done, StoreUnavailable("the store is closed"))
             return
         self._writer.give(Batch((), work, done, None, touches=touches))
 
     def next_id(self) -> int:
-        """Return an id for a downlink, uplink or report: larger than any before it, in this and in earlier lives."""
+        """Return an id for a downlink, uplink or report: larger than any before it, in this run and in earlier ones."""
         if self._reserved - self._next_id < ID_BLOCK // 2:
             self._reserve()
         given = self._next_id
@@ -204,7 +204,7 @@ class SqliteStore:
         self._writer.give(Batch((), mark, lambda _error: None, None))
 
     def _told(self, group: Sequence[Batch]) -> None:
-        """Let the loads know what is told now, so that none of them hands over what was read before it."""
+        """Pass reported commits to the loads, so that no load returns older data."""
         if self.loads.is_reading:
             kept = [batch for batch in group if batch.error is None]
             changed = [batch.endpoint for batch in kept], *(batch.touches for batch in kept)
@@ -212,7 +212,7 @@ class SqliteStore:
 
     @property
     def backlog(self) -> int:
-        """How many commits are not yet told."""
+        """The number of commits without a result yet."""
         return self._writer.waiting
 
     @property
@@ -243,7 +243,7 @@ class SqliteStore:
         self.loads.ask(AskedNoteWithEndpoint(network, key, now, done))
 
     async def unfinished(self) -> AsyncIterator[Sequence[int]]:
-        """Yield the endpoints with a message that has no outcome yet or needs attention, the uncertain ones first."""
+        """Yield the endpoints with a message that has no outcome yet or is due, the uncertain ones first."""
         for part in (unfinished.uncertain, unfinished.live):
             after = -1
             while endpoints := await self.reads.ask(partial(part, after=after)):
@@ -251,11 +251,11 @@ class SqliteStore:
                 after = endpoints[-1]
 
     async def usage_in_turn(self, day: int) -> list[Usage]:
-        """Return the usage of all endpoints since a day, as it is after all commits given before this call."""
+        """Return the usage of all endpoints since a day, as of all commits before this call."""
         return await self.run(partial(usage_rows.since, day=day))
 
     async def prune(self, before: float) -> int:
-        """Remove messages that were over, and that the core no longer needed, before wall time `before`; how many."""
+        """Remove messages that were finished, and no longer needed by the core, before wall time `before`; how many."""
         await self.fleet.fold()  # what is removed may be the latest of its endpoint
         removed = 0
         for table in prune.TABLES:

@@ -1,11 +1,12 @@
-"""How a group of batches becomes one transaction, in the thread that writes.
+"""Writes a group of batches as one transaction, in the writer's thread.
 
-Batches of a group are applied in the order in which they were given. A group that the disk refuses fails as a whole. A
-group that fails for any other reason holds a batch that is wrong in itself: the group is done again with a transaction
-for each batch, so that only the wrong one fails. A full disk is treated likewise: what needs no more room goes on.
+Batches of a group are applied in the order in which they were given. If the disk refuses a group, the whole group
+fails. If a group fails for any other reason, one of its batches cannot be stored: the group is written again with a
+transaction for each batch, so that only that batch fails. A full disk is treated in the same way: batches that need no
+more room succeed.
 
-A batch that builds on a failed one is not kept either (`bridge.store.followers`). Work that refuses with a BridgeError
-is no failure: it answered, and nothing builds on it.
+A batch that builds on a failed one is not kept either (`bridge.store.followers`). Work that raises a BridgeError is
+not a failure: it answered, and nothing builds on it.
 """
 
 import logging
@@ -31,7 +32,7 @@ BLAME = (
     apsw.RangeError,
     apsw.TooBigError,
 )
-"""What SQLite says when a batch is wrong; all else is the disk's or the file's."""
+"""SQLite's errors when a batch is wrong; all other errors come from the disk or the file."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ Work = Callable[[apsw.Connection], Any]
 
 
 class Batch:
-    """What is committed together, or not at all: changes to rows, or work on the connection."""
+    """Changes to rows, or work on the connection, that are committed together or not at all."""
 
     __slots__ = (
         "changes", "directory", "done", "endpoint", "error", "generation", "refused", "result", "touches", "work",
@@ -68,12 +69,12 @@ class Batch:
 
     @property
     def failed(self) -> bool:
-        """Whether it was to be kept, and is not."""
+        """Whether it should have been kept, and is not."""
         return self.error is not None and not self.refused
 
 
 class _Wrong(Exception):
-    """A batch is wrong in itself; the group is done again one by one."""
+    """A batch cannot be stored; the group is written again one by one."""
 
 
 class Transactions:
@@ -88,7 +89,7 @@ class Transactions:
         self.volume_full = 0  # transactions refused since the volume had no room
 
     def write(self, group: list[Batch]) -> int:
-        """Commit a group, and note in each batch how it went; return how many rows were changed."""
+        """Commit a group, and set the result in each batch; return how many rows were changed."""
         if self._followers:
             self._followers.forget(group[0].generation)  # generations never fall along the queue
             self._refuse_followers(group)
@@ -105,12 +106,12 @@ class Transactions:
         return sum(len(batch.changes) for batch in asked if batch.error is None)
 
     def tidy(self) -> None:
-        """Empty the WAL if it is long; to be called between two groups, when the first is told."""
+        """Checkpoint the WAL if it is long; call this between two groups, after the first was reported."""
         if self._wal.is_long and self.are_files_whole():
             self._wal.empty()
 
     def are_files_whole(self) -> bool:
-        """Return whether the files are those that were opened, so that the WAL may be emptied into the database."""
+        """Return whether the files are those that were opened, so that the WAL may be checkpointed."""
         try:
             self._files.check(self._wal)
         except StoreUnavailable:
@@ -164,7 +165,7 @@ class Transactions:
         return failure
 
     def _transact(self, batches: list[Batch]) -> None:
-        """Commit batches as one. Raises apsw.Error if the disk or file refuses, _Wrong if a batch is to blame."""
+        """Commit batches as one. Raises apsw.Error if the disk or file refuses, _Wrong if a batch cannot be stored."""
         connection = self._connection
         self._rollback()  # of a transaction that could not even be rolled back before
         try:
@@ -222,7 +223,7 @@ def _of_the_disk(error: Exception) -> bool:
 
 
 def apply(connection: apsw.Connection, changes: Sequence[Change] | chain[Change]) -> None:
-    """Apply changes in order, neighbours of one form together. Raises LookupError if a row to update is not there."""
+    """Apply changes in order, neighbours of one kind together. Raises LookupError if a row to update is missing."""
     form: tuple[type[Change], Any] | None = None
     run: list[tuple[Any, ...]] = []
     for change in changes:

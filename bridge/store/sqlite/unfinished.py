@@ -1,4 +1,4 @@
-"""Which endpoints have work left over, in parts: the questions of a start (R32)."""
+"""Finds the endpoints with unfinished work, in parts, for a start (R32)."""
 
 from bridge.delivery.states import DownlinkState
 from bridge.store.sqlite.reader import Reader
@@ -26,5 +26,5 @@ def uncertain(reader: Reader, after: int) -> list[int]:
 
 
 def live(reader: Reader, after: int) -> list[int]:
-    """Return endpoints with a message that is not over or has a time at which it needs attention, by rising id."""
+    """Return endpoints with a message that is unfinished or has a due time, by rising id."""
     return [endpoint for (endpoint,) in reader.connection.execute(_LIVE, (after, after, PART))]

@@ -1,4 +1,4 @@
-"""What was used, as sums over rows of usage."""
+"""Sums over rows of usage."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def sums(
     after: tuple[int, str, int] | None,
     limit: int,
 ) -> list[UsageSum]:
-    """Return sums as `bridge.store.contract.Reads.usage` has them."""
+    """Return the sums of `bridge.store.contract.Reads.usage`."""
     whose = "endpoint" if by_endpoint else "0"
     where = ["day BETWEEN ? AND ?"]
     values: list[int | str] = [first, last]
@@ -48,7 +48,7 @@ def sums(
 
 
 def since(connection: apsw.Connection, day: int) -> list[Usage]:
-    """Return the usage of all endpoints together as `bridge.store.contract.Reads.usage_since` has it."""
+    """Return the usage of all endpoints together, see `bridge.store.contract.Reads.usage_since`."""
     return [
         Usage(0, of_day, network, group, 0, *counted)
         for of_day, network, group, *counted in connection.execute(_SINCE, (day,))
@@ -56,6 +56,6 @@ def since(connection: apsw.Connection, day: int) -> list[Usage]:
 
 
 def prune(connection: apsw.Connection, before: int) -> int:
-    """Remove what was used before a day; return how many rows that were."""
+    """Remove usage before a day; return how many rows that were."""
     connection.execute("DELETE FROM usage WHERE day < ?", (before,))
     return connection.changes()

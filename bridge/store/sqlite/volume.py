@@ -1,4 +1,4 @@
-"""How much room the volume of a database has, and how long its WAL may become there."""
+"""The free room on the volume of a database, and how long its WAL may become there."""
 
 import os
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ KEPT = 4  # times that length stay allocated, so that a WAL finds room on a volu
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """What a file system says of itself, in bytes."""
+    """Size and free room of a file system, in bytes."""
 
     size: int
     free: int
@@ -26,7 +26,7 @@ class Volume:
 
 
 def measure(directory: Path) -> Volume | None:
-    """Return the volume that a directory is on, or None where the file system does not say."""
+    """Return the volume that a directory is on, or None if the file system does not say."""
     try:
         found = os.statvfs(directory)
     except OSError:
@@ -38,10 +38,10 @@ def measure(directory: Path) -> Volume | None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a WAL may take of a volume.
+    """How much of a volume a WAL may take.
 
-    `pages`: the WAL is emptied when it has so many. `kept`: bytes of its file that stay allocated. `reserve`: bytes of
-    the volume that the database does not grow into, so that the WAL can always be written and emptied.
+    `pages`: the WAL is checkpointed when it has this many. `kept`: bytes of its file that stay allocated. `reserve`:
+    bytes of the volume that the database leaves free, so that the WAL can always be written and checkpointed.
     """
 
     pages: int

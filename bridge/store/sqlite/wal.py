@@ -1,9 +1,9 @@
-"""The WAL, and the room it needs: when it is emptied into the database, and what a full volume still takes.
+"""The WAL, and the room it needs: when it is checkpointed, and what can be written on a full volume.
 
-SQLite empties the WAL when it has reached a number of pages. On a small or full volume the WAL could take the very room
-that the database needs to be emptied into: then neither could go on, not even to remove what is old. So the WAL is kept
-short for its volume, and on a volume that is nearly full the database no longer grows: what needs a page more than the
-database has is refused, and what removes or changes goes on in the room that the WAL keeps.
+SQLite checkpoints the WAL into the database when it has a number of pages. On a small or full volume the WAL could take
+the room that the database needs for that: then nothing could be written, not even to remove old rows. So the WAL is
+kept short for its volume. On a volume that is nearly full the database no longer grows: a transaction that needs
+another page is refused, and one that removes or changes rows succeeds in the room that is reserved for the WAL.
 """
 
 import logging
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class Wal:
-    """The WAL of a writing connection. All is called in the thread that writes.
+    """The WAL of a writing connection. All methods are called in the writer's thread.
 
-    `mark` is a number in the header of the database's file. It rises each time that the WAL is emptied, so that a copy
-    of the file taken earlier has a smaller one.
+    `mark` is a number in the header of the database's file. It rises with each complete checkpoint, so that an
+    earlier copy of the file has a smaller one.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class Wal:
         connection.set_wal_hook(self._committed)
 
     def count(self) -> int:
-        """Return how many pages SQLite knows to be in the WAL."""
+        """Return the number of pages in the WAL."""
         return max(0, int(self._connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()[1]))  # type: ignore[index]  # it has a row
 
     @property
     def is_long(self) -> bool:
-        """Whether it is time to empty it."""
+        """Whether it is time for a checkpoint."""
         return self.pages - self._emptied >= self._limits.pages
 
     def empty(self) -> bool:
-        """Copy the WAL's pages into the database; return whether none is left, so that the WAL begins anew.
+        """Checkpoint the WAL; return whether no page is left, so that the WAL begins anew.
 
-        A reader that is under way, or a disk that refuses, leaves some of them.
+        A running reader, or a disk that refuses, leaves some pages.
         """
         try:
             self.pages, self._emptied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -71,14 +71,14 @@ class Wal:
         return True
 
     def before_commit(self) -> None:
-        """Write the next mark, within the first transaction since the WAL was emptied."""
+        """Write the next mark, within the first transaction since the last complete checkpoint."""
         if not self._marked:
             self._connection.execute(f"PRAGMA user_version = {self.mark + 1}")
 
     def make_room(self) -> None:
-        """See to it that a transaction can be written, and emptied into the database afterwards.
+        """Make sure that a transaction can be written, and checkpointed afterwards.
 
-        Raises StoreUnavailable if the volume is full and the WAL cannot be emptied.
+        Raises StoreUnavailable if the volume is full and the WAL cannot be checkpointed.
         """
         volume = self._measure(self._directory)
         if volume is None:
@@ -99,7 +99,7 @@ class Wal:
         log.error("the database is not allowed to grow: %s", self.full())
 
     def full(self) -> str:
-        """Return what to say of a full volume, with the cure."""
+        """Return the error text for a full volume, with the cure."""
         return f"the volume of {self._directory} is full ({self._measure(self._directory) or 'size unknown'}): {CURE}"
 
     def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:

@@ -1,6 +1,6 @@
-"""The one thread that writes: it takes all batches that wait, commits them as one group, and says so once.
+"""The writer thread: it commits all waiting batches as one group, and reports that once.
 
-What a group becomes on the disk is in `bridge.store.sqlite.transactions`.
+`bridge.store.sqlite.transactions` writes a group to the disk.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Writer:
     """Owns the writing connection from `start` to `stop`. Everything but the thread itself runs in the event loop.
 
-    `told` is called with every group before its batches are told.
+    `told` is called with every group before its batches are reported.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Writer:
         self._thread.start()
 
     def give(self, batch: Batch) -> None:
-        """Queue a batch. All that are given in one turn of the loop wake the thread once."""
+        """Queue a batch. All batches of one turn of the event loop wake the thread once."""
         batch.generation = self._generation
         self.waiting += 1
         self._collected.append(batch)
@@ -57,7 +57,7 @@ class Writer:
             self._loop.call_soon(self._flush)
 
     async def stop(self) -> None:
-        """Finish what was given, tell it, and end the thread."""
+        """Finish all batches, report them, and end the thread."""
         self._flush()
         self._queue.put(None)
         await self._stopped
