@@ -1,4 +1,4 @@
-"""Enumerations where every microsecond counts."""
+"""Enumerations for the hot path."""
 
 from enum import Enum
 from typing import TypeVar, cast
@@ -13,7 +13,8 @@ class _Members:
 def members(enum: type[E]) -> type[E]:
     """Return the members of an enumeration under their names.
 
-    Python 3.11 looks a member up in its class in 100 ns, in a plain object in 5, and a step does so dozens of times.
+    Python 3.11 finds a member of an enum class in 100 ns, of a plain object in 5 ns, and a step does so dozens of
+    times.
     """
     found = _Members()
     for name, member in enum.__members__.items():

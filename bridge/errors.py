@@ -1,31 +1,31 @@
 """All errors of the bridge, in one tree.
 
     BridgeError
-     ├─ LocalError                 our configuration, our caller or our machine
+     ├─ LocalError                 the configuration, the caller or this machine
      │   ├─ ConfigurationError     a setting is wrong; the text says which and the cure
      │   ├─ DirectoryError         an endpoint cannot be added or changed as asked
      │   ├─ StoreUnavailable       a commit failed (disk full, file locked); nothing was accepted
-     │   ├─ RequestError           what a caller asks of the bridge makes no sense
+     │   ├─ RequestError           a caller's request is not valid
      │   ├─ NotFound               there is no such endpoint, message or network
-     │   ├─ NotPossible            what is there cannot do this; the text says what can
+     │   ├─ NotPossible            this network or object cannot do this; the text says what can
      │   ├─ LimitReached           as much waits as may: later there is room again
      │   ├─ KeyReused              an idempotency key was used for another request
      │   ├─ UnknownCaller          the key of a request is missing, unknown, expired or revoked
      │   ├─ AccessDenied           the caller's role may not do this
      │   ├─ TooManyGuesses         too many requests with a wrong key came from this address
-     │   ├─ Outdated               what was to be changed has changed meanwhile
+     │   ├─ Outdated               the object to change has changed meanwhile
      │   ├─ NotRunning             only a running service can do this; it is down, starts or stops
-     │   ├─ ServiceFailed          the service made a mistake while it did what it was asked; its log says which
+     │   ├─ ServiceFailed          the service failed because of a bug; its log says more
      │   ├─ KeyUnavailable         a key that a message needs is not configured, or not known yet
-     │   ├─ NorthUnavailable       an endpoint's own address or port cannot be had
-     │   └─ BindingError           a binding cannot be found, started or asked this
+     │   ├─ NorthUnavailable       an endpoint's own address or port cannot be used
+     │   └─ BindingError           a binding cannot be found or started, or cannot do this
      └─ RemoteError                a peer sent something that cannot be used, or nothing
          ├─ CallFailed             a call of a network's API had no result
          ├─ MessageFormatError     not a CoAP message (RFC 7252 §3)
          ├─ NotificationError      a network's notification cannot be used
          └─ UnknownDevice          a network names a device that the directory does not know
 
-A parser raises MessageFormatError or NotificationError for any input whatsoever, and nothing else.
+For any invalid input, a parser raises MessageFormatError or NotificationError, and nothing else.
 """
 
 from enum import Enum
@@ -33,13 +33,13 @@ from typing import ClassVar
 
 
 class BridgeError(Exception):
-    """Base of all; never raised itself. `http_status` is what an HTTP caller is answered."""
+    """Base of all errors; not raised itself. `http_status` is the status that an HTTP caller gets."""
 
     http_status: ClassVar[int] = 500
 
 
 class LocalError(BridgeError):
-    """Something on our side is wrong; never raised itself."""
+    """Something on this side is wrong; not raised itself."""
 
 
 class ConfigurationError(LocalError):
@@ -55,13 +55,13 @@ class DirectoryError(LocalError):
 
 
 class StoreUnavailable(LocalError):
-    """A commit failed; nothing of it was accepted and the caller may try again later."""
+    """A commit failed; nothing of it was accepted, and the caller may try again later."""
 
     http_status = 503
 
 
 class RequestError(LocalError):
-    """What a caller asks of the bridge makes no sense; the text says what would."""
+    """A caller's request is not valid; the text says what would be."""
 
     http_status = 400
 
@@ -73,7 +73,7 @@ class NotFound(LocalError):
 
 
 class NotPossible(LocalError):
-    """What is there cannot do what was asked; the text says what can."""
+    """The network or object cannot do what was requested; the text says what can."""
 
     http_status = 409
 
@@ -103,13 +103,13 @@ class AccessDenied(LocalError):
 
 
 class TooManyGuesses(LocalError):
-    """Too many requests with a wrong key came from this address; the text says when the next one is looked at."""
+    """Too many requests with a wrong key came from this address; the text says when the next one is checked."""
 
     http_status = 429
 
 
 class Outdated(LocalError):
-    """What was to be changed is not as the caller believes; it must be read again."""
+    """The object to change is not as the caller last read it; it must be read again."""
 
     http_status = 412
 
@@ -121,7 +121,7 @@ class NotRunning(LocalError):
 
 
 class ServiceFailed(LocalError):
-    """The service made a mistake while it carried out an operation; its log says which."""
+    """The service failed to carry out an operation because of a bug; its log says more."""
 
 
 class KeyUnavailable(LocalError):
@@ -131,25 +131,25 @@ class KeyUnavailable(LocalError):
 
 
 class NorthUnavailable(LocalError):
-    """An endpoint's own address or port toward its server cannot be had; it is down until that is mended."""
+    """An endpoint's own address or port toward its server cannot be used; the endpoint is down until that changes."""
 
     http_status = 503
 
 
 class BindingError(LocalError):
-    """A binding cannot be found, started, or asked this."""
+    """A binding cannot be found or started, or cannot do this."""
 
     http_status = 502
 
 
 class RemoteError(BridgeError):
-    """A peer sent something that cannot be used; never raised itself."""
+    """A peer sent something that cannot be used; not raised itself."""
 
     http_status = 400
 
 
 class CallTrouble(Enum):
-    """What became of a call of a network's API that had no result."""
+    """Why a call of a network's API had no result."""
 
     OUT_OF_REACH = "out of reach"  # no connection, no answer in time, or a proxy answered instead
     DENIED = "denied"  # the key is not accepted, or may not do this
@@ -163,8 +163,8 @@ class CallTrouble(Enum):
 class CallFailed(RemoteError):
     """A call of a network's API had no result.
 
-    `unsure`: nobody knows whether the network acted on the call; else it certainly did not. `tried` is False where a
-    limit of our own kept the call back, which says nothing about the network.
+    `unsure`: it is unknown whether the network acted on the call; else it certainly did not. `tried` is False if a
+    limit of the bridge prevented the call, which says nothing about the network.
     """
 
     http_status = 502
@@ -177,12 +177,12 @@ class CallFailed(RemoteError):
 
     @property
     def out_of_reach(self) -> bool:
-        """Return whether the network, or what stands before it, could not be reached or did not answer."""
+        """Return whether the network, or a proxy in front of it, could not be reached or did not answer."""
         return self.trouble is CallTrouble.OUT_OF_REACH
 
 
 class MessageFormatError(RemoteError):
-    """The bytes are not a CoAP message (RFC 7252 §3); the text says where they stop being one."""
+    """The bytes are not a CoAP message (RFC 7252 §3); the text says where the format is wrong."""
 
 
 class NotificationError(RemoteError):

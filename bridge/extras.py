@@ -1,4 +1,4 @@
-"""Optional parts of the installation, and what to type where one is missing."""
+"""Optional parts of the installation, and the command to install one."""
 
 from importlib.metadata import Distribution
 
@@ -7,7 +7,7 @@ _OURS = frozenset({"bridge", "bindings", "mock_network"})
 
 
 def cure(module: str | None, extra: str, distribution: str = DISTRIBUTION) -> str | None:
-    """Return which package a missing module belongs to and the command that installs it; None if it is one of ours."""
+    """Return the package of a missing module and the command that installs it; None for a module of the bridge."""
     package = (module or "").partition(".")[0]
     if not package or package in _OURS:
         return None

@@ -2,8 +2,8 @@
 
 Code logs with the standard library: a short fixed text, and facts in `extra`. These keys of `extra` mean something:
 
-- `sample`: a line that peers can cause at will; only some of each such key are written, with a count of the others
-- `payload`: bytes of a message; shown at level debug only, otherwise their number stands as `bytes`
+- `sample`: a line that peers can cause at will; only some lines of each key are written, with a count of the others
+- `payload`: bytes of a message; shown at level debug only, otherwise their number is logged as `bytes`
 
 Text from peers is cut, and its control characters are escaped: one event stays one line. Secrets become `***`.
 """
@@ -25,13 +25,13 @@ BYTES_CAP = 64
 
 SAMPLE_BURST = 5
 SAMPLE_SECONDS = 60.0
-"""Of each sampled key, so many lines in so many seconds."""
+"""Lines of each sampled key, and the seconds in which they are counted."""
 
 SAMPLE_KEYS = 1024
-"""Sampled keys that are remembered; the one quiet for longest is forgotten first."""
+"""Sampled keys that are remembered; the one unused for longest is forgotten first."""
 
 SHORTEST_SECRET = 8
-"""Characters; anything shorter may be a word of a log line, and what replacing it leaves out shows it all the same."""
+"""Characters; a shorter secret may be an ordinary word of a log line, and replacing it everywhere would reveal it."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "sample", "payload", "taskName"}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@+*[],()#%<>")
@@ -40,7 +40,7 @@ Form = Literal["text", "json"]
 
 
 class Redactor:
-    """Knows what must not be shown."""
+    """Knows the secrets that must not be shown."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: list[str] = []
@@ -63,7 +63,7 @@ class Redactor:
 
 
 class Sampler(logging.Filter):
-    """Lets through some of the lines that peers can cause at will; the next of them tells how many it held back."""
+    """Writes only some of the lines that peers can cause at will; the next line says how many were left out."""
 
     def __init__(self, burst: int = SAMPLE_BURST, seconds: float = SAMPLE_SECONDS) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Sampler(logging.Filter):
 
 
 class LineFormatter(logging.Formatter):
-    """Writes `time level logger text key=value …`, or the same as one JSON object."""
+    """Writes `time level logger text key=value …`, or one JSON object."""
 
     def __init__(self, form: Form = "text", redactor: Redactor | None = None, *, payloads: bool = False) -> None:
         """`payloads`: show the bytes of messages."""
@@ -161,7 +161,7 @@ def handler(form: Form, level: int, redactor: Redactor, stream: TextIO) -> loggi
 def configure(
     level: str = "info", form: Form = "text", secrets: Iterable[str] = (), stream: TextIO | None = None
 ) -> Redactor:
-    """Set up the logging of this process. `add` to the result what turns out later to be secret."""
+    """Set up the logging of this process. `add` secrets that become known later to the result."""
     redactor = Redactor(secrets)
     number = logging.getLevelNamesMapping()[level.upper()]
     root = logging.getLogger()

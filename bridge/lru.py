@@ -1,4 +1,4 @@
-"""A bounded memory of what was looked up lately."""
+"""A bounded cache."""
 
 from typing import Generic, TypeVar
 
@@ -7,10 +7,10 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Keeps `limit` entries at most, those used last among them: at least half of it.
+    """Keeps at most `limit` entries, and at least the last `limit` / 2 that were used.
 
-    Two generations, so that a hit costs one look-up: what is used moves to the younger one, and when that is full the
-    older one goes.
+    Two generations, so that a hit costs one lookup: a used entry moves to the younger one, and when that is full the
+    older one is dropped.
     """
 
     __slots__ = ("_half", "_older", "_younger")

@@ -1,6 +1,6 @@
-"""What the bridge counts, for Prometheus. Names are made when they are first used, under the prefix `lwm2m_bridge_`.
+"""Metrics for Prometheus. A metric is created at its first use, under the prefix `lwm2m_bridge_`.
 
-`count` is for the data path: a dictionary look-up. Numbers that somebody else keeps are read when they are asked for
+`count` is for the data path: one dictionary lookup. Numbers that other parts keep are read when metrics are scraped
 (`watch`).
 """
 
@@ -23,7 +23,7 @@ PREFIX = "lwm2m_bridge_"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 SERIES = 1000
-"""Sets of labels under one name, and names, at most: no table grows with a peer's traffic alone (R30)."""
+"""The most sets of labels under one name, and names: no table grows with a peer's traffic alone (R30)."""
 
 Labels = tuple[tuple[str, str], ...]
 _OVERFLOW: Labels = (("overflow", "true"),)
@@ -105,11 +105,11 @@ class Metrics:
             series[-1] += value
 
     def begin(self, name: str, **labels: str) -> None:
-        """Let a counter's series exist with 0, so that its first event is an increase that an alert can see."""
+        """Create a counter's series with 0, so that its first event is an increase that an alert can see."""
         self.count(name, 0, **labels)
 
     def watch(self, name: str, read: Callable[[], Reading], *, label: str = "kind", counter: bool = False) -> None:
-        """Read a number, or several by the value of `label`, whenever metrics are asked for."""
+        """Read a number, or several by the value of `label`, whenever metrics are scraped."""
         with self._lock:
             self._watches[name] = _Watch(read, label, counter)
 
@@ -118,7 +118,7 @@ class Metrics:
         self._texts[name] = text
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a counter as it is now, over all series that have these labels; 0 if there are none."""
+        """Return a counter's value, over all series that have these labels; 0 if there are none."""
         wanted = set(labels.items())
         with self._lock:
             return sum(value for key, value in self._counters.get(name, {}).items() if wanted <= set(key))
@@ -180,7 +180,7 @@ class Metrics:
 
 
 def _place(table: dict[str, dict[Labels, float]], name: str, key: Labels) -> tuple[dict[Labels, float], Labels]:
-    """Find or make where a value belongs; beyond the limits that is the place of all others."""
+    """Find or create the series of a value; beyond the limits it is the common series of all others."""
     if name not in table and len(table) >= SERIES:
         name, key = _OVERFLOW_NAME, ()
     series = table.setdefault(name, {})

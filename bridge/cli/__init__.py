@@ -9,7 +9,7 @@ COMMANDS = {
     "config": At("bridge.cli.config:config_group", "Write, check, compare and reload configurations."),
     "endpoint": At(
         "bridge.cli.endpoint:endpoint_group",
-        "Add, import, show and remove endpoints; ask why a message is not out yet.",
+        "Add, import, show and remove endpoints; show why a message is not sent yet.",
     ),
     "device": At(
         "bridge.cli.device:device_group",
@@ -28,10 +28,10 @@ COMMANDS = {
     "audit": At("bridge.cli.key:audit", "List who asked for which change, newest first."),
     "usage": At("bridge.cli.quotas:usage", "Show what was used of networks, day by day, as a table or as CSV."),
     "quota": At("bridge.cli.quotas:quota_group", "Show what is left of quotas, and what a transfer would cost."),
-    "status": At("bridge.cli.status:status", "Show how the bridge is, and how many messages are in which state."),
+    "status": At("bridge.cli.status:status", "Show the state of the bridge, and the number of messages in each state."),
     "doctor": At(
         "bridge.cli.doctor:doctor",
-        "Check every network: reachable, credentials, settings that will hurt, the way back to the bridge.",
+        "Check every network: reachability, credentials, harmful settings, the way back to the bridge.",
     ),
     "backup": At("bridge.cli.backup:backup", "Write a consistent copy of the ledger to FILE."),
     "restore": At("bridge.cli.backup:restore", "Make the ledger from a copy that `backup` wrote."),

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The bridge that a command is for: the one of a configuration, or the one behind a socket."""
+    """The bridge that a command is for: that of a configuration, or that behind a socket."""
 
     config: Path
     socket: Path | None = None
@@ -34,7 +34,7 @@ class Target:
         return self.use(lambda client: client.ask(request), changes=request.ACCESS is not Access.READ)
 
     def use(self, work: Callable[[Client], Awaitable[T]], *, changes: bool = False) -> T:
-        """Run `work` with a client, to the end. `changes`: it asks for more than answers. Raises a BridgeError."""
+        """Run `work` with a client. `changes`: it may change something. Raises a BridgeError."""
         import asyncio
 
         async def inner() -> T:
@@ -45,7 +45,7 @@ class Target:
 
     @contextlib.asynccontextmanager
     async def connect(self, *, changes: bool = False) -> AsyncIterator[Client]:
-        """Reach the running service; if there is none, open its ledger here. Raises a BridgeError."""
+        """Connect to the running service; if there is none, open its ledger. Raises a BridgeError."""
         from bridge.config import control_socket
         from bridge.control.client import DirectClient, SocketClient
 
@@ -68,7 +68,7 @@ class Target:
 
 
 def answers(path: Path) -> bool:
-    """Return whether somebody listens at a local socket. Raises NotPossible if this user may not ask."""
+    """Return whether a service listens at a local socket. Raises NotPossible if this user may not connect."""
     with sockets.socket(sockets.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
@@ -92,7 +92,7 @@ def _how_to_be_allowed(path: Path) -> str:
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command be called for a configuration or for a socket: it gets `target`."""
+    """Add the options for a configuration or a socket to a command, which gets `target`."""
 
     @config_option
     @click.option(

@@ -16,7 +16,7 @@ from bridge.cli.common import config_option, errors_shown, json_option, moment, 
 @click.argument("file", type=click.Path(path_type=Path))
 @errors_shown
 def backup(config_path: Path, as_json: bool, file: Path) -> None:
-    """Write a consistent copy of the ledger to FILE. The service may run meanwhile.
+    """Write a consistent copy of the ledger to FILE. The service may run.
 
     The copy is checked, and readable for you alone: it holds payloads.
     """
@@ -40,8 +40,8 @@ def backup(config_path: Path, as_json: bool, file: Path) -> None:
 def restore(config_path: Path, as_json: bool, file: Path, replace: bool) -> None:
     """Make the ledger from a copy that `backup` wrote. The service must be down.
 
-    Messages that were under way end as UNKNOWN, and every device is asked to register anew with its next Update: what
-    happened since the copy was taken is not in it.
+    The copy lacks everything that happened after it was taken. So messages without an outcome end as UNKNOWN, and
+    every device has to register anew at its next Update.
     """
     from bridge.service.state_directory import make_state_directory
     from bridge.store.sqlite.backup import restore as make_from
@@ -70,7 +70,7 @@ def restore(config_path: Path, as_json: bool, file: Path, replace: bool) -> None
 
 @contextlib.contextmanager
 def _progress(label: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show how far a copy is, to a person at a terminal."""
+    """Show the progress of a copy on a terminal."""
     error = sys.stderr
     if not (shown and error.isatty()):
         yield lambda _done, _all: None

@@ -1,4 +1,4 @@
-"""What the commands share: the configuration, errors a person can act on, times as people read them."""
+"""What the commands share: the configuration, errors with a cure, readable times."""
 
 import re
 import sys
@@ -36,7 +36,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def errors_shown(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn our errors into one line, or with --json into JSON, and exit code 1."""
+    """Print a BridgeError as one line, or with --json as JSON, and exit with code 1."""
 
     @wraps(function)
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,7 +52,7 @@ def errors_shown(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def require(path: Path) -> Path:
-    """Return the path of a configuration that is there. Raises ConfigurationError with the cure."""
+    """Return the path of an existing configuration. Raises ConfigurationError with the cure."""
     if not path.exists():
         raise ConfigurationError(
             f"no configuration {path}; write one with `lwm2m-bridge config template > {path}`, or name it with --config"
@@ -74,14 +74,14 @@ def print_json(value: Any) -> None:
 
 
 def moment(seconds: float | None) -> str:
-    """Return a wall-clock time as people read it."""
+    """Return a wall-clock time for people."""
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def span(seconds: float | None) -> str:
-    """Return a duration in its largest sensible unit."""
+    """Return a duration in its largest suitable unit."""
     if seconds is None:
         return ""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
@@ -91,14 +91,14 @@ def span(seconds: float | None) -> str:
 
 
 def moment_near(seconds: float | None, other: float | None) -> str:
-    """Return a wall-clock time beside `other`, which stands near it: without the date if that is the same."""
+    """Return a wall-clock time that is shown next to `other`: without the date if both have the same."""
     text, beside = moment(seconds), moment(other)
     date = 10  # characters
     return text[date + 1 :] if text[:date] == beside[:date] else text
 
 
 def outline(value: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
-    """Return nested settings as indented lines that fit a terminal; what is not set is left out."""
+    """Return nested settings as indented lines that fit a terminal; settings without a value are left out."""
     for key, part in value.items():
         if part in (None, "", {}, (), []):
             continue

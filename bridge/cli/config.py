@@ -1,4 +1,4 @@
-"""`lwm2m-bridge config`: a template, a check, and what a running service has in force."""
+"""`lwm2m-bridge config`: a template, a check, and comparison with a running service."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def print_template() -> None:
 @config_option
 @errors_shown
 def check(config_path: Path) -> None:
-    """Say whether a configuration can be used, or what is wrong and the cure."""
+    """Check whether a configuration can be used; say what is wrong, and the cure."""
     from bindings.contract import ExplainsSettings
     from bridge.config import checked
 
@@ -47,7 +47,7 @@ def check(config_path: Path) -> None:
 @json_option
 @errors_shown
 def diff(target: Target, as_json: bool) -> None:
-    """Say what differs between the file and what the running service has in force, and when it would apply."""
+    """Compare the file with the configuration that the running service uses; say when each difference would apply."""
     _reload(target, as_json, dry_run=True)
 
 
@@ -56,7 +56,7 @@ def diff(target: Target, as_json: bool) -> None:
 @json_option
 @errors_shown
 def reload(target: Target, as_json: bool) -> None:
-    """Have the running service read its file again, as SIGHUP does; a file with a fault changes nothing."""
+    """Let the running service read its file again, as SIGHUP does; a file with an error changes nothing."""
     _reload(target, as_json, dry_run=False)
 
 

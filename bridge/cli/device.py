@@ -1,4 +1,4 @@
-"""`lwm2m-bridge device`: devices in a network that can make or list them, and their endpoints here."""
+"""`lwm2m-bridge device`: devices in a network that can create or list them, and their endpoints."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def device_group() -> None:
 
 
 class WithDeviceSettings(click.Command):
-    """A command with an option for each setting of a device, of every installed binding that can make devices."""
+    """A command with an option for each device setting of every installed binding that can create devices."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *settings_options()]
@@ -43,7 +43,7 @@ class WithDeviceSettings(click.Command):
 
 
 def makers() -> dict[str, type[msgspec.Struct]]:
-    """Return the settings of a device for each installed binding that can make devices."""
+    """Return the device settings of each installed binding that can create devices."""
     found = {}
     for name in installed_bindings():
         try:
@@ -56,7 +56,7 @@ def makers() -> dict[str, type[msgspec.Struct]]:
 
 
 def settings_options() -> list[click.Option]:
-    """Return the options of all bindings; one that several have stands once."""
+    """Return the options of all bindings; an option of several bindings is there once."""
     return [*{option.name: option for binding in makers() for option in _options(binding)}.values()]
 
 
@@ -87,7 +87,7 @@ def _help(field: Field) -> str:
 
 
 def _given_settings() -> dict[str, Any]:
-    """Return the device settings that stand on the command line, with secrets in place of references to them."""
+    """Return the device settings of the command line, with references to secrets resolved."""
     context = click.get_current_context()
     secret = {field.name for kind in makers().values() for field in shape(kind) if field.secret}
     found = {}
@@ -122,7 +122,7 @@ def add(
     integration: bool,
     **_settings: Any,
 ) -> None:
-    """Make a device in its network, with all that it needs there, and its endpoint. Doing it twice changes nothing."""
+    """Create a device in its network, with all that it needs there, and its endpoint. A second time changes nothing."""
     wanted = AddDevice(
         network=network,
         address=address,
@@ -158,7 +158,7 @@ def add(
 @click.option("--dry-run", is_flag=True, help="Only show what would be adopted.")
 @errors_shown
 def adopt(target: Target, as_json: bool, network: str, servers: tuple[str, ...], dry_run: bool) -> None:
-    """Make an endpoint for every device that the network knows, named by its name_template."""
+    """Add an endpoint for every device that the network knows, named by its name_template."""
     done = target.ask(AdoptDevices(network=network, servers=servers, dry_run=dry_run))
     if as_json:
         print_json(done)
@@ -175,6 +175,6 @@ def adopt(target: Target, as_json: bool, network: str, servers: tuple[str, ...],
 @network_option
 @errors_shown
 def integration(target: Target, network: str) -> None:
-    """Have the network send what comes from its devices to the running bridge."""
+    """Let the network send the messages of its devices to the running bridge."""
     changed = target.ask(SetIntegration(network=network)).changed
     click.echo("the integration is set" if changed else "the integration was set already")

@@ -1,4 +1,4 @@
-"""`lwm2m-bridge doctor`: what in the networks' set-ups will hurt, and the cure for each."""
+"""`lwm2m-bridge doctor`: faults in the set-up of networks, and the cure for each."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,10 +24,10 @@ _MARK = max(map(len, _MARKS.values())) + 2  # characters
 @click.option("--network", help="Only this network.")
 @errors_shown
 def doctor(target: Target, as_json: bool, network: str | None) -> None:
-    """Check every network: reachable, credentials, settings that will hurt, the way back to the bridge.
+    """Check every network: reachability, credentials, harmful settings, the way back to the bridge.
 
-    Nothing is changed anywhere. The exit code is 1 if something is bad or a network could not be checked at all;
-    warnings leave it at 0.
+    Nothing is changed. The exit code is 1 if a finding is bad or a network could not be checked at all;
+    with warnings it is 0.
     """
     configured = {} if target.socket is not None else target.configuration().networks
     if network is not None and configured and network not in configured:
@@ -85,7 +85,7 @@ def _blocks(found: Mapping[str, Iterable[Finding]], width: int | None) -> Iterat
 
 
 def _hanging(text: str, width: int | None) -> Iterator[str]:
-    """Break a text between words; it begins behind the mark, and so do its further lines."""
+    """Wrap a text between words; all lines begin behind the mark."""
     first, *more = broken(text[_MARK:], None if width is None else width - _MARK)
     yield text[:_MARK] + first
     yield from (" " * _MARK + line for line in more)

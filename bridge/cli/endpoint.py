@@ -1,4 +1,4 @@
-"""`lwm2m-bridge endpoint`: who is who, on which network, for which server."""
+"""`lwm2m-bridge endpoint`: endpoints, their networks, device addresses and servers."""
 
 import csv
 import sys
@@ -42,7 +42,7 @@ _PAGE = 1000
 
 @click.group("endpoint")
 def endpoint_group() -> None:
-    """Add, import, show and remove endpoints; ask why a message is not out yet."""
+    """Add, import, show and remove endpoints; show why a message is not sent yet."""
 
 
 async def pages(client: Client, asked: ListEndpoints) -> AsyncIterator[EndpointPage]:
@@ -90,7 +90,7 @@ def list_endpoints(
     provisioning: tuple[str, ...],
     **asked: Any,
 ) -> None:
-    """List endpoints: whether their network carries them, whether they are registered, when they were heard."""
+    """List endpoints: whether they are provisioned and registered, and the times of their latest messages."""
     states = tuple(map(ProvisioningState, provisioning))
     request = ListEndpoints(silent_for=silent, sort=Order(sort), provisioning=states, **asked)
     if everything:
@@ -140,12 +140,12 @@ def _print_page(page: EndpointPage, empty: str) -> None:
 
 
 def _registered(endpoint: EndpointItem) -> str:
-    """Return the servers where it is registered, and those where that has lapsed."""
+    """Return the servers at which an endpoint is registered, and those at which the registration lapsed."""
     return " ".join(one.server if one.live else f"({one.server}, lapsed)" for one in endpoint.registrations)
 
 
 def ago(seen: SeenView | None, now: float) -> str:
-    """Return how long ago a message was, as people say it."""
+    """Return how long ago a message was, for people."""
     return "" if seen is None else f"{span(max(now - seen.at, 0))} ago"
 
 
@@ -163,7 +163,7 @@ def ago(seen: SeenView | None, now: float) -> str:
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Setting for the binding.")
 @errors_shown
 def add(target: Target, as_json: bool, options: tuple[str, ...], **fields: Any) -> None:
-    """Add an endpoint. Without NAME, the network's template gives it one."""
+    """Add an endpoint. Without NAME, the network's template makes one."""
     (made,) = target.ask(AddEndpoints((NewEndpoint(**fields, options=pairs(options)),))).items
     if as_json:
         print_json(made)
@@ -198,7 +198,7 @@ def import_file(target: Target, as_json: bool, file: Path, partial: bool, update
 @target_options
 @errors_shown
 def export_file(target: Target) -> None:
-    """Print all endpoints as CSV, as `endpoint import` takes it."""
+    """Print all endpoints as CSV, for `endpoint import`."""
     from bridge.directory.csvfile import COLUMNS
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -231,8 +231,8 @@ def change(target: Target, as_json: bool, name: str, settings: tuple[str, ...]) 
       default_ttl       seconds; empty: none
       object_list       CoRE links; empty: none
       confirmed         true or false
-      enabled           true or false; what waits for a disabled endpoint gets its outcome
-      option.NAME       a setting for the binding; empty: removed
+      enabled           true or false; messages that wait for a disabled endpoint get their outcome
+      option.NAME       a setting for the binding; empty: it is removed
     """
     fields: dict[str, Any] = {}
     options: dict[str, str | None] = {}
@@ -279,7 +279,7 @@ def _value(field: str, value: str) -> Any:
 @click.argument("name")
 @errors_shown
 def enable(target: Target, name: str) -> None:
-    """Let messages pass for an endpoint that was disabled."""
+    """Enable a disabled endpoint: its messages pass again."""
     click.echo(f"{target.ask(EnableEndpoint(name)).name} is enabled")
 
 
@@ -288,7 +288,7 @@ def enable(target: Target, name: str) -> None:
 @click.argument("name")
 @errors_shown
 def disable(target: Target, name: str) -> None:
-    """Accept nothing more for an endpoint; what waits for it gets its outcome. It keeps its address."""
+    """Disable an endpoint: nothing more is accepted, waiting messages get their outcome. It keeps its address."""
     click.echo(f"{target.ask(DisableEndpoint(name)).name} is disabled")
 
 
@@ -297,7 +297,7 @@ def disable(target: Target, name: str) -> None:
 @click.argument("name")
 @errors_shown
 def provision(target: Target, name: str) -> None:
-    """Ask its network again to carry the data of an endpoint's device."""
+    """Ask the endpoint's network again to carry the data of its device."""
     asked = target.ask(ProvisionEndpoint(name))
     click.echo(f"{asked.name}: network {asked.network} was asked again to carry its data")
 
@@ -307,7 +307,7 @@ def provision(target: Target, name: str) -> None:
 @click.argument("name")
 @errors_shown
 def remove(target: Target, name: str) -> None:
-    """Remove an endpoint: what waits for it gets its outcome, and its network gives its device up."""
+    """Remove an endpoint, also from its network; messages that wait for it get their outcome."""
     click.echo(f"{target.ask(RemoveEndpoint(name)).name} is removed")
 
 
@@ -317,7 +317,7 @@ def remove(target: Target, name: str) -> None:
 @click.argument("name")
 @errors_shown
 def show(target: Target, as_json: bool, name: str) -> None:
-    """Show an endpoint, and why each message for it is not out yet."""
+    """Show an endpoint, and why each message to it is not sent yet."""
     try:
         explained = target.ask(ExplainEndpoint(name))
     except NotRunning:

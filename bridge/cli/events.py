@@ -1,4 +1,4 @@
-"""`lwm2m-bridge event` and `webhook`: what happened, and who is told of it."""
+"""`lwm2m-bridge event` and `webhook`: events, and the URLs to which they are posted."""
 
 import click
 
@@ -70,7 +70,7 @@ def webhook_group() -> None:
 @click.argument("url")
 @errors_shown
 def create(target: Target, as_json: bool, types: tuple[str, ...], prefix: str, url: str) -> None:
-    """Have URL told of every event from now on. The secret of the signatures is shown once."""
+    """Post every event to URL from now on. The secret of the signatures is shown once."""
     made = target.ask(CreateWebhook(url=url, types=types, prefix=prefix))
     if as_json:
         print_json(made)
@@ -84,7 +84,7 @@ def create(target: Target, as_json: bool, types: tuple[str, ...], prefix: str, u
 @json_option
 @errors_shown
 def list_webhooks(target: Target, as_json: bool) -> None:
-    """List webhooks, and how far each is."""
+    """List webhooks, with the last event that each accepted."""
     _print(target.ask(ListWebhooks()), as_json)
 
 
@@ -94,7 +94,7 @@ def list_webhooks(target: Target, as_json: bool) -> None:
 @click.argument("id", type=click.IntRange(1, 2**63 - 1))
 @errors_shown
 def remove(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # the argument's name in the usage line
-    """Tell a webhook nothing more."""
+    """Remove a webhook: no event is posted to it any more."""
     _print(target.ask(RemoveWebhook(id)), as_json)
 
 
@@ -104,7 +104,7 @@ def remove(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # the
 @click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), default=100, show_default=True, help="Events, at most.")
 @errors_shown
 def dead(target: Target, as_json: bool, limit: int) -> None:
-    """List events that a webhook would not take for days."""
+    """List events that a webhook did not accept for days (dead letters)."""
     found = target.ask(ListDeadLetters(limit=limit))
     if as_json:
         print_json(found)

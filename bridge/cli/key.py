@@ -1,4 +1,4 @@
-"""`lwm2m-bridge key` and `audit`: who may ask for what over the API, and who asked for which change."""
+"""`lwm2m-bridge key` and `audit`: keys of the REST API, and the audit log."""
 
 import click
 
@@ -68,7 +68,7 @@ def _state(key: KeyView) -> str:
 @click.argument("id", type=click.IntRange(1, 2**63 - 1))
 @errors_shown
 def revoke(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # the argument's name in the usage line
-    """Let a key be used no longer, at once and for good."""
+    """Revoke a key, immediately and for good."""
     key = target.ask(RevokeKey(id))
     if as_json:
         print_json(key)

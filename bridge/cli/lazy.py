@@ -9,14 +9,14 @@ from click.shell_completion import CompletionItem
 
 
 class At(NamedTuple):
-    """Where a command is, as MODULE:NAME, and what the help of its group says of it."""
+    """Where a command is, as MODULE:NAME, and its line in the help of its group."""
 
     place: str
     short_help: str
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it runs; lists of commands are made from what `commands_at` says."""
+    """A group that imports a command when it runs; lists of commands are made from `commands_at`."""
 
     def __init__(self, *arguments: Any, commands_at: Mapping[str, At], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
 
 
 def imported(place: str) -> click.Command:
-    """Import a command. Raises ModuleNotFoundError where a package that it uses is not installed."""
+    """Import a command. Raises ModuleNotFoundError if a package that it uses is not installed."""
     module, _, name = place.partition(":")
     found = getattr(importlib.import_module(module), name)
     if not isinstance(found, click.Command):

@@ -51,7 +51,7 @@ def uplink_group() -> None:
 
 
 def _listing(states: type[StrEnum]) -> Callable[[_Command], _Command]:
-    """Let a command list messages: options that choose them, and the form of the output."""
+    """Add the options of a list of messages to a command: filters, and the form of the output."""
 
     def with_options(command: _Command) -> _Command:
         for option in (
@@ -125,11 +125,11 @@ def block_shown(block: BlockView) -> str:
 
 
 _SUCCESSES = DownlinkState.RESPONDED, DownlinkState.DELIVERED
-"""States beside which a reason is one of an earlier attempt, and would read as a fault; JSON has it."""
+"""States for which no reason is shown: it is that of an earlier attempt, and would look like a fault. JSON has it."""
 
 
 def _state_shown(row: DownlinkView) -> str:
-    """Return the state, and whether it is the outcome where it need not be."""
+    """Return the state, and whether it is the outcome if that is not obvious."""
     return f"{row.state}, ended" if row.over and row.state in ("SENT", "DELIVERED", "UNKNOWN") else row.state
 
 
@@ -159,7 +159,7 @@ downlink_group.add_command(outcome)
 @click.argument("id", type=_ID)
 @errors_shown
 def cancel(target: Target, as_json: bool, id: int) -> None:  # noqa: A002  # as above
-    """Cancel a message; says what that achieved."""
+    """Cancel a message, and say what was achieved."""
     row = target.ask(CancelDownlink(id))
     if as_json:
         print_json(row)
@@ -207,7 +207,7 @@ def list_uplinks(target: Target, as_json: bool, state: str | None, **asked: Any)
 @click.argument("id", type=_ID)
 @errors_shown
 def show_uplink(target: Target, as_json: bool, payload: bool, id: int) -> None:  # noqa: A002  # as above
-    """Show one message from a device: path, code, what became of it, and the reply."""
+    """Show one message from a device: path, code, outcome, and the answer."""
     story = target.ask(ShowUplink(id))
     _print_story(story, target.ask(GetUplinkPayload(id)) if payload else None, as_json)
 

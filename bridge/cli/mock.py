@@ -1,4 +1,4 @@
-"""`lwm2m-bridge mock` and `demo`: the emulators. Only here does the bridge's package name them."""
+"""`lwm2m-bridge mock` and `demo`: the emulators. No other module of the bridge refers to them."""
 
 import importlib
 from importlib.util import find_spec
@@ -31,7 +31,7 @@ def _command(target: str) -> click.Command:
 
 
 def _absent(name: str, error: ModuleNotFoundError) -> click.Command:
-    """Return a command that takes any arguments and says what is not installed. Raises what is no missing package."""
+    """Return a command that accepts any arguments and says which package is missing. Raises other import errors."""
     missing = cure(error.name, _EXTRA)
     if missing is None:
         raise error

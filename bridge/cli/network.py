@@ -18,7 +18,7 @@ def network_group() -> None:
 @json_option
 @errors_shown
 def list_networks(target: Target, as_json: bool) -> None:
-    """List the networks and what each can do: check itself, list or make devices, set where it sends events."""
+    """List the networks and what each can do: check itself, list or create devices, set where it sends events."""
     found = target.ask(ListNetworks())
     if as_json:
         print_json(found)

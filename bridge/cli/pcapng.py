@@ -1,4 +1,4 @@
-"""Writes messages as pcapng, with IP and UDP headers made up around them, so that Wireshark dissects them as CoAP.
+"""Writes messages as pcapng, with generated IP and UDP headers, so that Wireshark dissects them as CoAP.
 
 Sections and blocks: IETF draft-ietf-opsawg-pcapng; LINKTYPE_RAW: the packet begins with the IP header. The addresses
 are of the documentation networks of RFC 5737. Each hop is an interface of its own.
@@ -28,14 +28,14 @@ DEVICE = ipaddress.IPv4Address("198.51.100.2")
 
 
 class Hop(IntEnum):
-    """A hop is an interface of the file; its number is the interface's."""
+    """A hop; each is an interface of the file, with this number."""
 
     SERVER = 0
     DEVICE = 1
 
 
 class PcapngWriter:
-    """Writes one section to an open file. What is written is flushed by the caller."""
+    """Writes one section to an open file. The caller flushes the file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -126,7 +126,7 @@ def _quota_cells(one: QuotaView) -> list[object]:
 @target_options
 @errors_shown
 def estimate(target: Target, endpoint: str, content: int, as_json: bool) -> None:
-    """Say what BYTES of content to ENDPOINT would cost, such as a firmware image, before it is sent."""
+    """Estimate what sending BYTES of content to ENDPOINT would cost, such as a firmware image."""
     found = target.ask(EstimateTransfer(endpoint=endpoint, content=content))
     if as_json:
         print_json(found)

@@ -46,7 +46,7 @@ def run(config_path: Path, clock_url: str) -> None:
 def on_clock(url: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, Callable[[], Clock]]:
     """Return the event loop and the clock for `--clock`: the machine's own, or those of a test.
 
-    Raises ClickException when no clock process answers there, or it is not on this machine.
+    Raises ClickException if no clock process answers there, or if it is not on this machine.
     """
     if url == "real":
         return None, RealClock
@@ -132,7 +132,7 @@ def _apply_logging(config: Config) -> None:
 
 
 async def _completed(start: Coroutine[Any, Any, None], asked_to_stop: asyncio.Event) -> bool:
-    """Run a start to its end; return False if it was asked to stop before that."""
+    """Run a start to its end; return False if a stop was requested before that."""
     starting = asyncio.create_task(start)
     stopping = asyncio.create_task(asked_to_stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""`lwm2m-bridge status`: how the bridge is."""
+"""`lwm2m-bridge status`: the state of the bridge."""
 
 import sys
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _SENTENCES = {
 
 
 def _down_as_exit_code(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a service that has never run, or that nobody finds, be told as one that is down."""
+    """Show a service that never ran, or cannot be found, as one that is down."""
 
     @wraps(command)
     def inner(*, as_json: bool, **given: Any) -> None:
@@ -50,7 +50,7 @@ def _down_as_exit_code(command: Callable[..., None]) -> Callable[..., None]:
 @errors_shown
 @_down_as_exit_code
 def status(target: Target, as_json: bool) -> None:
-    """Show how the bridge is, and how many messages are in which state; exit code 3 while it is down."""
+    """Show the state of the bridge, and the number of messages in each state; exit code 3 while it is down."""
 
     async def work(client: Client) -> tuple[Status, MessageCounts]:
         return await client.ask(GetStatus()), await client.ask(CountMessages())

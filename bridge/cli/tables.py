@@ -1,4 +1,4 @@
-"""Rows under headings, as plain text: nothing in them is markup, and no name is broken."""
+"""Tables as plain text: no cell is read as markup, and no name is broken."""
 
 import shutil
 import sys
@@ -10,14 +10,14 @@ import click
 from rich.cells import cell_len
 
 _FREE = "why"
-"""The column of sentences: it may be broken, between words. All others hold names, states, addresses or times."""
+"""The column of sentences, which may be wrapped between words. All others have names, states, addresses or times."""
 _GAP = "  "
 _INDENT = "    "
 _NARROWEST = 24  # characters that a sentence needs; where fewer are left, it goes below its row
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """Print rows under headings, or what it means that there are none."""
+    """Print rows under headings, or `empty` if there are none."""
     shown = [[plain(cell) for cell in row] for row in rows]
     if not shown:
         click.echo(empty)
@@ -30,7 +30,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal; None where the output goes to a pipe or a file, which has no width."""
+    """Return the columns of the terminal; None if the output is a pipe or a file, which has no width."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -42,7 +42,8 @@ def plain(cell: object) -> str:
 def layout(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> Iterator[Iterator[str]]:
     """Return the lines of the heading, then those of each row. A column that is empty in every row is left out.
 
-    Without a width each row is one line. With one, columns that do not fit beside the others go below, whole.
+    Without a width each row is one line. With one, columns that do not fit beside the others are printed below,
+    unbroken.
     """
     kept = sorted((i for i in range(len(columns)) if any(row[i] for row in rows)), key=lambda i: columns[i] == _FREE)
     sizes = {i: max(cell_len(text) for text in (columns[i], *(row[i] for row in rows))) for i in kept}
@@ -77,7 +78,7 @@ def _lines(
 
 
 def broken(text: str, width: int | None) -> list[str]:
-    """Break a sentence between words only: a name of a setting, a URL or a file stays whole."""
+    """Wrap a sentence between words only: a name of a setting, a URL or a file is never broken."""
     if width is None:
         return [text]
     return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False) or [""]

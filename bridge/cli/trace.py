@@ -71,7 +71,7 @@ def trace(target: Target, as_json: bool, pcap: Path | None, payload: bool, name:
 
 
 async def pages(client: Client, begin: BeginTrace, lost: Callable[[int], None]) -> AsyncGenerator[TracePage]:
-    """Yield the pages of a trace as they come; the trace ends with whoever iterates. Raises a BridgeError.
+    """Yield the pages of a trace as they come; the trace ends with the iteration. Raises a BridgeError.
 
     `lost` is called with the number of lines that were read too slowly.
     """
@@ -96,7 +96,7 @@ def _lost(lines: int) -> None:
 
 @contextlib.contextmanager
 def _captured(path: Path | None) -> Iterator[Callable[[TracePage], None]]:
-    """Return what writes pages to a file, which only this user may read; without a path it does nothing.
+    """Return a function that writes pages to a file, which only this user may read; without a path it does nothing.
 
     Raises NotPossible with the reason.
     """
@@ -148,7 +148,7 @@ def _print(line: TraceLine, *, as_json: bool, payload: bool) -> None:
 
 
 def shown_lines(line: TraceLine, *, payload: bool) -> Iterator[str]:
-    """Yield a line of a trace as people read it: what it is, and below it what was said of it and its payload."""
+    """Yield the lines that show one line of a trace: what it is, and below it its note and payload."""
     time = datetime.fromtimestamp(line.at, UTC).strftime("%H:%M:%S.%f")[:-3]
     route = _ROUTES.get(line.kind)
     if route is None:

@@ -1,6 +1,6 @@
-"""Holds the parts of a configuration against each other: what `config check` refuses, `run` refuses, and the other way.
+"""Checks the parts of a configuration against each other. `config check` and `run` refuse the same configurations.
 
-Nothing is opened, and no name is looked up.
+Nothing is opened, and no name is resolved.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ _ANY = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, not listened on)
 
 
 def checked(config: Config) -> Mapping[str, Binding]:
-    """Check everything that can be known without opening anything, and return the network instances, unstarted.
+    """Check everything that can be checked without opening anything; return the network instances, not started.
 
     Raises ConfigurationError that names file, section, key and cure.
     """
@@ -37,7 +37,7 @@ def checked(config: Config) -> Mapping[str, Binding]:
 
 
 def catalogue(config: Config, networks: Mapping[str, Binding], sources: Sources | None) -> Catalogue:
-    """Return what entries of the directory may name."""
+    """Return the servers, networks and profiles that entries of the directory may name."""
 
     def canonical(network: str, device: str) -> str:
         if network not in networks:
@@ -63,7 +63,7 @@ def catalogue(config: Config, networks: Mapping[str, Binding], sources: Sources 
 
 
 def drafts(config: Config) -> Iterator[Draft]:
-    """Yield the endpoints of the configuration as the directory takes them."""
+    """Yield the endpoints of the configuration as drafts for the directory."""
     for one in config.endpoints:
         yield Draft(
             network=one.network,
@@ -86,7 +86,7 @@ def _check_servers(config: Config) -> None:
 
 
 def _check_north(config: Config) -> None:
-    """Make the scheme of addresses, where that does not depend on names."""
+    """Make the scheme of addresses, if it does not depend on resolved names."""
     north = config.north
     known = [_literal(name.host, name.port) for name in config.places()]
     if None in known and north.scheme is not Scheme.PORTS and not north.prefixes:
@@ -146,7 +146,7 @@ def api_context(config: Config) -> ssl.SSLContext | None:
 
 
 def load_api_certificate(config: Config, context: ssl.SSLContext) -> None:
-    """Let new connections to the API get the certificate that is in its file now. Raises ConfigurationError."""
+    """Use the certificate that is now in its file for new connections to the API. Raises ConfigurationError."""
     certificate, key = (
         str(config.directory / path) if path else "" for path in (config.api.certificate, config.api.key)
     )
@@ -159,7 +159,7 @@ def load_api_certificate(config: Config, context: ssl.SSLContext) -> None:
 
 
 def _check_endpoints(config: Config, networks: Mapping[str, Binding]) -> None:
-    """Refuse endpoints that the directory would not take, and two that are one device."""
+    """Refuse endpoints that the directory would refuse, and two endpoints of one device."""
     known = catalogue(config, networks, None)
     devices: dict[tuple[str, str], str] = {}
     for draft in drafts(config):

@@ -1,4 +1,4 @@
-"""What differs between two configurations, and when each difference comes into force. Secrets are never shown."""
+"""Differences between two configurations, and when each comes into force. Secrets are never shown."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Applies(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting whose value is another one. "" stands for what is not there."""
+    """A setting with two different values; "" means that it is absent."""
 
     setting: str  # [service] log_level
     before: str
@@ -35,11 +35,11 @@ class Difference:
 AT_ONCE = frozenset({
     "[service] log_level", "[service] log_format", "[api] allowed_origins", "[api] certificate", "[api] key",
 })  # fmt: skip
-"""Settings that a reload brings into force."""
+"""Settings that a reload puts into force."""
 
 
 def differences(before: Config, after: Config) -> list[Difference]:
-    """Return what differs, in the order of the configuration."""
+    """Return the differences, in the order of the configuration."""
     old, new = _settings(before), _settings(after)
     at_once = AT_ONCE
     if not (before.api.certificate and after.api.certificate):  # a listener cannot change between HTTP and TLS
@@ -53,7 +53,7 @@ def differences(before: Config, after: Config) -> list[Difference]:
 
 
 def in_force(before: Config, after: Config) -> Config:
-    """Return the configuration that is in force once a reload of `after` has done what it can do at once."""
+    """Return the configuration that is in force after a reload of `after`."""
     service = msgspec.structs.replace(
         before.service, log_level=after.service.log_level, log_format=after.service.log_format
     )
@@ -89,7 +89,7 @@ def _shown(settings: Mapping[str, _Value], name: str) -> str:
 
 
 def _settings(config: Config) -> dict[str, _Value]:
-    """Return all settings but the endpoints, by section and name."""
+    """Return all settings except the endpoints, by section and name."""
     sections: dict[str, msgspec.Struct] = {
         "[service]": config.service,
         "[api]": config.api,

@@ -1,4 +1,4 @@
-"""What a configuration consists of. Descriptions, ranges and defaults here are what `template` prints."""
+"""The settings of a configuration. `template` prints their descriptions, ranges and defaults."""
 
 import ipaddress
 import socket
@@ -112,7 +112,7 @@ class Api(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
 
 
 class Events(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Events for others: outcomes, registrations and provisioning, as a stream of the REST API and to webhooks."""
+    """Events: outcomes, registrations and provisioning, as a stream of the REST API and to webhooks."""
 
     keep: Annotated[
         SpanOrZero,
@@ -124,7 +124,7 @@ class Events(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 def listen_address(setting: str, text: str) -> tuple[str, int] | None:
-    """Return the (host, port) that a setting names, or None where it is empty. Raises ConfigurationError."""
+    """Return the (host, port) that a setting names, or None if it is empty. Raises ConfigurationError."""
     if not text:
         return None
     host, _, port = text.rpartition(":")
@@ -197,7 +197,7 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
         return range(int(first), int(last) + 1)
 
     def families(self) -> frozenset[int]:
-        """Return the address families that servers can be reached over: resolve their names to these only."""
+        """Return the address families over which servers can be reached: their names are resolved to these only."""
         if self.prefixes and self.scheme is not Scheme.PORTS:
             return frozenset(pools(self.prefixes))
         if self.source_address:
@@ -297,12 +297,12 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     )
 
     def policy(self) -> Policy:
-        """Return it as the relay takes it."""
+        """Return it as the relay's type."""
         return Policy(**msgspec.structs.asdict(self))
 
 
 class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """An LwM2M client. At the start those that the directory lacks are added to it; none is changed or removed."""
+    """An LwM2M client. At the start, missing ones are added to the directory; none is changed or removed."""
 
     name: Annotated[str, Meta(min_length=1, description="endpoint client name", examples=["urn:imei:490154203237518"])]
     network: Annotated[str, Meta(min_length=1, description="the network it is on: NAME of a section [networks.NAME]")]
@@ -355,7 +355,7 @@ class Network:
     file: str = ""  # that it is configured in, for error texts
 
     def create(self) -> Binding:
-        """Make the instance; nothing is opened yet. Raises ConfigurationError, as its class says."""
+        """Make the instance; nothing is opened yet. Raises ConfigurationError if its class refuses the settings."""
         try:
             made: Binding = self.factory(self.name, self.settings)
         except ConfigurationError as error:
@@ -364,7 +364,7 @@ class Network:
 
     @property
     def where(self) -> str:
-        """File and section, as error texts begin."""
+        """File and section, for the beginning of error texts."""
         return f"{self.file}: [networks.{self.name}]".removeprefix(": ")
 
 
@@ -386,7 +386,7 @@ class Config:
     file: str = field(default="", compare=False)  # that it is from, for error texts
 
     def where(self, section: str) -> str:
-        """Return file and section, as error texts begin."""
+        """Return file and section, for the beginning of error texts."""
         return f"{self.file}: {section}".removeprefix(": ")
 
     @property
@@ -407,7 +407,7 @@ class Config:
         return self.state_directory / self.service.control_socket
 
     def places(self) -> list[ServerName]:
-        """Return all servers as `bridge.north.udp.servers.Servers` takes them."""
+        """Return all servers for `bridge.north.udp.servers.Servers`."""
         return [settings.place(key) for key, settings in self.servers.items()]
 
     def server_addresses(self) -> dict[str, tuple[str, int]]:
@@ -415,7 +415,7 @@ class Config:
         return server_addresses(self.servers)
 
     def server(self, key: str) -> Server:
-        """Return a server as the relay sees it. Raises KeyError for a key that `servers` does not have."""
+        """Return a server as the relay's type. Raises KeyError for a key that `servers` does not have."""
         settings = self.servers[key]
         place = read_uri(settings.uri)
         hosts = tuple(host.casefold() for host in (place.host, *settings.known_as))
@@ -423,7 +423,7 @@ class Config:
 
     @property
     def default_servers(self) -> tuple[str, ...]:
-        """Servers of endpoints that name none; none if that is not clear."""
+        """Servers of endpoints that name none; empty if several are possible."""
         if self.service.default_servers:
             return tuple(self.service.default_servers)
         return tuple(self.servers) if len(self.servers) == 1 else ()

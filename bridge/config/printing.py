@@ -1,6 +1,6 @@
-"""A commented configuration, printed from the types that read it, so that it cannot tell of anything else.
+"""A commented configuration, printed from the types that read it, so that both always agree.
 
-A line `#key = value` is a setting with its default, or with an example where there is no default.
+A line `#key = value` is a setting with its default, or with an example if there is no default.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Server profiles by name: how the LwM2M servers of the field behave, as data.
+"""Server profiles by name: how common LwM2M servers behave, as data.
 
 Sources are the servers' own code, at the commits named.
 """
@@ -21,7 +21,7 @@ PROFILES = MappingProxyType(
         # The timeout of a request counts for all blocks of it together, from the first.
         "leshan": ServerProfile(patience=120.0, queue_mode=QueueMode.STRIP, binding="U", transfer=120.0),
         # Its demo's REST API waits 5 s unless a call says `timeout` (ClientServlet); 5.04 must come before that. So
-        # `?timeout=` of a call is of no use with this profile: whoever raises it takes `leshan` and sets `patience`.
+        # `?timeout=` of a call has no effect with this profile: to raise it, use `leshan` and set `patience`.
         "leshan-demo": ServerProfile(patience=5.0, margin=0.5, queue_mode=QueueMode.STRIP, binding="U", transfer=5.0),
         # ThingsBoard dfe65d5, on Leshan 2.0.0-M15: LwM2M timeout 120 s; a downlink to a client that
         # it takes to sleep is dropped with a trace log, so it must not think so.
@@ -29,7 +29,7 @@ PROFILES = MappingProxyType(
         # EMQX gateway 50e04386d: a Register needs `lt` (emqx_lwm2m_channel); queue mode only from a binding with Q,
         # and then it sends for 22 s after it heard the client.
         "emqx": ServerProfile(queue_mode=QueueMode.STRIP, binding="U", default_lifetime=86400),
-        # Wakaama f91cfe0: a transaction without an acknowledgement or answer is over after some 15 s, and a block-wise
+        # Wakaama f91cfe0: a transaction without an acknowledgement or answer ends after about 15 s, and a block-wise
         # write goes on from the answer in an acknowledgement alone.
         "wakaama": ServerProfile(
             patience=15.0, margin=1.0, queue_mode=QueueMode.STRIP, binding="U", piggybacked_blocks=True
@@ -51,7 +51,7 @@ def profile(name: str) -> ServerProfile:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the end of an error text: the likely meant name, and all there are."""
+    """Return the end of an error text: the nearest name, and all known names."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""

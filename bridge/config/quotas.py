@@ -1,4 +1,4 @@
-"""Quotas as a configuration has them."""
+"""Quotas of a configuration."""
 
 from typing import Annotated
 
@@ -55,5 +55,5 @@ class QuotaSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
             )
 
     def quota(self) -> Quota:
-        """Return it as `bridge.quota` takes it."""
+        """Return it as the type of `bridge.quota`."""
         return Quota(**msgspec.structs.asdict(self))

@@ -45,14 +45,14 @@ _Settings = TypeVar("_Settings", bound=msgspec.Struct)
 def load(path: str | Path, *, secrets: bool = True) -> Config:
     """Read a file. Raises ConfigurationError; secrets are resolved and never part of its text.
 
-    Without `secrets` they stay the references that they are: enough to look at everything but the networks' settings.
+    Without `secrets` references to secrets are not resolved: enough for everything except the networks' settings.
     """
     file = Path(path)
     return _parse(_text(file), str(file), file.absolute().parent, secrets=secrets)
 
 
 def control_socket(path: str | Path) -> Path:
-    """Return where the service of a configuration listens for commands; only its section [service] is read.
+    """Return the path at which the service of a configuration listens for commands; only section [service] is read.
 
     Raises ConfigurationError.
     """
@@ -285,7 +285,7 @@ class _Reader:
         return checked
 
     def _finite(self, value: Any, where: str, field: Field) -> None:
-        """Refuse numbers without end: TOML has inf and nan, and no range of a type keeps nan out."""
+        """Refuse inf and nan: TOML has them, and no range of a type excludes nan."""
         parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         for part in parts:
             self._finite(part, where, field)
@@ -293,7 +293,7 @@ class _Reader:
             raise ConfigurationError(f"{self._file}: {where}: {value} is no finite number; {_about(field)}")
 
     def _explain(self, text: str, kind: type[msgspec.Struct], where: str) -> str:
-        """Say in our words what msgspec found, with the key's description as the cure."""
+        """Return msgspec's error in the terms of the configuration, with the key's description as the cure."""
         match = _WHERE.match(text)
         assert match is not None  # noqa: S101  (the pattern matches any text)
         what = match["what"].replace("`", "")

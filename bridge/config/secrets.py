@@ -1,4 +1,4 @@
-"""Secrets in settings: given as they are, as `file:PATH`, `env:NAME` or `credential:NAME`; no error text has one."""
+"""Secrets in settings: plain, `file:PATH`, `env:NAME` or `credential:NAME`; no error text contains one."""
 
 import os
 from pathlib import Path
@@ -12,9 +12,9 @@ CREDENTIAL = "credential:"  # of systemd: a file in $CREDENTIALS_DIRECTORY
 
 
 def reveal(value: Any, directory: Path, found: set[str]) -> Any:
-    """Put secrets in place of references, in a string or in the strings of a table; all of them are added to `found`.
+    """Resolve references to secrets, in a string or in the strings of a table; all secrets are added to `found`.
 
-    A file's last line end is not part of it. Raises ConfigurationError when there is no such file or variable.
+    The last line end of a file is removed. Raises ConfigurationError if there is no such file or variable.
     """
     if isinstance(value, dict):
         return {key: reveal(item, directory, found) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""What sessions with servers are made of, from the configuration: files are read, libraries loaded, all is checked."""
+"""Sessions with servers, from the configuration: reads files, loads libraries, checks everything."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Secured:
 
 
 def secured(config: Config) -> dict[str, Secured]:
-    """Return the servers that take sessions of DTLS or TLS. Raises ConfigurationError that names section and cure."""
+    """Return the servers with DTLS or TLS. Raises ConfigurationError that names section and cure."""
     backends: dict[str, Backend] = {}
     found: dict[str, Secured] = {}
     for key, server in config.servers.items():
@@ -46,7 +46,7 @@ def secured(config: Config) -> dict[str, Secured]:
 
 
 def plain_connections(config: Config) -> dict[str, LinkSettings]:
-    """Return the servers that take connections of TCP without TLS."""
+    """Return the servers with TCP without TLS."""
     places = {key: read_uri(server.uri) for key, server in config.servers.items()}
     return {
         key: config.servers[key].links.settings(identified=False)

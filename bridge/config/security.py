@@ -1,4 +1,4 @@
-"""How endpoints prove themselves to a server, and whom they believe: the section [servers.NAME.security]."""
+"""How endpoints and a server authenticate: the section [servers.NAME.security]."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,7 +35,7 @@ _CERTIFICATE_ONLY = (
 
 
 class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How endpoints prove themselves to this server, and whom they believe."""
+    """How endpoints authenticate to this server, and which certificates of the server they accept."""
 
     mode: Annotated[
         str,
@@ -184,7 +184,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         return SharedKey(self.identity, check_key(self.key, "key"))
 
     def session(self, directory: Path, host: str, *, stream: bool) -> SessionSettings:
-        """Return how sessions with the server at `host` are. Raises ConfigurationError."""
+        """Return the settings of sessions with the server at `host`. Raises ConfigurationError."""
         suites = tuple(self.suites) or (PSK_SUITES if self.mode == "psk" else CERTIFICATE_SUITES)
         name = self.server_name or ("" if _is_address(host) else host)
         trust = self._trust(directory, host) if self.mode == "certificate" else None
@@ -204,7 +204,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 
 
 class Links(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How sessions and connections with this server are kept. Over plain UDP there are none."""
+    """When sessions and connections with this server are opened and closed. Plain UDP has none."""
 
     openings_per_second: Annotated[
         float, Meta(gt=0, le=10_000, description="sessions or connections that are begun in a second, after a restart")
@@ -221,7 +221,7 @@ class Links(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     ] = 0.0
 
     def settings(self, *, identified: bool) -> LinkSettings:
-        """Return it as `bridge.north.sessions` takes it."""
+        """Return it as the type of `bridge.north.sessions`."""
         return LinkSettings(Pace(self.openings_per_second, self.openings_at_once), self.idle_timeout, identified)
 
 

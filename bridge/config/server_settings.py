@@ -1,4 +1,4 @@
-"""What a configuration says of an LwM2M server: `[servers.NAME]`."""
+"""The settings of an LwM2M server: `[servers.NAME]`."""
 
 from typing import Annotated
 
@@ -156,12 +156,12 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         )
 
     def _transfer(self, base: ServerProfile) -> float | None:
-        """Return the time of a transfer; where the profile counts it as any request, another patience changes both."""
+        """Return the time of a transfer; if the profile's is that of a request, another patience changes both."""
         if self.transfer is not None:
             return self.transfer
         return self.patience if self.patience is not None and base.transfer == base.patience else base.transfer
 
     def place(self, key: str) -> ServerName:
-        """Return what `bridge.north.udp.servers.Servers` takes."""
+        """Return the server for `bridge.north.udp.servers.Servers`."""
         place = read_uri(self.uri)
         return ServerName(key, place.host, place.port, place.port if place.secure else self.secure_port, place.stream)

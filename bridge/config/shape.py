@@ -1,4 +1,4 @@
-"""What the fields of a settings type are: for the check of keys, for secrets and for the template."""
+"""The fields of a settings type: for the check of keys, for secrets and for the template."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def shape(kind: type[msgspec.Struct]) -> Iterator[Field]:
 
 
 def _bare(hint: Any, notes: list[msgspec.Meta]) -> Any:
-    """Take Annotated and None off a type; what was noted goes to `notes`, outermost first."""
+    """Return a type without Annotated and None; annotations are added to `notes`, outermost first."""
     if get_origin(hint) is Annotated:
         inner, *more = get_args(hint)
         notes.extend(note for note in more if isinstance(note, msgspec.Meta))

@@ -1,4 +1,4 @@
-"""Where servers are: URIs of CoAP in their four schemes."""
+"""URIs of servers, in the four schemes of CoAP."""
 
 import ipaddress
 import re
@@ -34,7 +34,7 @@ class Place:
 
 
 def read_uri(uri: str) -> Place:
-    """Return where a URI leads. Raises ConfigurationError with the cure."""
+    """Return the parsed URI. Raises ConfigurationError with the cure."""
     parts = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
     scheme = "" if parts is None else parts[1].lower()
     if scheme not in SCHEMES:

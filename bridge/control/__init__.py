@@ -1,1 +1,1 @@
-"""Skins over the operations of a bridge: ways in which somebody outside the process asks for one."""
+"""Skins over the operations of a bridge: ways to call operations from outside the process."""

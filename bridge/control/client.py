@@ -1,4 +1,4 @@
-"""Asks a bridge: the running service through its local socket, or any bridge of this process."""
+"""Clients that call operations: of the running service through its local socket, or of a bridge in this process."""
 
 from pathlib import Path
 from typing import Self, TypeVar
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 class SocketClient:
-    """Asks the service behind a local socket. Use it as an asynchronous context."""
+    """Calls operations of the service behind a local socket. Use it as an asynchronous context."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,7 +45,7 @@ class SocketClient:
 
 
 class DirectClient:
-    """Asks a bridge of this process, in the same words as through a socket."""
+    """Calls operations of a bridge in this process, with the same encoding as through a socket."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge

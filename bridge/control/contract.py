@@ -1,4 +1,4 @@
-"""What can be asked for operations, wherever the bridge is."""
+"""The interface of clients that call operations, wherever the bridge is."""
 
 from typing import Protocol, TypeVar
 
@@ -8,7 +8,7 @@ R = TypeVar("R")
 
 
 class Client(Protocol):
-    """Whatever can be asked for operations."""
+    """A client that calls operations."""
 
     async def ask(self, request: Request[R]) -> R:
         """Return the result of an operation. Raises the BridgeError that it raised."""

@@ -1,7 +1,7 @@
-"""The local socket: how the command line talks to the running service. HTTP with JSON bodies, on a Unix socket.
+"""The local socket: through it the command line calls the running service. HTTP with JSON bodies, on a Unix socket.
 
 `POST /NAME` with a request as JSON is answered with the result of the operation NAME as JSON, or with a `Problem`.
-Whoever may open the socket's file may do everything; it is made for the service's own user and group only.
+A user who may open the socket's file may do everything; only the service's own user and group may.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class LocalSocket:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start(self) -> None:
-        """Listen. A socket file that an earlier process left behind is replaced: the store's lock says that it is dead.
+        """Listen. A socket file of an earlier process is replaced: the store's lock proves that this process ended.
 
         Raises ConfigurationError with the reason.
         """
@@ -73,7 +73,7 @@ class LocalSocket:
 
 
 def _user(request: web.Request) -> str:
-    """Return the user of the process at the other end, as the kernel knows it."""
+    """Return the user of the process at the other end, from the kernel."""
     socket = None if request.transport is None else request.transport.get_extra_info("socket")
     if socket is None:
         return "local"

@@ -1,4 +1,4 @@
-"""Which source an endpoint gets: the number of its own address toward servers, and with it its shard."""
+"""Chooses the source of an endpoint: the number of its own address toward servers, and thereby its shard."""
 
 from typing import Protocol
 
@@ -8,12 +8,12 @@ from bridge.north.udp.prefixes import SHARDS
 
 
 def shard_of_new(endpoint: int) -> int:
-    """Return the shard that a new endpoint of this id is to have, if there is room: each shard in its turn."""
+    """Return the preferred shard of a new endpoint with this id: each shard in turn."""
     return (endpoint - 1) % SHARDS
 
 
 class Used(Protocol):
-    """The sources that a table has, given or released, of one scheme."""
+    """The sources of one scheme in a table, assigned or released."""
 
     def largest(self, numbers: range) -> int | None:
         """Return the largest one within `numbers`."""
@@ -22,11 +22,11 @@ class Used(Protocol):
         """Return the smallest one within `numbers`."""
 
     def rested(self, numbers: range, before: float) -> int | None:
-        """Return the one within `numbers` that was released first, if that was before wall time `before`."""
+        """Return the source within `numbers` that was released first, if before wall time `before`."""
 
 
 class Allocator:
-    """Finds free sources within one transaction. What it returns has to be in the table before it is asked again."""
+    """Finds free sources within one transaction. The caller adds each result to the table before the next call."""
 
     def __init__(self, used: Used, sources: Sources, now: float) -> None:
         self._used = used
@@ -35,7 +35,7 @@ class Allocator:
         self._next: dict[range, int] = {}
 
     def free(self, shard: int) -> tuple[int, int]:
-        """Return a source, one that nobody ever had if there is one, and its shard: this one if it has room.
+        """Return a source, preferably a never used one, and its shard: the given one if it has room.
 
         Raises DirectoryError if all are in use, or were until lately.
         """

@@ -1,4 +1,4 @@
-"""What configuration gives the directory: servers, profiles, networks, and where addresses come from."""
+"""What the directory needs of the configuration: servers, profiles, networks, and the sources of addresses."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,10 +13,11 @@ from bridge.relay.model import Endpoint, Server, ServerProfile
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the entries of the directory may name. Raises ConfigurationError.
+    """The servers, profiles and networks that entries of the directory may name. Raises ConfigurationError.
 
     `canonical(network, device)` gives the one spelling of a device address, or raises ConfigurationError, also for a
-    network that is not configured; `check_options(network, options)` raises it for options that make no sense there.
+    network that is not configured; `check_options(network, options)` raises it for options that the network does not
+    have.
     """
 
     servers: Mapping[str, Server]
@@ -36,7 +37,7 @@ class Catalogue:
                 raise ConfigurationError(f"server {key!r} is not configured")
 
     def check(self, draft: Draft) -> Draft:
-        """Return a draft complete and in canonical form. Raises DirectoryError with the reason."""
+        """Return a draft, completed and in canonical form. Raises DirectoryError with the reason."""
         draft = check_all(draft, self.canonical, self.templates.get(draft.network))
         servers = draft.servers or self.default_servers
         if not servers:
@@ -61,7 +62,7 @@ class Catalogue:
             raise DirectoryError(str(error)) from error
 
     def endpoint(self, record: Record) -> Endpoint:
-        """Return the record as the core wants it; servers that are no longer configured are left out.
+        """Return the record as an Endpoint of the core; servers that are no longer configured are left out.
 
         Raises ConfigurationError if none is left, or the profile is gone.
         """
@@ -90,7 +91,7 @@ class Catalogue:
 
 
 def check_addresses(servers: Iterable[str], addresses: Mapping[str, tuple[str, int]]) -> None:
-    """Refuse two servers of one endpoint at one address: nobody could say whose message it is that comes from there.
+    """Refuse two servers of one endpoint at one address: it would be unknown which server sent a message.
 
     Raises DirectoryError.
     """

@@ -1,4 +1,4 @@
-"""What the directory wants of a store."""
+"""What the directory needs of a store."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -9,14 +9,14 @@ from bridge.directory.sources import Sources
 from bridge.errors import BridgeError, DirectoryError
 
 FoundRecord = Callable[[Record | None, BridgeError | None], None]
-"""Takes a record, or None where there is none; the second argument is StoreUnavailable or None."""
+"""Called with a record, or None if there is none; the second argument is StoreUnavailable or None."""
 
 
 class DirectoryTable(Protocol):
-    """The durable records. What cannot be read or written raises StoreUnavailable.
+    """The durable records. Failed reads and writes raise StoreUnavailable.
 
-    Changes return when they are durable. They are all or none, and raise DirectoryError or StoreUnavailable. `now` is
-    called for the wall-clock time, in whatever thread changes the table.
+    Changes return when they are durable. They are all or none, and raise DirectoryError or StoreUnavailable. `now`
+    returns the wall-clock time; it is called in the thread that changes the table.
     """
 
     @property
@@ -26,7 +26,7 @@ class DirectoryTable(Protocol):
     def find(self, key: Key, done: FoundRecord) -> None:
         """Call `done` in the event loop with the endpoint that has this key.
 
-        No change of the directory that was told before `done` is called is missing in what `done` gets.
+        The result contains every change of the directory that was reported before `done` is called.
         """
 
     async def page(
@@ -41,15 +41,15 @@ class DirectoryTable(Protocol):
         """Insert checked drafts, each with a source of its own if `sources` are given."""
 
     async def change(self, wanted: Sequence[tuple[Record, Draft]], now: Callable[[], float]) -> list[Record]:
-        """Put checked drafts in the place of records. Return the records as they are now."""
+        """Replace records by checked drafts. Return the records as they are now."""
 
     async def remove(self, id_: int, now: Callable[[], float]) -> None:
-        """Delete an endpoint. Its messages stay as history, so those that were under way get an outcome."""
+        """Delete an endpoint. Its messages stay as history, so unfinished ones get an outcome."""
 
     async def renew(
         self, ids: Iterable[int], sources: Sources, now: Callable[[], float]
     ) -> list[tuple[Record, Record | DirectoryError]]:
-        """See to it that each of these endpoints has a source out of `sources`.
+        """Make sure that each of these endpoints has a source of `sources`.
 
-        Return each record as it was, and as it is now or the reason why it has none.
+        Return each record as it was, and as it is now or the reason why it has no source.
         """

@@ -1,4 +1,4 @@
-"""The directory as CSV: every line is checked before any is taken, and each wrong one is named with its reason."""
+"""The directory as CSV: every line is checked before any is imported; wrong lines are reported."""
 
 import asyncio
 import csv
@@ -20,7 +20,7 @@ TURN = 100  # lines looked at before other work has its turn: a few ms
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A line that cannot be taken; lines count from 1, the header's."""
+    """A line that cannot be imported. The header is line 1."""
 
     line: int
     reason: str
@@ -28,7 +28,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did. `unchanged` lines say what the directory has already."""
+    """The result of an import. `unchanged` lines are in the directory already."""
 
     added: int = 0
     changed: int = 0
@@ -60,11 +60,11 @@ def open_csv(path: Path) -> Iterator[TextIO]:
 async def import_csv(
     directory: Directory, lines: Iterable[str], *, partial: bool = False, update: bool = False
 ) -> Imported:
-    """Add the endpoints of a CSV file, and with `update` change those that are there with other settings.
+    """Add the endpoints of a CSV file, and with `update` change existing ones whose settings differ.
 
-    One faulty line keeps all out, unless `partial` takes the good ones. The lines are written in several transactions:
-    should the store fail in the middle (StoreUnavailable), run the import again; lines that are in are `unchanged`
-    then. Raises ConfigurationError if the header is wrong.
+    One faulty line refuses all, unless `partial` imports the correct ones. The lines are written in several
+    transactions: if the store fails in the middle (StoreUnavailable), run the import again; lines that were written are
+    `unchanged` then. Raises ConfigurationError if the header is wrong.
     """
     imported = Imported()
     good = [line async for line in _checked(directory, lines, imported.faults)]
@@ -157,7 +157,7 @@ def _draft(row: dict[str, str]) -> Draft | str:
 
 
 def _given(draft: Draft, header: Sequence[str]) -> dict[str, object]:
-    """Return what a line says of an endpoint; what the file has no column for is not its business."""
+    """Return the fields that a line sets; fields without a column are left out."""
     fields = {column: "device" if column == "address" else column for column in header if column != "endpoint"}
     return {name: getattr(draft, name) for name in fields.values()}
 

@@ -1,4 +1,4 @@
-"""Look-ups in the directory, and changes to it. The store is its truth; memory holds only what was used last."""
+"""Lookups in the directory, and changes to it. The store has all records; memory only those used last."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Seeded:
-    """What `Directory.seed` found. `different` are there with other settings, which were left alone."""
+    """The result of `Directory.seed`. `different` ones exist with other settings, and were not changed."""
 
     added: list[str] = field(default_factory=list)
     different: list[str] = field(default_factory=list)
@@ -35,9 +35,9 @@ class Seeded:
 
 
 class Directory:
-    """All endpoints. What was used last is in memory; all else is read from the table.
+    """All endpoints. Those used last are in memory; the others are read from the table.
 
-    `now` returns wall-clock seconds. Changes are awaited until they are durable, and made one after the other.
+    `now` returns wall-clock seconds. Changes return when they are durable, and are made one after the other.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Directory:
         return self._cache.get(key) or MISS
 
     def keep(self, found: Record) -> None:
-        """Keep in memory what was read from the store just now."""
+        """Keep a record in memory that was just read from the store."""
         for key in keys_of(found):
             self._cache.put(key, found)
 
@@ -112,7 +112,7 @@ class Directory:
         return await self.find(ByDevice(network, device))
 
     async def by_source(self, source: int) -> Record | None:
-        """Return the endpoint with this source (bridge.north) of the present scheme, or None.
+        """Return the endpoint with this source (bridge.north) of the current scheme, or None.
 
         Raises StoreUnavailable.
         """
@@ -144,7 +144,7 @@ class Directory:
         return await self.table.count(network=network, server=server, enabled=enabled, prefix=prefix)
 
     async def all(self, *, network: str | None = None, enabled: bool | None = None) -> AsyncIterator[Record]:
-        """Yield every endpoint, page by page, with other work in between: for start and for export."""
+        """Yield every endpoint, page by page, so that other work can run in between."""
         after = ""
         while page := await self.page(network=network, enabled=enabled, after=after, limit=CHUNK):
             for found in page:
@@ -152,7 +152,7 @@ class Directory:
             after = page[-1].name
 
     def endpoint(self, record: Record) -> Endpoint:
-        """Return a record as the core wants it. Raises ConfigurationError if its servers or profile are gone."""
+        """Return a record as an Endpoint of the core. Raises ConfigurationError if its servers or profile are gone."""
         return self.catalogue.endpoint(record)
 
     # Changes
@@ -192,9 +192,9 @@ class Directory:
         return [after.get(before.id, before) for before in found]
 
     async def remove(self, name: str) -> Record:
-        """Remove an endpoint; messages that are under way get an outcome. Raises DirectoryError or StoreUnavailable.
+        """Remove an endpoint; unfinished messages get an outcome. Raises DirectoryError or StoreUnavailable.
 
-        The service must have let go of the endpoint's state: what it committed later would be nobody's.
+        The service must have unloaded the endpoint before: later commits would belong to no endpoint.
         """
         async with self._changing:
             before = await self._existing(name)
@@ -203,7 +203,7 @@ class Directory:
         return before
 
     async def seed(self, drafts: Iterable[Draft], step: Callable[[], None] = lambda: None) -> Seeded:
-        """Add what is not there yet. Nothing that is there is changed or removed: the store is the truth.
+        """Add endpoints that do not exist yet. Existing ones are neither changed nor removed.
 
         `step` is called for each draft.
         """
@@ -216,7 +216,7 @@ class Directory:
         return seeded
 
     async def _seed(self, drafts: Sequence[Draft], seeded: Seeded) -> None:
-        """Seed some, those that are new in one transaction if nothing speaks against one of them."""
+        """Add some endpoints, the new ones in one transaction unless one of them is refused."""
         refused: dict[int, DirectoryError] = {}
         wanted: dict[int, Draft] = {}
         for number, draft in enumerate(drafts):
@@ -244,10 +244,10 @@ class Directory:
         seeded.refused += [(drafts[number], str(refused[number])) for number in sorted(refused)]
 
     async def renew_sources(self, step: Callable[[int], None] = lambda _seen: None) -> int:
-        """Assign a source to endpoints where they have none of the present scheme and range; return how many changed.
+        """Assign a source to endpoints that have none of the current scheme and range; return how many changed.
 
-        Those that changed are told to listeners. An endpoint that cannot have one keeps what it had, and is logged.
-        `step` is told how many more endpoints were looked at. Raises StoreUnavailable.
+        Listeners get the changes. An endpoint that cannot get one keeps its source, which is logged. `step` is
+        called with the number of endpoints checked since the last call. Raises StoreUnavailable.
         """
         sources = self.catalogue.sources
         if sources is None:

@@ -1,4 +1,4 @@
-"""What an endpoint of the directory is found by."""
+"""Keys by which an endpoint of the directory is found."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What the directory knows of an endpoint, and the checks that every entry passes."""
+"""The directory's record of an endpoint, and the checks of every entry."""
 
 import math
 import re
@@ -24,9 +24,9 @@ _TEMPLATE_FIELDS = ("device", "deveui", "external_id", "msisdn", "network")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An endpoint as somebody wants it; `Directory.add` makes it a record.
+    """The settings of an endpoint that is to be added; `Directory.add` makes it a record.
 
-    Left empty, the name comes from the network's template and the servers are the configured default.
+    If empty, the name comes from the network's template, and the servers are the configured default.
     """
 
     network: str
@@ -43,7 +43,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An endpoint as the directory has it; `device` is canonical."""
+    """An endpoint in the directory; `device` is canonical."""
 
     id: int
     shard: int
@@ -60,24 +60,24 @@ class Record:
     created_at: float
     changed_at: float
     scheme: str = ""  # of `source`: prefix, ports
-    source: int | None = None  # number of its own address toward servers (bridge.north); None: not given yet
+    source: int | None = None  # number of its own address toward servers (bridge.north); None: not assigned yet
     locals: tuple[str, ...] = ()  # what servers see that address as, one for each address family
 
     def draft(self) -> Draft:
-        """Return what could be added to get this record, for a change of some of it."""
+        """Return a draft with the fields of this record, to change some of them."""
         return Draft(**{f.name: getattr(self, f.name) for f in fields(Draft)})
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryChange:
-    """What changed in the directory, durably: `before` is None for a new endpoint, `after` for a removed one."""
+    """A durable change of the directory: `before` is None for a new endpoint, `after` for a removed one."""
 
     before: Record | None
     after: Record | None
 
     @property
     def north_changed(self) -> bool:
-        """Whether the endpoint has to be told NorthChanged (R24): another server, or another address of its own."""
+        """Whether the endpoint needs a NorthChanged event (R24): another server, or another address of its own."""
         if self.before is None or self.after is None:
             return False
         before, after = self.before, self.after
@@ -136,7 +136,7 @@ def check_ttl(ttl: float | None) -> float | None:
 
 
 def check_object_list(links: str | None) -> str | None:
-    """Return CoRE links if they are some, None for none. Raises DirectoryError."""
+    """Return valid CoRE links, None for none. Raises DirectoryError."""
     if not links:
         return None
     if len(links.encode("utf-8", "replace")) > MAX_OBJECT_LIST:
@@ -147,7 +147,7 @@ def check_object_list(links: str | None) -> str | None:
 
 
 def check_options(options: Mapping[str, str]) -> dict[str, str]:
-    """Return options of a binding back as a plain dictionary. Raises DirectoryError."""
+    """Return a binding's options as a plain dictionary. Raises DirectoryError."""
     for key, value in options.items():
         if not isinstance(key, str) or not isinstance(value, str) or not key.isprintable() or len(value) > MAX_OPTION:
             raise DirectoryError(f"option {key!a} is not a text of at most {MAX_OPTION} characters")
@@ -159,14 +159,14 @@ def check_options(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def binding_options(options: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the options of an endpoint that are its binding's to read."""
+    """Return the options of an endpoint that belong to its binding."""
     if OF_THE_BRIDGE.isdisjoint(options):
         return options
     return {name: value for name, value in options.items() if name not in OF_THE_BRIDGE}
 
 
 def check_all(draft: Draft, canonical: Callable[[str, str], str], template: str | None) -> Draft:
-    """Return a draft in canonical form, named; servers and profile are not looked at. Raises DirectoryError."""
+    """Return a draft in canonical form, with its name; servers and profile are not checked. Raises DirectoryError."""
     try:
         device = canonical(draft.network, draft.device)
     except ConfigurationError as error:

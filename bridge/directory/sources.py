@@ -1,4 +1,4 @@
-"""Giving each endpoint a source of its own: the number that stands for its address or port toward servers."""
+"""Assigns each endpoint its own source: the number of its address or port toward servers."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ REUSE_AFTER = 30 * 86400.0  # seconds; a server may keep a registration for its 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The numbers that may be given, and what servers see them as. Numbers of two schemes have nothing in common."""
+    """The numbers that may be assigned, and the addresses that servers see. Numbers of two schemes are unrelated."""
 
     scheme: str
     numbers: range
@@ -29,11 +29,11 @@ class Sources:
         return (self.numbers,) if self.division is None else self.division.part(shard)
 
     def shard_of(self, number: int) -> int | None:
-        """Return the shard that a number belongs to; None: it may be any."""
+        """Return the shard that a number belongs to; None: any shard."""
         return None if self.division is None else self.division.shard_of(number)
 
     def has(self, record: Record) -> bool:
-        """Return whether the source of a record is one of these, of its shard, and seen as the record says."""
+        """Return whether a record's source is one of these, of its shard, with the addresses of the record."""
         if record.source is None or record.scheme != self.scheme or record.source not in self.numbers:
             return False
         shard = self.shard_of(record.source)

@@ -12,7 +12,7 @@ _DIGITS = 5
 
 
 def check_wake_options(options: Mapping[str, str]) -> None:
-    """Raise DirectoryError for options of waking up that make no sense."""
+    """Raise DirectoryError if options of waking up contradict each other."""
     endpoint = options.get(WAKE_ENDPOINT)
     others = [name for name in (WAKE_ACCEPTS, WAKE_BY, WAKE_INSTANCE) if name in options]
     if endpoint is None:

@@ -1,1 +1,1 @@
-"""Toward LwM2M servers. Whatever carries messages there is a `bridge.north.contract.NorthTransport`."""
+"""Transports toward LwM2M servers; each is a `bridge.north.contract.NorthTransport`."""

@@ -9,7 +9,7 @@ from bridge.north.udp.transport import UdpNorth
 
 
 class CombinedNorth:
-    """`udp` carries datagrams for `dtls`, too; `streams` is what reaches servers by connections."""
+    """`udp` carries datagrams for `dtls`, too; `streams` reaches servers over TCP and TLS."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class CombinedNorth:
         return self._udp.descriptor_each or bool(self._stream_servers)
 
     def open(self, source: int, servers: Iterable[str]) -> None:
-        """Have messages of its servers reach an endpoint before it has sent one."""
+        """Let servers reach an endpoint before it has sent a message."""
         keys = tuple(servers)
         for one in self._all:
             one.open(source, keys)
@@ -64,10 +64,10 @@ class CombinedNorth:
         return self._of(server).link(source, server)
 
     def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
-        """Send one message, in the way of its server.
+        """Send one message, over the transport of its server.
 
-        A device's own DTLS never goes where the bridge has a session from the same address: nobody could tell which is
-        which.
+        A device's own DTLS is not sent to a server with which the bridge has a session: the two could not be
+        told apart.
         """
         if opaque and self._has_session_there(source, server):
             self._unclaimed += 1
@@ -75,11 +75,11 @@ class CombinedNorth:
         return self._of(server).send(source, server, message, opaque=opaque)
 
     def address(self, server: str) -> str | None:
-        """Return where a server is, as people read it."""
+        """Return a server's address for people."""
         return self._of(server).address(server)
 
     def unanswered(self, source: int, server: str) -> None:
-        """Note that a server acknowledged nothing."""
+        """Record that a server acknowledged nothing."""
         self._of(server).unanswered(source, server)
 
     def counters(self) -> Counters:
@@ -92,7 +92,7 @@ class CombinedNorth:
     # -- Receiver of the datagrams -------------------------------------------------------------------------------
 
     def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
-        """Hand a datagram to the session that it belongs to, else to the bridge."""
+        """Pass a datagram to its session, else to the bridge."""
         if self._dtls.datagram(source, servers, message):
             return
         plain = tuple(server for server in servers if server not in self._dtls_servers)
@@ -102,7 +102,7 @@ class CombinedNorth:
             self._unclaimed += 1  # of a session that is over, or that never was
 
     def link_changed(self, source: int, server: str | None, link: Link) -> None:
-        """Pass a change of an endpoint's own address on."""
+        """Report a change of an endpoint's own address."""
         if self._receiver is not None:
             self._receiver.link_changed(source, server, link)
 

@@ -1,9 +1,9 @@
-"""What every way to reach servers offers to the service: messages, and links that they travel on.
+"""The contract of a transport toward servers: messages, and the links that carry them.
 
-A *source* is a number that stands for one endpoint toward all its servers, for ever; a *server* is the key of a section
-[servers.KEY]. Between a source and a server there is a *link*: nothing but a socket for UDP, a session for DTLS, a
-connection for TCP and TLS. The caller neither opens nor awaits one before it sends: `send` opens what is closed, and
-what it takes meanwhile leaves in order when the link is open.
+A *source* is a number that identifies one endpoint toward all its servers, permanently; a *server* is the key of a
+section [servers.KEY]. Between a source and a server there is a *link*: only a socket for UDP, a session for DTLS, a
+connection for TCP and TLS. The caller need not open a link before it sends: `send` opens a closed link, and queued
+messages are sent in order when the link is open.
 
 All methods are called in the event loop and return at once, `start` and `stop` excepted.
 """
@@ -15,7 +15,7 @@ from typing import Protocol
 
 
 class LinkState(Enum):
-    """Where a link is. OPEN promises that a message can leave, not that the server is there."""
+    """The state of a link. OPEN means that a message can be sent, not that the server is there."""
 
     CLOSED = "closed"  # nothing was asked for, or either side ended it; the next message opens it
     OPENING = "opening"  # messages wait, up to the bound of the transport
@@ -25,10 +25,10 @@ class LinkState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as it is now. `reason`: why it is FAILING, or why the server's side CLOSED it, with the cure where known.
+    """The current state of a link. `reason`: why it is FAILING, or why the server CLOSED it, with the cure if known.
 
     `new_address`: it is OPEN, and the server sees the endpoint at another address than before.
-    `retry_in`: seconds until a FAILING or CLOSED link is tried again by itself; None: with the next message.
+    `retry_in`: seconds until a FAILING or CLOSED link is tried again automatically; None: with the next message.
     """
 
     state: LinkState
@@ -38,7 +38,7 @@ class Link:
 
 
 class Sending(Enum):
-    """What became of a message that was given to `send`."""
+    """The result of `send`."""
 
     LEFT = "left"  # handed to the system; over UDP and DTLS it may still be lost
     WAITS = "waits"  # it leaves, in order, when the link is open and the socket takes more
@@ -47,7 +47,7 @@ class Sending(Enum):
 
 @dataclass(slots=True)
 class Counters:
-    """What a transport has seen since it was made. Messages, unless said otherwise."""
+    """Counters of a transport since it was made; of messages, unless said otherwise."""
 
     received: int = 0
     received_bytes: int = 0
@@ -68,30 +68,30 @@ class Counters:
 
 
 class Receiver(Protocol):
-    """Takes what a transport brings. It must be quick and do no I/O; what it raises is logged and counted."""
+    """Gets the messages of a transport. It must be quick and do no I/O; exceptions are logged and counted."""
 
     def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
         """Take one message for an endpoint.
 
-        `servers` are those that it can be from, at least one. A session knows exactly one. Over plain UDP several
-        servers may share an address: the endpoint's own one among them is meant.
+        `servers` are the possible senders, at least one. A session knows exactly one. Over plain UDP several
+        servers may share an address: then the endpoint's own one among them is the sender.
         """
 
     def link_changed(self, source: int, server: str | None, link: Link) -> None:
-        """Take note that a link is in another state; None: the links to all servers of this endpoint are.
+        """Called when the state of a link changed; None: the links to all servers of this endpoint.
 
-        The endpoint may be gone by now.
+        The endpoint may have been removed.
         """
 
 
 class NorthTransport(Protocol):
-    """Carries CoAP messages between endpoints and servers, each whole and unaltered, in this transport's framing."""
+    """Carries CoAP messages between endpoints and servers, each complete and unchanged, in this transport's framing."""
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to receive. Raises NorthUnavailable with the cure: then nothing stays open."""
 
     async def stop(self) -> None:
-        """Close all links and receive no more; harmless when done twice. What still waits is lost."""
+        """Close all links and receive no more; harmless when called twice. Queued messages are lost."""
 
     @property
     def opens_each(self) -> bool:
@@ -102,14 +102,14 @@ class NorthTransport(Protocol):
         """Whether every endpoint, or its every link, takes a file descriptor."""
 
     def open(self, source: int, servers: Iterable[str]) -> None:
-        """Have messages of its servers reach an endpoint before it has sent one; harmless when done twice.
+        """Let servers reach an endpoint before it has sent a message; harmless when called twice.
 
-        `servers` are all that the endpoint has: links to others are closed. Links are opened paced, in the background:
-        `link` and `Receiver.link_changed` say how that goes.
+        `servers` are all servers of the endpoint: links to others are closed. Links are opened paced, in the
+        background: `link` and `Receiver.link_changed` report their state.
         """
 
     def release(self, source: int) -> None:
-        """Close all links of an endpoint and give up what they hold; harmless when done twice."""
+        """Close all links of an endpoint, and release their resources; harmless when called twice."""
 
     def link(self, source: int, server: str) -> Link:
         """Return the state of a link. Not for the data path."""
@@ -117,17 +117,17 @@ class NorthTransport(Protocol):
     def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
         """Send one message, opening the link if it is closed. Never raises.
 
-        `opaque`: a DTLS record of the device's own session with this server, which passes as it is (R26).
+        `opaque`: a DTLS record of the device's own session with this server, which is sent unchanged (R26).
         """
 
     def address(self, server: str) -> str | None:
-        """Return where a server is, as people read it; None while that is not known. Not for the data path."""
+        """Return a server's address for people; None while it is unknown. Not for the data path."""
 
     def unanswered(self, source: int, server: str) -> None:
-        """Note that a server acknowledged nothing for as long as a message of this endpoint is repeated.
+        """Record that a server did not acknowledge a message of this endpoint through all retransmissions.
 
-        It may be elsewhere by now, or may have forgotten the endpoint's session.
+        The server may have another address now, or have forgotten the endpoint's session.
         """
 
     def counters(self) -> Counters:
-        """Return the counters as they are now. Not for the data path."""
+        """Return the current counters. Not for the data path."""

@@ -71,12 +71,12 @@ class Caller:
     role: Access
 
     def __str__(self) -> str:
-        """Return the caller as the audit log names it."""
+        """Return the caller's name for the audit log."""
         return f"{self.name} (key {self.id})"
 
 
 async def key_holder(bridge: Bridge, text: str) -> Caller:
-    """Return the holder of the key that a caller shows. Raises UnknownCaller if it is not valid, StoreUnavailable."""
+    """Return the holder of a caller's key. Raises UnknownCaller if it is not valid, StoreUnavailable."""
     match = _KEY.fullmatch(text)
     key = None if match is None else await bridge.access.key(int(match[1]))
     if match is None or key is None or not hmac.compare_digest(key.digest, digest(match[2])):
@@ -85,7 +85,7 @@ async def key_holder(bridge: Bridge, text: str) -> Caller:
 
 
 async def holder_of(bridge: Bridge, id_: int) -> Caller:
-    """Return the holder of a key that was shown before. Raises UnknownCaller if it is not valid, StoreUnavailable."""
+    """Return the holder of a key that was checked before. Raises UnknownCaller if it is not valid, StoreUnavailable."""
     key = await bridge.access.key(id_)
     if key is None:
         raise UnknownCaller(f"key {id_} is not known")
@@ -99,7 +99,7 @@ def _holder(key: ApiKey, now: float) -> Caller:
 
 
 def digest(secret: str) -> bytes:
-    """Return what is stored of a key's secret: that has 256 bits of chance, so that a plain hash will do."""
+    """Return the stored hash of a key's secret, which has 256 random bits, so that a plain hash is enough."""
     return hashlib.sha256(secret.encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""What operations need of a bridge. The running service is one; so is its ledger while the service is down."""
+"""What operations need of a bridge. Implemented by the running service, and for a stopped one on its ledger."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ class Direct(Protocol):
 
 
 class Bridge(Protocol):
-    """A bridge as a caller sees it. Every method raises `NotRunning` for what this one cannot do now."""
+    """A bridge for operations. A method raises `NotRunning` if this bridge cannot do it now."""
 
     @property
     def directory(self) -> Directory: ...
@@ -65,11 +65,11 @@ class Bridge(Protocol):
 
     @property
     def reads(self) -> Reads:
-        """What people ask of the ledger."""
+        """Queries of the ledger."""
 
     @property
     def fleet(self) -> Fleet:
-        """What people ask of all endpoints."""
+        """Queries over all endpoints."""
 
     @property
     def access(self) -> AccessTable:
@@ -77,7 +77,7 @@ class Bridge(Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """Events for others, and webhooks."""
+        """Events and webhooks."""
 
     @property
     def known_direct(self) -> DirectTable:
@@ -92,19 +92,20 @@ class Bridge(Protocol):
         """Whether events are kept at all."""
 
     def newer_events(self) -> asyncio.Event:
-        """Return what is set once there may be newer events than now."""
+        """Return an asyncio event that is set when there may be newer events."""
 
     @property
     def traces(self) -> Traces:
-        """Traces of endpoints that are under way."""
+        """Running traces of endpoints."""
 
     def webhooks_changed(self) -> None:
-        """Note that a webhook was added or removed."""
+        """Notify the sender of webhooks that one was added or removed."""
 
     async def reload(self, *, dry_run: bool) -> Sequence[Difference]:
-        """Bring into force what the configuration's file says now, as far as that is possible at once.
+        """Read the configuration's file again, and put into force what needs no restart.
 
-        Return what differs from what was in force. Raises ConfigurationError: then that stays in force.
+        Return the differences from the former configuration. Raises ConfigurationError: then the former one stays in
+        force.
         """
 
     def readiness(self) -> Readiness: ...
@@ -112,13 +113,13 @@ class Bridge(Protocol):
     def status(self) -> Status: ...
 
     def network_states(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return what each network's binding says of itself; nothing of any while the service is down."""
+        """Return the status of each network's binding; empty while the service is down."""
 
     async def metrics_text(self) -> bytes:
-        """Return everything that was counted, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:
-        """Say of each downlink that is not over why it is where it is. Raises StoreUnavailable."""
+        """Return, for each downlink without an outcome, the reason for its state. Raises StoreUnavailable."""
 
     async def registrations(self, endpoint: int) -> Sequence[tuple[Registration, int]]:
         """Return an endpoint's registrations, each with the number of its server's observations.
@@ -127,25 +128,25 @@ class Bridge(Protocol):
         """
 
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
-        """Return each quota with a group that draws on it ("" for none), and what was used in its present period.
+        """Return each quota with each group that uses it ("" for none), and what was used in its current period.
 
         None: each endpoint has the quota for itself.
         """
 
     async def quotas_of(self, endpoint: int) -> Standing:
-        """Return how an endpoint stands toward its quotas. Raises NotFound, StoreUnavailable."""
+        """Return the quotas of an endpoint, and what was used of them. Raises NotFound, StoreUnavailable."""
 
     def links(self, record: Record) -> Mapping[str, Link]:
-        """Return how an endpoint stands toward each of its servers."""
+        """Return the links of an endpoint to its servers."""
 
     async def cancel(self, downlink: Downlink) -> None:
         """Return when the wish to cancel a downlink is committed. Raises StoreUnavailable."""
 
     async def provision(self, record: Record) -> None:
-        """Have its network carry an endpoint's data. Raises BridgeError with the network's reason."""
+        """Ask its network to carry an endpoint's data. Raises BridgeError with the network's reason."""
 
     async def remove_endpoint(self, name: str) -> Record:
-        """End all that waits for an endpoint, and take the endpoint out of the directory and off its network.
+        """End all messages of an endpoint, and remove the endpoint from its network and from the directory.
 
-        Raises NotFound, StoreUnavailable, or BridgeError with the network's reason: then it stays.
+        Raises NotFound, StoreUnavailable, or BridgeError with the network's reason: then the endpoint stays.
         """

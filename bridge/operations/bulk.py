@@ -1,4 +1,4 @@
-"""Operations on many endpoints. Each endpoint is changed on its own, so that one that fails keeps no other from it."""
+"""Operations on many endpoints. Each endpoint is changed by itself: a failure of one does not prevent the others."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -26,7 +26,7 @@ from bridge.store.order import Order
 PAGE = 1000
 
 Change = Callable[[Record], Awaitable[str]]
-"""Changes one endpoint and returns what there is to say of it."""
+"""Changes one endpoint and returns a remark."""
 
 
 async def act_on_endpoints(bridge: Bridge, asked: ActOnEndpoints) -> BulkReport:
@@ -73,7 +73,7 @@ async def _one(bridge: Bridge, name: str, change: Change, *, dry_run: bool) -> B
 
 
 async def _names(bridge: Bridge, asked: Selected) -> list[str]:
-    """Return the names of the endpoints that are meant, as they are now. Raises RequestError, StoreUnavailable."""
+    """Return the names of the selected endpoints. Raises RequestError, StoreUnavailable."""
     if bool(asked.names) == (asked.filter is not None):
         raise RequestError("select endpoints by names or by a filter; the filter {} selects every endpoint")
     if asked.filter is None:

@@ -1,4 +1,4 @@
-"""Cursors of pages: opaque text for callers, so that what a page ends with may change."""
+"""Cursors of pages: opaque text for callers, so that their content may change."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ LONGEST = 18  # decimal digits that certainly fit the 64 bits of an id
 
 
 def id_before(cursor: str) -> int | None:
-    """Return the id that a cursor of a list by ids names; None for the first page. Raises RequestError."""
+    """Return the id in a cursor of a list by ids; None for the first page. Raises RequestError."""
     if not cursor:
         return None
     if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > LONGEST:
@@ -21,12 +21,12 @@ def id_before(cursor: str) -> int | None:
 
 
 def cursor_of(place: Place) -> str:
-    """Return the cursor of the page behind a place."""
+    """Return the cursor for the page after a place."""
     return base64.urlsafe_b64encode(msgspec.json.encode((place.value, place.id))).decode().rstrip("=")
 
 
 def place_at(cursor: str) -> Place | None:
-    """Return the place that a cursor names; None for the first page. Raises RequestError."""
+    """Return the place in a cursor; None for the first page. Raises RequestError."""
     if not cursor:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Operations on events for others and on webhooks."""
+"""Operations on events and webhooks."""
 
 import base64
 import secrets
@@ -69,7 +69,7 @@ async def list_dead_letters(bridge: Bridge, asked: ListDeadLetters) -> DeadLette
 
 
 def event_view(event: EventRow) -> EventView:
-    """Return an event as callers see it."""
+    """Return the view of an event."""
     return EventView(id=event.id or 0, type=event.type, at=event.at, data=msgspec.json.decode(event.data))
 
 

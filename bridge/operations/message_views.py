@@ -1,4 +1,4 @@
-"""Rows of the ledger as callers see them."""
+"""Views of the ledger's rows."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from bridge.relay.hops import PLAIN, north_size
 
 
 async def downlink_views(bridge: Bridge, rows: Sequence[Downlink]) -> tuple[DownlinkView, ...]:
-    """Return downlinks as callers see them, in the same order. Raises StoreUnavailable."""
+    """Return the views of downlinks, in the same order. Raises StoreUnavailable."""
     answers: dict[int, list[Response | Verdict]] = {}
     for one in await bridge.reads.answers([row for row in rows if type(row) is ServerRequest]):
         answers.setdefault(one.downlink, []).append(one)
@@ -24,7 +24,7 @@ async def downlink_views(bridge: Bridge, rows: Sequence[Downlink]) -> tuple[Down
 
 
 async def uplink_views(bridge: Bridge, rows: Sequence[Uplink]) -> tuple[UplinkView, ...]:
-    """Return uplinks as callers see them, in the same order. Raises StoreUnavailable."""
+    """Return the views of uplinks, in the same order. Raises StoreUnavailable."""
     names = await _names(bridge, rows)
     return tuple(_uplink(row, names[row.endpoint]) for row in rows)
 

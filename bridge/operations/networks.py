@@ -1,4 +1,4 @@
-"""Operations on networks, and on devices in them. What a network can do is told by the type of its binding."""
+"""Operations on networks, and on devices in them. The type of its binding says what a network can do."""
 
 from dataclasses import replace
 from typing import Any
@@ -40,7 +40,7 @@ _INSTEAD = {
     Ability.MAKE_DEVICES: "create its devices in the network, and add their endpoints with `lwm2m-bridge endpoint add`",
     Ability.SET_INTEGRATION: "it needs no integration, or the integration is configured in the network itself",
 }
-"""What to do where a network lacks an ability."""
+"""The cure if a network lacks an ability."""
 
 
 async def list_networks(bridge: Bridge, _asked: ListNetworks) -> Networks:

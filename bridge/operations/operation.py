@@ -9,7 +9,7 @@ from bridge.operations.types.request import Access, Request, result_type
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`carry_out` takes a bridge and a request of the type `request`, and returns the result that this type names.
+    """`carry_out` takes a bridge and a request of the type `request`, and returns the result type of that request.
 
     With `names_caller` it also takes who asks, as the audit log names them.
     """

@@ -54,11 +54,11 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
 async def call(bridge: Bridge, name: str, body: bytes, who: str = "", role: Access = Access.ADMIN) -> bytes:
     """Carry out one operation: a request as JSON in, its result as JSON out.
 
-    `who` is the caller for the audit log, "" for none: whatever needs more than READ is noted there, unless the request
-    says otherwise.
+    `who` is the caller for the audit log, "" for none: operations that need more than READ are recorded there, unless
+    the request says otherwise.
 
-    Raises AccessDenied where `role` does not cover the operation, NotFound for a name that is none, RequestError for a
-    body that is no such request, and any BridgeError of the operation itself.
+    Raises AccessDenied if `role` does not cover the operation, NotFound for an unknown name, RequestError for a body
+    that is not a valid request, and any BridgeError of the operation itself.
     """
     operation = OPERATIONS.get(name)
     if operation is None:
@@ -75,7 +75,7 @@ async def call(bridge: Bridge, name: str, body: bytes, who: str = "", role: Acce
 async def carried_out(
     bridge: Bridge, operation: Operation, asked: Request[Any], who: str = "", role: Access = Access.ADMIN
 ) -> Any:
-    """Return the result of an operation; all else is as `call` has it."""
+    """Return the result of an operation; otherwise it does what `call` does."""
     if not role.covers(operation.access):
         raise AccessDenied(f"{operation.name} needs the role {operation.access}; this key has the role {role}")
     given = (bridge, asked, who) if operation.names_caller else (bridge, asked)
@@ -94,7 +94,7 @@ async def carried_out(
 
 
 def subject(asked: Request[Any]) -> str:
-    """Return what a request is about, for people: the first of its fields that names something."""
+    """Return the object of a request, for people: the first of its fields that names something."""
     for name in ("endpoint", "name", "id", "network", "address"):
         value = getattr(asked, name, None)
         if isinstance(value, str | int) and value:
@@ -111,5 +111,5 @@ async def _audit(bridge: Bridge, entry: AuditEntry) -> None:
 
 
 def problem(error: BridgeError) -> bytes:
-    """Return an error as a skin answers it, as JSON."""
+    """Return the JSON that a skin answers for an error."""
     return msgspec.json.encode(Problem(error=type(error).__name__, detail=str(error)))

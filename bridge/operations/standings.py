@@ -1,4 +1,4 @@
-"""How endpoints are, as callers see it; and which of them a filter means."""
+"""Views of endpoints and their state, and filters."""
 
 from msgspec.structs import asdict
 
@@ -16,7 +16,7 @@ from bridge.store.fleet import Seen, Standing, Wanted, lapses_at
 
 
 def view(record: Record) -> EndpointView:
-    """Return a record as callers see it."""
+    """Return the view of a record."""
     return EndpointView(
         name=record.name,
         network=record.network,
@@ -36,7 +36,7 @@ def view(record: Record) -> EndpointView:
 
 
 def item(standing: Standing, now: float) -> EndpointItem:
-    """Return an endpoint and how it is, as callers see it."""
+    """Return the view of an endpoint and its state."""
     provisioning = standing.provisioning
     return EndpointItem(
         **asdict(view(standing.record)),
@@ -65,7 +65,7 @@ def item(standing: Standing, now: float) -> EndpointItem:
 
 
 def wanted(asked: EndpointFilter, now: float) -> Wanted:
-    """Return a filter as the store takes it."""
+    """Return a filter as the store's type."""
     return Wanted(
         network=asked.network,
         server=asked.server,

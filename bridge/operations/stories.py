@@ -1,4 +1,4 @@
-"""The story of one message: everything that the ledger knows of its way, in the order of time."""
+"""The story of one message: everything that the ledger has of it, in the order of time."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Operations on traces. Messages are decoded when they are read, not while they pass."""
+"""Operations on traces. Messages are decoded when a trace is read, not when they pass."""
 
 from collections.abc import Iterable, Iterator
 
@@ -32,7 +32,7 @@ _REQUESTER = {
     Kind.FROM_DEVICE: "device",
     Kind.TO_SERVER: "device",
 }
-"""Where a request on this way comes from in the end."""
+"""The origin of requests in each direction."""
 OLDER = 256  # lines before a page in which the requests are sought that its responses answer
 _SERVER_HOP = frozenset({Kind.FROM_SERVER, Kind.TO_SERVER})
 

@@ -1,4 +1,4 @@
-"""Alerts of TLS and DTLS (RFC 5246 §7.2), and what one that a server sends says about our side."""
+"""Alerts of TLS and DTLS (RFC 5246 §7.2), and what a server's alert means for the configuration."""
 
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ _UNKNOWN = _Meaning("", Cause.CUT_OFF, "")
 
 
 def name(description: int) -> str:
-    """Return the name of an alert, or its number where it has none here."""
+    """Return the name of an alert, or its number if it is not listed."""
     return _MEANINGS.get(description, _UNKNOWN).name or f"alert {description}"
 
 

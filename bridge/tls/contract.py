@@ -1,8 +1,8 @@
-"""What a library for DTLS or TLS is used through: bytes from the network in, messages and bytes for the network out.
+"""The interface to a library for DTLS or TLS: bytes of the network in; messages, and bytes for the network, out.
 
 A session does no I/O. Its user sends what `outgoing` returns after every call, `start`, `receive`, `send`, `expire` and
-`close` alike, and calls `expire` when `deadline` seconds have passed. A session never ends its handshake by itself for
-lack of answers: its user bounds the time.
+`close` alike, and calls `expire` when `deadline` seconds have passed. A session never gives up a handshake for lack
+of answers: its user must limit the time.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from bridge.tls.settings import SessionSettings
 
 
 class Phase(Enum):
-    """Where a session is. It goes through them in this order, or from the first to the last."""
+    """The phases of a session. It goes through them in this order, or from the first to the last."""
 
     HANDSHAKE = "handshake"
     OPEN = "open"  # messages can be sent; the server has proven what its credentials say
@@ -41,14 +41,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert (RFC 5246 §7.2). `received`: the server sent it, else we did."""
+    """An alert (RFC 5246 §7.2). `received`: the server sent it, else the bridge did."""
 
     description: int
     received: bool
 
 
 class Resumption(Protocol):
-    """What a session leaves behind so that a later one can be resumed from it: opaque, secret, for one process."""
+    """The data from which a later session can be resumed: opaque, secret, valid in one process."""
 
 
 class Session(Protocol):
@@ -59,7 +59,7 @@ class Session(Protocol):
 
     @property
     def failure(self) -> Failure | None:
-        """Return why the session is OVER; None while it is not, and where it ended in good order (close_notify)."""
+        """Return why the session is OVER; None while it is not, and if it ended by close_notify."""
 
     @property
     def alert(self) -> Alert | None:
@@ -67,11 +67,11 @@ class Session(Protocol):
 
     @property
     def heard(self) -> bool:
-        """Whether the server has sent anything that this session understood."""
+        """Whether the server has sent anything valid."""
 
     @property
     def proven(self) -> bool:
-        """Whether all of our handshake was sent: if only silence follows, the server could not read our Finished."""
+        """Whether the whole handshake was sent: if only silence follows, the server could not read its Finished."""
 
     @property
     def suite(self) -> str:
@@ -82,7 +82,7 @@ class Session(Protocol):
         """Whether the OPEN session was resumed from an earlier one."""
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Take one datagram, or bytes of a stream, from the server; return the messages that it held.
+        """Take one datagram, or bytes of a stream, from the server; return the messages in it.
 
         Over a stream the "messages" are pieces of one. Never raises, whatever the bytes.
         """
@@ -91,19 +91,19 @@ class Session(Protocol):
         """Encrypt one message, or a piece of a stream. Only in phase OPEN; at most 16 384 bytes."""
 
     def outgoing(self) -> list[bytes]:
-        """Return what is to be sent now: datagrams, each of at most the MTU where it can be; or pieces of a stream."""
+        """Return what must be sent now: datagrams, each of at most the MTU if possible; or pieces of a stream."""
 
     def deadline(self) -> float | None:
         """Return seconds from now after which `expire` must be called, 0 or more; None: time changes nothing."""
 
     def expire(self) -> None:
-        """Do what time asks for: send a flight again. Harmless when called too early."""
+        """Process the deadline: send a flight again. Harmless when called too early."""
 
     def close(self) -> None:
-        """End the session in good order; harmless when it is over."""
+        """End the session with close_notify; harmless when it has ended."""
 
     def resumption(self) -> Resumption | None:
-        """Return what `Backend.client` resumes this session from; None if it cannot be."""
+        """Return the data to resume this session; None if it cannot be resumed."""
 
 
 class Backend(Protocol):
@@ -114,7 +114,7 @@ class Backend(Protocol):
         """Return the name and version of the library."""
 
     def check(self, settings: SessionSettings) -> None:
-        """Raise ConfigurationError that names the setting, if this library cannot do what they ask for."""
+        """Raise ConfigurationError that names the setting, if this library does not support it."""
 
     def client(self, settings: SessionSettings, credentials: Credentials, resume: Resumption | None = None) -> Session:
         """Return a session whose first flight is `outgoing`.

@@ -1,4 +1,4 @@
-"""Who an endpoint is toward a server, and how it proves it."""
+"""Credentials of an endpoint toward a server."""
 
 from dataclasses import dataclass, field
 

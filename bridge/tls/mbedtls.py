@@ -1,6 +1,6 @@
-"""Sessions on Mbed TLS, through python-mbedtls: DTLS alone. An extra: its authors have ended it.
+"""Sessions on Mbed TLS, through python-mbedtls: DTLS alone. An extra, since its authors no longer maintain it.
 
-Mbed TLS reads the system's clock by itself. It tells nobody when a flight is due, so it is asked every POLL seconds.
+Mbed TLS reads the system's clock itself. It does not say when a flight is due, so it is called every POLL seconds.
 """
 
 from hashlib import sha256
@@ -137,7 +137,7 @@ class MbedTlsSession:
         self._shake()
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Take one datagram; return the messages that it held."""
+        """Take one datagram; return the messages in it."""
         messages: list[bytes] = []
         if len(data) <= _ROOM:
             for record in records.split(data):  # the library reads on in a datagram only when the next one comes
@@ -164,7 +164,7 @@ class MbedTlsSession:
         self._take()
 
     def outgoing(self) -> list[bytes]:
-        """Return datagrams that are to be sent now."""
+        """Return the datagrams that must be sent now."""
         data, self._data = self._data, b""
         return records.datagrams(data, self._settings.mtu)
 
@@ -173,12 +173,12 @@ class MbedTlsSession:
         return POLL if self.phase is Phase.HANDSHAKE else None
 
     def expire(self) -> None:
-        """Have the library look whether a flight is to be sent again."""
+        """Let the library check whether a flight must be sent again."""
         if self.phase is Phase.HANDSHAKE:
             self._shake()
 
     def close(self) -> None:
-        """Say close_notify, if the session is open."""
+        """Send close_notify, if the session is open."""
         if self.phase is Phase.OPEN:
             try:
                 self._buffer.shutdown()
@@ -229,7 +229,7 @@ class MbedTlsSession:
         return messages
 
     def _take(self) -> None:
-        """Move what the library wants sent to where `outgoing` finds it."""
+        """Move bytes to send from the library to `outgoing`."""
         data = self._buffer.peek_outgoing(_ROOM)
         if data:
             self._buffer.consume_outgoing(len(data))
@@ -238,7 +238,7 @@ class MbedTlsSession:
             self.proven = self.proven or records.CHANGE_CIPHER_SPEC in records.types(data)
 
     def _note_alert(self, data: bytes, *, received: bool) -> None:
-        """Read an alert that is not encrypted; the library tells of none."""
+        """Read an unencrypted alert; the library does not report alerts."""
         at = data.rfind(_PLAIN_ALERT)
         if at >= 0 and len(data) == at + _ALERT_RECORD and data[at + 3 : at + 5] == b"\x00\x00" and data[-2] == _FATAL:
             self.alert = Alert(data[-1], received)

@@ -1,7 +1,7 @@
 """Sessions on OpenSSL, through pyOpenSSL and the library that cryptography brings: DTLS and TLS.
 
-OpenSSL reads the system's clock by itself, for retransmissions and for certificates: this is the one thing here that
-cannot be passed in.
+OpenSSL reads the system's clock itself, for retransmissions and certificates: only this is
+not passed in.
 """
 
 from collections import OrderedDict
@@ -36,14 +36,14 @@ _SUITES = {name: suite.value for suite, name in _NAMES.items()}
 
 @dataclass(slots=True)
 class _Notes:
-    """What OpenSSL's callbacks say of one session. It knows no session, so that nothing holds a circle."""
+    """What OpenSSL's callbacks record about one session. It has no reference to the session, to avoid a cycle."""
 
     alert: Alert | None = None
     refused: str = ""  # why the server's certificate is not accepted
 
 
 class OpenSsl:
-    """`bridge.tls.contract.Backend`. Settings and chains of the same content share one OpenSSL context."""
+    """`bridge.tls.contract.Backend`. Equal settings and chains share one OpenSSL context."""
 
     def __init__(self) -> None:
         self._contexts: OrderedDict[tuple[SessionSettings, bytes], SSL.Context] = OrderedDict()
@@ -53,7 +53,7 @@ class OpenSsl:
         return SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode()
 
     def check(self, settings: SessionSettings) -> None:
-        """Raise ConfigurationError for files that hold nothing usable."""
+        """Raise ConfigurationError for unusable files."""
         self._context(settings, b"")
 
     def client(
@@ -166,7 +166,7 @@ class OpenSslSession:
         return self.phase is Phase.OPEN and bool(_lib.SSL_session_reused(self._connection._ssl))  # noqa: SLF001
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Take one datagram, or bytes of a stream; return the messages that it held."""
+        """Take one datagram, or bytes of a stream; return the messages in it."""
         if self.phase is Phase.OVER or not data:
             return []
         self._connection.bio_write(data)
@@ -187,20 +187,20 @@ class OpenSslSession:
         self._take()
 
     def outgoing(self) -> list[bytes]:
-        """Return what is to be sent now."""
+        """Return the bytes that must be sent now."""
         data, self._data = self._data, b""
         if not data:
             return []
         return [data] if self._stream else records.datagrams(data, self.mtu)
 
     def deadline(self) -> float | None:
-        """Return seconds until a flight is to be sent again."""
+        """Return the seconds until a flight must be sent again."""
         if self.phase is not Phase.HANDSHAKE or self._stream:
             return None
         return self._connection.DTLSv1_get_timeout()
 
     def expire(self) -> None:
-        """Send a flight again, if its time has come."""
+        """Send a flight again, if it is due."""
         if self.phase is Phase.HANDSHAKE and not self._stream:
             try:
                 self._connection.DTLSv1_handle_timeout()
@@ -209,7 +209,7 @@ class OpenSslSession:
             self._take()
 
     def close(self) -> None:
-        """Say close_notify, if the session is open."""
+        """Send close_notify, if the session is open."""
         if self.phase is Phase.OPEN:
             try:
                 self._connection.shutdown()
@@ -250,7 +250,7 @@ class OpenSslSession:
         return messages
 
     def _take(self) -> None:
-        """Move what OpenSSL wants sent to where `outgoing` finds it."""
+        """Move bytes to send from OpenSSL to `outgoing`."""
         try:
             while True:
                 data = self._connection.bio_read(_READ)

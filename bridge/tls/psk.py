@@ -1,4 +1,4 @@
-"""Pre-shared keys for OpenSSL. pyOpenSSL has no interface to its callbacks; cryptography binds them for this purpose.
+"""Pre-shared keys for OpenSSL. pyOpenSSL has no interface to the callbacks; cryptography has bindings for them.
 
 One callback serves the whole process: OpenSSL calls it with the session whose handshake needs the key.
 """
@@ -31,7 +31,7 @@ def _answer(ssl: Any, _hint: Any, identity: Any, identity_room: int, key: Any, k
 
 
 def offer(context: SSL.Context) -> None:
-    """Have sessions of a context ask here for their keys."""
+    """Let sessions of a context get their keys from this module."""
     _lib.SSL_CTX_set_psk_client_callback(context._context, _answer)  # noqa: SLF001  # there is no public way
 
 
@@ -41,7 +41,7 @@ def set_key(connection: SSL.Connection, key: PreSharedKey) -> None:
 
 
 def forget(connection: SSL.Connection) -> None:
-    """Let go of a session's key; harmless when done twice. Call it before the connection is gone."""
+    """Drop a session's key; harmless when called twice. Call it before the connection is freed."""
     _waiting.pop(_address(connection._ssl), None)  # noqa: SLF001
 
 

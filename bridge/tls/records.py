@@ -1,11 +1,11 @@
-"""DTLS records as they lie in a row: libraries write them so, while the network wants datagrams."""
+"""Splits consecutive DTLS records, as libraries write them, into datagrams."""
 
 HEADER = 13  # bytes of a DTLS 1.2 record header (RFC 6347 §4.1)
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION = 20, 21, 22, 23  # content types
 
 
 def datagrams(data: bytes, mtu: int) -> list[bytes]:
-    """Return whole records as datagrams: as many to each as fit `mtu` bytes, and a larger one alone."""
+    """Return whole records as datagrams: each has as many as fit `mtu` bytes; a larger record is alone."""
     out: list[bytes] = []
     begin = at = 0
     while at < len(data):
@@ -25,7 +25,7 @@ def types(data: bytes) -> set[int]:
 
 
 def split(data: bytes) -> list[bytes]:
-    """Return the records of a datagram; what is cut off at its end is the last of them."""
+    """Return the records of a datagram; an incomplete one at its end is the last."""
     found: list[bytes] = []
     at = 0
     while at < len(data):

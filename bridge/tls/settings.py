@@ -1,4 +1,4 @@
-"""What is asked of a session: the same for all endpoints of a server, so that libraries share what they make of it."""
+"""Settings of sessions: the same for all endpoints of a server, so that libraries can share contexts."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,11 +28,11 @@ CERTIFICATE_SUITES = (Suite.ECDSA_CCM_8, Suite.ECDSA_GCM)
 class Trust:
     """Which server certificates are accepted.
 
-    `authorities`: PEM of those that may have signed; empty: the system's; None: a pinned certificate needs no other
+    `authorities`: PEM of the accepted authorities; empty: the system's; None: a pinned certificate needs no other
     proof. `pinned`: SHA-256 of certificates in DER, one of which the server's must be; empty: any. `name`: DNS name or
     IP address that the certificate must be for; empty: any. `revoked`: certificate revocation lists, PEM, one for each
-    authority of a chain; empty: these are not looked at. `stapled`: the server must bring an OCSP response along that
-    says that its certificate is good.
+    authority of a chain; empty: revocation is not checked. `stapled`: the server must send an OCSP response that says
+    that its certificate is good.
     """
 
     authorities: bytes | None = b""
@@ -48,7 +48,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """How sessions with a server are. `trust` is None with pre-shared keys.
+    """The settings of sessions with a server. `trust` is None with pre-shared keys.
 
     `stream`: TLS over a connection, else DTLS. `server_name`: sent as SNI (RFC 6066 §3); empty: none. `mtu`: largest
     datagram of a handshake, bytes.

@@ -1,4 +1,4 @@
-"""Whether an OCSP response that a server brought along (RFC 6066 §8) says that its certificate is good (RFC 6960)."""
+"""Whether a stapled OCSP response (RFC 6066 §8) says that the server's certificate is good (RFC 6960)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +16,14 @@ _ffi: Any = _binding.ffi
 _lib: Any = _binding.lib
 
 UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
-"""What cryptography raises for certificates, lists, keys and responses that it cannot read."""
+"""The exceptions of cryptography for unreadable certificates, lists, keys and responses."""
 
 SKEW = 300  # seconds that the clocks of a responder and of this host may differ by
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """OpenSSL's present, by which it judges certificates, less and plus SKEW; as ASN.1 writes times."""
+    """The time by which OpenSSL judges certificates, minus and plus SKEW, in ASN.1 notation."""
 
     earliest: str
     latest: str
@@ -41,7 +41,7 @@ def _moment(seconds: int) -> str:
 
 
 def refusal(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, at: Now) -> str:
-    """Return why a response does not show that a certificate is good; an empty string if it does. Never raises."""
+    """Return why a response does not prove that a certificate is good; an empty string if it does. Never raises."""
     if not data:
         return "the server sent no OCSP response, which revocation = staple demands"
     try:

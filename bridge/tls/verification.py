@@ -1,4 +1,4 @@
-"""Whether OpenSSL takes a server's certificate, and what people are told where it does not."""
+"""Checks a server's certificate with OpenSSL, and explains a refusal."""
 
 import ipaddress
 from typing import Any
@@ -44,7 +44,7 @@ def reason(error: int) -> str:
 
 
 def prepare(context: SSL.Context, trust: Trust) -> None:
-    """Have a context trust what the settings say. Raises ConfigurationError for files that hold nothing usable."""
+    """Set the trusted certificates of a context. Raises ConfigurationError for unusable files."""
     store = context.get_cert_store()
     if store is None:
         raise AssertionError("every context has a store")
@@ -62,7 +62,7 @@ def prepare(context: SSL.Context, trust: Trust) -> None:
 
 
 def expect_name(connection: SSL.Connection, name: str) -> None:
-    """Have the certificate of a server be for this DNS name or IP address."""
+    """Require that the server's certificate is for this DNS name or IP address."""
     parameters = _lib.SSL_get0_param(connection._ssl)  # noqa: SLF001  # pyOpenSSL offers it only on contexts
     try:
         address = ipaddress.ip_address(name).packed
@@ -86,7 +86,7 @@ class _Judge:
         self._trust = trust
 
     def judge(self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, good: int) -> bool:
-        """Return whether one certificate of the server's chain is accepted; note why not in the connection's data."""
+        """Return whether one certificate of the server's chain is accepted; a reason against it is stored."""
         pinned, is_leaf = self._trust.pinned, depth == 0
         if is_leaf and pinned and _fingerprint(certificate) not in pinned:
             why = "it is not one of the pinned certificates"
@@ -99,7 +99,7 @@ class _Judge:
 
 
 def _judge_staple(connection: SSL.Connection, response: bytes, _data: object) -> bool:
-    """Return whether a stapled OCSP response shows that the server's certificate is good; note why not."""
+    """Return whether a stapled OCSP response proves that the server's certificate is good; the reason is stored."""
     chain = connection.get_verified_chain()
     if chain is None or len(chain) < 2:  # noqa: PLR2004  # a certificate and its authority
         why = "nobody can have answered for a certificate without authority"
@@ -114,7 +114,7 @@ def _judge_staple(connection: SSL.Connection, response: bytes, _data: object) ->
 
 
 def certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
-    """Return the certificates of a PEM text. Raises ConfigurationError where there is none, or one cannot be read."""
+    """Return the certificates of a PEM text. Raises ConfigurationError if there is none, or one cannot be read."""
     try:
         return x509.load_pem_x509_certificates(pem)
     except UNREADABLE as error:

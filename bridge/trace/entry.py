@@ -1,4 +1,4 @@
-"""One thing that a trace has seen."""
+"""One entry of a trace."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Kind(StrEnum):
-    """Which way bytes went, or that there were none."""
+    """The direction of bytes, or what else an entry is."""
 
     FROM_SERVER = "from server"
     TO_SERVER = "to server"
@@ -18,7 +18,7 @@ class Kind(StrEnum):
 
 
 NOT_SENT = "not sent: "
-"""How the note of a message begins that was dropped before it left."""
+"""The beginning of the note of a message that was not sent."""
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What events and effects are in a trace."""
+"""Entries of a trace for events and effects."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from bridge.trace.entry import Entry, Kind
 
 
 def of_event(endpoint: Endpoint, event: ev.Event, at: float) -> Entry | None:
-    """Return what a trace shows of an event; None: nothing."""
+    """Return the entry for an event; None: it is not shown."""
     if isinstance(event, ev.ServerDatagram):
         return Entry(at, Kind.FROM_SERVER, event.server, event.data)
     if isinstance(event, ev.DeviceMessage):
@@ -25,7 +25,7 @@ def of_event(endpoint: Endpoint, event: ev.Event, at: float) -> Entry | None:
 
 
 def of_effect(endpoint: Endpoint, effect: Effect, at: float, note: str) -> Entry | None:
-    """Return what a trace shows of an effect; None: nothing. `note`: what there is to say of a message to a server."""
+    """Return the entry for an effect; None: it is not shown. `note`: a remark on a message to a server."""
     if isinstance(effect, SendToServer):
         return Entry(at, Kind.TO_SERVER, effect.server, effect.data, note)
     if isinstance(effect, Submit):

@@ -1,7 +1,7 @@
-"""Traces that are under way. While there is none, nothing of this is called: whoever is tapped has `tap` None.
+"""Running traces. While there is none, this module is not called: `tap` is None in the parts that report to it.
 
-A trace is read by cursor from a ring of its own. A reader that is slow loses the oldest entries and learns how many; a
-trace that nobody reads ends.
+A trace is read by cursor from its own ring. A slow reader loses the oldest entries and learns how many; a
+trace that is not read ends.
 """
 
 import asyncio
@@ -30,16 +30,16 @@ IDLE = 30.0  # seconds without a reader after which a trace ends
 
 
 class Tap(Protocol):
-    """Sees what passes through endpoints; never raises."""
+    """Gets events and effects of endpoints; never raises."""
 
     def event(self, endpoint: Endpoint, event: ev.Event) -> None: ...
 
     def effect(self, endpoint: Endpoint, effect: Effect, note: str = "") -> None:
-        """Note an effect; `note`: what there is to say of a message to a server."""
+        """Record an effect; `note`: a remark on a message to a server."""
 
 
 class Tapped(Protocol):
-    """Whoever has events and effects pass: it hands them to `tap`, unless that is None."""
+    """A part with events or effects: it passes them to `tap`, unless that is None."""
 
     tap: Tap | None
 
@@ -67,18 +67,18 @@ class Trace:
 
     @property
     def oldest(self) -> int:
-        """Return the number of the oldest entry that is still there, or would be if there were one."""
+        """Return the number of the oldest entry, or of the next one if there is none."""
         return self.last - len(self.entries) + 1
 
     def after(self, number: int, limit: int) -> tuple[int, list[Entry]]:
-        """Return the number of the first entry behind `number` that is still there, and entries from it on."""
+        """Return the number of the first existing entry after `number`, and the entries from it on."""
         first = max(number + 1, self.oldest)
         begin = first - self.oldest
         return first, list(islice(self.entries, begin, begin + limit))
 
 
 class Traces:
-    """All traces of a running bridge: the tap of those who are tapped, as long as there is a trace."""
+    """All traces of a running bridge; it is the `tap` of the reporting parts while there is a trace."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Traces:
         monotonic: Callable[[], float],
         later: Callable[[float, Callable[[], None]], Any],
     ) -> None:
-        """`later` calls a function after so many seconds (`loop.call_later`)."""
+        """`later` calls a function after some seconds (`loop.call_later`)."""
         self._tapped = tapped
         self._wall = wall
         self._monotonic = monotonic
@@ -106,7 +106,7 @@ class Traces:
         return id_
 
     def trace(self, id_: str) -> Trace:
-        """Return a trace that is read now. Raises NotFound for one that is none, or has ended."""
+        """Return a trace that is being read. Raises NotFound if it does not exist, or has ended."""
         found = self._traces.get(id_)
         if found is None:
             raise NotFound(f"no trace {id_!r}: it was ended, or was not read for {IDLE:.0f} s")
@@ -114,7 +114,7 @@ class Traces:
         return found
 
     async def wait(self, id_: str, after: int, seconds: float) -> Trace:
-        """Return a trace once it has an entry behind `after`, or so many seconds have passed. Raises NotFound."""
+        """Return a trace when it has an entry after `after`, or when some seconds have passed. Raises NotFound."""
         trace = self.trace(id_)
         if trace.last <= after and seconds > 0:
             trace.newer.clear()

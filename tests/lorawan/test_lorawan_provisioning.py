@@ -258,7 +258,7 @@ async def test_without_application_id_it_is_told_what_was_not_looked_at(binding)
     (one,) = found(await LorawanBinding("net", settings).check(), "profiles")
     assert one.grade == "warning"
     assert "HTTP integration, profiles, event history" in one.what
-    assert "not looked at" in one.detail
+    assert "not checked" in one.detail
 
 
 async def test_an_event_url_out_of_reach_is_told_without_its_secret(make):

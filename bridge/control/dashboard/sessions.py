@@ -1,7 +1,7 @@
-"""Sessions of browsers. A browser shows a key once; from then on it holds a cookie that no script can read.
+"""Sessions of browsers. A browser sends a key once; after that it has a cookie that no script can read.
 
-Sessions live in memory: whoever was signed in signs in again after a restart. The bridge keeps only the SHA-256 of a
-cookie's value, and which key it stands for; whether that key is still valid is asked with every request.
+Sessions are only in memory: after a restart every user signs in again. The bridge keeps the SHA-256 of a
+cookie's value, and the id of its key; whether that key is still valid is checked with every request.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class _Session:
 
 
 class Sessions:
-    """Which cookie stands for which key."""
+    """Maps cookies to keys."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._now = monotonic
@@ -37,7 +37,7 @@ class Sessions:
         return value
 
     def key(self, value: str) -> int | None:
-        """Return the key that a cookie stands for; None where its session is over or never was."""
+        """Return the id of a cookie's key; None if there is no such session, or it has ended."""
         found = self._sessions.get(_digest(value))
         if found is None:
             return None

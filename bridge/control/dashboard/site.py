@@ -1,4 +1,4 @@
-"""The dashboard's files, as they are in this package, and the sessions of browsers.
+"""Serves the dashboard's files of this package, and the sessions of browsers.
 
 GET    /dashboard/            the page; everything that it needs is below
 GET    /dashboard/session     who is signed in
@@ -50,7 +50,7 @@ class _SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _SignedIn(msgspec.Struct, frozen=True):
-    """Who is signed in; `role` is null where nobody is."""
+    """The signed-in user; `role` is null if nobody is signed in."""
 
     name: str = ""
     key: int = 0
@@ -66,7 +66,7 @@ class Site:
         self._callers = callers
 
     def add_to(self, app: web.Application) -> None:
-        """Add what the dashboard answers."""
+        """Add the dashboard's routes."""
         app.router.add_get("/", _to_the_page)
         app.router.add_get(ROOT.rstrip("/"), _to_the_page)
         app.router.add_get(ROOT, self._file)
@@ -77,7 +77,7 @@ class Site:
 
     @cached_property
     def _files(self) -> Mapping[str, bytes]:
-        """All files, read when the first one is asked for: whoever has no browser pays nothing."""
+        """All files, read at the first request, so that they cost nothing without a browser."""
         folder = resources.files(__package__) / "pages"
         return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
 

@@ -1,4 +1,4 @@
-"""Who calls: bearer keys, sessions that were begun with one, and a limit on guessing keys."""
+"""Authentication of callers: bearer keys, sessions begun with one, and a limit on guessing keys."""
 
 from collections.abc import Callable
 
@@ -14,9 +14,9 @@ ADDRESSES = 4096  # whose guesses are remembered
 
 
 class Callers:
-    """Finds the holder of the key that a request shows.
+    """Finds the holder of a request's key.
 
-    A key that was right before is always looked at. Any other one has to wait where its address guessed too often.
+    A key that was valid before is always checked. Any other key has to wait if its address sent too many wrong ones.
     """
 
     def __init__(self, bridge: Bridge, monotonic: Callable[[], float]) -> None:
@@ -45,9 +45,9 @@ class Callers:
         return caller
 
     async def holder_of_session(self, cookie: str) -> Caller:
-        """Return who signed in to get this cookie. Raises UnknownCaller, StoreUnavailable.
+        """Return the user who signed in for this cookie. Raises UnknownCaller, StoreUnavailable.
 
-        A value has 256 bits of chance: guessing one needs no limit.
+        A value has 256 random bits: guessing needs no limit.
         """
         key = self.sessions.key(cookie)
         if key is None:
@@ -67,7 +67,7 @@ class Callers:
         return True
 
     def _wrong_so_far(self, address: str) -> tuple[float, float]:
-        """Return how many wrong keys still count, and the seconds until one counts no longer."""
+        """Return how many wrong keys still count, and the seconds until one no longer counts."""
         found = self._guesses.get(address)
         if found is None:
             return 0, 0.0

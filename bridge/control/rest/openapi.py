@@ -119,7 +119,7 @@ def _parameter(name: str, where: str, schema: Mapping[str, Any], *, required: bo
 
 
 def in_text(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of what can be written in a path or a query: null cannot, it is left out instead."""
+    """Return the schema of a value in a path or a query, which cannot be null: it is left out instead."""
     choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     if len(choices) != 1:
         return schema
@@ -127,7 +127,7 @@ def in_text(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _body(route: Route, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a request's body: the request without what the path has; {} if nothing is left."""
+    """Return the schema of a request's body: the request without the fields in the path; {} if nothing is left."""
     if not route.rest:
         return {}
     taken = {*route.in_path.values(), *route.headers.values(), *route.query}
@@ -150,7 +150,7 @@ def _resolved(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mappi
 
 
 def _inlined(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a schema whose own references, and those of its choices and items, are followed."""
+    """Return a schema in which its own references, and those of its choices and items, are resolved."""
     found = dict(_resolved(schema, components))
     if "anyOf" in found:
         found["anyOf"] = [_inlined(one, components) for one in found["anyOf"]]

@@ -1,4 +1,4 @@
-"""What an error looks like over HTTP (RFC 9457)."""
+"""Errors over HTTP (RFC 9457)."""
 
 import http
 from typing import Annotated
@@ -22,7 +22,7 @@ class HttpProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def problem_of(error: BridgeError, status: int) -> HttpProblem:
-    """Return an error as it is answered with a status."""
+    """Return the body of an error answer."""
     return HttpProblem(
         type="about:blank",
         title=http.HTTPStatus(status).phrase,

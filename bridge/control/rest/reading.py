@@ -1,4 +1,4 @@
-"""Requests of operations, read from paths, queries and bodies."""
+"""Reads requests of operations from paths, queries and bodies."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -100,7 +100,7 @@ def _decoded(body: bytes) -> dict[str, Any]:
 
 
 def _converted(name: str, text: str, schema: Mapping[str, Any]) -> Any:
-    """Return the value that a text in a path or a query means. Raises RequestError."""
+    """Return the value of a text in a path or a query. Raises RequestError."""
     kind = schema.get("type")
     if kind == "boolean":
         if text not in _BOOLEANS:

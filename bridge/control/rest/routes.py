@@ -1,4 +1,4 @@
-"""Which method and path asks for which operation. The description and the server are both made from this table."""
+"""The table of methods and paths with their operations. The description and the server are both made from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,13 +49,13 @@ class Route:
 
     @property
     def in_path(self) -> dict[str, str]:
-        """Return the names in the path, and the field of the request that each is."""
+        """Return the names in the path, and the field of the request that each sets."""
         names = [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
         return {name: self.fields.get(name, name) for name in names}
 
     @property
     def in_query(self) -> bool:
-        """Whether what is not in the path is in the query; else it is the body."""
+        """Whether the other fields are in the query; else they are in the body."""
         return self.method in {"GET", "DELETE"}
 
     @property

@@ -1,8 +1,8 @@
 """The listener of the REST API.
 
-Every answer is JSON; an error is a problem document (RFC 9457). A caller shows a key in a header, or the cookie of a
-session that the dashboard began with a key. A browser sends that cookie for other pages of the same host, too: so what
-another origin asks for is refused, and a change needs the browser's word that the page is the API's own.
+Every answer is JSON; an error is a problem document (RFC 9457). A caller sends a key in a header, or the cookie of a
+session that the dashboard began with a key. A browser sends that cookie for other pages of the same host, too: so
+requests of another origin are refused, and for a change the browser must say that the page is the API's own.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class RestApi:
         origins: Collection[str],
         count: Callable[..., None],
     ) -> None:
-        """`context`: None for plain HTTP. `origins`: of pages that may ask, beside the API's own."""
+        """`context`: None for plain HTTP. `origins`: further origins whose pages may call the API."""
         self._bridge = bridge
         self._address = address
         self._context = context
@@ -95,7 +95,7 @@ class RestApi:
             ) from error
 
     def allow_origins(self, origins: Collection[str]) -> None:
-        """Let pages of these origins ask from now on, and no others beside the API's own."""
+        """Set the further origins whose pages may call the API."""
         self._origins = frozenset(origins)
 
     async def stop(self) -> None:
@@ -106,7 +106,7 @@ class RestApi:
 
     @web.middleware
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer every request, whatever becomes of it, and count the answer."""
+        """Answer every request, also if it fails, and count the answer."""
         try:
             self._check_origin(request)
             answer = await handler(request)
@@ -196,14 +196,14 @@ class RestApi:
 
 
 def _is_own_page(request: web.Request) -> bool:
-    """Return whether the browser says that the page that asks has the API's own origin; no page can set this header."""
+    """Return whether the browser says that the calling page has the API's own origin; no page can set this header."""
     return request.headers.get("Sec-Fetch-Site") == "same-origin"
 
 
 def _check_page(request: web.Request) -> None:
     """Refuse a request with a cookie that another page may have made. Raises AccessDenied.
 
-    Every browser names the origin of a page that asks for a change; `_check_origin` has compared it.
+    Every browser sends the origin of a page that requests a change; `_check_origin` has compared it.
     """
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     changes = request.method not in {"GET", "HEAD"}

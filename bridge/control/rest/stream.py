@@ -1,6 +1,6 @@
-"""Events as server-sent events (HTML Living Standard, 9.2): from where the caller left, and then as they come.
+"""Events as server-sent events (HTML Living Standard, 9.2): from where the caller stopped, and new ones.
 
-Nothing is kept for a caller: each reads the outbox at its own pace, and one that does not read at all is cut off.
+No state is kept for a caller: each reads the outbox at its own pace, and one that does not read is disconnected.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ def wants_stream(request: web.Request) -> bool:
 
 
 def last_event_id(request: web.Request, asked: ListEvents) -> ListEvents:
-    """Return the request with the id that a browser names when it connects again. Raises RequestError."""
+    """Return the request with the id that a browser sends when it connects again. Raises RequestError."""
     text = request.headers.get("Last-Event-ID")
     if text is None:
         return asked
@@ -45,7 +45,7 @@ def last_event_id(request: web.Request, asked: ListEvents) -> ListEvents:
 async def stream(
     bridge: Bridge, request: web.Request, asked: ListEvents, allowed: Callable[[], Awaitable[bool]]
 ) -> web.StreamResponse:
-    """Send events until the caller or the service ends, or `allowed` says that the caller may read no more.
+    """Send events until the caller disconnects, the service stops, or `allowed` says that the caller may read no more.
 
     Raises BridgeError before the first byte.
     """

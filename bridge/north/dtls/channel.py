@@ -1,4 +1,4 @@
-"""One DTLS session as a channel: its datagrams, its timer, and what its end means."""
+"""One DTLS session as a channel: its datagrams, its timer, and the meaning of its end."""
 
 import asyncio
 from typing import Protocol
@@ -45,7 +45,7 @@ class DtlsChannel:
         return self._flush()
 
     def receive(self, datagram: bytes) -> None:
-        """Take one datagram from the server's address."""
+        """Process one datagram from the server's address."""
         was_open = self.session.phase is Phase.OPEN
         self._heard = self._loop.time()
         messages = self.session.receive(datagram)
@@ -60,7 +60,7 @@ class DtlsChannel:
             self._look()
 
     def close(self, *, in_order: bool) -> None:
-        """End the session, and tell nobody but the server."""
+        """End the session; only the server is notified."""
         self._user = None
         self._disarm()
         self.session.close()
@@ -74,7 +74,7 @@ class DtlsChannel:
         return result
 
     def _arm(self) -> None:
-        """Wait for the session's deadline, or for the end of patience with the server."""
+        """Set a timer for the session's deadline, or for the end of the handshake's time."""
         if self.session.phase is not Phase.HANDSHAKE or self._user is None:
             return
         due = self.session.deadline()
@@ -83,7 +83,7 @@ class DtlsChannel:
 
     @property
     def _patience(self) -> float:
-        """Return seconds until the handshake is given up."""
+        """Return the seconds until the handshake is given up."""
         return min(self._heard + SILENCE, self._began + HANDSHAKE) - self._loop.time()
 
     def _disarm(self) -> None:
@@ -112,7 +112,7 @@ class DtlsChannel:
             self._end(End(Ended.LOST, "the server stopped answering during the handshake"))
 
     def _look(self) -> None:
-        """Go on waiting, or tell the end."""
+        """Continue waiting, or report the end."""
         session = self.session
         if session.phase is not Phase.OVER:
             if self._timer is None:

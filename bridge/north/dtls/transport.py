@@ -1,4 +1,4 @@
-"""CoAP over DTLS as a `NorthTransport`, on top of UDP: servers see the same address of an endpoint with and without."""
+"""CoAP over DTLS as a `NorthTransport`, on top of UDP: an endpoint has the same address as without DTLS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bridge.tls.settings import SessionSettings
 
 @dataclass(frozen=True, slots=True)
 class DtlsServer:
-    """How sessions with one server are made and kept."""
+    """Settings of sessions with one server."""
 
     backend: Backend
     session: SessionSettings
@@ -26,14 +26,14 @@ class DtlsServer:
 
 
 class DtlsNorth(SessionNorth):
-    """`datagram` is called with what comes from these servers' addresses."""
+    """`datagram` is called with datagrams from these servers' addresses."""
 
     def __init__(self, udp: UdpNorth, servers: Mapping[str, DtlsServer], identify: Identify) -> None:
         maker = _Maker(udp, servers)
         super().__init__(maker, {key: server.link for key, server in servers.items()}, identify)
 
     def datagram(self, source: int, servers: tuple[str, ...], datagram: bytes) -> bool:
-        """Hand a datagram to the session that it is for; return False where there is none."""
+        """Pass a datagram to its session; return False if there is none."""
         for server in servers:
             link = self.links.get((source, server))
             if link is not None and isinstance(link.channel, DtlsChannel):
@@ -64,7 +64,7 @@ class _Maker(ChannelMaker):
         return self._udp.address(server)
 
     def moved(self, server: str) -> None:
-        """Look the server's name up again soon."""
+        """Resolve the server's name again soon."""
         self._udp.servers.look_again(server)
 
     def _send(self, source: int, server: str, datagram: bytes) -> Sending:

@@ -1,4 +1,4 @@
-"""Who endpoints are toward servers that take sessions: identity templates, and where credentials come from."""
+"""Identities and credentials of endpoints toward servers with DTLS or TLS."""
 
 from bridge.north.identities.contract import KeySource, Who
 from bridge.north.identities.files import CertificateFiles, KeyTable

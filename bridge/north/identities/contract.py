@@ -1,4 +1,4 @@
-"""What a source of credentials is."""
+"""The contract of a source of credentials."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +8,7 @@ from bridge.tls.credentials import Credentials
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """An endpoint as templates see it."""
+    """The names of an endpoint that templates can use."""
 
     endpoint: str  # endpoint client name
     network: str
@@ -22,4 +22,4 @@ class KeySource(Protocol):
         """Return an endpoint's credentials. Raises ConfigurationError with the cure. Quick; may read a small file."""
 
     def check(self) -> None:
-        """Raise ConfigurationError for what is wrong before any endpoint is asked for."""
+        """Raise ConfigurationError for faults that can be found without an endpoint."""

@@ -1,4 +1,4 @@
-"""Keys and certificates that stand in files, which may change while the bridge runs."""
+"""Keys and certificates in files, which may change while the bridge runs."""
 
 import csv
 from pathlib import Path
@@ -27,7 +27,7 @@ class KeyTable:
         self._rows: dict[str, tuple[str, str]] = {}
 
     def credentials(self, who: Who) -> PreSharedKey:
-        """Return what the row of an endpoint says."""
+        """Return the credentials in an endpoint's row."""
         self.check()
         row = self._rows.get(who.endpoint)
         if row is None:
@@ -37,7 +37,7 @@ class KeyTable:
         return PreSharedKey(identity.encode() if identity else identity_of(self._identity, who), check_key(key, where))
 
     def check(self) -> None:
-        """Read the file, if it is not the one that was read."""
+        """Read the file again, if it changed."""
         try:
             stat = self._path.stat()
             if (stat.st_mtime_ns, stat.st_size) == self._read:
@@ -82,13 +82,13 @@ class CertificateFiles:
         self._key = check_template(private_key)
 
     def credentials(self, who: Who) -> CertificateKey:
-        """Return what the files of an endpoint hold."""
+        """Return the credentials in an endpoint's files."""
         safe = Who(*(quote(part, safe="") for part in (who.endpoint, who.network, who.device)))
         chain, key = (self._of(template, safe) for template in (self._certificate, self._key))
         return CertificateKey(chain.encode(), key.encode())
 
     def check(self) -> None:
-        """Read the files, where they are the same for all endpoints."""
+        """Read the files, if they are the same for all endpoints."""
         for template in (self._certificate, self._key):
             if "{" not in template:
                 self._of(template, Who("", "", ""))

@@ -13,7 +13,7 @@ FIELDS = ("endpoint", "network", "device")
 
 
 def check_template(template: str) -> str:
-    """Return a template for identities or paths if it is one. Raises ConfigurationError."""
+    """Return a valid template for identities or paths. Raises ConfigurationError."""
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
@@ -41,7 +41,7 @@ def identity_of(template: str, who: Who) -> bytes:
 
 
 def check_key(text: str, setting: str, shortest: int = SHORTEST_KEY) -> bytes:
-    """Return a key that is written in hexadecimal. Raises ConfigurationError, which never shows it."""
+    """Return the bytes of a hexadecimal key. Raises ConfigurationError, which never shows it."""
     try:
         key = bytes.fromhex(text)
     except ValueError:
@@ -52,7 +52,7 @@ def check_key(text: str, setting: str, shortest: int = SHORTEST_KEY) -> bytes:
 
 
 class SharedKey:
-    """`KeySource`: the same key for all endpoints. For trials: whoever has it is any of them."""
+    """`KeySource`: the same key for all endpoints. For trials: whoever has the key can act as any endpoint."""
 
     def __init__(self, identity: str, key: bytes) -> None:
         self._identity = check_template(identity)
@@ -63,7 +63,7 @@ class SharedKey:
         return PreSharedKey(identity_of(self._identity, who), self._key)
 
     def check(self) -> None:
-        """Nothing can be wrong."""
+        """Do nothing: nothing can be wrong."""
 
 
 class DerivedKeys:
@@ -79,4 +79,4 @@ class DerivedKeys:
         return PreSharedKey(identity, hmac.digest(self._master, identity, "sha256"))
 
     def check(self) -> None:
-        """Nothing can be wrong."""
+        """Do nothing: nothing can be wrong."""

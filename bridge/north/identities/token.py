@@ -1,4 +1,4 @@
-"""A master key in a PKCS #11 token: it never leaves it, and the token computes the keys of endpoints."""
+"""A master key in a PKCS #11 token: the key never leaves the token, which computes the keys of endpoints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class TokenUri:
 
 
 def read_token_uri(text: str) -> TokenUri:
-    """Return what a PKCS #11 URI says. Raises ConfigurationError, which never shows a PIN."""
+    """Return a parsed PKCS #11 URI. Raises ConfigurationError, which never shows a PIN."""
     path, _, query = text.removeprefix(_SCHEME).partition("?")
     names = dict(part.partition("=")[::2] for part in path.split(";"))
     options = dict(parse_qsl(query))
@@ -50,7 +50,7 @@ def _pin(options: dict[str, str]) -> str:
 
 
 class TokenKeys:
-    """`KeySource`: as `DerivedKeys`, with the master key in a token. A token that was taken away is opened again."""
+    """`KeySource`: as `DerivedKeys`, with the master key in a token. A token that was removed is opened again."""
 
     def __init__(self, identity: str, uri: TokenUri) -> None:
         self._identity = check_template(identity)
@@ -58,7 +58,7 @@ class TokenKeys:
         self._key: Any = None
 
     def credentials(self, who: Who) -> PreSharedKey:
-        """Return the endpoint's identity, and its key. One call of the token."""
+        """Return the endpoint's identity, and its key. This is one call of the token."""
         identity = identity_of(self._identity, who)
         again = self._key is not None
         try:
@@ -70,7 +70,7 @@ class TokenKeys:
             return PreSharedKey(identity, self._sign(identity))
 
     def check(self) -> None:
-        """Have the token compute a key."""
+        """Let the token compute a key, as a test."""
         self._sign(b"check")
 
     def _sign(self, data: bytes) -> bytes:

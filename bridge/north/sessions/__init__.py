@@ -1,1 +1,1 @@
-"""Links that have to be opened: what DTLS sessions and TCP and TLS connections have in common."""
+"""Links that have to be opened: shared by DTLS sessions, and TCP and TLS connections."""

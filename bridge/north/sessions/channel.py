@@ -1,4 +1,4 @@
-"""What stands between a link and its server: a DTLS session, a TCP connection, a TLS session on one."""
+"""A channel between a link and its server: a DTLS session, a TCP connection, a TLS session on one."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,7 +8,7 @@ from bridge.north.contract import Sending
 
 
 class Ended(Enum):
-    """How a channel ended, which says whose matter that is."""
+    """How a channel ended, and on whose side the cause is."""
 
     UNHEARD = "unheard"  # the server said nothing at all: it is down, or elsewhere
     REFUSED = "refused"  # the server, or we, do not accept the other: a matter of this link's credentials
@@ -21,7 +21,7 @@ class Ended(Enum):
 class End:
     """The end of a channel. `text` is for people, with the cure where one is known.
 
-    `hold_off`: seconds that the server wants to be left alone.
+    `hold_off`: seconds in which the server wants no further connection.
     """
 
     how: Ended
@@ -30,30 +30,30 @@ class End:
 
 
 class ChannelUser(Protocol):
-    """Whom a channel tells. It is told nothing after `Channel.close`."""
+    """The user of a channel, which gets its events, none after `Channel.close`."""
 
     def opened(self, *, resumed: bool) -> None:
         """Messages can be sent now."""
 
     def arrived(self, message: bytes) -> None:
-        """Take a message of the server's."""
+        """Process a message of the server."""
 
     def writable(self) -> None:
-        """Send on: the system takes more again."""
+        """Continue sending: the system accepts more again."""
 
     def ended(self, end: End) -> None:
-        """The channel is gone; it could not be opened, or does not work any more."""
+        """The channel ended: it could not be opened, or no longer works."""
 
 
 class Channel(Protocol):
-    """One way to a server. It begins to open when it is made, and bounds the time that it takes for that."""
+    """One way to a server. It begins to open when it is made, and limits the time for that."""
 
     def send(self, message: bytes) -> Sending:
-        """Send a message; only while open. DROPPED: it can never leave, or the system takes no more."""
+        """Send a message; only while open. DROPPED: it can never be sent, or the system accepts no more."""
 
     @property
     def is_full(self) -> bool:
         """Whether messages should wait for `writable`."""
 
     def close(self, *, in_order: bool) -> None:
-        """End it, and tell nobody. `in_order`: tell the server; else it may be resumed by a later process."""
+        """End it without an event. `in_order`: notify the server; else a later process may resume it."""

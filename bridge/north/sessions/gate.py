@@ -1,8 +1,8 @@
-"""Admits openings of links to one server, so that neither a restart of ours nor one of the server's is a storm.
+"""Admits openings of links to one server, so that neither a restart of the bridge nor one of the server causes a storm.
 
-No more openings begin in a second, and no more are under way, than the settings say. A server that is silent is tried
-by one link at a time, ever more seldom; when that one opens, the others follow at the pace. What asked because a
-message waits goes first. No I/O: its user calls `admit` when `next_in` seconds have passed, and after every call.
+The settings limit how many openings begin in a second, and how many run at the same time. A silent server is tried
+by one link at a time, ever more seldom; when that link opens, the others follow at the pace. Links with a
+waiting message are first. No I/O: its user calls `admit` when `next_in` seconds have passed, and after every call.
 """
 
 from collections.abc import Hashable
@@ -45,13 +45,13 @@ class Gate:
             self._others[key] = None
 
     def withdraw(self, key: Hashable) -> None:
-        """Wait no more, or give up an opening that was admitted. What it came to is not known."""
+        """Stop waiting, or abandon an admitted opening, without a result."""
         self._urgent.pop(key, None)
         self._others.pop(key, None)
         self._inside.discard(key)
 
     def admit(self, now: float) -> list[Hashable]:
-        """Return the links whose opening is to begin now. Each ends with `answered`, `unheard` or `withdraw`."""
+        """Return the links whose opening must begin now. Each ends with `answered`, `unheard` or `withdraw`."""
         admitted: list[Hashable] = []
         room = (1 if self.silent else self._pace.at_once) - len(self._inside)
         while room > 0 and now >= self._next and (queue := self._urgent or self._others):
@@ -64,25 +64,25 @@ class Gate:
         return admitted
 
     def answered(self, key: Hashable) -> None:
-        """Note that the server is there, whether or not it let the link open."""
+        """Record that the server answered, whether or not the link opened."""
         self._inside.discard(key)
         self.silent = ""
         self._pause = 0.0
 
     def unheard(self, key: Hashable, why: str, now: float) -> None:
-        """Note that the server did not answer at all."""
+        """Record that the server did not answer at all."""
         self._inside.discard(key)
         self.silent = why
         self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
         self._next = max(self._next, now + self._pause)
 
     def hasten(self, now: float) -> None:
-        """Try a silent server soon: there is reason to believe that it is back, or elsewhere."""
+        """Try a silent server soon: it may be up again, or have another address."""
         if self.silent:
             self._next = min(self._next, now + FIRST_PAUSE)
 
     def next_in(self, now: float) -> float | None:
-        """Return seconds after which `admit` may have something to return; None: only another call changes that."""
+        """Return the seconds after which `admit` may return a link; None: only another call changes that."""
         if not (self._urgent or self._others):
             return None
         if len(self._inside) >= (1 if self.silent else self._pace.at_once):

@@ -1,4 +1,4 @@
-"""One link: from the first message or the wish to be reached, over openings that fail, to its release."""
+"""One link: from the first message or the wish to be reachable, through failed openings, to its release."""
 
 import random
 from asyncio import TimerHandle
@@ -20,37 +20,37 @@ Key = tuple[int, str]  # source and server
 
 
 class Owner(Protocol):
-    """What a link wants of its transport."""
+    """What a link needs of its transport."""
 
     counted: Counters
 
     def ask(self, link: "SessionLink", *, urgent: bool) -> None:
-        """Have the link opened when its turn comes: by `begin`."""
+        """Let the link be opened, by `begin`, when its turn comes."""
 
     def settled(self, link: "SessionLink", how: Ended | None, text: str) -> None:
-        """Note what an opening came to; None: the link is open."""
+        """Record the result of an opening; None: the link is open."""
 
     def withdraw(self, link: "SessionLink") -> None:
-        """Have the link opened no more."""
+        """Cancel the request to open the link."""
 
     def silent(self, server: str) -> tuple[str, float] | None:
         """Return why a server counts as silent, and seconds until it is tried again; None if it does not."""
 
     def later(self, seconds: float, link: "SessionLink") -> TimerHandle:
-        """Call the link's `retry` after so many seconds."""
+        """Call the link's `retry` after some seconds."""
 
     def time(self) -> float:
         """Return monotonic seconds."""
 
     def tell(self, link: "SessionLink", state: Link) -> None:
-        """Pass a change of state on."""
+        """Report a change of state."""
 
     def take(self, link: "SessionLink", message: bytes) -> None:
-        """Pass a message of the server on."""
+        """Pass on a message of the server."""
 
 
 class SessionLink:
-    """A link and what waits for it. Its user calls the methods above `opened`; a channel calls those from there on."""
+    """A link and its queue. Its user calls the methods above `opened`; a channel calls the others."""
 
     __slots__ = (
         "_channel", "_failures", "_heard", "_held_until", "_owner", "_reason", "_retry", "_since", "_state", "_waiting",
@@ -97,7 +97,7 @@ class SessionLink:
         return Sending.WAITS
 
     def open(self) -> None:
-        """Have the server reach the endpoint from now on."""
+        """Let the server reach the endpoint from now on."""
         self.wanted = True
         if self._state is LinkState.CLOSED and self._held_until > self._owner.time():
             self._retry_when_allowed()
@@ -105,11 +105,11 @@ class SessionLink:
             self._open(urgent=False)
 
     def begin(self, channel: Channel) -> None:
-        """Take the channel that begins to open."""
+        """Set the channel that begins to open."""
         self._channel = channel
 
     def deaf(self) -> None:
-        """Open anew, if the server was not heard for long: it may have forgotten the session."""
+        """Open the link anew if the server was not heard for long: it may have forgotten the session."""
         if self._state is LinkState.OPEN and self._owner.time() - self._heard >= DEAF:
             self._drop_channel(in_order=False)
             self.resumption = None
@@ -117,7 +117,7 @@ class SessionLink:
             self._open(urgent=True)
 
     def close(self, *, in_order: bool) -> None:
-        """End the link; what waits is lost."""
+        """End the link; queued messages are lost."""
         self.wanted = False
         if self._retry is not None:
             self._retry.cancel()
@@ -128,14 +128,14 @@ class SessionLink:
         self._state, self._reason = LinkState.CLOSED, ""
 
     def close_idle(self) -> None:
-        """End the link in good order until a message is to be sent."""
+        """Close the link regularly until a message has to be sent."""
         if self._state is LinkState.OPEN and not self._waiting:
             self._drop_channel(in_order=True)
             self._becomes(LinkState.CLOSED, "no message was sent or received for idle_timeout")
 
     @property
     def view(self) -> Link:
-        """Return the state of the link as it is now."""
+        """Return the current state of the link."""
         silent = self._owner.silent(self.key[1]) if self._channel is None else None
         if silent is not None and self._state is not LinkState.FAILING:
             return Link(LinkState.FAILING, *silent)
@@ -149,11 +149,11 @@ class SessionLink:
 
     @property
     def channel(self) -> Channel | None:
-        """Return the channel that is open or opens."""
+        """Return the channel that is open or opening."""
         return self._channel
 
     def retry(self) -> None:
-        """Try again: the pause is over."""
+        """Try again: the pause has ended."""
         self._retry = None
         if self._state in {LinkState.FAILING, LinkState.CLOSED}:
             self._open(urgent=False)
@@ -210,7 +210,7 @@ class SessionLink:
         self._becomes(LinkState.FAILING, end.text)
 
     def _unheard(self, text: str) -> None:
-        """The server is silent toward all: its gate tries it again, and this link with it."""
+        """The server does not answer any link: its gate tries again, also for this link."""
         self._lose_waiting()
         self._state = LinkState.CLOSED
         if self.wanted:
@@ -237,7 +237,7 @@ class SessionLink:
         self._retry = self._owner.later(pause * random.uniform(1.0, 1.25), self)  # noqa: S311  # spreads, hides nothing
 
     def _retry_when_allowed(self) -> None:
-        """Try again when the server's hold-off (RFC 8323 §5.5) is over, unless that is planned already."""
+        """Try again after the server's hold-off (RFC 8323 §5.5), unless that is planned already."""
         if self._retry is None:
             self._retry_later(self._held_until - self._owner.time())
 

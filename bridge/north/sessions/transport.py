@@ -1,4 +1,4 @@
-"""A `NorthTransport` of links that have to be opened, over whatever makes channels."""
+"""A `NorthTransport` of links that have to be opened, over any kind of channel."""
 
 import asyncio
 import logging
@@ -23,8 +23,8 @@ Identify = Callable[[int, str], "asyncio.Future[Credentials]"]
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """How links of one server are kept. `idle_timeout`: seconds after which a link is closed that carries nothing; 0:
-    never. `identified`: links need credentials.
+    """Settings of the links to one server. `idle_timeout`: seconds after which an idle link is closed;
+    0: never. `identified`: links need credentials.
     """
 
     pace: Pace = field(default_factory=Pace)
@@ -33,21 +33,21 @@ class LinkSettings:
 
 
 class ChannelMaker:
-    """Makes channels; what kind is its subclass's matter."""
+    """Makes channels; a subclass decides which kind."""
 
     def make(self, link: SessionLink, user: ChannelUser, credentials: Credentials | None) -> Channel | End:
-        """Return a channel for a link, which begins to open and tells nothing before this has returned; or why not.
+        """Return a channel for a link, which begins to open, and has no events before this returns.
 
-        Raises BridgeError with the cure.
+        Return an End if the channel cannot begin. Raises BridgeError with the cure.
         """
         raise NotImplementedError
 
     def address(self, server: str) -> str | None:
-        """Return where a server is, as people read it; None while that is not known."""
+        """Return a server's address for people; None while it is unknown."""
         raise NotImplementedError
 
     def moved(self, server: str) -> None:
-        """Find out where a server is now: it is silent."""
+        """Resolve a server's name again: it is silent."""
         raise NotImplementedError
 
 
@@ -77,7 +77,7 @@ class SessionNorth:
         self._check_idle_later()
 
     async def stop(self) -> None:
-        """End all links without a word to their servers: the next start takes them up again."""
+        """End all links without notifying their servers: the next start resumes them."""
         self._receiver = None
         for timer in (*self._timers.values(), self._idle):
             if timer is not None:
@@ -99,7 +99,7 @@ class SessionNorth:
             self._of((source, server)).open()
 
     def release(self, source: int) -> None:
-        """Close all links of an endpoint in good order."""
+        """Close all links of an endpoint regularly."""
         for server in self._servers:
             self._release((source, server))
 
@@ -124,7 +124,7 @@ class SessionNorth:
         return self._maker.address(server)
 
     def unanswered(self, source: int, server: str) -> None:
-        """Open a link anew if its server was not heard for long, and look where the server is."""
+        """Open a link anew if its server was not heard for long, and resolve the server's name again."""
         if server in self._servers:
             self._maker.moved(server)
             found = self.links.get((source, server))
@@ -132,23 +132,23 @@ class SessionNorth:
                 found.deaf()
 
     def counters(self) -> Counters:
-        """Return the counters as they are now."""
+        """Return the current counters."""
         return self.counted
 
     # -- Owner of links ------------------------------------------------------------------------------------------
 
     def ask(self, link: SessionLink, *, urgent: bool) -> None:
-        """Have a link opened when its turn comes."""
+        """Let a link be opened when its turn comes."""
         self._gates[link.key[1]].ask(link.key, urgent=urgent)
         self._admit(link.key[1])
 
     def withdraw(self, link: SessionLink) -> None:
-        """Have a link opened no more."""
+        """Cancel the request to open a link."""
         self._gates[link.key[1]].withdraw(link.key)
         self._admit(link.key[1])
 
     def settled(self, link: SessionLink, how: Ended | None, text: str) -> None:
-        """Note what an opening came to."""
+        """Record the result of an opening."""
         server = link.key[1]
         gate = self._gates[server]
         if how is Ended.UNHEARD:
@@ -166,7 +166,7 @@ class SessionNorth:
         return (gate.silent, gate.retry_in(self.time())) if gate.silent else None
 
     def later(self, seconds: float, link: SessionLink) -> asyncio.TimerHandle:
-        """Call the link's `retry` after so many seconds."""
+        """Call the link's `retry` after some seconds."""
         return asyncio.get_running_loop().call_later(seconds, link.retry)
 
     def time(self) -> float:
@@ -174,13 +174,13 @@ class SessionNorth:
         return asyncio.get_running_loop().time()
 
     def tell(self, link: SessionLink, state: Link) -> None:
-        """Pass a change of state on."""
+        """Report a change of state."""
         if self._receiver is not None:
             new = self.new_addresses and state.state is LinkState.OPEN
             self._receiver.link_changed(*link.key, replace(state, new_address=new))
 
     def take(self, link: SessionLink, message: bytes) -> None:
-        """Pass a message on. Whatever the receiver raises, the next one is taken."""
+        """Pass on a message. If the receiver raises, the next message is still processed."""
         if self._receiver is None:
             return
         source, server = link.key
@@ -206,7 +206,7 @@ class SessionNorth:
             found.close(in_order=True)
 
     def _admit(self, server: str) -> None:
-        """Begin what may be opened now, soon: never inside the call that asked for it."""
+        """Begin the openings that are admitted, soon: never inside the call that asked for one."""
         due = self._gates[server].next_in(self.time())
         timer = self._timers.pop(server, None)
         if timer is not None:
@@ -269,7 +269,7 @@ class SessionNorth:
 
 
 def _local(error: BaseException) -> End:
-    """Return the end of a link that could not begin by a fault on this side."""
+    """Return the end of a link that could not begin because of a fault on this side."""
     if isinstance(error, BridgeError):
         return End(Ended.LOCAL, str(error))
     _log.error("a link could not be opened", exc_info=error, extra={"sample": "open link"})

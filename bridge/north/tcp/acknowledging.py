@@ -1,11 +1,11 @@
-"""Messages with types and message IDs, as the bridge has them toward servers, over a stream, which has neither.
+"""Converts messages with types and message IDs to messages over a stream, which has neither, and back.
 
-A connection repeats nothing, and acknowledges nothing that its peer's CoAP has read. What the bridge must have
-acknowledged is followed by a Ping: a Pong says that the server has read everything before it (RFC 8323 §5.4), and is
-told to the bridge as acknowledgements. What the bridge repeats meanwhile is on the connection already, and is not sent
-again. What no Pong followed before the connection ended goes again on the next one.
+CoAP over a connection has no retransmissions and no acknowledgements. So a message that must be acknowledged
+is followed by a Ping: the Pong proves that the server has read everything before it (RFC 8323 §5.4), and becomes
+acknowledgements for the bridge. If the bridge repeats a message meanwhile, it is not sent again on the same connection.
+Messages without a Pong when the connection ends are sent again on the next one.
 
-No I/O: `outgoing` has what is to be written after every call, and `arrived` what is for the bridge.
+No I/O: after every call `outgoing` has the bytes to write, and `arrived` the messages for the bridge.
 """
 
 from bridge.coap import stream, udp
@@ -19,7 +19,7 @@ _MIDS_PER_SECOND = 265  # message IDs go round once in 247 s (EXCHANGE_LIFETIME)
 
 
 class Ended(MessageFormatError):
-    """The server ended the connection by a message: `hold_off` seconds should pass before the next one."""
+    """The server ended the connection by a message; `hold_off` seconds should pass before the next connection."""
 
     def __init__(self, text: str, hold_off: float = 0.0) -> None:
         super().__init__(text)
@@ -44,7 +44,7 @@ class Acknowledging:
         self._requests: dict[int, bytes] = {}  # message ID given to a server's request → its token
 
     def send(self, message: bytes) -> bool:
-        """Write one message, framed as over UDP. False: it can never be sent to this server; it is too large."""
+        """Write one message, framed as over UDP. False: it is too large for this server."""
         mtype, code, mid, token, body = udp.take_apart(message)
         if code == Code.EMPTY:
             return self._empty(mtype, mid)
@@ -65,7 +65,7 @@ class Acknowledging:
         return True
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the server. Raises MessageFormatError where the connection cannot go on, Ended among them."""
+        """Process bytes of the server. Raises MessageFormatError (or Ended) if the connection cannot go on."""
         for message in self._reader.feed(data):
             if not self.ready and message.code not in {Signal.CSM, Signal.ABORT}:
                 raise MessageFormatError("its first message is no CSM (RFC 8323 §5.3)")
@@ -79,17 +79,17 @@ class Acknowledging:
         self._out += stream.signal(Signal.ABORT, text=why)
 
     def release(self) -> None:
-        """Write that we end the connection in good order."""
+        """Write a Release: the bridge ends the connection."""
         self._out += stream.signal(Signal.RELEASE)
 
     def outgoing(self) -> bytes:
-        """Return what is to be written now."""
+        """Return the bytes to write now."""
         data = bytes(self._out)
         self._out.clear()
         return data
 
     def _empty(self, mtype: int, mid: int) -> bool:
-        """Take a bare acknowledgement, which a stream does not need, or a Reset, which it does not have."""
+        """Process an Empty acknowledgement, which a stream does not need, or a Reset, which it does not have."""
         token = self._requests.pop(mid, None) if mtype is RST else None
         if token is not None:  # a request that got a Reset has failed behind us
             self._out += stream.frame(Code.BAD_GATEWAY, token, b"")
@@ -156,7 +156,7 @@ _FIRST_RESPONSE = 64
 
 
 def _remember(table: dict, key: object, value: object) -> None:  # type: ignore[type-arg]
-    """Put something into a table; what has been in it for longest leaves when it is full."""
+    """Add an entry to a table; the oldest is dropped when it is full."""
     if len(table) >= REMEMBERED:
         del table[next(iter(table))]
     table[key] = value

@@ -21,7 +21,7 @@ WRITE_BUFFER = 64 * 1024  # bytes beyond which messages wait
 PIECE = 16 * 1024  # bytes of a piece of a stream, at most (RFC 5246 §6.2.1)
 
 Connect = Callable[["StreamChannel"], "asyncio.Future[object]"]
-"""Begins to connect the protocol that it is given."""
+"""Begins to connect a protocol."""
 
 
 class StreamChannel(asyncio.Protocol):
@@ -46,7 +46,7 @@ class StreamChannel(asyncio.Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether messages should wait: the server takes none, or wants no more."""
+        """Whether messages should wait: the server accepts none, or wants no more."""
         return self._paused or self._messages.released is not None
 
     def send(self, message: bytes) -> Sending:
@@ -60,7 +60,7 @@ class StreamChannel(asyncio.Protocol):
         return Sending.LEFT
 
     def close(self, *, in_order: bool) -> None:
-        """End the connection, and tell nobody but the server."""
+        """End the connection; only the server is notified."""
         self._user = None
         if in_order and self._open:
             self._messages.release()
@@ -120,7 +120,7 @@ class StreamChannel(asyncio.Protocol):
             self._end(End(Ended.LOST, f"the connection broke: {exc}"))
 
     def pause_writing(self) -> None:
-        """Read no more, since what a server says may ask for an answer: it bounds neither by itself."""
+        """Stop reading: a server's messages may need answers, which could not be sent, and would pile up."""
         self._paused = True
         transport = self._transport
         if transport is not None and not transport.is_closing():
@@ -153,7 +153,7 @@ class StreamChannel(asyncio.Protocol):
             self._end(End(Ended.UNHEARD, f"server {self._server!r} cannot be reached over TCP: {error}"))
 
     def _hand_over(self) -> None:
-        """Hand the user what has come, in order."""
+        """Pass what has come to the user, in order."""
         if self._messages.ready and not self._open and self._user is not None:
             self._open = True
             self._cancel()
@@ -164,7 +164,7 @@ class StreamChannel(asyncio.Protocol):
                 self._user.arrived(message)
 
     def _write(self) -> None:
-        """Write what the messages, and TLS below them, want written."""
+        """Write the bytes of the messages, and of TLS below them."""
         session, transport = self._session, self._transport
         if transport is None or transport.is_closing():
             return
@@ -197,7 +197,7 @@ class StreamChannel(asyncio.Protocol):
         self._unread = self._loop.call_later(UNREAD, self._reads_nothing, left)
 
     def _reads_nothing(self, before: int) -> None:
-        """End the connection if no fewer bytes wait than `before`."""
+        """End the connection if still as many bytes wait as `before`."""
         self._unread = None
         left = 0 if self._transport is None else self._transport.get_write_buffer_size()
         if left < before:

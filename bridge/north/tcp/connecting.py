@@ -1,4 +1,4 @@
-"""TCP connections as links want them: from an endpoint's own address, without delay, and noticed when they are dead."""
+"""TCP connections for links: from an endpoint's own address, without delay, with keep-alive."""
 
 import asyncio
 import errno
@@ -12,16 +12,16 @@ _LOCAL = frozenset(
     {errno.EACCES, errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM,
      errno.EPERM}
 )  # fmt: skip
-"""Errors of `connect` that this machine causes; the others say something of the server (connect(2))."""
+"""Errors of `connect` that this machine causes; the others concern the server (connect(2))."""
 
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 120, 30, 4  # seconds, seconds, probes (tcp(7))
-_BIND_ADDRESS_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT (ip(7)): the port is chosen when it is known whom it is toward
+_BIND_ADDRESS_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT (ip(7)): the port is chosen at `connect`
 
 
 async def connected(place: SocketAddress, local: str | None, protocol: asyncio.Protocol) -> object:
-    """Connect a protocol to a place, from the address `local`; None: from any.
+    """Connect a protocol to an address, from the address `local`; None: from any.
 
-    Raises NorthUnavailable for a fault on this side, OSError for one of the server or the way to it.
+    Raises NorthUnavailable for a fault on this side, OSError for one of the server or the network.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -64,5 +64,5 @@ def _bound(family: int, local: str | None) -> socket.socket:
 
 
 def family_of(place: SocketAddress) -> int:
-    """Return the address family of a place."""
+    """Return the address family of an address."""
     return socket.AF_INET if len(place) == 2 else socket.AF_INET6  # noqa: PLR2004  (an IPv4 socket address)

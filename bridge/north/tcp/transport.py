@@ -23,7 +23,7 @@ LocalHost = Callable[[int, int], str | None]
 
 @dataclass(frozen=True, slots=True)
 class StreamServer:
-    """How connections to one server are made and kept. `backend` and `session` are None for plain TCP."""
+    """Settings of connections to one server. `backend` and `session` are None for plain TCP."""
 
     link: LinkSettings
     backend: Backend | None = None
@@ -31,7 +31,7 @@ class StreamServer:
 
 
 class StreamNorth(SessionNorth):
-    """`places` knows where servers are, and is kept fresh by its maker. `wall` returns seconds of the wall clock."""
+    """`places` has the servers' addresses, kept up to date by its maker. `wall` returns seconds of the wall clock."""
 
     descriptor_each = True
     new_addresses = True
@@ -77,7 +77,7 @@ class _Maker(ChannelMaker):
         return None if found is None else as_text(found)
 
     def moved(self, server: str) -> None:
-        """Look the server's name up again soon."""
+        """Resolve the server's name again soon."""
         self._places.look_again(server)
 
     def _connect(self, source: int, place: SocketAddress, protocol: StreamChannel) -> "asyncio.Future[object]":

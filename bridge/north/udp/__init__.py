@@ -1,1 +1,1 @@
-"""CoAP over UDP: each endpoint has one stable source address, so that a server can tell it by that."""
+"""CoAP over UDP: each endpoint has one stable source address, by which a server recognises it."""

@@ -1,4 +1,4 @@
-"""What both schemes of source addresses offer: a socket address of its own for each endpoint, and datagrams."""
+"""The contract of both schemes of source addresses: each endpoint has its own socket address; and datagrams."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -6,10 +6,10 @@ from typing import Protocol
 from bridge.north.contract import Counters, Sending
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
-"""A numeric address as the socket module has it: (host, port) for IPv4, (host, port, flow, scope) for IPv6."""
+"""A numeric address of the socket module: (host, port) for IPv4, (host, port, flow, scope) for IPv6."""
 
 DatagramReceiver = Callable[[int, SocketAddress, bytes], None]
-"""Called for every datagram with (source, remote, data). What it raises is logged and counted."""
+"""Called for every datagram with (source, remote, data). Exceptions are logged and counted."""
 
 
 class Division(Protocol):
@@ -23,19 +23,19 @@ class Division(Protocol):
 
 
 class AddressScheme(Protocol):
-    """Assigns each endpoint a source address of its own. `source` is a number that stands for one address for ever.
+    """Assigns each endpoint a source address of its own. `source` is a number that permanently identifies one address.
 
-    The caller keeps it with the endpoint, durably, and takes a new one from `sources`. An endpoint uses the same number
+    The caller stores it with the endpoint, and chooses new ones from `sources`. An endpoint uses the same number
     toward all its servers.
     """
 
     @property
     def scheme(self) -> str:
-        """`prefix` or `ports`; sources of the two have nothing in common."""
+        """`prefix` or `ports`; sources of the two are unrelated."""
 
     @property
     def sources(self) -> range:
-        """Numbers that an endpoint may be given."""
+        """Numbers that an endpoint may have."""
 
     @property
     def division(self) -> Division | None:
@@ -53,22 +53,22 @@ class AddressScheme(Protocol):
         """Begin to receive, on the running event loop. Raises NorthUnavailable, with the cure."""
 
     def open(self, source: int) -> None:
-        """Make an endpoint's own address usable. Raises NorthUnavailable: that endpoint, no other, is down."""
+        """Make an endpoint's own address usable. Raises NorthUnavailable: only this endpoint is down."""
 
     def is_open(self, source: int) -> bool:
-        """Return whether datagrams can leave from, and arrive at, an endpoint's own address."""
+        """Return whether datagrams can be sent from, and received at, an endpoint's own address."""
 
     def release(self, source: int) -> None:
-        """Give up what `open` took."""
+        """Release what `open` took."""
 
     def local(self, source: int, family: int) -> tuple[str, int]:
         """Return the (host, port) that servers see. Raises NorthUnavailable if the number stands for none."""
 
     def send(self, source: int, destination: SocketAddress, data: bytes) -> Sending:
-        """Send one datagram from the endpoint's own address. Raises NorthUnavailable where that is not open."""
+        """Send one datagram from the endpoint's own address. Raises NorthUnavailable if that is not open."""
 
     def counters(self) -> Counters:
-        """Return the counters as they are now."""
+        """Return the current counters."""
 
     def close(self) -> None:
-        """Stop receiving and close all sockets; what is still queued is lost."""
+        """Stop receiving and close all sockets; queued datagrams are lost."""

@@ -15,7 +15,7 @@ from bridge.north.udp.system import reason
 _log = logging.getLogger("bridge.north")
 
 BATCH = 128
-"""Datagrams read in one wake-up; then the loop does other work. At about 10 µs each, some milliseconds."""
+"""Datagrams read in one wake-up, before other work gets its turn: a few milliseconds at about 10 µs each."""
 
 QUEUE = 4096
 """Datagrams that wait, at most, while a socket would block."""
@@ -31,7 +31,7 @@ Ancillary = list[tuple[int, int, bytes]]
 
 
 class DatagramSocket:
-    """A socket that lives until `close`, whatever the network says. `receive` gets (ancillary data, remote, bytes)."""
+    """A socket that stays open until `close`, in spite of errors. `receive` gets (ancillary data, remote, bytes)."""
 
     __slots__ = ("_ancillary_size", "_counters", "_loop", "_queue", "_receive", "_sock")
 
@@ -57,7 +57,7 @@ class DatagramSocket:
         return self._sock
 
     def send(self, data: bytes, ancillary: Ancillary, destination: SocketAddress) -> Sending:
-        """Send now, or queue while the socket would block, or drop once the queue is full."""
+        """Send now, queue while the socket would block, or drop if the queue is full."""
         if self._queue:
             return self._defer(data, ancillary, destination)
         try:
@@ -73,7 +73,7 @@ class DatagramSocket:
         return Sending.LEFT
 
     def close(self) -> None:
-        """Stop and close; harmless when done twice."""
+        """Stop and close; harmless when called twice."""
         fd = self._sock.fileno()
         if fd >= 0:
             self._loop.remove_reader(fd)

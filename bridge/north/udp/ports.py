@@ -22,7 +22,7 @@ _CURES = {
 
 
 class PortsScheme:
-    """Sources are port numbers. A port that cannot be had takes its endpoint down; no other one is ever used for it."""
+    """Sources are port numbers. If a port cannot be used, its endpoint is down; no other port is ever used for it."""
 
     scheme = "ports"
     opens_each = True
@@ -47,12 +47,12 @@ class PortsScheme:
         self._sockets: dict[int, dict[int, DatagramSocket]] = {family: {} for family in addresses}
 
     def listen(self, receiver: DatagramReceiver) -> None:
-        """Take the receiver; sockets are opened by `open`."""
+        """Set the receiver; sockets are opened by `open`."""
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
 
     def open(self, source: int) -> None:
-        """Bind the endpoint's port, on each family. Raises NorthUnavailable; nothing of it stays open then."""
+        """Bind the endpoint's port, on each family. Raises NorthUnavailable; then nothing stays open."""
         if source not in self.sources:
             raise NorthUnavailable(
                 f"port {source} is outside {self.sources.start}-{self.sources.stop - 1}; "
@@ -101,7 +101,7 @@ class PortsScheme:
         return out.send(data, [], destination)
 
     def counters(self) -> Counters:
-        """Return the counters as they are now; looks at every socket, so not for the data path."""
+        """Return the counters as they are now; reads every socket, so not for the data path."""
         opened = [s for sockets in self._sockets.values() for s in sockets.values()]
         overflow = self._counters.receive_overflow + sum(receive_overflow(s.socket) for s in opened)
         return replace(self._counters, receive_overflow=overflow)
@@ -116,7 +116,7 @@ class PortsScheme:
         return _Hand(self, source)
 
     def received(self, source: int, remote: SocketAddress, data: bytes) -> None:
-        """Hand a datagram on; called by the sockets."""
+        """Pass on a datagram; called by the sockets."""
         if self._receiver is not None:
             self._receiver(source, remote, data)
 
@@ -134,7 +134,7 @@ class PortsScheme:
 
 
 class _Hand:
-    """Smaller than a closure, of which there would be one per endpoint."""
+    """A callable that is smaller than a closure; there is one per endpoint."""
 
     __slots__ = ("_scheme", "_source")
 

@@ -27,7 +27,7 @@ from bridge.north.udp.system import (
 _log = logging.getLogger("bridge.north")
 
 RECEIVE_BUFFER = 4 * 1024 * 1024
-"""Bytes asked for; the system may give less (net.core.rmem_max). One socket holds the bursts of all endpoints."""
+"""Requested bytes; the system may grant less (net.core.rmem_max). One socket buffers the bursts of all endpoints."""
 
 _IPV4_PKTINFO = struct.Struct("=i4s4s")  # ifindex, spec_dst, addr (ip(7))
 _IPV6_PKTINFO = struct.Struct("=16sI")  # address, ifindex (RFC 3542 §6.1)
@@ -86,7 +86,7 @@ class PrefixScheme:
         return listens and source in self.sources
 
     def release(self, source: int) -> None:
-        """Nothing is held for a source."""
+        """Do nothing: a source has no resources."""
 
     def local(self, source: int, family: int) -> tuple[str, int]:
         """Return (host, port) of an endpoint toward servers of this family. Raises NorthUnavailable."""
@@ -111,7 +111,7 @@ class PrefixScheme:
         raise NorthUnavailable(f"no socket toward {destination[0]}: not listening, or no prefix of its family")
 
     def counters(self) -> Counters:
-        """Return the counters as they are now."""
+        """Return the current counters."""
         opened = [s for s in (self._ipv4, self._ipv6) if s is not None]
         return replace(self._counters, receive_overflow=sum(receive_overflow(s.socket) for s in opened))
 
@@ -168,13 +168,13 @@ class PrefixScheme:
 
 
 def _division(pools: Mapping[int, Pool]) -> Pool | None:
-    """Return the pool whose parts are the shards': of two families the smaller one, which bounds the numbers."""
+    """Return the pool that divides numbers among shards: of two families the smaller one, which limits the numbers."""
     smallest = min(pools.values(), key=lambda pool: pool.capacity)
     return smallest if smallest.is_divisible else None
 
 
 def _check_local(prefix: Prefix) -> None:
-    """Refuse a prefix whose answers would not come to this host. Raises NorthUnavailable."""
+    """Refuse a prefix whose answers would not reach this host. Raises NorthUnavailable."""
     for number in (0, prefix.capacity // 2, prefix.capacity - 1):
         address = prefix.packed(number)
         if is_local(prefix.family, address) is False:

@@ -13,8 +13,8 @@ LOOPBACK_PREFIX = "127.64.0.0/10"
 """Local on every Linux without a route or a privilege, and far from 127.0.0.1 where servers listen."""
 
 SHARDS = 256
-"""Parts of a prefix that can be with different nodes of a cluster. All addresses of a part have the same eight bits
-after those of the prefix, so that a part is a prefix of its own."""
+"""Parts of a prefix that different nodes of a cluster can have. All addresses of a part have the same eight bits
+after those of the prefix, so that a part is itself a prefix."""
 
 _DIVISIBLE = SHARDS * 256  # addresses that a prefix must have to be divided
 _BLOCK = 256  # IPv4: in each block of 256, .0 and .255 are left out, which some stacks take for broadcast addresses
@@ -61,7 +61,7 @@ class Prefix:
         return value.to_bytes(self.length)
 
     def number(self, packed: bytes) -> int | None:
-        """Return the number of an address in network order; None if it is no endpoint's."""
+        """Return the number of an address in network order; None if it cannot belong to an endpoint."""
         offset = int.from_bytes(packed) - self._base
         if not 0 <= offset < self._size:
             return None
@@ -77,7 +77,7 @@ class Prefix:
         return self._size >= _DIVISIBLE
 
     def part(self, shard: int) -> range:
-        """Return the numbers whose addresses are a shard's."""
+        """Return the numbers whose addresses belong to a shard."""
         span = self._span // SHARDS
         return range(self._before(shard * span), min(self._before((shard + 1) * span), self.capacity))
 
@@ -135,7 +135,7 @@ class Pool:
         )
 
     def number(self, packed: bytes) -> int | None:
-        """Return the number of an address in network order; None if it is no endpoint's."""
+        """Return the number of an address in network order; None if it cannot belong to an endpoint."""
         for start, prefix in self._starts:
             number = prefix.number(packed)
             if number is not None:
@@ -148,7 +148,7 @@ class Pool:
         return all(prefix.is_divisible for prefix in self.prefixes)
 
     def part(self, shard: int) -> Sequence[range]:
-        """Return the numbers whose addresses are a shard's: a part of each prefix."""
+        """Return the numbers whose addresses belong to a shard: a part of each prefix."""
         return [
             range(start + part.start, min(start + part.stop, self.capacity))
             for start, prefix in self._starts

@@ -23,10 +23,10 @@ class Scheme(StrEnum):
 def choose(
     scheme: Scheme, prefixes: Sequence[str], servers: Collection[SocketAddress | None]
 ) -> tuple[Scheme, Sequence[str]]:
-    """Return PREFIX with its prefixes, or PORTS. `servers` are their addresses, None where a name is not
-    resolved yet: such a server is not taken to be on loopback, lest a late name server change the scheme.
+    """Return PREFIX with its prefixes, or PORTS. `servers` are their addresses, None if a name is not
+    resolved yet: such a server does not count as on loopback, since a slow name server must not change the scheme.
 
-    `auto` is the configured prefixes, else the loopback prefix if every server is on IPv4 loopback, else ports.
+    `auto` means the configured prefixes, else the loopback prefix if every server is on IPv4 loopback, else ports.
     Raises ConfigurationError.
     """
     if scheme is Scheme.PORTS:
@@ -73,7 +73,7 @@ def build(
 
 
 def _on_loopback(server: SocketAddress | None) -> bool:
-    """Return whether it can answer to the loopback prefix, which is IPv4."""
+    """Return whether a server can answer to the loopback prefix, which is IPv4."""
     return server is not None and len(server) == 2 and ipaddress.ip_address(server[0]).is_loopback  # noqa: PLR2004
 
 

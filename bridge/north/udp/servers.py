@@ -1,4 +1,4 @@
-"""Where servers are: names resolved beside the data path, and whose datagram it is that arrives."""
+"""Addresses of servers: names resolved in the background, and the server of a datagram's sender address."""
 
 import asyncio
 import contextlib
@@ -12,17 +12,17 @@ from bridge.north.udp.addresses import SocketAddress
 _log = logging.getLogger("bridge.north")
 
 INTERVAL = 300.0
-"""Seconds between two look-ups of a name; a changed record is seen within that time."""
+"""Seconds between two resolutions of a name; a changed record is noticed within that time."""
 
 SOONEST = 10.0
-"""Seconds, at least, between two look-ups that failures ask for."""
+"""Seconds, at least, between two resolutions after failures."""
 
 Remote = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerName:
-    """A server as configured. `port` takes CoAP, `secure_port` DTLS (R26).
+    """A server as configured. `port` is for CoAP, `secure_port` for DTLS (R26).
 
     `stream`: over TCP; no datagram can come from it.
     """
@@ -43,9 +43,9 @@ class _Known:
 
 
 class Servers:
-    """Addresses of all servers. `destination` and `at` are dictionary look-ups; names are resolved beside them.
+    """Addresses of all servers. `destination` and `at` are dictionary lookups; names are resolved in the background.
 
-    A datagram from the address that a server had before its last change is still its own: an answer may be under way.
+    A datagram from a server's previous address is still accepted: an answer may be on its way.
     """
 
     def __init__(self, names: Iterable[ServerName]) -> None:
@@ -57,7 +57,7 @@ class Servers:
         self._wanted: set[str] = set()
 
     def restrict(self, families: Collection[int]) -> None:
-        """Use only addresses of these families: those that endpoints can send from. Others are forgotten."""
+        """Use only addresses of these families, from which endpoints can send. Others are dropped."""
         self._families = tuple(sorted(families))
         for known in self._known.values():
             if known.plain is not None and _family(known.plain) not in self._families:
@@ -68,33 +68,33 @@ class Servers:
         return key in self._known
 
     def destination(self, key: str, *, secure: bool = False) -> SocketAddress | None:
-        """Return where a server listens; None while its name cannot be resolved, or for an unknown key."""
+        """Return a server's address; None while its name cannot be resolved, or for an unknown key."""
         known = self._known.get(key)
         if known is None:
             return None
         return known.secure if secure else known.plain
 
     def destinations(self) -> list[SocketAddress | None]:
-        """Return where each server listens; None for those whose name is not resolved."""
+        """Return each server's address; None for those whose name is not resolved."""
         return [known.plain for known in self._known.values()]
 
     def at(self, remote: SocketAddress) -> tuple[str, ...]:
-        """Return the keys of the servers with this address; none: a stranger.
+        """Return the keys of the servers with this address; empty: an unknown sender.
 
-        Those that take CoAP there stand first, then those that take DTLS there, then those that were there.
+        Servers with CoAP there are first, then those with DTLS there, then those that had this address before.
         """
         return self._owners.get((remote[0], remote[1]), ())
 
     def look_again(self, key: str) -> None:
-        """Have a server's name looked up soon: it does not answer."""
+        """Resolve a server's name soon: it does not answer."""
         if key in self._known:
             self._wanted.add(key)
             self._asked.set()
 
     async def resolve(self, keys: Iterable[str] | None = None, within: float | None = None) -> frozenset[str]:
-        """Look up names now, and return the keys of those without an address. Never raises: failures are logged.
+        """Resolve names now, and return the keys of those without an address. Never raises: failures are logged.
 
-        After `within` seconds the look-ups that are not over go on beside.
+        Resolutions that take longer than `within` seconds go on in the background.
         """
         wanted = [self._known[key] for key in (self._known if keys is None else keys)]
         tasks = [asyncio.create_task(self._look_up(known)) for known in wanted]
@@ -106,7 +106,7 @@ class Servers:
         return frozenset(known.name.key for known in wanted if known.plain is None)
 
     async def watch(self, interval: float = INTERVAL, soonest: float = SOONEST) -> None:
-        """Keep addresses fresh until cancelled: all of them every `interval` seconds, failed ones earlier."""
+        """Keep addresses up to date until cancelled: all of them every `interval` seconds, failed ones earlier."""
         loop = asyncio.get_running_loop()
         due = loop.time() + interval
         while True:
@@ -127,7 +127,7 @@ class Servers:
             await self.resolve(keys)
 
     async def stop(self) -> None:
-        """End all look-ups."""
+        """End all resolutions."""
         for task in self._look_ups:
             task.cancel()
         await asyncio.gather(*self._look_ups, return_exceptions=True)
@@ -168,7 +168,7 @@ class Servers:
 
 
 def as_text(address: SocketAddress) -> str:
-    """Return HOST:PORT as people read it."""
+    """Return HOST:PORT for people."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

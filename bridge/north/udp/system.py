@@ -1,4 +1,4 @@
-"""What Linux knows of sockets and routes that Python has no name for.
+"""Facts about sockets and routes that Linux has and Python's modules do not.
 
 Numbers and layouts: linux/in.h, linux/in6.h, asm-generic/socket.h, linux/sock_diag.h, linux/rtnetlink.h.
 """
@@ -29,7 +29,7 @@ _ROUTE_TYPE = _HEADER.size + 7  # offset of rtm_type in an answer
 
 
 def is_local(family: int, packed: bytes) -> bool | None:
-    """Return whether datagrams to this address are delivered on this host; None where the system does not tell."""
+    """Return whether datagrams to this address are delivered on this host; None if the system does not say."""
     attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), _RTA_DST) + packed
     route = _ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0)
     size = _HEADER.size + len(route) + len(attribute)
@@ -59,7 +59,7 @@ def receive_overflow(sock: socket.socket) -> int:
 
 
 def ephemeral_ports() -> range:
-    """Return the ports that the system hands out by itself (ip_local_port_range; IPv6 uses the same)."""
+    """Return the ports that the system assigns automatically (ip_local_port_range; IPv6 uses the same)."""
     try:
         low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split())
     except (OSError, ValueError):

@@ -14,13 +14,13 @@ from bridge.north.udp.servers import INTERVAL, Servers, as_text
 _log = logging.getLogger("bridge.north")
 
 RETRY_AFTER = 30.0
-"""Seconds between two tries to have an endpoint's own address, while another program has it."""
+"""Seconds between two attempts to open an endpoint's own address, while another program has it."""
 
 _OPEN = Link(LinkState.OPEN)
 
 
 class UdpNorth:
-    """Endpoints' addresses by one of the two schemes, servers by their names.
+    """Endpoints have addresses by one of the two schemes; servers are resolved by name.
 
     There is no session: a link is open once the endpoint's address is usable and the server's name is resolved.
     """
@@ -43,7 +43,7 @@ class UdpNorth:
         self._watching = asyncio.create_task(self.servers.watch(self._resolve_interval))
 
     async def stop(self) -> None:
-        """Close all sockets, look up no more names."""
+        """Close all sockets, and stop resolving names."""
         self._receiver = None
         if self._retry is not None:
             self._retry.cancel()
@@ -67,7 +67,7 @@ class UdpNorth:
         return self.addresses.opens_each
 
     def open(self, source: int, servers: Iterable[str]) -> None:  # noqa: ARG002  # one socket toward all of them
-        """Make an endpoint's own address usable, now or by later tries."""
+        """Make an endpoint's own address usable, now or by later attempts."""
         self._open(source)
 
     def _open(self, source: int) -> None:
@@ -81,7 +81,7 @@ class UdpNorth:
             self._works(source)
 
     def release(self, source: int) -> None:
-        """Give up an endpoint's own address."""
+        """Release an endpoint's own address."""
         self._failing.pop(source, None)
         self.addresses.release(source)
 
@@ -117,11 +117,11 @@ class UdpNorth:
         return None if found is None else as_text(found)
 
     def unanswered(self, source: int, server: str) -> None:  # noqa: ARG002  # there is no session to doubt
-        """Look the server's name up again soon."""
+        """Resolve the server's name again soon."""
         self.servers.look_again(server)
 
     def counters(self) -> Counters:
-        """Return the counters as they are now."""
+        """Return the current counters."""
         counters = self.addresses.counters()
         return replace(counters, send_dropped=counters.send_dropped + self._dropped, strangers=self._strangers)
 

@@ -1,1 +1,1 @@
-"""Requests and results of operations: plain data that needs nothing but msgspec, so that a skin loads quickly."""
+"""Requests and results of operations: plain data that needs only msgspec, so that a skin loads quickly."""

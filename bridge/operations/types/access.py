@@ -23,13 +23,13 @@ class KeyView(Result, frozen=True, kw_only=True):
 
 
 class NewKey(KeyView, frozen=True, kw_only=True):
-    """A key that was made just now."""
+    """A new key."""
 
     key: Annotated[str, Meta(description="the key itself; it is shown once, the bridge stores only its SHA-256")]
 
 
 class CreateKey(Request[NewKey], frozen=True, kw_only=True):
-    """Make a key of the API. The answer has it once; nobody can show it again."""
+    """Make a key of the API. Only this answer contains it; it cannot be shown again."""
 
     NAME: ClassVar[str] = "key.create"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -55,7 +55,7 @@ class ListKeys(Request[Keys], frozen=True):
 
 
 class RevokeKey(Request[KeyView], frozen=True):
-    """Let a key be used no longer, at once and for good."""
+    """Revoke a key, immediately and for good."""
 
     NAME: ClassVar[str] = "key.revoke"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -64,7 +64,7 @@ class RevokeKey(Request[KeyView], frozen=True):
 
 
 class AuditEntryView(Result, frozen=True, kw_only=True):
-    """Something that somebody asked the bridge to change, or a content that somebody read."""
+    """A change that a caller requested, or a message's content that a caller read."""
 
     id: int
     at: float

@@ -1,4 +1,4 @@
-"""Changes of many endpoints at once, with a report for each."""
+"""Changes of many endpoints, with a report for each."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -12,7 +12,7 @@ MOST = 100_000  # endpoints in one request
 
 
 class Selected(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which endpoints are meant: those with these names, or those that a filter finds. One of the two must be given."""
+    """The selected endpoints: by names, or by a filter. One of the two must be given."""
 
     names: Annotated[tuple[Name, ...], Meta(max_length=MOST)] = ()
     filter: Annotated[EndpointFilter | None, Meta(description="{} selects every endpoint")] = None
@@ -26,7 +26,7 @@ class BulkOutcome(StrEnum):
 
 
 class BulkRow(Result, frozen=True, kw_only=True):
-    """What became of one endpoint."""
+    """The result for one endpoint."""
 
     name: str
     outcome: BulkOutcome
@@ -34,7 +34,7 @@ class BulkRow(Result, frozen=True, kw_only=True):
 
 
 class BulkReport(Result, frozen=True, kw_only=True):
-    """What became of each endpoint that was meant. What is done stays done where others failed."""
+    """The result for each selected endpoint. Successful changes stay, even if others failed."""
 
     items: tuple[BulkRow, ...]
     done: int
@@ -51,7 +51,7 @@ class Action(StrEnum):
 
 
 class ActOnEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
-    """Enable, disable or provision many endpoints, or cancel all that waits for them."""
+    """Enable, disable or provision many endpoints, or cancel all messages that wait for them."""
 
     NAME: ClassVar[str] = "endpoints.act"
     ACCESS: ClassVar[Access] = Access.OPERATE
@@ -60,7 +60,7 @@ class ActOnEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
 
 
 class MoveEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
-    """Return many endpoints other servers, or another network with the same device addresses."""
+    """Assign other servers to many endpoints, or another network with the same device addresses."""
 
     NAME: ClassVar[str] = "endpoints.move"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -70,7 +70,7 @@ class MoveEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
 
 
 class RemoveEndpoints(Selected, Request[BulkReport], frozen=True, kw_only=True):
-    """Remove many endpoints: what waits for each gets its outcome, its network is told."""
+    """Remove many endpoints, also from their networks; messages that wait get their outcome."""
 
     NAME: ClassVar[str] = "endpoints.remove"
     ACCESS: ClassVar[Access] = Access.ADMIN

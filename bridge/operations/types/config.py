@@ -9,7 +9,7 @@ from bridge.operations.types.request import Access, Request, Result
 
 
 class DifferenceView(Result, frozen=True, kw_only=True):
-    """A setting whose value in the file is another one than that in force. Secrets are not shown."""
+    """A setting whose value in the file differs from the one in force. Secrets are not shown."""
 
     setting: str
     before: str  # in force; "": it is not there
@@ -18,14 +18,14 @@ class DifferenceView(Result, frozen=True, kw_only=True):
 
 
 class Reloaded(Result, frozen=True, kw_only=True):
-    """What differs between the file and what was in force. `applied`: what applies now is in force now."""
+    """Differences from the former configuration. `applied`: those that need no restart are in force now."""
 
     items: tuple[DifferenceView, ...]
     applied: bool
 
 
 class ReloadConfig(Request[Reloaded], frozen=True, kw_only=True):
-    """Read the configuration again and bring into force what can be at once. Only a running service can."""
+    """Read the configuration again and put into force what needs no restart. Needs a running service."""
 
     NAME: ClassVar[str] = "config.reload"
     ACCESS: ClassVar[Access] = Access.ADMIN

@@ -1,4 +1,4 @@
-"""Endpoints: who is who, on which network, for which servers."""
+"""Endpoints: endpoints, their networks, device addresses and servers."""
 
 from typing import Annotated, ClassVar
 
@@ -66,7 +66,7 @@ class SeenView(Result, frozen=True, kw_only=True):
 
 
 class EndpointItem(EndpointView, frozen=True, kw_only=True):
-    """An endpoint and how it is."""
+    """An endpoint and its state."""
 
     provisioning: ProvisioningView
     registrations: tuple[RegistrationState, ...]  # none where the bridge cannot read them: DTLS, OSCORE
@@ -76,14 +76,14 @@ class EndpointItem(EndpointView, frozen=True, kw_only=True):
 
 
 class EndpointPage(Result, frozen=True, kw_only=True):
-    """Endpoints in the order that was asked for."""
+    """Endpoints in the requested order."""
 
     items: tuple[EndpointItem, ...]
     next: str | None  # cursor of the page after this one; null: this is the last
 
 
 class EndpointFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which endpoints are meant: those for which everything holds that is given here."""
+    """A filter of endpoints: all given conditions must hold."""
 
     network: str | None = None
     server: str | None = None
@@ -99,7 +99,7 @@ class EndpointFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ListEndpoints(EndpointFilter, Request[EndpointPage], frozen=True, kw_only=True):
-    """List endpoints and how each is, a page at a time."""
+    """List endpoints and the state of each, a page at a time."""
 
     NAME: ClassVar[str] = "endpoint.list"
     ACCESS: ClassVar[Access] = Access.READ
@@ -115,7 +115,7 @@ class EndpointCount(Result, frozen=True, kw_only=True):
 
 
 class CountEndpoints(EndpointFilter, Request[EndpointCount], frozen=True, kw_only=True):
-    """Count the endpoints for which everything holds that is given."""
+    """Count the endpoints for which all given conditions hold."""
 
     NAME: ClassVar[str] = "endpoint.count"
     ACCESS: ClassVar[Access] = Access.READ
@@ -131,7 +131,7 @@ class ShowEndpoint(Request[EndpointView], frozen=True):
 
 
 class GetEndpointState(Request[EndpointItem], frozen=True):
-    """Show one endpoint and how it is."""
+    """Show one endpoint and its state."""
 
     NAME: ClassVar[str] = "endpoint.state"
     ACCESS: ClassVar[Access] = Access.READ
@@ -140,7 +140,7 @@ class GetEndpointState(Request[EndpointItem], frozen=True):
 
 
 class Waiting(Result, frozen=True, kw_only=True):
-    """A message to a device that is not over, and why it is where it is."""
+    """A message to a device without an outcome, and the reason for its state."""
 
     downlink: int
     operation: str
@@ -156,7 +156,7 @@ class Waiting(Result, frozen=True, kw_only=True):
 
 
 class LinkView(Result, frozen=True, kw_only=True):
-    """What messages between an endpoint and one of its servers travel on."""
+    """The link between an endpoint and one of its servers."""
 
     server: str
     state: LinkState
@@ -176,7 +176,7 @@ class RegistrationView(Result, frozen=True, kw_only=True):
 
 
 class EndpointExplanation(Result, frozen=True, kw_only=True):
-    """An endpoint and how it is, and everything that waits for its device."""
+    """An endpoint and its state, and every message that waits for its device."""
 
     endpoint: EndpointItem
     time: float
@@ -186,7 +186,7 @@ class EndpointExplanation(Result, frozen=True, kw_only=True):
 
 
 class ExplainEndpoint(Request[EndpointExplanation], frozen=True):
-    """Say of each message for a device why it is not out yet. Only a running service can."""
+    """Show why each message to a device is not sent yet. Needs a running service."""
 
     NAME: ClassVar[str] = "endpoint.explain"
     ACCESS: ClassVar[Access] = Access.READ
@@ -195,7 +195,7 @@ class ExplainEndpoint(Request[EndpointExplanation], frozen=True):
 
 
 class NewEndpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An endpoint as somebody wants it."""
+    """The settings of a new endpoint."""
 
     network: str
     address: Address
@@ -210,7 +210,7 @@ class NewEndpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class EndpointsAdded(Result, frozen=True, kw_only=True):
-    """The endpoints as they are in the directory, in the order of the request."""
+    """The endpoints in the directory, in the order of the request."""
 
     items: tuple[EndpointView, ...]
 
@@ -225,7 +225,7 @@ class AddEndpoints(Request[EndpointsAdded], frozen=True):
 
 
 class UpdateEndpoint(Request[EndpointView], frozen=True, kw_only=True):
-    """Change an endpoint. What is left out stays as it is."""
+    """Change an endpoint. Settings that are left out stay as they are."""
 
     NAME: ClassVar[str] = "endpoint.update"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -246,7 +246,7 @@ class UpdateEndpoint(Request[EndpointView], frozen=True, kw_only=True):
 
 
 class EnableEndpoint(Request[EndpointView], frozen=True):
-    """Let messages pass for an endpoint that was disabled."""
+    """Enable a disabled endpoint: its messages pass again."""
 
     NAME: ClassVar[str] = "endpoint.enable"
     ACCESS: ClassVar[Access] = Access.OPERATE
@@ -255,7 +255,7 @@ class EnableEndpoint(Request[EndpointView], frozen=True):
 
 
 class DisableEndpoint(Request[EndpointView], frozen=True):
-    """Accept nothing more for an endpoint; what waits for it gets its outcome. It keeps its address."""
+    """Disable an endpoint: nothing more is accepted, waiting messages get their outcome. It keeps its address."""
 
     NAME: ClassVar[str] = "endpoint.disable"
     ACCESS: ClassVar[Access] = Access.OPERATE
@@ -264,7 +264,7 @@ class DisableEndpoint(Request[EndpointView], frozen=True):
 
 
 class ProvisionEndpoint(Request[EndpointView], frozen=True):
-    """Ask its network again to carry the data of an endpoint's device. Only a running service can."""
+    """Ask the endpoint's network again to carry the data of its device. Needs a running service."""
 
     NAME: ClassVar[str] = "endpoint.provision"
     ACCESS: ClassVar[Access] = Access.OPERATE
@@ -273,7 +273,7 @@ class ProvisionEndpoint(Request[EndpointView], frozen=True):
 
 
 class RemoveEndpoint(Request[EndpointView], frozen=True):
-    """Remove an endpoint: what waits for it gets its outcome, its network is told. Only a running service can."""
+    """Remove an endpoint, also from its network; messages that wait get their outcome. Needs a running service."""
 
     NAME: ClassVar[str] = "endpoint.remove"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -282,14 +282,14 @@ class RemoveEndpoint(Request[EndpointView], frozen=True):
 
 
 class Fault(Result, frozen=True, kw_only=True):
-    """A line of a file that cannot be taken; lines count from 1, the header's."""
+    """A line of a file that cannot be imported. The header is line 1."""
 
     line: int
     reason: str
 
 
 class EndpointsImported(Result, frozen=True, kw_only=True):
-    """What an import did. `unchanged` lines say what the directory has already."""
+    """The result of an import. `unchanged` lines are in the directory already."""
 
     added: int
     changed: int

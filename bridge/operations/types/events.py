@@ -1,4 +1,4 @@
-"""Events for others, and the webhooks that are told of them."""
+"""Events, and the webhooks to which they are posted."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -17,7 +17,7 @@ Prefix = Annotated[str, Meta(description="only endpoints whose names begin like 
 
 
 class EventView(Result, frozen=True, kw_only=True):
-    """Something that happened. Ids rise in the order in which events were committed."""
+    """An event. Ids rise in the order in which events were committed."""
 
     id: int
     type: str
@@ -49,7 +49,7 @@ class ListEvents(Request[EventPage], frozen=True, kw_only=True):
 
 
 class WebhookView(Result, frozen=True, kw_only=True):
-    """An URL that is told of events, without its secret."""
+    """A URL to which events are posted, without its secret."""
 
     id: int
     url: str
@@ -64,13 +64,13 @@ class WebhookView(Result, frozen=True, kw_only=True):
 
 
 class NewWebhook(WebhookView, frozen=True, kw_only=True):
-    """A webhook that was made just now."""
+    """A new webhook."""
 
     secret: Annotated[str, Meta(description="the secret that signs posted events; it is shown once")]
 
 
 class CreateWebhook(Request[NewWebhook], frozen=True, kw_only=True):
-    """Have an URL told of every event from now on: at least once, in order, signed as Standard Webhooks has it."""
+    """Post every event to a URL from now on: at least once, in order, signed by Standard Webhooks."""
 
     NAME: ClassVar[str] = "webhook.create"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -81,7 +81,7 @@ class CreateWebhook(Request[NewWebhook], frozen=True, kw_only=True):
 
 
 class WebhookList(Result, frozen=True, kw_only=True):
-    """All webhooks, and how far each is."""
+    """All webhooks, with the last event that each accepted."""
 
     items: tuple[WebhookView, ...]
 
@@ -94,7 +94,7 @@ class ListWebhooks(Request[WebhookList], frozen=True):
 
 
 class RemoveWebhook(Request[WebhookList], frozen=True):
-    """Tell a webhook nothing more; the answer has those that are left."""
+    """Remove a webhook; the answer has the remaining ones."""
 
     NAME: ClassVar[str] = "webhook.remove"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -103,7 +103,7 @@ class RemoveWebhook(Request[WebhookList], frozen=True):
 
 
 class DeadLetterView(Result, frozen=True, kw_only=True):
-    """An event that a webhook would not take."""
+    """An event that a webhook did not accept."""
 
     webhook: int
     event: int
@@ -118,7 +118,7 @@ class DeadLetters(Result, frozen=True, kw_only=True):
 
 
 class ListDeadLetters(Request[DeadLetters], frozen=True, kw_only=True):
-    """List events that webhooks would not take for days."""
+    """List events that webhooks did not accept for days."""
 
     NAME: ClassVar[str] = "webhook.dead"
     ACCESS: ClassVar[Access] = Access.ADMIN

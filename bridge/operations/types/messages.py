@@ -69,7 +69,7 @@ class ListDownlinks(Request[DownlinkPage], frozen=True, kw_only=True):
 
 
 class CancelDownlink(Request[DownlinkView], frozen=True):
-    """Cancel a message to a device; the result says how far that came. Only a running service can."""
+    """Cancel a message to a device; the result says what was achieved. Needs a running service."""
 
     NAME: ClassVar[str] = "downlink.cancel"
     ACCESS: ClassVar[Access] = Access.OPERATE
@@ -129,7 +129,7 @@ class UplinkCount(Result, frozen=True, kw_only=True):
 
 
 class MessageCounts(Result, frozen=True, kw_only=True):
-    """How many messages are in which state."""
+    """The number of messages in each state."""
 
     downlinks: tuple[DownlinkCount, ...]
     uplinks: tuple[UplinkCount, ...]

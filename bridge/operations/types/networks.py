@@ -1,4 +1,4 @@
-"""Networks: what they can do, whether their set-ups will do, and the devices in them."""
+"""Networks: their abilities, checks of their set-up, and the devices in them."""
 
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -14,7 +14,7 @@ NetworkName = Annotated[str, Meta(min_length=1, description="NAME of its section
 
 
 class Ability(StrEnum):
-    """What a network can do beside carrying messages; each is a capability protocol of `bindings.contract`."""
+    """What a network can do in addition to carrying messages; each is a capability protocol of `bindings.contract`."""
 
     CHECK = "check"  # network.check
     LIST_DEVICES = "list devices"  # device.adopt
@@ -37,20 +37,20 @@ class Networks(Result, frozen=True, kw_only=True):
 
 
 class ListNetworks(Request[Networks], frozen=True):
-    """List the networks, what each can do, and how it is."""
+    """List the networks, what each can do, and its state."""
 
     NAME: ClassVar[str] = "network.list"
     ACCESS: ClassVar[Access] = Access.READ
 
 
 class NetworkChecks(Result, frozen=True, kw_only=True):
-    """What the checks of each network found."""
+    """The findings of the checks of each network."""
 
     networks: dict[str, tuple[Finding, ...]]
 
 
 class CheckNetworks(Request[NetworkChecks], frozen=True):
-    """Check networks: reachable, credentials, settings that will hurt, the way back to the bridge. Changes nothing."""
+    """Check networks: reachability, credentials, harmful settings, the way back to the bridge. Changes nothing."""
 
     NAME: ClassVar[str] = "network.check"
     ACCESS: ClassVar[Access] = Access.READ
@@ -63,7 +63,7 @@ class IntegrationSet(Result, frozen=True, kw_only=True):
 
 
 class SetIntegration(Request[IntegrationSet], frozen=True, kw_only=True):
-    """Have a network send what comes from its devices to this bridge. Only a running service can."""
+    """Let a network send the messages of its devices to this bridge. Needs a running service."""
 
     NAME: ClassVar[str] = "network.integration"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -84,7 +84,7 @@ class DeviceAdded(Result, frozen=True, kw_only=True):
 
 
 class AddDevice(Request[DeviceAdded], frozen=True, kw_only=True):
-    """Make a device in a network that can do that, and its endpoint; doing it twice changes nothing."""
+    """Create a device in a network that can do so, and its endpoint; a second time changes nothing."""
 
     NAME: ClassVar[str] = "device.add"
     ACCESS: ClassVar[Access] = Access.ADMIN
@@ -107,14 +107,14 @@ class AdoptedDevice(Result, frozen=True, kw_only=True):
 
 
 class DevicesAdopted(Result, frozen=True, kw_only=True):
-    """Devices that had no endpoint; `known` is how many have one already."""
+    """Devices that had no endpoint; `known` is the number of devices that have one already."""
 
     items: tuple[AdoptedDevice, ...]
     known: int
 
 
 class AdoptDevices(Request[DevicesAdopted], frozen=True, kw_only=True):
-    """Make an endpoint for every device that a network knows, named by its name_template; all or none."""
+    """Add an endpoint for every device that a network knows, named by its name_template; all or none."""
 
     NAME: ClassVar[str] = "device.adopt"
     ACCESS: ClassVar[Access] = Access.ADMIN

@@ -13,14 +13,14 @@ Date = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", description="day in U
 
 
 class By(StrEnum):
-    """What usage is added up by, beside the day."""
+    """What usage is summed by, in addition to the day."""
 
     ENDPOINT = "endpoint"
     NETWORK = "network"
 
 
 class UsageView(Result, frozen=True, kw_only=True):
-    """What was used of a network on a day. Bytes are those of CoAP messages, without what the network adds."""
+    """Usage of a network on a day. Bytes are those of CoAP messages, without the network's overhead."""
 
     date: str
     network: str
@@ -40,7 +40,7 @@ class UsagePage(Result, frozen=True, kw_only=True):
 
 
 class ListUsage(Request[UsagePage], frozen=True, kw_only=True):
-    """List what was used of networks, day by day, a page at a time; what is counted is on the disk."""
+    """List the usage of networks, day by day, a page at a time; the counts are durable."""
 
     NAME: ClassVar[str] = "usage.list"
     ACCESS: ClassVar[Access] = Access.READ
@@ -55,7 +55,7 @@ class ListUsage(Request[UsagePage], frozen=True, kw_only=True):
 
 
 class QuotaView(Result, frozen=True, kw_only=True):
-    """A quota and how it stands. Null where something is not limited, or cannot be said without an endpoint."""
+    """A quota and what was used of it. Null if something is not limited, or differs by endpoint."""
 
     name: str
     network: str
@@ -78,7 +78,7 @@ class QuotaList(Result, frozen=True, kw_only=True):
 
 
 class ListQuotas(Request[QuotaList], frozen=True, kw_only=True):
-    """List the configured quotas and how much of each is left, or those that one endpoint draws on."""
+    """List the configured quotas and how much of each is left, or the quotas of one endpoint."""
 
     NAME: ClassVar[str] = "quota.list"
     ACCESS: ClassVar[Access] = Access.READ
@@ -87,7 +87,7 @@ class ListQuotas(Request[QuotaList], frozen=True, kw_only=True):
 
 
 class QuotaVerdict(Result, frozen=True, kw_only=True):
-    """What a transfer takes of a quota. Null where the quota has no such limit."""
+    """What a transfer uses of a quota. Null if the quota has no such limit."""
 
     quota: str
     needs_messages: int
@@ -100,7 +100,7 @@ class QuotaVerdict(Result, frozen=True, kw_only=True):
 
 
 class TransferEstimate(Result, frozen=True, kw_only=True):
-    """The least that a transfer costs: repetitions come on top."""
+    """The least that a transfer costs; repetitions are not included."""
 
     block: int  # bytes of content in one message
     down_messages: int
@@ -111,7 +111,7 @@ class TransferEstimate(Result, frozen=True, kw_only=True):
 
 
 class EstimateTransfer(Request[TransferEstimate], frozen=True, kw_only=True):
-    """Say what a content costs that goes to a device block by block, before it is sent."""
+    """Estimate the cost of a content that is sent to a device block by block."""
 
     NAME: ClassVar[str] = "quota.estimate"
     ACCESS: ClassVar[Access] = Access.READ

@@ -1,4 +1,4 @@
-"""What a request, a page and an error are made of."""
+"""Base types of requests, results, pages and errors."""
 
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -19,8 +19,8 @@ Cursor = Annotated[str, Meta(description="`next` of the page before; empty: the 
 
 
 Access = Role
-"""What a caller must be allowed to do: READ changes nothing, OPERATE changes what happens to messages and devices that
-are there, ADMIN changes who is there."""
+"""The role that a caller needs: READ changes nothing, OPERATE acts on existing messages and endpoints, ADMIN
+adds and removes endpoints and keys."""
 
 
 class Request(msgspec.Struct, Generic[R_co], frozen=True, forbid_unknown_fields=True):
@@ -36,14 +36,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(Result, frozen=True, kw_only=True):
-    """What a skin answers instead of a result."""
+    """The answer of a skin instead of a result."""
 
     error: Annotated[str, Meta(description="name of the error, as in bridge/errors.py")]
     detail: Annotated[str, Meta(description="what is wrong, and the cure")]
 
 
 def result_type(request: type[Request[Any]]) -> Any:
-    """Return the type that a request of this class is answered with."""
+    """Return the result type of a request class."""
     for base in request.__orig_bases__:  # type: ignore[attr-defined]  # every subclass of a generic class has it
         if get_origin(base) is Request:
             return get_args(base)[0]

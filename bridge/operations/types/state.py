@@ -1,4 +1,4 @@
-"""The bridge itself: whether it takes messages, how it is, what it counted."""
+"""The bridge itself: whether it accepts messages, its state, its metrics."""
 
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -7,7 +7,7 @@ from bridge.operations.types.request import Access, Request, Result
 
 
 class Phase(StrEnum):
-    """Where a bridge is between its start and its stop."""
+    """The phases of a bridge between its start and its stop."""
 
     DOWN = "down"  # the ledger is read from its file
     STARTING = "starting"
@@ -32,7 +32,7 @@ class StoreStatus(Result, frozen=True, kw_only=True):
 
 
 class WorkView(Result, frozen=True, kw_only=True):
-    """A long piece of work that is under way, such as what remains of a start."""
+    """Running long work, such as the rest of a start."""
 
     name: str
     done: int
@@ -40,7 +40,7 @@ class WorkView(Result, frozen=True, kw_only=True):
 
 
 class Status(Result, frozen=True, kw_only=True):
-    """How the bridge is."""
+    """The state of the bridge."""
 
     phase: Phase
     ready: bool  # messages are taken from servers and from networks
@@ -55,14 +55,14 @@ class Status(Result, frozen=True, kw_only=True):
 
 
 class GetStatus(Request[Status], frozen=True):
-    """Say how the bridge is."""
+    """Show the state of the bridge."""
 
     NAME: ClassVar[str] = "status"
     ACCESS: ClassVar[Access] = Access.READ
 
 
 class Readiness(Result, frozen=True, kw_only=True):
-    """Whether messages are taken from servers and from networks."""
+    """Whether messages of servers and networks are accepted."""
 
     ready: bool
     phase: Phase
@@ -70,7 +70,7 @@ class Readiness(Result, frozen=True, kw_only=True):
 
 
 class GetReadiness(Request[Readiness], frozen=True):
-    """Say whether messages are taken; cheap enough to be asked every second."""
+    """Say whether messages are accepted; cheap enough to be called every second."""
 
     NAME: ClassVar[str] = "ready"
     ACCESS: ClassVar[Access] = Access.READ
@@ -81,7 +81,7 @@ class MetricsText(Result, frozen=True, kw_only=True):
 
 
 class GetMetrics(Request[MetricsText], frozen=True):
-    """Return everything that the service counted since its start."""
+    """Return all metrics since the service's start."""
 
     NAME: ClassVar[str] = "metrics"
     ACCESS: ClassVar[Access] = Access.READ

@@ -9,7 +9,7 @@ from bridge.operations.types.request import Access, Id, Request, Result
 
 
 class AttemptView(Result, frozen=True, kw_only=True):
-    """One attempt to hand a message to its network, and what is known of it."""
+    """One submission of a message to its network, and what is known of it."""
 
     number: int
     known: Annotated[
@@ -30,7 +30,7 @@ class Moment(Result, frozen=True, kw_only=True):
 
 
 class DownlinkStory(DownlinkView, frozen=True, kw_only=True):
-    """A message to a device, and everything that is known of its way."""
+    """A message to a device, and everything that is known of it."""
 
     code: str | None  # method or response code; null where the bridge cannot read it
     made: tuple[AttemptView, ...]  # attempts, oldest first
@@ -48,7 +48,7 @@ class ShowDownlink(Request[DownlinkStory], frozen=True):
 
 
 class UplinkStory(UplinkView, frozen=True, kw_only=True):
-    """A message from a device, and everything that is known of its way."""
+    """A message from a device, and everything that is known of it."""
 
     reply: str | None  # code of the reply that the device gets; null: none with a code yet
     reply_downlink: int | None  # the downlink that carried it last
@@ -56,7 +56,7 @@ class UplinkStory(UplinkView, frozen=True, kw_only=True):
 
 
 class ShowUplink(Request[UplinkStory], frozen=True):
-    """Show one message from a device: path, code, what became of it, and the reply to it."""
+    """Show one message from a device: path, code, outcome, and the answer to it."""
 
     NAME: ClassVar[str] = "uplink.show"
     ACCESS: ClassVar[Access] = Access.READ
@@ -73,7 +73,7 @@ class OptionView(Result, frozen=True, kw_only=True):
 
 
 class PayloadView(Result, frozen=True, kw_only=True):
-    """The content of a message as the bridge stores it. Opaque messages (DTLS) have no code and no options."""
+    """The content of a message as stored. Opaque messages (DTLS) have no code and no options."""
 
     code: str | None
     options: tuple[OptionView, ...]

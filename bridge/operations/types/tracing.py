@@ -14,14 +14,14 @@ TraceId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a 
 
 
 class TraceBegun(Result, frozen=True, kw_only=True):
-    """A trace that has begun. It ends when it is ended, or when nobody has read it for 30 seconds."""
+    """A trace that has begun. It ends on request, or when it was not read for 30 seconds."""
 
     id: str
     endpoint: str
 
 
 class BeginTrace(Request[TraceBegun], frozen=True):
-    """Begin to trace an endpoint: everything on both of its hops from now on, to be read with the id returned.
+    """Begin to trace an endpoint: all messages on both of its hops from now on. Read it with the returned id.
 
     With `payload` the lines have payloads and whole messages; they may hold personal data and secrets of the device.
     """
@@ -48,7 +48,7 @@ class CoapView(Result, frozen=True, kw_only=True):
 
 
 class TraceLine(Result, frozen=True, kw_only=True):
-    """A message on one of the two hops, or something that was said of one."""
+    """A message on one of the two hops, or a note."""
 
     number: int
     at: float
@@ -70,7 +70,7 @@ class TracePage(Result, frozen=True, kw_only=True):
 
 
 class ReadTrace(Request[TracePage], frozen=True):
-    """Return the lines of a trace behind a number, oldest first. Waits where there are none yet."""
+    """Return the lines of a trace after a number, oldest first. Waits if there are none yet."""
 
     NAME: ClassVar[str] = "trace.read"
     ACCESS: ClassVar[Access] = Access.OPERATE
@@ -88,7 +88,7 @@ class TraceEnded(Result, frozen=True, kw_only=True):
 
 
 class EndTrace(Request[TraceEnded], frozen=True):
-    """End a trace. What was not read of it is gone."""
+    """End a trace. Lines that were not read are lost."""
 
     NAME: ClassVar[str] = "trace.end"
     ACCESS: ClassVar[Access] = Access.OPERATE
