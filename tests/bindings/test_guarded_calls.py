@@ -36,7 +36,7 @@ async def test_a_call_gives_its_result(calls, counts):
 async def test_a_mistake_is_told_and_counted_and_nothing_is_raised(calls, counts, caplog):
     assert await calls.run(mistake(), "otherwise") == "otherwise"
     assert counts == {"net_internal_errors": 1}
-    assert "network net: a mistake in the bridge" in caplog.text
+    assert "network net: a bug in the bridge" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -169,7 +169,7 @@ async def test_a_network_of_every_application_is_told_whose_integration_to_set(o
 async def test_a_chirpstack_without_a_tenant_is_told_from_one_with_many(of_all, chirpstack):
     tables = chirpstack.context.tables
     tables.tenants.create(api.Tenant(name="other"), 0.0)
-    with pytest.raises(ConfigurationError, match="has 2 tenants: say which"):
+    with pytest.raises(ConfigurationError, match="has 2 tenants: choose one"):
         await make_device(of_all, OTHER, OLD)
     tables.tenants.rows.clear()
     with pytest.raises(ConfigurationError, match="has no tenant"):

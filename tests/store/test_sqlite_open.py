@@ -65,7 +65,7 @@ async def test_another_programs_database_is_left_alone(path):
 
 
 async def test_a_directory_that_is_not_there_is_a_clear_error(tmp_path):
-    with pytest.raises(StoreUnavailable, match=r"cannot write .*make sure that .* is there"):
+    with pytest.raises(StoreUnavailable, match=r"cannot write .*make sure that .* exists"):
         SqliteStore.open(tmp_path / "absent" / "bridge.db")
     with pytest.raises(ConfigurationError, match="there is no database"):
         Reader.open(tmp_path / "absent.db")
