@@ -58,6 +58,7 @@ class NetworkServer:
 
     def advance(self, now: float) -> None:
         """Do all that is due by `now`."""
+        self._skip_missed(now)
         while self.context.run_next(now):
             pass
         self.context.now = max(self.context.now, now)
@@ -156,7 +157,7 @@ class NetworkServer:
         self._held_command = None
         self._tick_after(now)
 
-    def skip_missed(self, now: float) -> None:
+    def _skip_missed(self, now: float) -> None:
         """Leave out runs of the scheduler that a process which was held up has missed, all but one.
 
         The server itself sleeps between two runs. Made up for at once, they would send an item again and again before

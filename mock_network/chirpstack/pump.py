@@ -62,9 +62,7 @@ class Pump:
 
     async def _run(self) -> None:
         while True:
-            now = self.now()
-            self.server.skip_missed(now)
-            self.server.advance(now)
+            self.server.advance(self.now())
             self.wake()
             self._wake.clear()
             due = self.server.next_due()
