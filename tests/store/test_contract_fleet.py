@@ -16,7 +16,7 @@ from bridge.relay.registrations import Registration
 from bridge.store.contract import Store
 from bridge.store.fleet import Provisioning, ProvisioningNote, Seen, Wanted, place_of
 from bridge.store.order import Order
-from bridge.store.sqlite import fleet
+from bridge.store.sql import fleet
 
 Make = Callable[..., Any]
 

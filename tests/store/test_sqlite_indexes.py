@@ -4,10 +4,10 @@ import pytest
 
 from bridge.delivery.states import DownlinkState
 from bridge.directory.keys import ByDevice, ById, ByName, BySource
+from bridge.store.sql.directory_rows import records_of, remove
+from bridge.store.sql.endpoint_rows import rows_of
+from bridge.store.sql.unfinished import live, uncertain
 from bridge.store.sqlite import Reader
-from bridge.store.sqlite.directory_rows import records_of, remove
-from bridge.store.sqlite.endpoint_rows import rows_of
-from bridge.store.sqlite.unfinished import live, uncertain
 
 
 def plan(connection, question):
@@ -50,7 +50,5 @@ async def test_an_endpoint_is_found_through_an_index(sqlite, key):
     steps = await sqlite.run(lambda connection: plan(connection, lambda c: records_of(c, [key])))
 
     assert not [
-        step
-        for step in steps
-        if step.startswith("SCAN") and "json_each" not in step and step != "SCAN j VIRTUAL TABLE INDEX 1:"
+        step for step in steps if step.startswith("SCAN") and "json_each" not in step and "VIRTUAL TABLE" not in step
     ]

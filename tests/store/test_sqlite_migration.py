@@ -16,8 +16,8 @@ from bridge.delivery.uplinks import CoapUplink, DeviceRequest, DeviceUplink, Opa
 from bridge.directory import Sources
 from bridge.directory.keys import ById
 from bridge.relay.hops import PLAIN, to_server
+from bridge.store.sql.endpoint_rows import rows_of
 from bridge.store.sqlite import Reader, SqliteStore
-from bridge.store.sqlite.endpoint_rows import rows_of
 from tests.relay.world import DOWNLINKS, NIDD, World
 from tests.store.asking import load
 

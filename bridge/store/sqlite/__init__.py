@@ -1,4 +1,4 @@
-"""The store in one SQLite file: numbered migrations, one thread that writes. All SQL of the bridge is here."""
+"""The store in one SQLite file: numbered migrations, one thread that writes."""
 
 from bridge.store.sqlite.read_only import ReadOnlyStore
 from bridge.store.sqlite.reader import Reader

@@ -16,11 +16,11 @@ import apsw
 
 from bridge.delivery.states import DownlinkState
 from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.store.sql.statements import LIVE
 from bridge.store.sqlite.connection import connect_reader
 from bridge.store.sqlite.lock import ProcessLock
 from bridge.store.sqlite.owner import cure, hand_over
 from bridge.store.sqlite.schema import migrate, schema_version
-from bridge.store.sqlite.statements import LIVE
 
 IDS_PER_SECOND = 10_000  # more than a bridge gives out: ids that a lost ledger may have used are skipped
 IDS_SKIPPED = 1_000_000  # at least

@@ -1,45 +1,23 @@
 """The database's schema: numbered migrations that are applied once and never edited."""
 
-import hashlib
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from typing import Any
 
 import apsw
 
 from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.store.sql.migrations import Migration, check_applied, read_migrations
 from bridge.store.sqlite.migration_functions import FUNCTIONS
 
 APPLICATION_ID = 0x4C324E49  # "L2NI" in the file header: `file` and we know whose database it is
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One migration of the schema. Each database stores the `digest`, so that an edited migration is noticed."""
-
-    version: int
-    name: str
-    sql: str
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
 @cache
 def migrations() -> tuple[Migration, ...]:
     """Return all migrations of this release, in order."""
-    found = [
-        Migration(int(match[1]), match[2], entry.read_text("utf-8"))
-        for entry in sorted((files("bridge.store.sqlite") / "migrations").iterdir(), key=lambda e: e.name)
-        if (match := re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name))
-    ]
-    if [m.version for m in found] != list(range(1, len(found) + 1)):
-        raise AssertionError("migrations are not numbered 1, 2, 3, …")
-    return tuple(found)
+    return read_migrations("bridge.store.sqlite")
 
 
 def schema_version(connection: apsw.Connection) -> int:
@@ -53,21 +31,11 @@ def schema_version(connection: apsw.Connection) -> int:
 
 
 def check_version(connection: apsw.Connection, known: Sequence[Migration]) -> int:
-    """Return the database's version. Raises ConfigurationError if it is newer than `known`, or of another build."""
-    version = schema_version(connection)
-    if version > len(known):
-        raise ConfigurationError(
-            f"the database has schema version {version}, this release knows {len(known)}: "
-            "run the newer release, or restore the copy made before the upgrade"
-        )
-    if version:
-        for number, digest in connection.execute("SELECT version, digest FROM schema_version ORDER BY version"):
-            if known[number - 1].digest != digest:
-                raise ConfigurationError(
-                    f"schema version {number} of the database was made by another build of that version: "
-                    "run the build that made it, or export the directory and start a new database"
-                )
-    return version
+    """Return the database's version. Raises ConfigurationError if it is newer than `known`, or if the two differ."""
+    if not schema_version(connection):
+        return 0
+    applied: list[Any] = connection.execute("SELECT version, digest FROM schema_version ORDER BY version").fetchall()
+    return check_applied(applied, known)
 
 
 def check_readable(connection: apsw.Connection, known: Sequence[Migration]) -> None:

@@ -1,6 +1,6 @@
 """The writer thread: it commits all waiting batches as one group, and reports that once.
 
-`bridge.store.sqlite.transactions` writes a group to the disk.
+What a group becomes in the database is in `bridge.store.sql.transactions`.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from queue import SimpleQueue
 
-from bridge.store.sqlite.transactions import Batch, Transactions
+from bridge.store.sql.batches import Batch
+from bridge.store.sql.transactions import Transactions
 
 MAX_GROUP = 1024  # batches in one transaction: bounds how long the first of them waits (about 25 ms)
 

@@ -1,9 +1,8 @@
 """Removing messages whose retention has ended."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import apsw
+from bridge.store.sql.connection import Connection
 
 PART = 500  # rows looked at in one transaction (a few ms)
 
@@ -23,12 +22,12 @@ TABLES = (
 )
 
 
-def part(connection: apsw.Connection, table: Table, after: int, before: float) -> tuple[int, int]:
+def part(connection: Connection, table: Table, after: int, before: float) -> tuple[int, int]:
     """Remove the rows that may be removed among the next ones after the id `after`.
 
     Return the last id checked, 0 when all rows that are old enough were checked, and the number of rows removed.
     """
-    rows: list[tuple[Any, ...]] = connection.execute(
+    rows = connection.execute(
         f"SELECT id, {table.began} FROM {table.name} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # names of our own
         (after, PART),
     ).fetchall()

@@ -2,14 +2,18 @@
 
 from typing import Any
 
-import apsw
-
 from bridge.quota.report import UsageSum
 from bridge.quota.usage import Usage
+from bridge.store.sql.connection import Connection
 
-_SUMS = "sum(down_messages), sum(down_bytes), sum(up_messages), sum(up_bytes)"
+
+def _sum(column: str) -> str:
+    return f"CAST(sum({column}) AS BIGINT)"  # else PostgreSQL returns a decimal number
+
+
+_SUMS = ", ".join(map(_sum, ("down_messages", "down_bytes", "up_messages", "up_bytes")))
 _COUNTED = Usage.__struct_fields__[5:]
-_OF_ALL = ", ".join(name if name in {"hour", "minute"} else f"sum({name})" for name in _COUNTED)
+_OF_ALL = ", ".join(name if name in {"hour", "minute"} else _sum(name) for name in _COUNTED)
 _SINCE = (
     f'SELECT day, network, "group", {_OF_ALL} FROM usage INDEXED BY usage_day'  # noqa: S608  # names of our own
     ' WHERE day >= ? GROUP BY day, network, "group", hour, minute'
@@ -17,7 +21,7 @@ _SINCE = (
 
 
 def sums(
-    connection: apsw.Connection,
+    connection: Connection,
     first: int,
     last: int,
     *,
@@ -47,7 +51,7 @@ def sums(
     return [UsageSum(*row) for row in rows]
 
 
-def since(connection: apsw.Connection, day: int) -> list[Usage]:
+def since(connection: Connection, day: int) -> list[Usage]:
     """Return the usage of all endpoints together, see `bridge.store.contract.Reads.usage_since`."""
     return [
         Usage(0, of_day, network, group, 0, *counted)
@@ -55,7 +59,7 @@ def since(connection: apsw.Connection, day: int) -> list[Usage]:
     ]
 
 
-def prune(connection: apsw.Connection, before: int) -> int:
+def prune(connection: Connection, before: int) -> int:
     """Remove usage before a day; return how many rows that were."""
     connection.execute("DELETE FROM usage WHERE day < ?", (before,))
     return connection.changes()

@@ -1,17 +1,16 @@
-"""`bridge.store.contract.AccessTable` in SQLite."""
+"""`bridge.store.contract.AccessTable` over the store."""
 
 from dataclasses import astuple, replace
 from typing import Any
 
-import apsw
-
 from bridge.store.access import ApiKey, AuditEntry, Role
-from bridge.store.sqlite.engine import Engine
+from bridge.store.sql.connection import Connection, latest_id, note_id
+from bridge.store.sql.engine import Engine
 
 _KEY = "SELECT id, name, role, digest, created_at, expires_at, revoked_at FROM api_key"
 
 
-class SqliteAccess:
+class SqlAccess:
     """Keys are few and needed with every request, so they stay in memory after they were read."""
 
     def __init__(self, store: Engine) -> None:
@@ -19,13 +18,15 @@ class SqliteAccess:
         self._keys: dict[int, ApiKey] | None = None
 
     async def add_key(self, key: ApiKey) -> ApiKey:
-        def work(connection: apsw.Connection) -> int:
+        def work(connection: Connection) -> int:
+            id_ = latest_id(connection, "api_key") + 1
             connection.execute(
-                "INSERT INTO api_key (name, role, digest, created_at, expires_at, revoked_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                astuple(key)[1:],
+                "INSERT INTO api_key (id, name, role, digest, created_at, expires_at, revoked_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (id_, *astuple(key)[1:]),
             )
-            return connection.last_insert_rowid()
+            note_id(connection, "api_key", id_)
+            return id_
 
         id_ = await self._store.run(work)
         self._keys = None
@@ -38,7 +39,7 @@ class SqliteAccess:
         return (await self._known()).get(id_)
 
     async def revoke(self, id_: int, now: float) -> ApiKey | None:
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute("UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (now, id_))
 
         await self._store.run(work)
@@ -46,10 +47,13 @@ class SqliteAccess:
         return await self.key(id_)
 
     async def note(self, entry: AuditEntry) -> None:
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
+            id_ = latest_id(connection, "audit") + 1
             connection.execute(
-                "INSERT INTO audit (at, who, operation, subject, outcome) VALUES (?, ?, ?, ?, ?)", astuple(entry)[1:]
+                "INSERT INTO audit (id, at, who, operation, subject, outcome) VALUES (?, ?, ?, ?, ?, ?)",
+                (id_, *astuple(entry)[1:]),
             )
+            note_id(connection, "audit", id_)
 
         await self._store.run(work)
 
@@ -61,7 +65,7 @@ class SqliteAccess:
         )
 
     async def forget_entries(self, before: float) -> int:
-        def work(connection: apsw.Connection) -> int:
+        def work(connection: Connection) -> int:
             connection.execute("DELETE FROM audit WHERE at < ?", (before,))
             return int(connection.changes())
 

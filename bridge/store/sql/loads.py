@@ -10,10 +10,9 @@ import threading
 from collections.abc import Hashable, Iterable
 from queue import SimpleQueue
 
-import apsw
-
 from bridge.errors import StoreUnavailable
-from bridge.store.sqlite.asked import Answer, Asked, read
+from bridge.store.sql.asked import Answer, Asked, read
+from bridge.store.sql.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,9 @@ MAX_GROUP = 256  # endpoints in one read: bounds how long the first of them wait
 class Loads:
     """Owns its connection from `start` to `stop`. Everything but the thread itself runs in the event loop."""
 
-    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop, error: type[Exception]) -> None:
+        """`error` is what the connection raises when it cannot read."""
+        self._error = error
         self._connection = connection
         self._loop = loop
         self._queue: SimpleQueue[list[Asked] | None] = SimpleQueue()
@@ -105,7 +106,7 @@ class Loads:
         """Read a group. If an endpoint cannot be decoded, only that one fails: the others are read one by one."""
         try:
             return [(group, read(self._connection, group))]
-        except apsw.Error as error:
+        except self._error as error:
             return [(group, _unreadable(error))]
         except Exception as error:
             if len(group) > 1:

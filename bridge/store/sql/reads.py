@@ -1,13 +1,10 @@
-"""`bridge.store.contract.Reads`: a `Reader` in a thread of its own, so that a slow query delays nothing else."""
+"""`bridge.store.contract.Reads`: a `SqlReader` in a thread of its own, so that a slow query delays nothing else."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
-
-import apsw
 
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.states import DownlinkState, UplinkState
@@ -15,23 +12,24 @@ from bridge.delivery.uplinks import Response, Uplink, Verdict
 from bridge.errors import StoreUnavailable
 from bridge.quota.report import UsageSum
 from bridge.quota.usage import Usage
-from bridge.store.sqlite import usage_rows
-from bridge.store.sqlite.reader import Reader
-from bridge.store.sqlite.registered import add_function
+from bridge.store.sql import usage_rows
+from bridge.store.sql.reader import SqlReader
 
 T = TypeVar("T")
 
 
-class SqliteReads:
+class SqlReads:
     """Runs one query at a time. The thread and its connection are made with the first one."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, connect: Callable[[], SqlReader], error: type[Exception]) -> None:
+        """`connect` is called in the thread; `error` is what a connection raises when it cannot read."""
+        self._connect = connect
+        self._error = error
         self._thread: ThreadPoolExecutor | None = None
-        self._reader: Reader | None = None
+        self._reader: SqlReader | None = None
         self._closed = False
 
-    async def ask(self, question: Callable[[Reader], T]) -> T:
+    async def ask(self, question: Callable[[SqlReader], T]) -> T:
         """Run `question` in the thread, and return its result. Raises StoreUnavailable."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
@@ -40,13 +38,12 @@ class SqliteReads:
 
         def answer() -> T:
             if self._reader is None:
-                self._reader = Reader.open(self._path)
-                add_function(self._reader.connection)
+                self._reader = self._connect()
             return question(self._reader)
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, answer)
-        except apsw.Error as error:
+        except self._error as error:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
 
     def close(self) -> None:
@@ -100,7 +97,7 @@ class SqliteReads:
         after: tuple[int, str, int] | None = None,
         limit: int = 100,
     ) -> list[UsageSum]:
-        def question(reader: Reader) -> list[UsageSum]:
+        def question(reader: SqlReader) -> list[UsageSum]:
             return usage_rows.sums(
                 reader.connection, first, last,
                 by_endpoint=by_endpoint, endpoint=endpoint, network=network, after=after, limit=limit,

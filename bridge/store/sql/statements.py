@@ -74,9 +74,9 @@ def decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
 def _decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
     columns = _columns(row)
     if "kind" not in columns:
-        return _decoder_of(row, columns)
+        return decoder_of(row, columns)
     kind = columns.index("kind")
-    by_kind = {str(one.KIND): _decoder_of(one, columns) for one in _types(row)}
+    by_kind = {str(one.KIND): decoder_of(one, columns) for one in _types(row)}
 
     def decode(values: tuple[Any, ...]) -> R:
         return by_kind[values[kind]](values)
@@ -84,7 +84,7 @@ def _decoder(row: type[R]) -> Callable[[tuple[Any, ...]], R]:
     return decode
 
 
-def _decoder_of(row: type[R], columns: Sequence[str]) -> Callable[[tuple[Any, ...]], R]:
+def decoder_of(row: type[R], columns: Sequence[str]) -> Callable[[tuple[Any, ...]], R]:
     """Return the function that makes a row of exactly this type from some columns, of which it picks its own."""
     hints = get_type_hints(row)
     own = itemgetter(*(columns.index(name) for name in row.__struct_fields__))
@@ -110,6 +110,16 @@ def _decoder_of(row: type[R], columns: Sequence[str]) -> Callable[[tuple[Any, ..
         return row(*fields)
 
     return decode
+
+
+_SQL_TYPES = {bool: "BIGINT", int: "BIGINT", float: "DOUBLE PRECISION", bytes: "BLOB"}
+
+
+def sql_type(row: type[Row], name: str) -> str:
+    """Return the type of a column; text for all that is neither a number nor bytes."""
+    if name in row.CODECS:
+        return "BLOB"
+    return _SQL_TYPES.get(_plain(get_type_hints(row)[name])[0], "TEXT")
 
 
 def _plain(hint: Any) -> tuple[Any, bool]:

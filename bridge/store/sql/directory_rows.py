@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import apsw
 import msgspec
 
 from bridge.delivery.states import DownlinkState, UplinkState
@@ -15,8 +14,9 @@ from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
-from bridge.store.sqlite.sources import Giver, release
-from bridge.store.sqlite.statements import ENDPOINT, LIVE
+from bridge.store.sql.connection import Connection, latest_id, note_id, value_of
+from bridge.store.sql.sources import Giver, release
+from bridge.store.sql.statements import ENDPOINT, LIVE
 
 COLUMNS = (
     "SELECT e.id, e.shard, e.name, e.network, e.device, e.servers, e.profile, e.default_ttl, e.object_list,"
@@ -25,21 +25,21 @@ COLUMNS = (
 SOURCE = "LEFT JOIN north_source n ON n.endpoint = e.id AND n.released_at IS NULL"
 SELECT = f"{COLUMNS} FROM endpoint e {SOURCE}"
 
-# CROSS JOIN: SQLite begins with the wanted keys, and never walks the table.
-_WITH_ID = f"{COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.id = j.value {SOURCE}"
-_WITH_NAME = f"{COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e ON e.name = j.value {SOURCE}"
+# CROSS JOIN: SQLite begins with the wanted keys, and never walks the table. `v` are plain values, `j` arrays.
+_WITH_ID = f"{COLUMNS} FROM json_each(?) v CROSS JOIN endpoint e ON e.id = CAST(v.value AS BIGINT) {SOURCE}"
+_WITH_NAME = f"{COLUMNS} FROM json_each(?) v CROSS JOIN endpoint e ON e.name = v.value {SOURCE}"
 _WITH_DEVICE = (
     f"{COLUMNS} FROM json_each(?) j CROSS JOIN endpoint e"
     f" ON e.network = j.value ->> 0 AND e.device = j.value ->> 1 {SOURCE}"
 )
 _WITH_SOURCE = (
     f"{COLUMNS} FROM json_each(?) j CROSS JOIN north_source n"
-    " ON n.scheme = j.value ->> 0 AND n.source = j.value ->> 1 AND n.released_at IS NULL"
+    " ON n.scheme = j.value ->> 0 AND n.source = CAST(j.value ->> 1 AS BIGINT) AND n.released_at IS NULL"
     " CROSS JOIN endpoint e ON e.id = n.endpoint"
 )
 
 
-def records_of(connection: apsw.Connection, keys: Iterable[Key]) -> dict[Key, Record]:
+def records_of(connection: Connection, keys: Iterable[Key]) -> dict[Key, Record]:
     """Return the records under these keys."""
     ids = [key.endpoint for key in keys if isinstance(key, ById)]
     names = [key.name for key in keys if isinstance(key, ByName)]
@@ -99,10 +99,10 @@ def _columns(draft: Draft) -> tuple[Any, ...]:
     )
 
 
-def add(connection: apsw.Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
+def add(connection: Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
     """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is added."""
     giver = None if sources is None else Giver(connection, sources, now)
-    next_id = connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'endpoint'").get
+    next_id = latest_id(connection, "endpoint") + 1
     made = []
     for id_, draft in enumerate(drafts, next_id):
         shard = shard_of_new(id_)
@@ -110,34 +110,38 @@ def add(connection: apsw.Connection, drafts: Sequence[Draft], sources: Sources |
         if giver is not None and sources is not None:
             source, shard = giver.give(id_, shard)
             record = replace(record, shard=shard, scheme=sources.scheme, source=source, locals=sources.seen(source))
-        try:
-            connection.execute(
-                "INSERT INTO endpoint (id, shard, name, network, device, servers, profile, default_ttl, object_list,"
-                " confirmed, options, enabled, created_at, changed_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (id_, shard, *_columns(draft), now, now),
-            )
-        except apsw.ConstraintError as error:
-            raise taken(connection, draft) from error
+        connection.execute(
+            "INSERT INTO endpoint (id, shard, name, network, device, servers, profile, default_ttl, object_list,"
+            " confirmed, options, enabled, created_at, changed_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (id_, shard, *_columns(draft), now, now),
+        )
+        if not connection.changes():
+            raise taken(connection, draft)
         _shard_notes(connection, record)
         made.append(record)
+    note_id(connection, "endpoint", next_id + len(made) - 1)
     return made
 
 
-def change_all(connection: apsw.Connection, wanted: Iterable[tuple[Record, Draft]], now: float) -> list[Record]:
+def change_all(connection: Connection, wanted: Iterable[tuple[Record, Draft]], now: float) -> list[Record]:
     """Replace records by checked drafts. Raises DirectoryError; then none is changed."""
     return [_change(connection, before, draft, now) for before, draft in wanted]
 
 
-def _change(connection: apsw.Connection, before: Record, draft: Draft, now: float) -> Record:
-    try:
-        connection.execute(
-            "UPDATE endpoint SET name = ?, network = ?, device = ?, servers = ?, profile = ?, default_ttl = ?,"
-            " object_list = ?, confirmed = ?, options = ?, enabled = ?, changed_at = ? WHERE id = ?",
-            (*_columns(draft), now, before.id),
-        )
-    except apsw.ConstraintError as error:
-        raise taken(connection, draft) from error
+def _change(connection: Connection, before: Record, draft: Draft, now: float) -> Record:
+    others = value_of(
+        connection,
+        "SELECT count(*) FROM endpoint WHERE id <> ? AND (name = ? OR (network = ? AND device = ?))",
+        (before.id, draft.name, draft.network, draft.device),
+    )
+    if others:
+        raise taken(connection, draft)
+    connection.execute(
+        "UPDATE endpoint SET name = ?, network = ?, device = ?, servers = ?, profile = ?, default_ttl = ?,"
+        " object_list = ?, confirmed = ?, options = ?, enabled = ?, changed_at = ? WHERE id = ?",
+        (*_columns(draft), now, before.id),
+    )
     after = replace(
         _made(before.id, before.shard, draft, now),
         created_at=before.created_at,
@@ -152,15 +156,15 @@ def _change(connection: apsw.Connection, before: Record, draft: Draft, now: floa
     return after
 
 
-def _shard_notes(connection: apsw.Connection, record: Record) -> None:
+def _shard_notes(connection: Connection, record: Record) -> None:
     """Set the endpoint's shard in the notes of its device."""
     connection.execute(
-        "UPDATE note SET shard = ?1 WHERE network = ?2 AND device = ?3 AND device <> '' AND shard <> ?1",
-        (record.shard, record.network, record.device),
+        "UPDATE note SET shard = ? WHERE network = ? AND device = ? AND device <> '' AND shard <> ?",
+        (record.shard, record.network, record.device, record.shard),
     )
 
 
-def _move(connection: apsw.Connection, record: Record, shard: int) -> None:
+def _move(connection: Connection, record: Record, shard: int) -> None:
     """Move an endpoint and all its rows to another shard."""
     connection.execute("UPDATE endpoint SET shard = ? WHERE id = ?", (shard, record.id))
     for table in ("downlink", "uplink"):
@@ -170,7 +174,7 @@ def _move(connection: apsw.Connection, record: Record, shard: int) -> None:
     _shard_notes(connection, replace(record, shard=shard))
 
 
-def _note_move(connection: apsw.Connection, before: Record, after: Record) -> None:
+def _note_move(connection: Connection, before: Record, after: Record) -> None:
     """Record that an endpoint must register anew if servers know it by another address (R24)."""
     if DirectoryChange(before, after).server_knew:
         connection.execute(
@@ -180,32 +184,22 @@ def _note_move(connection: apsw.Connection, before: Record, after: Record) -> No
         )
 
 
-def remove(connection: apsw.Connection, id_: int, now: float) -> int:
+def remove(connection: Connection, id_: int, now: float) -> int:
     """Delete an endpoint, and return how many there were: 1 or 0.
 
     Its messages stay as history, so unfinished ones get an outcome.
     """
+    down = DownlinkState
     connection.execute(
-        "UPDATE downlink SET state = CASE WHEN state = :queued THEN :cancelled"  # noqa: S608  # words of our own
-        " WHEN state IN (:sent, :delivered) THEN :unanswered ELSE :unknown END,"
-        " over = 1, due = NULL, finished_at = :now, keep_until = :now, reason = 'the endpoint was removed'"
-        f" WHERE endpoint = :id AND {LIVE} AND over = 0",
-        {
-            "queued": DownlinkState.QUEUED,
-            "cancelled": DownlinkState.CANCELLED,
-            "sent": DownlinkState.SENT,
-            "delivered": DownlinkState.DELIVERED,
-            "unanswered": DownlinkState.UNANSWERED,
-            "unknown": DownlinkState.UNKNOWN,
-            "now": now,
-            "id": id_,
-        },
+        "UPDATE downlink SET state = CASE WHEN state = ? THEN ? WHEN state IN (?, ?) THEN ? ELSE ? END,"  # noqa: S608  # words of our own
+        " over = 1, due = NULL, finished_at = ?, keep_until = ?, reason = 'the endpoint was removed'"
+        f" WHERE endpoint = ? AND {LIVE} AND over = 0",
+        (down.QUEUED, down.CANCELLED, down.SENT, down.DELIVERED, down.UNANSWERED, down.UNKNOWN, now, now, id_),
     )
     connection.execute(
-        "UPDATE uplink SET state = :expired, finished_at = :now, keep_until = :now,"  # noqa: S608  # as above
-        " reason = 'the endpoint was removed'"
-        f" WHERE endpoint = :id AND {LIVE} AND state = :received",
-        {"expired": UplinkState.EXPIRED, "received": UplinkState.RECEIVED, "now": now, "id": id_},
+        "UPDATE uplink SET state = ?, finished_at = ?, keep_until = ?, reason = 'the endpoint was removed'"  # noqa: S608  # as above
+        f" WHERE endpoint = ? AND {LIVE} AND state = ?",
+        (UplinkState.EXPIRED, now, now, id_, UplinkState.RECEIVED),
     )
     connection.execute(f"UPDATE uplink SET due = NULL WHERE endpoint = ? AND {LIVE} AND due IS NOT NULL", (id_,))  # noqa: S608  # as above
     for table in ("observation", "report", "relay", "provisioning", "activity"):
@@ -216,7 +210,7 @@ def remove(connection: apsw.Connection, id_: int, now: float) -> int:
 
 
 def renew(
-    connection: apsw.Connection, ids: Iterable[int], sources: Sources, now: float
+    connection: Connection, ids: Iterable[int], sources: Sources, now: float
 ) -> list[tuple[Record, Record | DirectoryError]]:
     """Assign each endpoint a source of the current range; return each record before, and after or the reason."""
     giver = Giver(connection, sources, now)
@@ -233,13 +227,18 @@ def renew(
         else:
             if shard != before.shard:
                 _move(connection, before, shard)
-            after = record_of(connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).get)
+            after = record_of(_row(connection, id_))
             _note_move(connection, before, after)
             found.append((before, after))
     return found
 
 
-def taken(connection: apsw.Connection, draft: Draft) -> DirectoryError:
+def _row(connection: Connection, id_: int) -> tuple[Any, ...]:
+    (row,) = connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchall()
+    return row
+
+
+def taken(connection: Connection, draft: Draft) -> DirectoryError:
     """Return an error that names the endpoint with which a draft collides."""
     row = connection.execute(
         "SELECT name FROM endpoint WHERE network = ? AND device = ?", (draft.network, draft.device)

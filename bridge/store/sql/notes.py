@@ -2,16 +2,15 @@
 
 from typing import Any
 
-import apsw
-
 from bridge.store.contract import Done
 from bridge.store.notes import FoundNote
-from bridge.store.sqlite.asked import AskedNote
-from bridge.store.sqlite.engine import Engine
-from bridge.store.sqlite.reader import Reader
+from bridge.store.sql.asked import AskedNote
+from bridge.store.sql.connection import Connection
+from bridge.store.sql.engine import Engine
+from bridge.store.sql.reader import SqlReader
 
 
-class SqliteNotes:
+class SqlNotes:
     """`bridge.store.notes.NoteTable` over the store."""
 
     def __init__(self, store: Engine) -> None:
@@ -23,27 +22,27 @@ class SqliteNotes:
     async def page(self, network: str, prefix: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         comparison = ">=" if after is None else ">"
         sql = (
-            f"SELECT key, value FROM note WHERE network = ? AND key {comparison} ? AND substr(key, 1, ?) = ?"  # noqa: S608  # our own sign
-            " ORDER BY key LIMIT ?"
+            "SELECT key, value FROM note WHERE network = ?"  # noqa: S608  # our own sign
+            f" AND key {comparison} ? AND substr(key, 1, CAST(? AS INTEGER)) = ? ORDER BY key LIMIT ?"
         )
         values = (network, prefix if after is None else after, len(prefix), prefix, limit)
 
-        def page(reader: Reader) -> list[Any]:
+        def page(reader: SqlReader) -> list[Any]:
             return reader.connection.execute(sql, values).fetchall()
 
         return await self._store.reads.ask(page)
 
     def put(self, network: str, key: str, value: bytes | None, device: str, done: Done) -> None:
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             if value is None:
                 connection.execute("DELETE FROM note WHERE network = ? AND key = ?", (network, key))
             else:
                 connection.execute(
-                    "INSERT INTO note VALUES (?1, ?2, ?3,"
-                    " coalesce((SELECT shard FROM endpoint WHERE network = ?1 AND device = ?3), 0), ?4)"
-                    " ON CONFLICT DO UPDATE"
+                    "INSERT INTO note (network, key, device, shard, value) VALUES (?, ?, ?,"
+                    " coalesce((SELECT shard FROM endpoint WHERE network = ? AND device = ?), 0), ?)"
+                    " ON CONFLICT (network, key) DO UPDATE"
                     " SET device = excluded.device, shard = excluded.shard, value = excluded.value",
-                    (network, key, device, value),
+                    (network, key, device, network, device, value),
                 )
 
         self._store.write(work, done, touches=((network, key), (network, "", device)))

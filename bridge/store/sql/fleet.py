@@ -1,4 +1,4 @@
-"""`bridge.store.contract.Fleet` in SQLite."""
+"""`bridge.store.contract.Fleet` over the store."""
 
 import asyncio
 from collections import Counter
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import apsw
 import msgspec
 
 from bindings.provisioning import ProvisioningState
@@ -26,16 +25,17 @@ from bridge.store.fleet import (
     nothing_else,
 )
 from bridge.store.order import Order
-from bridge.store.sqlite import directory_rows as rows
-from bridge.store.sqlite.engine import Engine
-from bridge.store.sqlite.statements import LIVE
-from bridge.store.sqlite.transactions import apply
+from bridge.store.sql import directory_rows as rows
+from bridge.store.sql.changes import apply
+from bridge.store.sql.connection import Connection, value_of
+from bridge.store.sql.engine import Engine
+from bridge.store.sql.statements import LIVE
 
 PART = 20_000  # messages that are brought into `activity` at a time
 MANY = 1000  # messages that are not in `activity` yet, beyond which a question first has them brought there
 NOTED = 500  # words about provisioning in one transaction: a few ms
 
-_IS_REGISTERED = "is_registered(r.registrations, :now)"  # bridge.store.sqlite.registered
+_IS_REGISTERED = "is_registered(r.registrations, :now) = 1"  # a function that each kind of database adds
 _FROM_DEVICE = f"kind <> '{UplinkKind.VERDICT}'"
 _YOUNG = f"""
 WITH
@@ -75,7 +75,7 @@ _ORDERS = {
 }
 
 
-class SqliteFleet:
+class SqlFleet:
     def __init__(self, store: Engine, *, writable: bool = True) -> None:
         self._store = store
         self._writable = writable
@@ -108,7 +108,7 @@ class SqliteFleet:
         await self._fold_if_many()
         condition, values = _condition(wanted)
         sql = f"{_YOUNG} SELECT count(*) FROM endpoint e {_JOINED} WHERE {condition}"  # noqa: S608  # our own text
-        return await self._store.reads.ask(lambda reader: int(reader.connection.execute(sql, values).get))
+        return await self._store.reads.ask(lambda reader: int(value_of(reader.connection, sql, values)))
 
     async def counts(self, now: float) -> FleetCounts:
         return await self._store.reads.ask(lambda reader: _counts(reader.connection, now))
@@ -123,7 +123,7 @@ class SqliteFleet:
     async def fold(self) -> None:
         """Add all committed messages to `activity`."""
         async with self._folding:
-            for table, at, condition in (("uplink", "received_at", _FROM_DEVICE), ("downlink", "accepted_at", "1")):
+            for table, at, condition in (("uplink", "received_at", _FROM_DEVICE), ("downlink", "accepted_at", "TRUE")):
                 while await self._fold(table, at, condition) >= PART:
                     pass
 
@@ -138,7 +138,7 @@ class SqliteFleet:
             f" WHERE id > (SELECT {table} FROM activity_mark) ORDER BY id LIMIT ?"
         )
 
-        def latest(connection: apsw.Connection) -> tuple[int, int, dict[int, tuple[int, float]]]:
+        def latest(connection: Connection) -> tuple[int, int, dict[int, tuple[int, float]]]:
             number = last = 0
             found: dict[int, tuple[int, float]] = {}
             for id_, endpoint, time, counts in connection.execute(sql, (PART,)):
@@ -153,24 +153,24 @@ class SqliteFleet:
         return number
 
 
-def _young(connection: apsw.Connection) -> int:
-    """Return the number of messages that are not in `activity`, at most MANY + 1."""
-    sql = "SELECT count(*) FROM (SELECT 1 FROM {0} WHERE id > (SELECT {0} FROM activity_mark) LIMIT ?)"
-    return sum(int(connection.execute(sql.format(table), (MANY + 1,)).get) for table in ("uplink", "downlink"))
+def _young(connection: Connection) -> int:
+    """Return the number of messages that are not in `activity`, or MANY and one."""
+    sql = "SELECT count(*) FROM (SELECT 1 FROM {0} WHERE id > (SELECT {0} FROM activity_mark) LIMIT ?) AS young"
+    return sum(int(value_of(connection, sql.format(table), (MANY + 1,))) for table in ("uplink", "downlink"))
 
 
-def _keep(connection: apsw.Connection, table: str, last: int, found: dict[int, tuple[int, float]]) -> None:
+def _keep(connection: Connection, table: str, last: int, found: dict[int, tuple[int, float]]) -> None:
     connection.executemany(
         f"INSERT INTO activity (endpoint, shard, {table}, {table}_at)"  # noqa: S608  # names of our own
-        f" SELECT id, shard, ?2, ?3 FROM endpoint WHERE id = ?1"
+        f" SELECT id, shard, ?, ? FROM endpoint WHERE id = ?"
         f" ON CONFLICT (endpoint) DO UPDATE SET {table} = excluded.{table}, {table}_at = excluded.{table}_at",
-        [(endpoint, id_, at) for endpoint, (id_, at) in found.items()],
+        [(id_, at, endpoint) for endpoint, (id_, at) in found.items()],
     )
-    connection.execute(f"UPDATE activity_mark SET {table} = max({table}, ?)", (last,))  # noqa: S608  # as above
+    connection.execute(f"UPDATE activity_mark SET {table} = ? WHERE {table} < ?", (last, last))  # noqa: S608  # as above
 
 
 def _condition(wanted: Wanted) -> tuple[str, dict[str, Any]]:
-    where = ["1"]
+    where = ["TRUE"]
     values: dict[str, Any] = {}
 
     def also(condition: str, **bound: Any) -> None:
@@ -180,25 +180,25 @@ def _condition(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     if wanted.network is not None:
         also("e.network = :network", network=wanted.network)
     if wanted.server is not None:
-        also("EXISTS (SELECT 1 FROM json_each(e.servers) s WHERE s.value = :server)", server=wanted.server)
+        also("EXISTS (SELECT 1 FROM json_each(e.servers) v WHERE v.value = :server)", server=wanted.server)
     if wanted.enabled is not None:
         also("e.enabled = :enabled", enabled=wanted.enabled)
     if wanted.prefix:
         also("substr(e.name, 1, length(:prefix)) = :prefix", prefix=wanted.prefix)
     if wanted.text:
-        also("(instr(lower(e.name), :text) OR instr(lower(e.device), :text))", text=wanted.text.lower())
+        also("(instr(lower(e.name), :text) > 0 OR instr(lower(e.device), :text) > 0)", text=wanted.text.lower())
     if wanted.provisioning is not None:
         states = msgspec.json.encode(sorted(wanted.provisioning)).decode()
-        also(f"{_STATE} IN (SELECT value FROM json_each(:states))", states=states)  # noqa: S608  # our own text
+        also(f"{_STATE} IN (SELECT v.value FROM json_each(:states) v)", states=states)  # noqa: S608  # our own text
     if wanted.registered is not None:
-        also(f"{'' if wanted.registered else 'NOT '}coalesce({_IS_REGISTERED}, 0)", now=wanted.now)
+        also(f"{'' if wanted.registered else 'NOT '}coalesce({_IS_REGISTERED}, FALSE)", now=wanted.now)
     if wanted.waiting is not None:
         also(f"{_WAITING} {'>' if wanted.waiting else '='} 0")
     if wanted.silent_since is not None:
         also(f"{_UPLINK_AT} <= :silent", silent=wanted.silent_since)
     if wanted.names is not None:
         names = msgspec.json.encode(sorted(wanted.names)).decode()
-        also("e.name IN (SELECT value FROM json_each(:names))", names=names)
+        also("e.name IN (SELECT v.value FROM json_each(:names) v)", names=names)
     return " AND ".join(where), values
 
 
@@ -214,22 +214,21 @@ def _standing(row: tuple[Any, ...]) -> Standing:
     )
 
 
-def _counts(connection: apsw.Connection, now: float) -> FleetCounts:
+def _counts(connection: Connection, now: float) -> FleetCounts:
     endpoints: Counter[tuple[str, bool, ProvisioningState]] = Counter()
     for network, enabled, state, number in connection.execute(
         f"SELECT e.network, e.enabled, {_STATE}, count(*) FROM endpoint e"  # noqa: S608  # names of our own
         " LEFT JOIN provisioning p ON p.endpoint = e.id GROUP BY 1, 2, 3"
     ):
         endpoints[network, enabled == 1, ProvisioningState(state)] = number
-    registered = connection.execute(f"SELECT count(*) FROM relay r WHERE {_IS_REGISTERED}", {"now": now}).get  # noqa: S608  # as above
+    registered = value_of(connection, f"SELECT count(*) FROM relay r WHERE {_IS_REGISTERED}", {"now": now})  # noqa: S608  # as above
     downlinks = connection.execute(f"SELECT state, count(*) FROM downlink WHERE {LIVE} AND over = 0 GROUP BY state")  # noqa: S608  # as above
-    uplinks = connection.execute(
-        f"SELECT count(*) FROM uplink WHERE {LIVE} AND state = '{UplinkState.RECEIVED}'"  # noqa: S608  # as above
-    ).get
+    waiting = f"SELECT count(*) FROM uplink WHERE {LIVE} AND state = '{UplinkState.RECEIVED}'"  # noqa: S608  # as above
+    uplinks = value_of(connection, waiting)
     return FleetCounts(endpoints, registered, {DownlinkState(state): n for state, n in downlinks}, uplinks)
 
 
-def _note(connection: apsw.Connection, notes: Sequence[ProvisioningNote], also: Also) -> list[ProvisioningChange]:
+def _note(connection: Connection, notes: Sequence[ProvisioningNote], also: Also) -> list[ProvisioningChange]:
     asked = msgspec.json.encode([(note.network, note.device) for note in notes]).decode()
     known = {
         (network, device): (id_, shard, name, None if state is None else Provisioning(ProvisioningState(state), *rest))

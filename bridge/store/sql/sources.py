@@ -2,10 +2,9 @@
 
 from typing import cast
 
-import apsw
-
 from bridge.directory.allocation import Allocator
 from bridge.directory.sources import Sources
+from bridge.store.sql.connection import Connection
 
 _WITHIN = "FROM north_source WHERE scheme = ? AND source >= ? AND source < ?"
 
@@ -13,7 +12,7 @@ _WITHIN = "FROM north_source WHERE scheme = ? AND source >= ? AND source < ?"
 class UsedSources:
     """`bridge.directory.allocation.Used` over the table."""
 
-    def __init__(self, connection: apsw.Connection, scheme: str) -> None:
+    def __init__(self, connection: Connection, scheme: str) -> None:
         self._connection = connection
         self._scheme = scheme
 
@@ -34,7 +33,7 @@ class UsedSources:
 class Giver:
     """Assigns endpoints their sources, within one transaction."""
 
-    def __init__(self, connection: apsw.Connection, sources: Sources, now: float) -> None:
+    def __init__(self, connection: Connection, sources: Sources, now: float) -> None:
         self._connection = connection
         self._sources = sources
         self._now = now
@@ -52,8 +51,9 @@ class Giver:
     def _put(self, endpoint: int, number: int, shard: int) -> None:
         self._connection.execute(
             # What it replaces has rested.
-            "INSERT OR REPLACE INTO north_source (scheme, source, endpoint, locals, given_at, released_at, shard)"
-            " VALUES (?, ?, ?, ?, ?, NULL, ?)",
+            "INSERT INTO north_source (scheme, source, endpoint, locals, given_at, released_at, shard)"
+            " VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (scheme, source) DO UPDATE SET endpoint = excluded.endpoint,"
+            " locals = excluded.locals, given_at = excluded.given_at, released_at = NULL, shard = excluded.shard",
             (self._sources.scheme, number, endpoint, " ".join(self._sources.seen(number)), self._now, shard),
         )
 
@@ -63,7 +63,7 @@ class Giver:
         Return its shard. Raises DirectoryError as `give` does; then the endpoint keeps its source.
         """
         sources = self._sources
-        had: tuple[str, int] | None = self._connection.execute(
+        had = self._connection.execute(
             "SELECT scheme, source FROM north_source WHERE endpoint = ? AND released_at IS NULL", (endpoint,)
         ).fetchone()
         if had is None or had[0] != sources.scheme or had[1] not in sources.numbers:
@@ -80,7 +80,7 @@ class Giver:
         return shard
 
 
-def release(connection: apsw.Connection, endpoint: int, now: float) -> None:
+def release(connection: Connection, endpoint: int, now: float) -> None:
     """Release an endpoint's source; it is not assigned again for REUSE_AFTER."""
     connection.execute(
         "UPDATE north_source SET released_at = ? WHERE endpoint = ? AND released_at IS NULL", (now, endpoint)

@@ -1,9 +1,9 @@
 """The rows of several endpoints that the core still needs, table by table."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
-import apsw
 import msgspec
 
 from bridge.delivery.downlinks import Downlink
@@ -12,12 +12,13 @@ from bridge.delivery.rows import Row
 from bridge.delivery.uplinks import Uplink
 from bridge.quota.usage import Usage, needed_since
 from bridge.relay.model import Kept, Observation, RelayState
-from bridge.store.sqlite.statements import FINISHED, LIVE, columns_sql, decoder
+from bridge.store.sql.connection import Connection
+from bridge.store.sql.statements import FINISHED, LIVE, columns_sql, decoder, decoder_of, sql_type
 
 R = TypeVar("R", bound=Row)
 
 # The sub-query keeps the columns of json_each out of sight: it has one named id, as the rows have.
-_WANTED = "(SELECT value AS wanted FROM json_each(?)) CROSS JOIN"
+_WANTED = "(SELECT CAST(v.value AS BIGINT) AS wanted FROM json_each(?) v) w CROSS JOIN"
 
 
 def _needed(row: type[R]) -> tuple[str, Callable[[tuple[Any, ...]], R]]:
@@ -31,27 +32,39 @@ def _needed(row: type[R]) -> tuple[str, Callable[[tuple[Any, ...]], R]]:
     return statement, decoder(row)
 
 
-def _all(*kinds: type[Row]) -> str:
-    """Return one statement for several small tables: each row begins with its table and ends with NULLs.
+def _all(*kinds: type[Row]) -> tuple[str, list[Callable[[tuple[Any, ...]], Row]]]:
+    """Return one statement for several small tables, and a decoder for each: a row begins with its table's number.
 
-    A statement costs more than the row or two that it finds.
+    A statement costs more than the row or two that it finds. Columns of one type share a place, as a UNION wants it.
     """
-    widest = max(len(kind.columns()) for kind in kinds)
-    return " UNION ALL ".join(
-        f"SELECT '{kind.TABLE}', {columns_sql(kind)}{', NULL' * (widest - len(kind.columns()))}"  # noqa: S608  # names of our own
-        f" FROM {_WANTED} {kind.TABLE} ON endpoint = wanted"
-        for kind in kinds
-    )
+    places: dict[tuple[str, int], None] = {}  # type, and the how many-th of that type
+    columns: list[dict[tuple[str, int], str]] = []
+    for kind in kinds:
+        count: Counter[str] = Counter()
+        own: dict[tuple[str, int], str] = {}
+        for name in kind.columns():
+            type_ = sql_type(kind, name)
+            own[type_, count[type_]] = name
+            count[type_] += 1
+        columns.append(own)
+        places.update(dict.fromkeys(own))
+    parts = []
+    for number, (kind, own) in enumerate(zip(kinds, columns, strict=True)):
+        shown = (f'"{own[place]}"' if place in own else f"CAST(NULL AS {place[0]})" for place in places)
+        parts.append(f"SELECT {number}, {', '.join(shown)} FROM {_WANTED} {kind.TABLE} ON endpoint = wanted")  # noqa: S608  # names of our own
+    decoders = [
+        decoder_of(kind, [own.get(place, "") for place in places]) for kind, own in zip(kinds, columns, strict=True)
+    ]
+    return " UNION ALL ".join(parts), decoders
 
 
 _DOWNLINKS, _downlink = _needed(Downlink)
 _UPLINKS, _uplink = _needed(Uplink)
-_OTHERS = _all(Observation, UnattributedReport, RelayState, Usage) + " AND day >= ?"
-_observation, _report, _relay = decoder(Observation), decoder(UnattributedReport), decoder(RelayState)
-_usage = decoder(Usage)
+_OTHERS, _other = _all(Observation, UnattributedReport, RelayState, Usage)
+_OTHERS += " AND day >= ?"
 
 
-def rows_of(connection: apsw.Connection, endpoints: Collection[int], now: float) -> dict[int, Kept]:
+def rows_of(connection: Connection, endpoints: Collection[int], now: float) -> dict[int, Kept]:
     """Return the rows of each of these endpoints that are needed at wall time `now`, each kind in the order of ids.
 
     An endpoint without rows has an empty Kept.
@@ -68,21 +81,16 @@ def rows_of(connection: apsw.Connection, endpoints: Collection[int], now: float)
         found[downlink.endpoint].downlinks.append(downlink)
     for uplink in sorted(rows(_UPLINKS, (ids, ids, now), _uplink), key=_id):
         found[uplink.endpoint].uplinks.append(uplink)
-    others: list[tuple[Any, ...]] = execute(_OTHERS, (ids, ids, ids, ids, since)).fetchall()
-    for table, *columns in others:
-        values = tuple(columns)
-        if table == Observation.TABLE:
-            observation = _observation(values)
-            found[observation.endpoint].observations.append(observation)
-        elif table == UnattributedReport.TABLE:
-            report = _report(values)
-            found[report.endpoint].reports.append(report)
-        elif table == Usage.TABLE:
-            usage = _usage(values)
-            found[usage.endpoint].usage.append(usage)
-        else:
-            relay = _relay(values)
-            found[relay.endpoint].relay = relay
+    for kind, *columns in execute(_OTHERS, (ids, ids, ids, ids, since)).fetchall():
+        row = _other[kind](tuple(columns))
+        if isinstance(row, Observation):
+            found[row.endpoint].observations.append(row)
+        elif isinstance(row, UnattributedReport):
+            found[row.endpoint].reports.append(row)
+        elif isinstance(row, Usage):
+            found[row.endpoint].usage.append(row)
+        elif isinstance(row, RelayState):
+            found[row.endpoint].relay = row
     for kept in found.values():
         kept.reports.sort(key=_id)
     return found

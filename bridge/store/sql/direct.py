@@ -1,19 +1,18 @@
-"""`bridge.store.direct.DirectTable` in SQLite."""
+"""`bridge.store.direct.DirectTable` over the store."""
 
 from typing import Any
 
-import apsw
-
 from bridge.delivery.direct import DirectNote
 from bridge.delivery.downlinks import DIRECT, Downlink, ServerRequest
-from bridge.store.sqlite.engine import Engine
-from bridge.store.sqlite.reader import Reader
-from bridge.store.sqlite.statements import ENDPOINT, columns_sql, decoder
+from bridge.store.sql.connection import Connection
+from bridge.store.sql.engine import Engine
+from bridge.store.sql.reader import SqlReader
+from bridge.store.sql.statements import ENDPOINT, columns_sql, decoder
 
 _SELECT = f"SELECT {columns_sql(DirectNote)} FROM direct"  # noqa: S608  # names of our own
 
 
-class SqliteDirect:
+class SqlDirect:
     def __init__(self, store: Engine) -> None:
         self._store = store
 
@@ -37,14 +36,14 @@ class SqliteDirect:
             f" WHERE {ENDPOINT} AND server = ? AND north_token = ? ORDER BY id"
         )
 
-        def ask(reader: Reader) -> list[ServerRequest]:
+        def ask(reader: SqlReader) -> list[ServerRequest]:
             rows = map(decoder(Downlink), reader.connection.execute(sql, (endpoint, DIRECT, north_token)))
             return [row for row in rows if type(row) is ServerRequest]
 
         return await self._store.reads.ask(ask)
 
     async def forget(self, before: float) -> int:
-        def work(connection: apsw.Connection) -> int:
+        def work(connection: Connection) -> int:
             connection.execute(
                 "DELETE FROM direct WHERE at < ? AND NOT EXISTS (SELECT 1 FROM downlink WHERE downlink.id = direct.id)",
                 (before,),

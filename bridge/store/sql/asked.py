@@ -3,8 +3,6 @@
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-import apsw
-
 from bridge.directory.contract import FoundRecord
 from bridge.directory.keys import ByDevice, Key
 from bridge.directory.record import Record
@@ -12,9 +10,10 @@ from bridge.errors import StoreUnavailable
 from bridge.relay.model import Kept
 from bridge.store.contract import Found, FoundEndpoint, FoundWithNote
 from bridge.store.notes import FoundNote
-from bridge.store.sqlite.directory_rows import records_of
-from bridge.store.sqlite.endpoint_rows import rows_of
-from bridge.store.sqlite.note_rows import Notes, NotesByKey, notes_of, notes_with
+from bridge.store.sql.connection import Connection
+from bridge.store.sql.directory_rows import records_of
+from bridge.store.sql.endpoint_rows import rows_of
+from bridge.store.sql.note_rows import Notes, NotesByKey, notes_of, notes_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ def _concerns(record: Record | None) -> Iterable[Hashable]:
     return () if record is None else (record.id, (record.network, "", record.device))
 
 
-def read(connection: apsw.Connection, group: Sequence[Asked]) -> Answer:
+def read(connection: Connection, group: Sequence[Asked]) -> Answer:
     """Return the answers to a group of requests, as of one moment."""
     connection.execute("BEGIN")
     try:

@@ -1,5 +1,6 @@
 """The directory's table."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -8,12 +9,13 @@ from bridge.directory.keys import Key
 from bridge.directory.record import Draft, Record
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
-from bridge.store.sqlite import directory_rows as rows
-from bridge.store.sqlite.asked import AskedRecord
-from bridge.store.sqlite.engine import Engine
+from bridge.store.sql import directory_rows as rows
+from bridge.store.sql.asked import AskedRecord
+from bridge.store.sql.connection import value_of
+from bridge.store.sql.engine import Engine
 
 
-class SqliteDirectory:
+class SqlDirectory:
     """`bridge.directory.contract.DirectoryTable` over the store."""
 
     def __init__(self, store: Engine, size: int) -> None:
@@ -34,8 +36,8 @@ class SqliteDirectory:
 
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         where, values = _filter(network, server, enabled, prefix)
-        sql = f"SELECT count(*) FROM endpoint e WHERE 1{where}"  # noqa: S608  # our own text
-        return await self._store.reads.ask(lambda reader: int(reader.connection.execute(sql, values).get))
+        sql = f"SELECT count(*) FROM endpoint e WHERE TRUE{where}"  # noqa: S608  # our own text
+        return await self._store.reads.ask(lambda reader: int(value_of(reader.connection, sql, values)))
 
     async def add(self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]) -> list[Record]:
         made = await self._store.run(lambda c: rows.add(c, drafts, sources, now()), directory=True)
@@ -62,12 +64,12 @@ def _filter(network: str | None, server: str | None, enabled: bool | None, prefi
         where += " AND e.network = ?"
         values.append(network)
     if server is not None:
-        where += " AND EXISTS (SELECT 1 FROM json_each(e.servers) s WHERE s.value = ?)"
-        values.append(server)
+        where += " AND instr(e.servers, ?) > 0"  # within its quotes, which JSON escapes everywhere else
+        values.append(json.dumps(server))
     if enabled is not None:
         where += " AND e.enabled = ?"
         values.append(enabled)
     if prefix:
-        where += " AND substr(e.name, 1, ?) = ?"
+        where += " AND substr(e.name, 1, CAST(? AS INTEGER)) = ?"
         values += [len(prefix), prefix]
     return where, tuple(values)

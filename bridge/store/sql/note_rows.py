@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import apsw
 import msgspec
+
+from bridge.store.sql.connection import Connection
 
 _WITH_KEY = (
     "SELECT n.network, n.key, n.device, n.value FROM json_each(?) j CROSS JOIN note n"
@@ -21,13 +22,13 @@ NotesByKey = dict[tuple[str, str], tuple[str, bytes]]
 """(network, key) → device and value"""
 
 
-def notes_with(connection: apsw.Connection, keys: Iterable[tuple[str, str]]) -> NotesByKey:
+def notes_with(connection: Connection, keys: Iterable[tuple[str, str]]) -> NotesByKey:
     """Return the notes under these (network, key)."""
     rows: list[tuple[Any, ...]] = connection.execute(_WITH_KEY, (_json(keys),)).fetchall()
     return {(network, key): (device, value) for network, key, device, value in rows}
 
 
-def notes_of(connection: apsw.Connection, devices: Collection[tuple[str, str]]) -> dict[tuple[str, str], Notes]:
+def notes_of(connection: Connection, devices: Collection[tuple[str, str]]) -> dict[tuple[str, str], Notes]:
     """Return all notes of these (network, device); without any, an empty dictionary."""
     found: dict[tuple[str, str], Notes] = {device: {} for device in devices}
     rows: list[tuple[Any, ...]] = connection.execute(_OF_DEVICE, (_json(devices),)).fetchall()

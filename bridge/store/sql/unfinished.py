@@ -1,8 +1,8 @@
 """Finds the endpoints with unfinished work, in parts, for a start (R32)."""
 
 from bridge.delivery.states import DownlinkState
-from bridge.store.sqlite.reader import Reader
-from bridge.store.sqlite.statements import LIVE
+from bridge.store.sql.reader import SqlReader
+from bridge.store.sql.statements import LIVE
 
 PART = 1000  # endpoints in one answer
 
@@ -19,12 +19,12 @@ _LIVE = (
 )
 
 
-def uncertain(reader: Reader, after: int) -> list[int]:
+def uncertain(reader: SqlReader, after: int) -> list[int]:
     """Return endpoints, by rising id, with a downlink that the network may or may not have (R7, R9)."""
     states = (DownlinkState.SUBMITTING, DownlinkState.UNKNOWN)
     return [endpoint for (endpoint,) in reader.connection.execute(_UNCERTAIN, (after, *states, PART))]
 
 
-def live(reader: Reader, after: int) -> list[int]:
+def live(reader: SqlReader, after: int) -> list[int]:
     """Return endpoints with a message that is unfinished or has a due time, by rising id."""
     return [endpoint for (endpoint,) in reader.connection.execute(_LIVE, (after, after, PART))]

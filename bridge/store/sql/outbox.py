@@ -1,25 +1,25 @@
-"""`bridge.store.contract.Outbox` in SQLite."""
+"""`bridge.store.contract.Outbox` over the store."""
 
 from dataclasses import astuple, replace
 from typing import Any
 
-import apsw
 import msgspec
 
 from bridge.store.outbox import DeadLetter, EventRow, Webhook
-from bridge.store.sqlite.engine import Engine
+from bridge.store.sql.connection import Connection, latest_id, note_id, value_of
+from bridge.store.sql.engine import Engine
 
-_COLUMNS = "url, secret, types, prefix, created_at, told, failures, retry_at, trouble, disabled"
+_COLUMNS = "id, url, secret, types, prefix, created_at, told, failures, retry_at, trouble, disabled"
 
 
-class SqliteOutbox:
+class SqlOutbox:
     def __init__(self, store: Engine) -> None:
         self._store = store
 
     async def events(self, *, after: int, limit: int, types: tuple[str, ...] = (), prefix: str = "") -> list[EventRow]:
         sql = (
             "SELECT id, endpoint, at, type, name, data FROM event WHERE id > :after"
-            " AND (:types = '[]' OR type IN (SELECT value FROM json_each(:types)))"
+            " AND (:types = '[]' OR type IN (SELECT v.value FROM json_each(:types) v))"
             " AND substr(name, 1, length(:prefix)) = :prefix"
             " ORDER BY id LIMIT :limit"
         )
@@ -28,14 +28,14 @@ class SqliteOutbox:
         return [EventRow(*row) for row in rows]
 
     async def bounds(self) -> tuple[int, int]:
-        def ask(connection: apsw.Connection) -> tuple[int, int]:
-            newest = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'").get
-            return connection.execute("SELECT coalesce(min(id), ?) FROM event", (newest + 1,)).get, newest
+        def ask(connection: Connection) -> tuple[int, int]:
+            newest = latest_id(connection, "event")
+            return value_of(connection, "SELECT coalesce(min(id), ?) FROM event", (newest + 1,)), newest
 
         return await self._store.reads.ask(lambda reader: ask(reader.connection))
 
     async def forget_events(self, before: float) -> int:
-        def work(connection: apsw.Connection) -> int:
+        def work(connection: Connection) -> int:
             connection.execute("DELETE FROM dead_letter WHERE at < ?", (before,))
             connection.execute("DELETE FROM event WHERE at < ?", (before,))
             return int(connection.changes())
@@ -43,38 +43,43 @@ class SqliteOutbox:
         return await self._store.run(work)
 
     async def add_webhook(self, webhook: Webhook) -> Webhook:
-        def work(connection: apsw.Connection) -> Webhook:
-            newest = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'").get
-            added = replace(webhook, told=newest)
+        def work(connection: Connection) -> Webhook:
+            id_ = latest_id(connection, "webhook") + 1
+            added = replace(webhook, id=id_, told=latest_id(connection, "event"))
             connection.execute(
-                f"INSERT INTO webhook ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # as above
+                f"INSERT INTO webhook ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # as above
                 _values(added),
             )
-            return replace(added, id=connection.last_insert_rowid())
+            note_id(connection, "webhook", id_)
+            return added
 
         return await self._store.run(work)
 
     async def webhooks(self) -> list[Webhook]:
         rows: list[Any] = await self._store.reads.ask(
             lambda reader: reader.connection.execute(
-                f"SELECT id, {_COLUMNS} FROM webhook ORDER BY id"  # noqa: S608  # as above
+                f"SELECT {_COLUMNS} FROM webhook ORDER BY id"  # noqa: S608  # as above
             ).fetchall()
         )
         return [*map(_webhook, rows)]
 
     async def keep_webhook(self, webhook: Webhook, dead: DeadLetter | None = None) -> None:
-        def work(connection: apsw.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.execute(
                 "UPDATE webhook SET told = ?, failures = ?, retry_at = ?, trouble = ?, disabled = ? WHERE id = ?",
                 (webhook.told, webhook.failures, webhook.retry_at, webhook.trouble, webhook.disabled, webhook.id),
             )
             if dead is not None and connection.changes():
-                connection.execute("INSERT OR REPLACE INTO dead_letter VALUES (?, ?, ?, ?)", astuple(dead))
+                connection.execute(
+                    "INSERT INTO dead_letter (webhook, event, at, trouble) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (webhook, event) DO UPDATE SET at = excluded.at, trouble = excluded.trouble",
+                    astuple(dead),
+                )
 
         await self._store.run(work)
 
     async def remove_webhook(self, id_: int) -> bool:
-        def work(connection: apsw.Connection) -> bool:
+        def work(connection: Connection) -> bool:
             connection.execute("DELETE FROM dead_letter WHERE webhook = ?", (id_,))
             connection.execute("DELETE FROM webhook WHERE id = ?", (id_,))
             return connection.changes() > 0
@@ -82,13 +87,9 @@ class SqliteOutbox:
         return await self._store.run(work)
 
     async def dead_letters(self, *, webhook: int | None, limit: int) -> list[DeadLetter]:
-        sql = (
-            "SELECT webhook, event, at, trouble FROM dead_letter WHERE ?1 IS NULL OR webhook = ?1"
-            " ORDER BY event DESC LIMIT ?2"
-        )
-        rows: list[Any] = await self._store.reads.ask(
-            lambda reader: reader.connection.execute(sql, (webhook, limit)).fetchall()
-        )
+        where, values = ("", (limit,)) if webhook is None else (" WHERE webhook = ?", (webhook, limit))
+        sql = f"SELECT webhook, event, at, trouble FROM dead_letter{where} ORDER BY event DESC LIMIT ?"  # noqa: S608  # our own text
+        rows: list[Any] = await self._store.reads.ask(lambda reader: reader.connection.execute(sql, values).fetchall())
         return [DeadLetter(*row) for row in rows]
 
 
@@ -104,6 +105,6 @@ def _webhook(row: Any) -> Webhook:
 def _values(webhook: Webhook) -> tuple[Any, ...]:
     types = msgspec.json.encode(webhook.types).decode()
     return (
-        webhook.url, webhook.secret, types, webhook.prefix, webhook.created_at, webhook.told, webhook.failures,
-        webhook.retry_at, webhook.trouble, webhook.disabled,
+        webhook.id, webhook.url, webhook.secret, types, webhook.prefix, webhook.created_at, webhook.told,
+        webhook.failures, webhook.retry_at, webhook.trouble, webhook.disabled,
     )  # fmt: skip

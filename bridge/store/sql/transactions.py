@@ -1,0 +1,121 @@
+"""How a group of batches becomes one transaction, in the thread that writes.
+
+Batches of a group are applied in the order in which they were given. A group that the database refuses fails as a
+whole. A group that fails for any other reason holds a batch that is wrong in itself: the group is done again with a
+transaction for each batch, so that only the wrong one fails.
+
+A batch that builds on a failed one is not kept either (`bridge.store.followers`). Work that refuses with a BridgeError
+is no failure: it answered, and nothing builds on it.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from bridge.delivery.rows import Change
+from bridge.errors import BridgeError, StoreUnavailable
+from bridge.store.followers import Followers
+from bridge.store.sql.batches import Batch, Wrong
+from bridge.store.sql.connection import Connection
+
+log = logging.getLogger(__name__)
+
+
+class Transactions:
+    """Writes groups on a connection. All is called in one thread. A kind of database adds `transact`."""
+
+    def __init__(self) -> None:
+        self._followers = Followers()
+
+    def write(self, group: list[Batch]) -> int:
+        """Commit a group, and set the result in each batch; return how many rows were changed."""
+        if self._followers:
+            self._followers.forget(group[0].generation)  # generations never fall along the queue
+            self._refuse_followers(group)
+        asked = [batch for batch in group if batch.error is None]
+        try:
+            self.check()
+        except StoreUnavailable as failure:
+            self.fail(asked, failure)
+        else:
+            wanted = [batch for batch in asked if batch.changes or batch.work]
+            if wanted:
+                self.commit(wanted)
+        self._followers.group_ended(failed=any(batch.failed for batch in group))
+        return sum(len(batch.changes) for batch in asked if batch.error is None)
+
+    def tidy(self) -> None:
+        """Do what can wait until a group is told."""
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if nothing may be committed now."""
+
+    def commit(self, batches: list[Batch]) -> None:
+        """Commit batches, and note in each one that was not kept why."""
+        try:
+            self.transact(batches)
+        except Wrong as wrong:
+            self.blame(batches, wrong)
+        except StoreUnavailable as failure:
+            self.fail(batches, failure)
+
+    def blame(self, batches: list[Batch], wrong: Wrong) -> None:
+        """Commit batches so that only the wrong one among them fails."""
+        log.error("one of %d batches cannot be stored, each is committed alone: %s", len(batches), wrong.__cause__)
+        self.one_by_one(batches)
+
+    def transact(self, batches: list[Batch]) -> None:
+        """Commit batches as one.
+
+        Raises StoreUnavailable if the database refuses, Wrong from the cause if a batch is to blame.
+        """
+        raise NotImplementedError
+
+    def one_by_one(self, batches: list[Batch]) -> None:
+        """Commit each of these batches alone."""
+        for batch in batches:
+            self._refuse_followers([batch])
+            if batch.error is not None:
+                continue
+            try:
+                self.transact([batch])
+            except Wrong as wrong:
+                log.error("a batch of endpoint %s cannot be stored", batch.endpoint, exc_info=wrong.__cause__)  # noqa: TRY400  # the cause is what counts
+                failure = StoreUnavailable(f"the store cannot take these changes: {wrong.__cause__}")
+                failure.__cause__ = wrong.__cause__
+                self.fail([batch], failure)
+            except StoreUnavailable as failure:
+                self.fail([batch], failure)
+
+    def fail(self, batches: Iterable[Batch], failure: StoreUnavailable) -> None:
+        """Note that batches are not kept, nor what builds on them."""
+        for batch in batches:
+            batch.error = failure
+            self._followers.failed(batch.endpoint)
+
+    def _refuse_followers(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            if self._followers.follows(batch.endpoint, batch.generation):
+                batch.error = StoreUnavailable("an earlier commit of this endpoint failed")
+
+    def apply(self, connection: Connection, batches: Sequence[Batch]) -> None:
+        """Carry out all batches within the transaction that has begun. Work that refuses is undone alone."""
+        if not any(batch.work for batch in batches):
+            self.change(chain.from_iterable(batch.changes for batch in batches))
+            return
+        for batch in batches:
+            if batch.work is None:
+                self.change(batch.changes)
+                continue
+            connection.execute("SAVEPOINT work")
+            try:
+                batch.result = batch.work(connection)
+            except BridgeError as refusal:  # a considered answer, not a fault
+                batch.error = refusal
+                batch.refused = True
+                connection.execute("ROLLBACK TO work")
+            connection.execute("RELEASE work")
+
+    def change(self, changes: Iterable[Change]) -> None:
+        """Apply changes in order. Raises LookupError if a row to update is not there."""
+        raise NotImplementedError
