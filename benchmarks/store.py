@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -32,7 +33,8 @@ from bridge.relay.model import Endpoint, Kept, Policy, Server
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
 from bridge.store.contract import Done
-from bridge.store.sqlite import SqliteStore
+from bridge.store.opening import open_store
+from tests.store.postgres_server import PostgresServer, programs
 
 BUSY = 60e-6  # seconds of processor time that the loop spends on other things for each batch
 AT_ONCE = 16  # batches that one turn of the loop brings
@@ -183,9 +185,11 @@ async def _round(loop: Loop, messages: Sequence[Message], groups: Callable[[], i
     return Cost(thread * 1e6, own * 1e6, switches, made)
 
 
-async def _measure(rounds: int, recorders: Sequence[Recorder], make: Callable[[Recorder], Message]) -> list[Cost]:
+async def _measure(
+    rounds: int, recorders: Sequence[Recorder], make: Callable[[Recorder], Message], server: PostgresServer | None
+) -> list[Cost]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        store = SqliteStore.open(Path(name) / "bridge.db")
+        store = open_store(Path(name) / "bridge.db" if server is None else server.uri())
         running = asyncio.get_running_loop()
         ours = Loop(lambda changes, done, endpoint: store.commit(changes, done, endpoint=endpoint))
         nothing = Loop(lambda _changes, done, _endpoint: running.call_soon(done, None) and None)
@@ -211,11 +215,23 @@ def _recorders() -> list[Recorder]:
 
 
 def show_store(rounds: int) -> None:
-    """Print what an uplink and an exchange cost in the store."""
-    os.sched_setaffinity(0, {CORE_UNDER_TEST % (os.cpu_count() or 1)})
-    print(f"{'µs of one core, per message':30}{'thread':>8}{'loop':>8}{'both':>8}{'switches':>10}{'groups':>8}")
-    for name, make in (("uplink", Recorder.uplink), ("exchange", Recorder.exchange)):
-        costs = asyncio.run(_measure(rounds, _recorders(), make))
+    """Print what an uplink and an exchange cost in each kind of store; a database's server is not counted."""
+    server = PostgresServer(durable=True) if programs() and find_spec("psycopg") else None
+    try:
+        os.sched_setaffinity(0, {CORE_UNDER_TEST % (os.cpu_count() or 1)})
+        print(f"{'µs of one core, per message':30}{'thread':>8}{'loop':>8}{'both':>8}{'switches':>10}{'groups':>8}")
+        _show("SQLite", rounds, None)
+        if server is not None:
+            _show("PostgreSQL", rounds, server)
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def _show(kind: str, rounds: int, server: PostgresServer | None) -> None:
+    for message, make in (("uplink", Recorder.uplink), ("exchange", Recorder.exchange)):
+        name = f"{kind}, {message}"
+        costs = asyncio.run(_measure(rounds, _recorders(), make, server))
         thread, loop, switches, groups = (
             statistics.median(getattr(cost, column) for cost in costs) for column in Cost.__slots__
         )

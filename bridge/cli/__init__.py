@@ -35,6 +35,7 @@ COMMANDS = {
     ),
     "backup": At("bridge.cli.backup:backup", "Write a consistent copy of the ledger to FILE."),
     "restore": At("bridge.cli.backup:restore", "Make the ledger from a copy that `backup` wrote."),
+    "store": At("bridge.cli.store:store_group", "The place of the ledger: move it from its file into PostgreSQL."),
     "mock": At(
         "bridge.cli.mock:mock_group",
         "Emulated networks, devices and servers, to develop against without an operator.",

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from bridge.cli.common import config_option, errors_shown, json_option, moment, print_json, read_config
+from bridge.config import Config
+from bridge.errors import ConfigurationError
 
 
 @click.command("backup")
@@ -23,8 +25,9 @@ def backup(config_path: Path, as_json: bool, file: Path) -> None:
     from bridge.store.sqlite.backup import back_up
 
     config = read_config(config_path, secrets=False)
-    with _progress("copying", shown=not as_json) as step:
-        copy = back_up(config.database, file, step)
+    database = ledger_file(config)
+    with progress_shown("copying", shown=not as_json) as step:
+        copy = back_up(database, file, step)
     if as_json:
         print_json({"file": str(copy.path), "bytes": copy.bytes, "taken_at": copy.taken_at})
     else:
@@ -47,9 +50,10 @@ def restore(config_path: Path, as_json: bool, file: Path, replace: bool) -> None
     from bridge.store.sqlite.backup import restore as make_from
 
     config = read_config(config_path, secrets=False)
+    database = ledger_file(config)
     make_state_directory(config.state_directory)
-    with _progress("restoring", shown=not as_json) as step:
-        done = make_from(file, config.database, replace=replace, progress=step)
+    with progress_shown("restoring", shown=not as_json) as step:
+        done = make_from(file, database, replace=replace, progress=step)
     if as_json:
         print_json(
             {
@@ -61,15 +65,25 @@ def restore(config_path: Path, as_json: bool, file: Path, replace: bool) -> None
         )
         return
     since = f"as of {moment(done.copy.taken_at)}" if done.copy.taken_at else "of an unknown time"
-    click.echo(f"{config.database}: {done.endpoints} endpoints, {since}")
+    click.echo(f"{database}: {done.endpoints} endpoints, {since}")
     if done.messages_ended:
         click.echo(f"{done.messages_ended} messages had no outcome then; what became of them is unknown (UNKNOWN)")
     if done.replaced is not None:
         click.echo(f"the ledger before it is {done.replaced}")
 
 
+def ledger_file(config: Config) -> Path:
+    """Return the ledger's file. Raises ConfigurationError if it is not in one."""
+    if isinstance(config.database, Path):
+        return config.database
+    raise ConfigurationError(
+        "the ledger is in PostgreSQL: copy it as that database is backed up, by archiving its WAL (pg_basebackup) or "
+        "with pg_dump"
+    )
+
+
 @contextlib.contextmanager
-def _progress(label: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+def progress_shown(label: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
     """Show the progress of a copy on a terminal."""
     error = sys.stderr
     if not (shown and error.isatty()):

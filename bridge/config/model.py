@@ -40,7 +40,14 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
             description="directory of the database and the socket; a relative path starts at this file's directory",
         ),
     ] = "/var/lib/lwm2m-bridge"
-    database: Annotated[str, Meta(min_length=1, description="database file; relative to state_directory")] = "bridge.db"
+    database: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="SQLite file of the ledger, relative to state_directory; or a PostgreSQL database, as a URI "
+            "like postgresql://bridge@db.example/bridge, whose password is in the file that PGPASSFILE names",
+        ),
+    ] = "bridge.db"
     control_socket: Annotated[
         str, Meta(min_length=1, description="local socket for the command line; relative to state_directory")
     ] = "control.sock"
@@ -399,8 +406,10 @@ class Config:
         return self.directory / self.service.state_directory
 
     @property
-    def database(self) -> Path:
-        return self.state_directory / self.service.database
+    def database(self) -> Path | str:
+        """The ledger: an SQLite file, or the URI of a PostgreSQL database."""
+        name = self.service.database
+        return name if name.startswith(("postgresql://", "postgres://")) else self.state_directory / name
 
     @property
     def control_socket(self) -> Path:

@@ -26,11 +26,11 @@ from bridge.quota.usage import Amount
 from bridge.relay.registrations import Registration
 from bridge.service.state_directory import make_state_directory
 from bridge.store.access import AccessTable
-from bridge.store.contract import Reads
+from bridge.store.contract import ReadOnlyStore, Reads
 from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet
+from bridge.store.opening import open_store, open_to_read
 from bridge.store.outbox import Outbox
-from bridge.store.sqlite import ReadOnlyStore, SqliteStore
 from bridge.trace.traces import Traces
 
 
@@ -58,15 +58,15 @@ class BridgeAtRest:
             await self._store.close()
 
     @cached_property
-    def _store(self) -> SqliteStore | ReadOnlyStore:
+    def _store(self) -> ReadOnlyStore:
         database = self._config.database
         if self._changes:
             _check_owner(self._config)
             make_state_directory(self._config.state_directory)
-            return SqliteStore.open(database)
-        if not _is_there(database):
+            return open_store(database)
+        if isinstance(database, Path) and not _is_there(database):
             raise NotRunning(f"there is no ledger {database} yet: the service creates it at its first start")
-        return ReadOnlyStore(database)
+        return open_to_read(database)
 
     @cached_property
     def directory(self) -> Directory:

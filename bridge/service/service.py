@@ -47,8 +47,8 @@ from bridge.store.access import AccessTable
 from bridge.store.contract import Reads, Store
 from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet
+from bridge.store.opening import open_store
 from bridge.store.outbox import Outbox
-from bridge.store.sqlite import SqliteStore
 from bridge.trace.traces import Traces
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Service:
         self._phase = Phase.STARTING
         self._networks = checked(self.config)
         make_state_directory(self.config.state_directory)
-        self._store = SqliteStore.open(self.config.database)
+        self._store = open_store(self.config.database)
         self._stack.push_async_callback(self._store.close)
         self._watch(self._store)
 

@@ -183,8 +183,8 @@ class Reads(Protocol):
         """Return whether an endpoint has an uplink with this key, or with this digest between two times."""
 
 
-class Store(Ledger, Protocol):
-    """The whole store. The caller that opens it must close it."""
+class ReadOnlyStore(Protocol):
+    """What can be asked while no service runs. The caller that opens it must close it."""
 
     @property
     def directory(self) -> DirectoryTable: ...
@@ -203,6 +203,15 @@ class Store(Ledger, Protocol):
 
     @property
     def direct(self) -> DirectTable: ...
+
+    def status(self) -> Mapping[str, int]:
+        """Return the numbers of `bridge.operations.types.state.StoreStatus`, by name."""
+
+    async def close(self) -> None: ...
+
+
+class Store(Ledger, ReadOnlyStore, Protocol):
+    """The whole store. The caller that opens it must close it."""
 
     @property
     def memories(self) -> Memories:

@@ -33,12 +33,13 @@ api = { server = "127.0.0.1:8080", key = "k" }
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 import bindings, bridge
-of_extras = ("bindings.lorawan", "bridge.tls.mbedtls")
+of_extras = ("bindings.lorawan", "bridge.store.moving", "bridge.store.postgres", "bridge.tls.mbedtls")
 for root in (bridge, bindings):
     for module in pkgutil.walk_packages(root.__path__, root.__name__ + "."):
         if not module.name.startswith(of_extras) and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-found = {"grpc", "paho", "google", "chirpstack_api", "aiocoap", "cbor2", "Crypto", "mbedtls"} & sys.modules.keys()
+of_extras = {"grpc", "paho", "google", "chirpstack_api", "aiocoap", "cbor2", "Crypto", "mbedtls", "psycopg"}
+found = of_extras & sys.modules.keys()
 sys.exit(f"needs an extra: {found}" if found else 0)
 """
 

@@ -34,6 +34,7 @@ PROGRAMS = {
         Program("prometheus", "prometheus", "scrapes a running bridge"),
         Program("curl", "curl", "types what the documents say"),
         Program("ip", "iproute2", "makes the IPv6 route of one test, which needs root, too"),
+        Program("pg_ctlcluster", "postgresql", "comes with PostgreSQL, the database of several nodes"),
         Program("unshare", "util-linux", "gives one test a small volume of its own"),
         Program("git", "git", "clones the project for the test of a fresh machine"),
         Program("make", "make", "runs the targets"),

@@ -11,12 +11,19 @@ from bridge.store.in_memory import InMemoryStore
 from tests.service.kit import Kit
 from tests.service.runner_bench import Bench
 from tests.service.scripted_binding import ScriptedBinding
+from tests.store.stores import postgres_server
 
 
 @pytest.fixture
-async def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kit]:
+def database(request: pytest.FixtureRequest) -> str:
+    """The configured ledger: a file, unless a module asks for both kinds with `both_ledgers`."""
+    return postgres_server().uri() if getattr(request, "param", "sqlite") == "postgres" else "bridge.db"
+
+
+@pytest.fixture
+async def kit(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kit]:
     monkeypatch.setattr(reading, "binding_class", lambda _name: ScriptedBinding)
-    made = Kit(tmp_path)
+    made = Kit(tmp_path, database)
     yield made
     made.server.close()
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code
@@ -20,6 +21,9 @@ from bridge.service.clock import Clock
 from bridge.service.service import Service
 from mock_network.lab import free_port
 from tests.service.scripted_binding import ScriptedBinding
+
+both_ledgers = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+"""Runs a test with a file, and with PostgreSQL."""
 
 CONFIG = """
 [service]
@@ -40,12 +44,13 @@ address = "d1"
 class Kit:
     """A running service, the server's socket, and the scripted network."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, database: str = "bridge.db") -> None:
         self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.server.bind(("127.0.0.1", 0))
         self.server.setblocking(False)
         port = free_port()
         text = CONFIG.format(state=tmp_path, port=port, server=self.server.getsockname()[1])
+        text = text.replace("[service]", f'[service]\ndatabase = "{database}"')
         self.config = parse(text, "bridge.toml", tmp_path)
         self.address = ("127.64.0.1", port)
 

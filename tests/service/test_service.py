@@ -14,10 +14,11 @@ from bridge.coap.udp import decode, frame
 from bridge.delivery.states import DownlinkState
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.service.metrics_server import MetricsServer
-from tests.service.kit import Kit
+from tests.service.kit import Kit, both_ledgers
 from tests.waiting import until
 
 
+@both_ledgers
 async def test_a_binding_needs_nothing_but_the_contract(kit: Kit) -> None:
     async with kit.running():
         kit.ask(1)
@@ -31,6 +32,7 @@ async def test_a_binding_needs_nothing_but_the_contract(kit: Kit) -> None:
         assert await kit.states() == [DownlinkState.RESPONDED]
 
 
+@both_ledgers
 async def test_r32_messages_that_wait_in_a_network_are_taken_up_after_a_restart(kit: Kit) -> None:
     async with kit.running():
         kit.ask(1)
@@ -48,6 +50,7 @@ async def _is(kit: Kit, states: list[DownlinkState]) -> bool:
     return await kit.states() == states
 
 
+@both_ledgers
 async def test_a_disabled_endpoint_accepts_nothing_and_what_waits_gets_its_outcome(kit: Kit) -> None:
     async with kit.running() as service:
         kit.ask(1)
@@ -64,6 +67,7 @@ async def test_a_disabled_endpoint_accepts_nothing_and_what_waits_gets_its_outco
         await until(lambda: _is(kit, [DownlinkState.UNKNOWN, DownlinkState.CANCELLED, DownlinkState.BUFFERED]))
 
 
+@both_ledgers
 async def test_an_endpoint_with_another_device_leaves_the_first_one(kit: Kit) -> None:
     async with kit.running() as service:
         await until(lambda: kit.network.provisioned)
@@ -74,6 +78,7 @@ async def test_an_endpoint_with_another_device_leaves_the_first_one(kit: Kit) ->
         await until(lambda: (kit.network.deprovisioned, kit.network.provisioned) == (["d1"], ["d1", "d2"]))
 
 
+@both_ledgers
 async def test_a_removed_endpoint_leaves_no_message_without_an_outcome(kit: Kit) -> None:
     async with kit.running() as service:
         kit.ask(1)
@@ -86,6 +91,7 @@ async def test_a_removed_endpoint_leaves_no_message_without_an_outcome(kit: Kit)
         assert len(await kit.rows()) == 1
 
 
+@both_ledgers
 async def test_r32_a_stop_stores_what_the_network_said_and_refuses_the_rest(kit: Kit) -> None:
     async with kit.running() as service:
         kit.network.go.clear()
@@ -102,6 +108,7 @@ async def test_r32_a_stop_stores_what_the_network_said_and_refuses_the_rest(kit:
         await until(lambda: _is(kit, [DownlinkState.BUFFERED]))
 
 
+@both_ledgers
 async def test_an_endpoint_that_cannot_be_removed_goes_on(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     async with kit.running() as service:
         await until(lambda: kit.network.provisioned)
@@ -121,6 +128,7 @@ def _raise(_attempt: object) -> Accepted:
     raise ValueError("a binding's mistake")
 
 
+@both_ledgers
 @pytest.mark.parametrize("answer", [_raise, lambda _attempt: None, lambda _attempt: NetworkState.SENT])
 async def test_r9_a_binding_that_breaks_its_promise_leaves_the_attempt_unknown(
     kit: Kit, answer: Callable[..., Any]

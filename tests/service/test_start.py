@@ -95,6 +95,7 @@ async def test_messages_are_taken_while_a_start_still_works(kit: Kit, monkeypatc
     async with kit.running() as service:
         kit.ask(1)
         assert await kit.answered() == b"\x60\x00\x00\x01"
+        await until(lambda: len(service.status().work) == 1)  # the rest of the start is done
         status = await DirectClient(service).ask(GetStatus())
         assert (status.phase, status.ready) == (Phase.RUNNING, True)
         left = [("networks are asked to carry endpoints' data", 0, 1)]

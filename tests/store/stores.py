@@ -4,13 +4,18 @@ Another store is held to the contract by a class here, in `KINDS`.
 """
 
 import asyncio
+import atexit
 import threading
+from functools import cache
+from importlib.util import find_spec
 
 import apsw
 
 from bridge.store.in_memory import Disk, Faults, InMemoryStore
-from bridge.store.sqlite import SqliteStore, loads
+from bridge.store.sql import loads
+from bridge.store.sqlite import SqliteStore
 from bridge.store.sqlite.connection import connect_writer
+from tests.conftest import need, need_program
 
 
 class SqliteStores:
@@ -87,6 +92,63 @@ class _Gate:
         self._open.set()
 
 
+class PostgresStores:
+    """PostgreSQL, in a schema of its own on a server that all tests of this process share."""
+
+    def __init__(self, _folder):
+        self.where = postgres_server().schema()
+        self._gates = []
+
+    async def open(self):
+        from bridge.store.postgres import PostgresStore
+
+        return PostgresStore.open(self.where)
+
+    def fail_commits(self, store, fail):
+        """Let the server have no room for any commit from now on, or have it again."""
+        import psycopg
+
+        execute = type(store._writing).execute
+
+        def failing(statement, values=(), /):
+            if statement == "BEGIN":
+                raise psycopg.errors.DiskFull("could not extend file: No space left on device: the disk is full")
+            return execute(store._writing, statement, values)
+
+        store._writing.execute = failing if fail else execute.__get__(store._writing)
+
+    def fail_reads(self, store, fail):
+        """Let every read fail from now on, or none any more."""
+        import psycopg
+
+        execute = type(store._loading).execute
+
+        def failing(_statement, _values=(), /):
+            raise psycopg.OperationalError("the connection is lost")
+
+        store._loading.execute = failing if fail else execute.__get__(store._loading)
+
+    hold_reads = SqliteStores.hold_reads
+    reads = SqliteStores.reads
+    end = SqliteStores.end
+
+
+def postgres_server():
+    """Return the server that all tests of this process share; without one the test is skipped."""
+    need_program("pg_ctlcluster")
+    need(find_spec("psycopg"), "psycopg (extra postgresql)")
+    return _server()
+
+
+@cache
+def _server():
+    from tests.store.postgres_server import PostgresServer
+
+    server = PostgresServer()
+    atexit.register(server.stop)
+    return server
+
+
 class InMemoryStores:
     """The store in memory, over one disk."""
 
@@ -124,4 +186,4 @@ class _InMemoryGate:
         self._store.faults.go()
 
 
-KINDS = {"sqlite": SqliteStores, "in memory": InMemoryStores}
+KINDS = {"sqlite": SqliteStores, "postgres": PostgresStores, "in memory": InMemoryStores}

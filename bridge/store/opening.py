@@ -1,0 +1,53 @@
+"""Which kind of store a configuration names, and that store opened."""
+
+from pathlib import Path
+
+from bridge.errors import ConfigurationError
+from bridge.store import contract
+from bridge.store.sqlite import ReadOnlyStore, SqliteStore
+
+
+def open_store(database: Path | str) -> contract.Store:
+    """Open a ledger, and make it if need be: a file, or a PostgreSQL database by its URI. It blocks.
+
+    Raises ConfigurationError (it cannot be used, or another process uses it) or StoreUnavailable.
+    """
+    if isinstance(database, Path):
+        return SqliteStore.open(database)
+    check_uri(database)
+    from bridge.store.postgres import PostgresStore
+
+    return PostgresStore.open(database)
+
+
+def open_to_read(database: Path | str) -> contract.ReadOnlyStore:
+    """Open a ledger for questions alone.
+
+    Raises ConfigurationError or StoreUnavailable, NotRunning where there is no ledger yet in PostgreSQL.
+    """
+    if isinstance(database, Path):
+        return ReadOnlyStore(database)
+    check_uri(database)
+    from bridge.store.postgres import ReadOnlyPostgresStore
+
+    return ReadOnlyPostgresStore(database)
+
+
+def check_uri(uri: str) -> None:
+    """Raise ConfigurationError if a database's URI cannot be used: it is shown and logged, so it holds no secret."""
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError:
+        raise ConfigurationError(
+            "[service] database: PostgreSQL needs the package psycopg: pip install 'lwm2m-nonip-bridge[postgresql]'"
+        ) from None
+    try:
+        members = conninfo_to_dict(uri)
+    except ProgrammingError as error:
+        raise ConfigurationError(f"[service] database: {error}") from None
+    if members.get("password"):
+        raise ConfigurationError(
+            "[service] database: keep the password out of the URI: put it into a file that only this user may read, "
+            "and name that in PGPASSFILE (or in the URI's passfile=)"
+        )

@@ -1,0 +1,100 @@
+"""Which process may commit: one at a time, and one that lost its place cannot go on.
+
+A lock of the session keeps a second process out while the first one is there. A session may end without its process
+noticing, and then another may take the lock. So every transaction also asks for its own name in the row `id_mark`,
+which whoever takes the place writes there: a transaction of the former owner then fails, however late it comes.
+"""
+
+import contextlib
+import logging
+import secrets
+import time
+
+import psycopg
+
+from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.store.postgres.connection import PostgresConnection
+
+WAIT = 3.0  # seconds: a server may need a moment to see that the session of a process that was killed is over
+PAUSE = 0.1  # seconds between two attempts
+LOCK = 0x4C324E49 << 32  # "L2NI": the key of the lock, to which the schema's own number is added
+
+_LOCK = "SELECT pg_try_advisory_lock(? + CAST(CAST(CAST(current_schema() AS regnamespace) AS oid) AS bigint))"
+
+log = logging.getLogger(__name__)
+
+
+class Ownership:
+    """The place of the process that commits over `connection`."""
+
+    def __init__(self, connection: PostgresConnection) -> None:
+        self._connection = connection
+        self._name = secrets.token_hex(8)
+        self._number = 0  # of the last transaction
+        self._backend = 0  # the server's process for our session
+
+    def lock(self) -> None:
+        """Keep other processes out. Raises ConfigurationError if a living process is there already, psycopg.Error."""
+        until = time.monotonic() + WAIT
+        while not self._locked():
+            if time.monotonic() > until:
+                raise ConfigurationError(
+                    "the database is in use by another bridge: stop that one, or give this one another database or "
+                    "schema"
+                )
+            time.sleep(PAUSE)
+
+    def release(self) -> None:
+        """Let another process have the place at once."""
+        if self._connection.is_open:
+            with contextlib.suppress(psycopg.Error):  # then the server releases it with the session
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
+
+    def take(self) -> None:
+        """Take the place, once it is locked and has its tables. Raises psycopg.Error."""
+        self._connection.execute("UPDATE id_mark SET owner = ?, committed = 0", (self._name,))
+        self._backend = self._connection.backend
+
+    def note_transaction(self) -> int:
+        """Within a transaction, leave its number; return it. Raises StoreUnavailable if another has the place."""
+        self._number += 1
+        self._connection.execute("UPDATE id_mark SET committed = ? WHERE owner = ?", (self._number, self._name))
+        if not self._connection.changes():
+            raise self._lost()
+        return self._number
+
+    def renew(self) -> int:
+        """Connect again if need be, with no earlier transaction under way; return the number of the last one committed.
+
+        Raises StoreUnavailable if another process has the place, psycopg.Error if that cannot be found out now.
+        """
+        connection = self._connection
+        backend = connection.backend
+        if backend != self._backend:
+            # The server may not know yet that our earlier session is over, and may still be busy with its COMMIT.
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ? AND usename = current_user"
+                " AND application_name = 'lwm2m-bridge'",
+                (self._backend,),
+            )
+            self._backend = backend
+        # Durable, as all is that was committed before it: on the standbys too, if there are synchronous ones.
+        connection.warned.clear()
+        found = connection.execute(
+            "UPDATE id_mark SET owner = owner WHERE owner = ? RETURNING committed", (self._name,)
+        ).fetchone()
+        if found is None:
+            raise self._lost()
+        if connection.warned.is_set():
+            raise psycopg.OperationalError("no standby has confirmed it")
+        if not self._locked():
+            raise psycopg.OperationalError("the earlier session is not over yet")
+        return int(found[0])
+
+    def _locked(self) -> bool:
+        found = self._connection.execute(_LOCK, (LOCK,)).fetchone()
+        return found is not None and bool(found[0])
+
+    def _lost(self) -> StoreUnavailable:
+        log.error("another bridge uses the database: nothing is acknowledged here any more", extra={"sample": "lost"})
+        return StoreUnavailable("another bridge uses the database: this one must be stopped")

@@ -1,0 +1,132 @@
+"""How a group of batches becomes one transaction of PostgreSQL, and how it is found out whether one was committed.
+
+A connection may break while COMMIT is under way. Then nobody knows whether the transaction was committed: it may have
+been, it may be so a moment later, since the server goes on. So each transaction leaves its number in the row that also
+names the process which may commit (`id_mark`). After a break the writer connects anew, waits until it can change that
+row, which no earlier transaction can still be doing then, and reads the number. Until then nothing is told.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterable
+
+import psycopg
+
+from bridge.delivery.rows import Change
+from bridge.errors import StoreUnavailable
+from bridge.store.postgres.connection import PostgresConnection
+from bridge.store.postgres.ownership import Ownership
+from bridge.store.sql.batches import Batch, Wrong
+from bridge.store.sql.connection import value_of
+from bridge.store.sql.transactions import Transactions
+
+MEASURED_EVERY = 60.0  # seconds
+PAUSE = 0.5  # seconds between two attempts to find out
+BLAME = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.NotSupportedError)
+"""What PostgreSQL says when a batch is wrong; all else is the server's, the disk's or the network's."""
+
+log = logging.getLogger(__name__)
+
+
+class PostgresTransactions(Transactions):
+    """Writes groups. All is called in one thread, but `stopping`, which any may set."""
+
+    def __init__(self, connection: PostgresConnection, ownership: Ownership) -> None:
+        super().__init__()
+        self._connection = connection
+        self._ownership = ownership
+        self.stopping = threading.Event()
+        self._measured_at = -MEASURED_EVERY
+        self.size = 0  # bytes of the database, as they were lately
+        self.volume_full = 0  # transactions refused since the server had no room
+        self.resolved = 0  # transactions that were found out about, after the answer to COMMIT was lost
+
+    def check(self) -> None:
+        if self._connection.is_open:
+            return
+        try:
+            self._ownership.renew()
+        except psycopg.Error as error:
+            raise self._cannot_write(error) from error
+
+    def tidy(self) -> None:
+        """Measure the database, from time to time."""
+        if time.monotonic() - self._measured_at < MEASURED_EVERY:
+            return
+        self._measured_at = time.monotonic()
+        with contextlib.suppress(psycopg.Error):
+            self.size = value_of(self._connection, "SELECT pg_database_size(current_database())")
+
+    def transact(self, batches: list[Batch]) -> None:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")
+            self.apply(connection, batches)
+            number = self._ownership.note_transaction()
+        except BaseException as error:
+            for batch in batches:
+                batch.forget()
+            self._rollback()
+            if isinstance(error, StoreUnavailable) or not isinstance(error, Exception):
+                raise
+            if isinstance(error, psycopg.Error) and not isinstance(error, BLAME):
+                raise self._cannot_write(error) from error
+            raise Wrong from error
+        self._commit(batches, number)
+
+    def _commit(self, batches: list[Batch], number: int) -> None:
+        """Commit the transaction; return when it is known to be durable. Raises StoreUnavailable if it is not."""
+        connection = self._connection
+        connection.warned.clear()
+        try:
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            if connection.is_open:  # the server refused, and rolled back
+                for batch in batches:
+                    batch.forget()
+                raise self._cannot_write(error) from error
+            log.warning("the answer to COMMIT is lost: %s", error, extra={"sample": "commit in doubt"})
+        else:
+            if not connection.warned.is_set():
+                return
+            # It is committed here; a standby may not have it, since somebody cancelled the wait for it.
+            log.warning("the server warned at COMMIT", extra={"sample": "commit in doubt"})
+            connection.close()
+        if not self._was_committed(number):
+            for batch in batches:
+                batch.forget()
+            raise StoreUnavailable("the store could not write: the connection broke, and the transaction with it")
+
+    def _was_committed(self, number: int) -> bool:
+        """Return whether a transaction was committed, as soon as that can be found out.
+
+        Raises StoreUnavailable if the store is closed before.
+        """
+        while True:
+            try:
+                committed = self._ownership.renew()
+            except psycopg.Error as error:
+                log.warning("whether the last commit is kept is not known yet: %s", error, extra={"sample": "in doubt"})
+            else:
+                self.resolved += 1
+                return committed == number
+            if self.stopping.wait(PAUSE):
+                raise StoreUnavailable("the store was closed before it could find out whether the last commit is kept")
+
+    def change(self, changes: Iterable[Change]) -> None:
+        self._connection.change(changes)
+
+    def _rollback(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.close()  # the server rolls back by itself
+
+    def _cannot_write(self, error: psycopg.Error) -> StoreUnavailable:
+        if isinstance(error, psycopg.errors.DiskFull):
+            self.volume_full += 1
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+            self._connection.close()  # it is a standby now: the next attempt asks for the one that takes commits
+        return StoreUnavailable(f"the store cannot write: {' '.join(str(error).split())}")
