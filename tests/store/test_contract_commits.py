@@ -76,7 +76,7 @@ async def test_a_wrong_batch_fails_alone(store, downlink, caplog):
 
     assert [type(outcome) for outcome in outcomes] == [type(None), StoreUnavailable, type(None)]
     assert await count(store) == 2
-    assert "endpoint 2 is wrong" in caplog.text
+    assert "endpoint 2 cannot be stored" in caplog.text
 
 
 async def test_an_update_of_a_row_that_is_not_there_is_no_success(store, downlink):
