@@ -5,6 +5,7 @@ from contextlib import closing
 import pytest
 
 from bindings.provisioning import ProvisioningState
+from bridge.delivery.direct import DirectNote
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import Insert
 from bridge.directory import Draft, Sources
@@ -54,6 +55,7 @@ async def file(path):
         RelayState(1, 0, [Registration("leshan", (b"rd", b"1"), (b"rd", b"1"), 1.0, 1 / 3, 300)], refuse_update=True),
         EventRow(None, 1, 100.0, "message.outcome", "endpoint-1", "{}"),
         EventRow(None, 1, 200.0, "message.outcome", "endpoint-1", "{}"),
+        DirectNote(1, 1, 100.0, "a person (key 1)", "key", b"\x00digest", None),
         Usage(1, 20_000, "net", "", 0, down_messages=7),
         Usage(1, 20_000, "net", "plan", 0, up_bytes=2**40),
     ]
@@ -92,7 +94,7 @@ async def test_the_database_has_what_the_file_had_and_the_file_is_put_aside(file
     done.kept.rename(file)
     with pytest.raises(ConfigurationError, match="was moved into the database"):
         moving.move(file, where)
-    assert (done.rows, done.endpoints) == (4 + 5 + 2 + 1 + 2 + 1 + 50 + 50 + 12, 4)
+    assert (done.rows, done.endpoints) == (4 + 5 + 2 + 1 + 2 + 1 + 50 + 50 + 13, 4)
     assert steps[-1] == (2 * done.rows, 2 * done.rows)
     after = await content(PostgresStore.open(where))
     assert after[0] == before[0]

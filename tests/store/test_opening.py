@@ -41,7 +41,7 @@ async def test_a_uri_is_opened_with_postgresql_and_read_while_no_service_runs():
     page = await asking.directory.page(network=None, server="leshan", enabled=True, prefix="", after="", limit=100)
     assert [record.name for record in page] == [draft.name for draft in DRAFTS]
     assert asking.directory.size == len(DRAFTS)
-    with pytest.raises(NotRunning, match="opened to be read"):
+    with pytest.raises(NotRunning, match="opened for reading only"):
         await asking.directory.remove(1, lambda: 1.0)
     await asking.close()
 
