@@ -12,4 +12,4 @@ async def test_an_endpoint_that_cannot_be_understood_fails_alone(sqlite, caplog)
     found = await asyncio.gather(*(load(sqlite, ById(number)) for number in (1, 2, 3)), return_exceptions=True)
     assert [type(one) for one in found if isinstance(one, Exception)] == [StoreUnavailable]
     assert [one.record.id for one in found if not isinstance(one, Exception)] == [1, 3]
-    assert "cannot be understood" in caplog.text
+    assert "cannot be decoded" in caplog.text
