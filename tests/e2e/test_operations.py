@@ -98,7 +98,6 @@ async def test_composite_operations_reach_several_objects_with_one_message(world
     assert read["values"] == {"/3/0/14": "+03:00", "/3303/0/5750": "attic"}
 
 
-@pytest.mark.requirement("LightweightM2 M-DSE-002")
 async def test_a_single_instance_of_a_multiple_resource_is_read(world: SetUp):
     await world.add_device("resource-instance", endpoint={}, device={})
     read = await world.ask("resource-instance", "read", "/3/0/7/0", accept="senml_cbor")
@@ -188,7 +187,6 @@ async def test_send_reports_data_that_nobody_observes_and_is_answered(world: Set
     await until(both)
 
 
-@pytest.mark.requirement("LightweightM2 M-DSE-004")
 async def test_the_server_mutes_send_on_the_device(world: SetUp):
     await world.add_device("muted", endpoint={}, device={})
     assert (await world.ask("muted", "write", "/1/0/23", value=True))["code"] == "2.04"

@@ -66,6 +66,7 @@ async def reads(server: Server, connection: Connection, token: bytes) -> bytes:
     return found.body
 
 
+@pytest.mark.requirement("LightweightM2M-MBT-001")
 async def test_a_device_is_managed_over_tcp_and_its_registration_follows_the_connection(world: SetUp, server: Server):
     await world.add_device("wired", endpoint={}, device={}, registered="")
     first, register = await asked(server, 1)

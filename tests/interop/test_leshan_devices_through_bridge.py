@@ -242,7 +242,6 @@ async def test_a_device_sends_senml_cbor_that_nobody_observes_and_is_read_in_it(
     assert read["values"]["/3303/0/5701"] == "Cel"
 
 
-@pytest.mark.requirement("LightweightM2 M-DSE-004")
 async def test_leshan_mutes_send_on_the_device(stage: Stage):
     await stage.add("muted")
     assert (await stage.leshan.write("muted", "/1/0/23", True))["code"] == "2.04"
@@ -262,7 +261,6 @@ async def test_leshan_reads_resources_of_several_objects_with_one_message(stage:
     assert len(await stage.received("composite")) == 1
 
 
-@pytest.mark.requirement("LightweightM2 M-DSE-002")
 async def test_leshan_reads_one_instance_of_a_multiple_resource(stage: Stage):
     await stage.add("instance")
     read = await stage.leshan.read("instance", "/3/0/7/0")

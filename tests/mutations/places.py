@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PRODUCTION = ("bridge", "bindings")
+PRODUCTION = ("bridge", "bindings", "mock_network")
 _WILD = "wild_"
 _IGNORED = frozenset({"ctx", "type_comment", "kind", "type_params"})
 

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations.mutations import MUTATIONS, Mutation
+from tests.mutations.mutations import MUTATIONS as MISTAKES, Mutation
 from tests.mutations.places import Module, find, mutate, read_modules
+from tests.mutations.requirements import REMOVED
+from tests.requirements.labels import groups
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("bridge", "bindings", "mock_network", "tests", "docs", "pyproject.toml")
+MUTATIONS = [*MISTAKES, *(removed.mutation for removed in REMOVED)]
 NAMES = [mutation.what for mutation in MUTATIONS]
 FAILED = 1  # pytest's exit code for "tests ran, and some failed"; others say that they could not run
 
@@ -38,6 +41,19 @@ def test_every_mutation_has_its_test(mutation: Mutation) -> None:
 
 def test_no_two_mutations_are_the_same() -> None:
     assert len({(m.function, m.pattern, m.replacement) for m in MUTATIONS}) == len(MUTATIONS) == len(set(NAMES))
+
+
+def test_each_requirement_of_lwm2m_core_that_is_shown_has_a_mutation_of_its_own_test() -> None:
+    """§6.1.1 has these groups."""
+    core = {"MBT", "ENC", "BsR", "MaU", "RMo", "DSE", "IR"}
+    by = {label: removed.mutation for removed in REMOVED for label in removed.labels}
+    page = (ROOT / "docs" / "requirements.md").read_text()
+    shown = [label for group in groups() if group.name in core for label in group.labels if f"- [x] `{label}`" in page]
+    assert [label for label in shown if label not in by] == []
+    for label in shown:
+        file, _, name = by[label].test.partition("::")
+        (marks,) = (ROOT / file).read_text().split(f"def {name}(")[0].rsplit("\n\n\n", 1)[-1:]
+        assert f'"{label}"' in marks, f"{by[label].test} is not marked with {label}"
 
 
 @pytest.fixture(scope="module")
