@@ -116,9 +116,11 @@ class Inbound:
         await self._next_up(event, record)
 
     async def _join(self, event: net.Join, record: DeviceNote) -> None:
-        if event.dev_addr == record.dev_addr or self._was_overtaken(event, record):
+        if event.dev_addr in (record.dev_addr, record.former):
+            # An uplink of the new session was quicker, or a broker brings an old join again. Should a new session have
+            # the former one's address, its first uplink begins it.
             self._events.count("lorawan_replayed_events")
-            return  # an uplink of the new session was quicker
+            return
         await self._uplinks.begin_session(event, record)
 
     def _was_overtaken(self, event: net.Up | net.Join, record: DeviceNote) -> bool:

@@ -167,6 +167,26 @@ async def test_an_old_uplink_that_a_broker_brings_again_is_no_reset():
     assert joined(one) == before
 
 
+async def test_an_old_join_that_a_broker_brings_again_ends_no_session():
+    one = await network()
+    world = one.world
+    world.hear(world.node.join_request())
+    world.run(1)
+    brought = [event for event in world.events if event[0] == "join"]
+    accepts = [frame for frame in world.frames if frame.items[0].phy_payload[0] == 0x20]
+    world.node.joined(accepts[-1].items[0].phy_payload)
+    await sends(one, b"a")
+    await one.join()
+    await sends(one, b"b")
+    await one.passes(120.0)
+    before, dev_addr = joined(one), one.records.held(DEV_EUI).dev_addr
+    for kind, body in brought:
+        await one.take(kind, body)
+    assert len(brought) == 1
+    assert joined(one) == before
+    assert one.records.held(DEV_EUI).dev_addr == dev_addr
+
+
 async def test_a_personalised_device_that_is_activated_anew_is_heard_from_its_first_uplink_on():
     """No event tells of an activation; the session's address stays, the counter does not."""
     one = await network()
