@@ -123,6 +123,18 @@ class Metrics:
         with self._lock:
             return sum(value for key, value in self._counters.get(name, {}).items() if wanted <= set(key))
 
+    def series(self, name: str) -> dict[Labels, float]:
+        """Return each series of a counter as it is now."""
+        with self._lock:
+            return dict(self._counters.get(name, {}))
+
+    def buckets(self, name: str) -> dict[Labels, dict[float, float]]:
+        """Return each series of a declared histogram: the number of values in each bucket, by its upper bound."""
+        histogram = self._histograms[name]
+        bounds = (*histogram.bounds, math.inf)
+        with self._lock:
+            return {key: dict(zip(bounds, numbers[:-1], strict=True)) for key, numbers in histogram.series.items()}
+
     def text(self) -> bytes:
         """Return everything in Prometheus' text format (`CONTENT_TYPE`)."""
         return generate_latest(self.registry)

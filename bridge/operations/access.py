@@ -9,16 +9,19 @@ from typing import Any
 
 from bridge.errors import NotFound, UnknownCaller
 from bridge.operations.bridge import Bridge
+from bridge.operations.codes import LIFETIME
 from bridge.operations.cursors import id_before
 from bridge.operations.operation import Operation
 from bridge.operations.types.access import (
     AuditEntryView,
     AuditPage,
     CreateKey,
+    DashboardLink,
     Keys,
     KeyView,
     ListAudit,
     ListKeys,
+    MakeDashboardLink,
     NewKey,
     RevokeKey,
 )
@@ -36,6 +39,13 @@ async def create_key(bridge: Bridge, asked: CreateKey) -> NewKey:
     expires_at = None if asked.lifetime is None else now + asked.lifetime
     key = await bridge.access.add_key(ApiKey(0, asked.name, asked.role, digest(secret), now, expires_at))
     return NewKey(**_fields(key, now), key=f"{_PREFIX}_{key.id}_{secret}")
+
+
+async def make_dashboard_link(bridge: Bridge, asked: MakeDashboardLink) -> DashboardLink:
+    codes = bridge.codes  # there is none while the service is down: then no key is made either
+    made = await create_key(bridge, CreateKey(name=asked.name, role=asked.role, lifetime=asked.lifetime))
+    view = KeyView(**{name: getattr(made, name) for name in KeyView.__struct_fields__})
+    return DashboardLink(code=codes.make(made.id), good_until=bridge.now() + LIFETIME, key=view)
 
 
 async def list_keys(bridge: Bridge, _asked: ListKeys) -> Keys:
@@ -119,5 +129,6 @@ OPERATIONS = (
     Operation(CreateKey, create_key),
     Operation(ListKeys, list_keys),
     Operation(RevokeKey, revoke_key),
+    Operation(MakeDashboardLink, make_dashboard_link),
     Operation(ListAudit, list_audit),
 )

@@ -11,6 +11,8 @@ from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
 from bridge.north.contract import Link
+from bridge.operations.codes import Codes
+from bridge.operations.minutes import Minutes
 from bridge.operations.types.state import Readiness, Status
 from bridge.quota.limits import Quota
 from bridge.quota.report import Standing
@@ -20,7 +22,7 @@ from bridge.relay.registrations import Registration
 from bridge.store.access import AccessTable
 from bridge.store.contract import Reads
 from bridge.store.direct import DirectTable
-from bridge.store.fleet import Fleet
+from bridge.store.fleet import Fleet, FleetCounts
 from bridge.store.outbox import Outbox
 from bridge.trace.traces import Traces
 
@@ -71,6 +73,9 @@ class Bridge(Protocol):
     def fleet(self) -> Fleet:
         """Queries over all endpoints."""
 
+    async def fleet_counts(self) -> FleetCounts:
+        """Return numbers of all endpoints; they may be some seconds old. Raises StoreUnavailable."""
+
     @property
     def access(self) -> AccessTable:
         """Keys of the API, and the audit log."""
@@ -97,6 +102,13 @@ class Bridge(Protocol):
     @property
     def traces(self) -> Traces:
         """Running traces of endpoints."""
+
+    @property
+    def codes(self) -> Codes:
+        """Codes that sign a browser in, once each."""
+
+    def minutes(self) -> Minutes:
+        """Return by how much counters rose, minute by minute."""
 
     def webhooks_changed(self) -> None:
         """Notify the sender of webhooks that one was added or removed."""

@@ -1,12 +1,13 @@
 """Operations on endpoints."""
 
 import io
+from collections import Counter
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import asdict
 
-from bridge.delivery.states import DownlinkState
+from bindings.provisioning import ProvisioningState
 from bridge.directory import Draft, Record, import_csv
 from bridge.errors import NotFound
 from bridge.operations.bridge import Bridge
@@ -27,18 +28,21 @@ from bridge.operations.types.endpoints import (
     EndpointView,
     ExplainEndpoint,
     Fault,
+    FleetSummary,
     GetEndpointState,
     ImportEndpoints,
     LinkView,
     ListEndpoints,
+    NetworkSummary,
     NewEndpoint,
     ProvisionEndpoint,
     RegistrationView,
     RemoveEndpoint,
     ShowEndpoint,
+    SummarizeEndpoints,
     UpdateEndpoint,
-    Waiting,
 )
+from bridge.operations.waiting import explained
 from bridge.relay.register import DEFAULT_LIFETIME
 from bridge.store.fleet import Wanted, place_of
 
@@ -61,6 +65,28 @@ async def count_endpoints(bridge: Bridge, asked: CountEndpoints) -> EndpointCoun
     return EndpointCount(endpoints=await bridge.fleet.count(wanted(asked, bridge.now())))
 
 
+async def summarize_endpoints(bridge: Bridge, _asked: SummarizeEndpoints) -> FleetSummary:
+    counts = await bridge.fleet_counts()
+    enabled: dict[str, dict[ProvisioningState, int]] = {name: {} for name in bridge.networks}
+    disabled: Counter[str] = Counter()
+    for (network, is_enabled, state), number in counts.endpoints.items():
+        states = enabled.setdefault(network, {})  # an endpoint's network may not be configured any more
+        if is_enabled:
+            states[state] = states.get(state, 0) + number
+        else:
+            disabled[network] += number
+    return FleetSummary(
+        time=bridge.now(),
+        networks={
+            name: NetworkSummary(enabled=sum(states.values()), disabled=disabled[name], provisioning=states)
+            for name, states in enabled.items()
+        },
+        registered=counts.registered,
+        downlinks=dict(counts.downlinks),
+        uplinks=counts.uplinks,
+    )
+
+
 async def show_endpoint(bridge: Bridge, asked: ShowEndpoint) -> EndpointView:
     return view(await existing(bridge, asked.name))
 
@@ -74,22 +100,7 @@ async def get_endpoint_state(bridge: Bridge, asked: GetEndpointState) -> Endpoin
 
 async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointExplanation:
     record = await existing(bridge, asked.name)
-    waiting = tuple(
-        Waiting(
-            downlink=one.downlink,
-            operation=one.operation,
-            kind=one.kind,
-            state=DownlinkState(one.state),
-            since=one.since,
-            why=one.why,
-            next_at=one.next_at,
-            deliver_by=one.deliver_by,
-            answer_by=one.answer_by,
-            attempts=one.attempts,
-            blocked_by=one.blocked_by,
-        )
-        for one in await bridge.explain(record.id)
-    )
+    waiting = await explained(bridge, record)
     links = tuple(
         LinkView(server=server, state=link.state, reason=link.reason, retry_in=link.retry_in)
         for server, link in bridge.links(record).items()
@@ -180,6 +191,7 @@ def _draft(new: NewEndpoint) -> Draft:
 OPERATIONS = (
     Operation(ListEndpoints, list_endpoints),
     Operation(CountEndpoints, count_endpoints),
+    Operation(SummarizeEndpoints, summarize_endpoints),
     Operation(ShowEndpoint, show_endpoint),
     Operation(GetEndpointState, get_endpoint_state),
     Operation(ExplainEndpoint, explain_endpoint),

@@ -5,7 +5,15 @@ from typing import Any
 
 import msgspec
 
-from bindings.contract import Binding, ChecksItself, ListsDevices, MakesDevices, NetworkDevice, SetsIntegration
+from bindings.contract import (
+    Binding,
+    ChecksItself,
+    KnowsReachability,
+    ListsDevices,
+    MakesDevices,
+    NetworkDevice,
+    SetsIntegration,
+)
 from bindings.diagnosis import Finding, Grade
 from bridge.directory import Draft
 from bridge.errors import BridgeError, ConfigurationError, NotFound, NotPossible, RequestError
@@ -47,7 +55,12 @@ async def list_networks(bridge: Bridge, _asked: ListNetworks) -> Networks:
     states = bridge.network_states()
     return Networks(
         items=tuple(
-            NetworkView(name=name, abilities=_abilities(bridge, name), status=dict(states.get(name, {})))
+            NetworkView(
+                name=name,
+                abilities=_abilities(bridge, name),
+                up=_up(bridge.networks[name]) if name in states else None,
+                status=dict(states.get(name, {})),
+            )
             for name in bridge.networks
         )
     )
@@ -129,6 +142,10 @@ def existing(bridge: Bridge, name: str) -> Binding:
 
 def _cannot(name: str, ability: Ability) -> NotPossible:
     return NotPossible(f"network {name!r} cannot {ability}; {_INSTEAD[ability]}")
+
+
+def _up(binding: Binding) -> bool | None:
+    return binding.up if isinstance(binding, KnowsReachability) else None
 
 
 def _abilities(bridge: Bridge, name: str) -> tuple[Ability, ...]:

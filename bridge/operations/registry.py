@@ -15,12 +15,14 @@ from bridge.operations import (
     direct,
     endpoints,
     events,
+    history,
     messages,
     networks,
     quotas,
     state,
     stories,
     tracing,
+    waiting,
 )
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
@@ -29,25 +31,25 @@ from bridge.store.access import AuditEntry
 
 log = logging.getLogger("bridge.audit")
 
+_ROOMS = (
+    endpoints,
+    waiting,
+    bulk,
+    messages,
+    direct,
+    stories,
+    networks,
+    quotas,
+    state,
+    history,
+    access,
+    events,
+    config,
+    tracing,
+)
+
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {
-        operation.name: operation
-        for room in (
-            endpoints,
-            bulk,
-            messages,
-            direct,
-            stories,
-            networks,
-            quotas,
-            state,
-            access,
-            events,
-            config,
-            tracing,
-        )
-        for operation in room.OPERATIONS
-    }
+    {operation.name: operation for room in _ROOMS for operation in room.OPERATIONS}
 )
 
 

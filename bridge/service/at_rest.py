@@ -19,6 +19,8 @@ from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
 from bridge.errors import ConfigurationError, NotRunning
 from bridge.north.contract import Link, LinkState
+from bridge.operations.codes import Codes
+from bridge.operations.minutes import Minutes
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
 from bridge.quota.limits import Quota
 from bridge.quota.report import Standing
@@ -28,7 +30,7 @@ from bridge.service.state_directory import make_state_directory
 from bridge.store.access import AccessTable
 from bridge.store.contract import ReadOnlyStore, Reads
 from bridge.store.direct import DirectTable
-from bridge.store.fleet import Fleet
+from bridge.store.fleet import Fleet, FleetCounts
 from bridge.store.opening import open_store, open_to_read
 from bridge.store.outbox import Outbox
 from bridge.trace.traces import Traces
@@ -83,6 +85,9 @@ class BridgeAtRest:
     def fleet(self) -> Fleet:
         return self._store.fleet
 
+    async def fleet_counts(self) -> FleetCounts:
+        return await self.fleet.counts(self.now())
+
     @property
     def outbox(self) -> Outbox:
         return self._store.outbox
@@ -105,6 +110,13 @@ class BridgeAtRest:
     @property
     def traces(self) -> Traces:
         _refuse("an endpoint can only be traced while the service runs")
+
+    @property
+    def codes(self) -> Codes:
+        _refuse("the dashboard is there only while the service runs")
+
+    def minutes(self) -> Minutes:
+        _refuse("what happened in the last hours is known only while the service runs")
 
     def webhooks_changed(self) -> None:
         pass  # the next start reads them

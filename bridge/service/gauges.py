@@ -1,5 +1,6 @@
 """Gauges: numbers that are read from their parts when metrics are scraped."""
 
+import asyncio
 import platform
 import time
 from collections import Counter
@@ -147,21 +148,27 @@ class FleetGauges:
         self._fleet = fleet
         self._networks = networks
         self._wall = wall
-        self._read_at: float | None = None
+        self._counts: FleetCounts | None = None
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
         for name, text in _FLEET.items():
             metrics.describe(name, text)
 
+    async def counts(self) -> FleetCounts:
+        """Return the numbers, at most FRESH seconds old. Raises StoreUnavailable."""
+        async with self._reading:  # many ask at once: one reads
+            if self._counts is None or time.monotonic() - self._read_at >= FRESH:
+                self._counts = await self._fleet.counts(self._wall())
+                self._read_at = time.monotonic()
+            return self._counts
+
     async def refresh(self) -> None:
-        """Read the numbers, unless they are fresh. While the store cannot be read, the old numbers stay."""
-        now = time.monotonic()
-        if self._read_at is not None and now - self._read_at < FRESH:
-            return
+        """Set the gauges. While the store cannot be read, the old numbers stay."""
         try:
-            counts = await self._fleet.counts(self._wall())
+            counts = await self.counts()
         except StoreUnavailable:
             self._metrics.count("failed_loads")
             return
-        self._read_at = now
         waiting = {_labels(state=state): float(counts.downlinks.get(state, 0)) for state in WAITING}
         self._metrics.replace("endpoints", self._endpoints(counts))
         self._metrics.gauge("endpoints_registered", counts.registered)

@@ -17,6 +17,8 @@ from bridge.directory import Directory, Record
 from bridge.errors import BindingError, NotFound, NotPossible, NotRunning, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
+from bridge.operations.codes import Codes
+from bridge.operations.minutes import Minutes
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.quota.limits import Quota
 from bridge.quota.report import Standing
@@ -28,6 +30,7 @@ from bridge.service.clock import Clock, RealClock, SteadyClock, moment
 from bridge.service.counters import describe
 from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
+from bridge.service.history import counters, take_each_minute
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress
 from bridge.service.quota_change import change_quotas, judge_anew
@@ -46,7 +49,7 @@ from bridge.service.webhooks import Webhooks
 from bridge.store.access import AccessTable
 from bridge.store.contract import Reads, Store
 from bridge.store.direct import DirectTable
-from bridge.store.fleet import Fleet
+from bridge.store.fleet import Fleet, FleetCounts
 from bridge.store.opening import open_store
 from bridge.store.outbox import Outbox
 from bridge.trace.traces import Traces
@@ -72,6 +75,8 @@ class Service:
         self._gauges: FleetGauges | None = None
         self._announcer = Announcer(self.clock) if config.events.keep > 0 else None
         self._webhooks: Webhooks | None = None
+        self._minutes: Minutes | None = None
+        self.codes = Codes(self.clock.monotonic)
         self.reloader: Reloader | None = None  # set by whoever knows the file
         self._progress = Progress(self.clock.monotonic)
         self._tasks = Tasks(self.metrics.count)
@@ -126,6 +131,8 @@ class Service:
             self._tasks.begin(persistently(work))
         retention = self.config.service.retention
         self._tasks.begin(watch_clock(self.clock.wall))
+        self._minutes = Minutes(self.now(), counters(self.metrics))
+        self._tasks.begin(take_each_minute(self._minutes, self.metrics, self.clock))
         keep = self.config.events.keep
         self._tasks.begin(prune_forever(store, self.clock.wall, retention, keep, self.metrics.count))
         if self._announcer is not None:
@@ -210,6 +217,11 @@ class Service:
     def fleet(self) -> Fleet:
         return self.store.fleet
 
+    async def fleet_counts(self) -> FleetCounts:
+        if self._gauges is None:
+            raise NotRunning("the ledger is not open yet; ask again later")
+        return await self._gauges.counts()
+
     @property
     def outbox(self) -> Outbox:
         return self.store.outbox
@@ -234,6 +246,12 @@ class Service:
     @property
     def traces(self) -> Traces:
         return self.parts.traces
+
+    def minutes(self) -> Minutes:
+        if self._minutes is None:
+            raise NotRunning(f"the service is {self.summary()}; ask again later")
+        self._minutes.note(self.now(), counters(self.metrics))
+        return self._minutes
 
     def webhooks_changed(self) -> None:
         if self._webhooks is not None:

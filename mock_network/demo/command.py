@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 import tempfile
+import tomllib
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ STEP_TIMEOUT = 40.0  # seconds of real time
 BROKEN_STEP_TIMEOUT = 15.0  # with a promise broken on purpose, when many steps do not come to their end
 EVENTS_PATH = "demo"  # of ChirpStack's HTTP integration, on loopback
 T3412 = 86400.0  # seconds between the UE's periodic tracking area updates
+EVENTS_KEPT = 86400  # seconds, for the dashboard
 T3324 = 8.0  # seconds that the UE can be reached after its last data
 
 
@@ -115,7 +117,9 @@ async def _bring_up(lab: Lab, screen: Screen, broken: str | None, broker: Broker
                 "object_list": lorawan.OBJECTS,
             },
         ],
-        sections=lab.lorawan_network(lines=way) + lab.server_section(SECOND_SERVER, 'profile = "leshan"'),
+        sections=lab.lorawan_network(lines=way)
+        + lab.server_section(SECOND_SERVER, 'profile = "leshan"')
+        + f'\n[api]\nlisten = "127.0.0.1:{free_port()}"\n[events]\nkeep = {EVENTS_KEPT}\n',
         server=f"patience = {PATIENCE}",
         service='default_servers = ["lab"]\nlog_level = "warning"',
     )
@@ -172,14 +176,22 @@ async def _wake_for_good(lab: Lab) -> None:
 
 async def _play(lab: Lab, screen: Screen) -> None:
     """Show where everything is, and wait for Ctrl-C."""
-    if lab.server is None or lab.scef is None or lab.devices is None:
+    if lab.server is None or lab.scef is None or lab.devices is None or lab.bridge is None:
         return
     server, scef, devices = lab.server.base, lab.scef.base, lab.devices.base
     configuration = lab.directory / "bridge.toml"
     command = Path(sys.executable).with_name("lwm2m-bridge")
+    api = tomllib.loads(configuration.read_text())["api"]["listen"]
+    link = await lab.bridge.ask("dashboard.link", name="demo", role="admin")
     screen.title("It goes on running until Ctrl-C. Try:")
     screen.addresses(
         [
+            (
+                "dashboard",
+                f"http://{api}/dashboard/#/sign-in?code={link['code']}",
+                f"{command} dashboard --role admin -c {configuration}    # once more",
+            ),
+            ("trace", "both hops of a device, live", f"{command} trace {ENDPOINT} -c {configuration}"),
             ("LwM2M server", server, f'curl -d \'{{"path": "/3303/0/5700"}}\' {server}/clients/{ENDPOINT}/read'),
             (
                 "device",

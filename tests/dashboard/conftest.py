@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 from bridge.config import reading
 from tests.api.kit import Api, serving, with_events
@@ -13,6 +13,10 @@ from tests.conftest import need_program
 from tests.dashboard.visitor import Visitor
 from tests.service.kit import Kit
 from tests.service.scripted_binding import ScriptedBinding
+
+PATIENCE = 15_000  # milliseconds; what is no event is asked for every 5 s
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ async def visitor(api: Api, browser: Browser) -> AsyncIterator[Visitor]:
 
 async def _page(context: BrowserContext) -> Page:
     page = await context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     return page
 
 

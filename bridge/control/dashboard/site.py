@@ -20,7 +20,7 @@ from msgspec import Meta
 from bridge.control.dashboard.sessions import COOKIE, LIFETIME
 from bridge.control.rest.callers import Callers
 from bridge.errors import NotFound, RequestError, UnknownCaller
-from bridge.operations.access import Caller
+from bridge.operations.access import Caller, holder_of
 from bridge.operations.bridge import Bridge
 
 ROOT = "/dashboard/"
@@ -46,7 +46,8 @@ _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class _SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    key: Annotated[str, Meta(max_length=1000)]
+    key: Annotated[str, Meta(max_length=1000)] = ""
+    code: Annotated[str, Meta(max_length=1000)] = ""
 
 
 class _SignedIn(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ class Site:
             asked = msgspec.json.decode(await request.read(), type=_SignIn)
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError) as error:
             raise RequestError(f"to sign in, send the key: {error}") from error
-        caller = await self._callers.holder(f"Bearer {asked.key}", request.remote or "")
+        caller = await self._caller(asked, request.remote or "")
         answer = self._signed_in(caller)
         answer.set_cookie(
             COOKIE,
@@ -122,6 +123,14 @@ class Site:
             samesite="Strict",
         )
         return answer
+
+    async def _caller(self, asked: _SignIn, address: str) -> Caller:
+        if not asked.code:
+            return await self._callers.holder(f"Bearer {asked.key}", address)
+        key = self._bridge.codes.take(asked.code)
+        if key is None:
+            raise UnknownCaller("this link was used, or is too old; lwm2m-bridge dashboard makes a new one")
+        return await holder_of(self._bridge, key)
 
     async def _sign_out(self, request: web.Request) -> web.Response:
         self._callers.sessions.end(request.cookies.get(COOKIE, ""))

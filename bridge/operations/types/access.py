@@ -41,6 +41,27 @@ class CreateKey(Request[NewKey], frozen=True, kw_only=True):
     ] = None
 
 
+class DashboardLink(Result, frozen=True, kw_only=True):
+    """A code that signs one browser in, as the holder of a key that was made for it."""
+
+    code: Annotated[
+        str, Meta(description="good once; the dashboard's address with #/sign-in?code= before it is a link")
+    ]
+    good_until: float
+    key: KeyView
+
+
+class MakeDashboardLink(Request[DashboardLink], frozen=True, kw_only=True):
+    """Make a key with a lifetime, and a code that signs one browser in with it. Only a running service can."""
+
+    NAME: ClassVar[str] = "dashboard.link"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, description="person who will use it")] = "dashboard"
+    role: Role = Role.READ
+    lifetime: Annotated[float, Meta(gt=0, le=1e9, description="seconds until the key expires")] = 43200.0
+
+
 class Keys(Result, frozen=True, kw_only=True):
     """Keys in the order in which they were made, revoked and expired ones included."""
 

@@ -10,6 +10,7 @@ from bridge.north.contract import LinkState
 from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Name, Request, Result
 from bridge.store.order import Order
 
+MOST_EXPLAINED = 500  # endpoints on a page: the state of each is read
 Servers = Annotated[tuple[str, ...], Meta(description="its LwM2M servers, the default one first; none: the configured")]
 Ttl = Annotated[
     float | None, Meta(description="seconds that a request may wait for it; null: as configured for the server")
@@ -121,6 +122,31 @@ class CountEndpoints(EndpointFilter, Request[EndpointCount], frozen=True, kw_onl
     ACCESS: ClassVar[Access] = Access.READ
 
 
+class NetworkSummary(Result, frozen=True, kw_only=True):
+    """Numbers of one network's endpoints."""
+
+    enabled: int
+    disabled: int
+    provisioning: dict[ProvisioningState, int]  # of those that are enabled
+
+
+class FleetSummary(Result, frozen=True, kw_only=True):
+    """Numbers of all endpoints and of what is under way, as they were some seconds ago."""
+
+    time: float
+    networks: dict[str, NetworkSummary]
+    registered: int  # endpoints with a live registration at some server
+    downlinks: dict[DownlinkState, int]  # messages to devices without an outcome, by state
+    uplinks: int  # messages from devices that wait for their server
+
+
+class SummarizeEndpoints(Request[FleetSummary], frozen=True):
+    """Say how the fleet is, in numbers. They are counted every 15 seconds at most, however many ask."""
+
+    NAME: ClassVar[str] = "endpoint.summary"
+    ACCESS: ClassVar[Access] = Access.READ
+
+
 class ShowEndpoint(Request[EndpointView], frozen=True):
     """Show the settings of one endpoint."""
 
@@ -145,6 +171,8 @@ class Waiting(Result, frozen=True, kw_only=True):
     downlink: int
     operation: str
     kind: str
+    target: str  # path and queries of a server's request; "" where the bridge cannot read them
+    server: str  # that sent it; "": the bridge's answer to the device's own request
     state: DownlinkState
     since: float
     why: str
@@ -192,6 +220,33 @@ class ExplainEndpoint(Request[EndpointExplanation], frozen=True):
     ACCESS: ClassVar[Access] = Access.READ
 
     name: Name
+
+
+class WaitingEndpoint(Result, frozen=True, kw_only=True):
+    """What waits for one device, in the order in which it may go."""
+
+    endpoint: str
+    network: str
+    messages: tuple[Waiting, ...]
+
+
+class WaitingPage(Result, frozen=True, kw_only=True):
+    """Endpoints for which something waits, by name."""
+
+    time: float
+    items: tuple[WaitingEndpoint, ...]
+    next: str | None  # cursor of the page after this one; null: this is the last
+
+
+class ListWaiting(Request[WaitingPage], frozen=True, kw_only=True):
+    """Say of every message to a device why it is not out yet, and until when it waits. Only a running service can."""
+
+    NAME: ClassVar[str] = "waiting.list"
+    ACCESS: ClassVar[Access] = Access.READ
+
+    network: str | None = None
+    after: Cursor = ""
+    limit: Annotated[int, Meta(ge=1, le=MOST_EXPLAINED, description="endpoints on a page, at most")] = PAGE
 
 
 class NewEndpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -27,6 +27,7 @@ class NetworkView(Result, frozen=True, kw_only=True):
 
     name: str
     abilities: tuple[Ability, ...]
+    up: bool | None  # whether its API answered the latest call; null: not known
     status: dict[str, Any]  # what its binding says; empty while the service is down
 
 

@@ -1,17 +1,27 @@
 // The frame of all pages: who is signed in, where one is, and whether events come in.
 
-import { get, signOut, whoIsSignedIn } from "./api.js";
+import { get, signIn, signOut, whoIsSignedIn } from "./api.js";
+import { showDevice } from "./device.js";
 import { showDevices } from "./devices.js";
 import { fill, h, notice } from "./dom.js";
 import { follow, liveState, stopFollowing } from "./live.js";
-import { sentence, showLogin } from "./login.js";
+import { showLogin } from "./login.js";
+import { showNetworks } from "./networks.js";
+import { showOverview } from "./overview.js";
 import { addressOf, here } from "./place.js";
 import { setSignedIn, signedIn } from "./session.js";
+import { sentence } from "./text.js";
 import { setClock } from "./time.js";
+import { showWaiting } from "./waiting.js";
 
 const TITLE = "LwM2M Non-IP bridge";
-const PAGES = [["devices", "Devices", showDevices]];
-const OTHERS = {};
+const PAGES = [
+  ["overview", "Overview", showOverview],
+  ["devices", "Devices", showDevices],
+  ["waiting", "Waiting", showWaiting],
+  ["networks", "Networks and servers", showNetworks],
+];
+const OTHERS = { device: showDevice };
 const STATUS_EVERY = 15_000; // milliseconds
 
 const main = document.getElementById("main");
@@ -62,7 +72,7 @@ function renderTop(page) {
         "nav",
         { "aria-label": "Pages" },
         PAGES.map(([name, text]) =>
-          h("a", { href: addressOf(name), "data-key": `nav-${name}`, "aria-current": name === page ? "page" : undefined }, text),
+          h("a", { href: addressOf(name), "data-key": `nav-${name}`, "aria-current": name === page || (page === "device" && name === "devices") ? "page" : undefined }, text),
         ),
       ),
       h(
@@ -148,4 +158,17 @@ document.addEventListener("refused", checkSession);
 setInterval(renderStatus, STATUS_EVERY);
 document.addEventListener("visibilitychange", renderStatus);
 
-begin(await whoIsSignedIn().catch(() => null));
+// A link with a code signs in once; the code leaves the address, and so the history, at once.
+async function useLink() {
+  const { page, query } = here();
+  if (page !== "sign-in" || !query.code) return false;
+  history.replaceState(null, "", location.pathname);
+  try {
+    await begin(await signIn({ code: query.code }));
+  } catch (error) {
+    await begin(null, sentence(error.message));
+  }
+  return true;
+}
+
+if (!(await useLink())) begin(await whoIsSignedIn().catch(() => null));

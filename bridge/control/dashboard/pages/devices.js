@@ -2,9 +2,11 @@
 
 import { get } from "./api.js";
 import { field, fill, h, select } from "./dom.js";
-import { onEvents } from "./live.js";
+import { onEvents, repeat, together } from "./live.js";
 import { addressOf } from "./place.js";
 import { provisioningState, registrationState, badge } from "./states.js";
+import { cell } from "./table.js";
+import { count as counted } from "./text.js";
 import { when } from "./time.js";
 
 const PAGE = 50;
@@ -16,8 +18,8 @@ const COLUMNS = [
   { title: "Address", sort: "address", wide: true },
   { title: "Provisioning" },
   { title: "Registration" },
-  { title: "Last uplink", sort: "uplink", descends: true },
-  { title: "Last downlink", sort: "downlink", descends: true, wide: true },
+  { title: "Last uplink", sort: "last uplink", descends: true },
+  { title: "Last downlink", sort: "last downlink", descends: true, wide: true },
   { title: "Waiting", sort: "waiting", descends: true, number: true },
 ];
 const FILTERS = ["text", "network", "server", "enabled", "provisioning", "registered", "waiting", "silent_for"];
@@ -63,10 +65,15 @@ export async function showDevices(main, place) {
       page.next && h("a", { class: "button", href: addressOf("devices", undefined, { ...asked, after: page.next }), "data-key": "next" }, "Next page"),
     );
     fill(empty, page.items.length === 0 && nothing(isFiltered));
-    const counted = await get("/v1/endpoint-count", filter);
+  }
+
+  async function tally() {
+    const mine = latest;
+    const filter = Object.fromEntries(FILTERS.map((name) => [name, asked[name]]));
+    const isFiltered = FILTERS.some((name) => asked[name]);
+    const { endpoints } = await get("/v1/endpoint-count", filter);
     if (mine !== latest) return;
-    const total = isFiltered ? ` of ${status.endpoints.toLocaleString()}` : "";
-    const text = `${counted.endpoints.toLocaleString()}${total} ${counted.endpoints === 1 && !total ? "device" : "devices"}`;
+    const text = isFiltered ? `${endpoints.toLocaleString()} of ${counted(status.endpoints, "device")}` : counted(endpoints, "device");
     if (count.textContent !== text) fill(count, text);
   }
 
@@ -75,10 +82,12 @@ export async function showDevices(main, place) {
     fill(head, heads(asked, go));
     controls.set(asked);
     await load();
+    await tally();
   }
 
   await update(place);
-  return { update, end: onEvents(load, (event) => event.data.endpoint === undefined || shown.has(event.data.endpoint)) };
+  const follow = onEvents(load, (event) => event.data.endpoint === undefined || shown.has(event.data.endpoint));
+  return { update, end: together(follow, repeat(tally, 30_000)) };
 }
 
 function row(one) {
@@ -99,10 +108,6 @@ function row(one) {
     cell("Last downlink", { class: "wide" }, when(one.last_downlink?.at, "never")),
     cell("Waiting", { class: "number" }, one.waiting ? one.waiting.toLocaleString() : h("span", { class: "faint" }, "0")),
   );
-}
-
-export function cell(label, attributes, ...children) {
-  return h("td", { "data-label": label, ...attributes }, ...children);
 }
 
 function heads(asked, go) {

@@ -10,6 +10,7 @@ const TYPES = [
 ];
 const EVERY = 10_000; // milliseconds between questions where there are no events
 const CALM = 1_500; // milliseconds: a burst of events makes one question
+const SHARE = 10; // times as long as an answer took, nothing is asked
 
 const readers = new Set();
 let source = null;
@@ -55,18 +56,19 @@ function tell(event) {
   for (const reader of readers) reader(event);
 }
 
-// Call `act` soon after events for which `concerns` holds, at most once in a while. Returns what ends that.
+// Call `act` soon after events for which `concerns` holds. What takes long for the bridge is asked for less often: at
+// most a tenth of the time goes to it. Returns what ends that.
 export function onEvents(act, concerns = () => true) {
   let timer = null;
-  let last = 0;
+  let next = 0;
   const reader = (event) => {
     if (timer !== null || document.hidden || (event !== null && !concerns(event))) return;
-    const wait = Math.max(150, last + CALM - Date.now());
-    timer = setTimeout(() => {
+    timer = setTimeout(async () => {
+      const begun = Date.now();
+      await Promise.resolve(act()).catch(() => {});
+      next = Date.now() + Math.max(CALM, SHARE * (Date.now() - begun));
       timer = null;
-      last = Date.now();
-      act();
-    }, wait);
+    }, Math.max(150, next - Date.now()));
   };
   const seen = () => document.hidden || reader(null);
   readers.add(reader);
@@ -77,3 +79,22 @@ export function onEvents(act, concerns = () => true) {
     clearTimeout(timer);
   };
 }
+
+// Call `act` again and again while the page is looked at, at the same share of time. Returns what ends that.
+export function repeat(act, milliseconds) {
+  let isOver = false;
+  let timer = null;
+  const turn = async () => {
+    const begun = Date.now();
+    if (!document.hidden) await Promise.resolve(act()).catch(() => {});
+    if (!isOver) timer = setTimeout(turn, Math.max(milliseconds, SHARE * (Date.now() - begun)));
+  };
+  timer = setTimeout(turn, milliseconds);
+  return () => {
+    isOver = true;
+    clearTimeout(timer);
+  };
+}
+
+// Returns what ends all of these.
+export const together = (...ends) => () => ends.forEach((end) => end());

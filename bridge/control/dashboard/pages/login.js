@@ -2,6 +2,7 @@
 
 import { signIn } from "./api.js";
 import { field, fill, h } from "./dom.js";
+import { sentence } from "./text.js";
 
 export function showLogin(main, { reason, done }) {
   document.title = "Sign in · LwM2M Non-IP bridge";
@@ -45,4 +46,4 @@ export function showLogin(main, { reason, done }) {
   key.focus();
 }
 
-export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+

@@ -1,0 +1,63 @@
+"""The operation on everything that waits for devices, and why."""
+
+import asyncio
+
+from bridge.coap.words import target
+from bridge.delivery.downlinks import Downlink, OpaqueDownlink, ServerRequest
+from bridge.delivery.explain import Explanation
+from bridge.delivery.states import DownlinkState
+from bridge.directory import Record
+from bridge.operations.bridge import Bridge
+from bridge.operations.cursors import cursor_of, place_at
+from bridge.operations.message_views import message_of
+from bridge.operations.operation import Operation
+from bridge.operations.types.endpoints import ListWaiting, Waiting, WaitingEndpoint, WaitingPage
+from bridge.store.fleet import Wanted, place_of
+from bridge.store.order import Order
+
+
+async def list_waiting(bridge: Bridge, asked: ListWaiting) -> WaitingPage:
+    now = bridge.now()
+    wanted = Wanted(network=asked.network, waiting=True, now=now)
+    found = await bridge.fleet.page(wanted, after=place_at(asked.after), limit=asked.limit + 1)
+    page = found[: asked.limit]
+    waiting = await asyncio.gather(*(explained(bridge, one.record) for one in page))
+    items = tuple(
+        WaitingEndpoint(endpoint=one.record.name, network=one.record.network, messages=messages)
+        for one, messages in zip(page, waiting, strict=True)
+        if messages
+    )
+    following = cursor_of(place_of(page[-1], Order.NAME)) if len(found) > asked.limit else None
+    return WaitingPage(time=now, items=items, next=following)
+
+
+async def explained(bridge: Bridge, record: Record) -> tuple[Waiting, ...]:
+    """Return what waits for a device, in the order in which it may go. Raises NotRunning, StoreUnavailable."""
+    explanations = await bridge.explain(record.id)
+    if not explanations:
+        return ()
+    rows = await bridge.reads.downlinks(endpoint=record.id, over=False, limit=len(explanations))
+    by_id = {row.id: row for row in rows}
+    return tuple(_waiting(one, by_id.get(one.downlink)) for one in explanations)
+
+
+def _waiting(one: Explanation, row: Downlink | None) -> Waiting:
+    message = message_of(row) if type(row) is ServerRequest else None
+    return Waiting(
+        downlink=one.downlink,
+        operation=one.operation,
+        kind=one.kind,
+        target="" if message is None else target(message),
+        server=row.server if isinstance(row, ServerRequest | OpaqueDownlink) else "",
+        state=DownlinkState(one.state),
+        since=one.since,
+        why=one.why,
+        next_at=one.next_at,
+        deliver_by=one.deliver_by,
+        answer_by=one.answer_by,
+        attempts=one.attempts,
+        blocked_by=one.blocked_by,
+    )
+
+
+OPERATIONS = (Operation(ListWaiting, list_waiting),)
