@@ -328,3 +328,28 @@ async def test_without_events_pages_ask_again_and_say_so(visitor: Visitor) -> No
     await expect(visitor.page.get_by_text("every 10 s")).to_be_visible()
     await some_traffic(visitor.api.kit)
     await expect(visitor.page.get_by_text("The network holds it until the device can be reached")).to_be_visible()
+
+
+async def test_a_device_is_asked_by_a_form_and_its_answer_is_shown(visitor: Visitor) -> None:
+    kit = visitor.api.kit
+    kit.network.answer = lambda attempt: Accepted(f"h{attempt.downlink}", NetworkState.SENT)
+    await visitor.sign_in("operate", "#/device/e1")
+    card = visitor.page.get_by_role("region", name="Ask the device")
+    await card.get_by_label("Path").fill("3/0/9")
+    await card.get_by_role("button", name="Send").click()
+    assert await kit.rows() == [], "the browser refuses what is no path"
+    await card.get_by_label("Path").fill("/3/0/9")
+    await card.get_by_role("button", name="Send").click()
+    await expect(card).to_contain_text("Read /3/0/9")
+    row = await until(lambda: sent(kit))
+    await kit.network.uplink("d1", frame(Type.ACK, Code.CONTENT, row.south_mid, row.south_token, b"\xff87"))
+    await expect(card).to_contain_text("responded")
+    await expect(card).to_contain_text("Battery Level")
+    await expect(card.get_by_text("87", exact=True)).to_be_visible()
+    await expect(visitor.page.locator(".timeline summary", has_text="from the API")).to_be_visible()
+    await card.get_by_label("Operation").select_option("write")
+    assert await visitor.violations() == []
+    await card.get_by_label("Path").fill("/3/0/14")
+    await card.get_by_label("Value").fill("+02:00")
+    await card.get_by_role("button", name="Send").click()
+    await expect(card).to_contain_text("Write /3/0/14")

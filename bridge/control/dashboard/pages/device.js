@@ -2,6 +2,7 @@
 
 import { endpoint, get, post, remove } from "./api.js";
 import { action, details } from "./dialog.js";
+import { directForm } from "./direct.js";
 import { fill, h, notice } from "./dom.js";
 import { onEvents, repeat, together } from "./live.js";
 import { addressOf } from "./place.js";
@@ -19,6 +20,7 @@ export async function showDevice(main, { part: name }) {
   const waiting = h("section", { class: "card flush", "aria-label": "Waiting messages" });
   const servers = h("section", { class: "card flush", "aria-label": "Servers" });
   const line = timeline(name);
+  const direct = may("operate") ? directForm(name, { sent: () => changed().catch(() => {}) }) : null;
 
   async function load() {
     const found = await get(endpoint(name, "/explanation"));
@@ -85,10 +87,10 @@ export async function showDevice(main, { part: name }) {
     fill(main, h("div", { class: "card empty" }, h("h1", {}, "No such device"), h("p", {}, sentence(error.message)), h("p", {}, h("a", { href: addressOf("devices") }, "Show all devices"))));
     return { end: () => {} };
   }
-  fill(main, h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: addressOf("devices") }, "Devices")), head, h("div", { class: "columns" }, facts, servers), waiting, line.element);
+  fill(main, h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: addressOf("devices") }, "Devices")), head, h("div", { class: "columns" }, facts, servers), waiting, direct?.element, line.element);
   await line.load();
   const follow = onEvents(changed, (event) => event.data.endpoint === name);
-  return { end: together(follow, repeat(load, 5000)) }; // what begins to wait is no event
+  return { end: together(follow, repeat(load, 5000), () => direct?.end()) }; // what begins to wait is no event
 }
 
 function factsOf(one) {

@@ -139,10 +139,12 @@ function messageRow({ kind, at, one }) {
   return h("li", {}, shown);
 }
 
-function about(kind, one) {
-  if (kind === "down") return one.server ? `from ${one.server}` : "to the device";
-  if (one.kind === "verdict") return `the bridge's own answer to ${one.server}`;
-  return one.downlink === null ? `to ${one.server}` : `response to ${one.server}`;
+const peer = (server) => (server === "(API)" ? "the API" : server);
+
+function about(kind, { server, ...one }) {
+  if (kind === "down") return server ? `from ${peer(server)}` : "to the device";
+  if (one.kind === "verdict") return `the bridge's own answer to ${peer(server)}`;
+  return one.downlink === null ? `to ${peer(server)}` : `response to ${peer(server)}`;
 }
 
 const OF_EVENTS = {
