@@ -55,7 +55,7 @@ class Bridge:
         self.process.kill()
         await self.start()
 
-    async def ask(self, operation: str, **request: Any) -> Any:
+    async def ask(self, operation: str, /, **request: Any) -> Any:
         """Return the result of one of the running bridge's operations; for people, never for a verdict."""
         if self.api is None:
             raise ProcessEnded("the bridge is not running")

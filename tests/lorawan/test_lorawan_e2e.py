@@ -185,3 +185,21 @@ async def test_devices_of_the_application_are_adopted_by_rule(world):
     assert name in out
     world.euis[name] = nobody
     await world.client(name)
+
+
+async def test_an_application_asks_a_lorawan_device_without_a_server(world):
+    """By the API's own operation: what is too large for a frame goes in blocks, and an answer comes in blocks."""
+    await world.client()
+
+    async def send(operation, path, **more):
+        asked = {"endpoint": "meter", "operation": operation, "path": path, "wait": 100, **more}
+        found = await world.polled(asyncio.create_task(world.bridge.ask("downlink.send", **asked)))
+        assert found["over"], found
+        return found
+
+    read = await send("read", "/3/0/0", ttl=3600)
+    assert read["response"]["values"][0]["value"] == "LwM2M Non-IP bridge"
+    long = "Europe/" + "x" * 300
+    written = await send("write", "/3/0/15", value=long)
+    assert (written["response"]["code"], written["messages"] > 1) == ("2.04", True)
+    assert (await send("read", "/3/0/15"))["response"]["values"][0]["value"] == long

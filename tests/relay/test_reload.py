@@ -18,6 +18,9 @@ from bindings.contract import (
     Refused,
     SouthProfile,
 )
+from bridge.coap.numbers import OptionNumber
+from bridge.delivery.direct import DirectNote
+from bridge.delivery.downlinks import DIRECT, ServerRequest
 from bridge.delivery.knowledge import GROWS_TO, is_certain
 from bridge.delivery.rules import NEVER_DELIVERED
 from bridge.quota.usage import Usage
@@ -30,7 +33,9 @@ WORDS = [*NetworkState, *Refusal, None, None, NetworkState.SENT]
 LOST = Ambiguous("lost")
 ANSWERS = [*[NetworkState.BUFFERED] * 6, *[NetworkState.SENT] * 4, *[LOST] * 3, NetworkState.DELIVERED, *Refusal]
 
-asks = st.tuples(st.just("ask"), st.sampled_from([READ, EXECUTE, WRITE]))
+servers_ask = st.tuples(st.just("ask"), st.sampled_from([READ, EXECUTE, WRITE]))
+callers_ask = st.tuples(st.just("api"), st.sampled_from([READ, EXECUTE, WRITE]), st.booleans())
+asks = st.one_of(servers_ask, servers_ask, callers_ask)
 submits = st.tuples(st.just("submit"), st.sampled_from(ANSWERS))
 reports = st.tuples(st.just("report"), st.sampled_from([0, 0, 1]), st.sampled_from(WORDS), st.booleans())
 others = st.one_of(
@@ -104,6 +109,16 @@ class Watched(World):
         self.asked += 1
         code, path = what
         self.server_sends(request(code, path, mid=self.asked, token=self.asked.to_bytes(2, "big"), payload=b"1"))
+
+    def do_api(self, what: tuple[int, str], takes_the_place: bool) -> None:
+        """Let somebody ask by the API, in the place of all who asked so before if the story says so."""
+        code, path = what
+        options = tuple((OptionNumber.URI_PATH, part.encode()) for part in path.split("/"))
+        older = [row["id"] for row in self.rows(ServerRequest) if row["server"] == DIRECT]
+        id_ = next(self.ids)
+        note = DirectNote(id_, 1, self.wall, "a test", None, b"", None)
+        supersedes = tuple(older) if takes_the_place else ()
+        self.event(ev.DirectRequest(id_, code, options, b"1" if code == WRITE[0] else b"", note, supersedes=supersedes))
 
     def do_submit(self, said: Any) -> None:
         if self.open_call() is None or not self.submitted:

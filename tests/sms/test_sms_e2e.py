@@ -181,3 +181,15 @@ async def test_an_sms_of_a_device_that_nobody_has_is_refused_and_counted(world: 
 async def test_doctor_finds_the_network_well(world: SetUp):
     done = await world.command("doctor", "--network", "sms", "--json")
     assert '"delivery reports arrive"' in done.out, done.out + done.err
+
+
+async def test_an_application_asks_a_device_by_sms_without_a_server(world: SetUp):
+    await add(world, "direct")
+    asked = {"endpoint": "direct", "operation": "write", "path": "/3/0/15", "wait": 60}
+    long = "Europe/" + "x" * 300
+    written = await world.bridge.ask("downlink.send", value=long, **asked)
+    assert (written["downlink"]["state"], written["response"]["code"]) == ("RESPONDED", "2.04")
+    assert written["messages"] == 5  # blocks of 64 bytes
+    read = await world.bridge.ask("downlink.send", endpoint="direct", operation="read", path="/3/0/15", wait=60)
+    assert read["response"]["values"][0]["value"] == long
+    assert await world.air("direct", "downlink") == []  # nothing but SMS
