@@ -178,16 +178,24 @@ def add(target: Target, as_json: bool, options: tuple[str, ...], **fields: Any) 
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--partial", is_flag=True, help="Import the correct lines even if others are wrong.")
 @click.option("--update", is_flag=True, help="Also change existing endpoints whose settings differ.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be done.")
+@click.option("--rows", is_flag=True, help="Report on each line.")
 @errors_shown
-def import_file(target: Target, as_json: bool, file: Path, partial: bool, update: bool) -> None:
+def import_file(
+    target: Target, as_json: bool, file: Path, partial: bool, update: bool, dry_run: bool, rows: bool
+) -> None:
     """Import a CSV file: endpoint,network,address,servers,profile,default_ttl,object_list."""
-    done = target.ask(ImportEndpoints(csv=file.read_bytes(), partial=partial, update=update))
+    asked = ImportEndpoints(csv=file.read_bytes(), partial=partial, update=update, dry_run=dry_run, rows=rows)
+    done = target.ask(asked)
     if as_json:
         print_json(done)
     else:
         for fault in done.faults:
             click.echo(f"{file}:{fault.line}: {fault.reason}", err=True)
-        click.echo(f"{done.added} added, {done.changed} changed, {done.unchanged} unchanged, {len(done.faults)} wrong")
+        if rows:
+            print_table(("line", "endpoint", "outcome"), [(row.line, row.name, row.outcome) for row in done.rows], "")
+        counts = f"{done.added} added, {done.changed} changed, {done.unchanged} unchanged, {len(done.faults)} wrong"
+        click.echo(f"dry run, nothing is changed: {counts}" if dry_run else counts)
         if done.faults and not partial:
             click.echo("nothing was imported; correct the lines above, or import the others with --partial", err=True)
     if done.faults:

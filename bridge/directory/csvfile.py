@@ -2,9 +2,10 @@
 
 import asyncio
 import csv
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
@@ -26,14 +27,34 @@ class Fault:
     reason: str
 
 
+class RowOutcome(StrEnum):
+    """What an import made of a line, or would make of it in a dry run."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    WRONG = "wrong"
+    LEFT_OUT = "left out"  # correct, but others are wrong and the import takes all or none
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRow:
+    """A line and what became of it."""
+
+    line: int
+    name: str  # "": the line is no endpoint
+    outcome: RowOutcome
+
+
 @dataclass(slots=True)
 class Imported:
-    """The result of an import. `unchanged` lines are in the directory already."""
+    """The result of an import, or of its dry run. `unchanged` lines are in the directory already."""
 
     added: int = 0
     changed: int = 0
     unchanged: int = 0
     faults: list[Fault] = field(default_factory=list)
+    rows: list[ReportedRow] = field(default_factory=list)  # each line, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +79,24 @@ def open_csv(path: Path) -> Iterator[TextIO]:
 
 
 async def import_csv(
-    directory: Directory, lines: Iterable[str], *, partial: bool = False, update: bool = False
+    directory: Directory,
+    lines: Iterable[str],
+    *,
+    partial: bool = False,
+    update: bool = False,
+    dry_run: bool = False,
+    step: Callable[[int], None] = lambda _lines: None,
 ) -> Imported:
     """Add the endpoints of a CSV file, and with `update` change existing ones whose settings differ.
 
     One faulty line refuses all, unless `partial` imports the correct ones. The lines are written in several
     transactions: if the store fails in the middle (StoreUnavailable), run the import again; lines that were written are
-    `unchanged` then. Raises ConfigurationError if the header is wrong.
+    `unchanged` then. A `dry_run` changes nothing and reports what would be done. `step` is called with the number of
+    lines that are done since the last call. Raises ConfigurationError if the header is wrong.
     """
     imported = Imported()
     good = [line async for line in _checked(directory, lines, imported.faults)]
+    step(len(imported.faults))
     fresh: list[_Line] = []
     other: list[_Line] = []
     for start in range(0, len(good), TURN):
@@ -78,14 +107,36 @@ async def import_csv(
         )
         for line, same_name, same_device in zip(lines_now, there, holders, strict=True):
             _compare(line, same_name, same_device, update, imported, fresh, other)
+    refused = bool(imported.faults) and not partial
+    if refused:
+        imported.unchanged = 0
+    elif dry_run:
+        imported.changed, imported.added = len(other), len(fresh)
+    else:
+        step(imported.unchanged)
+        for start in range(0, len(other), CHUNK):
+            await _update(directory, chunk := other[start : start + CHUNK], imported)
+            step(len(chunk))
+        for start in range(0, len(fresh), CHUNK):
+            await _add(directory, chunk := fresh[start : start + CHUNK], imported)
+            step(len(chunk))
     imported.faults.sort(key=lambda fault: fault.line)
-    if imported.faults and not partial:
-        return Imported(faults=imported.faults)
-    for start in range(0, len(other), CHUNK):
-        await _update(directory, other[start : start + CHUNK], imported)
-    for start in range(0, len(fresh), CHUNK):
-        await _add(directory, fresh[start : start + CHUNK], imported)
+    imported.rows = _report(good, fresh, other, imported.faults, refused=refused)
     return imported
+
+
+def _report(
+    good: Sequence[_Line], fresh: Sequence[_Line], other: Sequence[_Line], faults: Sequence[Fault], *, refused: bool
+) -> list[ReportedRow]:
+    """Return what became of each line, in order."""
+    outcomes: dict[int, RowOutcome] = {line.number: RowOutcome.UNCHANGED for line in good}
+    outcomes |= {line.number: RowOutcome.CHANGED for line in other}
+    outcomes |= {line.number: RowOutcome.ADDED for line in fresh}
+    if refused:
+        outcomes = dict.fromkeys(outcomes, RowOutcome.LEFT_OUT)
+    outcomes |= {fault.line: RowOutcome.WRONG for fault in faults}
+    names = {line.number: line.draft.name for line in good}
+    return [ReportedRow(number, names.get(number, ""), outcomes[number]) for number in sorted(outcomes)]
 
 
 def read_drafts(lines: Iterable[str]) -> Iterator[tuple[int, Draft | str, Sequence[str]]]:

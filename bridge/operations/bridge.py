@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
 from bindings.contract import Binding
@@ -25,6 +25,13 @@ from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet, FleetCounts
 from bridge.store.outbox import Outbox
 from bridge.trace.traces import Traces
+
+
+class Work(Protocol):
+    """A long piece of work."""
+
+    def step(self, number: int = 1) -> None:
+        """Note that so many more steps are done."""
 
 
 class Watch(Protocol):
@@ -119,6 +126,9 @@ class Bridge(Protocol):
         Return the differences from the former configuration. Raises ConfigurationError: then the former one stays in
         force.
         """
+
+    def work(self, name: str, total: int) -> AbstractContextManager[Work]:
+        """Return a context that shows a long piece of work, of `total` steps, in the status for as long as it lasts."""
 
     def readiness(self) -> Readiness: ...
 

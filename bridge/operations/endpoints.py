@@ -30,6 +30,7 @@ from bridge.operations.types.endpoints import (
     Fault,
     FleetSummary,
     GetEndpointState,
+    ImportedRow,
     ImportEndpoints,
     LinkView,
     ListEndpoints,
@@ -160,9 +161,20 @@ async def remove_endpoint(bridge: Bridge, asked: RemoveEndpoint) -> EndpointView
 async def import_endpoints(bridge: Bridge, asked: ImportEndpoints) -> EndpointsImported:
     # What is no UTF-8 becomes a fault of its line.
     lines = io.StringIO(asked.csv.decode("utf-8-sig", "surrogateescape"), newline="")
-    done = await import_csv(bridge.directory, lines, partial=asked.partial, update=asked.update)
+    with bridge.work("endpoints are imported", max(asked.csv.count(b"\n") - 1, 0)) as work:
+        done = await import_csv(
+            bridge.directory,
+            lines,
+            partial=asked.partial,
+            update=asked.update,
+            dry_run=asked.dry_run,
+            step=work.step,
+        )
     faults = tuple(Fault(line=fault.line, reason=fault.reason) for fault in done.faults)
-    return EndpointsImported(added=done.added, changed=done.changed, unchanged=done.unchanged, faults=faults)
+    rows = (
+        tuple(ImportedRow(line=row.line, name=row.name, outcome=row.outcome) for row in done.rows) if asked.rows else ()
+    )
+    return EndpointsImported(added=done.added, changed=done.changed, unchanged=done.unchanged, faults=faults, rows=rows)
 
 
 async def existing(bridge: Bridge, name: str) -> Record:

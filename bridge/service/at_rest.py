@@ -7,6 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -26,6 +27,7 @@ from bridge.quota.limits import Quota
 from bridge.quota.report import Standing
 from bridge.quota.usage import Amount
 from bridge.relay.registrations import Registration
+from bridge.service.progress import Progress, Work
 from bridge.service.state_directory import make_state_directory
 from bridge.store.access import AccessTable
 from bridge.store.contract import ReadOnlyStore, Reads
@@ -129,6 +131,9 @@ class BridgeAtRest:
     @property
     def access(self) -> AccessTable:
         return self._store.access
+
+    def work(self, name: str, total: int) -> AbstractContextManager[Work]:
+        return Progress(time.monotonic).work(name, total)
 
     def readiness(self) -> Readiness:
         return Readiness(ready=False, phase=Phase.DOWN)

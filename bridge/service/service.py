@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,7 @@ from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.history import counters, take_each_minute
 from bridge.service.parts import Parts, built, seed
-from bridge.service.progress import Progress
+from bridge.service.progress import Progress, Work
 from bridge.service.quota_change import change_quotas, judge_anew
 from bridge.service.reload import Reloader
 from bridge.service.state_directory import make_state_directory
@@ -288,6 +289,9 @@ class Service:
 
     def now(self) -> float:
         return self.clock.wall()
+
+    def work(self, name: str, total: int) -> AbstractContextManager[Work]:
+        return self._progress.work(name, total)
 
     def readiness(self) -> Readiness:
         if not self.ready:

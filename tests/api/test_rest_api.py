@@ -1,9 +1,11 @@
 """The API over HTTP: resources, pages, ETags, many endpoints at once; and what it does with bad input."""
 
 import base64
+import time
 from io import BytesIO
 from typing import Any
 
+import msgspec
 import pytest
 
 from bridge.control.rest import server
@@ -188,3 +190,63 @@ async def test_markup_in_names_is_data(api: Api) -> None:
     assert answer.body["items"][0]["name"] == name
     assert answer.headers["Content-Type"].startswith("application/json")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_dry_run_of_an_import_changes_nothing_and_reports_on_each_line(api: Api) -> None:
+    await add(api, "old")
+    text = f"{HEADER}old,net,dev-old,lab,,9,\nnew,net,dev-new,lab,,,\nbad,nowhere,d,lab,,,\n"
+    dry = (await imported(api, text, dry_run=True, rows=True, update=True, partial=True)).body
+    assert (dry["added"], dry["changed"], len(dry["faults"])) == (1, 1, 1)
+    outcomes = [(row["line"], row["name"], row["outcome"]) for row in dry["rows"]]
+    assert outcomes == [(2, "old", "changed"), (3, "new", "added"), (4, "", "wrong")]
+    assert (await api.ask("GET", "/v1/endpoints/new")).status == 404
+    assert (await api.ask("GET", "/v1/endpoints/old")).body["default_ttl"] is None
+    whole = (await imported(api, text, dry_run=True, rows=True, update=True)).body
+    assert [row["outcome"] for row in whole["rows"]] == ["left out", "left out", "wrong"]
+    assert (whole["added"], whole["changed"], whole["unchanged"]) == (0, 0, 0)
+    done = (await imported(api, text, rows=True, update=True, partial=True)).body
+    assert (done["added"], done["changed"], done["rows"]) == (1, 1, dry["rows"])
+
+
+async def test_an_import_shows_how_far_it_is(api: Api) -> None:
+    seen: list[tuple[str, int, int]] = []
+    service = api.service
+    before = service.directory.add_all
+
+    async def watched(drafts: Any) -> Any:
+        seen.extend((one.name, one.done, one.total or 0) for one in service.status().work)
+        return await before(drafts)
+
+    service.directory.add_all = watched  # type: ignore[method-assign]  # a look in the middle
+    lines = "".join(f"n{number},net,dev-n{number},lab,,,\n" for number in range(1200))
+    assert (await imported(api, HEADER + lines)).body["added"] == 1200
+    mine = [(done, total) for name, done, total in seen if name == "endpoints are imported"]
+    assert mine[0] == (0, 1200)
+    assert 0 < mine[-1][0] < 1200
+    assert all(one.name != "endpoints are imported" for one in service.status().work)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_hundred_thousand_lines_are_imported_within_a_minute_but_for_the_wrong_one(api: Api) -> None:
+    number, wrong = 100_000, 70_001
+    lines = [f"n{line},net,dev-n{line},lab,,,\n" for line in range(number)]
+    lines[wrong] = "n70001,net,dev-n5,lab,,,\n"  # the device of another line
+
+    async def sent(**more: Any) -> Any:
+        csv = base64.b64encode((HEADER + "".join(lines)).encode()).decode()
+        body = BytesIO(msgspec.json.encode({"csv": csv, **more}))
+        return (await api.ask("POST", "/v1/endpoint-imports", body, headers={"Content-Type": "application/json"})).body
+
+    refused = await sent()
+    assert (refused["added"], refused["faults"]) == (
+        0,
+        [{"line": wrong + 2, "reason": "device 'dev-n5' is in line 7 already"}],
+    )
+    begun, begun_wall = time.process_time(), time.monotonic()
+    done = await sent(partial=True)
+    spent, passed = time.process_time() - begun, time.monotonic() - begun_wall
+    print(f"{number} lines: {spent:.1f} s of processor time, {passed:.1f} s passed")
+    assert spent < 60  # on a machine that has nothing else to do
+    assert (done["added"], len(done["faults"])) == (number - 1, 1)
+    assert (await api.ask("GET", "/v1/endpoint-count")).body == {"endpoints": number}  # with the one of the set-up

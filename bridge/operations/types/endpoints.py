@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bindings.provisioning import ProvisioningState
 from bridge.delivery.states import DownlinkState
+from bridge.directory.csvfile import RowOutcome
 from bridge.north.contract import LinkState
 from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Name, Request, Result
 from bridge.store.order import Order
@@ -343,13 +344,22 @@ class Fault(Result, frozen=True, kw_only=True):
     reason: str
 
 
+class ImportedRow(Result, frozen=True, kw_only=True):
+    """A line and what became of it, or would in a dry run. `left out`: it is correct, and others are wrong."""
+
+    line: int
+    name: str  # "": the line is no endpoint
+    outcome: RowOutcome
+
+
 class EndpointsImported(Result, frozen=True, kw_only=True):
-    """The result of an import. `unchanged` lines are in the directory already."""
+    """The result of an import, or of its dry run. `unchanged` lines are in the directory already."""
 
     added: int
     changed: int
     unchanged: int
     faults: tuple[Fault, ...]
+    rows: tuple[ImportedRow, ...]  # each line, where the request wants them
 
 
 class ImportEndpoints(Request[EndpointsImported], frozen=True, kw_only=True):
@@ -361,3 +371,5 @@ class ImportEndpoints(Request[EndpointsImported], frozen=True, kw_only=True):
     csv: Annotated[bytes, Meta(description="the file, UTF-8, in base64")]
     partial: Annotated[bool, Meta(description="import the correct lines even if others are wrong")] = False
     update: Annotated[bool, Meta(description="also change existing endpoints whose settings differ")] = False
+    dry_run: Annotated[bool, Meta(description="change nothing: only say what would be done")] = False
+    rows: Annotated[bool, Meta(description="report on each line, not on wrong ones only")] = False
