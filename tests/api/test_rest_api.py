@@ -152,7 +152,7 @@ async def test_the_story_of_a_message_is_told(api: Api) -> None:
         ("GET", "/v1/../../etc/passwd", None, 404, "there is no such path"),
         ("GET", "/v1/endpoints/..%2F..%2Fetc", None, 404, "no endpoint"),
         ("GET", "/v1/endpoints/%00", None, 404, "no endpoint"),
-        ("GET", "/", None, 404, "there is no such path"),
+        ("GET", "/elsewhere", None, 404, "there is no such path"),
         ("POST", "/v1/endpoints/e1/cancel", {}, 404, "there is no such path"),
     ],
 )
