@@ -148,13 +148,15 @@ class LorawanEnds(Ends):
     name: str = "ets"
     patience: float = 25.0
     lifetime: int = 2592000
+    response_timeout: float = PATIENCE
+    """Virtual seconds for which the server waits."""
 
     @property
     def devices(self) -> Api:
         return self.world.devices
 
     async def ask(self, operation: str, path: str = "", **body: Any) -> Any:
-        asking = asyncio.create_task(self.server.ask(self.name, operation, path, timeout=PATIENCE, **body))
+        asking = asyncio.create_task(self.server.ask(self.name, operation, path, timeout=self.response_timeout, **body))
         return await self.world.polled(asking, self.name)
 
     async def act(self, action: str, **body: Any) -> Any:

@@ -34,7 +34,8 @@ Each case goes the whole way: emulated device → emulated network (a SCEF over 
 class A) → bridge → server, each a process of its own. The server is the emulated one, or where a column says so a real,
 unmodified Eclipse Leshan, driven by its Java interface; a bootstrap server is the emulated one always. Security is
 NoSec throughout, bootstrap included. Over LoRaWAN the device polls whenever its server waits for it, keeps no duty
-cycle, and the server is asked to wait for up to a day: what a server of two minutes' patience gets is not shown here.
+cycle, and the server is asked to wait for up to a day. That a class A device is managed within two minutes' patience,
+too, is shown by thirteen of the cases in [`tests/lorawan`](../tests/lorawan/test_lorawan_e2e_two_minutes.py).
 
 Leshan keeps its defaults but for two times, since no test can move its clock: it looks for registrations that are over
 each second (default: 60 s), and believes a client in queue mode to be awake for two seconds (default: 93 s). It keeps
