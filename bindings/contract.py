@@ -89,15 +89,26 @@ class Accepted(msgspec.Struct, frozen=True):
     state: NetworkState
 
 
+class LimitOf(Enum):
+    """Whose limit a message was refused for, as far as the binding can tell."""
+
+    DEVICE = "device"  # of this device; or nobody says whose
+    NETWORK = "network"  # of all calls of the bridge
+    BINDING = "binding"  # the binding's own: it says nothing of the network
+
+
 class Refused(msgspec.Struct, frozen=True):
     """The network certainly did not take the attempt. `retry_at` is a wall time; a retry before it is useless.
 
     With NETWORK_UNAVAILABLE that is said of all calls of the network, and kept to for at most a quarter of an hour.
+    With RATE_LIMITED the bridge learns what the network takes, and delays what would be refused: `limit_of` says whose
+    limit that is.
     """
 
     why: Refusal
     detail: str
     retry_at: float | None = None
+    limit_of: LimitOf = LimitOf.DEVICE
 
 
 class Ambiguous(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from bindings.contract import (
     Events,
     Flushed,
     Kind,
+    LimitOf,
     Lookup,
     NetworkState,
     Presence,
@@ -149,7 +150,8 @@ class Downlinks:
 
     def _refused(self, error: CallFailed) -> Refused:
         if not error.tried:
-            return Refused(Refusal.RATE_LIMITED, str(error), self._events.now() + _NO_CONNECTION_PAUSE)
+            soon = self._events.now() + _NO_CONNECTION_PAUSE
+            return Refused(Refusal.RATE_LIMITED, str(error), soon, LimitOf.BINDING)
         why, retry_at = _REFUSALS[error.trouble], None
         if why is Refusal.NETWORK_UNAVAILABLE:
             retry_at = self._events.now() + self._settings.unreachable_pause

@@ -6,7 +6,7 @@ SCEF's word the cause decides first, then requestedRetransmissionTime, then the 
 
 from collections.abc import Container, Mapping
 
-from bindings.contract import Ambiguous, Refusal, Refused
+from bindings.contract import Ambiguous, LimitOf, Refusal, Refused
 from bindings.t8.answer import Answer
 from bindings.t8.operations import REDIRECTS
 from bindings.t8.problems import Problem
@@ -31,6 +31,7 @@ STATUSES: dict[int, Refusal] = {
     503: Refusal.NETWORK_UNAVAILABLE,
 } | dict.fromkeys((400, 403, 404, 405, 406, 410, 411, 414, 415, 422, 431, 501), Refusal.REJECTED)
 
+_TOO_MANY = 429
 _FAILED = 500
 _FORBIDDEN = 403
 _CODED = "SCEF-ERR-"  # how one vendor begins the detail of a failure of this message, in place of a cause
@@ -50,14 +51,19 @@ def read_refusal(
     retry_at = clock.wait_for(answer.headers.get("retry-after"))
     if answer.asks_for_credentials or (not answer.own and answer.status in gateway_refusals):
         limited = statuses.get(answer.status) is Refusal.RATE_LIMITED
-        return Refused(Refusal.RATE_LIMITED if limited else Refusal.NETWORK_UNAVAILABLE, str(answer), retry_at)
+        if limited:
+            return Refused(Refusal.RATE_LIMITED, str(answer), retry_at, LimitOf.NETWORK)
+        return Refused(Refusal.NETWORK_UNAVAILABLE, str(answer), retry_at)
     if not answer.own and answer.status not in REDIRECTS:
         return Ambiguous(str(answer))
     problem = answer.problem or Problem()
     why = _why(answer.status, problem, statuses)
     if why is None:  # 409: the SCEF may have it already; 408, 502, 504: whoever says so does not know either
         return Ambiguous(f"{answer}: it says nothing about the downlink")
-    return Refused(why, str(answer), clock.wait_until(problem.requestedRetransmissionTime) or retry_at)
+    # A 429 without a cause is said of its client, whatever the message (RFC 6585 §4); a cause may be of the device.
+    of_client = answer.status == _TOO_MANY and not problem.cause
+    retry_at = clock.wait_until(problem.requestedRetransmissionTime) or retry_at
+    return Refused(why, str(answer), retry_at, LimitOf.NETWORK if of_client else LimitOf.DEVICE)
 
 
 def _why(status: int, problem: Problem, statuses: Mapping[int, Refusal]) -> Refusal | None:

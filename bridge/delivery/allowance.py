@@ -17,10 +17,13 @@ class Hold(msgspec.Struct, frozen=True):
 class Allowance(Protocol):
     """The quotas of one endpoint. Charges are among the changes of the step."""
 
-    def hold(self, size: int, now: float, *, is_answer: bool, limited_until: float | None = None) -> Hold | None:
+    def hold(
+        self, size: int, now: float, *, is_answer: bool, limited_until: float | None = None, limit: str = ""
+    ) -> Hold | None:
         """Return why a message of `size` bytes may not be submitted at wall time `now`; None if it may.
 
-        `limited_until`: the wall time until which the network itself does not allow the device any message.
+        `limited_until`: the wall time until which the network itself does not allow the device any message; `limit`:
+        what is known of that limit.
         """
 
     def charge(self, size: int, work: Work) -> None:
@@ -31,7 +34,15 @@ class Allowance(Protocol):
 
 
 class _Unlimited:
-    def hold(self, _size: int, _now: float, *, is_answer: bool, limited_until: float | None = None) -> Hold | None:  # noqa: ARG002  # as `Allowance` has it
+    def hold(
+        self,
+        _size: int,
+        _now: float,
+        *,
+        is_answer: bool,  # noqa: ARG002  # as `Allowance` has it
+        limited_until: float | None = None,  # noqa: ARG002
+        limit: str = "",  # noqa: ARG002
+    ) -> Hold | None:
         return None
 
     def charge(self, _size: int, _work: Work) -> None: ...

@@ -153,7 +153,7 @@ class Deliveries:
         payload = self.carrier.encode(row)
         if profile.max_downlink is not None and len(payload) > profile.max_downlink:
             return row
-        hold = self.hold_of(row, len(payload), work.now.wall)
+        hold = self.hold_of(row, len(payload), work.now.wall, network)
         if hold is not None:
             self._hold(row, hold, work)
             return None
@@ -169,13 +169,17 @@ class Deliveries:
         self._call(Submit(self._attempt(row, one, payload)), row, one, work)
         return None
 
-    def hold_of(self, row: Downlink, size: int, now: float) -> Hold | None:
+    def hold_of(self, row: Downlink, size: int, now: float, network: NetworkCondition) -> Hold | None:
         """Return why a message of `size` bytes may not be submitted at wall time `now`; None if it may.
 
-        A message that the network refused because of the network's own limit holds back all others of the device.
+        A message that the network refused because of the network's own limit holds back all others of the device, and
+        so does a limit that was learned from such refusals.
         """
-        limited_until = self._refused_until(Refusal.RATE_LIMITED, now)
-        return self.allowance.hold(size, now, is_answer=type(row) is Answer, limited_until=limited_until)
+        until = self._refused_until(Refusal.RATE_LIMITED, now)
+        if network.limited_until is not None and (until is None or network.limited_until > until):
+            until = network.limited_until
+        is_answer = type(row) is Answer
+        return self.allowance.hold(size, now, is_answer=is_answer, limited_until=until, limit=network.why_limited)
 
     def _hold(self, row: Downlink, hold: Hold, work: Work) -> None:
         """Record what the next row waits for, in the row, so that a message that expires says why."""

@@ -133,7 +133,8 @@ def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile,
 def _why_later(row: Downlink, not_before: float, network: NetworkCondition) -> _Reason:
     why = _last_refusal(row)
     if why is Refusal.NETWORK_UNAVAILABLE and network.paused_until is not None:
-        return _Reason(f"{_PAUSED} ({row.reason})", until=max(not_before, network.paused_until))
+        paused = network.why_paused or _PAUSED
+        return _Reason(f"{paused} ({row.reason})", until=max(not_before, network.paused_until))
     return _Reason(f"{_OF_REFUSAL[why]} ({row.reason})" if row.reason else _OF_REFUSAL[why], until=not_before)
 
 
@@ -174,13 +175,13 @@ def _why_no_turn(d: Deliveries, row: Downlink, now: float, network: NetworkCondi
     waits = _why_no_call(network, Turn.ANSWER if is_answer else Turn.OTHER)
     if waits is not None:
         return waits
-    hold = d.hold_of(row, d.carrier.size(row), now)
+    hold = d.hold_of(row, d.carrier.size(row), now, network)
     return _Reason("it is the next to be sent") if hold is None else _Reason(hold.why, until=hold.until)
 
 
 def _why_no_call(network: NetworkCondition, turn: Turn = Turn.OTHER) -> _Reason | None:
     if network.paused_until is not None:
-        return _Reason(_PAUSED, until=network.paused_until)
+        return _Reason(network.why_paused or _PAUSED, until=network.paused_until)
     if not network.takes(turn):
         return _Reason(
             "no further call of the network can begin now: it is this device's turn when another call has ended"

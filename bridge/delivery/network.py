@@ -20,7 +20,10 @@ class NetworkCondition(msgspec.Struct, frozen=True, gc=False):
 
     takes_answers: bool = True
     takes_others: bool = True
-    paused_until: float | None = None  # wall-clock seconds; the network is out of order, and is tried again then
+    paused_until: float | None = None  # wall-clock seconds; the network is left alone, and is tried again then
+    why_paused: str = ""
+    limited_until: float | None = None  # wall-clock seconds; the network would take no message of this device before
+    why_limited: str = ""
 
     def takes(self, turn: Turn) -> bool:
         return self.takes_answers if turn is Turn.ANSWER else self.takes_others

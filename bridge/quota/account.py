@@ -66,11 +66,14 @@ class Account:
 
     # What a step asks
 
-    def hold(self, size: int, now: float, *, is_answer: bool, limited_until: float | None = None) -> Hold | None:
+    def hold(
+        self, size: int, now: float, *, is_answer: bool, limited_until: float | None = None, limit: str = ""
+    ) -> Hold | None:
         """Return why a message may not be submitted now: the quota whose period ends last."""
         found: Hold | None = None
         if limited_until is not None:
-            found = Hold(f"the network's own limit is used up until {spelled(limited_until)}", limited_until)
+            why = f"{limit}; the next may go at" if limit else "the network's own limit is used up until"
+            found = Hold(f"{why} {spelled(limited_until)}", limited_until)
         for quota, used in self._used(now):
             if quota.at_limit is AtLimit.WARN or quota.allows(used, 1, size, is_answer=is_answer):
                 continue

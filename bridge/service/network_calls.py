@@ -5,9 +5,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
 
-from bindings.contract import Accepted, Ambiguous, Cancellation, Presence, Refusal, Refused
+from bindings.contract import Accepted, Ambiguous, Cancellation, Presence, Refusal, Refused, SubmitResult
 from bridge.delivery.breaker import Breaker
 from bridge.delivery.network import FREE, NetworkCondition, Turn
+from bridge.delivery.paces import Paces
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
 
@@ -29,6 +30,7 @@ class NetworkCalls:
         self.is_calm = True  # nobody waits, and the network is in order: then the way of a message is short
         self._capacity = max(capacity, 1)
         self._breaker = Breaker(draw)
+        self._paces = Paces()
         self._count = count
         self._answers: OrderedDict[int, None] = OrderedDict()
         self._others: OrderedDict[int, None] = OrderedDict()
@@ -45,15 +47,27 @@ class NetworkCalls:
         """Return whether an endpoint may call the network now."""
         if self.is_calm:
             return FREE if self.under_way < self._capacity else _FULL
-        pause = self.pause(now)
-        if pause or self._closed:
+        if self._closed:
+            return _FULL
+        pause = self._breaker.pause(now.mono)
+        limited = self._paces.network(now.mono, self.under_way)
+        if limited is not None and limited.wait > pause:
             return NetworkCondition(
-                takes_answers=False, takes_others=False, paused_until=now.wall + pause if pause else None
+                takes_answers=False,
+                takes_others=False,
+                paused_until=now.wall + limited.wait,
+                why_paused=limited.why,
             )
-        if endpoint in self._turns:
-            return FREE
-        takes_answers = self._free() > 0 and not self._answers
-        return NetworkCondition(takes_answers=takes_answers, takes_others=takes_answers and not self._others)
+        if pause:
+            return NetworkCondition(takes_answers=False, takes_others=False, paused_until=now.wall + pause)
+        takes_answers = endpoint in self._turns or (self._free() > 0 and not self._answers)
+        takes_others = endpoint in self._turns or (takes_answers and not self._others)
+        limited = self._paces.device(endpoint, now.mono)
+        if limited is None:
+            return NetworkCondition(takes_answers, takes_others)
+        return NetworkCondition(
+            takes_answers, takes_others, limited_until=now.wall + limited.wait, why_limited=limited.why
+        )
 
     def stepped(self, endpoint: int, begins_call: bool, waits: Turn | None, *, is_held: bool = False) -> None:
         """Record that an endpoint was stepped: it has begun a call, waits for its turn, or needs no call.
@@ -83,9 +97,11 @@ class NetworkCalls:
         self._turns.discard(endpoint)
         self._look_round()
 
-    def ended(self, event: ev.Event, now: Now) -> None:
-        """Record that a call has ended, and its result."""
+    def ended(self, endpoint: int, event: ev.Event, now: Now) -> None:
+        """Record that a call for an endpoint has ended, and its result."""
         self.under_way -= 1
+        if isinstance(event, ev.Submitted):
+            self._learn(endpoint, event.result, now)
         breaker = self._breaker
         came_to, wish = _judged(event, now)
         if came_to is _ANSWERED:
@@ -97,6 +113,16 @@ class NetworkCalls:
         ):
             self._say_paused(now)
         if not self.is_calm or breaker.is_open:
+            self._look_round()
+
+    def _learn(self, endpoint: int, result: SubmitResult, now: Now) -> None:
+        """Learn from what the network took, or refused for a limit, how much it takes."""
+        if isinstance(result, Accepted):
+            if self._paces.is_active:
+                self._paces.taken(endpoint, now.mono)
+        elif isinstance(result, Refused) and result.why is Refusal.RATE_LIMITED:
+            wish = None if result.retry_at is None else result.retry_at - now.wall
+            self._paces.refused(endpoint, now.mono, wish, result.limit_of)
             self._look_round()
 
     def never_began(self) -> None:
@@ -113,9 +139,11 @@ class NetworkCalls:
 
     def pause(self, now: Now) -> float:
         """Return the seconds until the end of the network's pause; 0.0: it is not paused."""
-        return self._breaker.pause(now.mono)
+        pause = self._breaker.pause(now.mono)
+        limited = self._paces.network(now.mono, self.under_way + len(self._turns))
+        return pause if limited is None else max(pause, limited.wait)
 
-    def status(self, now: Now) -> dict[str, float | None]:
+    def status(self, now: Now) -> dict[str, float | str | None]:
         """Return the state for an operator, as JSON values; `paused_for` in seconds."""
         pause = self.pause(now)
         return {
@@ -123,6 +151,7 @@ class NetworkCalls:
             "at_most": self._capacity,
             "waiting": self.waiting,
             "paused_for": round(pause, 1) if pause else None,
+            "limits": self._paces.status() or None,
         }
 
     def close(self) -> None:
@@ -132,11 +161,12 @@ class NetworkCalls:
 
     def _free(self) -> int:
         """Return how many more calls can begin."""
-        capacity = 1 if self._breaker.is_open else self._capacity
+        capacity = 1 if self._breaker.is_open or self._paces.tries_one else self._capacity
         return capacity - self.under_way - len(self._turns)
 
     def _look_round(self) -> None:
-        self.is_calm = not (self._answers or self._others or self._turns or self._breaker.is_open or self._closed)
+        waits = self._answers or self._others or self._turns
+        self.is_calm = not (waits or self._breaker.is_open or self._paces.is_active or self._closed)
 
     def _say_paused(self, now: Now) -> None:
         self._count("network_pauses", network=self.network)

@@ -453,7 +453,7 @@ class Runner:
     # -- calls of networks -----------------------------------------------------------------------------------------
 
     def _call_ended(self, placed: Placed, event: ev.Event) -> None:
-        placed.calls.ended(event, moment(self.clock))
+        placed.calls.ended(placed.endpoint.id, event, moment(self.clock))
         self.event(placed.endpoint.id, event)
         if not placed.calls.is_calm:
             self._turns.serve(placed.calls)

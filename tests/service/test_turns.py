@@ -2,7 +2,17 @@
 
 import pytest
 
-from bindings.contract import Accepted, Ambiguous, Cancellation, Lookup, NetworkState, Presence, Refusal, Refused
+from bindings.contract import (
+    Accepted,
+    Ambiguous,
+    Cancellation,
+    LimitOf,
+    Lookup,
+    NetworkState,
+    Presence,
+    Refusal,
+    Refused,
+)
 from bridge.delivery.breaker import FAILURES, FIRST_PAUSE
 from bridge.delivery.network import Turn
 from bridge.delivery.work import Now
@@ -39,7 +49,7 @@ class Network:
         return stepped
 
     def ends(self, result: ev.Event) -> None:
-        self.calls.ended(result, self.now)
+        self.calls.ended(0, result, self.now)
 
 
 def submitted(result: Accepted | Refused | Ambiguous) -> ev.Event:
@@ -222,3 +232,40 @@ def test_the_log_says_that_a_network_is_paused_and_that_it_answers_again(
         "network net is down: it is called again in 5 s; 0 endpoints wait",
         "network net answers again",
     ]
+
+
+def limited(limit_of: LimitOf, wait: float) -> ev.Event:
+    return submitted(Refused(Refusal.RATE_LIMITED, "429", WALL + wait, limit_of))
+
+
+def test_a_limit_of_one_device_holds_that_device_and_says_why() -> None:
+    network = Network()
+    assert network.wants(7)
+    network.calls.ended(7, limited(LimitOf.DEVICE, 60.0), network.now)
+    network.mono = 1.0
+    condition = network.calls.condition(7, network.now)
+    assert (condition.limited_until, condition.takes_others) == (WALL + 60, True)
+    assert condition.why_limited == "the network, of this device, refused a message for a limit of its own"
+    assert network.calls.condition(8, network.now).limited_until is None
+    assert network.calls.status(network.now)["limits"] == "1 devices were refused messages for a limit"
+
+
+def test_a_limit_of_the_network_lets_one_message_try_when_its_time_is_over() -> None:
+    network = Network(capacity=8)
+    assert network.wants(1)
+    network.calls.ended(1, limited(LimitOf.NETWORK, 60.0), network.now)
+    network.mono = 59.0
+    assert not any(network.wants(endpoint) for endpoint in (2, 3, 4))
+    assert network.calls.condition(2, network.now).why_paused == "the network refused a message for a limit of its own"
+    assert network.turns() == []
+    network.mono = 60.5
+    assert network.turns() == [2]
+    network.ends(TAKEN)
+    assert network.turns() == [3, 4]
+
+
+def test_a_network_that_refuses_nothing_for_a_limit_stays_calm() -> None:
+    network = Network()
+    assert network.wants(1)
+    network.calls.ended(1, limited(LimitOf.BINDING, 1.0), network.now)
+    assert network.calls.is_calm

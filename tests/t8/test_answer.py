@@ -2,7 +2,7 @@
 
 import pytest
 
-from bindings.contract import Ambiguous, Refusal, Refused
+from bindings.contract import Ambiguous, LimitOf, Refusal, Refused
 from bindings.nidd.answers import read_submit
 from bindings.t8.answer import Answer
 from bindings.t8.times import PeerClock
@@ -113,3 +113,22 @@ def test_what_the_scef_says_is_whose_trouble(status, body, why):
 @pytest.mark.parametrize("status", [408, 409, 502, 504])
 def test_who_says_this_does_not_know_what_became_of_the_downlink(status):
     assert isinstance(read_submit(Answer(status, b'{"title":"x"}', PROBLEM), "c1", CLOCK), Ambiguous)
+
+
+@pytest.mark.parametrize(
+    ("body", "limit_of"),
+    [
+        (b'{"title":"Too Many Requests"}', LimitOf.NETWORK),  # said of the client, whatever the message
+        (b'{"cause":"RATE_LIMIT_EXCEEDED"}', LimitOf.DEVICE),
+    ],
+)
+def test_whose_limit_a_429_is_of(body, limit_of):
+    result = read_submit(Answer(429, body, PROBLEM), "c1", CLOCK)
+    assert isinstance(result, Refused)
+    assert (result.why, result.limit_of) == (Refusal.RATE_LIMITED, limit_of)
+
+
+def test_a_gateways_429_is_a_limit_of_the_whole_network():
+    result = read_submit(Answer(429, b"<html>", HTML), "c1", CLOCK, {429})
+    assert isinstance(result, Refused)
+    assert result.limit_of is LimitOf.NETWORK

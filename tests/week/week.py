@@ -28,7 +28,9 @@ from bridge.service.service import Service
 from bridge.store.in_memory import InMemoryStore
 from mock_network.faults import Fault
 from mock_network.lab import free_port
+from mock_network.scef.core.profile import Profile
 from mock_network.scef.options import Options
+from mock_network.scef.profiles import PROFILES
 from mock_network.scef.service import ScefService
 from tests.durability.judge import NIDD, Evidence, datagram, judge
 from tests.week.ends import KINDS, Device, Server
@@ -190,12 +192,14 @@ def deadlines(seen: Evidence) -> list[str]:
 
 
 @asynccontextmanager
-async def week(directory: Path, ues: int, seed: int, faults: tuple[Fault, ...]) -> AsyncIterator[Week]:
+async def week(
+    directory: Path, ues: int, seed: int, faults: tuple[Fault, ...], profile: Profile = PROFILES["strict-r17"]
+) -> AsyncIterator[Week]:
     """Start everything on the running loop, which is a JumpingLoop, and register all devices."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, JumpingLoop)
     rng = random.Random(seed)
-    scef = ScefService(Options(token="s", seed=seed))
+    scef = ScefService(Options(token="s", seed=seed, profile=profile))
     server = Server()
     where = "{}:{}".format(*await server.open())
     await scef.start()

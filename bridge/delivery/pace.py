@@ -1,0 +1,187 @@
+"""A limit that a network never announced: how many messages it takes in how long, learned from what it refuses.
+
+What is learned is a guess, and is treated as one: it only delays, more is tried from time to time, and it is forgotten
+when nothing was refused for long. No I/O; all times are monotonic seconds.
+"""
+
+from math import inf
+
+FIRST_PAUSE = 5.0  # seconds after a refusal that names no time; twice as long after each further one in a row
+LONGEST_PAUSE = 3600.0  # seconds
+LONGEST_WISH = 30 * 86_400.0  # seconds that a refusal may ask for
+PERIODS = (
+    1.0, 5.0, 15.0, 60.0, 180.0, 360.0, 900.0, 1800.0, 3600.0, 4 * 3600.0, 12 * 3600.0, 86_400.0, 7 * 86_400.0,
+)  # fmt: skip
+"""Seconds that a limit may count over. 3GPP has 6 minutes (TS 24.301 §9.9.4.28), minute, hour, day and week (TS 24.008
+§10.5.6.3.2). A limit of another length is held for the next longer one.
+"""
+MOMENT = 0.001  # seconds that are none: a wall clock has no finer times far from 1970
+ASK_AGAIN = 1.0  # seconds until messages that are under way were taken or refused, about
+MARKS = 128  # moments that are remembered; of more, neighbours count at the later one's time
+LATELY, TOO_LONG = 4, 4  # times that a network refused; a period so many times as long is taken for too long
+LONGEST_TRY = 86_400.0  # seconds between two tries for more, where the period is shorter than that
+
+
+class Pace:
+    """What one network, or one device of it, was seen to take and to refuse."""
+
+    __slots__ = (
+        "_begins",
+        "_ends",
+        "_in_a_row",
+        "_is_named",
+        "_lasted",
+        "_marks",
+        "_more",
+        "_pause_ends",
+        "_proven",
+        "_try_at",
+        "_try_every",
+        "_try_for",
+        "most",
+        "period",
+    )
+
+    def __init__(self) -> None:
+        self.most = 0  # messages in `period`, as far as is known; 0: nothing is
+        self.period = 0.0  # seconds
+        self._marks: list[tuple[float, int]] = []  # when how many messages were taken
+        self._in_a_row = 0  # refusals since a message was taken
+        self._begins = self._ends = -inf  # of these refusals, with the time that the latest one named
+        self._is_named = False  # that time
+        self._pause_ends = -inf
+        self._try_at = inf  # from then on, `_try_for` messages may go in a period
+        self._try_for = self._more = self._proven = 0
+        self._try_every = 0.0
+        self._lasted: list[float] = []  # seconds that the network refused messages, the latest times
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether the latest message was refused: then one is tried at a time."""
+        return self._in_a_row > 0
+
+    def wait(self, now: float, under_way: int = 0) -> float:
+        """Return the seconds to wait before the next message; 0.0: it may go.
+
+        `under_way`: messages of which is not known yet whether they are taken.
+        """
+        wait = self._wait(now, under_way)
+        return wait if wait > MOMENT else 0.0
+
+    def _wait(self, now: float, under_way: int) -> float:
+        if now < self._pause_ends:
+            return self._pause_ends - now
+        if not self.most:
+            return 0.0
+        count = under_way + self._count_since(now - self.period)
+        if count < (self._try_for if now >= self._try_at else self.most):
+            return 0.0
+        free_at = now + min(self.period, ASK_AGAIN)  # if all of them are under way
+        for at, number in self._marks:
+            if at > now - self.period:
+                count -= number
+                if count < self.most:
+                    free_at = at + self.period
+                    break
+        if now < self._try_at < free_at:
+            free_at = self._try_at
+        return free_at - now
+
+    def is_at_limit(self, now: float) -> bool:
+        """Return whether a message that is refused now is refused for this limit, as far as is known."""
+        return self.is_refusing or (self.most > 0 and self._count_since(now - self.period) >= self.most)
+
+    def taken(self, now: float) -> None:
+        """Note that the network took a message."""
+        if self._in_a_row:
+            self._learn(now)
+            self._in_a_row = 0
+        self._marks.append((now, 1))
+        if self.most and now >= self._try_at:
+            self.most = max(self.most, self._count_since(now - self.period))
+            if self.most >= self._try_for:
+                proven = self._try_for - self._more  # nothing was refused since the try before
+                self._try_again(now, self._try_every / 2)
+                self._proven = proven
+        if len(self._marks) > MARKS:
+            self._marks = [_together(*self._marks[n : n + 2]) for n in range(0, len(self._marks), 2)]
+
+    def refused(self, now: float, wish: float | None = None) -> None:
+        """Note that the network refused a message for a limit; `wish`: the seconds that it asked to wait."""
+        if not self._in_a_row:
+            self._begins = now
+        pause = min(FIRST_PAUSE * 2 ** min(self._in_a_row, 20), LONGEST_PAUSE)
+        self._ends, self._is_named = now, wish is not None and wish > 0
+        if wish is not None and wish > 0:
+            pause = min(wish, LONGEST_WISH)
+            self._ends = now + pause
+        self._in_a_row += 1
+        self._pause_ends = now + pause
+        if self.most and self._in_a_row == 1:
+            self._correct(now, self._count_since(now - self.period))
+
+    def is_forgotten(self, now: float) -> bool:
+        """Return whether so long nothing was refused that what is known says nothing any more."""
+        return now > max(self._ends, self._pause_ends) + 4 * max(self._longest_try, LONGEST_PAUSE)
+
+    @property
+    def _longest_try(self) -> float:
+        return max(self.period, min(32 * self.period, LONGEST_TRY))
+
+    def _try_again(self, now: float, after: float) -> None:
+        """Let some more messages go in a period than are known to be taken, from a later time on."""
+        self._try_every = min(max(after, self.period), self._longest_try)
+        self._try_at = now + self._try_every
+        self._more = max(1, self.most // 8)
+        self._try_for = self.most + self._more
+        self._proven = self.most
+
+    def _correct(self, now: float, count: int) -> None:
+        """A message was refused after `count` others in the period: see what that says of the limit."""
+        if self.most > self._proven:  # windows of the network let a try for more pass that was beyond its limit
+            self.most = self._proven
+        elif now >= self._try_at:
+            pass  # more was tried
+        elif count >= self.most or not count:  # what is known was kept to: the limit counts over a longer period
+            any(self._know(period, now) for period in PERIODS if period > self.period)
+        else:
+            self.most = count
+        self._try_again(now, self._try_every * 4)
+
+    def _learn(self, now: float) -> None:
+        """The network takes messages again: what it took before it refused some is what it takes in a period.
+
+        The period is at least as long as the network refused, and not many times as long as it ever did lately.
+        """
+        lasted = self._ends - self._begins
+        if not self._is_named:  # nobody knows how long it would have refused
+            lasted = max(lasted, self.period)
+        self._lasted = [*self._lasted[1 - LATELY :], lasted]
+        longest = max(self._lasted)
+        is_too_long = len(self._lasted) == LATELY and longest * TOO_LONG < self.period
+        if self.most and longest <= self.period and not is_too_long:
+            return
+        for period in PERIODS:
+            if period >= longest and self._know(period, self._begins):
+                self._try_again(now, period)
+                self._lasted = []
+                return
+
+    def _know(self, period: float, until: float) -> bool:
+        """Take what was taken in the period that ended at a time for all that is; return whether it is any."""
+        count = self._count_since(until - period)
+        if count:
+            self.period, self.most = period, count
+        return count > 0
+
+    def _count_since(self, since: float) -> int:
+        count = 0
+        for at, number in reversed(self._marks):
+            if at <= since:
+                break
+            count += number
+        return count
+
+
+def _together(*marks: tuple[float, int]) -> tuple[float, int]:
+    return marks[-1][0], sum(number for _, number in marks)
