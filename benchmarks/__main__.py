@@ -47,6 +47,15 @@ from benchmarks.storm import show_storm
 
 HERE = Path(__file__).parent
 CALLS_AT_ONCE = 32  # connections that the T8 client opens at most (`pool_size`): no more calls can begin
+QUOTAS = """
+[[quotas]]
+name = "own"
+network = "bench"
+period = "day"
+messages = 1000000000
+bytes = 1000000000000
+"""
+"""What each endpoint may use, more than it does."""
 MIDS_PER_ROUND = 100  # message IDs that a round uses up at each endpoint, and more
 
 
@@ -89,11 +98,11 @@ def glue() -> Iterator[tuple[Load, Side]]:
 
 
 @contextmanager
-def bridge() -> Iterator[tuple[Load, Side, Path]]:
-    """Run the bridge, every device of it observed."""
+def bridge(more: str = "", place: int = 0) -> Iterator[tuple[Load, Side, Path]]:
+    """Run the bridge, every device of it observed; `more` and `place`: see `write_configuration`."""
     load = Load(devices())
     try:
-        with running_bridge(load) as (side, directory):
+        with running_bridge(load, more=more, place=place) as (side, directory):
             observe_all(load)
             yield load, side, directory
     finally:
@@ -130,6 +139,18 @@ def measure_exchanges(rounds: int) -> tuple[list[Rate], list[Rate]]:
         )
         prove_ledger(bridge_load, directory)
         return found
+
+
+def with_quotas(measure: Callable[[Load, Side, int], Rate]) -> Callable[[int], tuple[list[Rate], list[Rate]]]:
+    """Return the measurement of a bridge without quotas and of one with them."""
+
+    def found(rounds: int) -> tuple[list[Rate], list[Rate]]:
+        with bridge() as (load, side, _), bridge(QUOTAS, 1) as (quota_load, quota_side, directory):
+            rates = alternate(lambda n: measure(load, side, n), lambda n: measure(quota_load, quota_side, n), rounds)
+            prove_ledger(quota_load, directory)
+            return rates
+
+    return found
 
 
 def lorawan(transport: str, device_class: str) -> Callable[[int], tuple[list[Rate], list[Rate]]]:
@@ -217,6 +238,30 @@ def show_cold(rounds: int, figures: dict[str, Any]) -> None:
         print(f"{name:34}{'':12}{found.ratio:16.2f}   wanted ≤ {wanted}   {WORKING_SET} devices: {each}", flush=True)
 
 
+Row = tuple[str, str, str, float | None, Callable[[int], tuple[list[Rate], list[Rate]]]]
+"""Names of a baseline, of what is measured against it, and of the ratio; the ratio wanted; what measures both."""
+
+
+def compare(rows: list[Row], rounds: int, figures: dict[str, Any]) -> None:
+    """Measure pairs, print them, and add their figures."""
+    print(f"{os.cpu_count()} cores; side under test on one, load on another; {rounds} rounds each")
+    print(f"\n{'':34}{'per second':>12}{'per CPU second':>16}{'load side, likewise':>22}", flush=True)
+
+    def show(name: str, rates: list[Rate]) -> None:
+        middle = median(rates)
+        figures[name] = {"median": asdict(middle), "rounds": [asdict(r) for r in rates]}
+        print(f"{name:34}{middle.wall:12.0f}{middle.cpu:16.0f}{middle.load:22.0f}", flush=True)
+
+    for baseline, ours, ratio, wanted, measure in rows:
+        theirs, own = measure(rounds)
+        show(baseline, theirs)
+        show(ours, own)
+        wall = statistics.median(o.wall / t.wall for t, o in zip(theirs, own, strict=True))
+        cpu = statistics.median(o.cpu / t.cpu for t, o in zip(theirs, own, strict=True))
+        figures[ratio] = {"wall": wall, "cpu": cpu, "wanted": wanted}
+        print(f"{ratio:34}{wall:12.2f}{cpu:16.2f}{f'   wanted ≥ {wanted}' if wanted else ''}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement; the median counts")
@@ -226,6 +271,7 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="measure only more devices than fit the memory, and end")
     parser.add_argument("--profile", action="store_true", help="show where the bridge's processor time goes, and end")
     parser.add_argument("--store", action="store_true", help="show what a message costs in the store alone, and end")
+    parser.add_argument("--quotas", action="store_true", help="measure only what quotas cost, and end")
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
     parser.add_argument("--http", action="store_true", help="compare HTTP servers and clients, and end")
     parser.add_argument("--sessions", action="store_true", help="show what DTLS and TLS sessions cost, and end")
@@ -259,29 +305,25 @@ def main() -> None:
     if arguments.profile:
         profile(arguments.rounds)
         return
-    print(f"{os.cpu_count()} cores; side under test on one, load on another; {arguments.rounds} rounds each")
+    quota_uplinks = with_quotas(lambda load, side, _: uplinks(load, side))
+    quota_exchanges = with_quotas(lambda load, side, n: exchanges(load, side, 1000 + MIDS_PER_ROUND * n))
+    of_quotas: list[Row] = [
+        ("bridge without quotas, uplinks", "with quotas", "uplinks, quotas on / off", 0.97, quota_uplinks),
+        ("bridge without quotas, exchanges", "with quotas ", "exchanges, quotas on / off", 0.97, quota_exchanges),
+    ]
+    if arguments.quotas:
+        compare(of_quotas, arguments.rounds, {})
+        return
     figures: dict[str, Any] = {}
-    print(f"\n{'':34}{'per second':>12}{'per CPU second':>16}{'load side, likewise':>22}", flush=True)
-
-    def show(name: str, rates: list[Rate]) -> None:
-        middle = median(rates)
-        figures[name] = {"median": asdict(middle), "rounds": [asdict(r) for r in rates]}
-        print(f"{name:34}{middle.wall:12.0f}{middle.cpu:16.0f}{middle.load:22.0f}", flush=True)
-
-    for baseline, ours, ratio, wanted, measure in (
+    rows: list[Row] = [
         ("(a) bare handler, notifications", "bridge, uplinks", "uplinks / (a)", 0.45, measure_uplinks),
         ("(b) glue, exchanges", "bridge, exchanges", "exchanges / (b)", 4.0, measure_exchanges),
+        *of_quotas,
         ("(c) bare gRPC, calls", "bridge, LoRaWAN exchanges", "LoRaWAN / (c)", 0.5, lorawan("grpc-web", "C")),
         ("(c) once more", "the same, class A", "LoRaWAN class A / (c)", None, lorawan("grpc-web", "A")),
         ("(c) once more", "the same, class C, over gRPC", "LoRaWAN over gRPC / (c)", None, lorawan("grpc", "C")),
-    ):
-        theirs, own = measure(arguments.rounds)
-        show(baseline, theirs)
-        show(ours, own)
-        wall = statistics.median(o.wall / t.wall for t, o in zip(theirs, own, strict=True))
-        cpu = statistics.median(o.cpu / t.cpu for t, o in zip(theirs, own, strict=True))
-        figures[ratio] = {"wall": wall, "cpu": cpu, "wanted": wanted}
-        print(f"{ratio:34}{wall:12.2f}{cpu:16.2f}{f'   wanted ≥ {wanted}' if wanted else ''}")
+    ]
+    compare(rows, arguments.rounds, figures)
     show_cold(arguments.rounds, figures)
     if arguments.endpoints:
         show_fleet(arguments.endpoints, figures)

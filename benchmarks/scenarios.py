@@ -57,18 +57,19 @@ def devices(count: int = DEVICES) -> list[Device]:
 
 @contextlib.contextmanager
 def running_bridge(
-    load: Load, profiler: Sequence[str] = ("-m", "bridge.cli"), service: str = ""
+    load: Load, profiler: Sequence[str] = ("-m", "bridge.cli"), service: str = "", more: str = "", place: int = 0
 ) -> Iterator[tuple[Side, Path]]:
     """Run the bridge with an endpoint for each device, all of them provisioned, their addresses known.
 
     `profiler`: what Python is to run in place of the bridge's command line. `service`: more of its configuration.
+    `more` and `place`: see `write_configuration`.
     """
     cli = [sys.executable, "-m", "bridge.cli"]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         log = directory / "log"
         ids = [d.external_id for d in load.devices]
-        config = str(write_configuration(directory, load.api_root, load.server_port, ids, service))
+        config = str(write_configuration(directory, load.api_root, load.server_port, ids, service, more, place))
         csv = str(directory / "endpoints.csv")
         subprocess.run([*cli, "endpoint", "import", "-c", config, csv], check=True, stdout=subprocess.DEVNULL)
         side = start([*profiler, "run", "-c", config], log)

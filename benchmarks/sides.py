@@ -61,10 +61,19 @@ def start(arguments: list[str], log: Path) -> Side:
 
 
 def write_configuration(
-    directory: Path, api_root: str, server_port: int, external_ids: list[str], service: str = ""
+    directory: Path,
+    api_root: str,
+    server_port: int,
+    external_ids: list[str],
+    service: str = "",
+    more: str = "",
+    place: int = 0,
 ) -> Path:
-    """Write a configuration and a CSV of endpoints; give the configuration's path. `service`: more of its section."""
-    north_port = 15000 + os.getpid() % 5000  # another bridge may have the usual port
+    """Write a configuration and a CSV of endpoints; give the configuration's path. `service`: more of its section.
+
+    `more`: further sections. `place`: of several bridges that run at one time, which one.
+    """
+    north_port = 15000 + os.getpid() % 5000 + place  # another bridge may have the usual port
     config = directory / "bridge.toml"
     config.write_text(
         f"""
@@ -86,6 +95,7 @@ api_root = "{api_root}"
 scs_as_id = "bench"
 configurations = {{ adopt = false }}
 callbacks = {{ port = {north_port + 5000} }}
+{more}
 """
     )
     rows = "\n".join(f"bench-{n},bench,{external_id},bench" for n, external_id in enumerate(external_ids))

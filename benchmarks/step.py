@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from benchmarks.wire import CONTENT, GET, OBSERVE, coap, notify
 from bindings.contract import Accepted, NetworkState, SouthProfile
 from bridge.coap.transmission import EXCHANGE_LIFETIME
+from bridge.delivery.network import FREE
 from bridge.delivery.work import Now
+from bridge.quota.limits import Counted, Per, Quota
+from bridge.quota.periods import Period
+from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect, SendToServer, Submit
 from bridge.relay.model import Endpoint, Kept, Policy, Server
@@ -19,6 +23,11 @@ from bridge.relay.step import step
 ENDPOINTS = 64
 REPEATED = 4  # uplinks and exchanges of each endpoint in one round
 NIDD = SouthProfile(60.0, 2, True, 247.0, 247.0, 5, False, True, True, True, 1358)  # as binding nidd gives it
+QUOTAS = (
+    Quota("own", "bench", Per.ENDPOINT, Period.DAY, messages=1 << 40, bytes=1 << 50, counts=Counted.BOTH),
+    Quota("all", "bench", Per.NETWORK, Period.HOUR, messages=1 << 40, bytes=1 << 50, counts=Counted.BOTH),
+)
+"""None of them is used up, and both count what devices send, too."""
 TAKEN = Accepted(None, NetworkState.SENT)
 
 
@@ -42,9 +51,11 @@ class Peer:
 class Steps:
     """Steps endpoints through their messages; `spent` is the processor time of the steps alone, by name."""
 
-    def __init__(self, kept: int) -> None:
+    def __init__(self, kept: int, quotas: Sequence[Quota] = ()) -> None:
         """`kept`: how many exchanges every endpoint remembers, by the time that passes between two of them."""
         policy = Policy()
+        self._quotas = SharedQuotas(quotas)
+        self._limits = self._quotas.limits("bench", "")
         self._interval = EXCHANGE_LIFETIME / kept
         self._ids = itertools.count(1)
         self._random = random.Random(1).random
@@ -69,7 +80,10 @@ class Steps:
         results = []
         began = time.process_time()
         for peer, event in zip(self.peers, events, strict=True):
-            results.append(step(peer.state, event, now, NIDD, self._random, new_id))
+            result = step(peer.state, event, now, NIDD, self._random, new_id, FREE, self._limits)
+            if result.charges:
+                self._quotas.apply("bench", "", result.charges)
+            results.append(result)
         self.spent[name] = self.spent.get(name, 0.0) + time.process_time() - began
         self._now += 0.001
         for peer, result in zip(self.peers, results, strict=True):
@@ -111,23 +125,36 @@ def _token(message: bytes) -> bytes:
     return message[4 : 4 + (message[0] & 15)]
 
 
-def measure_steps(rounds: int, kept: int) -> dict[str, float]:
-    """Return the least microseconds that a step of each kind took, over rounds."""
-    steps = Steps(kept)
-    best: dict[str, float] = {}
+def measure_steps(rounds: int, kept: int, *quotas: Sequence[Quota]) -> list[dict[str, float]]:
+    """Return the least microseconds that a step of each kind took, over rounds: for each set of quotas, in turns."""
+    all_steps = [Steps(kept, one) for one in quotas or [()]]
+    best: list[dict[str, float]] = [{} for _ in all_steps]
     for _ in range(rounds):
-        steps.spent.clear()
-        steps.some(REPEATED)
-        for name, spent in steps.spent.items():
-            best[name] = min(best.get(name, spent), spent)
-    return {name: spent / (REPEATED * ENDPOINTS) * 1e6 for name, spent in best.items()}
+        for steps, found in zip(all_steps, best, strict=True):
+            steps.spent.clear()
+            steps.some(REPEATED)
+            for name, spent in steps.spent.items():
+                found[name] = min(found.get(name, spent), spent)
+    return [{name: spent / (REPEATED * ENDPOINTS) * 1e6 for name, spent in found.items()} for found in best]
 
 
 def show_steps(rounds: int) -> None:
     """Print what each step costs, with few and with many rows kept: the figures should not differ."""
     print("processor time of each step, the least of all rounds")
     for kept in (4, 64, 512):
-        found = measure_steps(rounds, kept)
+        (found,) = measure_steps(rounds, kept)
         print(f"\n{kept} exchanges remembered, of each endpoint:")
         for name, spent in found.items():
             print(f"{spent:8.1f} µs  {name}")
+    show_steps_with_quotas(rounds)
+
+
+def show_steps_with_quotas(rounds: int) -> None:
+    """Print what quotas cost: of each endpoint, and beside them one of the whole network."""
+    without, own, both = measure_steps(rounds, 64, (), QUOTAS[:1], QUOTAS)
+    print("\n64 exchanges remembered; without quotas, with one of each endpoint, and with one of the network beside:")
+    for name in without:
+        print(f"{without[name]:8.1f} {own[name]:8.1f} {both[name]:8.1f} µs  {name}")
+    for title, names in (("an uplink", [*without][:2]), ("an exchange", [*without][2:])):
+        sums = [sum(found[name] for name in names) for found in (without, own, both)]
+        print(f"{sums[0]:8.1f} {sums[1]:8.1f} {sums[2]:8.1f} µs  {title}")

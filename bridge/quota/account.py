@@ -9,6 +9,7 @@ from bridge.delivery.allowance import Hold
 from bridge.delivery.effects import Count
 from bridge.delivery.work import Work
 from bridge.quota.limits import NO_LIMITS, AtLimit, Limits, Quota
+from bridge.quota.meter import Meter
 from bridge.quota.periods import Period, day_of, end_of, monday_of, spelled
 from bridge.quota.usage import Amount, Usage
 
@@ -33,6 +34,9 @@ class Account:
         "_endpoint",
         "_ends",
         "_group",
+        "_metered_from",
+        "_metered_until",
+        "_meters",
         "_network",
         "_row",
         "_rows",
@@ -56,6 +60,8 @@ class Account:
         self._row: Usage | None = None  # of the present minute, which begins and ends at these wall times
         self._starts = self._ends = 0.0
         self._charged = (0.0, network, group)  # the last message to the device: when, and for whom it counts
+        self._meters: list[Meter] | None = None  # of the quotas of the endpoint's own; None: to be read from the rows
+        self._metered_from = self._metered_until = 0.0  # wall times
         self.limits = NO_LIMITS
         self.charges: list[Charge] = []  # of this step; the caller clears them
 
@@ -63,6 +69,13 @@ class Account:
         """Set the network and group that are charged from now on."""
         self._network, self._group = network, group
         self._row = None
+        self._meters = None
+
+    def take_limits(self, limits: Limits) -> None:
+        """Set the quotas that count from now on."""
+        if limits is not self.limits:
+            self.limits = limits
+            self._meters = None
 
     # What a step asks
 
@@ -74,12 +87,14 @@ class Account:
         if limited_until is not None:
             why = f"{limit}; the next may go at" if limit else "the network's own limit is used up until"
             found = Hold(f"{why} {spelled(limited_until)}", limited_until)
-        for quota, used in self._used(now):
-            if quota.at_limit is AtLimit.WARN or quota.allows(used, 1, size, is_answer=is_answer):
-                continue
-            until = end_of(quota.period, now)
-            if found is None or until > found.until:
-                found = Hold(f"quota {quota.name} is used up until {spelled(until)}", until)
+        limits = self.limits
+        if limits.own:
+            for meter in self._metered(now):
+                if not meter.allows(size, is_answer=is_answer):
+                    found = _later(found, meter.quota, now)
+        for quota, shared in limits.shared:
+            if not shared.allows(size, now, is_answer=is_answer):
+                found = _later(found, quota, now)
         return found
 
     def refusal(self, messages: int, size: int, now: float) -> Hold | None:
@@ -95,9 +110,9 @@ class Account:
     def charge(self, size: int, work: Work) -> None:
         """Count a message to the device."""
         self._charged = (work.now.wall, self._network, self._group)
-        if self.limits.own or self.limits.reports:
-            self._add(Amount(1, size, 0, 0), work)
-            return
+        limits = self.limits
+        if limits.own or limits.reports:
+            self._spread(Amount(1, size, 0, 0), work)
         row = self._present(work)
         row.down_messages += 1
         row.down_bytes += size
@@ -105,8 +120,7 @@ class Account:
     def heard(self, size: int, work: Work) -> None:
         """Count a message of the device."""
         if self.limits.counts_uplinks:
-            self._add(Amount(0, 0, 1, size), work)
-            return
+            self._spread(Amount(0, 0, 1, size), work)
         row = self._present(work)
         row.up_messages += 1
         row.up_bytes += size
@@ -124,6 +138,7 @@ class Account:
         if row is None or row.down_messages < 1 or row.down_bytes < size:
             return
         row.refund(size, charged_at)
+        self._meters = None
         work.update(row)
         has_moved = (network, group) != (self._network, self._group)
         if self.limits.reports or has_moved:
@@ -151,7 +166,7 @@ class Account:
 
     def standing(self, limits: Limits, now: float) -> list[tuple[Quota, Amount]]:
         """Return quotas with what was used of each in its current period."""
-        self.limits = limits
+        self.take_limits(limits)
         return [(quota, replace(used)) for quota, used in self._used(now)]
 
     def _used(self, now: float) -> Iterable[tuple[Quota, Amount]]:
@@ -160,21 +175,28 @@ class Account:
         for quota, shared in self.limits.shared:
             yield quota, shared.used(quota.period, now)
 
-    def _add(self, amount: Amount, work: Work) -> None:
-        """Count an amount, report it to the caller, and warn if a quota of the endpoint itself is nearly used up."""
+    def _spread(self, amount: Amount, work: Work) -> None:
+        """Report an amount to the caller, and warn if a quota of the endpoint itself is nearly used up.
+
+        Call it before the amount is in the rows.
+        """
         now = work.now.wall
-        own = self.limits.own
-        row = self._present(work)
-        row.add(amount, now)
         if self.limits.reports:
             self.charges.append(Charge(now, amount))
-        for quota in own:
-            used = self.used(quota.period, now)
-            before = replace(used)
-            before.add(amount, -1)
-            text = quota.passed(before, used)
-            if text:
-                work.effect(Count("quota_warnings", quota.name, text))
+        if self.limits.own:
+            for meter in self._metered(now):
+                text = meter.add(amount)
+                if text:
+                    work.effect(Count("quota_warnings", meter.quota.name, text))
+
+    def _metered(self, now: float) -> list[Meter]:
+        """Return how the quotas of the endpoint itself stand, in the periods that contain a wall time."""
+        meters = self._meters
+        if meters is None or not self._metered_from <= now < self._metered_until:
+            meters = self._meters = [Meter.read(quota, self.used(quota.period, now), now) for quota in self.limits.own]
+            self._metered_from = max(meter.starts for meter in meters)
+            self._metered_until = min(meter.ends for meter in meters)
+        return meters
 
     def _present(self, work: Work) -> Usage:
         """Return the row of this day, begun for this minute, as one of the step's changes."""
@@ -210,3 +232,13 @@ class Account:
             del self._rows[key]
         if self._since is not None and self._since < oldest:
             self._since = oldest
+
+
+def _later(found: Hold | None, quota: Quota, now: float) -> Hold | None:
+    """Return the hold of a quota that is used up, where it lasts longer than one that was found."""
+    if quota.at_limit is AtLimit.WARN:
+        return found
+    until = end_of(quota.period, now)
+    if found is not None and until <= found.until:
+        return found
+    return Hold(f"quota {quota.name} is used up until {spelled(until)}", until)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import floor
+from math import ceil, floor
 from typing import Protocol
 
 from bridge.quota.periods import Period
@@ -65,22 +65,26 @@ class Quota:
         """Return whether `number` messages of `size` bytes in all fit into what `amount` leaves."""
         used_messages, used_bytes = self.used(amount)
         part = 1.0 if is_answer else 1.0 - self.reserve
-        if self.messages is not None and used_messages + messages > floor(self.messages * part + _ROUNDING):
+        if self.messages is not None and used_messages + messages > floor(self.messages * part + ROUNDING):
             return False
-        return self.bytes is None or used_bytes + size <= floor(self.bytes * part + _ROUNDING)
+        return self.bytes is None or used_bytes + size <= floor(self.bytes * part + ROUNDING)
 
     def left(self, amount: Amount) -> tuple[int | None, int | None]:
         """Return the messages and bytes that requests may still use; None: without limit."""
         used_messages, used_bytes = self.used(amount)
         part = 1.0 - self.reserve
         return (
-            None if self.messages is None else max(floor(self.messages * part + _ROUNDING) - used_messages, 0),
-            None if self.bytes is None else max(floor(self.bytes * part + _ROUNDING) - used_bytes, 0),
+            None if self.messages is None else max(floor(self.messages * part + ROUNDING) - used_messages, 0),
+            None if self.bytes is None else max(floor(self.bytes * part + ROUNDING) - used_bytes, 0),
         )
 
-    def passed(self, before: Amount, after: Amount) -> str:
-        """Return the text of a warning when usage grows from one amount to another; "": no warning."""
-        (messages_before, bytes_before), (messages, size) = self.used(before), self.used(after)
+    def mark(self, limit: int) -> int:
+        """Return the number used at which a warning is due, before the limit is reached."""
+        return ceil(limit * self.warn_at - ROUNDING)
+
+    def passed(self, before: tuple[int, int], after: tuple[int, int]) -> str:
+        """Return what to warn of when messages and bytes used grow from one pair to another; "" if of nothing."""
+        (messages_before, bytes_before), (messages, size) = before, after
         for limit, was, now, unit in (
             (self.messages, messages_before, messages, "messages"),
             (self.bytes, bytes_before, size, "bytes"),
@@ -89,12 +93,12 @@ class Quota:
                 continue
             if was <= limit < now:
                 return f"quota {self.name}: {now} {unit} in this {self.period}, {limit} are allowed"
-            if was < limit * self.warn_at <= now:
+            if was < self.mark(limit) <= now:
                 return f"quota {self.name}: {now} of {limit} {unit} in this {self.period}"
         return ""
 
 
-_ROUNDING = 1e-9  # 0.9 of 10 is 9, whatever binary fractions make of it
+ROUNDING = 1e-9  # 0.9 of 10 is 9, whatever binary fractions make of it
 
 
 class SharedUsage(Protocol):
@@ -102,6 +106,9 @@ class SharedUsage(Protocol):
 
     def used(self, period: Period, wall: float) -> Amount:
         """Return what was used in the period that contains a wall time."""
+
+    def allows(self, size: int, wall: float, *, is_answer: bool) -> bool:
+        """Return whether one message of `size` bytes fits into what is left at a wall time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from bridge.quota.account import Charge
 from bridge.quota.limits import AtLimit, Counted, Limits, Per, Quota
-from bridge.quota.periods import DAY, HOUR, MINUTE, Period, monday_of, start_of
+from bridge.quota.meter import Meter
+from bridge.quota.periods import DAY, HOUR, MINUTE, Period, end_of, monday_of, start_of
 from bridge.quota.usage import Amount, Usage
 
 _KEPT = 3  # days and weeks: a clock may be set back
@@ -28,21 +29,36 @@ class Tally:
     later minute until it has passed, unless it is more than a day ahead. Days and weeks follow the clock.
     """
 
-    __slots__ = ("_amounts",)
+    __slots__ = ("_amounts", "_ends", "_present", "_starts")
 
     def __init__(self, periods: Iterable[Period] = Period) -> None:
         """`periods`: the lengths that are counted."""
         self._amounts: dict[Period, dict[int, Amount]] = {period: {} for period in periods}
+        self._present: dict[Period, Amount] = {}  # where each length counts between these wall times
+        self._starts = self._ends = 0.0
 
     def used(self, period: Period, wall: float) -> Amount:
         """Return what was used in the period that contains a wall time."""
+        if self._starts <= wall < self._ends:
+            return self._present[period]
         amounts = self._amounts[period]
         return amounts.get(_now(period, wall, amounts)) or Amount()
 
     def add(self, amount: Amount, wall: float) -> None:
         """Count an amount used at a wall time, in the periods of each length that contain it."""
+        if not self._starts <= wall < self._ends:
+            self._turn(wall)
+        for present in self._present.values():
+            present.add(amount)
+
+    def _turn(self, wall: float) -> None:
+        """Find where each length counts in the minute of a wall time."""
+        self._present = {}
         for period, amounts in self._amounts.items():
-            self.add_to(period, _now(period, wall, amounts), amount)
+            start = _now(period, wall, amounts)
+            self.add_to(period, start, Amount())
+            self._present[period] = amounts[start]
+        self._starts, self._ends = start_of(Period.MINUTE, wall), end_of(Period.MINUTE, wall)
 
     def take_off(self, amount: Amount, wall: float) -> None:
         """Undo the count of an amount at a wall time, if its period is still kept."""
@@ -58,6 +74,7 @@ class Tally:
             return
         there = amounts.get(start)
         if there is None:
+            self._ends = 0.0  # what counts in a minute has to be found anew
             there = amounts[start] = Amount()
             if len(amounts) > (1 if period in _SHORT else _KEPT):
                 latest = max(amounts)
@@ -94,6 +111,36 @@ class _Step(msgspec.Struct, frozen=True):
     charges: Sequence[Charge]
 
 
+class SharedQuota:
+    """A quota that endpoints share, and what they used of it."""
+
+    __slots__ = ("_meter", "quota", "tally")
+
+    def __init__(self, quota: Quota, tally: Tally) -> None:
+        self.quota = quota
+        self.tally = tally
+        self._meter: Meter | None = None  # None: to be read from the sums
+
+    def used(self, period: Period, wall: float) -> Amount:
+        """Return what was used in the period that contains a wall time."""
+        return self.tally.used(period, wall)
+
+    def allows(self, size: int, wall: float, *, is_answer: bool) -> bool:
+        """Return whether one message of `size` bytes fits into what is left at a wall time."""
+        return self.meter(wall).allows(size, is_answer=is_answer)
+
+    def meter(self, wall: float) -> Meter:
+        """Return how the quota stands in the period that contains a wall time."""
+        meter = self._meter
+        if meter is None or not meter.starts <= wall < meter.ends:
+            meter = self._meter = Meter.read(self.quota, self.tally.used(self.quota.period, wall), wall)
+        return meter
+
+    def forget(self) -> None:
+        """Read the sums anew: something was taken off them."""
+        self._meter = None
+
+
 class SharedQuotas:
     """All quotas of a configuration, and what groups and networks used of them."""
 
@@ -101,6 +148,8 @@ class SharedQuotas:
         self.quotas = tuple(quotas)
         self._tallies: dict[Whose, Tally] = {}
         self._limits: dict[Whose, Limits] = {}
+        self._shared: dict[tuple[str, Whose], SharedQuota] = {}  # by the quota's name
+        self._sums: dict[Whose, tuple[list[SharedQuota], list[Tally]]] = {}  # that a message of an endpoint counts in
         self._recent: list[_Step] | None = None  # what was used since a change of the quotas began
         self._periods = frozenset(quota.period for quota in quotas if quota.per is not Per.ENDPOINT)
 
@@ -114,7 +163,7 @@ class SharedQuotas:
         found = self._limits.get((network, group))
         if found is None:
             mine = [quota for quota in self.quotas if quota.concerns(network, group)]
-            shared = tuple((quota, self._tally(quota, group)) for quota in mine if quota.per is not Per.ENDPOINT)
+            shared = tuple((quota, self._quota(quota, group)) for quota in mine if quota.per is not Per.ENDPOINT)
             changes = self._recent is not None
             found = self._limits[network, group] = Limits(
                 tuple(quota for quota in mine if quota.per is Per.ENDPOINT),
@@ -145,6 +194,7 @@ class SharedQuotas:
                 after.apply(one.network, one.group, one.charges)
         self.quotas, self._periods, self._recent = after.quotas, after._periods, None
         self._tallies, self._limits = after._tallies, after._limits
+        self._shared, self._sums = after._shared, after._sums
 
     def abandon_change(self) -> None:
         """Keep the quotas that are in force; the caller then sets the `limits` of every endpoint again."""
@@ -165,25 +215,26 @@ class SharedQuotas:
             for tally in self._of(row.network, row.group):
                 for (period, start), amount in used.items():
                     tally.add_to(period, start, amount)
+        for shared in self._shared.values():
+            shared.forget()
 
     def apply(self, network: str, group: str, charges: Sequence[Charge]) -> list[QuotaWarning]:
         """Count what a step of an endpoint used; return what to warn of."""
         if self._recent is not None:
             self._recent.append(_Step(network, group, charges))
-        shared = self.limits(network, group).shared
         found: list[QuotaWarning] = []
         for charge in charges:
-            of = charge.of or (network, group)
-            before = [replace(used.used(quota.period, charge.wall)) for quota, used in shared]
-            for tally in self._of(*of):
-                if charge.sign > 0:
-                    tally.add(charge.amount, charge.wall)
-                else:
-                    tally.take_off(charge.amount, charge.wall)
-            for (quota, used), was in zip(shared, before, strict=True):
-                text = quota.passed(was, used.used(quota.period, charge.wall))
+            shared, tallies = self._sums_of(charge.of or (network, group))
+            if charge.sign < 0:
+                _take_off(charge, shared, tallies)
+                continue
+            meters = [one.meter(charge.wall) for one in shared]
+            for tally in tallies:
+                tally.add(charge.amount, charge.wall)
+            for meter in meters:
+                text = meter.add(charge.amount)
                 if text:
-                    found.append(QuotaWarning(quota.name, text))
+                    found.append(QuotaWarning(meter.quota.name, text))
         return found
 
     def take_back(self, network: str, group: str, charges: Sequence[Charge]) -> None:
@@ -191,11 +242,23 @@ class SharedQuotas:
         if self._recent is not None:
             self._recent = [one for one in self._recent if one.charges is not charges]
         for charge in charges:
-            for tally in self._of(*(charge.of or (network, group))):
-                if charge.sign > 0:
-                    tally.take_off(charge.amount, charge.wall)
-                else:
-                    tally.add(charge.amount, charge.wall)
+            shared, tallies = self._sums_of(charge.of or (network, group))
+            if charge.sign > 0:
+                _take_off(charge, shared, tallies)
+                continue
+            for tally in tallies:
+                tally.add(charge.amount, charge.wall)
+            for one in shared:
+                one.forget()
+
+    def _sums_of(self, of: Whose) -> tuple[list[SharedQuota], list[Tally]]:
+        found = self._sums.get(of)
+        if found is None:
+            shared = [
+                self._quota(one, of[1]) for one in self.quotas if one.per is not Per.ENDPOINT and one.concerns(*of)
+            ]
+            found = self._sums[of] = shared, self._of(*of)
+        return found
 
     def standing(self, wall: float) -> list[tuple[Quota, str, Amount | None]]:
         """Return every quota with each group that uses it, and what was used; None for a quota per endpoint.
@@ -211,6 +274,13 @@ class SharedQuotas:
             if quota.per is Per.GROUP and not quota.group:
                 groups = sorted(group for network, group in self._tallies if network == quota.network and group)
             found += [(quota, one, replace(self._tally(quota, one).used(quota.period, wall))) for one in groups]
+        return found
+
+    def _quota(self, quota: Quota, group: str) -> SharedQuota:
+        whose = quota.network, quota.group if quota.per is Per.NETWORK else group
+        found = self._shared.get((quota.name, whose))
+        if found is None:
+            found = self._shared[quota.name, whose] = SharedQuota(quota, self._tally_of(whose))
         return found
 
     def _tally(self, quota: Quota, group: str) -> Tally:
@@ -232,3 +302,10 @@ class SharedQuotas:
         if group:
             found.append(self._tally_of((network, group)))
         return found
+
+
+def _take_off(charge: Charge, shared: Iterable[SharedQuota], tallies: Iterable[Tally]) -> None:
+    for tally in tallies:
+        tally.take_off(charge.amount, charge.wall)
+    for one in shared:
+        one.forget()

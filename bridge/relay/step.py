@@ -78,7 +78,7 @@ def step(
     deliveries.held_until = None
     deliveries.waits_for_call = None
     account = state.account
-    account.limits = limits
+    account.take_limits(limits)
     account.charges = []
     if south is not state.south:
         _profile_changed(at)

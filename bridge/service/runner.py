@@ -197,7 +197,7 @@ class Runner:
         if found is None or placed is None:
             return None
         state = EndpointState(placed.endpoint, self.policy, found.kept, self.random())
-        state.account.limits = placed.limits
+        state.account.take_limits(placed.limits)
         return Loaded(placed, state)
 
     async def stepped(self, endpoint: int, event: ev.Event) -> None:
