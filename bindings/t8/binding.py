@@ -1,0 +1,169 @@
+"""What every binding over T8 has in common: client, listener, calls, and the order in which they start and stop."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from bindings.contract import (
+    Ambiguous,
+    Attempt,
+    Cancellation,
+    Events,
+    Listener,
+    Lookup,
+    Memory,
+    Presence,
+    Refusal,
+    Refused,
+    SubmitResult,
+)
+from bindings.generated_values import secret_path
+from bindings.guarded_calls import GuardedCalls
+from bindings.http.callbacks import Take
+from bindings.http.messages import Answer, Request
+from bindings.t8.client import T8Client
+from bindings.t8.identity import canonical_device
+from bindings.t8.listener import t8_listener
+from bindings.t8.settings import T8Settings
+from bridge.errors import BindingError
+
+log = logging.getLogger(__name__)
+
+
+class DownlinkCalls(Protocol):
+    """The calls that hand downlinks to a T8 network, find them and take them back."""
+
+    async def submit(self, attempt: Attempt) -> SubmitResult: ...
+
+    async def lookup(self, attempt: Attempt) -> Lookup: ...
+
+    async def cancel(self, device: str, handle: str) -> Cancellation: ...
+
+
+Settings = TypeVar("Settings", bound=T8Settings)
+Calls = TypeVar("Calls", bound=DownlinkCalls)
+
+
+class T8Binding(ABC, Generic[Settings, Calls]):
+    """One SCEF or NEF. A subclass makes what is its own in `_open`, `_begin` and `_end`."""
+
+    _downlinks: Calls  # from `_begin` on
+
+    def __init__(
+        self, name: str, settings: Settings, kind: str, words: str, doors: Mapping[str, Take] | None = None
+    ) -> None:
+        """Check the settings, open nothing. Raises ConfigurationError.
+
+        `kind` begins the names of counters, `words` say in the log what the SCEF is for. `doors`: see `t8_listener`.
+        """
+        self.name = name
+        self._settings = settings
+        self._words = words
+        self._client = T8Client(settings)
+        self._listener = t8_listener(settings.callbacks, kind, self._take, self._count, doors=doors)
+        self._events: Events | None = None
+        self._calls = GuardedCalls(name, f"{kind}_internal_errors", self._count)
+
+    # What a subclass makes
+
+    @abstractmethod
+    def _open(self, events: Events, memory: Memory) -> None:
+        """Make what takes notifications; the client is open, the listener is not."""
+
+    @abstractmethod
+    async def _begin(self, events: Events, url: str) -> None:
+        """Make `_downlinks`, begin what goes on beside. `url`: where the SCEF is to post. Raises StoreUnavailable."""
+
+    async def _end(self) -> None:
+        """End what goes on beside."""
+
+    @abstractmethod
+    def _take(self, request: Request) -> Awaitable[Answer | None]:
+        """Commit a notification."""
+
+    # Life
+
+    async def start(self, events: Events, memory: Memory) -> None:
+        """Open the listener, and begin. Raises BindingError (port taken), StoreUnavailable."""
+        self._events = events
+        path = await secret_path(memory, self._settings.callbacks.path)
+        self._client.open(events.now)
+        self._open(events, memory)
+        try:
+            await self._listener.start(path)
+        except BaseException:
+            await self._client.close()
+            raise
+        await self._begin(events, self._listener.url)
+        self._calls.open = True
+        host, port = self._listener.address
+        log.info("network %s: %s %s, callbacks on %s port %d", self.name, self._words, self._client.root, host, port)
+
+    async def stop(self) -> None:
+        """Take no more notifications, and finish the calls under way; what the SCEF has stays there."""
+        if not self._calls.open:
+            return
+        self._calls.open = False
+        await self._listener.stop()
+        await self._end()
+        await self._calls.finish()
+        await self._client.close()
+
+    def _count(self, name: str) -> None:
+        if self._events is not None:
+            self._events.count(name)
+
+    # Devices
+
+    def canonical_device(self, device: str) -> str:
+        """Return the one spelling of an External Identifier or MSISDN. Raises ConfigurationError."""
+        return canonical_device(device)
+
+    def listeners(self) -> list[Listener]:
+        """Return the listener for callbacks."""
+        callbacks = self._settings.callbacks
+        return [Listener("callbacks.port", callbacks.bind, callbacks.port)]
+
+    # Downlinks
+
+    @property
+    def capacity(self) -> int:
+        """Return how many connections to the SCEF there are at the same time."""
+        return self._settings.http.pool_size
+
+    async def submit(self, attempt: Attempt) -> SubmitResult:
+        """POST the attempt."""
+        if not self._calls.open:
+            return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
+        mistake: SubmitResult = Ambiguous("a bug in the bridge, see the log")
+        return await self._calls.run(self._downlinks.submit(attempt), mistake)
+
+    async def lookup(self, attempt: Attempt) -> Lookup:
+        """GET what is pending, and find the attempt in it."""
+        if not self._calls.open:
+            return Lookup(Presence.FAILED)
+        return await self._calls.run(self._downlinks.lookup(attempt), Lookup(Presence.FAILED))
+
+    async def cancel(self, device: str, handle: str) -> Cancellation:
+        """DELETE what is pending, where the SCEF offers that."""
+        if not self._calls.open:
+            return Cancellation.UNKNOWN
+        return await self._calls.run(self._downlinks.cancel(device, handle), Cancellation.UNKNOWN)
+
+    # What people ask
+
+    def status(self) -> Mapping[str, Any]:
+        """Return reachability, credentials and callbacks, as plain JSON values."""
+        host, port = self._listener.address
+        return {
+            "provider": "t8",
+            "running": self._calls.open,
+            "api": self._client.root,
+            "client": self._client.status(),
+            "callbacks": {"bind": host, "port": port, "taken": self._listener.taken},
+        }
+
+    def _check_running(self) -> None:
+        if not self._calls.open:
+            raise BindingError(f"network {self.name} is not running: start it before it is checked")
