@@ -188,7 +188,7 @@ async def test_a_list_that_leaves_out_what_is_there_is_not_used(make, scef, side
     await first.stop()
     scef.script["list"].append((200, [next(iter(scef.configurations.values()))]))
     second = await make(callbacks={"port": port})
-    await until(lambda: "leaves out" in caplog.text)
+    await until(lambda: "list of configurations is incomplete" in caplog.text)
     assert second.status()["configurations"]["doubted"] == 0
     assert not side.of(Flushed)
 
