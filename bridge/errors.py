@@ -48,6 +48,10 @@ class ConfigurationError(LocalError):
     http_status = 400
 
 
+class LedgerInUse(ConfigurationError):
+    """Another bridge serves the ledger; the text says the cure."""
+
+
 class DirectoryError(LocalError):
     """An endpoint cannot be added or changed as asked; the text says why."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import ssl
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,8 @@ from bridge.service.clock import Clock, RealClock
 log = logging.getLogger("bridge")
 
 GC_THRESHOLD = 50_000  # allocations between two looks of the collector; the default 700 costs 5 % at full load
+
+LOST = 75  # exit status: another attempt may succeed (EX_TEMPFAIL of sysexits.h)
 
 clock_option = click.option(
     "--clock",
@@ -77,6 +80,7 @@ async def _serve(config: Config, clock: Callable[[], Clock], read: Callable[[], 
         loop.add_signal_handler(number, asked_to_stop.set)
     descriptors = take_all()
     service = Service(config, clock())
+    service.ledger_lost = _end_at_once
     control = LocalSocket(service, config.control_socket)
     metrics = MetricsServer(service, config.service.metrics_address())
     context = api_context(config)
@@ -96,11 +100,11 @@ async def _serve(config: Config, clock: Callable[[], Clock], read: Callable[[], 
     systemd = Systemd()
     telling = asyncio.create_task(systemd.follow(service.summary, is_ready=lambda: service.ready))
     try:
-        await service.open()  # its lock says that no other process has the socket
-        await control.start()
-        await metrics.start()
-        await api.start()
-        if await _completed(service.start(), asked_to_stop):
+        if await _completed(service.open(), asked_to_stop):  # its lock says that no other process has the socket
+            await control.start()
+            await metrics.start()
+            await api.start()
+        if not asked_to_stop.is_set() and await _completed(service.start(), asked_to_stop):
             systemd.ready()
             if service.parts.north.descriptor_each:
                 warn_if_too_few(descriptors, service.directory.size)
@@ -118,6 +122,12 @@ async def _serve(config: Config, clock: Callable[[], Clock], read: Callable[[], 
         await service.stop()
         await metrics.stop()
         await control.stop()
+
+
+def _end_at_once() -> None:
+    """End the process: another bridge may serve the ledger in a moment. All that was accepted is in the ledger."""
+    log.critical("the database did not confirm the lease in time: the bridge ends, so that another one can take over")
+    os._exit(LOST)
 
 
 def _apply_certificate(context: ssl.SSLContext | None, config: Config) -> None:

@@ -94,6 +94,7 @@ def _settings(config: Config) -> dict[str, _Value]:
         "[service]": config.service,
         "[api]": config.api,
         "[events]": config.events,
+        "[standby]": config.standby,
         "[north]": config.north,
         "[policy]": config.policy,
     }

@@ -11,7 +11,7 @@ from typing import Any, get_origin
 
 import msgspec
 
-from bridge.config.model import Api, EndpointSettings, Events, North, PolicySettings, Service
+from bridge.config.model import Api, EndpointSettings, Events, North, PolicySettings, Service, Standby
 from bridge.config.quotas import QuotaSettings
 from bridge.config.reading import NAME_TEMPLATE, binding_class, installed_bindings
 from bridge.config.server_settings import ServerSettings
@@ -22,6 +22,7 @@ _SECTIONS: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("service", Service),
     ("api", Api),
     ("events", Events),
+    ("standby", Standby),
     ("north", North),
     ("policy", PolicySettings),
 )

@@ -19,6 +19,7 @@ from bridge.config.model import (
     North,
     PolicySettings,
     Service,
+    Standby,
     server_addresses,
 )
 from bridge.config.profiles import nearest, profile
@@ -36,7 +37,7 @@ BINDINGS = "lwm2m_bridge.bindings"
 """Entry point group in which bindings are found."""
 
 NAME_TEMPLATE = "name_template"
-_SECTIONS = ["service", "api", "events", "north", "policy", "servers", "networks", "quotas", "endpoints"]
+_SECTIONS = ["service", "api", "events", "standby", "north", "policy", "servers", "networks", "quotas", "endpoints"]
 _SOCKET_PATH = 107  # bytes of a Unix socket's path, at most (unix(7))
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
@@ -134,6 +135,7 @@ class _Reader:
         api = self._section(document.get("api", {}), Api, "[api]")
         self._try("[api] listen", api.address)
         events = self._section(document.get("events", {}), Events, "[events]")
+        standby = self._section(document.get("standby", {}), Standby, "[standby]")
         north = self._section(document.get("north", {}), North, "[north]")
         self._try("[north] prefixes", lambda: pools(north.prefixes))
         policy = self._section(document.get("policy", {}), PolicySettings, "[policy]")
@@ -159,6 +161,7 @@ class _Reader:
             service=service,
             api=api,
             events=events,
+            standby=standby,
             north=north,
             policy=policy,
             servers=servers,

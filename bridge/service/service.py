@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -36,6 +36,7 @@ from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
 from bridge.service.quota_change import change_quotas, judge_anew
 from bridge.service.reload import Reloader
+from bridge.service.standing_by import open_when_free, release
 from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
 from bridge.service.upkeep import (
@@ -51,7 +52,6 @@ from bridge.store.access import AccessTable
 from bridge.store.contract import Reads, Store
 from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet, FleetCounts
-from bridge.store.opening import open_store
 from bridge.store.outbox import Outbox
 from bridge.trace.traces import Traces
 
@@ -78,6 +78,7 @@ class Service:
         self._webhooks: Webhooks | None = None
         self._minutes: Minutes | None = None
         self.codes = Codes(self.clock.monotonic)
+        self.ledger_lost: Callable[[], None] = lambda: None  # ends the process at once, from any thread
         self.reloader: Reloader | None = None  # set by whoever knows the file
         self._progress = Progress(self.clock.monotonic)
         self._tasks = Tasks(self.metrics.count)
@@ -90,7 +91,8 @@ class Service:
         self._phase = Phase.STARTING
         self._networks = checked(self.config)
         make_state_directory(self.config.state_directory)
-        self._store = open_store(self.config.database)
+        self._store = await open_when_free(self.config, self.ledger_lost)
+        self._stack.push_async_callback(release, self.config)
         self._stack.push_async_callback(self._store.close)
         self._watch(self._store)
 

@@ -1,5 +1,6 @@
 """Which kind of store a configuration names, and that store opened."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bridge.errors import ConfigurationError
@@ -18,6 +19,20 @@ def open_store(database: Path | str) -> contract.Store:
     from bridge.store.postgres import PostgresStore
 
     return PostgresStore.open(database)
+
+
+def open_in_turn(database: Path | str, span: float, lost: Callable[[], None]) -> contract.Store:
+    """Open a ledger in PostgreSQL by a lease of `span` seconds, so that another bridge can take it over.
+
+    `lost` is called in another thread before the lease ends, and must end everything at once. Raises LedgerInUse while
+    another bridge serves the ledger, else as `open_store` does.
+    """
+    if isinstance(database, Path):
+        raise ConfigurationError("[standby] enabled: needs a ledger in PostgreSQL; set [service] database to its URI")
+    check_uri(database)
+    from bridge.store.postgres import PostgresStore
+
+    return PostgresStore.open(database, span, lost, wait=0.0)
 
 
 def open_to_read(database: Path | str) -> contract.ReadOnlyStore:

@@ -12,7 +12,7 @@ import time
 
 import psycopg
 
-from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.errors import LedgerInUse, StoreUnavailable
 from bridge.store.postgres.connection import PostgresConnection
 
 WAIT = 3.0  # seconds: a server may need a moment to see that the session of a process that was killed is over
@@ -33,12 +33,15 @@ class Ownership:
         self._number = 0  # of the last transaction
         self._backend = 0  # the server's process for our session
 
-    def lock(self) -> None:
-        """Keep other processes out. Raises ConfigurationError if a living process is there already, psycopg.Error."""
-        until = time.monotonic() + WAIT
+    def lock(self, wait: float = WAIT) -> None:
+        """Keep other processes out.
+
+        Raises LedgerInUse if another process is still there after `wait` seconds, psycopg.Error.
+        """
+        until = time.monotonic() + wait
         while not self._locked():
             if time.monotonic() > until:
-                raise ConfigurationError(
+                raise LedgerInUse(
                     "the database is in use by another bridge: stop that one, or give this one another database or "
                     "schema"
                 )

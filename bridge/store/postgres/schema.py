@@ -9,6 +9,7 @@ from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.sql.connection import value_of
 from bridge.store.sql.migrations import Migration, check_applied, read_migrations
 
+OLDEST_WITH_STANDBY = 14  # has idle_session_timeout
 OLDEST = 13  # the oldest release of PostgreSQL that is maintained
 DURABLE = ("on", "remote_apply")  # of `synchronous_commit`: flushed here, and on the synchronous standbys
 
@@ -21,11 +22,11 @@ def migrations() -> tuple[Migration, ...]:
     return read_migrations("bridge.store.postgres")
 
 
-def check_server(connection: PostgresConnection) -> None:
-    """See to it that a commit is durable, and warn where it is less so. Raises ConfigurationError, psycopg.Error."""
+def check_server(connection: PostgresConnection, oldest: int = OLDEST) -> None:
+    """Check that a commit is durable, and warn where it is less so. Raises ConfigurationError, psycopg.Error."""
     version = int(value_of(connection, "SHOW server_version_num")) // 10_000
-    if version < OLDEST:
-        raise ConfigurationError(f"the database is PostgreSQL {version}; at least {OLDEST} is needed")
+    if version < oldest:
+        raise ConfigurationError(f"the database is PostgreSQL {version}; at least {oldest} is needed")
     encoding = value_of(connection, "SHOW server_encoding")
     if encoding != "UTF8":
         raise ConfigurationError(f"the database's encoding is {encoding}: make one with ENCODING 'UTF8'")
@@ -43,6 +44,18 @@ def check_server(connection: PostgresConnection) -> None:
 def session(connection: PostgresConnection) -> str:
     """Return what every session that commits sets, so that no commit is told before it is durable."""
     return "" if value_of(connection, "SHOW synchronous_commit") in DURABLE else "SET synchronous_commit = on"
+
+
+def session_of_lease(span: float) -> str:
+    """Return what a session sets so that the server ends it, and its lock, `span` seconds after its last statement.
+
+    The same holds for a session whose machine is gone, and which sends nothing more in the middle of a transaction.
+    """
+    milliseconds = round(span * 1000)
+    return (
+        f"SET idle_session_timeout = {milliseconds}; SET idle_in_transaction_session_timeout = {milliseconds};"
+        f" SET tcp_user_timeout = {milliseconds}"
+    )
 
 
 def check_readable(connection: PostgresConnection) -> bool:

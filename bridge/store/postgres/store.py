@@ -2,12 +2,24 @@
 
 import asyncio
 import contextlib
+import threading
+import time
+from collections.abc import Callable
 
 import psycopg
 
+from bridge.store.lease import Lease
 from bridge.store.postgres.connection import READ_ONLY, PostgresConnection, unreachable
-from bridge.store.postgres.ownership import Ownership
-from bridge.store.postgres.schema import check_server, check_whole, migrate, session
+from bridge.store.postgres.ownership import WAIT, Ownership
+from bridge.store.postgres.schema import (
+    OLDEST,
+    OLDEST_WITH_STANDBY,
+    check_server,
+    check_whole,
+    migrate,
+    session,
+    session_of_lease,
+)
 from bridge.store.postgres.transactions import PostgresTransactions
 from bridge.store.sql.loads import Loads
 from bridge.store.sql.reader import SqlReader
@@ -18,11 +30,18 @@ from bridge.store.sql.store import SqlStore
 class PostgresStore(SqlStore):
     """Made by `open`."""
 
-    def __init__(self, where: str, writing: PostgresConnection, ownership: Ownership) -> None:
+    def __init__(
+        self,
+        where: str,
+        writing: PostgresConnection,
+        ownership: Ownership,
+        lease: Lease | None = None,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self._writing = writing
         self._ownership = ownership
         self._loading = PostgresConnection(where, READ_ONLY)
-        self._transactions = PostgresTransactions(writing, ownership)
+        self._transactions = PostgresTransactions(writing, ownership, lease)
         loads = Loads(self._loading, asyncio.get_running_loop(), psycopg.Error)
 
         def reader() -> SqlReader:
@@ -30,36 +49,62 @@ class PostgresStore(SqlStore):
             return SqlReader(connection, connection.close)
 
         super().__init__(writing, self._transactions, loads, SqlReads(reader, psycopg.Error))
+        self._lease = lease
+        self._lost = lost
+        self._ended = threading.Event()
 
     @classmethod
-    def open(cls, where: str) -> "PostgresStore":
+    def open(
+        cls, where: str, span: float | None = None, lost: Callable[[], None] = lambda: None, wait: float = WAIT
+    ) -> "PostgresStore":
         """Open a database, and make its tables if need be; call it in a running event loop. It blocks.
 
-        `where` is a connection string or URI of libpq. Raises ConfigurationError (in use by another bridge, of a newer
+        `where` is a connection string or URI of libpq. With `span` the store is held by a lease of so many seconds:
+        `lost` is called in another thread before the lease ends, and must end everything at once. `wait`: seconds to
+        wait for another bridge that is ending. Raises LedgerInUse (by another bridge), ConfigurationError (of a newer
         release, of a kind that cannot be used) or StoreUnavailable (out of reach, no right to use it).
         """
         with contextlib.ExitStack() as opened:
             asking = PostgresConnection(where)
             opened.callback(asking.close)
             try:
-                check_server(asking)
-                writing = PostgresConnection(where, session(asking))
+                check_server(asking, OLDEST if span is None else OLDEST_WITH_STANDBY)
+                sets = [session(asking)] if span is None else [session(asking), session_of_lease(span)]
+                writing = PostgresConnection(where, "; ".join(filter(None, sets)))
                 failed = opened.enter_context(contextlib.ExitStack())
                 failed.callback(writing.close)
                 ownership = Ownership(writing)
-                ownership.lock()
+                ownership.lock(wait)
                 migrate(writing)
                 check_whole(writing)
+                asked_at = time.monotonic()
                 ownership.take()
-                store = cls(where, writing, ownership)
+                store = cls(where, writing, ownership, None if span is None else Lease(span, asked_at), lost)
             except psycopg.Error as error:
                 raise unreachable(where, error) from error
             failed.pop_all()
         store._start()
+        if store._lease is not None:
+            threading.Thread(target=store._watch, args=(store._lease,), name="store-lease", daemon=True).start()
+            store._renew(store._lease)
         return store
+
+    def _renew(self, lease: Lease) -> None:
+        """Commit something small, again and again: the event loop and the database must both be there for it."""
+        if not self._ended.is_set():
+            self.write(lambda _connection: None, lambda _error: None)
+            self._loop.call_later(lease.pause, self._renew, lease)
+
+    def _watch(self, lease: Lease) -> None:
+        """In a thread of its own: also when the event loop is held up, or the process was stopped for a while."""
+        while not self._ended.wait(lease.pause / 4):
+            if lease.is_over(time.monotonic()):
+                self._lost()
+                return
 
     async def close(self) -> None:
         """Finish all commits, tell them, and let go of the database. Later commits fail with StoreUnavailable."""
+        self._ended.set()
         self._transactions.stopping.set()
         if await self._stop():
             self._loading.close()

@@ -16,6 +16,7 @@ import psycopg
 
 from bridge.delivery.rows import Change
 from bridge.errors import StoreUnavailable
+from bridge.store.lease import Lease
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.ownership import Ownership
 from bridge.store.sql.batches import Batch, Wrong
@@ -33,8 +34,10 @@ log = logging.getLogger(__name__)
 class PostgresTransactions(Transactions):
     """Writes groups. All is called in one thread, but `stopping`, which any may set."""
 
-    def __init__(self, connection: PostgresConnection, ownership: Ownership) -> None:
+    def __init__(self, connection: PostgresConnection, ownership: Ownership, lease: Lease | None = None) -> None:
+        """Each transaction that is committed renews the lease, if there is one."""
         super().__init__()
+        self._lease = lease
         self._connection = connection
         self._ownership = ownership
         self.stopping = threading.Event()
@@ -61,6 +64,7 @@ class PostgresTransactions(Transactions):
 
     def transact(self, batches: list[Batch]) -> None:
         connection = self._connection
+        began = time.monotonic()
         try:
             connection.execute("BEGIN")
             self.apply(connection, batches)
@@ -75,6 +79,8 @@ class PostgresTransactions(Transactions):
                 raise self._cannot_write(error) from error
             raise Wrong from error
         self._commit(batches, number)
+        if self._lease is not None:
+            self._lease.renewed(began)
 
     def _commit(self, batches: list[Batch], number: int) -> None:
         """Commit the transaction; return when it is known to be durable. Raises StoreUnavailable if it is not."""

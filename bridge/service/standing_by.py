@@ -1,0 +1,82 @@
+"""A bridge that waits for its turn to serve a ledger, and what it runs when it gets and gives up its turn."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from bridge.config import Config
+from bridge.errors import ConfigurationError, LedgerInUse, StoreUnavailable
+from bridge.store.contract import Store
+from bridge.store.opening import open_in_turn, open_store
+
+TRY_EVERY = 0.5  # seconds between two attempts to take over
+COMMAND_TIMEOUT = 10.0  # seconds that a command may take
+
+log = logging.getLogger(__name__)
+
+
+async def open_when_free(config: Config, lost: Callable[[], None]) -> Store:
+    """Open the ledger; with [standby] enabled, as soon as no other bridge serves it and the database is there.
+
+    `lost` is called in another thread when the ledger may soon be another bridge's: it must end the process at once.
+    Raises ConfigurationError, and without [standby] StoreUnavailable.
+    """
+    if not config.standby.enabled:
+        return open_store(config.database)
+    why = ""
+    while True:
+        try:
+            store = open_in_turn(config.database, config.standby.lease, lost)
+        except LedgerInUse:
+            because = "another bridge serves the ledger"
+        except StoreUnavailable as error:
+            because = str(error)
+        else:
+            break
+        if because != why:
+            log.info("standing by: %s", because)
+            why = because
+        await asyncio.sleep(TRY_EVERY)
+    try:
+        await run_command("take_command", config.standby.take_command)
+    except BaseException:
+        await store.close()
+        raise
+    log.info("this bridge serves the ledger")
+    return store
+
+
+async def release(config: Config) -> None:
+    """Run what is configured for the end of a turn; its failure is logged."""
+    if config.standby.enabled:
+        try:
+            await run_command("release_command", config.standby.release_command)
+        except ConfigurationError as error:
+            log.warning("%s", error)
+
+
+async def run_command(name: str, command: Sequence[str]) -> None:
+    """Run a command of [standby] to its end. Raises ConfigurationError if it fails, or takes too long."""
+    if not command:
+        return
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+    except OSError as error:
+        raise ConfigurationError(f"[standby] {name}: cannot run {command[0]}: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(COMMAND_TIMEOUT):
+            printed, _ = await process.communicate()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise ConfigurationError(
+            f"[standby] {name}: {command[0]} took longer than {COMMAND_TIMEOUT:g} s and was ended"
+        ) from None
+    if process.returncode:
+        raise ConfigurationError(
+            f"[standby] {name}: {command[0]} ended with {process.returncode}: {printed[-500:].decode(errors='replace')}"
+        )

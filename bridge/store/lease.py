@@ -1,0 +1,30 @@
+"""How long a bridge may act on a ledger that another one may take over: by its own monotonic clock, without I/O."""
+
+RENEW = 5  # renewals within one lease
+EARLY = 0.8  # part of the lease after which its holder stops: before the database lets another one have it
+
+
+class Lease:
+    """A place that is lost unless the database confirms it again and again.
+
+    The database counts a lease from its last answer, the holder from the moment before it asked: so the holder's lease
+    always ends first, however long question and answer were under way. Times are seconds of the monotonic clock.
+    """
+
+    def __init__(self, span: float, asked_at: float) -> None:
+        """`span`: seconds after which the database lets another process have the place."""
+        self._span = span
+        self._asked_at = asked_at
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two renewals."""
+        return self._span / RENEW
+
+    def renewed(self, asked_at: float) -> None:
+        """Note that the database confirmed the place when it was asked after `asked_at`."""
+        self._asked_at = max(self._asked_at, asked_at)
+
+    def is_over(self, now: float) -> bool:
+        """Return whether the holder must have stopped: also after a process was stopped, or its loop was held up."""
+        return now >= self._asked_at + EARLY * self._span

@@ -1,0 +1,203 @@
+"""Two bridges on one ledger in PostgreSQL, each a process: the second takes over what the first has accepted.
+
+Judged by the server's socket alone.
+"""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.config.reading import parse
+from bridge.errors import ConfigurationError
+from bridge.service.standing_by import run_command
+from mock_network.lab import LabProcess, free_port
+from tests.store.stores import postgres_server
+from tests.waiting import until
+
+CONFIG = """
+[service]
+state_directory = {state}
+database = {database}
+[standby]
+enabled = true
+lease = 2.0
+take_command = ["/bin/sh", "-c", "echo {name} >> {taken}"]
+[north]
+port = {port}
+[servers.lab]
+uri = "coap://127.0.0.1:{server}"
+patience = 12.0
+[networks.net]
+binding = "nidd"
+api_root = "http://127.0.0.1:{nobody}"
+scs_as_id = "as1"
+callbacks = {{ port = {callback} }}
+[[endpoints]]
+name = "e1"
+network = "net"
+address = "meter@example.com"
+"""
+
+
+class Pair:
+    """Two bridges, and the server that both serve."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.server.bind(("127.0.0.1", 0))
+        self.server.setblocking(False)
+        self.taken = folder / "taken"
+        self.taken.touch()
+        self._folder = folder
+        self._values = {
+            "database": json.dumps(postgres_server().uri()),
+            "port": free_port(),
+            "server": self.server.getsockname()[1],
+            "nobody": free_port(),
+            "callback": free_port(),
+            "taken": self.taken,
+        }
+        self.bridges: dict[str, LabProcess] = {}
+        self.endpoint = ("127.64.0.1", int(str(self._values["port"])))
+
+    def start(self, name: str) -> LabProcess:
+        state = self._folder / name
+        state.mkdir()
+        file = state / "bridge.toml"
+        file.write_text(CONFIG.format(name=name, state=json.dumps(str(state)), **self._values))
+        bridge = LabProcess(name, ["-m", "bridge.cli", "run", "--config", str(file)], state / "log")
+        self.bridges[name] = bridge
+        bridge.start()
+        return bridge
+
+    def received(self) -> bytes:
+        try:
+            return self.server.recv(2000)
+        except BlockingIOError:
+            return b""
+
+    async def answer(self, request: bytes, why: str, again: float = 1e9) -> bytes:
+        """Send a request, every `again` seconds anew, until something comes back."""
+        found: list[bytes] = []
+        sent_at = float("-inf")
+
+        def ask() -> bool:
+            nonlocal sent_at
+            if time.monotonic() - sent_at >= again:
+                sent_at = time.monotonic()
+                self.server.sendto(request, self.endpoint)
+            found.append(self.received())
+            return bool(found[-1])
+
+        await until(ask, 30, why=why)
+        return found[-1]
+
+    def end(self) -> None:
+        for bridge in self.bridges.values():
+            if bridge.running:
+                os.kill(bridge.pid, signal.SIGCONT)
+            bridge.stop()
+        self.server.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    made = Pair(tmp_path)
+    yield made
+    made.end()
+
+
+def says(bridge: LabProcess, text: str) -> Callable[[], bool]:
+    return lambda: text in bridge.said()
+
+
+GET = b"\x44\x01\x12\x34tokn\xb1\x33\x01\x30\x01\x30"  # CON GET /3/0/0
+
+
+async def standing(pair: Pair) -> tuple[LabProcess, LabProcess]:
+    """Return the bridge that serves, and the one that waits."""
+    first = pair.start("first")
+    await until(says(first, "ready"), 30, why="the first one does not serve")
+    second = pair.start("second")
+    await until(says(second, "standing by: another bridge serves the ledger"), 30, why="the second one does not wait")
+    return first, second
+
+
+async def test_the_second_takes_over_what_a_killed_one_accepted(pair: Pair) -> None:
+    first, second = await standing(pair)
+    assert (await pair.answer(GET, "the first one does not accept", 0.5))[:4] == b"\x60\x00\x12\x34"
+
+    os.kill(first.pid, signal.SIGKILL)
+    killed_at = time.monotonic()
+    await until(says(second, "ready"), 30, why="the second one does not take over")
+    assert time.monotonic() - killed_at < 2.0 + 3.0, "within the lease and 3 s"
+    assert pair.taken.read_text().split() == ["first", "second"]
+    while pair.received():
+        pass
+    # The server repeats its request: it is known, from the same address, and accepted once.
+    assert (await pair.answer(GET, "a repeated request is unknown", 0.5))[:4] == b"\x60\x00\x12\x34"
+    late: list[bytes] = []
+    await until(lambda: _is_response(pair.received(), late), 30, why="the accepted request has no answer")
+    assert late[0][1] == 0xA4, "5.04: nobody is there to deliver it to"
+    assert late[0][4:8] == b"tokn"
+
+
+def _is_response(datagram: bytes, found: list[bytes]) -> bool:
+    if datagram[:1] and datagram[1] != 0:
+        found.append(datagram)
+    return bool(found)
+
+
+async def test_a_bridge_that_was_stopped_for_a_while_ends_when_it_goes_on(pair: Pair) -> None:
+    first, second = await standing(pair)
+    os.kill(first.pid, signal.SIGSTOP)
+    await until(says(second, "ready"), 30, why="the second one does not take over from a stopped one")
+    os.kill(first.pid, signal.SIGCONT)
+    await until(lambda: not first.running, 10, why="a bridge without a lease goes on")
+    assert "the database did not confirm the lease in time" in first.said()
+    assert second.running
+
+
+async def test_a_stop_hands_over_at_once(pair: Pair) -> None:
+    first, second = await standing(pair)
+    os.kill(first.pid, signal.SIGTERM)
+    await until(says(second, "ready"), 10, why="the second one does not take over")
+    await until(lambda: not first.running, 10, why="the first one does not end")
+
+
+async def test_one_that_waits_can_be_stopped(pair: Pair) -> None:
+    _, second = await standing(pair)
+    os.kill(second.pid, signal.SIGTERM)
+    await until(lambda: not second.running, 10, why="a waiting bridge does not end")
+
+
+def test_a_file_cannot_be_taken_over(tmp_path: Path) -> None:
+    from bridge.store.opening import open_in_turn
+
+    config = parse("[standby]\nenabled = true\n", "bridge.toml", tmp_path)
+    with pytest.raises(ConfigurationError, match="needs a ledger in PostgreSQL"):
+        open_in_turn(config.database, config.standby.lease, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        (["/no/such/program"], "cannot run /no/such/program: No such file"),
+        (["/bin/sh", "-c", "echo no route; exit 3"], "ended with 3: no route"),
+    ],
+)
+async def test_a_command_that_fails_says_why(command: list[str], error: str) -> None:
+    with pytest.raises(ConfigurationError, match=error):
+        await run_command("take_command", command)
+
+
+async def test_a_command_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.service.standing_by.COMMAND_TIMEOUT", 0.2)
+    with pytest.raises(ConfigurationError, match=r"took longer than 0\.2 s and was ended"):
+        await run_command("take_command", ["/bin/sleep", "60"])

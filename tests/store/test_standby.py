@@ -1,0 +1,54 @@
+"""A ledger in PostgreSQL that is held by a lease: kept while it is renewed, given up before another may have it."""
+
+import asyncio
+import time
+
+import pytest
+
+from bridge.delivery.rows import Insert
+from bridge.errors import LedgerInUse
+from tests.store.stores import postgres_server
+
+pytest.importorskip("psycopg")
+
+from bridge.store.postgres import PostgresStore  # needs psycopg
+
+SPAN = 1.5
+
+
+@pytest.fixture
+def where():
+    return postgres_server().schema()
+
+
+async def test_a_lease_that_is_renewed_is_kept_and_the_next_one_takes_over_at_the_end(where, downlink):
+    lost = []
+    first = PostgresStore.open(where, SPAN, lambda: lost.append("first"))
+    until = time.monotonic() + 2 * SPAN
+    while time.monotonic() < until:
+        with pytest.raises(LedgerInUse, match="in use by another bridge"):
+            PostgresStore.open(where, SPAN, wait=0.0)
+        await asyncio.sleep(0.3)
+    await first.committed([Insert.of(downlink(first.next_id()))])
+    await first.close()
+    second = PostgresStore.open(where, SPAN, wait=0.0)
+    assert len(await second.reads.downlinks()) == 1
+    await second.close()
+    assert lost == []
+
+
+async def test_a_process_that_is_held_up_gives_up_before_another_may_take_its_place(where, downlink):
+    """As after SIGSTOP, or behind a loop that hangs: the server ends a session that says nothing."""
+    lost_at = []
+    held_up = PostgresStore.open(where, SPAN, lambda: lost_at.append(time.monotonic()))
+    with pytest.raises(LedgerInUse):
+        PostgresStore.open(where, SPAN, wait=0.0)
+    time.sleep(0.7 * SPAN)  # noqa: ASYNC251  # holds the loop up
+    assert not lost_at
+    next_one = PostgresStore.open(where, SPAN, wait=5 * SPAN)
+    taken_at = time.monotonic()
+    assert lost_at
+    assert lost_at[0] < taken_at
+    await next_one.committed([Insert.of(downlink(next_one.next_id()))])
+    await next_one.close()
+    await held_up.close()
