@@ -92,8 +92,8 @@ class Service:
         self._networks = checked(self.config)
         make_state_directory(self.config.state_directory)
         self._store = await open_when_free(self.config, self.ledger_lost)
-        self._stack.push_async_callback(release, self.config)
         self._stack.push_async_callback(self._store.close)
+        self._stack.push_async_callback(release, self.config)  # before another bridge can have the ledger
         self._watch(self._store)
 
     async def start(self) -> None:

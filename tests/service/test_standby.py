@@ -28,6 +28,7 @@ database = {database}
 enabled = true
 lease = 2.0
 take_command = ["/bin/sh", "-c", "echo {name} >> {taken}"]
+release_command = ["/bin/sh", "-c", "sleep 0.5; echo {name} gone >> {taken}"]
 [north]
 port = {port}
 [servers.lab]
@@ -169,6 +170,7 @@ async def test_a_stop_hands_over_at_once(pair: Pair) -> None:
     os.kill(first.pid, signal.SIGTERM)
     await until(says(second, "ready"), 10, why="the second one does not take over")
     await until(lambda: not first.running, 10, why="the first one does not end")
+    assert pair.taken.read_text().splitlines() == ["first", "first gone", "second"]
 
 
 async def test_one_that_waits_can_be_stopped(pair: Pair) -> None:
