@@ -14,7 +14,7 @@ from bridge.delivery.direct import DirectNote
 from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.uplinks import Response
 from bridge.directory import Record
-from bridge.errors import KeyReused, NotFound, NotPossible, RequestError
+from bridge.errors import KeyReused, LimitReached, NotFound, NotPossible, RequestError
 from bridge.lwm2m.formats import Value, decoded
 from bridge.lwm2m.objects import resource_at
 from bridge.lwm2m.paths import RESOURCE_INSTANCE, Path, shown
@@ -181,7 +181,7 @@ async def _outcome(bridge: Bridge, id_: int, wait: float, superseded: tuple[int,
         raise NotFound(f"downlink {id_} is no direct request, or is removed")
     if wait <= 0:
         return await _view(bridge, note, superseded)
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, LimitReached):  # then the caller looks again later
         async with bridge.direct.watch.of(note.endpoint) as changed, asyncio.timeout(wait):
             while True:
                 changed.clear()

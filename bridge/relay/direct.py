@@ -1,7 +1,7 @@
 """Requests that come by the API instead of from a server: accepted like those, and carried out block by block.
 
-The row is a `ServerRequest` whose server is DIRECT. There is no datagram to send back: whoever asked reads the outcome
-and the device's response in the ledger. Its north token is the id of the first row, which all parts of one exchange
+The row is a `ServerRequest` whose server is DIRECT. There is no datagram to send back: the caller reads the outcome and
+the device's response in the ledger. Its north token is the id of the first row, which all parts of one exchange
 have. The bridge is the CoAP client here: a payload that does not fit goes in blocks (Block1), and further blocks of an
 answer are asked for (Block2; RFC 7959).
 """
@@ -36,7 +36,7 @@ def token_of(downlink: int) -> bytes:
 
 
 def asked(step: Step, event: DirectRequest) -> None:
-    """Accept a request, or say why not."""
+    """Accept a request, or refuse it with the reason."""
     body = encode_body(event.options, event.payload)
     message = parse(event.code, body)
     accepted = _refusal(step, message) or _accept(step, event, message)
@@ -52,6 +52,8 @@ def asked(step: Step, event: DirectRequest) -> None:
 def _refusal(step: Step, message: Message) -> Refused | None:
     if message.option(OptionNumber.OBSERVE) is not None:
         return Code.BAD_OPTION, [], "observe: observations belong to servers; an answer once is all that there is here"
+    if message.option(step.state.policy.ttl_option) is not None:
+        return Code.BAD_OPTION, [], "ttl: the option of servers is not sent to devices; name `ttl` beside the request"
     if secured.is_secured(step) and message.option(OptionNumber.OSCORE) is None:
         text = "secured: the device speaks DTLS or OSCORE with its servers, and is asked nothing in plain text"
         return Code.UNAUTHORIZED, [], text

@@ -19,6 +19,9 @@ _ERRORS: dict[int, type[BridgeError]] = {
 }
 
 
+MOST = 1000  # callers that wait for outcomes
+
+
 class Watch:
     """Hands on what becomes of requests that came by the API, to whoever waits for it."""
 
@@ -46,8 +49,13 @@ class Watch:
 
     @asynccontextmanager
     async def of(self, endpoint: int) -> AsyncIterator[asyncio.Event]:
-        """Give an event that is set whenever a message of an endpoint has its outcome."""
+        """Yield an event that is set whenever a message of an endpoint has its outcome.
+
+        Raises LimitReached where MOST callers wait already.
+        """
         event = asyncio.Event()
+        if sum(map(len, self._waiting.values())) >= MOST:
+            raise LimitReached(f"{MOST} callers wait for outcomes already; ask without `wait`")
         waiting = self._waiting.setdefault(endpoint, set())
         waiting.add(event)
         try:

@@ -22,6 +22,27 @@ LORAWAN = "tests/lorawan/"
 
 MUTATIONS = [
     Mutation(
+        "a caller of the API is sent a datagram",
+        "respond",
+        "if $request.is_direct:\n    $_\n    return",
+        "pass",
+        RELAY + "test_requests_by_the_api.py::test_the_devices_answer_is_kept_and_nobody_is_sent_it",
+    ),
+    Mutation(
+        "a secured device is asked in plain text by the API",
+        "_refusal",
+        "$secured.is_secured($step) and $_",
+        "False",
+        RELAY + "test_requests_by_the_api.py::test_a_secured_device_is_asked_nothing_in_plain_text",
+    ),
+    Mutation(
+        "a direct request that may have left makes way for a newer one",
+        "_supersede",
+        "$row.state is $_S.QUEUED and nobody_has_it($row.attempts)",
+        "True",
+        RELAY + "test_requests_by_the_api.py::test_one_that_left_does_not_make_way",
+    ),
+    Mutation(
         "an uplink whose commit failed counts as seen",
         "Inbound._committed",
         "not $committed.cancelled() and $committed.exception() is None",

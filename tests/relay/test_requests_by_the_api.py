@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from world import LORAWAN, NIDD, World, request
+from world import LORAWAN, NIDD, World, registered, request
 
 from bindings.contract import Accepted, Cancellation, NetworkState, Refusal, Refused, SouthProfile
 from bridge.coap.message import Message, Option, Type, encode_body, uint_value
@@ -156,6 +156,7 @@ def test_servers_and_the_api_share_one_queue(south: SouthProfile):
         (((Opt.OBSERVE, b""),), Code.BAD_OPTION),
         (((Opt.PROXY_URI, b"coap://elsewhere"),), Code.PROXYING_NOT_SUPPORTED),
         (((Opt.PROXY_SCHEME, b"coap"),), Code.PROXYING_NOT_SUPPORTED),
+        (((Policy().ttl_option, b"\x3c"),), Code.BAD_OPTION),
     ],
 )
 def test_what_a_server_may_not_ask_the_api_may_not(options: tuple[Option, ...], code: int):
@@ -176,6 +177,21 @@ def test_a_secured_device_is_asked_nothing_in_plain_text():
     world.send(options=((Opt.OSCORE, b"\x09\x01"),))  # the caller's own security context
     assert world.answers[-1].code == 0
     assert world.loaded([ServerRequest])[0].operation == "OSCORE"
+
+
+def test_a_device_that_registers_in_plain_text_is_secured_no_longer():
+    world = Direct()
+    world.event(ev.DeviceMessage(bytes([22, 254, 253]) + bytes(20)))
+    registered(world)
+    world.send()
+    assert world.answers[-1].code == 0
+
+
+def test_a_servers_record_says_that_its_device_is_secured():
+    world = Direct()
+    world.event(ev.ServerDatagram("srv", bytes([23, 254, 253]) + bytes(20)))
+    world.send()
+    assert world.answers[-1].code == Code.UNAUTHORIZED
 
 
 def test_a_newer_one_takes_the_place_of_one_that_waits(south: SouthProfile):
