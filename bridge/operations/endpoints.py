@@ -172,7 +172,9 @@ async def import_endpoints(bridge: Bridge, asked: ImportEndpoints) -> EndpointsI
         )
     faults = tuple(Fault(line=fault.line, reason=fault.reason) for fault in done.faults)
     rows = (
-        tuple(ImportedRow(line=row.line, name=row.name, outcome=row.outcome) for row in done.rows) if asked.rows else ()
+        tuple(ImportedRow(line=row.line, name=row.name, outcome=row.outcome.value) for row in done.rows)
+        if asked.rows
+        else ()
     )
     return EndpointsImported(added=done.added, changed=done.changed, unchanged=done.unchanged, faults=faults, rows=rows)
 

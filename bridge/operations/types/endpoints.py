@@ -6,7 +6,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bindings.provisioning import ProvisioningState
 from bridge.delivery.states import DownlinkState
-from bridge.directory.csvfile import RowOutcome
 from bridge.north.contract import LinkState
 from bridge.operations.types.request import PAGE, Access, Cursor, Limit, Name, Request, Result
 from bridge.store.order import Order
@@ -349,7 +348,7 @@ class ImportedRow(Result, frozen=True, kw_only=True):
 
     line: int
     name: str  # "": the line is no endpoint
-    outcome: RowOutcome
+    outcome: Annotated[str, Meta(description="added, changed, unchanged, wrong or left out")]
 
 
 class EndpointsImported(Result, frozen=True, kw_only=True):
