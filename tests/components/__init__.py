@@ -5,7 +5,7 @@ Nothing is fetched while tests run. `make components`, which `make test` begins 
 """
 
 from tests.components.component import BUILD, Component, why_absent
-from tests.components.known import BASE_INSTALL, COMPONENTS, LESHAN, LORA_PACKET
+from tests.components.known import BASE_INSTALL, COMPONENTS, LESHAN, LESHAN_BOOTSTRAP, LORA_PACKET
 from tests.components.programs import PROGRAMS, Program, program_is_missing
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "BUILD",
     "COMPONENTS",
     "LESHAN",
+    "LESHAN_BOOTSTRAP",
     "LORA_PACKET",
     "PROGRAMS",
     "Component",

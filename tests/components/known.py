@@ -19,6 +19,20 @@ LESHAN = Component(
     unreachable=r"could not be resolved|Could not transfer|Could not find artifact|offline mode",
 )
 
+_BOOTSTRAP = ROOT / "tests" / "interop" / "leshan-bootstrap"
+
+LESHAN_BOOTSTRAP = Component(
+    name="leshan-bootstrap",
+    title="Eclipse Leshan's bootstrap server (Maven)",
+    programs=LESHAN.programs,
+    sources=(_BOOTSTRAP / "pom.xml", _BOOTSTRAP / "src"),
+    command=LESHAN.command,
+    offline=LESHAN.offline,
+    directory=_BOOTSTRAP,
+    fetched=LESHAN.fetched,
+    unreachable=LESHAN.unreachable,
+)
+
 _NPM = ("npm", "install", "--no-audit", "--no-fund", "--loglevel=http", "--prefix", str(BUILD / "lora-packet"))
 
 LORA_PACKET = Component(
@@ -48,4 +62,4 @@ BASE_INSTALL = Component(
 )
 """A virtual environment in `venv` with what `pip install .` brings."""
 
-COMPONENTS = (LESHAN, LORA_PACKET, BASE_INSTALL)
+COMPONENTS = (LESHAN, LESHAN_BOOTSTRAP, LORA_PACKET, BASE_INSTALL)
