@@ -106,7 +106,8 @@ def _requests(seen: Evidence) -> Iterable[Fault]:
     for token in seen.acknowledged:
         if rows[token] != 1:
             same = [row for row in seen.downlinks if row["kind"] == "request" and row["north_token"].hex() == token]
-            yield Fault(f"request {token} was acknowledged and has {rows[token]} rows", _down(seen, same))
+            text = f"request {token} was acknowledged and has {rows[token]} rows"
+            yield Fault(text, tell(None, seen.happened, downlinks=same, payload=_request_name(token)))
 
 
 def _uplinks(seen: Evidence) -> Iterable[Fault]:
@@ -146,6 +147,11 @@ def _down(seen: Evidence, rows: list[dict[str, Any]]) -> str:
     """Return the story of a server's request, or of several with the same bytes."""
     sent = next(((row["device"], datagram(row)) for row in rows if row["south_mid"] is not None), None)
     return tell(sent, seen.happened, downlinks=rows)
+
+
+def _request_name(token: str) -> str:
+    """Name a server's request in the story of what happened, by its token."""
+    return f"request {token}"
 
 
 def _key(one: Of) -> Of:
@@ -220,6 +226,10 @@ async def hear_server(seen: Evidence, server: Api) -> None:
     """
     before: dict[tuple[str, str, int], float] = {}
     for entry in await server.get("/seen"):
+        if entry["kind"] in ("request", "acknowledged", "response", "not acknowledged"):
+            words = " ".join(filter(None, (entry["kind"], entry["detail"], entry["code"])))
+            what = f"server: {words}, message ID {entry['mid']}, {entry['endpoint']} at {entry['peer']}"
+            seen.happened.append(Happening(entry["wall"], what, payload=_request_name(entry["token"])))
         if entry["kind"] == "request":
             seen.asked.add(entry["token"])
         elif entry["kind"] == "acknowledged" and entry["code"] not in REFUSALS:

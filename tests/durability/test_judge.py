@@ -226,3 +226,22 @@ def test_a_fault_tells_the_story_of_its_message():
         "ledger: uplink 5 (Send) FORWARDED",
     ]
     assert "+2000.0 s" in story[9]
+
+
+async def test_a_request_that_was_acknowledged_and_lost_is_told_from_the_servers_side():
+    class Server:
+        async def get(self, _path: str) -> list[dict[str, object]]:
+            one = {"token": "dd", "mid": 7, "endpoint": "one", "peer": "p", "detail": "", "code": "", "time": 1.0}
+            return [
+                one | {"kind": "request", "wall": 1.0},
+                one | {"kind": "acknowledged", "wall": 2.5, "detail": "empty"},
+            ]
+
+    seen = _evidence()
+    await hear_server(seen, Server())  # type: ignore[arg-type]
+    (fault,) = judged(seen)
+    assert fault.text == "request dd was acknowledged and has 0 rows"
+    assert [line.split(" s  ")[1] for line in fault.story.splitlines()] == [
+        "server: request, message ID 7, one at p",
+        "server: acknowledged empty, message ID 7, one at p",
+    ]
