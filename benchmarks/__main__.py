@@ -25,8 +25,9 @@ from benchmarks.due import due_at_start
 from benchmarks.http_compared import show_http
 from benchmarks.load import Load
 from benchmarks.lorawan import measure_lorawan, work_lorawan
-from benchmarks.memory import idle_memory
+from benchmarks.memory import idle_memory, with_fleet
 from benchmarks.provisioning import show_provisioning
+from benchmarks.restart import WAITING, restart_under_traffic
 from benchmarks.scenarios import (
     ROUND,
     Rate,
@@ -230,6 +231,18 @@ def show_fleet(count: int, figures: dict[str, Any]) -> None:
     print(f"{'the same: listening':34}{due['ready_after']:12.1f} s after its start")
 
 
+def show_restart(count: int) -> None:
+    """Measure when a bridge with `count` endpoints and many waiting downlinks takes messages again."""
+    found = with_fleet(count, restart_under_traffic)
+    print(f"{f'restart, {count} endpoints: ready':42}{found['ready_after']:8.1f} s   wanted ≤ 5")
+    print(f"{'the same: processor time until then':42}{found['ready_cpu']:8.1f} s")
+    print(f"{'the same: first uplink committed':42}{found['first_uplink_after']:8.1f} s")
+    print(f"{'the same: first request acknowledged':42}{found.get('first_request_after', 0):8.1f} s")
+    print(f"{f'the same: {WAITING} waiting downlinks went':42}{found.get('waiting_ended_after', 0):8.1f} s")
+    print(f"{'the same: an uplink is committed within':42}{found['uplink_99'] * 1e3:8.0f} ms (99 %)")
+    print(f"{'the same: memory':42}{found['peak_memory'] / 1e6:8.0f} MB at most")
+
+
 def show_cold(rounds: int, figures: dict[str, Any]) -> None:
     """Measure uplinks of many devices in turn: more than fit a small memory, and as many as fit the usual one."""
     for name, wanted, service in (("cold / hot, with a small cache", 1.5, SMALL), ("the same, usual cache", 1.1, "")):
@@ -275,10 +288,11 @@ def main() -> None:
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
     parser.add_argument("--http", action="store_true", help="compare HTTP servers and clients, and end")
     parser.add_argument("--sessions", action="store_true", help="show what DTLS and TLS sessions cost, and end")
+    parser.add_argument("--restart", action="store_true", help="measure a restart of the whole fleet under traffic")
     parser.add_argument("--storm", type=int, metavar="SESSIONS", help="measure a restart with so many DTLS sessions")
     arguments = parser.parse_args()
-    if arguments.storm:
-        show_storm(arguments.storm)
+    if arguments.restart or arguments.storm:
+        show_restart(arguments.endpoints) if arguments.restart else show_storm(arguments.storm)
         return
     if arguments.sessions:
         show_sessions()

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from benchmarks.load import Load
+from benchmarks.load import Device, Load
 from benchmarks.sides import Side, start
 
 BURST = 500  # requests sent at once: what a socket's buffer holds at the least
@@ -23,7 +23,7 @@ READY_WITHIN = 120.0  # seconds
 def due_at_start(load: Load, side: Side, directory: Path) -> dict[str, float]:
     """Have every endpoint's request accepted, kill the bridge, start it again, and return what that start did."""
     load.holds = True
-    _accept_all(load, directory)
+    accept_all(load, directory, load.devices)
     side.process.kill()
     side.process.wait()
     began = time.monotonic()
@@ -33,34 +33,34 @@ def due_at_start(load: Load, side: Side, directory: Path) -> dict[str, float]:
         ready = time.monotonic() - began
         most, end = 0, time.monotonic() + WATCHED
         while time.monotonic() < end:
-            _serve(load, PAUSE)
-            most = max(most, _states(directory).get("SUBMITTING", 0))
+            serve(load, PAUSE)
+            most = max(most, states(directory).get("SUBMITTING", 0))
         return {"ready_after": ready, "most_submitting": most, "peak_memory": again.peak_memory()}
     finally:
         again.stop()
 
 
-def _accept_all(load: Load, directory: Path) -> None:
-    """Send each endpoint a request, and again where it was not acknowledged, until all are in the ledger."""
+def accept_all(load: Load, directory: Path, waiting: list[Device]) -> None:
+    """Send each of these endpoints a request, again where it was not acknowledged, until all are in the ledger."""
     end = time.monotonic() + ACCEPTED_WITHIN
-    waiting = load.devices
     while waiting:
         for at in range(0, len(waiting), BURST):
             for device in waiting[at : at + BURST]:
                 load.request(device, 1)
-            _serve(load, PAUSE)
+            serve(load, PAUSE)
         waiting = [device for device in waiting if device.address not in load.acknowledged]
         if time.monotonic() > end:
-            raise TimeoutError(f"{len(waiting)} requests were not acknowledged; the ledger has {_states(directory)}")
+            raise TimeoutError(f"{len(waiting)} requests were not acknowledged; the ledger has {states(directory)}")
 
 
-def _serve(load: Load, seconds: float) -> None:
+def serve(load: Load, seconds: float) -> None:
+    """Serve for so long."""
     until = time.monotonic() + seconds
     load.run_until(lambda: time.monotonic() > until)
 
 
-def _states(directory: Path) -> dict[str, int]:
-    """Count the downlinks that are not over, by state."""
+def states(directory: Path) -> dict[str, int]:
+    """Return the number of downlinks that are not over, by state."""
     with contextlib.closing(sqlite3.connect(f"file:{directory}/bridge.db?mode=ro", uri=True)) as ledger:
         return dict(ledger.execute("SELECT state, count(*) FROM downlink WHERE NOT over GROUP BY state").fetchall())
 

@@ -32,6 +32,11 @@ def _measure(count: int, then: Then | None = None) -> tuple[dict[str, float], di
         load.close()
 
 
+def with_fleet(count: int, then: Then) -> dict[str, float]:
+    """Return what `then` finds with `count` endpoints that are provisioned and at rest."""
+    return _measure(count, then)[1]
+
+
 def idle_memory(count: int, then: Then) -> tuple[dict[str, float], dict[str, float]]:
     """Return the figures for `count` idle endpoints, and what `then` finds with them."""
     one, _ = _measure(1)

@@ -13,7 +13,7 @@ Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 """
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -368,7 +368,8 @@ class Binding(Protocol):
     def south_profile(self, device: str) -> SouthProfile:
         """Return the device's profile as it is now; cheap (microseconds), called for every event. Never raises.
 
-        It is called while the device's endpoint is in memory: `Memory.held` knows its notes.
+        It is called while the device's endpoint is in memory: `Memory.held` knows its notes. Before `start` nothing is
+        known of any device, and it is called all the same: servers may be heard before every network is started.
         """
 
     def status(self) -> Mapping[str, Any]:
@@ -396,6 +397,36 @@ class Listener(msgspec.Struct, frozen=True):
     setting: str
     host: str
     port: int
+
+
+@runtime_checkable
+class ShowsCalls(Protocol):
+    """A network instance that can show its calls of the network's API to people who trace a device."""
+
+    calls_seen: Callable[[str, str], None] | None
+    """Called with the device and one line for each call that was about one device: what was asked and answered, without
+    secrets and payloads. None while nobody traces: then nothing is made. It never raises."""
+
+
+@runtime_checkable
+class Succeeds(Protocol):
+    """A network instance that can take the place of one that runs, after its settings were changed.
+
+    Of a network instance that cannot, the bridge awaits `stop` of the earlier one before `start` of the next; whoever
+    calls in between finds nobody.
+    """
+
+    async def succeed(self, earlier: Any, events: Events, memory: Memory) -> None:
+        """Do what `start` does, in place of a running instance of the same class and name.
+
+        There is no moment in which nobody listens; calls under way at `earlier` finish there, and the bridge begins no
+        others until this has returned. The bridge then calls `earlier.stop`, which must leave alone what was passed on.
+        Raises what `start` raises; `earlier.runs` then says whether the earlier one goes on.
+        """
+
+    @property
+    def runs(self) -> bool:
+        """Whether it takes messages now."""
 
 
 @runtime_checkable

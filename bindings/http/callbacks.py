@@ -55,6 +55,45 @@ class Names:
     internal: str  # the counter of our own mistakes
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Credentials as the Authorization header has them; without a scheme none are asked for."""
+
+    scheme: str
+    credentials: bytes
+
+    def is_in(self, authorization: str) -> bool:
+        if not self.scheme:
+            return True
+        scheme, _, shown = authorization.partition(" ")
+        same = hmac.compare_digest(shown.strip(" ").encode(), self.credentials)
+        return same and scheme.lower() == self.scheme.lower()  # RFC 9110 §11.1
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a listener is made with, and can be changed to."""
+
+    names: Names
+    place: Place
+    base: str  # start of the URL; empty: it is made from the address
+    context: ssl.SSLContext | None
+    shown: _Shown
+    doors: Mapping[str, Take]
+    success: Answer
+    limits: Limits
+    count: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """What callers had to show before a change, and until when that is still enough (seconds of the event loop)."""
+
+    path: bytes
+    shown: _Shown
+    until: float
+
+
 class CallbackListener:
     """Takes what is posted for `take`, and for `doors` what is posted with one more part behind the URL.
 
@@ -77,47 +116,118 @@ class CallbackListener:
         limits: Limits | None = None,
     ) -> None:
         """Open nothing yet. Raises ConfigurationError for a place that no network can be told."""
-        self._names = names
-        self._place = place
-        self._base = _base(names, place)
-        self._count = count
-        self._context = context
-        self._scheme, _, credentials = authorization.partition(" ")
-        self._credentials = credentials.encode()
-        self._doors = {"": take, **(doors or {})}
-        self._success = success
+        scheme, _, credentials = authorization.partition(" ")
+        self.terms = Terms(
+            names,
+            place,
+            _base(names, place),
+            context,
+            _Shown(scheme, credentials.encode()),
+            {"": take, **(doors or {})},
+            success,
+            limits or Limits(place.max_body),
+            count,
+        )
         self._path = b""
+        self._former: list[_Former] = []  # what callers may still show
+        self._prepared: HttpServer | None = None  # at the address of the one that this becomes
+        self._retired: dict[HttpServer, asyncio.TimerHandle] = {}  # servers at former addresses, and when they stop
+        self._stopping: set[asyncio.Future[None]] = set()
+        self._held: asyncio.Future[None] | None = None  # until it is done, requests wait
         self._under_way: set[asyncio.Future[Answer | None]] = set()
-        self.server = HttpServer(self, limits or Limits(place.max_body))
+        self.server = HttpServer(self, self.terms.limits)
         self.taken = 0
         self.url = ""
 
     async def start(self, secret: str) -> None:
         """Listen; `url` is then what the network must be told. Raises BindingError."""
-        names, place, base = self._names, self._place, self._base
+        await self._listen(self.server, self.terms)
+        self._be_at(secret)
+
+    async def prepare(self, other: "CallbackListener") -> None:
+        """Listen at the address of another one too, if it is another address, so that `become` cannot fail.
+
+        `other` was made and not started. Raises BindingError: then nothing has changed.
+        """
+        place = other.terms.place
+        if (place.bind, place.port) == (self.terms.place.bind, self.terms.place.port):
+            return
+        server = next((one for one in self._retired if one.address == (place.bind, place.port)), None)
+        if server is not None:  # back to a former address that is still open
+            self._retired.pop(server).cancel()
+            server.change(other.terms.limits, other.terms.context)
+        else:
+            server = HttpServer(self, other.terms.limits)
+            await self._listen(server, other.terms)
+        self._prepared = server
+
+    def become(self, other: "CallbackListener", secret: str, overlap: float) -> None:
+        """Be as another one that was prepared for, without a moment in which nobody listens.
+
+        What is posted is for that one from now on; its bounds, certificate and credentials hold. For `overlap` seconds
+        callers may still show the former path and credentials, and post to the former address.
+        """
+        loop = asyncio.get_running_loop()
+        if overlap > 0:
+            self._former.append(_Former(self._path, self.terms.shown, loop.time() + overlap))
+        self.terms = other.terms
+        if self._prepared is None:
+            self.server.change(self.terms.limits, self.terms.context)
+        else:
+            self._retired[self.server] = loop.call_later(overlap, self._stop_retired, self.server)
+            self.server, self._prepared = self._prepared, None
+        self._be_at(secret)
+
+    async def _listen(self, server: HttpServer, terms: Terms) -> None:
+        place = terms.place
+        try:
+            await server.start(place.bind, place.port, terms.context)
+        except OSError as error:
+            raise BindingError(
+                f"{terms.names.setting}: cannot listen on {place.bind} port {place.port}: {error.strerror or error}; "
+                "is another process using it?"
+            ) from error
+
+    def _be_at(self, secret: str) -> None:
         # A reverse proxy may strip or keep the prefix of public_url: the last part decides.
         path = "/" + secret
         self._path = path.encode()
-        try:
-            await self.server.start(place.bind, place.port, self._context)
-        except OSError as error:
-            raise BindingError(
-                f"{names.setting}: cannot listen on {place.bind} port {place.port}: {error.strerror or error}; "
-                "is another process using it?"
-            ) from error
+        base = self.terms.base
         if not base:
             host, port = self.address
-            base = f"{'https' if self._context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+            base = f"{'https' if self.terms.context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         self.url = base + path
+
+    def _stop_retired(self, server: HttpServer) -> None:
+        self._retired.pop(server).cancel()
+        stopping = asyncio.ensure_future(server.stop())
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+
+    def hold(self) -> None:
+        """Let requests wait until `release`: who takes them is not there for a moment."""
+        if self._held is None:
+            self._held = asyncio.get_running_loop().create_future()
+
+    def release(self) -> None:
+        """Have requests taken again, those that waited first."""
+        if self._held is not None:
+            self._held.set_result(None)
+            self._held = None
 
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens."""
-        return self.server.address or (self._place.bind, self._place.port)
+        return self.server.address or (self.terms.place.bind, self.terms.place.port)
 
     async def stop(self) -> None:
         """Accept nothing more, and answer what is being worked on."""
-        await self.server.stop()
+        self.release()
+        for server in list(self._retired):
+            self._stop_retired(server)
+        if self._prepared is not None:
+            await self._prepared.stop()
+        await asyncio.gather(self.server.stop(), *self._stopping)
 
     # -- what the server asks ------------------------------------------------------------------------------------
 
@@ -126,13 +236,10 @@ class CallbackListener:
         path = request.path.rstrip("/")
         if not self._is_ours(path):
             before, _, request.door = path.rpartition("/")
-            if request.door not in self._doors or not self._is_ours(before):
+            if request.door not in self.terms.doors or not self._is_ours(before):
                 return self._refuse(404, "wrong_path", request)
-        if self._scheme:
-            scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-            same = hmac.compare_digest(shown.strip(" ").encode(), self._credentials)
-            if not same or scheme.lower() != self._scheme.lower():  # RFC 9110 §11.1
-                return self._refuse(401, "wrong_credentials", request, ("WWW-Authenticate", self._scheme))
+        if self.terms.shown.scheme and not self._shows(request.headers.get("authorization", "")):
+            return self._refuse(401, "wrong_credentials", request, ("WWW-Authenticate", self.terms.shown.scheme))
         if request.method != "POST":
             return self._refuse(405, "wrong_method", request, ("Allow", "POST"))
         if "content-encoding" in request.headers and not is_known(request.headers["content-encoding"]):
@@ -140,7 +247,18 @@ class CallbackListener:
         return None
 
     def _is_ours(self, path: str) -> bool:
-        return hmac.compare_digest(path[-len(self._path) :].encode(), self._path)
+        return _ends_with(path, self._path) or any(_ends_with(path, one.path) for one in self._still_valid())
+
+    def _shows(self, authorization: str) -> bool:
+        return self.terms.shown.is_in(authorization) or any(
+            one.shown.is_in(authorization) for one in self._still_valid()
+        )
+
+    def _still_valid(self) -> list["_Former"]:
+        if self._former:
+            now = asyncio.get_running_loop().time()
+            self._former = [one for one in self._former if one.until > now]
+        return self._former
 
     def _refuse(self, status: int, why: str, request: Request, *headers: tuple[str, str]) -> Answer:
         self._turn_away(status, why, request.remote)
@@ -151,8 +269,8 @@ class CallbackListener:
         self._turn_away(None, why, remote)
 
     def _turn_away(self, status: int | None, why: str, remote: str) -> None:
-        name = f"{self._names.callers}_{why}"
-        self._count(name)
+        name = f"{self.terms.names.callers}_{why}"
+        self.terms.count(name)
         answered = f"with {status} " if status else ""
         log.warning("callback from %s refused %s(%s)", remote, answered, name, extra={"sample": name})
 
@@ -160,8 +278,8 @@ class CallbackListener:
         """Have a request taken, and answer when what it brought is committed."""
         try:
             if "content-encoding" in request.headers:
-                request.body = decoded(request.headers["content-encoding"], request.body, self._place.max_body)
-            work = self._doors[request.door](request)
+                request.body = decoded(request.headers["content-encoding"], request.body, self.terms.place.max_body)
+            work = self.terms.doors[request.door](request) if self._held is None else self._later(request, self._held)
             if work is NOTHING_TO_COMMIT:
                 self._succeed(reply, None)
                 return
@@ -171,6 +289,10 @@ class CallbackListener:
             return
         self._under_way.add(under_way)
         under_way.add_done_callback(partial(self._done, reply))
+
+    async def _later(self, request: Request, held: "asyncio.Future[None]") -> Answer | None:
+        await held
+        return await self.terms.doors[request.door](request)
 
     def _done(self, reply: Reply, work: asyncio.Future[Answer | None]) -> None:
         self._under_way.discard(work)
@@ -182,22 +304,28 @@ class CallbackListener:
 
     def _succeed(self, reply: Reply, answer: Answer | None) -> None:
         self.taken += 1
-        reply(answer or self._success)
+        reply(answer or self.terms.success)
 
     def _fail(self, reply: Reply, error: BaseException) -> None:
         if isinstance(error, NotificationError | UnknownDevice):
             kind = "unknown_device" if isinstance(error, UnknownDevice) else "refused"
-            self._count(f"{self._names.messages}_{kind}")
-            log.warning("callback answered %d: %s", error.http_status, error, extra={"sample": self._names.messages})
+            self.terms.count(f"{self.terms.names.messages}_{kind}")
+            log.warning(
+                "callback answered %d: %s", error.http_status, error, extra={"sample": self.terms.names.messages}
+            )
             reply(problem(error.http_status, str(error)))
         elif isinstance(error, StoreUnavailable):
-            self._count(f"{self._names.messages}_store_unavailable")
-            log.warning("callback answered 503: %s", error, extra={"sample": f"{self._names.messages} store"})
+            self.terms.count(f"{self.terms.names.messages}_store_unavailable")
+            log.warning("callback answered 503: %s", error, extra={"sample": f"{self.terms.names.messages} store"})
             reply(problem(503, "cannot be stored now; send it again later", _AGAIN_LATER))
         else:
-            self._count(self._names.internal)
+            self.terms.count(self.terms.names.internal)
             log.error("callback answered 500: a bug in the bridge", exc_info=error, extra={"sample": "callback 500"})
             reply(problem(500, "internal error"))
+
+
+def _ends_with(path: str, secret: bytes) -> bool:
+    return hmac.compare_digest(path[-len(secret) :].encode(), secret)
 
 
 def _base(names: Names, place: Place) -> str:

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bindings.http.connection import BUFFER, Connection, Shared, Site
@@ -47,11 +46,7 @@ class HttpServer:
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         """Listen. Raises OSError."""
         loop = self._loop = asyncio.get_running_loop()
-        accept: Callable[[], asyncio.BaseProtocol] = self._connection
-        if context is not None:
-            _tell_of_failures(context, self._site)
-            self._handshakes = Handshakes(context, self._limits.patience, self._connection, self._site.turned_away)
-            accept = self._handshakes.accept
+        self._secure(context)
         self._shared = Shared(
             self._site,
             self._limits.max_body,
@@ -63,10 +58,19 @@ class HttpServer:
             bytearray(BUFFER),
             Writer(),
         )
-        self._server = await loop.create_server(accept, host, port, backlog=BACKLOG, reuse_address=True)
+        self._server = await loop.create_server(self._accept, host, port, backlog=BACKLOG, reuse_address=True)
         if not self._server.sockets:  # asyncio passes over a socket that it cannot make
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self._sweep()
+
+    def change(self, limits: Limits, context: ssl.SSLContext | None) -> None:
+        """Hold callers to other limits, and speak TLS by another context, or none, with those who connect from now on.
+
+        The socket stays open, and connections that are there stay as they are.
+        """
+        self._limits = limits
+        self._shared.max_body, self._shared.patience = limits.max_body, limits.patience
+        self._secure(context)
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -97,6 +101,15 @@ class HttpServer:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await server.wait_closed()
+
+    def _secure(self, context: ssl.SSLContext | None) -> None:
+        self._handshakes = None
+        if context is not None:
+            _tell_of_failures(context, self._site)
+            self._handshakes = Handshakes(context, self._limits.patience, self._connection, self._site.turned_away)
+
+    def _accept(self) -> asyncio.BaseProtocol:
+        return self._connection() if self._handshakes is None else self._handshakes.accept()
 
     def _connection(self) -> Connection:
         return Connection(self._shared)

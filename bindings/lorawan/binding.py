@@ -58,6 +58,7 @@ from bindings.lorawan.standings import Standings
 from bindings.lorawan.uplinks import Uplinks
 from bindings.lorawan.wanted import Abp, Wanted, read_wanted
 from bindings.lorawan.watch import Watch
+from bindings.shown_calls import Seen
 from bindings.transmission import explanation
 from bridge.errors import BindingError, CallFailed, ConfigurationError, KeyUnavailable, StoreUnavailable
 
@@ -80,7 +81,7 @@ class LorawanBinding:
         self._settings = settings
         self._keks = Keks(settings.end_to_end.keks)
         self._provider_of = provider_of
-        self._provider = provider_of(settings)
+        self.provider = provider_of(settings)
         self._south = SouthProfiles(settings.downlinks)
         self._events: Events | None = None
         self._calls = GuardedCalls(name, "lorawan_internal_errors", self.count)
@@ -99,7 +100,7 @@ class LorawanBinding:
         Raises BindingError (port taken), StoreUnavailable.
         """
         self._events = events
-        settings, provider, monotonic = self._settings, self._provider, asyncio.get_running_loop().time
+        settings, provider, monotonic = self._settings, self.provider, asyncio.get_running_loop().time
         records = self._records = Records(memory)
         await records.start()
         outstanding = self._outstanding = Outstanding(records, monotonic)
@@ -134,11 +135,24 @@ class LorawanBinding:
         )
         self._tasks = [asyncio.create_task(one) for one in work]
 
+    async def succeed(self, earlier: "LorawanBinding", events: Events, memory: Memory) -> None:
+        """Take over the listener, which lets events wait until this returns; over MQTT the broker keeps them.
+
+        Raises BindingError, StoreUnavailable: the earlier instance may have been stopped then.
+        """
+        await self.provider.inherit(earlier.provider)
+        try:
+            await earlier.stop()
+            await self.start(events, memory)
+        except BaseException:
+            await self.provider.stop_listening()
+            raise
+
     async def stop(self) -> None:
         """Take no more events, finish the calls under way."""
         if not self._calls.open:
             return
-        await self._provider.stop_listening()
+        await self.provider.stop_listening()
         self._calls.open = False
         for task in self._tasks:
             task.cancel()
@@ -152,7 +166,7 @@ class LorawanBinding:
             await self._records.write()
         except StoreUnavailable as error:
             log.warning("network %s: the latest frame counters could not be stored: %s", self.name, error)
-        await self._provider.close()
+        await self.provider.close()
 
     async def _write_forever(self) -> None:
         while True:
@@ -177,6 +191,20 @@ class LorawanBinding:
         """Count something that an operator should see."""
         if self._events is not None:
             self._events.count(name, **labels)
+
+    @property
+    def calls_seen(self) -> Seen | None:
+        """What shows calls about a device: see `bindings.contract.ShowsCalls`."""
+        return self.provider.calls_seen
+
+    @calls_seen.setter
+    def calls_seen(self, seen: Seen | None) -> None:
+        self.provider.calls_seen = seen
+
+    @property
+    def runs(self) -> bool:
+        """Whether messages are taken now."""
+        return self._calls.open
 
     # Devices
 
@@ -221,7 +249,7 @@ class LorawanBinding:
     @property
     def capacity(self) -> int:
         """Return how many calls to the network server there can be at the same time."""
-        return self._provider.capacity
+        return self.provider.capacity
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """Enqueue the attempt."""
@@ -233,17 +261,21 @@ class LorawanBinding:
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """Find an attempt in the device's queue by FPort and bytes."""
+        if not self._calls.open:
+            return Lookup(Presence.FAILED)
         return await self._calls.run(self._downlinks.lookup(attempt), Lookup(Presence.FAILED))
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
         """Take a downlink out of the device's queue, if that can be done without harm; else say what is certain."""
+        if not self._calls.open:
+            return Cancellation.UNKNOWN
         return await self._calls.run(self._downlinks.cancel(device, handle), Cancellation.UNKNOWN)
 
     def south_profile(self, device: str) -> SouthProfile:
         """Return the profile of App. C, with what fits at the device's data rate now."""
-        record = self._records.held(device)
+        record = None if self._events is None else self._records.held(device)
         profile = self._records.profile(record.profile) if record is not None else UNKNOWN_PROFILE
-        return self._south.of(record, profile, network_up=self._provider.up is not False)
+        return self._south.of(record, profile, network_up=self.provider.up is not False)
 
     # What people ask
 
@@ -315,7 +347,7 @@ class LorawanBinding:
         """
         if not self._calls.open:
             raise BindingError(f"network {self.name} is not running")
-        return await self._provider.set_integration(scope)
+        return await self.provider.set_integration(scope)
 
     async def check(self) -> list[Finding]:
         """Look for what will hurt in the network server's set-up, and change nothing there; also before the start."""
@@ -331,7 +363,7 @@ class LorawanBinding:
     @property
     def up(self) -> bool | None:
         """Whether the network's API answered the latest call; None before the first one."""
-        return self._provider.up
+        return self.provider.up
 
     def counters(self) -> Mapping[str, str]:
         """Return what each counter of the binding counts."""
@@ -339,7 +371,7 @@ class LorawanBinding:
 
     def status(self) -> Mapping[str, Any]:
         """Return reachability, version, queues and events, as plain JSON values."""
-        report = {"provider": self._settings.provider, "running": self._calls.open, **self._provider.status()}
+        report = {"provider": self._settings.provider, "running": self._calls.open, **self.provider.status()}
         if self._calls.open:
             ahead = self._clock.ahead(self._events.now()) if self._events is not None else None
             report |= {
@@ -354,7 +386,7 @@ class LorawanBinding:
     async def _any_provider(self) -> AsyncIterator[Provider]:
         """Yield the running provider, or one for this purpose."""
         if self._calls.open:
-            yield self._provider
+            yield self.provider
             return
         provider = self._provider_of(self._settings)
         await provider.open()

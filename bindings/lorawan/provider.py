@@ -14,6 +14,7 @@ from bindings.diagnosis import Finding
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.records import Profile
 from bindings.lorawan.wanted import Provisioned, Wanted
+from bindings.shown_calls import Seen
 
 
 class NewItem(msgspec.Struct, frozen=True):
@@ -103,6 +104,9 @@ class Provider(Protocol):
     def up(self) -> bool | None:
         """Whether the last call was answered; None: no call was made."""
 
+    calls_seen: Seen | None
+    """Shows calls about a device: see `bindings.contract.ShowsCalls`."""
+
     @property
     def capacity(self) -> int:
         """Return how many calls there can be at the same time."""
@@ -113,6 +117,12 @@ class Provider(Protocol):
 
     async def open(self) -> None:
         """Get ready to make calls; connect with the first one."""
+
+    async def inherit(self, earlier: "Provider") -> None:
+        """Take over what an earlier instance listens with, if this one can use it; until `listen`, events wait there.
+
+        Raises BindingError (a port is taken): then nothing has changed.
+        """
 
     async def listen(self, sink: Sink, memory: Memory) -> None:
         """Begin to take events. Raises BindingError (a port is taken), StoreUnavailable."""

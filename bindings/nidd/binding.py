@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -45,6 +45,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             TRIGGER: lambda request: self._newcomers.take(request.body),
         }
         super().__init__(name, settings, "nidd", "SCEF/NEF", doors)
+        self._inherited: Records | None = None  # of an earlier instance
 
     @classmethod
     def settings(cls) -> type[NiddSettings]:
@@ -53,15 +54,19 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
 
     # Life
 
+    def _inherit(self, earlier: Self) -> None:
+        self._inherited = earlier.records
+
     def _open(self, events: Events, memory: Memory) -> None:
-        self._records = Records(memory, self._publish)
+        self.records = self._inherited or Records(memory)
+        self.records.changed = self._publish
         self._watch = Watch(self._settings.reachability, self._client, memory, events)
-        self._provisioning = Provisioning(self._settings, self._client, self._records, events, self._watch)
+        self._provisioning = Provisioning(self._settings, self._client, self.records, events, self._watch)
         self._downlinks = DownlinkCalls(
-            self._settings, self._client, self._records, self._provisioning, events, self._watch
+            self._settings, self._client, self.records, self._provisioning, events, self._watch
         )
         self._notifications = Notifications(
-            self._records,
+            self.records,
             self._provisioning,
             events,
             self._client.clock,
@@ -70,7 +75,13 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         )
 
     async def _begin(self, events: Events, url: str) -> None:  # noqa: ARG002
-        await self._provisioning.start(url)
+        if self._inherited is None:
+            await self.records.count()
+        self._provisioning.start(url)
+
+    @property
+    def _longest_call(self) -> float:
+        return max(super()._longest_call, self._settings.downlinks.rds_timeout)
 
     async def _end(self) -> None:
         await self._watch.stop()
@@ -132,7 +143,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
 
     def south_profile(self, device: str) -> SouthProfile:
         """Return the profile: NIDD's numbers, and the packet size of the device's configuration once it is known."""
-        record = self._records.held(device) or _NOTHING_KNOWN
+        record = _NOTHING_KNOWN if self._events is None else self.records.held(device) or _NOTHING_KNOWN
         can_cancel = not self._calls.open or self._downlinks.can_cancel(record)
         return self._profile(record.packet_size, record.learned, record.max_packet_size, can_cancel)
 
@@ -178,7 +189,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     async def check(self) -> list[Finding]:
         """Look for what will hurt: SCEF reachable, credentials taken, callbacks reaching us; each with its cure."""
         self._check_running()
-        return await diagnose(self._settings, self._client, self._listener, self._notifications, self._provisioning)
+        return await diagnose(self._settings, self._client, self.listener, self._notifications, self._provisioning)
 
     def _now(self) -> float:
         return self._running.now()

@@ -21,6 +21,7 @@ from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.repair import find_missing
 from bindings.nidd.settings import NiddSettings
 from bindings.reachability.watch import Watch
+from bindings.shown_calls import device_of_call
 from bindings.t8.client import T8Client
 from bindings.t8.trouble import JobFailed, Whose
 from bridge.errors import BridgeError
@@ -63,13 +64,9 @@ class Provisioning:
         self.progress = Progress()
         self.last_error = ""
 
-    async def start(self, url: str) -> None:
-        """Begin to work through what is due; `url` is where the SCEF is to send notifications.
-
-        Raises StoreUnavailable.
-        """
+    def start(self, url: str) -> None:
+        """Begin to work through what is due; `url` is where the SCEF is to send notifications."""
         self.life.destination = url
-        await self._records.count()
         self._runners = [asyncio.create_task(self._run(), name="nidd-provisioning")]
         if self._settings.repair and self._records.by_state[State.ACTIVE]:
             self._runners.append(asyncio.create_task(self._repair(), name="nidd-repair"))
@@ -285,6 +282,7 @@ class Provisioning:
         """Do what the record asks for. A failure is noted in it and tried again, with growing pauses."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        device_of_call.set(device)
         record = await self._records.get(device)
         if record is None:
             self._pace.ended()

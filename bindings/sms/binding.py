@@ -101,4 +101,4 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
     async def check(self) -> list[Finding]:
         """Look for what will hurt: SCEF reachable, credentials taken, callbacks reaching us; each with its cure."""
         self._check_running()
-        return await diagnose(self._settings, self._client, self._listener, self._notifications)
+        return await diagnose(self._settings, self._client, self.listener, self._notifications)

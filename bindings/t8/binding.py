@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bindings.contract import (
     Ambiguous,
@@ -19,9 +19,10 @@ from bindings.contract import (
     SubmitResult,
 )
 from bindings.generated_values import secret_path
-from bindings.guarded_calls import GuardedCalls
+from bindings.guarded_calls import STOP_PATIENCE, GuardedCalls
 from bindings.http.callbacks import Take
 from bindings.http.messages import Answer, Request
+from bindings.shown_calls import Seen, device_of_call
 from bindings.t8.client import T8Client
 from bindings.t8.identity import canonical_device
 from bindings.t8.listener import t8_listener
@@ -61,11 +62,15 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         self._settings = settings
         self._words = words
         self._client = T8Client(settings)
-        self._listener = t8_listener(settings.callbacks, kind, self._take, self._count, doors=doors)
+        self.listener = t8_listener(settings.callbacks, kind, self._take, self._count, doors=doors)
         self._events: Events | None = None
         self._calls = GuardedCalls(name, f"{kind}_internal_errors", self._count)
+        self._patience = STOP_PATIENCE
 
     # What a subclass makes
+
+    def _inherit(self, earlier: Self) -> None:
+        """Take over what an earlier instance knows, before `_open`. Then `_open` and `_begin` wait for nothing."""
 
     @abstractmethod
     def _open(self, events: Events, memory: Memory) -> None:
@@ -74,6 +79,11 @@ class T8Binding(ABC, Generic[Settings, Calls]):
     @abstractmethod
     async def _begin(self, events: Events, url: str) -> None:
         """Make `_downlinks`, begin what goes on beside. `url`: where the SCEF is to post. Raises StoreUnavailable."""
+
+    @property
+    def _longest_call(self) -> float:
+        """Seconds that a call may take."""
+        return self._settings.http.request_timeout
 
     async def _end(self) -> None:
         """End what goes on beside."""
@@ -86,29 +96,69 @@ class T8Binding(ABC, Generic[Settings, Calls]):
 
     async def start(self, events: Events, memory: Memory) -> None:
         """Open the listener, and begin. Raises BindingError (port taken), StoreUnavailable."""
-        self._events = events
-        path = await secret_path(memory, self._settings.callbacks.path)
         self._client.open(events.now)
         self._open(events, memory)
+        self._events = events
+        path = await secret_path(memory, self._settings.callbacks.path)
         try:
-            await self._listener.start(path)
+            await self.listener.start(path)
         except BaseException:
             await self._client.close()
             raise
-        await self._begin(events, self._listener.url)
+        await self._is_open(events)
+
+    async def succeed(self, earlier: Self, events: Events, memory: Memory) -> None:
+        """Take over listener and records; the calls under way finish at the earlier SCEF, with the earlier credentials.
+
+        Raises BindingError (port taken), StoreUnavailable: then the earlier instance runs on.
+        """
+        callbacks, listener = self._settings.callbacks, earlier.listener
+        path = await secret_path(memory, callbacks.path)
+        await listener.prepare(self.listener)
+        await earlier.retire()
+        self._client.open(events.now)
+        self._inherit(earlier)
+        self._open(events, memory)
+        self._events = events
+        listener.become(self.listener, path, callbacks.overlap)
+        self.listener, earlier.listener = listener, self.listener  # that one was never started
+        await self._is_open(events)
+
+    async def _is_open(self, events: Events) -> None:
+        await self._begin(events, self.listener.url)
         self._calls.open = True
-        host, port = self._listener.address
+        host, port = self.listener.address
         log.info("network %s: %s %s, callbacks on %s port %d", self.name, self._words, self._client.root, host, port)
+
+    async def retire(self) -> None:
+        """Begin no calls and no work any more; `stop` then gives the calls under way all the time that they have."""
+        self._calls.open = False
+        self._patience = self._longest_call
+        await self._end()
 
     async def stop(self) -> None:
         """Take no more notifications, and finish the calls under way; what the SCEF has stays there."""
-        if not self._calls.open:
+        if self._events is None:
             return
         self._calls.open = False
-        await self._listener.stop()
+        await self.listener.stop()
         await self._end()
-        await self._calls.finish()
+        await self._calls.finish(self._patience)
         await self._client.close()
+
+    @property
+    def runs(self) -> bool:
+        """Whether messages are taken now."""
+        return self._calls.open
+
+    @property
+    def calls_seen(self) -> Seen | None:
+        """What shows calls about a device: see `bindings.contract.ShowsCalls`."""
+        return self._client.seen
+
+    @calls_seen.setter
+    def calls_seen(self, seen: Seen | None) -> None:
+        self._client.seen = seen
 
     def _count(self, name: str) -> None:
         if self._events is not None:
@@ -137,31 +187,34 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         if not self._calls.open:
             return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
         mistake: SubmitResult = Ambiguous("a bug in the bridge, see the log")
+        device_of_call.set(attempt.device)
         return await self._calls.run(self._downlinks.submit(attempt), mistake)
 
     async def lookup(self, attempt: Attempt) -> Lookup:
         """GET what is pending, and find the attempt in it."""
         if not self._calls.open:
             return Lookup(Presence.FAILED)
+        device_of_call.set(attempt.device)
         return await self._calls.run(self._downlinks.lookup(attempt), Lookup(Presence.FAILED))
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
         """DELETE what is pending, where the SCEF offers that."""
         if not self._calls.open:
             return Cancellation.UNKNOWN
+        device_of_call.set(device)
         return await self._calls.run(self._downlinks.cancel(device, handle), Cancellation.UNKNOWN)
 
     # What people ask
 
     def status(self) -> Mapping[str, Any]:
         """Return reachability, credentials and callbacks, as plain JSON values."""
-        host, port = self._listener.address
+        host, port = self.listener.address
         return {
             "provider": "t8",
             "running": self._calls.open,
             "api": self._client.root,
             "client": self._client.status(),
-            "callbacks": {"bind": host, "port": port, "taken": self._listener.taken},
+            "callbacks": {"bind": host, "port": port, "taken": self.listener.taken},
         }
 
     def _check_running(self) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urljoin
 import msgspec
 
 from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin, header_lines, split
+from bindings.shown_calls import Seen, device_of_call, shown_body
 from bindings.t8.answer import Answer
 from bindings.t8.auth import Authorization
 from bindings.t8.operations import REDIRECTS, Operation
@@ -87,6 +88,7 @@ class T8Client:
         # Waiting happens here and not in the pool, so that a body which depends on the time is written after it.
         self._free = asyncio.Semaphore(http.pool_size)
         self.root = self._roots.first.url
+        self.seen: Seen | None = None  # shows calls about a device
         self.up: bool | None = None  # whether the last request was answered; None: none was made
         self.requests = 0
         self.last_error = ""
@@ -215,22 +217,32 @@ class T8Client:
             )
         except NotSent as error:
             text = self._note(method, target, error)
+            self._show(method, target, data, f"not sent: {error}", began)
             if error.__cause__ is None:  # a fault of the request itself
                 raise NotSent(text) from error
             self._reached(origin, f"cannot be reached: {error}")
             raise Unreached(text) from error
         except NoAnswer as error:
             self._reached(origin, f"does not answer: {error}")
+            self._show(method, target, data, f"no answer: {error}", began)
             raise NoAnswer(self._note(method, target, error)) from error
         self._reached(origin)
         self._round_trips.append(_seconds() - began)
         body = response.body if response.whole else b""
+        if self.seen is not None:
+            self._show(method, target, data, f"{response.status} {shown_body(body)}".rstrip(), began)
         answer = Answer(response.status, body, response.headers, self._bare, streamed=request.part is not None)
         if self._roots.knows(origin) and answer.own:
             self.clock.saw(response.headers.get("date"), sent_at, self.clock.now())
         return answer
 
     # What is told
+
+    def _show(self, method: str, target: str, data: bytes | None, outcome: str, began: float) -> None:
+        device = device_of_call.get()
+        if self.seen is not None and device:
+            asked = f"{method} {target} {shown_body(data or b'')}".rstrip()
+            self.seen(device, f"{asked} → {outcome} ({_seconds() - began:.3f} s)")
 
     def _reached(self, origin: Origin, failure: str = "") -> None:
         """Log when the SCEF goes away, and when it is back; not where it redirects to."""

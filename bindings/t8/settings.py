@@ -35,9 +35,15 @@ class Credentials(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True)
 class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The HTTP client toward the SCEF/NEF."""
 
-    ca_bundle: Annotated[str, Meta(description="PEM file of the authorities to trust; empty: the system's")] = ""
-    client_certificate: Annotated[str, Meta(description="PEM file of the client certificate for mutual TLS")] = ""
-    client_key: Annotated[str, Meta(description="PEM file of its key; empty: in the certificate's file")] = ""
+    ca_bundle: Annotated[
+        str, Meta(description="PEM file of the authorities to trust; empty: the system's", extra={"file": True})
+    ] = ""
+    client_certificate: Annotated[
+        str, Meta(description="PEM file of the client certificate for mutual TLS", extra={"file": True})
+    ] = ""
+    client_key: Annotated[
+        str, Meta(description="PEM file of its key; empty: in the certificate's file", extra={"file": True})
+    ] = ""
     proxy: Annotated[
         str, Meta(description="HTTP proxy URL; may hold user and password; empty: none", extra={"secret": True})
     ] = ""
@@ -77,6 +83,13 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ""
     max_body: Annotated[Body, Meta(description="largest notification, bytes")] = 65536
+    overlap: Annotated[
+        SpanOrZero,
+        Meta(
+            description="seconds after a reload that changes them in which the former path, credentials and address "
+            "are still taken beside the new ones, so that a change at the SCEF/NEF loses no notification"
+        ),
+    ] = 3600.0
     kind: Annotated[
         Literal["none", "basic", "bearer"],
         Meta(description="credentials that the SCEF/NEF must show beside the unguessable path"),
@@ -84,10 +97,18 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     username: Annotated[str, Meta(description="basic: user name")] = ""
     password: Annotated[str, Meta(description="basic: password", extra={"secret": True})] = ""
     token: Annotated[str, Meta(description="bearer: the token", extra={"secret": True})] = ""
-    certificate: Annotated[str, Meta(description="PEM file of the server certificate; empty: plain HTTP")] = ""
-    key: Annotated[str, Meta(description="PEM file of its key; empty: in the certificate's file")] = ""
+    certificate: Annotated[
+        str, Meta(description="PEM file of the server certificate; empty: plain HTTP", extra={"file": True})
+    ] = ""
+    key: Annotated[
+        str, Meta(description="PEM file of its key; empty: in the certificate's file", extra={"file": True})
+    ] = ""
     client_ca: Annotated[
-        str, Meta(description="PEM file of the authorities of client certificates; set: mutual TLS is required")
+        str,
+        Meta(
+            description="PEM file of the authorities of client certificates; set: mutual TLS is required",
+            extra={"file": True},
+        ),
     ] = ""
 
 

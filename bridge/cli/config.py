@@ -54,10 +54,11 @@ def diff(target: Target, as_json: bool) -> None:
 @config_group.command("reload")
 @target_options
 @json_option
+@click.option("--dry-run", is_flag=True, help="Change nothing: only say what differs, and when it would apply.")
 @errors_shown
-def reload(target: Target, as_json: bool) -> None:
+def reload(target: Target, as_json: bool, dry_run: bool) -> None:
     """Let the running service read its file again, as SIGHUP does; a file with an error changes nothing."""
-    _reload(target, as_json, dry_run=False)
+    _reload(target, as_json, dry_run=dry_run)
 
 
 def _reload(target: Target, as_json: bool, *, dry_run: bool) -> None:

@@ -5,16 +5,18 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.common import config_option, errors_shown, read_config
 from bridge.config import Config, api_context, load_api_certificate
 from bridge.service.clock import Clock, RealClock
+
+if TYPE_CHECKING:
+    from bridge.service.reload import Reloader
 
 log = logging.getLogger("bridge")
 
@@ -39,11 +41,13 @@ def run(config_path: Path, clock_url: str) -> None:
     """Run the bridge until SIGTERM or Ctrl-C."""
     from bridge.logging import configure
 
+    asked: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _frame: asked.append(number))  # ends the process otherwise
     config = read_config(config_path)
     configure(config.service.log_level, config.service.log_format, config.secrets)
     factory, clock = on_clock(clock_url)
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(config, clock, lambda: read_config(config_path)))
+        runner.run(_serve(config, clock, lambda: read_config(config_path), asked))
 
 
 def on_clock(url: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, Callable[[], Clock]]:
@@ -62,7 +66,9 @@ def on_clock(url: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, 
     return clock_loop_factory(url), current_clock
 
 
-async def _serve(config: Config, clock: Callable[[], Clock], read: Callable[[], Config]) -> None:
+async def _serve(
+    config: Config, clock: Callable[[], Clock], read: Callable[[], Config], asked_before: Sequence[int]
+) -> None:
     import gc
 
     from bridge.control.local_socket import LocalSocket
@@ -83,20 +89,28 @@ async def _serve(config: Config, clock: Callable[[], Clock], read: Callable[[], 
     service.ledger_lost = _end_at_once
     control = LocalSocket(service, config.control_socket)
     metrics = MetricsServer(service, config.service.metrics_address())
-    context = api_context(config)
-    api = RestApi(service, config.api.address(), context, config.api.allowed_origins, service.metrics.count)
+    api = RestApi(service, config.api.address(), api_context(config), config.api.allowed_origins, service.metrics.count)
     reloader = service.reloader = Reloader(
         read,
         config,
         [
-            partial(_apply_certificate, context),
             lambda after: api.allow_origins(after.api.allowed_origins),
+            _apply_logging,
             service.change_quotas,
             service.seed,
-            _apply_logging,
         ],
         service.metrics.count,
+        listen=[
+            lambda after: api.listen(after.api.address(), api_context(after)),
+            lambda after: _renew_certificate(api.context, after),
+            lambda after: metrics.listen(after.service.metrics_address()),
+        ],
+        change=service.change,
     )
+    asked_to_reload = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)  # also during the start: then it follows the start
+    if asked_before:
+        asked_to_reload.set()
     systemd = Systemd()
     telling = asyncio.create_task(systemd.follow(service.summary, is_ready=lambda: service.ready))
     try:
@@ -108,7 +122,7 @@ async def _serve(config: Config, clock: Callable[[], Clock], read: Callable[[], 
             systemd.ready()
             if service.parts.north.descriptor_each:
                 warn_if_too_few(descriptors, service.directory.size)
-            loop.add_signal_handler(signal.SIGHUP, lambda: service.begin(reloader.reload_and_log()))
+            service.begin(_reload_when_asked(reloader, asked_to_reload))
             log.info("ready", extra={"endpoints": service.directory.size, "networks": ",".join(service.networks)})
             if config.idle:
                 log.warning("the bridge %s", config.idle)
@@ -130,9 +144,16 @@ def _end_at_once() -> None:
     os._exit(LOST)
 
 
-def _apply_certificate(context: ssl.SSLContext | None, config: Config) -> None:
-    if context is not None and config.api.certificate:
+def _renew_certificate(context: ssl.SSLContext | None, config: Config) -> None:
+    if context is not None:
         load_api_certificate(config, context)
+
+
+async def _reload_when_asked(reloader: "Reloader", asked: asyncio.Event) -> None:
+    while True:
+        await asked.wait()
+        asked.clear()  # what is asked from now on may be about another file
+        await reloader.reload_and_log()
 
 
 def _apply_logging(config: Config) -> None:

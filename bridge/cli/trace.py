@@ -140,7 +140,7 @@ def _packet(writer: PcapngWriter, line: TraceLine) -> None:
 
 def _print(line: TraceLine, *, as_json: bool, payload: bool) -> None:
     if as_json:
-        shown = line if payload else msgspec.structs.replace(line, payload=None, data=None)
+        shown = line if payload else msgspec.structs.replace(line, payload=None, data=None, values=())
         click.echo(msgspec.json.encode(shown).decode())  # one line each, also on a terminal
         return
     for text in shown_lines(line, payload=payload):
@@ -159,7 +159,10 @@ def shown_lines(line: TraceLine, *, payload: bool) -> Iterator[str]:
     yield plain(f"{time}  {route.format(peer=line.peer)}: {message}")
     if line.note:
         yield plain(f"{_INDENT}{line.note}")
-    if payload and line.payload:
+    if payload and line.values:
+        for one in line.values:
+            yield plain(f"{_INDENT}{f'{one.path} {one.name}'.rstrip()} = {f'{one.value} {one.unit}'.rstrip()}")
+    elif payload and line.payload:
         yield f"{_INDENT}{_text(line.payload)}"
 
 

@@ -1,17 +1,17 @@
 """Differences between two configurations, and when each comes into force. Secrets are never shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
-from bridge.config.model import Config
+from bridge.config.model import Config, Events, North, Service
 from bridge.config.quotas import QuotaSettings
-from bridge.config.shape import shape
+from bridge.config.walk import Setting, is_of, settings
 
-_LONGEST = 200  # characters of a value that are shown
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 class Applies(StrEnum):
@@ -19,7 +19,7 @@ class Applies(StrEnum):
 
     NOW = "now"  # with a reload
     RESTART = "restart"  # with the next start
-    NEVER = "by command"  # the directory has endpoints of its own: `endpoint update`, `endpoint remove`
+    NEVER = "by command"  # the directory has endpoints of its own: `endpoint set`, `endpoint remove`
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,89 +32,90 @@ class Difference:
     applies: Applies
 
 
-AT_ONCE = frozenset({
-    "[service] log_level", "[service] log_format", "[api] allowed_origins", "[api] certificate", "[api] key",
+_OF_THE_PROCESS = ("state_directory", "database", "control_socket", "cache_mib")
+_OF_THE_SOCKETS = ("scheme", "prefixes", "port", "ports", "source_address", "receive_buffer")
+WITH_A_RESTART = frozenset({
+    *(f"[service] {name}" for name in _OF_THE_PROCESS),
+    *(f"[north] {name}" for name in _OF_THE_SOCKETS),
 })  # fmt: skip
-"""Settings that a reload puts into force."""
+"""Settings that a reload cannot put into force: the process is built on them, or all endpoints' addresses are."""
 
 
 def differences(before: Config, after: Config) -> list[Difference]:
     """Return the differences, in the order of the configuration."""
-    old, new = _settings(before), _settings(after)
-    at_once = AT_ONCE
-    if not (before.api.certificate and after.api.certificate):  # a listener cannot change between HTTP and TLS
-        at_once -= {"[api] certificate", "[api] key"}
-    found = [
-        Difference(name, _shown(old, name), _shown(new, name), Applies.NOW if name in at_once else Applies.RESTART)
-        for name in [*old, *(name for name in new if name not in old)]
-        if old.get(name) != new.get(name)
+    old, new = settings(before), settings(after)
+    waiting = WITH_A_RESTART if _keeps_events(before) is _keeps_events(after) else {*WITH_A_RESTART, "[events] keep"}
+    whole = [
+        (kind, key)
+        for kind, ours, theirs in (
+            ("servers", before.servers.keys(), after.servers.keys()),
+            ("networks", before.networks.keys(), after.networks.keys()),
+        )
+        for key in sorted(ours ^ theirs)
     ]
-    return [*found, *_quotas(before, after), *_endpoints(before, after)]
+    found = [
+        Difference(name, _shown(old, name), _shown(new, name), _applies(name, waiting))
+        for name in [*old, *(name for name in new if name not in old)]
+        if old.get(name) != new.get(name) and not any(is_of(name, kind, key) for kind, key in whole)
+    ]
+    return [
+        *found,
+        *_whole(before, after, whole),
+        *_files(before, after),
+        *_quotas(before, after),
+        *_endpoints(before, after),
+    ]
+
+
+def _applies(name: str, waiting: Collection[str]) -> Applies:
+    return Applies.RESTART if name in waiting or name.startswith("[standby]") else Applies.NOW
 
 
 def in_force(before: Config, after: Config) -> Config:
-    """Return the configuration that is in force after a reload of `after`."""
-    service = msgspec.structs.replace(
-        before.service, log_level=after.service.log_level, log_format=after.service.log_format
-    )
-    has_tls = bool(before.api.certificate and after.api.certificate)
-    api = msgspec.structs.replace(
-        before.api,
-        allowed_origins=after.api.allowed_origins,
-        certificate=after.api.certificate if has_tls else before.api.certificate,
-        key=after.api.key if has_tls else before.api.key,
-    )
+    """Return the configuration that is in force once a reload of `after` has done all that it can do."""
     names = {one.name for one in before.endpoints}
     added = tuple(one for one in after.endpoints if one.name not in names)
-    secrets = before.secrets | after.secrets
-    endpoints = before.endpoints + added
-    return replace(before, service=service, api=api, quotas=after.quotas, endpoints=endpoints, secrets=secrets)
+    service: Service = _with(after.service, before.service, _OF_THE_PROCESS)
+    north: North = _with(after.north, before.north, _OF_THE_SOCKETS)
+    events: Events = after.events if _keeps_events(before) is _keeps_events(after) else before.events
+    endpoints, secrets = before.endpoints + added, before.secrets | after.secrets
+    kept = {"standby": before.standby, "endpoints": endpoints, "secrets": secrets}
+    return replace(after, service=service, north=north, events=events, **kept)
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
-    value: Any
-    secret: bool
-
-    def __str__(self) -> str:
-        if self.secret:
-            return "(secret)" if self.value else ""
-        text = str(self.value)
-        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+def _keeps_events(config: Config) -> bool:
+    """Whether there are events at all: then everything is built with them."""
+    return config.events.keep > 0
 
 
-def _shown(settings: Mapping[str, _Value], name: str) -> str:
-    value = settings.get(name)
+def _with(struct: _Struct, other: _Struct, names: tuple[str, ...]) -> _Struct:
+    return msgspec.structs.replace(struct, **{name: getattr(other, name) for name in names})
+
+
+def _shown(found: Mapping[str, Setting], name: str) -> str:
+    value = found.get(name)
     return "" if value is None else str(value)
 
 
-def _settings(config: Config) -> dict[str, _Value]:
-    """Return all settings except the endpoints, by section and name."""
-    sections: dict[str, msgspec.Struct] = {
-        "[service]": config.service,
-        "[api]": config.api,
-        "[events]": config.events,
-        "[standby]": config.standby,
-        "[north]": config.north,
-        "[policy]": config.policy,
-    }
-    sections |= {f"[servers.{key}]": server for key, server in config.servers.items()}
-    sections |= {f"[networks.{key}]": network.settings for key, network in config.networks.items()}
-    found = {name: value for section, struct in sections.items() for name, value in _fields(section, struct)}
-    for key, network in config.networks.items():
-        found[f"[networks.{key}] binding"] = _Value(network.binding, secret=False)
-        found[f"[networks.{key}] name_template"] = _Value(network.name_template, secret=False)
-    return found
+def _whole(before: Config, after: Config, sections: Iterable[tuple[str, str]]) -> Iterator[Difference]:
+    """Yield servers and networks that are new or gone, each as one difference."""
+    for kind, key in sections:
+        old, new = (_named(config, kind, key) for config in (before, after))
+        yield Difference(f"[{kind}.{key}]", old, new, Applies.NOW)
 
 
-def _fields(section: str, struct: msgspec.Struct) -> Iterator[tuple[str, _Value]]:
-    names = {info.encode_name: info.name for info in msgspec.structs.fields(type(struct))}
-    for field in shape(type(struct)):
-        value = getattr(struct, names[field.name])
-        if isinstance(value, msgspec.Struct):
-            yield from _fields(f"{section[:-1]}.{field.name}]", value)
-        else:
-            yield f"{section} {field.name}", _Value(value, field.secret)
+def _named(config: Config, kind: str, key: str) -> str:
+    if kind == "servers":
+        return config.servers[key].uri if key in config.servers else ""
+    return config.networks[key].binding if key in config.networks else ""
+
+
+def _files(before: Config, after: Config) -> Iterator[Difference]:
+    """Yield files of keys and certificates that have other contents under the same name."""
+    old, new = settings(before), settings(after)
+    for name, digest in after.files.items():
+        if name in before.files and before.files[name] != digest and old.get(name) == new.get(name):
+            yield Difference(name, "as it was read", "the file has changed", Applies.NOW)
 
 
 def _quotas(before: Config, after: Config) -> Iterator[Difference]:
@@ -124,15 +125,15 @@ def _quotas(before: Config, after: Config) -> Iterator[Difference]:
             yield Difference(f"[[quotas]] {name}", _quota(old.get(name)), _quota(new.get(name)), Applies.NOW)
 
 
-def _quota(settings: QuotaSettings | None) -> str:
-    if settings is None:
+def _quota(quota: QuotaSettings | None) -> str:
+    if quota is None:
         return ""
-    amounts = ((settings.messages, "messages"), (settings.bytes, "bytes"))
+    amounts = ((quota.messages, "messages"), (quota.bytes, "bytes"))
     most = " and ".join(f"{amount} {unit}" for amount, unit in amounts if amount is not None)
-    group = f", group {settings.group}" if settings.group else ""
+    group = f", group {quota.group}" if quota.group else ""
     return (
-        f"{most} per {settings.period} and {settings.per} on {settings.network}{group}; "
-        f"{settings.counts}, {settings.at_limit}, reserve {settings.reserve}, warn_at {settings.warn_at}"
+        f"{most} per {quota.period} and {quota.per} on {quota.network}{group}; "
+        f"{quota.counts}, {quota.at_limit}, reserve {quota.reserve}, warn_at {quota.warn_at}"
     )
 
 

@@ -93,8 +93,10 @@ class Api(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     """The REST API (docs/api.md). Keys are made by `lwm2m-bridge key create`."""
 
     listen: Annotated[str, Meta(description="host:port of the API, e.g. 127.0.0.1:8460; empty: there is none")] = ""
-    certificate: Annotated[str, Meta(description="PEM file of the certificate and its chain; empty: plain HTTP")] = ""
-    key: Annotated[str, Meta(description="PEM file of its private key")] = ""
+    certificate: Annotated[
+        str, Meta(description="PEM file of the certificate and its chain; empty: plain HTTP", extra={"file": True})
+    ] = ""
+    key: Annotated[str, Meta(description="PEM file of its private key", extra={"file": True})] = ""
     plain_http: Annotated[
         bool,
         Meta(
@@ -416,6 +418,7 @@ class Config:
     endpoints: tuple[EndpointSettings, ...] = ()
     quotas: tuple[QuotaSettings, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)  # for the redaction of logs
+    files: Mapping[str, str] = field(default_factory=dict)  # digests of PEM files, by the settings that name them
     file: str = field(default="", compare=False)  # that it is from, for error texts
 
     def where(self, section: str) -> str:

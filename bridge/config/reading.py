@@ -4,6 +4,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ from bridge.config.quotas import QuotaSettings
 from bridge.config.secrets import reveal
 from bridge.config.server_settings import ServerSettings
 from bridge.config.shape import Field, shape
+from bridge.config.walk import contents
 from bridge.directory.catalogue import check_addresses
 from bridge.directory.record import check_template
 from bridge.errors import ConfigurationError, DirectoryError
@@ -175,7 +177,7 @@ class _Reader:
                 f"{self._file}: [service] control_socket: {config.control_socket} is longer than {_SOCKET_PATH} bytes, "
                 "which a local socket's path may not be; give a shorter absolute path"
             )
-        return config
+        return replace(config, files=contents(config)) if self._reveal else config
 
     def _tables(self, document: dict[str, Any], kind: str) -> Iterable[tuple[str, Any]]:
         tables = document.get(kind, {})

@@ -84,7 +84,8 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         str,
         Meta(
             description="certificate: PEM file of the authorities that may have signed the server's; empty: the "
-            "system's; none: the pinned certificate needs no authority"
+            "system's; none: the pinned certificate needs no authority",
+            extra={"file": True},
         ),
     ] = ""
     certificate_name: Annotated[
@@ -102,7 +103,8 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         str,
         Meta(
             description="certificate: PEM file of revocation lists, one of each authority; empty: revocation "
-            "is not checked"
+            "is not checked",
+            extra={"file": True},
         ),
     ] = ""
     revocation: Annotated[

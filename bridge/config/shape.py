@@ -19,6 +19,7 @@ class Field:
     default: Any  # None too where there is none
     description: str
     secret: bool  # marked Meta(extra={"secret": True})
+    file: bool  # marked Meta(extra={"file": True}): a PEM file, whose contents count with its name
     example: Any  # from Meta(examples=[…])
 
     @property
@@ -61,6 +62,7 @@ def shape(kind: type[msgspec.Struct]) -> Iterator[Field]:
             default=default,
             description=description,
             secret=any((note.extra or {}).get("secret") for note in notes),
+            file=any((note.extra or {}).get("file") for note in notes),
             example=examples[0] if examples else None,
         )
 

@@ -64,11 +64,9 @@ class Catalogue:
     def endpoint(self, record: Record) -> Endpoint:
         """Return the record as an Endpoint of the core; servers that are no longer configured are left out.
 
-        Raises ConfigurationError if none is left, or the profile is gone.
+        Raises ConfigurationError if the profile is gone.
         """
         servers = [self.servers[key] for key in record.servers if key in self.servers]
-        if not servers:
-            raise ConfigurationError(f"endpoint {record.name!r}: none of {', '.join(record.servers)} is configured")
         if record.profile:
             profile = self.profiles.get(record.profile)
             if profile is None:

@@ -152,7 +152,7 @@ class Directory:
             after = page[-1].name
 
     def endpoint(self, record: Record) -> Endpoint:
-        """Return a record as an Endpoint of the core. Raises ConfigurationError if its servers or profile are gone."""
+        """Return a record as an Endpoint of the core. Raises ConfigurationError if its profile is gone."""
         return self.catalogue.endpoint(record)
 
     # Changes

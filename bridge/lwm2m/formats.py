@@ -7,7 +7,7 @@ from bridge.lwm2m.objects import Type, resource_at
 from bridge.lwm2m.paths import RESOURCE, Path
 from bridge.lwm2m.values import from_bytes, from_text
 
-TEXT, LINKS, OCTETS, SENML_JSON, TLV, OLD_JSON = 0, 40, 42, 110, 11542, 11543
+TEXT, LINKS, OCTETS, SENML_JSON, SENML_CBOR, TLV, OLD_JSON = 0, 40, 42, 110, 112, 11542, 11543
 """CoAP Content-Formats."""
 
 
@@ -35,6 +35,8 @@ def _decoded(content_format: int | None, payload: bytes, path: Path) -> list[tup
         return [(at, _of_bytes(data, at)) for at, data in tlv.decode(payload, path)]
     if content_format == SENML_JSON:
         return senml.decode(payload)
+    if content_format == SENML_CBOR:
+        return senml.decode_cbor(payload)
     if content_format == OLD_JSON:
         return senml.decode_old(payload, path)
     if len(path) < RESOURCE:

@@ -1,4 +1,4 @@
-"""What resources are: their types and names, as far as the bridge knows them (`objects.tsv`).
+"""What resources are: their types, names and units, as far as the bridge knows them (`objects.tsv`).
 
 The table has the core objects, and the resources that sensor objects share. Of any other resource nothing is known but
 its bytes.
@@ -32,6 +32,7 @@ class Type(StrEnum):
 class Resource(NamedTuple):
     type: Type
     name: str
+    unit: str = ""  # as the registry has it; "" for none
 
 
 def resource_at(path: Path) -> Resource | None:
@@ -48,4 +49,4 @@ def _table() -> dict[tuple[int, int], Resource]:
     """Return the resources by object and resource id; those that sensors share are under object 0."""
     text = (files("bridge.lwm2m") / "objects.tsv").read_text("utf-8")
     rows = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
-    return {(int(object_), int(resource)): Resource(Type(kind), name) for object_, resource, kind, name in rows}
+    return {(int(row[0]), int(row[1])): Resource(Type(row[2]), *row[3:]) for row in rows}

@@ -16,14 +16,17 @@ class CombinedNorth:
         udp: UdpNorth,
         dtls: DtlsNorth,
         streams: NorthTransport,
-        kinds: tuple[frozenset[str], frozenset[str]],
     ) -> None:
-        """`kinds`: the keys of the servers of `dtls`, and of those of `streams`."""
         self._udp, self._dtls, self._streams = udp, dtls, streams
-        self._dtls_servers, self._stream_servers = kinds
+        self._dtls_servers: frozenset[str] = frozenset()
+        self._stream_servers: frozenset[str] = frozenset()
         self._all: tuple[NorthTransport, ...] = (udp, dtls, streams)
         self._receiver: Receiver | None = None
         self._unclaimed = 0
+
+    def reach(self, dtls: Iterable[str], streams: Iterable[str]) -> None:
+        """Reach these servers by sessions of DTLS, and these by connections; all others by plain UDP."""
+        self._dtls_servers, self._stream_servers = frozenset(dtls), frozenset(streams)
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to receive. Raises NorthUnavailable with the cure."""
@@ -93,6 +96,9 @@ class CombinedNorth:
 
     def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
         """Pass a datagram to its session, else to the bridge."""
+        if not self._dtls_servers and self._receiver is not None:
+            self._receiver.message(source, servers, message)
+            return
         if self._dtls.datagram(source, servers, message):
             return
         plain = tuple(server for server in servers if server not in self._dtls_servers)

@@ -10,6 +10,7 @@ from bridge.errors import MessageFormatError
 from bridge.operations.bridge import Bridge
 from bridge.operations.endpoints import existing
 from bridge.operations.operation import Operation
+from bridge.operations.traced_values import values_of
 from bridge.operations.types.stories import OptionView
 from bridge.operations.types.tracing import (
     LINES,
@@ -40,7 +41,8 @@ _SERVER_HOP = frozenset({Kind.FROM_SERVER, Kind.TO_SERVER})
 async def begin_trace(bridge: Bridge, asked: BeginTrace) -> TraceBegun:
     traces = bridge.traces  # first: only a running service has them
     record = await existing(bridge, asked.endpoint)
-    return TraceBegun(id=traces.begin(record.id, record.name, payload=asked.payload), endpoint=record.name)
+    whose = {"network": record.network, "device": record.device}
+    return TraceBegun(id=traces.begin(record.id, record.name, payload=asked.payload, **whose), endpoint=record.name)
 
 
 async def read_trace(bridge: Bridge, asked: ReadTrace) -> TracePage:
@@ -72,6 +74,7 @@ def _lines(older: Iterable[Entry], entries: Iterable[Entry], first: int, *, payl
             coap=None if message is None else _coap(message, *named),
             note=entry.note or _kind_of_bytes(entry, message),
             payload=message.payload if payload and message is not None else None,
+            values=values_of(message, named[1]) if payload and message is not None else (),
             data=entry.data if payload and entry.data else None,
         )
 

@@ -117,6 +117,14 @@ class DirectRequest(Event, frozen=True):
     supersedes: tuple[int, ...] = ()
 
 
+class ServersChanged(Event, frozen=True):
+    """Servers were added, changed or removed: what waits toward one that is no longer the endpoint's ends."""
+
+
+class NetworkRemoved(Event, frozen=True):
+    """The endpoint's network is not configured any more: what waits for the device ends; what it sent goes on."""
+
+
 class CancelAsked(Event, frozen=True):
     """A person or program asks to cancel a downlink."""
 

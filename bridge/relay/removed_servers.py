@@ -5,7 +5,7 @@ from bridge.delivery.downlinks import DIRECT, ServerRequest
 from bridge.delivery.states import UplinkState
 from bridge.delivery.uplinks import CoapUplink
 from bridge.enums import members
-from bridge.relay import toward_server
+from bridge.relay import observations, toward_server
 from bridge.relay.state import EndpointState, Step
 
 _U = members(UplinkState)
@@ -19,8 +19,11 @@ def is_own(state: EndpointState, server: str) -> bool:
 
 
 def end_what_waits(step: Step) -> None:
-    """End messages to removed servers, and cancel their requests. A message that the device repeats counts as new."""
+    """End messages to removed servers, their requests and observations. A message that the device repeats is new."""
     state = step.state
+    for observation in state.observations.values():
+        if not is_own(state, observation.server):
+            observations.cancel(step, observation)
     for up in list(state.uplinks.values()):
         if is_own(state, up.server):
             continue

@@ -159,7 +159,7 @@ def _notification(
 ) -> None:
     """Store a notification and send it on as confirmable; if it is a CON, it is acknowledged later (R16)."""
     state = step.state
-    if observation.state is _O.CANCELLED:
+    if observation.state is _O.CANCELLED or state.server(observation.server) is None:
         toward_device.reset(step, None, message.mid)
         step.effect(Count("notifications_after_cancel"))
         return

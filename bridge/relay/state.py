@@ -171,12 +171,15 @@ class EndpointState:
             if unfinished:
                 self.by_north_mid[mid] = up
 
-    def place(self, endpoint: Endpoint) -> None:
-        """Set the endpoint as it is in the directory now."""
+    def place(self, endpoint: Endpoint, policy: Policy) -> None:
+        """Set the endpoint as it is in the directory now, and the policy for its messages from now on."""
         self.endpoint = endpoint
+        self.policy = policy
+        self.exchanges.most = policy.max_exchanges
         self.account.place(endpoint.network, endpoint.group)
         d = self.deliveries
         d.device, d.confirmed, d.options = endpoint.device, endpoint.confirmed, endpoint.options
+        d.late_grace, d.max_reports = policy.late_grace, policy.max_reports
 
     def index_request(self, row: ServerRequest) -> None:
         """Index a request by the IDs and tokens that server and device will send."""

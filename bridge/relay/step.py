@@ -255,12 +255,25 @@ def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
     at.relay_row().refuse_update = True
 
 
-def _removed(at: Step, event: ev.EndpointRemoved) -> None:
-    """End all messages: with a certain outcome if no attempt can have reached the device, else UNKNOWN."""
+def _servers_changed(at: Step, _event: ev.ServersChanged) -> None:
+    removed_servers.end_what_waits(at)
+
+
+def _network_removed(at: Step, _event: ev.NetworkRemoved) -> None:
+    _give_up_downlinks(at, "its network is not configured any more")
+
+
+def _give_up_downlinks(at: Step, why: str) -> None:
+    """End all downlinks: with a certain outcome if no attempt can have reached the device, else UNKNOWN."""
     for row in list(at.state.deliveries.live.values()):
         if type(row) is ServerRequest:
             row.answered = True
-        at.state.deliveries.give_up(row, at.work, event.why)
+        at.state.deliveries.give_up(row, at.work, why)
+
+
+def _removed(at: Step, event: ev.EndpointRemoved) -> None:
+    """Nothing goes to the device or to a server any more."""
+    _give_up_downlinks(at, event.why)
     for up in list(at.state.uplinks.values()):
         if up.state is _U.RECEIVED:
             toward_server.settle(at, up, _U.EXPIRED, event.why)
@@ -284,6 +297,8 @@ _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes i
     ev.NetworkFlushed: _flushed,
     ev.LinkOpened: new_link.opened,
     ev.NorthChanged: _north_changed,
+    ev.ServersChanged: _servers_changed,
+    ev.NetworkRemoved: _network_removed,
     ev.EndpointRemoved: _removed,
     ev.TriggerAsked: waking.asked,
 }

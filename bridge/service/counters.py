@@ -33,7 +33,9 @@ COUNTERS = {
     "late_responses": "Answers that came after the server no longer waited.",
     "lookups": "Calls that ask a network whether it has a message, by network and result.",
     "malformed_messages": "Messages that are not CoAP, from servers (north) or devices (south).",
-    "messages_of_disabled_endpoints": "Messages that came for an endpoint that is disabled.",
+    "messages_of_disabled_endpoints": (
+        "Messages that came for an endpoint that is disabled, or whose network or servers are not configured."
+    ),
     "metrics_overflow": "Values counted under a common label, since there were too many labels.",
     "network_duplicates": "Uplinks that a network delivered again.",
     "north_dropped": (

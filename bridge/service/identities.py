@@ -16,7 +16,7 @@ class Identities:
     """`of` implements `bridge.north.sessions.transport.Identify`."""
 
     def __init__(self, directory: Directory, scheme: str, sources: Mapping[str, KeySource]) -> None:
-        """`sources`: by server."""
+        """`sources`: by server; it may change."""
         self._directory = directory
         self._scheme = scheme
         self._sources = sources

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bridge.errors import ConfigurationError
+from bridge.listening import Listening
 from bridge.metrics import CONTENT_TYPE
 from bridge.operations.bridge import Bridge
 
@@ -22,19 +22,14 @@ class MetricsServer:
         app.router.add_get("/healthz", self._healthy)
         app.router.add_get("/readyz", self._ready)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._listening = Listening(self._runner, "[service] metrics_listen")
 
     async def start(self) -> None:
-        if self._address is None:
-            return
-        await self._runner.setup()
-        host, port = self._address
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
-            raise ConfigurationError(
-                f"[service] metrics_listen: {error.strerror or error}; end the program that "
-                "uses it, or choose another port"
-            ) from error
+        await self.listen(self._address)
+
+    async def listen(self, address: tuple[str, int] | None) -> None:
+        """Listen at another address, or nowhere: see `Listening.at`. Raises ConfigurationError with the reason."""
+        await self._listening.at(address, None)
 
     async def stop(self) -> None:
         await self._runner.cleanup()

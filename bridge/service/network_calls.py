@@ -1,5 +1,6 @@
 """The calls of one network: how many are in flight, which endpoints wait for one, whether the network is paused."""
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -37,6 +38,8 @@ class NetworkCalls:
         self.held: set[int] = set()  # endpoints whose next message is held by a quota, or by a limit of the network
         self._turns: set[int] = set()  # endpoints whose turn it is, and that were not stepped since
         self._closed = False
+        self._suspended = False
+        self._drained: asyncio.Future[None] | None = None  # for who waits until no call is under way
 
     @property
     def waiting(self) -> int:
@@ -47,7 +50,7 @@ class NetworkCalls:
         """Return whether an endpoint may call the network now."""
         if self.is_calm:
             return FREE if self.under_way < self._capacity else _FULL
-        if self._closed:
+        if self._closed or self._suspended:
             return _FULL
         pause = self._breaker.pause(now.mono)
         limited = self._paces.network(now.mono, self.under_way)
@@ -99,7 +102,7 @@ class NetworkCalls:
 
     def ended(self, endpoint: int, event: ev.Event, now: Now) -> None:
         """Record that a call for an endpoint has ended, and its result."""
-        self.under_way -= 1
+        self._is_over()
         if isinstance(event, ev.Submitted):
             self._learn(endpoint, event.result, now)
         breaker = self._breaker
@@ -127,11 +130,17 @@ class NetworkCalls:
 
     def never_began(self) -> None:
         """Record that a call does not take place: the commit before it failed."""
-        self.under_way -= 1
+        self._is_over()
 
     def next_turn(self, now: Now) -> int | None:
         """Return the endpoint that may call next, which the caller must step; None: no call can begin now."""
-        if not (self._answers or self._others) or self._closed or self.pause(now) or self._free() <= 0:
+        if (
+            not (self._answers or self._others)
+            or self._closed
+            or self._suspended
+            or self.pause(now)
+            or self._free() <= 0
+        ):
             return None
         endpoint, _ = (self._answers or self._others).popitem(last=False)
         self._turns.add(endpoint)
@@ -154,10 +163,33 @@ class NetworkCalls:
             "limits": self._paces.status() or None,
         }
 
+    def suspend(self) -> None:
+        """Begin no calls until `resume`: the network is being replaced. Who wants one waits for its turn."""
+        self._suspended = True
+        self.is_calm = False
+
+    def resume(self, capacity: int) -> None:
+        """Let calls begin again, at most `capacity` at the same time; whoever waits is served by `next_turn`."""
+        self._suspended = False
+        self._capacity = max(capacity, 1)
+        self._look_round()
+
+    async def drained(self) -> None:
+        """Return when no call is under way. Suspend before, or it may never be so."""
+        while self.under_way:
+            self._drained = self._drained or asyncio.get_running_loop().create_future()
+            await self._drained
+
     def close(self) -> None:
         """Allow no more calls: the service stops."""
         self._closed = True
         self.is_calm = False
+
+    def _is_over(self) -> None:
+        self.under_way -= 1
+        if self._drained is not None and not self.under_way:
+            self._drained.set_result(None)
+            self._drained = None
 
     def _free(self) -> int:
         """Return how many more calls can begin."""
@@ -165,8 +197,9 @@ class NetworkCalls:
         return capacity - self.under_way - len(self._turns)
 
     def _look_round(self) -> None:
+        stands_still = self._closed or self._suspended
         waits = self._answers or self._others or self._turns
-        self.is_calm = not (waits or self._breaker.is_open or self._paces.is_active or self._closed)
+        self.is_calm = not (waits or self._breaker.is_open or self._paces.is_active or stands_still)
 
     def _say_paused(self, now: Now) -> None:
         self._count("network_pauses", network=self.network)

@@ -1,21 +1,22 @@
 """The transport toward servers, as a configuration asks for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
-from bridge.config import Config, plain_connections, secured
+from bridge.config import Config, Secured, plain_connections, secured
 from bridge.directory import Directory
-from bridge.errors import NorthUnavailable
+from bridge.errors import ConfigurationError, NorthUnavailable
 from bridge.north.combined import CombinedNorth
 from bridge.north.contract import NorthTransport
 from bridge.north.dtls.transport import DtlsNorth, DtlsServer
+from bridge.north.identities import KeySource
 from bridge.north.tcp.transport import StreamNorth, StreamServer
 from bridge.north.udp.addresses import AddressScheme
 from bridge.north.udp.servers import Servers
 from bridge.north.udp.transport import UdpNorth
 from bridge.service.identities import Identities
 
-RESOLVE_PATIENCE = 5.0  # seconds that a start waits for the names of servers; the look-ups go on beside
+RESOLVE_PATIENCE = 5.0  # seconds that a start or a reload waits for the names of servers; look-ups go on beside
 
 
 async def udp_north(config: Config) -> UdpNorth:
@@ -28,26 +29,67 @@ async def udp_north(config: Config) -> UdpNorth:
     return UdpNorth(addresses, servers, config.north.resolve_interval)
 
 
-def whole_north(config: Config, udp: UdpNorth, directory: Directory, wall: Callable[[], float]) -> NorthTransport:
-    """Return a transport to all servers: `udp` alone if no server needs another one. Raises ConfigurationError."""
-    sessions = secured(config)
-    dtls: dict[str, DtlsServer] = {}
-    streams = {key: StreamServer(link) for key, link in plain_connections(config).items()}
-    for key, one in sessions.items():
-        if one.session.stream:
-            streams[key] = StreamServer(one.link, one.backend, one.session)
-        else:
-            dtls[key] = DtlsServer(one.backend, one.session, one.link)
-    if not dtls and not streams:
-        return udp
-    sources = {key: one.source for key, one in sessions.items()}
-    identities = Identities(directory, udp.addresses.scheme, sources)
-    return CombinedNorth(
-        udp,
-        DtlsNorth(udp, dtls, identities.of),
-        StreamNorth(udp.servers, streams, partial(_local_host, udp.addresses), identities.of, wall),
-        (frozenset(dtls), frozenset(streams)),
-    )
+class North:
+    """The ways to all servers of a configuration, which may change."""
+
+    def __init__(self, config: Config, udp: UdpNorth, directory: Directory, wall: Callable[[], float]) -> None:
+        """Raises ConfigurationError."""
+        self._config = config
+        self._udp = udp
+        self._secured = secured(config)
+        self._sources: dict[str, KeySource] = {}
+        identities = Identities(directory, udp.addresses.scheme, self._sources)
+        self._dtls = DtlsNorth(udp, {}, identities.of)
+        self._streams = StreamNorth(udp.servers, {}, partial(_local_host, udp.addresses), identities.of, wall)
+        self._combined = CombinedNorth(udp, self._dtls, self._streams)
+        self._serve(config, self._secured, frozenset())
+
+    @property
+    def transport(self) -> NorthTransport:
+        """All ways as one."""
+        return self._combined
+
+    async def change(self, after: Config, renewed: frozenset[str]) -> None:
+        """Reach the servers of another configuration; those at another address are connected with anew.
+
+        `renewed`: servers whose credentials or authorities are others now. Sessions that are open go on, also where
+        what they were opened with has changed. Raises ConfigurationError, and then nothing has changed: endpoints
+        cannot get other addresses of their own without a restart.
+        """
+        sessions = secured(after)
+        running = self._udp.addresses
+        servers = Servers(after.places())
+        servers.restrict(after.north.families())
+        await servers.resolve(within=RESOLVE_PATIENCE)
+        await servers.stop()
+        wanted = after.north.addresses(servers.destinations())
+        if wanted.scheme != running.scheme or not set(wanted.families) <= set(running.families):
+            raise ConfigurationError(
+                f"{after.where('[servers]')} with these servers endpoints would have addresses of the scheme "
+                f"{wanted.scheme!r} toward servers, and they have {running.scheme!r}: restart the service for that"
+            )
+        servers.restrict(running.families)
+        before = self._config.servers
+        anew = frozenset(key for key, one in after.servers.items() if key in before and one.uri != before[key].uri)
+        unchanged = {key: one for key, one in self._secured.items() if key in sessions and key not in renewed | anew}
+        self._config, self._secured = after, sessions | unchanged
+        self._udp.change(servers, after.north.resolve_interval)
+        self._serve(after, self._secured, anew)
+
+    def _serve(self, config: Config, sessions: Mapping[str, Secured], anew: frozenset[str]) -> None:
+        links = {key: server.links.settings(identified=True) for key, server in config.servers.items()}
+        dtls: dict[str, DtlsServer] = {}
+        streams = {key: StreamServer(link) for key, link in plain_connections(config).items()}
+        for key, one in sessions.items():
+            if one.session.stream:
+                streams[key] = StreamServer(links[key], one.backend, one.session)
+            else:
+                dtls[key] = DtlsServer(one.backend, one.session, links[key])
+        self._sources.clear()
+        self._sources.update({key: one.source for key, one in sessions.items()})
+        self._combined.reach(dtls, streams)
+        self._dtls.serve(dtls, anew)
+        self._streams.serve(streams, anew)
 
 
 def _local_host(addresses: AddressScheme, source: int, family: int) -> str | None:

@@ -7,30 +7,31 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
-from bindings.contract import Binding
+from bindings.contract import Binding, Events, Memory
 from bridge.config import Config, catalogue, drafts
 from bridge.directory import Directory, Sources
 from bridge.directory.directory import RECORD_BYTES
-from bridge.errors import BindingError, ConfigurationError
+from bridge.errors import ConfigurationError
 from bridge.north.contract import NorthTransport
 from bridge.quota.shared import SharedQuotas
 from bridge.quota.usage import needed_since
 from bridge.service.actor import NetworkActor
 from bridge.service.announcer import Announcer
+from bridge.service.call_taps import CallTaps
 from bridge.service.changes import Changes
 from bridge.service.clock import Clock
 from bridge.service.direct import DirectRequests, Watch
 from bridge.service.from_servers import FromServers
 from bridge.service.network_calls import NetworkCalls
 from bridge.service.networks import NetworkEvents
-from bridge.service.north import udp_north, whole_north
+from bridge.service.north import North, udp_north
 from bridge.service.places import Places
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning, ProvisioningNotes
 from bridge.service.runner import Runner
+from bridge.service.running_networks import RunningNetworks
 from bridge.service.tasks import Tasks
 from bridge.store.contract import Store
-from bridge.store.notes import NetworkMemory
 from bridge.trace.traces import Traces
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class Parts:
     networks: Mapping[str, Binding]
     calls: Mapping[str, NetworkCalls]  # of each network
     north: NorthTransport
+    ways: North
+    running: RunningNetworks
+    places: Places
     scheme: str  # of endpoints' addresses toward servers
     directory: Directory
     actor: NetworkActor
@@ -67,7 +71,7 @@ async def built(
     observe: Count,
     announcer: Announcer | None,
     store: Store,
-    networks: Mapping[str, Binding],
+    networks: dict[str, Binding],
     tasks: Tasks,
     progress: Progress,
 ) -> AsyncIterator[Parts]:
@@ -82,10 +86,15 @@ async def built(
     directory = Directory(
         store.directory, catalogue(config, networks, sources), clock.wall, for_records // RECORD_BYTES
     )
-    north = whole_north(config, udp, directory, clock.wall)
+    ways = North(config, udp, directory, clock.wall)
+    north = ways.transport
     quotas = await _quotas(config, store, clock.wall())
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
-    calls = {name: NetworkCalls(name, binding.capacity, draw.random, count) for name, binding in networks.items()}
+
+    def new_calls(network: str, capacity: int) -> NetworkCalls:
+        return NetworkCalls(network, capacity, draw.random, count)
+
+    calls = {name: new_calls(name, binding.capacity) for name, binding in networks.items()}
     places = Places(directory, networks, calls, quotas, count)
     watch = Watch()
     actor = NetworkActor(north, networks, count, observe, watch)
@@ -104,7 +113,16 @@ async def built(
         quotas,
     )
     direct = DirectRequests(runner, watch, store.next_id)
-    traces = Traces((runner, actor), clock.wall, clock.monotonic, asyncio.get_running_loop().call_later)
+    traces = Traces(
+        (runner, actor, CallTaps(networks)), clock.wall, clock.monotonic, asyncio.get_running_loop().call_later
+    )
+
+    def given(network: str) -> tuple[Events, Memory]:
+        memory = store.memories.of(network)
+        memory.bring = runner.bring
+        return NetworkEvents(network, directory, runner, store, notes, clock, count), memory
+
+    running = RunningNetworks(networks, calls, new_calls, given, runner.turns.serve)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
     provisioning = Provisioning(networks, notes, count)
     changes = Changes(directory, runner, north, places, provisioning, tasks)
@@ -113,17 +131,16 @@ async def built(
         await north.start(FromServers(runner, directory, sources.scheme, count))
         stack.push_async_callback(north.stop)
         directory.subscribe(changes.follow)
-        for name, binding in networks.items():
-            events = NetworkEvents(name, directory, runner, store, notes, clock, count)
-            memory = store.memories.of(name)
-            memory.bring = runner.bring
-            await _start(binding, events, memory, config.networks[name].where)
-            stack.push_async_callback(binding.stop)
+        stack.push_async_callback(running.stop)
+        await running.start_all(config.networks)
         yield Parts(
             store,
             networks,
             calls,
             north,
+            ways,
+            running,
+            places,
             sources.scheme,
             directory,
             actor,
@@ -153,11 +170,3 @@ async def seed(config: Config, directory: Directory, progress: Progress) -> None
         raise ConfigurationError(f"{config.where('[[endpoints]]')} {draft.name}: {why}")
     for name in seeded.different:
         log.info("endpoint differs from the configuration; the entry of the directory stays", extra={"endpoint": name})
-
-
-async def _start(binding: Binding, events: NetworkEvents, memory: NetworkMemory, where: str) -> None:
-    try:
-        await binding.start(events, memory)
-    except (ConfigurationError, BindingError) as error:
-        kind = ConfigurationError if isinstance(error, ConfigurationError) else BindingError
-        raise kind(f"{where} {error}") from error

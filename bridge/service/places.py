@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 
-from bindings.contract import Binding
+from bindings.contract import Binding, SouthProfile
 from bridge.directory import Directory, Record
 from bridge.errors import ConfigurationError
 from bridge.quota.shared import SharedQuotas
@@ -11,6 +11,27 @@ from bridge.service.network_calls import NetworkCalls
 from bridge.service.placed import Placed
 
 log = logging.getLogger(__name__)
+
+_NOTHING_GOES = SouthProfile(
+    retransmit_interval=60.0,
+    max_retransmit=0,
+    retransmit_confirmed=False,
+    exchange_span=247.0,
+    response_timeout=247.0,
+    max_attempts=1,
+    empty_is_poll=False,
+    quick=False,
+    can_cancel=False,
+    can_expire=False,
+    network_up=False,
+)
+_NO_CALLS = NetworkCalls("", 1, lambda: 0.0, lambda *_, **__: None)
+_NO_CALLS.close()
+
+
+def _no_network(_device: str) -> SouthProfile:
+    """Return the profile of a device whose network is not configured: it gets nothing."""
+    return _NOTHING_GOES
 
 
 class Places:
@@ -32,23 +53,25 @@ class Places:
         self._count = count
 
     def of(self, record: Record) -> Placed | None:
-        """Return what effects need of an endpoint, or None if it is down: its network or servers are not configured.
+        """Return what effects need of an endpoint, or None if it is down: its profile is not configured.
 
-        An address that is not of the current scheme, or that servers would see differently now, counts as none: the
-        endpoint gets another one, and registers anew (R24).
+        An endpoint whose network, or whose every server, is not configured accepts nothing. An address that is not of
+        the current scheme, or that servers would see differently now, counts as none: the endpoint gets another one,
+        and registers anew (R24).
         """
         binding = self._networks.get(record.network)
         if binding is None:
             self._count("endpoints_without_network", network=record.network)
             extra = {"sample": "endpoint down"}
             log.error("endpoint %s is down: network %r is not configured", record.name, record.network, extra=extra)
-            return None
         sources = self._directory.catalogue.sources
         source = record.source if sources is None or sources.has(record) else None
-        takes = record.enabled and record.id not in self.leaving
         try:
             endpoint = self._directory.endpoint(record)
             limits = self._quotas.limits(endpoint.network, endpoint.group)
+            if binding is None:
+                return Placed(endpoint, source, _no_network, _NO_CALLS, limits, takes=False)
+            takes = record.enabled and record.id not in self.leaving and bool(endpoint.servers)
             return Placed(endpoint, source, binding.south_profile, self._calls[record.network], limits, takes)
         except ConfigurationError as error:
             log.error("endpoint is down: %s", error, extra={"sample": "endpoint down"})  # noqa: TRY400  # no trace helps

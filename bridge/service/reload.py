@@ -2,49 +2,90 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
+from bindings.contract import Binding
 from bridge.config import Config, checked
 from bridge.config.difference import Applies, Difference, differences, in_force
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConfigurationError, NotRunning
 
 log = logging.getLogger(__name__)
 
 Apply = Callable[[Config], Awaitable[None] | None]
-"""Puts a part of a configuration into force. Raises ConfigurationError before it has changed anything."""
+"""Puts a part of a configuration into force; harmless where it is in force already. Raises a BridgeError before it
+has changed anything."""
+
+Change = Callable[[Config, Config, Mapping[str, Binding]], Awaitable[tuple[Config, Sequence[BridgeError]]]]
+"""`change(before, after, made)` brings networks, servers and policies into force; `made` are instances of all networks.
+
+Returns the configuration that is in force then, and why that is not all of `after`. Raises a BridgeError before it has
+changed anything."""
+
+
+async def change_nothing(
+    _before: Config, after: Config, _made: Mapping[str, Binding]
+) -> tuple[Config, Sequence[BridgeError]]:
+    """Do without networks and servers that change: a `Change`."""
+    return after, ()
 
 
 class Reloader:
     """Has the configuration in force. One reload at a time; each is compared with the result of the one before."""
 
     def __init__(
-        self, read: Callable[[], Config], config: Config, apply: Sequence[Apply], count: Callable[..., None]
+        self,
+        read: Callable[[], Config],
+        config: Config,
+        apply: Sequence[Apply],
+        count: Callable[..., None],
+        *,
+        listen: Sequence[Apply] = (),
+        change: Change = change_nothing,
     ) -> None:
-        """`read` reads the file, with its secrets, in a thread. `apply` is called in order."""
+        """`read` reads the file, with its secrets, in a thread. What is called: `listen`, `change`, `apply`, in order.
+
+        `listen` opens listeners: a port that cannot be had changes nothing.
+        """
         self._read = read
         self._config = config
         self._apply = apply
+        self._listen = listen
+        self._change = change
         self._count = count
         self._lock = asyncio.Lock()
+        self._closed = False
 
     async def reload(self, *, dry_run: bool = False) -> list[Difference]:
         """Put into force what needs no restart, and return all differences from the former configuration.
 
-        Raises ConfigurationError for a file that cannot be used, StoreUnavailable: then the former configuration stays
-        in force.
+        Raises ConfigurationError for a file that cannot be used, BindingError for a network that cannot be started,
+        StoreUnavailable: the text says what stays as it was.
         """
         async with self._lock:
+            if self._closed:
+                raise NotRunning("the service is stopping; the next start reads the file")
             after = await asyncio.to_thread(self._read)
-            checked(after)
+            made = checked(after)
             found = differences(self._config, after)
             if dry_run:
                 return found
-            for apply in self._apply:
-                done = apply(after)
-                if done is not None:
-                    await done
-            self._config = in_force(self._config, after)
+            in_file = after.endpoints  # of `in_force` some may be on a network that is gone
+            after = in_force(self._config, after)
+            await _all(self._listen, after)
+            reached, failures = await self._change(self._config, after, made)
+            self._config = replace(reached, endpoints=self._config.endpoints)
+            await _all(self._apply, replace(reached, endpoints=in_file))
+            self._config = reached
+            if failures:
+                why = "; ".join(map(str, failures))
+                raise ConfigurationError(f"{why}; this stays as it was, and all else of the file is in force")
             return found
+
+    async def close(self) -> None:
+        """Wait for a reload that is under way, and begin no other."""
+        async with self._lock:
+            self._closed = True
 
     async def reload_and_log(self) -> None:
         """Do what `reload` does, for a caller that reads only the log."""
@@ -60,3 +101,10 @@ class Reloader:
             else:
                 log.warning("setting not in force yet", extra={"setting": one.setting, "applies": one.applies})
         log.info("configuration reloaded", extra={"differences": len(found)})
+
+
+async def _all(apply: Sequence[Apply], config: Config) -> None:
+    for one in apply:
+        done = one(config)
+        if done is not None:
+            await done

@@ -132,13 +132,13 @@ class Runner:
     tap: Tap | None = None  # sees every event, while somebody traces
     _alarms: Alarms = field(init=False)
     _waiting: WaitingEvents = field(init=False)
-    _turns: Turns = field(init=False)
+    turns: Turns = field(init=False)
 
     def __post_init__(self) -> None:
         self._alarms = Alarms(self._wake)
         self._waiting = WaitingEvents(self.count)
         self._quiet = Quiet(self.memory)
-        self._turns = Turns(self._wake, partial(moment, self.clock))
+        self.turns = Turns(self._wake, partial(moment, self.clock))
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
         """Run one step: now if the endpoint is in memory, else when the store has read it.
@@ -227,7 +227,7 @@ class Runner:
         loaded = self.loaded.get(endpoint)
         if loaded is not None:
             loaded.placed = placed
-            loaded.state.place(placed.endpoint)
+            loaded.state.place(placed.endpoint, self.policy)
 
     def hasten(self, seconds: float) -> None:
         """Move all timers of endpoints forward: the wall clock was set forward."""
@@ -237,7 +237,7 @@ class Runner:
         """Accept only the results of network calls in flight; all other events get StoreUnavailable."""
         self.stopping = True
         self._alarms.clear_all()
-        self._turns.stop()
+        self.turns.stop()
 
     # -- one step ------------------------------------------------------------------------------------------------
 
@@ -370,7 +370,7 @@ class Runner:
             self._let_go(endpoint, loaded, result.wake, FAR)
         else:
             self._let_go(endpoint, loaded, result.wake, FAR if calls.waiting <= NEAR else 0.0)
-            self._turns.serve(calls)
+            self.turns.serve(calls)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
         """A step raised by a bug of the bridge or a binding: drop its changes, and load the endpoint again."""
@@ -456,13 +456,13 @@ class Runner:
         placed.calls.ended(placed.endpoint.id, event, moment(self.clock))
         self.event(placed.endpoint.id, event)
         if not placed.calls.is_calm:
-            self._turns.serve(placed.calls)
+            self.turns.serve(placed.calls)
 
     def _never_began(self, placed: Placed, effects: list[Effect]) -> None:
         """Release the call that was reserved with effects that are dropped."""
         if any(isinstance(effect, CALLS) for effect in effects):
             placed.calls.never_began()
-            self._turns.serve(placed.calls)
+            self.turns.serve(placed.calls)
 
     # -- memory and time -----------------------------------------------------------------------------------------
 

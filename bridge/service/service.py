@@ -15,7 +15,7 @@ from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation, explain
 from bridge.directory import Directory, Record
-from bridge.errors import BindingError, NotFound, NotPossible, NotRunning, StoreUnavailable
+from bridge.errors import BindingError, BridgeError, NotFound, NotPossible, NotRunning, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.codes import Codes
@@ -35,6 +35,7 @@ from bridge.service.history import counters, take_each_minute
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
 from bridge.service.quota_change import change_quotas, judge_anew
+from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
 from bridge.service.standing_by import open_when_free, release
 from bridge.service.state_directory import make_state_directory
@@ -70,7 +71,7 @@ class Service:
         self.clock = SteadyClock(clock or RealClock(), self._wall_clock_was_set)
         self.metrics = Metrics()
         self._phase = Phase.DOWN
-        self._networks: Mapping[str, Binding] = {}
+        self._networks: dict[str, Binding] = {}
         self._store: Store | None = None
         self._parts: Parts | None = None
         self._gauges: FleetGauges | None = None
@@ -89,7 +90,7 @@ class Service:
     async def open(self) -> None:
         """Make the networks and open the ledger. Raises a LocalError; nothing stays open then."""
         self._phase = Phase.STARTING
-        self._networks = checked(self.config)
+        self._networks = dict(checked(self.config))
         make_state_directory(self.config.state_directory)
         self._store = await open_when_free(self.config, self.ledger_lost)
         self._stack.push_async_callback(self._store.close)
@@ -127,17 +128,15 @@ class Service:
         self._phase = Phase.RUNNING
         directory, progress = parts.directory, self._progress
         for work in (
-            partial(take_up_unfinished, store, directory, parts.runner, progress),
+            partial(take_up_unfinished, store, directory, self._networks, parts.runner, progress),
             partial(give_addresses, directory, parts.north, progress),
             partial(provision_all, directory, parts.provisioning, progress),
         ):
             self._tasks.begin(persistently(work))
-        retention = self.config.service.retention
         self._tasks.begin(watch_clock(self.clock.wall))
         self._minutes = Minutes(self.now(), counters(self.metrics))
         self._tasks.begin(take_each_minute(self._minutes, self.metrics, self.clock))
-        keep = self.config.events.keep
-        self._tasks.begin(prune_forever(store, self.clock.wall, retention, keep, self.metrics.count))
+        self._tasks.begin(prune_forever(store, self.clock.wall, self._retention, self.metrics.count))
         if self._announcer is not None:
             self._webhooks = Webhooks(store.outbox, self._announcer, self.clock.wall, self.metrics.count)
             self._tasks.begin(self._webhooks.run())
@@ -146,6 +145,8 @@ class Service:
         """Accept nothing more, finish running calls, commit, close. Harmless before a start, and when called twice."""
         self._phase = Phase.STOPPING
         await self._tasks.stop()
+        if self.reloader is not None:
+            await self.reloader.close()
         if self._parts is not None:
             parts, self._parts = self._parts, None
             parts.traces.end_all()
@@ -276,6 +277,18 @@ class Service:
             return
         await change_quotas(parts.quotas, quotas, parts.runner, parts.store, self.now())
         self._tasks.begin(judge_anew(parts.runner, parts.calls, self._progress))
+
+    async def change(
+        self, before: Config, after: Config, made: Mapping[str, Binding]
+    ) -> tuple[Config, Sequence[BridgeError]]:
+        """Bring servers, networks and policies into force: see `bridge.service.reload.Change`."""
+        changing = Reconfiguring(self.parts, self._tasks, self._progress, partial(describe, self.metrics))
+        reached, failures = await changing.change(before, after, made)
+        self.config = reached
+        return reached, failures
+
+    def _retention(self) -> tuple[float, float]:
+        return self.config.service.retention, self.config.events.keep
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the background, until the service stops."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 
 from bridge.directory import Directory
 from bridge.errors import BridgeError, StoreUnavailable
@@ -35,10 +35,13 @@ async def persistently(work: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-async def take_up_unfinished(ledger: Ledger, directory: Directory, runner: Runner, progress: Progress) -> None:
+async def take_up_unfinished(
+    ledger: Ledger, directory: Directory, networks: Container[str], runner: Runner, progress: Progress
+) -> None:
     """Load the endpoints with unfinished messages of earlier runs, paced (R32).
 
     Those with messages in doubt are first: they send nothing until the network was asked.
+    `networks` are those that are configured.
     """
 
     async def take_up(endpoint: int) -> None:
@@ -46,6 +49,8 @@ async def take_up_unfinished(ledger: Ledger, directory: Directory, runner: Runne
             record = await directory.by_id(endpoint)
             if record is not None and not record.enabled:  # disabled while the service was down
                 await runner.stepped(endpoint, ev.EndpointRemoved("the endpoint was disabled"))
+            elif record is not None and record.network not in networks:
+                await runner.stepped(endpoint, ev.NetworkRemoved())
             else:
                 await runner.take_up(endpoint)
 
@@ -76,10 +81,12 @@ async def give_addresses(directory: Directory, north: NorthTransport, progress: 
         await directory.renew_sources(work.step)
 
 
-async def provision_all(directory: Directory, provisioning: Provisioning, progress: Progress) -> None:
-    """Ask networks to provision every enabled endpoint."""
+async def provision_all(
+    directory: Directory, provisioning: Provisioning, progress: Progress, network: str | None = None
+) -> None:
+    """Ask networks, or one of them, to provision every enabled endpoint."""
     with progress.work("networks are asked to carry endpoints' data", directory.size) as work:
-        async for record in directory.all(enabled=True):
+        async for record in directory.all(network=network, enabled=True):
             await provisioning.begin(record)
             work.step()
 
@@ -92,14 +99,18 @@ async def watch_clock(wall: Callable[[], float]) -> None:
 
 
 async def prune_forever(
-    store: Store, wall: Callable[[], float], retention: float, keep: float, count: Callable[..., None]
+    store: Store,
+    wall: Callable[[], float],
+    times: Callable[[], tuple[float, float]],
+    count: Callable[..., None],
 ) -> None:
-    """Remove finished messages and entries of the audit log from time to time, `retention` seconds after their end.
+    """Remove finished messages and entries of the audit log from time to time, and events.
 
-    Events are removed after `keep` seconds.
+    `times` returns for how many seconds: messages and entries after their end, and events.
     """
     while True:
         await asyncio.sleep(PRUNE_EVERY)
+        retention, keep = times()
         try:
             removed = await store.prune(wall() - retention)
             await store.access.forget_entries(wall() - retention)

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     FROM_DEVICE = "from device"
     TO_DEVICE = "to device"
     NETWORK = "network"  # what the device's network said
+    CALL = "call"  # of the network's API, with what it was answered
     OUTCOME = "outcome"  # what became of a message
     NOTE = "note"  # anything else
 

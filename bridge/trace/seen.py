@@ -99,6 +99,8 @@ _NOTES: dict[type[ev.Event], Callable[[Any], str]] = {
         f"{event.note.who} asks by the API for {code_name(event.code)}, downlink {event.id}"
     ),
     ev.CancelAsked: lambda event: f"a person asks to cancel downlink {event.downlink}",
+    ev.ServersChanged: lambda _event: "its servers are configured in another way now",
+    ev.NetworkRemoved: lambda _event: "its network is not configured any more",
     ev.EndpointRemoved: lambda event: event.why,
     ev.TriggerAsked: lambda event: f"another endpoint asks for a trigger: Execute /1/{event.instance}/{event.resource}",
 }

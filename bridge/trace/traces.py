@@ -18,7 +18,7 @@ from bridge.errors import NotFound, NotPossible
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint
-from bridge.trace.entry import Entry
+from bridge.trace.entry import Entry, Kind
 from bridge.trace.seen import of_effect, of_event
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,9 @@ class Tap(Protocol):
     def effect(self, endpoint: Endpoint, effect: Effect, note: str = "") -> None:
         """Record an effect; `note`: a remark on a message to a server."""
 
+    def call(self, network: str, device: str, text: str) -> None:
+        """Note a call of a network's API about a device."""
+
 
 class Tapped(Protocol):
     """A part with events or effects: it passes them to `tap`, unless that is None."""
@@ -52,6 +55,8 @@ class Trace:
     name: str
     payload: bool  # whether its reader asked for payloads
     read_at: float  # monotonic seconds
+    network: str = ""
+    device: str = ""  # the endpoint's, on that network
     entries: deque[Entry] = field(default_factory=deque)
     last: int = 0  # number of the newest entry
     size: int = 0  # bytes of messages in `entries`
@@ -94,12 +99,12 @@ class Traces:
         self._later = later
         self._traces: dict[str, Trace] = {}
 
-    def begin(self, endpoint: int, name: str, *, payload: bool) -> str:
+    def begin(self, endpoint: int, name: str, *, payload: bool, network: str = "", device: str = "") -> str:
         """Begin to trace an endpoint, and return the trace's id. Raises NotPossible if there are too many traces."""
         if len(self._traces) >= MOST:
             raise NotPossible(f"{MOST} traces are running already; end one of them")
         id_ = secrets.token_hex(8)
-        self._traces[id_] = Trace(endpoint, name, payload, self._monotonic())
+        self._traces[id_] = Trace(endpoint, name, payload, self._monotonic(), network, device)
         for one in self._tapped:
             one.tap = self
         self._later(IDLE, lambda: self._end_unread(id_))
@@ -155,6 +160,11 @@ class Traces:
 
     def effect(self, endpoint: Endpoint, effect: Effect, note: str = "") -> None:
         self._add(endpoint, lambda at: of_effect(endpoint, effect, at, note))
+
+    def call(self, network: str, device: str, text: str) -> None:
+        for trace in self._traces.values():
+            if (trace.network, trace.device) == (network, device):
+                trace.add(Entry(self._wall(), Kind.CALL, network, note=text))
 
     def _add(self, endpoint: Endpoint, made: Callable[[float], Entry | None]) -> None:
         wanted = self._of(endpoint.id)

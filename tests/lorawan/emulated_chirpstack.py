@@ -88,7 +88,7 @@ class Emulated:
         for device in devices:
             await binding.provision(device, parts.get("options", {}))
         if known:
-            await until(lambda: binding._provider.version)
+            await until(lambda: binding.provider.version)
             record = binding._records.held(devices[0])
             await until(lambda: binding._records.profile(record.profile).known)
         if settings.events == "http" and known:
@@ -109,7 +109,7 @@ class Emulated:
         """Be gone, as far as a binding can tell."""
         await self.server._grpc.stop(0)
         await self.server._port.stop()
-        channel = binding._provider.client._transport.channel
+        channel = binding.provider.client._transport.channel
         if hasattr(channel, "get_state"):
             await until(lambda: channel.get_state().name != "READY")
 

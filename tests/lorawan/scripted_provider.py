@@ -35,6 +35,11 @@ class ScriptedServer:
     async def open(self) -> None:
         self.open_count += 1
 
+    calls_seen = None
+
+    async def inherit(self, earlier: object) -> None:
+        pass
+
     async def listen(self, sink: Sink, memory: Memory) -> None:
         self.sink = sink
 

@@ -23,7 +23,7 @@ from tests.waiting import until
 
 
 async def post(binding, kind, body, *, path=None, content_type="application/json"):
-    url = binding._provider.http.url if path is None else binding._provider.http.url.rpartition("/")[0] + path
+    url = binding.provider.http.url if path is None else binding.provider.http.url.rpartition("/")[0] + path
     async with (
         aiohttp.ClientSession() as session,
         session.post(url, params={"event": kind}, data=body, headers={"Content-Type": content_type}) as answer,
@@ -189,7 +189,7 @@ async def test_random_bytes_never_raise_anything_else():
 async def test_wrong_path_method_and_size(binding, side):
     assert await post(binding, "up", b"{}", path="/guess") == 404
     assert await post(binding, "up", b"x" * 300_000) == 413
-    async with aiohttp.ClientSession() as session, session.get(binding._provider.http.url) as answer:
+    async with aiohttp.ClientSession() as session, session.get(binding.provider.http.url) as answer:
         assert answer.status == 405
     for name in ("wrong_path", "too_large", "wrong_method"):
         assert side.counts[f"lorawan_events_{name}"] == 1
@@ -371,13 +371,13 @@ async def test_profiles_that_nobody_can_read_are_asked_for_once_a_minute_and_lea
     binding, chirpstack, side, monkeypatch
 ):
     asked = []
-    ask = binding._provider.radio
+    ask = binding.provider.radio
 
     async def counted(identifier, region_config):
         asked.append(identifier)
         return await ask(identifier, region_config)
 
-    monkeypatch.setattr(binding._provider, "radio", counted)
+    monkeypatch.setattr(binding.provider, "radio", counted)
     monkeypatch.setattr(profiles, "KNOWN", 20)
     for number in range(60):
         for again in range(2):
@@ -516,14 +516,14 @@ async def test_of_a_history_that_breaks_off_what_came_is_taken(make, chirpstack,
     await first.stop()
     chirpstack.up(b"missed", f_cnt=0)
     binding = await make(catch_up={"enabled": False})
-    whole = binding._provider.client.events
+    whole = binding.provider.client.events
 
     async def broken(*question, **more):
         async for item in whole(*question, **more):
             yield item
         raise GrpcFailed(grpc.StatusCode.UNAVAILABLE, "cut off", unsure=True)
 
-    monkeypatch.setattr(binding._provider.client, "events", broken)
+    monkeypatch.setattr(binding.provider.client, "events", broken)
     with pytest.raises(GrpcFailed):
         await binding._catch_up.device(DEVICE)
     assert [one.payload for one in side.of(UplinkMessage)] == [b"missed"]

@@ -21,7 +21,7 @@ async def over_mqtt(broker, side):
             mqtt = {"host": "127.0.0.1", "port": broker.port, "client_id": "bridge"} | parts.pop("mqtt", {})
             binding = await server.binding(parts.pop("side", side), mqtt=mqtt, **parts)
             bindings.append(binding)
-            await until(lambda: binding._provider.mqtt.subscribed)
+            await until(lambda: binding.provider.mqtt.subscribed)
             return binding
 
         yield server, start
@@ -41,14 +41,14 @@ async def test_an_uplink_over_mqtt(over_mqtt, side):
     server.up(b"hello")
     (one,) = await until(lambda: side.of(UplinkMessage))
     assert one.payload == b"hello"
-    await until(lambda: binding._provider.mqtt.taken == 1)
-    assert binding._provider.mqtt.lower_qos == 0
+    await until(lambda: binding.provider.mqtt.taken == 1)
+    assert binding.provider.mqtt.lower_qos == 0
 
 
 async def test_protobuf_is_told_from_json_by_itself(broker, side):
     async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=1, mqtt_json=False) as server:
         binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
-        await until(lambda: binding._provider.mqtt.subscribed)
+        await until(lambda: binding.provider.mqtt.subscribed)
         server.up(b"hello")
         await until(lambda: side.of(UplinkMessage))
         await binding.stop()
@@ -60,7 +60,7 @@ async def test_an_event_is_acknowledged_only_once_it_is_committed(over_mqtt, sid
     binding = await start(catch_up={"enabled": False})
     side.gate = asyncio.Event()
     server.up(b"precious")
-    await until(lambda: binding._provider.mqtt._tasks)
+    await until(lambda: binding.provider.mqtt._tasks)
     await binding.stop()
     assert side.of(UplinkMessage) == []
     side.gate = None
@@ -98,11 +98,11 @@ async def test_a_broker_that_comes_back_with_its_session_loses_nothing(over_mqtt
     server.up(b"before")
     await until(lambda: len(side.of(UplinkMessage)) == 1)
     broker.stop()
-    await until(lambda: not binding._provider.mqtt.connected)
+    await until(lambda: not binding.provider.mqtt.connected)
     assert side.counts["lorawan_mqtt_disconnects"] == 1
     server.up(b"while it is away")
     broker.start()
-    await until(lambda: binding._provider.mqtt.connected)
+    await until(lambda: binding.provider.mqtt.connected)
     server.up(b"after")
     await until(lambda: len(side.of(UplinkMessage)) == 3)
     assert {one.payload for one in side.of(UplinkMessage)} == {b"before", b"while it is away", b"after"}
@@ -116,7 +116,7 @@ async def test_a_lost_session_is_noticed_and_chirpstack_is_asked_for_what_was_mi
     await until(lambda: side.of(UplinkMessage))
     await until(lambda: caught_up(binding))
     broker.stop(forget=True)
-    await until(lambda: not binding._provider.mqtt.connected)
+    await until(lambda: not binding.provider.mqtt.connected)
     server.fault("event_lost", where={"via": "mqtt"})
     server.up(b"missed", f_cnt=2)
     broker.start()
@@ -128,15 +128,15 @@ async def test_a_lost_session_is_noticed_and_chirpstack_is_asked_for_what_was_mi
 async def test_events_of_qos_0_are_kept_for_nobody_so_chirpstack_is_asked_after_every_outage(broker, side):
     async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=0) as server:
         binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
-        await until(lambda: binding._provider.mqtt.subscribed)
+        await until(lambda: binding.provider.mqtt.subscribed)
         server.up(b"before", f_cnt=1)
         await until(lambda: side.of(UplinkMessage))
         await until(lambda: caught_up(binding))
         broker.stop()
-        await until(lambda: not binding._provider.mqtt.connected)
+        await until(lambda: not binding.provider.mqtt.connected)
         server.up(b"missed", f_cnt=2)
         broker.start()
-        await until(lambda: binding._provider.mqtt.connected)
+        await until(lambda: binding.provider.mqtt.connected)
         assert side.counts["lorawan_mqtt_sessions_lost"] == 0
         await until(lambda: len(side.of(UplinkMessage)) == 2)
         assert [one.payload for one in side.of(UplinkMessage)] == [b"before", b"missed"]
@@ -147,13 +147,13 @@ async def test_that_events_have_qos_0_may_be_seen_only_after_the_outage(broker, 
     async with Emulated(mqtt=BrokerAddress.parse(broker.address), mqtt_qos=0) as server:
         binding = await server.binding(side, mqtt={"host": "127.0.0.1", "port": broker.port})
         await binding.provision(DEVICE, {})
-        await until(lambda: binding._provider.mqtt.connected)
+        await until(lambda: binding.provider.mqtt.connected)
         await until(lambda: caught_up(binding))
         broker.stop()
-        await until(lambda: not binding._provider.mqtt.connected)
+        await until(lambda: not binding.provider.mqtt.connected)
         server.up(b"missed", f_cnt=1)
         broker.start()
-        await until(lambda: binding._provider.mqtt.subscribed and server.is_at_the_broker())
+        await until(lambda: binding.provider.mqtt.subscribed and server.is_at_the_broker())
         server.up(b"after", f_cnt=2)
         await until(lambda: len(side.of(UplinkMessage)) == 2)
         assert {one.payload for one in side.of(UplinkMessage)} == {b"missed", b"after"}
@@ -180,4 +180,4 @@ async def test_garbage_on_the_topic_is_counted_and_acknowledged(over_mqtt, side)
     await until(lambda: side.counts["lorawan_malformed_events"])
     server.up(b"fine")
     await until(lambda: side.of(UplinkMessage))
-    await until(lambda: binding._provider.mqtt.taken == 2)
+    await until(lambda: binding.provider.mqtt.taken == 2)

@@ -113,10 +113,10 @@ async def test_a_device_of_another_application_is_left_alone(binding, chirpstack
     ],
 )
 async def test_what_cannot_be_is_said_before_anything_is_made(binding, chirpstack, wanted, why):
-    calls = binding._provider.client.calls
+    calls = binding.provider.client.calls
     with pytest.raises(ConfigurationError, match=why):
         await make_device(binding, OTHER, wanted)
-    assert binding._provider.client.calls == calls
+    assert binding.provider.client.calls == calls
 
 
 async def test_keys_are_never_logged_nor_shown(binding, caplog):
@@ -145,7 +145,7 @@ async def test_the_integration_is_set_once_and_beside_another(binding, chirpstac
     row = chirpstack.context.tables.applications.get(chirpstack.application_id)
     row.http.event_endpoint_url = "http://127.0.0.1:9/theirs"
     assert await binding.set_integration()
-    assert row.http.event_endpoint_url == f"{binding._provider.http.url},http://127.0.0.1:9/theirs"
+    assert row.http.event_endpoint_url == f"{binding.provider.http.url},http://127.0.0.1:9/theirs"
     assert not await binding.set_integration()
 
 
@@ -163,7 +163,7 @@ async def test_a_network_of_every_application_is_told_whose_integration_to_set(o
         await of_all.set_integration()
     assert await of_all.set_integration(chirpstack.application_id)
     row = chirpstack.context.tables.applications.get(chirpstack.application_id)
-    assert row.http.event_endpoint_url.startswith(of_all._provider.http.url)
+    assert row.http.event_endpoint_url.startswith(of_all.provider.http.url)
 
 
 async def test_a_chirpstack_without_a_tenant_is_told_from_one_with_many(of_all, chirpstack):
@@ -282,6 +282,6 @@ async def test_chirpstack_out_of_reach_is_found_with_the_cure(binding, chirpstac
 
 
 async def test_the_version_that_a_key_is_not_told_is_no_failure(binding, chirpstack):
-    before = binding._provider.client.failures
-    assert await binding._provider.client.version() == ""
-    assert binding._provider.client.failures == before
+    before = binding.provider.client.failures
+    assert await binding.provider.client.version() == ""
+    assert binding.provider.client.failures == before

@@ -331,7 +331,7 @@ async def test_what_left_before_chirpstack_answered_is_not_waited_for(binding, c
     if asked == "queue":
         chirpstack.fault("grpc_unavailable_after", where={"method": "Enqueue"})
         await binding.submit(attempt())
-    ask = getattr(binding._provider.client, asked)
+    ask = getattr(binding.provider.client, asked)
 
     async def overtaken(*question, **more):
         answer = await ask(*question, **more)
@@ -339,7 +339,7 @@ async def test_what_left_before_chirpstack_answered_is_not_waited_for(binding, c
         await until(lambda: side.of(Report))
         return answer
 
-    monkeypatch.setattr(binding._provider.client, asked, overtaken)
+    monkeypatch.setattr(binding.provider.client, asked, overtaken)
     told = await (binding.submit(attempt()) if asked == "enqueue" else binding.lookup(attempt()))
     assert told.handle
     assert binding.status()["queued"] == 0
@@ -348,7 +348,7 @@ async def test_what_left_before_chirpstack_answered_is_not_waited_for(binding, c
 async def test_a_confirmed_one_that_was_sent_before_chirpstack_answered_waits_for_its_ack(
     binding, chirpstack, side, monkeypatch
 ):
-    ask = binding._provider.client.enqueue
+    ask = binding.provider.client.enqueue
 
     async def overtaken(*question, **more):
         handle = await ask(*question, **more)
@@ -356,7 +356,7 @@ async def test_a_confirmed_one_that_was_sent_before_chirpstack_answered_waits_fo
         await until(lambda: side.of(Report))
         return handle
 
-    monkeypatch.setattr(binding._provider.client, "enqueue", overtaken)
+    monkeypatch.setattr(binding.provider.client, "enqueue", overtaken)
     told = await binding.submit(attempt(confirmed=True))
     assert binding.status()["queued"] == 1
     chirpstack.ack(told.handle, True)
@@ -364,7 +364,7 @@ async def test_a_confirmed_one_that_was_sent_before_chirpstack_answered_waits_fo
 
 
 async def test_calls_under_way_when_the_client_is_closed_fail_and_later_ones_are_not_made(binding, chirpstack):
-    client, before = binding._provider.client, binding._provider.client.calls
+    client, before = binding.provider.client, binding.provider.client.calls
     chirpstack.fault("grpc_deadline", count=2, seconds=60)
     calls = [asyncio.create_task(client.get_device(DEVICE)) for _ in range(2)]
     await until(lambda: client.calls == before + 2 and chirpstack.context.faults.happened["grpc_deadline"] == 2)
@@ -382,7 +382,7 @@ async def test_calls_under_way_when_the_client_is_closed_fail_and_later_ones_are
 
 async def test_a_lack_of_connections_of_our_own_is_no_outage(make, side):
     binding = await make(transport="grpc-web", api_settings={"connections": 1, "timeout": 0.5})
-    async with binding._provider.client._transport._free:
+    async with binding.provider.client._transport._free:
         assert await binding._watch.ping()
         told = await binding.submit(attempt())
         assert told.retry_at - side.now() < 2  # those that are served meanwhile take no longer

@@ -22,13 +22,13 @@ async def binding(make):
 
 
 def state(binding):
-    return binding._records.held(DEVICE).state
+    return binding.records.held(DEVICE).state
 
 
 async def notify(scef, binding, status, **changes):
-    link = scef.link(binding._records.held(DEVICE).configuration)
+    link = scef.link(binding.records.held(DEVICE).configuration)
     body = {"niddConfiguration": link, "externalId": DEVICE, "status": status} | changes
-    return await scef.notify(binding._listener.url, body)
+    return await scef.notify(binding.listener.url, body)
 
 
 @pytest.mark.parametrize("status", [404, 410, 403, 500, 502, 200])
@@ -87,7 +87,7 @@ async def test_a_configuration_that_the_scef_shows_as_terminated_is_over(binding
     scef.refuse_duplicates = None
     assert await notify(scef, binding, "TERMINATED") == 204
     await until(lambda: side.of(Flushed) and state(binding) is State.ACTIVE)
-    assert binding._records.held(DEVICE).configuration != name
+    assert binding.records.held(DEVICE).configuration != name
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ async def test_a_scef_that_ends_each_configuration_is_not_asked_in_a_loop(bindin
 
 async def test_an_uplink_over_a_second_configuration_is_taken_once_the_scef_confirms_it(binding, scef, side):
     mine = scef.name_of(DEVICE)
-    other = scef.add(externalId=DEVICE, notificationDestination=binding._listener.url)
+    other = scef.add(externalId=DEVICE, notificationDestination=binding.listener.url)
     body = {"niddConfiguration": scef.link(other), "externalId": DEVICE, "data": "AA=="}
-    assert await scef.notify(binding._listener.url, body) == 204
+    assert await scef.notify(binding.listener.url, body) == 204
     assert [event.payload for event in side.of(UplinkMessage)] == [b"\x00"]
-    assert binding._records.held(DEVICE).configuration == other
+    assert binding.records.held(DEVICE).configuration == other
     assert list(scef.configurations) == [other]  # the one that was ours did not leak
     assert mine != other
     assert len(side.of(Flushed)) == 1
@@ -139,14 +139,14 @@ async def test_an_uplink_over_a_second_configuration_is_taken_once_the_scef_conf
 async def test_an_uplink_over_a_configuration_that_the_scef_does_not_confirm_is_404(binding, scef, side, answer):
     scef.script["read"].append(answer)
     body = {"niddConfiguration": scef.link("c99"), "externalId": DEVICE, "data": "AA=="}
-    assert await scef.notify(binding._listener.url, body) == 404
+    assert await scef.notify(binding.listener.url, body) == 404
     assert not side.of(UplinkMessage)
 
 
 async def test_a_configuration_of_another_device_cannot_be_claimed(binding, scef, side):
-    other = scef.add(externalId="dev2@iot.example", notificationDestination=binding._listener.url)
+    other = scef.add(externalId="dev2@iot.example", notificationDestination=binding.listener.url)
     body = {"niddConfiguration": scef.link(other), "externalId": DEVICE, "data": "AA=="}
-    assert await scef.notify(binding._listener.url, body) == 404
+    assert await scef.notify(binding.listener.url, body) == 404
     assert not side.of(UplinkMessage)
 
 
@@ -170,7 +170,7 @@ async def test_what_the_scef_lost_while_we_were_away_is_found_at_start(make, sce
     for number in range(3):
         await first.provision(f"dev{number}@iot.example", {})
     await until(lambda: first.status()["configurations"]["active"] == 3)
-    port = first._listener.address[1]
+    port = first.listener.address[1]
     await first.stop()
     del scef.configurations[scef.name_of(DEVICE)]
     await make(callbacks={"port": port})
@@ -184,7 +184,7 @@ async def test_a_list_that_leaves_out_what_is_there_is_not_used(make, scef, side
     for number in range(12):
         await first.provision(f"dev{number}@iot.example", {})
     await until(lambda: first.status()["configurations"]["active"] == 12)
-    port = first._listener.address[1]
+    port = first.listener.address[1]
     await first.stop()
     scef.script["list"].append((200, [next(iter(scef.configurations.values()))]))
     second = await make(callbacks={"port": port})

@@ -30,7 +30,7 @@ async def test_made_by_external_identifier(make, scef):
     await active(binding)
     _, headers, body = scef.made("create")[0]
     assert body["externalId"] == "Dev1@iot.example"  # the domain knows no case, the local part does
-    assert body["notificationDestination"] == binding._listener.url
+    assert body["notificationDestination"] == binding.listener.url
     assert body["pdnEstablishmentOption"] == "WAIT_FOR_UE"
     assert not {"maximumPacketSize", "status", "msisdn", "self"} & body.keys()
     assert headers["Content-Type"] == "application/json"
@@ -86,14 +86,14 @@ async def test_progress_survives_a_restart(make, scef):
     for number in range(5):
         await first.provision(f"dev{number}@iot.example", {})
     await active(first, 5)
-    path = first._listener.url.rsplit("/", 1)[1]
-    port = first._listener.address[1]
+    path = first.listener.url.rsplit("/", 1)[1]
+    port = first.listener.address[1]
     await first.stop()
     second = await make(callbacks={"port": port})
     for number in range(5):
         await second.provision(f"dev{number}@iot.example", {})
     await active(second, 5)
-    assert second._listener.url.rsplit("/", 1)[1] == path  # the unguessable path is kept
+    assert second.listener.url.rsplit("/", 1)[1] == path  # the unguessable path is kept
     assert len(scef.made("create")) == 5
     assert not scef.made("patch")
     assert not scef.made("delete")  # configurations stay when the bridge stops
@@ -104,7 +104,7 @@ async def test_an_existing_one_is_adopted(make, scef):
     name = scef.add(externalId="dev1@IOT.example", notificationDestination="http://127.0.0.1:1/p/secret")
     await binding.provision(DEVICE, {})
     await active(binding)
-    assert binding._records.held(DEVICE).configuration == name
+    assert binding.records.held(DEVICE).configuration == name
     assert not scef.made("create")
     assert not scef.made("patch")
 
@@ -116,7 +116,7 @@ async def test_an_adopted_one_that_points_elsewhere_is_patched(make, scef):
     await active(binding)
     _, headers, body = scef.made("patch")[0]
     assert headers["Content-Type"] == "application/merge-patch+json"
-    assert body == {"notificationDestination": binding._listener.url}
+    assert body == {"notificationDestination": binding.listener.url}
     assert list(scef.configurations) == [name]
 
 
@@ -127,7 +127,7 @@ async def test_where_patch_is_not_known_it_is_replaced(make, scef):
     await binding.provision(DEVICE, {})
     await active(binding)
     assert name not in scef.configurations
-    assert scef.callback_of(DEVICE) == binding._listener.url
+    assert scef.callback_of(DEVICE) == binding.listener.url
 
 
 async def test_a_patch_that_is_taken_and_ignored_is_noticed(make, scef):
@@ -136,7 +136,7 @@ async def test_a_patch_that_is_taken_and_ignored_is_noticed(make, scef):
     binding = await make()
     await binding.provision(DEVICE, {})
     await active(binding)
-    assert scef.callback_of(DEVICE) == binding._listener.url
+    assert scef.callback_of(DEVICE) == binding.listener.url
     assert name not in scef.configurations
 
 
@@ -158,7 +158,7 @@ async def test_both_identities_in_the_list(make, scef):
     binding = await make()
     await binding.provision("491700000001", {})
     await active(binding)
-    assert binding._records.held("491700000001").configuration == name
+    assert binding.records.held("491700000001").configuration == name
 
 
 async def test_a_list_that_is_not_offered_is_an_empty_one(make, scef):
@@ -208,7 +208,7 @@ async def test_201_that_names_nothing_is_looked_up(make, scef):
     binding = await make()
     await binding.provision(DEVICE, {})
     await active(binding)
-    assert binding._records.held(DEVICE).configuration == scef.name_of(DEVICE)
+    assert binding.records.held(DEVICE).configuration == scef.name_of(DEVICE)
 
 
 async def test_renewed_before_its_end(make, scef, side):
@@ -219,7 +219,7 @@ async def test_renewed_before_its_end(make, scef, side):
     side.offset += 6700
     await until(lambda: scef.made("patch"))
     assert scef.made("patch")[0][2]["duration"] >= format_time(side.now() + 7190)
-    await until(lambda: binding._records.held(DEVICE).due > side.now() + 6000)
+    await until(lambda: binding.records.held(DEVICE).due > side.now() + 6000)
 
 
 async def test_a_duration_that_the_scef_shortened_counts(make, scef, side):
@@ -231,7 +231,7 @@ async def test_a_duration_that_the_scef_shortened_counts(make, scef, side):
     binding = await make(configurations={"renewal_margin": 3600.0})
     await binding.provision(DEVICE, {})
     await active(binding)
-    record = binding._records.held(DEVICE)
+    record = binding.records.held(DEVICE)
     assert record.due == pytest.approx(side.now() + 500, abs=5)  # half of its time, as the margin is longer
     side.offset += 600
     await until(lambda: scef.made("patch"))
@@ -272,7 +272,7 @@ async def test_a_configuration_withdrawn_by_the_hss_is_not_asked_for_at_once(mak
     body = {"niddConfiguration": scef.link(name), "externalId": DEVICE, "status": "TERMINATED_UE_NOT_AUTHORIZED"}
     assert await scef.notify(url, body) == 204
     await until(lambda: counts(binding)["lost"] == 1)
-    assert binding._records.held(DEVICE).due == pytest.approx(side.now() + 600, abs=5)
+    assert binding.records.held(DEVICE).due == pytest.approx(side.now() + 600, abs=5)
 
 
 async def test_failures_are_tried_again_with_growing_pauses(make, scef, side):
@@ -281,12 +281,12 @@ async def test_failures_are_tried_again_with_growing_pauses(make, scef, side):
     await binding.provision(DEVICE, {})
     pauses = []
     for failures in (1, 2, 3):
-        await until(lambda wanted=failures: getattr(binding._records.held(DEVICE), "failures", 0) == wanted)
-        pauses.append(binding._records.held(DEVICE).due - side.now())
+        await until(lambda wanted=failures: getattr(binding.records.held(DEVICE), "failures", 0) == wanted)
+        pauses.append(binding.records.held(DEVICE).due - side.now())
         side.offset += 200
     assert pauses == pytest.approx([100, 150, 150], abs=3)
     await active(binding)
-    assert binding._records.held(DEVICE).failures == 0
+    assert binding.records.held(DEVICE).failures == 0
     assert "NOT_AUTHORISED" in counts(binding)["last_error"]
 
 
@@ -372,7 +372,7 @@ async def test_a_changed_callback_url_is_told_to_the_scef(make, scef):
     await first.stop()
     second = await make(callbacks={"path": "another"})
     await until(lambda: scef.callback_of(DEVICE).endswith("/another"))
-    assert scef.callback_of(DEVICE) == second._listener.url
+    assert scef.callback_of(DEVICE) == second.listener.url
 
 
 async def test_paced(make, scef):
@@ -479,7 +479,7 @@ async def test_idle_devices_cost_no_objects(make, scef, memory):
         memory.notes[f"c/c{number}"] = b"dev"
     for number in range(6_000):
         assert binding.south_profile(f"dev{number}@iot.example")
-    assert len(binding._records._kept) <= 4096
+    assert len(binding.records._kept) <= 4096
     assert len(memory.notes["d/dev1@iot.example"]) < 40
     assert isinstance(binding._events, BridgeSide)
 

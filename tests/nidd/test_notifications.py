@@ -30,7 +30,7 @@ async def binding(make, scef):
 
 @pytest.fixture
 def url(binding):
-    return binding._listener.url
+    return binding.listener.url
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def test_what_is_not_in_memory_is_read_before_a_notification_is_judged(bin
 async def test_204_only_after_the_commit(binding, scef, side):
     side.gate = asyncio.Event()
     answer = asyncio.create_task(scef.uplink(DEVICE))
-    await until(lambda: binding._listener.server.connections)
+    await until(lambda: binding.listener.server.connections)
     done, _ = await asyncio.wait([answer], timeout=0.1)
     assert not done
     side.gate.set()
@@ -289,7 +289,7 @@ async def test_another_method_is_405(url, scef):
 
 async def test_a_body_that_is_too_large_is_413(make, scef, side):
     binding = await make(callbacks={"max_body": 2048})
-    url = binding._listener.url
+    url = binding.listener.url
     assert await scef.notify(url, b"x" * 2049) == 413
     assert await scef.notify(url, b'{"subscription":"' + b"x" * 1000 + b'"}') == 204
 
@@ -310,7 +310,7 @@ async def test_a_body_that_is_too_large_is_413(make, scef, side):
 )
 async def test_credentials_of_callbacks(make, scef, side, callbacks, right):
     binding = await make(callbacks=callbacks)
-    url = binding._listener.url
+    url = binding.listener.url
     assert await scef.notify(url, {"subscription": "x"}) == 401
     assert await scef.notify(url, {"subscription": "x"}, {"Authorization": right + "x"}) == 401
     assert await scef.notify(url, {"subscription": "x"}, {"Authorization": right}) == 204
@@ -327,7 +327,7 @@ async def test_the_secret_path_is_not_logged(url, scef, link, caplog):
 async def test_status_is_plain_json_without_secrets(binding, scef):
     await scef.uplink(DEVICE)
     text = json.dumps(binding.status())
-    assert binding._listener.url.rsplit("/", 1)[1] not in text
+    assert binding.listener.url.rsplit("/", 1)[1] not in text
     assert json.loads(text)["callbacks"]["taken"] == 1
 
 

@@ -34,7 +34,7 @@ async def test_the_skew_is_told(binding, skew):
 
 
 async def test_a_duration_is_asked_for_and_read_in_the_scefs_own_time(binding, scef, side, skew):
-    record = binding._records.held(DEVICE)
+    record = binding.records.held(DEVICE)
     assert record.due == pytest.approx(side.now() + 86_400 - 3600, abs=5)
     side.offset += 83_000
     await until(lambda: scef.made("patch"))
@@ -51,7 +51,7 @@ async def test_a_time_to_wait_is_in_the_scefs_own_time(binding, scef, side, skew
         "deliveryStatus": "FAILURE_TEMPORARILY_NOT_REACHABLE",
         "requestedRetransmissionTime": format_time(scef.now() + 900),
     }
-    assert await scef.notify(binding._listener.url, notification) == 204
+    assert await scef.notify(binding.listener.url, notification) == 204
     assert side.of(Report)[0].retry_at == pytest.approx(side.now() + 900, abs=3)
 
 

@@ -16,7 +16,7 @@ async def provision(binding):
 
 
 def failures(binding):
-    return [getattr(binding._records.held(device), "failures", 0) for device in DEVICES]
+    return [getattr(binding.records.held(device), "failures", 0) for device in DEVICES]
 
 
 async def test_trouble_of_the_scef_is_noted_at_no_device(make, scef, side):

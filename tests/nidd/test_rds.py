@@ -63,7 +63,7 @@ async def test_a_network_without_rds_gets_the_downlink_without(make, scef, side,
     else:
         link = scef.link(scef.name_of(DEVICE), "7")
         body = {"niddDownlinkDataTransfer": link, "deliveryStatus": "FAILURE_RDS_DISABLED"}
-        assert await scef.notify(binding._listener.url, body) == 204
+        assert await scef.notify(binding.listener.url, body) == 204
         assert side.of(Report)[0].outcome is Refusal.UNREACHABLE
     assert side.counts["nidd_rds_disabled"] == 1
     await binding.submit(attempt(confirmed=True))

@@ -132,9 +132,7 @@ async def test_a_network_without_these_apis_is_asked_once_a_day(make, scef, side
     binding = await make(reachability={"events": ("LOSS_OF_CONNECTIVITY",), "maximum_latency": 60})
     await binding.provision(UE, {})
     await until(lambda: side.counts["reachability_failures"] == 1)
-    await until(
-        lambda: binding._records.held(UE).watch_due > side.now() + 80_000 if binding._records.held(UE) else False
-    )
+    await until(lambda: binding.records.held(UE).watch_due > side.now() + 80_000 if binding.records.held(UE) else False)
     side.offset += 3600
     await asyncio.sleep(0.6)
     assert side.counts["reachability_failures"] == 1
@@ -153,8 +151,8 @@ async def test_a_network_without_these_apis_is_asked_once_a_day(make, scef, side
 )  # fmt: skip
 async def test_reports_that_are_none_of_ours(make, scef, side, body, status):
     binding = await make()
-    assert await scef.notify(f"{binding._listener.url}/reports", body) == status
-    assert await scef.notify(f"{binding._listener.url}/elsewhere", body) == 404
+    assert await scef.notify(f"{binding.listener.url}/reports", body) == status
+    assert await scef.notify(f"{binding.listener.url}/elsewhere", body) == 404
     assert not side.delivered
 
 
@@ -163,10 +161,10 @@ async def test_a_report_about_another_device_is_dropped(make, scef, side, memory
     memory.notes["s/s1"] = UE.encode()
     report = {"monitoringType": "UE_REACHABILITY", "externalId": "other@iot.example"}
     body = {"subscription": "/subscriptions/s1", "monitoringEventReports": [report]}
-    assert await scef.notify(f"{binding._listener.url}/reports", body) == 204
+    assert await scef.notify(f"{binding.listener.url}/reports", body) == 204
     assert not side.delivered
     report["externalId"] = UE
-    assert await scef.notify(f"{binding._listener.url}/reports", body) == 204
+    assert await scef.notify(f"{binding.listener.url}/reports", body) == 204
     assert side.delivered == [Reachable(UE)]
 
 
@@ -180,7 +178,7 @@ async def test_power_saving_that_was_reported_tells_when_to_try_again(make, scef
     idle = {"idleStatusTimestamp": format_time(side.now() - 600), "activeTime": 10, "periodicAUTimer": 7200}
     report = {"monitoringType": "LOSS_OF_CONNECTIVITY", "externalId": UE, "idleStatusInfo": idle}
     body = {"subscription": "/subscriptions/s1", "monitoringEventReports": [report]}
-    assert await scef.notify(f"{binding._listener.url}/reports", body) == 204
+    assert await scef.notify(f"{binding.listener.url}/reports", body) == 204
     scef.script["submit"].append((500, {"problemDetail": {"cause": "TEMPORARILY_NOT_REACHABLE"}}))
     result = await binding.submit(ATTEMPT)
     assert result.why is Refusal.UNREACHABLE
@@ -200,7 +198,7 @@ async def newcomers():
 async def test_a_device_that_comes_by_itself_gets_an_endpoint_and_a_configuration(net):
     rule = ZeroTouch(allow=("*@iot.example",), name="urn:dev:{local}", options={"buffer": "bridge"})
     await net.start(provision=False, zero_touch=rule)
-    await asyncio.to_thread(net.scef.set, nidd_trigger_url=f"{net.binding._listener.url}/trigger")
+    await asyncio.to_thread(net.scef.set, nidd_trigger_url=f"{net.binding.listener.url}/trigger")
     await asyncio.to_thread(net.ue.send, b"\x01")  # without a configuration: the NEF asks for one
 
     async def added():
@@ -231,7 +229,7 @@ TRIGGER = {"afId": "as1", "nefId": "nef", "suppFeat": "0"}
 )
 async def test_triggers(make, scef, side, body, status):
     binding = await make(zero_touch={"allow": ("*@iot.example",)})
-    url = f"{binding._listener.url}/trigger/"
+    url = f"{binding.listener.url}/trigger/"
     async with scef.session.post(url, data=body if isinstance(body, bytes) else json.dumps(body)) as answer:
         assert answer.status == status
         if status == 200:
@@ -241,7 +239,7 @@ async def test_triggers(make, scef, side, body, status):
 
 async def test_without_a_rule_nobody_comes_by_himself(make, scef, side):
     binding = await make()
-    assert await scef.notify(f"{binding._listener.url}/trigger", TRIGGER | {"gpsi": "extid-a@iot.example"}) == 403
+    assert await scef.notify(f"{binding.listener.url}/trigger", TRIGGER | {"gpsi": "extid-a@iot.example"}) == 403
     assert not side.added
 
 
@@ -251,7 +249,7 @@ async def test_a_trigger_for_a_device_that_has_a_configuration_has_the_scef_aske
     await until(lambda: binding.status()["configurations"]["active"] == 1)
     side.added[UE] = ("meter-1", {})
     scef.configurations.clear()
-    assert await scef.notify(f"{binding._listener.url}/trigger", TRIGGER | {"gpsi": f"extid-{UE}"}) == 200
+    assert await scef.notify(f"{binding.listener.url}/trigger", TRIGGER | {"gpsi": f"extid-{UE}"}) == 200
     await until(lambda: scef.name_of(UE), why="made again")
 
 

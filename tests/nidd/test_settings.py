@@ -182,13 +182,13 @@ async def test_callbacks_over_mutual_tls(make, scef, certificate):
     import aiohttp
 
     binding = await make(callbacks={"certificate": certificate, "client_ca": certificate})
-    assert binding._listener.url.startswith("https://")
+    assert binding.listener.url.startswith("https://")
     trusting = ssl.create_default_context(cafile=certificate)
     with pytest.raises(aiohttp.ClientError):
-        async with scef.session.post(binding._listener.url, json={"subscription": "x"}, ssl=trusting) as answer:
+        async with scef.session.post(binding.listener.url, json={"subscription": "x"}, ssl=trusting) as answer:
             await answer.read()
     trusting.load_cert_chain(certificate)
-    async with scef.session.post(binding._listener.url, json={"subscription": "x"}, ssl=trusting) as answer:
+    async with scef.session.post(binding.listener.url, json={"subscription": "x"}, ssl=trusting) as answer:
         assert answer.status == 204
 
 

@@ -290,7 +290,7 @@ async def test_a_refused_connection_is_certain(make, scef, memory):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         two = await make(api_root=f"http://127.0.0.1:{closed.getsockname()[1]}", callbacks={"path": "p"})
-        record = two._records.held(DEVICE)
+        record = two.records.held(DEVICE)
         assert record.configuration
         result = await two.submit(attempt())
     assert isinstance(result, Refused)

@@ -72,7 +72,9 @@ async def combined(
         lambda: 1_700_000_000.0,
     )
     nobody: frozenset[str] = frozenset()
-    return CombinedNorth(udp, dtls, streams, (nobody, keys) if stream else (keys, nobody))
+    combined = CombinedNorth(udp, dtls, streams)
+    combined.reach(*((nobody, keys) if stream else (keys, nobody)))
+    return combined
 
 
 class SessionStage(Stage):

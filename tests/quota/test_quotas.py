@@ -100,12 +100,12 @@ def test_a_refund_goes_to_the_group_that_was_charged():
     """An operator moves the endpoint to another group while its call is under way."""
     one = world()
     one.limits = SharedQuotas([quota(per=Per.GROUP, messages=10)]).limits("net", "first")
-    one.state.place(replace(one.endpoint, group="second"))
+    one.state.place(replace(one.endpoint, group="second"), one.state.policy)
     ask_and_answer(one, 1)
-    one.state.place(replace(one.endpoint, group="first"))
+    one.state.place(replace(one.endpoint, group="first"), one.state.policy)
     one.network = None
     ask(one, 2)
-    one.state.place(replace(one.endpoint, group="second"))
+    one.state.place(replace(one.endpoint, group="second"), one.state.policy)
     one.answers_open_call(Refused(Refusal.REJECTED, "no"))
     assert {row["group"]: row["down_messages"] for row in one.rows(Usage)} == {"first": 0, "second": 1}
 

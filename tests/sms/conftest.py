@@ -57,4 +57,4 @@ async def binding(make):
 @pytest.fixture
 def url(binding):
     """Where the operator was told to post SMS of devices."""
-    return binding._listener.url
+    return binding.listener.url

@@ -183,7 +183,7 @@ async def test_base64_is_read_as_the_field_writes_it(centre, side, url, text):
 
 async def test_sms_to_other_ports_are_not_ours_where_ours_are_named(make, centre, side):
     binding = await make(uplinks={"application_ports": (5683, 5684)})
-    url = binding._listener.url
+    url = binding.listener.url
     assert (await centre.sms(url, applicationPort=5684))[0] == 200
     assert (await centre.sms(url, applicationPort=80))[0] == 404
     assert (await centre.sms(url, applicationPort=None))[0] == 404

@@ -58,7 +58,7 @@ async def test_a_healthy_instance(make, centre):
         "delivery reports": Grade.WARNING,
         "SMS of devices": Grade.WARNING,
     }
-    await centre.sms(binding._listener.url)
+    await centre.sms(binding.listener.url)
     assert (await found(binding))["SMS of devices"] is Grade.GOOD
 
 

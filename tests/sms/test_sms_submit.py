@@ -46,7 +46,7 @@ async def test_a_downlink_is_one_device_trigger(binding, centre, side):
     assert result == Accepted("t1", NetworkState.BUFFERED)
     ((_, headers, body),) = centre.made("submit")
     destination = body.pop("notificationDestination")
-    assert destination.startswith(binding._listener.url.rpartition("/")[0])
+    assert destination.startswith(binding.listener.url.rpartition("/")[0])
     assert body.pop("validityPeriod") in {89, 90}
     assert body == {
         "externalId": DEVICE,

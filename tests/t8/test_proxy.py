@@ -87,7 +87,7 @@ async def test_the_binding_speaks_t8(scef, folder, tmp_path):
     assert {(one["way"], one["method"]) for one in written} == {
         ("api", "GET"), ("api", "POST"), ("api", "PATCH"), ("api", "DELETE"), ("callback", "POST"),
     }  # fmt: skip
-    assert written[1]["request"]["notificationDestination"] == binding._listener.url  # recorded as it was sent
+    assert written[1]["request"]["notificationDestination"] == binding.listener.url  # recorded as it was sent
 
 
 async def test_an_adopted_configuration_shows_the_bridges_own_destination(scef, folder):

@@ -10,8 +10,10 @@ from google.protobuf.empty_pb2 import Empty
 
 from bindings.lorawan.chirpstack.grpc_web import GrpcWeb
 from bindings.lorawan.chirpstack.native_grpc import NativeGrpc
+from bindings.lorawan.chirpstack.shown import device_in, shown_message
 from bindings.lorawan.chirpstack.transport import GrpcFailed, Transport
 from bindings.lorawan.settings import Api
+from bindings.shown_calls import Seen
 
 _HISTORY = 16 << 20  # bytes of one device's events; ten events of some kilobytes are usual, 1000 are a lot
 _SMALL = 1024  # bytes that a smaller event counts for
@@ -25,6 +27,7 @@ class ChirpStackClient:
         self._timeout = settings.timeout
         self._transport: Transport = GrpcWeb(settings) if settings.transport == "grpc-web" else NativeGrpc(settings)
         self.up: bool | None = None  # whether the last call was answered; None: none was made
+        self.seen: Seen | None = None  # shows calls about a device
         self.calls = 0
         self.failures = 0
 
@@ -46,15 +49,28 @@ class ChirpStackClient:
     async def call(self, method: Any, request: Any) -> Any:
         """Make one unary call. Raises GrpcFailed."""
         self.calls += 1
+        began = self._seconds()
         try:
             answer = await self._transport.call(method, request)
         except GrpcFailed as error:
+            self._show(request, f"{error}", began)
             if error.tried:
                 self.up = not error.out_of_reach
             self.failures += not error.for_users_only  # a good key is not told the version: nothing has failed
             raise
         self.up = True
+        if self.seen is not None:
+            self._show(request, shown_message(answer), began)
         return answer
+
+    def _show(self, request: Any, outcome: str, began: float) -> None:
+        device = device_in(request)
+        if self.seen is not None and device:
+            self.seen(device, f"{shown_message(request)} → {outcome} ({self._seconds() - began:.3f} s)")
+
+    @staticmethod
+    def _seconds() -> float:
+        return asyncio.get_running_loop().time()
 
     # What the binding asks
 

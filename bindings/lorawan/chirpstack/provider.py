@@ -18,10 +18,11 @@ from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.network_events import NetworkEvent
-from bindings.lorawan.provider import NewItem, QueuedItem, Sight, Sink, Standing
+from bindings.lorawan.provider import NewItem, Provider, QueuedItem, Sight, Sink, Standing
 from bindings.lorawan.records import Profile
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.wanted import Provisioned, Wanted
+from bindings.shown_calls import Seen
 from bridge.errors import BindingError, CallFailed, CallTrouble, NotificationError
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class ChirpStack:
             self.http = HttpEvents(settings.http, self._take, self._count)
         else:
             self.mqtt = MqttEvents(settings.mqtt, settings.application_id, self._take, self._missed, self._count)
+        self._inherited: HttpEvents | None = None  # an earlier instance's listener, until `listen`
         self.version = ""
         self._sink: Sink | None = None
         self._regions: dict[str, api.GetRegionResponse] = {}
@@ -50,6 +52,14 @@ class ChirpStack:
     def up(self) -> bool | None:
         """Whether the last call was answered; None: no call was made."""
         return self.client.up
+
+    @property
+    def calls_seen(self) -> Seen | None:
+        return self.client.seen
+
+    @calls_seen.setter
+    def calls_seen(self, seen: Seen | None) -> None:
+        self.client.seen = seen
 
     @property
     def capacity(self) -> int:
@@ -66,10 +76,22 @@ class ChirpStack:
     async def open(self) -> None:
         await self.client.open()
 
+    async def inherit(self, earlier: Provider) -> None:
+        if isinstance(earlier, ChirpStack) and earlier.http is not None and self.http is not None:
+            await earlier.http.prepare(self.http)
+            earlier.http.hold()
+            self._inherited, earlier.http = earlier.http, None
+
     async def listen(self, sink: Sink, memory: Memory) -> None:
         self._sink = sink
         if self.http is not None:
-            await self.http.start(await secret_path(memory, self._settings.http.path))
+            path = await secret_path(memory, self._settings.http.path)
+            if self._inherited is None:
+                await self.http.start(path)
+            else:
+                self._inherited.become(self.http, path, self._settings.http.overlap)
+                self.http, self._inherited = self._inherited, None
+                self.http.release()
             where = self.http.address
         if self.mqtt is not None:
             client_id = self._settings.mqtt.client_id or "lwm2m-bridge-" + await generated_value(memory, _CLIENT_ID_KEY)
@@ -81,8 +103,9 @@ class ChirpStack:
     async def stop_listening(self) -> None:
         if self.mqtt is not None:
             await self.mqtt.stop()
-        if self.http is not None:
-            await self.http.stop()
+        for listener in (self.http, self._inherited):
+            if listener is not None:
+                await listener.stop()
 
     async def close(self) -> None:
         await self.client.close()

@@ -28,7 +28,6 @@ from bridge.control.rest.stream import STREAMS, last_event_id, stream, wants_str
 from bridge.errors import (
     AccessDenied,
     BridgeError,
-    ConfigurationError,
     LimitReached,
     NotPossible,
     Outdated,
@@ -37,6 +36,7 @@ from bridge.errors import (
     TooManyGuesses,
     UnknownCaller,
 )
+from bridge.listening import Listening
 from bridge.operations.access import Caller
 from bridge.operations.bridge import Bridge
 from bridge.operations.registry import OPERATIONS, carried_out
@@ -66,8 +66,7 @@ class RestApi:
     ) -> None:
         """`context`: None for plain HTTP. `origins`: further origins whose pages may call the API."""
         self._bridge = bridge
-        self._address = address
-        self._context = context
+        self._first = address, context
         self._origins = frozenset(origins)
         self._count = count
         self._callers = Callers(bridge, asyncio.get_running_loop().time)
@@ -80,19 +79,20 @@ class RestApi:
         app.router.add_route("GET", f"{VERSION}/openapi.json", self._describe)
         Site(bridge, self._callers).add_to(app)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP)
+        self._listening = Listening(self._runner, "[api] listen")
 
     async def start(self) -> None:
         """Listen. Raises ConfigurationError with the reason."""
-        if self._address is None:
-            return
-        await self._runner.setup()
-        host, port = self._address
-        try:
-            await web.TCPSite(self._runner, host, port, ssl_context=self._context).start()
-        except OSError as error:
-            raise ConfigurationError(
-                f"[api] listen: {error.strerror or error}; end the program that uses it, or choose another port"
-            ) from error
+        await self.listen(*self._first)
+
+    async def listen(self, address: tuple[str, int] | None, context: ssl.SSLContext | None) -> None:
+        """Listen at another address, or nowhere: see `Listening.at`. Raises ConfigurationError with the reason."""
+        await self._listening.at(address, context)
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """The TLS context that new connections get; None: there is none."""
+        return self._listening.context
 
     def allow_origins(self, origins: Collection[str]) -> None:
         """Set the further origins whose pages may call the API."""

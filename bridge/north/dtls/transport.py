@@ -1,6 +1,6 @@
 """CoAP over DTLS as a `NorthTransport`, on top of UDP: an endpoint has the same address as without DTLS."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,8 +29,13 @@ class DtlsNorth(SessionNorth):
     """`datagram` is called with datagrams from these servers' addresses."""
 
     def __init__(self, udp: UdpNorth, servers: Mapping[str, DtlsServer], identify: Identify) -> None:
-        maker = _Maker(udp, servers)
-        super().__init__(maker, {key: server.link for key, server in servers.items()}, identify)
+        self._sessions = _Maker(udp, servers)
+        super().__init__(self._sessions, {key: server.link for key, server in servers.items()}, identify)
+
+    def serve(self, servers: Mapping[str, DtlsServer], anew: Collection[str]) -> None:
+        """Have sessions with other servers: see `change`."""
+        self._sessions.servers = dict(servers)
+        self.change({key: server.link for key, server in servers.items()}, anew)
 
     def datagram(self, source: int, servers: tuple[str, ...], datagram: bytes) -> bool:
         """Pass a datagram to its session; return False if there is none."""
@@ -45,7 +50,7 @@ class DtlsNorth(SessionNorth):
 class _Maker(ChannelMaker):
     def __init__(self, udp: UdpNorth, servers: Mapping[str, DtlsServer]) -> None:
         self._udp = udp
-        self._servers = dict(servers)
+        self.servers = dict(servers)
 
     def make(self, link: SessionLink, user: ChannelUser, credentials: Credentials | None) -> Channel | End:
         """Return a session that has sent its first flight."""
@@ -55,7 +60,7 @@ class _Maker(ChannelMaker):
         if self._udp.servers.destination(server) is None:
             return End(Ended.UNHEARD, f"the name of server {server!r} cannot be resolved; see the log")
         self._udp.open(source, (server,))
-        wanted = self._servers[server]
+        wanted = self.servers[server]
         session = wanted.backend.client(wanted.session, credentials, link.resumption)
         return DtlsChannel(server, session, user, partial(self._send, source, server))
 

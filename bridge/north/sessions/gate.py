@@ -25,14 +25,18 @@ class Gate:
     """Keys of links wait here. Times are monotonic seconds."""
 
     def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-        self._behind = max(CATCH_UP, 1 / pace.per_second)
+        self.change(pace)
         self._urgent: dict[Hashable, None] = {}
         self._others: dict[Hashable, None] = {}
         self._inside: set[Hashable] = set()
         self._next = 0.0  # when the next opening may begin
         self._pause = 0.0  # seconds, while the server is silent
         self.silent = ""  # why; empty: the server is not
+
+    def change(self, pace: Pace) -> None:
+        """Keep to another pace from now on."""
+        self._pace = pace
+        self._behind = max(CATCH_UP, 1 / pace.per_second)
 
     def ask(self, key: Hashable, *, urgent: bool) -> None:
         """Let a link wait to be opened."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -54,7 +54,6 @@ class ChannelMaker:
 class SessionNorth:
     """`bridge.north.contract.NorthTransport` for the servers of one kind."""
 
-    opens_each = True
     descriptor_each = False
     new_addresses = False  # whether a link that is opened again comes from another address
 
@@ -68,6 +67,40 @@ class SessionNorth:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._idle: asyncio.TimerHandle | None = None
         self._receiver: Receiver | None = None
+
+    @property
+    def opens_each(self) -> bool:
+        """Whether there are servers whose links have to be opened."""
+        return bool(self._servers)
+
+    def change(self, servers: Mapping[str, LinkSettings], anew: Collection[str]) -> None:
+        """Have other servers from now on. Links to those of `anew` are closed, and opened again where they were wanted.
+
+        All other links stay as they are; no earlier session is resumed, so that a new link proves itself by what is
+        configured now.
+        """
+        wanted = [key for key, link in self.links.items() if link.wanted and key[1] in anew and key[1] in servers]
+        for key in list(self.links):
+            if key[1] in anew or key[1] not in servers:
+                self._release(key)
+        for link in self.links.values():
+            link.resumption = None
+        self._servers = dict(servers)
+        for server in [server for server in self._gates if server not in servers]:
+            del self._gates[server]
+            timer = self._timers.pop(server, None)
+            if timer is not None:
+                timer.cancel()
+        for server, settings in servers.items():
+            if server in self._gates and server not in anew:
+                self._gates[server].change(settings.pace)
+            else:
+                self._gates[server] = Gate(settings.pace)
+        for key in wanted:
+            self._of(key).open()
+        if self._idle is not None:
+            self._idle.cancel()
+        self._check_idle_later()
 
     # -- NorthTransport ------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """CoAP over TCP and TLS as a `NorthTransport` (RFC 8323): a connection for each endpoint and server."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,8 +44,13 @@ class StreamNorth(SessionNorth):
         identify: Identify,
         wall: Callable[[], float],
     ) -> None:
-        maker = _Maker(places, servers, local_host, wall)
-        super().__init__(maker, {key: server.link for key, server in servers.items()}, identify)
+        self._connections = _Maker(places, servers, local_host, wall)
+        super().__init__(self._connections, {key: server.link for key, server in servers.items()}, identify)
+
+    def serve(self, servers: Mapping[str, StreamServer], anew: Collection[str]) -> None:
+        """Have connections with other servers: see `change`."""
+        self._connections.servers = dict(servers)
+        self.change({key: server.link for key, server in servers.items()}, anew)
 
 
 class _Maker(ChannelMaker):
@@ -53,7 +58,7 @@ class _Maker(ChannelMaker):
         self, places: Servers, servers: Mapping[str, StreamServer], local_host: LocalHost, wall: Callable[[], float]
     ) -> None:
         self._places = places
-        self._servers = dict(servers)
+        self.servers = dict(servers)
         self._local_host = local_host
         self._wall = wall
 
@@ -63,7 +68,7 @@ class _Maker(ChannelMaker):
         place = self._places.destination(server)
         if place is None:
             return End(Ended.UNHEARD, f"the name of server {server!r} cannot be resolved; see the log")
-        wanted = self._servers[server]
+        wanted = self.servers[server]
         session: Session | None = None
         if wanted.backend is not None and wanted.session is not None:
             if credentials is None:

@@ -49,7 +49,7 @@ class Servers:
     """
 
     def __init__(self, names: Iterable[ServerName]) -> None:
-        self._known = {name.key: _Known(name) for name in names}
+        self.known = {name.key: _Known(name) for name in names}
         self._owners: dict[Remote, tuple[str, ...]] = {}
         self._families: Collection[int] = (socket.AF_INET, socket.AF_INET6)
         self._look_ups: set[asyncio.Task[None]] = set()
@@ -59,24 +59,48 @@ class Servers:
     def restrict(self, families: Collection[int]) -> None:
         """Use only addresses of these families, from which endpoints can send. Others are dropped."""
         self._families = tuple(sorted(families))
-        for known in self._known.values():
+        for known in self.known.values():
             if known.plain is not None and _family(known.plain) not in self._families:
                 known.plain = known.secure = None
         self._index()
 
+    def become(self, other: "Servers") -> None:
+        """Know the servers that another one knows, as far as it has resolved their names; keep what is unchanged.
+
+        A server at another address now is still expected at the one before, too.
+        """
+        known: dict[str, _Known] = {}
+        for key, new in other.known.items():
+            here = self.known.get(key)
+            if here is None or here.name != new.name:
+                if here is not None:
+                    new.earlier = tuple((a[0], a[1]) for a in (here.plain, here.secure) if a is not None)
+                known[key] = new
+            else:
+                known[key] = here
+        self.known = known
+        self._index()
+        if self.unresolved:
+            self._asked.set()
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether the name of a server was never resolved."""
+        return any(known.plain is None for known in self.known.values())
+
     def __contains__(self, key: str) -> bool:
-        return key in self._known
+        return key in self.known
 
     def destination(self, key: str, *, secure: bool = False) -> SocketAddress | None:
         """Return a server's address; None while its name cannot be resolved, or for an unknown key."""
-        known = self._known.get(key)
+        known = self.known.get(key)
         if known is None:
             return None
         return known.secure if secure else known.plain
 
     def destinations(self) -> list[SocketAddress | None]:
         """Return each server's address; None for those whose name is not resolved."""
-        return [known.plain for known in self._known.values()]
+        return [known.plain for known in self.known.values()]
 
     def at(self, remote: SocketAddress) -> tuple[str, ...]:
         """Return the keys of the servers with this address; empty: an unknown sender.
@@ -87,7 +111,7 @@ class Servers:
 
     def look_again(self, key: str) -> None:
         """Resolve a server's name soon: it does not answer."""
-        if key in self._known:
+        if key in self.known:
             self._wanted.add(key)
             self._asked.set()
 
@@ -96,7 +120,7 @@ class Servers:
 
         Resolutions that take longer than `within` seconds go on in the background.
         """
-        wanted = [self._known[key] for key in (self._known if keys is None else keys)]
+        wanted = [self.known[key] for key in (self.known if keys is None else keys) if key in self.known]
         tasks = [asyncio.create_task(self._look_up(known)) for known in wanted]
         for task in tasks:
             self._look_ups.add(task)
@@ -110,8 +134,7 @@ class Servers:
         loop = asyncio.get_running_loop()
         due = loop.time() + interval
         while True:
-            missing = any(known.plain is None for known in self._known.values())
-            timeout = min(soonest, interval) if missing else max(0.0, due - loop.time())
+            timeout = min(soonest, interval) if self.unresolved else max(0.0, due - loop.time())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):  # wait_for may lose a cancellation that comes with the event
                     await self._asked.wait()
@@ -119,10 +142,10 @@ class Servers:
                 await asyncio.sleep(soonest)
             self._asked.clear()
             if loop.time() >= due:
-                keys = set(self._known)
+                keys = set(self.known)
                 due = loop.time() + interval
             else:
-                keys = self._wanted | {key for key, known in self._known.items() if known.plain is None}
+                keys = self._wanted | {key for key, known in self.known.items() if known.plain is None}
             self._wanted = set()
             await self.resolve(keys)
 
@@ -161,7 +184,7 @@ class Servers:
     def _index(self) -> None:
         owners: dict[Remote, dict[str, None]] = {}
         for remotes in (_plain, _secure, _earlier):
-            for key, known in self._known.items():
+            for key, known in self.known.items():
                 for remote in () if known.name.stream else remotes(known):
                     owners.setdefault(remote, {})[key] = None
         self._owners = {remote: tuple(keys) for remote, keys in owners.items()}

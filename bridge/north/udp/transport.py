@@ -42,6 +42,15 @@ class UdpNorth:
         self.addresses.listen(self._datagram)
         self._watching = asyncio.create_task(self.servers.watch(self._resolve_interval))
 
+    def change(self, servers: Servers, resolve_interval: float) -> None:
+        """Reach other servers from now on; `servers` has resolved their names as far as that could be done."""
+        self.servers.become(servers)
+        if resolve_interval != self._resolve_interval:
+            self._resolve_interval = resolve_interval
+            if self._watching is not None:
+                self._watching.cancel()
+                self._watching = asyncio.create_task(self.servers.watch(resolve_interval))
+
     async def stop(self) -> None:
         """Close all sockets, and stop resolving names."""
         self._receiver = None

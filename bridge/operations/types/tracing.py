@@ -47,17 +47,34 @@ class CoapView(Result, frozen=True, kw_only=True):
     payload_size: int  # bytes
 
 
+class ValueView(Result, frozen=True, kw_only=True):
+    """A value in a message. `name` and `unit` are those of the registry; "" where a resource is not known, or has none.
+
+    All but the path may be what a device or server wrote: show it as text, never as markup.
+    """
+
+    path: str
+    name: str
+    value: str
+    unit: str
+
+
 class TraceLine(Result, frozen=True, kw_only=True):
     """A message on one of the two hops, or a note."""
 
     number: int
     at: float
-    kind: Annotated[str, Meta(description="from server, to server, from device, to device, network, outcome or note")]
+    kind: Annotated[
+        str, Meta(description="from server, to server, from device, to device, network, call, outcome or note")
+    ]
     peer: str  # the server or the network; "" where there is none
     size: int  # bytes of the message; 0 without one
     coap: CoapView | None  # null where there is no message, or none that is CoAP (DTLS)
     note: str
     payload: Annotated[bytes | None, Meta(description="in base64; null unless the trace has payloads")]
+    values: Annotated[
+        tuple[ValueView, ...], Meta(description="the payload's values, where they can be read; none as `payload`")
+    ] = ()
     data: Annotated[bytes | None, Meta(description="the whole message, in base64; null as `payload`")]
 
 

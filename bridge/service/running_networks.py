@@ -1,0 +1,130 @@
+"""The network instances of a running bridge: each is started, replaced when its settings change, and stopped."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from bindings.contract import Binding, Events, Memory, ShowsCalls, Succeeds
+from bridge.config import Network
+from bridge.errors import BindingError, BridgeError, ConfigurationError
+from bridge.service.network_calls import NetworkCalls
+
+log = logging.getLogger(__name__)
+
+
+class RunningNetworks:
+    """`bindings` and `calls` are by network, and everybody's: others keep them and find what is there now."""
+
+    def __init__(
+        self,
+        bindings: dict[str, Binding],
+        calls: dict[str, NetworkCalls],
+        new_calls: Callable[[str, int], NetworkCalls],
+        given: Callable[[str], tuple[Events, Memory]],
+        serve: Callable[[NetworkCalls], None],
+    ) -> None:
+        """`given` returns what the instance of a network starts with; `serve` wakes those who wait for a call."""
+        self.bindings = bindings
+        self.calls = calls
+        self._new_calls = new_calls
+        self._given = given
+        self._serve = serve
+        self._started: list[str] = []
+        for one in calls.values():  # an instance that is not started is called by nobody
+            one.suspend()
+        self._leaving: set[asyncio.Task[None]] = set()  # earlier instances that finish their calls
+
+    async def start_all(self, configured: dict[str, Network]) -> None:
+        """Start the instances that are there. Raises a LocalError; those that were started run on until `stop`."""
+        for name, binding in self.bindings.items():
+            await self._start(binding, configured[name])
+
+    async def add(self, network: Network, binding: Binding) -> None:
+        """Start an instance of a network that is new. Raises a LocalError."""
+        self.calls[network.name] = calls = self._new_calls(network.name, binding.capacity)
+        calls.suspend()
+        try:
+            await self._start(binding, network)
+        except BaseException:
+            del self.calls[network.name]
+            raise
+        self.bindings[network.name] = binding
+
+    async def replace(self, before: Network, after: Network, binding: Binding) -> None:
+        """Let an instance with other settings take over; calls under way finish at the one that was there.
+
+        Raises a LocalError: then one with the settings of before runs, unless that could not be started either.
+        """
+        name, earlier = after.name, self.bindings[after.name]
+        calls = self.calls[name]
+        calls.suspend()
+        try:
+            await self._succeed(earlier, binding, after)
+            self.bindings[name] = binding
+        except BridgeError:
+            if not (isinstance(earlier, Succeeds) and earlier.runs):
+                self.bindings[name] = again = before.create()
+                await earlier.stop()
+                await self._start(again, before)
+            raise
+        finally:
+            calls.resume(self.bindings[name].capacity)
+            self._serve(calls)
+        self._let_finish(earlier)
+
+    async def remove(self, name: str) -> None:
+        """Stop an instance once the calls under way are over; the network keeps what it has of the devices."""
+        calls = self.calls[name]
+        calls.suspend()
+        await calls.drained()
+        del self.calls[name]
+        await self.bindings.pop(name).stop()
+        self._started.remove(name)
+
+    async def stop(self) -> None:
+        """Stop all, the one that was started last first."""
+        for name in reversed(self._started):
+            await self.bindings[name].stop()
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
+    async def _succeed(self, earlier: Binding, binding: Binding, network: Network) -> None:
+        events, memory = self._given(network.name)
+        if isinstance(binding, ShowsCalls) and isinstance(earlier, ShowsCalls):
+            binding.calls_seen = earlier.calls_seen
+        try:
+            if isinstance(binding, Succeeds) and type(binding) is type(earlier):
+                await binding.succeed(earlier, events, memory)
+            else:
+                await self.calls[network.name].drained()
+                await earlier.stop()
+                await binding.start(events, memory)
+        except (ConfigurationError, BindingError) as error:
+            raise _named(error, network) from error
+
+    async def _start(self, binding: Binding, network: Network) -> None:
+        events, memory = self._given(network.name)
+        try:
+            await binding.start(events, memory)
+        except (ConfigurationError, BindingError) as error:
+            raise _named(error, network) from error
+        if network.name not in self._started:
+            self._started.append(network.name)
+        calls = self.calls[network.name]
+        calls.resume(binding.capacity)
+        self._serve(calls)
+
+    def _let_finish(self, earlier: Binding) -> None:
+        leaving = asyncio.create_task(earlier.stop())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._gone)
+
+    def _gone(self, leaving: "asyncio.Task[None]") -> None:
+        self._leaving.discard(leaving)
+        if not leaving.cancelled() and leaving.exception() is not None:
+            log.error("an earlier instance of a network could not be stopped", exc_info=leaving.exception())
+
+
+def _named(error: BridgeError, network: Network) -> BridgeError:
+    kind = ConfigurationError if isinstance(error, ConfigurationError) else BindingError
+    return kind(f"{network.where} {error}")
