@@ -79,8 +79,8 @@ def in_force(before: Config, after: Config) -> Config:
     north: North = _with(after.north, before.north, _OF_THE_SOCKETS)
     events: Events = after.events if _keeps_events(before) is _keeps_events(after) else before.events
     endpoints, secrets = before.endpoints + added, before.secrets | after.secrets
-    kept = {"standby": before.standby, "endpoints": endpoints, "secrets": secrets}
-    return replace(after, service=service, north=north, events=events, **kept)
+    after = replace(after, service=service, north=north, events=events, standby=before.standby)
+    return replace(after, endpoints=endpoints, secrets=secrets)
 
 
 def _keeps_events(config: Config) -> bool:
