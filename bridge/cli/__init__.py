@@ -25,7 +25,7 @@ COMMANDS = {
     ),
     "webhook": At("bridge.cli.events:webhook_group", "URLs to which events are posted."),
     "key": At("bridge.cli.key:key_group", "Keys of the REST API."),
-    "dashboard": At("bridge.cli.dashboard:dashboard", "Print a link that signs a browser in to the dashboard, once."),
+    "dashboard": At("bridge.cli.dashboard:dashboard", "Print a link that signs a browser in to the dashboard."),
     "audit": At("bridge.cli.key:audit", "List who asked for which change, newest first."),
     "usage": At("bridge.cli.quotas:usage", "Show what was used of networks, day by day, as a table or as CSV."),
     "quota": At("bridge.cli.quotas:quota_group", "Show what is left of quotas, and what a transfer would cost."),
