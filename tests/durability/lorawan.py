@@ -174,17 +174,13 @@ class LorawanTraffic(Traffic):
         sent = await self._sent()
         seen.sent = [_message(one) for one in sent]
         frames = [one for one in await self.found.radio.get("/air") if one["fPort"] == F_PORT]
-        seen.on_air = [
-            (one["time"], (one["devEui"], bytes.fromhex(one["payload"])))
-            for one in frames
-            if one["status"] in ("OK", "no tx ack")
-        ]
+        seen.on_air = list(submissions(one for one in frames if one["status"] in ("OK", "no tx ack")))
         seen.happened += self.chronicle
         seen.happened += [Happening(one["time"], f"device: sent, FCnt {one['f_cnt']}", _message(one)) for one in sent]
         seen.happened += [
             Happening(
                 one["time"],
-                f"network: downlink frame, {one['status']}",
+                f"network: downlink frame of item {one['queueItemId'][:8]}, {one['status']}",
                 (one["devEui"], bytes.fromhex(one["payload"])),
             )
             for one in frames
@@ -210,6 +206,19 @@ class LorawanTraffic(Traffic):
                 json.loads(body) for topic, body in self._witness.acknowledged if topic.endswith("/event/up")
             )
         return [seen]
+
+
+def submissions(frames: Iterable[dict[str, Any]]) -> Iterable[tuple[float, Of]]:
+    """Yield when each item of ChirpStack's queue was first on air, and what it was.
+
+    An item is one submission of the bridge. ChirpStack sends it again until its gateway has said that it was sent; how
+    often that happens on a busy machine is not the bridge's doing.
+    """
+    items: set[str] = set()
+    for one in frames:
+        if one["queueItemId"] not in items:
+            items.add(one["queueItemId"])
+            yield one["time"], (one["devEui"], bytes.fromhex(one["payload"]))
 
 
 def _message(logged: dict[str, Any]) -> Of:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests.durability.judge import LORAWAN_HTTP, NIDD, Evidence, digest, hear_server, judge as judged
+from tests.durability.lorawan import submissions
 from tests.durability.story import Happening
 from tests.durability.traffic import JUMP
 from tests.interop.raw_device import CON, POST, Message, encode, uri
@@ -245,3 +246,9 @@ async def test_a_request_that_was_acknowledged_and_lost_is_told_from_the_servers
         "server: request, message ID 7, one at p",
         "server: acknowledged empty, message ID 7, one at p",
     ]
+
+
+def test_frames_of_one_queue_item_are_one_submission_and_those_of_two_are_two():
+    frame = {"devEui": DEVICE, "payload": READ.hex(), "queueItemId": "a", "time": 1.0}
+    again = [frame | {"time": 4.0}, frame | {"queueItemId": "b", "time": 7.0}]
+    assert list(submissions([frame, *again])) == [(1.0, (DEVICE, READ)), (7.0, (DEVICE, READ))]
