@@ -4,6 +4,7 @@ import asyncio
 import base64
 import datetime as dt
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -68,6 +69,46 @@ async def test_a_scef_that_keeps_nothing_is_asked_again_when_the_device_is_back(
     await quirks.lab.step(dt.datetime.fromisoformat(again).timestamp() - now + 0.5)
     assert (await asyncio.wait_for(asked, 20))["code"] == "2.05"
     assert len(await quirks.air("kept", "downlink", "no-buffer")) == before + 1
+
+
+@pytest.mark.parametrize("skew", [7200.0, -7200.0], ids=["two hours ahead", "two hours behind"])
+async def test_a_scef_whose_clock_is_two_hours_off_is_not_asked_in_a_storm_and_nothing_ends_early(
+    quirks: SetUp, skew: float
+):
+    """It names the time at which its device listens again, by its own clock."""
+    name = f"skewed-{skew:.0f}"
+    await quirks.scef("no-buffer").ask("PATCH", "/settings", {"clock_skew": skew})
+    await quirks.add_device(name, "no-buffer", endpoint={}, device={}, t3324=2.0, t3412=60.0, inactivity=5.0)
+    while (await quirks.ue(name, "no-buffer"))["state"] != "power saving mode":
+        await quirks.lab.step(6.0)
+        await asyncio.sleep(0.05)
+
+    def posts() -> list[dict[str, Any]]:
+        return [
+            one
+            for one in quirks.proxies["no-buffer"].records
+            if one["method"] == "POST" and "downlink-data-deliveries" in one["path"]
+        ]
+
+    before = len(posts())
+    asked = asyncio.create_task(quirks.ask(name, "read", "/3/0/0", timeout=120))
+
+    async def refused() -> list[dict[str, Any]]:
+        return posts()[before:]
+
+    (refusal,) = await until(refused, why="the SCEF is not asked")
+    again = dt.datetime.fromisoformat(refusal["answer"]["requestedRetransmissionTime"]).timestamp() - skew
+    now = (await quirks.scef("no-buffer").get("/clock"))["wall"]
+    assert 0 < again - now < 100
+    await quirks.lab.step(again - now - 5)
+    await asyncio.sleep(0.3)
+    assert len(posts()) == before + 1  # nobody asks before that time
+    await quirks.lab.step(5.5)
+    assert (await asyncio.wait_for(asked, 20))["code"] == "2.05"
+    assert len(posts()) == before + 2
+    status = (await quirks.bridge.ask("status"))["networks"]["no-buffer"]
+    assert status["client"]["clock_skew"] == pytest.approx(skew, abs=2)
+    await quirks.scef("no-buffer").ask("PATCH", "/settings", {"clock_skew": 0.0})
 
 
 async def test_what_does_not_fit_a_small_apn_is_refused_4_13_with_a_block_size_that_fits(quirks: SetUp):
