@@ -16,7 +16,7 @@ import pytest
 from bridge.config.reading import parse
 from bridge.errors import ConfigurationError
 from bridge.service.standing_by import run_command
-from mock_network.lab import LabProcess, free_port
+from mock_network.lab import SCS_AS, TOKEN, Lab, LabProcess, free_port
 from tests.store.stores import postgres_server
 from tests.waiting import until
 
@@ -26,7 +26,7 @@ state_directory = {state}
 database = {database}
 [standby]
 enabled = true
-lease = 2.0
+lease = 4.0
 take_command = ["/bin/sh", "-c", "echo {name} >> {taken}"]
 release_command = ["/bin/sh", "-c", "sleep 0.5; echo {name} gone >> {taken}"]
 [north]
@@ -36,8 +36,9 @@ uri = "coap://127.0.0.1:{server}"
 patience = 12.0
 [networks.net]
 binding = "nidd"
-api_root = "http://127.0.0.1:{nobody}"
-scs_as_id = "as1"
+api_root = {scef}
+scs_as_id = "{as_id}"
+credentials = {{ kind = "bearer", token = "{token}" }}
 callbacks = {{ port = {callback} }}
 [[endpoints]]
 name = "e1"
@@ -49,7 +50,8 @@ address = "meter@example.com"
 class Pair:
     """Two bridges, and the server that both serve."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scef: str = "") -> None:
+        """`scef`: the API of a network; without one nobody answers."""
         self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.server.bind(("127.0.0.1", 0))
         self.server.setblocking(False)
@@ -60,7 +62,9 @@ class Pair:
             "database": json.dumps(postgres_server().uri()),
             "port": free_port(),
             "server": self.server.getsockname()[1],
-            "nobody": free_port(),
+            "scef": json.dumps(scef or f"http://127.0.0.1:{free_port()}"),
+            "as_id": SCS_AS,
+            "token": TOKEN,
             "callback": free_port(),
             "taken": self.taken,
         }
@@ -137,7 +141,7 @@ async def test_the_second_takes_over_what_a_killed_one_accepted(pair: Pair) -> N
     os.kill(first.pid, signal.SIGKILL)
     killed_at = time.monotonic()
     await until(says(second, "ready"), 30, why="the second one does not take over")
-    assert time.monotonic() - killed_at < 2.0 + 3.0, "within the lease and 3 s"
+    assert time.monotonic() - killed_at < 4.0 + 3.0, "within the lease and 3 s"
     assert pair.taken.read_text().split() == ["first", "second"]
     while pair.received():
         pass
@@ -147,6 +151,42 @@ async def test_the_second_takes_over_what_a_killed_one_accepted(pair: Pair) -> N
     await until(lambda: _is_response(pair.received(), late), 30, why="the accepted request has no answer")
     assert late[0][1] == 0xA4, "5.04: nobody is there to deliver it to"
     assert late[0][4:8] == b"tokn"
+
+
+async def test_what_a_killed_one_had_submitted_is_delivered_and_answered_from_the_same_address(
+    tmp_path: Path,
+) -> None:
+    async with Lab(tmp_path / "lab") as lab:
+        network = await lab.start_scef([{"name": "meter", "external_id": "meter@example.com"}])
+        pair = Pair(tmp_path, network.ready["scef"])
+        try:
+            first, second = await standing(pair)
+            await until(lambda: network.api.get("/configurations"), 20, why="no NIDD configuration")
+            await network.api.post("/ues/meter/sleep")
+            pair.server.sendto(GET.replace(b"\x12\x34", b"\x12\x35"), pair.endpoint)
+
+            async def is_queued() -> bool:
+                return len((await network.api.get("/ues/meter"))["queue"]) == 1
+
+            await until(is_queued, 20, why="the network does not hold the request")
+            os.kill(first.pid, signal.SIGKILL)
+            await until(says(second, "ready"), 30, why="the second one does not take over")
+
+            await network.api.post("/ues/meter/wake")
+            await until(lambda: network.api.get("/air-log", ue="meter", what="downlink"), 20, why="nothing on air")
+            delivered = (await network.api.get("/air-log", ue="meter", what="downlink"))[0]
+            request = bytes.fromhex(delivered["data"])
+            token_length = request[0] & 15
+            answer = bytes((0x60 | token_length, 0x45)) + request[2 : 4 + token_length] + b"\xffyes"
+            await network.api.post("/ues/meter/uplink", {"data": answer.hex()})
+            found: list[bytes] = []
+            await until(lambda: _is_response(pair.received(), found), 20, why="the answer does not arrive")
+            assert (found[0][1], found[0][-4:]) == (0x45, b"\xffyes")
+            # A kill before the network's answer was committed leaves it in doubt: a Read may then go once more (R9).
+            copies = [one["data"] for one in await network.api.get("/air-log", ue="meter", what="downlink")]
+            assert copies in ([delivered["data"]], [delivered["data"]] * 2)
+        finally:
+            pair.end()
 
 
 def _is_response(datagram: bytes, found: list[bytes]) -> bool:

@@ -13,7 +13,7 @@ pytest.importorskip("psycopg")
 
 from bridge.store.postgres import PostgresStore  # needs psycopg
 
-SPAN = 1.5
+SPAN = 2.5
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def where():
 async def test_a_lease_that_is_renewed_is_kept_and_the_next_one_takes_over_at_the_end(where, downlink):
     lost = []
     first = PostgresStore.open(where, SPAN, lambda: lost.append("first"))
-    until = time.monotonic() + 2 * SPAN
+    until = time.monotonic() + 1.5 * SPAN
     while time.monotonic() < until:
         with pytest.raises(LedgerInUse, match="in use by another bridge"):
             PostgresStore.open(where, SPAN, wait=0.0)
