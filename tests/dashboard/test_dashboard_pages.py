@@ -119,7 +119,7 @@ async def test_markup_in_names_is_text(visitor: Visitor) -> None:
     await expect(visitor.page.get_by_role("dialog")).to_contain_text(f"Remove {MARKUP}?")
     assert await visitor.page.locator("img[src=x]").count() == 0
     assert await visitor.page.evaluate("globalThis.owned") is None
-    await visitor.page.get_by_role("textbox").fill(MARKUP)
+    await visitor.page.get_by_role("dialog").get_by_role("textbox").fill(MARKUP)
     await visitor.page.get_by_role("dialog").get_by_role("button", name="Remove it").click()
     await expect(visitor.page.get_by_role("heading", name="Devices")).to_be_visible()
     await expect(visitor.page.get_by_role("link", name=MARKUP)).to_have_count(0)
@@ -202,7 +202,7 @@ async def test_actions_are_carried_out(visitor: Visitor) -> None:
     await button(visitor, "Remove").click()
     confirm = button(visitor, "Remove it")
     await expect(confirm).to_be_disabled()
-    await visitor.page.get_by_role("textbox").fill("e1")
+    await visitor.page.get_by_role("dialog").get_by_role("textbox").fill("e1")
     await confirm.click()
     await expect(visitor.page.get_by_text("There are no devices yet")).to_be_visible()
     assert (await visitor.api.ask("GET", "/v1/endpoints/e1")).status == 404
