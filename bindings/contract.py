@@ -1,12 +1,12 @@
 """The contract between the bridge and a binding: bytes, sizes and delivery reports, never CoAP.
 
 A binding is found by its entry point in the group ``lwm2m_bridge.bindings``. The bridge makes one instance for each
-configured network instance, calls `start` once, then `submit`, `lookup` and `cancel` as its ledger says, and is told
+configured network instance, calls `start` once, then `submit`, `lookup` and `cancel` as its ledger requires, and learns
 what happens on the network through `Events.deliver`.
 
-All calls come from one event loop. At most one of `submit`, `lookup` and `cancel` is under way for one device, and no
-two `submit` calls have the same downlink and number. A method raises what its docstring names and nothing else; should
-one of these three raise all the same, what it did counts as unknown.
+All calls come from one event loop. At most one of `submit`, `lookup` and `cancel` runs for one device at a time, and
+no two `submit` calls have the same downlink and number. A method raises what its docstring names and nothing else; if
+one of these three raises nevertheless, its result counts as unknown.
 
 All times are wall-clock seconds since the epoch. A *device* is a device address in the form of its network (External
 Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
@@ -25,7 +25,7 @@ from bindings.provisioning import ProvisioningState
 
 
 class Miss(Enum):
-    """What a look-up in memory returns where it cannot tell: the store has to be asked."""
+    """The result of a lookup in memory that does not know: the store has to be read."""
 
     MISS = "miss"
 
@@ -34,7 +34,7 @@ MISS = Miss.MISS
 
 
 class Kind(StrEnum):
-    """Kinds of downlink: a server's request, an answer to the device's own, opaque bytes (DTLS), a trigger of ours."""
+    """Kinds of downlink: a request, an answer to the device's own, opaque bytes (DTLS), a trigger of the bridge."""
 
     REQUEST = "request"
     ANSWER = "answer"
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 
 class NetworkState(Enum):
-    """Where a network says that a downlink is. An unknown word of the network is BUFFERED: pending, never success."""
+    """The state of a downlink in its network. An unknown state counts as BUFFERED: pending, never success."""
 
     BUFFERED = "buffered"  # the network holds it
     SENT = "sent"  # it left the network
@@ -51,24 +51,25 @@ class NetworkState(Enum):
 
 
 class Refusal(Enum):
-    """Why a network does not take, or no longer carries, a downlink; certain: the device did not get this attempt.
+    """Why a network refused, or gave up, a downlink. It is certain that the device did not get this attempt.
 
-    What the bridge does next differs by whose trouble it is. UNREACHABLE is the device's: its messages wait until
-    `retry_at`, or until it is heard. RATE_LIMITED and FAILED are the message's: it waits alone, and only FAILED counts
-    against `SouthProfile.max_attempts`. NETWORK_UNAVAILABLE is the network's: all its calls pause, and nothing counts.
+    What the bridge does next depends on the cause. UNREACHABLE concerns the device: its messages wait until `retry_at`,
+    or until it is heard. RATE_LIMITED and FAILED concern the message: only this message waits, and only FAILED counts
+    toward `SouthProfile.max_attempts`. NETWORK_UNAVAILABLE concerns the network: all its calls pause, and nothing
+    counts.
     """
 
     TOO_LARGE = "too large"
     UNREACHABLE = "unreachable"  # the device, for now; retry_at may say until when
     RATE_LIMITED = "rate limited"  # quota or 429; retry_at may say until when
     EXPIRED = "expired"  # the network's own deadline passed first
-    REJECTED = "rejected"  # it will not take this one, now or later
-    FAILED = "failed"  # the network took a look at this message and failed at it; may be tried again
+    REJECTED = "rejected"  # it will never accept this one
+    FAILED = "failed"  # the network failed to handle this message; it may be tried again
     NETWORK_UNAVAILABLE = "network unavailable"  # no connection, nothing sent, or a 5xx without a cause of the API
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try to hand one downlink to a network. `downlink` and `number` together are unique for ever."""
+    """One submission of a downlink to a network. `downlink` and `number` together are unique, never reused."""
 
     downlink: int
     number: int  # from 1
@@ -77,13 +78,15 @@ class Attempt(msgspec.Struct, frozen=True):
     kind: Kind
     deadline: float | None = None  # the network must not deliver after it; None: no limit
     confirmed: bool = False
-    priority: int = 0  # higher goes first, where the network has priorities
+    priority: int = 0  # higher is sent first, if the network has priorities
     options: Mapping[str, str] = {}  # per-endpoint settings of this binding, from the directory
-    repeatable: bool = True  # False: the device must never get it twice (R9), so what may have left stays submitted
+    repeatable: bool = (
+        True  # False: the device must never get it twice (R9), so it stays submitted if it may have been sent
+    )
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The network took the attempt. `handle` names it in later reports and in `cancel`; None if it is already over."""
+    """The network accepted the attempt. `handle` names it in reports and in `cancel`; None if it has ended already."""
 
     handle: str | None
     state: NetworkState
@@ -98,9 +101,9 @@ class LimitOf(Enum):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The network certainly did not take the attempt. `retry_at` is a wall time; a retry before it is useless.
+    """The network certainly did not accept the attempt. `retry_at` is a wall time; a retry before it is useless.
 
-    With NETWORK_UNAVAILABLE that is said of all calls of the network, and kept to for at most a quarter of an hour.
+    With NETWORK_UNAVAILABLE it applies to all calls of the network, and is respected for at most a quarter of an hour.
     With RATE_LIMITED the bridge learns what the network takes, and delays what would be refused: `limit_of` says whose
     limit that is.
     """
@@ -112,7 +115,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Ambiguous(msgspec.Struct, frozen=True):
-    """Nobody knows whether the network took the attempt (a lost answer): the ledger says UNKNOWN until it is known."""
+    """It is unknown whether the network accepted the attempt (a lost answer): the ledger says UNKNOWN."""
 
     detail: str
 
@@ -121,37 +124,37 @@ SubmitResult = Accepted | Refused | Ambiguous
 
 
 class Presence(Enum):
-    """Whether an attempt is in the network's queue. PRESENT proves it was taken; ABSENT proves nothing."""
+    """Whether an attempt is in the network's queue. PRESENT proves that it was accepted; ABSENT proves nothing."""
 
     PRESENT = "present"
     ABSENT = "absent"
     UNSUPPORTED = "unsupported"
-    FAILED = "failed"  # could not be asked; ask again later
+    FAILED = "failed"  # the network could not be asked; ask again later
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """What the network's queue says of an attempt; `handle` only with PRESENT."""
+    """The result of `Binding.lookup`; `handle` only with PRESENT."""
 
     presence: Presence
     handle: str | None = None
 
 
 class Cancellation(Enum):
-    """What a cancel achieved, as far as the binding is certain of it.
+    """The result of a cancel, as far as the binding is certain of it.
 
-    The binding alone knows when its network transmits, so the bridge believes it and adds nothing: REMOVED becomes
-    EXPIRED or CANCELLED in the ledger. A binding that cannot exclude a transmission, also because it was restarted
-    since the submit, says GONE or UNKNOWN.
+    Only the binding knows when its network transmits, so the bridge believes it: REMOVED becomes EXPIRED
+    or CANCELLED in the ledger. A binding that cannot exclude a transmission, also because it was restarted
+    since the submit, returns GONE or UNKNOWN.
     """
 
-    REMOVED = "removed"  # it is out of the network's queue, and no part of it can have been transmitted before
+    REMOVED = "removed"  # it was removed from the network's queue, and cannot have been transmitted before
     GONE = "gone"  # the network no longer had it: transmitted, or ended by the network itself
-    UNKNOWN = "unknown"  # neither is known, or the network could not be asked; it may still be there
+    UNKNOWN = "unknown"  # unknown, or the network could not be asked; it may still be there
 
 
 @dataclass(frozen=True, slots=True)
 class SouthProfile:
-    """What the core must know of a network, in the network's own numbers. Published per device by its binding.
+    """What the core must know of a network. Published per device by its binding.
 
     Sources: RFC 7252 §4.8 for NIDD, OMA Transport App. C.2 for LoRaWAN.
     """
@@ -160,20 +163,20 @@ class SouthProfile:
     max_retransmit: int
     retransmit_confirmed: bool  # whether CoAP retransmits over a confirmed link as well
     exchange_span: float  # seconds in which the device may repeat its own message with the same MID
-    response_timeout: float  # seconds after SENT after which a request's slot is given to the next one
+    response_timeout: float  # seconds after SENT after which the next request may use the slot
     max_attempts: int  # submissions of one downlink at most
     empty_is_poll: bool  # an Empty message from the device is a poll for downlinks
     quick: bool  # the device may answer within the piggyback window
     can_cancel: bool
     can_expire: bool
     max_downlink: int | None = None  # bytes now; None: not known yet
-    max_uplink: int | None = None  # likewise, of what the device can say in one message
-    default_lifetime: int | None = None  # LwM2M lifetime that the device means when it names none; seconds
+    max_uplink: int | None = None  # the same for a message of the device
+    default_lifetime: int | None = None  # LwM2M lifetime of a Register without one, seconds
     network_up: bool = True  # whether the network can be reached at all now
 
 
 class BindingEvent(msgspec.Struct, frozen=True):
-    """Base of what a binding tells the bridge; never made itself."""
+    """Base of the events that a binding delivers to the bridge; not instantiated."""
 
 
 class UplinkMessage(BindingEvent, frozen=True):
@@ -181,9 +184,9 @@ class UplinkMessage(BindingEvent, frozen=True):
 
     None: the network has none. A device that sends the same bytes again must get another key.
 
-    `received_at` is when the network heard the device, in seconds of the bridge's wall clock as far as the binding can
-    tell: `Events.now()` for a message that comes as it is heard, earlier for one out of a network's history. The
-    device's exchange, and with it the deadline of an answer, counts from there.
+    `received_at` is when the network heard the device, in seconds of the bridge's wall clock as far as the
+    binding knows: `Events.now()` for a live message, an earlier time for one from a network's history. The device's
+    exchange, and thereby the deadline of an answer, counts from that time.
     """
 
     device: str
@@ -197,10 +200,10 @@ class Report(BindingEvent, frozen=True):
 
     device: str
     handle: str
-    outcome: NetworkState | Refusal | None  # None: nobody can say
+    outcome: NetworkState | Refusal | None  # None: unknown
     detail: str = ""
     retry_at: float | None = None
-    nack: bool = False  # the device's acknowledgement failed to come: it may have it all the same
+    nack: bool = False  # the device did not acknowledge it, but may have it
 
 
 class Reachable(BindingEvent, frozen=True):
@@ -210,7 +213,7 @@ class Reachable(BindingEvent, frozen=True):
 
 
 class Joined(BindingEvent, frozen=True):
-    """The device joined anew: its MIDs and frame counters start again (R13).
+    """The device joined again: its message IDs and frame counters start again (R13).
 
     The network dropped what it held for the device (R31), unless `queue_kept`.
     """
@@ -222,8 +225,8 @@ class Joined(BindingEvent, frozen=True):
 class Flushed(BindingEvent, frozen=True):
     """The network dropped what it held for the device (join, terminated configuration, foreign flush: R31).
 
-    With `handle` only that downlink: it is not in the network any more. It may have left just before; then a report
-    under the same handle still counts, and without one it is not certain that the device did not get it.
+    With `handle` only that downlink: it is no longer in the network. It may have been transmitted just
+    before; a later report with the same handle still counts, and without one the device may have it.
     """
 
     device: str
@@ -234,8 +237,8 @@ class Flushed(BindingEvent, frozen=True):
 class Provisioned(BindingEvent, frozen=True):
     """The provisioning state of a device. A binding delivers it at every change; repeating it is harmless.
 
-    `reason`: why it FAILED, or is PENDING again, for a person to read, with the cure where it is known. `retry_at`:
-    when it is tried again by itself; None: not before the next start or change.
+    `reason`: why it FAILED, or is PENDING again, for people, with the cure if known. `retry_at`: when it
+    is tried again automatically; None: not before the next start or change.
     """
 
     device: str
@@ -245,27 +248,27 @@ class Provisioned(BindingEvent, frozen=True):
 
 
 class Events(Protocol):
-    """Given to a binding at start; all it may know of the bridge."""
+    """The bridge as a binding sees it; passed to `Binding.start`."""
 
     def deliver(self, event: BindingEvent) -> Future[None]:
-        """Take an event. The returned future completes when the event is committed; only then answer the network.
+        """Deliver an event. The returned future completes when the event is committed; only then answer the network.
 
-        Events of one device are taken in the order of calls. Never raises; the future raises
+        Events of one device are processed in the order of calls. Never raises; the future raises
         `bridge.errors.UnknownDevice` or `bridge.errors.StoreUnavailable` (answer 503: the network should send again).
         """
 
     async def add_endpoint(self, device: str, name: str, options: Mapping[str, str]) -> bool:
-        """Add an endpoint for a device that the network tells of; return whether it is new.
+        """Add an endpoint for a device that the network reported; return whether it is new.
 
-        For networks that say which devices come to them, and settings that allow it. `provision` follows, as for any
-        other. Raises `bridge.errors.DirectoryError`, for a name that is another's, or `bridge.errors.StoreUnavailable`.
+        For networks that report new devices, if the settings allow it. `provision` follows, as for any other.
+        Raises `bridge.errors.DirectoryError` if another endpoint has the name, or `bridge.errors.StoreUnavailable`.
         """
 
     async def has_taken(self, uplink: UplinkMessage, within: float) -> bool:
         """Return whether the ledger has an uplink, or the same bytes of this device at most `within` seconds from it.
 
-        To be asked of what a network's history gives again, perhaps long after it was taken: `deliver` knows duplicates
-        only for as long as the device may repeat itself. Raises `bridge.errors.StoreUnavailable`.
+        For messages of a network's history, which may have been stored long ago: `deliver` recognises
+        duplicates only as long as the device may repeat itself. Raises `bridge.errors.StoreUnavailable`.
         """
 
     def now(self) -> float:
@@ -278,27 +281,29 @@ class Events(Protocol):
 class Memory(Protocol):
     """Durable notes of one network instance: key → bytes, written with the group commit.
 
-    A note may belong to a device: say so with every `put`. It is then read together with the device's endpoint, and is
-    in memory as long as the endpoint is. Futures and coroutines raise `bridge.errors.StoreUnavailable`, nothing else.
+    A note may belong to a device, if every `put` names the device. It is then read together with the device's endpoint,
+    and is in memory as long as the endpoint is. Futures and coroutines raise `bridge.errors.StoreUnavailable`, nothing
+    else.
     """
 
     def cached(self, key: str) -> bytes | Miss:
         """Return a note if it is in memory, else MISS: then await `load`.
 
-        On the way of an event make a coroutine of a MISS only.
+        On the hot path, make a coroutine only after a MISS.
         """
 
     def load(self, key: str) -> Future[bytes | None]:
         """Return a future of a note, or of None if there is none.
 
-        Those who wait for one key go on in the order of their calls, and `cached` says MISS until all have gone on. So
-        events of a device keep their order if each asks `cached`, and on a MISS `load`, before it does anything else.
+        Callers that wait for one key continue in the order of their calls, and `cached` returns MISS until all have
+        continued. So events of a device keep their order if each calls `cached`, and on a MISS `load`, before anything
+        else.
         """
 
     def load_with_endpoint(self, key: str) -> Future[bytes | None]:
         """Do what `load` does, and read the endpoint of the note's device with it.
 
-        For what a device has sent: the `Events.deliver` that follows needs no second read.
+        For a device's message: the `Events.deliver` that follows needs no second read.
         """
 
     def held(self, key: str) -> bytes | None:
@@ -308,16 +313,16 @@ class Memory(Protocol):
         """Yield all notes whose key starts with `prefix`, in the order of their keys."""
 
     async def put(self, key: str, value: bytes | None, device: str = "") -> None:
-        """Return when committed. None removes the note; `device` is whose note it is, empty if nobody's."""
+        """Write a note, and return when it is committed. None removes it; `device` is its device, or empty."""
 
 
 class Binding(Protocol):
     """One configured network instance. Made with its name and its settings, both as the configuration has them."""
 
     def __init__(self, name: str, settings: Any) -> None:
-        """Check the settings as far as that goes without opening anything; files that they name are read.
+        """Check the settings without opening anything; files that they name are read.
 
-        `config check` does no more than this. It may be called without an event loop. Raises
+        `config check` does only this. It may be called without an event loop. Raises
         `bridge.errors.ConfigurationError`: the text begins with the key, such as `api.server`, and says the cure;
         the bridge puts file and section before it.
         """
@@ -327,7 +332,7 @@ class Binding(Protocol):
         """Return the msgspec.Struct type of this binding's section in the configuration; every field documented."""
 
     async def start(self, events: Events, memory: Memory) -> None:
-        """Open listeners and begin to work; returns when uplinks can be taken, not when all devices are provisioned.
+        """Open listeners and begin to work; return when uplinks can be received, not when all devices are provisioned.
 
         Raises a `bridge.errors.LocalError` that says what is wrong and the cure: the service does not start then.
         """
@@ -336,10 +341,10 @@ class Binding(Protocol):
         """Stop accepting first, then finish what is in flight; devices stay provisioned."""
 
     def canonical_device(self, device: str) -> str:
-        """Return the one spelling of a device address. Raises `bridge.errors.ConfigurationError` if it is none."""
+        """Return the canonical form of a device address. Raises `bridge.errors.ConfigurationError` if it is not one."""
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
-        """See to it, now or soon, that the network carries this device's data to us; idempotent, paced, resumed.
+        """Make sure, soon, that the network carries this device's data to the bridge; idempotent, paced, resumed.
 
         Called for every enabled endpoint after each start, and when one is added, changed to another device or enabled.
         Raises `bridge.errors.BridgeError`: it is logged, and tried again at the next start or change. The binding
@@ -351,48 +356,49 @@ class Binding(Protocol):
 
     @property
     def capacity(self) -> int:
-        """Return how many of the calls below can be under way at once, at least 1; cheap, never raises.
+        """Return how many of the calls below can run at the same time, at least 1; cheap, never raises.
 
-        The bridge begins no more of them, and commits that it submits an attempt only when the call can begin.
+        The bridge begins no more calls than that, and commits a submission only when its call can begin.
         """
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
-        """Hand one attempt to the network. Never raises: what went wrong is in the result."""
+        """Hand one attempt to the network. Never raises: a failure is in the result."""
 
     async def lookup(self, attempt: Attempt) -> Lookup:
-        """Find an attempt of unknown fate in the network's queue. Never raises."""
+        """Ask whether the network's queue has an attempt that is in doubt. Never raises."""
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
-        """Take a downlink out of the network's queue. Never raises."""
+        """Remove a downlink from the network's queue. Never raises."""
 
     def south_profile(self, device: str) -> SouthProfile:
-        """Return the device's profile as it is now; cheap (microseconds), called for every event. Never raises.
+        """Return the device's current profile; cheap (microseconds), called for every event. Never raises.
 
-        It is called while the device's endpoint is in memory: `Memory.held` knows its notes. Before `start` nothing is
-        known of any device, and it is called all the same: servers may be heard before every network is started.
+        It is called while the device's endpoint is in memory: `Memory.held` has the device's notes. Before `start`
+        nothing is known of any device, and it is called all the same: servers may be heard before every network is
+        started.
         """
 
     def status(self) -> Mapping[str, Any]:
-        """Return what an operator wants to know of this network instance now, as plain JSON values."""
+        """Return the state of this network instance for an operator, as JSON values."""
 
 
-# What a binding may offer beside that. The bridge finds each by its type, in the binding's class before an instance is
-# made, and its command line offers it for the networks that have it.
+# Optional abilities. The bridge finds them by type, in the binding's class before an instance is made, and
+# its command line offers them for the networks that have them.
 
 
 @runtime_checkable
 class ChecksItself(Protocol):
-    """A network instance that can look for what will hurt in its set-up: `lwm2m-bridge doctor`."""
+    """A network instance that can check its set-up: `lwm2m-bridge doctor`."""
 
     async def check(self) -> Sequence[Finding]:
-        """Look at the network, credentials, settings, and the way back to the bridge; change nothing.
+        """Check network, credentials, settings, and whether the network can reach the bridge; change nothing.
 
-        Called before the start, too. Raises `bridge.errors.BridgeError` if nothing could be looked at.
+        Also called before the start. Raises `bridge.errors.BridgeError` if nothing could be checked.
         """
 
 
 class Listener(msgspec.Struct, frozen=True):
-    """A TCP port that a network instance listens on while it runs; 0: any free one. `setting` names it to people."""
+    """A TCP port that a network instance listens on while it runs; 0: any free one. `setting` is its name for people."""
 
     setting: str
     host: str
@@ -448,10 +454,10 @@ class KnowsReachability(Protocol):
 
 @runtime_checkable
 class Listens(Protocol):
-    """A network instance that is called: `config check` sees to it that no port is given twice."""
+    """A network instance that listens: `config check` refuses a port that is used twice."""
 
     def listeners(self) -> Sequence[Listener]:
-        """Return where it will listen, by its settings."""
+        """Return its listeners, from its settings."""
 
 
 @runtime_checkable
@@ -464,14 +470,14 @@ class ExplainsSettings(Protocol):
 
 @runtime_checkable
 class ChecksOptions(Protocol):
-    """A network instance that can say whether the options of an endpoint make sense, before the endpoint is added."""
+    """A network instance that can check the options of an endpoint before the endpoint is added."""
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Raise `bridge.errors.ConfigurationError` for an option that is unknown or has no such value."""
 
 
 class NetworkDevice(msgspec.Struct, frozen=True):
-    """A device that the network knows; `device` in canonical form, `name` as the network calls it."""
+    """A device that the network knows; `device` in canonical form, `name` is its name in the network."""
 
     device: str
     name: str = ""
@@ -479,21 +485,21 @@ class NetworkDevice(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class ListsDevices(Protocol):
-    """A network instance that can say which devices it has: `lwm2m-bridge device adopt`."""
+    """A network instance that can list its devices: `lwm2m-bridge device adopt`."""
 
     async def network_devices(self) -> Sequence[NetworkDevice]:
-        """Return every device that the network lets this instance see. Called before the start, too.
+        """Return every device that this instance may see in the network. Also called before the start.
 
         Raises `bridge.errors.BridgeError`.
         """
 
 
 class DeviceMade(msgspec.Struct, frozen=True):
-    """A device is in the network as it was wanted.
+    """The result of making a device: it is now in the network as requested.
 
-    `changes`: what was made or changed for it, in words; none: it was there already. `scope`: the id of the part of the
-    network that it is in, for `SetsIntegration`; "" where there is only one. `advice`: what a person should do next.
-    `options`: what its endpoint needs beside the options that a person gave.
+    `changes`: descriptions of everything that was created or changed; empty: nothing. `scope`: the id of the part of
+    the network with the device, for `SetsIntegration`; "" if there is only one part. `advice`: what a person should do
+    next. `options`: options that its endpoint needs in addition to those of the caller.
     """
 
     changes: Sequence[str] = ()
@@ -508,18 +514,18 @@ class MakesDevices(Protocol):
 
     @classmethod
     def device_settings(cls) -> type[msgspec.Struct]:
-        """Return the type of what a person says of a new device, beside its address and name.
+        """Return the settings type of a new device, without address and name.
 
         Every field has a description; a secret is marked `Meta(extra={"secret": True})`. Each becomes an option of the
         command line.
         """
 
     async def make_device(self, device: str, name: str, settings: Any) -> DeviceMade:
-        """Make a device as an instance of `device_settings` says, and what it needs; twice changes nothing.
+        """Create a device by an instance of `device_settings`, and everything it needs; a second time changes nothing.
 
-        `device` is canonical, `name` may be empty. Called before the start, too. Raises
-        `bridge.errors.ConfigurationError` for what cannot be, before anything is made, or another BridgeError that says
-        what was made before it.
+        `device` is canonical, `name` may be empty. Also called before the start. Raises
+        `bridge.errors.ConfigurationError` for invalid settings, before anything is created, or another BridgeError that
+        says what was created before it.
         """
 
 
@@ -528,8 +534,8 @@ class SetsIntegration(Protocol):
     """A network instance that can direct its network to this bridge: `lwm2m-bridge device integration`."""
 
     async def set_integration(self, scope: str = "") -> bool:
-        """Have the network send what comes from its devices here; return whether that was new.
+        """Let the network send its devices' messages to the bridge; return whether that was new.
 
-        `scope`: which part of the network, where the settings name none. Raises `bridge.errors.BindingError`, also
+        `scope`: the part of the network, if the settings name none. Raises `bridge.errors.BindingError`, also
         while this instance does not run.
         """

@@ -1,4 +1,4 @@
-"""What a check of a network instance finds: `lwm2m-bridge doctor` prints it."""
+"""Findings of a check of a network instance: `lwm2m-bridge doctor` prints them."""
 
 import os
 import re
@@ -18,7 +18,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing checked, how it is, and what to do about it (empty where nothing is)."""
+    """One check, its result, and the cure (empty if nothing is wrong)."""
 
     what: str
     grade: Grade
@@ -27,13 +27,13 @@ class Finding:
 
 
 def unreached(what: str, url: str, error: Exception, cure: str) -> Finding:
-    """Say that a URL of our own cannot be reached, and why. Its last part is a secret and is not shown."""
+    """Return a finding that the bridge's own URL cannot be reached, and why. Its secret last part is not shown."""
     shown = re.sub(r"//[^/@]*@", "//", url.rpartition("/")[0]) + "/…"
     return Finding(what, Grade.WARNING, f"{shown} cannot be reached from this machine: {reason(error)}", cure)
 
 
 def reason(error: Exception) -> str:
-    """Say in words why a connection or request failed."""
+    """Return in words why a connection or request failed."""
     cause = getattr(error, "os_error", error)  # aiohttp wraps the system's error
     if isinstance(cause, TimeoutError):
         return "no answer in time"

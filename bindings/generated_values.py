@@ -1,4 +1,4 @@
-"""What a network instance makes for itself once and keeps in its memory: a secret path, a name for a broker."""
+"""Values that a network instance generates once and stores in its memory: a secret path, a name for a broker."""
 
 import secrets
 from urllib.parse import quote
@@ -10,7 +10,7 @@ _PATH_KEY = "path"
 
 
 async def generated_value(memory: Memory, key: str) -> str:
-    """Return what was made under a key, or make it now. Raises StoreUnavailable."""
+    """Return the stored value of a key, or generate it. Raises StoreUnavailable."""
     kept = await memory.load(key)
     if kept is not None:
         return kept.decode()
@@ -20,7 +20,7 @@ async def generated_value(memory: Memory, key: str) -> str:
 
 
 async def secret_path(memory: Memory, configured: str) -> str:
-    """Return the path, as in a URL, that a network must know to call us: as configured, else one of our own making.
+    """Return the URL path that a network must know to call the bridge: the configured one, else a generated one.
 
     Raises StoreUnavailable.
     """

@@ -1,4 +1,4 @@
-"""Calls of the bridge into a binding: none of them raises, and a stop waits for those under way, but not for ever."""
+"""Calls of the bridge into a binding: none of them raises, and a stop waits for running calls, for a limited time."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ STOP_PATIENCE = 10.0  # seconds that calls under way are given at stop
 
 
 class GuardedCalls:
-    """The calls into one network instance; `mistakes` is the counter of what should have been handled and was not."""
+    """The calls into one network instance; `mistakes` is the counter of unhandled exceptions."""
 
     def __init__(self, network: str, mistakes: str, count: Callable[[str], None]) -> None:
         self.open = False  # whether the network instance runs: set by its start and its stop
@@ -21,7 +21,7 @@ class GuardedCalls:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def run(self, work: Coroutine[Any, Any, _Result], otherwise: _Result) -> _Result:
-        """Return the result of one call, or `otherwise` after a mistake and while the network instance does not run."""
+        """Return the result of one call, or `otherwise` after an exception, or if the instance does not run."""
         if not self.open:
             work.close()
             return otherwise
@@ -39,6 +39,6 @@ class GuardedCalls:
                 self._under_way.discard(task)
 
     async def finish(self, patience: float = STOP_PATIENCE) -> None:
-        """Wait for the calls under way; what takes longer is left to itself."""
+        """Wait for the running calls; calls that take longer are abandoned."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=patience)

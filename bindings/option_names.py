@@ -1,22 +1,22 @@
-"""Options of an endpoint that the bridge reads itself, by name. All others are its binding's own."""
+"""Names of options of an endpoint that the bridge reads itself. All others belong to its binding."""
 
 CONFIRMED_OPERATIONS = "confirmed_operations"
 """Option of an endpoint that the bridge reads itself: operations, such as "Execute Write", that are sent confirmed."""
 
 BLOCK2 = "block2"
-"""Option of an endpoint that the bridge reads itself: "false" for a device that does not know Block2 (RFC 7959)."""
+"""Option of an endpoint that the bridge reads itself: "false" for a device that does not support Block2 (RFC 7959)."""
 
 GROUP = "group"
-"""Option of an endpoint that the bridge reads itself, and bindings never see: whose quotas it shares."""
+"""Option of an endpoint that the bridge reads itself, and bindings never see: its group of shared quotas."""
 
 WAKE_ENDPOINT = "wake_endpoint"
 """Likewise: the name of the endpoint by which this device is woken up, such as its SMS (Core TS 1.1 §6.6)."""
 
 WAKE_ACCEPTS = "wake_accepts"
-"""Likewise: "true" says that the device takes triggers: /1/x/21 is true, /0/x/6 is NoSec, /0/x/9 is the sender."""
+"""Likewise: "true" says that the device accepts triggers: /1/x/21 is true, /0/x/6 is NoSec, /0/x/9 is the sender."""
 
 WAKE_BY = "wake_by"
-"""Likewise: what a trigger asks for, "update" (/1/x/8, the default) or "bootstrap" (/1/x/9)."""
+"""Likewise: the resource of a trigger, "update" (/1/x/8, the default) or "bootstrap" (/1/x/9)."""
 
 WAKE_INSTANCE = "wake_instance"
 """Likewise: x, the instance of the server in the device's object 1; default: the only one of the Register's list."""

@@ -1,4 +1,4 @@
-"""Values of an endpoint's options for its network: text, as a person or a file gave it."""
+"""Reads values of an endpoint's options from text."""
 
 from bridge.errors import ConfigurationError
 

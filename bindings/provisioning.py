@@ -1,4 +1,4 @@
-"""Where the provisioning of a device may be; a part of the contract that commands need without the rest of it."""
+"""The states of provisioning; a part of the contract that commands import without the rest."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Ranges of settings. Every number of a configuration is finite and has a smallest and a largest value, by its type."""
+"""Ranges of settings. Every number of a configuration is finite, and its type has a minimum and a maximum."""
 
 from typing import Annotated
 

@@ -17,7 +17,7 @@ def secret_fields(struct: type[msgspec.Struct]) -> frozenset[str]:
 
 
 class Masked(msgspec.Struct, frozen=True):
-    """Base of settings: `repr` shows `***` in place of a secret that is set."""
+    """Base of settings: `repr` shows `***` instead of a secret."""
 
     def __repr__(self) -> str:
         hidden = secret_fields(type(self))

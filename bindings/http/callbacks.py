@@ -1,7 +1,7 @@
-"""The listener for what a network posts: one URL with an unguessable last part, one answer for each kind of fault.
+"""The listener for a network's posts: one URL with an unguessable last part, one answer for each kind of fault.
 
-Answers (R29): success when the event is committed, or when it is authentic and of no use; 503 when the store cannot
-take it; what the error says (400, 404) for what cannot be used; 401, 404, 405, 408, 413 for callers that are not the
+Answers (garbage, R29): success when the event is committed, or authentic but useless; 503 when it cannot be
+stored; the error's status (400, 404) for what cannot be used; 401, 404, 405, 408, 413 for callers that are not the
 network or do not speak HTTP.
 """
 
@@ -27,12 +27,12 @@ _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
 _AGAIN_LATER = (("Retry-After", "5"),)
 
 Take = Callable[[Request], Awaitable[Answer | None]]
-"""Commits what one request brings. The result of the awaitable is the answer of a success, or None for the usual one.
+"""Commits the event of one request. The result of the awaitable is the answer of a success, or None for the usual one.
 Both the call and the awaitable may raise NotificationError, UnknownDevice or StoreUnavailable."""
 
 
 class Place(Protocol):
-    """Where to listen, as a binding's settings say it."""
+    """Where to listen, from a binding's settings."""
 
     @property
     def bind(self) -> str: ...
@@ -46,13 +46,13 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How one network's listener speaks of itself: to people, and in counters."""
+    """The names of one network's listener: for people, and of counters."""
 
     setting: str  # the section of its settings
-    network: str  # who calls
-    callers: str  # prefix of the counters of callers that were turned away
-    messages: str  # prefix of the counters of what they brought
-    internal: str  # the counter of our own mistakes
+    network: str  # the caller
+    callers: str  # prefix of the counters of refused connections
+    messages: str  # prefix of the counters of their requests
+    internal: str  # the counter of bugs
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,11 @@ class _Former:
 
 
 class CallbackListener:
-    """Takes what is posted for `take`, and for `doors` what is posted with one more part behind the URL.
+    """Passes posts to `take`, and posts with one more path segment to `doors`.
 
-    `count` is told the name of what an operator should see.
+    `count` increments a counter for operators.
 
-    `authorization`: the value that the Authorization header must have, beside the secret path.
+    `authorization`: the value that the Authorization header must have, in addition to the secret path.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class CallbackListener:
         doors: Mapping[str, Take] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """Open nothing yet. Raises ConfigurationError for a place that no network can be told."""
+        """Open nothing yet. Raises ConfigurationError if no network could reach the address."""
         scheme, _, credentials = authorization.partition(" ")
         self.terms = Terms(
             names,
@@ -140,7 +140,7 @@ class CallbackListener:
         self.url = ""
 
     async def start(self, secret: str) -> None:
-        """Listen; `url` is then what the network must be told. Raises BindingError."""
+        """Listen; after that `url` is the URL for the network. Raises BindingError."""
         await self._listen(self.server, self.terms)
         self._be_at(secret)
 
@@ -221,7 +221,7 @@ class CallbackListener:
         return self.server.address or (self.terms.place.bind, self.terms.place.port)
 
     async def stop(self) -> None:
-        """Accept nothing more, and answer what is being worked on."""
+        """Accept nothing more, and answer running requests."""
         self.release()
         for server in list(self._retired):
             self._stop_retired(server)
@@ -229,10 +229,10 @@ class CallbackListener:
             await self._prepared.stop()
         await asyncio.gather(self.server.stop(), *self._stopping)
 
-    # -- what the server asks ------------------------------------------------------------------------------------
+    # -- called by the server ------------------------------------------------------------------------------------
 
     def refuse(self, request: Request) -> Answer | None:
-        """Refuse who does not know the secret path, shows no credentials, or does not post."""
+        """Refuse a request without the secret path or credentials, or that is not a POST."""
         path = request.path.rstrip("/")
         if not self._is_ours(path):
             before, _, request.door = path.rpartition("/")
@@ -265,7 +265,7 @@ class CallbackListener:
         return problem(status, why.replace("_", " "), headers)
 
     def turned_away(self, why: str, remote: str) -> None:
-        """Count a caller that the server has sent away."""
+        """Count a connection that the server refused."""
         self._turn_away(None, why, remote)
 
     def _turn_away(self, status: int | None, why: str, remote: str) -> None:
@@ -275,7 +275,7 @@ class CallbackListener:
         log.warning("callback from %s refused %s(%s)", remote, answered, name, extra={"sample": name})
 
     def answer(self, request: Request, reply: Reply) -> None:
-        """Have a request taken, and answer when what it brought is committed."""
+        """Process a request, and answer when its event is committed."""
         try:
             if "content-encoding" in request.headers:
                 request.body = decoded(request.headers["content-encoding"], request.body, self.terms.place.max_body)

@@ -1,7 +1,8 @@
 """The HTTP client of the bindings: kept connections, one request at a time on each (RFC 9110, RFC 9112).
 
-It tells *not sent* from *no answer*: what never left may be sent again, what may have arrived must not be guessed (R9).
-So nothing is repeated here, not even on a kept connection that turns out to be broken.
+It distinguishes *not sent* from *no answer*: a request that was never sent may be sent again; of one that may have
+arrived the result is unknown (R9). So nothing is repeated here, not even on a kept connection that turns out to be
+broken.
 """
 
 import asyncio
@@ -27,11 +28,11 @@ class NotSent(Exception):
 
 
 class NoAnswer(Exception):
-    """The request may have reached the server; what became of it is not known."""
+    """The request may have reached the server; its result is unknown."""
 
 
 class Origin(NamedTuple):
-    """Where requests go: scheme, host and port (RFC 6454)."""
+    """The target of requests: scheme, host and port (RFC 6454)."""
 
     scheme: str
     host: str
@@ -39,13 +40,13 @@ class Origin(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """Return host and port as they stand in a URL and in the Host header; the scheme's own port is left out."""
+        """Return host and port for a URL and the Host header; the scheme's default port is left out."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def split(url: str) -> tuple[Origin, str]:
-    """Return origin and request target of an http or https URL. Raises ValueError if it is none."""
+    """Return origin and request target of an http or https URL. Raises ValueError if it is not one."""
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     if scheme not in _PORTS or not parts.hostname:
@@ -57,7 +58,7 @@ def split(url: str) -> tuple[Origin, str]:
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """Seconds: to get a connection; for a request in all; that an idle connection is kept."""
+    """Seconds: to get a connection; for a whole request; that an idle connection is kept."""
 
     connect: float
     request: float
@@ -65,12 +66,12 @@ class ClientLimits:
 
 
 class HttpClient:
-    """Makes requests. Connections are made when they are needed; how many is for the caller to bound."""
+    """Makes requests. Connections are made when needed; the caller must limit their number."""
 
     def __init__(
         self, limits: ClientLimits, context: ssl.SSLContext, proxy: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        """`headers` go with every request, to whatever origin. Raises ConfigurationError for a proxy that is no URL."""
+        """`headers` are sent with every request, to any origin. Raises ConfigurationError if the proxy is not a URL."""
         self._limits = limits
         self._context = context
         self._idle: dict[Origin, list[Exchange]] = {}
@@ -104,11 +105,11 @@ class HttpClient:
         part: Callable[[bytes], None] | None = None,
         seconds: float | None = None,
     ) -> Response:
-        """Make one request and give the whole response. Redirects are responses like any other.
+        """Make one request and return the whole response. Redirects are responses like any other.
 
-        `limit`: bytes of body; a longer one is left unread, and `Response.whole` is False. `part` takes the body of a
-        success as it comes, in place of the response's; then there is no limit, also of time. `seconds`: for this
-        request in all, in place of the limits' own.
+        `limit`: bytes of body; a longer one is left unread, and `Response.whole` is False. `part` is called with the
+        body of a success as it comes, and the response has none; then there is no limit of bytes or time. `seconds`:
+        for this whole request, instead of the default.
 
         Raises NotSent or NoAnswer.
         """
@@ -146,7 +147,7 @@ class HttpClient:
         return response
 
     async def close(self) -> None:
-        """Close all connections, and return when they are. Nothing is sent any more, also of what is under way."""
+        """Close all connections, and return when that is done. Nothing more is sent, not even of running requests."""
         self._closed = asyncio.Event()
         self._idle.clear()
         for connection in list(self._all):
@@ -165,7 +166,7 @@ class HttpClient:
             self._closed.set()
 
     def _kept(self, origin: Origin) -> Exchange | None:
-        """Return a kept connection that is still good: the one used last, so that the others may grow old."""
+        """Return a kept connection that is still usable: the one used last, so that the others can expire."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
@@ -211,7 +212,7 @@ class HttpClient:
         return connection
 
     async def _tunnel(self, connection: Exchange, origin: Origin) -> None:
-        """Have the proxy connect us to an https origin (RFC 9110 §9.3.6), and begin TLS with that."""
+        """Connect through the proxy to an https origin (RFC 9110 §9.3.6), and begin TLS with it."""
         target = f"{origin.authority}:443" if origin.port == _PORTS["https"] else origin.authority
         head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{self._proxy_lines}\r\n"
         answer = await connection.ask(head.encode(), 0, self._limits.connect, tunnel=True)
@@ -229,7 +230,7 @@ def _is_address(host: str) -> bool:
 
 
 def header_lines(headers: Mapping[str, str]) -> str:
-    """Return headers as they are sent. Raises ValueError for one that would end its line."""
+    """Return headers as bytes to send. Raises ValueError for one with a line break."""
     lines = ""
     for name, value in headers.items():
         if not value.isprintable() or not name.isprintable() or ":" in name:

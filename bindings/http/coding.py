@@ -1,4 +1,4 @@
-"""Content codings of requests (RFC 9110 §8.4): gzip is understood, others are refused with 415."""
+"""Content codings of requests (RFC 9110 §8.4): gzip is decoded, others are refused with 415."""
 
 import zlib
 

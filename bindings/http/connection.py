@@ -1,7 +1,7 @@
 """One connection of the HTTP server: bytes in, whole requests out, answers in their order (RFC 9112).
 
-The parser is llhttp (httptools); it calls back for each part of a request. All that a caller could make grow, or make
-last, is bounded here.
+The parser is llhttp (httptools); it calls back for each part of a request. Everything that a caller could make large or
+slow is bounded here.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ Reply = Callable[[Answer], None]
 
 
 class Site(Protocol):
-    """What a server serves."""
+    """The application of a server."""
 
     def refuse(self, request: Request) -> Answer | None:
-        """Look at the head of a request; an answer refuses it, and its body is dropped as it comes."""
+        """Check the head of a request; an answer refuses the request, and its body is dropped as it comes."""
 
     def answer(self, request: Request, reply: Reply) -> None:
-        """Take a whole request; `reply` must be called once, now or later. Never raises."""
+        """Process a whole request; `reply` must be called once, now or later. Never raises."""
 
     def turned_away(self, why: str, remote: str) -> None:
-        """Note a caller that was sent away (malformed, too_large, too_many, too_slow, no_tls) or left (cut_off)."""
+        """Count a refused connection (malformed, too_large, too_many, too_slow, no_tls) or a closed one (cut_off)."""
 
 
 @dataclass(slots=True)
 class Shared:
-    """What all connections of a server have in common. Times are seconds."""
+    """What all connections of a server share. Times are seconds."""
 
     site: Site
     max_body: int  # bytes
@@ -55,10 +55,10 @@ class Shared:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Reads requests and has them answered one at a time, in their order.
+    """Reads requests, and answers them one at a time, in their order.
 
-    `due` is when its caller will have taken too long, over a request or to read its answers; None while it owes
-    nothing. `since` is when it began to be idle.
+    `due` is the time limit of its caller for a request or to read its answers; None while there
+    is none. `since` is when it became idle.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -84,12 +84,12 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether it has been served before, and nothing is on its way in or being answered."""
+        """Whether it had a request before, and no request is being read or answered."""
         return self.due is None and self._answering is None
 
     @property
     def has_asked(self) -> bool:
-        """Whether a request, or a part of one, is on its way in or waits for its answer."""
+        """Whether a request, or a part of one, is being read or waits for its answer."""
         return self._in_head or self._in_body or self._answering is not None or bool(self._pipelined)
 
     # -- asyncio -------------------------------------------------------------------------------------------------
@@ -132,18 +132,18 @@ class Connection(asyncio.BufferedProtocol):
                 self._give_up(431, "too_large")
 
     def eof_received(self) -> bool:
-        """Keep the connection open for answers that are still to come; TLS has no such half."""
+        """Keep the connection open for the answers to come; with TLS it closes."""
         self._half_closed = self._answering is not None and self._transport.can_write_eof()
         return self._half_closed
 
     def pause_writing(self) -> None:
-        """Read no more requests of a caller that does not read its answers: they would grow as it likes."""
+        """Stop reading requests of a caller that does not read its answers, which would pile up."""
         self._unread = True
         self.due = self._shared.clock() + self._shared.patience
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Go on: the caller has taken its answers."""
+        """Continue: the caller has read its answers."""
         self._unread = False
         if not self._ending:
             unfinished = self._in_head or self._in_body
@@ -197,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._parser.get_http_version() == "1.0"
 
     def _flaw(self, request: Request) -> tuple[int, str] | None:
-        """Return why a head is not taken, as status and counter, beside what the parser has refused already."""
+        """Return why a head is refused, as status and counter, in addition to the parser's checks."""
         headers = request.headers
         if self._head_size > HEAD_LIMIT:
             return 431, "too_large"
@@ -238,9 +238,9 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _without_offer(self) -> bytes:
-        """Return the head of a request that offers another protocol (h2c, say) without the offer, to be read again.
+        """Return the head of a request that offers another protocol (such as h2c) without the offer, for the parser.
 
-        It is not taken up, but the parser would go on behind the head as if it were, and not read the body.
+        The offer is not accepted, but the parser would continue as if it were, and not read the body.
         """
         request = self._request
         request.headers.pop("upgrade", None)
@@ -280,13 +280,13 @@ class Connection(asyncio.BufferedProtocol):
     # -- ending --------------------------------------------------------------------------------------------------
 
     def _give_up(self, status: int, why: str) -> None:
-        """Answer a request that is not worth reading on, and end."""
+        """Answer a request without reading the rest, and end the connection."""
         if not self._deaf:
             self._shared.site.turned_away(why, self.remote)
             self._end_with(problem(status, why.replace("_", " ")))
 
     def _end_with(self, answer: Answer) -> None:
-        """Make this the last answer. It goes behind those to earlier requests, which it would be taken for."""
+        """Make this the last answer. It is sent after those to earlier requests, for which it would be mistaken."""
         self._deaf = True
         if self._answering is None and not self._pipelined:
             self._end(answer)
@@ -296,7 +296,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pipelined.append(Request(refusal=answer, last=True))
 
     def _end(self, answer: Answer, *, head_only: bool = False) -> None:
-        """Write the last answer. Closed at once, with bytes unread, the connection would be reset before it is seen."""
+        """Write the last answer. Closed with unread bytes, it would be reset before the caller sees it."""
         self._deaf = self._ending = True
         self._pipelined.clear()
         self._transport.write(self._shared.writer.write(answer, close=True, head_only=head_only))
@@ -314,7 +314,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     def overdue(self) -> None:
-        """End the connection of a caller that has taken too long."""
+        """End the connection of a caller that takes too long."""
         if self._ending:
             self.abort()
         elif self._pipelined and not self._unread:  # it is we who do not read on
@@ -328,12 +328,12 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
 
     def abort(self) -> None:
-        """Drop the connection as it is."""
+        """Abort the connection."""
         self._deaf = self._ending = True
         self._transport.abort()
 
     def close(self) -> None:
-        """Close an idle connection. One whose caller has left answers unread would never end by itself."""
+        """Close an idle connection; abort it if its caller has unread answers, since it would never end."""
         self._deaf = self._ending = True
         if self._transport.get_write_buffer_size():
             self._transport.abort()

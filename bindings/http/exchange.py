@@ -17,12 +17,12 @@ _NO_BODY = {204, 304}  # RFC 9112 §6.3
 
 
 class Unsent(ConnectionError):
-    """The connection was over before anything of the request was written."""
+    """The connection ended before anything of the request was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a server answered. Headers by lower-case name; `whole`: the body is not longer than was wanted."""
+    """What a server answered. Headers by lower-case name; `whole`: the body is not longer than the limit."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -31,14 +31,14 @@ class Response:
 
 
 class Exchange(asyncio.BufferedProtocol):
-    """Carries one exchange at a time. `reusable` says whether another one may follow."""
+    """Carries one exchange at a time. `reusable`: another one may follow."""
 
     _transport: asyncio.Transport
 
     def __init__(
         self, buffer: bytearray, made: Callable[["Exchange"], None], lost: Callable[["Exchange"], None]
     ) -> None:
-        """`buffer`: what arrives is parsed before anything else is read, so that all connections may share it."""
+        """`buffer`: shared by all connections, since bytes are parsed before anything else is read."""
         self._loop = asyncio.get_running_loop()
         self._made = made
         self._lost = lost
@@ -57,11 +57,11 @@ class Exchange(asyncio.BufferedProtocol):
         tunnel: bool = False,
         part: Callable[[bytes], None] | None = None,
     ) -> Response:
-        """Send a request and give its response. `tunnel`: it is a CONNECT, whose success has no body.
+        """Send a request and return its response. `tunnel`: it is a CONNECT, whose success has no body.
 
-        `part` takes the body of a success as it comes, however long it is; `seconds` None: however long it takes.
-        Raises TimeoutError, or ConnectionError when the connection breaks or what comes is no HTTP; it is Unsent where
-        it broke before.
+        `part` is called with the body of a success as it comes, of any length; `seconds` None: no time limit.
+        Raises TimeoutError, or ConnectionError if the connection breaks or the answer is not HTTP; Unsent
+        if it broke before.
         """
         if not self.reusable:
             raise Unsent("the connection was closed before it was used")
@@ -92,7 +92,7 @@ class Exchange(asyncio.BufferedProtocol):
         return self._loop.time() - self._since
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Go on in TLS with `host`, through a tunnel."""
+        """Begin TLS with `host`, through a tunnel."""
         try:
             transport = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
         except BaseException:
@@ -122,7 +122,7 @@ class Exchange(asyncio.BufferedProtocol):
         self._fail(f"the connection broke: {exc or 'closed by the server'}")
 
     def eof_received(self) -> None:
-        """Ask nothing more on it: its end is told only a turn of the event loop later."""
+        """Send nothing more: the end is reported one turn of the event loop later."""
         self.reusable = False
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  # the interface of asyncio

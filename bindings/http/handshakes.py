@@ -1,6 +1,6 @@
-"""TLS handshakes of callers: bounded in time and in number. Of too many the oldest makes room, for it is the slowest.
+"""TLS handshakes of callers: limited in time and in number. Beyond the limit the oldest one is ended.
 
-asyncio's own servers bound the time alone, so that callers who say nothing could hold every file descriptor.
+asyncio's own servers limit only the time, so that silent callers could take every file descriptor.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ MOST = 256  # handshakes under way; an honest one takes some milliseconds
 
 
 class Handshakes:
-    """`accept` makes the protocol of a new connection; when its handshake is over, that of `make` takes its place."""
+    """`accept` makes the protocol of a new connection; after the handshake it is replaced by that of `make`."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Handshakes:
         tls.connection_made(transport)
 
     def stop(self) -> None:
-        """End those that are under way."""
+        """End all running handshakes."""
         for transport in list(self._under_way):
             transport.abort()
 

@@ -14,7 +14,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request is answered. `close`: nothing more is read from the connection."""
+    """The answer to a request. `close`: nothing more is read from the connection."""
 
     status: int
     body: bytes = b""
@@ -50,20 +50,20 @@ NO_CONTENT = Answer(204)
 
 
 def add_header(headers: dict[str, str], name: bytes, value: bytes) -> None:
-    """Take a header as the parser gives it: by lower-case name, joined to earlier ones of the name (RFC 9110 §5.3)."""
+    """Add a header: by lower-case name, joined to earlier ones of the name (RFC 9110 §5.3)."""
     key = name.decode("latin-1").lower()
     text = value.decode("latin-1")
     headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
 
 def problem(status: int, title: str, headers: Headers = (), *, close: bool = False) -> Answer:
-    """Make the answer for what went wrong (RFC 9457)."""
+    """Make an error answer (RFC 9457)."""
     body = msgspec.json.encode({"title": title, "status": status})
     return Answer(status, body, (("Content-Type", "application/problem+json"), *headers), close)
 
 
 class Writer:
-    """Encodes answers. The Date header is made once a second, and so is what is answered again and again."""
+    """Encodes answers. The Date header and frequent answers are made once a second."""
 
     def __init__(self) -> None:
         self._second = -1

@@ -1,7 +1,7 @@
-"""The HTTP server that networks post to: little between the socket and the site, and bounds on whoever calls.
+"""The HTTP server that networks post to: little code between the socket and the site, and limits for callers.
 
-aiohttp's server costs about three times as much processor time for a notification, which is most of what the bridge
-does with one (docs/decisions/http.md).
+With aiohttp's server a notification would cost about three times as much processor time, most of it in
+the server (docs/decisions/http.md).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ STOP_PATIENCE = 10.0  # seconds that requests under way are given at stop
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What callers are held to. `idle` is longer than clients keep a connection, so that they close it, not we."""
+    """Limits for callers. `idle` is longer than clients keep a connection, so that the clients close it."""
 
     max_body: int  # bytes
     connections: int = 1024  # at the same time; a network keeps some tens
@@ -31,7 +31,7 @@ class Limits:
 
 
 class HttpServer:
-    """Serves one site. `start` listens, `stop` answers what is under way."""
+    """Serves one site. `start` listens, `stop` answers running requests."""
 
     def __init__(self, site: Site, limits: Limits) -> None:
         self._limits = limits
@@ -74,14 +74,14 @@ class HttpServer:
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Where it listens, once it does."""
+        """Its address, while it listens."""
         if self._server is None:
             return None
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
 
     async def stop(self) -> None:
-        """Accept nothing more, answer what is under way, close."""
+        """Accept nothing more, answer running requests, close."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -115,7 +115,7 @@ class HttpServer:
         return Connection(self._shared)
 
     def _arrived(self, connection: Connection) -> bool:
-        """Let a connection in. Of too many a stranger makes room: a flood of them must not keep the network out."""
+        """Accept a connection; beyond the limit, close one without an accepted request (protects against floods)."""
         if len(self.connections) >= self._limits.connections:
             one = next(iter(self._strangers), None)
             if one is not None and not one.idle:
@@ -143,7 +143,7 @@ class HttpServer:
         connection.close()
 
     def _sweep(self) -> None:
-        """End connections whose callers have taken too long over a request, or need them no more."""
+        """End connections whose callers take too long over a request, or no longer need them."""
         now = self._loop.time()
         for connection in list(self.connections):
             if connection.due is not None and connection.due <= now:
@@ -154,7 +154,7 @@ class HttpServer:
 
 
 def _tell_of_failures(context: ssl.SSLContext, site: Site) -> None:
-    """Have handshakes that fail noted: asyncio drops them in silence, and nobody would know why nothing arrives."""
+    """Report failed handshakes: asyncio drops them in silence, and nobody would know why nothing arrives."""
 
     class Handshake(ssl.SSLObject):
         def do_handshake(self) -> None:

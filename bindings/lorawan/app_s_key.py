@@ -1,8 +1,8 @@
-"""The AppSKey that a network server cannot read: under a key-encryption key, and what it encrypts.
+"""The AppSKey that a network server cannot read: wrapped under a key-encryption key (KEK), and the encryption with it.
 
-A Join Server hands it over wrapped (LoRaWAN Backend Interfaces 1.0 §8.2, RFC 3394) under a KEK that it shares with the
-application server alone. LoRaWAN encrypts payloads, and protects nothing else of them end to end: whoever has the
-network session keys cannot read a payload, but can change it unnoticed.
+A Join Server sends it wrapped (LoRaWAN Backend Interfaces 1.0 §8.2, RFC 3394) under a KEK that only the
+application server has, too. End to end, LoRaWAN only encrypts payloads: whoever has the network
+session keys cannot read a payload, but can change it unnoticed.
 """
 
 import functools
@@ -17,7 +17,7 @@ from bridge.errors import ConfigurationError, KeyUnavailable
 KEY_BYTES = 16
 WRAPPED_BYTES = KEY_BYTES + 8
 ZEROS = bytes(KEY_BYTES)
-"""What the network server has in place of an AppSKey that it must not know, where it has to have one (ABP)."""
+"""The value that the network server gets instead of an AppSKey that it must not know, if it requires one (ABP)."""
 
 _KEK_BYTES = (16, 24, 32)
 _ADDRESS_BYTES = 4
@@ -25,14 +25,14 @@ _KEPT = 4096  # unwrapped keys
 
 
 class Envelope(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """An AppSKey under a KEK. `wrapped` is empty where a Join Server hands over only an id of the key."""
+    """An AppSKey under a KEK. `wrapped` is empty if a Join Server sends only an id of the key."""
 
     kek_label: str = ""
     wrapped: bytes = b""
 
     @classmethod
     def parse(cls, text: str) -> "Envelope":
-        """Read `LABEL:HEX`, as `str` writes it. Raises ConfigurationError."""
+        """Read `LABEL:HEX`, the inverse of `str`. Raises ConfigurationError."""
         label, _, digits = text.rpartition(":")
         try:
             wrapped = bytes.fromhex(digits)
@@ -93,7 +93,7 @@ class Keks:
 def crypt(app_s_key: bytes, payload: bytes, *, uplink: bool, dev_addr: str, f_cnt: int) -> bytes:
     """Encrypt or decrypt FRMPayload (TS001-1.0.4 §4.3.3): both are the same. `f_cnt` has 32 bits.
 
-    Raises KeyUnavailable for a DevAddr that is none.
+    Raises KeyUnavailable for an invalid DevAddr.
     """
     direction = b"\0" if uplink else b"\x01"
     first = b"\x01\0\0\0\0" + direction + _address(dev_addr) + f_cnt.to_bytes(4, "little") + b"\0\x01"

@@ -1,8 +1,8 @@
 """The LoRaWAN binding: the contract of `bindings.contract` over a LoRaWAN network server.
 
 Data flows one way: the provider's events → `Inbound` → the bridge; the bridge's attempts → `Downlinks` → the provider.
-Beside it, `CatchUp` reads the provider's history into `Replay`, and the `Reconciler` looks into what `Inbound` and
-`Downlinks` put into `Doubts`.
+Also, `CatchUp` reads the provider's history into `Replay`, and the `Reconciler` checks the devices that
+`Inbound` and `Downlinks` put into `Doubts`.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ from bridge.errors import BindingError, CallFailed, ConfigurationError, KeyUnava
 
 log = logging.getLogger(__name__)
 
-_WRITE_EVERY = 10.0  # seconds between two writings of what uplinks change in the notes
+_WRITE_EVERY = 10.0  # seconds between two writes of the notes that uplinks changed
 
 
 class LorawanBinding:
@@ -95,7 +95,7 @@ class LorawanBinding:
     # Life
 
     async def start(self, events: Events, memory: Memory) -> None:
-        """Take events. The network server and the broker may still be away; the binding goes on trying.
+        """Begin to accept events. The network server and the broker may still be down; the binding keeps trying.
 
         Raises BindingError (port taken), StoreUnavailable.
         """
@@ -149,7 +149,7 @@ class LorawanBinding:
             raise
 
     async def stop(self) -> None:
-        """Take no more events, finish the calls under way."""
+        """Accept no more events, and finish running calls."""
         if not self._calls.open:
             return
         await self.provider.stop_listening()
@@ -176,19 +176,19 @@ class LorawanBinding:
             except StoreUnavailable as error:
                 log.warning("network %s: frame counters cannot be stored yet: %s", self.name, error)
 
-    # What the provider brings (`bindings.lorawan.provider.Sink`)
+    # Called by the provider (`bindings.lorawan.provider.Sink`)
 
     def take(self, event: NetworkEvent) -> Awaitable[None]:
-        """Have an event committed. Raises StoreUnavailable, at once or when awaited."""
+        """Commit an event. Raises StoreUnavailable, now or when awaited."""
         return self._inbound.take(event)
 
     def missed(self) -> None:
-        """Events were lost, as far as the way here can tell: read the histories of all devices."""
+        """Events may have been lost: read the histories of all devices."""
         if self._calls.open:
             self._catch_up.all_devices()
 
     def count(self, name: str, **labels: str) -> None:
-        """Count something that an operator should see."""
+        """Increment a counter for operators."""
         if self._events is not None:
             self._events.count(name, **labels)
 
@@ -209,13 +209,13 @@ class LorawanBinding:
     # Devices
 
     def canonical_device(self, device: str) -> str:
-        """Return the one spelling of a DevEUI. Raises ConfigurationError."""
+        """Return the canonical form of a DevEUI. Raises ConfigurationError."""
         return canonical_device(device)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
-        """Note the device with its options, and learn its profile soon. Devices are made by `device add`, not here.
+        """Store the device with its options, and read its profile soon. Devices are created by `device add`, not here.
 
-        Raises ConfigurationError for an option that is none, StoreUnavailable.
+        Raises ConfigurationError for an unknown option, StoreUnavailable.
         """
         device = canonical_device(device)
         wanted = read_options(options)
@@ -235,7 +235,7 @@ class LorawanBinding:
             self._profiles.learn(device)
 
     async def deprovision(self, device: str) -> None:
-        """Forget the device; it stays in the network server, its queue is left to its deadlines.
+        """Forget the device; it stays in the network server, and its queue expires by the deadlines.
 
         Raises StoreUnavailable.
         """
@@ -266,18 +266,18 @@ class LorawanBinding:
         return await self._calls.run(self._downlinks.lookup(attempt), Lookup(Presence.FAILED))
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
-        """Take a downlink out of the device's queue, if that can be done without harm; else say what is certain."""
+        """Remove a downlink from the device's queue, if that does no harm to others; return what is certain."""
         if not self._calls.open:
             return Cancellation.UNKNOWN
         return await self._calls.run(self._downlinks.cancel(device, handle), Cancellation.UNKNOWN)
 
     def south_profile(self, device: str) -> SouthProfile:
-        """Return the profile of App. C, with what fits at the device's data rate now."""
+        """Return the profile of App. C, with the payload size at the device's current data rate."""
         record = None if self._events is None else self._records.held(device)
         profile = self._records.profile(record.profile) if record is not None else UNKNOWN_PROFILE
         return self._south.of(record, profile, network_up=self.provider.up is not False)
 
-    # What people ask
+    # For people
 
     def listeners(self) -> list[Listener]:
         """Return the listener for events that are posted."""
@@ -289,7 +289,7 @@ class LorawanBinding:
         return [explanation(self._settings.downlinks.exchange_span)]
 
     def check_options(self, options: Mapping[str, str]) -> None:
-        """Raise ConfigurationError for an option that is none, or whose key cannot be read."""
+        """Raise ConfigurationError for an unknown option, or one with an unreadable key."""
         envelope = read_options(options).app_s_key
         try:
             if envelope is not None:
@@ -299,11 +299,11 @@ class LorawanBinding:
 
     @classmethod
     def device_settings(cls) -> type[DeviceSettings]:
-        """Return the type of what a person says of a new device."""
+        """Return the settings type of a new device."""
         return DeviceSettings
 
     async def make_device(self, device: str, name: str, settings: DeviceSettings) -> DeviceMade:
-        """Make a device in the network server, with profile and keys or session; doing it twice changes nothing.
+        """Create a device in the network server, with profile and keys or session; a second time changes nothing.
 
         Raises ConfigurationError, BindingError.
         """
@@ -320,7 +320,7 @@ class LorawanBinding:
         return DeviceMade(tuple(made.changes), made.application_id, advice, options)
 
     def _kept_back(self, wanted: Wanted, kek: str) -> tuple[Wanted, dict[str, str]]:
-        """Return a device whose AppSKey the network server does not get, and options with the key.
+        """Return a device without the AppSKey for the network server, and options with the key.
 
         Raises ConfigurationError.
         """
@@ -341,7 +341,7 @@ class LorawanBinding:
             return [NetworkDevice(device, name) for device, name in await provider.devices()]
 
     async def set_integration(self, scope: str = "") -> bool:
-        """Have the network server send an application's events here; return whether that was new.
+        """Let the network server send an application's events to the bridge; return whether that was new.
 
         `scope`: the application's id, if the settings name none. Raises BindingError.
         """
@@ -350,7 +350,7 @@ class LorawanBinding:
         return await self.provider.set_integration(scope)
 
     async def check(self) -> list[Finding]:
-        """Look for what will hurt in the network server's set-up, and change nothing there; also before the start."""
+        """Check the network server's set-up, and change nothing there; also before the start."""
         async with self._any_provider() as provider:
             findings = await provider.check()
         if self._calls.open and provider.up:
@@ -366,11 +366,11 @@ class LorawanBinding:
         return self.provider.up
 
     def counters(self) -> Mapping[str, str]:
-        """Return what each counter of the binding counts."""
+        """Return the help text of each counter of the binding."""
         return COUNTERS
 
     def status(self) -> Mapping[str, Any]:
-        """Return reachability, version, queues and events, as plain JSON values."""
+        """Return reachability, version, queues and events, as JSON values."""
         report = {"provider": self._settings.provider, "running": self._calls.open, **self.provider.status()}
         if self._calls.open:
             ahead = self._clock.ahead(self._events.now()) if self._events is not None else None
@@ -384,7 +384,7 @@ class LorawanBinding:
 
     @contextlib.asynccontextmanager
     async def _any_provider(self) -> AsyncIterator[Provider]:
-        """Yield the running provider, or one for this purpose."""
+        """Yield the running provider, or a temporary one."""
         if self._calls.open:
             yield self.provider
             return

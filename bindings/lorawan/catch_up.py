@@ -1,4 +1,4 @@
-"""Events that were missed, out of the network server's own history, device by device and paced."""
+"""Recovers missed events from the network server's history, device by device and paced."""
 
 import asyncio
 import contextlib
@@ -23,9 +23,9 @@ _FAILED = 100_000  # devices that wait to be read again; the rest is read after 
 
 
 class CatchUp:
-    """One run over all devices at a time; a further outage during a run begins it anew.
+    """One run over all devices at a time; a further outage during a run restarts it.
 
-    Devices whose history could not be read to its end are read again, after a pause that grows.
+    Devices whose history could not be read completely are read again, after a growing pause.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class CatchUp:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
-        """Return how far it is, as plain JSON values."""
+        """Return its progress, as JSON values."""
         running = self._run is not None and not self._run.done()
         report: dict[str, Any] = {"running": running, "runs": self.runs, "devices": self.devices}
         if self._failed:
@@ -120,7 +120,7 @@ class CatchUp:
                 self._failed[device] = None
 
     async def device(self, device: str) -> None:
-        """Take what is retained of one device's events, in their order; also the part before a failure.
+        """Process the retained events of one device, in their order; also the part before a failure.
 
         Raises CallFailed, StoreUnavailable.
         """
@@ -140,10 +140,10 @@ class CatchUp:
         self.devices += 1
 
     async def _read(self, device: str, found: list[net.NetworkEvent], before: DeviceNote, *, expected: bool) -> bool:
-        """Read what is retained into `found`, until nothing more comes.
+        """Read the retained events into `found`, until nothing more comes.
 
-        Return True where it came to the first uplink that came live meanwhile: so does what follows it. A device that
-        is busy would else never be done: the history goes on with what happens now.
+        Return True if it reached the first uplink that came live meanwhile: the rest comes live, too. Otherwise
+        a busy device would never be done, since the history goes on with new events.
         """
         async with contextlib.aclosing(self._provider.history(device, expected=expected)) as history:
             async for event in history:
@@ -153,14 +153,14 @@ class CatchUp:
         return False
 
     async def _unfinished(self, device: str, found: list[net.NetworkEvent], sight: Sight) -> CallFailed | None:
-        """Return what is wrong if a history ended before its end.
+        """Return what is wrong if a history is incomplete.
 
-        Silence is no end: a proxy may hold back what comes. It is read to its end if the last uplink that the network
-        server had accepted before is in it, or is known to us.
+        Silence does not prove the end: a proxy may hold events back. The history is complete if the last uplink that
+        the network server had accepted before is in it, or known to the bridge.
         """
         session, last_seen_at = sight.session, sight.standing.last_seen_at
         if session is None or last_seen_at is None or session.f_cnt_up == 0:
-            return None  # there is no uplink of the session
+            return None  # the session has no uplink
         last = session.f_cnt_up - 1
         if any(isinstance(one, net.Up) and (one.dev_addr, one.f_cnt) == (session.dev_addr, last) for one in found):
             return None

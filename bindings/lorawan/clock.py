@@ -1,7 +1,7 @@
-"""The network server's wall clock, as its own events show it: it may be apart from ours by any amount.
+"""Estimates the network server's wall clock from its events: it may differ from ours by any amount.
 
-An event says when it was made; it comes here later, so that the server's clock is now at least that much further. The
-least delayed event of the last minutes tells most.
+An event has the time at which it was made, and arrives later, so the server's clock shows at least that time now. The
+least delayed event of the last minutes gives the best bound.
 """
 
 SPAN = 300.0  # seconds that an observation counts for: twice as long at most, as two spans are kept
@@ -17,7 +17,7 @@ class NetworkClock:
         self._former: float | None = None
 
     def observe(self, at: float, now: float) -> None:
-        """Note that the server's clock showed `at` when it made an event that has just arrived."""
+        """Record that the server's clock showed `at` when it made an event that just arrived."""
         if at <= 0:
             return
         self._turn(now)
@@ -25,22 +25,22 @@ class NetworkClock:
         self._latest = ahead if self._latest is None or ahead > self._latest else self._latest
 
     def ahead(self, now: float) -> float | None:
-        """Return by how many seconds the server's clock is at least ahead (negative: behind); None: it is not known."""
+        """Return by how many seconds the server's clock is at least ahead (negative: behind); None: unknown."""
         self._turn(now)
         if self._latest is None or self._former is None:
             return self._former if self._latest is None else self._latest
         return max(self._latest, self._former)
 
     def theirs(self, moment: float, now: float) -> float:
-        """Return a moment of our clock as a time of the server's, as far as that is known."""
+        """Convert a time of our clock to the server's clock, as far as that is known."""
         return moment + (self.ahead(now) or 0.0)
 
     def ours(self, moment: float, now: float) -> float:
-        """Return a time of the server's clock as a moment of ours, as far as that is known."""
+        """Convert a time of the server's clock to ours, as far as that is known."""
         return moment - (self.ahead(now) or 0.0)
 
     def has_passed(self, moment: float, now: float) -> bool:
-        """Return whether the server's clock has certainly passed a moment of its own time."""
+        """Return whether the server's clock has certainly passed a time of its own."""
         ahead = self.ahead(now)
         return ahead is not None and now + ahead > moment + MARGIN
 

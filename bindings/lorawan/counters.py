@@ -1,4 +1,4 @@
-"""What the counters of the LoRaWAN binding count, for people who read metrics."""
+"""Help texts of the LoRaWAN binding's counters."""
 
 COUNTERS = {
     "lorawan_api_errors": "Failed calls of the network server's API, by trouble.",

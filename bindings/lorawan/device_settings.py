@@ -1,4 +1,4 @@
-"""What a person says of a device that is to be made in the network server."""
+"""Settings of a device that is to be created in the network server."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ _SECRET = {"secret": True}
 
 
 class DeviceSettings(Masked, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A LoRaWAN device: what it is, and its root keys (OTAA) or its session (ABP, with dev_addr)."""
+    """A LoRaWAN device, with its root keys (OTAA) or its session (ABP, with dev_addr)."""
 
     region: Annotated[str, Meta(description="the region, as the LoRaWAN standard names it")] = "EU868"
     mac_version: Annotated[

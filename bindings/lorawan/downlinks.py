@@ -1,8 +1,8 @@
-"""Downlinks: enqueue, what a failed call proves, look-up, and cancellation where only whole queues can be removed.
+"""Downlinks: enqueue, lookup, and cancel, where only whole queues can be removed.
 
-What this rests on, of ChirpStack 4.20: an item gets an id of the server's own, so repeating a call after a lost answer
-may send twice (R9: ambiguity of a submit); a flush tells nobody what it removed; that an item has expired is noticed
-when the device opens a window.
+Facts about ChirpStack 4.20: the server chooses an item's id, so repeating a call after a lost answer may
+send twice (R9: ambiguity of a submit); a flush does not say what it removed; an item's expiry is noticed when
+the device opens a window.
 """
 
 import asyncio
@@ -82,14 +82,14 @@ class Downlinks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
-        """Let what is being reported be committed."""
+        """Wait until running reports are committed."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOP_PATIENCE)
 
     # Submit
 
     async def submit(self, attempt: Attempt, largest: int | None) -> SubmitResult:
-        """Enqueue an attempt; `largest` is what fits at the device's data rate now (R25: checked at submit)."""
+        """Enqueue an attempt; `largest` is the payload size at the current data rate (R25: checked at submit)."""
         device, now = attempt.device, self._events.now()
         if largest is not None and len(attempt.payload) > largest:
             return Refused(Refusal.TOO_LARGE, f"{len(attempt.payload)} bytes, {largest} fit at this data rate")
@@ -121,7 +121,7 @@ class Downlinks:
         return (record.f_port if record is not None else 0) or self._settings.f_port
 
     def _passed_by(self, attempt: Attempt) -> list[str]:
-        """Return the requests that this attempt may pass: none, unless it is an answer that would else be too late."""
+        """Return the requests before which this attempt may be sent: none, unless it is an answer in a hurry."""
         if attempt.kind is not Kind.ANSWER or not self._settings.flush_for_answers or not self._provider.answers_pass:
             return []
         return self._outstanding.flushable(attempt.device)
@@ -133,7 +133,7 @@ class Downlinks:
             self._tell(Flushed(device, "removed from the queue to send an answer first", handle))
 
     def _not_sealed(self, error: BridgeError) -> Refused:
-        """Return why a downlink could not be encrypted: nothing of it was sent."""
+        """Return why a downlink could not be encrypted; nothing was sent."""
         if isinstance(error, CallFailed):
             self._events.count("lorawan_submit_errors", trouble=error.trouble.value)
             return self._refused(error)
@@ -162,7 +162,7 @@ class Downlinks:
     # Look-up
 
     async def lookup(self, attempt: Attempt) -> Lookup:
-        """Find the attempt in the queue by FPort and bytes; presence proves that it was taken (R9)."""
+        """Find the attempt in the queue by FPort and bytes; presence proves that it was accepted (R9)."""
         record = await self._records.get(attempt.device)
         self._outstanding.expect(attempt.device)
         try:
@@ -187,10 +187,10 @@ class Downlinks:
     # Cancel
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
-        """Flush the queue if everything in it is ours, and say REMOVED only where no transmission was possible.
+        """Flush the queue if the bridge queued everything in it; return REMOVED only if no transmission was possible.
 
-        A frame that a gateway already has is not seen in the queue, and what is in the queue may have been transmitted:
-        what is certain says `windows`.
+        A frame that a gateway already has is not in the queue, and an item in the queue may have been transmitted:
+        `windows` finds what is certain.
         """
         await self._records.get(device)
         known = self._fates.known(device)

@@ -1,6 +1,6 @@
-"""What can be said of a downlink that the network server no longer carries, or shall not carry any longer.
+"""What is certain of a downlink that the network server no longer has, or that is to be removed.
 
-`windows` says what the counters prove; here they are asked for, in the order that the proofs need.
+`windows` has the proofs by frame counters; this module reads the counters in the order that the proofs need.
 """
 
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Fates:
-    """Of the downlinks of one network instance."""
+    """The fates of one network instance's downlinks."""
 
     def __init__(
         self, provider: Provider, records: Records, outstanding: Outstanding, clock: NetworkClock, events: Events
@@ -31,7 +31,7 @@ class Fates:
         self._events = events
 
     async def of_absent(self, device: str, item_id: str) -> Cancellation:
-        """Say what became of an item that is not in the queue. Raises CallFailed."""
+        """Return what became of an item that is not in the queue. Raises CallFailed."""
         before = self._before(device, item_id)
         if before is None:
             return Cancellation.UNKNOWN  # it left, or somebody flushed it; an event may still say which
@@ -39,7 +39,7 @@ class Fates:
         return Cancellation.REMOVED if unsent else Cancellation.UNKNOWN
 
     async def of_flushed(self, device: str, item: QueuedItem, known: Known) -> Cancellation:
-        """Flush the queue that an item was just read from, and say what became of it. Raises CallFailed.
+        """Flush the queue from which an item was just read, and return what became of the item. Raises CallFailed.
 
         `known`: from before the queue was read.
         """
@@ -53,9 +53,9 @@ class Fates:
         return Cancellation.REMOVED if kept_back else Cancellation.UNKNOWN
 
     async def of_unremovable(self, device: str, item: QueuedItem, known: Known) -> Cancellation:
-        """Say what becomes of an item just read from a queue that must not be flushed. Raises CallFailed.
+        """Return what becomes of an item just read from a queue that must not be flushed. Raises CallFailed.
 
-        Past its own expiry it is never transmitted, wherever it stands: it is deleted at the next opportunity. `known`:
+        After its expiry it is never transmitted, at any position: it is deleted at the next opportunity. `known`:
         from before the queue was read.
         """
         if windows.was_scheduled(item):
@@ -84,10 +84,10 @@ class Fates:
         return windows.discarded_unsent(event.why, before, now)
 
     async def settle(self, device: str) -> float | None:
-        """Note which items of a device are still queued and were certainly not transmitted. Raises CallFailed.
+        """Record which items of a device are still queued and were certainly not transmitted. Raises CallFailed.
 
-        Of what the network server discards later it is then known that nothing was transmitted. Return how many seconds
-        the receive windows of the last uplink still last: to be asked again then; None: that is not needed.
+        If the network server discards them later, it is certain that they were not transmitted. Return the
+        seconds until the receive windows of the last uplink have ended, when to ask again; None: not needed.
         """
         record = await self._records.get(device)
         items = self._outstanding.of(device).items()
@@ -106,7 +106,7 @@ class Fates:
         return None
 
     def when_queued(self, device: str) -> WhenQueued:
-        """Return what is known of a device as a downlink is queued now."""
+        """Return what is known of a device when a downlink is queued."""
         known, record = self.known(device), self._records.held(device)
         device_class = record.device_class if record is not None else "A"
         return WhenQueued(known.dev_addr, known.next_up, known.open_for <= 0, known.counting, device_class)

@@ -10,7 +10,7 @@ _DIGITS = frozenset("0123456789abcdef")
 
 
 def canonical_device(device: str) -> str:
-    """Return the one spelling of a DevEUI, whatever its case and separators. Raises ConfigurationError."""
+    """Return the canonical form of a DevEUI in any case and with any separators. Raises ConfigurationError."""
     if len(device) == EUI64_DIGITS and _DIGITS.issuperset(device):
         return device  # as ChirpStack says it
     found = device.strip().translate(_SEPARATORS).lower().removeprefix("0x")

@@ -1,4 +1,4 @@
-"""What the network server's live events mean for the bridge. They come in any order, twice or late."""
+"""Translates the network server's live events for the bridge. They come in any order, twice or late."""
 
 import logging
 from asyncio import Future
@@ -21,9 +21,9 @@ OVERTAKEN = 60.0  # seconds after a new session in which an event of the former 
 
 
 class Inbound:
-    """Turns events into what the contract knows, and keeps the notes of devices.
+    """Translates events to those of the contract, and updates the notes of devices.
 
-    A device whose downlink should have left with an uplink, while no event said so, is put into `doubts`.
+    A device whose downlink should have been sent with an uplink, without an event that says so, is put into `doubts`.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Inbound:
         self._events = events
 
     def take(self, event: net.NetworkEvent) -> Awaitable[None]:
-        """Have a live event committed. The awaitable raises StoreUnavailable."""
+        """Commit a live event. The awaitable raises StoreUnavailable."""
         record = self._records.cached(event.device)
         if record is MISS:
             return self._take_when_read(event, self._records.heard(event.device))
@@ -92,7 +92,7 @@ class Inbound:
     # Uplinks and sessions
 
     def _next_up(self, event: net.Up, record: DeviceNote) -> Future[None]:
-        """Deliver the next uplink of a session; it is remembered once it is committed."""
+        """Deliver the next uplink of a session; it is remembered after its commit."""
         self._uplinks.learn(event, record)
         committed = self._uplinks.deliver(event, record, self._events.now())
         committed.add_done_callback(partial(self._committed, event, record))
@@ -124,13 +124,13 @@ class Inbound:
         await self._uplinks.begin_session(event, record)
 
     def _was_overtaken(self, event: net.Up | net.Join, record: DeviceNote) -> bool:
-        """Return whether an event is the former session's, and late: nothing of it is true any more."""
+        """Return whether an event is late and of the former session: it no longer applies."""
         return event.dev_addr == record.former and self._events.now() - record.session_at < OVERTAKEN
 
     def _expect_reset(self, event: net.CounterReset, record: DeviceNote) -> None:
-        """An uplink was refused for its low counter: what is accepted with a low counter from now on is new.
+        """An uplink was refused because of its low counter: one that is accepted with a low counter from now on is new.
 
-        It ends no exchange: a recorded frame, sent again by anybody, causes it, too.
+        It does not end an exchange: anybody can cause it by sending a recorded frame again.
         """
         log.info("counter reset of %s: %s", event.device, event.text, extra={"sample": "lorawan reset"})
         if self._records.held(event.device) is record:
@@ -140,7 +140,7 @@ class Inbound:
     # Downlinks
 
     def _learn_of_downlink(self, event: net.TxAck) -> None:
-        """Note that a downlink was transmitted: it is one of this session once that had an uplink."""
+        """Record that a downlink was transmitted: in this session, if that has had an uplink."""
         record = self._records.held(event.device)
         if record is None or not record.uplinks:
             return
@@ -152,14 +152,14 @@ class Inbound:
             self._records.changed(event.device, record)
 
     def _learn_of_size(self, event: net.Discarded, record: DeviceNote) -> None:
-        """Note what would have fit; it holds until the next uplink, which may have overtaken this event."""
+        """Record the size that would have fit, until the next uplink, which may have overtaken this event."""
         if event.fits and self._records.held(event.device) is record:
             record.fits = event.fits
             self._records.changed(event.device, record)
 
 
 def _of_ours(committed: Future[None]) -> Future[None]:
-    """Return a future that completes when `committed` does; that the device is unknown is logged, and no error."""
+    """Return a future that completes when `committed` does; an unknown device is only logged."""
     over: Future[None] = committed.get_loop().create_future()
 
     def done(_committed: Future[None]) -> None:

@@ -1,6 +1,6 @@
-"""What a LoRaWAN network server tells of a device, whatever the server's product: plain values.
+"""Events of a LoRaWAN network server about a device, the same for all products: plain values.
 
-Times are wall-clock seconds of the network server, or of a gateway: 0 where none was told. Events come in any order,
+Times are wall-clock seconds of the network server, or of a gateway: 0 if unknown. Events come in any order,
 twice or late.
 """
 
@@ -12,7 +12,7 @@ from bindings.lorawan.app_s_key import NO_ENVELOPE, Envelope
 
 
 class NetworkEvent(msgspec.Struct, frozen=True, gc=False):
-    """What all events say. `device` is canonical; `device_class` is A, B or C; `profile` is a device profile's id."""
+    """Base of all events. `device` is canonical; `device_class` is A, B or C; `profile` is a device profile's id."""
 
     device: str
     time: float
@@ -23,7 +23,7 @@ class NetworkEvent(msgspec.Struct, frozen=True, gc=False):
 class Up(NetworkEvent, frozen=True, gc=False):
     """A data uplink. `f_port` 0 without data: the device only opened its receive windows.
 
-    `sealed`: the network server has no key to decrypt `data` with; `app_s_key` is what it knows of that key.
+    `sealed`: the network server cannot decrypt `data`; `app_s_key` is what it knows of the key.
     """
 
     deduplication_id: str
@@ -49,8 +49,8 @@ class Join(NetworkEvent, frozen=True, gc=False):
 class TxAck(NetworkEvent, frozen=True, gc=False):
     """A gateway has scheduled the downlink of this queue item.
 
-    `delay`: seconds from the uplink to the receive window, 0 where it was not sent in one (class B, C). `immediately`:
-    it was sent in RX2 at once (class C). Frequency and bandwidth are in Hz, 0 where not told or no LoRa modulation.
+    `delay`: seconds from the uplink to the receive window, 0 if it was not sent in one (class B, C). `immediately`:
+    it was sent in RX2 immediately (class C). Frequency and bandwidth are in Hz, 0 if unknown or not LoRa modulation.
     """
 
     item: str
@@ -62,7 +62,7 @@ class TxAck(NetworkEvent, frozen=True, gc=False):
 
 
 class Ack(NetworkEvent, frozen=True, gc=False):
-    """The device acknowledged a confirmed downlink, or failed to."""
+    """The device acknowledged a confirmed downlink, or did not."""
 
     item: str
     acknowledged: bool
@@ -77,7 +77,7 @@ class Why(Enum):
 
 
 class Discarded(NetworkEvent, frozen=True, gc=False):
-    """The network server removed a queue item. `fits`: the bytes that would have fit, 0 where it does not say."""
+    """The network server removed a queue item. `fits`: the bytes that would have fit, 0 if unknown."""
 
     item: str
     why: Why
@@ -92,11 +92,11 @@ class CounterReset(NetworkEvent, frozen=True, gc=False):
 
 
 class Notice(NetworkEvent, frozen=True, gc=False):
-    """What only people need to know. `code` has few values."""
+    """A notice for people only. `code` has few values."""
 
     code: str
     text: str
 
 
 class Other(NetworkEvent, frozen=True, gc=False):
-    """An event that this binding has no use for: status, location, and what later versions add."""
+    """An event that this binding does not use: status, location, and events of later versions."""

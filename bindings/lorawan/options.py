@@ -1,4 +1,4 @@
-"""The options of a LoRaWAN endpoint: text, as a person or a file gave it."""
+"""The options of a LoRaWAN endpoint, read from text."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from bridge.errors import ConfigurationError
 
 
 class DeviceOptions(NamedTuple):
-    """What the binding itself uses; 0: as the network instance says."""
+    """The options that the binding itself uses; 0: the network instance's setting."""
 
     f_port: int = 0
     max_payload: int = 0

@@ -1,6 +1,6 @@
-"""What of ours is in the network server's queues, as far as the notes of the devices say.
+"""The bridge's downlinks in the network server's queues, from the notes of the devices.
 
-A network server such as ChirpStack can remove a whole queue or nothing: a downlink is only ever removed together with
+A network server such as ChirpStack can only remove a whole queue: a downlink is removed together with
 all others.
 """
 
@@ -19,9 +19,9 @@ _HEARD = 8192  # devices whose last uplink is remembered; the one that was silen
 
 
 class Outstanding:
-    """The queues of all devices. `monotonic` returns seconds that no change of the wall clock moves.
+    """The queues of all devices. `monotonic` returns seconds of the monotonic clock.
 
-    What it is asked about a device is in the device's note: that must be in memory (`Records.get`, or its endpoint is).
+    Its data are in the device's note, which must be in memory (`Records.get`, or its endpoint is).
     """
 
     def __init__(self, records: Records, monotonic: Callable[[], float]) -> None:
@@ -32,15 +32,15 @@ class Outstanding:
         self._left: dict[str, dict[str, bool]] = {}  # True: confirmed ones, too
 
     def expect(self, device: str) -> None:
-        """Note that a call about a downlink is under way, and that events may tell of it before the answer."""
+        """Record that a call for a downlink runs, and that events about it may come before the answer."""
         self._left[device] = {}
 
     def expect_no_more(self, device: str) -> None:
-        """Note that the answer is there, and added."""
+        """Record that the answer came and was added."""
         self._left.pop(device, None)
 
     def add(self, device: str, item_id: str, item: Queued) -> bool:
-        """Note a downlink that was queued, unless an event has said that it left; return whether it was noted."""
+        """Record a queued downlink, unless an event said that it was sent; return whether it was recorded."""
         left = self._left.get(device, {}).get(item_id)
         record = self._records.held(device)
         if record is None or (left is not None and (not item.confirmed or left)):
@@ -53,7 +53,7 @@ class Outstanding:
         return True
 
     def transmitted(self, device: str, item_id: str) -> None:
-        """Note that a gateway has a downlink: it leaves the queue, but for a confirmed one, which waits there."""
+        """Record that a gateway has a downlink: it leaves the queue, unless it is confirmed: then it waits there."""
         item = self.of(device).get(item_id)
         if item is None:
             self._gone(device, item_id, confirmed=False)
@@ -61,7 +61,7 @@ class Outstanding:
             self.drop(device, item_id)
 
     def drop(self, device: str, item_id: str) -> Queued | None:
-        """Note that a downlink left the queue; return what was noted of it."""
+        """Remove a downlink that left the queue; return its record."""
         record = self._records.held(device)
         item = record.queued.pop(item_id, None) if record is not None else None
         if item is None or record is None:
@@ -76,7 +76,7 @@ class Outstanding:
             left[item_id] = confirmed or left.get(item_id, False)
 
     def drop_all(self, device: str) -> list[str]:
-        """Note that a queue is empty; return what was in it."""
+        """Record that a queue is empty; return what was in it."""
         record = self._records.held(device)
         if record is None or not record.queued:
             return []
@@ -93,15 +93,15 @@ class Outstanding:
         self._records.changed(device, record)
 
     def of(self, device: str) -> dict[str, Queued]:
-        """Return what is in a device's queue, oldest first."""
+        """Return the downlinks in a device's queue, oldest first."""
         record = self._records.held(device)
         return {} if record is None else record.queued
 
     def flushable(self, device: str) -> list[str]:
-        """Return the requests that an answer may pass: all that wait, or none if one of them must stay.
+        """Return the requests before which an answer may be sent: all that wait, or none if one of them must stay.
 
-        An older answer goes first, and what must not reach the device twice is never taken back: the frame may already
-        be at a gateway. Nor is a confirmed downlink, which may be pending and would stay in the queue.
+        An older answer is sent first. A message that must not reach the device twice is never removed: its frame may
+        already be at a gateway. Neither is a confirmed downlink, which may be pending and would stay in the queue.
         """
         items = self.of(device)
         if all(item.kind is Kind.REQUEST and item.repeatable and not item.confirmed for item in items.values()):
@@ -109,7 +109,7 @@ class Outstanding:
         return []
 
     def heard(self, device: str) -> None:
-        """Note an uplink: each could have let out what is queued."""
+        """Record an uplink: each may have caused queued downlinks to be sent."""
         self._heard.pop(device, None)
         self._heard[device] = self._monotonic()
         if len(self._heard) > _HEARD:
@@ -118,7 +118,7 @@ class Outstanding:
             item.uplinks += 1
 
     def is_late(self, device: str) -> bool:
-        """Return whether something is queued that should have left with an uplink before the last one."""
+        """Return whether a downlink is queued that should have been sent after an uplink before the last one."""
         return any(item.uplinks > 2 + item.confirmed for item in self.of(device).values())
 
     def last_heard(self, most: int) -> list[str]:
@@ -126,7 +126,7 @@ class Outstanding:
         return list(islice(reversed(self._heard), most))
 
     def since(self, device: str) -> float | None:
-        """Return how many seconds ago this process last heard a device; None: it does not remember that it did."""
+        """Return how many seconds ago this process last heard a device; None: not known."""
         last = self._heard.get(device)
         return None if last is None else self._monotonic() - last
 
@@ -137,19 +137,19 @@ class Outstanding:
 
 
 class Doubts:
-    """Devices with downlinks of unknown fate. Whoever notices one puts it here; the `Reconciler` takes it."""
+    """Devices with downlinks in doubt, for the `Reconciler`."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, None] = {}
         self._some = asyncio.Event()
 
     def put(self, device: str) -> None:
-        """Have a device looked into, soon; once, however often it is put."""
+        """Add a device, unless it is there already."""
         self._waiting[device] = None
         self._some.set()
 
     async def take(self) -> str:
-        """Return the device that waits longest; wait for one."""
+        """Wait for a device, and return the one that waits longest."""
         await self._some.wait()
         device = next(iter(self._waiting))
         del self._waiting[device]
@@ -159,7 +159,7 @@ class Doubts:
 
 
 class Lingering:
-    """Devices whose queue is to be read once the receive windows of their last uplink are over."""
+    """Devices whose queue must be read after the receive windows of their last uplink."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -167,13 +167,13 @@ class Lingering:
         self._changed = asyncio.Event()
 
     def put(self, device: str, after: float) -> None:
-        """Have a device's queue read `after` seconds from now."""
+        """Add a device whose queue must be read `after` seconds from now."""
         heappush(self._due, (self._monotonic() + after, device))
         if self._due[0][1] == device:
             self._changed.set()
 
     async def take(self) -> str:
-        """Return the device whose time comes first, when it has come."""
+        """Wait for the earliest time, and return its device."""
         while True:
             self._changed.clear()
             left = self._due[0][0] - self._monotonic() if self._due else None

@@ -1,8 +1,8 @@
-"""The largest FRMPayload of the next frame; of what is not known of a device's radio, the smallest is assumed.
+"""The largest FRMPayload of the next frame; unknown parameters of a device's radio count as the smallest size.
 
 A network server such as ChirpStack discards an item that is larger than the *first* window of its frame allows,
-measured without FOpts. With MAC commands in FOpts a large item has to wait for the next frame, so some room is kept
-while they are likely. So it is for uplinks: the device answers such commands in the FOpts of its next frames.
+measured without FOpts. With MAC commands in FOpts a large item has to wait for the next frame, so some room is reserved
+while they are likely. The same holds for uplinks: the device answers such commands in the FOpts of its next frames.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ SETTLING_UPLINKS = 3  # after a join the server sends its first MAC commands wit
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What of a device's radio decides sizes. `region` by its LoRaWAN name: EU868, US915, AS923_2…
+    """The radio parameters on which sizes depend. `region` by its LoRaWAN name: EU868, US915, AS923_2…
 
-    None, or what is empty, is not known. `rx1_dr_offsets`: all that are possible.
+    None or an empty value is unknown. `rx1_dr_offsets`: all possible ones.
     """
 
     region: str = ""
@@ -34,7 +34,7 @@ class Plan:
 
     @property
     def floor(self) -> int:
-        """Return what fits any frame of any region."""
+        """Return the size that fits any frame of any region."""
         return FLOOR_DWELL if self.dwell else FLOOR
 
 
@@ -55,7 +55,7 @@ def rx1_size(plan: Plan, uplink_dr: int | None) -> int:
 
 
 def max_downlink(plan: Plan, device_class: str, uplink_dr: int | None, *, settling: bool = False) -> int:
-    """Return the bytes that certainly fit the next downlink. `uplink_dr` None: no uplink has been heard yet."""
+    """Return the bytes that certainly fit the next downlink. `uplink_dr` None: no uplink yet."""
     if not is_known(plan.region):
         found = plan.floor
     else:
@@ -68,7 +68,7 @@ def max_downlink(plan: Plan, device_class: str, uplink_dr: int | None, *, settli
 
 
 def max_uplink(plan: Plan, uplink_dr: int | None, *, settling: bool = False) -> int:
-    """Return the bytes that fit the device's next uplink, if that keeps the last one's data rate (None: none yet)."""
+    """Return the bytes that fit the device's next uplink, if it has the last one's data rate (None: no uplink yet)."""
     if not is_known(plan.region):
         found = plan.floor
     else:

@@ -1,4 +1,4 @@
-"""What device profiles say, learned from the network server: sizes, and whether a join flushes the queue."""
+"""Device profiles, read from the network server: parameters of sizes, and whether a join flushes the queue."""
 
 import asyncio
 import logging
@@ -36,19 +36,19 @@ class Profiles:
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def stop(self) -> None:
-        """Ask no more; what was not asked is asked after the next start."""
+        """Stop reading; the rest is read after the next start."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def learn(self, device: str) -> None:
-        """Find out a device's profile and class, soon."""
+        """Read a device's profile and class, soon."""
         if device not in self._waiting and len(self._waiting) < _WAITING:
             self._waiting.add(device)
             self._start(self._learn(device))
 
     def see(self, identifier: str, region_config: str) -> None:
-        """Note that a profile is in use, and ask for it if it is not known or was asked for long ago."""
+        """Record that a profile is in use; read it if it is unknown or was read long ago."""
         if not identifier or identifier in self._fetching or len(self._fetching) >= _FETCHES:
             return
         now, ask_at = self._events.now(), self._ask_at.get(identifier, 0.0)
@@ -57,7 +57,7 @@ class Profiles:
             self._start(self._fetch(identifier, region_config))
 
     def refresh(self) -> None:
-        """Ask for what could not be asked while the network server was away."""
+        """Read what could not be read while the network server was down."""
         for device in list(self._waiting)[:_REFRESHED]:
             self._start(self._learn(device))
 

@@ -1,7 +1,7 @@
 """What the binding needs of a LoRaWAN network server: calls, values and events. ChirpStack v4 is the first provider.
 
-A provider speaks the API of one product and reads its events. It keeps nothing of a device, and decides nothing about a
-downlink: that is the binding's, the same for all products.
+A provider uses the API of one product and reads its events. It stores nothing about a device, and decides nothing about
+a downlink: the binding does, in the same way for all products.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Mapping
@@ -20,8 +20,8 @@ from bindings.shown_calls import Seen
 class NewItem(msgspec.Struct, frozen=True):
     """A downlink for a device's queue.
 
-    `expires_at`: wall-clock seconds, None: it does not expire. `f_cnt_down`: the frame counter that `data` is encrypted
-    with, which must be the frame's; None: the network server encrypts it.
+    `expires_at`: wall-clock seconds, None: it does not expire. `f_cnt_down`: the frame counter with which `data` is
+    encrypted, and which the frame must have; None: the network server encrypts it.
     """
 
     device: str
@@ -35,8 +35,8 @@ class NewItem(msgspec.Struct, frozen=True):
 class QueuedItem(msgspec.Struct, frozen=True):
     """A downlink in a device's queue.
 
-    `pending`: it was transmitted, and the device's acknowledgement is awaited. `f_cnt_down`: the frame counter that it
-    got when it was last handed to a gateway; 0 also where it never was. Of an `encrypted` one it is the application's.
+    `pending`: it was transmitted, and the device's acknowledgement is expected. `f_cnt_down`: the frame counter that
+    it got when it was last sent to a gateway; 0 also if it never was. For an `encrypted` item, the application set it.
     """
 
     id: str
@@ -50,9 +50,9 @@ class QueuedItem(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How the network server sees a device.
+    """The state of a device in the network server.
 
-    `device_class` is A, B or C, empty where it is none of these. `last_seen_at`: its own wall clock, None: never.
+    `device_class` is A, B or C, empty if it is none of these. `last_seen_at`: by the server's wall clock, None: never.
     """
 
     profile: str
@@ -72,26 +72,26 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """What the network server tells of a device at one moment. `session` None: it has none."""
+    """Standing and session of a device at one moment. `session` None: it has none."""
 
     standing: Standing
     session: Session | None
 
 
 class Sink(Protocol):
-    """Where a provider brings what it gets."""
+    """The receiver of a provider's events."""
 
     def take(self, event: NetworkEvent) -> Awaitable[None]:
-        """Have an event committed; only then may the network server be answered.
+        """Commit an event; only after that the network server may be answered.
 
-        Raises, at once or when awaited, StoreUnavailable.
+        Raises, now or when awaited, StoreUnavailable.
         """
 
     def missed(self) -> None:
-        """Note that events may have been lost on their way here."""
+        """Called when events may have been lost."""
 
     def count(self, name: str, **labels: str) -> None:
-        """Count something that an operator should see."""
+        """Increment a counter for operators."""
 
 
 class Provider(Protocol):
@@ -113,10 +113,10 @@ class Provider(Protocol):
 
     @property
     def answers_pass(self) -> bool:
-        """Return whether `enqueue` can put an item before others (`passing`) without harm to a pending one."""
+        """Return whether `enqueue` can put an item before others (`passing`) without removing a pending one."""
 
     async def open(self) -> None:
-        """Get ready to make calls; connect with the first one."""
+        """Prepare for calls; connect with the first one."""
 
     async def inherit(self, earlier: "Provider") -> None:
         """Take over what an earlier instance listens with, if this one can use it; until `listen`, events wait there.
@@ -125,10 +125,10 @@ class Provider(Protocol):
         """
 
     async def listen(self, sink: Sink, memory: Memory) -> None:
-        """Begin to take events. Raises BindingError (a port is taken), StoreUnavailable."""
+        """Begin to accept events. Raises BindingError (a port is taken), StoreUnavailable."""
 
     async def stop_listening(self) -> None:
-        """Take no more events; let those under way be committed."""
+        """Accept no more events; wait until running ones are committed."""
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""
@@ -136,7 +136,7 @@ class Provider(Protocol):
     # GuardedCalls
 
     async def ping(self) -> None:
-        """Ask for something that costs little: is the network server there, and does it accept the key?"""
+        """Make a cheap call: does the network server answer, and does it accept the key?"""
 
     async def enqueue(self, item: NewItem, *, passing: bool) -> str:
         """Add an item to a device's queue and return its id.
@@ -145,7 +145,7 @@ class Provider(Protocol):
         """
 
     async def next_f_cnt_down(self, device: str) -> int:
-        """Return the frame counter that the next downlink with application data will have, behind what is queued."""
+        """Return the frame counter that the next downlink with application data will have, after the queued ones."""
 
     async def queue(self, device: str) -> list[QueuedItem]:
         """Return a device's queue, oldest item first."""
@@ -154,35 +154,35 @@ class Provider(Protocol):
         """Remove everything from a device's queue."""
 
     async def standing(self, device: str) -> Standing:
-        """Return how the network server sees a device."""
+        """Return a device's standing."""
 
     async def sight(self, device: str) -> Sight:
-        """Return how the network server sees a device, with its session."""
+        """Return a device's standing and session."""
 
     async def radio(self, profile: str, region_config: str) -> Profile:
-        """Return what a device profile, and the region's configuration, say of sizes and sessions."""
+        """Return the parameters of sizes and sessions in a device profile and the region's configuration."""
 
     def history(self, device: str, *, expected: bool) -> AsyncGenerator[NetworkEvent]:
         """Yield the retained events of a device in the order in which they happened, until nothing more comes.
 
-        That nothing more comes proves no end. `expected`: something is retained, so that the first event is waited for
-        as long as for any answer.
+        Silence does not prove the end. `expected`: there are retained events, so that the first one is waited
+        for as long as for any answer.
         """
 
     @property
     def why_cut_off(self) -> str:
-        """Return in words what may keep a history from being read to its end, and the cure."""
+        """Return in words why a history may be incomplete, and the cure."""
 
     # What people ask
 
     def status(self) -> Mapping[str, Any]:
-        """Return what an operator wants to know, as plain JSON values."""
+        """Return the state for an operator, as JSON values."""
 
     async def check(self) -> list[Finding]:
-        """Look for what will hurt in the network server's set-up; changes nothing. Works before `listen`, too."""
+        """Check the network server's set-up; changes nothing. Works before `listen`, too."""
 
     async def make_device(self, wanted: Wanted) -> Provisioned:
-        """Make a device as wanted, and whatever it needs; doing it twice changes nothing.
+        """Create a device as wanted, and everything that it needs; a second time changes nothing.
 
         Raises ConfigurationError, BindingError.
         """
@@ -191,4 +191,4 @@ class Provider(Protocol):
         """Return DevEUI and name of every device of the application. Raises ConfigurationError, BindingError."""
 
     async def set_integration(self, application_id: str) -> bool:
-        """Have the network server send its events here; whether that was new. Raises BindingError."""
+        """Let the network server send its events to the bridge; return whether that was new. Raises BindingError."""

@@ -1,4 +1,4 @@
-"""Where a provider is made: the one place that knows the products by name."""
+"""Makes providers: the only module that knows the products by name."""
 
 from bindings.lorawan.chirpstack.provider import ChirpStack
 from bindings.lorawan.provider import Provider

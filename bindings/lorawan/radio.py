@@ -1,4 +1,4 @@
-"""What the transmissions of downlinks show of a device's radio, where the network server does not tell it."""
+"""Learns parameters of a device's radio from transmissions of downlinks, if the network server does not report them."""
 
 from bindings.lorawan.network_events import TxAck
 from bindings.lorawan.records import DeviceNote
@@ -8,10 +8,10 @@ _TOLERATED = 2.0  # seconds that news of a transmission in a window may come aft
 
 
 def learn(record: DeviceNote, region: str, event: TxAck, now: float) -> bool:
-    """Note what a live event of a transmission shows; return whether the note changed. `now`: our own wall clock.
+    """Learn from a live event of a transmission; return whether the note changed. `now`: our wall clock.
 
-    RX1 shows the RX1DROffset by the data rates of uplink and downlink: several are possible where the downlink has the
-    slowest. What contradicts the note replaces it: the network server has changed the device's parameters.
+    RX1 shows the RX1DROffset by the data rates of uplink and downlink: several are possible if the downlink has
+    the slowest. A contradiction replaces the note: the network server has changed the device's parameters.
     """
     if not is_known(region):
         return False

@@ -1,6 +1,6 @@
-"""Looks into queues: where downlinks should have left and no event says so, and where they stay longer than a window.
+"""Reads queues of devices whose downlinks should have been sent without an event, or stay longer than a window.
 
-Of the first the history tells, or the queue. Of the second the queue tells that they certainly were
+For the first, the history or the queue says what became of them. For the second, the queue proves that they were
 not transmitted.
 """
 
@@ -22,7 +22,7 @@ STOP_PATIENCE = 5.0  # seconds that a history which is being read is given at st
 
 
 class Reconciler:
-    """Takes devices out of `doubts`, one task for each, and out of `lingering`, one after the other."""
+    """Takes devices from `doubts`, one task for each, and from `lingering`, one after the other."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Reconciler:
                 log.info("the queue of %s could not be read: %s", device, error, extra={"sample": "lorawan lingering"})
 
     async def stop(self) -> None:
-        """Let reports be committed; a history that takes longer to read is left to the next start."""
+        """Wait until reports are committed; a history that takes longer is read after the next start."""
         tasks = list(self._tasks.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=STOP_PATIENCE)

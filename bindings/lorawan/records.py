@@ -1,7 +1,8 @@
-"""What is known of each device, as a small note in the network instance's Memory; and what its profiles say.
+"""The notes of devices in the network instance's Memory, and the notes of device profiles.
 
-Notes are read when needed, a few are kept decoded. What each message changes (counters, data rate, what is queued) is
-written from time to time. What a crash loses of uplinks, the ledger still knows; what it loses of downlinks is unknown.
+Notes are read when needed, and a few are kept decoded. Changes by each message (counters, data rate, queued downlinks)
+are written from time to time. Uplinks that a crash loses are still in the ledger; lost records of downlinks make these
+unknown.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ _PROFILE = "p2/"  # "p/" of version 0.1.0 has 0 where nothing was told
 
 
 class WhenQueued(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What was known of the device when a downlink was queued."""
+    """State of the device when a downlink was queued."""
 
     dev_addr: str = ""  # its session
     next_up: int = 0  # frame counter expected of its next uplink
@@ -52,7 +53,7 @@ class Sealed(msgspec.Struct, array_like=True):
 
 
 class DeviceNote(msgspec.Struct, array_like=True):
-    """One device. `seen_at` is a time of the network server or a gateway, all others are of our own wall clock."""
+    """One device. `seen_at` is a time of the network server or a gateway, all others are of our wall clock."""
 
     profile: str = ""  # device profile id
     device_class: str = "A"
@@ -83,7 +84,8 @@ class DeviceNote(msgspec.Struct, array_like=True):
     def seal(self, envelope: Envelope, *, personal: bool = False) -> bool:
         """Use an AppSKey from now on, with its counter if it was used before; return whether it is another one.
 
-        A session by hand keeps its AppSKey when only the KEK changes, which cannot be seen here: its counter goes on.
+        A session by hand (ABP) keeps its AppSKey when only the KEK changes, which is not visible here: its counter
+        continues.
         """
         if self.sealed is not None and self.sealed.envelope == envelope:
             return False
@@ -97,24 +99,25 @@ class DeviceNote(msgspec.Struct, array_like=True):
         return True
 
     def unseal(self) -> None:
-        """Use no AppSKey that the network server cannot read."""
+        """Stop using an AppSKey that the network server cannot read."""
         if self.sealed is not None:
             self.former_keys.insert(0, self.sealed)
             self.sealed = None
 
     def has_seen(self, f_cnt: int) -> bool:
-        """Return whether an uplink of this session is remembered to have been taken; of old ones nothing is."""
+        """Return whether an uplink of this session is remembered as processed; old ones are not remembered."""
         behind = self.highest - f_cnt
         return 0 <= behind < _WINDOW and bool(self.seen >> behind & 1)
 
     def continues(self, dev_addr: str, f_cnt: int, at: float) -> bool:
-        """Return whether an uplink belongs to the session that is known."""
+        """Return whether an uplink belongs to the known session."""
         return dev_addr == self.dev_addr and (f_cnt > self.highest or not self.began_anew(f_cnt, at))
 
     def began_anew(self, f_cnt: int, at: float) -> bool:
-        """Return whether a live uplink shows that the frame counter began anew; `at`: as its event says.
+        """Return whether a live uplink shows that the frame counter was reset; `at`: the time in its event.
 
-        A lower counter may have been overtaken. One that was taken already is used again, if the event is not old.
+        An uplink with a lower counter may have been overtaken. A counter that was processed already is used again, if
+        the event is not old.
         """
         if f_cnt >= self.highest:
             return False
@@ -135,11 +138,11 @@ class DeviceNote(msgspec.Struct, array_like=True):
             self.seen |= 1 << self.highest - f_cnt
 
     def restart_counters(self) -> None:
-        """Forget the counters of uplinks: the device has begun them anew."""
+        """Forget the counters of uplinks: the device reset them."""
         self.highest, self.seen, self.reset_expected = -1, 0, False
 
     def new_session(self, dev_addr: str, *, joined_at: float, now: float) -> None:
-        """Begin anew: counters and data rate of the former session mean nothing any more."""
+        """Begin a new session: counters and data rate of the former one no longer apply."""
         self.former, self.dev_addr = self.dev_addr, dev_addr
         self.joined_at, self.session_at = joined_at, now
         self.restart_counters()
@@ -148,7 +151,7 @@ class DeviceNote(msgspec.Struct, array_like=True):
 
 
 class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True, eq=False):
-    """What matters of a device profile and its region's configuration. One object for each state: told by identity."""
+    """The relevant parts of a device profile and its region's configuration. Compared by identity."""
 
     region: str = ""
     revision: str = ""
@@ -177,21 +180,21 @@ class Records:
         self._profiles: dict[str, Profile] = {}
 
     async def start(self) -> None:
-        """Read what is known of device profiles. Raises StoreUnavailable."""
+        """Read the notes of device profiles. Raises StoreUnavailable."""
         async for key, raw in self._memory.items(_PROFILE):
             with contextlib.suppress(msgspec.MsgspecError):
                 self._profiles[key[len(_PROFILE) :]] = _decode_profile(raw)
 
     def cached(self, device: str) -> DeviceNote | Miss:
-        """Return a device's note if it is in memory and nobody waits for it, else MISS.
+        """Return a device's note if it is in memory and no caller waits for it, else MISS.
 
-        It may be changed in place and handed to `changed`.
+        The caller may change it in place, and then call `changed`.
         """
         raw = self._memory.cached(_DEVICE + device)
         return MISS if raw is MISS else self.read(device, raw) or MISS
 
     async def get(self, device: str) -> DeviceNote | None:
-        """Return a device's note, to be changed in place and handed to `changed` or `put`; None: it has none.
+        """Return a device's note, to change in place before `changed` or `put`; None: it has none.
 
         Raises StoreUnavailable.
         """
@@ -199,7 +202,7 @@ class Records:
         return record or self.read(device, await self._memory.load(_DEVICE + device))
 
     def heard(self, device: str) -> Future[bytes | None]:
-        """Return a future of what `read` takes, for a device that was just heard: its endpoint is read with it."""
+        """Return a future of the argument of `read`, for a device that was just heard: its endpoint is read with it."""
         return self._memory.load_with_endpoint(_DEVICE + device)
 
     def held(self, device: str) -> DeviceNote | None:
@@ -207,7 +210,7 @@ class Records:
         return self.read(device, self._memory.held(_DEVICE + device))
 
     def read(self, device: str, raw: bytes | None) -> DeviceNote | None:
-        """Return a device's note, made of `raw` unless it is decoded already: there is one object for each device."""
+        """Return a device's note, decoded from `raw` unless it is in memory: there is one object for each device."""
         record = self._kept.get(device) or self._changed.get(device)
         if record is None and raw is not None:
             record = self._decoded(raw)
@@ -225,7 +228,7 @@ class Records:
             return None
 
     def changed(self, device: str, record: DeviceNote) -> None:
-        """Have a note written with the next `write`."""
+        """Mark a note for the next `write`."""
         self._changed[device] = record
 
     async def put(self, device: str, record: DeviceNote) -> None:
@@ -240,7 +243,7 @@ class Records:
             raise
 
     async def write(self) -> None:
-        """Write what has changed, many notes in one commit. Raises StoreUnavailable; the rest is written next time."""
+        """Write changed notes, many in one commit. Raises StoreUnavailable; the rest is written next time."""
         devices = list(self._changed)
         for begin in range(0, len(devices), _TOGETHER):
             some = {device: self._changed.pop(device) for device in devices[begin : begin + _TOGETHER]}
@@ -262,11 +265,11 @@ class Records:
             yield key[len(_DEVICE) :]
 
     def profile(self, identifier: str) -> Profile:
-        """Return what is known of a device profile."""
+        """Return the note of a device profile."""
         return self._profiles.get(identifier, UNKNOWN_PROFILE)
 
     async def put_profile(self, identifier: str, profile: Profile) -> None:
-        """Keep what a device profile says. Raises StoreUnavailable."""
+        """Store the note of a device profile. Raises StoreUnavailable."""
         if _encode(self.profile(identifier)) != _encode(profile):
             self._profiles[identifier] = profile
             await self._memory.put(_PROFILE + identifier, _encode(profile))

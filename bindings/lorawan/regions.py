@@ -1,8 +1,8 @@
 """Payload sizes and RX1 data rates of each region, by MAC version and revision of the regional parameters.
 
 N, the largest FRMPayload of a frame without FOpts: LoRaWAN Regional Parameters 1.0.2 rev. B, 1.0.3 rev. A, 1.1 rev. A
-and RP002-1.0.0 to 1.0.5, §2 of each region. Where ChirpStack and the specification differ, the smaller number stands
-here: what is too large is discarded, what is small is sent.
+and RP002-1.0.0 to 1.0.5, §2 of each region. Where ChirpStack and the specification differ, the table has the smaller
+number: a payload that is too large is discarded, a small one is sent.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ Sizes = Mapping[int, int]  # by data rate
 
 
 class _Version(NamedTuple):
-    """Sizes of a region under some MAC versions and revisions; a later one in a list goes before an earlier one."""
+    """Sizes of a region under some MAC versions and revisions; a later one in a list overrides an earlier one."""
 
     sizes: Sizes
     repeater: Sizes
@@ -156,7 +156,7 @@ def is_known(region: str) -> bool:
 
 
 def downlink_sizes(region: str, mac_version: str, revision: str, *, repeater: bool, dwell: bool) -> Sizes:
-    """Return N by data rate of downlinks, of what is not known of the version the smallest."""
+    """Return N by data rate of downlinks, the smallest one for unknown parts of the version."""
     family = _family(region)
     versions = _WITH_DWELL if dwell and family == "AS923" else _DOWNLINKS[family]
     exact = mac_version in _MACS and revision in _ALL
@@ -170,7 +170,7 @@ def downlink_sizes(region: str, mac_version: str, revision: str, *, repeater: bo
 
 
 def uplink_sizes(region: str, mac_version: str, revision: str, *, repeater: bool, dwell: bool) -> Sizes:
-    """Return N by data rate of uplinks, of what is not known of the version the smallest."""
+    """Return N by data rate of uplinks, the smallest one for unknown parts of the version."""
     found = (_UPLINKS_DWELL if dwell and region in _UPLINKS_DWELL else _UPLINKS).get(region)
     if found is None:
         both_ways = downlink_sizes(region, mac_version, revision, repeater=repeater, dwell=dwell)
@@ -188,7 +188,7 @@ def rx1_data_rates(region: str, uplink_dr: int, *, dwell: bool) -> tuple[int, ..
 
 
 def data_rate_of(region: str, spreading_factor: int, bandwidth: int) -> int | None:
-    """Return the downlink data rate of a LoRa modulation, `bandwidth` in Hz; None: none of this region."""
+    """Return the downlink data rate of a LoRa modulation, `bandwidth` in Hz; None: none in this region."""
     family = _family(region)
     if family in ("US915", "AU915"):
         return 20 - spreading_factor if bandwidth == 500_000 and 7 <= spreading_factor <= 12 else None  # noqa: PLR2004
@@ -200,7 +200,7 @@ def data_rate_of(region: str, spreading_factor: int, bandwidth: int) -> int | No
 
 
 def is_first_window(region: str, uplink: int, downlink: int) -> bool | None:
-    """Return whether a frequency in Hz is RX1's after an uplink on another; None: it may be RX1's or RX2's."""
+    """Return whether a frequency in Hz is that of RX1 after an uplink on another; None: it may be RX1's or RX2's."""
     if not uplink or not downlink:
         return None
     if region not in _PAIRED and uplink != downlink:

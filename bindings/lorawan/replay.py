@@ -1,7 +1,7 @@
-"""Events out of the network server's history: most were taken long ago, some were missed.
+"""Processes events of the network server's history: most were processed long ago, some were missed.
 
-Which session an event belongs to is told by its place in the history and by the session that the network server has
-now; whether an uplink was taken, by the device's note where that is sure, else by the ledger. Times prove nothing.
+The session of an event is found from its position in the history and the network server's current session. Whether an
+uplink was processed is found from the device's note if that is certain, else from the ledger. Times prove nothing.
 """
 
 import logging
@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Course:
-    """What is known while a history is gone through. A place is an index in the history."""
+    """The state while a history is processed. A place is an index in the history."""
 
-    dev_addr: str  # our session
-    is_newest: bool  # it is the network server's: events of others are older
+    dev_addr: str  # the session in the device's note
+    is_newest: bool  # it is the network server's current one: events of other sessions are older
     known: DeviceNote  # of the frame counters: before the history was read, and what it has shown since
     first: int | None = None  # place where our session begins: before it events of others are older
     latest: int = -1  # place of the latest uplink that was known; -1: it is not in the history
-    reused: bool = False  # frame counters may have been used again: what looks taken may be new
+    reused: bool = False  # frame counters may have been used again: an uplink that looks processed may be new
     last: int = -1  # frame counter of the uplink before
 
 
 class Replay:
-    """Takes the histories of one network instance's devices."""
+    """Processes the histories of one network instance's devices."""
 
     def __init__(self, records: Records, uplinks: Uplinks, reports: Reports, events: Events) -> None:
         self._records = records
@@ -43,7 +43,7 @@ class Replay:
         self._events = events
 
     async def take(self, device: str, history: Sequence[net.NetworkEvent], sight: Sight, before: DeviceNote) -> None:
-        """Commit what was missed of a device's history, oldest event first. Raises StoreUnavailable.
+        """Commit the missed events of a device's history, oldest first. Raises StoreUnavailable.
 
         `sight` and `before`, a copy of the device's note, are from before the history was read. Live events go on
         changing the note itself.
@@ -68,11 +68,11 @@ class Replay:
                     case net.Discarded():
                         await self._reports.discarded(event)
             except UnknownDevice as error:
-                log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge has counted it
+                log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge counted it
 
     async def _up(self, event: net.Up, record: DeviceNote, course: _Course, place: int) -> None:
         if _is_former(event, record, course, place):
-            await self._uplinks.deliver_once(event, record)  # nothing of it is true any more
+            await self._uplinks.deliver_once(event, record)  # it no longer applies
             return
         if event.dev_addr != record.dev_addr:
             await self._begin(event, record, course)
@@ -129,7 +129,7 @@ def _course(history: Sequence[net.NetworkEvent], before: DeviceNote, sight: Sigh
 
 
 def _is_former(event: net.Up | net.Join, record: DeviceNote, course: _Course, place: int) -> bool:
-    """Return whether an event is a former session's."""
+    """Return whether an event belongs to a former session."""
     if record.dev_addr != course.dev_addr:  # a live event has begun another one meanwhile
         course.dev_addr, course.is_newest, course.latest, course.last = record.dev_addr, True, -1, -1
         course.known = DeviceNote(dev_addr=record.dev_addr)

@@ -1,4 +1,4 @@
-"""What the network server says of downlinks, as reports for the bridge. Live or out of a history."""
+"""Turns the network server's events about downlinks into reports for the bridge, live or from a history."""
 
 from asyncio import Future
 
@@ -31,7 +31,7 @@ class Reports:
         return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
 
     async def acknowledged(self, event: net.Ack) -> None:
-        """Report that the device acknowledged a confirmed downlink, or failed to."""
+        """Report that the device acknowledged a confirmed downlink, or did not."""
         self._outstanding.drop(event.device, event.item)
         if event.acknowledged:
             await self._events.deliver(Report(event.device, event.item, NetworkState.DELIVERED))
@@ -40,9 +40,9 @@ class Reports:
         await self._events.deliver(Report(event.device, event.item, None, detail, nack=True))
 
     async def discarded(self, event: net.Discarded) -> None:
-        """Report that the network server gave an item up.
+        """Report that the network server discarded an item.
 
-        That it was not transmitted before is not said by that, but to be shown.
+        This does not prove that it was not transmitted before.
         """
         certain = await self._fates.of_discarded(event)
         noted = self._outstanding.drop(event.device, event.item)

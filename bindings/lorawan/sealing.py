@@ -1,8 +1,8 @@
 """Payloads that only device and bridge can read (LoRaWAN end to end): the network server has no AppSKey.
 
-A key stream must never encrypt two payloads: whoever has both learns what they have in common. The network server's
-own counter (`GetNextFCntDown`) repeats itself when a downlink is taken back, and is the word of the one who must not
-read. So the bridge counts itself, for each key, and commits the counter before it uses it.
+A key stream must never encrypt two payloads: whoever has both learns their difference. The network server's
+counter (`GetNextFCntDown`) repeats itself when a downlink is removed, and that server is not trusted here.
+So the bridge counts itself, for each key, and commits the counter before it uses it.
 """
 
 import logging
@@ -22,10 +22,10 @@ _LAST_COUNTER = 0xFFFFFFFF
 
 
 class Sealing:
-    """Opens uplinks and seals downlinks of one network instance."""
+    """Decrypts uplinks and encrypts downlinks of one network instance."""
 
     def __init__(self, keks: Keks, provider: Provider, records: Records, events: Events, *, required: bool) -> None:
-        """Know the keys. `required`: no payload goes or comes that the network server can read."""
+        """`required`: no payload is sent or accepted that the network server can read."""
         self._keks = keks
         self._provider = provider
         self._records = records
@@ -33,9 +33,10 @@ class Sealing:
         self._required = required
 
     def payload(self, event: Up, record: DeviceNote) -> bytes | None:
-        """Return what the device said.
+        """Return the device's payload.
 
-        None: it cannot be read, or the network server was not to be able to; that is counted and logged.
+        None: it cannot be decrypted, or the network server could read it although it must not; this is counted and
+        logged.
         """
         own = record.sealed
         personal = own is not None and own.personal

@@ -13,14 +13,14 @@ _KEPT = 1024  # profiles; devices in the same state share one
 
 
 class SouthProfiles:
-    """Makes the profiles of one network instance. Cheap: what was made before is found again."""
+    """Makes the profiles of one network instance. Cheap: profiles are cached."""
 
     def __init__(self, settings: Downlinks) -> None:
         self._settings = settings
         self._made = functools.lru_cache(maxsize=_KEPT)(self._make)
 
     def of(self, record: DeviceNote | None, profile: Profile = UNKNOWN_PROFILE, *, network_up: bool) -> SouthProfile:
-        """Return the profile of a device of which `record` and `profile` are known."""
+        """Return the profile of a device with this `record` and `profile`."""
         record = record or _NOTHING_KNOWN
         settling = record.joined_at > 0 and record.uplinks < SETTLING_UPLINKS
         shown = record.rx1_dr_offsets, record.rx2_dr
@@ -60,7 +60,7 @@ class SouthProfiles:
         )
 
     def _plan(self, profile: Profile, shown_offsets: tuple[int, ...], shown_rx2_dr: int) -> Plan:
-        """Return what decides sizes; what transmissions have shown goes before what was said."""
+        """Return the parameters of sizes; values learned from transmissions override reported ones."""
         numbers = self._settings
         said = [offset for offset in (numbers.rx1_dr_offset, profile.rx1_dr_offset) if offset >= 0][:1]
         offsets = [offset for offset in said if offset in shown_offsets] or shown_offsets or said

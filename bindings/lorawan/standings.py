@@ -1,5 +1,5 @@
-"""Whether the network server would carry data of the bridge's devices at all: a device may have been deleted there,
-disabled, or moved to another application, and nothing tells the bridge.
+"""Checks whether the network server still carries data of the bridge's devices: a device may have been deleted
+there, disabled, or moved to another application, without an event.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _WORDS = {
 
 
 class Standings:
-    """Looks at all devices of one network instance, slowly and again and again."""
+    """Checks all devices of one network instance, slowly and repeatedly."""
 
     def __init__(
         self, provider: Provider, records: Records, outstanding: Outstanding, clock: NetworkClock, events: Events
@@ -84,7 +84,7 @@ class Standings:
         self._counts, self.looked_at = counts, looked_at
 
     async def look_at(self, device: str) -> Trouble | None:
-        """Return what is wrong with a device now. Raises CallFailed where that cannot be known."""
+        """Return what is wrong with a device now. Raises CallFailed if that is unknown."""
         trouble = await self._trouble_of(device)
         self._events.deliver(provisioned_event(device, trouble))
         if trouble is None:
@@ -109,14 +109,14 @@ class Standings:
     # What people ask
 
     def status(self) -> dict[str, Any]:
-        """Return what was found, as plain JSON values."""
+        """Return the findings, as JSON values."""
         found = {trouble.value: self._counts[trouble] for trouble in Trouble if self._counts[trouble]}
         return {"looked_at": self.looked_at, **found}
 
     async def check(self) -> list[Finding]:
-        """Return what is wrong with devices, as far as it is known, and how far the clocks are apart.
+        """Return the known faults of devices, and the difference of the clocks.
 
-        What is named is looked at again first. Raises CallFailed.
+        Listed devices are checked again first. Raises CallFailed.
         """
         for device in list(self._troubles)[: _NAMED * len(Trouble)]:
             await self.look_at(device)

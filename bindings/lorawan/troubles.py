@@ -1,4 +1,4 @@
-"""Why a device's data does not pass, by what the network server says of the device; and the words for people."""
+"""Why a device's data does not pass, from the network server's record of the device; with texts for people."""
 
 from enum import Enum
 
@@ -37,7 +37,7 @@ def trouble_in(standing: Standing) -> Trouble | None:
 
 
 def trouble_of(error: CallFailed) -> Trouble | None:
-    """Return what is wrong with a device that could not be had; None where that says nothing about the device."""
+    """Return what is wrong with a device that could not be read; None if that says nothing about the device."""
     return Trouble.MISSING if error.trouble is CallTrouble.NOT_FOUND and not error.unsure else None
 
 

@@ -1,7 +1,7 @@
-"""What an uplink means: its content for the bridge, and what it changes in the device's note. Live or out of a history.
+"""Processes uplinks, live or from a history: their content for the bridge, and changes of the device's note.
 
-What is the latest is told by the session and its frame counter, never by an event's time: that may be a gateway's, and
-far from anybody else's.
+The latest uplink is found by session and frame counter, never by an event's time: that may be a gateway's time,
+which may be wrong.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Uplinks:
         self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being noted
 
     def deliver(self, event: net.Up, record: DeviceNote, at: float) -> Future[None]:
-        """Deliver what is in an uplink; return a future that completes when it is committed."""
+        """Deliver the content of an uplink; return a future that completes when it is committed."""
         return self._events.deliver(self._content(event, record, at))
 
     async def deliver_once(self, event: net.Up, record: DeviceNote) -> bool:
@@ -67,7 +67,7 @@ class Uplinks:
         return isinstance(content, UplinkMessage) and await self._events.has_taken(content, 0.0)
 
     def _content(self, event: net.Up, record: DeviceNote, at: float) -> UplinkMessage | Reachable:
-        """Return what is in an uplink for LwM2M; else, that the device was heard."""
+        """Return the LwM2M content of an uplink as an event; else an event that the device was heard."""
         device = event.device
         f_port = record.f_port or self._settings.downlinks.f_port
         if event.f_port == f_port and event.data:
@@ -79,7 +79,7 @@ class Uplinks:
         return Reachable(device)
 
     def learn(self, event: net.Up, record: DeviceNote) -> None:
-        """Note what the latest uplink of the session says of the device."""
+        """Learn from the latest uplink of the session."""
         if event.f_cnt <= record.highest:
             return
         record.seen_at = event.time
@@ -94,7 +94,7 @@ class Uplinks:
             self._profiles.see(record.profile, record.region_config)
 
     def remember(self, event: net.Up, record: DeviceNote) -> None:
-        """Note an uplink that is committed."""
+        """Record a committed uplink."""
         record.take(event.f_cnt)
         record.uplinks += 1
         # Also of an uplink that the history tells: later than it was, which is safe.
@@ -103,7 +103,7 @@ class Uplinks:
         self._records.changed(event.device, record)
 
     async def begin_session(self, event: net.Up | net.Join, record: DeviceNote) -> None:
-        """Note that the device has a new session, once, whichever events tell of it at the same time.
+        """Record that the device has a new session, once, even if several events report it at the same time.
 
         Raises StoreUnavailable, UnknownDevice.
         """
@@ -134,16 +134,16 @@ class Uplinks:
         await self._records.put(device, record)
 
     async def restart_counters(self, event: net.Up, record: DeviceNote) -> None:
-        """Note that the frame counter began anew within the session. Raises StoreUnavailable, UnknownDevice."""
+        """Record that the frame counter was reset within the session. Raises StoreUnavailable, UnknownDevice."""
         self._events.count("lorawan_counter_resets")
         record.restart_counters()
         await self._events.deliver(Joined(event.device, queue_kept=True))
 
 
 def _learn_key(event: net.Up | net.Join, record: DeviceNote) -> None:
-    """Note whether the network server can read the session's payloads, and else with which key the bridge can.
+    """Record whether the network server can read the session's payloads, or else the bridge's key.
 
-    What a person said of a device with a session of its own (ABP) stays: no event tells of it.
+    Settings of a person for a device with its own session (ABP) stay: no event has them.
     """
     if event.sealed:
         record.seal(event.app_s_key)

@@ -1,4 +1,4 @@
-"""A device as a person wants it in the network server: its identity, and its keys or its session.
+"""The wanted state of a device in the network server: its identity, and its keys or its session.
 
 Keys are never logged nor shown.
 """
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from bridge.errors import ConfigurationError
 
-RX1_DELAY = 5  # seconds: a server's answer to a Register makes the window that its uplink opened
+RX1_DELAY = 5  # seconds: a server's answer to a Register comes in time for the window that its uplink opened
 CLASS_C_TIMEOUT = 30  # seconds until a confirmed downlink counts as not acknowledged; 0 would nack it at once
 MAC_VERSIONS = ("1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0")
 REGIONS = (
@@ -21,7 +21,7 @@ REGIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Otaa:
-    """Root keys of a device that joins, as hexadecimal digits. 1.0.x has the AppKey alone.
+    """Root keys of a device that joins, as hexadecimal digits. 1.0.x has only the AppKey.
 
     Empty: a Join Server has them.
     """
@@ -45,9 +45,10 @@ class Abp:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A device as it shall be, `device` in canonical form.
+    """A device as wanted, `device` in canonical form.
 
-    Without `application_id` the application is found or made by its name, without `profile_id` a profile that fits.
+    Without `application_id` the application is found or created by its name; without `profile_id` a suitable profile
+    is.
     """
 
     device: str
@@ -66,7 +67,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Provisioned:
-    """What there is now, and in `changes` what was made or changed for it, in words."""
+    """The state after provisioning, and in `changes` descriptions of what was created or changed."""
 
     application_id: str = ""
     profile_id: str = ""
@@ -78,11 +79,11 @@ _ABP = {
     False: ("dev_addr", "nwk_s_key", "app_s_key"),
     True: ("dev_addr", "f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key", "app_s_key"),
 }
-"""What an activation needs, without and with LoRaWAN 1.1."""
+"""Keys that an activation needs, without and with LoRaWAN 1.1."""
 
 
 def read_wanted(fields: Mapping[str, Any]) -> Wanted:
-    """Make a Wanted of plain values; with `dev_addr` it is ABP, else OTAA. Empty values count as not given.
+    """Make a Wanted from plain values; with `dev_addr` it is ABP, else OTAA. Empty values count as not given.
 
     Raises ConfigurationError.
     """

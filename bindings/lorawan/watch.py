@@ -1,4 +1,4 @@
-"""Whether the network server is there; after a start and after an outage, what was missed is asked for."""
+"""Checks whether the network server answers; after a start and after an outage, requests missed events."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ _FIRST_PAUSE = 1.0  # seconds after the first question without an answer; double
 
 
 class Watch:
-    """Asks the network server, again and again."""
+    """Pings the network server repeatedly."""
 
     def __init__(self, provider: Provider, catch_up: CatchUp, profiles: Profiles, events: Events) -> None:
         self._provider = provider
@@ -25,7 +25,7 @@ class Watch:
         self._events = events
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Ping until cancelled."""
         caught_up = False
         pause = _FIRST_PAUSE
         while True:
@@ -41,7 +41,7 @@ class Watch:
             await asyncio.sleep(pause)
 
     async def ping(self) -> bool:
-        """Return whether the network server can be reached, even if it refuses the question."""
+        """Return whether the network server can be reached, even if it refuses the ping."""
         try:
             await self._provider.ping()
         except CallFailed as error:

@@ -1,11 +1,11 @@
-"""Whether a queued downlink can have been transmitted: what the frame counters of the network server prove.
+"""Decides whether a queued downlink can have been transmitted: what the network server's frame counters prove.
 
 A network server transmits to a class A device only in the two receive windows after an uplink, and to class B and C at
-any time. When it schedules a downlink it gives it a frame counter, and keeps the downlink in its queue until a gateway
-has reported the transmission: a gateway that stays silent leaves in the queue what was on the air. A frame counter of 0
-says nothing by itself: an item has it that was never scheduled, and the first downlink of a session is given it.
+any time. When it schedules a downlink, the downlink gets a frame counter, and stays in the queue until a gateway has
+reported the transmission: if a gateway stays silent, a transmitted downlink is still in the queue. A frame counter of
+0 alone proves nothing: an item that was never scheduled has it, and so does the first downlink of a session.
 
-Nothing here rests on the network server's clock, which may be apart from ours, nor on an event having arrived: uplinks
+Nothing here depends on the network server's clock, which may differ from ours, nor on the arrival of an event: uplinks
 are counted by the frame counter that the network server expects next.
 """
 
@@ -31,8 +31,8 @@ class Known(msgspec.Struct, frozen=True):
 def in_flight(record: DeviceNote, profile: Profile) -> float:
     """Return for how many seconds after an uplink a frame may reach a class A device: until its RX2 opens.
 
-    What a gateway is told later, it refuses as too late. The delay is learned from transmissions; a network server
-    raises it to that of the device profile, once the device has agreed.
+    A gateway refuses a later command as too late. The delay is learned from transmissions; a network server
+    raises it to that of the device profile after the device has agreed.
     """
     if not record.rx_delay or not profile.known:
         return LONGEST
@@ -40,15 +40,15 @@ def in_flight(record: DeviceNote, profile: Profile) -> float:
 
 
 def was_scheduled(item: QueuedItem) -> bool:
-    """Return whether an item in the queue certainly was handed to a gateway at least once."""
+    """Return whether an item in the queue was certainly sent to a gateway at least once."""
     return item.pending or (item.f_cnt_down > 0 and not item.encrypted)
 
 
 def kept_back(item: QueuedItem, before: WhenQueued | None, known: Known, first: Sight, second: Sight) -> bool:
     """Return whether an item certainly was not transmitted.
 
-    In this order: `known` was noted, the queue was read, `first` was seen, the queue was flushed (or the item had
-    expired), `second` was seen. `before` is None where nobody noted when the item was queued.
+    The order must be: `known` was recorded, the queue was read, `first` was read, the queue was flushed (or the item
+    had expired), `second` was read. `before` is None if it was not recorded when the item was queued.
     """
     if was_scheduled(item) or not _nothing_between(first, second):
         return False
@@ -64,9 +64,9 @@ def kept_back(item: QueuedItem, before: WhenQueued | None, known: Known, first: 
 
 
 def gone_unsent(before: WhenQueued | None, now: Sight) -> bool:
-    """Return whether an item that is not in the queue any more was certainly removed without a transmission.
+    """Return whether an item that is no longer in the queue was certainly removed without a transmission.
 
-    That is so where no uplink came since it was queued: somebody else has flushed the queue.
+    It was if no uplink came since it was queued: somebody else flushed the queue.
     """
     return before is not None and before.quiet and _is_class_a(before, now) and _uplinks_since(before, now) == 0
 
@@ -74,9 +74,9 @@ def gone_unsent(before: WhenQueued | None, now: Sight) -> bool:
 def discarded_unsent(why: Why, before: WhenQueued | None, now: Sight) -> bool:
     """Return whether an item that the network server discarded was certainly never transmitted before.
 
-    It is discarded at an opportunity to transmit. For class A that is the window of an uplink: the first one since the
-    item was queued, or an earlier one may have let it out. For class B and C only the size proves something: as long as
-    the device is silent its limit does not change, so that the first opportunity was the last one, too.
+    It is discarded at an opportunity to transmit. For class A that is the window of an uplink: it must be the first one
+    since the item was queued, else an earlier one may have transmitted it. For class B and C only the size proves
+    something: while the device is silent its limit does not change, so that the first opportunity was also the last.
     """
     if before is None or not before.quiet:
         return False
@@ -87,14 +87,14 @@ def discarded_unsent(why: Why, before: WhenQueued | None, now: Sight) -> bool:
 
 
 def may_settle(before: WhenQueued) -> bool:
-    """Return whether `settled` can tell more than is known already."""
+    """Return whether `settled` can find out more than is known already."""
     return before.counting and not before.quiet and before.device_class == "A"
 
 
 def settled(before: WhenQueued, known: Known, item: QueuedItem, now: Sight) -> WhenQueued | None:
-    """Return what is known of an item that is still queued, if certainly the next uplink is the first to let it out.
+    """Return what is known of a queued item, if certainly the next uplink is the first that can transmit it.
 
-    In this order: `known` was noted, `now` was seen, the queue was read. None: that cannot be said.
+    The order must be: `known` was recorded, `now` was read, the queue was read. None: unknown.
     """
     if not kept_back(item, before, known, now, now):
         return None
@@ -107,16 +107,16 @@ def _is_class_a(before: WhenQueued, now: Sight) -> bool:
 
 
 def _nothing_between(first: Sight, second: Sight) -> bool:
-    """Return whether no receive window was opened between two sights."""
+    """Return whether no receive window was open between two sights."""
     if first.standing.device_class != "A" or second.standing.device_class != "A":
         return False
     return first.session == second.session and first.standing.last_seen_at == second.standing.last_seen_at
 
 
 def _is_last_heard(known: Known, sight: Sight) -> bool:
-    """Return whether the last uplink that the network server accepted is the last one that we have heard.
+    """Return whether the last uplink that the network server accepted is the last one that the bridge got.
 
-    With skip_fcnt_check the counter may begin anew at any time, and proves nothing.
+    With skip_fcnt_check the counter may be reset at any time, and proves nothing.
     """
     session = sight.session
     if session is None or sight.standing.skip_f_cnt_check:
@@ -125,7 +125,7 @@ def _is_last_heard(known: Known, sight: Sight) -> bool:
 
 
 def _uplinks_since(before: WhenQueued, sight: Sight) -> int | None:
-    """Return how many uplinks can have been accepted since an item was queued, None if that is not known."""
+    """Return how many uplinks can have been accepted since an item was queued, None if unknown."""
     session = sight.session
     if session is None or sight.standing.skip_f_cnt_check or session.dev_addr != before.dev_addr:
         return None

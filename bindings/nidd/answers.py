@@ -1,4 +1,4 @@
-"""What the SCEF's answer to a downlink means for the ledger (TS 29.122 §4.4.5.3.1, §5.6.3.4). No I/O."""
+"""Interprets the SCEF's answer to a downlink (TS 29.122 §4.4.5.3.1, §5.6.3.4). No I/O."""
 
 from collections.abc import Container
 
@@ -16,10 +16,10 @@ _STATUSES = STATUSES | dict.fromkeys((404, 410), Refusal.UNREACHABLE)  # the con
 def read_submit(
     answer: Answer, configuration: str, clock: PeerClock, gateway_refusals: Container[int] = ()
 ) -> SubmitResult:
-    """Return what the answer to POST downlink-data-deliveries means.
+    """Return the result of an answer to POST downlink-data-deliveries.
 
-    `configuration` is what was posted to; `gateway_refusals` are statuses that a gateway answers by itself before it
-    forwards anything.
+    `configuration` is the configuration posted to; `gateway_refusals` are statuses that a gateway answers itself,
+    without forwarding the request.
     """
     if 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 §15.3
         return _success(answer, configuration, clock)

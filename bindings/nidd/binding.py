@@ -103,13 +103,13 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         return [explanation(self._settings.downlinks.exchange_span)]
 
     def check_options(self, options: Mapping[str, str]) -> None:
-        """Raise ConfigurationError for an option that is none."""
+        """Raise ConfigurationError for an unknown option."""
         with_options(DeviceNote(), options)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
-        """Note that the device is wanted; its configuration is made or adopted soon, at the configured pace.
+        """Record that the device is wanted; its configuration is created or adopted soon, at the configured pace.
 
-        Raises ConfigurationError for an option that is none, StoreUnavailable.
+        Raises ConfigurationError for an unknown option, StoreUnavailable.
         """
         device = canonical_device(device)
         before = await self._provisioning.noted(device)
@@ -130,7 +130,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             self._events.deliver(event)
 
     async def deprovision(self, device: str) -> None:
-        """Have the device's configuration deleted, soon. Raises StoreUnavailable."""
+        """Schedule the deletion of the device's configuration. Raises StoreUnavailable."""
         device = canonical_device(device)
         record = await self._provisioning.noted(device)
         if record is not None:
@@ -139,10 +139,10 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
                 device, msgspec.structs.replace(record, state=State.REMOVING, due=due, failures=0)
             )
 
-    # What the core and people ask
+    # For the core and for people
 
     def south_profile(self, device: str) -> SouthProfile:
-        """Return the profile: NIDD's numbers, and the packet size of the device's configuration once it is known."""
+        """Return the profile: NIDD's values, and the packet size of the device's configuration if known."""
         record = _NOTHING_KNOWN if self._events is None else self.records.held(device) or _NOTHING_KNOWN
         can_cancel = not self._calls.open or self._downlinks.can_cancel(record)
         return self._profile(record.packet_size, record.learned, record.max_packet_size, can_cancel)
@@ -150,7 +150,8 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     @functools.lru_cache(maxsize=256)  # noqa: B019  # one instance for each network, as long as the process
     def _profile(self, packet_size: int, learned: int, max_packet_size: int, can_cancel: bool) -> SouthProfile:
         numbers = self._settings.downlinks
-        # Both ways: the UE was told the same maximum (TS 29.122, maximumPacketSize). What was learned is of downlinks.
+        # In both directions: the UE has the same maximum (TS 29.122, maximumPacketSize). A learned limit is for
+        # downlinks.
         both = (packet_bytes(packet_size, numbers.packet_size_unit), max_packet_size, numbers.max_packet_size)
         return SouthProfile(
             retransmit_interval=numbers.retransmit_interval,
@@ -173,11 +174,11 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         return self._client.up
 
     def counters(self) -> Mapping[str, str]:
-        """Return what each counter of the binding counts."""
+        """Return the help text of each counter of the binding."""
         return COUNTERS
 
     def status(self) -> Mapping[str, Any]:
-        """Return reachability, credentials, configurations by state and callbacks, as plain JSON values."""
+        """Return reachability, credentials, configurations by state and callbacks, as JSON values."""
         report = {**super().status()}
         if self._calls.open:
             report["configurations"] = self._provisioning.status()
@@ -187,7 +188,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         return report
 
     async def check(self) -> list[Finding]:
-        """Look for what will hurt: SCEF reachable, credentials taken, callbacks reaching us; each with its cure."""
+        """Check that the SCEF is reachable, accepts the credentials, and reaches the bridge; with the cures."""
         self._check_running()
         return await diagnose(self._settings, self._client, self.listener, self._notifications, self._provisioning)
 

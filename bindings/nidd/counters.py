@@ -1,4 +1,4 @@
-"""What the counters of the NIDD binding count, for people who read metrics."""
+"""Help texts of the NIDD binding's counters."""
 
 COUNTERS = {
     "nidd_triggers": "Unknown devices that were added (zero touch).",

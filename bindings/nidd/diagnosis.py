@@ -1,4 +1,4 @@
-"""Checks of one network instance as an operator runs them: what will hurt, and the cure."""
+"""Checks of one network instance for `doctor`: findings, and the cure for each."""
 
 import re
 
@@ -52,7 +52,7 @@ async def diagnose(
 
 
 def _configuration_cure(error: str) -> str:
-    """Return the cure that fits the last failure, told as `DEVICE: STATUS CAUSE …`."""
+    """Return the cure for the last failure, given as `DEVICE: STATUS CAUSE …`."""
     status = re.search(r"(?<![^ :])[45]\d\d(?![^ :])", error)
     match status.group() if status else "":
         case "400":

@@ -74,7 +74,7 @@ class DownlinkCalls:
     # Submitting
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
-        """POST the attempt. A missing configuration is made first."""
+        """POST the attempt. A missing configuration is created first."""
         device = attempt.device
         if self._is_too_late(attempt):
             return Refused(Refusal.EXPIRED, "less than a second left")  # maximumLatency counts whole seconds
@@ -117,14 +117,14 @@ class DownlinkCalls:
         return result
 
     def _parked(self, device: str, refused: Refused) -> Refused:
-        """Have the SCEF report when the device can be reached; until then its power saving tells when to try."""
+        """Ask the SCEF to report when the device can be reached; until then the retry time follows its power saving."""
         self._watch.cannot_be_reached(device)
         if refused.retry_at is None:
             return Refused(refused.why, refused.detail, self._watch.wakes_at(device))
         return refused
 
     def _is_reliable(self, attempt: Attempt, record: DeviceNote) -> bool:
-        """Whether the modem's acknowledgement is asked for (RDS): not where it was refused of late."""
+        """Whether the modem's acknowledgement is requested (RDS): not if it was refused recently."""
         refused_at = self._without_rds_since.get(attempt.device)
         if refused_at is not None and 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER:
             return False
@@ -132,7 +132,7 @@ class DownlinkCalls:
         return wanted or attempt.confirmed
 
     def rds_is_disabled(self, device: str) -> None:
-        """Note that the network has no RDS for a device: downlinks go without for a day, rather than not at all."""
+        """Record that the network has no RDS for a device: downlinks are sent without RDS for a day."""
         self._events.count("nidd_rds_disabled")
         log.warning("%s has no RDS; its downlinks are sent without it", device, extra={"sample": "nidd rds"})
         self._without_rds_since.pop(device, None)
@@ -145,7 +145,7 @@ class DownlinkCalls:
         return Refused(Refusal.UNREACHABLE, detail, self._events.now() + 1)
 
     async def _kept_all_the_same(self, device: str, accepted: Accepted, answer: Answer) -> SubmitResult:
-        """Take back what the SCEF keeps although it was asked to keep nothing; else it counts as kept by the SCEF."""
+        """Cancel a downlink that the SCEF buffers although asked not to; else it counts as buffered by the SCEF."""
         state = read_tolerant(answer.body, Delivery).state or ""
         if accepted.handle is None or state == "SENDING":  # it is on its way, not kept
             return accepted
@@ -191,7 +191,7 @@ class DownlinkCalls:
         return body
 
     async def _without_configuration(self, device: str, record: DeviceNote, detail: str) -> Refused:
-        """Have the SCEF asked for a configuration that it says it does not know, and made again if that is so."""
+        """Check a configuration that the SCEF says it does not know; it is created again if it is gone."""
         current = await self._records.get(device)
         if current is not None and current.configuration == record.configuration and current.state is State.ACTIVE:
             try:
@@ -204,9 +204,9 @@ class DownlinkCalls:
         return Refused(Refusal.UNREACHABLE, detail, self._events.now() + 1)
 
     async def _learn(self, device: str, refused: int) -> None:
-        """Keep below a size that was refused, whatever maximumPacketSize says, until the next configuration.
+        """Stay below a size that was refused, in spite of maximumPacketSize, until the next configuration.
 
-        A refusal of what every Non-IP network carries says nothing about size, and would end all traffic if believed.
+        A refusal of a size that every Non-IP network carries is ignored: it would end all traffic.
         """
         record = await self._records.get(device)
         if record is not None and refused > FLOOR and (not record.learned or refused - 1 < record.learned):
@@ -245,14 +245,14 @@ class DownlinkCalls:
         return Lookup(Presence.ABSENT)
 
     def can_cancel(self, record: DeviceNote) -> bool:
-        """Whether a cancel may succeed. What was agreed on counts; where the SCEF does not say, what it did before."""
+        """Whether a cancel may succeed, by the negotiated features, or else by the SCEF's earlier behaviour."""
         if record.features >= 0:
             return bool(record.features & self._cancellation)
         refused_at = self._refused_cancel_at
         return refused_at is None or not 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
-        """DELETE a pending delivery. 204 is certain; 404 and 409 say that it had left, if cancelling is offered."""
+        """DELETE a pending delivery. 204 is certain; 404 and 409 mean that it was sent, if cancelling is offered."""
         record = await self._records.get(device)
         if record is not None and not self.can_cancel(record):
             return Cancellation.UNKNOWN
@@ -273,7 +273,7 @@ class DownlinkCalls:
         return Cancellation.GONE
 
     async def _gone_or_not_offered(self, configuration: str, delivery: str) -> Cancellation:
-        """Tell a 404 about the delivery from one about the operation: is the delivery still there?"""
+        """Distinguish a 404 about the delivery from one about the operation: read the delivery."""
         answer = await self._client.ask(operations.DELIVERY, configuration, delivery)
         if answer.own and answer.status in _GONE:
             return Cancellation.GONE

@@ -1,4 +1,4 @@
-"""Options of an endpoint on a NIDD network: text, as a person or a file gave it, into the device's record."""
+"""Reads the options of an endpoint on a NIDD network from text into the device's record."""
 
 from collections.abc import Mapping
 
@@ -48,7 +48,7 @@ def with_options(record: DeviceNote, options: Mapping[str, str]) -> DeviceNote:
 
 
 def power_options(record: DeviceNote) -> dict[str, int]:
-    """Return the network parameters that an endpoint has of its own, by their names."""
+    """Return the endpoint's own network parameters, by name."""
     return {name: value for name, value in zip(PARAMETERS, record.power, strict=False) if value >= 0}
 
 
@@ -59,7 +59,7 @@ def _seconds_or_packets(name: str, value: str) -> int:
 
 
 def rds_ports(text: str) -> dict[str, int]:
-    """Return the ports that an option `UE:SCEF` means, as T8 has them (RdsPort). Raises ConfigurationError."""
+    """Return the ports of an option `UE:SCEF` as T8's RdsPort. Raises ConfigurationError."""
     ue, _, scef = text.partition(":")
     numbers = [int(part) for part in (ue, scef) if part.isascii() and part.isdigit() and len(part) <= 2]  # noqa: PLR2004
     if len(numbers) != 2 or max(numbers) > _LARGEST_RDS_PORT:  # noqa: PLR2004  # one on each side

@@ -1,7 +1,7 @@
-"""What configurations the SCEF says that we have, read from its list as a stream.
+"""The bridge's configurations at the SCEF, read from its list as a stream.
 
-T8 has no pages: the list of 100 000 devices is one array. It is read item by item, and of each configuration only the
-name is kept; what else there is to know of it is asked for when it is adopted.
+T8 has no pages: the list of 100 000 devices is one array. It is read item by item, and only the name of
+each configuration is kept; the rest is read when it is adopted.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ _SURPLUS_KEPT = 1000  # configurations beside those of the records that are reme
 
 
 class Inventory:
-    """Configurations of ours at the SCEF that no record has.
+    """The bridge's configurations at the SCEF that are in no record.
 
-    `strays`: device to name, of devices that have no configuration by our records. `surplus`: name to device, of a
-    second one for the same device that sends its notifications to us.
+    `strays`: device to name, of devices without a configuration in the records. `surplus`: name to device, of second
+    configurations of a device that send their notifications to the bridge.
     """
 
     def __init__(self, client: T8Client, records: Records) -> None:
@@ -47,11 +47,11 @@ class Inventory:
         self.offered = True  # whether this SCEF lists at all, as far as is known
 
     def doubt(self) -> None:
-        """Note that something may have been made that the list read last does not have."""
+        """Record that a configuration may have been created since the list was read."""
         self._read_at = None
 
     async def read(self, good: float | None, seen: set[str] | None = None) -> bool:
-        """Read the list, unless it was read less than `good` seconds ago (None: at all); return whether there is one.
+        """Read the list, unless it was read less than `good` seconds ago (None: ever); return whether there is a list.
 
         The names of all configurations are added to `seen`. Raises JobFailed, NotSent or NoAnswer.
         """
@@ -101,7 +101,7 @@ class Inventory:
             listed.put_nowait(_Listed(name, devices, one.notificationDestination == self.destination))
 
     async def _sort(self, listed: "asyncio.Queue[_Listed | None]") -> None:
-        """Compare what is listed with the records, until None comes. Raises StoreUnavailable."""
+        """Compare listed configurations with the records, until None comes. Raises StoreUnavailable."""
         ended = False
         while not ended:
             some = [await listed.get()]
@@ -114,7 +114,7 @@ class Inventory:
                 self._note(one.name, device, record, ours=one.ours)
 
     async def _record(self, one: "_Listed") -> tuple[str, DeviceNote | None]:
-        """Return the device of a listed configuration, by the identity that our records have, and its record."""
+        """Return the device of a listed configuration, by the identity in the records, and its record."""
         for device in one.devices:
             record = await self._records.get(device)
             if record is not None:
@@ -141,7 +141,7 @@ class Inventory:
 
 
 class _Listed(NamedTuple):
-    """A configuration of the list: its name, whose it may be, and whether its notifications come to us."""
+    """A configuration of the list: its name, possible devices, and whether its notifications come to the bridge."""
 
     name: str
     devices: list[str]

@@ -1,7 +1,7 @@
-"""One device's configuration: made, adopted, asked for, renewed, redirected, replaced, removed (TS 29.122 §4.4.5.2).
+"""One device's configuration: create, adopt, check, renew, redirect, replace, remove (TS 29.122 §4.4.5.2).
 
-Each job ends with a committed record that says what is true now, or raises JobFailed, NotSent, NoAnswer or BridgeError
-and has changed nothing that a second try could not go on from.
+Each job ends with a committed record of the new state, or raises JobFailed, NotSent, NoAnswer
+or BridgeError; then a second attempt can continue.
 """
 
 import logging
@@ -31,7 +31,7 @@ from bridge.errors import UnknownDevice
 log = logging.getLogger(__name__)
 
 REPORTS = "reports"
-"""What follows the callback URL for monitoring events."""
+"""The path segment after the callback URL for monitoring events."""
 
 SHORTEST_LIFE = 60.0  # seconds between two renewals, and between two makings, whatever the SCEF grants
 _LISTED_JUST_NOW = 60.0  # seconds that a list is good for after a refusal that may be a conflict
@@ -42,7 +42,7 @@ _SIZE_WARNINGS = 10  # different sizes warned about
 
 
 class LifeCycle:
-    """Does the jobs. `destination` is the URL that the SCEF posts notifications to; set it before the first job."""
+    """Carries out the jobs. Set `destination`, the URL to which the SCEF posts, before the first job."""
 
     def __init__(
         self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: Watch
@@ -63,7 +63,7 @@ class LifeCycle:
 
     @property
     def destination(self) -> str:
-        """Return the URL that the SCEF posts notifications to."""
+        """Return the URL to which the SCEF posts notifications."""
         return self._destination
 
     @destination.setter
@@ -73,7 +73,7 @@ class LifeCycle:
         self.mark = zlib.crc32(url.encode()) or 1
 
     async def work(self, device: str, record: DeviceNote) -> None:
-        """Do what the record asks for."""
+        """Carry out the job that a record needs."""
         match record.state:
             case State.REMOVING:
                 await self._remove(device, record)
@@ -90,7 +90,7 @@ class LifeCycle:
         await self._watch_over(device)
 
     async def _watch_over(self, device: str) -> None:
-        """Ask for what is wanted to be known of an ACTIVE device's reachability, if that is due."""
+        """Update the subscriptions for an ACTIVE device's reachability, if that is due."""
         record = await self._records.get(device)
         if record is None or record.state is not State.ACTIVE or self.watch_due(record) > self._events.now():
             return
@@ -156,9 +156,9 @@ class LifeCycle:
         return body
 
     async def _adopt(self, device: str, record: DeviceNote, good: float | None) -> bool:
-        """Take over a configuration that the SCEF lists for the device; False if there is none.
+        """Adopt a configuration that the SCEF lists for the device; False if there is none.
 
-        `good`: real seconds that a list may be old; None: as old as this process.
+        `good`: allowed age of the list in real seconds; None: since the start of this process.
         """
         await self.inventory.read(good)
         name = self.inventory.strays.get(device)
@@ -171,7 +171,7 @@ class LifeCycle:
         return True
 
     async def take_over(self, device: str, record: DeviceNote, name: str) -> bool:
-        """Make a configuration that the SCEF has the device's own; False if it has none of that name for the device."""
+        """Adopt a configuration of the SCEF for the device; False if it has none of that name for the device."""
         answer = await self.ask(operations.READ, name)
         if answer.own and answer.status in _GONE:
             return False
@@ -217,7 +217,7 @@ class LifeCycle:
         )
 
     def _renewal(self, now: float, expires: float | None) -> tuple[int, int]:
-        """Return the seconds granted and when to renew; zeros where there is no end."""
+        """Return the seconds granted and when to renew; zeros if there is no end."""
         if expires is None:
             return 0, 0
         span = max(1.0, expires - now)
@@ -235,7 +235,7 @@ class LifeCycle:
     # Keeping
 
     async def _find_out(self, device: str, record: DeviceNote) -> None:
-        """Ask the SCEF whether a configuration is gone that somebody says is gone, and only then make it again."""
+        """Check at the SCEF whether a configuration is gone, and only then create it again."""
         answer = await self.ask(operations.READ, record.configuration)
         if answer.ok:
             body = read_tolerant(answer.body, Configuration)
@@ -262,7 +262,7 @@ class LifeCycle:
             await self._make(device, now_lost)
 
     async def _is_there(self, device: str, record: DeviceNote, body: Configuration) -> None:
-        """The doubt was unfounded: a proxy's answer, or a notification that was not the SCEF's."""
+        """The configuration exists: the doubt came from a proxy's answer, or a notification that was not the SCEF's."""
         self._events.count("nidd_configurations_doubted_wrongly")
         current = await self._records.get(device) or record
         here = body.notificationDestination in (None, self._destination)
@@ -271,10 +271,10 @@ class LifeCycle:
         await self._records.put(device, msgspec.structs.replace(current, due=due, **changes))
 
     async def lost(self, device: str, record: DeviceNote, why: str) -> None:
-        """Note that a configuration is gone: tell the core (R31), and have it made again. Raises StoreUnavailable.
+        """A configuration is gone: report it to the core (R31), and create it again. Raises StoreUnavailable.
 
-        One that lived as shortly as the one before is not made again at once: a SCEF that ends each is not asked in a
-        loop.
+        After a brief life as that of the one before, there is a pause first: a SCEF that ends each one must not
+        cause a loop.
         """
         log.warning("configuration of %s is gone: %s", device, why, extra={"sample": "nidd lost"})
         self._events.count("nidd_configurations_lost")
@@ -310,7 +310,7 @@ class LifeCycle:
         await self._replace(device, record, f"renewal refused: {answer}")
 
     async def _redirect(self, device: str, record: DeviceNote) -> None:
-        """Tell the SCEF our new callback URL."""
+        """Send the SCEF the new callback URL."""
         if await self._point_here(record.configuration, record):
             current = await self._records.get(device) or record
             await self._records.put(device, msgspec.structs.replace(current, destination=self.mark, failures=0))
@@ -318,13 +318,13 @@ class LifeCycle:
         await self._replace(device, record, "the callback URL has changed and cannot be patched")
 
     async def _replace(self, device: str, record: DeviceNote, why: str) -> None:
-        """Delete and make again: what the SCEF held in it is dropped (R31)."""
+        """Delete and create again: downlinks that the SCEF held in it are dropped (R31)."""
         await self._delete(record.configuration)
         await self.lost(device, record, why)
         await self._make(device, await self._records.get(device) or record)
 
     async def _point_here(self, name: str, record: DeviceNote) -> bool:
-        """Change notificationDestination (Rel-17); False if this SCEF does not, or takes the PATCH and ignores it."""
+        """Change notificationDestination (Rel-17); False if this SCEF does not offer it, or ignores the PATCH."""
         if not self._quirks.patches_destination:
             return False
         answer = await self.ask(operations.CHANGE, name, body={"notificationDestination": self._destination})
@@ -346,7 +346,7 @@ class LifeCycle:
         self._events.count("nidd_configurations_removed")
 
     async def discard(self, device: str, name: str) -> None:
-        """Delete a configuration that another one has taken the place of; what it held is dropped (R31)."""
+        """Delete a configuration that was replaced by another one; downlinks in it are dropped (R31)."""
         await self._delete(name)
         await self._events.deliver(Flushed(device, "another configuration replaced it"))
 
@@ -360,21 +360,21 @@ class LifeCycle:
 
 
 def bridge_keeps(record: DeviceNote, settings: NiddSettings) -> bool:
-    """Whether downlinks for a sleeping device wait in the bridge, so that the SCEF is to keep none."""
+    """Whether downlinks for a sleeping device wait in the bridge, and the SCEF must not buffer."""
     if record.buffer or settings.downlinks.buffer:
         return (record.buffer or settings.downlinks.buffer) == "bridge"
     return not settings.quirks.resolved.keeps_downlinks
 
 
 def pdn_option(record: DeviceNote, settings: NiddSettings) -> str:
-    """Return what the SCEF is to do while the device has no PDN connection; empty: its default."""
+    """Return pdnEstablishmentOption: what the SCEF does while the device has no PDN connection; empty: its default."""
     if bridge_keeps(record, settings):
         return "INDICATE_ERROR"
     return record.pdn or settings.downlinks.pdn_establishment_option
 
 
 def read_features(text: str | None) -> int:
-    """Return the features that an answer says were agreed on (TS 29.571 SupportedFeatures); -1: it does not say."""
+    """Return the negotiated features in an answer (TS 29.571 SupportedFeatures); -1: it does not say."""
     try:
         return int(text, 16) & 0x7FFFFFFF if text else -1
     except ValueError:

@@ -1,7 +1,7 @@
-"""What travels over 3gpp-nidd as far as the bridge reads it (TS 29.122 §5.6.2).
+"""The bodies of 3gpp-nidd as far as the bridge reads them (TS 29.122 §5.6.2).
 
-Every member is optional and every enumeration open here: a SCEF that is a release older or newer, or a little off the
-standard, is understood as far as it can be. What must be present is checked where it is used.
+Every member is optional and every enumeration open here: a SCEF of an older or newer release, or one that departs from
+the standard, is read as far as possible. Mandatory members are checked where they are used.
 """
 
 from codecs import BOM_UTF8
@@ -16,7 +16,7 @@ from bridge.errors import NotificationError
 
 
 class Configuration(msgspec.Struct, gc=False):
-    """NiddConfiguration as a SCEF answers it."""
+    """NiddConfiguration in a SCEF's answer."""
 
     self: str | None = None
     externalId: str | None = None  # noqa: N815  # the standard's spelling, and decoded by name
@@ -29,7 +29,7 @@ class Configuration(msgspec.Struct, gc=False):
 
 
 class Delivery(msgspec.Struct, gc=False):
-    """NiddDownlinkDataTransfer as a SCEF answers it; `status` is one operator's name for deliveryStatus."""
+    """NiddDownlinkDataTransfer in a SCEF's answer; `status` is one operator's name for deliveryStatus."""
 
     self: str | None = None
     data: str | None = None
@@ -44,12 +44,12 @@ class Delivery(msgspec.Struct, gc=False):
 
     @property
     def is_one(self) -> bool:
-        """Whether it is a delivery at all, by its members; JSON of a gateway may have a `status`, too."""
+        """Whether it is a delivery, judged by its members; JSON of a gateway may have a `status`, too."""
         return bool(self.self or self.data or self.deliveryStatus) or delivery_outcome(self.status or "")[1]
 
 
 class Notification(msgspec.Struct, gc=False):
-    """All notifications in one: the member that is present says which it is (the callback's oneOf is ambiguous)."""
+    """All notifications in one: the member that is present says which one it is (the callback's oneOf is ambiguous)."""
 
     niddConfiguration: str | None = None  # noqa: N815
     data: bytes | None = None
@@ -75,9 +75,9 @@ _decode_tolerant = msgspec.json.Decoder(TolerantNotification).decode
 
 
 def read_notification(body: bytes) -> tuple[Notification, bytes | None]:
-    """Return a notification and its data as bytes; data that is no base64 is None, though the member is there.
+    """Return a notification and its data as bytes; data that is not base64 is None.
 
-    Raises NotificationError, and nothing else, for any bytes whatsoever.
+    Raises NotificationError, and nothing else, for any bytes.
     """
     body = body.removeprefix(BOM_UTF8)  # RFC 8259 §8.1: it may be ignored
     strict = _read(_decode, body)
@@ -91,7 +91,7 @@ def read_notification(body: bytes) -> tuple[Notification, bytes | None]:
 
 
 def _read(decode: Callable[[bytes], Notification], body: bytes) -> Notification | Exception:
-    """Return what a decoder makes of a body, or why it makes nothing of it."""
+    """Return the decoded body, or why it cannot be decoded."""
     try:
         return decode(body)
     except UNREADABLE as error:
@@ -117,9 +117,9 @@ _DELIVERY_STATUS: dict[str, NetworkState | Refusal] = {
 
 
 def delivery_outcome(status: str) -> tuple[NetworkState | Refusal, bool]:
-    """Return what a DeliveryStatus means (TS 29.122 §5.6.2.3.2); second: whether the value is one of the standard.
+    """Return the meaning of a DeliveryStatus (TS 29.122 §5.6.2.3.2); second: whether the value is one of the standard.
 
-    Other values are read by their first word, and are pending where that says nothing.
+    Other values are read by their first word, and count as pending if that is unknown.
     """
     known = _DELIVERY_STATUS.get(status)
     if known is not None:

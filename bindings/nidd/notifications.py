@@ -1,4 +1,4 @@
-"""What each notification means (TS 29.122 §5.6.3.5): told apart by their members, checked against the records."""
+"""Interprets notifications (TS 29.122 §5.6.3.5): distinguished by their members, checked against the records."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ _NOT_AUTHORISED_PAUSE = 600.0  # seconds before a configuration withdrawn by the
 
 
 class Notifications:
-    """Turns notifications into events of the core; each call returns when the event is committed."""
+    """Translates notifications to events of the core; each call returns when the event is committed."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Notifications:
         without_rds: Callable[[str], None],
         unreachable: Callable[[str], None],
     ) -> None:
-        """`without_rds` and `unreachable` are told of devices that have no RDS, or cannot be reached now."""
+        """`without_rds` and `unreachable` are called for devices that have no RDS, or cannot be reached now."""
         self._without_rds = without_rds
         self._unreachable = unreachable
         self._records = records
@@ -42,9 +42,9 @@ class Notifications:
         self.probes: set[str] = set()
 
     def take(self, notification: Notification, data: bytes | None) -> Awaitable[None]:
-        """Have one notification committed.
+        """Commit one notification.
 
-        Raises, at once or when awaited, NotificationError with the HTTP status it deserves, UnknownDevice or
+        Raises, now or when awaited, NotificationError with the HTTP status to answer, UnknownDevice or
         StoreUnavailable.
         """
         if notification.data is not None:
@@ -175,7 +175,7 @@ class Notifications:
         return same is not False
 
     def _warn(self, counter: str, text: str, *facts: object) -> None:
-        """Count what a peer did, and log some of it: a peer can do it all day."""
+        """Count what a peer did, and log it sampled: a peer can do it at will."""
         self._events.count(counter)
         log.warning(text, *facts, extra={"sample": counter})
 

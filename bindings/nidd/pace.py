@@ -1,8 +1,8 @@
-"""How fast configurations are made: as fast as the SCEF bears it. No I/O, no clock: times are passed in, in seconds.
+"""How fast configurations are created: as fast as the SCEF handles them. No I/O, no clock; times in seconds.
 
-Like the congestion window of TCP (RFC 5681): how many may be under way grows while all goes well, and is halved where
-the SCEF is overloaded, away, or slower than it was at its best. Where even one at a time is too much, a gap is left
-between two. Nothing needs to be known of the SCEF before.
+Like the congestion window of TCP (RFC 5681): the number of concurrent requests grows while they succeed, and is halved
+if the SCEF is overloaded, down, or slower than at its best. If even one at a time is too much, there is a pause
+between two. Nothing needs to be known about the SCEF before.
 """
 
 _FIRST = 4.0  # under way at the same time, to begin with
@@ -19,7 +19,7 @@ NEVER = float("inf")
 
 
 class Pace:
-    """Says when the next request may begin. `most`: under way at the same time; `rate`: a second, 0 for no limit."""
+    """Says when the next request may begin. `most`: concurrent requests; `rate`: per second, 0 for no limit."""
 
     def __init__(self, most: int, rate: float) -> None:
         self._most = float(most)
@@ -36,26 +36,26 @@ class Pace:
 
     @property
     def window(self) -> float:
-        """Return how many may be under way at the same time."""
+        """Return how many requests may run at the same time."""
         return self._window
 
     def wait(self, now: float) -> float:
-        """Return how long to wait before the next one begins; NEVER: until one of those under way has ended."""
+        """Return how long to wait before the next one begins; NEVER: until a running one has ended."""
         if self.under_way >= int(self._window):
             return NEVER
         return max(0.0, self._not_before - now, self._resting_until - now)
 
     def is_resting(self, now: float) -> bool:
-        """Whether the SCEF is given a rest after trouble."""
+        """Whether requests pause after an overload."""
         return now < self._resting_until
 
     def began(self, now: float) -> None:
-        """Note that one has begun."""
+        """Record that a request began."""
         self.under_way += 1
         self._not_before = max(self._not_before, now) + self._gap
 
     def went_well(self, began: float, now: float) -> None:
-        """Note that one has ended well, which began at `began`."""
+        """Record that a request that began at `began` succeeded."""
         in_use = self.under_way >= int(self._window) - 1
         self.under_way -= 1
         self._troubles = 0
@@ -78,7 +78,7 @@ class Pace:
         self._grown_at = now
 
     def went_badly(self, began: float, now: float, after: float | None) -> None:
-        """Note that one met an overloaded or absent SCEF, which asks to wait for `after` seconds if it says so."""
+        """Record that the SCEF was overloaded or down; `after`: the seconds that it asked to wait, if any."""
         self.under_way -= 1
         if not self._halve(began, now):
             return  # of the same trouble as the one before
@@ -87,11 +87,11 @@ class Pace:
         self._resting_until = max(self._resting_until, now + max(rest, after or 0.0))
 
     def ended(self) -> None:
-        """Note that one has ended, and that this says nothing about the SCEF."""
+        """Record that a request ended without information about the SCEF."""
         self.under_way -= 1
 
     def _halve(self, began: float, now: float) -> bool:
-        """Halve the window, once for all that were under way together; False if that was done already."""
+        """Halve the window, once for all concurrent requests; False if that was done already."""
         if began < self._halved_at:
             return False
         self._halved_at = self._grown_at = now

@@ -1,4 +1,4 @@
-"""maximumPacketSize: bits by TS 29.122 in every release, bytes at a SCEF that gets it wrong; never guessed silently."""
+"""maximumPacketSize: bits by TS 29.122 in every release, bytes at some SCEFs; never guessed silently."""
 
 import logging
 
@@ -16,7 +16,7 @@ def packet_bytes(size: int, unit: str) -> int:
 
 
 def unit_warning(size: int, unit: str) -> str | None:
-    """Say what is suspicious about a maximumPacketSize read in this unit, with the cure; None if nothing is."""
+    """Return a warning, with the cure, if a maximumPacketSize is implausible in this unit; else None."""
     if size <= 0:
         return None
     if unit == "bits" and (size < _FLOOR_BITS or size in _LOOKS_LIKE_BYTES):

@@ -1,4 +1,4 @@
-"""How far provisioning has come, and how long the rest takes: for status, and for the log while there is much to do."""
+"""Progress of provisioning, and the remaining time: for status, and for the log while there is much to do."""
 
 import logging
 from collections import deque
@@ -13,7 +13,7 @@ _EVERY = 60.0  # ... once in so many seconds
 
 
 class Progress:
-    """Counts what is done. Times are seconds of a clock that never goes back."""
+    """Counts finished devices. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self.total = 0  # done since the start
@@ -27,17 +27,17 @@ class Progress:
             self._counts.append((now, self.total))
 
     def rate(self, now: float) -> float:
-        """Return how many were done per second of late; 0 if none was."""
+        """Return the recent rate per second; 0 if there was none."""
         at, count = next((one for one in self._counts if now - one[0] <= _SPAN), self._counts[-1])
         return (self.total - count) / (now - at) if now - at >= 1.0 and now - at <= 2 * _SPAN else 0.0
 
     def seconds_left(self, remaining: int, now: float) -> float | None:
-        """Return how long the rest takes at this rate; None if nobody can say."""
+        """Return how long the rest takes at this rate; None if unknown."""
         rate = self.rate(now)
         return remaining / rate if rate else None
 
     def tell(self, remaining: int, now: float) -> None:
-        """Write a line into the log once in a while, as long as there is much to do."""
+        """Log the progress from time to time, while there is much to do."""
         if self._told_at is None:
             if remaining >= _MANY:
                 self._told_at = now
@@ -52,7 +52,7 @@ class Progress:
             log.info("provisioning: %d devices left, %.0f a second%s", remaining, self.rate(now), about)
 
     def status(self, remaining: int, now: float) -> dict[str, Any]:
-        """Return the figures, as plain JSON values."""
+        """Return the figures, as JSON values."""
         left = self.seconds_left(remaining, now) if remaining else None
         return {
             "done": self.total,

@@ -13,7 +13,7 @@ _WHY = {
 def provisioned_event(device: str, record: DeviceNote, trouble: str = "") -> Provisioned | None:
     """Return the provisioning state of a device; None while its configuration is being removed.
 
-    `trouble`: what the latest job met, if that is why the record is as it is.
+    `trouble`: the failure of the latest job, if that is the reason of the record's state.
     """
     retry_at = float(record.due) if record.failures else None
     if record.state is State.REMOVING:

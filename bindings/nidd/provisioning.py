@@ -1,8 +1,8 @@
-"""Which device's configuration is worked on when: at the pace that the SCEF bears, resumed after a restart.
+"""Schedules the work on devices' configurations: at a pace that the SCEF handles, resumed after a restart.
 
-One job per device at a time. Jobs are found by going over the records for those that are due, page by page, so that
-100 000 devices to provision are no more in memory than a few; a downlink for a device that has no configuration yet
-does its job at once. All progress is in the records: a restart goes on where it stopped.
+One job per device at a time. Due jobs are found by reading the records page by page, so that 100 000 devices
+to provision need no more memory than a few. A downlink for a device without a configuration starts its
+job immediately. All progress is in the records: a restart continues from there.
 """
 
 import asyncio
@@ -28,18 +28,18 @@ from bridge.errors import BridgeError
 
 log = logging.getLogger(__name__)
 
-_FRESH = 1000  # devices noted for work at once; more of them are found by the next pass
-_NOTED = 512  # notes of new devices that are being committed at the same time: they share their flushes
-_STRIDE = 200  # records looked at before others get their turn
-_REST = 0.00025  # real seconds of rest for each record after a pass: passes cost a few per cent of a core at most
-_TICK = 0.25  # seconds between looks at the clock of the bridge, which may run faster than real time
+_FRESH = 1000  # devices queued for work; more are found by the next pass
+_NOTED = 512  # notes of new devices that are committed at the same time, in shared flushes
+_STRIDE = 200  # records checked before other work gets its turn
+_REST = 0.00025  # real seconds of pause for each record after a pass: passes cost at most a few per cent of a core
+_TICK = 0.25  # seconds between reads of the bridge's clock, which may run faster than real time
 _STORE_PAUSE = 5.0  # real seconds before a device's next job when the store fails, at most
 _REPAIR_PAUSE = 60.0  # real seconds until the SCEF is asked again for its list
-_CLAIMS = 4  # uplinks with unknown configurations that are asked for at the same time
+_CLAIMS = 4  # unknown configurations of uplinks that are checked at the same time
 
 
 class Provisioning:
-    """Keeps the configuration of every provisioned device. `start` once, `stop` once."""
+    """Maintains the configuration of every provisioned device. `start` once, `stop` once."""
 
     def __init__(
         self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: Watch
@@ -52,28 +52,28 @@ class Provisioning:
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._notes: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
-        self._turn = asyncio.Event()  # something ended, so that another may begin
+        self._turn = asyncio.Event()  # a job ended, so that another may begin
         self._runners: list[asyncio.Task[None]] = []
         self._next_due = 0.0
         self._rest_until = 0.0
         self._stopping = False
         self._fresh: deque[str] = deque()
         self._claims = 0
-        self._well_at = float("-inf")  # when a job last went well
-        self._unclear: set[str] = set()  # devices that met a trouble of nobody knows whom, since then
+        self._well_at = float("-inf")  # when a job last succeeded
+        self._unclear: set[str] = set()  # devices with failures of unclear cause since then
         self.progress = Progress()
         self.last_error = ""
 
     def start(self, url: str) -> None:
-        """Begin to work through what is due; `url` is where the SCEF is to send notifications."""
+        """Begin to work on due jobs; `url` is where the SCEF sends notifications."""
         self.life.destination = url
         self._runners = [asyncio.create_task(self._run(), name="nidd-provisioning")]
         if self._settings.repair and self._records.by_state[State.ACTIVE]:
             self._runners.append(asyncio.create_task(self._repair(), name="nidd-repair"))
 
     async def stop(self, patience: float = 5.0) -> None:
-        """Begin nothing new, let the jobs under way finish within `patience` seconds."""
-        self._stopping = True  # beside the cancellation, which a library may swallow
+        """Begin nothing new, and wait `patience` seconds for running jobs."""
+        self._stopping = True  # in addition to the cancellation, which a library may swallow
         for runner in self._runners:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
@@ -84,12 +84,12 @@ class Provisioning:
                 job.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    # What others want
+    # For the rest of the binding
 
     async def add(self, device: str, record: DeviceNote) -> None:
-        """Have a new device worked on. Its note is committed soon: with those of the devices that are added after it.
+        """Queue a new device for work. Its note is committed soon, together with those of devices added after it.
 
-        Until then nothing is lost by a crash: every device is added again after each start.
+        A crash before that loses nothing: every device is added again after each start.
         """
         while len(self._notes) >= _NOTED:
             await asyncio.wait(self._notes.values(), return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +112,7 @@ class Provisioning:
             log.warning("%s cannot be stored: %s", device, error, extra={"sample": "nidd note"})
 
     async def want(self, device: str, record: DeviceNote) -> None:
-        """Commit a new or changed record that needs work, and see to it soon. Raises StoreUnavailable."""
+        """Commit a new or changed record that needs work, and work on it soon. Raises StoreUnavailable."""
         await self._records.put(device, record)
         self._see_to(device, record)
 
@@ -127,15 +127,15 @@ class Provisioning:
         self._wake.set()
 
     async def doubt(self, device: str, record: DeviceNote, *, not_before: float = 0.0) -> None:
-        """Have the SCEF asked whether a configuration is gone, as somebody says. Raises StoreUnavailable.
+        """Have it checked at the SCEF whether a configuration is gone. Raises StoreUnavailable.
 
-        `not_before`: if it is, it is not made again before that time.
+        `not_before`: if it is gone, it is not created again before that time.
         """
         doubted = {"state": State.DOUBTED, "due": int(self._events.now()), "not_before": int(not_before)}
         await self.want(device, msgspec.structs.replace(record, failures=0, **doubted))
 
     async def ensure(self, device: str) -> DeviceNote | None:
-        """Return the record of a device that has a configuration, making it now if need be; None if that failed."""
+        """Return the record of a device with a configuration, created now if necessary; None if that failed."""
         record = await self._records.get(device)
         if record is not None and record.state is State.ACTIVE:
             return record
@@ -148,19 +148,20 @@ class Provisioning:
 
     @property
     def is_resting(self) -> bool:
-        """Whether the SCEF is given a rest, so that no configuration is made now."""
+        """Whether requests to the SCEF pause, so that no configuration is created now."""
         return self._pace.is_resting(asyncio.get_running_loop().time())
 
     async def settled(self, device: str | None) -> None:
-        """Wait for a job of the device that is under way: its configuration may be made, its id not yet known."""
+        """Wait for a running job of the device: its configuration may exist under a yet unknown id."""
         job = self._jobs.get(device) if device else None
         if job is not None:
             await asyncio.wait([job])
 
     async def claims(self, device: str, name: str) -> bool:
-        """Whether the SCEF confirms that a configuration unknown to us is the device's; then it replaces ours.
+        """Whether the SCEF confirms that an unknown configuration is the device's; then it replaces the recorded one.
 
-        So a second configuration that was made by a mistake, ours or a proxy's, costs no uplink and does not leak.
+        So a second configuration that was created by mistake, by the bridge or a proxy, loses no uplink and does not
+        leak.
         """
         record = await self._records.get(device)
         if record is None or record.state is State.REMOVING or self._claims >= _CLAIMS:
@@ -182,10 +183,10 @@ class Provisioning:
             self._claims -= 1
         return True
 
-    # What the SCEF has at start
+    # The SCEF's list at start
 
     async def _repair(self) -> None:
-        """Compare our records with what the SCEF lists, once, and have it asked for each that it does not list."""
+        """Compare the records with the SCEF's list, once, and check each configuration that is not in it."""
         while not self._stopping:
             try:
                 await find_missing(self.life, self._records, self.doubt)
@@ -195,7 +196,7 @@ class Provisioning:
             else:
                 return
 
-    # Whose turn it is
+    # Scheduling
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -217,7 +218,7 @@ class Provisioning:
                 await asyncio.sleep(1.0)
 
     async def _pass(self) -> None:
-        """Go over all records once, beginning the jobs that are due, and find out when to look again."""
+        """Read all records once, begin due jobs, and compute when to read again."""
         self._next_due = soonest = float("inf")
         seen = 0
         async for device, record in self._records.all():
@@ -228,7 +229,7 @@ class Provisioning:
                 if seen % _STRIDE == 0:
                     await asyncio.sleep(0)
                 continue
-            while self._fresh:  # a device that was just added does not wait for a pass over all of them
+            while self._fresh:  # a device that was just added does not wait for a pass over all records
                 await self._launch(self._fresh.popleft())
             await self._launch(device)
         self._next_due = min(self._next_due, soonest)
@@ -243,7 +244,7 @@ class Provisioning:
         return min(record.due or float("inf"), self.life.watch_due(record))
 
     async def _launch(self, device: str) -> None:
-        """Begin the job of a device if it needs one now, when the pace allows it."""
+        """Begin the job of a device if it needs one, when the pace allows it."""
         loop = asyncio.get_running_loop()
         while (wait := self._pace.wait(loop.time())) > 0:
             self.progress.tell(self._remaining(), loop.time())
@@ -273,13 +274,13 @@ class Provisioning:
         if record is None:
             return
         if record is MISS or (when := self._when(record)) <= self._events.now():
-            self._next_due = 0.0  # it changed meanwhile, or met a trouble of the network, and needs another job
+            self._next_due = 0.0  # it changed meanwhile, or the network failed: it needs another job
             self._wake.set()
         else:
             self._next_due = min(self._next_due, when)
 
     async def _job(self, device: str) -> None:
-        """Do what the record asks for. A failure is noted in it and tried again, with growing pauses."""
+        """Carry out the job that a record needs. A failure is recorded in it and tried again, with growing pauses."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         device_of_call.set(device)
@@ -309,11 +310,11 @@ class Provisioning:
     async def _met_trouble(
         self, device: str, record: DeviceNote, error: JobFailed | NotSent | NoAnswer, began: float
     ) -> None:
-        """Note a failure where it is this device's; rest where it is the SCEF's, and note nothing."""
+        """Record a failure that concerns this device; for one that concerns the SCEF, pause and record nothing."""
         now = asyncio.get_running_loop().time()
         after = error.after if isinstance(error, JobFailed) else None
         if isinstance(error, NoAnswer):
-            self.life.inventory.doubt()  # something may have been made that is not known: look before the next try
+            self.life.inventory.doubt()  # a configuration may have been created: check before the next attempt
         if isinstance(error, JobFailed):
             whose = error.whose
         else:
@@ -347,16 +348,16 @@ class Provisioning:
             await self._records.put(device, failed, str(error))
         except BridgeError as store:
             log.warning("configuration of %s: cannot be stored: %s", device, store, extra={"sample": "nidd note"})
-            await asyncio.sleep(min(pause, _STORE_PAUSE))  # the pause cannot be noted, so it is made here
+            await asyncio.sleep(min(pause, _STORE_PAUSE))  # the pause cannot be stored, so it is kept in memory
 
-    # What people ask
+    # For people
 
     def _remaining(self) -> int:
         states = self._records.by_state
         return states[State.WANTED] + states[State.LOST] + states[State.DOUBTED] + states[State.REMOVING]
 
     def status(self) -> dict[str, Any]:
-        """Return configurations by state, and how the work goes on."""
+        """Return configurations by state, and the progress of the work."""
         return {
             **{state.name.lower(): count for state, count in self._records.by_state.items()},
             "under_way": len(self._jobs),

@@ -1,7 +1,7 @@
-"""What is known of each device's configuration: one small record per device in the network instance's Memory.
+"""The record of each device's configuration: a small note in the network instance's Memory.
 
-Two kinds of notes: `d/<device>` holds the record, `c/<configuration id>` names the device. Idle devices cost no object
-here: records are read when needed and a few are kept decoded.
+Two kinds of notes: `d/<device>` holds the record, `c/<configuration id>` names the device. Idle devices cost no memory:
+records are read when needed and a few are kept decoded.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _INDEX = "c/"
 
 
 class State(IntEnum):
-    """Where a device's configuration is."""
+    """The state of a device's configuration."""
 
     WANTED = 0  # none known yet
     ACTIVE = 1
@@ -66,14 +66,14 @@ class Records:
     """The records of one network instance over its Memory."""
 
     def __init__(self, memory: Memory, changed: Changed = lambda *_: None) -> None:
-        """`changed` is called with each record that was committed, and with the trouble that made it so."""
+        """`changed` is called with each committed record, and with the failure that caused it."""
         self._memory = memory
         self.changed = changed
         self._kept: dict[str, DeviceNote | None] = {}  # None: removed
         self.by_state = dict.fromkeys(State, 0)
 
     def cached(self, device: str) -> DeviceNote | Miss | None:
-        """Return a record that is in memory, None if that is known to be gone, else MISS. Change it through `put`."""
+        """Return a record in memory, None if it is known not to exist, else MISS. Change it through `put`."""
         record = self._kept.get(device, MISS)
         if record is MISS:
             raw = self._memory.cached(_RECORD + device)
@@ -81,7 +81,7 @@ class Records:
         return record
 
     async def get(self, device: str) -> DeviceNote | None:
-        """Return a record, to be changed through `put`; None: the device was never provisioned.
+        """Return a record, which is changed through `put`; None: the device was never provisioned.
 
         Raises StoreUnavailable.
         """
@@ -105,12 +105,12 @@ class Records:
         return record
 
     async def all(self) -> AsyncIterator[tuple[str, DeviceNote]]:
-        """Go over all records. Where the caller waits in between, a record may have changed when it is yielded."""
+        """Yield all records. If the caller waits in between, a record may have changed when it is yielded."""
         async for key, raw in self._memory.items(_RECORD):
             yield key[len(_RECORD) :], _decode(raw)
 
     async def count(self) -> None:
-        """Count the states anew, at start."""
+        """Count the states, at start."""
         self.by_state = dict.fromkeys(State, 0)
         async for _, record in self.all():
             self.by_state[record.state] += 1
@@ -121,16 +121,16 @@ class Records:
         return MISS if raw is MISS else raw.decode()
 
     async def device_of(self, configuration: str) -> str | None:
-        """Return the device that a configuration is for; with it, its endpoint comes into memory."""
+        """Return the device that a configuration is for; its endpoint is loaded into memory, too."""
         raw = await self._memory.load_with_endpoint(_INDEX + configuration)
         return None if raw is None else raw.decode()
 
     async def put(self, device: str, record: DeviceNote, trouble: str = "") -> None:
-        """Commit a record and its index; an index that it no longer needs goes. Raises StoreUnavailable.
+        """Commit a record and its index; an index that it no longer needs is removed. Raises StoreUnavailable.
 
-        Whoever reads the record from now on gets this one: a change that is made while the commit is under way must not
-        be made to the record before it. If the commit fails, the record is read again from what is committed.
-        `trouble`: what the latest job met, if that is why the record is as it is.
+        Later reads return this record: a change during the commit must be based
+        on it. If the commit fails, the record is read again from the store.
+        `trouble`: the failure of the latest job, if that is the reason of the record's state.
         """
         before = await self.get(device)
         _keep(self._kept, device, record)

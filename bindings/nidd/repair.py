@@ -1,4 +1,4 @@
-"""Finding configurations that the SCEF has lost: its list is compared with our records."""
+"""Finds configurations that the SCEF has lost: compares its list with the records."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,9 +15,9 @@ Doubt = Callable[[str, DeviceNote], Awaitable[None]]
 
 
 async def find_missing(life: LifeCycle, records: Records, doubt: Doubt) -> None:
-    """Read the list, and hand each record whose configuration is not in it to `doubt`.
+    """Read the list, and pass each record whose configuration is not in it to `doubt`.
 
-    A list that leaves out what is there says nothing: then nothing is handed on. Raises JobFailed, NotSent, NoAnswer or
+    An incomplete list proves nothing: then nothing is passed on. Raises JobFailed, NotSent, NoAnswer or
     StoreUnavailable.
     """
     listed: set[str] = set()

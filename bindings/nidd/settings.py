@@ -17,7 +17,7 @@ Number = Annotated[int, Meta(ge=1, le=31)]
 
 
 class Configurations(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How NIDD configurations are made and kept (TS 29.122 §4.4.5.2)."""
+    """How NIDD configurations are created and renewed (TS 29.122 §4.4.5.2)."""
 
     parallelism: Annotated[
         AtOnce,
@@ -123,7 +123,7 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
 class ZeroTouch(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Devices that open a NIDD connection and have no configuration (NIDDConfigurationTrigger, TS 29.522 §5.9).
 
-    The NEF posts to the callback URL with /trigger behind it: set callbacks.path, and give the operator that URL.
+    The NEF posts to the callback URL with /trigger appended: set callbacks.path, and give the operator that URL.
     """
 
     allow: Annotated[
@@ -142,7 +142,7 @@ class ZeroTouch(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 
 class Features(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Numbers of the features of 3gpp-nidd (TS 29.122 §5.6.4), should a SCEF count them in another way."""
+    """Numbers of the features of 3gpp-nidd (TS 29.122 §5.6.4), if a SCEF numbers them differently."""
 
     test_notification: Annotated[Number, Meta(description="Notification_test_event")] = 2
     cancellation: Annotated[Number, Meta(description="MT_NIDD_modification_cancellation")] = 3

@@ -1,4 +1,4 @@
-"""Devices that come by themselves: a NEF tells of one without a NIDD configuration (TS 29.522 §5.9)."""
+"""Unknown devices (zero touch): a NEF reports a device without a NIDD configuration (TS 29.522 §5.9)."""
 
 import logging
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from bridge.errors import ConfigurationError, DirectoryError, NotificationError
 log = logging.getLogger(__name__)
 
 TRIGGER = "trigger"
-"""What follows the callback URL for triggers."""
+"""The path segment after the callback URL for triggers."""
 
 _TAKEN = Answer(200, b'{"suppFeat":"0"}', (("Content-Type", "application/json"),))  # TS 29.522 §5.9.1.2.3
 _GPSI = ("extid-", "msisdn-")  # TS 29.571 Gpsi
@@ -33,7 +33,7 @@ class Trigger(msgspec.Struct, gc=False):
 
 
 class Newcomers:
-    """Has an endpoint made for each device that the settings allow."""
+    """Adds an endpoint for each reported device that the settings allow."""
 
     def __init__(
         self, settings: ZeroTouch, provisioning: Callable[[], Provisioning], events: Callable[[], Events]
@@ -58,7 +58,7 @@ class Newcomers:
             ) from error
 
     async def take(self, body: bytes) -> Answer:
-        """See to the device that a trigger names; return the answer. Raises NotificationError or StoreUnavailable."""
+        """Process the device of a trigger; return the answer. Raises NotificationError or StoreUnavailable."""
         device = self._device(body)
         events = self._events()
         if not any(fnmatchcase(device, pattern) for pattern in self._settings.allow):

@@ -1,4 +1,4 @@
-"""What travels over 3gpp-monitoring-event as far as it is read (TS 29.122 §5.3.2); every member is optional here."""
+"""The bodies of 3gpp-monitoring-event as far as they are read (TS 29.122 §5.3.2); every member is optional here."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class Report(msgspec.Struct, gc=False):
 
 
 class Notification(msgspec.Struct, gc=False):
-    """MonitoringNotification; with nothing but `subscription` it is a test notification."""
+    """MonitoringNotification; with only `subscription` it is a test notification."""
 
     subscription: str | None = None
     monitoringEventReports: list[Any] | None = None  # noqa: N815
@@ -42,7 +42,7 @@ class Notification(msgspec.Struct, gc=False):
 
 
 class Subscribed(msgspec.Struct, gc=False):
-    """MonitoringEventSubscription or NpConfiguration as a SCEF answers it."""
+    """MonitoringEventSubscription or NpConfiguration in a SCEF's answer."""
 
     self: str | None = None
     monitorExpireTime: str | None = None  # noqa: N815

@@ -1,4 +1,4 @@
-"""What is asked of the network about a device's reachability."""
+"""Settings of reachability."""
 
 from typing import Annotated, Literal
 

@@ -8,13 +8,13 @@ SHORTEST_CYCLE = 1.0  # seconds; also of a periodic update
 
 
 def plausible(seconds: float | None, least: float) -> float | None:
-    """Return a reported timer, seconds; None if it is absent or no device can have it."""
+    """Return a reported timer, seconds; None if it is absent or impossible."""
     return seconds if seconds is not None and least <= seconds <= LONGEST_TIMER else None
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """What the network said of a device when it went idle. Times are wall-clock seconds, spans seconds."""
+    """The network's report about a device that went idle. Times are wall-clock seconds, spans seconds."""
 
     idle_since: float
     active: float | None = None  # T3324: it listens so long, then sleeps (PSM)
@@ -22,7 +22,7 @@ class Sleep:
     cycle: float | None = None  # eDRX: it listens once in each
 
     def wakes_at(self, now: float) -> float | None:
-        """Return when it can be reached next, `now` if it can be now; None if nobody can say."""
+        """Return when it can be reached next, `now` if it can be now; None if unknown."""
         listens_until = None if self.active is None else self.idle_since + self.active
         if listens_until is not None and now >= listens_until:
             if self.periodic is None:

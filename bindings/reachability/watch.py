@@ -1,7 +1,7 @@
-"""Keeps the subscriptions and network parameters of devices, and turns reports into what the bridge should know.
+"""Maintains subscriptions and network parameters of devices, and translates reports to events of the bridge.
 
-Of each device one durable note says what the SCEF has of us; another one for each subscription says whose it is, since
-a report names only that.
+Each device has a durable note of its resources at the SCEF; each subscription has a note with its device, since a
+report names only the subscription.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from bridge.errors import BridgeError, NotificationError
 log = logging.getLogger(__name__)
 
 ON_DEMAND = frozenset({"UE_REACHABILITY", "AVAILABILITY_AFTER_DDN_FAILURE"})
-"""Reported once, and only asked for while a downlink waits: the first is for one time by design (TS 23.682 §5.6.1)."""
+"""Events reported once, requested only while a downlink waits: the first is by design (TS 23.682 §5.6.1)."""
 
 PARAMETERS = ("maximum_latency", "maximum_response_time", "suggested_downlinks")
 _MEMBERS = ("maximumLatency", "maximumResponseTime", "suggestedNumberOfDlPackets")
@@ -48,18 +48,18 @@ _KEPT = 4096  # devices whose power saving is remembered
 
 
 class Watched(msgspec.Struct, array_like=True, gc=False):
-    """What the SCEF has of ours for one device. Times are whole wall-clock seconds."""
+    """The bridge's resources at the SCEF for one device. Times are whole wall-clock seconds."""
 
     subscriptions: dict[str, tuple[str, int]] = {}  # kind of event to (id, end)
     configuration: str = ""  # of network parameters
     parameters: tuple[int, int, int] = (0, 0, 0)  # as they were asked for
 
     def with_one(self, kind: str, name: str, end: float) -> "Watched":
-        """Return it with a subscription to a kind of event."""
+        """Return a copy with a subscription to a kind of event."""
         return msgspec.structs.replace(self, subscriptions=self.subscriptions | {kind: (name, int(end))})
 
     def without(self, name: str) -> "Watched":
-        """Return it without a subscription."""
+        """Return a copy without a subscription."""
         left = {kind: one for kind, one in self.subscriptions.items() if one[0] != name}
         return msgspec.structs.replace(self, subscriptions=left)
 
@@ -88,7 +88,7 @@ class Watch:
     # What is wanted of a device
 
     def wanted(self, options: Mapping[str, int]) -> int:
-        """Return a check sum of what is wanted of a device; 0: nothing. `options` are those of its endpoint."""
+        """Return a checksum of the wanted resources of a device; 0: none. `options` are those of its endpoint."""
         parameters = self._parameters(options)
         if not self._standing and not any(parameters):
             return 0
@@ -99,9 +99,9 @@ class Watch:
         return first, second, third
 
     async def see_to(self, device: str, options: Mapping[str, int]) -> float:
-        """Make at the SCEF what is wanted of a device, and return when to come back; 0: never.
+        """Create the wanted resources of a device at the SCEF, and return when to call again; 0: never.
 
-        What fails is noted and tried again; it never fails the device's other work. Raises StoreUnavailable.
+        Failures are recorded and tried again; they never fail the device's other work. Raises StoreUnavailable.
         """
         watched = await self._load(device)
         try:
@@ -155,7 +155,7 @@ class Watch:
         return watched
 
     async def _subscribe(self, device: str, kind: str, more: dict[str, Any]) -> Watched | None:
-        """Subscribe to one kind of event of a device, and return what is noted then; None if nothing had to be."""
+        """Subscribe to one kind of event of a device, and return the changed note; None if nothing had to be done."""
         under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._subscribing.add(under_way)
         try:
@@ -192,7 +192,7 @@ class Watch:
         return await self._note(device, lambda noted: noted.with_one(kind, name, end))
 
     def cannot_be_reached(self, device: str) -> None:
-        """Have the SCEF report once when a device can be reached: a downlink waits for it."""
+        """Ask the SCEF to report once when a device can be reached: a downlink waits for it."""
         if self._on_demand and device not in self._tasks and len(self._tasks) < _AT_ONCE:
             task = self._tasks[device] = asyncio.create_task(self._await_device(device))
             task.add_done_callback(lambda _: self._tasks.pop(device, None))
@@ -208,7 +208,7 @@ class Watch:
             self._tell(device, error)
 
     async def forget(self, device: str) -> None:
-        """Have the SCEF drop what it has of ours for a device.
+        """Remove the bridge's resources for a device from the SCEF.
 
         Raises JobFailed, NotSent, NoAnswer or StoreUnavailable.
         """
@@ -225,7 +225,7 @@ class Watch:
         await self._memory.put(_WATCH + device, None)
 
     def status(self) -> dict[str, Any]:
-        """Return what is asked of the SCEF, and the last thing that it did not do."""
+        """Return the requested events, and the last failure."""
         return {
             "events": list(self._settings.events),
             "being_asked_for": len(self._tasks),
@@ -242,7 +242,7 @@ class Watch:
     # What is reported
 
     async def take(self, body: bytes) -> None:
-        """Have one notification committed. Raises NotificationError, UnknownDevice or StoreUnavailable."""
+        """Commit one notification. Raises NotificationError, UnknownDevice or StoreUnavailable."""
         raw = read_json(body)
         if not isinstance(raw, dict):
             raise NotificationError("no monitoring notification: not a JSON object")
@@ -302,7 +302,7 @@ class Watch:
             del self._sleeps[next(iter(self._sleeps))]
 
     def wakes_at(self, device: str) -> float | None:
-        """Return when a device that sleeps can be reached next, by what was reported of it; None if nobody can say."""
+        """Return when a sleeping device can be reached next, from its reports; None if unknown."""
         sleep, now = self._sleeps.get(device), self._events.now()
         at = None if sleep is None else sleep.wakes_at(now)
         return at if at is not None and at > now else None
@@ -314,7 +314,7 @@ class Watch:
         return Watched() if raw is None else _decode(raw)
 
     async def _note(self, device: str, change: Callable[[Watched], Watched]) -> Watched:
-        """Commit a change of what is noted of a device; the changes of one device follow each other."""
+        """Commit a change of a device's note; changes of one device are made one after the other."""
         turn = self._turns.setdefault(device, asyncio.Lock())
         async with turn:
             changed = change(await self._load(device))
@@ -341,7 +341,7 @@ class Watch:
 
 
 def _name(answer: Answer, collection: str) -> str | None:
-    """Return the name of what was made; None if nothing was."""
+    """Return the name of the created resource; None if there is none."""
     if not answer.ok:
         return None
     return _last(answer.location, collection) or _last(read_tolerant(answer.body, Subscribed).self or "", collection)

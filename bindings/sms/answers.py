@@ -1,4 +1,4 @@
-"""What the SCEF's answer to a device trigger means for the ledger (TS 29.122 §4.4.6). No I/O."""
+"""Interprets the SCEF's answer to a device trigger (TS 29.122 §4.4.6). No I/O."""
 
 from collections.abc import Container
 
@@ -13,16 +13,16 @@ from bindings.t8.times import PeerClock
 
 
 def transaction_name(link: str | None) -> str | None:
-    """Return the name of the transaction that a link leads to; None if it leads to none."""
+    """Return the name of the transaction in a link; None if there is none."""
     return (resource_name(link, TRANSACTIONS) or bare_name(link)) if link else None
 
 
 def read_submit(
     answer: Answer, clock: PeerClock, gateway_refusals: Container[int] = (), *, is_proof: bool = False
 ) -> SubmitResult:
-    """Return what the answer to POST transactions means; `is_proof` as in `delivery_result`.
+    """Return the result of an answer to POST transactions; `is_proof` as in `delivery_result`.
 
-    `gateway_refusals` are statuses that a gateway answers by itself before it forwards anything.
+    `gateway_refusals` are statuses that a gateway answers itself, without forwarding the request.
     """
     if not 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110 §15.3
         return read_refusal(answer, clock, gateway_refusals)

@@ -24,8 +24,8 @@ from bindings.transmission import explanation
 class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
     """SMS by one SCEF or NEF. Options of an endpoint: application_port, block2.
 
-    SMS of a device with an MSISDN do not come by this API (TS 23.682 §5.15): it can only be sent to. Pending triggers
-    stay at the SMS centre when the binding stops.
+    A device with an MSISDN cannot send SMS over this API (TS 23.682 §5.15): messages can only be sent to it. Pending
+    triggers stay at the SMS centre when the binding stops.
     """
 
     def __init__(self, name: str, settings: SmsSettings) -> None:
@@ -49,14 +49,14 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
     def _take(self, request: Request) -> Awaitable[Answer | None]:
         return self._notifications.take(request)
 
-    # Devices: SMS needs nothing to be made for them
+    # Devices: SMS needs no provisioning
 
     def explain_settings(self) -> list[str]:
         """Return for how long devices' repeats are recognised."""
         return [explanation(self._settings.downlinks.exchange_span)]
 
     def check_options(self, options: Mapping[str, str]) -> None:
-        """Raise ConfigurationError for an option that is none."""
+        """Raise ConfigurationError for an unknown option."""
         check_options(options)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
@@ -67,7 +67,7 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
     async def deprovision(self, device: str) -> None:
         """Do nothing."""
 
-    # What the core and people ask
+    # For the core and for people
 
     def south_profile(self, device: str) -> SouthProfile:  # noqa: ARG002  # all are alike
         """Return the profile, the same for every device. CoAP does not retransmit over SMS."""
@@ -91,7 +91,7 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
         )
 
     def status(self) -> Mapping[str, Any]:
-        """Return reachability, credentials and callbacks, as plain JSON values."""
+        """Return reachability, credentials and callbacks, as JSON values."""
         found = {**super().status()}
         if self._calls.open:
             heard = {"report_at": self._notifications.reported_at, "sms_at": self._notifications.heard_at}
@@ -99,6 +99,6 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
         return found
 
     async def check(self) -> list[Finding]:
-        """Look for what will hurt: SCEF reachable, credentials taken, callbacks reaching us; each with its cure."""
+        """Check that the SCEF is reachable, accepts the credentials, and reaches the bridge; with the cures."""
         self._check_running()
         return await diagnose(self._settings, self._client, self.listener, self._notifications)

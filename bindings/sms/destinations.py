@@ -1,7 +1,7 @@
-"""Where the SCEF reports the end of one attempt: a URL of its own for each, which says whose it is.
+"""The notification URL of an attempt: each attempt has its own URL, which identifies it.
 
-A delivery report names its transaction and nothing else, and may come before the answer that tells us this name. So
-device, downlink and number of the attempt stand in the URL: between the listener's public URL and its secret last part.
+A delivery report names only its transaction, and may come before the answer with this name. So the URL
+contains device, downlink and number of the attempt, between the listener's public URL and its secret last part.
 """
 
 import base64
@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"([A-Za-z0-9_-]+)\.([0-9]{1,19})\.([0-9]{1,9})")
 
 
 class Reference(NamedTuple):
-    """Which attempt a transaction is."""
+    """The attempt of a transaction."""
 
     device: str
     downlink: int
@@ -34,7 +34,7 @@ def destination(url: str, reference: Reference) -> str:
 
 
 def read_destination(link: str) -> Reference | None:
-    """Return which attempt a destination is for, given as a URL or as the path of a request; None: of none."""
+    """Return the attempt of a destination, given as a URL or as the path of a request; None: there is none."""
     segments = link.partition("?")[0].rstrip("/").split("/")
     found = _REFERENCE.fullmatch(segments[-2]) if len(segments) > 1 else None
     if found is None:

@@ -1,4 +1,4 @@
-"""Checks of one network instance as an operator runs them: what will hurt, and the cure."""
+"""Checks of one network instance for `doctor`: findings, and the cure for each."""
 
 from bindings.diagnosis import Finding, Grade
 from bindings.http.callbacks import CallbackListener

@@ -45,7 +45,7 @@ class TriggerCalls:
     """The calls of one network instance about downlinks. None of them is repeated here."""
 
     def __init__(self, settings: SmsSettings, client: T8Client, events: Events, url: str) -> None:
-        """`url` is where the listener is reached."""
+        """`url` is the public URL of the listener."""
         self._settings = settings.downlinks
         self._gateway_refusals = frozenset(settings.quirks.resolved.gateway_refusals)
         self._client = client
@@ -73,7 +73,7 @@ class TriggerCalls:
         return read_submit(answer, self._client.clock, self._gateway_refusals, is_proof=proof)
 
     def _body(self, attempt: Attempt) -> dict[str, Any] | None:
-        """Return the body as it is when a connection is free; None: it is too late for it."""
+        """Return the body for the time when a connection is free; None: it is too late."""
         settings, now = self._settings, self._events.now()
         left = settings.default_validity if attempt.deadline is None else attempt.deadline - now
         if left < 1:  # validityPeriod counts whole seconds, and 0 has a meaning of its own
@@ -127,12 +127,12 @@ class TriggerCalls:
 
     @property
     def can_recall(self) -> bool:
-        """Whether a recall may succeed, by what the SCEF did before."""
+        """Whether a recall may succeed, judged by the SCEF's earlier answers."""
         refused_at = self._refused_recall_at
         return refused_at is None or not 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER
 
     async def cancel(self, device: str, handle: str) -> Cancellation:
-        """DELETE a pending trigger. Only a success says that it will not be transmitted any more."""
+        """DELETE a pending trigger. Only a success proves that it will not be transmitted."""
         try:
             answer = await self._client.ask(operations.RECALL, handle)
             if answer.ok:
@@ -146,7 +146,7 @@ class TriggerCalls:
         return Cancellation.UNKNOWN
 
     async def _what_became(self, device: str, handle: str) -> Cancellation:
-        """Ask for a trigger that was not recalled: it may be over, with a result that was not heard of."""
+        """Read a trigger that was not recalled: it may have ended, with a result that was not reported."""
         answer = await self._client.ask(operations.READ, handle)
         if answer.own and answer.status in _GONE:
             return Cancellation.GONE
@@ -155,7 +155,7 @@ class TriggerCalls:
         return Cancellation.UNKNOWN
 
     async def _tell(self, device: str, handle: str, one: Transaction) -> bool:
-        """Report a result that the SCEF names when it is asked; False if the trigger is pending."""
+        """Report a result that was read from the SCEF; False if the trigger is pending."""
         if one.deliveryResult is None:
             return False
         outcome, _ = delivery_result(one.deliveryResult, is_proof=self._settings.results_are_proof)

@@ -11,12 +11,12 @@ _DIGITS = 5
 
 
 def application_port(options: Mapping[str, str], otherwise: int) -> int:
-    """Return the port that the device's client listens to. The options are such as `check_options` takes."""
+    """Return the port of the device's client. The options have passed `check_options`."""
     return int(options.get(APPLICATION_PORT, otherwise))
 
 
 def check_options(options: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for an option that is none."""
+    """Raise ConfigurationError for an unknown option."""
     for name, value in options.items():
         match name:
             case "application_port":

@@ -1,4 +1,4 @@
-"""What travels over 3gpp-device-triggering and 3gpp-msisdn-less-mo-sms as far as the bridge reads it.
+"""The bodies of 3gpp-device-triggering and 3gpp-msisdn-less-mo-sms as far as the bridge reads them.
 
 Every member is optional and every enumeration open, as in `bindings.nidd.models`.
 """
@@ -14,7 +14,7 @@ from bridge.errors import NotificationError
 
 
 class Transaction(msgspec.Struct, gc=False):
-    """DeviceTriggering as a SCEF answers it (TS 29.122 §5.7.2.1.2)."""
+    """DeviceTriggering in a SCEF's answer (TS 29.122 §5.7.2.1.2)."""
 
     self: str | None = None
     externalId: str | None = None  # noqa: N815  # the standard's spelling, and decoded by name
@@ -25,7 +25,7 @@ class Transaction(msgspec.Struct, gc=False):
 
 
 class Notification(msgspec.Struct, gc=False):
-    """All notifications in one: the member that is present says which it is."""
+    """All notifications in one: the member that is present says which one it is."""
 
     transaction: str | None = None
     result: str | None = None
@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder(Notification).decode
 
 
 def read_notification(body: bytes) -> Notification:
-    """Return a notification. Raises NotificationError, and nothing else, for any bytes whatsoever."""
+    """Return a notification. Raises NotificationError, and nothing else, for any bytes."""
     try:
         return _decode(body.removeprefix(BOM_UTF8))  # RFC 8259 §8.1: it may be ignored
     except msgspec.ValidationError as error:
@@ -63,10 +63,10 @@ _PROOF = {"FAILURE": Refusal.REJECTED, "EXPIRED": Refusal.EXPIRED}
 
 
 def delivery_result(result: str, *, is_proof: bool) -> tuple[NetworkState | Refusal | None, bool]:
-    """Return what a DeliveryResult means (TS 29.122 §5.7.2.2.2); second: whether the value is one of the standard.
+    """Return the meaning of a DeliveryResult (TS 29.122 §5.7.2.2.2); second: whether the value is one of the standard.
 
     An SMS centre sends an SMS again when the acknowledgement of its first transmission is lost, and may at last report
-    EXPIRED or FAILURE of what the device has. So these say nothing for certain, unless `is_proof`. A value of none of
+    EXPIRED or FAILURE of what the device has. So these prove nothing, unless `is_proof`. A value of none of
     the releases is pending, never success.
     """
     if is_proof and result in _PROOF:

@@ -1,4 +1,4 @@
-"""What each notification means: a delivery report (TS 29.122 §5.7.2.1.3), an SMS of a device (§5.15), a test."""
+"""Interprets notifications: a delivery report (TS 29.122 §5.7.2.1.3), an SMS of a device (§5.15), a test."""
 
 import logging
 from collections.abc import Awaitable
@@ -21,7 +21,7 @@ TAKEN = Answer(200, b'{"supportedFeatures":"0"}', (("Content-Type", "application
 
 
 class Notifications:
-    """Turns notifications into events of the core."""
+    """Translates notifications to events of the core."""
 
     def __init__(self, settings: SmsSettings, events: Events) -> None:
         self._ports = frozenset(settings.uplinks.application_ports)
@@ -32,9 +32,9 @@ class Notifications:
         self.heard_at: float | None = None
 
     def take(self, request: Request) -> Awaitable[Answer | None]:
-        """Have one notification committed; the awaitable returns its answer.
+        """Commit one notification; the awaitable returns its answer.
 
-        Raises, at once or when awaited, NotificationError with the HTTP status it deserves, UnknownDevice or
+        Raises, now or when awaited, NotificationError with the HTTP status to answer, UnknownDevice or
         StoreUnavailable.
         """
         notification = read_notification(request.body)
@@ -88,7 +88,7 @@ class Notifications:
         return TAKEN
 
     def _warn(self, counter: str, text: str, *facts: object) -> None:
-        """Count what a peer did, and log some of it: a peer can do it all day."""
+        """Count what a peer did, and log it sampled: a peer can do it at will."""
         self._events.count(counter)
         log.warning(text, *facts, extra={"sample": counter})
 

@@ -64,7 +64,7 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 
 class Uplinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How SMS of devices are taken. The SCEF is configured to post them to the callback URL."""
+    """How SMS of devices are received. The SCEF is configured to post them to the callback URL."""
 
     application_ports: Annotated[
         tuple[Port, ...], Meta(description="ports of the bridge; SMS to other ports are answered 404; empty: all ports")
@@ -75,7 +75,7 @@ class Uplinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
 class SmsSettings(T8Settings, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """SMS by one SCEF or NEF, reached over T8 (3gpp-device-triggering/v1 and 3gpp-msisdn-less-mo-sms/v1).
 
-    Set callbacks.path where devices send SMS: the operator has to be told the whole callback URL.
+    Set callbacks.path if devices send SMS: the operator needs the whole callback URL.
     """
 
     provider: Annotated[Literal["t8"], Meta(description="network API: t8 is device triggering and MO SMS")] = "t8"

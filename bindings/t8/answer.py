@@ -1,7 +1,7 @@
-"""One answer of a SCEF or NEF, or of whatever stands in front of it.
+"""One answer of a SCEF or NEF, or of a proxy in front of it.
 
-A proxy, a gateway or a load balancer answers in the SCEF's name: with its own HTML, with JSON of its own making, with a
-status that the SCEF never chose. Such an answer proves nothing. `Answer.own` says whether an answer is the SCEF's word.
+A proxy, a gateway or a load balancer may answer instead of the SCEF: with HTML, with its own JSON, with a status that
+the SCEF did not choose. Such an answer proves nothing. `Answer.own` says whether an answer is from the SCEF itself.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ _UNAUTHORISED = 401
 class Answer:
     """Status, body, and headers by lower-case name.
 
-    `bare`: this SCEF leaves out bodies that T8 wants, so that a missing one says nothing against an answer. `streamed`:
-    somebody else took the body of a success.
+    `bare`: this SCEF leaves out bodies that T8 demands, so that an answer without one may be its own. `streamed`: the
+    body of a success was passed to another reader.
     """
 
     status: int
@@ -29,7 +29,7 @@ class Answer:
 
     @property
     def own(self) -> bool:
-        """Whether this is the SCEF's word, by its form: JSON as T8 has it, or a success without content."""
+        """Whether this is from the SCEF itself, judged by its form: JSON of T8, or a success without content."""
         if self.status == _NO_CONTENT:
             return True
         if self.streamed and self._success:
@@ -42,17 +42,17 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether it is a success, and the SCEF's word."""
+        """Whether it is a success, and from the SCEF itself."""
         return self._success and self.own
 
     @property
     def problem(self) -> Problem | None:
-        """Return what the body says went wrong; None if it is no problem of T8."""
+        """Return the problem in the body; None if it is not a problem of T8."""
         return read_problem(self.body) if self._is_json else None
 
     @property
     def asks_for_credentials(self) -> bool:
-        """Whether it refuses the credentials as HTTP has it (RFC 9110 §11.6.1): then nobody has done anything."""
+        """Whether it refuses the credentials (RFC 9110 §11.6.1): then nothing was carried out."""
         return self.status == _UNAUTHORISED and ("www-authenticate" in self.headers or self.own)
 
     @property
@@ -61,7 +61,7 @@ class Answer:
         return self.headers.get("location", "")
 
     def __str__(self) -> str:
-        """Return in few words what was answered, for logs and rows."""
+        """Return the answer in a few words, for logs and rows."""
         problem = self.problem
         if problem is not None:
             return f"{self.status} {problem.text}".rstrip()

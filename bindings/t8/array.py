@@ -1,4 +1,4 @@
-"""A long JSON array, read item by item as it comes: a list of all configurations is as long as there are devices."""
+"""A long JSON array, read item by item as it comes: a list of all configurations has an item for each device."""
 
 from codecs import BOM_UTF8
 from collections.abc import Callable
@@ -8,13 +8,13 @@ import ijson
 
 
 class NoArray(Exception):
-    """What came is no JSON array, or not a whole one."""
+    """The body is not a JSON array, or incomplete."""
 
 
 class ArrayReader:
-    """Takes pieces of a body with `feed` and gives each item of the array to `take`; `finish` says that it was whole.
+    """Takes pieces of a body by `feed`, and passes each item to `take`; `finish` checks that it was complete.
 
-    Neither `feed` nor `take` is told of anything wrong: `finish` raises it. `limit` bounds the body, bytes.
+    `feed` does not raise: `finish` does. `limit`: bytes of the body, at most.
     """
 
     def __init__(self, take: Callable[[Any], None], limit: int) -> None:
@@ -38,7 +38,7 @@ class ArrayReader:
             self._parse(piece)
 
     def _begins(self, piece: bytes) -> bool:
-        """Whether what has come so far may be an array. An empty list is a list without items, so this must be seen."""
+        """Whether the bytes so far may be an array, which may have no items."""
         if self._head != b"[":
             self._head = (self._head + piece.removeprefix(BOM_UTF8)).lstrip()[:1]
         return self._head in (b"", b"[")
@@ -54,7 +54,7 @@ class ArrayReader:
         self._items.clear()
 
     def finish(self) -> None:
-        """Say that the body has ended. Raises NoArray if it was not one whole array."""
+        """Called at the end of the body. Raises NoArray if it was not one complete array."""
         if not self._wrong and self._head != b"[":
             self._wrong = "it is empty"
         if not self._wrong:
@@ -67,7 +67,7 @@ class ArrayReader:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of a parser's error, which goes on with a drawing of the place."""
+    """Return the first line of a parser's error, which continues with a picture of the position."""
     text = error.args[0] if error.args else ""
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
     return text.partition("\n")[0]

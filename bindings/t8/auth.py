@@ -36,7 +36,7 @@ class _TokenAnswer(msgspec.Struct):
 class Authorization:
     """Makes the Authorization header of a request, and another one after a 401.
 
-    At most one request to the token endpoint is under way, and all who wait for a token share what comes of it.
+    At most one request to the token endpoint runs, and all callers that wait for a token share its result.
     """
 
     def __init__(self, settings: Credentials, clock: Clock, headers: Mapping[str, str]) -> None:
@@ -66,7 +66,7 @@ class Authorization:
     async def header(self, client: HttpClient) -> str | None:
         """Return the header's value, None for none.
 
-        Raises BindingError if no token can be had; no request was sent to the SCEF then.
+        Raises BindingError if there is no token; then no request was sent to the SCEF.
         """
         if self._settings.kind != "oauth2" or self._is_before(self._renew_at):
             return self._header
@@ -78,10 +78,10 @@ class Authorization:
         return self._header
 
     async def header_after_401(self, client: HttpClient, refused: str) -> str | None:
-        """Return another value than one that met a 401; None if there is none: then the 401 is the answer.
+        """Return another value after a 401; None if there is none: then the 401 is the answer.
 
-        A SCEF that refuses every token does not make a request to the token endpoint of each of its answers. Raises
-        BindingError if no token can be had.
+        If a SCEF refuses every token, not each refusal causes a request to the token endpoint. Raises
+        BindingError if there is no token.
         """
         if self._settings.kind != "oauth2":
             return None
@@ -95,7 +95,7 @@ class Authorization:
         return self._header
 
     async def close(self) -> None:
-        """End a request to the token endpoint that is under way."""
+        """Cancel a running request to the token endpoint."""
         if self._refresh is not None:
             self._refresh.cancel()
             await asyncio.gather(self._refresh, return_exceptions=True)
@@ -104,7 +104,7 @@ class Authorization:
         return time is not None and self._clock() < time
 
     def _is_within(self, seconds: float, time: float | None) -> bool:
-        """Whether it is not so long since a time."""
+        """Whether less than some seconds have passed since a time."""
         return time is not None and self._clock() - time < seconds
 
     async def _renewed(self, client: HttpClient) -> None:

@@ -1,4 +1,4 @@
-"""Requests to a SCEF or NEF: one pool, credentials, redirects, fail-over, *not sent* told from *no answer*."""
+"""Requests to a SCEF or NEF: one pool, credentials, redirects, fail-over; distinguishes *not sent* from *no answer*."""
 
 import asyncio
 import logging
@@ -40,16 +40,16 @@ Part = Callable[[bytes], None]
 
 
 class TooLate(NotSent):
-    """By the time that it could be sent, the request was not wanted any more."""
+    """The request's deadline had passed when it could be sent."""
 
 
 class Unreached(NotSent):
-    """There was no way to the SCEF; another of its apiRoots may have one."""
+    """The SCEF could not be reached; it may be at another of its apiRoots."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is asked, wherever it goes."""
+    """A request, without its apiRoot."""
 
     operation: Operation
     target: str  # below the apiRoot
@@ -94,7 +94,7 @@ class T8Client:
         self.last_error = ""
 
     def open(self, now: Callable[[], float]) -> None:
-        """Begin to take requests; no connection is opened yet. `now` returns our wall-clock time."""
+        """Prepare for requests; no connection is opened yet. `now` returns our wall-clock time."""
         self.clock = PeerClock(now)
         self._opened = True
 
@@ -115,11 +115,11 @@ class T8Client:
     ) -> Answer:
         """Make one request when a connection is free, and return the answer.
 
-        Redirects are followed where the operation has them; elsewhere they are answers like any other. A callable
-        `body` is asked when a connection is free; None is too late: nothing is sent, and TooLate raised. `part` takes
-        the body of a success as it comes, in place of the answer's, and then the caller bounds the time. `patience`:
-        seconds for the answer, where the configured ones are not enough. Without `bounded` the caller bounds how many
-        of its requests are under way, and a connection is made for each.
+        Redirects are followed if the operation has them; else they are answers like any other. A callable
+        `body` is called when a connection is free; if it returns None, nothing is sent, and TooLate is raised.
+        `part` is called with the body of a success as it comes, and the answer has none; then the caller
+        limits the time. `patience`: seconds for the answer, instead of the configured ones. Without `bounded` the
+        caller limits its concurrent requests, and each gets a connection.
 
         Raises NotSent if no apiRoot can be reached, or NoAnswer.
         """
@@ -149,7 +149,7 @@ class T8Client:
     # Where it goes
 
     async def _ask(self, request: _Request) -> Answer:
-        """Ask the first apiRoot that can be reached; what was certainly not sent to one may go to the next."""
+        """Send to the first apiRoot that can be reached; a request certainly not sent to one goes to the next."""
         last: Unreached | None = None
         for root in self._roots.in_order(_seconds()):
             try:
@@ -245,7 +245,7 @@ class T8Client:
             self.seen(device, f"{asked} → {outcome} ({_seconds() - began:.3f} s)")
 
     def _reached(self, origin: Origin, failure: str = "") -> None:
-        """Log when the SCEF goes away, and when it is back; not where it redirects to."""
+        """Log when the SCEF stops answering, and when it answers again; not for targets of redirects."""
         if not self._opened or not self._roots.knows(origin):
             return
         before, self.up = self.up, not failure
@@ -276,12 +276,12 @@ class T8Client:
 
 
 def _seconds() -> float:
-    """Return the seconds of the running event loop, by which all that waits here goes (docs/decisions/clock.md)."""
+    """Return the seconds of the running event loop, which all waits here use (docs/decisions/clock.md)."""
     return asyncio.get_running_loop().time()
 
 
 def _led(origin: Origin, target: str, location: str) -> tuple[Origin, str] | None:
-    """Return where a redirect leads; None if nowhere, or out of TLS."""
+    """Return the target of a redirect; None if there is none, or if it leaves TLS."""
     try:
         led = split(urljoin(f"{origin.scheme}://{origin.authority}{target}", location))
     except ValueError:

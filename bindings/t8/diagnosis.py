@@ -1,4 +1,4 @@
-"""Checks that every network instance over T8 has in common: the SCEF, the way back from it, its clock."""
+"""Checks that every network instance over T8 has in common: the SCEF, whether it can reach the bridge, its clock."""
 
 import asyncio
 import secrets
@@ -31,7 +31,7 @@ async def scef_findings(settings: T8Settings, client: T8Client, listing: Operati
 
 
 def clock_findings(client: T8Client) -> list[Finding]:
-    """Return a finding if the SCEF's clock is off by so much that people should know."""
+    """Return a finding if the SCEF's clock differs much."""
     skew = client.clock.skew
     if skew is None or abs(skew) < _SKEW_WORTH_TELLING:
         return []
@@ -64,16 +64,16 @@ async def _reachable(client: T8Client, listing: Operation) -> Finding:
 
 
 def _drop(piece: bytes) -> None:
-    """Read the list to its end, as whoever asks for it must, and keep nothing."""
+    """Read the list to its end, without keeping anything."""
 
 
 _CUT = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
-"""Errors of a connection that was open, such as one whose certificate is not taken (RFC 8446 §4.4.2.4)..."""
+"""Errors of a connection that was open, such as one whose certificate is refused (RFC 8446 §4.4.2.4)..."""
 _NOT_MADE = aiohttp.ClientConnectorError  # ... which is one of the first
 
 
 def _trusting(http: Http) -> ssl.SSLContext:
-    """Return a context that shows our certificate, and takes any: the SCEF decides whom it trusts."""
+    """Return a context with the bridge's certificate that accepts any: the SCEF decides which it trusts."""
     context = client_context("http", http.ca_bundle, http.client_certificate, http.client_key)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -91,9 +91,9 @@ def _unseen(what: str, settings: Callbacks) -> Finding:
 
 
 async def loop_finding(settings: T8Settings, url: str, probes: set[str]) -> Finding:
-    """Post a test notification of our own to the public URL `url`: does it lead to this listener?
+    """Post a test notification to the public URL `url`, to check whether it leads to this listener.
 
-    `probes` are the subscriptions of test notifications that are our own; who takes one removes it.
+    `probes` are the subscriptions of the bridge's own test notifications; the listener removes those that arrive.
     """
     what = "callback URL"
     probe = f"self-check/{secrets.token_urlsafe(12)}"

@@ -13,7 +13,7 @@ _EXTERNAL_ID = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s/\x00-\x1f\x7f]+")
 
 
 def canonical_device(device: str) -> str:
-    """Return the one spelling of a device address: a domain in lower case, an MSISDN without `+`.
+    """Return the canonical form of a device address: a domain in lower case, an MSISDN without `+`.
 
     Raises ConfigurationError if it is neither.
     """
@@ -36,9 +36,9 @@ def identity_member(device: str) -> IdentityMember:
 
 
 def same_identity(device: str, external_id: str | None, msisdn: str | None) -> bool | None:
-    """Compare a canonical device address with what a body says; None: the body does not carry this kind of identity.
+    """Compare a canonical device address with what a body says; None: the body has no identity of this kind.
 
-    Some SCEFs send both members, so the one of our kind decides.
+    Some SCEFs send both members; the one of the same kind decides.
     """
     said = external_id if "@" in device else msisdn
     if said is None:

@@ -1,7 +1,7 @@
-"""Links to T8 resources, read for the names in them; one parser for links of every form.
+"""Reads the names in links to T8 resources; one parser for links of every form.
 
-A link may be absolute, relative, with another host or prefix (a SCEF behind a proxy), with a query, with a slash at its
-end, or only a name: its last segments say what it is. A segment that looks like a collection may also be a name (an
+A link may be absolute, relative, with another host or prefix (a SCEF behind a proxy), with a query, with a final slash,
+or only a name: its last segments identify the resource. A segment that looks like a collection may also be a name (an
 scsAsId `configurations`), so that the last one counts.
 """
 
@@ -13,7 +13,7 @@ PORTS = "rds-ports"
 
 
 def resource_name(link: str, collection: str) -> str | None:
-    """Return the name that stands behind `collection` in a link, decoded; None if there is none."""
+    """Return the name after `collection` in a link, decoded; None if there is none."""
     segments = _segments(link)
     at = _last(segments, collection)
     return None if at is None else unquote(segments[at + 1])
@@ -31,7 +31,8 @@ def configuration_id(link: str) -> str | None:
 def delivery_handle(link: str | None) -> str | None:
     """Return the handle of a delivery from its link: `configuration/delivery`, both percent-encoded; else None.
 
-    The configuration belongs to it: a SCEF may number deliveries anew in a configuration that was made again.
+    The configuration is part of the handle: a SCEF may number deliveries anew in a configuration that was created
+    again.
     """
     segments = _segments(link or "")
     at = _last(segments, DELIVERIES)
@@ -68,7 +69,7 @@ def _configuration(segments: list[str]) -> str | None:
 
 
 def _last(segments: list[str], collection: str) -> int | None:
-    """Return where the last `collection` stands that has a name behind it."""
+    """Return the position of the last `collection` that is followed by a name."""
     for at in range(len(segments) - 2, -1, -1):
         if segments[at] == collection:
             return at

@@ -1,6 +1,6 @@
-"""The listener for what a SCEF or NEF posts: one URL for all resources of a network instance.
+"""The listener for posts of a SCEF or NEF: one URL for all resources of a network instance.
 
-One URL, not one for each resource: the path proves no more than that the caller knows our secret, the resource named in
+One URL, not one for each resource: the path only proves that the caller knows the secret, the resource named in
 the body is checked against the records anyway, and a changed URL is one value to compare when resources are adopted.
 """
 
@@ -24,7 +24,7 @@ def t8_listener(
 ) -> CallbackListener:
     """Return the listener whose requests `take` commits, and `doors` those with one more part behind its URL.
 
-    `kind` begins the names of its counters, such as `nidd`.
+    `kind` is the prefix of its counters, such as `nidd`.
 
     Raises ConfigurationError.
     """

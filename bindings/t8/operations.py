@@ -1,6 +1,6 @@
-"""Operations of T8 APIs as values: what a request is, and which answers to it the OpenAPI names.
+"""Operations of T8 APIs as values: the request, and the answers in the OpenAPI.
 
-A binding writes its operations down once, as constants. A test reads 3GPP's own files and compares.
+A binding has its operations as constants. A test compares them with 3GPP's own files.
 """
 
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ REDIRECTS = frozenset({307, 308})
 class Operation:
     """One operation of one API.
 
-    `api` is name and version as they stand in the URL; `path` is what follows `{scsAsId}`, with `{}` for each name that
-    the caller fills in. `media_type` is that of the request's body, empty where there is none.
+    `api` is name and version as in the URL; `path` is what follows `{scsAsId}`, with `{}` for each name that
+    the caller fills in. `media_type` is that of the request's body, empty if there is none.
     """
 
     api: str

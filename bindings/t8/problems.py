@@ -1,4 +1,4 @@
-"""What a T8 body says went wrong: ProblemDetails, or a failure with ProblemDetails inside (TS 29.122 §5.2.1.2.12)."""
+"""Problems in T8 bodies: ProblemDetails, or a failure with ProblemDetails inside (TS 29.122 §5.2.1.2.12)."""
 
 from typing import Any
 
@@ -22,14 +22,14 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
-        """Return cause, title and detail as far as they are given."""
+        """Return cause, title and detail, if present."""
         return ": ".join(part for part in (self.cause, self.title, self.detail) if part)[:_DETAIL_LIMIT]
 
 
 def read_problem(body: bytes) -> Problem | None:
-    """Return the problem in a body; None if it holds none of T8.
+    """Return the problem in a body; None if there is none of T8.
 
-    A `status` alone is not enough: frameworks that know nothing of T8 write one into JSON of their own.
+    A `status` alone is not enough: frameworks without T8 write one into their own JSON.
     """
     raw = read_json(body)
     if not isinstance(raw, dict):

@@ -1,6 +1,6 @@
-"""How SCEFs and NEFs depart from TS 29.122, as data: a profile for each kind that is known from the field.
+"""How SCEFs and NEFs depart from TS 29.122, as data: a profile for each known kind.
 
-Answers and notifications are read tolerantly everywhere; a profile says only what the bridge does in another way.
+Answers and notifications are always read tolerantly; a profile only says what the bridge does differently.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """What is so at one SCEF or NEF. The defaults are the standard's, Release 17."""
+    """The departures of one SCEF or NEF. The defaults are the standard's, Release 17."""
 
     bare_answers: bool = False  # errors have no body
     gateway_refusals: tuple[int, ...] = ()  # statuses that a gateway answers by itself, before it forwards anything
@@ -29,11 +29,11 @@ PROFILES: dict[str, Quirks] = {
     "conflict": Quirks(lists_late=True),
     "lossy": Quirks(lists_late=True),
 }
-"""By the name that the configuration uses; the emulated SCEF has the same ones."""
+"""Profiles by the names in the configuration; the emulated SCEF has the same ones."""
 
 
 def quirks(profile: str, **own: Any) -> Quirks:
-    """Return the quirks of a profile, with those set that the operator says; None: as the profile has it."""
+    """Return the quirks of a profile, with the operator's settings applied; None keeps the profile's."""
     names = {field.name for field in fields(Quirks)}
     said = {name: value for name, value in own.items() if name in names and value is not None}
     return replace(PROFILES[profile], **said)

@@ -1,4 +1,4 @@
-"""The JSON of a peer, read as far as it can be: of a SCEF a release older or newer, or a little off the standard."""
+"""Reads a peer's JSON as far as possible: of older or newer releases, or with departures from the standard."""
 
 import base64
 import binascii
@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import msgspec
 
 UNREADABLE = (ValueError, RecursionError)
-"""What the decoder raises: for bytes that are no such JSON, and for JSON that is nested too deep."""
+"""The decoder's exceptions: for bytes that are not such JSON, and for JSON that is nested too deeply."""
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON value of a body; None if it is none. A byte order mark may be ignored (RFC 8259 §8.1)."""
+    """Return the JSON value of a body; None if it is not JSON. A byte order mark may be ignored (RFC 8259 §8.1)."""
     try:
         return msgspec.json.decode(body.removeprefix(BOM_UTF8))
     except UNREADABLE:
@@ -22,7 +22,7 @@ def read_json(body: bytes) -> Any:
 
 
 def read_tolerant(body: bytes, kind: type[_Body]) -> _Body:
-    """Return an answer's object. A member of the wrong type is as if absent; an unreadable body has no members.
+    """Return an answer's object. A member of the wrong type counts as absent; an unreadable body has no members.
 
     Every member of `kind` must have a default.
     """
@@ -34,7 +34,7 @@ def read_tolerant(body: bytes, kind: type[_Body]) -> _Body:
 
 
 def read_tolerant_list(body: bytes, kind: type[_Body]) -> list[_Body] | None:
-    """Return an answer's array in the same way; None if it is none. A bare object counts as an array of one."""
+    """Return an answer's array in the same way; None if it is not one. A single object counts as an array of one."""
     raw = read_json(body)
     if isinstance(raw, dict):
         raw = [raw]
@@ -42,7 +42,7 @@ def read_tolerant_list(body: bytes, kind: type[_Body]) -> list[_Body] | None:
 
 
 def pick(raw: object, kind: type[_Body]) -> _Body:
-    """Return an object converted member by member, without what does not fit."""
+    """Return an object converted member by member, without members that do not fit."""
     result = kind()
     if isinstance(raw, dict):
         for name in kind.__struct_fields__:
@@ -55,7 +55,7 @@ def pick(raw: object, kind: type[_Body]) -> _Body:
 
 
 def decode_data(text: object) -> bytes | None:
-    """Return what base64 stands for as the field writes it: without padding, URL-safe, with line breaks; else None."""
+    """Return decoded base64, also without padding, URL-safe, or with line breaks; None if it is not base64."""
     if not isinstance(text, str):
         return None
     plain = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")

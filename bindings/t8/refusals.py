@@ -1,7 +1,7 @@
-"""What a SCEF's error means for one message, whatever the API (TS 29.122 §5.2.6, §5.6.5.3). No I/O.
+"""The meaning of a SCEF's error for one message, for all APIs (TS 29.122 §5.2.6, §5.6.5.3). No I/O.
 
-Only the SCEF's own word counts (`Answer.own`): a proxy's page of any status proves nothing, so it is Ambiguous. Of the
-SCEF's word the cause decides first, then requestedRetransmissionTime, then the status.
+Only an answer of the SCEF itself counts (`Answer.own`): a proxy's page of any status proves nothing, so it is
+Ambiguous. In the SCEF's answer the cause decides first, then requestedRetransmissionTime, then the status.
 """
 
 from collections.abc import Container, Mapping
@@ -43,10 +43,10 @@ def read_refusal(
     gateway_refusals: Container[int] = (),
     statuses: Mapping[int, Refusal] = STATUSES,
 ) -> Refused | Ambiguous:
-    """Return what an answer that is no success means for the message that was posted.
+    """Return the meaning of an error answer for the posted message.
 
-    `gateway_refusals` are statuses that a gateway answers by itself before it forwards anything. `statuses` says what a
-    status without a known cause means; one that is not listed says nothing about the message.
+    `gateway_refusals` are statuses that a gateway answers itself, without forwarding the request. `statuses` has the
+    meaning of statuses without a known cause; others say nothing about the message.
     """
     retry_at = clock.wait_for(answer.headers.get("retry-after"))
     if answer.asks_for_credentials or (not answer.own and answer.status in gateway_refusals):

@@ -1,4 +1,4 @@
-"""The apiRoots of one SCEF or NEF, and which of them is asked: the first that works. No I/O; times are passed in."""
+"""The apiRoots of one SCEF or NEF: the first that works is used. No I/O; times are passed in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _PATIENCE = 3  # requests without a usable answer, in a row, before the next roo
 
 @dataclass(slots=True)
 class Root:
-    """One apiRoot: where it is, and how it does."""
+    """One apiRoot and its state."""
 
     origin: Origin
     prefix: str
@@ -25,57 +25,57 @@ class Root:
 
     @property
     def url(self) -> str:
-        """Return it as it is configured, without a slash at its end."""
+        """Return the configured URL, without a final slash."""
         return f"{self.origin.scheme}://{self.origin.authority}{self.prefix}"
 
 
 class Roots:
-    """The roots in the order of the configuration: the first is preferred, and asked again once its pause is over."""
+    """The roots in the order of the configuration: the first is preferred, and used again after its pause."""
 
     def __init__(self, urls: Sequence[str]) -> None:
-        """Raises ConfigurationError for one that is no apiRoot."""
+        """Raises ConfigurationError for an invalid apiRoot."""
         self._all = [read_root(url) for url in urls]
         self._origins = {root.origin for root in self._all}
 
     @property
     def first(self) -> Root:
-        """Return the preferred one."""
+        """Return the preferred root."""
         return self._all[0]
 
     def knows(self, origin: Origin) -> bool:
-        """Whether credentials may be shown there."""
+        """Whether credentials may be sent there."""
         return origin in self._origins
 
     def in_order(self, now: float) -> list[Root]:
-        """Return the roots to try for one request, one after the other; those that failed of late last."""
+        """Return the roots to try for one request, in order; those that failed recently are last."""
         if len(self._all) == 1:
             return self._all
         return sorted(self._all, key=lambda root: max(root.down_until, now))
 
     def failed(self, root: Root, now: float) -> None:
-        """Note that a root cannot be reached."""
+        """Record that a root cannot be reached."""
         root.down_until = now + min(_FIRST_PAUSE * 2 ** min(root.failures, 10), _LONGEST_PAUSE)
         root.failures += 1
         root.doubts = 0
 
     def doubted(self, root: Root, now: float) -> None:
-        """Note that a root gave no usable answer: the request may have been taken, but the next one goes elsewhere."""
+        """Record that a root gave no usable answer, though it may have accepted: the next request uses another one."""
         root.doubts += 1
         if root.doubts >= _PATIENCE:
             self.failed(root, now)
 
     def worked(self, root: Root) -> None:
-        """Note that a root answered."""
+        """Record that a root answered."""
         root.failures = root.doubts = 0
         root.down_until = 0.0
 
     def status(self, now: float) -> dict[str, str]:
-        """Return how each root does, by its URL."""
+        """Return the state of each root, by its URL."""
         return {root.url: "up" if root.down_until <= now else "down" for root in self._all}
 
 
 def read_root(api_root: str) -> Root:
-    """Return an apiRoot, without a slash at its end. Raises ConfigurationError."""
+    """Return an apiRoot, without a final slash. Raises ConfigurationError."""
     root = api_root.rstrip("/")
     try:
         origin, prefix = split(root)

@@ -1,4 +1,4 @@
-"""Settings that every T8 network instance has: where the SCEF or NEF is, who we are to it, how it calls back."""
+"""Settings of every T8 network instance: the SCEF or NEF, the bridge's name and credentials there, callbacks."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from bindings.t8.quirks import Quirks, quirks
 
 
 class Credentials(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How the bridge proves to the SCEF/NEF who it is (TS 29.122 §6; Basic and fixed tokens are field practice)."""
+    """How the bridge authenticates to the SCEF/NEF (TS 29.122 §6; Basic and fixed tokens are field practice)."""
 
     kind: Annotated[
         Literal["none", "basic", "bearer", "oauth2"],
@@ -64,7 +64,7 @@ class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 
 class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The listener that the SCEF/NEF posts notifications to."""
+    """The listener to which the SCEF/NEF posts notifications."""
 
     bind: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     port: Annotated[PortOrAny, Meta(description="TCP port to listen on; 0: any free one")] = 8180
@@ -113,7 +113,7 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 
 class Departures(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How this SCEF/NEF, or what stands in front of it, departs from TS 29.122: a profile, and what differs from it."""
+    """How this SCEF/NEF, or a gateway before it, departs from TS 29.122: a profile, and settings that override it."""
 
     profile: Annotated[
         Literal[
@@ -163,7 +163,7 @@ class Departures(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
     @property
     def resolved(self) -> Quirks:
-        """Return what is so, whoever says it."""
+        """Return the effective quirks, of profile and settings."""
         own = {name: getattr(self, name) for name in self.__struct_fields__ if name != "profile"}
         return quirks(self.profile, **own)
 

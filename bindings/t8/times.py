@@ -1,7 +1,7 @@
-"""Times of a peer: its clock is its own, and only what it says of its own clock can be read by ours.
+"""Times of a peer, which may have another clock: converted by the peer's own Date headers.
 
-T8 carries absolute times (RFC 3339): how long a configuration lasts, when a device can be reached again. Each is read
-against the peer's clock as its `Date` header shows it (RFC 9110 §6.6.1), never against ours.
+T8 carries absolute times (RFC 3339): how long a configuration lasts, when a device can be reached again. Each is
+relative to the peer's clock, as its `Date` header shows it (RFC 9110 §6.6.1), not to ours.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ LONGEST_WAIT = 86_400.0  # seconds; what a peer says for later than that is aske
 
 
 class PeerClock:
-    """What is known of a peer's clock.
+    """An estimate of a peer's clock.
 
-    `Date` counts whole seconds and is written somewhere between request and answer, so that each answer bounds how far
-    the peer's clock is ahead of ours. The bounds are narrowed from answer to answer; where they contradict each other,
-    one of the clocks was set, and the last answer counts alone.
+    `Date` counts whole seconds and is written somewhere between request and answer, so that each answer limits how far
+    the peer's clock is ahead of ours. The limits get narrower from answer to answer; if they contradict each other,
+    one of the clocks was set, and only the last answer counts.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
-        """`now` returns our own wall-clock time, seconds since the epoch."""
+        """`now` returns our wall-clock time, seconds since the epoch."""
         self.now = now
         self._least = self._most = 0.0
         self._known = False
@@ -29,13 +29,13 @@ class PeerClock:
 
     @property
     def skew(self) -> float | None:
-        """Return the seconds that the peer's clock is ahead of ours; None while nothing is known of it."""
+        """Return the seconds that the peer's clock is ahead of ours; None while it is unknown."""
         if not self._known:
             return None
         return 0.0 if self._least <= 0.0 <= self._most else (self._least + self._most) / 2
 
     def saw(self, date: str | None, began: float, ended: float) -> None:
-        """Take the `Date` of an answer. `began` and `ended` are our own times of request and answer."""
+        """Process the `Date` of an answer. `began` and `ended` are our times of request and answer."""
         if date is None or date == self._seen:
             return
         self._seen = date
@@ -59,11 +59,11 @@ class PeerClock:
         return format_time(ours + (self.skew or 0.0))
 
     def wait_until(self, text: str | None) -> float | None:
-        """Return until when (our clock) a peer asks to wait by a date-time; None if that is no time to wait for."""
+        """Return until when (our clock) a peer asks to wait by a date-time; None if there is no time to wait for."""
         return self._waited(self.ours(text))
 
     def wait_for(self, retry_after: str | None) -> float | None:
-        """Return the same for a Retry-After header (RFC 9110 §10.2.3), which holds seconds or a date."""
+        """Return the same for a Retry-After header (RFC 9110 §10.2.3), which has seconds or a date."""
         text = (retry_after or "").strip()
         if text.isascii() and text.isdigit():
             return self._waited(self.now() + float(text[:9]))

@@ -1,4 +1,4 @@
-"""Why a job of a device's configuration could not be done, and whose trouble that is."""
+"""Why a job of a device's configuration failed, and which side is the cause."""
 
 from enum import Enum
 
@@ -9,7 +9,7 @@ _OVERLOADED = {401, 408, 429, 502, 503, 504}  # nothing against this device: cre
 
 
 class Whose(Enum):
-    """Whose trouble it is that a job could not be done."""
+    """The cause of a failed job."""
 
     DEVICE = "device"  # the SCEF has something against this one
     NETWORK = "network"  # overload, credentials, no way to the SCEF: other devices will meet it, too
@@ -18,7 +18,7 @@ class Whose(Enum):
 
 
 class JobFailed(Exception):
-    """A job could not be done. It is tried again: `after` that many seconds if the SCEF said so."""
+    """A job failed. It is tried again: after `after` seconds if the SCEF said so."""
 
     def __init__(self, text: str, after: float | None = None, whose: Whose = Whose.DEVICE) -> None:
         super().__init__(text)
@@ -27,7 +27,7 @@ class JobFailed(Exception):
 
 
 def refused(what: str, answer: Answer, clock: PeerClock) -> JobFailed:
-    """Return the failure that an answer means."""
+    """Return the failure for an answer."""
     until = clock.wait_for(answer.headers.get("retry-after"))
     after = None if until is None else until - clock.now()
     return JobFailed(f"{what}: {answer}", after, _whose(answer))
@@ -40,9 +40,9 @@ def _whose(answer: Answer) -> Whose:
 
 
 def is_passing(answer: Answer, failures: int) -> bool:
-    """Whether an answer says nothing against the request itself.
+    """Whether an answer is a temporary failure, not caused by the request.
 
-    Some SCEFs answer 500 to what they do not know, so that a 500 means no after a second try.
+    Some SCEFs answer 500 to unknown requests, so that a 500 counts as a refusal after a second attempt.
     """
     if not answer.own or answer.status in _OVERLOADED:
         return True

@@ -75,10 +75,10 @@ class ChirpStackClient:
     # What the binding asks
 
     async def version(self) -> str:
-        """Return ChirpStack's version; empty if it does not tell an API key, which it accepts otherwise.
+        """Return ChirpStack's version; empty if it does not report it to an API key that is otherwise valid.
 
-        Seen at a real v4.20: a method for users only is UNAUTHENTICATED without a word to a good key, a bad key is told
-        what is wrong with it.
+        Seen at a real v4.20: to a method for users only, a valid key gets UNAUTHENTICATED without a message; an
+        invalid key gets a message.
         """
         try:
             answer: api.GetVersionResponse = await self.call(self.internal.GetVersion, Empty())
@@ -141,10 +141,10 @@ class ChirpStackClient:
         return list(answer.regions)
 
     async def events(self, device: str, patience: float, *, expected: bool) -> AsyncGenerator[api.LogItem]:
-        """Return what is retained of a device's events, oldest first, until nothing more comes for `patience` seconds.
+        """Return the retained events of a device, oldest first, until nothing more comes for `patience` seconds.
 
-        `expected`: something is retained, so that the first one is waited for as long as for any answer. A history that
-        goes on for ever fails.
+        `expected`: there are retained events, so that the first one is waited for as long as for any answer.
+        An endless history fails.
         """
         wait = max(patience, self._timeout) if expected else patience
         left = _HISTORY

@@ -1,4 +1,4 @@
-"""What in a ChirpStack set-up will hurt LwM2M, and the cure for each."""
+"""Checks a ChirpStack set-up for LwM2M: findings, and the cure for each."""
 
 import contextlib
 import re
@@ -35,7 +35,7 @@ def version_of(text: str) -> tuple[int, int]:
 async def diagnose(
     settings: LorawanSettings, client: ChirpStackClient, http: HttpEvents | None, mqtt: MqttEvents | None
 ) -> list[Finding]:
-    """Check ChirpStack, and the way of events if the network instance runs; changes nothing."""
+    """Check ChirpStack, and whether its events arrive if the network instance runs; changes nothing."""
     findings = [await _reachable(client, settings.api.version)]
     if not settings.api.tls and not settings.api.server.startswith(("127.", "localhost", "[::1]")):
         findings.append(
@@ -103,7 +103,7 @@ async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
 
 
 async def _loop(http: HttpEvents) -> Finding:
-    """Post to the public URL: does it lead to this listener?"""
+    """Post to the public URL, to check whether it leads to this listener."""
     what = "event URL"
     cure = (
         "check http.public_url, the reverse proxy and NAT in front of it; ChirpStack may see another result "

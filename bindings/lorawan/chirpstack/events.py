@@ -1,7 +1,7 @@
 """ChirpStack's integration events, from JSON or protobuf, as the events of `bindings.lorawan.network_events`.
 
-JSON is read by a decoder for the few members that matter. A form that protobuf's own JSON mapping allows beside it
-(numbers as text, enumerations as numbers) is left to protobuf's reader.
+JSON is read by a decoder for the few members that are needed. Other forms that protobuf's JSON mapping allows (numbers
+as text, enumerations as numbers) are read by protobuf's own reader.
 """
 
 import base64
@@ -230,7 +230,7 @@ def _from_message(kind: str, found: Any) -> Reading:
 
 
 def _log(common_values: tuple[str, float, str, str], code: str, found: Any) -> NetworkEvent:
-    """Return what a log event means, from either form of it."""
+    """Return the meaning of a log event, from either form of it."""
     why, item = _DISCARDED.get(code), found.context.get("queue_item_id", "")
     if why is not None and item:
         fits = found.context.get("max_payload_size", "")
@@ -238,7 +238,7 @@ def _log(common_values: tuple[str, float, str, str], code: str, found: Any) -> N
         return Discarded(*common_values, item, why, f"{code}: {found.description}", size)
     if code == "UPLINK_F_CNT_RESET":
         return CounterReset(*common_values, found.description)
-    # DOWNLINK_GATEWAY names no item: the gateway refused the frame, the item stays queued and goes another time.
+    # DOWNLINK_GATEWAY names no item: the gateway refused the frame, the item stays queued and is sent another time.
     return Notice(*common_values, code, found.description)
 
 

@@ -1,7 +1,7 @@
-"""ChirpStack's API over gRPC-Web: the same methods and messages over HTTP/1.1, as its own web interface speaks it.
+"""ChirpStack's API over gRPC-Web: the same methods and messages over HTTP/1.1, as its own web interface does.
 
-The form is that of PROTOCOL-WEB.md of gRPC: a message, and at the end the trailers, stand in the body, each behind a
-flag and a length. What is not sent is told from what is not answered by the HTTP client, for certain.
+The form is that of PROTOCOL-WEB.md of gRPC: a message, and at the end the trailers, are in the body, each after a flag
+and a length. The HTTP client distinguishes for certain what was not sent from what was not answered.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _NO_HEADERS: dict[str, str] = {}
 
 
 class Method(NamedTuple):
-    """One method of a service, as a generated stub has it."""
+    """One method of a service, for a generated stub."""
 
     path: str
     write: Callable[[Any], bytes]
@@ -39,7 +39,7 @@ class Method(NamedTuple):
 
 
 class Methods:
-    """What generated stubs take for a channel."""
+    """A channel for generated stubs."""
 
     def unary_unary(
         self,
@@ -77,7 +77,7 @@ class GrpcWeb:
             raise ConfigurationError("api.key has characters that a header cannot carry") from None
 
     async def open(self) -> None:
-        """Connections are made when they are needed."""
+        """Do nothing: connections are made when needed."""
 
     async def close(self) -> None:
         await self._client.close()
@@ -202,12 +202,12 @@ def _message_of(response: Response) -> bytes:
 
 
 def _trailers(rest: bytes) -> bytes | None:
-    """Return the trailers that the rest of a body is; None: it is something else, or cut off."""
+    """Return the trailers in the rest of a body; None: it is something else, or incomplete."""
     return rest[_HEAD:] if rest[:1] == b"\x80" and len(rest) == _HEAD + int.from_bytes(rest[1:_HEAD]) else None
 
 
 def _check(response: Response, trailers: bytes | None) -> None:
-    """Raise GrpcFailed unless the answer says OK. A status without a message stands in the headers."""
+    """Raise GrpcFailed unless the answer says OK. A status without a message is in the headers."""
     if trailers == _OK:
         return
     said = response.headers if trailers is None else _lines(trailers)
@@ -230,7 +230,7 @@ def _lines(trailers: bytes) -> dict[str, str]:
 
 
 def _no_grpc(response: Response) -> GrpcFailed:
-    """Say what it is that answered, and whether ChirpStack may have been asked: a gateway's 5xx leaves that open."""
+    """Return an error that says what answered, and whether ChirpStack may have got the call."""
     status, kind = response.status, response.headers.get("content-type", "")
     detail = f"HTTP {status}"
     match status:

@@ -1,7 +1,7 @@
-"""The listener for ChirpStack's HTTP integration: one URL with an unguessable path, `?event=` says what comes.
+"""The listener for ChirpStack's HTTP integration: one URL with an unguessable path; `?event=` is the event type.
 
-ChirpStack posts each event once and only logs what it is answered, so that a refusal is for people;
-`StreamDeviceEvents` brings back what was lost.
+ChirpStack posts each event once and only logs the answer, so a refusal only informs people; lost
+events are recovered by `StreamDeviceEvents`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ Take = Callable[[str, bytes], Awaitable[None]]
 
 
 class HttpEvents(CallbackListener):
-    """Takes events for `take`; `count` is told the name of what an operator should see."""
+    """Takes events for `take`; `count` increments a counter for operators."""
 
     def __init__(self, settings: Http, take: Take, count: Callable[[str], None], limits: Limits | None = None) -> None:
         super().__init__(NAMES, settings, self._event, count, success=_OK, limits=limits)

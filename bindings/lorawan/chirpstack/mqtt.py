@@ -1,6 +1,6 @@
 """Events over MQTT 5: QoS 1, a session that the broker keeps, and PUBACK only when an event is committed.
 
-paho's network thread only hands messages over; everything else runs in the event loop.
+paho's network thread only passes messages on; everything else runs in the event loop.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ _RETRY = 1.0  # seconds until an event that the store could not take is tried ag
 _MAX_RETRY = 30.0
 
 Take = Callable[[str, bytes], Awaitable[None]]
-"""Commits one event: its kind and body. Raises, at once or when awaited, NotificationError or StoreUnavailable."""
+"""Commits one event: its kind and body. Raises, now or when awaited, NotificationError or StoreUnavailable."""
 
 
 class MqttEvents:
-    """One subscription. `missed` is called where the broker did not keep events while it, or the bridge, was away."""
+    """One subscription. `missed` is called if the broker did not keep events while it, or the bridge, was down."""
 
     def __init__(
         self, settings: Mqtt, application_id: str, take: Take, missed: Callable[[], None], count: Callable[[str], None]
@@ -60,7 +60,7 @@ class MqttEvents:
         self.connections = 0
 
     async def start(self, client_id: str) -> None:
-        """Begin to connect; a broker that is away is tried again for ever."""
+        """Begin to connect; the bridge keeps trying if the broker is down."""
         settings = self._settings
         self._loop = asyncio.get_running_loop()
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=True)
@@ -84,7 +84,7 @@ class MqttEvents:
         client.loop_start()
 
     async def stop(self) -> None:
-        """Take nothing more; what is not committed stays with the broker for the next start."""
+        """Accept nothing more; events that are not committed stay with the broker for the next start."""
         self._stopping = True
         client, self._client = self._client, None
         if client is not None:
@@ -99,7 +99,7 @@ class MqttEvents:
         client.loop_stop()
 
     def status(self) -> dict[str, Any]:
-        """Return what an operator wants to know, as plain JSON values."""
+        """Return the state for an operator, as JSON values."""
         return {
             "broker": f"{self._settings.host}:{self._settings.port}",
             "connected": self.connected,
@@ -227,7 +227,7 @@ class MqttEvents:
 
 
 def _why(error: BaseException | None) -> str:
-    """Say in a few words why there is no connection."""
+    """Return in a few words why there is no connection."""
     match error:
         case ssl.SSLCertVerificationError():
             return f"TLS: {error.verify_message}"

@@ -72,7 +72,7 @@ class NativeStream:
 
 
 def _credentials(settings: Api) -> grpc.ChannelCredentials:
-    """Read the authorities to trust; what they hold is looked at as for any client. Raises ConfigurationError."""
+    """Read the trusted authorities; they are checked as for any client. Raises ConfigurationError."""
     client_context("api", settings.ca_bundle)
     return grpc.ssl_channel_credentials(Path(settings.ca_bundle).read_bytes() if settings.ca_bundle else None)
 

@@ -68,7 +68,7 @@ class ChirpStack:
 
     @property
     def answers_pass(self) -> bool:
-        """Return whether flush_queue of Enqueue leaves a pending item alone: ChirpStack 4.18 or newer."""
+        """Return whether flush_queue of Enqueue does not remove a pending item: ChirpStack 4.18 or newer."""
         return version_of(self.version) >= FLUSH_SPARES_PENDING
 
     # Life
@@ -113,9 +113,9 @@ class ChirpStack:
     # Events
 
     def _take(self, kind: str, body: bytes) -> Awaitable[None]:
-        """Have one event committed.
+        """Commit one event.
 
-        Raises, at once or when awaited, NotificationError for what is none, or StoreUnavailable.
+        Raises, now or when awaited, NotificationError if it is not an event, or StoreUnavailable.
         """
         event = self._read(kind, body)
         if event is None or self._sink is None:
@@ -123,7 +123,7 @@ class ChirpStack:
         return self._sink.take(event)
 
     def _read(self, kind: str, body: bytes) -> NetworkEvent | None:
-        """Return an event, None if it is another application's. Raises NotificationError."""
+        """Return an event, None if it belongs to another application. Raises NotificationError."""
         try:
             application, event, code = events.read(kind, body)
         except NotificationError:
@@ -186,7 +186,7 @@ class ChirpStack:
             raise CallFailed(CallTrouble.INVALID, f"device profile {profile}: {error}", unsure=False) from error
 
     async def _region(self, identifier: str, region: int) -> api.GetRegionResponse | None:
-        """Return a region's configuration; without its name, the only one of that region. None: it is not told."""
+        """Return a region's configuration; without its name, the only one of that region. None: it cannot be read."""
         try:
             if not identifier:
                 named = [one.id for one in await self.client.regions() if one.region == region]

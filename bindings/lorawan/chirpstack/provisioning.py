@@ -1,6 +1,6 @@
-"""Makes what a device needs in ChirpStack: application, device profile, device, root keys or session, HTTP integration.
+"""Creates what a device needs in ChirpStack: application, profile, device, root keys or session, HTTP integration.
 
-Everything is looked for first, so that doing it twice changes nothing. Keys are never logged nor shown.
+Everything is looked up first, so that a second run changes nothing. Keys are never logged nor shown.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ MAC_VERSIONS = {
 }
 ABP_RX1_DELAY = 1  # seconds: RECEIVE_DELAY1 of all regions (RP002-1.0.4 §3)
 _RX2_DR = {"US915": 8, "AU915": 8, "IN865": 2, **dict.fromkeys(("AS923", "AS923_2", "AS923_3", "AS923_4"), 2)}
-"""Data rate of RX2 that a device starts with (RP002-1.0.4 §2, RX2 of each region); in others 0."""
+"""Initial data rate of RX2 of a device (RP002-1.0.4 §2, RX2 of each region); in other regions 0."""
 REVISIONS = {
     "1.0.0": common.A,
     "1.0.1": common.A,
@@ -34,9 +34,9 @@ REVISIONS = {
 
 
 async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:
-    """See to it that the device is there as wanted.
+    """Make sure that the device exists as wanted.
 
-    Raises ConfigurationError where it is not said which tenant, BindingError for what ChirpStack refuses.
+    Raises ConfigurationError if the tenant is ambiguous, BindingError if ChirpStack refuses.
     """
     done = Provisioned()
     try:
@@ -55,7 +55,7 @@ async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:
 
 
 async def set_integration(client: ChirpStackClient, application_id: str, url: str) -> bool:
-    """Have an application's events posted to `url`, beside where they go already; whether that was new.
+    """Let an application's events be posted to `url`, in addition to other URLs; return whether that was new.
 
     Raises BindingError.
     """

@@ -1,4 +1,4 @@
-"""Ways to speak ChirpStack's gRPC API: what each offers, and what the failure of a call proves (R9: ambiguity)."""
+"""The interface of transports for ChirpStack's gRPC API, and what the failure of a call proves (R9: ambiguity)."""
 
 from typing import Any, Protocol
 
@@ -19,9 +19,9 @@ _PROVES_NOTHING = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
-"""Codes after which the call may have taken effect all the same."""
+"""Codes after which the call may nevertheless have taken effect."""
 _NOT_DONE = ("database is locked", "violates", "constraint")
-"""Parts of what a database says that has certainly done nothing: ChirpStack passes its errors on as INTERNAL."""
+"""Parts of error texts of a database that certainly did nothing: ChirpStack passes them on as INTERNAL."""
 
 
 _TROUBLES = {
@@ -37,10 +37,10 @@ _TROUBLES = {
 
 
 def may_have_acted(code: grpc.StatusCode, detail: str) -> bool:
-    """Return whether ChirpStack may have done what it was asked for, though it answers with this status.
+    """Return whether ChirpStack may have carried out the call, although it answers with this status.
 
-    INTERNAL is what it says of any error of its database, also of one after the commit, what a library says of a stream
-    that broke off, and RESOURCE_EXHAUSTED what it says of an answer that is too large for it.
+    INTERNAL is its status for any error of its database, also after a commit, and a library's status for a
+    broken stream. RESOURCE_EXHAUSTED is a library's status for an answer that is too large.
     """
     if code is grpc.StatusCode.INTERNAL:
         return not any(part in detail for part in _NOT_DONE)
@@ -50,7 +50,7 @@ def may_have_acted(code: grpc.StatusCode, detail: str) -> bool:
 
 
 class GrpcFailed(CallFailed):
-    """A call of ChirpStack's API had no result; `code` is gRPC's word for it."""
+    """A call of ChirpStack's API had no result; `code` is gRPC's status."""
 
     def __init__(self, code: grpc.StatusCode, detail: str, *, unsure: bool, tried: bool = True) -> None:
         text = f"{code.name}: {detail}"[:_DETAIL]
@@ -72,22 +72,22 @@ def origin_of(settings: Api) -> Origin:
 
 
 class Stream(Protocol):
-    """Messages that ChirpStack sends as long as it likes."""
+    """A stream of messages of ChirpStack."""
 
     async def read(self) -> Any | None:
         """Return the next message, or None after the last. Raises GrpcFailed."""
 
     def cancel(self) -> None:
-        """Want no more of them."""
+        """End the stream."""
 
 
 class Transport(Protocol):
-    """One way. A generated stub made with `channel` has the methods that `call` and `stream` take."""
+    """One transport. A generated stub made with `channel` has the methods for `call` and `stream`."""
 
     channel: Any
 
     async def open(self) -> None:
-        """Get ready; it connects with the first call."""
+        """Prepare; it connects with the first call."""
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""

@@ -10,7 +10,7 @@ _CLASSES = {common.CLASS_A: "A", common.CLASS_B: "B", common.CLASS_C: "C"}
 
 
 def to_queue_item(item: NewItem) -> api.DeviceQueueItem:
-    """Return what Enqueue takes."""
+    """Return an item for Enqueue."""
     message = api.DeviceQueueItem(dev_eui=item.device, confirmed=item.confirmed, f_port=item.f_port, data=item.data)
     if item.expires_at is not None:
         message.expires_at.FromMicroseconds(int(item.expires_at * 1_000_000))
@@ -20,7 +20,7 @@ def to_queue_item(item: NewItem) -> api.DeviceQueueItem:
 
 
 def from_queue_item(message: api.DeviceQueueItem) -> QueuedItem:
-    """Return one item as GetQueue tells it."""
+    """Return one item of GetQueue."""
     expires_at = _seconds(message.expires_at) if message.HasField("expires_at") else None
     return QueuedItem(
         message.id,
@@ -35,7 +35,7 @@ def from_queue_item(message: api.DeviceQueueItem) -> QueuedItem:
 
 
 def standing_of(found: api.GetDeviceResponse, application_id: str = "") -> Standing:
-    """Return what the server's record of a device says. `application_id`: where it should be, empty: anywhere."""
+    """Return a device's standing from the server's record. `application_id`: the expected one; empty: any."""
     device = found.device
     return Standing(
         profile=device.device_profile_id,
@@ -57,9 +57,9 @@ def session_of(found: api.GetDeviceActivationResponse) -> Session | None:
 
 
 def profile_of(found: api.DeviceProfile, region: api.GetRegionResponse | None) -> Profile:
-    """Return what a device profile and the region's configuration say. Raises ValueError for unknown numbers.
+    """Return a profile from a device profile and the region's configuration. Raises ValueError for unknown numbers.
 
-    A real ChirpStack tells the region's configuration to users, not to API keys.
+    A real ChirpStack shows the region's configuration to users, not to API keys.
     """
     return Profile(
         region=common.Region.Name(found.region),
