@@ -13,7 +13,7 @@ class Grade(StrEnum):
     GOOD = "good"
     WARNING = "warning"
     BAD = "bad"
-    UNCHECKED = "unchecked"  # nothing of this network could be looked at: how it is is not known
+    UNCHECKED = "unchecked"  # nothing of this network could be checked: its state is unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-STOP_PATIENCE = 10.0  # seconds that calls under way are given at stop
+STOP_PATIENCE = 10.0  # seconds that a stop waits for running calls
 
 
 class GuardedCalls:

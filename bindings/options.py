@@ -2,7 +2,7 @@
 
 from bridge.errors import ConfigurationError
 
-_DIGITS = 9  # of any number of bytes that means something
+_DIGITS = 9  # the largest number of bytes that is useful
 
 
 def number_of_bytes(name: str, value: str) -> int:

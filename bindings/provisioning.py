@@ -6,7 +6,7 @@ from enum import StrEnum
 class ProvisioningState(StrEnum):
     """Whether a network carries a device's data to the bridge."""
 
-    WANTED = "wanted"  # the network was not asked yet
-    PENDING = "pending"  # it was asked, or will be soon
-    READY = "ready"  # it said that it carries the data
-    FAILED = "failed"  # it refused, or cannot; the reason says which
+    WANTED = "wanted"  # provisioning has not begun
+    PENDING = "pending"  # the network was asked, or will be soon
+    READY = "ready"  # the network carries the data
+    FAILED = "failed"  # it failed; see the reason

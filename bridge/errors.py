@@ -157,11 +157,11 @@ class CallTrouble(Enum):
 
     OUT_OF_REACH = "out of reach"  # no connection, no answer in time, or a proxy answered instead
     DENIED = "denied"  # the key is not accepted, or may not do this
-    NOT_FOUND = "not found"  # the network does not know what was asked for
-    INVALID = "invalid"  # the network will not take this, now or later
+    NOT_FOUND = "not found"  # the network does not know the object of the call
+    INVALID = "invalid"  # the network will never accept this
     LIMITED = "limited"  # too many calls, or too much in one answer
     UNSUPPORTED = "unsupported"  # the network does not know the method
-    FAILED = "failed"  # the network failed at it
+    FAILED = "failed"  # the network failed
 
 
 class CallFailed(RemoteError):

@@ -50,9 +50,11 @@ class Redactor:
     def add(self, secret: str) -> None:
         """Hide this text from now on; texts shorter than SHORTEST_SECRET cannot be hidden."""
         if len(secret) >= SHORTEST_SECRET:
-            # Also as error texts, JSON and URLs write it.
+            # Also as written in error texts, JSON and URLs.
             forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret)}
-            self._secrets = sorted(forms.union(self._secrets), key=len, reverse=True)  # one may be part of another
+            self._secrets = sorted(
+                forms.union(self._secrets), key=len, reverse=True
+            )  # one secret may be part of another
 
     def clean(self, text: str) -> str:
         """Return the text without secrets."""
@@ -171,7 +173,7 @@ def configure(
     root.addHandler(handler(form, number, redactor, stream or sys.stderr))
     root.setLevel(number)
     if number > logging.DEBUG:
-        # A line for each HTTP request would drown the others, and its path may be a secret.
+        # No line for each HTTP request: too many, and the path may be a secret.
         logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     return redactor
 

@@ -17,10 +17,10 @@ from urllib.parse import unquote, urlsplit
 from bindings.http.exchange import BUFFER, Exchange, Response, Unsent
 from bridge.errors import ConfigurationError
 
-_HAPPY_EYEBALLS = 0.25  # seconds before the next address is tried beside (RFC 8305 §5)
+_HAPPY_EYEBALLS = 0.25  # seconds before the next address is tried in parallel (RFC 8305 §5)
 _PORTS = {"http": 80, "https": 443}
 _HEADERS = {"User-Agent": "lwm2m-nonip-bridge", "Accept-Encoding": "identity"}
-_ORIGINS = 8  # whose connections are kept: redirects may lead anywhere
+_ORIGINS = 8  # origins whose connections are kept: redirects may lead anywhere
 
 
 class NotSent(Exception):
@@ -76,7 +76,7 @@ class HttpClient:
         self._context = context
         self._idle: dict[Origin, list[Exchange]] = {}
         self._all: set[Exchange] = set()
-        self._closed: asyncio.Event | None = None  # once it is closed: set while no connection is left
+        self._closed: asyncio.Event | None = None  # after `close`: set when no connection is left
         self._buffer = bytearray(BUFFER)
         try:
             self._common = header_lines(_HEADERS | dict(headers or {}))
@@ -189,7 +189,7 @@ class HttpClient:
             raise NotSent(f"no connection to {origin.authority} within {self._limits.connect:g} s") from error
         except (OSError, ssl.SSLError, ConnectionError) as error:
             raise NotSent(f"no connection to {origin.authority}: {error}") from error
-        except UnicodeError as error:  # a host name that no resolver takes
+        except UnicodeError as error:  # a host name that no resolver accepts
             raise NotSent(f"no connection to {origin.authority}: no host name") from error
 
     async def _open(self, origin: Origin) -> Exchange:
@@ -200,7 +200,7 @@ class HttpClient:
             first.host,
             first.port,
             ssl=self._context if first.scheme == "https" else None,
-            # asyncio forgets a socket where such a race is cancelled as it is won; an address alone has none.
+            # asyncio leaks a socket if such a race is cancelled when it is won; a single address has no race.
             happy_eyeballs_delay=None if _is_address(first.host) else _HAPPY_EYEBALLS,
         )
         if self._proxy is not None and origin.scheme == "https":

@@ -8,7 +8,7 @@ ACCEPTED = "gzip, identity"
 """For the Accept-Encoding of a 415 (RFC 9110 §12.5.3)."""
 
 _GZIP = {"gzip", "x-gzip"}  # RFC 9110 §8.4.1.3
-_WINDOW = 16 + zlib.MAX_WBITS  # zlib's way to say gzip
+_WINDOW = 16 + zlib.MAX_WBITS  # zlib's value for gzip
 
 
 def _codings(header: str) -> list[str]:

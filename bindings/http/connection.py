@@ -17,7 +17,7 @@ from bindings.http.messages import Answer, Request, Writer, add_header, problem
 
 BUFFER = 65536  # bytes read at once
 HEAD_LIMIT = 16384  # bytes of an unfinished request that are not its body: request line, headers, chunk sizes, trailers
-CHUNK = 6  # bytes that a body's byte takes in a chunk of its own (RFC 9112 §7.1)
+CHUNK = 6  # bytes that one byte of a body takes in its own chunk (RFC 9112 §7.1)
 LINGER = 5.0  # seconds in which the rest of a refused request is read and dropped, so that its caller sees the answer
 
 _HOST = re.compile(r"[^\s,/?#@\\]*")
@@ -46,10 +46,10 @@ class Shared:
     max_body: int  # bytes
     patience: float  # for a head, and for a body
     clock: Callable[[], float]
-    arrived: Callable[["Connection"], bool]  # False: it is one too many
-    known: Callable[["Connection"], None]  # what it asks is not refused
+    arrived: Callable[["Connection"], bool]  # False: there are too many connections
+    known: Callable[["Connection"], None]  # its first request was not refused
     left: Callable[["Connection"], None]
-    buffer: bytearray  # what arrives is parsed before anything else is read
+    buffer: bytearray  # one buffer: bytes are parsed before anything else is read
     writer: Writer
     stopping: bool = False
 
@@ -66,17 +66,17 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = httptools.HttpRequestParser(self)
         self._request = Request()
         self._body: list[bytes] = []
-        self._beside_body = 0  # bytes of the request that are not its body, but for the read in which it began
+        self._beside_body = 0  # bytes of the request that are not its body, without those of the read in which it began
         self._body_size = self._head_size = 0
-        self._begins = False  # in what is being read
+        self._begins = False  # in the bytes being parsed
         self._in_head = False
         self._in_body = False
         self._refusal: Answer | None = None
         self._answering: Request | None = None
         self._pipelined: deque[Request] = deque()
-        self._unread = False  # the caller takes no answers: until it does, it is not read from, and has none made
+        self._unread = False  # the caller does not read its answers: until it does, no request is read or answered
         self._half_closed = False  # the caller sends no more, and still reads
-        self._deaf = False  # what still comes is dropped: the last answer is known
+        self._deaf = False  # further bytes are dropped: the last answer is decided
         self._ending = False  # the last answer is written
         self.remote = ""
         self.since = shared.clock()
@@ -150,7 +150,7 @@ class Connection(asyncio.BufferedProtocol):
             self.due = self._shared.clock() + self._shared.patience if unfinished and not self._deaf else None
             self._next()
 
-    # -- what the parser says ------------------------------------------------------------------------------------
+    # -- called by the parser ------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         if self._deaf:
@@ -166,7 +166,7 @@ class Connection(asyncio.BufferedProtocol):
         self._request.target += url.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else a trailer: no header of ours may come so late (RFC 9110 §6.5.1)
+        if self._in_head:  # else a trailer: no header that is needed may come so late (RFC 9110 §6.5.1)
             self._head_size += len(name) + len(value)
             add_header(self._request.headers, name, value)
 
@@ -206,7 +206,7 @@ class Connection(asyncio.BufferedProtocol):
         if not _HOST.fullmatch(headers.get("host", "" if self._is_old else " ")):  # RFC 9112 §3.2
             return 400, "malformed"
         if (coding := headers.get("transfer-encoding")) is not None:
-            if self._is_old:  # RFC 9112 §6.1: who knows what it means
+            if self._is_old:  # RFC 9112 §6.1: its meaning is unclear
                 return 400, "malformed"
             if coding.lower() != "chunked":
                 return 501, "malformed"
@@ -260,7 +260,7 @@ class Connection(asyncio.BufferedProtocol):
     def _reply(self, answer: Answer) -> None:
         request, self._answering = self._answering, None
         if request is None or self._ending:
-            return  # the caller has gone meanwhile
+            return  # the caller has closed it meanwhile
         nothing_follows = self._half_closed and not self._pipelined
         if answer.close or request.last or nothing_follows or self._shared.stopping:
             self._end(answer, head_only=request.method == "HEAD")
@@ -268,7 +268,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.write(self._shared.writer.write(answer, head_only=request.method == "HEAD"))
         self.since = self._shared.clock()
         if self._pipelined:
-            # In a turn of its own: answers that need no waiting would otherwise nest as deep as the caller likes.
+            # In its own turn of the loop: answers without a wait would otherwise nest arbitrarily deep.
             asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
@@ -307,8 +307,8 @@ class Connection(asyncio.BufferedProtocol):
                 return
         else:
             try:
-                self._transport.write_eof()  # RFC 9112 §9.6: in stages, so that what still comes does not reset it
-            except OSError:  # the caller has gone meanwhile
+                self._transport.write_eof()  # RFC 9112 §9.6: in stages, so that further bytes do not reset it
+            except OSError:  # the caller has closed it meanwhile
                 self._transport.abort()
                 return
         self._transport.resume_reading()
@@ -317,10 +317,10 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection of a caller that takes too long."""
         if self._ending:
             self.abort()
-        elif self._pipelined and not self._unread:  # it is we who do not read on
+        elif self._pipelined and not self._unread:  # the server itself does not read on
             self.due = self._shared.clock() + self._shared.patience
         elif not self.has_asked and not self._unread:
-            self.close()  # clients open connections that they turn out not to need, as that of ChirpStack does
+            self.close()  # clients open connections that they then do not need, as ChirpStack's does
         elif (self._in_body or self._answering is not None) and not self._unread:
             self._give_up(408, "too_slow")
         else:

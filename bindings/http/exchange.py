@@ -12,7 +12,7 @@ from bindings.http.messages import add_header
 
 BUFFER = 65536  # bytes read at once
 _HEAD_LIMIT = 65536  # bytes of a response that are not its body, beyond the framing of its chunks
-_CHUNK = 16  # bytes around the data of a chunk that count for nothing (RFC 9112 §7.1)
+_CHUNK = 16  # bytes around the data of a chunk that are not counted (RFC 9112 §7.1)
 _NO_BODY = {204, 304}  # RFC 9112 §6.3
 
 
@@ -96,7 +96,7 @@ class Exchange(asyncio.BufferedProtocol):
         try:
             transport = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
         except BaseException:
-            self._lost(self)  # asyncio does not tell of the end of a connection that never was one in TLS
+            self._lost(self)  # asyncio does not report the end of a connection whose TLS handshake failed
             raise
         if transport is None:
             raise ConnectionError("the connection was closed before TLS was established")
@@ -142,14 +142,14 @@ class Exchange(asyncio.BufferedProtocol):
         if self._beside_body > _HEAD_LIMIT:
             self._fail("the head of the response, its chunk extensions or its trailers are too long")
 
-    # -- what the parser says ------------------------------------------------------------------------------------
+    # -- called by the parser ------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         if self._waiting is None:
-            self.abort()  # one more response, which would be taken for that to the next request
+            self.abort()  # an extra response, which would be mistaken for that to the next request
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head and self._waiting is not None:  # else a trailer: nothing that is needed may come so late
+        if self._in_head and self._waiting is not None:  # else a trailer: no header that is needed may come so late
             add_header(self._headers, name, value)
 
     def on_headers_complete(self) -> None:
@@ -194,7 +194,7 @@ class Exchange(asyncio.BufferedProtocol):
             not whole
             or self._ends_with_connection()
             or not self._parser.should_keep_alive()
-            or self._transport.get_write_buffer_size()  # answered before it was sent: the next one would not be read
+            or self._transport.get_write_buffer_size()  # answered too early: the next request would not be read
         ):
             self.abort()
         waiting.set_result(Response(status, self._headers, b"".join(self._body), whole))

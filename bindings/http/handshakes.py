@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-MOST = 256  # handshakes under way; an honest one takes some milliseconds
+MOST = 256  # handshakes at the same time; a regular one takes some milliseconds
 
 
 class Handshakes:
@@ -47,7 +47,7 @@ class Handshakes:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
         over.add_done_callback(partial(self._over, transport))
-        seconds = cast("int", self._seconds)  # any number, whatever the stub says
+        seconds = cast("int", self._seconds)  # any number, in spite of the stub
         tls = SSLProtocol(loop, self._make(), self._context, over, server_side=True, ssl_handshake_timeout=seconds)
         transport.set_protocol(tls)
         tls.connection_made(transport)
@@ -60,7 +60,7 @@ class Handshakes:
     def _over(self, transport: asyncio.Transport, over: "asyncio.Future[None]") -> None:
         self._under_way.pop(transport, None)
         if not over.cancelled():
-            over.exception()  # it is noted where it was raised
+            over.exception()  # it was recorded where it was raised
 
 
 class _Accepted(asyncio.Protocol):

@@ -31,8 +31,8 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     remote: str = ""  # the caller's address
-    door: str = ""  # which of a listener's doors it came through
-    last: bool = False  # the connection ends behind it
+    door: str = ""  # the door of the listener that it came through
+    last: bool = False  # the connection ends after it
     refusal: Answer | None = None
 
     @property

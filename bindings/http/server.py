@@ -16,8 +16,8 @@ from bindings.http.handshakes import Handshakes
 from bindings.http.messages import Writer
 
 BACKLOG = 1024  # connections that wait to be accepted
-SWEEP = 0.25  # of the patience passes between two looks at who has taken too long
-STOP_PATIENCE = 10.0  # seconds that requests under way are given at stop
+SWEEP = 0.25  # part of the patience that passes between two checks for slow callers
+STOP_PATIENCE = 10.0  # seconds that a stop waits for running requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Limits:
     """Limits for callers. `idle` is longer than clients keep a connection, so that the clients close it."""
 
     max_body: int  # bytes
-    connections: int = 1024  # at the same time; a network keeps some tens
+    connections: int = 1024  # at the same time; a network keeps a few dozen
     patience: float = 20.0  # seconds for TLS, for the head of a request, for its body, and to read its answers
     idle: float = 3600.0  # seconds between two requests
 
@@ -41,7 +41,7 @@ class HttpServer:
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None  # at stop: set with the last connection gone
         self.connections: set[Connection] = set()
-        self._strangers: dict[Connection, None] = {}  # that never asked what is not refused, in order of their arrival
+        self._strangers: dict[Connection, None] = {}  # connections without an accepted request, in order of arrival
 
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         """Listen. Raises OSError."""
@@ -59,7 +59,7 @@ class HttpServer:
             Writer(),
         )
         self._server = await loop.create_server(self._accept, host, port, backlog=BACKLOG, reuse_address=True)
-        if not self._server.sockets:  # asyncio passes over a socket that it cannot make
+        if not self._server.sockets:  # asyncio skips a socket that it cannot make
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self._sweep()
 

@@ -97,7 +97,8 @@ def crypt(app_s_key: bytes, payload: bytes, *, uplink: bool, dev_addr: str, f_cn
     """
     direction = b"\0" if uplink else b"\x01"
     first = b"\x01\0\0\0\0" + direction + _address(dev_addr) + f_cnt.to_bytes(4, "little") + b"\0\x01"
-    # The specification's blocks A_1, A_2… are those of counter mode: they differ in the last byte, a payload has 16.
+    # The specification's blocks A_1, A_2… are those of counter mode: they differ in the last byte; a payload has at
+    # most 16.
     encryptor = Cipher(algorithms.AES(app_s_key), modes.CTR(first)).encryptor()
     return encryptor.update(payload) + encryptor.finalize()
 

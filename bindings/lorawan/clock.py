@@ -4,8 +4,8 @@ An event has the time at which it was made, and arrives later, so the server's c
 least delayed event of the last minutes gives the best bound.
 """
 
-SPAN = 300.0  # seconds that an observation counts for: twice as long at most, as two spans are kept
-MARGIN = 2.0  # seconds between the server's look at its clock and what it does after it
+SPAN = 300.0  # seconds for which an observation counts: at most twice as long, since two spans are kept
+MARGIN = 2.0  # seconds between the server's reading of its clock and the action that follows
 
 
 class NetworkClock:

@@ -42,7 +42,7 @@ _STOP_PATIENCE = 5.0  # seconds
 _NO_CONNECTION_PAUSE = 1.0  # seconds until a downlink for which no connection was free is tried again
 
 _REFUSALS = {
-    # Nothing against this downlink, so no attempt of it: the server, the key or the device can be mended.
+    # The cause is not this downlink, so it is not an attempt of it: the server, the key or the device can be corrected.
     CallTrouble.OUT_OF_REACH: Refusal.NETWORK_UNAVAILABLE,
     CallTrouble.DENIED: Refusal.NETWORK_UNAVAILABLE,
     CallTrouble.NOT_FOUND: Refusal.UNREACHABLE,
@@ -143,7 +143,7 @@ class Downlinks:
     def _failed(self, device: str, error: CallFailed, passed: list[str]) -> SubmitResult:
         self._events.count("lorawan_submit_errors", trouble=error.trouble.value)
         if passed and (error.unsure or not error.out_of_reach):
-            self._doubts.put(device)  # the queue is flushed before the item is added, and stays so if that fails
+            self._doubts.put(device)  # the queue is flushed before the item is added, and stays empty if that fails
         if error.unsure:
             return Ambiguous(str(error))
         return self._refused(error)

@@ -34,7 +34,7 @@ class Fates:
         """Return what became of an item that is not in the queue. Raises CallFailed."""
         before = self._before(device, item_id)
         if before is None:
-            return Cancellation.UNKNOWN  # it left, or somebody flushed it; an event may still say which
+            return Cancellation.UNKNOWN  # it was transmitted, or somebody flushed it; an event may still say which
         unsent = windows.gone_unsent(before, await self._provider.sight(device))
         return Cancellation.REMOVED if unsent else Cancellation.UNKNOWN
 

@@ -12,7 +12,7 @@ _DIGITS = frozenset("0123456789abcdef")
 def canonical_device(device: str) -> str:
     """Return the canonical form of a DevEUI in any case and with any separators. Raises ConfigurationError."""
     if len(device) == EUI64_DIGITS and _DIGITS.issuperset(device):
-        return device  # as ChirpStack says it
+        return device  # as ChirpStack writes it
     found = device.strip().translate(_SEPARATORS).lower().removeprefix("0x")
     if len(found) != EUI64_DIGITS or not _DIGITS.issuperset(found):
         raise ConfigurationError(f"{device!r} is not a DevEUI: 16 hexadecimal digits, such as 70b3d57ed0000001")

@@ -55,7 +55,7 @@ class Inbound:
         await self._take(event, self._records.read(event.device, await read))
 
     def _take(self, event: net.NetworkEvent, record: DeviceNote | None) -> Awaitable[None]:
-        # What each exchange brings is taken at once, without a task of its own.
+        # Events of every exchange are processed without a task of their own.
         if isinstance(event, net.TxAck):
             self._clock.observe(event.time, self._events.now())
             self._learn_of_downlink(event)
@@ -109,7 +109,7 @@ class Inbound:
             await self._uplinks.deliver(event, record, self._events.now())
             return
         if event.dev_addr != record.dev_addr:
-            # Events overtake each other: the join of this session is still to come, or was lost.
+            # Events can overtake each other: the join of this session may still come, or was lost.
             await self._uplinks.begin_session(event, record)
         elif record.began_anew(event.f_cnt, event.time) and not await self._uplinks.was_taken(event, record):
             await self._uplinks.restart_counters(event, record)
@@ -178,4 +178,4 @@ def _of_ours(committed: Future[None]) -> Future[None]:
 
 
 def _log_unknown(error: UnknownDevice) -> None:
-    log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge has counted it
+    log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge counted it

@@ -34,7 +34,7 @@ class Up(NetworkEvent, frozen=True, gc=False):
     data: bytes
     sealed: bool
     region_config: str
-    frequency: int = 0  # Hz; 0: not told
+    frequency: int = 0  # Hz; 0: unknown
     app_s_key: Envelope = NO_ENVELOPE
 
 

@@ -13,8 +13,8 @@ from itertools import islice
 from bindings.contract import Kind
 from bindings.lorawan.records import DeviceNote, Queued, Records
 
-_REMEMBERED = 16  # downlinks of one device that leave during one call; a queue rarely has more than two
-_MOST = 32  # downlinks noted for one device; the oldest is forgotten first
+_REMEMBERED = 16  # downlinks of one device that are sent during one call; a queue rarely has more than two
+_MOST = 32  # downlinks recorded for one device; the oldest is forgotten first
 _HEARD = 8192  # devices whose last uplink is remembered; the one that was silent longest is forgotten first
 
 
@@ -27,7 +27,7 @@ class Outstanding:
     def __init__(self, records: Records, monotonic: Callable[[], float]) -> None:
         self._records = records
         self._monotonic = monotonic
-        self._busy: dict[str, int] = {}  # devices with something queued by this process, and how much that is
+        self._busy: dict[str, int] = {}  # devices with downlinks queued by this process, and how many
         self._heard: dict[str, float] = {}  # when a device was last heard, on the monotonic clock
         self._left: dict[str, dict[str, bool]] = {}  # True: confirmed ones, too
 

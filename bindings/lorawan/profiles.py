@@ -14,12 +14,12 @@ from bridge.errors import BridgeError, CallFailed
 log = logging.getLogger(__name__)
 
 REFRESH_EVERY = 600.0  # seconds: an operator may change a profile
-RETRY_AFTER = 60.0  # seconds until a profile that could not be read is asked for again
-KNOWN = 1000  # profiles of which it is remembered when they were asked for; the one asked for first is forgotten first
-_FETCHES = 100  # profiles that wait to be asked for; others are asked for with a later uplink
+RETRY_AFTER = 60.0  # seconds until a profile that could not be read is read again
+KNOWN = 1000  # profiles whose time of reading is remembered; the first read is forgotten first
+_FETCHES = 100  # profiles that wait to be read; others are read with a later uplink
 _AT_ONCE = 4
-_WAITING = 100_000  # devices that wait to be asked for; the rest comes with uplinks
-_REFRESHED = 1000  # devices asked for at once after an outage
+_WAITING = 100_000  # devices that wait to be read; the rest is read with uplinks
+_REFRESHED = 1000  # devices read together after an outage
 
 
 class Profiles:
@@ -29,8 +29,8 @@ class Profiles:
         self._provider = provider
         self._records = records
         self._events = events
-        self._ask_at: dict[str, float] = {}  # profiles, and when each is to be asked for again
-        self._fetching: dict[str, str] = {}  # profiles that are being asked for or wait for it, with their region
+        self._ask_at: dict[str, float] = {}  # profiles, and when each must be read again
+        self._fetching: dict[str, str] = {}  # profiles that are being read or wait for it, with their region
         self._waiting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)

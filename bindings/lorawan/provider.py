@@ -173,7 +173,7 @@ class Provider(Protocol):
     def why_cut_off(self) -> str:
         """Return in words why a history may be incomplete, and the cure."""
 
-    # What people ask
+    # For people
 
     def status(self) -> Mapping[str, Any]:
         """Return the state for an operator, as JSON values."""

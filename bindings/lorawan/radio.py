@@ -4,7 +4,7 @@ from bindings.lorawan.network_events import TxAck
 from bindings.lorawan.records import DeviceNote
 from bindings.lorawan.regions import data_rate_of, is_first_window, is_known, rx1_data_rates
 
-_TOLERATED = 2.0  # seconds that news of a transmission in a window may come after it
+_TOLERATED = 2.0  # seconds after a window in which the event of a transmission may come
 
 
 def learn(record: DeviceNote, region: str, event: TxAck, now: float) -> bool:

@@ -18,7 +18,7 @@ from bridge.errors import BridgeError
 
 log = logging.getLogger(__name__)
 
-STOP_PATIENCE = 5.0  # seconds that a history which is being read is given at stop
+STOP_PATIENCE = 5.0  # seconds that a stop waits for a history that is being read
 
 
 class Reconciler:
@@ -86,7 +86,7 @@ class Reconciler:
             await self._records.get(device)
             for item_id, item in list(self._outstanding.of(device).items()):
                 if item_id in present:
-                    item.uplinks = 0  # something else went first
+                    item.uplinks = 0  # another message was sent first
                 elif item_id in waiting:
                     self._outstanding.drop(device, item_id)
                     self._events.count("lorawan_downlinks_without_report")

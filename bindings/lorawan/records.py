@@ -16,11 +16,11 @@ from bindings.contract import MISS, Kind, Memory, Miss
 from bindings.lorawan.app_s_key import Envelope
 
 _KEPT = 4096
-_WINDOW = 64  # frame counters behind the highest one that are told apart
+_WINDOW = 64  # frame counters below the highest one that are distinguished
 _TOGETHER = 500  # notes written in one commit
-_FORMER_KEYS = 3  # of a device; their counters go on if they are used again
+_FORMER_KEYS = 3  # of a device; their counters continue if they are used again
 _DEVICE = "d/"
-_PROFILE = "p2/"  # "p/" of version 0.1.0 has 0 where nothing was told
+_PROFILE = "p2/"  # "p/" of version 0.1.0 has 0 for unknown values
 
 
 class WhenQueued(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -28,7 +28,7 @@ class WhenQueued(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
     dev_addr: str = ""  # its session
     next_up: int = 0  # frame counter expected of its next uplink
-    quiet: bool = False  # the receive windows of its last uplink were over
+    quiet: bool = False  # the receive windows of its last uplink had ended
     counting: bool = False  # a downlink of the session was transmitted before, so the next counter is above 0
     device_class: str = "A"
 
@@ -40,16 +40,16 @@ class Queued(msgspec.Struct, array_like=True):
     repeatable: bool
     confirmed: bool
     before: WhenQueued | None = None  # None: it was found in the queue
-    uplinks: int = 0  # heard since it was queued: each could have let it out
-    deadline: float | None = None  # on our own clock
+    uplinks: int = 0  # uplinks since it was queued: each may have caused its transmission
+    deadline: float | None = None  # by our clock
 
 
 class Sealed(msgspec.Struct, array_like=True):
     """An AppSKey that the network server cannot read."""
 
     envelope: Envelope
-    next_down: int = 0  # lowest frame counter that no downlink was encrypted with yet
-    personal: bool = False  # given by a person (ABP): the network server has a key of zeros in its place
+    next_down: int = 0  # lowest frame counter with which no downlink was encrypted yet
+    personal: bool = False  # given by a person (ABP): the network server has a key of zeros instead
 
 
 class DeviceNote(msgspec.Struct, array_like=True):
@@ -57,27 +57,27 @@ class DeviceNote(msgspec.Struct, array_like=True):
 
     profile: str = ""  # device profile id
     device_class: str = "A"
-    dev_addr: str = ""  # of the session; empty: no uplink or join has been seen
-    joined_at: float = 0.0  # 0: it was not seen to join
-    seen_at: float = 0.0  # as the event of the latest uplink says
+    dev_addr: str = ""  # of the session; empty: no uplink or join yet
+    joined_at: float = 0.0  # 0: no join was seen
+    seen_at: float = 0.0  # time in the event of the latest uplink
     dr: int = -1  # of the latest uplink; -1: none
     highest: int = -1  # frame counter
-    seen: int = 0  # bit n: the counter `highest - n` was taken
+    seen: int = 0  # bit n: the uplink with counter `highest - n` was processed
     uplinks: int = 0  # of this session
-    f_port: int = 0  # 0: as the network instance says
-    max_payload: int = 0  # 0: as the network instance says
+    f_port: int = 0  # 0: the network instance's setting
+    max_payload: int = 0  # 0: the network instance's setting
     region_config: str = ""
-    fits: int = 0  # bytes that the network server said would have fit since the latest uplink; 0: it said nothing
-    heard_at: float = 0.0  # our own clock when the latest uplink came; 0: never
+    fits: int = 0  # bytes that would have fit since the latest uplink, by the network server; 0: unknown
+    heard_at: float = 0.0  # time of the latest uplink by our clock; 0: never
     counting: bool = False  # a downlink of this session was transmitted
     rx_delay: float = 0.0  # seconds from an uplink to the window of its downlink, as last transmitted; 0: not known
     former: str = ""  # the session before
-    session_at: float = 0.0  # when this session was first heard of
+    session_at: float = 0.0  # when this session was first seen
     reset_expected: bool = False  # the device lost its counters: a low one that is accepted is new
-    queued: dict[str, Queued] = {}  # what of ours is in the network server's queue, by item id, oldest first
-    frequency: int = 0  # Hz, of the latest uplink; 0: not known
-    rx1_dr_offsets: tuple[int, ...] = ()  # those that all transmissions allow; empty: none was seen
-    rx2_dr: int = -1  # as last transmitted; -1: not known
+    queued: dict[str, Queued] = {}  # the bridge's downlinks in the network server's queue, by item id, oldest first
+    frequency: int = 0  # Hz, of the latest uplink; 0: unknown
+    rx1_dr_offsets: tuple[int, ...] = ()  # those that all transmissions allow; empty: no transmission yet
+    rx2_dr: int = -1  # as last transmitted; -1: unknown
     sealed: Sealed | None = None  # of this session; None: the network server reads its payloads
     former_keys: list[Sealed] = []  # the latest first
 
@@ -156,9 +156,9 @@ class Profile(msgspec.Struct, array_like=True, gc=False, frozen=True, eq=False):
     region: str = ""
     revision: str = ""
     mac_version: str = ""
-    flush_on_activate: bool = True  # not known: assume that a join empties the queue
+    flush_on_activate: bool = True  # unknown: assume that a join empties the queue
     rx1_delay: int = 0
-    rx1_dr_offset: int = -1  # -1, as of the next two: not told
+    rx1_dr_offset: int = -1  # -1, also for the next two: unknown
     rx2_dr: int = -1
     ping_slot_dr: int = -1
     known: bool = False
@@ -234,7 +234,7 @@ class Records:
     async def put(self, device: str, record: DeviceNote) -> None:
         """Write a note now. Raises StoreUnavailable."""
         self._kept[device] = record
-        changed = self._changed.pop(device, None)  # what changes from now on is written with the next `write`
+        changed = self._changed.pop(device, None)  # later changes are written with the next `write`
         try:
             await self._memory.put(_DEVICE + device, _encode(record), device)
         except BaseException:

@@ -51,7 +51,7 @@ def _fast(first: int, last: int, size: int = LARGEST) -> dict[int, int]:
 
 _SLOW = {0: 51, 1: 51, 2: 51, 3: 115}
 _PLAIN = {**_SLOW, **_fast(4, 7), **_fast(12, 13)}  # EU868, EU433, CN779, IN865, RU864, AS923
-_LR_FHSS = {8: 50, 9: 115, 10: 50, 11: 115}  # EU868; uplinks alone
+_LR_FHSS = {8: 50, 9: 115, 10: 50, 11: 115}  # EU868; only uplinks
 _WIDE = {8: 53, 9: 129, **_fast(10, 13), 0: LARGEST, 14: LARGEST}  # US915, AU915
 _WIDE_REPEATER = {8: 33, 9: 109}
 _WIDE_NEW = {8: 53, 9: 129}
@@ -130,7 +130,7 @@ _RX1: dict[str, Mapping[int, tuple[int, ...]]] = {
     "IN865": {**_LIFTED, **dict(enumerate(_UP_TO_5[:6])), 7: (7, 6, 5, 4, 3, 2, 7, 7)},
     **dict.fromkeys(("EU433", "CN779", "CN470", "RU864", "KR920", "ISM2400"), _EU_LIKE),
 }
-_RX2_FREQUENCY = {  # Hz; what a region begins with
+_RX2_FREQUENCY = {  # Hz; initial channels of a region
     "EU868": 869_525_000,
     "US915": 923_300_000,
     "AU915": 923_300_000,
@@ -146,7 +146,7 @@ _RX2_FREQUENCY = {  # Hz; what a region begins with
     "RU864": 869_100_000,
     "ISM2400": 2_424_000_000,
 }
-_PAIRED = frozenset({"US915", "AU915", "CN470"})  # downlinks have channels of their own
+_PAIRED = frozenset({"US915", "AU915", "CN470"})  # downlinks have their own channels
 _SLOWEST_DWELL = 2  # AS923 with a dwell time: slower frames take longer
 
 

@@ -14,7 +14,7 @@ _DISCARDED = {
     net.Why.STALE_COUNTER: Refusal.FAILED,
 }
 _DETAIL = 200  # characters of a network server's text
-_TOLERATED = 1.0  # seconds that something may expire before its time by our clock
+_TOLERATED = 1.0  # seconds that an item may expire before its time by our clock
 
 
 class Reports:

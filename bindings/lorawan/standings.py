@@ -19,11 +19,11 @@ from bridge.errors import BridgeError, CallFailed
 
 log = logging.getLogger(__name__)
 
-EVERY = 6 * 3600.0  # seconds between two looks at all devices
+EVERY = 6 * 3600.0  # seconds between two checks of all devices
 _PACE = 0.05  # seconds between two devices
 _AWAY = 60.0  # seconds until it is tried again after the network server did not answer
-_REMEMBERED = 1000  # devices that are named; of more only the number is known
-_NAMED = 5  # devices that a finding names
+_REMEMBERED = 1000  # devices that are listed; of more only the number is known
+_NAMED = 5  # devices that a finding lists
 _CLOCKS = 5  # devices whose last uplink is used to compare clocks
 _TOLERATED = 5.0  # seconds between the clocks
 
@@ -65,7 +65,7 @@ class Standings:
             try:
                 await self._look_at_all()
             except CallFailed:
-                await asyncio.sleep(_AWAY)  # that it does not answer says somebody else
+                await asyncio.sleep(_AWAY)  # that it does not answer is reported elsewhere
             except BridgeError as error:
                 log.info("devices could not be checked: %s", error, extra={"sample": "lorawan standings"})
                 await asyncio.sleep(_AWAY)
@@ -106,7 +106,7 @@ class Standings:
             return trouble
         return trouble_in(standing)
 
-    # What people ask
+    # For people
 
     def status(self) -> dict[str, Any]:
         """Return the findings, as JSON values."""
@@ -134,7 +134,7 @@ class Standings:
     async def _clocks(self) -> list[Finding]:
         ahead = await self.clock_ahead()
         if ahead is None:
-            return []  # no device was heard yet whose last uplink could be compared
+            return []  # no device with an uplink that could be compared
         if abs(ahead) <= _TOLERATED:
             return [Finding("clock", Grade.GOOD, "the network server's clock agrees with ours")]
         apart = f"the network server's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours"
@@ -155,7 +155,7 @@ class Standings:
             if record is None or session is None or seen_at is None:
                 continue
             if (session.dev_addr, session.f_cnt_up) == (record.dev_addr, record.highest + 1):
-                return seen_at - record.heard_at  # the same uplink, as both have heard it
+                return seen_at - record.heard_at  # the same uplink, by both clocks
         return None
 
 

@@ -40,7 +40,7 @@ class Uplinks:
         self._sealing = sealing
         self._clock = clock
         self._events = events
-        self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being noted
+        self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being stored
 
     def deliver(self, event: net.Up, record: DeviceNote, at: float) -> Future[None]:
         """Deliver the content of an uplink; return a future that completes when it is committed."""
@@ -97,7 +97,7 @@ class Uplinks:
         """Record a committed uplink."""
         record.take(event.f_cnt)
         record.uplinks += 1
-        # Also of an uplink that the history tells: later than it was, which is safe.
+        # Also for an uplink of the history: later than it was, which is safe.
         record.heard_at = self._events.now()
         self._outstanding.heard(event.device)
         self._records.changed(event.device, record)
@@ -108,7 +108,7 @@ class Uplinks:
         Raises StoreUnavailable, UnknownDevice.
         """
         if isinstance(event, net.Up) and not record.dev_addr:
-            # The first that is heard of the device: kept with this uplink, once that is known to be an endpoint's.
+            # The device's first event: stored with this uplink, after the device is known to be an endpoint.
             record.new_session(event.dev_addr, joined_at=0.0, now=self._events.now())
             return
         lock = self._beginning.setdefault(event.device, asyncio.Lock())
@@ -123,7 +123,7 @@ class Uplinks:
     async def _begin(self, event: net.Up | net.Join, record: DeviceNote) -> None:
         device = event.device
         record.profile = event.profile or record.profile
-        # What was encrypted with the former session's key means nothing in the new one.
+        # Payloads encrypted with the former session's key cannot be used in the new one.
         flushed = self._records.profile(record.profile).flush_on_activate or record.sealed is not None
         if flushed:
             self._outstanding.drop_all(device)

@@ -11,8 +11,8 @@ from bridge.errors import CallFailed
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 30.0  # seconds between two questions while it answers, and the longest while it does not
-_FIRST_PAUSE = 1.0  # seconds after the first question without an answer; doubles
+_PAUSE = 30.0  # seconds between two pings while it answers, and at most while it does not
+_FIRST_PAUSE = 1.0  # seconds after the first ping without an answer; doubles
 
 
 class Watch:

@@ -25,7 +25,7 @@ class Known(msgspec.Struct, frozen=True):
     dev_addr: str  # its session
     next_up: int  # frame counter expected of its next uplink
     counting: bool  # a downlink of the session was transmitted
-    open_for: float  # seconds that a frame may still reach it after the last uplink; not above 0: no more
+    open_for: float  # seconds in which a frame may still reach it after the last uplink; 0 or less: none
 
 
 def in_flight(record: DeviceNote, profile: Profile) -> float:
@@ -53,13 +53,13 @@ def kept_back(item: QueuedItem, before: WhenQueued | None, known: Known, first: 
     if was_scheduled(item) or not _nothing_between(first, second):
         return False
     if first.standing.last_seen_at is None:
-        return True  # no window was ever opened
+        return True  # no window was ever open
     if not _is_last_heard(known, first):
         return False
     if before is not None and before.quiet and before.device_class == "A" and _uplinks_since(before, first) == 0:
         return True
     if item.encrypted or not _counts(before, known, first):
-        return False  # the counter of the item is no proof
+        return False  # the counter of the item proves nothing
     return known.open_for <= 0
 
 

@@ -10,7 +10,7 @@ from bindings.t8.reading import read_tolerant
 from bindings.t8.refusals import STATUSES, read_refusal
 from bindings.t8.times import PeerClock
 
-_STATUSES = STATUSES | dict.fromkeys((404, 410), Refusal.UNREACHABLE)  # the configuration is being asked for
+_STATUSES = STATUSES | dict.fromkeys((404, 410), Refusal.UNREACHABLE)  # the configuration is being checked
 
 
 def read_submit(

@@ -44,7 +44,7 @@ _GONE = {404, 410}
 _NOT_OFFERED = {405, 501}
 _RDS_DISABLED = "RDS_DISABLED"  # in a cause or a delivery status
 _KEPT = 4096  # devices without RDS that are remembered
-_FORGOTTEN_AFTER = 86_400.0  # seconds after which it is tried again what the SCEF did not offer
+_FORGOTTEN_AFTER = 86_400.0  # seconds after which an operation that the SCEF did not offer is tried again
 
 
 class DownlinkCalls:
@@ -69,7 +69,7 @@ class DownlinkCalls:
         self._provisioning = provisioning
         self._events = events
         self._without_rds_since: dict[str, float] = {}
-        self._refused_cancel_at: float | None = None  # when the SCEF last said that it cancels nothing
+        self._refused_cancel_at: float | None = None  # when the SCEF last refused to cancel as not offered
 
     # Submitting
 
@@ -147,7 +147,7 @@ class DownlinkCalls:
     async def _kept_all_the_same(self, device: str, accepted: Accepted, answer: Answer) -> SubmitResult:
         """Cancel a downlink that the SCEF buffers although asked not to; else it counts as buffered by the SCEF."""
         state = read_tolerant(answer.body, Delivery).state or ""
-        if accepted.handle is None or state == "SENDING":  # it is on its way, not kept
+        if accepted.handle is None or state == "SENDING":  # it is being sent, not buffered
             return accepted
         self._events.count("nidd_kept_by_the_scef")
         if await self.cancel(device, accepted.handle) is not Cancellation.REMOVED:
@@ -196,7 +196,7 @@ class DownlinkCalls:
         if current is not None and current.configuration == record.configuration and current.state is State.ACTIVE:
             try:
                 await self._provisioning.doubt(device, current)
-            except BridgeError as error:  # the attempt's own result stands, whatever the store says
+            except BridgeError as error:  # the attempt's own result is returned, even if the store fails
                 log.warning("configuration of %s: %s", device, error, extra={"sample": "nidd note"})
         found = await self._provisioning.ensure(device)
         if found is None:

@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 _LIMIT = 1 << 30  # bytes; a million configurations
 _PATIENCE = 600.0  # seconds for a whole list
-_NOT_OFFERED = {404, 405, 406, 501}  # or the field's way to say that there are none
-_TOGETHER = 256  # listed configurations whose records are read at once
-_SURPLUS_KEPT = 1000  # configurations beside those of the records that are remembered; all of them are counted
+_NOT_OFFERED = {404, 405, 406, 501}  # some SCEFs answer so if there are none
+_TOGETHER = 256  # listed configurations whose records are read together
+_SURPLUS_KEPT = 1000  # configurations without a record that are remembered; all of them are counted
 
 
 class Inventory:
@@ -44,7 +44,7 @@ class Inventory:
         self.destination = ""  # our own
         self.strays: dict[str, str] = {}
         self.surplus: dict[str, str] = {}
-        self.offered = True  # whether this SCEF lists at all, as far as is known
+        self.offered = True  # whether this SCEF offers the list, if known
 
     def doubt(self) -> None:
         """Record that a configuration may have been created since the list was read."""
@@ -63,7 +63,7 @@ class Inventory:
             self.strays, self.surplus = {}, {}
             listed: asyncio.Queue[_Listed | None] = asyncio.Queue()
             reader = ArrayReader(lambda item: self._take(item, seen, listed), _LIMIT)
-            sorting = asyncio.create_task(self._sort(listed))  # while the list is still coming
+            sorting = asyncio.create_task(self._sort(listed))  # while the list is being received
             try:
                 async with asyncio.timeout(_PATIENCE):
                     answer = await self._client.ask(operations.LIST, part=reader.feed, bounded=False)

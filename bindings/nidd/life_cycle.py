@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 REPORTS = "reports"
 """The path segment after the callback URL for monitoring events."""
 
-SHORTEST_LIFE = 60.0  # seconds between two renewals, and between two makings, whatever the SCEF grants
-_LISTED_JUST_NOW = 60.0  # seconds that a list is good for after a refusal that may be a conflict
+SHORTEST_LIFE = 60.0  # minimum of seconds between two renewals, and between two creations, whatever the SCEF grants
+_LISTED_JUST_NOW = 60.0  # seconds for which a list can be used after a refusal that may be a conflict
 _LISTED_AT_A_CONFLICT = 2.0  # the same after a plain conflict
 _GONE = {404, 410}
 _NOT_OFFERED = {405, 501}
-_SIZE_WARNINGS = 10  # different sizes warned about
+_SIZE_WARNINGS = 10  # sizes about which a warning was logged
 
 
 class LifeCycle:
@@ -107,7 +107,7 @@ class LifeCycle:
             return 0.0
         return float(record.watch_due) if record.watch_due else float("inf")
 
-    # Making and adopting
+    # Creating and adopting
 
     async def _make(self, device: str, record: DeviceNote) -> None:
         good = _LISTED_JUST_NOW if record.configuration or self._quirks.lists_late else None
@@ -115,7 +115,7 @@ class LifeCycle:
             return
         answer = await self.ask(operations.CREATE, body=self._creation(device, record))
         if not answer.ok:
-            # SCEFs say in many ways that there is one already: 409, 403, 400, 500.
+            # SCEFs report an existing configuration in many ways: 409, 403, 400, 500.
             good = _LISTED_AT_A_CONFLICT if answer.status == 409 else _LISTED_JUST_NOW  # noqa: PLR2004
             conflict = answer.own and answer.status in {400, 403, 409, 500}
             if conflict and await self._adopt(device, record, good):
@@ -196,7 +196,7 @@ class LifeCycle:
         size = max(0, min(body.maximumPacketSize or record.packet_size, 1 << 31))
         self._note_size(size)
         current = await self._records.get(device) or record
-        if current.state is State.REMOVING:  # meanwhile not wanted any more
+        if current.state is State.REMOVING:  # no longer wanted meanwhile
             await self._records.put(device, msgspec.structs.replace(current, configuration=name, due=int(now)))
             return
         await self._records.put(
@@ -341,7 +341,7 @@ class LifeCycle:
             await self._delete(record.configuration)
         current = await self._records.get(device)
         if current is not None and current.state is not State.REMOVING:
-            return  # meanwhile wanted again: it is LOST and will be made
+            return  # wanted again meanwhile: it is LOST and will be created
         await self._records.remove(device)
         self._events.count("nidd_configurations_removed")
 

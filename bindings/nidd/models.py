@@ -83,7 +83,7 @@ def read_notification(body: bytes) -> tuple[Notification, bytes | None]:
     strict = _read(_decode, body)
     if isinstance(strict, Notification):
         return strict, strict.data
-    tolerant = _read(_decode_tolerant, body)  # most of a notification may be right where its data is not
+    tolerant = _read(_decode_tolerant, body)  # the rest of a notification may be correct even if its data is not
     if isinstance(tolerant, Notification):
         return tolerant, decode_data(tolerant.data)
     is_json = isinstance(tolerant, msgspec.ValidationError)

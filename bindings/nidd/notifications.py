@@ -15,7 +15,7 @@ from bridge.errors import ConfigurationError, NotificationError
 
 log = logging.getLogger(__name__)
 
-_NOT_AUTHORISED_PAUSE = 600.0  # seconds before a configuration withdrawn by the HSS is asked for again
+_NOT_AUTHORISED_PAUSE = 600.0  # seconds before a configuration withdrawn by the HSS is requested again
 
 
 class Notifications:
@@ -115,7 +115,7 @@ class Notifications:
         if status == "FAILURE_RDS_DISABLED":
             self._without_rds(device)
             report = Report(device, handle, Refusal.UNREACHABLE, status, self._events.now() + 1)
-            return self._events.deliver(report)  # it goes again, without
+            return self._events.deliver(report)  # it is sent again, without RDS
         if not standard:
             read_as = outcome.value
             self._warn(
@@ -135,7 +135,7 @@ class Notifications:
             record = await self._records.get(device)
             name = configuration_id(notification.niddConfiguration or "")
             if record is None or record.configuration != name or record.state is not State.ACTIVE:
-                return  # of a configuration that is none of ours any more, or said twice
+                return  # of a configuration that is no longer ours, or repeated
             withdrawn = status == "TERMINATED_UE_NOT_AUTHORIZED"
             not_before = self._events.now() + _NOT_AUTHORISED_PAUSE if withdrawn else 0.0
             await self._provisioning.doubt(device, record, not_before=not_before)
@@ -156,7 +156,7 @@ class Notifications:
         for said in (_canonical(notification.externalId), _canonical(notification.msisdn)):
             if said is None or not name:
                 continue
-            # The first uplink may overtake the answer that tells us the configuration's id.
+            # The first uplink may overtake the answer with the configuration's id.
             await self._provisioning.settled(said)
             device = await self._records.device_of(name)
             if device is not None:

@@ -5,14 +5,14 @@ if the SCEF is overloaded, down, or slower than at its best. If even one at a ti
 between two. Nothing needs to be known about the SCEF before.
 """
 
-_FIRST = 4.0  # under way at the same time, to begin with
+_FIRST = 4.0  # concurrent requests at the beginning
 _SLOWER = 4.0  # times the best answer time that count as overload...
 _SLOW = 1.0  # ... if they are as long as this, seconds
-_GROWTH = 0.5  # by which the window grows in a second, at most, once there was trouble
-_GAP = 0.05  # seconds left between two where one at a time was too much; doubles with each trouble...
-_GAP_SHRINKS = 0.98  # ... and shrinks with each that goes well
-_FORGETS = 1.02  # by which the best answer time grows with each answer, so that an old one is not held for ever
-_REST = 1.0  # seconds of rest after the first trouble; doubles with each one in a row
+_GROWTH = 0.5  # growth of the window per second, at most, after the first overload
+_GAP = 0.05  # seconds between two requests if one at a time was too much; doubles with each overload...
+_GAP_SHRINKS = 0.98  # ... and shrinks with each success
+_FORGETS = 1.02  # growth of the best answer time with each answer, so that an old one loses its effect
+_REST = 1.0  # seconds of pause after the first overload; doubles with each one in a row
 _LONGEST_REST = 60.0  # seconds
 
 NEVER = float("inf")
@@ -26,7 +26,7 @@ class Pace:
         self._least_gap = self._gap = 1.0 / rate if rate else 0.0
         self._grown_at = 0.0
         self._window = min(_FIRST, self._most)
-        self._doubling = True  # slow start: until the first trouble
+        self._doubling = True  # slow start: until the first overload
         self._best = NEVER
         self._not_before = 0.0
         self._resting_until = 0.0
@@ -81,7 +81,7 @@ class Pace:
         """Record that the SCEF was overloaded or down; `after`: the seconds that it asked to wait, if any."""
         self.under_way -= 1
         if not self._halve(began, now):
-            return  # of the same trouble as the one before
+            return  # part of the same overload as the one before
         rest = min(_REST * 2**self._troubles, _LONGEST_REST)
         self._troubles = min(self._troubles + 1, 10)
         self._resting_until = max(self._resting_until, now + max(rest, after or 0.0))

@@ -4,10 +4,10 @@ import logging
 
 log = logging.getLogger(__name__)
 
-_FLOOR_BITS = 1024  # 128 octets: what a Non-IP network shall allow at least (TS 23.501 §5.6.10.4)
+_FLOOR_BITS = 1024  # 128 octets: the minimum that a Non-IP network must allow (TS 23.501 §5.6.10.4)
 FLOOR = _FLOOR_BITS // 8  # bytes
-_LOOKS_LIKE_BYTES = {1280, 1358, 1500, 2000}  # sizes that people write in bytes
-_CEILING_BYTES = 2500  # more than any known SCEF allows; said in "bytes", it smells of bits
+_LOOKS_LIKE_BYTES = {1280, 1358, 1500, 2000}  # sizes that are typical in bytes
+_CEILING_BYTES = 2500  # more than any known SCEF allows: a value in "bytes" is probably in bits
 
 
 def packet_bytes(size: int, unit: str) -> int:

@@ -8,8 +8,8 @@ log = logging.getLogger(__name__)
 
 _SPAN = 30.0  # seconds over which the rate is measured
 _STEPS = 64  # counts kept of that span
-_MANY = 100  # devices left that are worth a line in the log...
-_EVERY = 60.0  # ... once in so many seconds
+_MANY = 100  # remaining devices from which on progress is logged...
+_EVERY = 60.0  # ... once in this many seconds
 
 
 class Progress:

@@ -14,7 +14,7 @@ import msgspec
 from bindings.contract import MISS, Memory, Miss
 from bridge.errors import BridgeError
 
-_KEPT = 4096  # decoded records and profiles kept; the working set of a busy minute
+_KEPT = 4096  # decoded records and profiles that are kept; the working set of a busy minute
 
 _RECORD = "d/"
 _INDEX = "c/"
@@ -23,36 +23,36 @@ _INDEX = "c/"
 class State(IntEnum):
     """The state of a device's configuration."""
 
-    WANTED = 0  # none known yet
+    WANTED = 0  # no configuration is known yet
     ACTIVE = 1
-    LOST = 2  # the SCEF ended or forgot it: to be made again
+    LOST = 2  # the SCEF ended or forgot it: to be created again
     REMOVING = 3
-    DOUBTED = 4  # somebody says that it is gone: the SCEF is asked before that is believed
+    DOUBTED = 4  # it may be gone: to be checked at the SCEF
 
 
 class DeviceNote(msgspec.Struct, array_like=True, gc=False):
     """One device's configuration. Times are whole wall-clock seconds, 0 for none; sizes 0 for unknown."""
 
     state: State = State.WANTED
-    due: int = 0  # next work: making, renewing, trying again
+    due: int = 0  # time of the next work: creation, renewal, retry
     configuration: str = ""  # configurationId; of a LOST one the former, so that late notifications find the device
-    packet_size: int = 0  # maximumPacketSize as the SCEF said it
-    learned: int = 0  # bytes; less than what was refused as DATA_TOO_LARGE
-    span: int = 0  # seconds granted last, to renew by
+    packet_size: int = 0  # maximumPacketSize of the SCEF
+    learned: int = 0  # bytes; less than a size that was refused as DATA_TOO_LARGE
+    span: int = 0  # granted duration in seconds, for the renewal
     failures: int = 0  # in a row
-    destination: int = 0  # check sum of the notificationDestination that the SCEF has
+    destination: int = 0  # checksum of the notificationDestination at the SCEF
     max_packet_size: int = 0  # bytes; the endpoint's own limit
     pdn: str = ""  # the endpoint's own pdnEstablishmentOption
     reliable: bool | None = None  # the endpoint's own reliableDataService
-    made: int = 0  # when it was made, adopted or renewed
-    features: int = -1  # supportedFeatures agreed on; -1: the SCEF does not say
+    made: int = 0  # when it was created, adopted or renewed
+    features: int = -1  # negotiated supportedFeatures; -1: the SCEF does not say
     short_lives: int = 0  # of this device's configurations, in a row
     rds_port: str = ""  # the endpoint's own, `UE:SCEF`
     buffer: str = ""  # the endpoint's own policy
-    power: tuple[int, ...] = ()  # the endpoint's own network parameters; -1: none said
-    watched: int = 0  # check sum of what the SCEF was asked about its reachability
+    power: tuple[int, ...] = ()  # the endpoint's own network parameters; -1: not set
+    watched: int = 0  # checksum of the subscriptions for its reachability
     watch_due: int = 0  # when that needs work again
-    not_before: int = 0  # once it is known to be gone: not made again before
+    not_before: int = 0  # after it is gone: not created again before this time
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -136,7 +136,7 @@ class Records:
         _keep(self._kept, device, record)
         notes = [self._memory.put(_RECORD + device, _encode(record), device)]
         if record.configuration and (before is None or before.configuration != record.configuration):
-            # Before the record: in one group of commits, or in this order.
+            # Before the record: in the same group of commits, or an earlier one.
             notes.insert(0, self._memory.put(_INDEX + record.configuration, device.encode(), device))
         try:
             await asyncio.gather(*notes)

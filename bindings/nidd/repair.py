@@ -9,7 +9,7 @@ from bindings.nidd.records import DeviceNote, Records, State
 
 log = logging.getLogger(__name__)
 
-_TRIED = 8  # configurations that are asked for before the list is believed to be whole
+_TRIED = 8  # configurations that are checked before the list counts as complete
 
 Doubt = Callable[[str, DeviceNote], Awaitable[None]]
 

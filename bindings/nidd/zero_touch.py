@@ -75,7 +75,7 @@ class Newcomers:
             return _TAKEN
         record = await self._provisioning().noted(device)
         if record is not None and record.state is State.ACTIVE:
-            await self._provisioning().doubt(device, record)  # the NEF says that it has none
+            await self._provisioning().doubt(device, record)  # the NEF says that it has no configuration
         return _TAKEN
 
     def _device(self, body: bytes) -> str:

@@ -17,9 +17,9 @@ class Sleep:
     """The network's report about a device that went idle. Times are wall-clock seconds, spans seconds."""
 
     idle_since: float
-    active: float | None = None  # T3324: it listens so long, then sleeps (PSM)
-    periodic: float | None = None  # T3412: it updates its area at the latest after so long
-    cycle: float | None = None  # eDRX: it listens once in each
+    active: float | None = None  # T3324: it listens this long, then sleeps (PSM)
+    periodic: float | None = None  # T3412: it updates its tracking area after this time at the latest
+    cycle: float | None = None  # eDRX: it listens once in each cycle
 
     def wakes_at(self, now: float) -> float | None:
         """Return when it can be reached next, `now` if it can be now; None if unknown."""

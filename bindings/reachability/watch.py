@@ -40,10 +40,10 @@ _WATCH = "w/"
 _SUBSCRIPTION = "s/"
 _GONE = {404, 410}
 _NOT_OFFERED = {404, 405, 501}
-_AGAIN = 300.0  # seconds until what failed is tried again
-_NEXT_DAY = 86_400.0  # seconds until what is not offered is tried again
-_AT_ONCE = 8  # subscriptions on demand that are being made
-_OVERTAKEN = 10.0  # seconds that a report waits for the answers to subscriptions that are being made
+_AGAIN = 300.0  # seconds until a failed request is tried again
+_NEXT_DAY = 86_400.0  # seconds until a request that is not offered is tried again
+_AT_ONCE = 8  # subscriptions on demand that are being created
+_OVERTAKEN = 10.0  # seconds that a report waits for the answers to running subscriptions
 _KEPT = 4096  # devices whose power saving is remembered
 
 
@@ -52,7 +52,7 @@ class Watched(msgspec.Struct, array_like=True, gc=False):
 
     subscriptions: dict[str, tuple[str, int]] = {}  # kind of event to (id, end)
     configuration: str = ""  # of network parameters
-    parameters: tuple[int, int, int] = (0, 0, 0)  # as they were asked for
+    parameters: tuple[int, int, int] = (0, 0, 0)  # as requested
 
     def with_one(self, kind: str, name: str, end: float) -> "Watched":
         """Return a copy with a subscription to a kind of event."""
@@ -81,11 +81,11 @@ class Watch:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sleeps: dict[str, Sleep] = {}
-        self._subscribing: set[asyncio.Future[None]] = set()  # done when the new subscription's name is noted
+        self._subscribing: set[asyncio.Future[None]] = set()  # completed when the new subscription's name is stored
         self.destination = ""
         self.last_error = ""
 
-    # What is wanted of a device
+    # Subscriptions of a device
 
     def wanted(self, options: Mapping[str, int]) -> int:
         """Return a checksum of the wanted resources of a device; 0: none. `options` are those of its endpoint."""
@@ -213,7 +213,7 @@ class Watch:
         Raises JobFailed, NotSent, NoAnswer or StoreUnavailable.
         """
         if device in self._tasks:
-            await asyncio.wait([self._tasks[device]])  # what it makes is dropped, too
+            await asyncio.wait([self._tasks[device]])  # a subscription that it creates is removed, too
         watched = await self._load(device)
         if watched == Watched():
             return
@@ -239,7 +239,7 @@ class Watch:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    # What is reported
+    # Reports
 
     async def take(self, body: bytes) -> None:
         """Commit one notification. Raises NotificationError, UnknownDevice or StoreUnavailable."""
@@ -255,7 +255,7 @@ class Watch:
             self._events.count("reachability_notifications_test")
             return
         device = await self._memory.load(_SUBSCRIPTION + name)
-        if device is None and self._subscribing:  # the report may have overtaken the answer that names it
+        if device is None and self._subscribing:  # the report may have overtaken the answer with its name
             await asyncio.wait(list(self._subscribing), timeout=_OVERTAKEN)
             device = await self._memory.load(_SUBSCRIPTION + name)
         if device is None:

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _GONE = {404, 409, 410}
 _NOT_OFFERED = {405, 501}
-_FORGOTTEN_AFTER = 86_400.0  # seconds after which it is tried again what the SCEF did not offer
+_FORGOTTEN_AFTER = 86_400.0  # seconds after which an operation that the SCEF did not offer is tried again
 _LIST_TIMEOUT = 60.0  # seconds for the list of all transactions
 _LIST_LIMIT = 1 << 28  # bytes
 
@@ -51,7 +51,7 @@ class TriggerCalls:
         self._client = client
         self._events = events
         self._url = url
-        self._refused_recall_at: float | None = None  # when the SCEF last said that it recalls nothing
+        self._refused_recall_at: float | None = None  # when the SCEF last refused to recall as not offered
 
     async def submit(self, attempt: Attempt) -> SubmitResult:
         """POST the attempt."""
@@ -76,7 +76,7 @@ class TriggerCalls:
         """Return the body for the time when a connection is free; None: it is too late."""
         settings, now = self._settings, self._events.now()
         left = settings.default_validity if attempt.deadline is None else attempt.deadline - now
-        if left < 1:  # validityPeriod counts whole seconds, and 0 has a meaning of its own
+        if left < 1:  # validityPeriod counts whole seconds, and 0 has a special meaning
             return None
         urgent = attempt.priority > 0 and (attempt.kind is not Kind.ANSWER or settings.priority_for_answers)
         body: dict[str, Any] = {
@@ -110,7 +110,7 @@ class TriggerCalls:
             if answer.own and answer.status in _NOT_OFFERED:
                 return Lookup(Presence.UNSUPPORTED)
             if answer.own and answer.status in _GONE:
-                return Lookup(Presence.ABSENT)  # some have no list where nothing is listed
+                return Lookup(Presence.ABSENT)  # some SCEFs have no list if it would be empty
             if not answer.ok:
                 return Lookup(Presence.FAILED)
             reader.finish()

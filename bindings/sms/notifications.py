@@ -27,7 +27,7 @@ class Notifications:
         self._ports = frozenset(settings.uplinks.application_ports)
         self._is_proof = settings.downlinks.results_are_proof
         self._events = events
-        self.probes: set[str] = set()  # test notifications of our own
+        self.probes: set[str] = set()  # test notifications of the bridge itself
         self.reported_at: float | None = None
         self.heard_at: float | None = None
 

@@ -14,8 +14,8 @@ from bridge.errors import BindingError, ConfigurationError
 
 log = logging.getLogger(__name__)
 
-_EARLY = 30.0  # seconds before its end that a token is renewed: covers clock error and the time of a request
-_UNSTATED_LIFETIME = 300.0  # seconds; RFC 6749 §5.1 lets the server leave expires_in out
+_EARLY = 30.0  # seconds before its end at which a token is renewed: covers clock error and the time of a request
+_UNSTATED_LIFETIME = 300.0  # seconds; RFC 6749 §5.1 allows the server to leave expires_in out
 _AFTER_FAILURE = 5.0  # seconds after a failure in which the token endpoint is not asked again
 _AFTER_401 = 1.0  # seconds between two renewals because of a 401
 _TOKEN_ANSWER_LIMIT = 65536  # bytes
@@ -45,7 +45,7 @@ class Authorization:
         self._headers = headers
         self._clock = clock
         self._header: str | None = None
-        self._renew_at: float | None = None  # when the token is to be renewed; some time before it ends
+        self._renew_at: float | None = None  # when to renew the token, some time before its end
         self._ends_at: float | None = None
         self._refresh: asyncio.Task[None] | None = None
         self._failed_at: float | None = None
@@ -86,7 +86,7 @@ class Authorization:
         if self._settings.kind != "oauth2":
             return None
         if self._header != refused:
-            return await self.header(client)  # somebody else had it renewed
+            return await self.header(client)  # another caller renewed it
         if self._refresh is None and self._is_within(_AFTER_401, self._renewed_after_401_at):
             return None
         self._renew_at = self._ends_at = None
@@ -123,7 +123,7 @@ class Authorization:
     def _refreshed(self, refresh: asyncio.Task[None]) -> None:
         self._refresh = None
         if not refresh.cancelled():
-            refresh.exception()  # those who waited have it
+            refresh.exception()  # waiting callers have it
 
     async def _fetch(self, client: HttpClient) -> None:
         settings = self._settings
@@ -132,7 +132,7 @@ class Authorization:
         if settings.scope:
             form["scope"] = settings.scope
         if settings.client_secret_in == "header":  # noqa: S105  # a place, not a secret
-            # RFC 6749 §2.3.1: both parts are form-encoded before they go into Basic.
+            # RFC 6749 §2.3.1: both parts are form-encoded before Basic.
             headers["Authorization"] = basic(quote_plus(settings.client_id), quote_plus(settings.client_secret))
         else:
             form |= {"client_id": settings.client_id, "client_secret": settings.client_secret}
@@ -149,7 +149,7 @@ class Authorization:
         try:
             token = msgspec.json.decode(answer.body, type=_TokenAnswer)
         except msgspec.DecodeError:
-            raise self._failed("did not answer with usable JSON") from None  # its text could show the token
+            raise self._failed("did not answer with usable JSON") from None  # its text could contain the token
         lifetime = _lifetime(token.expires_in)
         now = self._clock()
         self._header = f"Bearer {token.access_token}"

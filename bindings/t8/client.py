@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 _ANSWER_LIMIT = 1 << 20  # bytes
 _HOPS = 3  # redirects followed for one request
-_PATH_CHARACTERS = "!$&'()*+,;=:@"  # beside the unreserved ones (RFC 3986 §3.3)
-_SAMPLES = 512  # round trips kept for the figures
+_PATH_CHARACTERS = "!$&'()*+,;=:@"  # in addition to the unreserved ones (RFC 3986 §3.3)
+_SAMPLES = 512  # round trips kept for statistics
 _ACCEPT = {"Accept": "application/json, application/problem+json"}
 _OF_A_GATEWAY = {502, 503, 504}
 
@@ -78,14 +78,14 @@ class T8Client:
             header_lines(http.headers)
         except ValueError as error:
             raise ConfigurationError(f"http.headers: {error}") from None
-        # Keys of an API gateway, perhaps: for the configured SCEF alone, as credentials are.
+        # Possibly keys of an API gateway: only for the configured SCEF, like credentials.
         self._headers = _ACCEPT | http.headers
         self._bare = settings.quirks.resolved.bare_answers
         self._opened = False
         self.clock = PeerClock(time.time)
         self._authorization = Authorization(settings.credentials, _seconds, http.headers)
         self._round_trips: deque[float] = deque(maxlen=_SAMPLES)
-        # Waiting happens here and not in the pool, so that a body which depends on the time is written after it.
+        # Requests wait here and not in the pool, so that a body which depends on the time is written after the wait.
         self._free = asyncio.Semaphore(http.pool_size)
         self.root = self._roots.first.url
         self.seen: Seen | None = None  # shows calls about a device
@@ -146,7 +146,7 @@ class T8Client:
             self.last_error = f"{request.operation.method} {request.target}: all connections are in use"
             raise NotSent(self.last_error) from None
 
-    # Where it goes
+    # Roots and redirects
 
     async def _ask(self, request: _Request) -> Answer:
         """Send to the first apiRoot that can be reached; a request certainly not sent to one goes to the next."""
@@ -172,7 +172,7 @@ class T8Client:
         operation = request.operation
         origin, target = root.origin, root.prefix + request.target
         hops = _HOPS if operation.redirects else 0
-        again: str | None = None  # another token, after one that met a 401
+        again: str | None = None  # another token, after a 401
         while True:
             known = self._roots.knows(origin)
             headers = (self._headers if known else _ACCEPT).copy()
@@ -236,7 +236,7 @@ class T8Client:
             self.clock.saw(response.headers.get("date"), sent_at, self.clock.now())
         return answer
 
-    # What is told
+    # Logs and status
 
     def _show(self, method: str, target: str, data: bytes | None, outcome: str, began: float) -> None:
         device = device_of_call.get()

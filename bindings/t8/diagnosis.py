@@ -17,7 +17,7 @@ from bindings.tls import client_context
 
 _SKEW_WORTH_TELLING = 30.0  # seconds
 _LIST_TIMEOUT = 60.0  # seconds for the whole list
-_LOOP_TIMEOUT = 10.0  # seconds for our own request to the public URL
+_LOOP_TIMEOUT = 10.0  # seconds for the bridge's request to its public URL
 
 
 async def scef_findings(settings: T8Settings, client: T8Client, listing: Operation) -> list[Finding]:

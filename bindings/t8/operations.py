@@ -26,7 +26,7 @@ class Operation:
     path: str
     successes: frozenset[int]
     media_type: str = ""
-    redirects: bool = True  # whether 307 and 308 are answers to it: creating a resource has none
+    redirects: bool = True  # whether 307 and 308 are among its answers: not for the creation of a resource
     _pieces: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from bindings.t8.reading import read_json
 
 _DETAIL_LIMIT = 200  # characters of a peer's text kept in rows and logs
 _TEXTS = ("cause", "title", "detail", "requestedRetransmissionTime")
-_INNER = ("problemDetail", "problemDetails")  # the first by TS 29.122, the second by mistake
+_INNER = ("problemDetail", "problemDetails")  # the first by TS 29.122, the second a common mistake
 
 
 class Problem(msgspec.Struct, frozen=True, gc=False):
@@ -18,7 +18,7 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
     title: str = ""
     detail: str = ""
     requestedRetransmissionTime: str = ""  # noqa: N815  # the standard's spelling
-    is_delivery_failure: bool = False  # NiddDownlinkDataDeliveryFailure, and nothing else says that
+    is_delivery_failure: bool = False  # only in NiddDownlinkDataDeliveryFailure
 
     @property
     def text(self) -> str:

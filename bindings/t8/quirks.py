@@ -12,11 +12,11 @@ class Quirks:
     """The departures of one SCEF or NEF. The defaults are the standard's, Release 17."""
 
     bare_answers: bool = False  # errors have no body
-    gateway_refusals: tuple[int, ...] = ()  # statuses that a gateway answers by itself, before it forwards anything
+    gateway_refusals: tuple[int, ...] = ()  # statuses that a gateway answers itself, without forwarding the request
     patches_destination: bool = True  # notificationDestination can be changed (Release 17)
-    keeps_downlinks: bool = True  # a downlink for a sleeping device is kept
-    lists_late: bool = False  # others make configurations for our devices: look before each is made
-    small_packets: bool = False  # packets below the 128 octets of TS 23.501 §5.6.10.4 are meant
+    keeps_downlinks: bool = True  # a downlink for a sleeping device is buffered
+    lists_late: bool = False  # others create configurations for these devices: check before each creation
+    small_packets: bool = False  # packet sizes below the 128 octets of TS 23.501 §5.6.10.4 are valid
 
 
 PROFILES: dict[str, Quirks] = {

@@ -17,15 +17,15 @@ CAUSES: dict[str, Refusal] = {
     "QUOTA_EXCEEDED": Refusal.RATE_LIMITED,
     "RATE_LIMIT_EXCEEDED": Refusal.RATE_LIMITED,
     "TEMPORARILY_NOT_REACHABLE": Refusal.UNREACHABLE,
-    "TRIGGERED": Refusal.UNREACHABLE,  # the device was triggered, the data not kept
+    "TRIGGERED": Refusal.UNREACHABLE,  # the device was triggered, the data not buffered
     "RDS_PORT_UNKNOWN": Refusal.REJECTED,
     "OPERATION_PROHIBITED": Refusal.REJECTED,
 }
 
 STATUSES: dict[int, Refusal] = {
-    307: Refusal.NETWORK_UNAVAILABLE,  # redirects that lead nowhere: nothing was taken
+    307: Refusal.NETWORK_UNAVAILABLE,  # redirects without a target: nothing was accepted
     308: Refusal.NETWORK_UNAVAILABLE,
-    401: Refusal.NETWORK_UNAVAILABLE,  # credentials can be mended
+    401: Refusal.NETWORK_UNAVAILABLE,  # credentials can be corrected
     413: Refusal.TOO_LARGE,
     429: Refusal.RATE_LIMITED,
     503: Refusal.NETWORK_UNAVAILABLE,
@@ -34,7 +34,7 @@ STATUSES: dict[int, Refusal] = {
 _TOO_MANY = 429
 _FAILED = 500
 _FORBIDDEN = 403
-_CODED = "SCEF-ERR-"  # how one vendor begins the detail of a failure of this message, in place of a cause
+_CODED = "SCEF-ERR-"  # one vendor's prefix of the detail of a failure of this message, instead of a cause
 
 
 def read_refusal(
@@ -58,7 +58,7 @@ def read_refusal(
         return Ambiguous(str(answer))
     problem = answer.problem or Problem()
     why = _why(answer.status, problem, statuses)
-    if why is None:  # 409: the SCEF may have it already; 408, 502, 504: whoever says so does not know either
+    if why is None:  # 409: the SCEF may have it already; 408, 502, 504: the sender does not know the result
         return Ambiguous(f"{answer}: it says nothing about the downlink")
     # A 429 without a cause is said of its client, whatever the message (RFC 6585 §4); a cause may be of the device.
     of_client = answer.status == _TOO_MANY and not problem.cause
@@ -75,7 +75,7 @@ def _why(status: int, problem: Problem, statuses: Mapping[int, Refusal]) -> Refu
             return Refusal.UNREACHABLE
         if problem.cause or problem.is_delivery_failure or problem.detail.startswith(_CODED):
             return Refusal.FAILED
-        return Refusal.NETWORK_UNAVAILABLE  # it says nothing of this message
+        return Refusal.NETWORK_UNAVAILABLE  # it says nothing about this message
     if status == _FORBIDDEN and ("QUOTA" in problem.cause or "RATE" in problem.cause):
         return Refusal.RATE_LIMITED
     return statuses.get(status)

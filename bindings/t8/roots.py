@@ -7,10 +7,10 @@ from urllib.parse import quote
 from bindings.http.client import Origin, split
 from bridge.errors import ConfigurationError
 
-_PATH_CHARACTERS = "!$&'()*+,;=:@"  # beside the unreserved ones (RFC 3986 §3.3)
+_PATH_CHARACTERS = "!$&'()*+,;=:@"  # in addition to the unreserved ones (RFC 3986 §3.3)
 _FIRST_PAUSE = 5.0  # seconds until a root that failed is tried again; doubles with each failure in a row
 _LONGEST_PAUSE = 300.0  # seconds
-_PATIENCE = 3  # requests without a usable answer, in a row, before the next root is asked
+_PATIENCE = 3  # requests without a usable answer, in a row, before the next root is used
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Root:
     prefix: str
     down_until: float = 0.0
     failures: int = 0  # in a row
-    doubts: int = 0  # likewise
+    doubts: int = 0  # the same
 
     @property
     def url(self) -> str:

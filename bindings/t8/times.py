@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-SHORTEST_WAIT = 1.0  # seconds; a time that is over, or nearly, says nothing about when to try again
-LONGEST_WAIT = 86_400.0  # seconds; what a peer says for later than that is asked again after this
+SHORTEST_WAIT = 1.0  # seconds; a time that has passed, or nearly so, is no time to wait for
+LONGEST_WAIT = 86_400.0  # seconds; a later time counts as this
 
 
 class PeerClock:

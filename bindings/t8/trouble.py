@@ -5,16 +5,16 @@ from enum import Enum
 from bindings.t8.answer import Answer
 from bindings.t8.times import PeerClock
 
-_OVERLOADED = {401, 408, 429, 502, 503, 504}  # nothing against this device: credentials, load, a gateway
+_OVERLOADED = {401, 408, 429, 502, 503, 504}  # not caused by this device: credentials, load, a gateway
 
 
 class Whose(Enum):
     """The cause of a failed job."""
 
-    DEVICE = "device"  # the SCEF has something against this one
-    NETWORK = "network"  # overload, credentials, no way to the SCEF: other devices will meet it, too
-    NOT_OFFERED = "not offered"  # the SCEF does not have this at all
-    UNCLEAR = "unclear"  # no answer, or a proxy's: whether others meet it, too, tells
+    DEVICE = "device"  # this device
+    NETWORK = "network"  # overload, credentials, SCEF unreachable: other devices will fail, too
+    NOT_OFFERED = "not offered"  # the SCEF does not offer this
+    UNCLEAR = "unclear"  # no answer, or a proxy's: unclear until it is known whether others fail, too
 
 
 class JobFailed(Exception):

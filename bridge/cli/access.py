@@ -16,7 +16,7 @@ from bridge.control.contract import Client
 from bridge.errors import NotPossible, NotRunning
 from bridge.operations.types.request import Access, Request
 
-if TYPE_CHECKING:  # what a completion or a help text does not need takes most of the time to import
+if TYPE_CHECKING:  # imported late: completion and help need none of this, and the imports take most of the time
     from bridge.config import Config
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ def _how_to_be_allowed(path: Path) -> str:
     import grp
     import pwd
 
-    for place in (path, *path.parents):  # below a directory that is closed to this user nothing can be looked at
+    for place in (path, *path.parents):  # this user may not look into the directory
         with contextlib.suppress(OSError, KeyError):
             there = place.stat()
             group, owner = grp.getgrgid(there.st_gid).gr_name, pwd.getpwuid(there.st_uid).pw_name

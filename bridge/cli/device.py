@@ -49,7 +49,7 @@ def makers() -> dict[str, type[msgspec.Struct]]:
         try:
             kind = binding_class(name)
         except ConfigurationError:
-            continue  # it cannot be loaded: where a network uses it, the configuration says so
+            continue  # it cannot be loaded: if a network uses it, reading the configuration says so
         if issubclass(kind, MakesDevices):
             found[name] = kind.device_settings()
     return found

@@ -70,7 +70,7 @@ def mock_group() -> None:
 @click.option("--break", "broken", type=click.Choice(["expiry", "dedup", "store"]), hidden=True)
 def demo(once: bool, mqtt: bool, broken: str | None) -> None:
     """Show everything live: a server manages devices without IP through emulated networks."""
-    for module in _DEMO_USES:  # in processes of its own, whose errors would be hard to read
+    for module in _DEMO_USES:  # it starts processes, whose errors would be hard to read
         if find_spec(module) is None:
             raise click.ClickException(cure(module, _EXTRA) or module)
     from mock_network.demo import run_demo

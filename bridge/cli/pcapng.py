@@ -40,7 +40,7 @@ class PcapngWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._block(_SECTION, struct.pack("<IHHQ", _BYTE_ORDER_MAGIC, 1, 0, _UNKNOWN_LENGTH))
-        for hop in Hop:  # snapshot length 0: no limit; timestamps are in microseconds where no option says otherwise
+        for hop in Hop:  # snapshot length 0: no limit; timestamps are in microseconds by default
             name = _option(_IF_NAME, f"{hop.name.lower()} hop".encode())
             self._block(_INTERFACE, struct.pack("<HHI", _LINKTYPE_RAW, 0, 0) + name + _option(0, b""))
 
@@ -68,9 +68,9 @@ def datagram(source: ipaddress.IPv4Address, destination: ipaddress.IPv4Address, 
     length = _UDP_HEADER + len(payload)
     pseudo = source.packed + destination.packed + struct.pack("!BBH", 0, _UDP, length)
     udp = struct.pack("!HHHH", port, port, length, 0)
-    sum_of_udp = checksum(pseudo + udp + payload) or 0xFFFF  # 0 would say that there is none
+    sum_of_udp = checksum(pseudo + udp + payload) or 0xFFFF  # 0 would mean that there is none
     udp = struct.pack("!HHHH", port, port, length, sum_of_udp)
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, _IP_HEADER + length, 0, 0x4000, 64, _UDP, 0)  # not to be fragmented
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, _IP_HEADER + length, 0, 0x4000, 64, _UDP, 0)  # do not fragment
     addresses = source.packed + destination.packed
     ip = ip[:-2] + struct.pack("!H", checksum(ip + addresses))
     return ip + addresses + udp + payload

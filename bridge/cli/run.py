@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bridge")
 
-GC_THRESHOLD = 50_000  # allocations between two looks of the collector; the default 700 costs 5 % at full load
+GC_THRESHOLD = 50_000  # allocations between two runs of the garbage collector; the default 700 costs 5 % at full load
 
 LOST = 75  # exit status: another attempt may succeed (EX_TEMPFAIL of sysexits.h)
 
@@ -114,7 +114,7 @@ async def _serve(
     systemd = Systemd()
     telling = asyncio.create_task(systemd.follow(service.summary, is_ready=lambda: service.ready))
     try:
-        if await _completed(service.open(), asked_to_stop):  # its lock says that no other process has the socket
+        if await _completed(service.open(), asked_to_stop):  # its lock proves that no other process has the socket
             await control.start()
             await metrics.start()
             await api.start()

@@ -17,7 +17,7 @@ from bridge.operations.types.messages import CountMessages, MessageCounts
 from bridge.operations.types.request import Problem
 from bridge.operations.types.state import GetStatus, Phase, Status, WorkView
 
-DOWN = 3  # exit code, as that of `systemctl status` for a unit that does not run
+DOWN = 3  # exit code, the same as that of `systemctl status` for a unit that does not run
 
 _SENTENCES = {
     Phase.DOWN: "the service is down",

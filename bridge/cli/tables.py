@@ -13,7 +13,7 @@ _FREE = "why"
 """The column of sentences, which may be wrapped between words. All others have names, states, addresses or times."""
 _GAP = "  "
 _INDENT = "    "
-_NARROWEST = 24  # characters that a sentence needs; where fewer are left, it goes below its row
+_NARROWEST = 24  # characters that a sentence needs; if fewer are left, it is printed below its row
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:

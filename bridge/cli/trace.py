@@ -20,8 +20,8 @@ from bridge.operations.types.tracing import BeginTrace, CoapView, EndTrace, Read
 from bridge.relay.opaque import is_record
 from bridge.trace.entry import NOT_SENT
 
-WAIT = 1.0  # seconds that one question waits for a line
-_MODE = 0o600  # of a file with payloads
+WAIT = 1.0  # seconds that one request waits for a line
+_MODE = 0o600  # mode of a file with payloads
 _INDENT = " " * 14
 _IN_PATH = frozenset({"Uri-Path", "Uri-Query", "Content-Format"})  # options that a line shows in other words
 _FORMATS = {
@@ -86,7 +86,7 @@ async def pages(client: Client, begin: BeginTrace, lost: Callable[[int], None]) 
                 lost(page.lost)
             yield page
     finally:
-        with contextlib.suppress(BridgeError):  # the service has ended it already, or is gone
+        with contextlib.suppress(BridgeError):  # the service has ended it already, or is down
             await client.ask(EndTrace(begun.id))
 
 
@@ -106,7 +106,7 @@ def _captured(path: Path | None) -> Iterator[Callable[[TracePage], None]]:
     with _writable(path):
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
         file = os.fdopen(number, "wb")
-        if stat.S_ISREG(os.fstat(number).st_mode):  # one that was there before keeps no wider mode; a pipe has its own
+        if stat.S_ISREG(os.fstat(number).st_mode):  # an existing file gets this mode, too; a pipe has its own
             os.fchmod(number, _MODE)
     with file:
         writer = PcapngWriter(file)

@@ -58,7 +58,7 @@ class Message(msgspec.Struct, frozen=True):
     def option(self, number: int) -> bytes | None:
         """Return the value of the first option with this number."""
         for n, value in self.options:
-            if n >= number:  # they come in order
+            if n >= number:  # options are in order
                 return value if n == number else None
         return None
 

@@ -11,9 +11,11 @@ from bridge.coap.message import Option, decode_body, encode_body, uint_value
 from bridge.errors import MessageFormatError
 
 MAX_TOKEN = 8  # bytes; longer ones need RFC 8974, which is not supported
-BASE_MAX_MESSAGE_SIZE = 1152  # bytes that a peer takes before it has said otherwise (RFC 8323 §5.3.1)
-MAX_MESSAGE_SIZE = 128 * 1024  # bytes that we take, code and token included; more than any device's network carries
-_ONE, _TWO, _FOUR = 13, 14, 15  # nibbles of lengths with that many bytes behind (RFC 8323 §3.2)
+BASE_MAX_MESSAGE_SIZE = 1152  # bytes that a peer accepts until its CSM allows more (RFC 8323 §5.3.1)
+MAX_MESSAGE_SIZE = (
+    128 * 1024
+)  # bytes that the bridge accepts, code and token included; more than any device's network carries
+_ONE, _TWO, _FOUR = 13, 14, 15  # nibbles of lengths that are followed by that many bytes (RFC 8323 §3.2)
 _FROM = {_ONE: 13, _TWO: 269, _FOUR: 65805}
 
 

@@ -5,7 +5,7 @@ import msgspec
 ACK_TIMEOUT = 2.0  # seconds, RFC 7252 §4.8
 ACK_RANDOM_FACTOR = 1.5
 MAX_RETRANSMIT = 4
-EXCHANGE_LIFETIME = 247.0  # seconds, RFC 7252 §4.8.2: how long a MID may not be used again
+EXCHANGE_LIFETIME = 247.0  # seconds in which a message ID must not be used again, RFC 7252 §4.8.2
 LONGEST = ACK_TIMEOUT * (1 << MAX_RETRANSMIT)  # seconds between two transmissions of RFC 7252 §4.2
 CAP = 60.0  # seconds; after MAX_RETRANSMIT the bridge goes on at this interval until the deadline
 

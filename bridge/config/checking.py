@@ -90,7 +90,7 @@ def _check_north(config: Config) -> None:
     north = config.north
     known = [_literal(name.host, name.port) for name in config.places()]
     if None in known and north.scheme is not Scheme.PORTS and not north.prefixes:
-        return  # where the servers are decides which scheme it is
+        return  # the scheme depends on the servers' addresses
     try:
         north.addresses(known)
     except ConfigurationError as error:

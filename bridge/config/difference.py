@@ -19,7 +19,7 @@ class Applies(StrEnum):
 
     NOW = "now"  # with a reload
     RESTART = "restart"  # with the next start
-    NEVER = "by command"  # the directory has endpoints of its own: `endpoint set`, `endpoint remove`
+    NEVER = "by command"  # the directory keeps its own copy of endpoints: `endpoint set`, `endpoint remove`
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from bridge.north.udp.scheme import Scheme, build
 from bridge.north.udp.servers import INTERVAL, ServerName
 from bridge.relay.model import Policy, Server
 
-EXCHANGE_LIFETIME = 247  # seconds, RFC 7252 §4.8.2: then a message ID may come again
+EXCHANGE_LIFETIME = 247  # seconds, RFC 7252 §4.8.2: after that a message ID may be used again
 LAST_PORT = 65535
 
 _POLICY = Policy()
@@ -386,7 +386,7 @@ class Network:
     factory: type[Any]
     settings: Any = field(repr=False)
     name_template: str = ""
-    file: str = ""  # that it is configured in, for error texts
+    file: str = ""  # the configuration file, for error texts
 
     def create(self) -> Binding:
         """Make the instance; nothing is opened yet. Raises ConfigurationError if its class refuses the settings."""
@@ -419,7 +419,7 @@ class Config:
     quotas: tuple[QuotaSettings, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)  # for the redaction of logs
     files: Mapping[str, str] = field(default_factory=dict)  # digests of PEM files, by the settings that name them
-    file: str = field(default="", compare=False)  # that it is from, for error texts
+    file: str = field(default="", compare=False)  # the file, for error texts
 
     def where(self, section: str) -> str:
         """Return file and section, for the beginning of error texts."""

@@ -14,7 +14,7 @@ DEFAULT = "default"
 
 PROFILES = MappingProxyType(
     {
-        # A Register with what every LwM2M 1.1 server wants, and the patience of the common ones.
+        # A Register with everything that LwM2M 1.1 servers demand, and the patience of the common ones.
         DEFAULT: ServerProfile(),
         # Eclipse Leshan 4810538: LeshanServer.DEFAULT_TIMEOUT is 2 min; a Register without `lwm2m` is refused,
         # and with `Q` QueueModeLwM2mRequestSender refuses to send after 93 s instead of queueing.
@@ -24,17 +24,17 @@ PROFILES = MappingProxyType(
         # `?timeout=` of a call has no effect with this profile: to raise it, use `leshan` and set `patience`.
         "leshan-demo": ServerProfile(patience=5.0, margin=0.5, queue_mode=QueueMode.STRIP, binding="U", transfer=5.0),
         # ThingsBoard dfe65d5, on Leshan 2.0.0-M15: LwM2M timeout 120 s; a downlink to a client that
-        # it takes to sleep is dropped with a trace log, so it must not think so.
+        # that it thinks asleep is dropped with a trace log, so it must not think so.
         "thingsboard": ServerProfile(patience=120.0, queue_mode=QueueMode.STRIP, binding="U", transfer=120.0),
         # EMQX gateway 50e04386d: a Register needs `lt` (emqx_lwm2m_channel); queue mode only from a binding with Q,
         # and then it sends for 22 s after it heard the client.
         "emqx": ServerProfile(queue_mode=QueueMode.STRIP, binding="U", default_lifetime=86400),
         # Wakaama f91cfe0: a transaction without an acknowledgement or answer ends after about 15 s, and a block-wise
-        # write goes on from the answer in an acknowledgement alone.
+        # write continues only from the answer in an acknowledgement.
         "wakaama": ServerProfile(
             patience=15.0, margin=1.0, queue_mode=QueueMode.STRIP, binding="U", piggybacked_blocks=True
         ),
-        # Servers that take nothing but what LwM2M 1.1 over UDP looks like, as commercial ones may.
+        # Servers that accept only LwM2M 1.1 over UDP, as commercial ones may.
         "strict": ServerProfile(queue_mode=QueueMode.STRIP, binding="U", default_lifetime=86400),
         # Changes nothing in a Register: for servers that know binding N, and for tests of the device itself.
         "transparent": ServerProfile(fit_register=False, binding=None, queue_mode=QueueMode.KEEP),

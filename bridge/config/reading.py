@@ -111,7 +111,7 @@ def binding_class(name: str) -> type[Any]:
         raise ConfigurationError(
             f"binding {name!r} cannot be loaded: {missing or f'{error!r}; reinstall it'}"
         ) from error
-    except Exception as error:  # whatever a third party's code does when it is imported
+    except Exception as error:  # a third party's code may raise anything when it is imported
         raise ConfigurationError(f"binding {name!r} cannot be loaded: {error!r}; reinstall it") from error
     return found
 

@@ -24,7 +24,7 @@ from bridge.north.sessions.gate import Pace
 from bridge.north.sessions.transport import LinkSettings
 from bridge.tls.settings import CERTIFICATE_SUITES, DEFAULT_MTU, PSK_SUITES, SessionSettings, Suite, Trust
 
-SMALLEST_MTU = 256  # bytes: what handshakes of both libraries fit into
+SMALLEST_MTU = 256  # bytes that handshakes of both libraries fit into
 
 NONE = "none"  # mode without sessions, and a ca_bundle without authorities
 _PACE = Pace()

@@ -16,7 +16,7 @@ class Field:
     name: str
     kind: Any  # without Annotated and without None
     required: bool
-    default: Any  # None too where there is none
+    default: Any  # None also if there is no default
     description: str
     secret: bool  # marked Meta(extra={"secret": True})
     file: bool  # marked Meta(extra={"file": True}): a PEM file, whose contents count with its name

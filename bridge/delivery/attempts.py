@@ -8,11 +8,11 @@ from bindings.contract import Refusal
 from bridge.delivery.knowledge import Known, grow
 from bridge.enums import members
 
-MOST = 32  # attempts that are kept; of those that certainly reached nobody the oldest make way
+MOST = 32  # attempts that are kept; beyond that the oldest that certainly did not reach the device are dropped
 
 _K = members(Known)
 _R = members(Refusal)
-_LEFT = int(Known.LEFT)  # whatever is known with this number or a higher one was transmitted
+_LEFT = int(Known.LEFT)  # from this number on, the message was transmitted
 
 
 class Attempt(msgspec.Struct, array_like=True, gc=False):
@@ -25,12 +25,12 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     known: Known
     at: float  # since when that is known
     handle: str | None = None  # under which the network knows it
-    why: Refusal | None = None  # of a refusal
+    why: Refusal | None = None  # why the network refused it
     left_at: float | None = None  # when it was transmitted, as far as the network says
     look_up_at: float | None = None  # when its network is to be asked whether it has it; None: it is not asked
     cancel_failed_at: float | None = None  # when a cancel did not find out whether the network still had it
-    released: bool = False  # it holds the device's request slot no longer
-    detail: str = ""  # what the network said when that became known
+    released: bool = False  # it no longer holds the device's request slot
+    detail: str = ""  # the network's text of that moment
 
     def learn(self, said: Known, now: float) -> bool:
         """Add a report; return whether it was new."""
@@ -76,7 +76,7 @@ def begin(attempts: list[Attempt], now: float) -> Attempt:
     return attempt
 
 
-# -- what they come to together
+# -- all attempts together
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
@@ -85,14 +85,14 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     is_called: bool = False  # the network is being called
     is_asked: bool = False  # the network is to be asked about an attempt
     held: Attempt | None = None  # the network has it
-    in_doubt: int = 0  # attempts of which nobody knows whether the network took them
-    in_doubt_at: float = 0.0  # since when, the latest
-    gone: int = 0  # attempts that the network has no longer, and may have transmitted
-    left: int = 0  # attempts that were transmitted, without a word of the device
-    failed: int = 0  # attempts that count against `SouthProfile.max_attempts`: failures of the message, and nacks
-    uncertain: int = 0  # attempts that may have reached the device, or may yet
-    latest: Attempt | None = None  # of those, the latest
-    transmitted: Attempt | None = None  # the one that the device has, else the latest that certainly went out
+    in_doubt: int = 0  # attempts of which it is unknown whether the network accepted them
+    in_doubt_at: float = 0.0  # since when the latest of them is in doubt
+    gone: int = 0  # attempts that the network no longer has, and may have transmitted
+    left: int = 0  # attempts that were transmitted, without a sign that the device has the message
+    failed: int = 0  # attempts that count toward `SouthProfile.max_attempts`: failures of the message, and nacks
+    uncertain: int = 0  # attempts that may have reached the device, or still may
+    latest: Attempt | None = None  # the latest of them
+    transmitted: Attempt | None = None  # the one that the device has, else the latest that was certainly transmitted
 
     @property
     def nobody_has_it(self) -> bool:

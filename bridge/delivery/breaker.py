@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-FAILURES = 3  # in a row, until the network counts as out of order
+FAILURES = 3  # failures in a row until the network counts as down
 FIRST_PAUSE = 5.0  # seconds; each further pause is twice as long, until the network answers
 LONGEST_PAUSE = 300.0  # seconds
-LONGEST_WISH = 900.0  # seconds that a network can ask for (Retry-After): a proxy may name any number
-SPREAD = 0.25  # each pause is up to this part shorter or longer, so that several bridges do not come back at once
+LONGEST_WISH = 900.0  # seconds at most that a network can ask for (Retry-After): a proxy may name any number
+SPREAD = (
+    0.25  # each pause is shorter or longer by up to this part, so that several bridges do not return at the same time
+)
 
 
 class Breaker:

@@ -27,7 +27,7 @@ from bridge.delivery.states import DownlinkState
 from bridge.delivery.work import Work
 from bridge.enums import members
 
-HELD_AT_MOST = 30 * 86400.0  # seconds: a request that is over is not kept for longer, whatever TTL its server named
+HELD_AT_MOST = 30 * 86400.0  # seconds: a finished request is kept no longer than this, whatever TTL its server gave
 
 _S = members(DownlinkState)
 _K = members(Known)
@@ -47,19 +47,21 @@ class Deliveries:
     options: Mapping[str, str]
     carrier: Carrier
     allowance: Allowance
-    keep: float  # seconds a finished row stays, for a server's retransmission (R4)
-    late_grace: float  # seconds a late answer is still recognised (R12)
+    keep: float  # seconds that a finished row stays, to recognise a server's retransmission (R4)
+    late_grace: float  # seconds in which a late answer is recognised (R12)
     max_reports: int
     live: dict[int, Downlink] = field(default_factory=dict)
     kept: KeptRows[ServerRequest] = field(default_factory=KeptRows)
     reports: list[UnattributedReport] = field(default_factory=list)
     call: tuple[int, int] | None = None  # downlink and attempt of the one network call in flight (R7)
     begins_call: bool = False  # by this step
-    held_until: float | None = None  # when the message that would go next may be allowed by its quota
-    waits_for_call: Turn | None = None  # something may go, but the endpoint has to wait for its turn at the network
+    held_until: float | None = None  # wall time at which the quota may allow the next message
+    waits_for_call: Turn | None = (
+        None  # a message could be sent, but the endpoint has to wait for its turn at the network
+    )
     ended: list[Downlink] = field(default_factory=list)
     touched: dict[int, Downlink] = field(default_factory=dict)  # changed by this step, or in need of attention
-    # What follows from a row is worked out once for each change of it.
+    # Facts and times of a row are computed once for each change of the row.
     _facts: dict[int, Facts] = field(default_factory=dict)
     _times: dict[int, tuple[float | None, float | None]] = field(default_factory=dict)
 
@@ -109,7 +111,7 @@ class Deliveries:
             self._times[row.id] = found
         return found
 
-    # -- what may go next ----------------------------------------------------------------------------------------
+    # -- which message is next ----------------------------------------------------------------------------------------
 
     def pump(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
         """Start the next network call, if none is in flight, a message may be sent, and the network has room.
@@ -143,7 +145,7 @@ class Deliveries:
                 self._call(LookUp(self._attempt(row, one, self.carrier.encode(row))), row, one, work)
             return None
         if is_asked or not may_go:
-            return None  # nothing new goes until it is known what the device may already have (R32)
+            return None  # nothing new is sent until it is known what the device may already have (R32)
         return self._submit_next(work, profile, network)
 
     def _submit_next(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
@@ -206,7 +208,7 @@ class Deliveries:
         if nobody_has_it(row.attempts):
             self.end(row, _S.TOO_LARGE, work, f"{self.carrier.size(row)} bytes, {profile.max_downlink} fit")
         else:
-            row.no_further_copy = True  # the copy that may have left counts
+            row.no_further_copy = True  # a copy that may have been transmitted decides the outcome
             self.changed(row, work, profile)
 
     def next_to_go(self, now: float, profile: SouthProfile) -> Downlink | None:
@@ -227,7 +229,7 @@ class Deliveries:
                 if not waits and best is None:
                     best = row
             elif waits:
-                requests_wait = True  # what came later does not overtake it
+                requests_wait = True  # later requests do not overtake it
             elif not requests_wait and (best is None or _goes_before(row, best)):
                 best = row
         if holder is not None:
@@ -289,7 +291,7 @@ class Deliveries:
                 outcome = rules.outcome(row, self.facts(row))
                 self.end(row, outcome, work, row.reason or _WHY.get(outcome, ""))
             elif row.deliver_by <= now and row.state is _S.QUEUED:
-                self.changed(row, work, profile)  # it does not go again, and what is in doubt may still be answered
+                self.changed(row, work, profile)  # it is not sent again, and an attempt in doubt may still be answered
 
     def next_time(self, row: Downlink, now: float, profile: SouthProfile) -> float | None:
         """Return the next wall time at which a live row is due, or None if only an event can change it."""
@@ -310,7 +312,7 @@ class Deliveries:
                     first = slot_free_at
         return None if first == FOREVER else first
 
-    # -- ends ----------------------------------------------------------------------------------------------------
+    # -- outcomes ----------------------------------------------------------------------------------------------------
 
     def answered(self, row: ServerRequest, outcome: DownlinkState, work: Work, reason: str = "") -> None:
         """End a request that the device answered: RESPONDED, or REJECTED by a Reset."""
@@ -344,7 +346,8 @@ class Deliveries:
         if type(row) is ServerRequest:
             row.keep_until = now + self.keep
             if not by_device and not nobody_has_it(row.attempts):
-                # The network may transmit it until its deadline, though it is over here; then an answer may still come.
+                # The network may transmit it until its deadline, although it has its outcome; then an answer may still
+                # come.
                 latest = min(row.deliver_by, now + HELD_AT_MOST) if may_yet_be_transmitted(row.attempts) else now
                 row.keep_until = max(now, latest) + max(self.keep, self.late_grace)
             self.kept.keep(row)

@@ -11,7 +11,7 @@ from bridge.delivery.knowledge import GROWS_TO, Known
 from bridge.delivery.states import UPLINK_TABLE, DownlinkState, UplinkState
 
 _NOW = 1000.0
-_PROFILE = SouthProfile(60.0, 2, True, 247.0, 247.0, 5, False, False, True, True)  # any network's
+_PROFILE = SouthProfile(60.0, 2, True, 247.0, 247.0, 5, False, False, True, True)  # of any network
 _MEANING = {
     Known.PENDING: "it is committed, and the network is being called",
     Known.IN_DOUBT: "it is unknown whether the network accepted it",

@@ -12,7 +12,7 @@ from bridge.delivery.attempts import Attempt, decode, encode
 from bridge.delivery.rows import FOREVER, Codec, Fixed, Row
 from bridge.delivery.states import DownlinkState
 
-CON, NON = 0, 1  # message types, RFC 7252 §3: `bridge.coap` is another room
+CON, NON = 0, 1  # message types, RFC 7252 §3; this package may not import `bridge.coap`
 DIRECT = "(API)"  # in place of a server's key: the request came by the API
 
 
@@ -31,21 +31,23 @@ class Downlink(Row):
     endpoint: Fixed[int]
     shard: Fixed[int]
     accepted_at: float  # moves back with the deadlines, if the wall clock was set back (R10)
-    operation: Fixed[str]  # Read, Write, Execute… for people and for R9
+    operation: Fixed[str]  # Read, Write, Execute…: shown to people, and decides whether it may be repeated (R9)
     repeatable: Fixed[bool]  # may be submitted once more after an ambiguity (R9)
-    deliver_by: float  # the device must not get it after that
+    deliver_by: float  # the device must not get it later
     body: bytes  # options, marker and payload of a CoAP message; opaque bytes as they are
     attempts: list[Attempt]  # what is known of each
     # From here on a new row has the values of `_NEW`.
-    state: DownlinkState  # where it is by its attempts, or its outcome
+    state: DownlinkState  # derived from its attempts, or its outcome
     over: bool
     not_before: float | None  # no attempt before that
-    no_further_copy: bool  # it is not submitted again, whatever happens
-    cancel_asked: bool  # a person wants it cancelled: no further copy goes, and the network gives it up (R11)
+    no_further_copy: bool  # no further copy is submitted, whatever happens
+    cancel_asked: (
+        bool  # a person asked to cancel it: no further copy is sent, and the network is asked to remove it (R11)
+    )
     reason: str
     finished_at: float | None
     keep_until: float
-    due: float | None  # when it needs attention without an event
+    due: float | None  # wall time at which it is due without an event
 
     @property
     def own_mid(self) -> int | None:
@@ -63,7 +65,9 @@ class CoapDownlink(Downlink):
 
     @property
     def own_mid(self) -> int | None:
-        return self.south_mid if self.coap_type <= NON else None  # acknowledgements and Resets have the device's (R14)
+        return (
+            self.south_mid if self.coap_type <= NON else None
+        )  # acknowledgements and Resets have the device's message ID (R14)
 
 
 _NEW = (DownlinkState.QUEUED, False, None, False, False, "", None, FOREVER, None)
@@ -80,9 +84,9 @@ class ServerRequest(CoapDownlink):
     observe: Fixed[int | None]  # the request's Observe value
     priority: Fixed[int]
     answer_by: float  # FOREVER: nobody's patience ends
-    answered: bool  # the server has its answer or the bridge's verdict, or has been left in silence on purpose
+    answered: bool  # the server has its answer or the bridge's verdict, or gets none on purpose
     late: bool
-    split_from: bytes | None  # body of the server's block that this message is a part of (R25)
+    split_from: bytes | None  # body of the server's block of which this message is a part (R25)
     confirmed: Fixed[bool]  # the network is asked to confirm the delivery, whatever the endpoint's settings say
 
     @property
@@ -131,7 +135,7 @@ class Answer(CoapDownlink):
 
     KIND: ClassVar[Kind] = Kind.ANSWER
 
-    answers: Fixed[int | None]  # the uplink that it is for
+    answers: Fixed[int | None]  # the uplink that it answers
 
     @classmethod
     def made(

@@ -27,11 +27,13 @@ class Explanation:
     state: str
     since: float
     why: str
-    next_at: float | None  # when something happens by itself at the latest; None: only an event can move it
+    next_at: (
+        float | None
+    )  # the latest time at which something happens without an event; None: only an event can change it
     deliver_by: float | None
     answer_by: float | None
     attempts: int
-    blocked_by: int | None  # the downlink that it waits for
+    blocked_by: int | None  # id of the downlink that it waits for
 
 
 class _Reason(NamedTuple):

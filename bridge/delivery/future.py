@@ -12,7 +12,7 @@ from bridge.delivery.rows import FOREVER
 from bridge.delivery.uplinks import Uplink
 
 SET_BACK = "a message has a time in the future: the wall clock was set back, and deadlines are moved back, too"
-APART = 1.0  # seconds that are not worth it
+APART = 1.0  # seconds; a smaller difference changes nothing
 
 
 def downlink_from_the_future(row: Downlink, now: float) -> bool:
@@ -20,7 +20,7 @@ def downlink_from_the_future(row: Downlink, now: float) -> bool:
     by = row.accepted_at - now
     if by < APART:
         return False
-    row.accepted_at -= by  # so the next start finds nothing to move
+    row.accepted_at -= by  # so that the next start moves nothing
     row.deliver_by -= by
     if row.not_before is not None:
         row.not_before -= by

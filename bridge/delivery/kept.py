@@ -19,9 +19,9 @@ class KeptRows(dict[int, R]):
 
     def __init__(self) -> None:
         super().__init__()
-        # A heap of (keep_until, id), also of rows that went before their time.
+        # A heap of (keep_until, id); it may contain rows that were dropped before.
         self._times: list[tuple[float, int]] = []
-        self.soonest = FOREVER  # no row's keep_until is earlier
+        self.soonest = FOREVER  # the earliest keep_until of all rows
 
     def keep(self, row: R) -> None:
         """Keep a row until its `keep_until`."""
@@ -45,7 +45,7 @@ class KeptRows(dict[int, R]):
             if row.keep_until <= now:
                 del self[row.id]
                 dropped.append(row)
-            else:  # kept for longer since
+            else:  # its keep_until was moved since
                 heappush(times, (row.keep_until, row.id))
         self.soonest = times[0][0] if times else FOREVER
         return dropped

@@ -17,11 +17,11 @@ class Known(IntEnum):
     IN_DOUBT = 1  # it is unknown whether the network accepted it
     HELD = 2  # the network has it and will transmit it
     GONE = 3  # the network no longer has it, and may have transmitted it
-    REFUSED = 4  # certain: the network did not accept it, or gave it up without transmitting it
+    REFUSED = 4  # certain: the network did not accept it, or discarded it without transmitting it
     TAKEN_BACK = 5  # certain: removed from the network before it was transmitted
     LEFT = 6  # transmitted toward the device
-    NACKED = 7  # transmitted; the acknowledgement of the device's modem or MAC failed to come
-    DELIVERED = 8  # the device has it: its modem or MAC says so, or it answered
+    NACKED = 7  # transmitted; the device's modem or MAC did not acknowledge it
+    DELIVERED = 8  # the device has it: its modem or MAC acknowledged it, or it answered
 
 
 _K = members(Known)
@@ -33,7 +33,7 @@ GROWS_TO: dict[Known, frozenset[Known]] = {
     _K.IN_DOUBT: frozenset({_K.HELD, _K.GONE}) | _CERTAIN | _TRANSMITTED,
     _K.HELD: frozenset({_K.GONE}) | _CERTAIN | _TRANSMITTED,
     _K.GONE: _CERTAIN | _TRANSMITTED,
-    # A network that says "transmitted" after it said "refused" is believed: the opposite would claim too much.
+    # "Transmitted" after "refused" is believed: otherwise the bridge would claim too much.
     _K.REFUSED: _TRANSMITTED,
     _K.TAKEN_BACK: _TRANSMITTED,
     _K.LEFT: frozenset({_K.NACKED, _K.DELIVERED}),
@@ -43,7 +43,9 @@ GROWS_TO: dict[Known, frozenset[Known]] = {
 """What each knowledge may grow to. Any other report is known already, or contradicts what is certain."""
 
 
-_GROWS = tuple(sum(1 << said for said in GROWS_TO[known]) for known in Known)  # the same as bits: enums hash slowly
+_GROWS = tuple(
+    sum(1 << said for said in GROWS_TO[known]) for known in Known
+)  # the same as bits, since enums hash slowly
 
 
 def grow(known: Known, said: Known) -> Known:
@@ -56,7 +58,7 @@ def is_certain(known: Known) -> bool:
     return known is _K.REFUSED or known is _K.TAKEN_BACK
 
 
-_LEFT = int(Known.LEFT)  # what was transmitted has this number or a higher one
+_LEFT = int(Known.LEFT)  # from this number on, the message was transmitted
 
 
 def was_transmitted(known: Known) -> bool:

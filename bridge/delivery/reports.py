@@ -15,7 +15,7 @@ class UnattributedReport(Row):
     endpoint: Fixed[int]
     shard: Fixed[int]
     handle: Fixed[str]
-    outcome: Fixed[str]  # value of a NetworkState or Refusal; "" where nobody can say
+    outcome: Fixed[str]  # value of a NetworkState or Refusal; "" if unknown
     detail: Fixed[str]
     retry_at: Fixed[float | None]
     nack: Fixed[bool]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_type_hints
 import msgspec
 from msgspec.structs import astuple, replace
 
-FOREVER = 9e18  # a `keep_until` that no clock reaches
+FOREVER = 9e18  # a `keep_until` that is never reached
 
 T = TypeVar("T")
 
@@ -31,9 +31,9 @@ class Row(msgspec.Struct, eq=False, gc=False):
     """
 
     TABLE: ClassVar[str]
-    KEY: ClassVar[tuple[str, ...]] = ("id",)  # the columns that identify a row; Fixed, too
+    KEY: ClassVar[tuple[str, ...]] = ("id",)  # the columns that identify a row; they never change either
     KIND: ClassVar[StrEnum | None] = None
-    CODECS: ClassVar[Mapping[str, Codec]] = {}  # of fields that are no plain values
+    CODECS: ClassVar[Mapping[str, Codec]] = {}  # of fields that are not plain values
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:

@@ -14,12 +14,12 @@ from bridge.delivery.rows import FOREVER
 from bridge.delivery.states import DownlinkState
 from bridge.enums import members
 
-WORD_MAY_COME = 60.0  # seconds in which a network's own report may still say what became of a message
+WORD_MAY_COME = 60.0  # seconds in which a network's report may still say what became of a message
 _K = members(Known)
 _S = members(DownlinkState)
 _R = members(Refusal)
 
-# -- which outcomes may be said
+# -- which outcomes are allowed
 
 NEVER_DELIVERED = frozenset(
     {
@@ -82,7 +82,7 @@ def outcome(row: Downlink, facts: Facts) -> DownlinkState:
     return _S.DELIVERED if facts.transmitted.known is _K.DELIVERED else _S.SENT
 
 
-# -- the name of where it is
+# -- its state
 
 
 def state_of(row: Downlink, facts: Facts, now: float, profile: SouthProfile) -> DownlinkState:
@@ -99,7 +99,7 @@ def state_of(row: Downlink, facts: Facts, now: float, profile: SouthProfile) -> 
     return _S.QUEUED
 
 
-# -- whether it goes again
+# -- whether it is sent again
 
 
 def may_go_again(row: Downlink, facts: Facts, profile: SouthProfile) -> bool:
@@ -112,13 +112,13 @@ def may_go_again(row: Downlink, facts: Facts, profile: SouthProfile) -> bool:
         return False
     latest = facts.latest
     if latest is None:
-        return True  # nobody has it
+        return True  # certainly no attempt reached the device
     if not row.repeatable or facts.uncertain >= MOST:
         return False
     transmitted = facts.transmitted
     if transmitted is None or transmitted.known is _K.NACKED:
         return facts.in_doubt <= 1 and facts.gone < profile.max_attempts
-    # CoAP sends a message again that left without an answer; a copy of which nobody knows counts as one that left.
+    # CoAP sends a message again that got no answer; a copy in doubt counts as transmitted.
     copies = facts.left + facts.in_doubt + facts.gone
     is_confirmable = type(row) is ServerRequest and row.confirmable
     return transmitted.known is _K.LEFT and is_confirmable and copies <= profile.max_retransmit
@@ -222,7 +222,7 @@ def ends_at(row: Downlink, facts: Facts, profile: SouthProfile) -> float | None:
     transmitted = facts.transmitted
     if transmitted is not None and transmitted.known is not _K.NACKED:
         if type(row) is not ServerRequest:
-            return 0.0  # nobody answers it
+            return 0.0  # no answer is expected
         return max(_patience_ends(row), held_until or 0.0, _copied_at(facts) + profile.response_timeout)
     if held_until is not None:
         return held_until
@@ -249,7 +249,7 @@ def _held_until(row: Downlink, held: Attempt, profile: SouthProfile) -> float | 
 
 def _doubted_until(row: Downlink, latest: Attempt, profile: SouthProfile) -> float:
     """Return until when to wait for a report of the network or the device on a message in doubt."""
-    if latest.look_up_at is not None:  # a network that cannot be asked is not asked for ever
+    if latest.look_up_at is not None:  # a network that cannot be asked is not waited for forever
         return max(row.deliver_by, latest.at) + WORD_MAY_COME
     if latest.known is _K.IN_DOUBT and row.cancel_asked:
         return 0.0

@@ -22,7 +22,7 @@ class DownlinkState(StrEnum):
     CANCELLED = "CANCELLED"
     SUPERSEDED = "SUPERSEDED"
     FAILED = "FAILED"
-    UNKNOWN = "UNKNOWN"  # nobody knows; passed through, or the end
+    UNKNOWN = "UNKNOWN"  # unknown; may be an outcome, or may still change
 
 
 class UplinkState(StrEnum):

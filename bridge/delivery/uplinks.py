@@ -60,7 +60,7 @@ class CoapUplink(Uplink):
 
     code: int
     north_token: bytes
-    coap_type: int | None  # None until it is known how it goes, and where it never goes
+    coap_type: int | None  # None until it is decided how it is sent, and if it is never sent
     north_mid: int | None
     acknowledged: bool  # by the server
 
@@ -78,7 +78,7 @@ class Verdict(CoapUplink):
 
     KIND: ClassVar[UplinkKind] = UplinkKind.VERDICT
 
-    downlink: Fixed[int]  # the request
+    downlink: Fixed[int]  # id of the request
 
     @classmethod
     def given(
@@ -115,7 +115,7 @@ class DeviceUplink(CoapUplink):
     reply_code: int
     reply_mid: int
     reply_body: bytes
-    reply_downlink: int | None  # the row that carried it last
+    reply_downlink: int | None  # id of the row that carried the answer last
 
     @classmethod
     def received(
@@ -154,8 +154,8 @@ class DeviceRequest(Originated):
     KIND: ClassVar[UplinkKind] = UplinkKind.REQUEST
 
     no_response: Fixed[int | None]  # its No-Response option (RFC 7967)
-    server_mid: int | None  # of the server's separate response, to acknowledge that again
-    reply_delivered: bool  # the network says that the device has its reply: its exchange is over (R13)
+    server_mid: int | None  # message ID of the server's separate response, to acknowledge it again
+    reply_delivered: bool  # the network says that the device has the answer: its exchange has ended (R13)
 
 
 class Notification(Originated):
@@ -169,7 +169,7 @@ class Response(DeviceUplink):
 
     KIND: ClassVar[UplinkKind] = UplinkKind.RESPONSE
 
-    downlink: Fixed[int]  # the request
+    downlink: Fixed[int]  # id of the request
 
 
 class OpaqueUplink(Uplink):

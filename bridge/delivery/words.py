@@ -28,10 +28,10 @@ from bridge.enums import members
 
 BACKOFF = 5.0  # seconds before the attempt after a refusal that names no time; doubles with each refusal in a row
 BACKOFF_CAP = 300.0  # seconds
-OUTAGE_BACKOFF_CAP = 60.0  # seconds, after a trouble of the network: that is paused as a whole (`breaker.py`)
-LONGEST_RETRY = 30 * 86_400.0  # seconds that a refusal may make a message wait, whatever time it names
+OUTAGE_BACKOFF_CAP = 60.0  # seconds after a failure of the network, which is paused as a whole (`breaker.py`)
+LONGEST_RETRY = 30 * 86_400.0  # seconds that a refusal makes a message wait at most, whatever time it names
 ASKED_AGAIN = 30.0  # seconds until a network that could not be asked about an attempt is asked again
-LONGEST_DETAIL = 300  # characters of what a network says that are kept
+LONGEST_DETAIL = 300  # characters of a network's text that are stored
 _K = members(Known)
 _N = members(NetworkState)
 _R = members(Refusal)
@@ -63,7 +63,7 @@ def submitted(
             d.changed(row, work, profile)
         _attribute(d, row, one, result.handle, work, profile)
     elif row.over:
-        pass  # the device's answer was quicker, and knows better
+        pass  # the device's answer came first, and proves more
     elif isinstance(result, Refused):
         charged_at = one.at if one.known is _K.PENDING else None
         _refused(d, row, one, result.why, plain(result.detail), result.retry_at, work, profile)
@@ -115,7 +115,7 @@ def cancel_done(
     d.changed(row, work, profile)
 
 
-# -- what networks say of their own accord -----------------------------------------------------------------------------
+# -- reports of networks -----------------------------------------------------------------------------
 
 
 def reported(
@@ -138,7 +138,7 @@ def reported(
             if one.handle == handle:
                 _report(d, row, one, outcome, detail, retry_at, work, profile, nack=nack)
                 return
-    for kept in reversed(d.kept.values()):  # a report that is late is so by little
+    for kept in reversed(d.kept.values()):  # a report comes late by seconds, not by days
         if any(one.handle == handle for one in kept.attempts):
             return
     if not _a_handle_is_to_come(d):
@@ -180,7 +180,7 @@ def _report(
         return
     said = _K.NACKED if nack else _K.GONE if outcome is None else _MEANS[outcome]
     if one.learn(said, work.now.wall):
-        if said is _K.GONE:  # probably transmitted: a copy goes no sooner than one of what certainly was
+        if said is _K.GONE:  # probably transmitted: another copy is sent no sooner than after a certain transmission
             row.reason = one.detail = detail
             row.not_before = work.now.wall + profile.retransmit_interval
         elif said is _K.NACKED:
@@ -208,7 +208,7 @@ def _refused(
     row.not_before = None
     if why not in FINAL:
         pause = BACKOFF * 2 ** min(at.refusals_in_a_row(row.attempts) - 1, 8)
-        if why is _R.NETWORK_UNAVAILABLE:  # whose `retry_at` is when the network wants any call
+        if why is _R.NETWORK_UNAVAILABLE:  # its `retry_at` is when the network may be called at all
             row.not_before = now + min(pause, OUTAGE_BACKOFF_CAP)
         elif retry_at is not None and retry_at > now:
             row.not_before = min(retry_at, now + LONGEST_RETRY)
@@ -266,7 +266,8 @@ def _attribute(
         d.reports.clear()
 
 
-# -- what the device says, and people ----------------------------------------------------------------------------------
+# -- messages of the device, and requests of people
+# ----------------------------------------------------------------------------------
 
 
 def delivered(d: Deliveries, row: Downlink, work: Work, profile: SouthProfile) -> None:
@@ -302,7 +303,7 @@ def cancel_asked(d: Deliveries, downlink: int, work: Work, profile: SouthProfile
     facts = d.facts(row)
     in_doubt = next((one for one in reversed(row.attempts) if one.known is _K.IN_DOUBT), None)
     if in_doubt is not None and facts.transmitted is None:
-        in_doubt.look_up_at = work.now.wall  # once more: what the network has after all can be taken back
+        in_doubt.look_up_at = work.now.wall  # again: if the network has it after all, it can be removed
     d.changed(row, work, profile)
 
 
@@ -314,7 +315,7 @@ def restarted(d: Deliveries, work: Work, profile: SouthProfile) -> None:
             work.effect(Count("messages_from_the_future", "down", SET_BACK))
         for one in row.attempts:
             if (row.id, one.number) == d.call:
-                continue  # loaded anew by the process that still waits for this call
+                continue  # loaded again by the process that still waits for this call
             if one.known is _K.PENDING and one.learn(_K.IN_DOUBT, work.now.wall):
                 one.look_up_at = work.now.wall
                 row.reason = one.detail = "the service ended during the network call"

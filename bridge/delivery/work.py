@@ -20,7 +20,7 @@ class Work(msgspec.Struct):
 
     now: Now
     random: Callable[[], float]  # in [0, 1)
-    new_id: Callable[[], int]  # unique for ever, increasing
+    new_id: Callable[[], int]  # unique, never used again, increasing
     effects: list[Effect] = []
     _rows: dict[Row, type[Insert] | type[Update] | type[Delete]] = {}
 

@@ -72,6 +72,6 @@ class Allocator:
         if self._next[numbers] in numbers:
             self._next[numbers] += 1
             return self._next[numbers] - 1
-        # Only when the end is reached: the range may have been made larger at its beginning.
+        # Only at the end of the range: it may have been extended at its beginning.
         first = self._used.smallest(numbers)
         return first - 1 if first is not None and first > numbers.start else None

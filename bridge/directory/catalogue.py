@@ -22,7 +22,7 @@ class Catalogue:
 
     servers: Mapping[str, Server]
     canonical: Callable[[str, str], str]
-    sources: Sources | None = None  # None: endpoints get no address of their own, as in a tool that only reads
+    sources: Sources | None = None  # None: endpoints get no address of their own (read-only tools)
     profiles: Mapping[str, ServerProfile] = field(default_factory=dict)
     default_servers: tuple[str, ...] = ()
     templates: Mapping[str, str] = field(default_factory=dict)  # network: template for endpoint names

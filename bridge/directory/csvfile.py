@@ -16,7 +16,7 @@ from bridge.errors import ConfigurationError, DirectoryError
 
 COLUMNS = ("endpoint", "network", "address", "servers", "profile", "default_ttl", "object_list")
 REQUIRED = ("network", "address")
-TURN = 100  # lines looked at before other work has its turn: a few ms
+TURN = 100  # lines checked before other work gets its turn: a few ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Imported:
 class _Line:
     number: int
     draft: Draft  # checked
-    given: dict[str, object]  # the fields of the draft that the file has columns for
+    given: dict[str, object]  # the fields of the draft that are columns of the file
 
 
 _NOT_UTF_8 = "is not UTF-8; export the file as UTF-8"
@@ -265,7 +265,7 @@ def _compare(
 async def _update(directory: Directory, chunk: list[_Line], imported: Imported) -> None:
     try:
         imported.changed += len(await directory.update_all([(line.draft.name, line.given) for line in chunk]))
-    except DirectoryError:  # something changed meanwhile, or two lines swap devices: find out whose line it is
+    except DirectoryError:  # something changed meanwhile, or two lines swap devices: find the faulty line
         for line in chunk:
             try:
                 await directory.update(line.draft.name, **line.given)
@@ -277,7 +277,7 @@ async def _update(directory: Directory, chunk: list[_Line], imported: Imported) 
 async def _add(directory: Directory, chunk: list[_Line], imported: Imported) -> None:
     try:
         imported.added += len(await directory.add_all([line.draft for line in chunk]))
-    except DirectoryError:  # an endpoint added meanwhile, or no address left: find out whose line it is
+    except DirectoryError:  # an endpoint was added meanwhile, or no address is left: find the faulty line
         for line in chunk:
             try:
                 await directory.add(line.draft)

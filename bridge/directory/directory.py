@@ -18,8 +18,8 @@ from bridge.lru import Lru
 from bridge.relay.model import Endpoint
 
 CACHED = 4096  # records in memory
-RECORD_BYTES = 1500  # of memory, about, that one of them takes
-KEYS = 4  # under which a record is kept
+RECORD_BYTES = 1500  # of memory that one record takes, about
+KEYS = 4  # keys of one record
 CHUNK = 500  # records changed in one transaction, so that other commits wait a few ms at most
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Directory:
         """Call `listener` no more."""
         self._listeners.remove(listener)
 
-    # Look-ups
+    # Lookups
 
     @property
     def size(self) -> int:
@@ -233,7 +233,7 @@ class Directory:
                 seeded.different.append(checked.name)
         try:
             await self.add_all([*new.values()])
-        except DirectoryError:  # find out whose it is
+        except DirectoryError:  # find the refused one
             for number, checked in list(new.items()):
                 try:
                     await self.add(checked)

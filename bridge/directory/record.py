@@ -12,7 +12,7 @@ from bridge.errors import ConfigurationError, DirectoryError
 
 MAX_NAME = 255  # bytes of an endpoint client name: the longest Uri-Query value (RFC 7252 §5.10) with `ep=` before it
 MAX_OBJECT_LIST = 4096  # bytes; a real one has a few hundred
-MAX_TTL = 366 * 86400.0  # seconds; more is a mistake of the unit
+MAX_TTL = 366 * 86400.0  # seconds; a larger value is probably in another unit
 MAX_OPTION = 4096  # characters of one option's value
 MAX_GROUP = 64  # characters
 
@@ -33,7 +33,7 @@ class Draft:
     device: str
     name: str = ""
     servers: tuple[str, ...] = ()  # keys; the first is the default
-    profile: str = ""  # a named server profile instead of the servers' own
+    profile: str = ""  # name of a server profile instead of those of the servers
     default_ttl: float | None = None  # seconds
     object_list: str | None = None  # CoRE links for a Register that has none (R21)
     confirmed: bool = False
@@ -61,7 +61,7 @@ class Record:
     changed_at: float
     scheme: str = ""  # of `source`: prefix, ports
     source: int | None = None  # number of its own address toward servers (bridge.north); None: not assigned yet
-    locals: tuple[str, ...] = ()  # what servers see that address as, one for each address family
+    locals: tuple[str, ...] = ()  # that address as servers see it, one for each address family
 
     def draft(self) -> Draft:
         """Return a draft with the fields of this record, to change some of them."""

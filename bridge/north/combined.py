@@ -59,7 +59,7 @@ class CombinedNorth:
 
     def release(self, source: int) -> None:
         """Close all links of an endpoint."""
-        for one in reversed(self._all):  # a session says good-bye by its endpoint's address
+        for one in reversed(self._all):  # a session sends close_notify from its endpoint's address
             one.release(source)
 
     def link(self, source: int, server: str) -> Link:
@@ -105,7 +105,7 @@ class CombinedNorth:
         if plain and self._receiver is not None:
             self._receiver.message(source, plain, message)
         else:
-            self._unclaimed += 1  # of a session that is over, or that never was
+            self._unclaimed += 1  # of a session that has ended, or never existed
 
     def link_changed(self, source: int, server: str | None, link: Link) -> None:
         """Report a change of an endpoint's own address."""

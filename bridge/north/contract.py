@@ -17,10 +17,10 @@ from typing import Protocol
 class LinkState(Enum):
     """The state of a link. OPEN means that a message can be sent, not that the server is there."""
 
-    CLOSED = "closed"  # nothing was asked for, or either side ended it; the next message opens it
+    CLOSED = "closed"  # not needed yet, or either side ended it; the next message opens it
     OPENING = "opening"  # messages wait, up to the bound of the transport
     OPEN = "open"
-    FAILING = "failing"  # it could not be opened; messages are dropped until the next try
+    FAILING = "failing"  # it could not be opened; messages are dropped until the next attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Sending(Enum):
     """The result of `send`."""
 
     LEFT = "left"  # handed to the system; over UDP and DTLS it may still be lost
-    WAITS = "waits"  # it leaves, in order, when the link is open and the socket takes more
-    DROPPED = "dropped"  # it is gone, and counted: the caller's own repetition must bring it again
+    WAITS = "waits"  # queued: sent in order, when the link is open and the socket accepts more
+    DROPPED = "dropped"  # dropped, and counted: the caller must send it again
 
 
 @dataclass(slots=True)
@@ -56,15 +56,15 @@ class Counters:
     deferred: int = 0  # waited, because the link was not open yet or the socket would have blocked
     send_dropped: int = 0  # too many waited already, or the link is failing
     send_failed: int = 0  # the system refused: no route, too large, filtered
-    foreign: int = 0  # arrived for an address that can be no endpoint's
-    strangers: int = 0  # came from somebody who is no configured server, and were dropped
+    foreign: int = 0  # arrived for an address that cannot belong to an endpoint
+    strangers: int = 0  # came from a sender that is not a configured server, and were dropped
     receive_failed: int = 0  # errors on a socket, ICMP among them
     receiver_failed: int = 0  # the receiver raised
     receive_overflow: int = 0  # dropped by the kernel, a receive buffer being full
-    opened: int = 0  # links that became open, where they have to be opened
+    opened: int = 0  # links that were opened
     resumed: int = 0  # of these, sessions resumed from earlier ones
-    open_failed: int = 0  # tries to open a link that failed
-    ended_by_server: int = 0  # open links that the server closed, or that broke off
+    open_failed: int = 0  # failed attempts to open a link
+    ended_by_server: int = 0  # open links that the server closed, or that broke
 
 
 class Receiver(Protocol):

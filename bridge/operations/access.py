@@ -28,7 +28,7 @@ from bridge.operations.types.access import (
 from bridge.operations.types.request import Access
 from bridge.store.access import ApiKey
 
-_PREFIX = "lnb"  # lets people and secret scanners see what kind of key it is
+_PREFIX = "lnb"  # shows people and secret scanners what kind of key it is
 _SECRET_BYTES = 32
 _KEY = re.compile(rf"{_PREFIX}_([1-9][0-9]{{0,17}})_([A-Za-z0-9_-]{{43}})")
 

@@ -159,7 +159,7 @@ async def remove_endpoint(bridge: Bridge, asked: RemoveEndpoint) -> EndpointView
 
 
 async def import_endpoints(bridge: Bridge, asked: ImportEndpoints) -> EndpointsImported:
-    # What is no UTF-8 becomes a fault of its line.
+    # Bytes that are not UTF-8 become a fault of their line.
     lines = io.StringIO(asked.csv.decode("utf-8-sig", "surrogateescape"), newline="")
     with bridge.work("endpoints are imported", max(asked.csv.count(b"\n") - 1, 0)) as work:
         done = await import_csv(

@@ -94,7 +94,7 @@ async def add_device(bridge: Bridge, asked: AddDevice) -> DeviceAdded:
         confirmed=asked.confirmed,
         options=asked.options,
     )
-    # Before anything is made in the network: can its endpoint be added at all?
+    # Before anything is created in the network: can its endpoint be added at all?
     wanted = bridge.directory.catalogue.check(draft)
     there = await bridge.directory.by_device(wanted.network, wanted.device)
     if there is None:
@@ -163,7 +163,7 @@ async def _check(bridge: Bridge, name: str) -> tuple[Finding, ...]:
         raise
     except ConfigurationError as error:
         return (Finding("settings", Grade.BAD, str(error), f"correct this setting in [networks.{name}]"),)
-    except BridgeError as error:  # the other networks are checked all the same
+    except BridgeError as error:  # the other networks are checked nevertheless
         cure = "start the service with `lwm2m-bridge run`, or see its log, and ask again"
         return (Finding("checks", Grade.UNCHECKED, str(error), cure),)
 

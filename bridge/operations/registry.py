@@ -108,7 +108,7 @@ async def _audit(bridge: Bridge, entry: AuditEntry) -> None:
     log.info("%s", entry.operation, extra={"who": entry.who, "subject": entry.subject, "outcome": entry.outcome})
     try:
         await bridge.access.note(entry)
-    except BridgeError as error:  # the change itself is done: the log line has to do
+    except BridgeError as error:  # the change itself is done: a log line has to be enough
         log.warning("an entry of the audit log could not be stored: %s", error, extra={"sample": "audit"})
 
 

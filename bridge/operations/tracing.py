@@ -34,12 +34,12 @@ _REQUESTER = {
     Kind.TO_SERVER: "device",
 }
 """The origin of requests in each direction."""
-OLDER = 256  # lines before a page in which the requests are sought that its responses answer
+OLDER = 256  # lines before a page in which the requests of its responses are sought
 _SERVER_HOP = frozenset({Kind.FROM_SERVER, Kind.TO_SERVER})
 
 
 async def begin_trace(bridge: Bridge, asked: BeginTrace) -> TraceBegun:
-    traces = bridge.traces  # first: only a running service has them
+    traces = bridge.traces  # first: only a running service has traces
     record = await existing(bridge, asked.endpoint)
     whose = {"network": record.network, "device": record.device}
     return TraceBegun(id=traces.begin(record.id, record.name, payload=asked.payload, **whose), endpoint=record.name)

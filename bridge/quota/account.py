@@ -57,9 +57,9 @@ class Account:
         self._group = group
         self._rows = {(row.day, row.network, row.group): row for row in rows}
         self._since = since  # the first day whose rows are known
-        self._row: Usage | None = None  # of the present minute, which begins and ends at these wall times
+        self._row: Usage | None = None  # of the current minute, which begins and ends at these wall times
         self._starts = self._ends = 0.0
-        self._charged = (0.0, network, group)  # the last message to the device: when, and for whom it counts
+        self._charged = (0.0, network, group)  # the last message to the device: when, and who was charged
         self._meters: list[Meter] | None = None  # of the quotas of the endpoint's own; None: to be read from the rows
         self._metered_from = self._metered_until = 0.0  # wall times
         self.limits = NO_LIMITS
@@ -77,7 +77,7 @@ class Account:
             self.limits = limits
             self._meters = None
 
-    # What a step asks
+    # Asked by a step
 
     def hold(
         self, size: int, now: float, *, is_answer: bool, limited_until: float | None = None, limit: str = ""
@@ -145,7 +145,7 @@ class Account:
             of = (network, group) if has_moved else None
             self.charges.append(Charge(charged_at, Amount(1, size, 0, 0), -1, of))
 
-    # What people ask
+    # For people
 
     def used(self, period: Period, now: float) -> Amount:
         """Return the usage of the network in the period that contains wall time `now`, in all groups."""

@@ -7,7 +7,7 @@ import msgspec
 from bridge.quota.limits import Counted, Quota
 from bridge.quota.usage import Amount
 
-OVERHEAD = 24  # bytes of a block's message beside its content: header, token, path, Block and format options
+OVERHEAD = 24  # bytes of a block's message without its content: header, token, path, Block and format options
 LARGEST_BLOCK = 1024  # bytes, RFC 7959 §2.2
 SMALLEST_BLOCK = 16
 
@@ -26,7 +26,7 @@ class Verdict(msgspec.Struct, frozen=True):
     needs_bytes: int
     left_messages: int | None
     left_bytes: int | None
-    periods: int | None  # that the transfer lasts, this one included; None: it never fits
+    periods: int | None  # periods that the transfer takes, this one included; None: it never fits
 
     @property
     def fits(self) -> bool:

@@ -39,10 +39,10 @@ class Quota:
     period: Period
     messages: int | None = None
     bytes: int | None = None
-    group: str = ""  # only for endpoints of this group; "": of all, or with `Per.GROUP` of each that has one
+    group: str = ""  # only for endpoints of this group; "": for all, or with `Per.GROUP` for each group
     counts: Counted = Counted.DOWNLINKS
     at_limit: AtLimit = AtLimit.HOLD
-    reserve: float = 0.1  # part that is kept for answers to devices
+    reserve: float = 0.1  # part that is reserved for answers to devices
     warn_at: float = 0.8  # part at which a warning is logged
 
     def concerns(self, network: str, group: str) -> bool:
@@ -98,7 +98,7 @@ class Quota:
         return ""
 
 
-ROUNDING = 1e-9  # 0.9 of 10 is 9, whatever binary fractions make of it
+ROUNDING = 1e-9  # 0.9 of 10 is 9, in spite of binary fractions
 
 
 class SharedUsage(Protocol):
@@ -118,7 +118,7 @@ class Limits:
     own: tuple[Quota, ...] = ()
     shared: tuple[tuple[Quota, SharedUsage], ...] = ()
     refuses: bool = False  # some of them refuse new requests
-    counts_uplinks: bool = False  # what the device sends is counted by some of them, or reported
+    counts_uplinks: bool = False  # some of them count what the device sends, or it is reported
     reports: bool = False  # what is used is reported to the caller of the step (`Charge`)
 
 

@@ -22,4 +22,4 @@ class Standing(msgspec.Struct, frozen=True):
     """The quotas of an endpoint with what was used of each, and the largest message to it in bytes."""
 
     quotas: tuple[tuple[Quota, Amount], ...]
-    largest: int | None  # None: nobody knows yet
+    largest: int | None  # None: not known yet

@@ -15,7 +15,7 @@ from bridge.quota.meter import Meter
 from bridge.quota.periods import DAY, HOUR, MINUTE, Period, end_of, monday_of, start_of
 from bridge.quota.usage import Amount, Usage
 
-_KEPT = 3  # days and weeks: a clock may be set back
+_KEPT = 3  # days and weeks that are kept: a clock may be set back
 _SHORT = frozenset({Period.MINUTE, Period.HOUR})
 
 Whose = tuple[str, str]

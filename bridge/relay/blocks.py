@@ -18,7 +18,7 @@ _LONG_DELTA = 13  # from here an option's delta takes more than its nibble (RFC 
 ANY_ANSWER = block_size(LARGEST_SZX) + udp.HEADER + 2 + _OBSERVE + _ANSWER
 """Bytes of the largest unsolicited response: a payload has at most 1024 bytes (RFC 7252 §4.6)."""
 
-_NUMBERS = 1 << 20  # of blocks that can be named (RFC 7959 §2.2): a block far behind has no name in a smaller size
+_NUMBERS = 1 << 20  # of block numbers (RFC 7959 §2.2): a late block may have no number in a smaller size
 
 Fits = Callable[[bytes], bool]
 """Whether a message with this body can be carried."""
@@ -78,11 +78,11 @@ def asking_smaller(request: Message, largest: int) -> bytes | None:
     if last >= OptionNumber.BLOCK2 and request.option(OptionNumber.BLOCK2) is not None:
         asked = block_of(request, OptionNumber.BLOCK2)
         if asked is None:
-            return None  # the device will say what is wrong with it
+            return None  # the device will answer what is wrong with it
         if asked.number:
             head += BLOCK_VALUE - 2
     if last >= OptionNumber.BLOCK1 and not _ends_transfer(request):
-        return None  # it is answered 2.31; only the final block says what the answer may be (RFC 7959 §3.3)
+        return None  # it is answered 2.31; only the final block gets the real answer (RFC 7959 §3.3)
     szx = largest_szx(largest - head)
     if szx is None or szx >= (LARGEST_SZX if asked is None else asked.szx):
         return None
@@ -126,7 +126,7 @@ def block_at(response: Message, offset: int, szx: int, fits: Fits = anything_fit
     if not 0 <= at < len(response.payload):
         return None
     options = [one for one in response.options if one[0] != OptionNumber.BLOCK2]
-    if offset:  # Observe and Size2 are said once (RFC 7959 §2.6, §4)
+    if offset:  # Observe and Size2 are only in the first block (RFC 7959 §2.6, §4)
         options = [one for one in options if one[0] not in (OptionNumber.OBSERVE, OptionNumber.SIZE2)]
     end = there.offset + len(response.payload)
     for smaller in range(szx, -1, -1):

@@ -64,4 +64,4 @@ class WakeUp(Effect, frozen=True):
     endpoint: str  # its name
     instance: int
     resource: int
-    deliver_by: float  # wall-clock seconds; later it is of no use
+    deliver_by: float  # wall-clock seconds; after that the trigger is not needed

@@ -7,9 +7,9 @@ from bridge.delivery.states import DownlinkState
 from bridge.delivery.uplinks import Response, Verdict
 from bridge.enums import members
 
-REFUSED = 32  # refusals that are given again to copies of their requests
-FADED = 64 << 10  # bytes of answered requests that are remembered by their IDs alone
-_ENTRY = 160  # bytes of one of them in memory, beside its token and what its server was sent
+REFUSED = 32  # refusals that are remembered, for retransmissions of their requests
+FADED = 64 << 10  # bytes for answered requests that are remembered by their IDs alone
+_ENTRY = 160  # bytes of one of them in memory, without its token and the answer that its server got
 
 _S = members(DownlinkState)
 
@@ -33,8 +33,8 @@ class Exchanges:
         self.requests: dict[Key, ServerRequest] = {}  # accepted, as `EndpointState.index_request` notes them
         # Downlink → the ACK with an answer, or the Reset, that its server was given.
         self.replies: dict[int, bytes] = {}
-        self.refused: dict[Key, tuple[float, bytes]] = {}  # → when, and what its server was told
-        self.faded: dict[Key, tuple[float, bytes]] = {}  # → when it was accepted, and the ACK that its server was sent
+        self.refused: dict[Key, tuple[float, bytes]] = {}  # → when, and the answer that its server got
+        self.faded: dict[Key, tuple[float, bytes]] = {}  # → when it was accepted, and the ACK that its server got
         self._faded_bytes = 0
 
     def find(self, key: Key, now: float) -> ServerRequest | None:
@@ -94,7 +94,7 @@ class Exchanges:
             rows += self._fade(len(kept) - self.most)
             rows += kept.make_room(self.most, may_go)
         self._drop(rows)
-        if len(self.requests) > self.most:  # requests under way count, too
+        if len(self.requests) > self.most:  # unfinished requests count, too
             faded = self._fade(len(self.requests) - self.most)
             self._drop(faded)
             rows += faded

@@ -43,7 +43,7 @@ def message(step: Step, event: DeviceMessage) -> None:
     """Process bytes from the device. Whatever they are, the device is awake: waiting messages may be sent."""
     state = step.state
     data, duplicate_key = event.data, event.duplicate_key
-    # A peer's clock may be ahead: nothing was heard later than now.
+    # A network's clock may be ahead: no message was heard later than now.
     step.heard_at = step.wall if event.heard_at is None else min(event.heard_at, step.wall)
     if state.deliveries.live:
         words.heard(state.deliveries, step.work, step.south)
@@ -143,7 +143,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
     server = server_of(state, coap, name)
     if name == "OSCORE":
         secured.seen(step)
-    # What the device repeats it repeats from when it was heard; how long a server may be away counts from now.
+    # The device repeats its message from when it was heard; the time that a server may be down counts from now.
     expires_at = (
         step.heard_at + step.south.exchange_span
         if name in operation.REGISTRATION
@@ -236,7 +236,7 @@ def _answer_in_servers_place(step: Step, row: DeviceRequest, refused: identity.M
     payload = b"\xff" + refused.text.encode() if refused.text else b""
     largest = step.south.max_downlink
     if largest is not None and step.state.south_hop.size_of(row.south_token, payload) > largest:
-        payload = b""  # the code says it all
+        payload = b""  # the code is enough
     toward_device.respond(step, row, refused.code, payload, f"{row.operation} refused")
 
 

@@ -34,7 +34,7 @@ _S = members(DownlinkState)
 _U = members(UplinkState)
 _O = members(ObservationState)
 
-TTL_LARGEST = 2**31  # seconds; beyond it a TTL is no limit at all
+TTL_LARGEST = 2**31  # seconds; a longer TTL counts as no limit
 _BLOCK_OPTIONS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 
 
@@ -68,7 +68,7 @@ def _response(step: Step, server: str, message: Message) -> None:
     if sent is None or type(sent) is DeviceRequest:
         server_answers.take(step, server, message)
     elif message.code == Code.NOT_FOUND:
-        _reset(step, server, message.mid)  # it does not know the observation (R19)
+        _reset(step, server, message.mid)  # the server does not know the observation (R19)
     else:
         _acknowledged(step, server, message.mid)
 
@@ -214,7 +214,7 @@ def _answer_at_once(step: Step, server: str, message: Message, code: int, option
         told = frame(ACK, code, message.mid, message.token, body)
     else:
         mid = step.state.north_mids.allocate(step.state.by_north_mid)
-        step.relay_row().north_mid = mid  # a refusal is no row: it is durable here (R2)
+        step.relay_row().north_mid = mid  # a refusal has no row: its message ID is stored here (R2)
         told = frame(NON, code, mid, message.token, body)
     step.effect(SendToServer(server, told))
     step.state.exchanges.refuse((server, message.mid, message.token), step.wall, told)

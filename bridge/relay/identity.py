@@ -18,7 +18,7 @@ from bridge.relay.registrations import Registration, segments
 
 _READ_DIFFERENTLY = re.compile(r"[/\\?#%;\x00-\x1f\x7f]")  # in a segment: a server may split, cut or decode it there
 _BETWEEN_PARAMETERS = re.compile(r"[&;?#,\s\x00]+")
-_DECODED_AT_MOST = 4  # times; what decodes further means nothing good
+_DECODED_AT_MOST = 4  # times; a text that decodes further is suspicious
 _SAFE_METHODS = (Code.GET, Code.FETCH)  # RFC 7252 §5.1, RFC 8132 §2
 
 

@@ -14,7 +14,7 @@ from bridge.relay.blocks import block_at, block_of
 from bridge.relay.effects import Count
 from bridge.relay.state import Step
 
-_FITTED_QUERIES = ("Register", "Update")  # R21 changes these: what the device asked is not what the server was asked
+_FITTED_QUERIES = ("Register", "Update")  # R21 changes these: the server got another request than the device sent
 _U = members(UplinkState)
 
 

@@ -14,7 +14,7 @@ from bridge.relay.registrations import Registration, decode, encode
 
 
 class QueueMode(StrEnum):
-    STRIP = "strip"  # for servers that would refuse to send to a sleeping client: our queue does the work
+    STRIP = "strip"  # for servers that would not send to a sleeping client: the bridge queues instead
     KEEP = "keep"
     ADD = "add"
 
@@ -24,16 +24,16 @@ class ServerProfile:
     """How one kind of LwM2M server behaves, and what a Register must look like for it (R10, R21)."""
 
     patience: float = 120.0  # seconds after which the server no longer waits (Leshan API and ThingsBoard: 120)
-    margin: float = 5.0  # seconds before the patience ends at which the bridge answers 5.04
-    silent_expiry: bool = False  # say nothing instead of 5.04
+    margin: float = 5.0  # seconds before the end of the patience at which the bridge answers 5.04
+    silent_expiry: bool = False  # send nothing instead of 5.04
     fit_register: bool = True  # False: profile `transparent`, nothing is changed
     lwm2m_version: str = "1.1"  # added where the device names none
-    binding: str | None = "U"  # what `b` is rewritten to; None keeps it
+    binding: str | None = "U"  # new value of `b`; None keeps it
     queue_mode: QueueMode = QueueMode.STRIP
     default_lifetime: int | None = None  # seconds; added where a Register names none and the network implies none
-    transfer: float | None = None  # seconds from the first block in which a block-wise write must be over
-    piggybacked_blocks: bool = False  # it goes on with Block1 only after an acknowledgement that holds the 2.31
-    keep_sms: bool = True  # False: the number for SMS (`sms`) is taken out, so that the server sends no triggers itself
+    transfer: float | None = None  # seconds from the first block in which a block-wise write must end
+    piggybacked_blocks: bool = False  # it continues with Block1 only after an acknowledgement with the 2.31 in it
+    keep_sms: bool = True  # False: the number for SMS (`sms`) is removed, so that the server sends no triggers itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Server:
 
     key: str
     profile: ServerProfile = field(default_factory=ServerProfile)
-    hosts: tuple[str, ...] = ()  # by any of these, in lower case, a device's Uri-Host names it (R23)
-    port: int = 0  # by this Uri-Port, where several have one host
-    bootstrap: bool = False  # it takes Bootstrap-Requests, and no registrations
+    hosts: tuple[str, ...] = ()  # hosts, in lower case, by which a device's Uri-Host can name it (R23)
+    port: int = 0  # its Uri-Port, if several servers have one host
+    bootstrap: bool = False  # it gets Bootstrap-Requests, and no registrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,22 @@ class Policy:
     notify_hold: float = 1.0  # R16
     ttl_option: int = 65052  # R10; experimental range, elective, uint seconds
     long_ttl: float = 86400.0  # R15: Notify and Send
-    late_grace: float = 86400.0  # R12: how long a late answer is still recognised
+    late_grace: float = 86400.0  # R12: seconds in which a late answer is recognised
     refuse_when_down: bool = False  # R3
     max_requests: int = 32  # queued requests; full: 5.03 with Max-Age
     max_uplinks: int = 64  # stored uplinks; full: the oldest Notify or Send is EXPIRED
     max_exchanges: int = 1024  # requests of the last 247 s; full: 5.03 with Max-Age (R4), see docs/decisions/full.md
-    max_kept: int = 64  # the device's messages, kept for its repeats; full: the oldest is forgotten
-    max_observations: int = 64  # full: one that is over makes way, then one unheard for `observation_idle`, else 5.03
+    max_kept: int = 64  # the device's messages, kept to recognise repeats; full: the oldest is forgotten
+    max_observations: int = (
+        64  # full: a cancelled one is replaced, then one without a notification for `observation_idle`, else 5.03
+    )
     observation_idle: float = 86400.0
     max_answers: int = 16  # answers that wait for the device; full: the oldest is SUPERSEDED
     max_reports: int = 16  # unattributed reports; full: the oldest is dropped
     max_opaque: int = 8  # queued DTLS records; full: the newest is dropped
     handshake_ttl: float = 60.0  # R26
     record_ttl: float = 93.0
-    wake_after: float = 5.0  # seconds that a request waits for a sleeping device before the device is woken up
+    wake_after: float = 5.0  # seconds that a request waits for a sleeping device until the device is woken up
     wake_interval: float = 3600.0  # seconds from one trigger to the next
 
 
@@ -78,7 +80,7 @@ class Wake:
 
     endpoint: str  # its name
     resource: int  # of object 1: 8 Registration Update Trigger, 9 Bootstrap-Request Trigger
-    instance: int | None = None  # of object 1; None: the only one that the device has registered
+    instance: int | None = None  # of object 1; None: the only one that the device registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,14 @@ class Endpoint:
     default_ttl: float | None = None
     object_list: str | None = None  # CoRE links for a Register without any (R21)
     confirmed: bool = False  # ask the network for confirmed delivery
-    options: Mapping[str, str] = field(default_factory=dict)  # the binding's settings for this endpoint
-    group: str = ""  # whose quotas it shares; "" for none
+    options: Mapping[str, str] = field(default_factory=dict)  # its settings for the binding
+    group: str = ""  # its group of shared quotas; "" for none
     wake: Wake | None = None  # None: the device is not woken up
 
 
 class ObservationState(StrEnum):
     ACTIVE = "active"
-    CANCELLED = "cancelled"  # over; what the device still notifies is answered RST (R19, R20)
+    CANCELLED = "cancelled"  # it has ended; further notifications are answered with a Reset (R19, R20)
 
 
 _CANCELLED = ObservationState.CANCELLED
@@ -121,8 +123,8 @@ class Observation(Row):
     since: Fixed[float]
     state: ObservationState = ObservationState.ACTIVE
     path: Fixed[str] = ""  # what is observed, for people
-    asks: Fixed[bytes] = b""  # digest of what else makes two requests ask for the same (RFC 7252 §5.6)
-    heard_at: float = 0.0  # when the device last said something of it, to within an hour
+    asks: Fixed[bytes] = b""  # digest of the other options that make two requests equal (RFC 7252 §5.6)
+    heard_at: float = 0.0  # wall time of the latest notification, to within an hour
 
     @property
     def is_active(self) -> bool:
@@ -140,10 +142,10 @@ class RelayState(Row):
     shard: Fixed[int]
     registrations: list[Registration] = []  # noqa: RUF012  # msgspec makes each row its own
     refuse_update: bool = False  # Updates are answered 4.04 until the device registers anew (R24)
-    north_mid: int | None = None  # the last MID toward a server that no row carries (R2)
-    joined_at: float = 0.0  # what the device sent before that, it does not repeat (R13)
-    server_instance: int | None = None  # of object 1, where the device registered with just one
-    woken_at: float = 0.0  # when the device was last sent a trigger
+    north_mid: int | None = None  # the latest message ID toward a server that is in no row (R2)
+    joined_at: float = 0.0  # wall time before which nothing is repeated by the device (R13)
+    server_instance: int | None = None  # of object 1, if the device registered exactly one
+    woken_at: float = 0.0  # wall time of the latest trigger to the device
     secured: bool = False  # the device speaks DTLS or OSCORE with its servers: it is asked nothing in plain text
 
 

@@ -15,7 +15,7 @@ from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import LinkOpened
 from bridge.relay.state import Step
 
-TOKEN = b"\0update\0"  # of the Update: no device's request has it, whose own may be anything, but by intent
+TOKEN = b"\0update\0"  # token of the Update; a device's request has it only if the device chooses it on purpose
 
 
 def opened(step: Step, event: LinkOpened) -> None:

@@ -14,7 +14,7 @@ from bridge.relay.verdict import RETRY_LATER
 
 _O = members(ObservationState)
 _NO_CACHE_KEY = (OptionNumber.ETAG, OptionNumber.OBSERVE, OptionNumber.BLOCK2, OptionNumber.BLOCK1)
-_HEARD_EVERY = 3600.0  # seconds: a notification is noted with its observation no more often
+_HEARD_EVERY = 3600.0  # seconds: the time of an observation's latest notification is stored no more often
 
 
 def follow(step: Step, row: ServerRequest, message: Message) -> None:
@@ -98,10 +98,10 @@ def full_for(step: Step, server: str, request: Message) -> int | None:
     """Return the seconds until there is room for one more observation; None: now (R30)."""
     state = step.state
     if state.observation_of(server, request.token) is not None:
-        return None  # the same once more
+        return None  # the same observation again
     asks = what_is_asked(request)
     if any(one.asks == asks and one.server == server and one.is_active for one in state.observations.values()):
-        return None  # it takes the other's place
+        return None  # it replaces the other
     pending = sum(type(row) is ServerRequest and row.observe == 0 for row in state.deliveries.live.values())
     if _has_room(step, pending):
         return None

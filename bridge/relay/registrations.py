@@ -11,7 +11,7 @@ import msgspec
 from bridge.coap.message import Message, Option, encode_body
 from bridge.coap.numbers import OptionNumber
 
-TOLD_APART = b"~"  # between a server's own path and the number that tells it from another server's
+TOLD_APART = b"~"  # between a server's own path and the number that makes it unique
 RESERVED = frozenset({b"rd", b"dp", b"bs", b"bspack"})  # last segments that mean something else (OMA Transport TS §6.4)
 
 
@@ -25,9 +25,9 @@ class Registration(msgspec.Struct, array_like=True, gc=False):
     location: tuple[bytes, ...]  # segments of the path that the server chose
     told: tuple[bytes, ...]  # segments of the path that the device knows
     since: float
-    refreshed_at: float  # by the last Register or Update that the server agreed to
-    lifetime: int | None = None  # seconds, as its Register or Update says; None: the server's default (86400)
-    queue_mode: bool = False  # the server was told that the device sleeps
+    refreshed_at: float  # wall time of the latest Register or Update that the server accepted
+    lifetime: int | None = None  # seconds, from its Register or Update; None: the server's default (86400)
+    queue_mode: bool = False  # the server knows that the device sleeps (queue mode)
 
     @property
     def path(self) -> str:

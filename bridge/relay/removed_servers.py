@@ -33,6 +33,6 @@ def end_what_waits(step: Step) -> None:
             toward_server.abandon_response(step, up)
     for row in list(state.deliveries.live.values()):
         if type(row) is ServerRequest and not is_own(state, row.server):
-            row.answered = True  # nobody is told
+            row.answered = True  # no server is notified
             state.deliveries.touch(row)
             words.cancel_asked(state.deliveries, row.id, step.work, step.south)

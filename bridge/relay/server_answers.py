@@ -11,7 +11,7 @@ from bridge.relay.registrations import Registration, segments, told_path, with_p
 from bridge.relay.state import Step
 
 _ABOUT_REGISTRATION = frozenset({"Register", "Update", "De-register"})
-NEARLY = 0.9  # of a lifetime without an Update
+NEARLY = 0.9  # part of a lifetime without an Update at which a warning is logged
 
 
 def take(step: Step, server: str, message: Message) -> None:
@@ -33,7 +33,7 @@ def take(step: Step, server: str, message: Message) -> None:
         if repeated:
             toward_server.acknowledge(step, server, message.mid)
         else:
-            toward_server.reset(step, server, message.mid)  # RFC 7252 §5.3.2: nobody asked
+            toward_server.reset(step, server, message.mid)  # RFC 7252 §5.3.2: no request has this token
     step.effect(Count("responses_without_request", "north"))
 
 

@@ -34,7 +34,7 @@ def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[
     4.13 with a smaller Block1 size lets the server go on block-wise; if no block fits, it is 5.03.
     """
     if message.option(OptionNumber.OSCORE) is not None:
-        return Code.SERVICE_UNAVAILABLE, []  # its blocks are not the bridge's business (R27)
+        return Code.SERVICE_UNAVAILABLE, []  # the bridge does not handle blocks of OSCORE messages (R27)
     block1 = message.uint(OptionNumber.BLOCK1)
     at_start = block1 is None or block1 >> 4 == 0
     if message.payload and at_start:

@@ -35,8 +35,8 @@ from bridge.relay.registrations import Registration
 
 U = TypeVar("U", DeviceUplink, DeviceUplink | OpaqueUplink)
 
-ROUND_TRIPS = 8  # exchanges by which the pace of a device is judged
-RETIRED = 64  # tokens that are not given again soon: the device may not know that an observation or exchange ended
+ROUND_TRIPS = 8  # exchanges from which the response time of a device is estimated
+RETIRED = 64  # tokens that are not used again soon: the device may not know that an observation or exchange ended
 
 Digested = (DeviceUplink, OpaqueUplink)
 """Uplinks from the device: their digest and their network's id are remembered (R13)."""
@@ -101,15 +101,15 @@ class EndpointState:
         )
         self.exchanges = Exchanges(self.deliveries.kept, policy.max_exchanges)
         self.by_token: dict[bytes, ServerRequest] = {}
-        # What is not over, by message IDs of the bridge's own: none of these is allocated again (R1, R2). What is over
-        # keeps its ID for 247 s or the device's exchange span, and row ids grow with message IDs: so no ID comes again
-        # sooner, after a restart neither.
+        # Unfinished messages by the message IDs that the bridge chose: none of these is allocated again (R1, R2).
+        # Finished ones keep their ID for 247 s or the device's exchange span. Row ids grow with message IDs, so that no
+        # ID is used again sooner, not even after a restart.
         self.by_south_mid: dict[int | None, Downlink] = {}
         self.by_north_mid: dict[int | None, CoapUplink] = {}
-        self.uplinks: dict[int, CoapUplink] = {}  # opaque ones are over as soon as they are sent
+        self.uplinks: dict[int, CoapUplink] = {}  # opaque ones are finished when they are sent
         self.kept_uplinks: KeptRows[DeviceUplink] = KeptRows()
         self.kept_others: KeptRows[DeviceUplink | OpaqueUplink] = KeptRows()
-        self.last_request = 0  # the device's latest
+        self.last_request = 0  # the device's latest message
         self.by_digest: dict[bytes, DeviceUplink | OpaqueUplink] = {}
         self.by_duplicate_key: dict[str, DeviceUplink | OpaqueUplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
@@ -120,14 +120,16 @@ class EndpointState:
         self.empty_ack_due: dict[int, float] = {}  # downlink → monotonic time (R5)
         self.hold_due: dict[int, float] = {}  # uplink → monotonic time (R16)
         self.south: SouthProfile | None = None  # of the last step
-        self.round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)  # seconds that the device's latest answers took
+        self.round_trips: deque[float] = deque(
+            maxlen=ROUND_TRIPS
+        )  # seconds that the device took for its latest answers
         self.transfers: dict[tuple[str, tuple[str, ...]], float] = {}  # server and path of a write → its first block
         start = int(random * 65536)
         self.north_mids = MessageIds(start)
         self.south_mids = MessageIds(start)
         self.last_token = start & 0xFF
         self.last_long_token = start
-        self.freed: deque[bytes] | None = None  # tokens of one byte, once all of them were taken: there is no search
+        self.freed: deque[bytes] | None = None  # all tokens of one byte were in use: no search for a free one
         self._take_downlinks(kept)
         self._take_uplinks(kept)
         if kept.relay is not None and kept.relay.north_mid is not None:
@@ -158,7 +160,7 @@ class EndpointState:
                 self.remember(up, repeats=kept.relay is None or up.received_at >= kept.relay.joined_at)
 
     def _take_message(self, up: CoapUplink) -> None:
-        unfinished = up.keep_until == FOREVER  # or its response is awaited
+        unfinished = up.keep_until == FOREVER  # or its response is still expected
         if unfinished:
             self.uplinks[up.id] = up
         else:
@@ -344,10 +346,10 @@ class Step(msgspec.Struct):
     state: EndpointState
     work: Work
     south: SouthProfile
-    wall: float  # of this moment, seconds
+    wall: float  # seconds, of the current south profile
     mono: float
     heard_at: float = 0.0  # wall time at which the network heard the device's message of this step
-    look_again_at: float | None = None  # wall time at which a device that sleeps may have to be woken up
+    look_again_at: float | None = None  # wall time at which a sleeping device may have to be woken up
 
     def effect(self, effect: Effect) -> None:
         self.work.effects.append(effect)

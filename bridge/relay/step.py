@@ -48,11 +48,11 @@ class Result(msgspec.Struct, frozen=True):
 
     changes: list[Change]
     effects: list[Effect]
-    wake: float | None  # seconds from now until the next `Tick` is due; None: only an event can move this endpoint
+    wake: float | None  # seconds until the next `Tick` is due; None: only an event can change this endpoint
     begins_call: bool  # one of the effects is a network call
-    charges: list[Charge]  # what was used, and what was given back: the caller counts it where endpoints share quotas
-    waits_for_call: Turn | None  # a network call is wanted; a `Tick` is due when it is the endpoint's turn
-    is_held: bool = False  # what would go next is held by a quota, or by a limit of the network
+    charges: list[Charge]  # charges and refunds: the caller adds them to shared quotas
+    waits_for_call: Turn | None  # a network call should begin; a `Tick` is due when it is the endpoint's turn
+    is_held: bool = False  # the next message is held by a quota, or by a limit of the network
 
 
 def step(
@@ -158,7 +158,7 @@ def _next_wake(at: Step) -> float | None:
         if row.due is not None and row.due < soonest:
             soonest = row.due
     for up in state.uplinks.values():
-        # A message that no server has yet needs attention at once after a restart, whatever its deadline.
+        # A message that no server has yet is due at once after a restart, whatever its deadline.
         up.due = wall if up.state is _U.RECEIVED and type(up) is not DeviceRequest else up.expires_at
         if up.expires_at is not None and up.expires_at < soonest:
             soonest = up.expires_at
@@ -281,7 +281,7 @@ def _removed(at: Step, event: ev.EndpointRemoved) -> None:
         observations.drop(at, token)
 
 
-_HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each takes its own event
+_HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each function accepts its own event
     ev.Started: _started,
     ev.Tick: _tick,
     ev.ServerDatagram: from_server.datagram,

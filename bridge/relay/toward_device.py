@@ -136,7 +136,7 @@ def _make_room(step: Step) -> bool:
             continue
         if nobody_has_it(row.attempts):
             deliveries.end(row, _S.SUPERSEDED, step.work, MADE_WAY)
-        else:  # it went out once
+        else:  # it was sent once
             deliveries.give_up(row, step.work, MADE_WAY)
         step.effect(Count("answers_superseded"))
         return True

@@ -127,7 +127,7 @@ def acknowledged(step: Step, row: CoapUplink) -> None:
     step.state.on_its_way_no_longer(row)
     if row.state is _U.RECEIVED:
         row.move(_U.FORWARDED, step.wall)
-        # The device knows its request no longer than its exchange (R14); the server gets a while in any case.
+        # The device expects an answer within its exchange (R14); the server gets a minimum of time in any case.
         waits_until = max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME)
         row.expires_at = waits_until if row.expires_at is None else min(row.expires_at, waits_until)
         step.work.update(row)

@@ -13,7 +13,7 @@ from bridge.relay.model import ServerProfile
 from bridge.relay.size import block_room, block_size, largest_szx
 from bridge.relay.state import Step
 
-TRANSFERS = 8  # that are known of an endpoint; the oldest is forgotten
+TRANSFERS = 8  # transfers of an endpoint that are known; beyond that the oldest is forgotten
 
 
 def answer_by(step: Step, server: str, message: Message, profile: ServerProfile, otherwise: float) -> float:
@@ -35,7 +35,7 @@ def answer_by(step: Step, server: str, message: Message, profile: ServerProfile,
     if not block.more:
         del transfers[key]
     end = began + profile.transfer - profile.margin
-    return min(otherwise, end) if end > step.wall else otherwise  # a server that goes on after that waits longer
+    return min(otherwise, end) if end > step.wall else otherwise  # a server that goes on later evidently waits longer
 
 
 def too_slow(step: Step, message: Message, profile: ServerProfile) -> str | None:

@@ -157,7 +157,7 @@ def send_next(step: Step, before: ServerRequest, body: bytes) -> None:
         before.north_mid,
         before.north_token,
         None,  # parts observe nothing
-        1,  # ahead of requests that begin something
+        1,  # ahead of other requests
         before.answer_by,
         before.confirmed,
     )

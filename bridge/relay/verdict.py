@@ -14,7 +14,7 @@ from bridge.relay.state import Step
 
 LONGEST_TEXT = 120  # characters of a diagnostic payload: servers show it to people
 RETRY_LATER = 60  # seconds of Max-Age with 5.03 (RFC 7252 §5.9.3.4)
-NO_REQUEST = 0  # instead of the request that a verdict is about
+NO_REQUEST = 0  # in place of a request, in a verdict about an observation
 _S = members(DownlinkState)
 _U = members(UplinkState)
 _CODES: dict[DownlinkState, int] = {
@@ -131,7 +131,7 @@ def reset(step: Step, row: ServerRequest) -> None:
         give(step, row, Code.BAD_GATEWAY)
         return
     _answered(step, row)
-    verdict = _take(step, row, b"")  # a row: a retransmission gets it again (R4)
+    verdict = _take(step, row, b"")  # stored: a retransmission gets it again (R4)
     verdict.coap_type, verdict.north_mid = RST, row.north_mid
     datagram = to_server(verdict)
     step.state.exchanges.replied(verdict, datagram)

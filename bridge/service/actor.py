@@ -73,7 +73,7 @@ class NetworkActor:
         self._calls: dict[int, tuple[int, int]] = {}  # endpoint → downlink and attempt whose network call is in flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.tap: Tap | None = None  # sees every effect, while somebody traces
+        self.tap: Tap | None = None  # is called with every effect while a trace runs
 
     def act(self, placed: Placed, effect: Effect, result: Result) -> None:
         """Carry out one effect; never raises. The result of a network call is passed to `result` later."""
@@ -91,7 +91,7 @@ class NetworkActor:
         elif isinstance(effect, Count):
             self._count(effect.name, kind=effect.label)
             if effect.text:
-                sample = f"{effect.name} {effect.label}"  # what one side sends does not hide the other
+                sample = f"{effect.name} {effect.label}"  # sampled apart, so that one side does not hide the other
                 log.warning("%s", effect.text, extra={"endpoint": placed.endpoint.name, "sample": sample})
         elif isinstance(effect, LookUp):
             self._begin(placed, _key(effect.attempt), self._look_up(placed, effect.attempt), result)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from math import inf
 
-SPARE = 64  # stale entries that are no reason to make the heap anew
+SPARE = 64  # stale entries up to which the heap is not rebuilt
 
 
 class Alarms:
@@ -18,7 +18,7 @@ class Alarms:
     def __init__(self, wake: Callable[[int], None]) -> None:
         self._wake = wake
         self._due: dict[int, float] = {}  # endpoint → when it is to be woken, by the event loop's clock
-        self._marks: dict[int, float] = {}  # endpoint → its first entry in the heap, not later than that
+        self._marks: dict[int, float] = {}  # endpoint → its first entry in the heap, not later than its wake-up time
         self._heap: list[tuple[float, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 

@@ -216,7 +216,7 @@ def _is_there(database: Path) -> bool:
     try:
         return database.exists()
     except PermissionError:
-        return True  # opening it tells whom to ask
+        return True  # opening the ledger says which user may do so
 
 
 def _check_owner(config: Config) -> None:

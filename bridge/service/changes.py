@@ -33,7 +33,7 @@ class Changes:
         """Apply a durable change."""
         before, after = change.before, change.after
         if after is None:
-            return  # `remove` did it all
+            return  # `remove` has done everything
         if after.enabled and after.source is not None and self._north.opens_each:
             self._north.open(after.source, after.servers)
         moved = before is not None and (before.network, before.device) != (after.network, after.device)
@@ -52,7 +52,7 @@ class Changes:
         record = await self._directory.by_name(name)
         if record is None:
             raise NotFound(f"no endpoint {name!r}")
-        self._places.leaving.add(record.id)  # what came in after this step would be nobody's
+        self._places.leaving.add(record.id)  # a message that came after this step would belong to no endpoint
         try:
             self._replace(record)
             await self._runner.stepped(record.id, ev.EndpointRemoved())
@@ -71,13 +71,13 @@ class Changes:
 
     def _keep_up(self, change: DirectoryChange, before: Record, after: Record, *, moved: bool) -> None:
         if moved:
-            self._runner.forget(after.id)  # what the network knows of the other device has to be read first
+            self._runner.forget(after.id)  # the notes of the other device have to be read first
         if not self._replace(after):
             return
         if moved:
             self._runner.event(after.id, ev.NetworkFlushed("the endpoint has another device now"))
         if change.server_knew:
-            self._runner.forget(after.id)  # the directory's own transaction has noted it in the relay's row
+            self._runner.forget(after.id)  # the directory's transaction has stored it in the relay row
             self._runner.event(after.id, ev.NorthChanged())
         if before.enabled and not after.enabled:
             self._runner.event(after.id, ev.EndpointRemoved("the endpoint was disabled"))

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bridge.delivery.work import Now
 
-NOTICED = 1.0  # seconds by which the wall clock has to be set for that to be noticed
+NOTICED = 1.0  # seconds; a smaller change of the wall clock is ignored
 
 
 class Clock(Protocol):
@@ -43,7 +43,7 @@ class SteadyClock:
         self.monotonic = clock.monotonic
         self._was_set = was_set
         self._seen = self._wall() - self.monotonic()  # from the monotonic clock to the wall clock, when last noticed
-        self._offset = self._seen  # the largest so far: from the monotonic clock to the time of this one
+        self._offset = self._seen  # the largest so far: from the monotonic clock to the time of this clock
 
     @property
     def ahead(self) -> float:
@@ -55,7 +55,9 @@ class SteadyClock:
 
     def moment(self) -> Now:
         """Return the current time on both clocks."""
-        wall = self._wall()  # first: a process that is stopped between the two seems to be set back, which does no harm
+        wall = (
+            self._wall()
+        )  # first: if the process is stopped between the two reads, the clock seems to be set back, which does no harm
         monotonic = self.monotonic()
         offset = wall - monotonic
         if not -NOTICED < offset - self._seen < NOTICED:

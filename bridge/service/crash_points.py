@@ -16,7 +16,7 @@ POINTS = (
     "after server datagram",
     "before submit",  # a network is about to be called
     "after submit",  # the network answered, its answer is not stored
-    "before notification answer",  # an uplink is committed, the network is about to be told
+    "before notification answer",  # an uplink is committed, its network is about to get the acknowledgement
 )
 
 

@@ -8,7 +8,7 @@ from bridge.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 LEAST = 128  # the ledger, listeners, and some connections of networks
-BESIDE = 2048  # for connections of networks, beside a port for each endpoint
+BESIDE = 2048  # for connections of networks, in addition to a port for each endpoint
 _CURE = "raise the limit: LimitNOFILE= of a systemd unit, ulimit -n in a shell, --ulimit nofile= of a container"
 
 

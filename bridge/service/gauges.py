@@ -18,7 +18,7 @@ from bridge.service.network_calls import NetworkCalls
 from bridge.store.contract import Store
 from bridge.store.fleet import Fleet, FleetCounts
 
-FRESH = 15.0  # seconds that counts of the whole fleet are used again: they read an index of all endpoints
+FRESH = 15.0  # seconds for which counts of the whole fleet are reused: they read an index of all endpoints
 
 WAITING = (
     DownlinkState.QUEUED,

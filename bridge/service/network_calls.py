@@ -28,7 +28,7 @@ class NetworkCalls:
         """`draw` returns a random number in [0, 1); `count` increments the counters that an operator sees."""
         self.network = network
         self.under_way = 0
-        self.is_calm = True  # nobody waits, and the network is in order: then the way of a message is short
+        self.is_calm = True  # no endpoint waits, and the network is up: the common case
         self._capacity = max(capacity, 1)
         self._breaker = Breaker(draw)
         self._paces = Paces()
@@ -36,7 +36,7 @@ class NetworkCalls:
         self._answers: OrderedDict[int, None] = OrderedDict()
         self._others: OrderedDict[int, None] = OrderedDict()
         self.held: set[int] = set()  # endpoints whose next message is held by a quota, or by a limit of the network
-        self._turns: set[int] = set()  # endpoints whose turn it is, and that were not stepped since
+        self._turns: set[int] = set()  # endpoints whose turn it is, and that were not stepped yet
         self._closed = False
         self._suspended = False
         self._drained: asyncio.Future[None] | None = None  # for who waits until no call is under way
@@ -92,7 +92,7 @@ class NetworkCalls:
             self._others.pop(endpoint, None)
         if waits is not None:
             line = self._answers if waits is Turn.ANSWER else self._others
-            line[endpoint] = None  # who waits already keeps its place
+            line[endpoint] = None  # an endpoint that waits already keeps its position
         self._look_round()
 
     def not_stepped(self, endpoint: int) -> None:

@@ -16,7 +16,7 @@ from bridge.service.provisioning import ProvisioningNotes
 from bridge.service.runner import Runner
 from bridge.store.contract import Store
 
-BACKLOG = 20_000  # commits that wait for the disk; beyond that networks are asked to send again later
+BACKLOG = 20_000  # commits that wait for the disk; beyond that, networks have to send again later
 
 
 class NetworkEvents:
@@ -92,7 +92,7 @@ class NetworkEvents:
         if record is None:
             return False
         digest, at = digest_of(uplink.payload), uplink.received_at
-        # Either may be the other's repeat: history brings a lost original after its repeat was taken, too.
+        # Either may be the other's repeat: history can bring a lost original after its repeat was stored.
         return await self._store.reads.has_uplink(record.id, uplink.duplicate_key, digest, at - within, at + within)
 
     def now(self) -> float:

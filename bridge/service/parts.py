@@ -36,7 +36,7 @@ from bridge.trace.traces import Traces
 
 log = logging.getLogger(__name__)
 
-RECORDS = 8  # of the memory for endpoints, this part is for records of the directory, all else for what they do
+RECORDS = 8  # this part of the memory for endpoints is for records of the directory, the rest for their state
 Count = Callable[..., None]
 
 

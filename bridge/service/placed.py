@@ -14,8 +14,10 @@ class Placed:
     """An endpoint with its number toward servers, and its network's current south profile."""
 
     endpoint: Endpoint
-    source: int | None  # None: it has no address of its own, and is down toward its servers
+    source: int | None  # None: it has no address of its own, and cannot reach its servers
     south_profile: Callable[[str], SouthProfile]
     calls: NetworkCalls  # of its network
     limits: Limits = NO_LIMITS  # its quotas
-    takes: bool = True  # False: it is disabled or leaves; nothing new is accepted, what is there gets its outcome
+    takes: bool = (
+        True  # False: it is disabled or being removed; nothing new is accepted, its messages get their outcome
+    )

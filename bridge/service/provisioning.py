@@ -16,8 +16,8 @@ from bridge.store.fleet import Fleet, Provisioning as Kept, ProvisioningNote
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.2  # seconds in which reports are gathered: only the last one about a device is stored
-AGAIN = 2.0  # seconds from a failure of the store to the next try
+GATHER = 0.2  # seconds in which reports are collected: only the last one about a device is stored
+AGAIN = 2.0  # seconds from a failure of the store to the next attempt
 
 
 class ProvisioningNotes:
@@ -32,7 +32,7 @@ class ProvisioningNotes:
         self._tasks = tasks
         self._announcer = announcer
         self._gathered: dict[tuple[str, str], ProvisioningNote] = {}
-        self._futures: list[Future[None]] = []  # completed when what is gathered now is durable
+        self._futures: list[Future[None]] = []  # completed when the reports collected so far are durable
 
     def take(self, network: str, event: Provisioned) -> Future[None]:
         """Store a binding's report. The returned future completes when it is durable."""

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 
-ENDPOINT = 6000  # bytes of an endpoint without messages: its state, its notes, and its place in tables
+ENDPOINT = 6000  # bytes of an endpoint without messages: its state, its notes, and its entries in tables
 ROW = 600  # bytes of one message that is remembered; bodies are small
 
 

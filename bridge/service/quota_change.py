@@ -18,7 +18,7 @@ from bridge.store.contract import Ledger
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 100  # endpoints judged anew before other work gets its turn
+AT_ONCE = 100  # endpoints checked again before other work gets its turn
 PAUSE = 0.01  # seconds of that turn
 
 
@@ -32,7 +32,7 @@ async def change_quotas(
     shared.begin_change()
     _let_endpoints_know(shared, runner)
     try:
-        rows = await store.usage_in_turn(needed_since(now))  # given to the store before any further step
+        rows = await store.usage_in_turn(needed_since(now))  # queued in the store before any further step
     except BaseException:
         shared.abandon_change()
         _let_endpoints_know(shared, runner)

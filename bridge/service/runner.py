@@ -37,9 +37,9 @@ from bridge.trace.traces import Tap
 log = logging.getLogger(__name__)
 
 MEMORY = 112 << 20  # bytes of endpoints that are kept in memory for their next event
-FAR = 30.0  # seconds: an endpoint that only waits for a time farther off than this needs no memory until then
-NEAR = 256  # an endpoint that waits for a network call behind more than so many needs no memory until its turn
-RELOAD_AFTER = 1.0  # seconds between a failed commit and the next try to take the endpoint up again
+FAR = 30.0  # seconds: an endpoint that only waits for a later time than this is unloaded until then
+NEAR = 256  # an endpoint that waits for a network call behind more than this many others is unloaded until its turn
+RELOAD_AFTER = 1.0  # seconds between a failed commit and the next attempt to load the endpoint
 
 CALLS = (Submit, LookUp, Cancel)
 TAKEN_IF_ENABLED = (ev.ServerDatagram, ev.DeviceMessage, ev.TriggerAsked, ev.DirectRequest)
@@ -126,10 +126,10 @@ class Runner:
     quotas: SharedQuotas = field(default_factory=SharedQuotas)
     loaded: dict[int, Loaded] = field(default_factory=dict)
     _quiet: Quiet = field(init=False)
-    _taken_up: Marks = field(default_factory=Marks)  # endpoints whose rows in memory are all that the process knows
-    _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits are not yet told
+    _taken_up: Marks = field(default_factory=Marks)  # endpoints whose rows are in memory
+    _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits have no result yet
     stopping: bool = False
-    tap: Tap | None = None  # sees every event, while somebody traces
+    tap: Tap | None = None  # is called with every event while a trace runs
     _alarms: Alarms = field(init=False)
     _waiting: WaitingEvents = field(init=False)
     turns: Turns = field(init=False)
@@ -272,7 +272,7 @@ class Runner:
             _tell(waiting, None if isinstance(key, ById) else UnknownDevice(f"no endpoint has {key!r}"))
             return
         self.directory.keep(found.record)
-        if waiting:  # else an earlier read under another key served them
+        if waiting:  # else an earlier read under another key has run them
             self._step_all(found, waiting)
 
     def _brought(self, done: FoundNote, note: bytes | None, found: Found | None, error: BridgeError | None) -> None:
@@ -300,7 +300,7 @@ class Runner:
         for event, done in waiting:
             if loaded is not None and self.loaded.get(endpoint) is loaded:
                 self._take(endpoint, loaded, event, done)
-            else:  # a step has let it go, or dropped it
+            else:  # a step has unloaded or dropped it
                 self.event(endpoint, event, done)
 
     def _load(self, endpoint: int, placed: Placed, found: Found) -> Loaded:

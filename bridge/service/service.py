@@ -80,7 +80,7 @@ class Service:
         self._minutes: Minutes | None = None
         self.codes = Codes(self.clock.monotonic)
         self.ledger_lost: Callable[[], None] = lambda: None  # ends the process at once, from any thread
-        self.reloader: Reloader | None = None  # set by whoever knows the file
+        self.reloader: Reloader | None = None  # set by the caller that knows the file
         self._progress = Progress(self.clock.monotonic)
         self._tasks = Tasks(self.metrics.count)
         self._stack = contextlib.AsyncExitStack()
@@ -155,7 +155,7 @@ class Service:
                 calls.close()
             parts.runner.stop()
             while parts.store.backlog or parts.actor.busy or parts.runner.is_loading:
-                await parts.store.committed(())  # told in its turn: what earlier commits let go has gone
+                await parts.store.committed(())  # it ends after all earlier commits, so their effects are released
                 await parts.actor.finish()
             with contextlib.suppress(StoreUnavailable):
                 await parts.notes.flush()
@@ -179,7 +179,7 @@ class Service:
         if forward and self._parts is not None:
             self._parts.runner.hasten(forward)
 
-    # -- what one can ask ----------------------------------------------------------------------------------------
+    # -- operations ----------------------------------------------------------------------------------------
 
     @property
     def parts(self) -> Parts:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bridge.errors import ConfigurationError
 
-MODE = 0o750  # of the directory: messages are not for everybody; who may use the control socket is in its group
+MODE = 0o750  # mode of the directory: only its owner reads messages; its group may use the control socket
 
 
 def make_state_directory(path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 log = logging.getLogger(__name__)
 
 EVERY = 2.0  # seconds between two messages while nothing changes
-EXTEND = 30  # seconds that a start is given after each message; one that hangs is ended
+EXTEND = 30  # seconds that systemd allows a start after each message; a start that hangs is ended
 
 
 class Systemd:

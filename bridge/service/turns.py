@@ -27,7 +27,7 @@ class Turns:
         if pause:
             self._later(calls, pause)
             return
-        self._is_serving = True  # what is woken here does not serve the next one inside of its step
+        self._is_serving = True  # an endpoint woken here must not wake the next one inside its own step
         try:
             while (endpoint := calls.next_turn(now)) is not None:
                 self._wake(endpoint, partial(self._was_woken, calls, endpoint))
@@ -41,7 +41,7 @@ class Turns:
         self._timers.clear()
 
     def _was_woken(self, calls: NetworkCalls, endpoint: int, _error: BaseException | None) -> None:
-        calls.not_stepped(endpoint)  # if it was, that says nothing new
+        calls.not_stepped(endpoint)  # if it was, that is known already
         self.serve(calls)
 
     def _later(self, calls: NetworkCalls, seconds: float) -> None:

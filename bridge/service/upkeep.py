@@ -16,10 +16,10 @@ from bridge.store.contract import Ledger, Store
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 100  # endpoints taken up before other work gets its turn
+AT_ONCE = 100  # endpoints loaded before other work gets its turn
 PAUSE = 0.01  # seconds of that turn
 AGAIN_AFTER = 10.0  # seconds, after the store failed
-CLOCK_EVERY = 10.0  # seconds between two looks at whether somebody set the wall clock
+CLOCK_EVERY = 10.0  # seconds between two checks of the wall clock
 PRUNE_EVERY = 3600.0  # seconds between two clean-ups of the ledger
 
 
@@ -45,7 +45,7 @@ async def take_up_unfinished(
     """
 
     async def take_up(endpoint: int) -> None:
-        with contextlib.suppress(StoreUnavailable):  # it is tried again later
+        with contextlib.suppress(StoreUnavailable):  # it is loaded later
             record = await directory.by_id(endpoint)
             if record is not None and not record.enabled:  # disabled while the service was down
                 await runner.stepped(endpoint, ev.EndpointRemoved("the endpoint was disabled"))

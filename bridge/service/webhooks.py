@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 PATIENCE = 15.0  # seconds that a webhook may take to answer
 FIRST_PAUSE = 5.0  # seconds; doubles with each failure
 LONGEST_PAUSE = 3600.0  # seconds
-TRIES = 80  # of one event: some three days
-PAGE = 100  # events that are read at once
+TRIES = 80  # attempts of one event: about three days
+PAGE = 100  # events that are read together
 AGAIN = 5.0  # seconds, after the store failed
-LOOKED = 60.0  # seconds after which webhooks are looked at in any case
+LOOKED = 60.0  # seconds after which webhooks are checked in any case
 
 
 class Webhooks:

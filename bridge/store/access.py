@@ -23,7 +23,7 @@ class ApiKey:
     """A bearer key, without its secret: only the SHA-256 of that is stored. Times are wall-clock seconds."""
 
     id: int
-    name: str  # of the person or program that holds it
+    name: str  # name of the person or program that uses it
     role: Role
     digest: bytes
     created_at: float
@@ -43,7 +43,7 @@ class AuditEntry:
     at: float
     who: str  # name of a key with its id, or the local user
     operation: str
-    subject: str  # what it was about: an endpoint's name, a message's id
+    subject: str  # the object of the change: an endpoint's name, a message's id
     outcome: str  # "done", or the name of the error
 
 

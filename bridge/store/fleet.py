@@ -78,13 +78,13 @@ class Wanted:
     network: str | None = None
     server: str | None = None
     enabled: bool | None = None
-    prefix: str = ""  # of the name
-    text: str = ""  # somewhere in the name or address, whatever the case
+    prefix: str = ""  # prefix of the name
+    text: str = ""  # anywhere in the name or address, ignoring case
     provisioning: frozenset[ProvisioningState] | None = None
     registered: bool | None = None  # at some server, as of `now`
     waiting: bool | None = None  # whether a downlink has no outcome yet
     silent_since: float | None = None  # no message came from the device after this time
-    names: frozenset[str] | None = None  # these endpoints alone
+    names: frozenset[str] | None = None  # only these endpoints
     now: float = 0.0
 
 

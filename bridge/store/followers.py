@@ -10,8 +10,8 @@ class Followers:
     """Counts failures in the writer. A commit's *generation* is the number of failures that its caller knew."""
 
     def __init__(self) -> None:
-        self._failed: dict[int, int] = {}  # endpoint → the generation that knows its failure
-        self._failing = 0  # groups so far that held a failure, told or not
+        self._failed: dict[int, int] = {}  # endpoint → the generation that knows of its failure
+        self._failing = 0  # groups with a failure so far, reported or not
 
     def __bool__(self) -> bool:
         """Whether there can be any."""

@@ -10,7 +10,7 @@ from bindings.contract import MISS, Miss
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.lru import Lru
 
-RECENT = 4096  # notes kept of each network that were read or written last, beside those of endpoints in memory
+RECENT = 4096  # notes of each network that are cached, the last used ones, in addition to those of endpoints in memory
 PAGE = 500  # notes read at a time, so that no read stays open while a binding works through them
 EACH = 64  # events that wait for one note
 ALL = 20_000  # notes that are waited for
@@ -59,7 +59,7 @@ class NetworkMemory:
         self._loading: dict[str, _Loading] = {}
         self.bring: Bring = table.find
 
-    # What a binding asks
+    # For bindings
 
     def cached(self, key: str) -> bytes | Miss:
         """Return a note if it is in memory and no caller waits for it, else MISS: it has to be loaded."""
@@ -103,7 +103,7 @@ class NetworkMemory:
         self._table.put(self._network, key, value, device, done)
         await committed
 
-    # What the bridge asks
+    # For the bridge
 
     def hold(self, device: str, notes: Mapping[str, bytes]) -> None:
         """Keep the notes of a device in memory until `release`."""
@@ -116,7 +116,7 @@ class NetworkMemory:
         for key in self._devices.pop(device, ()):
             self._held.pop(key, None)
 
-    # How it is done
+    # Internals
 
     def _written(self, key: str, value: bytes | None, device: str) -> None:
         loading = self._loading.get(key)

@@ -19,7 +19,7 @@ class EventRow(Row):
     endpoint: Fixed[int]
     at: Fixed[float]
     type: Fixed[str]  # message.outcome, registration.begun…
-    name: Fixed[str]  # of the endpoint, then
+    name: Fixed[str]  # of the endpoint at that time
     data: Fixed[str]  # JSON object
 
 
@@ -30,14 +30,14 @@ class Webhook:
     id: int
     url: str
     secret: bytes  # of the signatures (HMAC-SHA256)
-    types: tuple[str, ...]  # of events that it is told of; none: all
-    prefix: str  # of endpoints' names; "": all
+    types: tuple[str, ...]  # types of events that it gets; none: all
+    prefix: str  # prefix of endpoints' names; "": all
     created_at: float
-    told: int  # the event up to which it was told
-    failures: int = 0  # tries of the next event that failed
+    told: int  # id of the last event that it accepted
+    failures: int = 0  # failed attempts of the next event
     retry_at: float | None = None
-    trouble: str = ""  # why the latest try failed
-    disabled: bool = False  # it answered 410: it wants no more
+    trouble: str = ""  # why the latest attempt failed
+    disabled: bool = False  # it answered 410: nothing more is posted
 
 
 @dataclass(frozen=True, slots=True)

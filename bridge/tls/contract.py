@@ -17,18 +17,18 @@ class Phase(Enum):
     """The phases of a session. It goes through them in this order, or from the first to the last."""
 
     HANDSHAKE = "handshake"
-    OPEN = "open"  # messages can be sent; the server has proven what its credentials say
+    OPEN = "open"  # messages can be sent; the server is authenticated
     OVER = "over"  # ended by either side, or failed: `Session.failure` says which
 
 
 class Cause(Enum):
     """What kind of failure ended a session."""
 
-    CREDENTIALS = "credentials"  # the server does not accept ours
-    CERTIFICATE = "certificate"  # we do not accept the server's certificate
+    CREDENTIALS = "credentials"  # the server does not accept the endpoint's credentials
+    CERTIFICATE = "certificate"  # the server's certificate is not accepted
     AGREEMENT = "agreement"  # no cipher suite or protocol version in common
-    PROTOCOL = "protocol"  # what came is not what the protocol allows
-    CUT_OFF = "cut off"  # the other side ended the session, by an alert or a connection that broke off
+    PROTOCOL = "protocol"  # the server violated the protocol
+    CUT_OFF = "cut off"  # the server ended the session by an alert, or the connection broke
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from bridge.tls.contract import Alert, Cause, Failure, Phase, Resumption
 from bridge.tls.credentials import CertificateKey, Credentials, PreSharedKey
 from bridge.tls.settings import SessionSettings, Suite, Trust
 
-POLL = 0.25  # seconds between two looks whether a flight is to be sent again
+POLL = 0.25  # seconds between two checks whether a flight must be sent again
 LONGEST_KEY = 32  # bytes of a pre-shared key (MBEDTLS_PSK_MAX_LEN)
 _ROOM = 32 * 1024  # bytes, of the library's buffers
 _DONE = "HANDSHAKE_OVER"
@@ -140,7 +140,7 @@ class MbedTlsSession:
         """Take one datagram; return the messages in it."""
         messages: list[bytes] = []
         if len(data) <= _ROOM:
-            for record in records.split(data):  # the library reads on in a datagram only when the next one comes
+            for record in records.split(data):  # the library reads the rest of a datagram only when the next one comes
                 messages += self._receive(record)
         return messages
 

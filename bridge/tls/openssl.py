@@ -18,7 +18,7 @@ from bridge.tls.settings import SessionSettings, Suite
 
 _lib = Binding().lib
 
-CONTEXTS = 64  # kept: one for each server, and for each chain of authorities of endpoints' certificates
+CONTEXTS = 64  # contexts that are kept: one for each server and chain of authorities of endpoints' certificates
 _READ = 16 * 1024 + 512  # bytes: more than the largest record
 _CB_ALERT = 0x4000  # SSL_CB_ALERT, SSL_CTX_set_info_callback(3)
 _CB_READ = 0x04
@@ -108,7 +108,7 @@ def _context(settings: SessionSettings, tail: bytes) -> SSL.Context:
     if settings.stream:
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         if settings.trust is None:
-            context.set_max_proto_version(SSL.TLS1_2_VERSION)  # these suites end there
+            context.set_max_proto_version(SSL.TLS1_2_VERSION)  # these suites are not in TLS 1.3
     else:
         context.set_min_proto_version(_DTLS1_2)
     if settings.trust is None:

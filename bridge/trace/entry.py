@@ -12,9 +12,9 @@ class Kind(StrEnum):
     TO_SERVER = "to server"
     FROM_DEVICE = "from device"
     TO_DEVICE = "to device"
-    NETWORK = "network"  # what the device's network said
+    NETWORK = "network"  # a report of the device's network
     CALL = "call"  # of the network's API, with what it was answered
-    OUTCOME = "outcome"  # what became of a message
+    OUTCOME = "outcome"  # the outcome of a message
     NOTE = "note"  # anything else
 
 
@@ -27,6 +27,6 @@ class Entry(msgspec.Struct, frozen=True):
 
     at: float  # wall-clock seconds
     kind: Kind
-    peer: str  # the server's key or the network's name; "" where there is none
+    peer: str  # the server's key or the network's name; "" if neither applies
     data: bytes = b""
     note: str = ""

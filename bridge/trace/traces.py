@@ -172,7 +172,7 @@ class Traces:
             return
         try:
             entry = made(self._wall())
-        except Exception:  # a message must pass whatever a binding has put into it
+        except Exception:  # a message must pass, whatever a binding put into it
             log.exception("a trace could not show a message", extra={"sample": "trace"})
             return
         if entry is not None:

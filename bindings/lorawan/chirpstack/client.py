@@ -16,7 +16,7 @@ from bindings.lorawan.settings import Api
 from bindings.shown_calls import Seen
 
 _HISTORY = 16 << 20  # bytes of one device's events; ten events of some kilobytes are usual, 1000 are a lot
-_SMALL = 1024  # bytes that a smaller event counts for
+_SMALL = 1024  # bytes that a smaller event is counted as
 
 
 class ChirpStackClient:
@@ -56,7 +56,7 @@ class ChirpStackClient:
             self._show(request, f"{error}", began)
             if error.tried:
                 self.up = not error.out_of_reach
-            self.failures += not error.for_users_only  # a good key is not told the version: nothing has failed
+            self.failures += not error.for_users_only  # a valid key may not read the version: nothing has failed
             raise
         self.up = True
         if self.seen is not None:
@@ -72,7 +72,7 @@ class ChirpStackClient:
     def _seconds() -> float:
         return asyncio.get_running_loop().time()
 
-    # What the binding asks
+    # For the binding
 
     async def version(self) -> str:
         """Return ChirpStack's version; empty if it does not report it to an API key that is otherwise valid.

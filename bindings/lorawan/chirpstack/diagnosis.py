@@ -16,13 +16,13 @@ from bindings.lorawan.network_events import Up
 from bindings.lorawan.settings import HISTORY_PATIENCE, LorawanSettings
 from bridge.errors import CallFailed, CallTrouble, NotificationError
 
-FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue leaves a pending item alone
+FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue does not remove a pending item
 EXPIRY_SINCE = (4, 10)  # expires_at of queue items
-GOOD_RX1_DELAY = 3  # seconds: below it an answer rarely makes the window that its request opened
+GOOD_RX1_DELAY = 3  # seconds: below that an answer rarely comes in time for the window that its request opened
 _LOOP_TIMEOUT = 10.0
-_SAMPLE = 100  # devices looked at
+_SAMPLE = 100  # devices that are checked
 _DEFAULT_HISTORY = 10  # events that ChirpStack keeps for a device
-_MORE_KEPT = 20  # events that Redis may keep beyond it: it trims by whole nodes, of a few events each
+_MORE_KEPT = 20  # events that Redis may keep beyond that: it trims whole nodes of a few events
 _LAYERS = (("ts003_f_port", 202), ("ts004_f_port", 201), ("ts005_f_port", 200))
 
 

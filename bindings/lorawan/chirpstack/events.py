@@ -34,8 +34,8 @@ from bridge.errors import ConfigurationError, NotificationError
 CLASSES = {"CLASS_A": "A", "CLASS_B": "B", "CLASS_C": "C"}
 _CLASS_NUMBERS = {common.DeviceClass.Value(name): letter for name, letter in CLASSES.items()}
 _NANOSECONDS = 1_000_000_000
-_END_OF_TIME = 253402300800  # seconds: 9999-12-31T24:00Z, beyond which google.protobuf.Timestamp has nothing
-_SIZE_DIGITS = 5  # more than any size has
+_END_OF_TIME = 253402300800  # seconds: 9999-12-31T24:00Z, the end of google.protobuf.Timestamp
+_SIZE_DIGITS = 5  # more digits than any size has
 _ID = 64  # characters, more than any id has; ids are kept in notes
 _MESSAGES: dict[str, Any] = {
     "up": integration.UplinkEvent,
@@ -131,7 +131,7 @@ def read(kind: str, body: bytes) -> Reading:
     Raises NotificationError for anything else.
     """
     message = _MESSAGES.get(kind)
-    if body.lstrip()[:1] == b"{":  # no protobuf message of these begins so
+    if body.lstrip()[:1] == b"{":  # none of these protobuf messages begins so
         try:
             return _from_json(kind, _decode(body))
         except (msgspec.MsgspecError, LookupError, ValueError, OverflowError, RecursionError):

@@ -20,13 +20,13 @@ from bindings.tls import client_context
 from bridge.errors import ConfigurationError
 
 _KIND = "application/grpc-web"
-_LIMIT = 4 << 20  # bytes of one message, as gRPC has it
-_KEEPALIVE = 30.0  # seconds that an idle connection is kept: less than reverse proxies do
+_LIMIT = 4 << 20  # bytes of one message, as in gRPC
+_KEEPALIVE = 30.0  # seconds that an idle connection is kept: less than by reverse proxies
 _HEAD = 5  # bytes before each message: a flag, and the length of what follows
 _MESSAGE, _TRAILERS = 0x00, 0x80  # flags
 _CODES = {str(code.value[0]): code for code in grpc.StatusCode}
 _OK = b"grpc-status:0\r\n"  # the trailers that nearly every answer has
-_GAVE_UP = (408, 499)  # what proxies say when they have waited long enough, or think that we have
+_GAVE_UP = (408, 499)  # statuses of proxies after a timeout
 _NO_HEADERS: dict[str, str] = {}
 
 
@@ -180,7 +180,7 @@ class WebStream:
 
     def _ended(self, answer: "asyncio.Future[Response]") -> None:
         if not answer.cancelled():
-            answer.exception()  # told when it is read
+            answer.exception()  # raised when it is read
         self._arrived.put_nowait(None)
 
 

@@ -28,7 +28,7 @@ class HttpEvents(CallbackListener):
     def __init__(self, settings: Http, take: Take, count: Callable[[str], None], limits: Limits | None = None) -> None:
         super().__init__(NAMES, settings, self._event, count, success=_OK, limits=limits)
         self.take_event = take
-        self.probes: set[str] = set()  # self-checks that wait to arrive
+        self.probes: set[str] = set()  # self-checks that have not arrived yet
 
     def become(self, other: CallbackListener, secret: str, overlap: float) -> None:
         """Be as another one that was prepared for: see CallbackListener."""

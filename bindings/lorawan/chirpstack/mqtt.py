@@ -22,7 +22,7 @@ from bridge.errors import NotificationError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-_RETRY = 1.0  # seconds until an event that the store could not take is tried again; the broker waits meanwhile
+_RETRY = 1.0  # seconds until an event that could not be stored is tried again; the broker waits meanwhile
 _MAX_RETRY = 30.0
 
 Take = Callable[[str, bytes], Awaitable[None]]
@@ -51,10 +51,10 @@ class MqttEvents:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._had_session = False
-        self._answered = False  # whether the connection that ends now was refused with a reason
+        self._answered = False  # whether the ending connection was refused with a reason
         self.connected = False
         self.subscribed = False
-        self.last_error = ""  # why there is no connection, or no subscription; empty while all is well
+        self.last_error = ""  # why there is no connection or subscription; empty if both exist
         self.taken = 0
         self.lower_qos = 0  # events that came with QoS 0
         self.connections = 0
@@ -119,7 +119,9 @@ class MqttEvents:
         self._in_loop(self._connected, flags.session_present)
 
     def _on_connect_fail(self, _client: paho.Client, _user: Any) -> None:
-        self._in_loop(self._away, _why(sys.exc_info()[1]))  # paho calls it while it handles the error, and tells it not
+        self._in_loop(
+            self._away, _why(sys.exc_info()[1])
+        )  # paho calls it while it handles the error, without passing it
 
     def _on_subscribe(self, _client: paho.Client, _user: Any, _mid: int, reasons: Any, _more: Any) -> None:
         for reason in reasons:
@@ -137,7 +139,7 @@ class MqttEvents:
     def _in_loop(self, call: Callable[..., None], *arguments: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(call, *arguments)
-        except RuntimeError:  # the loop has ended: nobody is left to be told
+        except RuntimeError:  # the loop has ended: there is no receiver
             return
 
     # In the event loop
@@ -220,7 +222,7 @@ class MqttEvents:
         self.taken += 1
         if message.qos == 0:
             if not self.lower_qos and self.connections > 1:
-                self._missed()  # only now it is known that nothing was kept during the outages before
+                self._missed()  # only now it is certain that nothing was kept during the outages before
             self.lower_qos += 1
         if self._client is not None:
             self._client.ack(message.mid, message.qos)

@@ -12,7 +12,7 @@ from bindings.lorawan.settings import Api
 from bindings.tls import client_context
 
 _OPTIONS = (
-    ("grpc.enable_retries", 0),  # a retry of ours would be invisible to the ledger
+    ("grpc.enable_retries", 0),  # a retry by gRPC would be invisible to the ledger
     ("grpc.max_reconnect_backoff_ms", 5000),
     ("grpc.keepalive_time_ms", 30000),
 )
@@ -87,12 +87,12 @@ async def _told(result: Awaitable[_Answer], connected: bool) -> _Answer:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        # Calls under way are cancelled by `close`, and so is whoever awaits them, as if we had asked for it.
+        # `close` cancels running calls, and thereby their callers, as if the callers were cancelled.
         raise GrpcFailed(grpc.StatusCode.UNAVAILABLE, "the client was closed", unsure=True) from None
 
 
 def _failure(error: grpc.aio.AioRpcError, *, connected: bool) -> GrpcFailed:
     code, detail = error.code(), error.details() or ""
-    # Without a connection the request never left this machine; afterwards nobody can tell.
+    # Without a connection the request was never sent; with one that is unknown.
     never_left = not connected and code is grpc.StatusCode.UNAVAILABLE and "connect" in detail
     return GrpcFailed(code, detail, unsure=may_have_acted(code, detail) and not never_left)

@@ -222,7 +222,7 @@ class ChirpStack:
             "monitoring.per_device_event_log_max_history is 0"
         )
 
-    # What people ask
+    # For people
 
     def status(self) -> Mapping[str, Any]:
         over: dict[str, Any] = {"over": self._settings.events}

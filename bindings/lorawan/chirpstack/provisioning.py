@@ -78,7 +78,9 @@ async def set_integration(client: ChirpStackClient, application_id: str, url: st
         urls = [one.strip() for one in found.integration.event_endpoint_url.split(",") if one.strip()]
         if url in urls:
             return False
-        found.integration.event_endpoint_url = ",".join([url, *urls])  # served in order: ours first
+        found.integration.event_endpoint_url = ",".join(
+            [url, *urls]
+        )  # ChirpStack posts in order: the bridge's URL first
         await client.call(
             client.application.UpdateHttpIntegration, api.UpdateHttpIntegrationRequest(integration=found.integration)
         )
@@ -161,14 +163,14 @@ async def _profile(client: ChirpStackClient, wanted: Wanted, tenant: str, done: 
             reg_params_revision=REVISIONS[wanted.mac_version],
             adr_algorithm_id="default",
             payload_codec_runtime=api.NONE,
-            flush_queue_on_activate=True,  # a new session begins with an empty queue, and the bridge knows it
+            flush_queue_on_activate=True,  # a new session begins with an empty queue, as the bridge expects
             supports_otaa=otaa,
             supports_class_b=wanted.device_class == "B",
             supports_class_c=wanted.device_class == "C",
             class_b_timeout=CLASS_C_TIMEOUT if wanted.device_class == "B" else 0,
             class_c_timeout=wanted.class_c_timeout if wanted.device_class == "C" else 0,
             rx1_delay=wanted.rx1_delay,
-            # what a device listens for when it starts; ChirpStack then tells it `rx1_delay` and its region's RX2
+            # the initial parameters of a device; ChirpStack then sends it `rx1_delay` and its region's RX2
             abp_rx1_delay=0 if otaa else ABP_RX1_DELAY,
             abp_rx2_dr=0 if otaa else _RX2_DR.get(wanted.region, 0),
             uplink_interval=86400,
@@ -247,6 +249,6 @@ async def _session(client: ChirpStackClient, wanted: Wanted, abp: Abp, done: Pro
         there = found.device_activation
         names = ("dev_addr", "app_s_key", "f_nwk_s_int_key", "s_nwk_s_int_key", "nwk_s_enc_key")
         if all(getattr(there, name) == getattr(activation, name) for name in names):
-            return  # activating it again would put its counters back and flush its queue
+            return  # activating it again would reset its counters and flush its queue
     await client.call(client.device.Activate, api.ActivateDeviceRequest(device_activation=activation))
     done.changes.append("session")

@@ -13,7 +13,7 @@ from bridge.lru import Lru
 
 COOKIE = "lwm2m_bridge_session"
 LIFETIME = 12 * 3600.0  # seconds: a working day
-MOST = 1000  # sessions at once; the one that was used least lately makes room
+MOST = 1000  # sessions at the same time; beyond that the one used longest ago ends
 _BYTES = 32
 
 

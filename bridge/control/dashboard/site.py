@@ -28,7 +28,7 @@ _INDEX = "index.html"
 _JSON = "application/json"
 _LARGEST = 4096  # bytes of a sign-in
 
-# Trusted types: no text becomes markup, whatever a name holds.
+# Trusted types: no text becomes markup, whatever a name contains.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -40,7 +40,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Cache-Control": "no-cache",  # asked for again each time, and answered 304 until the next release
+    "Cache-Control": "no-cache",  # revalidated each time, and answered 304 until the next release
 }
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 

@@ -8,9 +8,9 @@ from bridge.lru import Lru
 from bridge.operations.access import Caller, holder_of, key_holder
 from bridge.operations.bridge import Bridge
 
-GUESSES = 10  # requests with a wrong key from one address, at once
-REFILL = 10.0  # seconds until one more is looked at
-ADDRESSES = 4096  # whose guesses are remembered
+GUESSES = 10  # requests with a wrong key from one address without a wait
+REFILL = 10.0  # seconds until one more is checked
+ADDRESSES = 4096  # addresses whose wrong keys are counted
 
 
 class Callers:
@@ -23,7 +23,7 @@ class Callers:
         self._bridge = bridge
         self._now = monotonic
         self._guesses: Lru[str, tuple[float, float]] = Lru(ADDRESSES)  # wrong keys of an address that count, and when
-        self._seen: Lru[str, int] = Lru(ADDRESSES)  # keys that were right
+        self._seen: Lru[str, int] = Lru(ADDRESSES)  # keys that were valid
         self.sessions = Sessions(monotonic)
 
     async def holder(self, authorization: str, address: str) -> Caller:

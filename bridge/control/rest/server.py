@@ -70,8 +70,8 @@ class RestApi:
         self._origins = frozenset(origins)
         self._count = count
         self._callers = Callers(bridge, asyncio.get_running_loop().time)
-        self.streams = 0  # of events that callers read now
-        self._changing = asyncio.Lock()  # between the comparison of an If-Match and the change
+        self.streams = 0  # open streams of events
+        self._changing = asyncio.Lock()  # held between the comparison of an If-Match and the change
         self._description = msgspec.json.encode(described())
         app = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[self._answered])
         for route in ROUTES:

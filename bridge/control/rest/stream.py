@@ -15,10 +15,10 @@ from bridge.operations.bridge import Bridge
 from bridge.operations.events import list_events
 from bridge.operations.types.events import EventView, ListEvents
 
-BEAT = 15.0  # seconds without an event until a comment shows that the stream lives
-PATIENCE = 30.0  # seconds that a caller may take to read what is sent
+BEAT = 15.0  # seconds without an event until a comment is sent to keep the stream alive
+PATIENCE = 30.0  # seconds that a caller may take to read
 PAGE = 500
-STREAMS = 100  # at once
+STREAMS = 100  # open at the same time
 _HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -67,7 +67,7 @@ async def stream(
             newer = bridge.newer_events()
             page = await list_events(bridge, msgspec.structs.replace(asked, after=page.next, limit=PAGE))
     if request.transport is not None:
-        request.transport.abort()  # what it has not read it will not read
+        request.transport.abort()  # it does not read
     return response
 
 

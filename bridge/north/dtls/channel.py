@@ -7,7 +7,7 @@ from bridge.north.contract import Sending
 from bridge.north.sessions.channel import ChannelUser, End, Ended
 from bridge.tls.contract import Cause, Phase, Session
 
-SILENCE = 10.0  # seconds without an answer that end a handshake; until then our flight was sent four times
+SILENCE = 10.0  # seconds without an answer that end a handshake; the bridge's flight was sent four times until then
 HANDSHAKE = 40.0  # seconds that a handshake may take in all
 LARGEST = 16384  # bytes of a message: one record (RFC 6347 §4.1)
 
@@ -21,7 +21,7 @@ class Datagrams(Protocol):
 class DtlsChannel:
     """`bridge.north.sessions.channel.Channel`. `receive` is called with the server's datagrams."""
 
-    is_full = False  # a datagram that the system does not take waits there
+    is_full = False  # a datagram that the system does not accept waits there
 
     def __init__(self, server: str, session: Session, user: ChannelUser, send: Datagrams) -> None:
         self.session = session
@@ -40,7 +40,7 @@ class DtlsChannel:
             return Sending.DROPPED
         self.session.send(message)
         if self.session.phase is Phase.OVER:
-            self._loop.call_soon(self._look)  # not inside this call, whose caller has the message still in hand
+            self._loop.call_soon(self._look)  # later: the caller of this method still handles the message
             return Sending.DROPPED
         return self._flush()
 

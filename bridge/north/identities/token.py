@@ -92,7 +92,7 @@ class TokenKeys:
         token = module.get_token(token_label=self._uri.token)
         try:
             session = token.open(user_pin=self._uri.pin or None)
-        except library.UserAlreadyLoggedIn:  # by another server's keys: a login is the process's
+        except library.UserAlreadyLoggedIn:  # by another server's keys: a login is valid for the whole process
             session = token.open()
         return session.get_key(object_class=library.ObjectClass.SECRET_KEY, label=self._uri.label)
 

@@ -10,11 +10,11 @@ from bridge.north.contract import Sending
 class Ended(Enum):
     """How a channel ended, and on whose side the cause is."""
 
-    UNHEARD = "unheard"  # the server said nothing at all: it is down, or elsewhere
-    REFUSED = "refused"  # the server, or we, do not accept the other: a matter of this link's credentials
-    LOCAL = "local"  # it could not begin for a reason on this side, which says nothing of the server
-    LOST = "lost"  # it was open, or about to be, and broke off
-    CLOSED = "closed"  # the server closed it in good order
+    UNHEARD = "unheard"  # the server sent nothing at all: it is down, or has another address
+    REFUSED = "refused"  # server or bridge does not accept the other: the cause is in this link's credentials
+    LOCAL = "local"  # it could not begin for a reason on this side, which says nothing about the server
+    LOST = "lost"  # it was open, or about to open, and broke
+    CLOSED = "closed"  # the server closed it regularly
 
 
 @dataclass(frozen=True, slots=True)

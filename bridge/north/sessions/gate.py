@@ -8,9 +8,9 @@ waiting message are first. No I/O: its user calls `admit` when `next_in` seconds
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-LONGEST_PAUSE = 60.0  # seconds between two tries of a silent server, at most
+LONGEST_PAUSE = 60.0  # seconds between two attempts at a silent server, at most
 FIRST_PAUSE = 2.0
-CATCH_UP = 0.1  # seconds that openings may be late, by a busy process, and still come at the pace
+CATCH_UP = 0.1  # seconds that openings may be late in a busy process, and still keep the pace
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from bridge.tls.contract import Resumption
 WAITING = 16  # messages that wait for a link, at most; then they are dropped, and their senders repeat them
 FIRST_RETRY = 5.0  # seconds until a link that failed is tried again; doubled each time
 LONGEST_RETRY = 300.0
-LONGEST_HOLD_OFF = 3600.0  # seconds that a server may keep a link closed by its word
-SETTLED = 60.0  # seconds: a link that was open for so long failed for a new reason
-DEAF = 40.0  # seconds without a sign of the server after which a link is not trusted, if a message is unacknowledged
+LONGEST_HOLD_OFF = 3600.0  # seconds at most that a server's hold-off is respected
+SETTLED = 60.0  # seconds: after being open this long, a failure has a new cause
+DEAF = 40.0  # seconds without a message of the server after which a link is opened anew, if a message is unacknowledged
 
 Key = tuple[int, str]  # source and server
 
@@ -59,7 +59,9 @@ class SessionLink:
 
     def __init__(self, owner: Owner, key: Key) -> None:
         self.key = key
-        self.wanted = False  # the server is to reach the endpoint at any time: the link opens again by itself
+        self.wanted = (
+            False  # the server must be able to reach the endpoint at any time: the link opens again automatically
+        )
         self.resumption: Resumption | None = None
         self._owner = owner
         self._state = LinkState.CLOSED
@@ -70,7 +72,7 @@ class SessionLink:
         self._retry: TimerHandle | None = None
         self._since = 0.0  # when it was opened last
         self._heard = 0.0  # when the server was heard last
-        self._held_until = 0.0  # before which the server wants no further link
+        self._held_until = 0.0  # until then the server wants no further link
 
     def send(self, message: bytes) -> Sending:
         """Send a message, or let it wait for the link."""
@@ -158,7 +160,7 @@ class SessionLink:
         if self._state in {LinkState.FAILING, LinkState.CLOSED}:
             self._open(urgent=False)
 
-    # -- what a channel tells ------------------------------------------------------------------------------------
+    # -- called by a channel ------------------------------------------------------------------------------------
 
     def opened(self, *, resumed: bool) -> None:
         counted = self._owner.counted

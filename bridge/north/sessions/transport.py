@@ -15,7 +15,7 @@ from bridge.tls.credentials import Credentials
 
 _log = logging.getLogger("bridge.north")
 
-IDLE_CHECKS = 10  # looks for idle links in the time after which a link is idle
+IDLE_CHECKS = 10  # checks for idle links in the time after which a link is idle
 
 Identify = Callable[[int, str], "asyncio.Future[Credentials]"]
 """`identify(source, server)` returns a future of the endpoint's credentials; it raises a BridgeError with the cure."""
@@ -55,7 +55,7 @@ class SessionNorth:
     """`bridge.north.contract.NorthTransport` for the servers of one kind."""
 
     descriptor_each = False
-    new_addresses = False  # whether a link that is opened again comes from another address
+    new_addresses = False  # whether a link that is opened again has another address
 
     def __init__(self, maker: ChannelMaker, servers: Mapping[str, LinkSettings], identify: Identify) -> None:
         self.counted = Counters()
@@ -251,7 +251,7 @@ class SessionNorth:
         self._timers.pop(server, None)
         gate = self._gates[server]
         for key in gate.admit(self.time()):
-            link = self.links.get(key)  # type: ignore[call-overload]  # keys of links are all that asks
+            link = self.links.get(key)  # type: ignore[call-overload]  # only keys of links are in the gate
             if link is None:
                 gate.withdraw(key)
             elif not self._servers[server].identified:
@@ -270,7 +270,7 @@ class SessionNorth:
 
     def _identified(self, link: SessionLink, future: "asyncio.Future[Credentials]") -> None:
         if self._receiver is None or self.links.get(link.key) is not link or link.channel is not None:
-            return  # the link was released meanwhile, and its place at the gate with it
+            return  # the link was released meanwhile, and its request at the gate, too
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
         if error is None:
             self._make(link, future.result())

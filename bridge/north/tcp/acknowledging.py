@@ -15,7 +15,7 @@ from bridge.coap.stream import CUSTODY, Frame, Reader, Signal
 from bridge.errors import MessageFormatError
 
 REMEMBERED = 1024  # messages of a connection that are remembered until a Pong, or until their answer, at most
-_MIDS_PER_SECOND = 265  # message IDs go round once in 247 s (EXCHANGE_LIFETIME): none comes again within that time
+_MIDS_PER_SECOND = 265  # message IDs wrap around once in 247 s (EXCHANGE_LIFETIME): none is used twice within that time
 
 
 class Ended(MessageFormatError):
@@ -32,16 +32,18 @@ class Acknowledging:
     def __init__(self, wall: float) -> None:
         """`wall`: seconds of the wall clock, from which the message IDs of the server's requests begin."""
         self.ready = False
-        self.released: float | None = None  # the server asked for an end; seconds that it wants to be left alone then
+        self.released: float | None = (
+            None  # the server asked to end the connection; seconds in which it wants no further one
+        )
         self.pinged = False  # a Ping is not answered yet
         self.arrived: list[bytes] = []  # messages for the bridge, framed as over UDP
         self._out = bytearray(stream.csm())
         self._reader = Reader()
         self._largest = stream.BASE_MAX_MESSAGE_SIZE
         self._mids = udp.MessageIds(int(wall * _MIDS_PER_SECOND) & 0xFFFF)
-        self._unread: dict[int, bool] = {}  # our message ID → whether the Ping that is on its way follows it
-        self._asked: dict[bytes, int] = {}  # token of our request → its message ID
-        self._requests: dict[int, bytes] = {}  # message ID given to a server's request → its token
+        self._unread: dict[int, bool] = {}  # the bridge's message ID → whether the outstanding Ping follows it
+        self._asked: dict[bytes, int] = {}  # token of the bridge's request → its message ID
+        self._requests: dict[int, bytes] = {}  # message ID of a server's request → its token
 
     def send(self, message: bytes) -> bool:
         """Write one message, framed as over UDP. False: it is too large for this server."""
@@ -49,7 +51,7 @@ class Acknowledging:
         if code == Code.EMPTY:
             return self._empty(mtype, mid)
         if mid in self._unread and mtype is CON:
-            return True  # it is on this connection already
+            return True  # it was sent on this connection already
         if stream.size(token, body) > self._largest:
             return False
         self._out += stream.frame(code, token, body)
@@ -71,7 +73,7 @@ class Acknowledging:
                 raise MessageFormatError("its first message is no CSM (RFC 8323 §5.3)")
             if message.is_signal:
                 self._signal(message)
-            elif message.code != Code.EMPTY:  # which says nothing (RFC 8323 §3.3)
+            elif message.code != Code.EMPTY:  # an Empty message has no meaning (RFC 8323 §3.3)
                 self._message(message)
 
     def abort(self, why: str) -> None:
@@ -91,7 +93,7 @@ class Acknowledging:
     def _empty(self, mtype: int, mid: int) -> bool:
         """Process an Empty acknowledgement, which a stream does not need, or a Reset, which it does not have."""
         token = self._requests.pop(mid, None) if mtype is RST else None
-        if token is not None:  # a request that got a Reset has failed behind us
+        if token is not None:  # a request that got a Reset has failed at the device
             self._out += stream.frame(Code.BAD_GATEWAY, token, b"")
         return True
 
@@ -138,7 +140,7 @@ class Acknowledging:
     def _send_ping(self) -> None:
         self._unread = dict.fromkeys(self._unread, True)
         self.pinged = True
-        # Without a token: no more than one is on its way, and there are servers whose Pong has none (libcoap 4.3).
+        # Without a token: at most one is outstanding, and some servers' Pong has none (libcoap 4.3).
         self._out += stream.signal(Signal.PING, [(CUSTODY, b"")])
 
     def _pong(self) -> None:

@@ -13,10 +13,10 @@ from bridge.tls.contract import Cause, Phase, Session
 
 _log = logging.getLogger("bridge.north")
 
-OPENING = 10.0  # seconds that a connection may take until the server's CSM has come, each step of TLS included
+OPENING = 10.0  # seconds that a connection may take until the server's CSM has come, TLS included
 PONG = 30.0  # seconds that a server may take for a Pong; then it stalls, or is gone
-DRAIN = 5.0  # seconds in which a server that wants an end may still answer
-UNREAD = 30.0  # seconds in which a server must read something of what waits for it; then it is left
+DRAIN = 5.0  # seconds in which a server that ends the connection may still answer
+UNREAD = 30.0  # seconds in which a server must read something; else the connection ends
 WRITE_BUFFER = 64 * 1024  # bytes beyond which messages wait
 PIECE = 16 * 1024  # bytes of a piece of a stream, at most (RFC 5246 §6.2.1)
 
@@ -105,7 +105,7 @@ class StreamChannel(asyncio.Protocol):
             self._watch_pong()
 
     def eof_received(self) -> bool:
-        return False  # the server sends no more, so nothing would ever be acknowledged: the connection is of no use
+        return False  # the server sends no more, so nothing would be acknowledged: the connection is useless
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -234,7 +234,7 @@ class StreamChannel(asyncio.Protocol):
                     self._transport.write(piece)
         if self._transport is not None:
             self._transport.close()
-            if self._transport.get_write_buffer_size():  # which a server that reads nothing would keep for ever
+            if self._transport.get_write_buffer_size():  # else a server that reads nothing would keep it open forever
                 self._loop.call_later(DRAIN, self._transport.abort)
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:

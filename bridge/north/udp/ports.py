@@ -26,7 +26,7 @@ class PortsScheme:
 
     scheme = "ports"
     opens_each = True
-    division = None  # all ports are on one address, which can be with one node only
+    division = None  # all ports are on one address, which only one node can have
 
     def __init__(self, addresses: Mapping[int, str], ports: range) -> None:
         """`addresses` gives the source address for each family. Raises ConfigurationError for an unsafe range."""

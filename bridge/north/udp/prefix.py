@@ -69,7 +69,7 @@ class PrefixScheme:
         self._receiver = receiver
         loop = asyncio.get_running_loop()
         try:
-            for family in sorted(self._pools):  # IPv4 first: it fixes the port if any would do
+            for family in sorted(self._pools):  # IPv4 first: it determines the port if any is allowed
                 self._open(family, loop)
         except BaseException:
             self.close()
@@ -149,7 +149,7 @@ class PrefixScheme:
             sock.close()
             cure = "; end the program that uses it, or set [north] port" if error.errno == errno.EADDRINUSE else ""
             raise NorthUnavailable(f"UDP port {self.port} cannot be used: {reason(error)}{cure}") from None
-        granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles what was asked for
+        granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # Linux doubles the requested size
         if granted < self._receive_buffer:
             _log.info("receive buffer limited by net.core.rmem_max", extra={"bytes": granted})
 

@@ -17,10 +17,10 @@ SHARDS = 256
 after those of the prefix, so that a part is itself a prefix."""
 
 _DIVISIBLE = SHARDS * 256  # addresses that a prefix must have to be divided
-_BLOCK = 256  # IPv4: in each block of 256, .0 and .255 are left out, which some stacks take for broadcast addresses
+_BLOCK = 256  # IPv4: in each block of 256, .0 and .255 are left out: some stacks treat them as broadcast addresses
 _USABLE = _BLOCK - 2
 _ANYCAST = 128  # IPv6: the highest 128 interface identifiers are reserved for anycast (RFC 2526 §2)
-_MOST = 2**63 - 1  # numbers are kept as signed 64-bit integers
+_MOST = 2**63 - 1  # numbers are stored as signed 64-bit integers
 
 
 class Prefix:

@@ -165,7 +165,7 @@ class Servers:
             )
             return
         addresses = [info[4] for info in found if info[0] in self._families]
-        addresses.sort(key=_family)  # IPv4 first, else as the resolver orders them
+        addresses.sort(key=_family)  # IPv4 first, else in the resolver's order
         if not addresses:
             _log.warning(
                 "server has no address of a family that can be used; see [north] prefixes and source_address",
@@ -173,7 +173,7 @@ class Servers:
             )
             return
         if known.plain in addresses:
-            return  # still one of its addresses: stay, the server knows endpoints by the path they came
+            return  # still one of its addresses: keep it, since the server knows endpoints by that path
         old = tuple((a[0], a[1]) for a in (known.plain, known.secure) if a is not None)
         known.plain = _socket_address(addresses[0], name.port)
         known.secure = _socket_address(addresses[0], name.secure_port)

@@ -31,9 +31,9 @@ class UdpNorth:
         self._resolve_interval = resolve_interval
         self._receiver: Receiver | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._failing: dict[int, str] = {}  # source → why its address cannot be had
+        self._failing: dict[int, str] = {}  # source → why its address cannot be used
         self._retry: asyncio.TimerHandle | None = None
-        self._dropped = 0  # messages that no socket was asked to take
+        self._dropped = 0  # messages that were not passed to a socket
         self._strangers = 0
 
     async def start(self, receiver: Receiver) -> None:

@@ -91,7 +91,7 @@ class AuditEntryView(Result, frozen=True, kw_only=True):
     at: float
     who: str
     operation: str
-    subject: str  # endpoint, message, network or key that it was about
+    subject: str  # the endpoint, message, network or key that was changed or read
     outcome: str  # "done", or the name of the error
 
 

@@ -12,7 +12,7 @@ class DifferenceView(Result, frozen=True, kw_only=True):
     """A setting whose value in the file differs from the one in force. Secrets are not shown."""
 
     setting: str
-    before: str  # in force; "": it is not there
+    before: str  # in force; "": absent
     after: str  # in the file
     applies: Applies
 

@@ -75,7 +75,7 @@ class DeviceResponse(Result, frozen=True, kw_only=True):
     content_format: int | None
     values: tuple[ValueView, ...] | None  # null: the bridge cannot read this format
     payload: Annotated[bytes, Meta(description="all blocks of it, in base64")]
-    text: str | None  # the payload as text; null where it is not printable UTF-8
+    text: str | None  # the payload as text; null if it is not printable UTF-8
     complete: bool  # false: blocks are missing, or the answer changed while it was fetched
     received_at: float
     late: bool  # it came when the outcome was said already

@@ -29,12 +29,12 @@ class EndpointView(Result, frozen=True, kw_only=True):
     profile: str  # server profile; "": the servers' own
     default_ttl: float | None
     object_list: str | None
-    confirmed: bool  # requests go in the network's confirmed mode
+    confirmed: bool  # requests are sent in the network's confirmed mode
     options: dict[str, str]  # settings for the binding
     enabled: bool
     created_at: float
     changed_at: float
-    scheme: str  # of its addresses toward servers: prefix or ports; "": none given yet
+    scheme: str  # of its addresses toward servers: prefix or ports; "": none assigned yet
     seen_as: tuple[str, ...]  # HOST:PORT that servers see, one for each address family
 
 
@@ -42,9 +42,9 @@ class ProvisioningView(Result, frozen=True, kw_only=True):
     """Whether the endpoint's network carries its device's data to the bridge."""
 
     state: ProvisioningState
-    reason: str  # why it failed, or has to be done again
-    since: float | None  # null: nothing was heard of it yet
-    retry_at: float | None  # when it is tried again by itself
+    reason: str  # why provisioning failed, or has to be done again
+    since: float | None  # null: unknown yet
+    retry_at: float | None  # when it is tried again automatically
 
 
 class RegistrationState(Result, frozen=True, kw_only=True):
@@ -54,9 +54,9 @@ class RegistrationState(Result, frozen=True, kw_only=True):
     path: str  # the Location that the server chose
     lifetime: float  # seconds
     since: float
-    renewed_at: float  # by the answer to the latest Register or Update
+    renewed_at: float  # time of the server's answer to the latest Register or Update
     lapses_at: float  # unless the device updates it before
-    live: bool  # whether that is still to come
+    live: bool  # whether the registration has not lapsed
 
 
 class SeenView(Result, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class EndpointItem(EndpointView, frozen=True, kw_only=True):
     """An endpoint and its state."""
 
     provisioning: ProvisioningView
-    registrations: tuple[RegistrationState, ...]  # none where the bridge cannot read them: DTLS, OSCORE
+    registrations: tuple[RegistrationState, ...]  # empty if the bridge cannot read them: DTLS, OSCORE
     last_uplink: SeenView | None  # from the device; null: none yet
     last_downlink: SeenView | None  # to the device
     waiting: int  # downlinks without an outcome
@@ -176,7 +176,9 @@ class Waiting(Result, frozen=True, kw_only=True):
     state: DownlinkState
     since: float
     why: str
-    next_at: float | None  # when something happens by itself at the latest; null: only an event can move it
+    next_at: (
+        float | None
+    )  # the latest time at which something happens without an event; null: only an event can change it
     deliver_by: float | None
     answer_by: float | None
     attempts: int
@@ -188,8 +190,8 @@ class LinkView(Result, frozen=True, kw_only=True):
 
     server: str
     state: LinkState
-    reason: str  # why it is failing or was closed; empty where nothing is wrong
-    retry_in: float | None  # seconds until it is tried again by itself; null: with the next message
+    reason: str  # why it is failing or was closed; empty if nothing is wrong
+    retry_in: float | None  # seconds until it is tried again automatically; null: with the next message
 
 
 class RegistrationView(Result, frozen=True, kw_only=True):
@@ -198,9 +200,9 @@ class RegistrationView(Result, frozen=True, kw_only=True):
     server: str
     path: str  # the Location that the server chose
     since: float
-    renewed_at: float  # by the last Register or Update that the server agreed to
-    lifetime: float  # seconds from then, unless it is renewed again
-    observations: int  # of this server
+    renewed_at: float  # time of the latest Register or Update that the server accepted
+    lifetime: float  # seconds from that time, unless it is renewed again
+    observations: int  # observations of this server
 
 
 class EndpointExplanation(Result, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ class EventPage(Result, frozen=True, kw_only=True):
 
     items: tuple[EventView, ...]
     next: int  # `after` of the next page; it stays the same while there are no newer events
-    lost: bool  # events behind `after` are not kept any more: the caller missed some
+    lost: bool  # events after `after` are no longer stored: the caller missed some
 
 
 class ListEvents(Request[EventPage], frozen=True, kw_only=True):
@@ -56,11 +56,11 @@ class WebhookView(Result, frozen=True, kw_only=True):
     types: tuple[str, ...]
     prefix: str
     created_at: float
-    told: int  # the event up to which it was told
-    failures: int  # tries of the next event that failed
+    told: int  # id of the last event that it accepted
+    failures: int  # failed attempts of the next event
     retry_at: float | None
-    trouble: str  # why the latest try failed
-    disabled: bool  # it answered 410 Gone: it is told nothing more
+    trouble: str  # why the latest attempt failed
+    disabled: bool  # it answered 410 Gone: nothing more is posted
 
 
 class NewWebhook(WebhookView, frozen=True, kw_only=True):

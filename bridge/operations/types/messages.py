@@ -28,18 +28,18 @@ class DownlinkView(Result, frozen=True, kw_only=True):
     endpoint_id: int
     kind: str
     operation: str
-    target: str  # path and queries of a server's request; "" where the bridge cannot read them
+    target: str  # path and queries of a server's request; "" if the bridge cannot read them
     block: BlockView | None  # null: the request is no part of a block-wise write
     server: str  # that sent it; "(API)": a direct request; "": the bridge's answer to the device's own request
     state: DownlinkState
     over: bool  # whether `state` is the outcome
     cancel_asked: bool
-    late: bool  # the device's answer came after the server had been told 5.04
+    late: bool  # the device's answer came after the server got 5.04
     response: str | None  # code of the device's response: 2.05; null: none yet
-    verdict: str | None  # code of the bridge's own answer to the server; null: it gave none
+    verdict: str | None  # code of the bridge's own answer to the server; null: none
     reason: str
     attempts: int
-    sent: int  # times it left the network
+    sent: int  # how often the network sent it
     bytes: int
     accepted_at: float
     deliver_by: float | None
@@ -85,7 +85,7 @@ class UplinkView(Result, frozen=True, kw_only=True):
     endpoint_id: int
     kind: str
     operation: str
-    code: str | None  # method or response code; null where the bridge cannot read it
+    code: str | None  # method or response code; null if the bridge cannot read it
     target: str  # path and queries of the device's request
     server: str
     state: UplinkState

@@ -28,7 +28,7 @@ class NetworkView(Result, frozen=True, kw_only=True):
     name: str
     abilities: tuple[Ability, ...]
     up: bool | None  # whether its API answered the latest call; null: not known
-    status: dict[str, Any]  # what its binding says; empty while the service is down
+    status: dict[str, Any]  # status of its binding; empty while the service is down
 
 
 class Networks(Result, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class CheckNetworks(Request[NetworkChecks], frozen=True):
 
 
 class IntegrationSet(Result, frozen=True, kw_only=True):
-    changed: bool  # false: it was so already
+    changed: bool  # false: it was set already
 
 
 class SetIntegration(Request[IntegrationSet], frozen=True, kw_only=True):
@@ -79,8 +79,8 @@ class DeviceAdded(Result, frozen=True, kw_only=True):
     """A device that is in its network and in the directory."""
 
     endpoint: EndpointView
-    changes: tuple[str, ...]  # what was made or changed, in words; none: it was there already
-    scope: str  # the part of the network that it is in
+    changes: tuple[str, ...]  # descriptions of everything that was created or changed; empty: nothing
+    scope: str  # the part of the network in which the device is
     advice: tuple[str, ...]  # what a person should do next
 
 
@@ -103,7 +103,7 @@ class AddDevice(Request[DeviceAdded], frozen=True, kw_only=True):
 
 class AdoptedDevice(Result, frozen=True, kw_only=True):
     address: str
-    name: str  # as the network calls it
+    name: str  # its name in the network
     endpoint: str | None  # its endpoint client name; null: a dry run
 
 

@@ -24,8 +24,8 @@ class UsageView(Result, frozen=True, kw_only=True):
 
     date: str
     network: str
-    endpoint: str  # its name; "": all of the network, or the endpoint was removed
-    endpoint_id: int | None  # null: all of the network
+    endpoint: str  # its name; "": the whole network, or the endpoint was removed
+    endpoint_id: int | None  # null: the whole network
     down_messages: int
     down_bytes: int
     up_messages: int
@@ -64,11 +64,11 @@ class QuotaView(Result, frozen=True, kw_only=True):
     period: Period
     counts: Counted
     at_limit: AtLimit
-    messages: int | None  # that are allowed in a period
+    messages: int | None  # allowed in a period
     bytes: int | None
     used_messages: int | None
     used_bytes: int | None
-    left_messages: int | None  # for requests: what is kept for answers is taken off
+    left_messages: int | None  # left for requests: the reserve for answers is subtracted
     left_bytes: int | None
     ends_at: float  # when the next period begins
 
@@ -94,8 +94,8 @@ class QuotaVerdict(Result, frozen=True, kw_only=True):
     needs_bytes: int
     left_messages: int | None
     left_bytes: int | None
-    fits: bool  # into what is left of this period
-    periods: int | None  # that the transfer lasts, this one included; null: it never ends
+    fits: bool  # whether it fits into the rest of this period
+    periods: int | None  # periods that the transfer takes, this one included; null: it never fits
     ends_at: float  # when the next period begins
 
 

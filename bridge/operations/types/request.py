@@ -9,7 +9,7 @@ from bridge.store.access import Role
 
 R_co = TypeVar("R_co", covariant=True)
 
-PAGE = 100  # items on a page, where the request does not say
+PAGE = 100  # items on a page by default
 LARGEST_PAGE = 10_000
 
 Limit = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="items on a page, at most")]
@@ -26,9 +26,9 @@ adds and removes endpoints and keys."""
 class Request(msgspec.Struct, Generic[R_co], frozen=True, forbid_unknown_fields=True):
     """Base of all requests. `Request[R]` is answered with an `R`. The docstring of each is its description."""
 
-    NAME: ClassVar[str]  # how a skin names the operation: "endpoint.list"
+    NAME: ClassVar[str]  # name of the operation: "endpoint.list"
     ACCESS: ClassVar[Access]
-    AUDITED: ClassVar[bool] = True  # whether the audit log notes it, where it needs more than READ
+    AUDITED: ClassVar[bool] = True  # whether the audit log records it, if it needs more than READ
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,22 +36,22 @@ class WorkView(Result, frozen=True, kw_only=True):
 
     name: str
     done: int
-    total: int | None  # null: nobody knows how much there is
+    total: int | None  # null: unknown
 
 
 class Status(Result, frozen=True, kw_only=True):
     """The state of the bridge."""
 
     phase: Phase
-    ready: bool  # messages are taken from servers and from networks
-    work: tuple[WorkView, ...]  # what goes on beside that
+    ready: bool  # messages of servers and networks are accepted
+    work: tuple[WorkView, ...]  # background work
     time: float
     endpoints: int
     in_memory: int | None  # endpoints whose state is loaded; null: the service does not run
     scheme: str | None  # of addresses toward servers: prefix or ports; null: the service does not run
     store: StoreStatus
     servers: dict[str, str | None]  # HOST:PORT of each; null: its name could not be resolved yet
-    networks: dict[str, dict[str, Any]]  # of each what its binding says; empty: the service does not run
+    networks: dict[str, dict[str, Any]]  # status of each binding; empty: the service does not run
 
 
 class GetStatus(Request[Status], frozen=True):

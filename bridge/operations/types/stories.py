@@ -18,7 +18,7 @@ class AttemptView(Result, frozen=True, kw_only=True):
     at: float  # since when that is known
     handle: str | None  # under which the network knows it
     refusal: str | None  # kind of the network's refusal
-    detail: str  # what the network said
+    detail: str  # text of the network
     left_at: float | None  # when it was transmitted, as far as the network says
 
 
@@ -32,7 +32,7 @@ class Moment(Result, frozen=True, kw_only=True):
 class DownlinkStory(DownlinkView, frozen=True, kw_only=True):
     """A message to a device, and everything that is known of it."""
 
-    code: str | None  # method or response code; null where the bridge cannot read it
+    code: str | None  # method or response code; null if the bridge cannot read it
     made: tuple[AttemptView, ...]  # attempts, oldest first
     answers: tuple[UplinkView, ...]  # the device's responses, and the bridge's own answers to the server
     moments: tuple[Moment, ...]  # in the order of their times
@@ -50,8 +50,8 @@ class ShowDownlink(Request[DownlinkStory], frozen=True):
 class UplinkStory(UplinkView, frozen=True, kw_only=True):
     """A message from a device, and everything that is known of it."""
 
-    reply: str | None  # code of the reply that the device gets; null: none with a code yet
-    reply_downlink: int | None  # the downlink that carried it last
+    reply: str | None  # code of the answer that the device gets; null: none with a code yet
+    reply_downlink: int | None  # the downlink that carried the answer last
     moments: tuple[Moment, ...]
 
 
@@ -78,7 +78,7 @@ class PayloadView(Result, frozen=True, kw_only=True):
     code: str | None
     options: tuple[OptionView, ...]
     payload: Annotated[bytes, Meta(description="in base64")]
-    text: str | None  # the payload as text; null where it is not printable UTF-8
+    text: str | None  # the payload as text; null if it is not printable UTF-8
 
 
 class GetDownlinkPayload(Request[PayloadView], frozen=True):

@@ -83,7 +83,7 @@ class TracePage(Result, frozen=True, kw_only=True):
 
     items: tuple[TraceLine, ...]
     next: int  # `after` of the next page
-    lost: int  # lines behind `after` that are gone: they were read too slowly
+    lost: int  # lines after `after` that are lost: they were read too slowly
 
 
 class ReadTrace(Request[TracePage], frozen=True):
@@ -91,7 +91,7 @@ class ReadTrace(Request[TracePage], frozen=True):
 
     NAME: ClassVar[str] = "trace.read"
     ACCESS: ClassVar[Access] = Access.OPERATE
-    AUDITED: ClassVar[bool] = False  # its beginning and its end are
+    AUDITED: ClassVar[bool] = False  # the beginning and the end of a trace are recorded, not each read
 
     id: TraceId
     after: Annotated[int, Meta(ge=0, le=2**63 - 1, description="`next` of the page before; 0: from the beginning")] = 0

@@ -12,8 +12,8 @@ class Faults:
 
     commits_fail: bool = False  # every group fails as a whole, as with a full disk
     reads_fail: bool = False
-    commits_wait: bool = False  # what is given waits until `go`
-    reads_wait: bool = False  # likewise for what is asked
+    commits_wait: bool = False  # commits wait until `go`
+    reads_wait: bool = False  # reads wait until `go`
     changed: list[Callable[[], None]] = field(default_factory=list)
 
     def go(self) -> None:

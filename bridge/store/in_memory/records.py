@@ -38,7 +38,7 @@ class Records:
         self._tables = tables
         self.records: dict[int, Record] = {}
         self.provisioning: dict[int, Provisioning] = {}
-        self.uplinks: dict[int, Seen] = {}  # the latest of those whose rows are gone
+        self.uplinks: dict[int, Seen] = {}  # the latest messages whose rows are gone
         self.downlinks: dict[int, Seen] = {}
         self._keys: dict[Key, int] = {}
         self._sources: dict[str, dict[int, _Given]] = {}
@@ -93,7 +93,7 @@ class Records:
             for before in [self.records[id_] for id_ in ids if id_ in self.records]
         ]
 
-    # How it is done
+    # Internals
 
     def _add(self, draft: Draft, sources: Sources | None, now: float) -> Record:
         self._check_free(draft, None)
@@ -112,7 +112,7 @@ class Records:
         )  # fmt: skip
         self._put(after, before)
         if (before.network, before.device) != (after.network, after.device):
-            self.provisioning.pop(after.id, None)  # it was that of another device
+            self.provisioning.pop(after.id, None)  # it belonged to another device
         self._note_move(before, after)
         return after
 

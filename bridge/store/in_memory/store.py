@@ -79,7 +79,7 @@ class InMemoryStore:
         """Finish all commits, report their results, and close. Later calls fail with StoreUnavailable."""
         self.faults.go()
         with contextlib.suppress(StoreUnavailable):
-            await self.committed(())  # told in its turn
+            await self.committed(())  # reported in its turn
         self._closed = True
         self._go()
 

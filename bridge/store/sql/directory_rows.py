@@ -25,7 +25,7 @@ COLUMNS = (
 SOURCE = "LEFT JOIN north_source n ON n.endpoint = e.id AND n.released_at IS NULL"
 SELECT = f"{COLUMNS} FROM endpoint e {SOURCE}"
 
-# CROSS JOIN: SQLite begins with the wanted keys, and never walks the table. `v` are plain values, `j` arrays.
+# CROSS JOIN: SQLite begins with the given keys, and never scans the table. `v` are plain values, `j` arrays.
 _WITH_ID = f"{COLUMNS} FROM json_each(?) v CROSS JOIN endpoint e ON e.id = CAST(v.value AS BIGINT) {SOURCE}"
 _WITH_NAME = f"{COLUMNS} FROM json_each(?) v CROSS JOIN endpoint e ON e.name = v.value {SOURCE}"
 _WITH_DEVICE = (
@@ -151,7 +151,7 @@ def _change(connection: Connection, before: Record, draft: Draft, now: float) ->
     )
     _note_move(connection, before, after)
     if (before.network, before.device) != (after.network, after.device):
-        connection.execute("DELETE FROM provisioning WHERE endpoint = ?", (after.id,))  # it was that of another device
+        connection.execute("DELETE FROM provisioning WHERE endpoint = ?", (after.id,))  # it belonged to another device
     _shard_notes(connection, after)
     return after
 

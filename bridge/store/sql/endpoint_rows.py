@@ -17,7 +17,7 @@ from bridge.store.sql.statements import FINISHED, LIVE, columns_sql, decoder, de
 
 R = TypeVar("R", bound=Row)
 
-# The sub-query keeps the columns of json_each out of sight: it has one named id, as the rows have.
+# The sub-query hides the columns of json_each, one of which is named id, as in the rows.
 _WANTED = "(SELECT CAST(v.value AS BIGINT) AS wanted FROM json_each(?) v) w CROSS JOIN"
 
 

@@ -31,9 +31,9 @@ from bridge.store.sql.connection import Connection, value_of
 from bridge.store.sql.engine import Engine
 from bridge.store.sql.statements import LIVE
 
-PART = 20_000  # messages that are brought into `activity` at a time
-MANY = 1000  # messages that are not in `activity` yet, beyond which a question first has them brought there
-NOTED = 500  # words about provisioning in one transaction: a few ms
+PART = 20_000  # messages that are added to `activity` at a time
+MANY = 1000  # messages not in `activity` yet; beyond this number a query first adds them
+NOTED = 500  # reports about provisioning in one transaction: a few ms
 
 _IS_REGISTERED = "is_registered(r.registrations, :now) = 1"  # a function that each kind of database adds
 _FROM_DEVICE = f"kind <> '{UplinkKind.VERDICT}'"

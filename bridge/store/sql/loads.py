@@ -31,8 +31,8 @@ class Loads:
         self._asked: list[Asked] = []
         self._begin_asked = False
         self.is_reading = False
-        self._changed: set[Hashable] = set()  # what was told since the read under way began
-        self._directory_changed = False  # likewise
+        self._changed: set[Hashable] = set()  # commits reported since the current read began
+        self._directory_changed = False  # changes of the directory reported since then
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-loads", daemon=True)
         self.reads = 0  # groups so far

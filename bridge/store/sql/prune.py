@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bridge.store.sql.connection import Connection
 
-PART = 500  # rows looked at in one transaction (a few ms)
+PART = 500  # rows checked in one transaction (a few ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +39,5 @@ def part(connection: Connection, table: Table, after: int, before: float) -> tup
         (after, last, before, before),
     )
     gone = connection.changes()
-    finished = len(rows) < PART or rows[-1][1] >= before  # ids rise with time: the rest is younger
+    finished = len(rows) < PART or rows[-1][1] >= before  # ids rise with time: all further rows are younger
     return 0 if finished else last, gone

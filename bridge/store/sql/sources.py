@@ -50,7 +50,7 @@ class Giver:
 
     def _put(self, endpoint: int, number: int, shard: int) -> None:
         self._connection.execute(
-            # What it replaces has rested.
+            # The source that it replaces was unused for long enough.
             "INSERT INTO north_source (scheme, source, endpoint, locals, given_at, released_at, shard)"
             " VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (scheme, source) DO UPDATE SET endpoint = excluded.endpoint,"
             " locals = excluded.locals, given_at = excluded.given_at, released_at = NULL, shard = excluded.shard",
@@ -67,7 +67,7 @@ class Giver:
             "SELECT scheme, source FROM north_source WHERE endpoint = ? AND released_at IS NULL", (endpoint,)
         ).fetchone()
         if had is None or had[0] != sources.scheme or had[1] not in sources.numbers:
-            number, shard = self._allocator.free(shard)  # before the release: what is refused changes nothing
+            number, shard = self._allocator.free(shard)  # before the release: a refusal changes nothing
             release(self._connection, endpoint, self._now)
             self._put(endpoint, number, shard)
             return shard

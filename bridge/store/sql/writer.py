@@ -39,7 +39,7 @@ class Writer:
         self._generation = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._stopped: asyncio.Future[None] = loop.create_future()
-        self.waiting = 0  # batches given and not yet told
+        self.waiting = 0  # batches without a result yet
         self.groups = 0
         self.rows = 0
         self.failures = 0

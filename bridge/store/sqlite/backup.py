@@ -22,9 +22,9 @@ from bridge.store.sqlite.lock import ProcessLock
 from bridge.store.sqlite.owner import cure, hand_over
 from bridge.store.sqlite.schema import migrate, schema_version
 
-IDS_PER_SECOND = 10_000  # more than a bridge gives out: ids that a lost ledger may have used are skipped
+IDS_PER_SECOND = 10_000  # more than a bridge uses: ids that a lost ledger may have used are skipped
 IDS_SKIPPED = 1_000_000  # at least
-STEPS = 5_000  # of SQLite's virtual machine between two words of progress
+STEPS = 5_000  # instructions of SQLite's virtual machine between two reports of progress
 WHY = "the ledger was restored from a copy: what became of it since then is unknown"
 
 Progress = Callable[[int, int], None]
@@ -118,7 +118,7 @@ def _vacuum_into(source: apsw.Connection, name: Path, part: Path, progress: Prog
 
     def step() -> bool:
         progress(min(part.stat().st_size, whole), whole)
-        return False  # go on
+        return False  # do not interrupt
 
     source.set_progress_handler(step, STEPS)
     try:
@@ -189,7 +189,7 @@ def _put_aside(database: Path) -> Path | None:
     if not database.exists():
         return None
     with contextlib.suppress(apsw.Error), contextlib.closing(apsw.Connection(str(database))) as old:
-        old.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it in one file, where it can still be read
+        old.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it in one file, if it can still be read
     aside = database.with_name(f"{database.name}.replaced-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     wal, shared = (database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))
     if wal.exists():

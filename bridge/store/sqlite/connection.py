@@ -11,9 +11,9 @@ from bridge.store.sqlite.owner import cure, hand_over
 from bridge.store.sqlite.schema import check_readable, migrations
 from bridge.store.sqlite.volume import Limits, measure
 
-BUSY_TIMEOUT = 5000  # milliseconds to wait for a lock that a person's own tool (sqlite3, a backup) may hold
-STATEMENTS = 256  # kept prepared on each connection
-CHECK_LIMIT = 128 << 20  # bytes up to which a start checks everything; beyond, only the tables that stay small
+BUSY_TIMEOUT = 5000  # milliseconds to wait for a lock that another tool (sqlite3, a backup) may hold
+STATEMENTS = 256  # prepared statements that are kept for each connection
+CHECK_LIMIT = 128 << 20  # bytes up to which a start checks everything; beyond that, only the small tables
 SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_source")
 
 
@@ -21,8 +21,8 @@ def connect_writer(path: Path) -> apsw.Connection:
     """Open the one connection that writes: WAL, and every commit on the disk before it returns (synchronous=FULL)."""
     limits = Limits.of(measure(path.absolute().parent))
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))  # payloads are not for everybody
-        hand_over(path)  # SQLite gives what it makes beside it, the WAL, to the same owner
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))  # payloads are private
+        hand_over(path)  # SQLite gives the WAL, which it creates, the same owner
         connection = apsw.Connection(str(path), statementcachesize=STATEMENTS)
     except (OSError, apsw.Error) as error:
         raise StoreUnavailable(f"cannot open {path}: {error}; {cure(path)}") from error
@@ -32,7 +32,7 @@ def connect_writer(path: Path) -> apsw.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {limits.pages}")  # for migrations; then a `Wal` does it
+        connection.execute(f"PRAGMA wal_autocheckpoint = {limits.pages}")  # for migrations; after that a `Wal` does it
         connection.execute(f"PRAGMA journal_size_limit = {limits.kept}")
     except apsw.Error as error:
         connection.close()
@@ -54,7 +54,7 @@ def connect_reader(path: Path) -> apsw.Connection:
     except PermissionError as error:
         raise StoreUnavailable(f"cannot read {path}: {error.strerror}; {cure(path)}") from error
     wal = path.with_name(path.name + "-wal")
-    # Without a WAL nobody writes. "immutable" then reads even where the directory does not let us make the -shm file.
+    # Without a WAL nobody writes. "immutable" then reads even if the directory does not allow a -shm file.
     for mode in ("mode=ro", "mode=ro&immutable=1"):
         if mode != "mode=ro" and wal.exists() and wal.stat().st_size:
             break
@@ -110,7 +110,9 @@ def end(connection: apsw.Connection, *, whole: bool) -> None:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.close()
         return
-    with contextlib.suppress(apsw.Error):  # a reader may hold the WAL, the disk may be full: the WAL stays, and is read
+    with contextlib.suppress(
+        apsw.Error
+    ):  # a reader may use the WAL, or the disk be full: the WAL stays, and the next start reads it
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with contextlib.suppress(apsw.Error):
         connection.close()

@@ -64,8 +64,8 @@ class Files:
             header = self._header()
             if not header.startswith(MAGIC) or _mark(header) < wal.mark:
                 raise _gone(self._database, "was overwritten")
-            # Another process may have emptied the WAL as SQLite does it: SQLite is asked, and once more if that happens
-            # between one question and the other. Asking each time would double what this costs.
+            # Another process may have checkpointed the WAL properly: then SQLite is asked, twice if it
+            # happens between two queries. Asking each time would double the cost of this check.
             if self._is_cut(wal.pages) and all(self._is_cut(wal.count()) for _ in range(3)):
                 raise _gone(self._wal, "was emptied or overwritten")
         except OSError as error:

@@ -34,7 +34,7 @@ def _extended(body: bytes, nibble: int, at: int) -> tuple[int, int]:
     return nibble, at
 
 
-# What was known of an attempt when migration 8 was made (bridge/delivery/knowledge.py).
+# Values of Known when migration 8 was made (bridge/delivery/knowledge.py).
 _PENDING, _IN_DOUBT, _HELD, _GONE, _REFUSED, _LEFT, _NACKED, _DELIVERED = 0, 1, 2, 3, 4, 6, 7, 8
 _REFUSALS = {"UNREACHABLE": "unreachable", "RATE_LIMITED": "rate limited", "FAILED": "failed", "REJECTED": "rejected",
              "TOO_LARGE": "too large", "EXPIRED": "expired"}  # fmt: skip

@@ -11,7 +11,7 @@ from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store.sql.migrations import Migration, check_applied, read_migrations
 from bridge.store.sqlite.migration_functions import FUNCTIONS
 
-APPLICATION_ID = 0x4C324E49  # "L2NI" in the file header: `file` and we know whose database it is
+APPLICATION_ID = 0x4C324E49  # "L2NI" in the file header: identifies databases of the bridge
 
 
 @cache

@@ -17,7 +17,7 @@ from bridge.store.sqlite.files import Files
 from bridge.store.sqlite.wal import Wal
 
 BLAME = (
-    apsw.SQLError,  # a statement that cannot be
+    apsw.SQLError,  # an invalid statement
     apsw.BindingsError,
     apsw.ConstraintError,
     apsw.MismatchError,
@@ -38,7 +38,7 @@ class SqliteTransactions(Transactions):
         self._files = files
         self._wal = wal
         self.files_lost = 0  # groups refused since a file is not the one that was opened
-        self.volume_full = 0  # transactions refused since the volume had no room
+        self.volume_full = 0  # transactions refused because the volume had no room
 
     def check(self) -> None:
         try:
@@ -72,7 +72,7 @@ class SqliteTransactions(Transactions):
             self._transact(batches)
         except apsw.FullError as error:
             if not self._wal.is_short:
-                self._wal.empty()  # what it holds may be in the way
+                self._wal.empty()  # its changes may be the cause
             if len(batches) == 1:
                 self.fail(batches, self._cannot_write(error))
             else:
@@ -100,7 +100,7 @@ class SqliteTransactions(Transactions):
     def _transact(self, batches: list[Batch]) -> None:
         """Commit batches as one. Raises apsw.Error if the disk or file refuses, Wrong if a batch cannot be stored."""
         connection = self._connection
-        self._rollback()  # of a transaction that could not even be rolled back before
+        self._rollback()  # an earlier transaction that could not be rolled back
         try:
             connection.execute("BEGIN IMMEDIATE")
             self.apply(connection, batches)

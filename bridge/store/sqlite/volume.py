@@ -6,12 +6,12 @@ from pathlib import Path
 
 from bridge.errors import ConfigurationError
 
-MINIMUM = 8 << 20  # bytes that a volume must have: the empty database takes 1 MB of it with its WAL
+MINIMUM = 8 << 20  # bytes that a volume must have: an empty database and its WAL take 1 MB
 MOST_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer pauses than SQLite's 1000 pages
 PAGE = 4096  # bytes
 FRAME = PAGE + 24  # bytes of a page in the WAL
-WAL_SHARE = 32  # a WAL is emptied into the database when it has this part of the volume
-KEPT = 4  # times that length stay allocated, so that a WAL finds room on a volume that became full
+WAL_SHARE = 32  # a WAL is checkpointed when it takes this part of the volume
+KEPT = 4  # times that length stay allocated, so that a WAL has room on a volume that became full
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import apsw
 from bridge.errors import StoreUnavailable
 from bridge.store.sqlite.volume import Limits, Volume
 
-UNLIMITED = 0xFFFF_FFFE  # pages: the most that SQLite knows
+UNLIMITED = 0xFFFF_FFFE  # pages: the maximum of SQLite
 CURE = "make room there, or keep messages for a shorter time ([service] retention)"
 
 log = logging.getLogger(__name__)
@@ -32,15 +32,15 @@ class Wal:
         self, connection: apsw.Connection, database: Path, mark: int, measure: Callable[[Path], Volume | None]
     ) -> None:
         self.mark = mark
-        self._marked = False  # the WAL holds the next mark
+        self._marked = False  # the WAL has the next mark
         self._connection = connection
         self._directory = database.absolute().parent
         self._measure = measure
         self._limits = Limits.of(measure(self._directory))
         self._page = int(connection.pragma("page_size"))
-        self.pages = self.count()  # in the WAL since it was last begun anew
-        self._emptied = 0  # of them, those that are in the database as well
-        self.is_short = False  # of room: the database may not grow
+        self.pages = self.count()  # pages in the WAL since it last began
+        self._emptied = 0  # of them, pages that are in the database, too
+        self.is_short = False  # short of room: the database must not grow
         connection.execute(f"PRAGMA journal_size_limit = {self._limits.kept}")
         connection.set_wal_hook(self._committed)
 
@@ -95,7 +95,7 @@ class Wal:
         if not self.empty():
             raise StoreUnavailable(f"the store cannot write: {self.full()}")
         self.is_short = True
-        self._connection.execute("PRAGMA max_page_count = 1")  # SQLite takes the pages that there are as the least
+        self._connection.execute("PRAGMA max_page_count = 1")  # SQLite raises this to the existing number of pages
         log.error("the database is not allowed to grow: %s", self.full())
 
     def full(self) -> str:
