@@ -1,4 +1,4 @@
-"""What the commands of all emulators share: addresses, the line that says where everything is, running until told."""
+"""What the commands of all emulators share: addresses, the line with all addresses, running until a signal."""
 
 import asyncio
 import contextlib
@@ -51,12 +51,12 @@ def control_option(name: str = "--control", what: str = "control API") -> Callab
 
 
 def ready(**addresses: Any) -> None:
-    """Print the one line that says where everything is."""
+    """Print the one line with all addresses."""
     click.echo(json.dumps(addresses))
 
 
 def told(error: Exception) -> click.ClickException:
-    """Return the error that a command ends with, and the cure where an address is taken."""
+    """Return the error with which a command ends, and the cure if an address is in use."""
     text = str(error) or type(error).__name__  # a TimeoutError has no words
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         text += "; end the program that uses it, or choose another port"
@@ -66,7 +66,7 @@ def told(error: Exception) -> click.ClickException:
 def run(main: Callable[[], Coroutine[Any, Any, None]], clock: str, level: int = logging.INFO) -> None:
     """Run `main` on the clock `clock` ("real" or the URL of a test clock) until SIGINT or SIGTERM cancel it.
 
-    Raises click.ClickException where an address cannot be had or no clock is there.
+    Raises click.ClickException if an address cannot be used or no clock answers.
     """
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 

@@ -1,4 +1,4 @@
-"""What the control APIs of all emulators share: JSON in and out, what is wrong with a call, faults to arm, a listener.
+"""What the control APIs of all emulators share: JSON in and out, errors, faults to arm, a listener.
 
 They have no credentials, so they listen on loopback only (see `command_line`).
 """
@@ -16,7 +16,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Problem(Exception):
-    """What a call is answered with in place of a result: an HTTP status, and words that tell the cure."""
+    """The answer to a call that failed: an HTTP status, and a text with the cure."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -27,7 +27,7 @@ class Problem(Exception):
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer a wrong call with 400, 404 or 409 and the reason, `{"error": …}`.
 
-    Every JSON ends with a newline: people call these with curl, whose next output would stand on the same line.
+    Every JSON ends with a newline: people call these with curl, whose next output would be on the same line.
     """
     response = await _answered(request, handler)
     if isinstance(response, web.Response) and response.content_type == "application/json" and response.text:
@@ -94,7 +94,7 @@ def authority(host: str, port: int) -> str:
 
 
 async def listen(app: web.Application, address: tuple[str, int], **options: Any) -> tuple[web.AppRunner, str]:
-    """Serve `app`; gives what to clean up, and the address in a URL's form. OSError if it cannot be had.
+    """Serve `app`; return what to clean up, and the address in a URL's form. OSError if it cannot be used.
 
     `options` are those of aiohttp's AppRunner, and `ssl_context`.
     """
@@ -111,7 +111,7 @@ async def listen(app: web.Application, address: tuple[str, int], **options: Any)
 
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, address: tuple[str, int]) -> AsyncIterator[str]:
-    """Serve `app` while inside; gives its address in a URL's form. OSError if it cannot be had."""
+    """Serve `app` while inside; yields its address in a URL's form. OSError if it cannot be used."""
     runner, bound = await listen(app, address)
     try:
         yield bound

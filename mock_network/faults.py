@@ -1,6 +1,6 @@
 """Faults on purpose, drawn from a seeded generator: the same seed and the same traffic give the same faults.
 
-An emulator publishes the kinds that it knows and asks `Faults.take` at each place where one of them could happen.
+An emulator publishes the kinds that it knows and calls `Faults.take` wherever one of them could happen.
 No I/O and no clock in here.
 """
 
@@ -24,7 +24,7 @@ class Fault:
     count: int | None = None  # happens at most so often; None: without end
     after: int = 0  # lets so many occasions pass first
     where: Mapping[str, str] = field(default_factory=dict)  # occasions whose context holds these values
-    params: Mapping[str, Any] = field(default_factory=dict)  # what the kind needs to know
+    params: Mapping[str, Any] = field(default_factory=dict)  # parameters of the kind
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> "Fault":
@@ -69,7 +69,7 @@ class _Armed:
 
 
 class Faults:
-    """The faults of one emulator. `kinds` maps each kind to what it does; `happened` counts them by kind.
+    """The faults of one emulator. `kinds` maps each kind to its effect; `happened` counts them by kind.
 
     `occasions` maps each kind to what its `where` may name: a fault that could never happen is refused.
     """

@@ -62,7 +62,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
         return Empty()
 
     async def DeleteKeys(self, request: api.DeleteDeviceKeysRequest, _: object) -> Empty:
-        """Take a device's root keys away."""
+        """Remove a device's root keys."""
         self._tables.delete_keys(request.dev_eui)
         return Empty()
 
@@ -88,7 +88,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
         return Empty()
 
     async def Deactivate(self, request: api.DeactivateDeviceRequest, _: object) -> Empty:
-        """Take a device's session and queue away."""
+        """Remove a device's session and queue."""
         tables = self._tables
         dev_eui = eui64(request.dev_eui)
         device_queue.flush(tables, dev_eui)
@@ -154,7 +154,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
         return api.EnqueueDeviceQueueItemResponse(id=str(item.id))
 
     async def FlushQueue(self, request: api.FlushDeviceQueueRequest, _: object) -> Empty:
-        """Drop all of a device's items, the pending one too. Nothing tells what was dropped."""
+        """Drop all of a device's items, the pending one too, without an event."""
         device_queue.flush(self._tables, eui64(request.dev_eui))
         return Empty()
 

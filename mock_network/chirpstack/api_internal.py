@@ -14,7 +14,7 @@ from .values import eui64
 
 VERSION = "4.20.0"
 NARROW = 125_000  # Hz
-AT_ONCE = 10  # events that one look at the stream brings, as the real server reads Redis
+AT_ONCE = 10  # events per read of the stream, as the real server reads Redis
 
 
 class InternalService(api.InternalServiceServicer):
@@ -58,7 +58,7 @@ class InternalService(api.InternalServiceServicer):
         return answer
 
     async def StreamDeviceEvents(self, request: api.StreamDeviceEventsRequest, _: object) -> AsyncIterator[api.LogItem]:
-        """Replay what is retained of a device's events, then follow; every new call begins with the history again."""
+        """Replay the retained events of a device, then follow new ones; every call begins with the history."""
         dev_eui = eui64(request.dev_eui).hex()
         last = (0, 0)
         while True:

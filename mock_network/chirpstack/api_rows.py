@@ -22,7 +22,7 @@ def required(request: Any, name: str) -> Any:
 
 
 class Rows:
-    """The calls that are alike for every kind. A service names its table and its messages, and adds what is its own."""
+    """The calls that are the same for every kind. A service sets its table and messages, and adds its own calls."""
 
     table: ClassVar[str]  # of `Tables`
     field: ClassVar[str]  # the row in requests and answers
@@ -88,11 +88,11 @@ class Rows:
         return answer
 
     def wanted(self, _row: Any, _request: Any) -> bool:
-        """Return whether a List that says more than parents and a search is about a row."""
+        """Return whether a row matches the further members of a List."""
         return True
 
     def more_of(self, row: Any, answer: Any) -> None:
-        """Add to the answer of Get, or to an item of List, what is not in the row's message."""
+        """Add members that are not in the row's message to the answer of Get, or to an item of List."""
 
 
 def _share(message: Message, item: Message) -> None:

@@ -106,7 +106,7 @@ def chirpstack(**given: Any) -> None:
 async def serve(
     options: Options, population: Population, *, modem_host: str = "127.0.0.1", memory: Path | None = None
 ) -> "tuple[ChirpStack, RadioProcess, dict[str, Any]]":
-    """Start a server with the devices in its process; give both and the addresses. Stop the radio side first.
+    """Start a server with the devices in its process; return both and the addresses. Stop the radio side first.
 
     Raises ValueError or OSError (TimeoutError is one).
     """

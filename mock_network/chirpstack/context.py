@@ -61,7 +61,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Warn:
-    """Something the server's log should say."""
+    """A line for the server's log."""
 
     text: str
 
@@ -71,7 +71,7 @@ Effect = Event | Send | Warn
 
 @dataclass(slots=True)
 class AirEntry:
-    """One transmitted downlink: what was in it, for whom, and what the gateway said."""
+    """One transmitted downlink: its content, its device, and the gateway's answer."""
 
     time: float
     downlink_id: int
@@ -91,7 +91,7 @@ class AirEntry:
 
 @dataclass(slots=True)
 class Flight:
-    """A frame that waits for its gateway's acknowledgement; `with_payload` says it for each of the frame's items."""
+    """A frame that waits for its gateway's acknowledgement; `with_payload`: for each of the frame's items."""
 
     frame: gw.DownlinkFrame
     dev_eui: bytes
@@ -147,7 +147,7 @@ class Context:
         return self._timers[0][0] if self._timers else None
 
     def run_next(self, limit: float) -> bool:
-        """Run the earliest timer that is due by `limit`, at its own time; tell whether there was one."""
+        """Run the earliest timer that is due by `limit`, at its own time; return whether there was one."""
         if not self._timers or self._timers[0][0] > limit:
             return False
         due, _, action = heapq.heappop(self._timers)

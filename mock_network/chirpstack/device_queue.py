@@ -74,7 +74,7 @@ def pending(tables: Tables, dev_eui: bytes) -> QueueItem | None:
 
 
 def flush(tables: Tables, dev_eui: bytes, *, keep_pending: bool = False) -> int:
-    """Drop the device's items without any event; give how many."""
+    """Drop the device's items without any event; return how many."""
     gone = [item for item in items(tables, dev_eui) if not (keep_pending and item.is_pending)]
     for item in gone:
         tables.remove_item(item)

@@ -1,6 +1,6 @@
 """Making downlinks: which gateway and window, which queue item, which MAC commands, and the frame for each window.
 
-One transmission per item: what becomes of it is settled by the gateway's acknowledgement (`tx_ack`) and, for a
+One transmission per item: its result is the gateway's acknowledgement (`tx_ack`) and, for a
 confirmed one, by the device's next uplink or the class B/C timeout. The order of the checks on an item and their log
 events are ChirpStack's (downlink/data.rs).
 """
@@ -25,7 +25,7 @@ PING_SLOT_LEAD = 1.0  # seconds between making a class B downlink and the earlie
 
 @dataclass(frozen=True, slots=True)
 class Opportunity:
-    """A class A downlink opportunity: the uplink that opened it and what it calls for."""
+    """A class A downlink opportunity: the uplink that opened it and what it requires."""
 
     uplink: Uplink
     must_ack: bool = False
@@ -69,7 +69,7 @@ def receptions(context: Context, uplink: Uplink) -> list[Reception]:
 
 
 def select_gateway(context: Context, heard: list[Reception]) -> Reception:
-    """Take any gateway with a comfortable link margin, else the best one."""
+    """Return any gateway with a sufficient link margin, else the best one."""
     latest = {item.gateway_id: item for item in heard}
     ranked = sorted(latest.values(), key=lambda item: (item.snr - item.required_snr, item.rssi), reverse=True)
     wanted = context.settings.gateway_prefer_min_margin
@@ -201,7 +201,7 @@ def _class_a_variants(context: Context, session: Session, gateway: Reception, up
 def _take_item(
     context: Context, device: Device, session: Session, room: int, uplink: Uplink | None, plan: Plan
 ) -> None:
-    """Find the item to send; on the way, discard what can no longer be sent, with its event."""
+    """Find the item to send; discard items before it that can no longer be sent, with their events."""
     while found := device_queue.following(context.tables, device.dev_eui, context.now):
         item, plan.more = found
         identifier = {"queue_item_id": str(item.id)}
@@ -245,7 +245,7 @@ def _nack(context: Context, device: Device, item: QueueItem, uplink: Uplink | No
 
 
 def _fill(device: Device, session: Session, variant: Variant, plan: Plan) -> tuple[Data, bytes]:
-    """Put MAC commands, then the item, into one variant's frame; give the frame and the MAC commands in it."""
+    """Put MAC commands, then the item, into one variant's frame; return the frame and the MAC commands in it."""
     taken: list[bytes] = []
     for command in plan.commands:
         if len(command) > variant.room:

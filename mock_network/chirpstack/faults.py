@@ -24,7 +24,7 @@ KINDS = {
     "grpc_deadline_after": "a call takes effect, then hangs until the caller's deadline, at most `seconds`",
     "grpc_slow": "a call takes `seconds` longer",
 }
-"""Every kind with what it does; times are one second unless given."""
+"""Every kind with its effect; times are one second by default."""
 
 _DOWNLINK = frozenset({"dev_eui", "confirmed"})
 _EVENT = frozenset({"dev_eui", "event", "via"})
@@ -35,7 +35,7 @@ WHERE = {
     **dict.fromkeys(("event_lost", "event_twice"), _EVENT),
     **dict.fromkeys((kind for kind in KINDS if kind.startswith("grpc_")), _CALL),
 }
-"""What an occasion of each kind is told apart by. `dev_eui`: 16 lower-case digits; `confirmed`: true or false."""
+"""The members that describe an occasion of each kind. `dev_eui`: 16 lower-case digits; `confirmed`: true or false."""
 
 
 def make_faults(seed: int, faults: Iterable[Fault] = ()) -> Faults:

@@ -37,7 +37,7 @@ class GatewayMqtt:
         await self._mqtt.stop()
 
     def knows(self, gateway_id: str) -> bool:
-        """Return whether this gateway has spoken here."""
+        """Return whether this gateway was heard here."""
         return gateway_id in self._json
 
     def send(self, frame: gw.DownlinkFrame) -> None:

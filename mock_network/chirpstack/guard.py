@@ -1,4 +1,4 @@
-"""What stands before every gRPC method: the bearer token, the seeded call faults, and refusals turned into statuses."""
+"""The interceptor of every gRPC method: the bearer token, the seeded call faults, and statuses of refusals."""
 
 import asyncio
 import hmac
@@ -20,9 +20,9 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Server interceptor. `token` is the one API key that is known; `sleep` waits on the emulator's clock.
+    """Server interceptor. `token` is the only valid API key; `sleep` waits on the emulator's clock.
 
-    `user_token` is what somebody who logged in would show.
+    `user_token` is the token of a logged-in user.
     """
 
     def __init__(self, token: str, faults: Faults, sleep: Sleep = asyncio.sleep, user_token: str = "") -> None:

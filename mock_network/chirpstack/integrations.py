@@ -83,7 +83,7 @@ class HttpIntegration:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_TIMEOUT))
 
     async def stop(self) -> None:
-        """Drop what is on its way."""
+        """Drop outstanding messages."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Joins: Join-Request to Join-Accept, used nonces, session keys, and what a join does to a device.
+"""Joins: Join-Request to Join-Accept, used nonces, session keys, and the effect of a join on a device.
 
 Root keys are the server's own, or of a Join Server outside (`join_server`), which does the same with them.
 """
@@ -181,7 +181,7 @@ def _take_over(context: Context, device: Device, profile: DeviceProfile, session
 
 
 def boot(session: Session, profile: DeviceProfile) -> None:
-    """Set what the device profile says of a device that has just started (`reset_session_to_boot_params`)."""
+    """Set a device's state after its start, from the device profile (`reset_session_to_boot_params`)."""
     message = profile.message
     if message.supports_class_b:
         session.ping_slot_dr, session.ping_slot_frequency = message.class_b_ping_slot_dr, message.class_b_ping_slot_freq

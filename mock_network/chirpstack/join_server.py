@@ -24,7 +24,7 @@ def wrap(kek: bytes, key: bytes) -> bytes:
 class JoinServer:
     """Devices' root keys, and how their AppSKeys are handed over.
 
-    `session_key_id`: only an id of the key is, and whoever needs the key has to ask the Join Server for it.
+    `session_key_id`: only an id of the key is sent; an application has to ask the Join Server for the key.
     """
 
     kek_label: str
@@ -39,7 +39,7 @@ class JoinServer:
             raise ValueError("kek: 32, 48 or 64 hexadecimal digits")
 
     def hand_over(self, keys: SessionKeys) -> tuple[SessionKeys, KeyEnvelope]:
-        """Return what the network server gets of a session's keys: no AppSKey, but its envelope."""
+        """Return a session's keys for the network server: without the AppSKey, but with its envelope."""
         self._joins += 1
         if self.session_key_id:
             envelope = KeyEnvelope(session_key_id=self._joins.to_bytes(8, "big"))

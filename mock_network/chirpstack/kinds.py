@@ -1,4 +1,4 @@
-"""What single kinds of rows do in a way of their own: a delay that is checked, limits that a tenant has."""
+"""Checks of single kinds of rows: a delay, limits of a tenant."""
 
 from collections.abc import Callable, Mapping
 from uuid import UUID
@@ -19,7 +19,7 @@ class Profiles(Table[UUID, api.DeviceProfile, DeviceProfile]):
     """Device profiles."""
 
     def validated(self, message: api.DeviceProfile, *, new: bool) -> api.DeviceProfile:
-        """Refuse a delay that no device can be told."""
+        """Refuse a delay that cannot be encoded for a device."""
         kept = super().validated(message, new=new)
         if kept.rx1_delay > MAX_RX1_DELAY:
             raise invalid("RX1 Delay must be between 0 - 15")
@@ -35,7 +35,7 @@ class Gateways(Table[bytes, api.Gateway, Gateway]):
         self._tenants = tenants
 
     def admit(self, parents: Mapping[str, UUID]) -> None:
-        """Look at what the tenant allows; a tenant that is not there is NOT_FOUND here."""
+        """Check the tenant's limits; a missing tenant is NOT_FOUND here."""
         tenant = self._tenants.get(str(parents["tenant_id"]))
         if not tenant.message.can_have_gateways:
             raise _not_allowed("Tenant can not have gateways")
@@ -76,7 +76,7 @@ class Devices(Table[bytes, api.Device, Device]):
         return kept
 
     def admit(self, parents: Mapping[str, UUID]) -> None:
-        """Look at what the tenant allows; without the application there is no tenant, and nobody says what is not."""
+        """Check the tenant's limits; without the application there is no tenant, and no error."""
         application = self._applications.rows.get(parents["application_id"])
         if application is None:
             raise Refused(Status.INTERNAL, "Record not found")

@@ -132,7 +132,7 @@ def _device_status(context: Context, device: Device, uplink: Uplink, payload: by
 
 
 def requests(context: Context, device: Device, profile: DeviceProfile, session: Session) -> list[bytes]:
-    """Return the commands the server wants in the next class A downlink; each is repeated until it is answered."""
+    """Return the commands for the next class A downlink; each is repeated until it is answered."""
     wanted: list[bytes] = []
     interval = profile.message.device_status_req_interval
     last = session.last_device_status_request

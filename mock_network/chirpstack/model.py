@@ -15,7 +15,7 @@ Body = TypeVar("Body", bound=Message)
 
 @dataclass(slots=True, eq=False)
 class Row(Generic[Key, Body]):
-    """What the rows of all tables have; `message` is what the API takes and gives."""
+    """What the rows of all tables have; `message` is the API's form."""
 
     id: Key
     message: Body
@@ -80,7 +80,7 @@ class KeyEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """How one gateway heard one uplink: what a later downlink needs to know."""
+    """How one gateway heard one uplink: kept for a later downlink."""
 
     gateway_id: str
     rssi: int

@@ -73,7 +73,7 @@ class Mqtt:
         await asyncio.to_thread(self._client.loop_stop)
 
     def publish(self, topic: str, payload: bytes, qos: int | None = None) -> None:
-        """Send a message; while the broker is away, QoS 0 is lost and the rest waits in memory."""
+        """Send a message; while the broker is down, messages with QoS 0 are lost and others wait in memory."""
         self._client.publish(topic, payload, qos=self._qos if qos is None else qos, retain=False)
 
     def _connected(

@@ -23,7 +23,7 @@ from .model import Settings
 from .values import eui64, seconds, timestamp, uuid
 
 MIN_DEDUPLICATION_LOCK = 0.2  # seconds
-TX_ACK_DELAY = 0.02  # seconds from command to a gateway's answer, for answers that faults make up
+TX_ACK_DELAY = 0.02  # seconds from command to a gateway's answer, for answers made by faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class NetworkServer:
         return effects
 
     def uplink(self, frame: gw.UplinkFrame, now: float) -> None:
-        """Take a frame from a gateway."""
+        """Process a frame from a gateway."""
         self.advance(now)
         context = self.context
         if not frame.HasField("tx_info") or not frame.HasField("rx_info") or not math.isfinite(frame.rx_info.snr):
@@ -108,7 +108,7 @@ class NetworkServer:
         context.at(collecting.locked_until, lambda: self._forget(key, collecting))
 
     def gateway_seen(self, gateway_id: str, now: float) -> None:
-        """Note that a gateway has given a sign of life; one that is not registered is ignored."""
+        """Record that a gateway was heard; one that is not registered is ignored."""
         self.advance(now)
         try:
             gateway = self.context.tables.gateways.rows.get(eui64(gateway_id))
@@ -118,7 +118,7 @@ class NetworkServer:
             gateway.last_seen_at = now
 
     def tx_ack(self, ack: gw.DownlinkTxAck, now: float) -> None:
-        """Take a gateway's answer to a downlink."""
+        """Process a gateway's answer to a downlink."""
         self.advance(now)
         flight = self.context.flights.get(ack.downlink_id)
         if flight and flight.is_data and self.context.faults.take("tx_ack_lost", **_where(flight)):
@@ -158,10 +158,10 @@ class NetworkServer:
         self._tick_after(now)
 
     def _skip_missed(self, now: float) -> None:
-        """Leave out runs of the scheduler that a process which was held up has missed, all but one.
+        """Skip the runs of the scheduler that a delayed process missed, except one.
 
-        The server itself sleeps between two runs. Made up for at once, they would send an item again and again before
-        a gateway could say that it was sent.
+        The server itself sleeps between two runs. Run one after the other, they would send an item repeatedly before
+        a gateway could report that it was sent.
         """
         if now - self._next_tick > self.context.settings.scheduler_interval:
             self._tick_at(now)
@@ -261,7 +261,7 @@ class NetworkServer:
         )
 
     def _on_air(self, effect: Send) -> list[Effect]:
-        """Let the gateway have the frame, unless a fault answers in its place."""
+        """Send the frame to the gateway, unless a fault answers instead."""
         context = self.context
         flight = context.flights.get(effect.frame.downlink_id)
         if flight is None or not flight.is_data:
@@ -286,5 +286,5 @@ class NetworkServer:
 
 
 def _where(flight: Flight) -> dict[str, str]:
-    """Return what faults of a downlink are told apart by."""
+    """Return the description of a downlink for faults."""
     return {"dev_eui": flight.dev_eui.hex(), "confirmed": str(flight.entry.confirmed).lower()}

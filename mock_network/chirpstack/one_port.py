@@ -27,7 +27,7 @@ class OnePort:
         self._web: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; gives the port. Raises OSError."""
+        """Listen, and return the port. Raises OSError."""
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{self._grpc_port}")
         app = web.Application(client_max_size=4 << 20)
         app.router.add_route("*", "/{tail:.*}", self._request)

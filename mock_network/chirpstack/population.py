@@ -1,6 +1,6 @@
 """Who lives in the emulated server's process: gateways and devices with modem ports, and the server's rows for them.
 
-A TOML file says it; all tables are optional:
+It is a TOML file; all tables are optional:
 
     [server]                 # rows to begin with; without this table there is an empty tenant
     tenant = "demo"
@@ -56,7 +56,7 @@ _MAC_VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What a file says: who is on the air, and the server's rows."""
+    """The content of a file: devices, gateways, links, and the server's rows."""
 
     radio: RadioPopulation = field(default_factory=RadioPopulation)
     provision: bool = False
@@ -99,12 +99,12 @@ def _join_server(values: dict[str, Any]) -> JoinServer:
 
 
 def give_first_tenant(context: Context) -> None:
-    """Make the one row that a new ChirpStack has, by its first migration: a tenant of its own name."""
+    """Make the one row of a new ChirpStack, from its first migration: a tenant named ChirpStack."""
     context.tables.tenants.create(api.Tenant(name="ChirpStack", can_have_gateways=True), context.now)
 
 
 def provision(context: Context, population: Population) -> str:
-    """Make the rows and give the application's id; each kind of device (version, class, activation) has a profile."""
+    """Make the rows and return the application's id; each kind of device (version, class, activation) has a profile."""
     tables, now = context.tables, context.now
     context.join_server = population.join_server
     tenant = tables.tenants.create(api.Tenant(name=population.tenant, can_have_gateways=True), now)
@@ -155,7 +155,7 @@ def _make_device(context: Context, config: DeviceConfig, application_id: str, pr
         return
     message.join_eui = activation.join_eui.hex()
     tables.devices.create(message, now)
-    # LoRaWAN 1.0.x has one root key, and the server wants it as nwk_key
+    # LoRaWAN 1.0.x has one root key, which is nwk_key in the server
     nwk_key = activation.nwk_key or activation.app_key
     if context.join_server is not None:
         context.join_server.keys[config.eui] = DeviceKeys(nwk_key, activation.app_key, bytes(16), now, now)

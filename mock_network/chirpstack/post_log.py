@@ -1,4 +1,4 @@
-"""What each post of an HTTP integration was answered: how tests know from outside what was taken."""
+"""The answers to an HTTP integration's posts: from these, tests see what was accepted."""
 
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ class Post:
 
 
 class PostLog:
-    """All posts in the order of their beginning, as far as they are kept."""
+    """All stored posts in the order of their beginning."""
 
     def __init__(self) -> None:
         self._posts: deque[Post] = deque(maxlen=MAX_POSTS)

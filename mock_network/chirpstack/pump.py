@@ -1,4 +1,4 @@
-"""The emulated server in an event loop: gives the core the time, wakes it when it asks, and carries out its effects."""
+"""The emulated server in an event loop: passes the time to the core, wakes it up, and carries out its effects."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ LONGEST_SLEEP = 1.0  # seconds; a foreign clock may be moved while the loop slee
 
 
 class Pump:
-    """Drives one `NetworkServer`. `clock` gives UNIX seconds; `carry_out` takes each effect, at once and in order.
+    """Drives one `NetworkServer`. `clock` returns UNIX seconds; `carry_out` gets each effect, immediately and in order.
 
     All calls are made in the event loop's thread.
     """
@@ -39,19 +39,19 @@ class Pump:
             self._task = None
 
     def wake(self) -> None:
-        """Carry out what the core has ready, and look at its timers anew."""
+        """Carry out the core's pending effects, and read its timers again."""
         while effects := self.server.drain():
             for effect in effects:
                 self._carry_out(effect)
         self._wake.set()
 
     def uplink(self, frame: gw.UplinkFrame) -> None:
-        """Hand over a gateway's uplink."""
+        """Pass on a gateway's uplink."""
         self.server.uplink(frame, self.now())
         self.wake()
 
     def tx_ack(self, ack: gw.DownlinkTxAck) -> None:
-        """Hand over a gateway's acknowledgement."""
+        """Pass on a gateway's acknowledgement."""
         self.server.tx_ack(ack, self.now())
         self.wake()
 

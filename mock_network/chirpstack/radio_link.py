@@ -17,11 +17,11 @@ class RadioLink:
         self.radio_side: radio.RadioSide | None = None
 
     def knows(self, gateway_id: str) -> bool:
-        """Return whether this gateway has spoken here."""
+        """Return whether this gateway was heard here."""
         return gateway_id in self._gateways
 
     def uplink(self, frame: radio.UplinkFrame) -> None:
-        """Take a frame that a gateway heard."""
+        """Process a frame that a gateway received."""
         self._gateways.add(frame.gateway_id)
         message = gw.UplinkFrame(
             phy_payload=frame.phy_payload,
@@ -39,7 +39,7 @@ class RadioLink:
         self._pump.uplink(message)
 
     def tx_ack(self, ack: radio.TxAck) -> None:
-        """Take a gateway's answer to a downlink command."""
+        """Process a gateway's answer to a downlink command."""
         message = gw.DownlinkTxAck(gateway_id=ack.gateway_id, downlink_id=ack.downlink_id)
         for status in ack.statuses:
             message.items.add(status=status.value)  # the same numbers as gw.TxAckStatus

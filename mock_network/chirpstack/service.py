@@ -1,4 +1,4 @@
-"""The emulated server as a whole: core, gRPC, broker, HTTP posts, control API; on loopback unless told otherwise."""
+"""The emulated server as a whole: core, gRPC, broker, HTTP posts, control API; on loopback by default."""
 
 import logging
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Options:
     grpc: tuple[str, int] = ("127.0.0.1", 0)
     control: tuple[str, int] = ("127.0.0.1", 0)
     token: str = "emulated"  # noqa: S105 - the API key of an emulator
-    user_token: str = ""  # of somebody who logged in; empty: nobody has
+    user_token: str = ""  # of a logged-in user; empty: none
     mqtt: BrokerAddress | None = None
     mqtt_qos: int = 0
     mqtt_json: bool = True

@@ -61,7 +61,7 @@ class Table(Generic[Key, Body, Kept]):
         self._children.append((child, column))
 
     def validated(self, message: Body, *, new: bool) -> Body:
-        """Return a message's copy as it will be kept; for kinds to override."""
+        """Return a copy of a message as it will be stored; kinds may override it."""
         kept = type(message)()
         kept.CopyFrom(message)
         if not getattr(kept, "name", "") and (self.named_at_first or not new):
@@ -132,7 +132,7 @@ class Table(Generic[Key, Body, Kept]):
                 raise dangling(self._name, column)
 
     def _show_columns(self, row: Kept) -> None:
-        """Let the kept message name key and parents as the server writes them."""
+        """Write key and parents into the stored message in the server's form."""
         setattr(row.message, self._key.name, self._key.show(row.id))
         for column in self.parents:
             setattr(row.message, column, str(getattr(row, column)))

@@ -67,7 +67,7 @@ class Tables:
         row.gen_app_key, row.updated_at = aes_key(message.gen_app_key), now
 
     def delete_keys(self, dev_eui: str) -> None:
-        """Take a device's root keys away."""
+        """Remove a device's root keys."""
         self._with_keys(dev_eui)[0].keys = None
 
     def _with_keys(self, dev_eui: str) -> tuple[Device, DeviceKeys]:

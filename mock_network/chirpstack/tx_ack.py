@@ -1,4 +1,4 @@
-"""What the gateway says of a downlink: only "OK" moves counters and queue items; silence moves nothing (tx_ack.rs)."""
+"""The gateway's answer to a downlink: only "OK" advances counters and queue items (tx_ack.rs)."""
 
 from chirpstack_api import common, gw, integration
 
@@ -9,7 +9,7 @@ from .values import NANOSECONDS, timestamp
 
 
 def handle(context: Context, ack: gw.DownlinkTxAck) -> None:
-    """Take a gateway's acknowledgement."""
+    """Process a gateway's acknowledgement."""
     flight = context.flights.pop(ack.downlink_id, None)
     if flight is None:
         context.count("tx_ack_unknown")

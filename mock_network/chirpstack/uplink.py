@@ -1,4 +1,4 @@
-"""A data uplink's way through the server: whose it is, its counter, its events, then the downlink opportunity."""
+"""A data uplink in the server: its device, its counter, its events, then the downlink opportunity."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

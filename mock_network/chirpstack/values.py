@@ -63,7 +63,7 @@ def seconds(stamp: Timestamp) -> float:
 
 
 def join_server_context(session: Session) -> common.JoinServerContext | None:
-    """Return what the server passes on of an AppSKey that it cannot read itself; None: it can."""
+    """Return the envelope of an AppSKey that the server cannot read; None: it can read it."""
     envelope = session.app_s_key
     if envelope is None:
         return None

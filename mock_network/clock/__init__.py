@@ -8,7 +8,7 @@ virtual.
     with asyncio.Runner(loop_factory=clock_loop_factory(url)) as runner:
         runner.run(main())
 
-Inside, `current_clock()` gives the clock with `wall()` and `monotonic()`. The word ``real`` in place of the URL gives
+Inside, `current_clock()` returns the clock with `wall()` and `monotonic()`. ``real`` instead of the URL gives
 the machine's own time. Tests use `ClockThread` and move time with `ClockControl`.
 """
 

@@ -23,7 +23,7 @@ RETRY_INTERVAL = 0.2  # real seconds between attempts to reach a clock process t
 
 
 class ClockError(Exception):
-    """The clock is not to be had: a bad or not local URL, no clock process there, or a refused change."""
+    """The clock cannot be used: an invalid or not local URL, no clock process there, or a refused change."""
 
 
 class Clock(Protocol):
@@ -81,7 +81,7 @@ class FollowedClock:
         return self._mapping.monotonic(time.monotonic())
 
     def real_delay(self, delay: float) -> float | None:
-        """Return the real seconds that `delay` virtual seconds from now will take; None if time stands still."""
+        """Return the real seconds that `delay` virtual seconds from now will take; None if time does not run."""
         mapping, real = self._mapping, time.monotonic()
         return mapping.real_delay(mapping.monotonic(real) + delay, real)
 
@@ -130,7 +130,7 @@ class FollowedClock:
 
 
 class ClockControl:
-    """Moves a clock process; blocks for a few milliseconds, until its followers know. Raises ClockError."""
+    """Changes a clock process; blocks for some milliseconds, until its followers have the change. Raises ClockError."""
 
     def __init__(self, url: str) -> None:
         self.url = url

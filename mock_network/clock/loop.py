@@ -54,7 +54,7 @@ def _nothing() -> None:
 
 
 def clock_loop_factory(url: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what `asyncio.Runner(loop_factory=...)` wants: loops that follow the clock at `url`.
+    """Return a loop factory for `asyncio.Runner`: its loops follow the clock at `url`.
 
     The word ``real`` gives plain loops. Making a loop raises ClockError when
     no clock process answers, or the URL is not local.

@@ -116,7 +116,7 @@ async def serve(
     start: float | None = None,
     ready: Callable[[str], None],
 ) -> None:
-    """Run the clock until cancelled; `ready` is told the URL. Must run on an event loop with real time."""
+    """Run the clock until cancelled; `ready` is called with the URL. Must run on an event loop with real time."""
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setblocking(False)
     runner = web.AppRunner(ClockServer(rate=rate, start=start).app, access_log=None, shutdown_timeout=0.1)

@@ -39,9 +39,9 @@ _POLL = f"curl -X POST {{}}/radio/devices/{lorawan.DEV_EUI}/poll    # lets throu
 
 
 def run_demo(*, once: bool, broken: str | None, mqtt: bool = False) -> int:
-    """Run the demo; gives the exit code. With `once`, the last line printed is a verdict as JSON.
+    """Run the demo, and return the exit code. With `once`, the last line printed is a verdict as JSON.
 
-    Ctrl-C and SIGTERM end it with all its processes; that is a success unless a verdict was wanted.
+    Ctrl-C and SIGTERM end it with all its processes; that is a success unless a verdict was requested.
     `mqtt`: ChirpStack's events go over a Mosquitto of the demo's own instead of its HTTP integration.
     """
     try:
@@ -136,7 +136,7 @@ async def _bring_up(lab: Lab, screen: Screen, broken: str | None, broker: Broker
 
 
 async def _walk(lab: Lab, screen: Screen, timeout: float) -> list[dict[str, object]]:  # noqa: ASYNC109 - of each step
-    """Run all steps; one that does not hold does not keep the next from being tried."""
+    """Run all steps; after a failed step the next ones still run."""
     tour = Tour(lab, screen, Outside(lab, ENDPOINT, UE))
     results: list[dict[str, object]] = []
     for number, (name, what, step) in enumerate([*tour.steps, *LorawanTour(lab, screen).steps], 1):
@@ -167,7 +167,7 @@ def _verdict(steps: list[dict[str, object]], screen: Screen, *, once: bool) -> i
 
 
 async def _wake_for_good(lab: Lab) -> None:
-    """Wake the UEs, and let them sleep only when told to: whoever tries a read now should get its answer."""
+    """Wake the UEs, and let them sleep only on request, so that a read is answered now."""
     for ue in (UE, SECOND_UE):
         if lab.scef is not None:
             await lab.scef.ask("PATCH", f"/ues/{ue}", {"t3324": None, "t3412": None})

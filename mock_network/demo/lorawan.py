@@ -15,7 +15,7 @@ APP_KEY = "0102030405060708090a0b0c0d0e0f10"  # of an emulated device
 ENDPOINT = "urn:dev:os:lorawan-meter"
 DATA_RATE = 0  # EU868: 51 bytes a frame
 LARGEST = 51
-OBJECTS = "</1/0>,</3/0>,</3303/0>"  # known out of band: the device leaves them out
+OBJECTS = "</1/0>,</3/0>,</3303/0>"  # in the directory: the device leaves them out
 PATIENCE = ("--ack-timeout", "300", "--max-retransmit", "4")  # OMA LwM2M Transport, App. C.2
 RATE = 3.0  # virtual seconds per real one: receive windows take seconds
 HASTE = 2.0  # seconds of real time between two polls of the device
@@ -43,7 +43,7 @@ class LorawanTour:
 
     @property
     def steps(self) -> list[tuple[str, str, Callable[[], Awaitable[str]]]]:
-        """Return all steps: name, what is shown, and the step; it returns what held, or raises StepFailed."""
+        """Return all steps: name, description, and the step; it returns its finding, or raises StepFailed."""
         return [
             ("lorawan-join", "a LoRaWAN device joins over the air and registers at the same server", self.join),
             ("lorawan-window", "a read waits for the window of a class A device", self.window),

@@ -1,4 +1,4 @@
-"""What the server saw, what went over the air, what the device did: the only witnesses that the tour hears."""
+"""What the server got, what went over the air, what the device did: the tour judges only by these."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -9,17 +9,17 @@ from mock_network.lab.process import real_sleep
 
 
 class StepFailed(Exception):
-    """Something did not hold; the text says what was expected and what was seen."""
+    """An expectation failed; the text says what was expected and what was found."""
 
 
 def check(held: object, text: str) -> None:
-    """Raise StepFailed with `text` unless it held."""
+    """Raise StepFailed with `text` unless `held`."""
     if not held:
         raise StepFailed(text)
 
 
 async def until(what: str, found: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
-    """Ask again and again until there is something; gives it. Raises StepFailed after `seconds` of real time."""
+    """Poll until there is a result, and return it. Raises StepFailed after `seconds` of real time."""
     end = time.monotonic() + seconds
     while True:
         result = await found()
@@ -47,7 +47,7 @@ class Outside:
         return self.lab.servers[self._server].api
 
     async def ask_device(self, operation: str, path: str, **body: Any) -> dict[str, Any]:
-        """Have the server do an operation; gives how it ended for the server."""
+        """Let the server do an operation; return its result for the server."""
         answer: dict[str, Any] = await self.server.post(
             f"/clients/{self.endpoint}/{operation}", {"path": path, "timeout": 20, **body}
         )
@@ -59,7 +59,7 @@ class Outside:
         return found
 
     async def seen(self, since: int = 0, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return what the server saw after entry `since`."""
+        """Return what the server recorded after entry `since`."""
         return list(await self.server.get("/seen", since=since, kind=kind))
 
     async def last_seen(self) -> int:

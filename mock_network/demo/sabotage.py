@@ -1,7 +1,7 @@
 """The bridge with one of its promises broken on purpose: a tour that does not notice would prove nothing.
 
 `python -m mock_network.demo.sabotage PROMISE ARGUMENTS…` runs the bridge's command line with that promise broken.
-Names of the bridge stand in strings: nothing else here knows its code.
+Names of the bridge are in strings: nothing else here depends on its code.
 """
 
 import importlib

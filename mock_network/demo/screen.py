@@ -1,4 +1,4 @@
-"""How the tour looks on a terminal."""
+"""Prints the tour on a terminal."""
 
 import time
 from typing import Any
@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 class Screen:
-    """Prints the tour as it goes; seconds since its start stand in front."""
+    """Prints the tour while it runs; each line begins with the seconds since its start."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=False)

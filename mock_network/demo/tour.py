@@ -1,4 +1,4 @@
-"""The steps of the tour. Each asks the witnesses of `outside`, never the bridge, whether it held."""
+"""The steps of the tour. Each is judged by `outside`, never by the bridge."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ class Tour:
 
     @property
     def steps(self) -> list[tuple[str, str, Callable[[], Awaitable[str]]]]:
-        """Return all steps: name, what is shown, and the step; it returns what held, or raises StepFailed."""
+        """Return all steps: name, description, and the step; it returns its finding, or raises StepFailed."""
         return [
             ("register", "a device without IP registers at the server", self.register),
             ("read", "the server reads a resource", self.read),
@@ -137,7 +137,7 @@ class Tour:
         return "the server got 5.04, and the air log has no trace of it even after wake-up"
 
     async def patience(self) -> str:
-        """What the steps before look like to a server that waits no day."""
+        """The same for a server with the usual patience."""
         if self.lab.devices is None:
             raise StepFailed("there is no device")
         outside = Outside(self.lab, SECOND_ENDPOINT, SECOND_UE, SECOND_SERVER)

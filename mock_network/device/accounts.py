@@ -1,4 +1,4 @@
-"""The server accounts of a device: what its Security and Server objects say of each server (Core TS 1.1 §6.1, §6.2)."""
+"""The server accounts of a device: from its Security and Server objects (Core TS 1.1 §6.1, §6.2)."""
 
 from dataclasses import dataclass
 

@@ -45,7 +45,7 @@ def set_value(context: click.Context, endpoint: str, path: str, value: str) -> N
 @json_option
 @click.pass_context
 def send(context: click.Context, endpoint: str, paths: tuple[str, ...], as_json: bool) -> None:
-    """Send what is at the paths to the server (Send)."""
+    """Send the values at the paths to the server (Send)."""
     show(call(context.obj, "POST", f"/devices/{segment(endpoint)}/send", {"paths": list(paths)}), as_json=as_json)
 
 
@@ -66,7 +66,7 @@ def do(context: click.Context, endpoint: str, action: str, server: int | None, a
 @json_option
 @click.pass_context
 def operations(context: click.Context, endpoint: str, as_json: bool) -> None:
-    """Show what servers had a device execute."""
+    """Show the operations that a device executed for servers."""
     found = call(context.obj, "GET", f"/devices/{segment(endpoint)}/operations")
     shown = [{name: entry[name] for name in ("operation", "path", "code", "size", "times")} for entry in found]
     show(found if as_json else shown, as_json=as_json)

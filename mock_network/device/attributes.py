@@ -49,7 +49,7 @@ class AttributeTable:
         self._attached[path] = attached
 
     def attached(self, path: Path) -> Mapping[str, str]:
-        """Return what is attached to exactly this path, as Discover says it."""
+        """Return the attributes attached to exactly this path, for Discover."""
         return {
             name: str(int(value)) if float(value).is_integer() else repr(value)
             for name, value in sorted(self._attached.get(path, {}).items())

@@ -17,7 +17,7 @@ SMS = "S"
 
 
 class Bearer:
-    """One way out. `endpoint` is there while the device is up; its port stays the same for the device's life."""
+    """A bearer of the device. `endpoint` exists while the device is up; its port never changes."""
 
     def __init__(self, options: BearerOptions) -> None:
         self.options = options
@@ -34,7 +34,7 @@ class Bearer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a server is reached. `host` goes out as Uri-Host where the bearer is a pipe (OMA Transport, App. D)."""
+    """How a server is reached. `host` is sent as Uri-Host if the bearer is a pipe (OMA Transport, App. D)."""
 
     bearer: Bearer
     peer: Address
@@ -61,7 +61,7 @@ class Bearers:
         rng: random.Random,
         alerted: Callable[[int], None],
     ) -> None:
-        """Open every socket; OSError if one cannot be had. `alerted` is called with alerts of DTLS that arrive."""
+        """Open every socket; OSError if one cannot be used. `alerted` is called with alerts of DTLS that arrive."""
         for bearer in self.all:
             bearer.endpoint = await CoapEndpoint.create(
                 functools.partial(handler, bearer),

@@ -23,7 +23,7 @@ _READABLE = frozenset({SERVER, ACCESS_CONTROL})  # §6.1.6: Bootstrap-Read is fo
 class BootstrapInterface:
     """Carries out the requests of a bootstrap server on an ObjectTree.
 
-    `finish` is called with what is wrong with the accounts, or None, when the server ends the session.
+    `finish` is called when the server ends the session, with the fault of the accounts, or None.
     """
 
     tree: ObjectTree

@@ -69,7 +69,7 @@ class Client:
     # Life.
 
     def start(self, *, fresh: bool = False) -> None:
-        """Begin to bootstrap and register, as the options say."""
+        """Begin to bootstrap and register, by the options."""
         self._up = True
         self._lifecycle.start(asyncio.get_running_loop().time(), fresh=fresh)
         self.advance()
@@ -87,7 +87,7 @@ class Client:
         self._locks.clear()
 
     def advance(self) -> None:
-        """Carry out what is due now, and see to it that the rest is when it is."""
+        """Carry out due tasks, and set a timer for the rest."""
         if not self._up:
             return
         loop = asyncio.get_running_loop()
@@ -120,7 +120,7 @@ class Client:
             await self.perform(task)
 
     async def perform(self, task: Task) -> Response:
-        """Send the request that a task is, let the life cycle know what came of it, and return its response.
+        """Send the request of a task, pass its result to the life cycle, and return its response.
 
         NotRegistered, NoAnswer, Reset, Closed; OSError, ValueError for a URI that cannot be used.
         """

@@ -1,4 +1,4 @@
-"""An emulated LwM2M 1.1 device: its parts put together, its life, and what it does by itself."""
+"""An emulated LwM2M 1.1 device: its parts, its life cycle, and its own actions."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ class SendMuted(Exception):
 
 
 class Device:
-    """Make it, `start` it, `stop` it. `operations` and `wire` tell what it executed and what passed its sockets."""
+    """Make it, `start` it, `stop` it. `operations` and `wire` record what it executed and what passed its sockets."""
 
     def __init__(self, options: DeviceOptions) -> None:
         self.options = options
@@ -167,7 +167,7 @@ class Device:
         self.given_up.append((mid, token.hex()))
 
     async def stop(self) -> None:
-        """Close at once, saying nothing to any server."""
+        """Close immediately, without notifying any server."""
         await self.crash()
         for task in list(self._tasks):
             task.cancel()
@@ -201,7 +201,7 @@ class Device:
         self.client.start(fresh=lose_state)
 
     def reboot(self, *, lose_state: bool) -> None:
-        """Answer what is under way, go down and come up again, registering anew (§6.2.1)."""
+        """Answer running requests, go down and come up again, and register anew (§6.2.1)."""
 
         async def reboot() -> None:
             await asyncio.sleep(self.options.reboot_delay)
@@ -228,7 +228,7 @@ class Device:
             if bearer.endpoint is not None and bearer.options.binding != SMS:  # a trigger is to reach a sleeping device
                 bearer.endpoint.asleep = True
 
-    # What others may know.
+    # State for others.
 
     @property
     def running(self) -> bool:
@@ -247,7 +247,7 @@ class Device:
 
     @property
     def muted(self) -> bool:
-        """While set, the device hears and says nothing, but goes on otherwise."""
+        """While set, the device receives and sends nothing, but otherwise continues."""
         return self.endpoint.muted
 
     @muted.setter
@@ -262,7 +262,7 @@ class Device:
 
     @property
     def operations(self) -> OperationLog:
-        """What servers had it execute."""
+        """The operations that it executed for servers."""
         return self._serving.log
 
     @property
@@ -301,7 +301,7 @@ class Device:
     ) -> Response:
         """Send Update with the named parameters; none is a plain sign of life. NotRegistered, NoAnswer, Reset, Closed.
 
-        After 4.04 the registration is over.
+        After 4.04 the registration has ended.
         """
         return await self.client.perform(Update(self._server(server), lifetime, binding, links))
 
@@ -317,7 +317,7 @@ class Device:
         return await self.client.perform(RequestBootstrap())
 
     def set(self, path: str, value: Value) -> None:
-        """Set the value of a resource, as a sensor would; observers are notified as their attributes say.
+        """Set the value of a resource, as a sensor would; observers are notified by their attributes.
 
         PathError, KeyError (no such resource), FormatError.
         """
@@ -334,7 +334,7 @@ class Device:
         timestamp: float | None = None,
         server: int | None = None,
     ) -> Response | None:
-        """Send (§6.5.2) what is at `paths`, stamped with `timestamp` (seconds since 1970) if given.
+        """Send (§6.5.2) the values at `paths`, stamped with `timestamp` (seconds since 1970) if given.
 
         What the server has no right to read is left out. Return its response. SendMuted; NotRegistered; OperationError
         when there is nothing to read; NoAnswer and the other errors of a request.

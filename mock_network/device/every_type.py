@@ -42,7 +42,7 @@ def initial_values(model: Model) -> dict[int, Resource]:
 
 
 class EveryType:
-    """All instances of object 3442 in a tree. `send` has the device send what is at some paths."""
+    """All instances of object 3442 in a tree. `send` makes the device send the values at some paths."""
 
     def __init__(self, tree: ObjectTree, rng: random.Random, send: Callable[[list[str]], None]) -> None:
         self._tree, self._rng, self._send = tree, rng, send

@@ -4,7 +4,7 @@ Any package is installed as a firmware that works; one that begins with the line
 
     #firmware {"version": "2.0", "boots": true, "settings": "keep", "restart": false, "sha256": "…"}
 
-says more of itself: its version; whether it boots (if not, the device returns to the old firmware with its settings);
+describes itself: its version; whether it boots (if not, the device returns to the old firmware with its settings);
 whether it keeps the settings or comes with its own; whether the device restarts into it; and the digest of what follows
 the line. The device saves the settings before each update. The Firmware Bank lets a server return to the firmware and
 settings of before an update that succeeded, or bring back the settings alone.
@@ -57,7 +57,7 @@ _MARK = b"#firmware "
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a package says of itself."""
+    """The description in a package."""
 
     version: str | None = None
     boots: bool = True
@@ -68,7 +68,7 @@ class Image:
 
     @classmethod
     def parse(cls, package: bytes) -> "Image":
-        """Return what a package says; one without a first line of ours says nothing."""
+        """Return the description in a package; empty without such a first line."""
         line, _, rest = package.partition(b"\n")
         if not line.startswith(_MARK):
             return cls()

@@ -16,11 +16,11 @@ SESSION_TIMEOUT = 247.0  # seconds without a request of the bootstrap server: EX
 
 
 class BootstrapPhase(enum.Enum):
-    """Where bootstrap stands."""
+    """The phase of bootstrap."""
 
     IDLE = "idle"
     WAITING = "waiting"
-    """Bootstrap-Request goes out at a time: hold-off, or the pause after a failure."""
+    """Bootstrap-Request is sent at a time: hold-off, or the pause after a failure."""
     REQUESTING = "requesting"
     SESSION = "session"
     """The bootstrap server is at work."""
@@ -50,7 +50,7 @@ class Lifecycle:
 
     @property
     def bootstrap_phase(self) -> BootstrapPhase:
-        """Where bootstrap stands."""
+        """The phase of bootstrap."""
         return self._bootstrap.phase
 
     @property
@@ -102,7 +102,7 @@ class Lifecycle:
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.WAITING, until
 
     def requests_bootstrap(self) -> None:
-        """A Bootstrap-Request goes out now, whoever asked for it."""
+        """A Bootstrap-Request is sent now, for any reason."""
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.REQUESTING, None
 
     def session_goes_on(self, now: float) -> None:
@@ -110,7 +110,7 @@ class Lifecycle:
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.SESSION, now + SESSION_TIMEOUT
 
     def finished(self, problem: str | None, now: float) -> None:
-        """Bootstrap-Finish came; `problem` is what is wrong with the accounts, None if they are consistent."""
+        """Bootstrap-Finish came; `problem` is the fault of the accounts, None if they are consistent."""
         if problem is not None:
             self._failed_bootstrap(problem, now)
             return
@@ -142,7 +142,7 @@ class Lifecycle:
                 registration.queue()
 
     def answered(self, task: Task, answer: Answer, now: float) -> None:
-        """Take in what came of a request that `take` returned, or that somebody else had sent."""
+        """Process the result of a request that `take` returned, or that was sent in another way."""
         if isinstance(task, RequestBootstrap):
             # Otherwise the session has begun, or even ended, before its announcement came.
             if self._bootstrap.phase is BootstrapPhase.REQUESTING:
@@ -154,7 +154,7 @@ class Lifecycle:
         if isinstance(task, UndoBootstrap | RemoveBootstrapAccount):
             return
         account, registration = self._accounts.server(task.server), self.registrations.get(task.server)
-        if account is None or registration is None:  # a bootstrap took it away meanwhile
+        if account is None or registration is None:  # a bootstrap removed it meanwhile
             return
         failed = registration.answered(task, answer, account, now)
         if registration.phase in SETTLED:
@@ -165,7 +165,7 @@ class Lifecycle:
     # What is to be done.
 
     def take(self, now: float) -> list[Task]:
-        """Return what is to be done now, each thing once."""
+        """Return the tasks that are due, each once."""
         tasks, self._tasks = self._tasks, []
         tasks += self._take_bootstrap(now)
         if not self.in_session:

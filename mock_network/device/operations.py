@@ -45,7 +45,7 @@ class Writing:
 
 
 Guard = Callable[[Writing], None]
-"""Looks at what a server is about to change; OperationError refuses."""
+"""Checks what a server is about to change; OperationError refuses."""
 
 
 @dataclass(frozen=True, slots=True)

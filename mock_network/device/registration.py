@@ -12,12 +12,12 @@ NOT_FOUND, CONFLICT = "4.04", "4.09"
 
 
 class Phase(enum.Enum):
-    """Where a registration stands."""
+    """The phase of a registration."""
 
     QUEUED = "queued"
     """Its turn in the registration order has not come."""
     WAITING = "waiting"
-    """Register goes out at `wait_until`."""
+    """Register is sent at `wait_until`."""
     REGISTERING = "registering"
     REGISTERED = "registered"
     UPDATING = "updating"
@@ -36,7 +36,7 @@ SETTLED = frozenset({Phase.REGISTERED, Phase.UPDATING, Phase.LEAVING, Phase.DISA
 
 @dataclass(slots=True)
 class Registration:
-    """The registration with one server. `keep` is whether the client registers and stays registered by itself."""
+    """The registration with one server. `keep`: the client registers and stays registered automatically."""
 
     keep: bool
     phase: Phase = Phase.AWAY
@@ -186,7 +186,7 @@ class Registration:
     # What is to be done.
 
     def take(self, account: Account, now: float) -> Task | None:
-        """Return what is to be sent now, once; `answered` must follow."""
+        """Return the request to send now, once; `answered` must follow."""
         if self._leave and self.registered and self.phase is Phase.REGISTERED:
             self.phase = Phase.LEAVING
             return Deregister(account.server_id)
@@ -204,7 +204,7 @@ class Registration:
         return time is not None and time <= now
 
     def due(self, account: Account) -> float | None:
-        """Return when `take` has something to say next, None if only an event can bring that about."""
+        """Return when `take` has the next task, None if only an event can cause one."""
         if self.phase in {Phase.WAITING, Phase.DISABLED, Phase.FAILED}:
             return self.wait_until
         return self._update_due(account) if self.phase is Phase.REGISTERED else None

@@ -1,6 +1,6 @@
-"""The Secure Component object, 26252, of this project: stands for a chip that holds keys and object instances.
+"""The Secure Component object, 26252, of this project: emulates a chip that stores keys and object instances.
 
-LwM2M 1.1 foresees such an object and defines none. The private key never leaves it: a server that wants to authenticate
+LwM2M 1.1 mentions such an object and defines none. The private key never leaves it: a server that wants to authenticate
 it reads Certificate, writes a Challenge, and verifies the Response, an ECDSA signature (P-256, SHA-256) over the
 challenge. Stored Instances links the object instances that the component holds: who owns an instance, by object 2, adds
 and removes its link, and who may read this object sees them all. The instances are reached by the same operations

@@ -1,4 +1,4 @@
-"""Whose request it is that arrives at a device: the bootstrap server's, a server's, or nobody's that is known."""
+"""Finds the sender of a request to a device: the bootstrap server, a server, or unknown."""
 
 from mock_network.device.accounts import BOOTSTRAP_TRIGGER, UPDATE_TRIGGER, Account, Accounts
 from mock_network.device.bearers import Bearer, Bearers
@@ -21,7 +21,7 @@ class Senders:
         self._contexts, self._client = contexts, client
 
     async def of(self, bearer: Bearer, request: Request) -> int | None:
-        """Return the Short Server ID of the sender, BOOTSTRAP for the bootstrap server, None for nobody known.
+        """Return the Short Server ID of the sender, BOOTSTRAP for the bootstrap server, None if unknown.
 
         A Non-IP pipe may lead to several servers; without Uri-Host they cannot be distinguished, and the one with
         the lowest Short Server ID is meant. While a bootstrap session runs, its server is meant. A device with one

@@ -1,4 +1,4 @@
-"""What servers ask of a device: who asks, what is done, and the observations that go on."""
+"""Servers' requests to a device: the sender, the execution, and current observations."""
 
 import asyncio
 from collections import defaultdict
@@ -26,7 +26,7 @@ _OBSERVES = frozenset({"Observe", "Observe-Composite"})
 
 
 class Serving:
-    """Carries out requests, and keeps the observations: `watches` are those that go on.
+    """Carries out requests, and has the observations: `watches` are the current ones.
 
     `account` returns the account of a server by its Short Server ID.
     """
@@ -50,7 +50,7 @@ class Serving:
         self._confirmable = confirmable
 
     def perform(self, request: Request, server: int | None) -> Response:
-        """Carry out a request of a server, of BOOTSTRAP, or of nobody known (None), and return its response."""
+        """Carry out a request of a server, of BOOTSTRAP, or of an unknown sender (None), and return its response."""
         if server is None:
             outcome = Outcome("Unknown", (), Response(UNAUTHORIZED, b"this device knows no such server"))
         elif server == BOOTSTRAP:

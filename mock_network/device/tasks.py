@@ -35,12 +35,12 @@ class RequestBootstrap:
 
 @dataclass(frozen=True, slots=True)
 class UndoBootstrap:
-    """The session ended without Bootstrap-Finish: bring back what was there before it."""
+    """The session ended without Bootstrap-Finish: restore the state from before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveBootstrapAccount:
-    """The Bootstrap-Server Account Timeout is over."""
+    """The Bootstrap-Server Account Timeout has passed."""
 
 
 Task = Register | Update | Deregister | RequestBootstrap | UndoBootstrap | RemoveBootstrapAccount
@@ -48,7 +48,7 @@ Task = Register | Update | Deregister | RequestBootstrap | UndoBootstrap | Remov
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request. `code` is None if no answer came, or a Reset; `reason` says why in words."""
+    """The result of a request. `code` is None without an answer, or after a Reset; `reason` says why."""
 
     code: str | None
     reason: str = ""

@@ -33,7 +33,7 @@ ZERO: Mapping[DataType, Value] = {
     DataType.OPAQUE: b"",
     DataType.OBJLNK: NULL_LINK,
 }
-"""The value that a resource has while nobody has given it one."""
+"""The value of a resource that was never set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class ObjectTree:
         self.on_change: Callable[[Changed], None] = lambda _changed: None
         self.computed: dict[Path, Computed] = {}
         self.version = 0
-        """Rises with every change, so that what was worked out from the values can be kept until then."""
+        """Rises with every change, so that results computed from the values can be cached until then."""
         self._initial = copy.deepcopy(initial)
         self._objects = copy.deepcopy(initial)
 
-    # Everything at once.
+    # The whole tree.
 
     def reset(self, objects: Iterable[int] | None = None) -> None:
         """Return to the first values, of some objects or of all (factory reset); `on_change` is not called."""
@@ -215,7 +215,7 @@ class ObjectTree:
             self.on_change(Changed((path[:RESOURCE_LEVEL],)))
 
     def remove(self, path: Path) -> None:
-        """Take away an object instance, a resource or a resource instance; KeyError if there is none."""
+        """Remove an object instance, a resource or a resource instance; KeyError if there is none."""
         self.version += 1
         parent: dict[int, object] = self._objects  # type: ignore[assignment]  # a level deeper with each step
         for identifier in path[:-1]:

@@ -58,5 +58,5 @@ class Watch:
             yield notification
 
     def closed(self) -> None:
-        """The observation is over."""
+        """The observation has ended."""
         self._on_closed(self)

@@ -37,7 +37,7 @@ class Api:
         await self.close()
 
     async def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """Return the answer's JSON, or its text. Raises ApiError, or OSError if nobody is there, or not to the end."""
+        """Return the answer's JSON, or its text. Raises ApiError, or OSError without a complete answer."""
         params = {name: str(value) for name, value in query.items() if value is not None}
         try:
             async with self._session.request(method, self.base + path, json=body, params=params) as response:

@@ -1,4 +1,4 @@
-"""A Mosquitto of a set-up's own, on loopback, which can go away and come back."""
+"""A Mosquitto for a set-up, on loopback, which can be stopped and started."""
 
 import shutil
 import socket

@@ -51,7 +51,7 @@ class Bridge:
         raise ProcessEnded(f"the bridge is not ready:\n{self.process.said()[-3000:]}")
 
     async def restart(self) -> None:
-        """Kill it, and start it again on what it left on disk."""
+        """Kill it, and start it again with the same files."""
         self.process.kill()
         await self.start()
 
@@ -69,7 +69,7 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A running SCEF or server: its control API, what it said when it was ready, and its process."""
+    """A running SCEF or server: its control API, its ready line, and its process."""
 
     api: Api
     ready: dict[str, Any]
@@ -114,7 +114,7 @@ class Lab:
 
     @property
     def scef_ready(self) -> dict[str, Any]:
-        """What that SCEF said when it was ready."""
+        """The ready line of that SCEF."""
         return self.scefs["scef"].ready if "scef" in self.scefs else {}
 
     @property
@@ -124,7 +124,7 @@ class Lab:
 
     @property
     def server_ready(self) -> dict[str, Any]:
-        """What that server said when it was ready."""
+        """The ready line of that server."""
         return self.servers["server"].ready if "server" in self.servers else {}
 
     async def _start(self, name: str, *arguments: str) -> tuple[LabProcess, dict[str, Any]]:
@@ -229,7 +229,7 @@ application_id = {json.dumps(ready["application_id"])}
         return self.servers[name]
 
     async def start_device(self, name: str, connect: str, *arguments: str, process: str = "device") -> Api:
-        """Start an LwM2M client, which registers by itself unless told otherwise; gives its control API.
+        """Start an LwM2M client, which registers automatically by default; return its control API.
 
         `devices` is that of the process "device"; others have names of their own.
         """

@@ -1,14 +1,14 @@
-"""Ports for the parts of a set-up: whoever is given one has it alone, until the process that asked for it ends."""
+"""Ports for the parts of a set-up: each port is reserved until the process that asked for it ends."""
 
 import contextlib
 import random
 import socket
 
 _PORTS = range(10000, 30000)
-"""Outside net.ipv4.ip_local_port_range, so that nothing is given them while the bridge restarts."""
+"""Outside net.ipv4.ip_local_port_range, so that the system assigns them to no program while the bridge restarts."""
 
 _CLAIM = "\0lwm2m-bridge-lab-port-{}"
-"""A name that the kernel gives to one process at a time and takes back at its end (unix(7), abstract addresses).
+"""A name that one process can have at a time, and that the kernel releases at its end (unix(7), abstract addresses).
 
 That a port is free is not enough: whoever looks next finds it free too, until its owner listens and while that one
 restarts.

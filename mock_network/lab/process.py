@@ -1,4 +1,4 @@
-"""A process of a set-up: started, known to be ready, killed or stopped; what it said is kept in a file."""
+"""A process of a set-up: started, known to be ready, killed or stopped; its output is in a file."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ class LabProcess:
             )
 
     def said(self) -> str:
-        """Return what it said since its last start."""
+        """Return its output since its last start."""
         with self.log.open("rb") as file:
             file.seek(self._from)
             return file.read().decode("utf-8", "replace")
@@ -66,7 +66,7 @@ class LabProcess:
             raise ProcessEnded(f"{self.name} ended:\n{self.said()[-3000:]}")
 
     async def ready_line(self) -> dict[str, Any]:
-        """Wait for the line of JSON that says where it listens."""
+        """Wait for its ready line, JSON with its addresses."""
         loop_end = START_TIMEOUT
         while loop_end > 0:
             for line in self.said().splitlines():
@@ -92,7 +92,7 @@ class LabProcess:
             self._process.wait()
 
     async def ended(self) -> int:
-        """Wait until it ends by itself; gives its exit code, negative for a signal."""
+        """Wait until it ends; return its exit code, negative for a signal."""
         if self._process is None:
             raise ProcessEnded(f"{self.name} was not started")
         while (code := self._process.poll()) is None:

@@ -60,7 +60,7 @@ class Air:
     # Population
 
     def add_gateway(self, config: GatewayConfig) -> Gateway:
-        """Put up a gateway, or replace the one with this id."""
+        """Add a gateway, or replace the one with this id."""
         gateway = Gateway(config, random.Random(self._rng.random()), self.now)
         self.gateways[config.gateway_id] = gateway
         return gateway
@@ -83,14 +83,14 @@ class Air:
         self._wakes.pop(dev_eui, None)
 
     def link(self, dev_eui: str, gateway_id: str) -> Link:
-        """Return the link of a device and a gateway, to read or to change; made anew after `unlink`."""
+        """Return the link of a device and a gateway, to read or to change; created again after `unlink`."""
         found = self._links.get((dev_eui, gateway_id))
         if found is None:
             found = self._links[dev_eui, gateway_id] = Link()
         return found
 
     def unlink(self, dev_eui: str, gateway_id: str) -> None:
-        """Take a device out of a gateway's reach."""
+        """Remove a device from a gateway's reach."""
         self._links[dev_eui, gateway_id] = None
 
     def _reach(self, dev_eui: str, gateway_id: str) -> Link | None:
@@ -118,7 +118,7 @@ class Air:
     def send(
         self, dev_eui: str, payload: bytes, *, confirmed: bool | None = None, f_port: int | None = None
     ) -> str | None:
-        """Queue an uplink. None: taken; else why it was dropped. Raises KeyError for an unknown device."""
+        """Queue an uplink. None: accepted; else why it was dropped. Raises KeyError for an unknown device."""
         device = self.devices[dev_eui]
         why = device.send(payload, self.now, confirmed=confirmed, f_port=f_port)
         self._touch(device)
@@ -131,7 +131,7 @@ class Air:
         self._touch(device)
 
     def _touch(self, device: Device) -> None:
-        """See to it that the device is woken when it wants."""
+        """Set the device's wake-up time."""
         due = device.wake_at()
         name = device.config.dev_eui
         if due is None:
@@ -145,7 +145,7 @@ class Air:
     def _wake(self, device: Device, due: float) -> None:
         name = device.config.dev_eui
         if self._wakes.get(name) != due or self.devices.get(name) is not device:
-            return  # it wants another time by now, or is gone
+            return  # its time changed meanwhile, or it was removed
         del self._wakes[name]
         tx = device.wake(self.now)
         if tx is not None:

@@ -6,7 +6,7 @@ EMPTY_ANSWERS = (0x60, 0x70)  # ACK and RST without token
 
 
 class CoapPoll:
-    """Makes the polls of one device, and knows the answers to them, which the LwM2M client never asked for."""
+    """Makes the polls of one device, and recognises their answers, which are not for the LwM2M client."""
 
     def __init__(self, message_id: int, *, confirmable: bool) -> None:
         self._message_id = message_id

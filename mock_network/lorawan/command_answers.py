@@ -1,4 +1,4 @@
-"""How a device answers the MAC commands of a network (TS001 §5): it applies what it can and says truly what it did."""
+"""How a device answers the MAC commands of a network (TS001 §5): it applies what it can and answers accordingly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ class Outcome:
 
 
 def answer(commands: list[Command], settings: RadioSettings, condition: DeviceCondition) -> Outcome:
-    """Apply commands in their order, changing `settings`, and give the answers in the same order."""
+    """Apply commands in their order, changing `settings`, and return the answers in the same order."""
     outcome = Outcome()
     at = 0
     while at < len(commands):
@@ -174,7 +174,7 @@ def _ping_slot_channel(payload: bytes, settings: RadioSettings) -> int:
 
 
 def _beacon_freq(payload: bytes, settings: RadioSettings) -> int:
-    """Find the default beacon only, and say so."""
+    """Accept only the default beacon frequency."""
     return int.from_bytes(payload, "little") in (0, settings.region.ping_frequency // 100)
 
 

@@ -73,7 +73,7 @@ class Device:
         self.memory.settings = self.settings
         self._outbox.begin(self.session)
 
-    # What the user of the device wants
+    # For the user of the device
 
     @property
     def joined(self) -> bool:
@@ -147,7 +147,7 @@ class Device:
         return max(wanted, self._receiving_until, self._transmitter.free_at(self.settings, data_rate))
 
     def _wanted_at(self) -> float | None:
-        """Return when the device would send, were the air free."""
+        """Return when the device would send without a duty cycle."""
         if not self.joined:
             return self.joining.next_at if self.joining else None
         if self._exchange is not None:
@@ -155,7 +155,7 @@ class Device:
         return self._outbox.due()
 
     def wake(self, now: float) -> Transmission | None:
-        """Do what is due; what it returns is on air from `now` on."""
+        """Do what is due; the returned transmission is on air from `now` on."""
         if self._tx is not None:
             if now < self._tx.closes:
                 return None
@@ -386,7 +386,7 @@ class Device:
         commands = parse(frame.frm_payload if frame.f_port == 0 else frame.f_opts, uplink=False)
         self._obey(answer(commands, self.settings, DeviceCondition(self.config.battery, snr)), now)
         if self.session is not session:
-            return None  # told to join anew
+            return None  # a new join was requested
         self._acknowledged(frame, window, now)
         if frame.f_pending and self.config.follow_f_pending and window is not Window.PING:
             self._outbox.hurry(now)

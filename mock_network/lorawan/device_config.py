@@ -24,7 +24,7 @@ class Otaa:
 
 @dataclass(frozen=True, slots=True)
 class Abp:
-    """A session given by hand; the network must hold the same."""
+    """A session given by hand; the network must have the same."""
 
     dev_addr: int
     keys: SessionKeys
@@ -52,7 +52,7 @@ class DeviceConfig:
     )
     follow_f_pending: bool = True  # send an empty uplink soon when the network says that more waits
     poll_interval: float | None = None  # send an Empty CoAP message so often (Transport, App. C); None: never
-    poll_confirmable: bool = False  # Empty CON (0x40) in place of NON (0x50)
+    poll_confirmable: bool = False  # Empty CON (0x40) instead of NON (0x50)
     join_retry: float = 10.0  # between join attempts, plus up to half of it
     ping_periodicity: int = 4  # class B: a slot each 2**n seconds
     battery: int = 255

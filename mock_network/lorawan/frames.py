@@ -19,7 +19,7 @@ DATA_OVERHEAD = 12  # MHDR, FHDR without FOpts, MIC
 
 
 class FrameError(Exception):
-    """Bytes that are no LoRaWAN frame, a wrong MIC, or a frame that cannot be built; the text says which."""
+    """Bytes that are not a LoRaWAN frame, a wrong MIC, or a frame that cannot be built; the text says which."""
 
 
 class FType(IntEnum):
@@ -60,7 +60,7 @@ class JoinAccept:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A data frame. `f_cnt` has 32 bits once it is known which session it belongs to, 16 as parsed.
+    """A data frame. `f_cnt` has 32 bits after its session was found, 16 as parsed.
 
     `f_pending` is the class B bit in an uplink; `adr_ack_req` means nothing in a downlink.
     """

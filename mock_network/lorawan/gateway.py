@@ -1,4 +1,4 @@
-"""One gateway: it stamps what it hears and schedules what it shall send, or says why not. No I/O.
+"""One gateway: it stamps received frames and schedules downlinks, or refuses them with a status. No I/O.
 
 Rules and margins follow the just-in-time queue of common packet forwarders: a command must come a little before its
 time, must not overlap another, and not lie too far ahead.
@@ -32,16 +32,16 @@ BEACON_GUARD = 3.0  # seconds before a beacon without other frames (TS001 §15)
 
 
 class GatewayConfigError(ValueError):
-    """A gateway description that cannot be."""
+    """An invalid gateway description."""
 
 
 @dataclass(slots=True)
 class GatewayFaults:
     """What goes wrong, changed at run time. Probabilities are 0..1, each used per frame or command."""
 
-    offline: bool = False  # hears nothing, takes no command, says nothing
+    offline: bool = False  # receives nothing, accepts no command, sends nothing
     late: float = 0.0  # seconds that a command takes on its way, on top of the latency
-    lost_tx_ack: float = 0.0  # probability that a TxAck never arrives; the frame goes out all the same
+    lost_tx_ack: float = 0.0  # probability that a TxAck never arrives; the frame is sent nevertheless
     next_statuses: deque[TxStatus] = field(default_factory=deque)  # refuse the next commands with these, in order
     refusal: float = 0.0  # probability that a command is refused with `refusal_status`
     refusal_status: TxStatus = TxStatus.COLLISION_PACKET

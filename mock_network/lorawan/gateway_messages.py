@@ -30,7 +30,7 @@ M = TypeVar("M", bound=Message)
 
 
 class GatewayMessageError(Exception):
-    """Bytes that are no gateway message, or one that names what this gateway cannot do."""
+    """Bytes that are not a gateway message, or one that this gateway cannot carry out."""
 
 
 @dataclass(frozen=True, slots=True)

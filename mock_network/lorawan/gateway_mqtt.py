@@ -1,7 +1,7 @@
 """Emulated gateways as ChirpStack v4 sees them: over an MQTT broker, one connection each.
 
 Topics, with `prefix/` in front where one is set: `gateway/{id}/event/{up,ack,stats}` and `gateway/{id}/state/conn` out,
-`gateway/{id}/command/{down,config}` in. What is sent while the broker is away is lost, as with real gateways.
+`gateway/{id}/command/{down,config}` in. Messages are lost while the broker is down, as with real gateways.
 """
 
 import asyncio

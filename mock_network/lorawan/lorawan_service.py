@@ -67,7 +67,7 @@ class LorawanService:
         await self.gateways.stop()
 
     def ready(self) -> dict[str, Any]:
-        """Return what the user needs to know."""
+        """Return the addresses for the user."""
         return {
             "control": self.control_url,
             "gateways": [g.gateway_id for g in self.options.gateways],
@@ -75,7 +75,7 @@ class LorawanService:
         }
 
     def _configure(self, gateway_id: str, settings: GatewaySettings) -> None:
-        """Do what the network server asks of a gateway."""
+        """Apply a network server's configuration of a gateway."""
         self.radio.air.gateways[gateway_id].frequencies = settings.frequencies
         if settings.stats_interval is not None:
             self._report(gateway_id, settings.stats_interval)
@@ -87,7 +87,7 @@ class LorawanService:
         self._stats[gateway_id] = asyncio.create_task(self._publish_stats(gateway_id, interval))
 
     async def _publish_stats(self, gateway_id: str, interval: float) -> None:
-        with contextlib.suppress(KeyError):  # the gateway is gone
+        with contextlib.suppress(KeyError):  # the gateway was removed
             while True:
                 emitted = self.radio.air.gateways[gateway_id].sent
                 self.gateways[gateway_id].stats(self.radio.now(), emitted=emitted)

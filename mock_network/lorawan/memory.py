@@ -1,4 +1,4 @@
-"""What a device keeps when its power fails: nonces that must not come back, session and radio settings."""
+"""What a device keeps over a power failure: nonces that must not be reused, session and radio settings."""
 
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a device has to say: payloads in their order, MAC commands, an acknowledgement; and what of it goes next."""
+"""What a device has to send: payloads in order, MAC commands, an acknowledgement; and what is in the next frame."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ class Outbox:
         self._empty_at = due if self._empty_at is None else min(self._empty_at, due)
 
     def answered(self, outcome: Outcome) -> None:
-        """Take what the device answers to the network's commands, and what the network confirmed of its own."""
+        """Add the device's answers to the network's commands, and remove the device's confirmed ones."""
         for command in outcome.answers:
             if command.cid in STICKY:
                 self._sticky[command.cid] = command
@@ -91,16 +91,16 @@ class Outbox:
             self.hurry(now)
 
     def drop_larger(self, limit: int) -> list[Outgoing]:
-        """Take out the first payloads that no longer fit, and give them."""
+        """Remove and return the first payloads that no longer fit."""
         dropped = []
         while self.payloads and len(self.payloads[0].payload) > limit:
             dropped.append(self.payloads.popleft())
         return dropped
 
     def take(self, limit: int) -> Load | None:
-        """Take what the next frame carries, at most `limit` bytes; None if there is nothing.
+        """Remove and return the content of the next frame, at most `limit` bytes; None if there is nothing.
 
-        Commands that the network keeps asking for go alone once, then they make way.
+        Answers to repeated commands are sent alone once; after that payloads are first.
         """
         head = self.payloads[0] if self.payloads else None
         if head is None and self._empty_at is None:

@@ -1,4 +1,4 @@
-"""Who is on the air, as a TOML file says it: gateways, devices with their modems' ports, links between them."""
+"""Reads gateways, devices with their modems' ports, and links from a TOML file."""
 
 import tomllib
 from collections.abc import Callable
@@ -15,12 +15,12 @@ MAX_PORT = 0xFFFF  # of UDP
 
 
 class PopulationError(ValueError):
-    """A file that cannot be used; the text names the place and what is wrong."""
+    """An invalid file; the text says where and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What a file says."""
+    """The content of a file."""
 
     gateways: tuple[GatewayConfig, ...] = ()
     devices: tuple[tuple[DeviceConfig, int], ...] = ()  # with the modem's port; 0: any

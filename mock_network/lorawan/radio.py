@@ -4,7 +4,7 @@
     ----------                                  --------------
     NetworkServer.uplink(UplinkFrame)      ->   once per gateway that heard the frame, when its last symbol is in
     RadioSide.downlink(DownlinkFrame)      <-   what one gateway shall send, alternatives in order of preference
-    NetworkServer.tx_ack(TxAck)            ->   what the gateway says to that: always one, unless a fault swallows it
+    NetworkServer.tx_ack(TxAck)            ->   the gateway's answer: always one, unless a fault drops it
 
 All three are plain calls that return at once and never raise; the callee keeps what it needs and works later. All are
 made in one thread. The answer to a `downlink` is never given within it, so a server may note the id afterwards.
@@ -77,7 +77,7 @@ Timing = Immediately | Delay | GpsEpoch
 
 @dataclass(frozen=True, slots=True)
 class DownlinkItem:
-    """One way to send a downlink: RX1, say, with RX2 as the next item."""
+    """One alternative of a downlink: for example RX1, with RX2 as the next item."""
 
     phy_payload: bytes
     frequency: int
@@ -97,7 +97,7 @@ class DownlinkFrame:
 
 
 class TxStatus(Enum):
-    """What a gateway says of one item; names and numbers of `gw.TxAckStatus`."""
+    """A gateway's status of one item; names and numbers of `gw.TxAckStatus`."""
 
     IGNORED = 0  # an earlier item was taken
     OK = 1  # scheduled; the frame has not left yet, and no device need hear it
@@ -126,14 +126,14 @@ class NetworkServer(Protocol):
     """What the radio side needs of a network server."""
 
     def uplink(self, frame: UplinkFrame) -> None:
-        """Take a frame that a gateway heard."""
+        """Process a frame that a gateway received."""
 
     def tx_ack(self, ack: TxAck) -> None:
-        """Take a gateway's answer to a downlink command. It comes before the frame is on air."""
+        """Process a gateway's answer to a downlink command. It comes before the frame is on air."""
 
 
 class RadioSide(Protocol):
     """What a network server needs of the radio side."""
 
     def downlink(self, frame: DownlinkFrame) -> None:
-        """Hand a gateway something to send; the `TxAck` follows in a call of its own, not within this one."""
+        """Pass a downlink to a gateway; the `TxAck` follows in a separate call, not within this one."""

@@ -41,7 +41,7 @@ class RadioProcess:
         self._saved = 0  # events in the air log when the memory was last written
         self._memory = memory
         self._kept: dict[str, Any] = _read_memory(memory)
-        self.counts: Counter[tuple[str, str]] = Counter()  # (DevEUI, what the modem did)
+        self.counts: Counter[tuple[str, str]] = Counter()  # (DevEUI, event of the modem)
         self.modem = UdpModem(self._datagram, modem_host)
         self.air = Air(random.Random(seed), self.now(), server, self._deliver)
 
@@ -60,13 +60,13 @@ class RadioProcess:
         self._save()
 
     def add_gateway(self, config: GatewayConfig) -> None:
-        """Put up a gateway."""
+        """Add a gateway."""
         self._step()
         self.air.add_gateway(config)
         self._arm()
 
     async def add_device(self, config: DeviceConfig, port: int = 0) -> tuple[str, int]:
-        """Switch a device on and give the address of its modem. Raises OSError if the port is taken."""
+        """Switch a device on, and return the address of its modem. Raises OSError if the port is taken."""
         address = await self.modem.open(config.dev_eui, port)
         kept = self._kept.get(config.dev_eui)
         memory = None
@@ -83,7 +83,7 @@ class RadioProcess:
     async def populate(
         self, devices: Iterable[tuple[DeviceConfig, int]], links: Iterable[dict[str, Any]]
     ) -> dict[str, tuple[str, int]]:
-        """Switch devices on and set how they are heard, as bodies of action `link` say; give the modems' addresses.
+        """Switch devices on and set their links, as by action `link`; return the modems' addresses.
 
         Raises OSError if a port is taken, ValueError for a link that cannot be.
         """
@@ -162,7 +162,7 @@ class RadioProcess:
             setattr(link, name, kinds[name](value))
 
     def state(self, dev_eui: str) -> dict[str, Any]:
-        """Return what is to be known of a device, without keys. Raises KeyError."""
+        """Return the state of a device, without keys. Raises KeyError."""
         device = self.air.devices[dev_eui]
         session, settings = device.session, device.settings
         return {
@@ -190,7 +190,7 @@ class RadioProcess:
         self._arm()
 
     def _deliver(self, dev_eui: str, payload: bytes) -> None:
-        """Hand an LwM2M client what its device received."""
+        """Pass a device's received payload to its LwM2M client."""
         delivered = self.modem.deliver(dev_eui, payload)
         self.counts[dev_eui, "down" if delivered else "nobody there"] += 1
         if not delivered:
@@ -205,7 +205,7 @@ class RadioProcess:
         self._arm()
 
     def _arm(self) -> None:
-        """Be woken when the air wants."""
+        """Set a timer for the air's next event."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -46,7 +46,7 @@ class Session:
     def open(self, phy_payload: bytes) -> Data:
         """Check and decrypt a downlink, and move the counter on.
 
-        Raises OtherDevice, DuplicateFrame, or FrameError for what is no frame, has a wrong MIC or leaps too far.
+        Raises OtherDevice, DuplicateFrame, or FrameError for an invalid frame, a wrong MIC, or a counter too far ahead.
         """
         frame = frames.parse_data(phy_payload)
         if frame.uplink or frame.dev_addr != self.dev_addr:

@@ -10,7 +10,7 @@ from mock_network.lorawan.transmission import DutyCycle, Transmission
 
 
 class Transmitter:
-    """Puts frames on air as the settings of the moment say; randomness is passed in."""
+    """Puts frames on air by the current settings; randomness is passed in."""
 
     def __init__(self, config: DeviceConfig, rng: random.Random) -> None:
         self._config, self._rng = config, rng

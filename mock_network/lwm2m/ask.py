@@ -43,7 +43,7 @@ def segment(name: str) -> str:
 
 
 def value_of(text: str) -> Any:
-    """Return what a word on the command line means: JSON where it is some, else the text itself."""
+    """Return the value of a command-line argument: parsed if it is JSON, else the text itself."""
     try:
         return json.loads(text)
     except ValueError:

@@ -80,7 +80,7 @@ class Transfers:
         return body
 
     def first_block2(self, key: Hashable, wanted: Block | None, body: bytes) -> tuple[bytes, Block | None]:
-        """What of `body` goes into the response, and its Block2 if it does not fit whole."""
+        """The part of `body` in the response, and its Block2 if it does not fit whole."""
         exponent = min(wanted.exponent, self.exponent) if wanted else self.exponent
         size = 2 ** (exponent + 4)
         if len(body) <= size:

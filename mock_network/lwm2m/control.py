@@ -19,7 +19,7 @@ def failure(problem: Exception) -> str | None:
 
 @web.middleware
 async def outcomes_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Requests of ours that got no response become 200 with the outcome; a format that is not known, 400."""
+    """Requests without a response become 200 with the outcome; an unknown format, 400."""
     try:
         return await handler(request)
     except UnsupportedFormat as error:

@@ -1,4 +1,4 @@
-"""Objects as their definitions say them: which resources there are, of which type, and what a server may do.
+"""Object definitions: resources, their types, and the operations that a server may do.
 
 The definitions themselves are data: `objects/*.toml` beside this module, read by `object_files`.
 """
@@ -45,7 +45,7 @@ class ObjectDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The objects that an end knows of, by their ids."""
+    """The objects known to client or server, by id."""
 
     objects: Mapping[int, ObjectDefinition] = field(default_factory=dict)
 
@@ -66,5 +66,5 @@ class Model:
         return "" if definition is None else definition.operations
 
     def with_objects(self, more: Iterable[ObjectDefinition]) -> "Model":
-        """Return a model that has these objects too; they take the place of those with the same ids."""
+        """Return a model that has these objects too; they replace those with the same ids."""
         return Model({**self.objects, **{definition.id: definition for definition in more}})

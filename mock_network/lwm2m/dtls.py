@@ -35,7 +35,7 @@ Peer = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class PreSharedKey:
-    """What a client shows, and proves that it knows."""
+    """A client's identity and key."""
 
     identity: str
     key: bytes = field(repr=False)
@@ -103,7 +103,7 @@ class DtlsSessions:
             self._end(session)
             session = self._begin(peer)
         if session is None:
-            return  # of a session that is over
+            return  # of a session that has ended
         session.connection.bio_write(datagram)
         if not session.open:
             self._shake(session)
@@ -211,7 +211,7 @@ class DtlsSessions:
         try:
             session.connection.DTLSv1_handle_timeout()
         except SSL.Error:
-            self._end(session)  # nobody has answered: the next message begins another
+            self._end(session)  # no answer: the next message begins another
             return
         self._flush(session)
         self._wait(session)

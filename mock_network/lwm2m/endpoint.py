@@ -49,7 +49,7 @@ class CoapEndpoint:
         nstart_unlimited: bool = False,
         rng: random.Random | None = None,
     ) -> "CoapEndpoint":
-        """Bind and start. `tap` sees every message in both directions. OSError if the address cannot be had."""
+        """Bind and start. `tap` sees every message in both directions. OSError if the address cannot be used."""
         endpoint = cls(handler, tuning or Tuning())
         # aiocoap has no public way to attach a transport; this is what its private one does.
         tokens = Tokens(
@@ -74,7 +74,7 @@ class CoapEndpoint:
         keys: Mapping[str, bytes],
         on_alert: Callable[[int], None] = lambda _description: None,
     ) -> None:
-        """Have DTLS sessions carry what is sent and received; see `UdpTransport.secure`."""
+        """Use DTLS sessions for all messages; see `UdpTransport.secure`."""
         self._transport.secure(own, keys, on_alert)
 
     def identity_of(self, peer: Address) -> str | None:
@@ -106,7 +106,7 @@ class CoapEndpoint:
         self._transport.asleep = asleep
 
     def intercept(self, take: Callable[[Request], bool]) -> None:
-        """Have `take` look at each request that arrives, before anything else; True ends the matter, unanswered."""
+        """Call `take` with each request, before anything else; if it returns True, the request is not answered."""
         self._transport.intercept = lambda message: (
             message.code.is_request() and take(request_of(message, message.payload))
         )
@@ -117,7 +117,7 @@ class CoapEndpoint:
         return self._transport.unparsable
 
     async def shutdown(self) -> None:
-        """Close the socket; requests under way end with Closed. Nothing more is sent."""
+        """Close the socket; running requests end with Closed. Nothing more is sent."""
         # Closed first: ending the observations must not be seen on the wire.
         self._transport.close()
         await self._context.shutdown()
@@ -129,7 +129,7 @@ class CoapEndpoint:
         self.on_late_notification(response_of(message))
 
     def announce(self, peer: Address) -> None:
-        """Let a modem's port know where this endpoint is, before anything is sent through it."""
+        """Register this endpoint's address at a modem's port, before anything is sent through it."""
         self._transport.announce(peer)
 
     def send_empty(self, peer: Address, *, confirmable: bool) -> None:

@@ -1,6 +1,6 @@
-"""Two layers of aiocoap, narrowed: a message that is given up fails alone, and what nobody waits for is not sent.
+"""Two layers of aiocoap, changed: a message that is given up fails alone; unneeded messages are not sent.
 
-RFC 7252 §4.2 has it so; aiocoap ends everything that is under way with that peer, observations too.
+This follows RFC 7252 §4.2; aiocoap ends all exchanges with that peer, observations too.
 """
 
 import functools
@@ -57,14 +57,14 @@ class Messages(MessageManager):  # type: ignore[misc]  # aiocoap has no types
     def _process_response(self, response: Message) -> bool:
         expected = cast(bool, super()._process_response(response))
         if not expected and response.mtype is Type.NON and response.opt.observe is not None:
-            # RFC 7641 §3.6 lets a forgotten observation be rejected; without it, NON would go on for ever.
+            # RFC 7641 §3.6 lets a forgotten observation be rejected; without it, NON would continue forever.
             reset = Message(code=Code.EMPTY)
             reset.mtype, reset.mid, reset.remote = Type.RST, response.mid, response.remote
             self._send_initially(reset)
         return expected
 
     def _stop_sending(self, message: Message) -> None:
-        """A response came without its ACK, or nobody waits any more: no retransmission is due (RFC 7252 §5.2.2)."""
+        """A response came without its ACK, or nobody waits any more: no retransmission is needed (RFC 7252 §5.2.2)."""
         if self._active_exchanges is None:  # shut down
             return
         exchange = self._active_exchanges.pop((message.remote, message.mid), None)

@@ -26,7 +26,7 @@ class Tuning:
     ack_random_factor: float = 1.5
     max_retransmit: int = 4
     empty_ack_delay: float = 0.1
-    """How long a response may take before an Empty ACK goes first."""
+    """How long a response may take before an Empty ACK is sent."""
     block_exponent: int = LARGEST_EXPONENT
     """Of the largest block that is sent (RFC 7959 §2.2): 0 is 16 bytes, 6 is 1024."""
     max_request: int | None = None
@@ -41,11 +41,11 @@ class Tuning:
 
     @property
     def exchange_lifetime(self) -> float:
-        """Return the seconds after which nothing of an exchange is on its way any more (RFC 7252 §4.8.2)."""
+        """Return the seconds after which no message of an exchange is outstanding (RFC 7252 §4.8.2)."""
         return self.max_transmit_span + 2 * MAX_LATENCY + self.ack_timeout
 
     def for_aiocoap(self, *, confirmable: bool | None = None) -> TransportTuning:
-        """The same as aiocoap wants it; `confirmable` decides CON or NON, None leaves it to aiocoap."""
+        """The same for aiocoap; `confirmable` decides CON or NON, None leaves it to aiocoap."""
         tuning = TransportTuning()
         tuning.ACK_TIMEOUT = self.ack_timeout
         tuning.ACK_RANDOM_FACTOR = self.ack_random_factor
@@ -90,7 +90,7 @@ class Subscription(Protocol):
         """Each response becomes a notification; one that is no success ends the observation."""
 
     def closed(self) -> None:
-        """The observation is over: cancelled, replaced, answered by RST, given up or shut down."""
+        """The observation has ended: cancelled, replaced, answered by RST, given up or shut down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Response:
 
 
 class NoAnswer(Exception):
-    """The time given for a request is over."""
+    """The time of a request has passed."""
 
 
 class NotAcknowledged(NoAnswer):

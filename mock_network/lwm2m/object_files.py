@@ -45,7 +45,7 @@ _RESOURCE_KEYS = {"name", "operations", "type", "multiple", "mandatory", "units"
 
 
 class DefinitionError(ValueError):
-    """A file that defines no object; the text says where and why."""
+    """A file without a valid object; the text says where and why."""
 
 
 def packaged_objects() -> Iterator[ObjectDefinition]:

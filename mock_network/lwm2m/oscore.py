@@ -130,7 +130,7 @@ def protect_request(context: Any, message: Any) -> tuple[Any, Callable[[Any], An
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A request that was verified: what it says, and what protects its responses."""
+    """A verified request: its content, and the protection of its responses."""
 
     message: Any
     context: Any
@@ -138,7 +138,7 @@ class Opened:
 
 
 class Refused(Exception):
-    """A protected request that is answered with an error; `response` goes out as it is (RFC 8613 §8.2)."""
+    """A protected request that is answered with an error; `response` is sent unprotected (RFC 8613 §8.2)."""
 
     def __init__(self, response: Any) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ def open_request(message: Any, find: FindContext) -> Opened:
 
 
 def _as_carried(opened: Any, carrier: Any) -> Any:
-    """Return what was inside with address, MID, token and type of the message that carried it."""
+    """Return the inner message with address, message ID, token and type of the outer one."""
     opened.remote, opened.mid, opened.token, opened.mtype = carrier.remote, carrier.mid, carrier.token, carrier.mtype
     if carrier.opt.observe is not None and opened.code.is_response():
         opened.opt.observe = carrier.opt.observe

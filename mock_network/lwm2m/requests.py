@@ -60,7 +60,7 @@ class Requests:
         on_notification: Notified | None = None,
         token: bytes | None = None,
     ) -> Exchange:
-        """Send a request, block-wise where needed, and wait up to `wait` seconds (None: for ever) for its response.
+        """Send a request, block-wise if needed, and wait up to `wait` seconds (None: no limit) for its response.
 
         With Observe 0 and `on_notification`, that is called with each notification, whole, and with None when the
         observation ended; call `stop` of the result to forget the observation, so that the next notification is

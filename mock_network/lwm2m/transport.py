@@ -1,8 +1,8 @@
 """aiocoap on one plain UDP socket, with every message in sight.
 
 aiocoap's own UDP transport fits neither emulator: it hides Empty ACKs, and an ICMP error or one unanswered message
-ends everything that is under way with that peer, observations too. A LwM2M endpoint must outlive a peer that is
-away for an hour. So this module gives aiocoap a transport (its MessageInterface), and `layers` narrows two layers.
+ends all exchanges with that peer, observations too. An LwM2M endpoint must survive a peer that is down for
+an hour. So this module is a transport for aiocoap (its MessageInterface), and `layers` changes two layers.
 """
 
 import asyncio
@@ -143,7 +143,7 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                # An ICMP error of an earlier datagram. Retransmission deals with peers that are away.
+                # An ICMP error of an earlier datagram. Retransmission handles peers that are down.
                 continue
             if not self.muted and not self.asleep:
                 self._arrived(data, ancillary, (sender[0], sender[1]))
@@ -230,7 +230,7 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
         self.close()
 
     def close(self) -> None:
-        """Stop at once; sending afterwards does nothing."""
+        """Stop immediately; sending afterwards does nothing."""
         if not self._closed:
             self._closed = True
             if self.sessions is not None:
@@ -256,7 +256,7 @@ def _local_address(ancillary: list[tuple[int, int, bytes]]) -> bytes | None:
 
 
 def bind(address: Address) -> socket.socket:
-    """A socket for UdpTransport; port 0 lets the system choose. OSError if the address cannot be had."""
+    """A socket for UdpTransport; port 0 lets the system choose. OSError if the address cannot be used."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_DGRAM)
     try:

@@ -54,7 +54,7 @@ INTEGERS = frozenset({DataType.INTEGER, DataType.UNSIGNED, DataType.TIME})
 TEXTS = frozenset({DataType.STRING, DataType.CORELNK})
 
 TypeOf = Callable[[Path], DataType | None]
-"""Tells the data type of the resource at a path, None when the resource is not known."""
+"""Returns the data type of the resource at a path, None if the resource is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Record:
 
 
 class FormatError(ValueError):
-    """A payload that is not what its content format says, or a value that does not fit its data type."""
+    """A payload that does not match its content format, or a value that does not fit its data type."""
 
 
 def parse_object_link(text: str) -> ObjectLink:

@@ -45,7 +45,7 @@ def clients(context: click.Context, as_json: bool) -> None:
 @_accept
 @_common
 def read(context: click.Context, endpoint: str, path: str, accept: str | None, **more: Any) -> None:
-    """Read what is at a path."""
+    """Read a path."""
     _operate(context, "read", endpoint, path=path, accept=accept, **more)
 
 
@@ -54,7 +54,7 @@ def read(context: click.Context, endpoint: str, path: str, accept: str | None, *
 @_path
 @_common
 def discover(context: click.Context, endpoint: str, path: str, **more: Any) -> None:
-    """Discover what is at and below a path, and the attributes there."""
+    """Discover a path: what is at and below it, with attributes."""
     _operate(context, "discover", endpoint, path=path, **more)
 
 

@@ -34,7 +34,7 @@ class Step:
     values: Mapping[str, Any] = field(default_factory=dict)
     format: ContentFormat | None = None
     optional: bool = False
-    """The session goes on when the client refuses it."""
+    """The session continues if the client refuses it."""
 
     def records(self, type_of: TypeOf) -> list[Record]:
         """Return the values as records; ValueError for a resource that is not known or a value that does not fit."""
@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def needs_discovery(self) -> bool:
-        """Whether `steps` must know which Security instances are taken."""
+        """Whether `steps` needs the used Security instances."""
         return bool(self.servers)
 
     def steps(self, taken: frozenset[int]) -> list[Step]:

@@ -29,7 +29,7 @@ class Operations(abc.ABC):
         return (await self.request(endpoint, parse_path(path), Request(GET, accept=accept), **call))[0]
 
     async def discover(self, endpoint: str, path: str, **call: Any) -> Result:
-        """Discover what is at and below a path; see `Result.links`."""
+        """Discover a path; see `Result.links`."""
         request = Request(GET, accept=int(ContentFormat.LINK))
         return (await self.request(endpoint, parse_path(path), request, **call))[0]
 
@@ -86,7 +86,7 @@ class Operations(abc.ABC):
         content_format: ContentFormat = ContentFormat.SENML_CBOR,
         **call: Any,
     ) -> Result:
-        """Read several paths at once."""
+        """Read several paths together."""
         records = [Record(parse_path(path), None) for path in paths]
         payload = encode(content_format, (), records, self._type_of, root=self.root_of(endpoint))
         request = Request(FETCH, (), (), payload, int(content_format), int(content_format))
@@ -100,7 +100,7 @@ class Operations(abc.ABC):
         content_format: ContentFormat = ContentFormat.SENML_CBOR,
         **call: Any,
     ) -> Result:
-        """Write several values at once."""
+        """Write several values together."""
         payload = encode(content_format, (), list(records), self._type_of, root=self.root_of(endpoint))
         return (await self.request(endpoint, (), Request(IPATCH, (), (), payload, int(content_format)), **call))[0]
 

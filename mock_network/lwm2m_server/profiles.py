@@ -1,4 +1,4 @@
-"""How servers of the field differ, as data: what they ask of a Register, how patient they are, when they send."""
+"""Profiles of common servers, as data: requirements on a Register, patience, when they send."""
 
 import enum
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ class Asleep(enum.Enum):
     """What a server does with an operation for a client in queue mode that it believes to be asleep."""
 
     SEND = "send"
-    """Send it all the same."""
+    """Send it nevertheless."""
     REFUSE = "refuse"
-    """Refuse it at once, as Leshan's API does."""
+    """Refuse it immediately, as Leshan's API does."""
     QUEUE = "queue"
     """Keep it until the client is heard; one at a time (Transport TS 1.1 §6.5)."""
     LAST = "last"
@@ -26,7 +26,7 @@ class Profile:
     name: str
     summary: str
     patience: float = 120.0
-    """How long a response is awaited, where the caller does not say."""
+    """How long to wait for a response by default."""
     asleep: Asleep = Asleep.SEND
     awake_time: float = 93.0
     """How long a client in queue mode counts as awake after it was heard."""

@@ -1,4 +1,4 @@
-"""What operations of the emulated server give back: responses and observations."""
+"""Results of the emulated server's operations: responses and observations."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the emulated server saw, message by message: the judge of what was acknowledged, answered and notified."""
+"""Records what the emulated server received: acknowledgements, answers, notifications, for tests."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -72,7 +72,7 @@ class SeenLog:
         return entry
 
     def tap(self, datagram: Datagram) -> None:
-        """Note what a message says by itself; responses and notifications are noted by who gets them."""
+        """Record a message; responses and notifications are recorded by their receivers."""
         key = (datagram.peer, datagram.mid)
         is_request = datagram.code.startswith("0.") and not datagram.empty
         if datagram.outgoing and is_request:

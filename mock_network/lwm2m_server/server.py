@@ -46,7 +46,7 @@ class NotRegistered(Exception):
 
 
 class LwM2mServer(Observing):
-    """Make it, `start` it, `stop` it. `seen` tells what it saw; `sends` what devices sent.
+    """Make it, `start` it, `stop` it. `seen` has what it received; `sends` what devices sent.
 
     With plans in `bootstrap` it is a bootstrap server, too.
     """
@@ -86,7 +86,7 @@ class LwM2mServer(Observing):
     # Life.
 
     async def start(self, address: Address | None = None) -> Address:
-        """Listen, by default where it listened before, and return where. OSError if the address cannot be had."""
+        """Listen, by default at the former address, and return the address. OSError if it cannot be used."""
         self._endpoint = await CoapEndpoint.create(
             self._handle,
             address or self._address,
@@ -107,7 +107,7 @@ class LwM2mServer(Observing):
         return self._address
 
     async def stop(self, *, forget: bool = True) -> None:
-        """Stop at once. Registrations are forgotten, as Leshan's are, unless `forget` is false; observations always."""
+        """Stop. Registrations are forgotten, as Leshan's are, unless `forget` is false; observations always."""
         for handle in self._expiries.values():
             handle.cancel()
         self._expiries.clear()
@@ -379,10 +379,10 @@ class LwM2mServer(Observing):
         on_notification: Callable[[Response | None], None] | None = None,
         token: bytes | None = None,
     ) -> tuple[Result, Callable[[], None], bytes]:
-        """Send any request; return its result, how to forget it, and its token. `ttl` (seconds) goes out as TTL_OPTION.
+        """Send any request; return result, a function to forget it, and token. `ttl` (seconds) is sent as TTL_OPTION.
 
-        `wait` in seconds, None for ever, PATIENCE for the profile's. A client in queue mode that is asleep is dealt
-        with as the profile says. NotRegistered, NoAnswer, NotAcknowledged, Reset, Closed, ClientAsleep, Dropped.
+        `wait` in seconds, None without limit, PATIENCE for the profile's. A sleeping client in queue
+        mode is handled by the profile. NotRegistered, NoAnswer, NotAcknowledged, Reset, Closed, ClientAsleep, Dropped.
         """
         client = self.client(endpoint)
         patience = self.profile.patience if wait == PATIENCE else wait

@@ -9,11 +9,11 @@ from mock_network.lwm2m_server.profiles import Asleep, Profile
 
 
 class ClientAsleep(Exception):
-    """The client is asleep, and this server keeps nothing for it."""
+    """The client is asleep, and this server does not queue for it."""
 
 
 class Dropped(Exception):
-    """A later request took the place of this one, which waited for the client to wake up."""
+    """A later request replaced this one, which waited for the client to wake up."""
 
 
 class Sleeping:

@@ -13,10 +13,10 @@ class Modem(Protocol):
         """Bind a device\'s address and begin to take datagrams there; port 0: any. Raises OSError if it is taken."""
 
     def close(self, device: str) -> None:
-        """Take the address of a device away; nothing happens if it has none."""
+        """Remove the address of a device, if it has one."""
 
     def close_all(self) -> None:
-        """Take all addresses away."""
+        """Remove all addresses."""
 
     def deliver(self, device: str, data: bytes) -> bool:
         """Hand a downlink to the device's application; False if none has ever sent from there, so it is lost."""

@@ -124,7 +124,7 @@ def scef(**given: Any) -> None:
 
 
 def _told(addresses: dict[str, Any], options: Options) -> None:
-    """Print where everything is, for programs; and to a terminal, what can be done now."""
+    """Print all addresses, for programs; and on a terminal, the next steps."""
     ready(**addresses)
     if sys.stderr.isatty():
         click.echo(advice(addresses, options), err=True)

@@ -10,7 +10,7 @@ GET    /configurations                all, of every SCS/AS
 POST   /configurations/{id}/terminate {"status"}: the operator ends it
 GET    /triggers, /subscriptions, /parameters   the same of the other APIs
 GET    /air-log                       ?since=NUMBER &ue= &what= &wait=SECONDS &format=lines (JSON lines)
-GET    /findings                      what the client should not do: kind, count, example
+GET    /findings                      misuse by the client: kind, count, example
 GET    /notifications, /requests      each attempt and its answer, ?since=NUMBER &wait=SECONDS
 GET    /faults                        armed, known, happened; POST arms one; DELETE disarms all
 DELETE /faults/{id}                   disarms one

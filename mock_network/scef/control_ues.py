@@ -1,7 +1,7 @@
 """The part of the control API that is about UEs.
 
 GET    /ues                           all; POST creates one: settings, `name`, `port`, `sms_udp_port`
-GET    /ues/{ue}                      one; PATCH changes settings; DELETE takes it away
+GET    /ues/{ue}                      one; PATCH changes settings; DELETE removes it
 POST   /ues/{ue}/{trigger}            attach, detach, pdn-connect, pdn-release, sleep, wake
 POST   /ues/{ue}/uplink               {"data": hex, "rds_port": [ue, scef], "reliable", "exception"}: as if its
                                       application had sent it
@@ -94,7 +94,7 @@ class UesControl:
         return web.json_response(self._body(ue))
 
     async def remove(self, request: web.Request) -> web.Response:
-        """Take a UE away."""
+        """Remove a UE."""
         self._service.remove_ue(self._find(request))
         return web.Response(status=204)
 

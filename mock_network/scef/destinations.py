@@ -30,7 +30,7 @@ class Destinations:
         self._told: dict[str, float] = {}
 
     def mo_sms(self, sms: e.DeliverSms) -> list[Notice]:
-        """Return the notifications for an SMS; none if nobody wants it."""
+        """Return the notifications for an SMS; none without a destination."""
         ue = self._scef.cell.ues[sms.ue]
         identity = ue.settings.external_id
         found = self._destination(ue, "mo_sms_url", self.urls.mo_sms)
@@ -46,7 +46,7 @@ class Destinations:
         return [Notice("mo-sms", scs_as, f"mo-sms {ue.name}", ue.name, url, body, str(sms.number))]
 
     def nidd_trigger(self, name: str, now: float) -> list[Notice]:
-        """Return the notifications for a UE without configuration; none if nobody wants it, or one was just sent."""
+        """Return the notifications for a UE without configuration; none without a destination, or right after one."""
         ue = self._scef.cell.ues[name]
         found = self._destination(ue, "nidd_trigger_url", self.urls.nidd_trigger)
         if found is None or now < self._told.get(name, -TRIGGER_INTERVAL) + TRIGGER_INTERVAL:

@@ -1,4 +1,4 @@
-"""The modems of all UEs: a UDP port for data; where they are wanted, one for SMS and one for each pair of RDS ports."""
+"""The modems of all UEs: a UDP port for data; on request, one for SMS and one for each pair of RDS ports."""
 
 from collections.abc import Callable
 

@@ -32,7 +32,7 @@ _DELIVERY_STATUS = frozenset({"delivery", "group-delivery"})
 
 @dataclass(slots=True)
 class Job:
-    """One notification under way; `accepted` is known when `over` is set."""
+    """One running notification; `accepted` is valid when `over` is set."""
 
     notice: Notice
     accepted: bool = False
@@ -86,7 +86,7 @@ class Notifier:
         )
 
     async def stop(self) -> None:
-        """Give up what is under way."""
+        """Give up running notifications."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -18,7 +18,7 @@ NONE = "none"  # TOML has no null
 def own_profile(table: Mapping[str, Any], base: str) -> Profile:
     """Return the profile `base`, or that which the table names as `base`, with the table's changes.
 
-    `refusals` maps names of refusals to `[status, cause]`. Raises SettingsError with the name of what is wrong.
+    `refusals` maps names of refusals to `[status, cause]`. Raises SettingsError with the name of the setting.
     """
     values = dict(table)
     start = PROFILES.get(str(values.pop("base", base)))

@@ -76,7 +76,7 @@ class ScefService:
         self._runners: list[web.AppRunner] = []
 
     async def start(self) -> None:
-        """Bind everything and create what the options name. Raises OSError or SettingsError: then `stop` it."""
+        """Bind all ports and create the UEs of the options. Raises OSError or SettingsError: then `stop` it."""
         options = self.options
         self.notifier.start(Access(options.callback_authorization, _callback_tls(options)))
         context = _listener_tls(options)
@@ -125,7 +125,7 @@ class ScefService:
         }
 
     def now(self) -> dt.datetime:
-        """Return what the SCEF's own clock shows."""
+        """Return the time of the SCEF's own clock."""
         return self.core.context.written(self.clock.wall())
 
     # UEs
@@ -144,7 +144,7 @@ class ScefService:
         return ue
 
     def remove_ue(self, ue: Ue) -> None:
-        """Take a UE and its ports away."""
+        """Remove a UE and its ports."""
         self.act(lambda now: self.core.remove_ue(ue, now))
         self.modems.close(ue.name)
 
@@ -163,7 +163,7 @@ class ScefService:
     # Steps
 
     def act(self, call: Callable[[float], _T]) -> _T:
-        """Let time pass, call the core, and act on the effects; return what the call returns, raise what it raises."""
+        """Let time pass, call the core, and carry out the effects; return or raise what the call does."""
         now = self.clock.wall()
         self.core.run(now)
         try:
@@ -191,7 +191,7 @@ class ScefService:
     # Answers that come later
 
     async def submit_answer(self, delivery: str) -> e.SubmitAnswered:
-        """Return the answer to the POST of a downlink, once it is known."""
+        """Return the answer to the POST of a downlink, when it is known."""
         answer = self._answers.setdefault(delivery, asyncio.get_running_loop().create_future())
         try:
             return await answer
@@ -253,7 +253,7 @@ class ScefService:
                 self._settled.popitem(last=False)
 
     def _ended(self, job: Job) -> None:
-        """Take note of a notification that is over."""
+        """Record a notification that ended."""
         self.happenings.happened()
         ue = self.core.cell.ues.get(job.notice.ue)
         if job.accepted or ue is None:

@@ -56,25 +56,25 @@ class Shell(Protocol):
         """Return what a user needs to connect."""
 
     def now(self) -> dt.datetime:
-        """Return what the SCEF's own clock shows."""
+        """Return the time of the SCEF's own clock."""
 
     async def add_ue(self, values: dict[str, Any]) -> Ue:
         """Create a UE and open its modem's ports. Raises SettingsError or OSError."""
 
     def remove_ue(self, ue: Ue) -> None:
-        """Take a UE and its ports away."""
+        """Remove a UE and its ports."""
 
     async def first_use(self, terms: Identified) -> None:
         """Create the UE that a request names, where UEs are made on first use."""
 
     def act(self, call: Callable[[float], _T]) -> _T:
-        """Let time pass, call the core, and act on the effects; return what the call returns, raise what it raises."""
+        """Let time pass, call the core, and carry out the effects; return or raise what the call does."""
 
     def emit(self, effect: e.Effect) -> None:
         """Act on one effect that is not the core's."""
 
     async def submit_answer(self, delivery: str) -> e.SubmitAnswered:
-        """Return the answer to the POST of a downlink, once it is known."""
+        """Return the answer to the POST of a downlink, when it is known."""
 
     async def port_answer(self, port: ManagedPort) -> e.PortAnswered:
         """Return the answer to the PUT or DELETE of an RDS port, once it is known."""

@@ -57,7 +57,7 @@ class EmulatedScef:
         return self
 
     def log(self) -> str:
-        """Return what the process has logged."""
+        """Return the process's log."""
         self._log.seek(0)
         return self._log.read()
 
@@ -145,7 +145,7 @@ class EmulatedUe:
 
     @property
     def state(self) -> dict[str, Json]:
-        """Return everything that is known of it: state, whether it is reachable, its modem's address, settings."""
+        """Return its state: whether it is reachable, its modem's address, settings."""
         state: dict[str, Json] = self._scef.ask("GET", self._path)
         return state
 
@@ -185,5 +185,5 @@ class EmulatedUe:
         return [bytes.fromhex(line["data"]) for line in self._scef.air_log(wait=wait, ue=self.name, what=what)]
 
     def remove(self) -> None:
-        """Take it away; its configurations are terminated."""
+        """Remove it; its configurations are terminated."""
         self._scef.ask("DELETE", self._path)

@@ -1,4 +1,4 @@
-"""What passes on air: downlinks with RDS, SMS both ways, uplinks; lost, late or delivered as the UE's settings say."""
+"""Transmissions: downlinks with RDS, SMS in both directions, uplinks; lost, late or delivered by the UE's settings."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -54,7 +54,7 @@ class Air:
             self._timers.handle(kind, handler)
 
     def forget(self, ue: Ue) -> None:
-        """Drop what is on its way to a UE that goes away."""
+        """Drop transmissions to a removed UE."""
         self._timers.cancel(ue.name, _DOWN, _ACK, _SMS)
         ue.in_flight = ue.sms_in_flight = None
 

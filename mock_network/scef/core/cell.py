@@ -66,7 +66,7 @@ class Cell:
             self.move(ue, UeTrigger.ATTACH, now)
 
     def remove(self, ue: Ue, now: float) -> None:
-        """Take a UE away for good."""
+        """Remove a UE."""
         self.move(ue, UeTrigger.DETACH, now)
         self._timers.cancel(ue.name, _LOST)
         del self.ues[ue.name]
@@ -74,13 +74,13 @@ class Cell:
     # Whether it can be reached
 
     def situation(self, ue: Ue) -> Situation:
-        """Return what the network believes of a UE."""
+        """Return the network's view of a UE."""
         if ue.state not in HAS_PDN:
             return Situation.NO_PDN
         return Situation.UNREACHABLE if ue.silent or ue.state not in PAGEABLE else Situation.REACHABLE
 
     def reach(self, ue: Ue) -> Reach:
-        """Return what the network believes can be done with a UE."""
+        """Return whether the network believes that a UE can be reached."""
         data = self.situation(ue) is Situation.REACHABLE
         return Reach(data, data or (ue.state is UeState.ATTACHED_NO_PDN and not ue.silent), ue.state in HAS_PDN)
 

@@ -166,7 +166,7 @@ class Configurations:
         self._context.out.append(e.NotifyUplink(chosen, ue.name, uplink, number))
 
     def revoke(self, ue: Ue, status: NiddStatus, now: float) -> None:
-        """End the configurations of a UE; a group goes on without it."""
+        """End the configurations of a UE; a group continues without it."""
         for configuration in list(self.of_ue(ue.name)):
             if configuration.group is None:
                 self.terminate(configuration, status, now)

@@ -24,7 +24,7 @@ _DEADLINE, _ANSWER, _RATE, _TRIGGER = "deadline", "answer", "rate", "trigger"
 
 
 class Downlinks:
-    """All downlinks of one emulated network. `failed` is called with UEs to which data could not be sent at once."""
+    """All downlinks of one emulated network. `failed` is called with UEs that could not be reached."""
 
     def __init__(self, context: Context, cell: Cell, air: Air, failed: Callable[[Ue], None]) -> None:
         self._context, self._profile, self._timers = context, context.profile, context.timers
@@ -59,7 +59,7 @@ class Downlinks:
         return DeliveryStatus.BUFFERING_TEMPORARILY_NOT_REACHABLE
 
     def retry_at(self, delivery: Delivery) -> float | None:
-        """Return when an unreachable UE will listen again, as requestedRetransmissionTime says it."""
+        """Return when an unreachable UE will listen again, as requestedRetransmissionTime."""
         ue = self._cell.ues.get(delivery.ue)
         if ue is None or delivery.status.final or self._cell.situation(ue) is not Situation.UNREACHABLE:
             return None
@@ -226,7 +226,7 @@ class Downlinks:
             self._air.send(ue, delivery, now)
 
     def carried(self, ue: Ue, delivery: Delivery, carried: Carried, now: float, *, acknowledged: bool) -> None:
-        """Conclude from what happened on air what the SCEF can know of a downlink."""
+        """Set what the SCEF can know of a downlink, from its transmission."""
         if carried is Carried.NO_PDN:
             self.finish(delivery, DeliveryStatus.FAILURE_NEXT_HOP, now)
         elif carried is Carried.UNREACHABLE:
@@ -266,7 +266,7 @@ class Downlinks:
     # The end
 
     def finish(self, delivery: Delivery, status: DeliveryStatus, now: float, *, retry_at: float | None = None) -> None:
-        """End a downlink; answer its POST, or notify the end, or give it to its group."""
+        """End a downlink; answer its POST, notify the end, or report it to its group."""
         if not status.success:
             self._context.air.write(now, delivery.ue, "downlink-failed", delivery=delivery.id, status=status.value)
         self._forget(delivery)
@@ -310,7 +310,7 @@ class Downlinks:
             configuration.deliveries.pop(delivery.id, None)
 
     def forget_ue(self, ue: Ue) -> None:
-        """Drop the timers of a UE that goes away."""
+        """Drop the timers of a removed UE."""
         self._timers.cancel(ue.name, _RATE, _TRIGGER)
 
     # PUT, PATCH, DELETE

@@ -1,4 +1,4 @@
-"""What goes out of the core: datagrams for applications, answers to downlinks, notifications."""
+"""Effects of the core: datagrams for applications, answers to downlinks, notifications."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,7 +102,7 @@ class NotifyGroupDelivery(Effect):
 
 @dataclass(frozen=True, slots=True)
 class NotifyConfiguration(Effect):
-    """A configuration is over, has an unknown RDS port, or its UE's RDS was switched."""
+    """A configuration ended, has an unknown RDS port, or its UE's RDS was switched."""
 
     configuration: Configuration
     status: NiddStatus

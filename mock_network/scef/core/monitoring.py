@@ -31,7 +31,7 @@ class Monitoring:
     # POST, PUT, PATCH, DELETE
 
     def create(self, scs_as: str, terms: MonitoringEventSubscription, now: float) -> tuple[Subscription, list[Report]]:
-        """Subscribe, and return what is known already; then the subscription may be over. Raises RefusedError."""
+        """Subscribe, and return what is known already; that may end the subscription. Raises RefusedError."""
         ues = self._subscribers.all_of(scs_as, terms)
         number, name = self._context.new_id()
         features = None
@@ -69,7 +69,7 @@ class Monitoring:
         return held
 
     def remove_ue(self, ue: Ue, now: float) -> None:
-        """Tell that a UE was purged; subscriptions to nobody else are cancelled by the network."""
+        """Report that a UE was purged; subscriptions to only this UE are cancelled by the network."""
         self._report(ue, _KIND.LOSS_OF_CONNECTIVITY, now, lost=LossReason.UE_PURGED_MME)
         for subscription in list(self._of_ue.pop(ue.name, ())):
             subscription.ues = tuple(name for name in subscription.ues if name != ue.name)
@@ -109,7 +109,7 @@ class Monitoring:
     # What happens
 
     def moved(self, ue: Ue, was: Reach, before: UeState, now: float) -> None:
-        """Report what a UE's move means."""
+        """Report a UE's change of state."""
         if ue.name not in self._of_ue:
             return
         reach = self._cell.reach(ue)
@@ -161,7 +161,7 @@ class Monitoring:
                 self._notify(subscription, Report(subscription.kind, ue.name, now, idle=info, idle_since=now), now)
 
     def _known(self, subscription: Subscription, ue: Ue, now: float) -> Report | None:
-        """Return what can be reported at once."""
+        """Return what can be reported immediately."""
         reach = self._cell.reach(ue)
         if subscription.kind is _KIND.UE_REACHABILITY:
             if reach.sms if subscription.terms.reachability_type == "SMS" else reach.data:

@@ -31,7 +31,7 @@ class Report:
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One subscription; `terms` is what the SCS/AS asked for."""
+    """One subscription; `terms` is the SCS/AS's request."""
 
     id: str
     number: int

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from mock_network.scef.schema import DeliveryStatus, NiddStatus, PdnEstablishmentOption
 from mock_network.scef.schema.nidd import ManagePort, NiddConfiguration, NiddDownlinkDataTransfer, RdsPort
 
-FINISHED_REMEMBERED = 1_000  # deliveries per configuration that are known to be over
+FINISHED_REMEMBERED = 1_000  # ended deliveries per configuration that are remembered
 
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One downlink for one UE that a SCS/AS handed in; `terms` is what it asked for."""
+    """One downlink for one UE that a SCS/AS handed in; `terms` is its request."""
 
     id: str
     number: int  # order of arrival
@@ -72,7 +72,7 @@ class ManagedPort:
 
 @dataclass(slots=True, eq=False)
 class Configuration:
-    """One NIDD configuration of one SCS/AS for one UE or one group; `terms` is what it asked for."""
+    """One NIDD configuration of one SCS/AS for one UE or one group; `terms` is its request."""
 
     id: str
     number: int
@@ -89,7 +89,7 @@ class Configuration:
     ports: dict[str, ManagedPort] = field(default_factory=dict)
 
     def option(self, terms: NiddDownlinkDataTransfer) -> PdnEstablishmentOption | None:
-        """Return the option that holds for a downlink; a word that this SCEF does not know counts as none."""
+        """Return the option that holds for a downlink; an unknown value counts as none."""
         for word in (terms.pdn_establishment_option, self.terms.pdn_establishment_option):
             for option in PdnEstablishmentOption:
                 if option.value == word:

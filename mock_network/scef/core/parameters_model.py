@@ -7,7 +7,7 @@ from mock_network.scef.schema.parameters import ConfigResult, NpConfiguration
 
 @dataclass(slots=True, eq=False)
 class Provision:
-    """One resource of 3gpp-network-parameter-configuration; `terms` is what the SCS/AS asked for."""
+    """One resource of 3gpp-network-parameter-configuration; `terms` is the SCS/AS's request."""
 
     id: str
     number: int

@@ -94,7 +94,7 @@ class Profile:
     refuse_short_latency: bool = False  # maximumLatency shorter than the wait: refuse now, else FAILURE_TIMEOUT later
     default_latency: float | None = 604_800.0  # how long data without maximumLatency is kept; None: for ever
     expiry_sweep: float | None = None  # the buffer is searched for expired data so often; None: at the moment
-    late_delivery: bool = False  # data that has expired and was not swept yet is sent all the same
+    late_delivery: bool = False  # expired data that was not removed yet is still sent
     answer_wait: float = 5.0  # how long a POST may wait for the radio before it is answered as pending
     pdn_option: PdnEstablishmentOption = PdnEstablishmentOption.WAIT_FOR_UE
     trigger_latency: float = 2.0  # until a device trigger (an SMS) has reached the UE

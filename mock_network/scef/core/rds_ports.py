@@ -89,7 +89,7 @@ class RdsPorts:
                 self._ask(configuration, managed, ue, now)
 
     def forget_ue(self, ue: Ue) -> None:
-        """Drop what waits for a UE that goes away."""
+        """Drop what waits for a removed UE."""
         self._waiting.pop(ue.name, None)
 
     def _ask(self, configuration: Configuration, managed: ManagedPort, ue: Ue, now: float) -> None:

@@ -91,7 +91,7 @@ FAILED_REFUSAL: dict[DeliveryStatus, Refusal] = {
 
 
 class RefusedError(Exception):
-    """A T8 request is refused. `downlink`: it is the failure of a downlink, which has a form of its own."""
+    """A T8 request is refused. `downlink`: it is the failure of a downlink, which has its own form."""
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ class Scef:
     # UEs, by hand of the operator and of the UE's application
 
     def remove_ue(self, ue: Ue, now: float) -> None:
-        """Take a UE away; its configurations are terminated."""
+        """Remove a UE; its configurations are terminated."""
         self.configurations.revoke(ue, NiddStatus.TERMINATED, now)
         for delivery in [*ue.queue, *([ue.in_flight] if ue.in_flight else [])]:
             if delivery.group is None:
@@ -117,7 +117,7 @@ class Scef:
         self.rds_ports.contact(ue, now)
 
     def on_moved(self, ue: Ue, trigger: UeTrigger, was: Reach, before: UeState, now: float) -> None:
-        """Report the move to who monitors the UE, and to who wanted its timers."""
+        """Report the change to monitoring and to network parameters."""
         self.monitoring.moved(ue, was, before, now)
         if trigger in UPDATES:
             self.parameters.updated(ue)

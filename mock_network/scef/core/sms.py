@@ -24,7 +24,7 @@ _RETRY_AFTER = 10.0  # seconds, of an SMS that was lost on air
 
 
 class SmsCentre:
-    """All device triggers, and the SMS centre that tries to deliver them until their validity period is over."""
+    """All device triggers, and the SMS centre that tries to deliver them until their validity period has passed."""
 
     def __init__(self, context: Context, cell: Cell, air: Air, subscribers: Subscribers) -> None:
         self._context, self._timers, self._cell, self._air = context, context.timers, cell, air
@@ -81,7 +81,7 @@ class SmsCentre:
             self._timers.set(_RETRY, ue.name, min(one.not_before for one in ue.sms_queue))
 
     def carried(self, ue: Ue, trigger: Trigger, now: float, *, delivered: bool) -> None:
-        """Conclude from what happened on air: an SMS that was not delivered waits, unless its time is over."""
+        """Process a transmission: an SMS that was not delivered waits, until its validity period has passed."""
         if delivered:
             self._end(trigger, DeliveryResult.SUCCESS, now)
         elif not trigger.pending:
@@ -95,7 +95,7 @@ class SmsCentre:
                 self._timers.set(_RETRY, ue.name, min(one.not_before for one in ue.sms_queue if one.not_before > now))
 
     def remove_ue(self, ue: Ue, now: float) -> None:
-        """End what waits for a UE that goes away."""
+        """End what waits for a removed UE."""
         self._timers.cancel(ue.name, _RETRY)
         waiting = [*ue.sms_queue, *([ue.sms_in_flight] if ue.sms_in_flight else [])]
         ue.sms_in_flight = None

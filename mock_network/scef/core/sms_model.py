@@ -11,7 +11,7 @@ SMS_OCTETS = 133
 
 @dataclass(slots=True, eq=False)
 class Trigger:
-    """One transaction of 3gpp-device-triggering; `terms` is what the SCS/AS asked for."""
+    """One transaction of 3gpp-device-triggering; `terms` is the SCS/AS's request."""
 
     id: str
     number: int
@@ -30,5 +30,5 @@ class Trigger:
 
     @property
     def urgent(self) -> bool:
-        """Return whether it goes before triggers without priority."""
+        """Return whether it is sent before triggers without priority."""
         return self.terms.priority == "PRIORITY"

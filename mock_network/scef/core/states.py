@@ -1,4 +1,4 @@
-"""The states of a UE as the network knows them: TS 23.682 §4.5, TS 23.401 §4.6, TS 24.301 §5.3.11."""
+"""The states of a UE in the network: TS 23.682 §4.5, TS 23.401 §4.6, TS 24.301 §5.3.11."""
 
 from enum import Enum
 
@@ -72,7 +72,7 @@ UPDATES = frozenset({_T.ATTACH, _T.TAU})
 
 
 class Situation(Enum):
-    """What the network knows of a UE when something is to be sent to it."""
+    """The network's view of a UE to which something is to be sent."""
 
     REACHABLE = "reachable"
     UNREACHABLE = "temporarily not reachable"

@@ -34,7 +34,7 @@ class Subscribers:
         return ue
 
     def remove(self, ue: Ue) -> None:
-        """Forget the identities of a UE and its place in groups."""
+        """Remove the identities of a UE, also from groups."""
         self._identities = {i: name for i, name in self._identities.items() if name != ue.name}
         self.groups = {g: tuple(n for n in names if n != ue.name) for g, names in self.groups.items()}
 

@@ -46,7 +46,7 @@ class Timers:
         return None
 
     def run(self, now: float) -> None:
-        """Fire what is due, each at its own moment, also what is set meanwhile."""
+        """Fire due timers, each at its own time, also those set meanwhile."""
         while (when := self.due()) is not None and when <= now:
             _, _, key = heapq.heappop(self._heap)
             del self._when[key]

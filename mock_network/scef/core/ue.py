@@ -14,7 +14,7 @@ __all__ = ["SettingsError", "Ue", "UeSettings"]
 
 @dataclass(slots=True, eq=False)
 class Ue:
-    """One UE. Provisioned timers (TS 23.682 §4.5.21) take the place of those in the settings once they are granted."""
+    """One UE. Provisioned timers (TS 23.682 §4.5.21) replace those in the settings after they are granted."""
 
     name: str
     settings: UeSettings

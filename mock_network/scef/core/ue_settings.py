@@ -17,7 +17,7 @@ UdpPort = Annotated[int, Meta(ge=0, le=65_535)]
 
 
 class SettingsError(ValueError):
-    """A UE is described with an unknown, missing or impossible value."""
+    """A UE has an unknown, missing or impossible setting."""
 
 
 class UeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,7 +73,7 @@ class UeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "UeSettings":
-        """Return settings out of values from outside. Raises SettingsError with the name of what is wrong."""
+        """Return settings from external values. Raises SettingsError with the name of the setting."""
         try:
             settings = msgspec.convert(dict(values), cls)
         except msgspec.ValidationError as error:

@@ -95,7 +95,7 @@ class DeliveryStatus(Enum):
 
     @property
     def final(self) -> bool:
-        """Whether the delivery is over."""
+        """Whether the delivery has ended."""
         return self.success or self.name.startswith("FAILURE")
 
 

@@ -1,4 +1,4 @@
-"""What stands around every T8 request: the record, problem details for what is wrong, credentials, faults."""
+"""Middleware of every T8 request: the record, problem details, credentials, faults."""
 
 import asyncio
 import math
@@ -52,7 +52,7 @@ class Guard:
 
     @web.middleware
     async def record(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Keep what was asked, and how it was answered."""
+        """Record the request and its answer."""
         notes = self._notes[id(request)] = {}
         try:
             response = await handler(request)
@@ -77,7 +77,7 @@ class Guard:
 
     @web.middleware
     async def problems(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Answer what is wrong with problem details."""
+        """Answer errors with problem details."""
         try:
             return await handler(request)
         except BadRequestError as error:
@@ -222,7 +222,7 @@ class Guard:
         return stream
 
     def _cut(self, request: web.Request) -> web.Response:
-        """Break the connection; what is returned never leaves."""
+        """Break the connection; the returned response is never sent."""
         self.note(request, cut=True)
         if request.transport is not None:
             request.transport.abort()

@@ -21,7 +21,7 @@ from mock_network.scef.t8.problems import BadRequestError
 from mock_network.scef.t8.reading import MERGE_PATCH, changes_of, check_destination, read
 from mock_network.scef.t8.resources import Collection, created, done
 
-# A PUT replaces all of these; a member that it does not name has no value any more.
+# A PUT replaces all of these; a missing member loses its value.
 _REPLACED = ("data", "reliable_data_service", "rds_port", "maximum_latency", "priority", "pdn_establishment_option")
 
 
@@ -98,7 +98,7 @@ class NiddApi:
         return web.json_response([bodies.delivery(configuration, one) for one in bodies.pending(configuration)])
 
     async def submit(self, request: web.Request) -> web.Response:
-        """Take a downlink; answer with 200 when it was delivered at once, with 201 when it is pending."""
+        """Accept a downlink; answer with 200 if it was delivered immediately, with 201 if it is pending."""
         service, configuration = self._service, self.configurations.find(request)
         terms = await read(request, NiddDownlinkDataTransfer)
         ue = configuration.ue or configuration.group or ""

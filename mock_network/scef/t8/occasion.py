@@ -21,7 +21,7 @@ class Occasion(NamedTuple):
     method: str
     resource: str
     scs_as: str
-    ue: str  # by its name; a group by its identity; empty if the request names nobody
+    ue: str  # by its name; a group by its identity; empty if the request has none
 
     @classmethod
     async def of(cls, request: web.Request, scef: Scef) -> "Occasion":

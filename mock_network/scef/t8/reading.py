@@ -1,4 +1,4 @@
-"""Request bodies: JSON of the right media type that fits its T8 type, else an answer that names what is wrong."""
+"""Request bodies: JSON of the right media type that fits its T8 type, else an answer that names the fault."""
 
 import json
 from functools import cache
@@ -86,7 +86,7 @@ def _shape(kind: type[T8Type]) -> info.Type:
 
 
 def _null(value: Any, kind: info.Type, path: str = "") -> str | None:
-    """Return the JSON pointer of a null in a member that the type knows; others are nobody's business."""
+    """Return the JSON pointer of a null in a member of the type; others are ignored."""
     if value is None:
         return path or "/"
     inner: list[tuple[str, Any, info.Type]] = []

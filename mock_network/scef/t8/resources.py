@@ -63,7 +63,7 @@ class Collection(Generic[_R]):
         return found
 
     def test(self, resource: Owned, wanted: bool | None) -> None:
-        """Send the test notification, if it is wanted and there is somewhere to send it to."""
+        """Send the test notification, if requested and if there is a destination."""
         if wanted and resource.terms.notification_destination is not None:
             self._service.emit(e.NotifyTest(resource))
 
@@ -78,5 +78,5 @@ def created(body: Body) -> web.Response:
 
 
 def done(service: Shell, body: Body) -> web.Response:
-    """Answer that something was changed: with 204, or with the resource where the profile knows no 204."""
+    """Answer that something was changed: with 204, or with the resource if the profile has no 204."""
     return web.Response(status=204) if service.profile.no_content else web.json_response(body)
