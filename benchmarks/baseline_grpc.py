@@ -10,7 +10,7 @@ IN_FLIGHT = 64
 
 
 async def main(address: str) -> None:
-    """Call for ever; who measures stops and continues this process."""
+    """Call forever; who measures stops and continues this process."""
     async with grpc.aio.insecure_channel(address) as channel:
         enqueue = api.DeviceServiceStub(channel).Enqueue
         metadata = (("authorization", "Bearer bench"),)

@@ -154,7 +154,7 @@ class Web(asyncio.Protocol):
 
 
 async def serve(network: Network) -> tuple[grpc.aio.Server, str, asyncio.Server, str]:
-    """Listen; gives both servers with their addresses."""
+    """Listen; return both servers with their addresses."""
     native = grpc.aio.server()
     api.add_DeviceServiceServicer_to_server(network, native)
     api.add_DeviceProfileServiceServicer_to_server(Profiles(), native)

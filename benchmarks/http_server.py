@@ -91,7 +91,7 @@ class Guard(asyncio.Protocol):
         return self.due is not None
 
     def answered(self) -> None:
-        """Note that a request is answered."""
+        """Record that a request is answered."""
         self.due = None
         if self._half_closed:
             self.transport.close()

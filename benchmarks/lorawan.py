@@ -194,7 +194,7 @@ def measure_lorawan(
 
 
 def work_lorawan(runner: Sequence[str], rounds: int, begin: Callable[[Side], None], end: Callable[[Side], None]) -> int:
-    """Have a bridge that `runner` runs do rounds of exchanges between `begin` and `end`; give how many."""
+    """Have a bridge that `runner` runs do rounds of exchanges between `begin` and `end`; return how many."""
 
     async def work() -> None:
         async with _set_up("grpc-web", "C", runner) as (_, server, bridge, _bare, addresses):

@@ -18,7 +18,7 @@ ASKED_EVERY = 0.03  # seconds; an answer that is awaited is work for another pro
 async def until(
     what: Callable[[], Awaitable[T] | T], wait: float = PATIENCE, why: str = "", every: float | None = None
 ) -> T:
-    """Ask until the answer is true, and give it; fail with the last answer after `wait` seconds."""
+    """Ask until the answer is true and return it; fail with the last answer after `wait` seconds."""
     end = time.monotonic() + wait
     while True:
         found = what()

@@ -143,7 +143,7 @@ class CatchUp:
         """Read the retained events into `found`, until nothing more comes.
 
         Return True if it reached the first uplink that came live meanwhile: the rest comes live, too. Otherwise
-        a busy device would never be done, since the history goes on with new events.
+        a busy device would never be done, since the history continues with new events.
         """
         async with contextlib.aclosing(self._provider.history(device, expected=expected)) as history:
             async for event in history:

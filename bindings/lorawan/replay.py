@@ -45,7 +45,7 @@ class Replay:
     async def take(self, device: str, history: Sequence[net.NetworkEvent], sight: Sight, before: DeviceNote) -> None:
         """Commit the missed events of a device's history, oldest first. Raises StoreUnavailable.
 
-        `sight` and `before`, a copy of the device's note, are from before the history was read. Live events go on
+        `sight` and `before`, a copy of the device's note, are from before the history was read. Live events continue
         changing the note itself.
         """
         record = await self._records.get(device) or DeviceNote()

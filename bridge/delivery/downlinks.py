@@ -13,7 +13,7 @@ from bridge.delivery.rows import FOREVER, Codec, Fixed, Row
 from bridge.delivery.states import DownlinkState
 
 CON, NON = 0, 1  # message types, RFC 7252 §3; this package may not import `bridge.coap`
-DIRECT = "(API)"  # in place of a server's key: the request came by the API
+DIRECT = "(API)"  # instead of a server's key: the request came by the API
 
 
 class Downlink(Row):

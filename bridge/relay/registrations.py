@@ -66,6 +66,6 @@ def told_path(location: tuple[bytes, ...], others: Iterable[Registration]) -> tu
 
 
 def with_path(message: Message, number: int, path: Sequence[bytes]) -> bytes:
-    """Return a message's body with another path in place of that of its options `number`."""
+    """Return a message's body with another path instead of that of its options `number`."""
     options: list[Option] = [one for one in message.options if one[0] != number]
     return encode_body([*((number, segment) for segment in path), *options], message.payload)

@@ -14,7 +14,7 @@ from bridge.relay.state import Step
 
 LONGEST_TEXT = 120  # characters of a diagnostic payload: servers show it to people
 RETRY_LATER = 60  # seconds of Max-Age with 5.03 (RFC 7252 §5.9.3.4)
-NO_REQUEST = 0  # in place of a request, in a verdict about an observation
+NO_REQUEST = 0  # instead of a request, in a verdict about an observation
 _S = members(DownlinkState)
 _U = members(UplinkState)
 _CODES: dict[DownlinkState, int] = {

@@ -30,12 +30,12 @@ class Watch:
         self._waiting: dict[int, set[asyncio.Event]] = {}  # endpoint → those who wait for an outcome there
 
     def answered(self, answer: DirectAnswer) -> None:
-        """Note that a request is accepted and committed, or refused."""
+        """Record that a request is accepted and committed, or refused."""
         if answer.downlink in self._answers:
             self._answers[answer.downlink] = answer
 
     def settled(self, endpoint: int) -> None:
-        """Note that a message of an endpoint has its outcome, and that this is committed."""
+        """Record that a message of an endpoint has its outcome, and that this is committed."""
         for one in self._waiting.get(endpoint, ()):
             one.set()
 

@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """All background tasks of one service. A task that ends by an error is logged and counted; the others go on."""
+    """All background tasks of one service. A task that ends by an error is logged and counted; the others continue."""
 
     def __init__(self, count: Callable[..., None]) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

@@ -178,5 +178,5 @@ def _crowd(context: Context, size: int) -> list[bytes]:
 
 
 def remember(session: Session, command: bytes) -> None:
-    """Note that a request was put into a frame, so that the device's answer can be applied."""
+    """Record that a request was put into a frame, so that the device's answer can be applied."""
     session.pending_mac[command[0]] = command

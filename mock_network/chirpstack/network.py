@@ -140,7 +140,7 @@ class NetworkServer:
         self._release_command()
 
     def enqueued(self, dev_eui: bytes) -> None:
-        """Note that an item was added to a device's queue: another user may flush it (a fault)."""
+        """Record that an item was added to a device's queue: another user may flush it (a fault)."""
         flush = self.context.faults.take("foreign_flush", dev_eui=dev_eui.hex())
         if flush:
             due = self.context.now + seconds_of(flush)

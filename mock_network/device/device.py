@@ -306,7 +306,7 @@ class Device:
         return await self.client.perform(Update(self._server(server), lifetime, binding, links))
 
     async def deregister(self, *, server: int | None = None) -> Response:
-        """Send De-register; whatever the answer, the registration and its observations are over.
+        """Send De-register; whatever the answer, the registration and its observations have ended.
 
         With `keep_registered` the device stays away until `register` is called. NotRegistered, NoAnswer, Reset, Closed.
         """

@@ -80,7 +80,7 @@ class LabProcess:
         raise ProcessEnded(f"{self.name} did not say that it is ready:\n{self.said()[-3000:]}")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, as SIGSTOP to let it hang and SIGCONT to let it go on."""
+        """Send it a signal, as SIGSTOP to let it hang and SIGCONT to let it continue."""
         if self._process is not None:
             self._process.send_signal(number)
 

@@ -284,7 +284,7 @@ class Device:
                 self._note(now, What.RESET, detail=f"no downlink for long: DR{lower}", data_rate=lower)
 
     def _windows_over(self, now: float) -> None:
-        """Both windows passed, or a downlink ended them: repeat, give up, or go on."""
+        """Both windows passed, or a downlink ended them: repeat, give up, or continue."""
         self._tx = None
         exchange = self._exchange
         if exchange is None:
@@ -333,7 +333,7 @@ class Device:
             self._tx.closes = max(self._tx.closes, until)
 
     def missed(self, window: Window, now: float) -> None:
-        """Note that the frame was lost on its way."""
+        """Record that the frame was lost on its way."""
         self._note(now, What.MISSED, window=window.value)
 
     def heard(self, phy_payload: bytes, window: Window, snr: float, now: float) -> bytes | None:

@@ -33,7 +33,7 @@ class Transmission:
     rx1: tuple[int, DataRate]  # frequency and modulation
     rx2: tuple[int, DataRate]
     join: bool = False
-    closes: float = 0.0  # both windows are over
+    closes: float = 0.0  # both windows have ended
 
     def __post_init__(self) -> None:
         self.closes = self.rx1_open + 1 + WINDOW

@@ -50,7 +50,7 @@ class Answers:
         if request is None:
             block = block_of(message.opt.block1)
             answer = Message(code=Code.CONTINUE)
-            if block is not None:  # §2.5: a smaller size in the answer is what the peer goes on with
+            if block is not None:  # §2.5: a smaller size in the answer is what the peer continues with
                 answer.opt.block1 = (block.number, block.more, min(block.exponent, self._tuning.block_exponent))
             answer_with(answer, is_last=True)
             return

@@ -1,6 +1,6 @@
 """The operations of the emulated server as calls: a name and a JSON object in, a result out.
 
-Every call takes `timeout` (seconds, null for ever; left out: the patience of the profile) and `ttl` (seconds, for the
+Every call takes `timeout` (seconds, null forever; left out: the patience of the profile) and `ttl` (seconds, for the
 TTL_OPTION).
 Formats are `text`, `opaque`, `cbor`, `tlv`, `json`, `senml_json`, `senml_cbor`, or their numbers.
 """

@@ -15,7 +15,7 @@ Key = tuple[str, tuple[Path, ...]]
 
 
 class Observing(Operations, abc.ABC):
-    """`observations` are those that go on, by endpoint name and paths."""
+    """`observations` are those that continue, by endpoint name and paths."""
 
     def __init__(self) -> None:
         self.observations: dict[Key, Observed] = {}

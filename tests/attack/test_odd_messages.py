@@ -99,7 +99,7 @@ def test_a_repeat_is_answered_after_the_clock_was_set_back():
 
 
 def test_a_server_that_ignores_one_notification_still_gets_the_registration():
-    """The notification is kept and goes on; the device does not lose its registration over it (R17)."""
+    """The notification is kept and continues; the device does not lose its registration over it (R17)."""
     world = World()
     south = observed(world)
     world.device_sends(notification(south, 5000))

@@ -1,4 +1,4 @@
-"""Calls into a binding: nothing is ever raised, and a stop waits for them, but not for ever."""
+"""Calls into a binding: nothing is ever raised, and a stop waits for them, but not forever."""
 
 import asyncio
 from collections import Counter

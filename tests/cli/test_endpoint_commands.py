@@ -37,7 +37,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 @pytest.fixture
 def endpoint(command: Command) -> Callable[..., dict[str, Any]]:
-    """Add an endpoint, and give a way to see it."""
+    """Add an endpoint and return a way to see it."""
     assert command("endpoint", "add", "e1", "--network", "nidd", "--address", "e1@iot.example").exit_code == 0
 
     def show(name: str = "e1") -> dict[str, Any]:

@@ -14,7 +14,7 @@ EVERY = 5.0  # seconds between two lines of progress where they cannot replace e
 
 
 class Progress:
-    """Lines on standard error: each in place of the one before on a terminal, now and then elsewhere."""
+    """Lines on standard error: each instead of the one before on a terminal, now and then elsewhere."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""Which device address is which endpoint: look-ups, checks, changes, and what a restart keeps."""
+"""Which device address is which endpoint: lookups, checks, changes, and what a restart keeps."""
 
 import asyncio
 from dataclasses import replace

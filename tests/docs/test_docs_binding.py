@@ -17,7 +17,7 @@ NAME = "urn:dev:os:pigeon-1"
 
 @pytest.fixture(name="installed")
 def installed_fixture(tmp_path):
-    """Put the page's two files where Python finds distributions, and give the environment that does so."""
+    """Put the page's two files where Python finds distributions and return the environment that does so."""
     site = tmp_path / "site"
     metadata = site / "lwm2m_bridge_pigeon-0.1.0.dist-info"
     metadata.mkdir(parents=True)

@@ -25,7 +25,7 @@ def with_free_ports(texts: list[str]) -> list[str]:
 
 
 def walk(page: str, directory: Path) -> tuple[int, str]:
-    """Type what a page says; gives the exit code and all that was printed. A file's block begins with its name."""
+    """Type what a page says; return the exit code and all that was printed. A file's block begins with its name."""
     need_program("curl")
     found = [
         block

@@ -14,7 +14,7 @@ ON_CANCEL = {"method": "DELETE", "resource": "deliveries"}
 
 
 async def _held(found: SetUp) -> tuple["asyncio.Task[Any]", int]:
-    """Let a request wait in the SCEF for a UE that sleeps; give the server's side of it, and its number."""
+    """Let a request wait in the SCEF for a UE that sleeps; return the server's side of it, and its number."""
     await found.add_device("one", endpoint={}, device={}, t3324=2.0, t3412=36000.0, inactivity=5.0)
     await found.scef().post("/ues/one/sleep")
     asked = asyncio.create_task(found.ask("one", "write", "/3/0/14", value="+01:00", timeout=PATIENCE))

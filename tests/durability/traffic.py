@@ -204,7 +204,7 @@ class Traffic(abc.ABC):
             await asyncio.sleep(LOOKED_EVERY)
 
     async def settle(self) -> list[Fault]:
-        """Start it for good, wait for all answers, let all deadlines pass, end it, and give the judge's verdict."""
+        """Start it for good, wait for all answers, let all deadlines pass, end it and return the judge's verdict."""
         await self.start()
         await self._answered()
         self.answers = [task.result() for task in self.begun if not task.cancelled()]

@@ -146,7 +146,7 @@ class SetUp:
         return await until(look, why=f"no NIDD configuration for {ue}")
 
     async def registered(self, name: str, server: str = "lab") -> dict[str, Any]:
-        """Wait until a server has a registration, and give it."""
+        """Wait until a server has a registration and return it."""
 
         async def look() -> Any:
             clients = await self.server(server).get("/clients")
@@ -156,7 +156,7 @@ class SetUp:
         return found
 
     async def act(self, name: str, action: str, **body: Any) -> Any:
-        """Let a device do something; gives what came of it."""
+        """Let a device do something; return what came of it."""
         return await self.devices.post(f"/devices/{name}/{action}", body)
 
     async def set_value(self, name: str, path: str, value: Any) -> None:
@@ -170,7 +170,7 @@ class SetUp:
     # The server's side
 
     async def ask(self, name: str, operation: str, path: str = "", server: str = "lab", **body: Any) -> Any:
-        """Let a server carry out an operation, and give what came of it."""
+        """Let a server carry out an operation and return what came of it."""
         return await self.server(server).post(
             f"/clients/{name}/{operation}", {**({"path": path} if path else {}), **body}
         )

@@ -248,7 +248,7 @@ async def _executions(world: SetUp, name: str, operation: str) -> int:
 @pytest.mark.parametrize(
     ("status", "codes", "executed"),
     [
-        (401, {"2.04"}, 1),  # somebody mends the credentials: tried again
+        (401, {"2.04"}, 1),  # somebody corrects the credentials: tried again
         (403, {"5.02"}, 0),  # refused for good
         (404, {"2.04"}, 1),  # the configuration is gone and made again
         (429, {"2.04"}, 1),

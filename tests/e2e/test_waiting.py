@@ -1,4 +1,4 @@
-"""Devices that sleep, and requests that must not wait for ever: PSM, eDRX, TTL. Hours pass by steps of a test clock."""
+"""Devices that sleep, and requests that must not wait forever: PSM, eDRX, TTL. Hours pass by steps of a test clock."""
 
 import asyncio
 

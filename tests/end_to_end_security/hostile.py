@@ -6,9 +6,9 @@ noted in `attacks.jsonl`. Up is toward the server, down toward the device. The w
 
 - `alter`: one bit of the last byte is another; `truncate`: the last five bytes are missing
 - `drop`: it is lost; `delay`: it goes on `seconds` later
-- `replay`: it goes on, and once more, as a new message where the frame allows that
+- `replay`: it continues, and once more, as a new message where the frame allows that
 - `again`: the first message that was kept with `keep` goes in its place, with this one's message ID and token
-- `keep`: it goes on, and is kept
+- `keep`: it continues, and is kept
 - `swap`: it is held until the next one of this way has gone on
 - `forge`: a plain message of the bridge's own goes first, `data` in hexadecimal
 """
@@ -42,7 +42,7 @@ class Attacker:
         self._mid = 0xF000
 
     def meet(self, way: str, endpoint: str, data: bytes) -> list[tuple[float, bytes]]:
-        """Return what goes on in place of a message, each with the seconds that it is late."""
+        """Return what goes on instead of a message, each with the seconds that it is late."""
         held = self._held.pop(way + endpoint, None)
         after = [] if held is None else [(0.0, held)]
         order = self._order(way, endpoint, data)

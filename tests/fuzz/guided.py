@@ -9,7 +9,7 @@ with atheris.instrument_imports(include=["bridge", "bindings"]):
 
 
 def main(name: str, arguments: list[str]) -> None:
-    """Fuzz until libFuzzer ends the process: code 0 when its time is over, another one after a fault."""
+    """Fuzz until libFuzzer ends the process: code 0 when its time has ended, another one after a fault."""
     again = f"{sys.executable} -m tests.fuzz.guided {name}"  # what libFuzzer types to run itself when it merges
     atheris.Setup([again, *arguments], TARGETS[name].run)
     atheris.Fuzz()

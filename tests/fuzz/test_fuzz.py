@@ -1,4 +1,4 @@
-"""Every input that is checked in, and every seed, is run through its target: what once was a fault stays mended."""
+"""Every input that is checked in, and every seed, is run through its target: what once was a fault stays fixed."""
 
 import pytest
 

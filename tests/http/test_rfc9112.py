@@ -1,6 +1,6 @@
 """HTTP/1.1 as RFC 9112 and RFC 9110 have it, case by case: what a caller sends, and what it must be answered.
 
-Each case is bytes on a connection, the statuses of the answers in their order, whether the connection may go on, and
+Each case is bytes on a connection, the statuses of the answers in their order, whether the connection may continue, and
 the bodies that were taken. A reader who knows the clause can check the line.
 """
 

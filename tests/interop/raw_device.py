@@ -194,7 +194,7 @@ class RawDevice:
             raise AssertionError(f"unexpected {await self.receive(seconds)}")
 
     async def request(self, message: Message) -> Message:
-        """Send a CON request and give the message that acknowledges or rejects it."""
+        """Send a CON request and return the message that acknowledges or rejects it."""
         self.send(message)
         answer = await self.receive()
         assert answer.mid == message.mid
@@ -220,14 +220,14 @@ class RawDevice:
         self.send(Message(type_, code(dotted), mid, request.token, options, payload))
 
     async def register(self, query: str, links: str = OBJECT_LINKS, type_: int = CON) -> Message:
-        """Send a Register with this query and give the server's answer."""
+        """Send a Register with this query and return the server's answer."""
         options = (*uri("/rd", query), (CONTENT_FORMAT, b"\x28"))
         return await self.exchange(type_, POST, options, links.encode())
 
     async def exchange(
         self, type_: int, code_: int, options: tuple[tuple[int, bytes], ...], payload: bytes = b""
     ) -> Message:
-        """Send a request with a fresh message identifier and token, and give the answer with that token."""
+        """Send a request with a fresh message identifier and token and return the answer with that token."""
         mid = next(self.mids)
         token = mid.to_bytes(2, "big")
         self.send(Message(type_, code_, mid, token, options, payload))

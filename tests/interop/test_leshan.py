@@ -58,7 +58,7 @@ def quick_device(quick_leshan: Leshan) -> Iterator[RawDevice]:
 
 
 async def registered(device: RawDevice, endpoint: str, query: str = "lt=300&lwm2m=1.1&b=U") -> str:
-    """Register and give the Location's last segment, the registration id."""
+    """Register and return the Location's last segment, the registration id."""
     answer = await device.register(f"ep={endpoint}&{query}")
     assert answer.dotted() == "2.01", answer
     location = [value.decode() for number, value in answer.options if number == LOCATION_PATH]
@@ -81,7 +81,7 @@ def senml(path: str, value: float) -> bytes:
 
 
 async def send(device: RawDevice, value: float) -> Message:
-    """Send a temperature to /dp (Core §6.4.6) and give the server's answer."""
+    """Send a temperature to /dp (Core §6.4.6) and return the server's answer."""
     return await device.exchange(CON, POST, (*uri("/dp"), SENML_CBOR), senml("/3303/0/5700", value))
 
 

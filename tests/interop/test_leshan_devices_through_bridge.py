@@ -34,7 +34,7 @@ class Stage:
     leshan: Leshan
 
     async def add(self, name: str, *, endpoint: dict[str, Any] | None = None, **ue: Any) -> dict[str, Any]:
-        """Add a device, and give its registration as soon as Leshan has it and the device knows."""
+        """Add a device and return its registration as soon as Leshan has it and the device knows."""
         await self.world.add_device(name, endpoint=endpoint or {}, device={}, registered="", **ue)
         registered = await self.leshan.event("registered", name, wait=30)
 

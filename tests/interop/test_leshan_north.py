@@ -1,4 +1,4 @@
-"""Both address schemes of the north side, seen by a real Leshan: a source number is an endpoint's identity for ever."""
+"""Both address schemes of the north side, seen by a real Leshan: a source number is an endpoint's identity forever."""
 
 import asyncio
 import itertools
@@ -58,7 +58,7 @@ def send(mid: int) -> Message:
 
 
 async def proves_identity(leshan: Leshan, scheme: Scheme, prefixes: tuple[str, ...], name: str) -> list[dict]:
-    """Two endpoints register, the transport is closed and made anew, both send; gives their registrations."""
+    """Two endpoints register, the transport is closed and created again, both send; return their registrations."""
     server = (await asyncio.get_running_loop().getaddrinfo(leshan.host, leshan.coap_port, type=socket.SOCK_DGRAM))[0][4]
     ports = free_ports(8)
     mids = itertools.count(1)

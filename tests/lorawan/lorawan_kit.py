@@ -32,7 +32,7 @@ CLIENT = Tuning(ack_timeout=300.0, max_retransmit=4)  # as LoRaWAN clients are t
 APPENDIX_C = ("--ack-timeout", f"{CLIENT.ack_timeout:g}", "--max-retransmit", f"{CLIENT.max_retransmit}")
 RATE = 12.0  # virtual seconds per real one
 QUIET = 8.0  # virtual seconds: a device that says nothing for so long has nothing to say by itself
-WINDOWS = 5.0  # virtual seconds from a poll until both receive windows are over
+WINDOWS = 5.0  # virtual seconds from a poll until both receive windows have ended
 
 
 # Joins and receive windows take their time, and each question takes time from the radio, whose clock runs fast.
@@ -87,7 +87,7 @@ class LorawanSetUp:
         return await self.radio.post(f"/radio/devices/{self.euis[name]}/{action}", body)
 
     async def client(self, name: str = NAME, **options: Any) -> dict[str, Any]:
-        """Have a registered client on a device, and all devices at rest; gives the server's view."""
+        """Have a registered client on a device, and all devices at rest; return the server's view."""
         if name not in [one["endpoint"] for one in await self.devices.get("/devices")]:
             await self.start_client(name, **options)
         return await self.registered(name)
@@ -99,7 +99,7 @@ class LorawanSetUp:
         return found
 
     async def known(self, name: str = NAME) -> dict[str, Any]:
-        """Wait until server and client know of the registration; gives the server's view."""
+        """Wait until server and client know of the registration; return the server's view."""
 
         async def look() -> Any:
             return next((c for c in await self.server.get("/clients") if c["endpoint"] == name), None)

@@ -39,7 +39,7 @@ async def _sends(world):
 
 
 async def _through_an_outage(world, broker, *, forget):
-    """Let the broker be gone for a minute in which both sides begin something; gives what the server was answered."""
+    """Let the broker be gone for a minute in which both sides begin something; return what the server was answered."""
     await world.settled()
     gone, back = await world.count("lorawan_mqtt_disconnects"), (await world.events())["connections"]
     done = len(await world.devices.get("/devices/meter/operations"))

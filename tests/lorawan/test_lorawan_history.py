@@ -462,7 +462,7 @@ async def test_a_history_whose_last_uplink_came_live_is_whole_without_it():
 
 
 async def test_the_history_of_a_busy_device_ends_where_its_events_came_live():
-    """It goes on for ever with what happens now, and is never silent for as long as a next event is waited for."""
+    """It goes on forever with what happens now, and is never silent for as long as a next event is waited for."""
     one = await network()
     await sends(one, b"0")
     await while_away(one)

@@ -124,7 +124,7 @@ def test_of_class_b_and_c_only_the_size_is_a_proof_and_only_while_the_device_is_
         assert not discarded_unsent(Why.STALE_COUNTER, before, now)
 
 
-# When the windows are over
+# When the windows have ended
 
 
 def test_what_is_still_queued_and_unscheduled_can_only_leave_with_the_next_uplink():

@@ -61,7 +61,7 @@ class Caller:
             return error.code()
 
     async def create(self, kind: Kind, message: Any) -> Any:
-        """Create a row and give its key, or the status of a refusal."""
+        """Create a row and return its key, or the status of a refusal."""
         answer = await self(kind, "Create", **{field(kind): message})
         if isinstance(answer, grpc.StatusCode):
             return answer

@@ -1,4 +1,4 @@
-"""Whatever bytes arrive, device and server go on."""
+"""Whatever bytes arrive, device and server continue."""
 
 import asyncio
 import logging

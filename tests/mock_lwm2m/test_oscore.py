@@ -146,7 +146,7 @@ async def test_a_device_that_lost_its_replay_window_asks_for_freshness_first():
         after = len([one for one in device.wire if not one.outgoing and one.code == "0.02"])
         assert after - before == 3  # the first one twice
         assert device.operations.times("Read") == 2
-        assert (await device.send(["/3/0/9"])).code == "2.04"  # its own sequence numbers go on
+        assert (await device.send(["/3/0/9"])).code == "2.04"  # its own sequence numbers continue
 
 
 @pytest.mark.parametrize("oscore", [False, True])

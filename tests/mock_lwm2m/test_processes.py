@@ -18,7 +18,7 @@ EP = "urn:dev:os:mock-1"
 
 @asynccontextmanager
 async def process(module, *arguments):
-    """A running command; gives its ready line."""
+    """A running command; return its ready line."""
     running = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -46,7 +46,7 @@ class ScsAs:
         return f"{self.service.url}/{path}"
 
     async def listen(self, tls=None):
-        """Begin to take notifications; in place of those from before, if there were any."""
+        """Begin to take notifications; instead of those from before, if there were any."""
         if self._runner is not None:
             await self._runner.cleanup()
         app = web.Application()

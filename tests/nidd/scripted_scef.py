@@ -186,7 +186,7 @@ class ScriptedScef:
         return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": 3600})
 
     async def notify(self, url, body, headers=None):
-        """POST a notification; give the status answered."""
+        """POST a notification; return the status answered."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json"} | (headers or {})
         async with self.session.post(url, data=data, headers=sent) as answer:

@@ -58,7 +58,7 @@ class Server(ABC):
 
     @abstractmethod
     async def receive(self) -> tuple[Any, bytes]:
-        """Return the next message and who sent it; a test fails that waits in vain."""
+        """Return the next message and who sent it; a test fails that waits without success."""
 
     @abstractmethod
     async def send(self, who: Any, message: bytes) -> None:
@@ -102,7 +102,7 @@ async def heard(server: Server) -> tuple[Any, bytes]:
 
 
 class TransportContract:
-    """Inherit it, and give the fixture `stage`."""
+    """Inherit it and return the fixture `stage`."""
 
     async def test_messages_arrive_whole_and_in_order_and_each_endpoint_is_somebody(self, stage: Stage) -> None:
         transport = await started(stage, Noted())

@@ -389,7 +389,7 @@ class Life(World):
             self._a_copy_strays()
 
     def _a_copy_strays(self) -> None:
-        """A datagram may wander for long before it arrives (RFC 7252 §4.8.2): it is known all the same (R4)."""
+        """A datagram may wander for long before it arrives (RFC 7252 §4.8.2): it is known nevertheless (R4)."""
         accepted = {row["north_token"] for row in self.downlinks()}
         copies = [e.data for e in self.exchanges.values() if self.wall - e.asked_at < EXCHANGE_LIFETIME]
         copies = [data for data in copies if decode(data).token in accepted]

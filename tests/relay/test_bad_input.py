@@ -47,7 +47,7 @@ def test_a_register_that_the_server_refuses_for_its_version_reaches_the_device_a
 
 
 def test_a_non_confirmable_register_goes_on_as_a_confirmable_one_and_is_answered():
-    """Leshan refuses a NON Register with 4.00; on a network without IP it has come all the same."""
+    """Leshan refuses a NON Register with 4.00; on a network without IP it has come nevertheless."""
     world = World(NIDD)
     world.device_sends(register(mid=7, token=b"n", mtype=Type.NON), "k1")
     assert world.last_north().type is Type.CON

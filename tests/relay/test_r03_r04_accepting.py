@@ -132,7 +132,7 @@ def test_r04_forgetting_an_old_row_does_not_forget_the_newer_one_with_the_same_i
 
 
 def executed(world: World, count: int) -> list[bytes]:
-    """Let a server execute something so many times, and the device do it; give the requests."""
+    """Let a server execute something so many times, and the device do it; return the requests."""
     asked = []
     for n in range(count):
         asked.append(request(2, "3/0/4", n, b"e%d" % n))

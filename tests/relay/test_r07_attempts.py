@@ -73,7 +73,7 @@ def test_r07_a_report_before_the_submit_result_is_kept_and_attributed(south, res
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_r07_a_report_that_overtakes_the_answer_to_a_repetition_is_attributed(restarts):
-    """The copy before has a handle already; without the report the network would hold this one for ever."""
+    """The copy before has a handle already; without the report the network would hold this one forever."""
     world = World(NIDD, default_ttl=86400.0)
     world.network = Accepted("h1", NetworkState.SENT)
     world.server_sends(request())

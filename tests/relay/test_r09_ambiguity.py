@@ -77,7 +77,7 @@ def test_r09_a_restart_never_repeats_an_execute_create_or_opaque_message(south, 
 
 
 def test_r09_absence_is_no_proof_expired_is_never_said_of_it(south):
-    """The device may have it all the same: the network took it and sent it on before it was asked."""
+    """The device may have it nevertheless: the network took it and sent it on before it was asked."""
     world = ambiguous(south, request(), Presence.ABSENT)
     world.passes(2000)
     assert world.states() == ["UNKNOWN"]

@@ -151,7 +151,7 @@ def test_r13_a_repeated_notification_and_response_are_acknowledged_again(world: 
 
 
 def test_r13_a_repeat_of_what_the_server_no_longer_wants_is_answered_reset(world: World):
-    """A confirmable notification whose observation the server cancelled must not be repeated for ever."""
+    """A confirmable notification whose observation the server cancelled must not be repeated forever."""
     asked = observed(world)
     world.device_sends(notification(asked, 50, 2), "a")
     first = world.last_north()

@@ -246,7 +246,7 @@ class World:
         self.event(ev.Started())
 
     def loaded(self, kinds: Sequence[type[Row]]) -> list[Any]:
-        """Return the committed rows of some types, made anew."""
+        """Return the committed rows of some types, created again."""
         return [inserted(Insert(kind, values)) for kind in kinds for values in self.tables.get(kind, {}).values()]
 
     # -- the two peers -------------------------------------------------------------------------------------------

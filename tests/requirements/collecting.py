@@ -44,7 +44,7 @@ def check_labels(items: Iterable[pytest.Item]) -> None:
 
 
 def is_end_to_end(test: str) -> bool:
-    """Say whether a test, given as path::name, is of the kind that counts."""
+    """Return whether a test, given as path::name, is of the kind that counts."""
     return any(fnmatch(test.partition("::")[0], pattern) for pattern in END_TO_END)
 
 

@@ -102,7 +102,7 @@ async def test_r7_memory_dropped_during_a_network_call_does_not_leave_the_call_o
     bench.placed = placed
     await bench.take(ev.Tick())
     (row,) = await bench.rows()
-    assert row.state is DownlinkState.UNKNOWN  # and looked up, instead of SUBMITTING for ever
+    assert row.state is DownlinkState.UNKNOWN  # and looked up, instead of SUBMITTING forever
 
 
 async def test_a_step_that_raises_leaves_the_endpoint_as_it_was_stored(

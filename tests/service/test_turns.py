@@ -205,7 +205,7 @@ def test_a_network_that_says_when_is_left_alone_until_then() -> None:
 
 
 def on_trial() -> Network:
-    """Return a network whose first pause is over, and that has one call under way."""
+    """Return a network whose first pause has ended, and that has one call under way."""
     network = Network(capacity=8)
     for _ in range(FAILURES):
         assert network.wants(0)

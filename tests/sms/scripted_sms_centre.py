@@ -52,7 +52,7 @@ class ScriptedSmsCentre(ScriptedScef):
         return web.Response(status=204)
 
     async def report(self, name, result, *, link=None, to=None):
-        """End a transaction and notify that; give the status answered."""
+        """End a transaction and notify that; return the status answered."""
         one = self.transactions[name]
         one["deliveryResult"] = result
         body = {"transaction": link or self.link(name), "result": result}

@@ -101,7 +101,7 @@ async def test_a_follower_in_a_later_group_fails_as_well(sqlite, downlink):
     sqlite.commit([Update.of(downlink(4711, 1))], lambda error: told.append(type(error)), endpoint=1)
     sqlite._writer._flush()
     while sqlite._writer._queue.qsize():
-        pass  # the thread has taken the group; the loop is not given a turn
+        pass  # the thread has accepted the group; the loop is not given a turn
     sqlite.commit([Insert.of(second)], lambda error: (told.append(type(error)), finished.set()), endpoint=1)
     await finished.wait()
     assert told == [StoreUnavailable, StoreUnavailable]

@@ -32,7 +32,7 @@ def held(path):
 
 
 def kill_writing_process(path, after):
-    """Run it until it has said so many lines, and give all that it managed to say."""
+    """Run it until it has said so many lines and return all that it managed to say."""
     with subprocess.Popen(command("for_ever", path), stdout=subprocess.PIPE, env=ENVIRONMENT) as process:
         lines = [process.stdout.readline() for _ in range(after)]
         process.kill()

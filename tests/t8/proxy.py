@@ -145,7 +145,7 @@ class T8Proxy:
             return answer.status, dict(answer.headers), await answer.read()
 
     def _outward(self, body: bytes) -> bytes:
-        """Put a URL of ours in place of the bridge's notificationDestination."""
+        """Put a URL of ours instead of the bridge's notificationDestination."""
         content = _parsed(body)
         if not isinstance(content, dict) or not isinstance(content.get("notificationDestination"), str):
             return body

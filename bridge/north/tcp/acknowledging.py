@@ -67,7 +67,7 @@ class Acknowledging:
         return True
 
     def receive(self, data: bytes) -> None:
-        """Process bytes of the server. Raises MessageFormatError (or Ended) if the connection cannot go on."""
+        """Process bytes of the server. Raises MessageFormatError (or Ended) if the connection cannot continue."""
         for message in self._reader.feed(data):
             if not self.ready and message.code not in {Signal.CSM, Signal.ABORT}:
                 raise MessageFormatError("its first message is no CSM (RFC 8323 §5.3)")
@@ -77,7 +77,7 @@ class Acknowledging:
                 self._message(message)
 
     def abort(self, why: str) -> None:
-        """Write the last message of a connection that cannot go on."""
+        """Write the last message of a connection that cannot continue."""
         self._out += stream.signal(Signal.ABORT, text=why)
 
     def release(self) -> None:

@@ -70,7 +70,7 @@ class Readiness(Result, frozen=True, kw_only=True):
 
 
 class GetReadiness(Request[Readiness], frozen=True):
-    """Say whether messages are accepted; cheap enough to be called every second."""
+    """Return whether messages are accepted; cheap enough to be called every second."""
 
     NAME: ClassVar[str] = "ready"
     ACCESS: ClassVar[Access] = Access.READ

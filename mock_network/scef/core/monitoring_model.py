@@ -43,4 +43,4 @@ class Subscription:
     ends: float | None = None
     left: dict[str, int] = field(default_factory=dict)  # reports that each UE may still give; absent: any number
     failed: set[str] = field(default_factory=set)  # UEs for which a downlink has failed
-    held: list[Report] = field(default_factory=list)  # of a group, until the guard time is over
+    held: list[Report] = field(default_factory=list)  # of a group, until the guard time has ended

@@ -92,7 +92,7 @@ class Profile:
     buffering: bool = True
     queue_length: int = 100  # packets per UE
     refuse_short_latency: bool = False  # maximumLatency shorter than the wait: refuse now, else FAILURE_TIMEOUT later
-    default_latency: float | None = 604_800.0  # how long data without maximumLatency is kept; None: for ever
+    default_latency: float | None = 604_800.0  # how long data without maximumLatency is kept; None: forever
     expiry_sweep: float | None = None  # the buffer is searched for expired data so often; None: at the moment
     late_delivery: bool = False  # expired data that was not removed yet is still sent
     answer_wait: float = 5.0  # how long a POST may wait for the radio before it is answered as pending
