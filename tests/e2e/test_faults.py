@@ -185,7 +185,7 @@ async def test_a_notification_that_names_an_unknown_external_identifier_is_dropp
 async def test_data_that_is_no_base64_is_answered_204_and_dropped(world: SetUp):
     await _device(world, "base64")
     body = _uplink(world, await world.configured("base64"), externalId="base64@iot", data="@@@ not base64 @@@")
-    await _refused(world, body, 204, "nidd_uplinks_bad_base64", ("base64@iot", "no base64"))
+    await _refused(world, body, 204, "nidd_uplinks_bad_base64", ("base64@iot", "not base64"))
     await _lives(world, "base64")
 
 
