@@ -127,7 +127,7 @@ async def test_datagrams_of_strangers_are_counted_and_dropped(world: SetUp):
             return await world.count("north_strangers_messages") == before + 1
 
         await until(counted)
-    await world.logged("stranger")
+    await world.logged("unknown sender")
     assert len(await world.air("quiet", "downlink")) == air
     await _lives(world, "quiet")
 
@@ -386,5 +386,5 @@ async def test_r8_an_outage_of_the_scef_costs_messages_nothing_but_time(world: S
     assert await states() == ["RESPONDED"] * 2
     assert await _executions(world, "outage", "Write") == 2
     await asyncio.gather(*asked)
-    await world.logged("out of order", "nidd")
+    await world.logged("is down", "nidd")
     await world.logged("answers again", "nidd")
