@@ -398,7 +398,7 @@ class ChecksItself(Protocol):
 
 
 class Listener(msgspec.Struct, frozen=True):
-    """A TCP port that a network instance listens on while it runs; 0: any free one. `setting`: its name for operators."""
+    """A TCP port on which a network instance listens; 0: any free one. `setting`: the name for operators."""
 
     setting: str
     host: str

@@ -273,7 +273,7 @@ async def test_what_is_encrypted_for_a_former_session_is_not_sent():
     one.provider.when_counted = joins
     refused = await one.downlinks.submit(attempt(), None)
     assert isinstance(refused, Refused)
-    assert "joined anew" in refused.detail
+    assert "joined again" in refused.detail
     assert one.world.queue == []
 
 
@@ -369,7 +369,7 @@ async def personalised(keks=None):
 async def test_abp_the_network_server_has_zeros_in_place_of_the_key():
     one = await personalised()
     refused = await one.downlinks.submit(attempt(), None)
-    assert "no message yet" in refused.detail
+    assert "no message of the device came yet" in refused.detail
     await one.up(payload=SECRET + b", up", f_port=10)
     assert [event.payload for event in one.side.of(UplinkMessage)] == [SECRET + b", up"]
     await one.submit(SECRET + b", down", ttl=None)

@@ -99,7 +99,7 @@ async def test_suspicious_sizes_and_failing_configurations_are_told(make, scef, 
         ((404, {"cause": "USER_UNKNOWN"}), "does not know the device"),
         ((403, {"cause": "NOT_YOURS"}), "authorise"),
         ((401, None), "credentials"),
-        ((503, None), "by itself"),
+        ((503, None), "tries again"),
     ],
 )
 async def test_the_cure_fits_the_error_of_a_configuration(make, scef, side, answer, cure):
