@@ -59,7 +59,7 @@ async def test_r07_what_cannot_be_handed_over_yet_is_still_queued(kit: Kit) -> N
 async def test_r07_a_start_with_much_that_is_due_begins_no_more_calls_than_the_network_takes(kit: Kit) -> None:
     kit.have_endpoints(MANY)
     async with kit.running():
-        kit.network.answer = lambda _attempt: Refused(Refusal.RATE_LIMITED, "429")
+        kit.network.answer = lambda _attempt: Refused(Refusal.FAILED, "500")
         await kit.ask_each(MANY)
         await until(lambda: len(kit.network.attempts) == MANY)
     with ledger(kit) as changed:
