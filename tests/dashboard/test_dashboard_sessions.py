@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.control.dashboard import sessions
+from bridge.control.dashboard import sessions, site
 from bridge.control.dashboard.sessions import COOKIE, LIFETIME, Sessions
 from bridge.control.rest import stream
 from tests.api.kit import Answer, Api
@@ -121,6 +121,20 @@ async def test_guessing_keys_at_the_sign_in_is_limited(api: Api) -> None:
     assert statuses == [401] * 10 + [429] * 2
     answer = await signed_in(api, await api.key("read"))
     assert answer.status == 429, "a right guess must not be told from a wrong one"
+    refused = api.service.metrics
+    assert refused.value("api_callers_refused", error="UnknownCaller") == 10
+    assert refused.value("api_callers_refused", error="TooManyGuesses") == 3
+
+
+async def test_a_sign_in_whose_body_never_comes_is_ended(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "_PATIENCE", 0.05)
+    host, port = api.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /dashboard/session HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: 100\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        assert b" 400 " in await reader.readline()
+    writer.close()
 
 
 @pytest.mark.parametrize(

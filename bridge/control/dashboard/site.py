@@ -6,6 +6,7 @@ POST   /dashboard/session     sign in with a key: {"key": "..."}
 DELETE /dashboard/session     sign out
 """
 
+import asyncio
 import hashlib
 import mimetypes
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ ROOT = "/dashboard/"
 _INDEX = "index.html"
 _JSON = "application/json"
 _LARGEST = 4096  # bytes of a sign-in
+_PATIENCE = 10.0  # seconds for these bytes
 
 # Trusted types: no text becomes markup, whatever a name contains.
 _POLICY = (
@@ -108,7 +110,11 @@ class Site:
         if request.content_type != _JSON or not 0 < (request.content_length or 0) <= _LARGEST:
             raise RequestError(f"the body must be {_JSON} of at most {_LARGEST} bytes, and its length be told")
         try:
-            asked = msgspec.json.decode(await request.read(), type=_SignIn)
+            async with asyncio.timeout(_PATIENCE):
+                body = await request.read()
+            asked = msgspec.json.decode(body, type=_SignIn)
+        except TimeoutError:
+            raise RequestError(f"the body did not come within {_PATIENCE:.0f} s") from None
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError) as error:
             raise RequestError(f"to sign in, send the key: {error}") from error
         caller = await self._caller(asked, request.remote or "")

@@ -111,6 +111,8 @@ class RestApi:
             self._check_origin(request)
             answer = await handler(request)
         except BridgeError as error:
+            if isinstance(error, UnknownCaller | TooManyGuesses):
+                self._note_refused(request, error)
             answer = _problem(error, error.http_status)
         except web.HTTPException as error:
             answer = _problem(RequestError(_explained(error)), error.status)
@@ -163,18 +165,17 @@ class RestApi:
 
     async def _holder(self, request: web.Request) -> Caller:
         authorization, cookie = request.headers.get("Authorization", ""), request.cookies.get(COOKIE)
-        try:
-            if authorization or cookie is None:
-                return await self._callers.holder(authorization, request.remote or "")
-            _check_page(request)
-            return await self._callers.holder_of_session(cookie)
-        except (UnknownCaller, TooManyGuesses) as error:
-            kind = type(error).__name__
-            self._count("api_callers_refused", error=kind)
-            log.warning(
-                "a request to the API is refused", extra={"peer": request.remote, "why": kind, "sample": "api caller"}
-            )
-            raise
+        if authorization or cookie is None:
+            return await self._callers.holder(authorization, request.remote or "")
+        _check_page(request)
+        return await self._callers.holder_of_session(cookie)
+
+    def _note_refused(self, request: web.Request, error: BridgeError) -> None:
+        kind = type(error).__name__
+        self._count("api_callers_refused", error=kind)
+        log.warning(
+            "a request to the API is refused", extra={"peer": request.remote, "why": kind, "sample": "api caller"}
+        )
 
     def _compare(self, wanted: str, found: object) -> None:
         tags = {tag.strip() for tag in wanted.split(",")}
