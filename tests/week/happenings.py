@@ -54,5 +54,10 @@ FAULTS = (
     # Two devices of which the SCEF takes nothing, and sizes that it refuses although it had said that they fit.
     Fault("refuse", where={"ue": "meter-3", "resource": "deliveries"}),
     Fault("refuse", where={"ue": "meter-4", "resource": "deliveries"}),
+    # Three devices whose quota is always used up: rates that are learned leave few refusals to the others.
+    *(
+        Fault("refuse", where={"ue": f"meter-{n}", "resource": "deliveries"}, params={"why": "QUOTA_EXCEEDED"})
+        for n in (10, 20, 30)
+    ),
     Fault("refuse", probability=0.02, where={"resource": "deliveries"}, params={"why": "DATA_TOO_LARGE"}),
 )

@@ -213,7 +213,7 @@ async def week(
     )
     store = InMemoryStore()
     with (  # whoever looks at a clock several times a second does so less often in a week
-        patch("bridge.service.service.SqliteStore.open", lambda _: store),
+        patch("bridge.service.standing_by.open_store", lambda _: store),
         patch.object(provisioning, "_TICK", 600.0),
         patch.object(http_server, "SWEEP", 100.0),
     ):
