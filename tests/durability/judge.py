@@ -138,14 +138,14 @@ def _up(seen: Evidence, one: Of) -> str:
     """Return the story of a device's message: transmissions, rows, the replies to it, and what its server took."""
     rows = [row for row in seen.uplinks if row["kind"] != "verdict" and (row["device"], row["digest"]) == _key(one)]
     numbers = {row["id"] for row in rows}
-    replies = [row for row in seen.downlinks if row["answers"] in numbers]
+    replies = [row for row in seen.downlinks if row.get("answers") in numbers]
     payload = decode(one[1]).payload if len(one[1]) > 4 else b""
     return tell(one, seen.happened, rows, replies, payload=sha256(payload).hexdigest()[:16] if payload else "")
 
 
 def _down(seen: Evidence, rows: list[dict[str, Any]]) -> str:
     """Return the story of a server's request, or of several with the same bytes."""
-    sent = next(((row["device"], datagram(row)) for row in rows if row["south_mid"] is not None), None)
+    sent = next(((row["device"], datagram(row)) for row in rows if row.get("south_mid") is not None), None)
     return tell(sent, seen.happened, downlinks=rows)
 
 
