@@ -126,7 +126,7 @@ def test_a_bridge_with_nothing_to_do_says_so_when_it_is_checked_and_when_it_runs
     assert f"nothing is wrong, but it {sentence}\n" in check(tmp_path, idle).output
 
     async def run_until_ready() -> None:
-        running = asyncio.create_task(_serve(load("bridge.toml"), RealClock, lambda: load("bridge.toml")))
+        running = asyncio.create_task(_serve(load("bridge.toml"), RealClock, lambda: load("bridge.toml"), []))
         await until(lambda: f"the bridge {sentence}" in caplog.messages or running.done())
         if not running.done():
             os.kill(os.getpid(), signal.SIGTERM)
