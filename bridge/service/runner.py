@@ -6,13 +6,11 @@ if a commit fails, the endpoint's memory and pending effects are dropped, and it
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
-from bindings.contract import MISS, Miss
-from bridge.delivery.rows import Change
+from bindings.contract import MISS
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
@@ -28,9 +26,10 @@ from bridge.service.crash_points import reached
 from bridge.service.marks import Marks
 from bridge.service.placed import Placed
 from bridge.service.quiet import Quiet
+from bridge.service.runner_parts import Actor, Announcer, Ledger, Notes, Records
 from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
-from bridge.store.contract import Done, Found, FoundEndpoint, FoundWithNote
+from bridge.store.contract import Done, Found
 from bridge.store.notes import FoundNote
 from bridge.trace.traces import Tap
 
@@ -44,54 +43,6 @@ RELOAD_AFTER = 1.0  # seconds between a failed commit and the next attempt to lo
 CALLS = (Submit, LookUp, Cancel)
 TAKEN_IF_ENABLED = (ev.ServerDatagram, ev.DeviceMessage, ev.TriggerAsked, ev.DirectRequest)
 CALL_RESULTS = (ev.Submitted, ev.LookedUp, ev.CancelDone)
-
-
-class Ledger(Protocol):
-    """What the runner needs of a store (`bridge.store.contract.Ledger`)."""
-
-    def load(self, key: Key, now: float, done: FoundEndpoint) -> None: ...
-
-    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None: ...
-
-    def load_with_note(self, network: str, key: str, now: float, done: FoundWithNote) -> None: ...
-
-    def next_id(self) -> int: ...
-
-
-class Notes(Protocol):
-    """What the runner needs of the notes of networks (`bridge.store.notes.Memories`)."""
-
-    def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None: ...
-
-    def release(self, network: str, device: str) -> None: ...
-
-
-class Records(Protocol):
-    """What the runner needs of the directory (`bridge.directory.Directory`)."""
-
-    def cached(self, key: Key) -> Record | Miss: ...
-
-    def keep(self, found: Record) -> None: ...
-
-
-class Announcer(Protocol):
-    """Makes events for webhooks and streams (`bridge.service.announcer`)."""
-
-    def of_step(self, placed: Placed, effects: Sequence[Effect]) -> list[Change]:
-        """Return the event rows for a step's effects."""
-
-    def committed(self) -> None:
-        """Wake readers that wait for events."""
-
-
-class Actor(Protocol):
-    """Carries out effects; never raises."""
-
-    def act(self, placed: Placed, effect: Effect, result: Callable[[Placed, ev.Event], None]) -> None:
-        """Carry out one effect. A network call's result is passed to `result` later, as an event of the endpoint."""
-
-    def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
-        """Return downlink and attempt whose network call is in flight for an endpoint, or None."""
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ async def test_it_says_how_it_is(kit: Kit) -> None:
         status = await client.ask(GetStatus())
         assert (status.phase, status.ready, status.endpoints, status.scheme) == (Phase.RUNNING, True, 1, "prefix")
         assert status.servers == {"lab": f"127.0.0.1:{kit.server.getsockname()[1]}"}
-        calls = {"under_way": 0, "at_most": 32, "waiting": 0, "paused_for": None}
+        calls = {"under_way": 0, "at_most": 32, "waiting": 0, "paused_for": None, "limits": None}
         assert status.networks == {"net": {"attempts": 0, "calls": calls}}
         assert "lwm2m_bridge_north" in (await client.ask(GetMetrics())).text
 

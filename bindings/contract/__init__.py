@@ -1,0 +1,103 @@
+"""The contract between the bridge and a binding: bytes, sizes and delivery reports, never CoAP.
+
+A binding is found by its entry point in the group ``lwm2m_bridge.bindings``. The bridge makes one instance for each
+configured network instance, calls `start` once, then `submit`, `lookup` and `cancel` as its ledger requires, and learns
+what happens on the network through `Events.deliver`.
+
+All calls come from one event loop. At most one of `submit`, `lookup` and `cancel` runs for one device at a time, and
+no two `submit` calls have the same downlink and number. A method raises what its docstring names and nothing else; if
+one of these three raises nevertheless, its result counts as unknown.
+
+All times are wall-clock seconds since the epoch. A *device* is a device address in the form of its network (External
+Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
+"""
+
+from bindings.contract.abilities import (
+    ChecksItself,
+    ChecksOptions,
+    DescribesCounters,
+    DeviceMade,
+    ExplainsSettings,
+    KnowsReachability,
+    Listener,
+    Listens,
+    ListsDevices,
+    MakesDevices,
+    NetworkDevice,
+    SetsIntegration,
+    ShowsCalls,
+    Succeeds,
+)
+from bindings.contract.binding import (
+    Binding,
+    Memory,
+)
+from bindings.contract.calls import (
+    MISS,
+    Accepted,
+    Ambiguous,
+    Attempt,
+    Cancellation,
+    Kind,
+    LimitOf,
+    Lookup,
+    Miss,
+    NetworkState,
+    Presence,
+    Refusal,
+    Refused,
+    SouthProfile,
+    SubmitResult,
+)
+from bindings.contract.events import (
+    BindingEvent,
+    Events,
+    Flushed,
+    Joined,
+    Provisioned,
+    Reachable,
+    Report,
+    UplinkMessage,
+)
+
+__all__ = [
+    "MISS",
+    "Accepted",
+    "Ambiguous",
+    "Attempt",
+    "Binding",
+    "BindingEvent",
+    "Cancellation",
+    "ChecksItself",
+    "ChecksOptions",
+    "DescribesCounters",
+    "DeviceMade",
+    "Events",
+    "ExplainsSettings",
+    "Flushed",
+    "Joined",
+    "Kind",
+    "KnowsReachability",
+    "LimitOf",
+    "Listener",
+    "Listens",
+    "ListsDevices",
+    "Lookup",
+    "MakesDevices",
+    "Memory",
+    "Miss",
+    "NetworkDevice",
+    "NetworkState",
+    "Presence",
+    "Provisioned",
+    "Reachable",
+    "Refusal",
+    "Refused",
+    "Report",
+    "SetsIntegration",
+    "ShowsCalls",
+    "SouthProfile",
+    "SubmitResult",
+    "Succeeds",
+    "UplinkMessage",
+]

@@ -1,0 +1,165 @@
+"""What a binding may offer beyond the contract: a runtime-checkable protocol for each ability."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from bindings.contract.binding import Memory
+from bindings.contract.events import Events
+from bindings.diagnosis import Finding
+
+
+@runtime_checkable
+class ChecksItself(Protocol):
+    """A network instance that can check its set-up: `lwm2m-bridge doctor`."""
+
+    async def check(self) -> Sequence[Finding]:
+        """Check network, credentials, settings, and whether the network can reach the bridge; change nothing.
+
+        Also called before the start. Raises `bridge.errors.BridgeError` if nothing could be checked.
+        """
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """A TCP port on which a network instance listens; 0: any free one. `setting`: the name for operators."""
+
+    setting: str
+    host: str
+    port: int
+
+
+@runtime_checkable
+class ShowsCalls(Protocol):
+    """A network instance that can show its calls of the network's API to people who trace a device."""
+
+    calls_seen: Callable[[str, str], None] | None
+    """Called with the device and one line for each call that was about one device: what was asked and answered, without
+    secrets and payloads. None while nobody traces: then nothing is made. It never raises."""
+
+
+@runtime_checkable
+class Succeeds(Protocol):
+    """A network instance that can take the place of one that runs, after its settings were changed.
+
+    Of a network instance that cannot, the bridge awaits `stop` of the earlier one before `start` of the next; whoever
+    calls in between finds nobody.
+    """
+
+    async def succeed(self, earlier: Any, events: Events, memory: Memory) -> None:
+        """Do what `start` does, in place of a running instance of the same class and name.
+
+        There is no moment in which nobody listens; calls under way at `earlier` finish there, and the bridge begins no
+        others until this has returned. The bridge then calls `earlier.stop`, which must leave alone what was passed on.
+        Raises what `start` raises; `earlier.runs` then says whether the earlier one goes on.
+        """
+
+    @property
+    def runs(self) -> bool:
+        """Whether it takes messages now."""
+
+
+@runtime_checkable
+class DescribesCounters(Protocol):
+    """A network instance whose counters have help texts."""
+
+    def counters(self) -> Mapping[str, str]:
+        """Return what each counter counts, by the name that `Events.count` is called with."""
+
+
+@runtime_checkable
+class KnowsReachability(Protocol):
+    """A network instance that knows whether its network answers."""
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the latest call of the network's API was answered; None before the first one."""
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A network instance that listens: `config check` refuses a port that is used twice."""
+
+    def listeners(self) -> Sequence[Listener]:
+        """Return its listeners, from its settings."""
+
+
+@runtime_checkable
+class ExplainsSettings(Protocol):
+    """A network instance that can say what its settings come to: `lwm2m-bridge config check` shows it."""
+
+    def explain_settings(self) -> Sequence[str]:
+        """Return sentences for people, each about what its settings mean together."""
+
+
+@runtime_checkable
+class ChecksOptions(Protocol):
+    """A network instance that can check the options of an endpoint before the endpoint is added."""
+
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Raise `bridge.errors.ConfigurationError` for an option that is unknown or has no such value."""
+
+
+class NetworkDevice(msgspec.Struct, frozen=True):
+    """A device that the network knows; `device` in canonical form, `name` is its name in the network."""
+
+    device: str
+    name: str = ""
+
+
+@runtime_checkable
+class ListsDevices(Protocol):
+    """A network instance that can list its devices: `lwm2m-bridge device adopt`."""
+
+    async def network_devices(self) -> Sequence[NetworkDevice]:
+        """Return every device that this instance may see in the network. Also called before the start.
+
+        Raises `bridge.errors.BridgeError`.
+        """
+
+
+class DeviceMade(msgspec.Struct, frozen=True):
+    """The result of making a device: it is now in the network as requested.
+
+    `changes`: descriptions of everything that was created or changed; empty: nothing. `scope`: the id of the part of
+    the network with the device, for `SetsIntegration`; "" if there is only one part. `advice`: what a person should do
+    next. `options`: options that its endpoint needs in addition to those of the caller.
+    """
+
+    changes: Sequence[str] = ()
+    scope: str = ""
+    advice: Sequence[str] = ()
+    options: Mapping[str, str] = {}
+
+
+@runtime_checkable
+class MakesDevices(Protocol):
+    """A network instance that can make devices in its network: `lwm2m-bridge device add`."""
+
+    @classmethod
+    def device_settings(cls) -> type[msgspec.Struct]:
+        """Return the settings type of a new device, without address and name.
+
+        Every field has a description; a secret is marked `Meta(extra={"secret": True})`. Each becomes an option of the
+        command line.
+        """
+
+    async def make_device(self, device: str, name: str, settings: Any) -> DeviceMade:
+        """Create a device by an instance of `device_settings`, and everything it needs; a second time changes nothing.
+
+        `device` is canonical, `name` may be empty. Also called before the start. Raises
+        `bridge.errors.ConfigurationError` for invalid settings, before anything is created, or another BridgeError that
+        says what was created before it.
+        """
+
+
+@runtime_checkable
+class SetsIntegration(Protocol):
+    """A network instance that can direct its network to this bridge: `lwm2m-bridge device integration`."""
+
+    async def set_integration(self, scope: str = "") -> bool:
+        """Let the network send its devices' messages to the bridge; return whether that was new.
+
+        `scope`: the part of the network, if the settings name none. Raises `bridge.errors.BindingError`, also
+        while this instance does not run.
+        """

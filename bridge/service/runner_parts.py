@@ -1,0 +1,61 @@
+"""What the runner needs of the parts around it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from bindings.contract import Miss
+from bridge.delivery.rows import Change
+from bridge.directory.keys import Key
+from bridge.directory.record import Record
+from bridge.relay import events as ev
+from bridge.relay.effects import Effect
+from bridge.service.placed import Placed
+from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
+
+
+class Ledger(Protocol):
+    """What the runner needs of a store (`bridge.store.contract.Ledger`)."""
+
+    def load(self, key: Key, now: float, done: FoundEndpoint) -> None: ...
+
+    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None: ...
+
+    def load_with_note(self, network: str, key: str, now: float, done: FoundWithNote) -> None: ...
+
+    def next_id(self) -> int: ...
+
+
+class Notes(Protocol):
+    """What the runner needs of the notes of networks (`bridge.store.notes.Memories`)."""
+
+    def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None: ...
+
+    def release(self, network: str, device: str) -> None: ...
+
+
+class Records(Protocol):
+    """What the runner needs of the directory (`bridge.directory.Directory`)."""
+
+    def cached(self, key: Key) -> Record | Miss: ...
+
+    def keep(self, found: Record) -> None: ...
+
+
+class Announcer(Protocol):
+    """Makes events for webhooks and streams (`bridge.service.announcer`)."""
+
+    def of_step(self, placed: Placed, effects: Sequence[Effect]) -> list[Change]:
+        """Return the event rows for a step's effects."""
+
+    def committed(self) -> None:
+        """Wake readers that wait for events."""
+
+
+class Actor(Protocol):
+    """Carries out effects; never raises."""
+
+    def act(self, placed: Placed, effect: Effect, result: Callable[[Placed, ev.Event], None]) -> None:
+        """Carry out one effect. A network call's result is passed to `result` later, as an event of the endpoint."""
+
+    def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
+        """Return downlink and attempt whose network call is in flight for an endpoint, or None."""
