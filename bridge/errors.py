@@ -37,6 +37,11 @@ class BridgeError(Exception):
 
     http_status: ClassVar[int] = 500
 
+    @property
+    def text(self) -> str:
+        """What is wrong, as UTF-8 can carry it: a byte of a header or path that is no UTF-8 is shown as `\\udcff`."""
+        return str(self).encode("utf-8", "backslashreplace").decode()
+
 
 class LocalError(BridgeError):
     """Something on this side is wrong; not raised itself."""

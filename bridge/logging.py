@@ -97,6 +97,19 @@ class Sampler(logging.Filter):
         return True
 
 
+class UnreadableRequests(logging.Filter):
+    """Makes a short, sampled line of a request that is no HTTP, of which aiohttp writes a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        cause = record.exc_info[1] if record.exc_info else None
+        if record.name == "aiohttp.server" and type(cause).__module__ == "aiohttp.http_exceptions":
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.msg += ": it is no HTTP, and is refused"
+            record.exc_info = record.exc_text = None
+            record.why, record.sample = type(cause).__name__, "no HTTP"
+        return True
+
+
 class LineFormatter(logging.Formatter):
     """Writes `time level logger text key=value …`, or one JSON object."""
 
@@ -155,6 +168,7 @@ def handler(form: Form, level: int, redactor: Redactor, stream: TextIO) -> loggi
     """Make the one handler of a process, writing to `stream`."""
     made = logging.StreamHandler(stream)
     made.setLevel(level)
+    made.addFilter(UnreadableRequests())
     made.addFilter(Sampler())
     made.setFormatter(LineFormatter(form, redactor, payloads=level <= logging.DEBUG))
     return made

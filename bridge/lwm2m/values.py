@@ -15,8 +15,9 @@ Json = bool | int | float | str
 
 _NUMBERS = (Type.INTEGER, Type.UNSIGNED, Type.TIME)
 _TEXTS = (Type.STRING, Type.CORELNK)
-_SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
-_LARGEST_UNSIGNED = (1 << 64) - 1
+SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
+LARGEST_UNSIGNED = (1 << 64) - 1
+"""The bounds of integers: the smallest of type integer, the largest of type unsigned."""
 _LINK = 4  # bytes of an object link
 _WIDTHS = (1, 2, 4, 8)  # bytes of an integer
 _TRUTH = {b"\x00": False, b"\x01": True}
@@ -37,7 +38,7 @@ def checked(value: Json, kind: Type, where: str) -> Any:
     if (kind in _TEXTS and isinstance(value, str)) or (kind is Type.BOOLEAN and isinstance(value, bool)):
         found = value
     elif kind in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
-        smallest, largest = (0, _LARGEST_UNSIGNED) if kind is Type.UNSIGNED else (_SMALLEST, _LARGEST)
+        smallest, largest = (0, LARGEST_UNSIGNED) if kind is Type.UNSIGNED else (SMALLEST, _LARGEST)
         found = value if smallest <= value <= largest else None
     elif kind is Type.FLOAT and isinstance(value, int | float) and not isinstance(value, bool):
         found = _finite(value)

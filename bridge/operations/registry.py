@@ -114,4 +114,4 @@ async def _audit(bridge: Bridge, entry: AuditEntry) -> None:
 
 def problem(error: BridgeError) -> bytes:
     """Return the JSON that a skin answers for an error."""
-    return msgspec.json.encode(Problem(error=type(error).__name__, detail=str(error)))
+    return msgspec.json.encode(Problem(error=type(error).__name__, detail=error.text))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import cbor2
 import pytest
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
@@ -99,6 +100,14 @@ async def test_the_story_and_the_audit_log_say_who_asked(awake: Api) -> None:
     assert story["moments"][0]["what"] == "accepted by the API from a test that may operate (key 1)"
     (entry,) = (await awake.ask("GET", "/v1/audit")).body["items"]
     assert (entry["who"], entry["operation"]) == ("a test that may operate (key 1)", "downlink.send")
+
+
+async def test_reading_an_outcome_is_no_change_for_the_audit_log(awake: Api) -> None:
+    answer = await send(awake, READ)
+    for _ in range(3):
+        await outcome(awake, answer)
+    (entry,) = (await awake.ask("GET", "/v1/audit")).body["items"]
+    assert entry["operation"] == "downlink.send"
 
 
 async def test_who_may_only_read_may_neither_send_nor_see_what_the_device_said(awake: Api) -> None:
@@ -228,6 +237,32 @@ async def test_what_a_device_answers_that_nobody_can_read_is_shown_as_it_is(awak
         await device_answers(awake, await sent(awake), Code.CONTENT, b"\xc8\x00\xff", TLV)
     response = task.result().body["response"]
     assert (response["values"], base64.b64decode(response["payload"])) == (None, b"\xc8\x00\xff")
+
+
+@pytest.mark.parametrize(
+    ("content_format", "payload", "values"),
+    [
+        (112, cbor2.dumps([{0: "/3/0/9", 2: 1 << 16_000}]), None),
+        (110, b'[{"n":"/3/0/9","v":' + b"9" * 4000 + b"}]", None),
+        (11543, b'{"e":[{"n":"","v":' + b"9" * 4000 + b"}]}", None),
+        (112, cbor2.dumps([{0: "/3/0/9", 2: float("nan")}]), [None]),
+        (112, cbor2.dumps([{0: "/3303/0/5700", 2: float("-inf")}]), [None]),
+        (11542, bytes.fromhex("c309010203"), None),  # an integer of three bytes
+        (112, cbor2.dumps([{0: "/3/0/0", 3: "x" * 20_000}]), ["x" * 20_000]),
+        (112, b"\x81" * 20_000, None),
+        (112, cbor2.dumps([{0: "/3/0/9", 2: 2**53 + 1}]), [2**53 + 1]),
+    ],
+)
+async def test_no_value_that_a_device_answers_breaks_the_outcome(
+    awake: Api, content_format: int, payload: bytes, values: list[Any] | None
+) -> None:
+    answer = await send(awake, {"operation": "read", "path": "/3/0/9"})
+    option = (OptionNumber.CONTENT_FORMAT, content_format.to_bytes(2, "big"))
+    await device_answers(awake, await sent(awake), Code.CONTENT, payload, (option,))
+    found = await outcome(awake, answer, wait="10")
+    assert (found["over"], base64.b64decode(found["response"]["payload"])) == (True, payload)
+    shown = found["response"]["values"]
+    assert (None if shown is None else [one["value"] for one in shown]) == values
 
 
 # -- bad input

@@ -1,14 +1,18 @@
 """The API over HTTP: resources, pages, ETags, many endpoints at once; and what it does with bad input."""
 
+import asyncio
 import base64
 import time
 from io import BytesIO
+from logging import WARNING
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
 from bridge.control.rest import server
+from bridge.logging import UnreadableRequests
 from tests.api.kit import Api
 
 HEADER = "endpoint,network,address,servers,profile,default_ttl,object_list\n"
@@ -250,3 +254,43 @@ async def test_a_hundred_thousand_lines_are_imported_within_a_minute_but_for_the
     assert spent < 60  # on a machine that has nothing else to do
     assert (done["added"], len(done["faults"])) == (number - 1, 1)
     assert (await api.ask("GET", "/v1/endpoint-count")).body == {"endpoints": number}  # with the one of the set-up
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"GET /v1/status HTTP/1.1\r\nOrigin: http://\xff", b""),
+        (b"GET /v1/status HTTP/1.1\r\nAuthorization: Bearer \xff", b""),
+        (b"GET /v1/status HTTP/1.1\r\nCookie: lwm2m_bridge_session=\xff", b""),
+        (b"GET /v1/status HTTP/1.1\r\nX-Forwarded-For: \xff", b""),
+        (b"GET /v1/endpoints/%ED%A0%80%FF HTTP/1.1\r\nAuthorization: Bearer KEY", b""),
+        (b"GET /v1/endpoints/\xff HTTP/1.1\r\nAuthorization: Bearer KEY", b""),
+        (b"GET /\xff HTTP/1.1\r\nAuthorization: Bearer KEY", b""),
+        (b"GET /v1/endpoints?%ED%A0%80=%FF HTTP/1.1\r\nAuthorization: Bearer KEY", b""),
+        (b"GET /v1/endpoints?limit=%FF HTTP/1.1\r\nAuthorization: Bearer KEY", b""),
+        (b"GET /v1/endpoints?\xff=1 HTTP/1.1\r\nAuthorization: Bearer KEY", b""),
+        (b"POST /v1/endpoints/e1/downlinks HTTP/1.1\r\nAuthorization: Bearer KEY\r\nIdempotency-Key: \xff", b"{}"),
+        (b"PATCH /v1/endpoints/e1 HTTP/1.1\r\nAuthorization: Bearer KEY\r\nIf-Match: \xff", b"{}"),
+        (b"POST /v1/endpoints HTTP/1.1\r\nAuthorization: Bearer KEY", b'{"\xff":1}'),
+        (b"POST /v1/endpoints HTTP/1.1\r\nAuthorization: Bearer KEY", b'{"\\ud800":1}'),
+        (b"POST /v1/keys HTTP/1.1\r\nAuthorization: Bearer KEY", b'{"name":"\\ud800","role":"read"}'),
+        (b"\xff /v1/endpoints HTTP/1.1\r\nAuthorization: Bearer KEY", b""),
+    ],
+)
+async def test_bytes_that_are_no_text_are_refused_as_any_other_mistake(
+    api: Api, head: bytes, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = (await api.key("admin")).encode()
+    lines = b"\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    url = urlsplit(api.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(head.replace(b"KEY", key) + lines % len(body) + body)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    status = int(answer.split(b" ", 2)[1])
+    assert 400 <= status < 500, answer
+    answer.decode()  # it is UTF-8
+    written = [one for one in caplog.records if UnreadableRequests().filter(one)]
+    assert not [one for one in written if one.exc_info], "a traceback that a caller can cause"
+    assert all(hasattr(one, "sample") for one in written if one.levelno >= WARNING)

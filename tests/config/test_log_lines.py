@@ -3,6 +3,7 @@ import json
 import logging
 
 import pytest
+from aiohttp.http_exceptions import BadHttpMessage
 
 from bridge.logging import LineFormatter, Redactor, Sampler, configure, handler
 
@@ -150,3 +151,18 @@ def test_configure_sets_up_the_process():
         logging.getLogger("aiohttp.access").setLevel(logging.NOTSET)
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["event"] == "seen ***"
+
+
+def test_requests_that_are_no_http_leave_few_short_lines() -> None:
+    stream = io.StringIO()
+    writer = handler("text", logging.INFO, Redactor(), stream)
+    for _ in range(100):
+        cause = BadHttpMessage("400, message: Bad \xff")
+        record = logging.LogRecord(
+            "aiohttp.server", logging.ERROR, "", 1, "Error handling request from %s", ("192.0.2.1",),
+            (type(cause), cause, None),
+        )  # fmt: skip
+        writer.handle(record)
+    lines = stream.getvalue().splitlines()
+    assert 0 < len(lines) < 10
+    assert all("192.0.2.1: it is no HTTP" in line and "why=BadHttpMessage" in line for line in lines), lines[0]

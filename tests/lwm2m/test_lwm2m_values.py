@@ -3,12 +3,13 @@
 import base64
 from typing import Any
 
+import cbor2
 import pytest
 from hypothesis import given, strategies as st
 
 from bridge.errors import RequestError
 from bridge.lwm2m import senml, tlv
-from bridge.lwm2m.formats import OCTETS, OLD_JSON, SENML_JSON, TEXT, TLV, decoded
+from bridge.lwm2m.formats import OCTETS, OLD_JSON, SENML_CBOR, SENML_JSON, TEXT, TLV, decoded
 from bridge.lwm2m.objects import Type, resource_at
 from bridge.lwm2m.values import as_json, checked, from_bytes, from_text, to_bytes, to_text
 
@@ -103,10 +104,33 @@ def test_the_json_of_lwm2m_1_0_is_read() -> None:
     assert [(one.path, one.value) for one in found] == [((3, 0, 0), "OMA"), ((3, 0, 6, 0), 1), ((3, 0, 4), True)]
 
 
-@given(st.sampled_from([TEXT, OCTETS, TLV, SENML_JSON, OLD_JSON, 60, None]), st.binary(), st.lists(IDS, max_size=4))
+@given(
+    st.sampled_from([TEXT, OCTETS, TLV, SENML_JSON, SENML_CBOR, OLD_JSON, 60, None]),
+    st.binary(),
+    st.lists(IDS, max_size=4),
+)
 def test_whatever_a_device_sends_it_is_values_or_none(content_format: int | None, data: bytes, path: list[int]) -> None:
     found = decoded(content_format, data, tuple(path))
     assert found is None or all(isinstance(one.value, bool | int | float | str | bytes) for one in found)
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 1 << 16_000], ids=["above", "below", "far above"])
+def test_an_integer_of_more_than_64_bits_is_no_value_in_any_format(number: int) -> None:
+    digits = b"9" * 5000 if number >> 64 > 1 else str(number).encode()
+    assert decoded(SENML_CBOR, cbor2.dumps([{0: "/3/0/9", 2: number}]), (3, 0, 9)) is None
+    assert decoded(SENML_JSON, b'[{"n":"/3/0/9","v":' + digits + b"}]", (3, 0, 9)) is None
+    assert decoded(OLD_JSON, b'{"e":[{"n":"","v":' + digits + b"}]}", (3, 0, 9)) is None
+    assert decoded(TEXT, digits, (3, 0, 9)) is None
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 2**53 + 1])
+def test_an_integer_of_64_bits_is_read_to_the_last_digit(number: int) -> None:
+    for content_format, data in (
+        (SENML_CBOR, cbor2.dumps([{0: "/3/0/9", 2: number}])),
+        (SENML_JSON, b'[{"n":"/3/0/9","v":%d}]' % number),
+        (TEXT, b"%d" % number),
+    ):
+        assert [one.value for one in decoded(content_format, data, (3, 0, 9)) or ()] == [number]
 
 
 @pytest.mark.parametrize("data", [b"\x08\x00\x7f" * 3000, b"[" * 5000, b'{"e":' * 5000])

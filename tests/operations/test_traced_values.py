@@ -72,6 +72,12 @@ def test_values_are_bounded() -> None:
     assert all(len(one.value) < 250 for one in values)
 
 
+def test_a_number_that_python_cannot_write_stops_no_trace() -> None:
+    huge = cbor2.dumps([{0: "/3/0/9", 2: 1 << 16_000}])
+    assert values_of(content(112, huge), "/3/0/9") == ()
+    assert shown(content(112, cbor2.dumps([{0: "/3303/0/5700", 2: float("nan")}])), "/dp")[0][2] == "nan"
+
+
 def test_control_characters_and_markup_reach_no_terminal() -> None:
     bad = "\x1b[2J\x07<b>\u202e\r\nnext"
     value = ValueView(path="/3/0/0", name="Manufacturer", value=bad, unit="")

@@ -27,6 +27,6 @@ def problem_of(error: BridgeError, status: int) -> HttpProblem:
         type="about:blank",
         title=http.HTTPStatus(status).phrase,
         status=status,
-        detail=str(error),
+        detail=error.text,
         error=type(error).__name__,
     )

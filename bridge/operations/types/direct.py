@@ -145,6 +145,7 @@ class GetOutcome(Request[DirectView], frozen=True, kw_only=True):
 
     NAME: ClassVar[str] = "downlink.outcome"
     ACCESS: ClassVar[Access] = Access.OPERATE
+    AUDITED: ClassVar[bool] = False  # it changes nothing, and is asked again and again; the request itself is recorded
 
     id: Id
     wait: Wait = 0.0
