@@ -123,8 +123,8 @@ class Bridge(Protocol):
     async def reload(self, *, dry_run: bool) -> Sequence[Difference]:
         """Read the configuration's file again, and put into force what needs no restart.
 
-        Return the differences from the former configuration. Raises ConfigurationError: then the former one stays in
-        force.
+        Return the differences from the former configuration. Raises ConfigurationError or StoreUnavailable:
+        the text says whether the former one, or which part of it, stays in force.
         """
 
     def work(self, name: str, total: int) -> AbstractContextManager[Work]:

@@ -12,7 +12,7 @@ COUNTERS = {
     "api_callers_refused": "Requests to the API whose key is missing, wrong, expired or revoked, or that guess keys.",
     "webhook_dead_letters": "Events that a webhook did not accept for days.",
     "webhook_deliveries": "Attempts to post an event to a webhook, by result.",
-    "reload_failures": "Reloads of the configuration that were refused: the former configuration stays in force.",
+    "reload_failures": "Reloads of the configuration that were refused, or came into force only in part.",
     "api_requests": "Requests to the API, by status of the answer.",
     "acknowledgements_without_message": (
         "Acknowledgements of unknown messages, from servers (north) or devices (south)."

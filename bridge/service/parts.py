@@ -124,7 +124,7 @@ async def built(
 
     running = RunningNetworks(networks, calls, new_calls, given, runner.turns.serve)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
-    provisioning = Provisioning(networks, notes, count)
+    provisioning = Provisioning(networks, running.down, notes, count)
     changes = Changes(directory, runner, north, places, provisioning, tasks)
     await seed(config, directory, progress)
     async with contextlib.AsyncExitStack() as stack:

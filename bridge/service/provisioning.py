@@ -9,7 +9,7 @@ from bindings.contract import Binding, Provisioned
 from bindings.provisioning import ProvisioningState
 from bridge.directory import Record
 from bridge.directory.record import binding_options
-from bridge.errors import BridgeError, NotFound, StoreUnavailable
+from bridge.errors import BindingError, BridgeError, NotFound, StoreUnavailable
 from bridge.service.announcer import Announcer
 from bridge.service.tasks import Tasks
 from bridge.store.fleet import Fleet, Provisioning as Kept, ProvisioningNote
@@ -97,8 +97,16 @@ class ProvisioningNotes:
 class Provisioning:
     """Asks bindings to provision and deprovision devices."""
 
-    def __init__(self, networks: Mapping[str, Binding], notes: ProvisioningNotes, count: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        networks: Mapping[str, Binding],
+        down: Mapping[str, str],
+        notes: ProvisioningNotes,
+        count: Callable[..., None],
+    ) -> None:
+        """`down` has the networks whose instance could not be started, and why: those are not asked."""
         self._networks = networks
+        self._down = down
         self._notes = notes
         self._count = count
 
@@ -108,6 +116,7 @@ class Provisioning:
         if binding is None:
             known = ", ".join(self._networks) or "none"
             raise NotFound(f"network {record.network!r} is not configured (known: {known})")
+        self._check_started(record.network)
         self._notes.note(record.network, record.device, ProvisioningState.PENDING, unless_known=True)
         await binding.provision(record.device, binding_options(record.options))
 
@@ -126,7 +135,12 @@ class Provisioning:
         if binding is None:
             return
         try:
+            self._check_started(record.network)
             await binding.deprovision(record.device)
         except BridgeError as error:
             self._count("deprovision_failures", network=record.network)
             log.warning("not deprovisioned: %s", error, extra={"endpoint": record.name, "sample": "deprovision"})
+
+    def _check_started(self, network: str) -> None:
+        if network in self._down:
+            raise BindingError(f"network {network} is down: {self._down[network]}")

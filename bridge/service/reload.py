@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bindings.contract import Binding
-from bridge.config import Config, checked
+from bridge.config import Config, EndpointSettings, checked
 from bridge.config.difference import Applies, Difference, differences, in_force
-from bridge.errors import BridgeError, ConfigurationError, NotRunning
+from bridge.errors import BridgeError, ConfigurationError, NotRunning, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,18 @@ class Reloader:
     async def reload(self, *, dry_run: bool = False) -> list[Difference]:
         """Put into force what needs no restart, and return all differences from the former configuration.
 
-        Raises ConfigurationError for a file that cannot be used, BindingError for a network that cannot be started,
-        StoreUnavailable: the text says what stays as it was.
+        Raises ConfigurationError for a file that cannot be used: then nothing has changed. Raises ConfigurationError
+        also if only a part of the file came into force, or StoreUnavailable if the store alone is the reason: then the
+        text says why, and that all else is in force.
         """
+        found, failures = await self._reload(dry_run=dry_run)
+        if failures:
+            is_of_store = all(isinstance(one, StoreUnavailable) for one in failures)
+            raise (StoreUnavailable if is_of_store else ConfigurationError)(_in_part(failures))
+        return found
+
+    async def _reload(self, *, dry_run: bool = False) -> tuple[list[Difference], list[BridgeError]]:
+        """Return the differences, and why not all of them are in force. Raises a BridgeError if nothing has changed."""
         async with self._lock:
             if self._closed:
                 raise NotRunning("the service is stopping; the next start reads the file")
@@ -69,18 +78,27 @@ class Reloader:
             made = checked(after)
             found = differences(self._config, after)
             if dry_run:
-                return found
+                return found, []
             in_file = after.endpoints  # of `in_force` some may be on a network that is gone
+            former = self._config.endpoints
             after = in_force(self._config, after)
             await _all(self._listen, after)
-            reached, failures = await self._change(self._config, after, made)
-            self._config = replace(reached, endpoints=self._config.endpoints)
-            await _all(self._apply, replace(reached, endpoints=in_file))
-            self._config = reached
-            if failures:
-                why = "; ".join(map(str, failures))
-                raise ConfigurationError(f"{why}; this stays as it was, and all else of the file is in force")
-            return found
+            reached, unchanged = await self._change(self._config, after, made)
+            self._config = replace(reached, endpoints=former)
+            failures = [*unchanged, *await self._apply_all(replace(reached, endpoints=_on(reached, in_file)))]
+            if len(failures) == len(unchanged):
+                added = reached.endpoints[len(former) :]
+                self._config = replace(reached, endpoints=former + _on(reached, added))
+            return found, failures
+
+    async def _apply_all(self, config: Config) -> list[BridgeError]:
+        failures: list[BridgeError] = []
+        for one in self._apply:
+            try:
+                await _all([one], config)
+            except BridgeError as error:
+                failures.append(error)
+        return failures
 
     async def close(self) -> None:
         """Wait for a reload that is under way, and begin no other."""
@@ -90,10 +108,19 @@ class Reloader:
     async def reload_and_log(self) -> None:
         """Do what `reload` does, for a caller that reads only the log."""
         try:
-            found = await self.reload()
+            found, failures = await self._reload()
         except BridgeError as error:
             self._count("reload_failures")
             log.error("the configuration is not reloaded, the former one stays in force: %s", error)  # noqa: TRY400  # the text says it all
+            return
+        except Exception:
+            self._count("reload_failures")
+            self._count("failed_tasks")
+            log.exception("the reload of the configuration failed because of a mistake of the bridge")
+            return
+        if failures:
+            self._count("reload_failures")
+            log.error("the configuration is reloaded in part: %s", _in_part(failures))
             return
         for one in found:
             if one.applies is Applies.NOW:
@@ -101,6 +128,15 @@ class Reloader:
             else:
                 log.warning("setting not in force yet", extra={"setting": one.setting, "applies": one.applies})
         log.info("configuration reloaded", extra={"differences": len(found)})
+
+
+def _in_part(failures: Sequence[BridgeError]) -> str:
+    return f"{'; '.join(map(str, failures))}, and all else of the file is in force"
+
+
+def _on(config: Config, endpoints: tuple[EndpointSettings, ...]) -> tuple[EndpointSettings, ...]:
+    """Return the endpoints on networks of a configuration: one on a network that failed cannot be added yet."""
+    return tuple(one for one in endpoints if one.network in config.networks)
 
 
 async def _all(apply: Sequence[Apply], config: Config) -> None:

@@ -33,6 +33,7 @@ class RunningNetworks:
         for one in calls.values():  # an instance that is not started is called by nobody
             one.suspend()
         self._leaving: set[asyncio.Task[None]] = set()  # earlier instances that finish their calls
+        self.down: dict[str, str] = {}  # networks of which no instance could be started, and why; none is called
 
     async def start_all(self, configured: dict[str, Network]) -> None:
         """Start the instances that are there. Raises a LocalError; those that were started run on until `stop`."""
@@ -53,23 +54,34 @@ class RunningNetworks:
     async def replace(self, before: Network, after: Network, binding: Binding) -> None:
         """Let an instance with other settings take over; calls under way finish at the one that was there.
 
-        Raises a LocalError: then one with the settings of before runs, unless that could not be started either.
+        Raises an error: then one with the settings of before runs, unless that could not be started either. Then the
+        network is in `down`, and the error says both reasons; the next `replace` starts an instance without stopping
+        one.
         """
         name, earlier = after.name, self.bindings[after.name]
+        if isinstance(binding, ShowsCalls) and isinstance(earlier, ShowsCalls):
+            binding.calls_seen = earlier.calls_seen
+        if name in self.down:
+            self.bindings[name] = binding
+            try:
+                await self._start(binding, after)
+            except Exception as error:
+                self.down[name] = str(error)
+                raise
+            return
         calls = self.calls[name]
         calls.suspend()
         try:
             await self._succeed(earlier, binding, after)
             self.bindings[name] = binding
-        except BridgeError:
+        except Exception as error:
             if not (isinstance(earlier, Succeeds) and earlier.runs):
-                self.bindings[name] = again = before.create()
-                await earlier.stop()
-                await self._start(again, before)
+                await self._start_again(before, earlier, error)
             raise
         finally:
-            calls.resume(self.bindings[name].capacity)
-            self._serve(calls)
+            if name not in self.down:
+                calls.resume(self.bindings[name].capacity)
+                self._serve(calls)
         self._let_finish(earlier)
 
     async def remove(self, name: str) -> None:
@@ -78,8 +90,10 @@ class RunningNetworks:
         calls.suspend()
         await calls.drained()
         del self.calls[name]
-        await self.bindings.pop(name).stop()
-        self._started.remove(name)
+        binding = self.bindings.pop(name)
+        if self.down.pop(name, None) is None:
+            self._started.remove(name)
+            await _stop(binding)
 
     async def stop(self) -> None:
         """Stop all, the one that was started last first."""
@@ -90,8 +104,6 @@ class RunningNetworks:
 
     async def _succeed(self, earlier: Binding, binding: Binding, network: Network) -> None:
         events, memory = self._given(network.name)
-        if isinstance(binding, ShowsCalls) and isinstance(earlier, ShowsCalls):
-            binding.calls_seen = earlier.calls_seen
         try:
             if isinstance(binding, Succeeds) and type(binding) is type(earlier):
                 await binding.succeed(earlier, events, memory)
@@ -102,6 +114,18 @@ class RunningNetworks:
         except (ConfigurationError, BindingError) as error:
             raise _named(error, network) from error
 
+    async def _start_again(self, network: Network, stopped: Binding, why: Exception) -> None:
+        """Start an instance with the former settings. Raises BindingError with both reasons: the network is down."""
+        name = network.name
+        try:
+            await _stop(stopped)
+            self.bindings[name] = again = network.create()
+            await self._start(again, network)
+        except Exception as error:  # noqa: BLE001  # any leaves the network down
+            self.down[name] = f"{why}; with its former settings it could not be started again either: {error}"
+            self._started.remove(name)
+            raise BindingError(self.down[name]) from why
+
     async def _start(self, binding: Binding, network: Network) -> None:
         events, memory = self._given(network.name)
         try:
@@ -110,6 +134,7 @@ class RunningNetworks:
             raise _named(error, network) from error
         if network.name not in self._started:
             self._started.append(network.name)
+        self.down.pop(network.name, None)
         calls = self.calls[network.name]
         calls.resume(binding.capacity)
         self._serve(calls)
@@ -123,6 +148,14 @@ class RunningNetworks:
         self._leaving.discard(leaving)
         if not leaving.cancelled() and leaving.exception() is not None:
             log.error("an earlier instance of a network could not be stopped", exc_info=leaving.exception())
+
+
+async def _stop(binding: Binding) -> None:
+    """Stop an instance that is not used any more; a failure concerns nobody but its author."""
+    try:
+        await binding.stop()
+    except Exception:
+        log.exception("an instance of a network could not be stopped")
 
 
 def _named(error: BridgeError, network: Network) -> BridgeError:

@@ -335,8 +335,12 @@ class Service:
         if parts is None:
             return {name: {} for name in self._networks}
         now = moment(self.clock)
+        down = parts.running.down
         return {
-            name: {**_status(binding), "calls": parts.calls[name].status(now)}
+            name: {
+                **({"error": f"it is down: {down[name]}"} if name in down else _status(binding)),
+                "calls": parts.calls[name].status(now),
+            }
             for name, binding in self._networks.items()
         }
 

@@ -29,7 +29,7 @@ async def persistently(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except StoreUnavailable as error:
-            log.warning("the work after a start failed, and begins again in %.0f s: %s", AGAIN_AFTER, error)
+            log.warning("work in the background failed, and begins again in %.0f s: %s", AGAIN_AFTER, error)
             await asyncio.sleep(AGAIN_AFTER)
         else:
             return

@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from bindings.contract import Accepted, NetworkState
+from bridge.cli.run import _reload_when_asked
 from bridge.config import Config, EndpointSettings
 from bridge.config.difference import Applies
 from bridge.config.quotas import QuotaSettings
 from bridge.control.client import DirectClient
-from bridge.errors import ConfigurationError, NotPossible
+from bridge.errors import ConfigurationError, NotPossible, StoreUnavailable
 from bridge.operations.types.config import ReloadConfig
 from bridge.quota.periods import Period
 from bridge.service.reload import Reloader
@@ -88,6 +89,40 @@ async def test_a_broken_file_leaves_in_force_what_was(kit: Kit, caplog: pytest.L
         assert file.applied == []
         file.fault = None
         assert len(await file.reloader.reload()) == 1
+
+
+async def test_a_mistake_of_the_bridge_is_logged_and_the_next_reload_works(
+    kit: Kit, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with kit.running() as service:
+        file = File(service, kit.config)
+        file.fault = KeyError("net")
+        asked = asyncio.Event()
+        service.begin(_reload_when_asked(file.reloader, asked))
+        asked.set()
+        await until(lambda: counted(service)() == 1)
+        assert "mistake of the bridge" in caplog.text
+        assert service.metrics.value("failed_tasks") == 1
+        file.fault = None
+        asked.set()
+        await until(lambda: len(file.applied) == 1)
+
+
+async def test_a_reload_that_came_into_force_in_part_is_logged_as_that(
+    kit: Kit, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def no_room(_config: Config) -> None:
+        raise StoreUnavailable("disk full")
+
+    async with kit.running() as service:
+        file = File(service, kit.config)
+        file.reloader = Reloader(file.read, kit.config, [no_room, file.apply], service.metrics.count)
+        file.set(log_level="debug")
+        await file.reloader.reload_and_log()
+        assert "reloaded in part: disk full, and all else of the file is in force" in caplog.text
+        assert "the former one stays in force" not in caplog.text
+        assert counted(service)() == 1
+        assert len(file.applied) == 1  # what follows what failed is applied too
 
 
 async def test_a_file_that_a_start_would_refuse_is_refused(kit: Kit) -> None:

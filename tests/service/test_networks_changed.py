@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from bridge.delivery.states import DownlinkState
-from bridge.errors import BindingError, ConfigurationError, NotRunning
+from bridge.errors import BindingError, ConfigurationError, NotRunning, StoreUnavailable
+from bridge.service import upkeep
+from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
 from bridge.service.service import Service
 from tests.service.kit import Kit
@@ -74,7 +76,7 @@ async def test_calls_under_way_finish_before_a_binding_that_cannot_take_over_is_
         assert isinstance(second, Other)
         assert first.stopped
         await until(lambda: second.attempts or len(first.attempts) == 1)
-        assert second.provisioned == ["d1"]
+        await until(lambda: "d1" in second.provisioned)
         kit.network = second
 
 
@@ -96,6 +98,161 @@ async def test_a_network_that_cannot_start_stays_as_it_was_and_the_rest_is_in_fo
         with pytest.raises(ConfigurationError):
             await file.reload()  # the file still differs, and is tried again
         kit.network = service.networks["net"]  # type: ignore[assignment]  # scripted, too
+
+
+async def test_an_instance_with_the_former_settings_is_asked_to_provision_after_a_change_that_failed(kit: Kit) -> None:
+    async with kit.running() as service:
+        file, first = Changing(kit, service), kit.network
+        await until(lambda: first.provisioned)
+        file.network(factory=Broken, binding="broken")
+        with pytest.raises(ConfigurationError):
+            await file.reload()
+        kit.network = service.networks["net"]  # type: ignore[assignment]  # scripted, too
+        await until(lambda: kit.network.provisioned == ["d1"])
+
+
+async def test_a_network_that_stays_as_it_was_is_tried_again_if_only_a_file_of_it_differs(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kit.running() as service:
+        file, start = Changing(kit, service), ScriptedBinding.start
+        failures = [BindingError("port taken")]
+
+        async def starts(*given: Any) -> None:
+            if failures:
+                raise failures.pop()
+            await start(*given)
+
+        monkeypatch.setattr(ScriptedBinding, "start", starts)
+        file.config = replace(file.config, files={"[networks.net] key": "other contents"})
+        with pytest.raises(ConfigurationError, match="stays as it was"):
+            await file.reload()
+        former = service.networks["net"]
+        await file.reload()
+        assert service.networks["net"] is not former
+        kit.network = service.networks["net"]  # type: ignore[assignment]  # scripted, too
+
+
+async def test_a_network_that_starts_with_neither_settings_is_down_until_a_reload_starts_it(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kit.running() as service:
+        file, good = Changing(kit, service), kit.config
+        file.network(factory=Broken, binding="broken")
+        with monkeypatch.context() as patched:
+            patched.setattr(ScriptedBinding, "start", _no_port)
+            with pytest.raises(ConfigurationError, match=r"cannot listen.*no port.*net is down now, and all else"):
+                await file.reload()
+            never_started = service.networks["net"]
+            assert isinstance(never_started, ScriptedBinding)
+            kit.ask(1)
+            await until(_counted(kit, 1))  # it is accepted, and waits
+            assert "no port" in str(service.network_states()["net"]["error"])
+            with pytest.raises(ConfigurationError, match="down now"):
+                await file.reload()  # the same file is tried again
+        file.config = good
+        assert await file.reload() == ["[networks.net] binding"]
+        kit.network = service.networks["net"]  # type: ignore[assignment]  # scripted, too
+        await until(lambda: kit.network.attempts)
+        assert never_started.attempts == []
+        assert "error" not in service.network_states()["net"]
+
+
+async def test_a_network_that_is_down_can_be_removed_and_its_devices_are_not_provisioned(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kit.running() as service:
+        file = Changing(kit, service)
+        file.network(factory=Broken, binding="broken")
+        with monkeypatch.context() as patched:
+            patched.setattr(ScriptedBinding, "start", _no_port)
+            with pytest.raises(ConfigurationError):
+                await file.reload()
+        record = await service.directory.by_name("e1")
+        assert record is not None
+        with pytest.raises(BindingError, match="net is down"):
+            await service.provision(record)
+        file.config = replace(file.config, networks={}, endpoints=())
+        assert await file.reload() == ["[networks.net]", "[[endpoints]] e1"]
+
+
+async def _no_port(*_: Any) -> None:
+    raise BindingError("no port")
+
+
+async def test_where_the_store_fails_the_rest_is_in_force_and_what_waits_ends_once_the_store_works(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "AGAIN_AFTER", 0.01)
+    async with kit.running() as service:
+        file, network = Changing(kit, service), kit.network
+        kit.ask(1)
+        await until(lambda: network.attempts)
+        two = replace(file.config.networks["net"], name="two")
+        file.config = replace(file.config, networks={"two": two}, endpoints=())
+        with monkeypatch.context() as patched:
+            patched.setattr(type(service.parts.store), "committed", _disk_full)
+            with pytest.raises(StoreUnavailable, match="disk full, and all else of the file is in force"):
+                await file.reload()
+            assert list(service.networks) == ["two"]
+            assert await file.reload() == ["[[endpoints]] e1"]  # what is in force is what the reloader compares with
+        await until(_all_over(kit))
+
+
+async def test_what_waits_for_a_network_that_is_back_before_the_store_works_goes_on(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "AGAIN_AFTER", 0.01)
+    async with kit.running() as service:
+        file, network, good = Changing(kit, service), kit.network, kit.config
+        kit.ask(1)
+        await until(lambda: network.attempts)
+        ended = asyncio.Event()
+        follow = Reconfiguring._let_endpoints_follow
+
+        async def follows(*given: Any) -> None:
+            await follow(*given)
+            if given[2]:  # networks that are gone
+                ended.set()
+
+        monkeypatch.setattr(Reconfiguring, "_let_endpoints_follow", follows)
+        file.config = replace(good, networks={}, endpoints=())
+        with monkeypatch.context() as patched:
+            patched.setattr(type(service.parts.store), "committed", _disk_full)
+            with pytest.raises(StoreUnavailable):
+                await file.reload()
+            file.config = good
+            await file.reload()
+        kit.network = service.networks["net"]  # type: ignore[assignment]  # scripted, too
+        async with asyncio.timeout(5):
+            await ended.wait()
+        assert await kit.states() == [DownlinkState.BUFFERED]
+
+
+async def _disk_full(*_: Any) -> None:
+    raise StoreUnavailable("disk full")
+
+
+def _all_over(kit: Kit) -> Any:
+    async def over() -> bool:
+        return {row.state for row in await kit.rows()} == {DownlinkState.UNKNOWN}
+
+    return over
+
+
+async def test_a_new_network_that_cannot_start_is_named_and_its_endpoints_follow_once_it_starts(kit: Kit) -> None:
+    async with kit.running() as service:
+        file = Changing(kit, service)
+        net, one = file.config.networks["net"], file.config.endpoints[0]
+        two = replace(net, name="two", factory=Broken, binding="broken")
+        more = msgspec.structs.replace(one, name="e2", network="two", address="d2")
+        file.config = replace(file.config, networks={"net": net, "two": two}, endpoints=(one, more))
+        with pytest.raises(ConfigurationError, match=r"cannot listen.*network two is not in force"):
+            await file.reload()
+        assert await service.directory.by_name("e2") is None
+        file.config = replace(file.config, networks={"net": net, "two": replace(net, name="two")})
+        assert await file.reload() == ["[networks.two]", "[[endpoints]] e2"]
+        assert await service.directory.by_name("e2") is not None
 
 
 async def test_what_waits_for_a_removed_network_gets_its_outcome_and_uplinks_go_on(kit: Kit) -> None:
