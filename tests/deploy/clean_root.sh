@@ -1,11 +1,14 @@
 #!/bin/sh
-# What deploy/Dockerfile does, in a Debian that has nothing else: as root, tests/deploy/clean_root.sh FOLDER
+# What deploy/Dockerfile does, in a Debian that has nothing else: as root, tests/deploy/clean_root.sh [--make] FOLDER
 #
-# debootstrap makes the Debian in FOLDER, once. There deploy/install.sh gets the files that Dockerfile.dockerignore lets
-# pass, and nothing of this machine but the addresses of its name servers and its certificate authorities. Then the
-# bridge starts as the image does: as user 10001, on a root that cannot be written, with a state directory of its own.
+# debootstrap makes the Debian in FOLDER, once; with --make that is all. There deploy/install.sh gets the files that
+# Dockerfile.dockerignore lets pass, and nothing of this machine but the addresses of its name servers and its
+# certificate authorities. Then the bridge starts as the image does: as user 10001, on a root that cannot be written, with a
+# state directory of its own.
 set -eu
-root=${1:?"usage: tests/deploy/clean_root.sh FOLDER"}
+only=
+[ "${1-}" != --make ] || { only=make; shift; }
+root=${1:?"usage: tests/deploy/clean_root.sh [--make] FOLDER"}
 project=$(cd "$(dirname "$0")/../.." && pwd)
 
 if [ ! -e "$root/made" ]; then
@@ -13,6 +16,7 @@ if [ ! -e "$root/made" ]; then
     debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$root"
     touch "$root/made"
 fi
+[ -z "$only" ] || exit 0
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 
