@@ -205,6 +205,13 @@ MUTATIONS = [
         "tests/store/test_sqlite_commits.py::test_every_commit_is_on_the_disk",
     ),
     Mutation(
+        "what builds on a failed commit of the same group is released",
+        "_refuse_what_builds_on_them",
+        "$failed.add($batch.endpoint)",
+        "pass",
+        "tests/store/test_contract_commits.py::test_a_follower_without_changes_of_the_same_turn_fails_as_well",
+    ),
+    Mutation(
         "a notification is answered 204 before the commit",
         "CallbackListener.answer",
         "$task.add_done_callback(partial($self._done, $reply))",

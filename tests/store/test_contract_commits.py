@@ -1,6 +1,7 @@
 """Commits: told in their order, in groups, and failures that stay where they belong. Every store."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -133,6 +134,21 @@ async def test_a_follower_that_is_given_before_the_failure_is_told_fails_as_well
     assert await after is None
     assert told == [StoreUnavailable, StoreUnavailable]
     assert await count(store) == 1
+
+
+@pytest.mark.parametrize("cause", ["wrong", "full"])
+async def test_a_follower_without_changes_of_the_same_turn_fails_as_well(store, stores, downlink, cause):
+    """Its step ran on the state that is not kept: an acknowledgement of what was not stored would leave with it."""
+    told = []
+    change = Update.of(downlink(4711, 1)) if cause == "wrong" else Insert.of(downlink(store.next_id(), 1))
+    stores.fail_commits(store, cause == "full")
+    store.commit([change], lambda error: told.append(("first", type(error))), endpoint=1)
+    store.commit([], lambda error: told.append(("follower", type(error))), endpoint=1)
+    with contextlib.suppress(StoreUnavailable):
+        await store.committed([], endpoint=2)
+    stores.fail_commits(store, False)
+    await store.committed([], endpoint=2)
+    assert told == [("first", StoreUnavailable), ("follower", StoreUnavailable)]
 
 
 async def test_close_finishes_what_was_given(stores, downlink):

@@ -20,6 +20,23 @@ from bridge.store.sql.connection import Connection
 
 log = logging.getLogger(__name__)
 
+FOLLOWS = "an earlier commit of this endpoint failed"
+
+
+def _refuse_what_builds_on_them(group: list[Batch]) -> None:
+    """Fail each batch without changes that comes after a failed batch of its endpoint in the same group.
+
+    Its step ran on a state that is not kept: it may acknowledge a message that is not stored.
+    """
+    failed: set[int] = set()
+    for batch in group:
+        if batch.endpoint is None:
+            continue
+        if batch.failed:
+            failed.add(batch.endpoint)
+        elif batch.endpoint in failed:
+            batch.error = StoreUnavailable(FOLLOWS)
+
 
 class Transactions:
     """Writes groups on a connection. All is called in one thread. A kind of database adds `transact`."""
@@ -41,7 +58,10 @@ class Transactions:
             wanted = [batch for batch in asked if batch.changes or batch.work]
             if wanted:
                 self.commit(wanted)
-        self._followers.group_ended(failed=any(batch.failed for batch in group))
+        failed = any(batch.failed for batch in group)
+        if failed:
+            _refuse_what_builds_on_them(asked)
+        self._followers.group_ended(failed=failed)
         return sum(len(batch.changes) for batch in asked if batch.error is None)
 
     def tidy(self) -> None:
@@ -96,7 +116,7 @@ class Transactions:
     def _refuse_followers(self, batches: list[Batch]) -> None:
         for batch in batches:
             if self._followers.follows(batch.endpoint, batch.generation):
-                batch.error = StoreUnavailable("an earlier commit of this endpoint failed")
+                batch.error = StoreUnavailable(FOLLOWS)
 
     def apply(self, connection: Connection, batches: Sequence[Batch]) -> None:
         """Carry out all batches within the transaction that has begun. Work that refuses is undone alone."""
