@@ -16,7 +16,7 @@ from bridge.delivery.attempts import (
     may_yet_be_transmitted,
     nobody_has_it,
 )
-from bridge.delivery.downlinks import Answer, Carrier, Downlink, ServerRequest
+from bridge.delivery.downlinks import CONTINUES, Answer, Carrier, Downlink, ServerRequest
 from bridge.delivery.effects import Cancel, Direction, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
 from bridge.delivery.knowledge import Known
@@ -212,14 +212,18 @@ class Deliveries:
             self.changed(row, work, profile)
 
     def next_to_go(self, now: float, profile: SouthProfile) -> Downlink | None:
-        """Answers first, then a copy of the slot's holder, then the next block of a transfer, then in order (R6)."""
+        """Answers first, then a copy of the slot's holder, then the exchange that is under way, then in order (R6).
+
+        Requests go by priority, then by id. One that waits holds back the later ones; an exchange under way holds back
+        all.
+        """
         if self.paused_until(now) is not None:
             return None
-        holder = self.slot_holder(now, profile)
+        holder, transfer = self.occupied(now, profile)
         best: Downlink | None = None
-        requests_wait = holder is not None
+        requests_wait = holder is not None or transfer is not None
         for row in self.live.values():
-            if row.state is not _S.QUEUED or row.deliver_by <= now:
+            if row.state is not _S.QUEUED or row.deliver_by <= now or row.cancel_asked:
                 continue
             waits = row.not_before is not None and row.not_before > now
             if type(row) is Answer:
@@ -230,6 +234,9 @@ class Deliveries:
                     best = row
             elif waits:
                 requests_wait = True  # later requests do not overtake it
+            elif row is transfer:
+                if best is None:
+                    best = row
             elif not requests_wait and (best is None or _goes_before(row, best)):
                 best = row
         if holder is not None:
@@ -238,12 +245,23 @@ class Deliveries:
                 return holder
         return best
 
-    def slot_holder(self, now: float, profile: SouthProfile) -> ServerRequest | None:
-        """Return the request that holds the device's one request slot (R6)."""
+    def occupied(self, now: float, profile: SouthProfile) -> tuple[ServerRequest | None, ServerRequest | None]:
+        """Return the request that holds the device's one request slot (R6); if none does, the exchange under way.
+
+        Of several such exchanges it is the one whose request goes in parts: the others can wait in between.
+        """
+        transfer: ServerRequest | None = None
         for row in self.live.values():
-            if type(row) is ServerRequest and rules.holds_slot(row, now, profile):
-                return row
-        return None
+            if type(row) is not ServerRequest:
+                continue
+            if row.attempts and rules.holds_slot(row, now, profile):
+                return row, None
+            if row.split_from is not None:
+                if (transfer is None or transfer.split_from is None) and rules.is_under_way(row):
+                    transfer = row
+            elif row.priority >= CONTINUES and transfer is None and rules.is_under_way(row):
+                transfer = row
+        return None, transfer
 
     def paused_until(self, now: float) -> float | None:
         """Return until when the device cannot be reached, as the network reports; None: it can."""

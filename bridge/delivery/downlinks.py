@@ -14,6 +14,7 @@ from bridge.delivery.states import DownlinkState
 
 CON, NON = 0, 1  # message types, RFC 7252 §3; this package may not import `bridge.coap`
 DIRECT = "(API)"  # instead of a server's key: the request came by the API
+CONTINUES = 2  # the priority of a later message of an exchange: above that of any other request
 
 
 class Downlink(Row):
@@ -86,7 +87,7 @@ class ServerRequest(CoapDownlink):
     answer_by: float  # FOREVER: nobody's patience ends
     answered: bool  # the server has its answer or the bridge's verdict, or gets none on purpose
     late: bool
-    split_from: bytes | None  # body of the server's block of which this message is a part (R25)
+    split_from: bytes | None  # body of the block, or of the API's request, of which this message is a part (R25)
     confirmed: Fixed[bool]  # the network is asked to confirm the delivery, whatever the endpoint's settings say
 
     @property

@@ -157,9 +157,12 @@ def _why_nothing_new(d: Deliveries, now: float) -> _Reason | None:
 def _why_behind(d: Deliveries, row: Downlink, now: float, profile: SouthProfile) -> _Reason | None:
     """Return the message that is sent before another one; None: this one is next."""
     is_request = type(row) is ServerRequest
-    holder = d.slot_holder(now, profile) if is_request else None
+    holder, transfer = d.occupied(now, profile) if is_request else (None, None)
     if holder is not None:
         return _Reason(f"one request at a time: {holder.operation} is {holder.state.value}", holder.id)
+    if transfer is not None and transfer is not row:
+        text = f"{transfer.operation} goes in several messages, and no other request goes between them"
+        return _Reason(text, transfer.id, transfer.not_before)
     chosen = d.next_to_go(now, profile)
     if chosen is row:
         return None

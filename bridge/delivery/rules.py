@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from bindings.contract import Refusal, SouthProfile
 from bindings.option_names import CONFIRMED_OPERATIONS
-from bridge.delivery.attempts import MOST, Attempt, Facts
-from bridge.delivery.downlinks import Answer, Downlink, ServerRequest
+from bridge.delivery.attempts import MOST, Attempt, Facts, nobody_has_it
+from bridge.delivery.downlinks import CONTINUES, Answer, Downlink, ServerRequest
 from bridge.delivery.knowledge import Known
 from bridge.delivery.rows import FOREVER
 from bridge.delivery.states import DownlinkState
@@ -184,6 +184,16 @@ def holds_slot(row: ServerRequest, now: float, profile: SouthProfile) -> bool:
     return False
 
 
+def is_under_way(row: ServerRequest) -> bool:
+    """Whether a request without an outcome is part of an exchange of several messages that goes on after it.
+
+    No other request goes in between: a device joins whatever blocks it gets one after another (RFC 7959 §2.5).
+    """
+    if row.answered or row.cancel_asked:
+        return False  # nothing follows it
+    return row.priority >= CONTINUES or (row.split_from is not None and not nobody_has_it(row.attempts))
+
+
 def is_released_by_hearing(row: ServerRequest, one: Attempt) -> bool:
     """Whether an attempt no longer holds the slot because the device was heard."""
     if one.released or one.look_up_at is not None:
@@ -253,6 +263,8 @@ def _doubted_until(row: Downlink, latest: Attempt, profile: SouthProfile) -> flo
         return max(row.deliver_by, latest.at) + WORD_MAY_COME
     if latest.known is _K.IN_DOUBT and row.cancel_asked:
         return 0.0
+    if type(row) is ServerRequest and row.is_direct and latest.released and is_under_way(row):
+        return latest.at + profile.response_timeout  # the device was heard; other requests wait for the end of this one
     answer_by = _patience_ends(row) if type(row) is ServerRequest else 0.0
     word_by = latest.at + WORD_MAY_COME if latest.known is _K.GONE and profile.can_expire else 0.0
     return max(answer_by, wanted_until(row), word_by)

@@ -291,6 +291,7 @@ def heard(d: Deliveries, work: Work, profile: SouthProfile) -> None:
         for one in row.attempts:
             if is_released_by_hearing(row, one):
                 one.released = True
+                d.touch(row)
                 work.update(row)
 
 

@@ -101,6 +101,9 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
     up = _take(step, row, message, digest, duplicate_key)
     following = None if row.split_from is None else transfers.next_part(row, message)
     further = direct.next_block(row, message) if row.is_direct and following is None else None
+    reason = ""
+    if further is not None and row.cancel_asked:
+        further, reason = None, "cancelled on request: no further block of the answer is asked for"
     if further is not None:
         toward_server.settle(step, up, _U.FORWARDED)
         transfers.send_next(step, row, further)
@@ -108,7 +111,8 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
     elif following is not None:
         toward_server.settle(step, up, _U.REPLACED, "the server gets the answer to the last part of this block")
         transfers.send_next(step, row, following)
-        step.state.deliveries.answered(row, _S.RESPONDED, step.work, "a part of a block; the next one follows")
+        follows = "no further one, for it was cancelled" if row.cancel_asked else "the next one follows"
+        step.state.deliveries.answered(row, _S.RESPONDED, step.work, f"a part of a block; {follows}")
     else:
         observations.follow(step, row, message)
         row.answered = True
@@ -116,7 +120,7 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
         in_blocks = (row.split_from is not None or message.code == _CONTINUE) and not row.is_direct
         body = transfers.relayed_body(step, row, message) if in_blocks else message.body
         toward_server.respond(step, row, up, message.code, body)
-        step.state.deliveries.answered(row, _S.RESPONDED, step.work)
+        step.state.deliveries.answered(row, _S.RESPONDED, step.work, reason)
     if message.type is CON:
         toward_device.acknowledge(step, up, message.mid)
 

@@ -8,7 +8,7 @@ from bindings.option_names import BLOCK2
 from bridge.coap.message import Message, Option, encode_body, parse
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery.attempts import nobody_has_it
-from bridge.delivery.downlinks import Answer, CoapDownlink, Downlink, ServerRequest
+from bridge.delivery.downlinks import CONTINUES, Answer, CoapDownlink, Downlink, ServerRequest
 from bridge.delivery.states import DownlinkState
 from bridge.delivery.uplinks import DeviceUplink, Uplink
 from bridge.enums import members
@@ -138,7 +138,10 @@ def next_part(row: ServerRequest, message: Message) -> bytes | None:
 
 
 def send_next(step: Step, before: ServerRequest, body: bytes) -> None:
-    """Queue the next part of a block as a row of its own; it takes over the server's exchange."""
+    """Queue the next message of an exchange as a row of its own; it takes over the server's exchange.
+
+    If the exchange is to be cancelled, the row ends at once: its outcome says that the device never gets this part.
+    """
     state = step.state
     row = ServerRequest.accepted(
         step.work.new_id(),
@@ -157,17 +160,19 @@ def send_next(step: Step, before: ServerRequest, body: bytes) -> None:
         before.north_mid,
         before.north_token,
         None,  # parts observe nothing
-        1,  # ahead of other requests
+        CONTINUES,
         before.answer_by,
         before.confirmed,
     )
-    row.cancel_asked = before.cancel_asked
     row.split_from, before.split_from = before.split_from, None
     state.deliveries.add(row, step.work)
     state.index_request(row)
     due = state.empty_ack_due.pop(before.id, None)
     if due is not None:
         state.empty_ack_due[row.id] = due
+    if before.cancel_asked:
+        row.cancel_asked = True
+        state.deliveries.end(row, _S.CANCELLED, step.work, "cancelled on request")
 
 
 def relayed_body(step: Step, row: ServerRequest, message: Message) -> bytes:

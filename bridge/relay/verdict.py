@@ -2,7 +2,7 @@
 
 from bridge.coap.message import RST, Option, encode_body
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.delivery.downlinks import Downlink, ServerRequest
+from bridge.delivery.downlinks import CONTINUES, Downlink, ServerRequest
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Verdict
 from bridge.enums import members
@@ -14,6 +14,7 @@ from bridge.relay.state import Step
 
 LONGEST_TEXT = 120  # characters of a diagnostic payload: servers show it to people
 RETRY_LATER = 60  # seconds of Max-Age with 5.03 (RFC 7252 §5.9.3.4)
+_PARTS_ARRIVED = "(the parts before this one arrived)"
 NO_REQUEST = 0  # instead of a request, in a verdict about an observation
 _S = members(DownlinkState)
 _U = members(UplinkState)
@@ -45,7 +46,14 @@ def ended(step: Step) -> None:
         row = d.ended.pop(0)
         step.state.by_south_mid.pop(row.own_mid, None)
         if type(row) is ServerRequest and not row.answered and row.state is not _S.RESPONDED:
+            if row.is_direct and row.priority >= CONTINUES:
+                row.reason = f"{row.reason} {_came_before(row)}".lstrip()
             give(step, row, _CODES[row.state])
+
+
+def _came_before(row: ServerRequest) -> str:
+    """Return what is certain of the messages before a later one of an exchange."""
+    return _PARTS_ARRIVED if transfers.is_later_part(row) else "(the device answered with the blocks before this one)"
 
 
 def unanswered_in_time(step: Step, rows: list[Downlink]) -> None:
@@ -75,7 +83,7 @@ def give(step: Step, row: ServerRequest, code: int) -> None:
         options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
     text = f"{row.state.value}: {row.reason}"[:LONGEST_TEXT] if row.reason else row.state.value
     if transfers.is_later_part(row):
-        text += " (the parts before this one arrived)"
+        text += f" {_PARTS_ARRIVED}"
     if row.operation == "OSCORE":
         text = ""
     verdict = _take(step, row, row.north_token)

@@ -332,6 +332,20 @@ MUTATIONS = [
         RELAY + "test_r06_slot.py",
     ),
     Mutation(
+        "requests go between the parts of one that goes in several messages",
+        "Deliveries.next_to_go",
+        "$holder is not None or $transfer is not None",
+        "$holder is not None",
+        RELAY + "test_requests_by_the_api.py",
+    ),
+    Mutation(
+        "a cancelled request in parts goes on",
+        "send_next",
+        "if $before.cancel_asked:\n    ...",
+        "",
+        RELAY + "test_requests_by_the_api.py",
+    ),
+    Mutation(
         "answers wait their turn",
         "Deliveries.next_to_go",
         "if not $waits:\n    return $row",

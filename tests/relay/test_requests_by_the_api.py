@@ -1,17 +1,19 @@
 """Requests that come by the API: treated like a server's, but nobody is sent an answer."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 from world import LORAWAN, NIDD, World, registered, request
 
-from bindings.contract import Accepted, Cancellation, NetworkState, Refusal, Refused, SouthProfile
+from bindings.contract import Accepted, Ambiguous, Cancellation, NetworkState, Refusal, Refused, SouthProfile
 from bridge.coap.message import Message, Option, Type, encode_body, uint_value
 from bridge.coap.numbers import Code, OptionNumber as Opt
 from bridge.coap.udp import decode, frame
 from bridge.delivery.direct import DirectNote
 from bridge.delivery.downlinks import DIRECT, ServerRequest
+from bridge.delivery.explain import explain
 from bridge.delivery.uplinks import Response
 from bridge.relay import events as ev
 from bridge.relay.blocks import Block, block_of
@@ -354,3 +356,178 @@ def test_blocks_that_a_caller_names_are_left_alone():
     id_ = world.send(Code.PUT, "5/0/0", bytes(1024), block1)
     world.answers_last(Code.CONTINUE, options=block1)
     assert [row.state for row in world.of(id_)] == ["RESPONDED"]
+
+
+# -- exchanges of several messages
+
+
+def block1_of(asked: Message) -> Block:
+    found = block_of(asked, Opt.BLOCK1)
+    assert found is not None
+    return found
+
+
+def takes_part(world: Direct) -> None:
+    """Let the device take the part that went to it last."""
+    block = block1_of(world.sent())
+    world.answers_last(Code.CONTINUE if block.more else Code.CHANGED, options=((Opt.BLOCK1, block.value()),))
+
+
+def takes_all(world: Direct) -> list[bytes]:
+    """Let the device take all parts of all requests; return the first byte and the number of each that it got."""
+    got = []
+    for _ in range(20):
+        asked = world.sent()
+        got.append(asked.payload[:1] + b"%d" % block1_of(asked).number)
+        takes_part(world)
+        if not world.state.deliveries.live:
+            break
+        world.passes(10)
+    return got
+
+
+IN_ORDER = [b"A0", b"A1", b"A2", b"B0", b"B1", b"B2"]
+
+
+@pytest.mark.parametrize("priority", [-1, 0, 1])
+def test_r25_no_other_request_goes_between_the_parts_of_one(priority: int):
+    world = Direct(NIDD)
+    world.send(Code.PUT, "19/0/0", b"A" * 3000)
+    world.send(Code.PUT, "19/0/0", b"B" * 3000, priority=priority)
+    assert takes_all(world) == IN_ORDER
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        Refused(Refusal.FAILED, "no", retry_at=None),
+        Refused(Refusal.RATE_LIMITED, "later", retry_at=1_700_000_040.0),
+        Refused(Refusal.UNREACHABLE, "asleep", retry_at=1_700_000_040.0),
+    ],
+)
+def test_r25_a_part_that_waits_holds_back_the_requests_before_it(refused: Refused):
+    world = Direct(NIDD)
+    world.send(Code.PUT, "19/0/0", b"A" * 3000)
+    other = world.send(Code.PUT, "19/0/0", b"B" * 3000)
+    world.network = refused
+    takes_part(world)
+    assert len(world.submitted) == 2
+    waits = {one.downlink: one for one in explain(world.state.deliveries, world.wall, world.south)}[other]
+    assert waits.blocked_by == world.submitted[-1].attempt.downlink
+    world.network = Accepted(None, NetworkState.SENT)
+    world.passes(60)
+    assert takes_all(world) == IN_ORDER[1:]
+
+
+def test_r25_a_request_that_waits_does_not_hold_back_the_next_part():
+    world = Direct(NIDD)
+    world.send()
+    world.send(Code.PUT, "19/0/0", b"A" * 3000)
+    world.send(Code.PUT, "19/0/0", b"B" * 3000, priority=1)
+    world.network = None
+    world.answers_last(Code.CONTENT)
+    assert world.sent().payload[:1] == b"B"
+    world.network = Accepted(None, NetworkState.SENT)
+    world.answers_open_call(Refused(Refusal.FAILED, "no", retry_at=world.wall + 1000))
+    for _ in range(3):
+        assert world.sent().payload[:1] == b"A"
+        takes_part(world)
+    world.passes(1000)
+    assert takes_all(world) == IN_ORDER[3:]
+
+
+def test_r25_a_request_by_the_api_does_not_go_between_the_parts_of_a_servers_block():
+    world = Direct(replace(NIDD, max_downlink=64))
+    block = Block(1, more=True, szx=4)
+    world.server_sends(request(3, "5/0/0", 1, b"t", bytes(256), [(int(Opt.BLOCK1), block.value())]))
+    world.send(Code.PUT, "5/0/0", b"B", priority=1)
+    for _ in range(8):
+        assert world.sent().payload[:1] == b"\0"
+        takes_part(world)
+    assert world.sent().payload == b"B"
+
+
+def test_r06_an_answer_to_the_device_goes_between_the_parts():
+    world = Direct(NIDD)
+    world.send(Code.PUT, "19/0/0", b"A" * 3000)
+    world.network = Refused(Refusal.FAILED, "no", retry_at=world.wall + 30)
+    takes_part(world)
+    world.network = Accepted(None, NetworkState.SENT)
+    world.event(ev.DeviceMessage(frame(Type.CON, Code.EMPTY, 9, b"", b"")))
+    assert world.sent().type is Type.RST
+
+
+def test_r06_a_part_of_which_nobody_knows_whether_it_went_holds_the_others_back_for_its_answers_time_only():
+    world = Direct(NIDD)
+    world.network = Ambiguous("timeout")
+    first = world.send(Code.POST, "19", b"A" * 3000, deliver_by=world.wall + 80_000)
+    other = world.send(Code.PUT, "19/0/0", b"B")
+    world.network = Accepted(None, NetworkState.SENT)
+    world.passes(5000)
+    assert not world.row(first).over
+    world.event(ev.DeviceMessage(frame(Type.CON, Code.EMPTY, 9, b"", b"")))
+    world.passes(NIDD.response_timeout)
+    assert (world.row(first).state, world.row(other).state) == ("UNKNOWN", "SENT")
+
+
+def test_r11_a_cancel_stops_an_exchange_between_its_parts():
+    world = Direct(NIDD)
+    id_ = world.send(Code.PUT, "19/0/0", b"A" * 3000)
+    world.event(ev.CancelAsked(id_))
+    takes_part(world)
+    assert len(world.submitted) == 1
+    first, second = world.of(id_)
+    assert (first.state, first.reason) == ("RESPONDED", "a part of a block; no further one, for it was cancelled")
+    assert (second.state, second.reason) == ("CANCELLED", "cancelled on request (the parts before this one arrived)")
+    world.passes(100_000)
+    assert len(world.submitted) == 1
+
+
+def test_r11_a_cancel_of_a_servers_block_in_parts_is_what_its_server_is_told():
+    world = Direct(replace(NIDD, max_downlink=64))
+    block = Block(1, more=True, szx=4)
+    world.server_sends(request(3, "5/0/0", 1, b"t", bytes(256), [(int(Opt.BLOCK1), block.value())]))
+    world.event(ev.CancelAsked(world.submitted[-1].attempt.downlink))
+    takes_part(world)
+    assert len(world.submitted) == 1
+    told = decode(world.to_server[-1])
+    assert told.code == Code.SERVICE_UNAVAILABLE
+    assert told.payload == b"CANCELLED: cancelled on request (the parts before this one arrived)"
+
+
+def test_r11_a_cancel_stops_the_fetching_of_an_answer_and_keeps_what_came():
+    world = Direct(NIDD)
+    id_ = world.send()
+    world.event(ev.CancelAsked(id_))
+    world.answers_last(Code.CONTENT, bytes(1024), ((Opt.BLOCK2, Block(0, more=True, szx=6).value()),))
+    assert len(world.submitted) == 1
+    (row,) = world.of(id_)
+    assert (row.state, row.reason) == (
+        "RESPONDED",
+        "cancelled on request: no further block of the answer is asked for",
+    )
+    assert len(world.loaded([Response])) == 1
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_an_outcome_of_a_later_part_says_that_those_before_it_arrived(cancel: bool):
+    world = Direct(NIDD)
+    id_ = world.send(Code.PUT, "19/0/0", b"A" * 3000, deliver_by=world.wall + 60)
+    world.network = SLEEPS
+    takes_part(world)
+    if cancel:
+        world.event(ev.CancelAsked(id_))
+    world.passes(100)
+    last = world.of(id_)[-1]
+    assert last.state == ("CANCELLED" if cancel else "UNREACHABLE")
+    assert last.reason == "asleep (the parts before this one arrived)"
+
+
+def test_an_outcome_of_a_later_block_of_an_answer_says_that_those_before_it_came():
+    world = Direct(NIDD)
+    id_ = world.send(deliver_by=world.wall + 60)
+    world.network = SLEEPS
+    world.answers_last(Code.CONTENT, bytes(1024), ((Opt.BLOCK2, Block(0, more=True, szx=6).value()),))
+    world.passes(100)
+    last = world.of(id_)[-1]
+    assert last.reason == "asleep (the device answered with the blocks before this one)"
