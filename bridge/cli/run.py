@@ -94,6 +94,7 @@ async def _serve(
         read,
         config,
         [
+            lambda after: _renew_certificate(api.context, after),  # api_context has tried it
             lambda after: api.allow_origins(after.api.allowed_origins),
             _apply_logging,
             service.change_quotas,
@@ -101,9 +102,8 @@ async def _serve(
         ],
         service.metrics.count,
         listen=[
-            lambda after: api.listen(after.api.address(), api_context(after)),
-            lambda after: _renew_certificate(api.context, after),
-            lambda after: metrics.listen(after.service.metrics_address()),
+            lambda after: api.moving(after.api.address(), api_context(after)),
+            lambda after: metrics.moving(after.service.metrics_address()),
         ],
         change=service.change,
     )

@@ -1,5 +1,7 @@
 """Serves /metrics, /healthz and /readyz, if the configuration names an address for them."""
 
+from contextlib import AbstractAsyncContextManager
+
 from aiohttp import web
 
 from bridge.listening import Listening
@@ -25,11 +27,12 @@ class MetricsServer:
         self._listening = Listening(self._runner, "[service] metrics_listen")
 
     async def start(self) -> None:
-        await self.listen(self._address)
+        """Listen. Raises ConfigurationError with the reason."""
+        await self._listening.at(self._address, None)
 
-    async def listen(self, address: tuple[str, int] | None) -> None:
-        """Listen at another address, or nowhere: see `Listening.at`. Raises ConfigurationError with the reason."""
-        await self._listening.at(address, None)
+    def moving(self, address: tuple[str, int] | None) -> AbstractAsyncContextManager[None]:
+        """Listen at another address, or nowhere: see `Listening.moving`. Raises ConfigurationError with the reason."""
+        return self._listening.moving(address, None)
 
     async def stop(self) -> None:
         await self._runner.cleanup()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
 from bindings.contract import Binding
@@ -15,6 +16,10 @@ log = logging.getLogger(__name__)
 Apply = Callable[[Config], Awaitable[None] | None]
 """Puts a part of a configuration into force; harmless where it is in force already. Raises a BridgeError before it
 has changed anything."""
+
+Move = Callable[[Config], AbstractAsyncContextManager[None]]
+"""Moves a listener to where a configuration has it: opens the new address at the beginning of the block, and closes the
+former one at its end. Where the block raises, it listens as before. Raises a BridgeError if it cannot be moved."""
 
 Change = Callable[[Config, Config, Mapping[str, Binding]], Awaitable[tuple[Config, Sequence[BridgeError]]]]
 """`change(before, after, made)` brings networks, servers and policies into force; `made` are instances of all networks.
@@ -40,12 +45,13 @@ class Reloader:
         apply: Sequence[Apply],
         count: Callable[..., None],
         *,
-        listen: Sequence[Apply] = (),
+        listen: Sequence[Move] = (),
         change: Change = change_nothing,
     ) -> None:
         """`read` reads the file, with its secrets, in a thread. What is called: `listen`, `change`, `apply`, in order.
 
-        `listen` opens listeners: a port that cannot be had changes nothing.
+        `listen` moves listeners: a port that cannot be had changes nothing, and the former addresses are closed only
+        when `change` has done its work.
         """
         self._read = read
         self._config = config
@@ -82,8 +88,10 @@ class Reloader:
             in_file = after.endpoints  # of `in_force` some may be on a network that is gone
             former = self._config.endpoints
             after = in_force(self._config, after)
-            await _all(self._listen, after)
-            reached, unchanged = await self._change(self._config, after, made)
+            async with AsyncExitStack() as moving:
+                for one in self._listen:
+                    await moving.enter_async_context(one(after))
+                reached, unchanged = await self._change(self._config, after, made)
             self._config = replace(reached, endpoints=former)
             failures = [*unchanged, *await self._apply_all(replace(reached, endpoints=_on(reached, in_file)))]
             if len(failures) == len(unchanged):
@@ -95,7 +103,9 @@ class Reloader:
         failures: list[BridgeError] = []
         for one in self._apply:
             try:
-                await _all([one], config)
+                done = one(config)
+                if done is not None:
+                    await done
             except BridgeError as error:
                 failures.append(error)
         return failures
@@ -137,10 +147,3 @@ def _in_part(failures: Sequence[BridgeError]) -> str:
 def _on(config: Config, endpoints: tuple[EndpointSettings, ...]) -> tuple[EndpointSettings, ...]:
     """Return the endpoints on networks of a configuration: one on a network that failed cannot be added yet."""
     return tuple(one for one in endpoints if one.network in config.networks)
-
-
-async def _all(apply: Sequence[Apply], config: Config) -> None:
-    for one in apply:
-        done = one(config)
-        if done is not None:
-            await done

@@ -11,6 +11,7 @@ import http
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
@@ -83,11 +84,13 @@ class RestApi:
 
     async def start(self) -> None:
         """Listen. Raises ConfigurationError with the reason."""
-        await self.listen(*self._first)
+        await self._listening.at(*self._first)
 
-    async def listen(self, address: tuple[str, int] | None, context: ssl.SSLContext | None) -> None:
-        """Listen at another address, or nowhere: see `Listening.at`. Raises ConfigurationError with the reason."""
-        await self._listening.at(address, context)
+    def moving(
+        self, address: tuple[str, int] | None, context: ssl.SSLContext | None
+    ) -> AbstractAsyncContextManager[None]:
+        """Listen at another address, or nowhere: see `Listening.moving`. Raises ConfigurationError with the reason."""
+        return self._listening.moving(address, context)
 
     @property
     def context(self) -> ssl.SSLContext | None:
