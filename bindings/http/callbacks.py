@@ -9,7 +9,7 @@ import asyncio
 import hmac
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -147,7 +147,8 @@ class CallbackListener:
     async def prepare(self, other: "CallbackListener") -> None:
         """Listen at the address of another one too, if it is another address, so that `become` cannot fail.
 
-        `other` was made and not started. Raises BindingError: then nothing has changed.
+        `other` was made and not started. Where the former address has the same port, and both cannot be open together,
+        the former one is closed. Raises BindingError: then nothing has changed.
         """
         place = other.terms.place
         if (place.bind, place.port) == (self.terms.place.bind, self.terms.place.port):
@@ -158,7 +159,7 @@ class CallbackListener:
             server.change(other.terms.limits, other.terms.context)
         else:
             server = HttpServer(self, other.terms.limits)
-            await self._listen(server, other.terms)
+            await self._listen_beside(server, other.terms)
         self._prepared = server
 
     def become(self, other: "CallbackListener", secret: str, overlap: float) -> None:
@@ -187,6 +188,25 @@ class CallbackListener:
                 f"{terms.names.setting}: cannot listen on {place.bind} port {place.port}: {error.strerror or error}; "
                 "is another process using it?"
             ) from error
+
+    async def _listen_beside(self, server: HttpServer, terms: Terms) -> None:
+        """Let a server listen beside the others, or instead of those that have its port. Raises BindingError."""
+        servers = [(one, one.address) for one in (self.server, *self._retired)]
+        former = [(one, at) for one, at in servers if at is not None and at[1] == terms.place.port]
+        try:
+            await self._listen(server, terms)
+        except BindingError:
+            if not former:
+                raise
+        else:
+            return
+        for one, _ in former:
+            one.make_way()
+        try:
+            await self._listen(server, terms)
+        except BindingError as error:
+            await _return(former, error)
+            raise
 
     def _be_at(self, secret: str) -> None:
         # A reverse proxy may strip or keep the prefix of public_url: the last part decides.
@@ -322,6 +342,15 @@ class CallbackListener:
             self.terms.count(self.terms.names.internal)
             log.error("callback answered 500: a bug in the bridge", exc_info=error, extra={"sample": "callback 500"})
             reply(problem(500, "internal error"))
+
+
+async def _return(former: Sequence[tuple[HttpServer, tuple[str, int]]], why: BindingError) -> None:
+    """Let servers listen again that made way. Raises BindingError: then one of them does not listen."""
+    for one, (host, port) in former:
+        try:
+            await one.listen(host, port)
+        except OSError as error:
+            raise BindingError(f"{why}; nor can it listen on {host} port {port} again: {error}") from error
 
 
 def _ends_with(path: str, secret: bytes) -> bool:

@@ -36,6 +36,7 @@ class HttpServer:
     def __init__(self, site: Site, limits: Limits) -> None:
         self._limits = limits
         self._site = site
+        self._runs = False
         self._server: asyncio.Server | None = None
         self._handshakes: Handshakes | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -58,10 +59,21 @@ class HttpServer:
             bytearray(BUFFER),
             Writer(),
         )
-        self._server = await loop.create_server(self._accept, host, port, backlog=BACKLOG, reuse_address=True)
+        self._runs = True
+        await self.listen(host, port)
+        self._sweep()
+
+    async def listen(self, host: str, port: int) -> None:
+        """Open the socket again after `make_way`. Raises OSError."""
+        self._server = await self._loop.create_server(self._accept, host, port, backlog=BACKLOG, reuse_address=True)
         if not self._server.sockets:  # asyncio skips a socket that it cannot make
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        self._sweep()
+
+    def make_way(self) -> None:
+        """Close the socket, so that another server can have its port. Connections that are there are served on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     def change(self, limits: Limits, context: ssl.SSLContext | None) -> None:
         """Hold callers to other limits, and speak TLS by another context, or none, with those who connect from now on.
@@ -82,10 +94,11 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Accept nothing more, answer running requests, close."""
-        server, self._server = self._server, None
-        if server is None:
+        if not self._runs:
             return
-        server.close()
+        self._runs = False
+        server = self._server
+        self.make_way()
         if self._handshakes is not None:
             self._handshakes.stop()
         self._shared.stopping = True
@@ -100,7 +113,8 @@ class HttpServer:
             connection.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await server.wait_closed()
+        if server is not None:
+            await server.wait_closed()
 
     def _secure(self, context: ssl.SSLContext | None) -> None:
         self._handshakes = None

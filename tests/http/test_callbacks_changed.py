@@ -1,6 +1,7 @@
 """A listener becomes another one while requests come: at no moment is nobody there, and nothing is answered wrongly."""
 
 import asyncio
+import socket
 import ssl
 
 import aiohttp
@@ -18,9 +19,10 @@ NAMES = Names("callbacks", "the network", "callers", "messages", "internal")
 class Side:
     """A listener, and what was posted for it."""
 
-    def __init__(self, port, *, shown="", certificate=""):
+    def __init__(self, port, *, shown="", certificate="", bind="127.0.0.1"):
         self.taken = []
-        place = Callbacks(port=port, certificate=certificate)
+        public_url = f"http://127.0.0.1:{port}" if bind == "0.0.0.0" else ""
+        place = Callbacks(bind=bind, port=port, certificate=certificate, public_url=public_url)
         context = server_context(certificate, "", "")
         self.listener = CallbackListener(
             NAMES, place, self._take, lambda _name: None, authorization=shown, context=context
@@ -102,6 +104,36 @@ async def test_an_address_that_is_taken_leaves_everything_as_it_was(first):
         await first.listener.prepare(Side(other.listener.address[1]).listener)
     assert await status(first.listener.url, "Bearer old") == 204
     await other.listener.stop()
+
+
+async def test_another_address_with_the_same_port_is_not_in_its_own_way(first):
+    port, old = first.listener.address[1], first.listener.url
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer old"}) as session:
+        async with session.post(old, data=b"before") as answer:
+            assert answer.status == 204
+        new = (await changed(first, Side(port, bind="0.0.0.0"))).url
+        assert await status(new.replace("127.0.0.1", "127.0.0.2")) == 204
+        async with session.post(old, data=b"on the open connection") as answer:
+            assert answer.status == 204
+    again = (await changed(first, Side(port), secret="again")).url
+    assert await status(again) == 204
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await status(again.replace("127.0.0.1", "127.0.0.2"))
+
+
+async def test_an_address_with_the_same_port_that_is_taken_leaves_everything_as_it_was(first):
+    port = first.listener.address[1]
+    with socket.create_server(("127.0.0.2", port)), pytest.raises(BindingError, match="cannot listen"):
+        await first.listener.prepare(Side(port, bind="0.0.0.0").listener)
+    assert await status(first.listener.url, "Bearer old") == 204
+    assert (await changed(first, Side(port, bind="0.0.0.0"))).address == ("0.0.0.0", port)
+
+
+async def test_a_former_address_with_the_port_of_the_next_makes_way_too(first):
+    port = first.listener.address[1]
+    await changed(first, Side(free_port()))
+    new = (await changed(first, Side(port, bind="0.0.0.0"))).url
+    assert await status(new.replace("127.0.0.1", "127.0.0.2")) == 204
 
 
 async def test_tls_begins_on_the_same_socket_and_open_connections_stay(first, certificate):
