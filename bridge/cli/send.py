@@ -9,7 +9,7 @@ import click
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import SPAN, errors_shown, json_option, pairs, print_json
 from bridge.cli.tables import plain, print_table
-from bridge.lwm2m.objects import Type, resource_at
+from bridge.lwm2m.objects import resource_at
 from bridge.lwm2m.paths import read_path
 from bridge.lwm2m.requests import FORMATS, Format, Operation
 from bridge.lwm2m.values import Json
@@ -24,8 +24,8 @@ from bridge.operations.types.direct import (
     SendDownlink,
 )
 
-_NUMBER = re.compile(r"-?[0-9]+")
-_FRACTION = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_FRACTION = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}")
 _OPERATIONS = frozenset(one.value for one in Operation)
 _METHODS = {method.value.upper(): method for method in Method}
 _WAIT = click.FloatRange(0, LONGEST_WAIT)
@@ -151,17 +151,18 @@ def _options(given: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _json(text: str, path: str) -> Json:
-    """Return the value that a text on the command line means: by the type of its resource, else by its look."""
-    known = None
-    if re.fullmatch(r"/*[0-9]+(/+[0-9]+)*", path):
-        known = resource_at(read_path(re.sub("/+", "/", path)))
-    if known is not None and known.type not in (Type.BOOLEAN, Type.INTEGER, Type.UNSIGNED, Type.TIME, Type.FLOAT):
+    """Return the value that a text on the command line means.
+
+    The bridge reads a text by the type of its resource. Of a resource that is not known, a number that is written the
+    usual way is one, and so is a truth value: what goes to the device is what was typed, 0012 and 1.50 too.
+    """
+    if re.fullmatch(r"/*[0-9]+(/+[0-9]+)*", path) and resource_at(read_path(re.sub("/+", "/", path))) is not None:
         return text
     if text in ("true", "false"):
         return text == "true"
     if _NUMBER.fullmatch(text):
         return int(text)
-    return float(text) if _FRACTION.fullmatch(text) else text
+    return float(text) if _FRACTION.fullmatch(text) and repr(float(text)) == text else text
 
 
 def _show(found: DirectView, *, as_json: bool) -> None:

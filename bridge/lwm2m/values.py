@@ -3,6 +3,7 @@
 import base64
 import binascii
 import math
+import re
 import struct
 from typing import Any
 
@@ -33,7 +34,13 @@ def guessed(value: Json) -> Type:
 
 
 def checked(value: Json, kind: Type, where: str) -> Any:
-    """Return a JSON value as the value of its type: bytes for opaque. Raises RequestError."""
+    """Return a JSON value as the value of its type: bytes for opaque. Raises RequestError.
+
+    A number and a truth value may also be given as text, for callers whose numbers do not hold 64 bits: "300", "true".
+    """
+    given = value
+    if isinstance(value, str) and kind not in _TEXTS:
+        value = _read(value, kind)
     found: Any = None
     if (kind in _TEXTS and isinstance(value, str)) or (kind is Type.BOOLEAN and isinstance(value, bool)):
         found = value
@@ -47,9 +54,21 @@ def checked(value: Json, kind: Type, where: str) -> Any:
     elif kind is Type.OBJLNK and isinstance(value, str):
         found = value if _link(value) is not None else None
     if found is None:
-        raise RequestError(f"{where} is of type {kind}, and {value!r:.60} is none ({_HOW.get(kind, 'see the docs')})")
+        raise RequestError(f"{where} is of type {kind}, and {given!r:.60} is none ({_HOW.get(kind, 'see the docs')})")
     return found
 
+
+def _read(text: str, kind: Type) -> Json:
+    """Return the number or truth value that a text means; the text where it means none."""
+    if kind in _NUMBERS and _WHOLE.fullmatch(text):
+        return int(text)
+    if kind is Type.FLOAT and _NUMBER.fullmatch(text):
+        return float(text)
+    return text == "true" if kind is Type.BOOLEAN and text in ("true", "false") else text
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
+_NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
 
 _HOW = {
     Type.OPAQUE: "bytes in base64",

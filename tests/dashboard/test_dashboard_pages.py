@@ -2,15 +2,16 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Route, expect
 
 from bindings.contract import Accepted, NetworkState, Provisioned
 from bindings.provisioning import ProvisioningState
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code
-from bridge.coap.udp import frame
+from bridge.coap.udp import decode, frame
 from bridge.config import Events
 from bridge.delivery.downlinks import ServerRequest
 from tests.dashboard.visitor import Visitor
@@ -353,3 +354,61 @@ async def test_a_device_is_asked_by_a_form_and_its_answer_is_shown(visitor: Visi
     await card.get_by_label("Value").fill("+02:00")
     await card.get_by_role("button", name="Send").click()
     await expect(card).to_contain_text("Write /3/0/14")
+
+
+@pytest.mark.parametrize(
+    ("path", "typed", "written"),
+    [
+        ("/1/0/1", "9007199254740993", b"9007199254740993"),  # an integer
+        ("/1/0/1", "0x10", None),
+        ("/3/0/14", "1234", b"1234"),  # a string
+        ("/5/0/0", "1234", b"\xd7\x6d\xf8"),  # opaque, in base64
+        ("/32769/0/1", "0012", b"0012"),  # a resource that the bridge does not know
+        ("/32769/0/1", "9007199254740993", b"9007199254740993"),
+        ("/32769/0/1", "true", b"true"),
+    ],
+)
+async def test_what_is_typed_is_what_is_written(visitor: Visitor, path: str, typed: str, written: bytes | None) -> None:
+    kit = visitor.api.kit
+    kit.network.answer = lambda attempt: Accepted(f"h{attempt.downlink}", NetworkState.SENT)
+    await visitor.sign_in("operate", "#/device/e1")
+    card = visitor.page.get_by_role("region", name="Ask the device")
+    await card.get_by_label("Operation").select_option("write")
+    await card.get_by_label("Path").fill(path)
+    await card.get_by_label("Value").fill(typed)
+    await card.get_by_role("button", name="Send").click()
+    if written is None:
+        await expect(card).to_contain_text("is of type integer")
+        visitor.console.clear()  # the browser notes that the answer was 400
+        return
+    await until(lambda: sent(kit))
+    payload = decode(kit.network.attempts[0].payload).payload
+    assert payload.endswith(written)
+    assert payload == written or path == "/5/0/0"
+
+
+async def test_a_large_integer_is_shown_to_the_last_digit_and_the_bridge_is_asked_with_pauses(visitor: Visitor) -> None:
+    kit = visitor.api.kit
+    kit.network.answer = lambda attempt: Accepted(f"h{attempt.downlink}", NetworkState.SENT)
+    await visitor.sign_in("operate", "#/device/e1")
+    asked: list[str] = []
+
+    async def at_once(route: Route) -> None:
+        asked.append(route.request.url)
+        await route.continue_(url=route.request.url.replace("wait=25", "wait=0"))
+
+    await visitor.page.route("**/outcome?*", at_once)
+    card = visitor.page.get_by_role("region", name="Ask the device")
+    await card.get_by_label("Path").fill("/32769/0/1")
+    await card.get_by_role("button", name="Send").click()
+    row = await until(lambda: sent(kit))
+    await until(lambda: len(asked) >= 3)
+    begin = await visitor.page.evaluate(
+        "performance.getEntriesByType('resource').filter((one) => one.name.includes('/outcome'))"
+        ".map((one) => one.startTime)"
+    )
+    assert all(later - earlier > 900 for earlier, later in pairwise(begin)), "asked without a pause"
+    payload = b'[{"n":"/32769/0/1","v":9007199254740993}]'
+    frame_ = frame(Type.ACK, Code.CONTENT, row.south_mid, row.south_token, b"\xc1\x6e\xff" + payload)
+    await kit.network.uplink("d1", frame_)
+    await expect(card.get_by_text("9007199254740993", exact=True)).to_be_visible()

@@ -143,13 +143,30 @@ def test_nesting_is_no_way_to_hurt(data: bytes) -> None:
     ("kind", "value"),
     [
         (Type.INTEGER, 2**63), (Type.INTEGER, True), (Type.INTEGER, 1.0), (Type.UNSIGNED, -1), (Type.BOOLEAN, 1),
-        (Type.FLOAT, "1"), (Type.FLOAT, 10**400), (Type.STRING, 1), (Type.OPAQUE, "###"), (Type.OBJLNK, "3"),
+        (Type.FLOAT, "1,5"), (Type.FLOAT, 10**400), (Type.FLOAT, "1e999"), (Type.FLOAT, "nan"), (Type.INTEGER, "0x10"),
+        (Type.INTEGER, "1.0"), (Type.INTEGER, ""), (Type.INTEGER, "9" * 5000), (Type.INTEGER, str(2**63)),
+        (Type.UNSIGNED, "-1"), (Type.BOOLEAN, "1"), (Type.BOOLEAN, "True"), (Type.STRING, 1), (Type.OPAQUE, "###"),
+        (Type.OBJLNK, "3"),
         (Type.OBJLNK, "3:70000"), (Type.NONE, 1),
     ],
 )  # fmt: skip
 def test_what_is_no_value_of_its_type_is_refused(kind: Type, value: Any) -> None:
     with pytest.raises(RequestError, match=f"is of type {kind}"):
         checked(value, kind, "/1/2/3")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (Type.INTEGER, "9007199254740993", 9007199254740993), (Type.INTEGER, "-0012", -12), (Type.TIME, "0", 0),
+        (Type.UNSIGNED, str(2**64 - 1), 2**64 - 1), (Type.FLOAT, "22.5", 22.5), (Type.FLOAT, "-1e3", -1000.0),
+        (Type.BOOLEAN, "true", True), (Type.BOOLEAN, "false", False), (Type.STRING, "0012", "0012"),
+        (Type.STRING, "true", "true"), (Type.OPAQUE, "1234", b"\xd7\x6d\xf8"), (Type.OBJLNK, "66:1", "66:1"),
+    ],
+)  # fmt: skip
+def test_a_text_is_read_by_the_type_of_its_resource(kind: Type, text: str, value: Any) -> None:
+    found = checked(text, kind, "/1/2/3")
+    assert (found, type(found)) == (value, type(value))
 
 
 def test_sensors_share_their_resources() -> None:

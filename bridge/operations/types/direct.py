@@ -107,7 +107,13 @@ class SendDownlink(Request[DirectView], frozen=True, kw_only=True):
     operation: Operation | None = None
     path: Annotated[str, Meta(description="object, instance, resource: /3/0/0")] = ""
     paths: Annotated[tuple[str, ...], Meta(max_length=256, description="what a read-composite reads")] = ()
-    value: Annotated[Json | None, Meta(description="of a resource; bytes in base64, object links as 3:0")] = None
+    value: Annotated[
+        Json | None,
+        Meta(
+            description="of a resource; bytes in base64, object links as 3:0; a text is read by the resource's type, "
+            "where the bridge knows it"
+        ),
+    ] = None
     values: Annotated[
         dict[str, Json] | None,
         Meta(description="of several resources, by their path below `path`: {'7': 'U'}; a composite has whole paths"),

@@ -27,10 +27,19 @@ export async function ask(method, path, { query, body, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "Unreachable", "The bridge does not answer. Is it running, and is the network up?");
   }
-  const answer = await response.json().catch(() => null);
+  const answer = await response.text().then(read).catch(() => null);
   if (response.ok) return answer;
   if (response.status === 401 && path.startsWith("/v1/")) document.dispatchEvent(new CustomEvent("signed-out"));
   throw new Problem(response.status, answer?.error ?? "", answer?.detail ?? `the bridge answered ${response.status}`);
+}
+
+// JSON whose whole numbers keep all their digits: a bigint where a number has too few (from 2^53 on).
+function read(text) {
+  if (!/[0-9]{16}/.test(text)) return JSON.parse(text);
+  return JSON.parse(text, (_name, value, { source } = {}) => {
+    const isLarge = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+    return isLarge && /^-?[0-9]+$/.test(source ?? "") ? BigInt(source) : value;
+  });
 }
 
 export const get = (path, query, signal) => ask("GET", path, { query, signal });

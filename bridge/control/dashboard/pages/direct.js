@@ -20,13 +20,14 @@ const TTLS = [
   ["604800", "1 week"],
 ];
 const WAIT = 25; // seconds that one question for the outcome may take
+const PAUSE = 1000; // milliseconds between two questions, however soon the bridge answers
 const PATH = "/[0-9]+(/[0-9]+){0,3}";
 
 export function directForm(name, { sent }) {
   let isOver = false;
   const outcome = h("div", { role: "status" });
   const path = h("input", { type: "text", required: true, pattern: PATH, placeholder: "/3/0/0", autocomplete: "off", spellcheck: "false", title: "object, instance, resource, such as /3/0/0" });
-  const value = h("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "22.5, true or text" });
+  const value = h("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "22.5, true or text", title: "read by the type of the resource; where the bridge does not know it, the text goes as it is" });
   const ttl = select(TTLS, "3600", () => {});
   const valueField = field("Value", value);
   const operation = select(OPERATIONS, "read", () => {
@@ -44,7 +45,7 @@ export function directForm(name, { sent }) {
         button.disabled = true;
         try {
           const asked = { operation: operation.value, path: path.value, ttl: Number(ttl.value) };
-          if (operation.value === "write") asked.value = typed(value.value);
+          if (operation.value === "write") asked.value = value.value; // the bridge reads it by the type of the resource
           const made = await post(endpoint(name, "/downlinks"), asked);
           show(made);
           sent();
@@ -66,6 +67,7 @@ export function directForm(name, { sent }) {
   async function follow(made) {
     let last = made;
     while (!last.over && !isOver) {
+      const pause = new Promise((resolve) => setTimeout(resolve, PAUSE));
       try {
         last = await get(`/v1/downlinks/${made.id}/outcome`, { wait: WAIT });
       } catch (error) {
@@ -73,6 +75,7 @@ export function directForm(name, { sent }) {
         return;
       }
       if (!isOver) show(last);
+      if (!last.over) await pause;
     }
   }
 
@@ -84,7 +87,7 @@ export function directForm(name, { sent }) {
       response &&
         details([
           ["The device answers", h("span", { class: "mono" }, response.code)],
-          ...(values ?? []).map((one) => [one.name ? `${one.name} ${one.path}` : one.path, h("span", { class: "mono" }, JSON.stringify(one.value))]),
+          ...(values ?? []).map((one) => [one.name ? `${one.name} ${one.path}` : one.path, h("span", { class: "mono" }, written(one.value))]),
           ["Text", !values && response.text ? h("span", { class: "mono" }, response.text) : null],
           ["Incomplete", response.complete ? null : "parts of the answer are missing"],
         ]),
@@ -100,8 +103,4 @@ export function directForm(name, { sent }) {
   };
 }
 
-// A number or a truth value where it reads as one, else text.
-function typed(text) {
-  if (text === "true" || text === "false") return text === "true";
-  return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
-}
+const written = (value) => (typeof value === "bigint" ? String(value) : JSON.stringify(value));
