@@ -95,17 +95,17 @@ class T8Binding(ABC, Generic[Settings, Calls]):
     # Life
 
     async def start(self, events: Events, memory: Memory) -> None:
-        """Open the listener, and begin. Raises BindingError (port taken), StoreUnavailable."""
+        """Open the listener, and begin. Raises BindingError (port taken), StoreUnavailable: then nothing stays open."""
         self._client.open(events.now)
         self._open(events, memory)
         self._events = events
-        path = await secret_path(memory, self._settings.callbacks.path)
         try:
-            await self.listener.start(path)
-        except BaseException:
+            await self.listener.start(await secret_path(memory, self._settings.callbacks.path))
+            await self._is_open(events)
+        except BaseException:  # the next instance needs the port
+            await self.listener.stop()
             await self._client.close()
             raise
-        await self._is_open(events)
 
     async def succeed(self, earlier: Self, events: Events, memory: Memory) -> None:
         """Take over listener and records; the calls under way finish at the earlier SCEF, with the earlier credentials.

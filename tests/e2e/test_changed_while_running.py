@@ -172,7 +172,7 @@ async def test_a_port_that_is_taken_changes_nothing_and_says_so(world: SetUp, fi
             ended = await world.command("config", "reload")
             assert ended.code != 0
             assert "[networks.nidd] callbacks: cannot listen" in ended.err
-            assert "this stays as it was" in ended.err
+            assert "network nidd stays as it was" in ended.err
 
 
 async def test_a_removed_network_ends_what_waits_and_comes_back(world: SetUp, file: File):

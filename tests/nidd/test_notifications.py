@@ -11,9 +11,11 @@ from hypothesis import given, settings, strategies as st
 
 from bindings.contract import Flushed, NetworkState, Refusal, Report, UplinkMessage
 from bindings.nidd.models import Notification, read_notification
+from bindings.nidd.records import Records
 from bindings.t8.times import format_time
-from bridge.errors import NotificationError
+from bridge.errors import NotificationError, StoreUnavailable
 from bridge.logging import Sampler
+from mock_network.lab import free_port
 from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
@@ -433,3 +435,15 @@ async def test_an_operators_failures_all_day_are_sampled(make, scef, side, caplo
     await until(lambda: side.counts["nidd_configuration_failures"] == 30)
     sampler = Sampler()
     assert len([record for record in caplog.records if record.levelno >= logging.INFO and sampler.filter(record)]) < 10
+
+
+async def test_a_start_that_fails_at_the_store_leaves_the_port_to_the_next_one(make, monkeypatch):
+    async def disk_full(_self):
+        raise StoreUnavailable("disk full")
+
+    callbacks = {"port": free_port()}
+    with monkeypatch.context() as patched:
+        patched.setattr(Records, "count", disk_full)
+        with pytest.raises(StoreUnavailable):
+            await make(callbacks=callbacks)
+    assert (await make(callbacks=callbacks)).listener.address[1] == callbacks["port"]
