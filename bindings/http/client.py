@@ -8,6 +8,7 @@ broken.
 import asyncio
 import base64
 import ipaddress
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -187,6 +188,12 @@ class HttpClient:
                 return await self._open(origin)
         except TimeoutError as error:
             raise NotSent(f"no connection to {origin.authority} within {self._limits.connect:g} s") from error
+        except socket.gaierror as error:
+            host = (self._proxy or origin).host
+            raise NotSent(
+                f"no connection to {origin.authority}: the name {host} cannot be resolved ({error.strerror}); "
+                "check the name in the settings, and the DNS of this machine"
+            ) from error
         except (OSError, ssl.SSLError, ConnectionError) as error:
             raise NotSent(f"no connection to {origin.authority}: {error}") from error
         except UnicodeError as error:  # a host name that no resolver accepts

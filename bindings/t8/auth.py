@@ -143,7 +143,7 @@ class Authorization:
                 "POST", origin, target, headers, urlencode(form).encode(), _TOKEN_ANSWER_LIMIT
             )
         except (NotSent, NoAnswer, ValueError) as error:
-            raise self._failed(f"does not answer: {error}") from error
+            raise self._failed(f"does not answer: {error}", cure="") from error  # the error has its own
         if answer.status != 200:  # noqa: PLR2004  # RFC 6749 §5.1 knows no other success
             raise self._failed(f"answered {answer.status}")
         try:
@@ -158,11 +158,9 @@ class Authorization:
         self._failed_at = None
         self._last_error = ""
 
-    def _failed(self, what: str) -> BindingError:
+    def _failed(self, what: str, cure: str = "; check token_url, client_id and client_secret") -> BindingError:
         self._failed_at = self._clock()
-        self._last_error = (
-            f"token endpoint {self._settings.token_url} {what}; check token_url, client_id and client_secret"
-        )
+        self._last_error = f"token endpoint {self._settings.token_url} {what}{cure}"
         log.warning("%s", self._last_error, extra={"sample": "t8 token"})
         return BindingError(self._last_error)
 

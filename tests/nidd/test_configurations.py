@@ -1,6 +1,8 @@
 """Configurations: made, adopted, renewed, made again, removed; paced, resumed, and never a reason for start to wait."""
 
 import asyncio
+import logging
+import socket
 
 import msgspec
 import pytest
@@ -10,6 +12,7 @@ from bindings.contract import Flushed
 from bindings.provisioning import ProvisioningState
 from bindings.t8.times import format_time
 from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.logging import SAMPLE_BURST, Sampler
 from tests.bindings.bridge_side import BridgeSide
 from tests.waiting import until
 
@@ -510,3 +513,27 @@ async def test_a_change_that_could_not_be_committed_is_none(memory):
         await records.put(DEVICE, DeviceNote(learned=2))
     memory.fails = False
     assert (await records.get(DEVICE)).learned == 1
+
+
+@pytest.mark.parametrize("settings", [
+    {"api_root": "https://scef.invalid/scef"},
+    {"credentials": {"kind": "oauth2", "token_url": "https://idp.invalid/", "client_id": "a", "client_secret": "b"}},
+], ids=["the SCEF", "the token endpoint"])  # fmt: skip
+async def test_a_name_that_cannot_be_resolved_is_named_with_its_cure_in_few_lines_for_many_devices(
+    make, settings, caplog, monkeypatch
+):
+    def unknown(host, *_more, **_rest):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    binding = await make(**settings)
+    for number in range(50):
+        await binding.provision(f"dev{number}@iot.example", {})
+    await until(lambda: binding.status()["configurations"]["wanted"] == 50 and len(caplog.records) > 3)
+    lines = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    named = [one.getMessage() for one in lines if "cannot be resolved" in one.getMessage()]
+    assert any(".invalid cannot be resolved" in line and "check the name" in line for line in named), lines
+    assert not [line for line in named if "client_secret" in line], "a cure that cannot help"
+    assert all(hasattr(one, "sample") for one in lines), "lines without a bound"
+    sampler = Sampler()
+    assert sum(sampler.filter(one) for one in lines) <= 3 * SAMPLE_BURST
