@@ -16,7 +16,7 @@ from bindings.contract import (
 )
 from bindings.diagnosis import Finding, Grade
 from bridge.directory import Draft
-from bridge.errors import BridgeError, ConfigurationError, NotFound, NotPossible, RequestError
+from bridge.errors import BridgeError, ConfigurationError, LocalError, NotFound, NotPossible, RequestError
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
 from bridge.operations.standings import view
@@ -102,7 +102,13 @@ async def add_device(bridge: Bridge, asked: AddDevice) -> DeviceAdded:
     made = await network.make_device(wanted.device, asked.name, settings)
     changes, advice = list(made.changes), list(made.advice)
     if there is None:
-        there = await bridge.directory.add(replace(wanted, options={**wanted.options, **made.options}))
+        try:
+            there = await bridge.directory.add(replace(wanted, options={**wanted.options, **made.options}))
+        except LocalError as error:
+            raise type(error)(
+                f"the endpoint cannot be added: {error}; made before that: {', '.join(changes) or 'nothing'}; the same "
+                "command adds it once the cause is mended"
+            ) from error
         changes.append(f"endpoint {there.name}")
     else:
         advice += [

@@ -285,3 +285,16 @@ async def test_the_version_that_a_key_is_not_told_is_no_failure(binding, chirpst
     before = binding.provider.client.failures
     assert await binding.provider.client.version() == ""
     assert binding.provider.client.failures == before
+
+
+async def test_a_run_that_fails_half_way_says_what_was_made_and_a_second_one_makes_the_rest(binding, chirpstack):
+    chirpstack.fault("grpc_unavailable", count=1000, where={"method": "CreateKeys"})
+    with pytest.raises(BindingError) as failed:
+        await make_device(binding, OTHER, OLD)
+    assert f"device {OTHER}" in str(failed.value).partition("made before that: ")[2]
+    assert "the same command makes the rest" in str(failed.value)
+    chirpstack.context.faults.clear()
+    again = await make_device(binding, OTHER, OLD)
+    assert len(again.changes) == 1
+    assert "keys" in again.changes[0]
+    assert (await make_device(binding, OTHER, OLD)).changes == ()

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.config import parse, reading
 from bridge.control.client import DirectClient
-from bridge.errors import BindingError, DirectoryError, NotPossible, RequestError
+from bridge.errors import BindingError, DirectoryError, NotPossible, RequestError, StoreUnavailable
 from bridge.operations.types.endpoints import AddEndpoints, ListEndpoints, NewEndpoint
 from bridge.operations.types.networks import (
     Ability,
@@ -87,6 +87,24 @@ async def test_a_device_that_its_network_does_not_make_gets_no_endpoint(
     with pytest.raises(BindingError, match="the loft is full"):
         await client.ask(AddDevice(network="able", address="p1"))
     assert await endpoints(client) == {}
+
+
+async def test_a_device_whose_endpoint_cannot_be_added_is_named_and_a_second_run_adds_it(
+    client: DirectClient, bridge: BridgeAtRest, able: AbleBinding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(_draft: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(bridge.directory, "add", full)
+        with pytest.raises(
+            StoreUnavailable, match="the disk is full; made before that: a grey pigeon; the same command"
+        ):
+            await client.ask(AddDevice(network="able", address="p1", name="bert"))
+    assert (list(able.made), await endpoints(client)) == (["p1"], {})
+    done = await client.ask(AddDevice(network="able", address="p1", name="bert"))
+    assert done.changes == ("endpoint bert",)
+    assert await endpoints(client) == {"p1": "bert"}
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,17 @@ async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:
         else:
             await _session(client, wanted, wanted.activation, done)
     except CallFailed as error:
-        made = f"; done before: {', '.join(done.changes)}" if done.changes else ""
         how = "cannot be asked" if error.out_of_reach else "refuses"
-        raise BindingError(f"ChirpStack {how} to provision {wanted.device}: {error}{made}") from error
+        raise BindingError(f"ChirpStack {how} to provision {wanted.device}: {error}{_so_far(done)}") from error
+    except (BindingError, ConfigurationError) as error:
+        raise type(error)(f"{error}{_so_far(done)}") from error
     return done
+
+
+def _so_far(done: Provisioned) -> str:
+    if not done.changes:
+        return ""
+    return f"; made before that: {', '.join(done.changes)}; the same command makes the rest once the cause is mended"
 
 
 async def set_integration(client: ChirpStackClient, application_id: str, url: str) -> bool:
