@@ -13,15 +13,18 @@ import msgspec
 from bindings.provisioning import ProvisioningState
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import SPAN, errors_shown, json_option, moment, moment_near, outline, pairs, print_json, span
+from bridge.cli.progress import progress_shown
 from bridge.cli.tables import print_table
 from bridge.control.contract import Client
 from bridge.errors import NotRunning
 from bridge.operations.types.endpoints import (
+    IMPORTING,
     AddEndpoints,
     DisableEndpoint,
     EnableEndpoint,
     EndpointItem,
     EndpointPage,
+    EndpointsImported,
     ExplainEndpoint,
     GetEndpointState,
     ImportEndpoints,
@@ -186,7 +189,12 @@ def import_file(
 ) -> None:
     """Import a CSV file: endpoint,network,address,servers,profile,default_ttl,object_list."""
     asked = ImportEndpoints(csv=file.read_bytes(), partial=partial, update=update, dry_run=dry_run, rows=rows)
-    done = target.ask(asked)
+
+    async def work(client: Client) -> EndpointsImported:
+        async with progress_shown(client, IMPORTING, "importing"):
+            return await client.ask(asked)
+
+    done = target.use(work, changes=True)
     if as_json:
         print_json(done)
     else:

@@ -15,6 +15,7 @@ from bridge.operations.cursors import cursor_of, place_at
 from bridge.operations.operation import Operation
 from bridge.operations.standings import item, view, wanted
 from bridge.operations.types.endpoints import (
+    IMPORTING,
     AddEndpoints,
     CountEndpoints,
     DisableEndpoint,
@@ -161,7 +162,7 @@ async def remove_endpoint(bridge: Bridge, asked: RemoveEndpoint) -> EndpointView
 async def import_endpoints(bridge: Bridge, asked: ImportEndpoints) -> EndpointsImported:
     # Bytes that are not UTF-8 become a fault of their line.
     lines = io.StringIO(asked.csv.decode("utf-8-sig", "surrogateescape"), newline="")
-    with bridge.work("endpoints are imported", max(asked.csv.count(b"\n") - 1, 0)) as work:
+    with bridge.work(IMPORTING, max(asked.csv.count(b"\n") - 1, 0)) as work:
         done = await import_csv(
             bridge.directory,
             lines,

@@ -22,7 +22,7 @@ from bridge.errors import ConfigurationError, NotRunning
 from bridge.north.contract import Link, LinkState
 from bridge.operations.codes import Codes
 from bridge.operations.minutes import Minutes
-from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus
+from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.quota.limits import Quota
 from bridge.quota.report import Standing
 from bridge.quota.usage import Amount
@@ -53,6 +53,7 @@ class BridgeAtRest:
         self._config = config
         self._changes = changes
         self.networks: Mapping[str, Binding] = _Networks(config, complete)
+        self._progress = Progress(time.monotonic)
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,7 +134,7 @@ class BridgeAtRest:
         return self._store.access
 
     def work(self, name: str, total: int) -> AbstractContextManager[Work]:
-        return Progress(time.monotonic).work(name, total)
+        return self._progress.work(name, total)
 
     def readiness(self) -> Readiness:
         return Readiness(ready=False, phase=Phase.DOWN)
@@ -142,7 +143,7 @@ class BridgeAtRest:
         return Status(
             phase=Phase.DOWN,
             ready=False,
-            work=(),
+            work=tuple(WorkView(name=work.name, done=work.done, total=work.total or None) for work in self._progress),
             time=self.now(),
             endpoints=self.directory.size,
             in_memory=None,

@@ -1,6 +1,7 @@
 """`lwm2m-bridge downlink list`: what the table shows of a message's way, and what only JSON has."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from bridge.cli import main
 from bridge.cli.access import Target
 from bridge.delivery.states import DownlinkState
 from bridge.operations.types.messages import BlockView, DownlinkPage, DownlinkView
+from bridge.operations.types.stories import DownlinkStory, Moment
 
 WHY = "the device did not acknowledge the frame"
 ROW = DownlinkView(
@@ -82,3 +84,21 @@ def test_how_far_a_block_wise_write_is_stands_beside_its_path(listed: Callable[.
     assert "/5/0/0 (block 3: to 2048 of 4096 bytes)" in listed(target="/5/0/0", block=block)
     unknown = BlockView(number=3, offset=1536, bytes=512, more=True, total=None)
     assert "/5/0/0 (block 3: to 2048 bytes)" in listed(target="/5/0/0", block=unknown)
+
+
+def test_the_code_of_the_response_stands_beside_the_path(listed: Callable[..., str]) -> None:
+    heading, row, *_ = listed(state=DownlinkState.RESPONDED, response="4.04").splitlines()
+    assert row[heading.index("path") :].split()[:2] == ["/3", "4.04"]
+    heading, row, *_ = listed(verdict="4.13").splitlines()
+    assert row[heading.index("path") :].split()[:3] == ["/3", "4.13", "(bridge)"]
+
+
+def test_a_message_is_shown_with_its_path_and_the_code_of_its_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {**_fields(ROW), "state": DownlinkState.RESPONDED, "response": "4.04"}
+    story = DownlinkStory(
+        **fields, code="0.01", made=(), answers=(), moments=(Moment(at=1.0, what="the device answers 4.04"),)
+    )
+    monkeypatch.setattr(Target, "ask", lambda _target, _request: story)
+    shown = CliRunner().invoke(main, ["downlink", "show", "7"]).output
+    assert re.search(r"^target +/3$", shown, re.MULTILINE), shown
+    assert re.search(r"^response +4\.04$", shown, re.MULTILINE), shown

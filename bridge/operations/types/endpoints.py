@@ -363,6 +363,9 @@ class EndpointsImported(Result, frozen=True, kw_only=True):
     rows: tuple[ImportedRow, ...]  # each line, where the request wants them
 
 
+IMPORTING = "endpoints are imported"  # the name of this work in the status of the bridge
+
+
 class ImportEndpoints(Request[EndpointsImported], frozen=True, kw_only=True):
     """Add endpoints from a CSV file: endpoint,network,address,servers,profile,default_ttl,object_list."""
 
