@@ -26,6 +26,8 @@ from bridge.operations.message_views import downlink_views, message_of
 from bridge.operations.operation import Operation
 from bridge.operations.stories import text_of
 from bridge.operations.types.direct import (
+    LARGEST_OPTIONS,
+    LARGEST_PAYLOAD,
     CoapOption,
     CoapRequest,
     DeviceResponse,
@@ -37,8 +39,8 @@ from bridge.operations.types.direct import (
     ValueView,
 )
 from bridge.relay.blocks import block_of
-from bridge.relay.direct import token_of
 from bridge.relay.events import DirectRequest
+from bridge.relay.transfers import ends_early
 
 _PRIORITIES = {Priority.LOW: -1, Priority.NORMAL: 0, Priority.HIGH: 1}
 _METHODS = {method: getattr(Code, method.upper()) for method in Method}
@@ -48,8 +50,6 @@ _LONGEST_OPTION = 65535 + 269  # bytes, RFC 7252 §3.1
 
 async def send_downlink(bridge: Bridge, asked: SendDownlink, who: str) -> DirectView:
     record = await existing(bridge, asked.endpoint)
-    if not record.enabled:
-        raise NotPossible(f"endpoint {record.name!r} is disabled; enable it first")
     request = _request(asked)
     digest = _digest(asked)
     superseded: tuple[int, ...] = ()
@@ -75,6 +75,8 @@ async def get_outcome(bridge: Bridge, asked: GetOutcome) -> DirectView:
 async def _accept(
     bridge: Bridge, record: Record, asked: SendDownlink, request: Request, digest: bytes, who: str
 ) -> tuple[int, tuple[int, ...]]:
+    if not record.enabled:
+        raise NotPossible(f"endpoint {record.name!r} is disabled; enable it first")
     now = bridge.now()
     deliver_by = asked.deliver_by if asked.ttl is None else now + asked.ttl
     if asked.ttl is not None and asked.deliver_by is not None:
@@ -131,6 +133,12 @@ def _request(asked: SendDownlink) -> Request:
         longest = _LONGEST_SEGMENT if number in (OptionNumber.URI_PATH, OptionNumber.URI_QUERY) else _LONGEST_OPTION
         if len(value) > longest:
             raise RequestError(f"option {number} has {len(value)} bytes, and may have {longest}")
+    for what, size, largest in (
+        ("the payload", len(request.payload), LARGEST_PAYLOAD),
+        ("the options", sum(len(value) + 1 for _, value in request.options), LARGEST_OPTIONS),
+    ):
+        if size > largest:
+            raise RequestError(f"{what} as CoAP has {size} bytes, and may have {largest}")
     return request
 
 
@@ -193,7 +201,7 @@ async def _outcome(bridge: Bridge, id_: int, wait: float, superseded: tuple[int,
 
 
 async def _view(bridge: Bridge, note: DirectNote, superseded: tuple[int, ...]) -> DirectView:
-    parts = await bridge.known_direct.parts(note.endpoint, token_of(note.id))
+    parts = await bridge.known_direct.parts(note.endpoint, note.north_token)
     if not parts:
         raise NotFound(f"downlink {note.id} is removed: its retention has ended")
     (last,) = await downlink_views(bridge, parts[-1:])
@@ -220,6 +228,7 @@ def _response(parts: Sequence[ServerRequest], answers: Sequence[Response]) -> De
     payload, complete = (
         _joined(blocks) if block_of(message, OptionNumber.BLOCK2) is not None else (message.payload, True)
     )
+    complete = complete and not ends_early(parts[-1], message)
     content_format = message.uint(OptionNumber.CONTENT_FORMAT)
     found = decoded(content_format, payload, _path(parts[0])) if message.code >> 5 == 2 and complete else None  # noqa: PLR2004  # a success
     return DeviceResponse(

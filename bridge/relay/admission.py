@@ -16,17 +16,20 @@ Refused = tuple[int, list[Option], str]
 """The response code, its options, and the reason as text."""
 
 
-def refusal_of(step: Step, message: Message) -> Refused | None:
-    """Return why a request certainly cannot be accepted, or None."""
+def refusal_of(step: Step, message: Message, makes_way: frozenset[int] = frozenset()) -> Refused | None:
+    """Return why a request certainly cannot be accepted, or None.
+
+    `makes_way`: downlinks that end if it is accepted, so that it takes their room in the queue and the quota.
+    """
     state = step.state
     if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
         return Code.PROXYING_NOT_SUPPORTED, [], "the bridge is no forward proxy"  # RFC 7252 §5.10.2
     most = state.policy.max_requests
     live = state.deliveries.live
-    if len(live) >= most and sum(type(row) is ServerRequest for row in live.values()) >= most:
+    if len(live) >= most and sum(type(row) is ServerRequest for row in live.values()) - len(makes_way) >= most:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], "queue full"
     if state.account.limits.refuses:
-        refused = _quota_refusal(step, message)
+        refused = _quota_refusal(step, message, makes_way)
         if refused is not None:
             return refused
     free_in = state.exchanges.free_in(step.wall)
@@ -39,10 +42,14 @@ def refusal_of(step: Step, message: Message) -> Refused | None:
     return None
 
 
-def _quota_refusal(step: Step, message: Message) -> Refused | None:
+def _quota_refusal(step: Step, message: Message, makes_way: frozenset[int]) -> Refused | None:
     """Refuse a request if a quota is used up, or will be by the messages that wait already."""
     state = step.state
-    waiting = [row for row in state.deliveries.live.values() if type(row) is ServerRequest and not row.attempts]
+    waiting = [
+        row
+        for row in state.deliveries.live.values()
+        if type(row) is ServerRequest and not row.attempts and row.id not in makes_way
+    ]
     size = sum(map(state.south_hop.size, waiting)) + state.south_hop.size_of(b"\0", message.body)
     hold = state.account.refusal(len(waiting) + 1, size, step.wall)
     if hold is None:

@@ -10,7 +10,8 @@ from bridge.coap.message import CON, Message, encode_body, parse
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.delivery import words
 from bridge.delivery.attempts import nobody_has_it
-from bridge.delivery.downlinks import DIRECT, ServerRequest
+from bridge.delivery.direct import token_of
+from bridge.delivery.downlinks import DIRECT, Downlink, ServerRequest
 from bridge.delivery.rows import FOREVER
 from bridge.delivery.states import DownlinkState
 from bridge.enums import members
@@ -25,21 +26,16 @@ from bridge.relay.state import Step
 _S = members(DownlinkState)
 
 LARGEST_ANSWER = 1 << 16  # bytes of an answer, after which no further block is asked for
-_TOKEN = 8  # bytes
+MOST_BLOCKS = 256  # of an answer, as well: each is a downlink, and a device may send 16 bytes in each
 _GETS = (Code.GET, Code.FETCH)
 _BLOCKS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
-
-
-def token_of(downlink: int) -> bytes:
-    """Return the north token of all parts of the exchange that begins with a downlink."""
-    return downlink.to_bytes(_TOKEN, "big")
 
 
 def asked(step: Step, event: DirectRequest) -> None:
     """Accept a request, or refuse it with the reason."""
     body = encode_body(event.options, event.payload)
     message = parse(event.code, body)
-    accepted = _refusal(step, message) or _accept(step, event, message)
+    accepted = _refusal(step, message, _makes_way(step, event)) or _accept(step, event, message)
     if isinstance(accepted, ServerRequest):
         step.effect(DirectAnswer(event.id, superseded=_supersede(step, event)))
         return
@@ -49,7 +45,19 @@ def asked(step: Step, event: DirectRequest) -> None:
     step.effect(DirectAnswer(event.id, code, text))
 
 
-def _refusal(step: Step, message: Message) -> Refused | None:
+def _makes_way(step: Step, event: DirectRequest) -> frozenset[int]:
+    """Return the requests that are certain to end when this one is accepted: its queue and quota have their room."""
+    live = step.state.deliveries.live
+    rows = (row for id_ in event.supersedes if (row := live.get(id_)) is not None)
+    return frozenset(row.id for row in rows if _may_be_replaced(row))
+
+
+def _may_be_replaced(row: Downlink) -> bool:
+    """Whether it waits in the bridge, and certainly never left it."""
+    return row.state is _S.QUEUED and not row.cancel_asked and nobody_has_it(row.attempts)
+
+
+def _refusal(step: Step, message: Message, makes_way: frozenset[int]) -> Refused | None:
     if message.option(OptionNumber.OBSERVE) is not None:
         return Code.BAD_OPTION, [], "observe: observations belong to servers; an answer once is all that there is here"
     if message.option(step.state.policy.ttl_option) is not None:
@@ -57,7 +65,7 @@ def _refusal(step: Step, message: Message) -> Refused | None:
     if secured.is_secured(step) and message.option(OptionNumber.OSCORE) is None:
         text = "secured: the device speaks DTLS or OSCORE with its servers, and is asked nothing in plain text"
         return Code.UNAUTHORIZED, [], text
-    return refusal_of(step, message)
+    return refusal_of(step, message, makes_way)
 
 
 def _accept(step: Step, event: DirectRequest, message: Message) -> ServerRequest | Refused:
@@ -122,7 +130,7 @@ def _supersede(step: Step, event: DirectRequest) -> tuple[int, ...]:
         row = deliveries.live.get(id_)
         if row is None or row.cancel_asked:
             continue
-        if row.state is _S.QUEUED and nobody_has_it(row.attempts):
+        if _may_be_replaced(row):
             deliveries.end(row, _S.SUPERSEDED, step.work, f"downlink {event.id} took its place")
         elif row.state in (_S.BUFFERED, _S.SUBMITTING):
             row.reason = f"downlink {event.id} is to take its place"
@@ -163,9 +171,9 @@ def next_block(row: ServerRequest, message: Message) -> bytes | None:
     if before is None and block.number:
         return None
     at = block.offset + len(message.payload)
-    if len(message.payload) != block.size or at >= LARGEST_ANSWER:
+    wanted = Block(at >> block.szx + 4, more=False, szx=block.szx)
+    if len(message.payload) != block.size or at >= LARGEST_ANSWER or wanted.number >= MOST_BLOCKS:
         return None
     in_blocks = block_of(sent, OptionNumber.BLOCK1) is not None
     options = [one for one in sent.options if one[0] not in (*_BLOCKS, OptionNumber.SIZE1)]
-    wanted = Block(at >> block.szx + 4, more=False, szx=block.szx)
     return encode_body([*options, (OptionNumber.BLOCK2, wanted.value())], b"" if in_blocks else sent.payload)

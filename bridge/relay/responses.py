@@ -6,7 +6,7 @@ from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Notification, Response
 from bridge.enums import members
-from bridge.relay import direct, observations, toward_device, toward_server, transfers
+from bridge.relay import direct, observations, toward_device, toward_server, transfers, verdict
 from bridge.relay.effects import Count
 from bridge.relay.model import Observation, ObservationState
 from bridge.relay.state import Step
@@ -15,6 +15,7 @@ _S = members(DownlinkState)
 _O = members(ObservationState)
 _U = members(UplinkState)
 _CONTINUE = int(Code.CONTINUE)
+ENDS_EARLY = "the device asked for no further part, and did not get the rest"
 
 
 def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str | None) -> None:
@@ -100,8 +101,9 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
         return
     up = _take(step, row, message, digest, duplicate_key)
     following = None if row.split_from is None else transfers.next_part(row, message)
-    further = direct.next_block(row, message) if row.is_direct and following is None else None
-    reason = ""
+    ends_early = following is None and transfers.ends_early(row, message)
+    further = direct.next_block(row, message) if row.is_direct and following is None and not ends_early else None
+    reason = ENDS_EARLY if ends_early else ""
     if further is not None and row.cancel_asked:
         further, reason = None, "cancelled on request: no further block of the answer is asked for"
     if further is not None:
@@ -113,6 +115,10 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
         transfers.send_next(step, row, following)
         follows = "no further one, for it was cancelled" if row.cancel_asked else "the next one follows"
         step.state.deliveries.answered(row, _S.RESPONDED, step.work, f"a part of a block; {follows}")
+    elif ends_early and not row.is_direct and transfers.is_of_last_block(row):
+        toward_server.settle(step, up, _U.REPLACED, ENDS_EARLY)
+        step.state.deliveries.answered(row, _S.RESPONDED, step.work, reason)
+        verdict.give(step, row, Code.BAD_GATEWAY)
     else:
         observations.follow(step, row, message)
         row.answered = True

@@ -137,6 +137,23 @@ def next_part(row: ServerRequest, message: Message) -> bytes | None:
     return part_at(whole, at, min(sent.szx, wanted.szx))
 
 
+def ends_early(row: ServerRequest, message: Message) -> bool:
+    """Whether the device answers a part with success although bytes of the whole are missing: it did not get them."""
+    if row.split_from is None or message.code >> 5 != 2:  # noqa: PLR2004
+        return False
+    part, whole = parsed(row), parse(row.code, row.split_from)
+    sent, block = block_of(part, OptionNumber.BLOCK1), block_of(whole, OptionNumber.BLOCK1)
+    if sent is None or block is None:
+        return False
+    return sent.offset + len(part.payload) < block.offset + len(whole.payload)
+
+
+def is_of_last_block(row: ServerRequest) -> bool:
+    """Whether a part is one of the last block of a server's transfer: success for it says that the whole arrived."""
+    whole = None if row.split_from is None else block_of(parse(row.code, row.split_from), OptionNumber.BLOCK1)
+    return whole is not None and not whole.more
+
+
 def send_next(step: Step, before: ServerRequest, body: bytes) -> None:
     """Queue the next message of an exchange as a row of its own; it takes over the server's exchange.
 

@@ -26,4 +26,4 @@ class DirectTable(Protocol):
         """Return all messages of one exchange, oldest first."""
 
     async def forget(self, before: float) -> int:
-        """Remove notes from before wall time `before` whose downlink is gone; return how many."""
+        """Remove notes from before wall time `before` of whose exchange no message is left; return how many."""

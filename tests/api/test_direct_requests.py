@@ -151,6 +151,14 @@ async def test_another_request_under_a_key_is_refused(asleep: Api) -> None:
     assert len((await asleep.ask("GET", "/v1/downlinks")).body["items"]) == 1
 
 
+async def test_a_key_is_known_though_its_endpoint_is_disabled_meanwhile(asleep: Api) -> None:
+    first = await send(asleep, READ, "same")
+    assert (await asleep.ask("POST", "/v1/endpoints/e1/disable")).status == 200
+    again = await send(asleep, READ, "same")
+    assert (again.status, again.body["id"]) == (200, first.body["id"])
+    assert (await send(asleep, READ, "another")).status == 409
+
+
 async def test_a_key_is_one_endpoints(asleep: Api) -> None:
     wanted = [{"network": "net", "address": "d2", "name": "e2"}]
     assert (await asleep.ask("POST", "/v1/endpoints", {"endpoints": wanted})).status == 201
@@ -239,6 +247,15 @@ async def test_what_a_device_answers_that_nobody_can_read_is_shown_as_it_is(awak
     assert (response["values"], base64.b64decode(response["payload"])) == (None, b"\xc8\x00\xff")
 
 
+async def test_success_for_the_first_part_of_a_request_is_no_complete_answer(awake: Api) -> None:
+    payload = base64.b64encode(bytes(3000)).decode()
+    async with waiting(awake, {"operation": "write", "path": "/19/0/0", "payload": payload}) as task:
+        await device_answers(awake, await sent(awake), Code.CHANGED, b"", ())
+    body = task.result().body
+    assert (body["response"]["code"], body["response"]["complete"]) == ("2.04", False)
+    assert "did not get the rest" in body["downlink"]["reason"]
+
+
 @pytest.mark.parametrize(
     ("content_format", "payload", "values"),
     [
@@ -291,6 +308,10 @@ async def test_no_value_that_a_device_answers_breaks_the_outcome(
         ({**READ, "idempotency_key": "x"}, 400, "into the query or a header"),
         ({**READ, "wait": 3}, 400, "into the query or a header"),
         ({**READ, "payload": "x" * 60_000}, 400, "payload"),
+        ({"operation": "write", "path": "/3/0/14", "value": "x" * 40_000}, 400, "40000 bytes, and may have 32768"),
+        ({"operation": "write", "path": "/3/0", "values": {"14": "x" * 40_000}}, 400, "may have 32768"),
+        ({"coap": {"method": "GET", "queries": ["x" * 200] * 5000}}, 400, "the options as CoAP"),
+        ({"coap": {"method": "GET", "path": "/".join(["x"] * 5000)}}, 400, "may have 4096"),
     ],
 )
 async def test_what_makes_no_sense_is_refused_with_the_reason(api: Api, body: Any, status: int, why: str) -> None:

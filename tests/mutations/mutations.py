@@ -37,8 +37,8 @@ MUTATIONS = [
     ),
     Mutation(
         "a direct request that may have left makes way for a newer one",
-        "_supersede",
-        "$row.state is $_S.QUEUED and nobody_has_it($row.attempts)",
+        "_may_be_replaced",
+        "$row.state is $_S.QUEUED and ... and nobody_has_it($row.attempts)",
         "True",
         RELAY + "test_requests_by_the_api.py::test_one_that_left_does_not_make_way",
     ),
@@ -343,6 +343,13 @@ MUTATIONS = [
         "send_next",
         "if $before.cancel_asked:\n    ...",
         "",
+        RELAY + "test_requests_by_the_api.py",
+    ),
+    Mutation(
+        "success for a part counts for the whole",
+        "ends_early",
+        "$sent.offset + len($part.payload) < ...",
+        "False",
         RELAY + "test_requests_by_the_api.py",
     ),
     Mutation(

@@ -15,10 +15,15 @@ from bridge.delivery.direct import DirectNote
 from bridge.delivery.downlinks import DIRECT, ServerRequest
 from bridge.delivery.explain import explain
 from bridge.delivery.uplinks import Response
+from bridge.quota.limits import AtLimit, Per, Quota
+from bridge.quota.periods import Period
+from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
 from bridge.relay.blocks import Block, block_of
+from bridge.relay.direct import MOST_BLOCKS
 from bridge.relay.effects import DirectAnswer, Effect
 from bridge.relay.model import Policy
+from bridge.relay.responses import ENDS_EARLY
 
 SLEEPS = Refused(Refusal.UNREACHABLE, "asleep", retry_at=1_700_000_090.0)
 HELD = Accepted("h", NetworkState.BUFFERED)
@@ -531,3 +536,82 @@ def test_an_outcome_of_a_later_block_of_an_answer_says_that_those_before_it_came
     world.passes(100)
     last = world.of(id_)[-1]
     assert last.reason == "asleep (the device answered with the blocks before this one)"
+
+
+def test_r25_success_for_a_part_without_the_rest_is_shown_as_such():
+    world = Direct(NIDD)
+    id_ = world.send(Code.PUT, "19/0/0", b"A" * 3000)
+    world.answers_last(Code.CHANGED)
+    (row,) = world.of(id_)
+    assert (row.state, row.reason, len(world.submitted)) == ("RESPONDED", ENDS_EARLY, 1)
+    refused = world.send(Code.PUT, "19/0/0", b"A" * 3000)
+    world.answers_last(Code.NOT_FOUND)
+    assert (world.row(refused).state, world.row(refused).reason) == ("RESPONDED", "")
+
+
+def test_r25_no_blocks_of_an_answer_to_a_part_are_asked_for():
+    world = Direct(NIDD)
+    world.send(Code.FETCH, "", b"A" * 3000)
+    world.answers_last(Code.CONTENT, bytes(1024), ((Opt.BLOCK2, Block(0, more=True, szx=6).value()),))
+    assert len(world.submitted) == 1
+
+
+def test_r25_a_server_is_not_told_that_the_device_has_a_block_of_which_it_got_a_part():
+    world = Direct(replace(NIDD, max_downlink=64))
+    block = Block(1, more=False, szx=4)
+    world.server_sends(request(3, "5/0/0", 1, b"t", bytes(256), [(int(Opt.BLOCK1), block.value())]))
+    world.answers_last(Code.CHANGED)
+    told = decode(world.to_server[-1])
+    assert (told.code, told.payload.decode()) == (Code.BAD_GATEWAY, f"RESPONDED: {ENDS_EARLY}")
+    world.passes(1000)
+    assert len(world.submitted) == len(world.to_server) == 1
+
+
+def test_r30_an_answer_in_the_smallest_blocks_does_not_fill_the_ledger():
+    world = Direct(NIDD)
+    id_ = world.send()
+    carried_out(world, bytes(200_000), 0)
+    assert len(world.of(id_)) == MOST_BLOCKS
+
+
+def test_r30_a_full_queue_takes_a_request_for_which_another_makes_way():
+    world = Direct(NIDD, policy=Policy(max_requests=2))
+    world.network = SLEEPS
+    other = world.send()
+    old = world.send(Code.PUT, "3/0/14", b"1", supersede_key="k")
+    new = world.send(Code.PUT, "3/0/14", b"2", supersede_key="k", supersedes=(old,))
+    assert world.answers[-1] == DirectAnswer(new, superseded=(old,))
+    assert (world.row(old).state, world.row(other).over) == ("SUPERSEDED", False)
+    full = world.send(supersede_key="k")
+    assert (world.answers[-1].downlink, world.answers[-1].text) == (full, "queue full")
+
+
+def test_r30_what_does_not_make_way_keeps_its_room_in_the_queue():
+    world = Direct(NIDD, policy=Policy(max_requests=1))
+    world.network = HELD
+    world.cancel_answer = None
+    old = world.send(supersede_key="k")
+    world.send(supersede_key="k", supersedes=(old,))
+    assert world.answers[-1].text == "queue full"
+    assert not world.row(old).cancel_asked
+
+
+def test_r30_a_used_up_quota_takes_a_request_for_which_another_makes_way():
+    world = Direct(NIDD)
+    world.network = None
+    quota = Quota(
+        name="plan",
+        network="net",
+        per=Per.ENDPOINT,
+        period=Period.HOUR,
+        reserve=0.0,
+        messages=2,
+        at_limit=AtLimit.REFUSE,
+    )
+    world.limits = SharedQuotas((quota,)).limits("net", "")
+    world.send()
+    old = world.send(supersede_key="k")
+    world.send(supersede_key="k")
+    assert world.answers[-1].text.startswith("quota plan")
+    new = world.send(supersede_key="k", supersedes=(old,))
+    assert world.answers[-1] == DirectAnswer(new, superseded=(old,))

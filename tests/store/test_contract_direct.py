@@ -73,6 +73,18 @@ async def test_a_note_goes_no_sooner_than_its_message(store: Store) -> None:
     assert await store.direct.known(1, "k") is None
 
 
+async def test_a_note_stays_while_any_message_of_its_exchange_does(store: Store) -> None:
+    over = {"state": DownlinkState.RESPONDED, "over": True, "finished_at": 150.0, "keep_until": 200.0}
+    await store.committed([message(5, **over), note(5, idempotency_key="k"), message(7, root=5)], endpoint=1)
+    await store.committed([message(6, 2, **over), note(6, 2, "k"), message(8, 2, root=9)], endpoint=2)
+    assert await store.prune(1000.0) == 2
+    assert await store.direct.forget(1000.0) == 1
+    found = await store.direct.known(1, "k")
+    assert found is not None
+    assert found.id == 5
+    assert await store.direct.known(2, "k") is None
+
+
 async def test_keys_outlive_a_restart(stores: Any) -> None:
     first = await stores.open()
     await first.committed([message(5), note(5, idempotency_key="k")], endpoint=1)

@@ -10,7 +10,8 @@ from bridge.lwm2m.values import Json
 from bridge.operations.types.messages import DownlinkView
 from bridge.operations.types.request import Access, Id, Name, Request, Result
 
-LARGEST_PAYLOAD = 32 * 1024  # bytes
+LARGEST_PAYLOAD = 32 * 1024  # bytes, as it is given and as it is encoded for the device
+LARGEST_OPTIONS = 4 * 1024  # bytes of all options: each part of a request has them
 LONGEST_WAIT = 120.0  # seconds
 
 Wait = Annotated[
@@ -76,7 +77,7 @@ class DeviceResponse(Result, frozen=True, kw_only=True):
     values: tuple[ValueView, ...] | None  # null: the bridge cannot read this format
     payload: Annotated[bytes, Meta(description="all blocks of it, in base64")]
     text: str | None  # the payload as text; null if it is not printable UTF-8
-    complete: bool  # false: blocks are missing, or the answer changed while it was fetched
+    complete: bool  # false: blocks are missing, it changed while it was fetched, or parts of the request did not go
     received_at: float
     late: bool  # it came when the outcome was said already
 

@@ -33,8 +33,9 @@ class InMemoryDirect:
 
     async def forget(self, before: float) -> int:
         def work() -> int:
-            there = {row.id for row in self._tables.of(Downlink)}
-            gone = [note for note in self._notes() if note.at < before and note.id not in there]
+            rows = (row for row in self._tables.of(Downlink) if type(row) is ServerRequest and row.is_direct)
+            there = {(row.endpoint, row.north_token) for row in rows}
+            gone = [one for one in self._notes() if one.at < before and (one.endpoint, one.north_token) not in there]
             for note in gone:
                 self._tables.drop(note)
             return len(gone)

@@ -10,6 +10,8 @@ from bridge.store.sql.reader import SqlReader
 from bridge.store.sql.statements import ENDPOINT, columns_sql, decoder
 
 _SELECT = f"SELECT {columns_sql(DirectNote)} FROM direct"  # noqa: S608  # names of our own
+_WITHOUT_FIRST = _SELECT + " WHERE at < ? AND NOT EXISTS (SELECT 1 FROM downlink WHERE downlink.id = direct.id)"  # noqa: S608
+_TOKENS = f"SELECT DISTINCT north_token FROM downlink WHERE {ENDPOINT} AND server = ?"  # noqa: S608  # names of our own
 
 
 class SqlDirect:
@@ -44,11 +46,16 @@ class SqlDirect:
 
     async def forget(self, before: float) -> int:
         def work(connection: Connection) -> int:
-            connection.execute(
-                "DELETE FROM direct WHERE at < ? AND NOT EXISTS (SELECT 1 FROM downlink WHERE downlink.id = direct.id)",
-                (before,),
-            )
-            return int(connection.changes())
+            of_endpoint: dict[int, list[DirectNote]] = {}
+            for note in map(decoder(DirectNote), connection.execute(_WITHOUT_FIRST, (before,)).fetchall()):
+                of_endpoint.setdefault(note.endpoint, []).append(note)
+            gone: list[tuple[int]] = []
+            for endpoint, notes in of_endpoint.items():  # a later message of the exchange may still be there
+                there = {token for (token,) in connection.execute(_TOKENS, (endpoint, DIRECT))}
+                gone += [(note.id,) for note in notes if note.north_token not in there]
+            if gone:
+                connection.executemany("DELETE FROM direct WHERE id = ?", gone)
+            return len(gone)
 
         return await self._store.run(work)
 
