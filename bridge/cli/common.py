@@ -44,7 +44,7 @@ def errors_shown(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except BridgeError as error:
             if kwargs.get("as_json"):
-                print_json(Problem(error=type(error).__name__, detail=str(error)))
+                print_json(Problem(error=type(error).__name__, detail=error.text))
                 sys.exit(1)
             raise click.ClickException(str(error)) from error
 

@@ -7,7 +7,7 @@ import aiohttp
 import msgspec
 
 from bridge import errors
-from bridge.errors import BridgeError, NotRunning, ServiceFailed
+from bridge.errors import BridgeError, NotRunning, RequestError, ServiceFailed
 from bridge.operations.bridge import Bridge
 from bridge.operations.registry import call
 from bridge.operations.types.request import Problem, Request, result_type
@@ -34,7 +34,7 @@ class SocketClient:
         """Return the result of an operation. Raises the BridgeError that it raised, NotRunning if nobody answers."""
         url = f"http://bridge/{request.NAME}"
         try:
-            async with self._session.post(url, data=msgspec.json.encode(request)) as response:
+            async with self._session.post(url, data=_body(request)) as response:
                 answer, ok = await response.read(), response.ok
         except aiohttp.ClientError as error:
             raise NotRunning(f"nobody answers at {self._path} ({type(error).__name__})") from error
@@ -52,9 +52,17 @@ class DirectClient:
 
     async def ask(self, request: Request[R]) -> R:
         """Return the result of an operation. Raises the BridgeError that it raised."""
-        answer = await call(self._bridge, request.NAME, msgspec.json.encode(request))
+        answer = await call(self._bridge, request.NAME, _body(request))
         result: R = msgspec.json.decode(answer, type=result_type(type(request)))
         return result
+
+
+def _body(request: Request[R]) -> bytes:
+    """Return a request as JSON. Raises RequestError for a text that is no UTF-8, such as an argument of a command."""
+    try:
+        return msgspec.json.encode(request)
+    except UnicodeEncodeError as error:
+        raise RequestError(f"a text of the request is not UTF-8: {error.object[:40]!r}") from None
 
 
 def _error(answer: bytes) -> BridgeError:

@@ -167,3 +167,11 @@ def test_an_endpoint_is_shown_with_what_is_known_of_it(command: Command) -> None
     assert "registered               no registration that the bridge can read" in shown
     assert "last uplink              none" in shown
     assert "the service is down" in shown
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_an_argument_that_is_no_text_is_refused_in_one_line(command: Command) -> None:
+    for more in ((), ("--json",)):
+        done = command("endpoint", "show", "\udcff", *more)  # as Python reads the byte ff of an argument
+        assert (done.exit_code, type(done.exception)) == (1, SystemExit)
+        assert "is not UTF-8" in done.output

@@ -26,7 +26,8 @@ async def test_an_unknown_name_is_logged_and_looked_up_again(names, caplog):
     table = servers()
     assert await table.resolve() == {"leshan"}
     assert table.destination("leshan") is None
-    assert "cannot be resolved" in caplog.text
+    assert "cannot be resolved; check `uri` of the server" in caplog.text
+    assert all(hasattr(one, "sample") for one in caplog.records), "it is looked up again and again"
     names["lwm2m.example"] = ["192.0.2.1"]
     watch = asyncio.create_task(table.watch(interval=60, soonest=0.01))
     await until(lambda: table.destination("leshan"))

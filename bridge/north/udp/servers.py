@@ -161,7 +161,8 @@ class Servers:
             found = await asyncio.get_running_loop().getaddrinfo(name.host, name.port, type=socket.SOCK_DGRAM)
         except OSError as error:
             _log.warning(
-                "server name cannot be resolved", extra={"server": name.key, "host": name.host, "why": str(error)}
+                "server name cannot be resolved; check `uri` of the server, and the DNS of this machine",
+                extra={"server": name.key, "host": name.host, "why": str(error), "sample": f"server name {name.key}"},
             )
             return
         addresses = [info[4] for info in found if info[0] in self._families]
