@@ -247,7 +247,7 @@ async def test_right_callbacks_pass(scef, proxy, callee, body):
             {"niddDownlinkDataTransfer": LINK, "deliveryStatus": "SUCCESS", "requestedRetransmissionTime": "soon"},
             "date",
         ),
-        ({"niddConfiguration": LINK, "externalId": DEVICE}, "no member that says its kind"),
+        ({"niddConfiguration": LINK, "externalId": DEVICE}, "no member says what it is"),
         (b"{", "not JSON"),
     ],
 )

@@ -235,7 +235,7 @@ class TestFailures:
         ("server", "trust", "why"),
         [
             (SERVER, Trust(ROOT.pem, name="other.example"), "for another name"),
-            (SERVER, Trust(Authority("Another root").pem, name=HOST), "not known"),
+            (SERVER, Trust(Authority("Another root").pem, name=HOST), "is unknown"),
             (ROOT.issue("s", names=(HOST,), valid=(-YEAR, -timedelta(days=1))), TRUST, "expired"),
             (ROOT.issue("s", names=(HOST,), valid=(timedelta(days=1), YEAR)), TRUST, "not valid yet"),
             (ROOT.issue("s", names=(HOST,), server=False), TRUST, "not made for servers"),
