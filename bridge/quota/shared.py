@@ -15,7 +15,7 @@ from bridge.quota.meter import Meter
 from bridge.quota.periods import DAY, HOUR, MINUTE, Period, end_of, monday_of, start_of
 from bridge.quota.usage import Amount, Usage
 
-_KEPT = 3  # days and weeks that are kept: a clock may be set back
+_KEPT = 2  # earlier days and weeks that are kept: a clock may be set back
 _SHORT = frozenset({Period.MINUTE, Period.HOUR})
 
 Whose = tuple[str, str]
@@ -56,8 +56,11 @@ class Tally:
         self._present = {}
         for period, amounts in self._amounts.items():
             start = _now(period, wall, amounts)
-            self.add_to(period, start, Amount())
-            self._present[period] = amounts[start]
+            self._present[period] = self._counted_in(period, amounts, start)
+            if period not in _SHORT:
+                # Later ones stay: rows of a clock that was ahead count again when their day comes.
+                for earlier in sorted(one for one in amounts if one < start)[:-_KEPT]:
+                    del amounts[earlier]
         self._starts, self._ends = start_of(Period.MINUTE, wall), end_of(Period.MINUTE, wall)
 
     def take_off(self, amount: Amount, wall: float) -> None:
@@ -70,16 +73,19 @@ class Tally:
     def add_to(self, period: Period, start: int, amount: Amount) -> None:
         """Count an amount used in the period that began at a wall-clock second."""
         amounts = self._amounts.get(period)
-        if amounts is None:
-            return
+        if amounts is not None:
+            self._counted_in(period, amounts, start).add(amount)
+
+    def _counted_in(self, period: Period, amounts: dict[int, Amount], start: int) -> Amount:
+        """Return what is counted in the period that begins at `start`, begun if it is not there."""
         there = amounts.get(start)
         if there is None:
             self._ends = 0.0  # what counts in a minute has to be found anew
             there = amounts[start] = Amount()
-            if len(amounts) > (1 if period in _SHORT else _KEPT):
+            if period in _SHORT and len(amounts) > 1:
                 latest = max(amounts)
-                del amounts[latest if latest - start > DAY and period in _SHORT else min(amounts)]
-        there.add(amount)
+                del amounts[latest if latest - start > DAY else min(amounts)]
+        return there
 
 
 def _when(row: Usage) -> tuple[int, int]:

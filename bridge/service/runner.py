@@ -295,16 +295,18 @@ class Runner:
             south = placed.south_profile(placed.endpoint.device)
             condition = calls.condition(endpoint, now)
             result = step(state, event, now, south, self.random, self.store.next_id, condition, placed.limits)
+            changes = result.changes
+            if self.announcer is not None and result.effects:
+                changes = [*changes, *self.announcer.of_step(placed, result.effects)]
+            # Last, since nothing after it may raise: the sums are changed, and only a failed commit undoes that.
+            where = placed.endpoint
+            warnings = self.quotas.apply(where.network, where.group, result.charges) if result.charges else ()
         except Exception as error:  # noqa: BLE001  # whatever it is, the others must go on
             self._broken(endpoint, loaded, event, done, error)
             return
         calls.stepped(endpoint, result.begins_call, result.waits_for_call, is_held=result.is_held)
-        if result.charges:
-            for warning in self.quotas.apply(placed.endpoint.network, placed.endpoint.group, result.charges):
-                self._act(placed, Count("quota_warnings", warning.quota, warning.text))
-        changes = result.changes
-        if self.announcer is not None and result.effects:
-            changes = [*changes, *self.announcer.of_step(placed, result.effects)]
+        for warning in warnings:
+            self._act(placed, Count("quota_warnings", warning.quota, warning.text))
         if changes or loaded.uncommitted:
             loaded.uncommitted += 1
             told = partial(self._committed, endpoint, loaded, placed, result, done)
@@ -324,7 +326,7 @@ class Runner:
             self.turns.serve(calls)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
-        """A step raised by a bug of the bridge or a binding: drop its changes, and load the endpoint again."""
+        """A step, its events or its charges raised by a bug: drop its changes, and load the endpoint again."""
         name = loaded.placed.endpoint.name
         extra = {"sample": "step failed"}
         log.error(

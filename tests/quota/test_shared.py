@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.directory import Draft
+from bridge.errors import StoreUnavailable
 from bridge.quota.account import Charge
 from bridge.quota.limits import Per, Quota
 from bridge.quota.periods import DAY, Period, day_of, end_of, monday_of, start_of
@@ -110,6 +111,45 @@ def test_a_clock_that_was_years_ahead_for_a_moment_uses_nothing_up():
     assert tally.used(Period.MINUTE, NOW + 120).down_messages == 2
 
 
+def rows_of(days, messages=3):
+    """Return usage rows of these days after today, as they are stored."""
+    found = []
+    for ahead in days:
+        row = Usage(0, day_of(NOW + ahead * DAY), "net", "", 0)
+        row.add(Amount(messages, 30), NOW + ahead * DAY)
+        found.append(row)
+    return found
+
+
+@pytest.mark.parametrize("ahead", [(1, 2, 3), (1, 2, 3, 4, 5), (-2, -1, 1, 2, 3)])
+def test_after_days_with_a_clock_ahead_and_a_restart_today_is_counted(ahead):
+    """The clock was ahead for days, then it was set back, and the service started again."""
+    shared = SharedQuotas([NETWORK])
+    shared.load(rows_of(ahead))
+    shared.apply("net", "", [down(1, 10)])
+    shared.apply("net", "", [down(1, 10)])
+    assert used(shared) == {"all": 2}
+    tally = shared.limits("net", "").shared[0][1]
+    assert [tally.used(Period.DAY, NOW + day * DAY).down_messages for day in ahead] == [3] * len(ahead)
+
+
+def test_a_start_with_rows_of_later_days_keeps_what_was_used_today():
+    shared = SharedQuotas([NETWORK])
+    shared.load(rows_of([0, 1, 2, 3]))
+    assert used(shared) == {"all": 3}
+    shared.apply("net", "", [down(1, 10)])
+    assert used(shared) == {"all": 4}
+
+
+def test_earlier_days_are_forgotten():
+    shared = SharedQuotas([NETWORK])
+    for ahead in range(40):
+        shared.apply("net", "", [down(1, 1, NOW + ahead * DAY)])
+    tally = shared.limits("net", "").shared[0][1]
+    kept = [ahead for ahead in range(40) if tally.used(Period.DAY, NOW + ahead * DAY).down_messages]
+    assert kept == [37, 38, 39]
+
+
 def test_periods():
     assert end_of(Period.WEEK, NOW) == datetime(2026, 12, 7, tzinfo=UTC).timestamp()
     assert end_of(Period.DAY, NOW) == datetime(2026, 12, 1, tzinfo=UTC).timestamp()
@@ -139,6 +179,26 @@ async def test_a_failed_commit_costs_nothing(bench):
     await bench.fail()
     assert _week(bench) == 0
     assert not bench.actor.of(Submit)
+
+
+async def test_a_mistake_in_counting_is_told_and_keeps_no_call_open(bench, monkeypatch, caplog):
+    """The step has changed the endpoint in memory: that is dropped, and no call is left counted."""
+
+    def wrong(*_):
+        raise KeyError("a mistake in the sums")
+
+    told = []
+    with monkeypatch.context() as patched:
+        patched.setattr(SharedQuotas, "apply", wrong)
+        await bench.event(read_request(7), told.append)
+    assert [type(error) for error in told] == [StoreUnavailable]
+    assert "an event could not be processed" in caplog.text
+    assert bench.calls.under_way == 0
+    assert 1 not in bench.runner.loaded
+    assert not await bench.rows()
+    await bench.take(read_request(8))
+    assert [row.north_mid for row in await bench.rows()] == [8]
+    assert bench.calls.under_way == 1
 
 
 async def test_a_committed_submission_is_counted_at_once_for_all(bench):
