@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from bridge.delivery.rows import Insert
 from bridge.directory import Draft
-from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.errors import ConfigurationError, LedgerInUse, StoreUnavailable
 from bridge.relay.registrations import Registration, encode
 from bridge.store.fleet import lapses_at
 from bridge.store.sql.connection import value_of
@@ -17,6 +17,7 @@ from tests.store.asking import rows
 from tests.store.postgres_proxy import ANSWER, QUESTION, Proxy
 from tests.store.postgres_server import PostgresServer
 from tests.store.stores import postgres_server
+from tests.waiting import until
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -24,6 +25,7 @@ from bridge.store.postgres import PostgresStore  # noqa: E402  # needs psycopg
 from bridge.store.postgres.connection import PostgresConnection  # noqa: E402  # likewise
 from bridge.store.postgres.dialect import translated  # noqa: E402  # likewise
 from bridge.store.postgres.ownership import Ownership  # noqa: E402  # likewise
+from bridge.store.postgres.transactions import MEASURED_EVERY  # noqa: E402  # likewise
 
 
 @pytest.fixture
@@ -217,6 +219,58 @@ async def test_a_bridge_that_lost_its_place_commits_nothing_more(server, downlin
     assert await stored(where) == [kept.id]
     await present.committed([Insert.of(downlink(present.next_id()))])
     await present.close()
+
+
+def end_session(server, store):
+    """Let the server end the session that writes."""
+    server.sql(f"SELECT pg_terminate_backend({store._writing.backend}, 5000)")
+
+
+async def test_a_session_that_was_ended_is_followed_by_one_with_the_lock(server, downlink):
+    """Also when it is time to measure the database while there is no session."""
+    where = server.schema()
+    store = PostgresStore.open(where)
+    await store.committed([Insert.of(downlink(store.next_id()))])
+    end_session(server, store)
+    store._transactions._measured_at = -MEASURED_EVERY
+    with pytest.raises(StoreUnavailable, match="cannot write"):
+        await store.committed([Insert.of(downlink(store.next_id()))])
+    await store.committed([Insert.of(downlink(store.next_id()))])
+    with pytest.raises(LedgerInUse):
+        PostgresStore.open(where, wait=0.0)
+    await store.close()
+
+
+async def test_a_new_session_commits_nothing_until_it_has_the_lock(server, downlink):
+    where = server.schema()
+    store = PostgresStore.open(where)
+    end_session(server, store)
+    other = PostgresConnection(where)
+    Ownership(other).lock()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="cannot write"):
+            await store.committed([Insert.of(downlink(store.next_id()))])
+    other.close()
+    await until(lambda: committed(store, downlink), 10, why="it commits nothing with the lock free")
+    with pytest.raises(LedgerInUse):
+        PostgresStore.open(where, wait=0.0)
+    await store.close()
+
+
+async def committed(store, downlink):
+    try:
+        await store.committed([Insert.of(downlink(store.next_id()))])
+    except StoreUnavailable:
+        return False
+    return True
+
+
+async def test_the_writing_connection_never_connects_by_itself(server):
+    store = PostgresStore.open(server.schema())
+    store._writing.close()
+    with pytest.raises(psycopg.OperationalError, match="connection is lost"):
+        store._writing.execute("SELECT 1")
+    await store.close()
 
 
 async def test_every_session_that_commits_waits_for_the_disk(server):

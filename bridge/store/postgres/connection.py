@@ -36,12 +36,13 @@ class PostgresConnection:
     """`bridge.store.sql.connection.Connection`. Used by one thread at a time.
 
     It connects with its first statement, and again with the first one after it broke; whoever is within a transaction
-    then gets psycopg.Error, since nothing of the transaction is left.
+    then gets psycopg.Error, since nothing of the transaction is left. With `by_itself` false only `connect` connects.
     """
 
-    def __init__(self, where: str, session: str = "") -> None:
+    def __init__(self, where: str, session: str = "", *, by_itself: bool = True) -> None:
         """`where`: a connection string or URI of libpq; `session`: what is set at the beginning of each session."""
         self._where = where
+        self._by_itself = by_itself
         self._session = f"{SESSION}; {session}" if session else SESSION
         self._raw: psycopg.Connection | None = None
         self._changed = 0
@@ -61,6 +62,14 @@ class PostgresConnection:
 
     def raw(self) -> psycopg.Connection:
         """Return psycopg's own connection; if it is broken, a new one. Raises psycopg.Error."""
+        if self._raw is None or self._raw.closed:
+            if not self._by_itself:
+                raise psycopg.OperationalError("the connection is lost")
+            return self.connect()
+        return self._raw
+
+    def connect(self) -> psycopg.Connection:
+        """Open a session if there is none; return psycopg's own connection. Raises psycopg.Error."""
         if self._raw is None or self._raw.closed:
             if self._within:  # on a new connection, the rest of it would be committed by itself
                 raise psycopg.OperationalError("the connection is lost, and the transaction with it")

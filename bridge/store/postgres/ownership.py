@@ -32,6 +32,12 @@ class Ownership:
         self._name = secrets.token_hex(8)
         self._number = 0  # of the last transaction
         self._backend = 0  # the server's process for our session
+        self._holder = 0  # the server's process for the session that has the lock
+
+    @property
+    def holds(self) -> bool:
+        """Whether the session that is open now has the lock, as far as is known. If not, `renew` comes first."""
+        return self._connection.is_open and self._connection.backend == self._holder
 
     def lock(self, wait: float = WAIT) -> None:
         """Keep other processes out.
@@ -72,6 +78,7 @@ class Ownership:
         Raises StoreUnavailable if another process has the place, psycopg.Error if that cannot be found out now.
         """
         connection = self._connection
+        connection.connect()
         backend = connection.backend
         if backend != self._backend:
             # The server may not know yet that our earlier session is over, and may still be busy with its COMMIT.
@@ -96,7 +103,10 @@ class Ownership:
 
     def _locked(self) -> bool:
         found = self._connection.execute(_LOCK, (LOCK,)).fetchone()
-        return found is not None and bool(found[0])
+        if found is None or not found[0]:
+            return False
+        self._holder = self._connection.backend
+        return True
 
     def _lost(self) -> StoreUnavailable:
         log.error("another bridge uses the database: nothing is acknowledged here any more", extra={"sample": "lost"})

@@ -70,9 +70,11 @@ class PostgresStore(SqlStore):
             try:
                 check_server(asking, OLDEST if span is None else OLDEST_WITH_STANDBY)
                 sets = [session(asking)] if span is None else [session(asking), session_of_lease(span)]
-                writing = PostgresConnection(where, "; ".join(filter(None, sets)))
+                # A session without the lock must never write: after a break, `Ownership.renew` alone connects.
+                writing = PostgresConnection(where, "; ".join(filter(None, sets)), by_itself=False)
                 failed = opened.enter_context(contextlib.ExitStack())
                 failed.callback(writing.close)
+                writing.connect()
                 ownership = Ownership(writing)
                 ownership.lock(wait)
                 migrate(writing)

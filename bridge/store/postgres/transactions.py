@@ -47,7 +47,7 @@ class PostgresTransactions(Transactions):
         self.resolved = 0  # transactions that were found out about, after the answer to COMMIT was lost
 
     def check(self) -> None:
-        if self._connection.is_open:
+        if self._ownership.holds:
             return
         try:
             self._ownership.renew()
@@ -55,7 +55,9 @@ class PostgresTransactions(Transactions):
             raise self._cannot_write(error) from error
 
     def tidy(self) -> None:
-        """Measure the database, from time to time."""
+        """Measure the database, from time to time; not while it is away: `check` alone opens a session."""
+        if not self._connection.is_open:
+            return
         if time.monotonic() - self._measured_at < MEASURED_EVERY:
             return
         self._measured_at = time.monotonic()
