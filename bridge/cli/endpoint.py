@@ -13,7 +13,6 @@ import msgspec
 from bindings.provisioning import ProvisioningState
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import SPAN, errors_shown, json_option, moment, moment_near, outline, pairs, print_json, span
-from bridge.cli.progress import progress_shown
 from bridge.cli.tables import print_table
 from bridge.control.contract import Client
 from bridge.errors import NotRunning
@@ -191,6 +190,8 @@ def import_file(
     asked = ImportEndpoints(csv=file.read_bytes(), partial=partial, update=update, dry_run=dry_run, rows=rows)
 
     async def work(client: Client) -> EndpointsImported:
+        from bridge.cli.progress import progress_shown  # it loads an event loop, which help texts can do without
+
         async with progress_shown(client, IMPORTING, "importing"):
             return await client.ask(asked)
 

@@ -103,7 +103,16 @@ PAGES: dict[Path, Callable[[], str]] = {
 }
 
 
+def run(arguments: list[str]) -> int:
+    """Write the pages; with --check, name those that are out of date instead, and return 1 if there are any."""
+    old = [path for path, page in PAGES.items() if not path.exists() or path.read_text() != page()]
+    if arguments == ["--check"]:
+        sys.stdout.writelines(f"{path.name} is out of date: python -m tests.docs.generated\n" for path in old)
+        return int(bool(old))
+    for path in old:
+        path.write_text(PAGES[path]())
+    return 0
+
+
 if __name__ == "__main__":
-    for path, page in PAGES.items():
-        path.write_text(page())
-    sys.exit(0)
+    sys.exit(run(sys.argv[1:]))

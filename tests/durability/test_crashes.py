@@ -81,6 +81,7 @@ async def _retransmissions(directory: Path, run: list[str]) -> list[Fault]:
         return await traffic.settle()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_the_judge_finds_nothing_where_the_server_retransmits(tmp_path: Path):
     faults = await _retransmissions(tmp_path, [])

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180
 
 TWO_MINUTES = 120.0
 RATE = 4.0  # virtual seconds per real one: the two minutes are half a minute, in which the processes have time enough
+CORE = (101, 222, 241)  # in `make test`; the others in `make test-slow`
 STORIES = (101, 104, 107, 201, 205, 222, 229, 233, 241, 256, 260, 303, 306)
 
 
@@ -29,7 +30,9 @@ async def ends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lorawa
         yield found
 
 
-@pytest.mark.parametrize("number", STORIES)
+@pytest.mark.parametrize(
+    "number", [pytest.param(one, marks=[] if one in CORE else [pytest.mark.slow]) for one in STORIES]
+)
 async def test_a_class_a_device_is_managed_within_the_patience_of_leshan(ends: LorawanEnds, number: int):
     """The stories are enabler test cases; the device polls each five seconds while its server waits."""
     await CASES[number].run(ends)
