@@ -136,12 +136,12 @@ class Deliveries:
                     if one.look_up_at <= now and asking is None:
                         asking = row, one
                 elif one.known is _K.HELD and rules.cancel_is_due(row, one, now, profile):
-                    if self._has_turn(_T.OTHER, network):
+                    if self._has_turn(_T.CHECK, network):
                         self._call(Cancel(row.id, one.number, one.handle or ""), row, one, work)
                     return None
         if asking is not None:
             row, one = asking
-            if self._has_turn(_T.OTHER, network):
+            if self._has_turn(_T.CHECK, network):
                 self._call(LookUp(self._attempt(row, one, self.carrier.encode(row))), row, one, work)
             return None
         if is_asked or not may_go:

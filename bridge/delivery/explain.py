@@ -135,8 +135,7 @@ def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile,
 def _why_later(row: Downlink, not_before: float, network: NetworkCondition) -> _Reason:
     why = _last_refusal(row)
     if why is Refusal.NETWORK_UNAVAILABLE and network.paused_until is not None:
-        paused = network.why_paused or _PAUSED
-        return _Reason(f"{paused} ({row.reason})", until=max(not_before, network.paused_until))
+        return _Reason(f"{_PAUSED} ({row.reason})", until=max(not_before, network.paused_until))
     return _Reason(f"{_OF_REFUSAL[why]} ({row.reason})" if row.reason else _OF_REFUSAL[why], until=not_before)
 
 
@@ -184,14 +183,16 @@ def _why_no_turn(d: Deliveries, row: Downlink, now: float, network: NetworkCondi
     return _Reason("it is the next to be sent") if hold is None else _Reason(hold.why, until=hold.until)
 
 
-def _why_no_call(network: NetworkCondition, turn: Turn = Turn.OTHER) -> _Reason | None:
-    if network.paused_until is not None:
-        return _Reason(network.why_paused or _PAUSED, until=network.paused_until)
-    if not network.takes(turn):
-        return _Reason(
-            "no further call of the network can begin now: it is this device's turn when another call has ended"
-        )
-    return None
+def _why_no_call(network: NetworkCondition, turn: Turn = Turn.CHECK) -> _Reason | None:
+    if network.takes(turn):
+        return None
+    paused_until = network.paused_until
+    limited_until = None if turn is Turn.CHECK else network.limited_until  # a limit holds submits alone
+    if limited_until is not None and (paused_until is None or limited_until > paused_until):
+        return _Reason(network.why_limited, until=limited_until)
+    if paused_until is not None:
+        return _Reason(_PAUSED, until=paused_until)
+    return _Reason("no further call of the network can begin now: it is this device's turn when another call has ended")
 
 
 def _is_looked_up(row: Downlink) -> bool:

@@ -10,6 +10,7 @@ class Turn(Enum):
 
     ANSWER = "answer"  # to a device that has just spoken, and listens for a short time
     OTHER = "other"
+    CHECK = "cancel or look-up"  # for a message that the network may have; a limit of submits does not hold it
 
 
 class NetworkCondition(msgspec.Struct, frozen=True, gc=False):
@@ -20,13 +21,15 @@ class NetworkCondition(msgspec.Struct, frozen=True, gc=False):
 
     takes_answers: bool = True
     takes_others: bool = True
-    paused_until: float | None = None  # wall-clock seconds; the network is left alone, and is tried again then
-    why_paused: str = ""
-    limited_until: float | None = None  # wall-clock seconds; the network would take no message of this device before
+    takes_checks: bool = False  # it takes a cancel or a look-up, even if it takes no submit
+    paused_until: float | None = None  # wall-clock seconds; the network is down, and no call begins before
+    limited_until: float | None = None  # wall-clock seconds; the network would take no submit for this device before
     why_limited: str = ""
 
     def takes(self, turn: Turn) -> bool:
-        return self.takes_answers if turn is Turn.ANSWER else self.takes_others
+        if turn is Turn.ANSWER:
+            return self.takes_answers
+        return self.takes_others or (turn is Turn.CHECK and self.takes_checks)
 
 
 FREE = NetworkCondition()

@@ -92,8 +92,8 @@ class Pace:
         return self.is_refusing or (self.most > 0 and self._count_since(now - self.period) >= self.most)
 
     def taken(self, now: float) -> None:
-        """Note that the network took a message."""
-        if self._in_a_row:
+        """Note that the network took a message; in a pause, of a call that was under way when the pause began."""
+        if self._in_a_row and now >= self._pause_ends:
             self._learn(now)
             self._in_a_row = 0
         self._marks.append((now, 1))
@@ -106,14 +106,26 @@ class Pace:
         if len(self._marks) > MARKS:
             self._marks = [_together(*self._marks[n : n + 2]) for n in range(0, len(self._marks), 2)]
 
-    def refused(self, now: float, wish: float | None = None) -> None:
-        """Note that the network refused a message for a limit; `wish`: the seconds that it asked to wait."""
+    def refused(self, now: float, wish: float | None = None, longest_wish: float = LONGEST_WISH) -> None:
+        """Note that the network refused a message for a limit; `wish`: the seconds that it asked to wait.
+
+        Of a wish longer than `longest_wish`, so many seconds are kept to, or the pause for refusals in a row if that is
+        longer. A call that was under way when the pause began is no further refusal in a row: all such calls count as
+        one. The latest time that one of them names counts.
+        """
+        if now < self._pause_ends:
+            self._in_a_row = max(self._in_a_row, 1)
+            if wish is not None and now + min(wish, longest_wish) > self._pause_ends:
+                self._ends = self._pause_ends = now + min(wish, longest_wish)
+                self._is_named = True
+            self._ends = max(self._ends, now)
+            return
         if not self._in_a_row:
             self._begins = now
         pause = min(FIRST_PAUSE * 2 ** min(self._in_a_row, 20), LONGEST_PAUSE)
         self._ends, self._is_named = now, wish is not None and wish > 0
         if wish is not None and wish > 0:
-            pause = min(wish, LONGEST_WISH)
+            pause = wish if wish <= longest_wish else max(pause, longest_wish)
             self._ends = now + pause
         self._in_a_row += 1
         self._pause_ends = now + pause

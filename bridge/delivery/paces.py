@@ -8,6 +8,7 @@ from collections import OrderedDict
 import msgspec
 
 from bindings.contract import LimitOf
+from bridge.delivery.breaker import LONGEST_WISH as LONGEST_NETWORK_WISH
 from bridge.delivery.pace import Pace
 
 DEVICES = 4096  # whose limits are remembered
@@ -85,12 +86,12 @@ class Paces:
         if limit_of is LimitOf.NETWORK or (known is not None and known.is_at_limit(now)):
             if known is None:
                 known = self._network = Pace()
-            known.refused(now, wish)
+            known.refused(now, wish, LONGEST_NETWORK_WISH)
             return
         self._refuse_device(endpoint, now, wish)
         if len(self._refused_in_a_row) < SUSPICIOUS:
             self._refused_in_a_row.add(endpoint)
-        else:
+        elif now >= self._next_at:  # else the call began before this space did
             self._space = min(max(2 * self._space, FIRST_SPACE), LONGEST_SPACE)
             self._next_at = now + self._space
 

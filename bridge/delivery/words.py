@@ -6,6 +6,7 @@ Each report adds to what is known of one attempt (R7, R8, R9, R11, R31). What fo
 from bindings.contract import (
     Accepted,
     Cancellation,
+    LimitOf,
     Lookup,
     NetworkState,
     Presence,
@@ -16,6 +17,7 @@ from bindings.contract import (
 )
 from bridge.delivery import attempts as at
 from bridge.delivery.attempts import Attempt
+from bridge.delivery.breaker import LONGEST_WISH
 from bridge.delivery.deliveries import Deliveries, is_out_of_reach
 from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.effects import Count
@@ -66,7 +68,10 @@ def submitted(
         pass  # the device's answer came first, and proves more
     elif isinstance(result, Refused):
         charged_at = one.at if one.known is _K.PENDING else None
-        _refused(d, row, one, result.why, plain(result.detail), result.retry_at, work, profile)
+        retry_at = result.retry_at
+        if retry_at is not None and result.limit_of is LimitOf.NETWORK:
+            retry_at = min(retry_at, work.now.wall + LONGEST_WISH)  # no longer than the whole network is held for it
+        _refused(d, row, one, result.why, plain(result.detail), retry_at, work, profile)
         if charged_at is not None:
             d.allowance.refund(d.carrier.size(row), charged_at, work)
     elif one.learn(_K.IN_DOUBT, work.now.wall):

@@ -21,7 +21,8 @@ class NetworkCalls:
 
     Endpoints with an answer for their device are first. Of a waiting endpoint only the id is kept. When a call can
     begin, `next_turn` returns the endpoint whose turn it is, and reserves the call until the endpoint was stepped. A
-    network that is down is paused; after the pause, one call at a time tests whether it answers again.
+    network that is down is paused; after the pause, one call at a time tests whether it answers again. A limit that was
+    learned from refusals holds submits alone: cancels and look-ups go, so that no message passes its deadline (R11).
     """
 
     def __init__(self, network: str, capacity: int, draw: Callable[[], float], count: Callable[..., None]) -> None:
@@ -35,6 +36,7 @@ class NetworkCalls:
         self._count = count
         self._answers: OrderedDict[int, None] = OrderedDict()
         self._others: OrderedDict[int, None] = OrderedDict()
+        self._checks: OrderedDict[int, None] = OrderedDict()  # those of the others that wait for a cancel or a look-up
         self.held: set[int] = set()  # endpoints whose next message is held by a quota, or by a limit of the network
         self._turns: set[int] = set()  # endpoints whose turn it is, and that were not stepped yet
         self._closed = False
@@ -54,22 +56,25 @@ class NetworkCalls:
             return _FULL
         pause = self._breaker.pause(now.mono)
         limited = self._paces.network(now.mono, self.under_way)
-        if limited is not None and limited.wait > pause:
+        has_turn = endpoint in self._turns
+        takes_checks = not pause and (has_turn or (self._free_for_checks() > 0 and not self._checks))
+        if pause or limited is not None:
             return NetworkCondition(
                 takes_answers=False,
                 takes_others=False,
-                paused_until=now.wall + limited.wait,
-                why_paused=limited.why,
+                takes_checks=takes_checks,
+                paused_until=now.wall + pause if pause else None,
+                limited_until=None if limited is None else now.wall + limited.wait,
+                why_limited="" if limited is None else limited.why,
             )
-        if pause:
-            return NetworkCondition(takes_answers=False, takes_others=False, paused_until=now.wall + pause)
-        takes_answers = endpoint in self._turns or (self._free() > 0 and not self._answers)
-        takes_others = endpoint in self._turns or (takes_answers and not self._others)
+        takes_answers = has_turn or (self._free() > 0 and not self._answers)
+        takes_others = has_turn or (takes_answers and not self._others)
+        takes_checks = takes_others or (takes_checks and self._paces.tries_one)
         limited = self._paces.device(endpoint, now.mono)
         if limited is None:
-            return NetworkCondition(takes_answers, takes_others)
+            return NetworkCondition(takes_answers, takes_others, takes_checks)
         return NetworkCondition(
-            takes_answers, takes_others, limited_until=now.wall + limited.wait, why_limited=limited.why
+            takes_answers, takes_others, takes_checks, limited_until=now.wall + limited.wait, why_limited=limited.why
         )
 
     def stepped(self, endpoint: int, begins_call: bool, waits: Turn | None, *, is_held: bool = False) -> None:
@@ -88,11 +93,15 @@ class NetworkCalls:
         self._turns.discard(endpoint)
         if waits is not Turn.ANSWER:
             self._answers.pop(endpoint, None)
-        if waits is not Turn.OTHER:
+        if waits is None or waits is Turn.ANSWER:
             self._others.pop(endpoint, None)
+        if waits is not Turn.CHECK:
+            self._checks.pop(endpoint, None)
         if waits is not None:
             line = self._answers if waits is Turn.ANSWER else self._others
             line[endpoint] = None  # an endpoint that waits already keeps its position
+            if waits is Turn.CHECK:
+                self._checks[endpoint] = None
         self._look_round()
 
     def not_stepped(self, endpoint: int) -> None:
@@ -134,23 +143,31 @@ class NetworkCalls:
 
     def next_turn(self, now: Now) -> int | None:
         """Return the endpoint that may call next, which the caller must step; None: no call can begin now."""
-        if (
-            not (self._answers or self._others)
-            or self._closed
-            or self._suspended
-            or self.pause(now)
-            or self._free() <= 0
-        ):
+        if not (self._answers or self._others) or self._closed or self._suspended or self._breaker.pause(now.mono):
             return None
-        endpoint, _ = (self._answers or self._others).popitem(last=False)
+        if self._free() > 0 and not self._limit(now):
+            endpoint, _ = (self._answers or self._others).popitem(last=False)
+            self._checks.pop(endpoint, None)
+        elif self._checks and self._free_for_checks() > 0:
+            endpoint, _ = self._checks.popitem(last=False)
+            del self._others[endpoint]
+        else:
+            return None
         self._turns.add(endpoint)
         return endpoint
 
     def pause(self, now: Now) -> float:
-        """Return the seconds until the end of the network's pause; 0.0: it is not paused."""
-        pause = self._breaker.pause(now.mono)
+        """Return the seconds until the network may get a submit; 0.0: it is neither paused nor at its limit."""
+        return max(self._breaker.pause(now.mono), self._limit(now))
+
+    def look_again_in(self, now: Now) -> float:
+        """Return the seconds until `next_turn` may return an endpoint although no call has ended; 0.0: unknown."""
+        return self._breaker.pause(now.mono) or self._limit(now)
+
+    def _limit(self, now: Now) -> float:
+        """Return the seconds until the network's limit, as far as it is known, allows a submit; 0.0: it does."""
         limited = self._paces.network(now.mono, self.under_way + len(self._turns))
-        return pause if limited is None else max(pause, limited.wait)
+        return 0.0 if limited is None else limited.wait
 
     def status(self, now: Now) -> dict[str, float | str | None]:
         """Return the state for an operator, as JSON values; `paused_for` in seconds."""
@@ -192,9 +209,13 @@ class NetworkCalls:
             self._drained = None
 
     def _free(self) -> int:
-        """Return how many more calls can begin."""
+        """Return how many more submits can begin."""
         capacity = 1 if self._breaker.is_open or self._paces.tries_one else self._capacity
         return capacity - self.under_way - len(self._turns)
+
+    def _free_for_checks(self) -> int:
+        """Return how many more cancels and look-ups can begin, whatever limit of submits is known."""
+        return (1 if self._breaker.is_open else self._capacity) - self.under_way - len(self._turns)
 
     def _look_round(self) -> None:
         stands_still = self._closed or self._suspended
@@ -206,7 +227,7 @@ class NetworkCalls:
         log.warning(
             "network %s is down: it is called again in %.0f s; %d endpoints wait",
             self.network,
-            self.pause(now),
+            self._breaker.pause(now.mono),
             self.waiting,
             extra={"sample": f"network paused {self.network}"},
         )

@@ -23,16 +23,15 @@ class Turns:
         if calls.is_calm or self._is_serving:
             return
         now = self._now()
-        pause = calls.pause(now)
-        if pause:
-            self._later(calls, pause)
-            return
         self._is_serving = True  # an endpoint woken here must not wake the next one inside its own step
         try:
             while (endpoint := calls.next_turn(now)) is not None:
                 self._wake(endpoint, partial(self._was_woken, calls, endpoint))
         finally:
             self._is_serving = False
+        pause = calls.look_again_in(now)
+        if pause:
+            self._later(calls, pause)
 
     def stop(self) -> None:
         """Wake no endpoint any more."""
@@ -45,8 +44,14 @@ class Turns:
         self.serve(calls)
 
     def _later(self, calls: NetworkCalls, seconds: float) -> None:
-        if calls not in self._timers:
-            self._timers[calls] = asyncio.get_running_loop().call_later(seconds, self._pause_is_over, calls)
+        """Serve a network after some seconds, or sooner if that is planned already."""
+        loop = asyncio.get_running_loop()
+        planned = self._timers.get(calls)
+        if planned is not None:
+            if planned.when() <= loop.time() + seconds:
+                return
+            planned.cancel()  # a limit may last long; meanwhile an outage ends, and cancels go
+        self._timers[calls] = loop.call_later(seconds, self._pause_is_over, calls)
 
     def _pause_is_over(self, calls: NetworkCalls) -> None:
         del self._timers[calls]

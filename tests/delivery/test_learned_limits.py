@@ -95,6 +95,35 @@ def test_a_named_time_is_kept_to_and_without_one_pauses_grow():
     assert max(waits) == LONGEST_PAUSE
 
 
+def test_refusals_of_calls_that_began_before_the_pause_count_as_one():
+    pace = Pace()
+    for number in range(32):
+        pace.refused(number / 100)
+    assert pace.wait(0.0) == FIRST_PAUSE
+    pace.taken(0.5)  # of the same burst: nobody knows whether it was taken before the others were refused
+    assert pace.is_refusing
+    pace.refused(0.5, 60.0)  # the latest time that one of them names counts
+    pace.refused(0.5, 20.0)
+    assert pace.wait(0.5) == 60
+    pace.refused(60.5)
+    assert pace.wait(60.5) == 2 * FIRST_PAUSE
+
+
+def test_a_burst_that_is_taken_and_refused_by_turns_does_not_change_what_is_known():
+    pace = Pace()
+    for at in range(10):
+        pace.taken(float(at))
+    pace.refused(10.0, 50.0)
+    pace.taken(60.0)
+    assert (pace.most, pace.period) == (10, 60.0)
+    pace.refused(61.0)
+    known = pace.most, pace.period
+    for number in range(16):
+        pace.taken(61.1 + number / 100)
+        pace.refused(61.1 + number / 100)
+    assert (pace.most, pace.period) == known
+
+
 def test_a_limit_that_is_raised_is_found():
     one = Sender(FixedWindow(10, 60.0))
     one.live(6 * HOUR)
@@ -211,6 +240,16 @@ def test_a_limit_of_the_network_holds_all():
     assert known.network(123.0, 3).wait > 0  # with those under way it is used up
 
 
+def test_a_network_is_not_held_for_a_day_because_one_refusal_names_a_day():
+    known, now = Paces(), 0.0
+    known.refused(1, now, DAY, LimitOf.NETWORK)
+    assert known.network(now, 0).wait == paces.LONGEST_NETWORK_WISH == 900
+    for _ in range(12):  # it is asked again, more seldom the longer it names such a time
+        now += known.network(now, 0).wait
+        known.refused(1, now, DAY, LimitOf.NETWORK)
+    assert known.network(now, 0).wait == LONGEST_PAUSE
+
+
 def test_what_the_binding_refuses_by_itself_teaches_nothing():
     known = Paces()
     known.refused(1, 0.0, 60.0, LimitOf.BINDING)
@@ -228,6 +267,13 @@ def test_many_devices_refused_in_a_row_slow_the_network_down_until_it_takes_some
     assert known.network(now, 0).wait == paces.LONGEST_SPACE
     known.taken(999, now)
     assert known.network(now, 0) is None
+
+
+def test_calls_that_began_before_the_space_did_do_not_lengthen_it():
+    known = Paces()
+    for endpoint in range(paces.SUSPICIOUS + 10):
+        known.refused(endpoint, 0.0, None, LimitOf.DEVICE)
+    assert known.network(0.0, 0).wait == paces.FIRST_SPACE
 
 
 def test_only_so_many_devices_are_remembered(monkeypatch):

@@ -36,6 +36,7 @@ CONDITIONS = (
     NetworkCondition(takes_answers=True, takes_others=False),
     NetworkCondition(takes_answers=False, takes_others=False),
     NetworkCondition(takes_answers=False, takes_others=False, paused_until=START + 1e6),
+    NetworkCondition(takes_answers=False, takes_others=False, takes_checks=True, limited_until=START + 1e6),
 )
 ONCE = ("Execute", "Create", "DTLS")
 DTLS = bytes([23, 254, 253]) + bytes(8)

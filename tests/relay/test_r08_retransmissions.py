@@ -3,7 +3,7 @@
 import pytest
 from world import LORAWAN, NIDD, START, World, ack, request
 
-from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused
+from bindings.contract import Accepted, Ambiguous, LimitOf, NetworkState, Refusal, Refused
 from bridge.coap.message import Type
 
 LONG = {"default_ttl": 86400.0}
@@ -131,6 +131,15 @@ def test_r08_a_network_that_says_when_is_asked_again_until_the_deadline(south, w
     assert len(world.submitted) == 12
     world.passes(60)
     assert world.states() == [why.name]
+
+
+@pytest.mark.parametrize(("limit_of", "seconds"), [(LimitOf.NETWORK, 900), (LimitOf.DEVICE, 86_400)])
+def test_r08_a_message_waits_no_longer_for_a_limit_of_the_network_than_the_network_is_held(limit_of, seconds):
+    world = World(default_ttl=7 * 86_400.0)
+    world.network = Refused(Refusal.RATE_LIMITED, "429", world.wall + 86_400, limit_of)
+    world.server_sends(request())
+    (row,) = world.state.deliveries.live.values()
+    assert row.not_before == START + seconds
 
 
 @pytest.mark.parametrize("retry_at", [None, START - 600])

@@ -47,6 +47,21 @@ def test_the_network_is_paused(slow: World) -> None:
     assert why(slow) == [("the network is down, and is called again later", None, START + 40)]
 
 
+def test_r11_a_limit_of_submits_does_not_hold_the_cancel_of_a_message_whose_deadline_passed() -> None:
+    world = World(default_ttl=60.0)
+    world.network = BUFFERED
+    asks(world, 1)
+    world.condition = NetworkCondition(
+        takes_answers=False, takes_others=False, takes_checks=True, limited_until=START + 900, why_limited="a limit"
+    )
+    world.passes(50)
+    asks(world, 2)
+    assert why(world)[1][0].startswith("one request at a time")
+    world.passes(11)
+    assert world.states() == ["EXPIRED", "QUEUED"]
+    assert why(world) == [("a limit", None, START + 110)]
+
+
 def test_all_calls_of_the_network_are_under_way(slow: World) -> None:
     slow.condition = FULL
     asks(slow, 1)

@@ -174,7 +174,8 @@ class World:
         assert not (result.begins_call and result.waits_for_call)
         for effect in begun:
             is_answer = isinstance(effect, Submit) and effect.attempt.kind is Kind.ANSWER
-            assert self.condition.takes(Turn.ANSWER if is_answer else Turn.OTHER)
+            is_other = isinstance(effect, Submit) and not is_answer
+            assert self.condition.takes(Turn.ANSWER if is_answer else Turn.OTHER if is_other else Turn.CHECK)
         if result.waits_for_call:
             assert not self.condition.takes(result.waits_for_call)
 

@@ -1,5 +1,7 @@
 """Which endpoint may call its network, and when: at most so many at once, in fair order, none in a pause."""
 
+import asyncio
+
 import pytest
 
 from bindings.contract import (
@@ -15,9 +17,12 @@ from bindings.contract import (
 )
 from bridge.delivery.breaker import FAILURES, FIRST_PAUSE
 from bridge.delivery.network import Turn
+from bridge.delivery.pace import FIRST_PAUSE as LIMIT_PAUSE
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
 from bridge.service.network_calls import NetworkCalls
+from bridge.service.turns import Turns
+from bridge.store.contract import Done
 
 WALL = 1_700_000_000.0
 
@@ -256,12 +261,90 @@ def test_a_limit_of_the_network_lets_one_message_try_when_its_time_is_over() -> 
     network.calls.ended(1, limited(LimitOf.NETWORK, 60.0), network.now)
     network.mono = 59.0
     assert not any(network.wants(endpoint) for endpoint in (2, 3, 4))
-    assert network.calls.condition(2, network.now).why_paused == "the network refused a message for a limit of its own"
+    assert network.calls.condition(2, network.now).why_limited == "the network refused a message for a limit of its own"
     assert network.turns() == []
     network.mono = 60.5
     assert network.turns() == [2]
     network.ends(TAKEN)
     assert network.turns() == [3, 4]
+
+
+def test_a_burst_of_refusals_for_a_limit_of_the_network_pauses_it_once() -> None:
+    network = Network(capacity=32)
+    for endpoint in range(32):
+        assert network.wants(endpoint)
+    for endpoint in range(32):
+        network.mono += 0.01
+        network.calls.ended(
+            endpoint, submitted(Refused(Refusal.RATE_LIMITED, "429", None, LimitOf.NETWORK)), network.now
+        )
+    assert network.calls.pause(network.now) < LIMIT_PAUSE
+    assert not network.wants(1)
+    network.mono = 0.01 + LIMIT_PAUSE
+    assert network.turns() == [1]
+
+
+def test_r11_a_limit_of_the_network_holds_submits_and_lets_cancels_and_look_ups_go() -> None:
+    network = Network(capacity=2)
+    assert network.wants(1)
+    network.calls.ended(1, limited(LimitOf.NETWORK, 600.0), network.now)
+    assert not network.wants(2)
+    assert not network.wants(3, Turn.ANSWER)
+    assert network.wants(4, Turn.CHECK)
+    assert network.wants(5, Turn.CHECK)
+    assert not network.wants(6, Turn.CHECK)  # there are as many calls as the network takes
+    assert not network.wants(2, Turn.CHECK)  # its deadline passed while it waited
+    network.ends(ev.CancelDone(1, 1, Cancellation.GONE))
+    assert network.calls.next_turn(network.now) == 6
+    assert network.wants(6, Turn.CHECK)
+    network.ends(ev.CancelDone(1, 1, Cancellation.GONE))
+    assert network.calls.next_turn(network.now) == 2
+    assert network.wants(2, Turn.CHECK)
+    for _ in range(2):
+        network.ends(ev.CancelDone(1, 1, Cancellation.GONE))
+    assert network.turns() == []
+    network.mono = 600.5
+    assert network.turns() == [3]
+
+
+def test_a_network_that_is_down_and_at_its_limit_takes_a_cancel_as_soon_as_the_outage_is_over() -> None:
+    network = Network(capacity=8)
+    for endpoint in range(1 + FAILURES):
+        assert network.wants(endpoint)
+    network.calls.ended(0, limited(LimitOf.NETWORK, 600.0), network.now)
+    for _ in range(FAILURES):
+        network.ends(OUTAGE)
+    assert not network.wants(7, Turn.CHECK)
+    assert network.calls.look_again_in(network.now) == FIRST_PAUSE
+    network.mono = FIRST_PAUSE
+    assert network.calls.next_turn(network.now) == 7
+    assert network.wants(7, Turn.CHECK)
+
+
+async def test_a_pause_that_is_shorter_than_the_limit_ends_by_its_own_timer() -> None:
+    network = Network(capacity=8)
+    woken: list[int] = []
+
+    def wake(endpoint: int, done: Done) -> None:
+        woken.append(endpoint)
+        network.wants(endpoint, Turn.CHECK)
+        done(None)
+
+    turns = Turns(wake, lambda: network.now)
+    for endpoint in range(1 + FAILURES):
+        network.wants(endpoint)
+    network.calls.ended(0, limited(LimitOf.NETWORK, 600.0), network.now)
+    turns.serve(network.calls)
+    for _ in range(FAILURES):
+        network.ends(OUTAGE)
+    network.wants(7, Turn.CHECK)
+    turns.serve(network.calls)
+    (timer,) = turns._timers.values()
+    assert timer.when() - asyncio.get_running_loop().time() <= FIRST_PAUSE
+    network.mono = FIRST_PAUSE
+    timer._run()
+    assert woken == [7]
+    turns.stop()
 
 
 def test_a_network_that_refuses_nothing_for_a_limit_stays_calm() -> None:
