@@ -305,6 +305,7 @@ def test_r11_a_limit_of_the_network_holds_submits_and_lets_cancels_and_look_ups_
     assert network.turns() == []
     network.mono = 600.5
     assert network.turns() == [3]
+    assert network.wants(7, Turn.CHECK)  # while one submit tries whether the network takes messages again
 
 
 def test_a_network_that_is_down_and_at_its_limit_takes_a_cancel_as_soon_as_the_outage_is_over() -> None:
