@@ -39,6 +39,7 @@ async def open_when_free(config: Config, lost: Callable[[], None]) -> Store:
             why = because
         await asyncio.sleep(TRY_EVERY)
     try:
+        await store.alone()
         await run_command("take_command", config.standby.take_command)
     except BaseException:
         await store.close()

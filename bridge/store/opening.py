@@ -2,10 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from bridge.errors import ConfigurationError
 from bridge.store import contract
 from bridge.store.sqlite import ReadOnlyStore, SqliteStore
+
+
+class LeasedStore(contract.Store, Protocol):
+    """A store that is held by a lease."""
+
+    async def alone(self) -> None:
+        """Return when the bridge that held the ledger before has ended; send nothing before."""
 
 
 def open_store(database: Path | str) -> contract.Store:
@@ -21,10 +29,11 @@ def open_store(database: Path | str) -> contract.Store:
     return PostgresStore.open(database)
 
 
-def open_in_turn(database: Path | str, span: float, lost: Callable[[], None]) -> contract.Store:
+def open_in_turn(database: Path | str, span: float, lost: Callable[[], None]) -> LeasedStore:
     """Open a ledger in PostgreSQL by a lease of `span` seconds, so that another bridge can take it over.
 
-    `lost` is called in another thread before the lease ends, and must end everything at once. Raises LedgerInUse while
+    `lost` is called in another thread before the lease ends, or when another bridge is found to have the ledger, and
+    must end everything at once. Raises LedgerInUse while
     another bridge serves the ledger, else as `open_store` does.
     """
     if isinstance(database, Path):

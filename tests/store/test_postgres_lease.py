@@ -6,7 +6,7 @@ import time
 import pytest
 
 from bridge.delivery.rows import Insert
-from bridge.errors import LedgerInUse
+from bridge.errors import LedgerInUse, StoreUnavailable
 from tests.store.stores import postgres_server
 
 pytest.importorskip("psycopg")
@@ -52,3 +52,33 @@ async def test_a_process_that_is_held_up_gives_up_before_another_may_take_its_pl
     await next_one.committed([Insert.of(downlink(next_one.next_id()))])
     await next_one.close()
     await held_up.close()
+
+
+async def test_a_holder_whose_session_was_ended_has_stopped_before_the_next_one_acts(where, downlink):
+    """The database stays reachable: the next one has the lock at once, and the holder may have noticed nothing yet."""
+    lost_at = []
+    holder = PostgresStore.open(where, SPAN, lambda: lost_at.append(time.monotonic()))
+    await holder.committed([Insert.of(downlink(holder.next_id()))])
+    postgres_server().sql(f"SELECT pg_terminate_backend({holder._writing.backend}, 5000)")
+    next_one = PostgresStore.open(where, SPAN, wait=0.0)
+    opened_at = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await holder.committed([Insert.of(downlink(holder.next_id()))])
+    with pytest.raises(StoreUnavailable, match="another bridge"):
+        await holder.committed([Insert.of(downlink(holder.next_id()))])
+    assert lost_at, "it is called at once"
+    assert lost_at[0] - opened_at < SPAN / 2
+    await next_one.alone()
+    assert time.monotonic() - opened_at >= 0.95 * SPAN
+    await next_one.committed([Insert.of(downlink(next_one.next_id()))])
+    await next_one.close()
+    await holder.close()
+
+
+async def test_the_next_one_does_not_wait_for_a_holder_that_closed_the_store(where):
+    first = PostgresStore.open(where, SPAN)
+    await asyncio.wait_for(first.alone(), SPAN / 2)
+    await first.close()
+    second = PostgresStore.open(where, SPAN, wait=0.0)
+    await asyncio.wait_for(second.alone(), SPAN / 2)
+    await second.close()

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections.abc import Callable
 
 import psycopg
 
@@ -33,6 +34,7 @@ class Ownership:
         self._number = 0  # of the last transaction
         self._backend = 0  # the server's process for our session
         self._holder = 0  # the server's process for the session that has the lock
+        self.when_lost: Callable[[], None] = lambda: None  # is called when another process is found to have the place
 
     @property
     def holds(self) -> bool:
@@ -54,15 +56,22 @@ class Ownership:
             time.sleep(PAUSE)
 
     def release(self) -> None:
-        """Let another process have the place at once."""
-        if self._connection.is_open:
+        """Let another process have the place at once, and know that this one acts no more."""
+        if self.holds:
             with contextlib.suppress(psycopg.Error):  # then the server releases it with the session
+                self._connection.execute("UPDATE id_mark SET owner = '' WHERE owner = ?", (self._name,))
                 self._connection.execute("SELECT pg_advisory_unlock_all()")
 
-    def take(self) -> None:
-        """Take the place, once it is locked and has its tables. Raises psycopg.Error."""
+    def take(self) -> bool:
+        """Take the place, once it is locked and has its tables; return whether a former owner may still act.
+
+        It may unless it has released the place: its session can be over while its process goes on.
+        Raises psycopg.Error.
+        """
+        former = self._connection.execute("SELECT owner FROM id_mark").fetchone()
         self._connection.execute("UPDATE id_mark SET owner = ?, committed = 0", (self._name,))
         self._backend = self._connection.backend
+        return former is not None and former[0] != ""
 
     def note_transaction(self) -> int:
         """Within a transaction, leave its number; return it. Raises StoreUnavailable if another has the place."""
@@ -110,4 +119,5 @@ class Ownership:
 
     def _lost(self) -> StoreUnavailable:
         log.error("another bridge uses the database: nothing is acknowledged here any more", extra={"sample": "lost"})
+        self.when_lost()
         return StoreUnavailable("another bridge uses the database: this one must be stopped")

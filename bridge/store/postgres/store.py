@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from bridge.store.sql.reader import SqlReader
 from bridge.store.sql.reads import SqlReads
 from bridge.store.sql.store import SqlStore
 
+log = logging.getLogger(__name__)
+
 
 class PostgresStore(SqlStore):
     """Made by `open`."""
@@ -37,7 +40,9 @@ class PostgresStore(SqlStore):
         ownership: Ownership,
         lease: Lease | None = None,
         lost: Callable[[], None] = lambda: None,
+        alone_at: float = 0.0,
     ) -> None:
+        """`alone_at`: the monotonic time from which on no former owner acts any more."""
         self._writing = writing
         self._ownership = ownership
         self._loading = PostgresConnection(where, READ_ONLY)
@@ -51,6 +56,9 @@ class PostgresStore(SqlStore):
         super().__init__(writing, self._transactions, loads, SqlReads(reader, psycopg.Error))
         self._lease = lease
         self._lost = lost
+        self._alone_at = alone_at
+        if lease is not None:
+            ownership.when_lost = lost
         self._ended = threading.Event()
 
     @classmethod
@@ -60,8 +68,9 @@ class PostgresStore(SqlStore):
         """Open a database, and make its tables if need be; call it in a running event loop. It blocks.
 
         `where` is a connection string or URI of libpq. With `span` the store is held by a lease of so many seconds:
-        `lost` is called in another thread before the lease ends, and must end everything at once. `wait`: seconds to
-        wait for another bridge that is ending. Raises LedgerInUse (by another bridge), ConfigurationError (of a newer
+        `lost` is called in another thread before the lease ends, or when another bridge is found to have the place, and
+        must end everything at once; the caller sends nothing before `alone` returns. `wait`: seconds to wait for
+        another bridge that is ending. Raises LedgerInUse (by another bridge), ConfigurationError (of a newer
         release, of a kind that cannot be used) or StoreUnavailable (out of reach, no right to use it).
         """
         with contextlib.ExitStack() as opened:
@@ -80,8 +89,12 @@ class PostgresStore(SqlStore):
                 migrate(writing)
                 check_whole(writing)
                 asked_at = time.monotonic()
-                ownership.take()
-                store = cls(where, writing, ownership, None if span is None else Lease(span, asked_at), lost)
+                may_act = ownership.take()
+                if span is None:
+                    store = cls(where, writing, ownership)
+                else:
+                    alone_at = time.monotonic() + span if may_act else asked_at
+                    store = cls(where, writing, ownership, Lease(span, asked_at), lost, alone_at)
             except psycopg.Error as error:
                 raise unreachable(where, error) from error
             failed.pop_all()
@@ -90,6 +103,16 @@ class PostgresStore(SqlStore):
             threading.Thread(target=store._watch, args=(store._lease,), name="store-lease", daemon=True).start()
             store._renew(store._lease)
         return store
+
+    async def alone(self) -> None:
+        """Return when the bridge that held the ledger before has ended; at once if it closed its store.
+
+        Otherwise that takes one lease: since this store has the lock, the database has confirmed that bridge nothing.
+        """
+        left = self._alone_at - time.monotonic()
+        if left > 0:
+            log.info("the bridge before has not released the ledger: this one serves in %.1f s, after its lease", left)
+            await asyncio.sleep(left)
 
     def _renew(self, lease: Lease) -> None:
         """Commit something small, again and again: the event loop and the database must both be there for it."""
