@@ -230,11 +230,13 @@ async def test_a_session_that_was_ended_is_followed_by_one_with_the_lock(server,
     """Also when it is time to measure the database while there is no session."""
     where = server.schema()
     store = PostgresStore.open(where)
-    await store.committed([Insert.of(downlink(store.next_id()))])
-    end_session(server, store)
-    store._transactions._measured_at = -MEASURED_EVERY
+
+    def end(connection):
+        store._transactions._measured_at = -MEASURED_EVERY
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
     with pytest.raises(StoreUnavailable, match="cannot write"):
-        await store.committed([Insert.of(downlink(store.next_id()))])
+        await store.run(end)
     await store.committed([Insert.of(downlink(store.next_id()))])
     with pytest.raises(LedgerInUse):
         PostgresStore.open(where, wait=0.0)
