@@ -61,7 +61,6 @@ def cli() -> str:
 def _commands(command: click.Command, path: str, parent: click.Context | None) -> Iterator[str]:
     settings = {**command.context_settings, "max_content_width": WIDTH, "terminal_width": WIDTH}
     context = click.Context(command, info_name=path.rpartition(" ")[2], parent=parent, **settings)
-    command._help_option = None  # click keeps the one of the first context: made elsewhere, it has other names
     level = "#" * min(2 + path.count(" "), 4)
     yield f"{level} {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
     if isinstance(command, click.Group):
