@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bindings.pem_files import CaBundle, CertificateKey, ClientCertificate
 from bindings.ranges import AtOnce, Attempts, Body, Payload, Span, SpanOrZero, Timeout, Times
 from bindings.secret import Masked
 from bindings.transmission import exchange_lifetime
@@ -31,9 +32,7 @@ class Api(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = "grpc-web"
     connections: Annotated[AtOnce, Meta(description="concurrent calls over grpc-web, each on its own connection")] = 64
     tls: Annotated[bool, Meta(description="reach it over TLS")] = False
-    ca_bundle: Annotated[
-        str, Meta(description="PEM file of the authorities to trust; empty: the system's", extra={"file": True})
-    ] = ""
+    ca_bundle: CaBundle = ""
     timeout: Annotated[Timeout, Meta(description="seconds for one call")] = 10.0
     version: Annotated[
         str,
@@ -76,15 +75,9 @@ class Mqtt(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     host: Annotated[str, Meta(min_length=1, description="broker")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="its port; 8883 is usual with TLS")] = 1883
     tls: Annotated[bool, Meta(description="reach it over TLS")] = False
-    ca_bundle: Annotated[
-        str, Meta(description="PEM file of the authorities to trust; empty: the system's", extra={"file": True})
-    ] = ""
-    client_certificate: Annotated[
-        str, Meta(description="PEM file of the client certificate for mutual TLS", extra={"file": True})
-    ] = ""
-    client_key: Annotated[
-        str, Meta(description="PEM file of its key; empty: in the certificate's file", extra={"file": True})
-    ] = ""
+    ca_bundle: CaBundle = ""
+    client_certificate: ClientCertificate = ""
+    client_key: CertificateKey = ""
     username: Annotated[str, Meta(description="user name; empty: none")] = ""
     password: Annotated[str, Meta(description="password", extra={"secret": True})] = ""
     client_id: Annotated[

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bindings.pem_files import CaBundle, CertificateKey, ClientCertificate
 from bindings.ranges import AtOnce, Body, PortOrAny, SpanOrZero, Timeout
 from bindings.secret import Masked
 from bindings.t8.quirks import Quirks, quirks
@@ -35,15 +36,9 @@ class Credentials(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True)
 class Http(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The HTTP client toward the SCEF/NEF."""
 
-    ca_bundle: Annotated[
-        str, Meta(description="PEM file of the authorities to trust; empty: the system's", extra={"file": True})
-    ] = ""
-    client_certificate: Annotated[
-        str, Meta(description="PEM file of the client certificate for mutual TLS", extra={"file": True})
-    ] = ""
-    client_key: Annotated[
-        str, Meta(description="PEM file of its key; empty: in the certificate's file", extra={"file": True})
-    ] = ""
+    ca_bundle: CaBundle = ""
+    client_certificate: ClientCertificate = ""
+    client_key: CertificateKey = ""
     proxy: Annotated[
         str, Meta(description="HTTP proxy URL; may hold user and password; empty: none", extra={"secret": True})
     ] = ""
@@ -100,9 +95,7 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     certificate: Annotated[
         str, Meta(description="PEM file of the server certificate; empty: plain HTTP", extra={"file": True})
     ] = ""
-    key: Annotated[
-        str, Meta(description="PEM file of its key; empty: in the certificate's file", extra={"file": True})
-    ] = ""
+    key: CertificateKey = ""
     client_ca: Annotated[
         str,
         Meta(
