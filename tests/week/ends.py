@@ -73,7 +73,7 @@ class Server:
     where: dict[str, Address] = field(default_factory=dict)  # by endpoint
     _mids: "count[int]" = field(default_factory=lambda: count(1))
     _pending: dict[tuple[Address, int], str] = field(default_factory=dict)  # tokens of what is not acknowledged
-    _told: set[tuple[Address, int]] = field(default_factory=set)  # confirmable messages that were taken already
+    _known: dict[tuple[Address, int], float] = field(default_factory=dict)  # messages, and when each was taken first
 
     async def open(self) -> Address:
         self._udp = await Udp.open(self._take, local_addr=("127.0.0.1", 0))
@@ -115,11 +115,18 @@ class Server:
             query = dict(value.decode().split("=") for number, value in message.options if number == 15)
             self.where[query["ep"]] = source
             answer, options = "2.01", ((LOCATION_PATH, b"rd"), (LOCATION_PATH, query["ep"].encode()))
-        elif message.path() == "/dp" and (source, message.mid) not in self._told:
+        elif message.path() == "/dp" and not self._is_repeated(source, message.mid):
             self.taken.append(sha256(message.payload).hexdigest()[:16])
-        self._told.add((source, message.mid))
         reply = Message(ACK, code(answer), message.mid, message.token, options)
         asyncio.get_running_loop().call_later(_SERVER_TAKES, self._reply, source, reply)
+
+    def _is_repeated(self, source: Address, mid: int) -> bool:
+        """Return whether a message ID is one of a message that is remembered; else remember it from now on."""
+        now = asyncio.get_running_loop().time()
+        if now - self._known.get((source, mid), -_REMEMBERED) < _REMEMBERED:
+            return True
+        self._known[source, mid] = now
+        return False
 
     def _reply(self, source: Address, message: Message) -> None:
         if not self._udp.transport.is_closing():

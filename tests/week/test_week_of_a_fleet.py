@@ -7,6 +7,8 @@ import pytest
 from bridge.delivery.states import DownlinkState
 from mock_network.scef.fault_kinds import KINDS
 from tests.durability.judge import NIDD, Evidence
+from tests.interop.raw_device import CON, POST, Message, encode, uri
+from tests.week.ends import Server, Udp
 from tests.week.happenings import FAULTS, LEFT_OUT
 from tests.week.jumping import JumpingLoop
 from tests.week.week import DAYS, deadlines, week
@@ -35,6 +37,27 @@ def test_a_week(tmp_path):
     assert {kind.name for kind in KINDS} - LEFT_OUT - {
         kind for kind, number in happened.items() if number >= ENOUGH
     } == set()
+
+
+@pytest.mark.parametrize(("later", "taken"), [(200.0, 1), (300.0, 2)])
+def test_the_server_knows_a_message_id_again_for_as_long_as_rfc_7252_has_it(later, taken):
+    """A bridge may use the message ID for another Send after that time."""
+
+    async def live():
+        server, answered = Server(), asyncio.Event()
+        address = await server.open()
+        bridge = await Udp.open(lambda *_: answered.set(), remote_addr=address)
+        for payload in (b"first", b"second"):
+            bridge.transport.sendto(encode(Message(CON, POST, 7, b"t", uri("/dp"), payload)))
+            await answered.wait()
+            answered.clear()
+            await asyncio.sleep(later)
+        bridge.transport.close()
+        server.close()
+        return len(server.taken)
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        assert runner.run(live()) == taken
 
 
 @pytest.mark.parametrize(
