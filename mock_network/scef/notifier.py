@@ -86,7 +86,7 @@ class Notifier:
         )
 
     async def stop(self) -> None:
-        """Give up running notifications."""
+        """End the notifications that are under way; none is sent again."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
