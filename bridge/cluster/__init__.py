@@ -1,0 +1,1 @@
+"""Several nodes on one ledger: which shards this node serves. No I/O, no clock."""

@@ -1,0 +1,53 @@
+"""What the parts of a node need to know of its shards (`bridge.directory.record.Record.shard`).
+
+Each of the 256 shards belongs to one node at most. The database gives a shard with an *epoch*, which rises each time
+another node takes the shard: a commit of a former holder is refused, since its epoch is old.
+
+The life of a shard on one node:
+
+    take:     the row in the ledger is this node's → `epoch` is known → followers' `taken`, in order → `serves`
+    release:  `serves` ends → followers' `released`, in reverse order → `epoch` ends → another node may take the row
+
+A node that loses its lease ends its process at once; followers are not called then. Whoever takes a shard treats each
+message in SUBMITTING as in doubt (R9), as a start does.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class ShardFollower(Protocol):
+    """A part of the node that has work to do when a shard comes or goes. Each call has a time limit of 10 s."""
+
+    async def taken(self, shard: int, epoch: int) -> None:
+        """Prepare to serve a shard: its rows may be changed from now on, and nothing of it is accepted yet.
+
+        Raises BridgeError if that is not possible: the shard is released again, and taken anew later.
+        """
+
+    async def released(self, shard: int) -> None:
+        """Stop serving a shard: afterwards nothing of it is sent or changed. Commits are still possible.
+
+        An error is logged, and the shard is released all the same.
+        """
+
+
+class Shards(Protocol):
+    """The shards of this node. Methods are called in the event loop, and none blocks it."""
+
+    @property
+    def node(self) -> str:
+        """The name of this node."""
+
+    @property
+    def held(self) -> Mapping[int, int]:
+        """The epochs of all shards whose rows this node may change, by shard; do not change it."""
+
+    def epoch(self, shard: int) -> int | None:
+        """Return the epoch with which this node may change rows of a shard, or None if it may not."""
+
+    def serves(self, shard: int) -> bool:
+        """Return whether this node accepts messages and events of a shard."""
+
+    def follow(self, follower: ShardFollower) -> None:
+        """Add a follower. It is not called for shards that are held already: add all of them before the first one."""

@@ -1,0 +1,66 @@
+"""The shards of one node in memory, and the order in which its parts follow when one is taken or released."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bridge.cluster.contract import ShardFollower
+from bridge.errors import BridgeError, NotPossible
+
+TIME_LIMIT = 10.0  # seconds that one follower may take
+
+log = logging.getLogger(__name__)
+
+
+class NodeShards:
+    """`bridge.cluster.contract.Shards`. The caller has the row in the ledger before `take`, and until after `release`.
+
+    Call `take` and `release` of one shard one after the other.
+    """
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self._epochs: dict[int, int] = {}
+        self._served: set[int] = set()
+        self._followers: list[ShardFollower] = []
+        self.held: Mapping[int, int] = MappingProxyType(self._epochs)
+
+    def epoch(self, shard: int) -> int | None:
+        return self._epochs.get(shard)
+
+    def serves(self, shard: int) -> bool:
+        return shard in self._served
+
+    def follow(self, follower: ShardFollower) -> None:
+        self._followers.append(follower)
+
+    async def take(self, shard: int, epoch: int) -> None:
+        """Let the followers prepare for a shard, then serve it.
+
+        Raises BridgeError if one of them cannot: those before it have released the shard, which is not held then.
+        """
+        self._epochs[shard] = epoch
+        for number, follower in enumerate(self._followers):
+            try:
+                async with asyncio.timeout(TIME_LIMIT):
+                    await follower.taken(shard, epoch)
+            except (BridgeError, TimeoutError) as error:
+                await self._let_go(shard, self._followers[: number + 1])
+                why = str(error) or f"{type(follower).__name__} took longer than {TIME_LIMIT:g} s"
+                raise NotPossible(f"shard {shard} cannot be served here: {why}") from error
+        self._served.add(shard)
+
+    async def release(self, shard: int) -> None:
+        """Serve a shard no more, and return when the followers have released it."""
+        self._served.discard(shard)
+        await self._let_go(shard, self._followers)
+
+    async def _let_go(self, shard: int, followers: list[ShardFollower]) -> None:
+        for follower in reversed(followers):
+            try:
+                async with asyncio.timeout(TIME_LIMIT):
+                    await follower.released(shard)
+            except Exception:
+                log.exception("shard %d is released although a part failed", shard, extra={"sample": "released"})
+        self._epochs.pop(shard, None)
