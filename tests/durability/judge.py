@@ -205,13 +205,14 @@ def _repetitions(row: dict[str, Any]) -> int:
     """Return how many copies the row itself says were submitted after an ambiguity, as far as R9 allows them.
 
     Where an attempt was in doubt first, the network's word that it had left may come after the next one was submitted.
-    Then its detail still says why it was in doubt; an attempt that simply left has none.
+    Then its detail still says why it was in doubt; an attempt that simply left has none. The last attempt permits
+    nothing: no copy came after it.
     """
     if row["operation"] not in REPEATABLE or not row["attempts"]:
         return 0
     attempts = msgspec.msgpack.decode(row["attempts"])
     return sum(
-        known in IN_DOUBT or (known == LEFT and bool(more) and more[-1] != "") for _, known, _, *more in attempts
+        known in IN_DOUBT or (known == LEFT and bool(more) and more[-1] != "") for _, known, _, *more in attempts[:-1]
     )
 
 

@@ -86,6 +86,13 @@ def test_it_allows_one_more_copy_where_the_row_says_that_it_was_in_doubt_and_not
     assert len(judge(seen)) == 1
 
 
+def test_the_last_attempt_allows_no_copy_however_much_it_is_in_doubt():
+    seen = _evidence()
+    seen.on_air.append((30.0, (DEVICE, READ)))
+    seen.downlinks[0]["attempts"] = msgspec.msgpack.encode([[1, 1, 10.0]])
+    assert judge(seen) == ["downlink 1 (Read) was on air 2 times: [10.0, 30.0]"]
+
+
 @pytest.mark.parametrize("operation", ["Execute", "Create", "Delete", "OSCORE", "Request"])
 @pytest.mark.parametrize("after", [10.0, 310.0])
 def test_it_allows_no_second_copy_of_what_may_be_done_once_though_the_row_says_repeated(operation, after):
