@@ -117,12 +117,13 @@ class DeviceNote(msgspec.Struct, array_like=True):
         """Return whether a live uplink shows that the frame counter was reset; `at`: the time in its event.
 
         An uplink with a lower counter may have been overtaken. A counter that was processed already is used again, if
-        the event is not old.
+        the event is later than all others: else a broker brings an event again, also where a reset is expected.
         """
         if f_cnt >= self.highest:
             return False
-        used_again = self.has_seen(f_cnt) and at > self.seen_at
-        return self.went_back(f_cnt) or self.reset_expected or used_again
+        if self.has_seen(f_cnt):
+            return at > self.seen_at
+        return self.went_back(f_cnt) or self.reset_expected
 
     def went_back(self, f_cnt: int) -> bool:
         """Return whether the counter fell so far behind that it must have been reset."""

@@ -364,6 +364,26 @@ async def test_reordered_uplinks_are_no_reset(binding, chirpstack, side):
     assert side.of(Joined) == []
 
 
+async def test_an_old_poll_that_a_broker_brings_again_is_no_reset_though_a_recorded_frame_was_refused(
+    binding, chirpstack, side
+):
+    """Anybody can send a recorded frame, which the network server refuses with a log event; the ledger has no poll."""
+    at = time.time() - 10.0
+    chirpstack.up(b"", f_cnt=4, at=at)
+    chirpstack.up(b"first", f_cnt=5)
+    await until(lambda: side.of(UplinkMessage))
+    chirpstack.log("UPLINK_F_CNT_RESET")
+    await until(lambda: side.counts["lorawan_log_events"])
+    chirpstack.up(b"", f_cnt=4, at=at)
+    chirpstack.up(b"next", f_cnt=6)
+    await until(lambda: len(side.of(UplinkMessage)) == 2)
+    assert side.of(Joined) == []
+    assert "lorawan_counter_resets" not in side.counts
+    chirpstack.up(b"reset", f_cnt=0)
+    await until(lambda: len(side.of(UplinkMessage)) == 3)
+    assert len(side.of(Joined)) == 1
+
+
 # Profiles
 
 
