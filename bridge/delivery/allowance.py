@@ -26,11 +26,14 @@ class Allowance(Protocol):
         what is known of that limit.
         """
 
-    def charge(self, size: int, work: Work) -> None:
-        """Count a message that is about to be submitted."""
+    def charge(self, size: int, work: Work) -> float:
+        """Count a message that is about to be submitted; return the wall time that `refund` has to be called with."""
 
     def refund(self, size: int, charged_at: float, work: Work) -> None:
-        """Take off a charge made at a wall time: the network certainly did not accept the message."""
+        """Take off a charge, where it was counted: the network certainly did not accept the message.
+
+        `charged_at` is what `charge` returned.
+        """
 
 
 class _Unlimited:
@@ -45,7 +48,8 @@ class _Unlimited:
     ) -> Hold | None:
         return None
 
-    def charge(self, _size: int, _work: Work) -> None: ...
+    def charge(self, _size: int, work: Work) -> float:
+        return work.now.wall
 
     def refund(self, _size: int, _charged_at: float, _work: Work) -> None: ...
 

@@ -31,6 +31,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     cancel_failed_at: float | None = None  # when a cancel did not find out whether the network still had it
     released: bool = False  # it no longer holds the device's request slot
     detail: str = ""  # the network's text of that moment
+    charged_at: float | None = None  # the time that quotas count it at, where a clock was set back; None: see `at`
 
     def learn(self, said: Known, now: float) -> bool:
         """Add a report; return whether it was new."""

@@ -161,8 +161,10 @@ class Deliveries:
             return None
         if row.reason.startswith(_HELD):
             row.reason = ""
-        self.allowance.charge(len(payload), work)
+        charged_at = self.allowance.charge(len(payload), work)
         one = begin(row.attempts, work.now.wall)
+        if charged_at != work.now.wall:
+            one.charged_at = charged_at
         row.not_before = None
         row.state = _S.SUBMITTING
         self._facts.pop(row.id, None)

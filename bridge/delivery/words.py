@@ -67,7 +67,9 @@ def submitted(
     elif row.over:
         pass  # the device's answer came first, and proves more
     elif isinstance(result, Refused):
-        charged_at = one.at if one.known is _K.PENDING else None
+        charged_at = None
+        if one.known is _K.PENDING:
+            charged_at = one.at if one.charged_at is None else one.charged_at
         retry_at = result.retry_at
         if retry_at is not None and result.limit_of is LimitOf.NETWORK:
             retry_at = min(retry_at, work.now.wall + LONGEST_WISH)  # no longer than the whole network is held for it

@@ -15,7 +15,7 @@ from bridge.quota.usage import Amount, Usage
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """What a step used at a wall time, or with `sign` -1 a refund.
+    """What a step used at a wall time, or with `sign` -1 a refund of what the rows count at a wall time.
 
     `of`: the network and group that are charged; None: those of the endpoint in this step.
     """
@@ -107,15 +107,20 @@ class Account:
                 return Hold(f"quota {quota.name} is used up until {spelled(until)}", until)
         return None
 
-    def charge(self, size: int, work: Work) -> None:
-        """Count a message to the device."""
-        self._charged = (work.now.wall, self._network, self._group)
+    def charge(self, size: int, work: Work) -> float:
+        """Count a message to the device; return the wall time that it counts at.
+
+        That is a later time than now where the clock was set back over the end of a minute.
+        """
         limits = self.limits
         if limits.own or limits.reports:
             self._spread(Amount(1, size, 0, 0), work)
         row = self._present(work)
         row.down_messages += 1
         row.down_bytes += size
+        charged_at = row.counts_at(work.now.wall)
+        self._charged = (charged_at, self._network, self._group)
+        return charged_at
 
     def heard(self, size: int, work: Work) -> None:
         """Count a message of the device."""
@@ -126,7 +131,7 @@ class Account:
         row.up_bytes += size
 
     def refund(self, size: int, charged_at: float, work: Work) -> None:
-        """Refund a message to the device, where it was counted.
+        """Refund a message to the device, where it was counted: at the time that `charge` returned.
 
         The endpoint may have another network or group by now. If it is no longer known where the message was counted,
         it stays counted.

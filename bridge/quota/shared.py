@@ -5,6 +5,7 @@ sums of its step are undone.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from math import inf
 
 import msgspec
 from msgspec.structs import replace
@@ -29,11 +30,12 @@ class Tally:
     later minute until it has passed, unless it is more than a day ahead. Days and weeks follow the clock.
     """
 
-    __slots__ = ("_amounts", "_ends", "_present", "_starts")
+    __slots__ = ("_amounts", "_ends", "_present", "_since", "_starts")
 
     def __init__(self, periods: Iterable[Period] = Period) -> None:
         """`periods`: the lengths that are counted."""
         self._amounts: dict[Period, dict[int, Amount]] = {period: {} for period in periods}
+        self._since: dict[Period, int] = {}  # the first second of which messages count in the latest minute and hour
         self._present: dict[Period, Amount] = {}  # where each length counts between these wall times
         self._starts = self._ends = 0.0
 
@@ -57,24 +59,46 @@ class Tally:
         for period, amounts in self._amounts.items():
             start = _now(period, wall, amounts)
             self._present[period] = self._counted_in(period, amounts, start)
-            if period not in _SHORT:
+            if period in _SHORT:
+                self._since[period] = min(self._since[period], start_of(Period.MINUTE, wall))
+            else:
                 # Later ones stay: rows of a clock that was ahead count again when their day comes.
                 for earlier in sorted(one for one in amounts if one < start)[:-_KEPT]:
                     del amounts[earlier]
         self._starts, self._ends = start_of(Period.MINUTE, wall), end_of(Period.MINUTE, wall)
 
     def take_off(self, amount: Amount, wall: float) -> None:
-        """Undo the count of an amount at a wall time, if its period is still kept."""
+        """Undo the count of an amount at a wall time, where it was counted, if that is still kept."""
+        self._correct(amount, wall, -1)
+
+    def put_back(self, amount: Amount, wall: float) -> None:
+        """Undo `take_off`."""
+        self._correct(amount, wall, 1)
+
+    def _correct(self, amount: Amount, wall: float, sign: int) -> None:
         for period, amounts in self._amounts.items():
             there = amounts.get(start_of(period, wall))
+            if there is None and period in _SHORT and wall >= self._since.get(period, inf):
+                (there,) = amounts.values()  # the clock was set back: it counted in a later minute or hour
             if there is not None:
-                there.add(amount, -1)
+                there.add(amount, sign)
 
-    def add_to(self, period: Period, start: int, amount: Amount) -> None:
-        """Count an amount used in the period that began at a wall-clock second."""
+    def load(self, period: Period, start: int, amount: Amount, now: float) -> None:
+        """Count an amount that is stored of the period that began at a wall-clock second, earlier ones first.
+
+        The present minute and hour, and later ones of a clock that was set back since, count together: as the later
+        one, as `add` does it.
+        """
         amounts = self._amounts.get(period)
-        if amounts is not None:
-            self._counted_in(period, amounts, start).add(amount)
+        if amounts is None:
+            return
+        if period in _SHORT:
+            present = start_of(period, now)
+            if not present <= start <= present + DAY:
+                return
+            before = amounts.popitem()[1] if amounts and start not in amounts else None
+            self._counted_in(period, amounts, start).add(before or Amount())
+        self._counted_in(period, amounts, start).add(amount)
 
     def _counted_in(self, period: Period, amounts: dict[int, Amount], start: int) -> Amount:
         """Return what is counted in the period that begins at `start`, begun if it is not there."""
@@ -82,9 +106,11 @@ class Tally:
         if there is None:
             self._ends = 0.0  # what counts in a minute has to be found anew
             there = amounts[start] = Amount()
-            if period in _SHORT and len(amounts) > 1:
-                latest = max(amounts)
-                del amounts[latest if latest - start > DAY else min(amounts)]
+            if period in _SHORT:
+                self._since[period] = start
+                if len(amounts) > 1:
+                    latest = max(amounts)
+                    del amounts[latest if latest - start > DAY else min(amounts)]
         return there
 
 
@@ -188,14 +214,14 @@ class SharedQuotas:
         self._recent = []
         self._limits.clear()
 
-    def change(self, quotas: Sequence[Quota], rows: Iterable[Usage]) -> None:
+    def change(self, quotas: Sequence[Quota], rows: Iterable[Usage], now: float) -> None:
         """Put other quotas into force. `rows` are all of this week, as stored when `begin_change` was called.
 
         The caller then sets the `limits` of every endpoint again.
         """
         after = SharedQuotas(quotas)
         if after.needs_sums:
-            after.load(rows)
+            after.load(rows, now)
             for one in self._recent or ():
                 after.apply(one.network, one.group, one.charges)
         self.quotas, self._periods, self._recent = after.quotas, after._periods, None
@@ -207,8 +233,11 @@ class SharedQuotas:
         self._recent = None
         self._limits.clear()
 
-    def load(self, rows: Iterable[Usage]) -> None:
-        """Take rows of this week, or sums of rows: one for each day, network, group, hour and minute."""
+    def load(self, rows: Iterable[Usage], now: float) -> None:
+        """Take rows of this week, or sums of rows: one for each day, network, group, hour and minute.
+
+        `now` is the wall time.
+        """
         for row in sorted(rows, key=_when):
             day = row.day * DAY
             hour, minute = day + HOUR * row.hour, day + MINUTE * row.minute
@@ -220,7 +249,7 @@ class SharedQuotas:
             }
             for tally in self._of(row.network, row.group):
                 for (period, start), amount in used.items():
-                    tally.add_to(period, start, amount)
+                    tally.load(period, start, amount, now)
         for shared in self._shared.values():
             shared.forget()
 
@@ -253,7 +282,7 @@ class SharedQuotas:
                 _take_off(charge, shared, tallies)
                 continue
             for tally in tallies:
-                tally.add(charge.amount, charge.wall)
+                tally.put_back(charge.amount, charge.wall)
             for one in shared:
                 one.forget()
 

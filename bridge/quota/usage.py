@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 
 from bridge.delivery.rows import Fixed, Row
-from bridge.quota.periods import DAY, Period, day_of, monday_of
+from bridge.quota.periods import DAY, MINUTE, Period, day_of, monday_of
 
 KEPT_DAYS = 400
 """How many days longer than messages usage is kept: people check bills with it."""
@@ -87,8 +87,12 @@ class Usage(Row):
         self.up_messages += amount.up_messages
         self.up_bytes += amount.up_bytes
 
+    def counts_at(self, wall: float) -> float:
+        """Return the wall time at which a message counts that is sent at `wall`: at the earliest the latest minute."""
+        return max(wall, self.day * DAY + self.minute * MINUTE)
+
     def refund(self, size: int, wall: float) -> None:
-        """Subtract one message to the device that was counted at a wall time, and that the network did not accept."""
+        """Subtract one message to the device that the network did not accept; `wall` is when it counted."""
         minute = self._minute(wall)
         self.down_messages -= 1
         self.down_bytes -= size

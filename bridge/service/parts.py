@@ -158,7 +158,7 @@ async def _quotas(config: Config, store: Store, now: float) -> SharedQuotas:
     """Return all quotas, with the usage of the shared ones. Raises StoreUnavailable."""
     quotas = SharedQuotas([settings.quota() for settings in config.quotas])
     if quotas.needs_sums:
-        quotas.load(await store.reads.usage_since(needed_since(now)))
+        quotas.load(await store.reads.usage_since(needed_since(now)), now)
     return quotas
 
 

@@ -37,7 +37,7 @@ async def change_quotas(
         shared.abandon_change()
         _let_endpoints_know(shared, runner)
         raise
-    shared.change(quotas, rows)
+    shared.change(quotas, rows, now)
     _let_endpoints_know(shared, runner)
     log.info("quotas changed", extra={"quotas": ",".join(quota.name for quota in quotas)})
 

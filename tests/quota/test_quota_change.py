@@ -195,7 +195,7 @@ def test_sums_after_a_change_are_those_of_the_rows_whatever_was_under_way():
                 kind, charges = waiting.pop(0)
                 if kind == "read":
                     rows, read = committed, None
-                    shared.change([WEEK], [usage(rows, now)])
+                    shared.change([WEEK], [usage(rows, now)], now)
                 elif draw.random() < 0.2:
                     shared.take_back("net", "", charges)
                 else:
@@ -206,7 +206,7 @@ def test_sums_after_a_change_are_those_of_the_rows_whatever_was_under_way():
                 waiting.append(("read", []))
         for kind, _ in waiting:
             if kind == "read":
-                shared.change([WEEK], [usage(committed, now)])
+                shared.change([WEEK], [usage(committed, now)], now)
             else:
                 committed += 1
         assert not shared.quotas or _used(shared, now) == committed, seed

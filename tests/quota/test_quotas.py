@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "relay"))
 
-from world import World, ack, register, request, response
+from world import DOWNLINKS, World, ack, register, request, response
 
 from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused
 from bridge.coap.numbers import Code, OptionNumber
@@ -18,9 +19,10 @@ from bridge.quota.account import Charge
 from bridge.quota.limits import AtLimit, Counted, Limits, Per, Quota
 from bridge.quota.periods import Period
 from bridge.quota.shared import SharedQuotas
-from bridge.quota.usage import Amount, Usage
+from bridge.quota.usage import Amount, Usage, needed_since
 from bridge.relay import events as ev
-from bridge.relay.model import ServerProfile
+from bridge.relay.model import Kept, ServerProfile
+from bridge.relay.state import EndpointState
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()  # a Monday
 MONDAY = NOON - 12 * 3600
@@ -29,6 +31,28 @@ PATIENT = ServerProfile(patience=30 * 86400.0)
 
 def quota(period=Period.HOUR, **parts):
     return Quota(**{"name": "plan", "network": "net", "per": Per.ENDPOINT, "period": period, "reserve": 0.0} | parts)
+
+
+class Sharing(World):
+    """One endpoint whose use counts in sums, too."""
+
+    sums = SharedQuotas()
+
+    def share(self, quotas):
+        """Put quotas into force as a start does: their sums are made of the rows."""
+        self.sums = SharedQuotas(quotas)
+        self.sums.load(self.loaded([Usage]), self.wall)
+        self.limits = self.sums.limits("net", self.endpoint.group)
+
+    def used(self, charges):
+        self.sums.apply("net", self.endpoint.group, charges)
+
+    def loads_again(self):
+        """Load the endpoint from its rows while a call is under way, as after a commit that failed."""
+        call, now = self.state.deliveries.call, self.wall
+        kept = Kept(downlinks=self.loaded(DOWNLINKS), usage=self.loaded([Usage]), usage_since=needed_since(now))
+        self.state = EndpointState(self.endpoint, self.policy, kept, 0.9)
+        self.state.deliveries.call = call
 
 
 def world(*quotas, wall=NOON, profile=PATIENT):
@@ -133,6 +157,111 @@ def test_a_network_that_wants_a_wait_beyond_all_calendars_breaks_no_step(retry_a
     one.server_sends(response(one.last_north(), Code.CREATED, b"", location))
     (answer,) = one.downlinks("answer")
     assert "used up until" in answer["reason"]
+
+
+@pytest.mark.parametrize("period", list(Period))
+@pytest.mark.parametrize("per", [Per.ENDPOINT, Per.GROUP, Per.NETWORK])
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_after_a_clock_was_set_back_a_refund_is_taken_off_where_the_message_was_counted(period, per, reloaded):
+    """Usage of the later minute and hour is stored; what is sent before they have passed counts there, too."""
+    one = Sharing(profile=PATIENT, group="meters")
+    rule = quota(period, per=per, messages=2)
+    one.share([rule])
+    one.wall = NOON + 2 * 3600
+    ask_and_answer(one, 1)
+    one.wall = NOON + 600  # set back while the service was down
+    one.restart()
+    one.share([rule])
+    one.network = None
+    ask(one, 2, code=Code.POST, path="3/0/4")
+    assert len(one.submitted) == 2
+    if reloaded:
+        one.loads_again()
+    one.answers_open_call(Refused(Refusal.REJECTED, "no"))
+    assert usage(one)[0] == 1
+    one.network = Accepted(None, NetworkState.SENT)
+    ask_and_answer(one, 3)
+    assert len(one.submitted) == 3  # the refund makes room for one message
+    ask(one, 4)
+    assert len(one.submitted) == 3
+    one.restart()
+    one.share([rule])
+    ask(one, 5)
+    assert len(one.submitted) == 3  # the stored rows say the same
+
+
+whats = st.lists(
+    st.one_of(
+        st.just("accepted"),
+        st.just("refused"),
+        st.just("open"),
+        st.just("refused later"),
+        st.tuples(st.just("forward"), st.integers(1, 2000)),
+        st.tuples(st.just("set back"), st.integers(1, 2000)),
+    ),
+    max_size=20,
+)  # all within one day
+
+
+@settings(max_examples=60, deadline=None)
+@given(whats)
+def test_rows_and_sums_count_the_same_whatever_is_refunded_and_however_the_clock_is_set(events):
+    """Only a restart sets the clock back (`SteadyClock`); what is counted once is refunded at most once."""
+    one, counted = Sharing(profile=PATIENT), []  # in which minute since 1970 each message counts
+    rules = [quota(period, name=f"{per}{period}", per=per) for period in Period for per in (Per.ENDPOINT, Per.NETWORK)]
+    results = {
+        "accepted": Accepted(None, NetworkState.SENT),
+        "refused": Refused(Refusal.REJECTED, "no"),
+        "open": None,
+    }
+    one.wall = NOON
+    one.share(rules)
+    latest, seen = 0, 0
+    for number, event in enumerate(events, 1):
+        if event in results:
+            one.network = results[event]
+            ask(one, number, code=Code.POST, path="3/0/4")
+        elif event == "refused later" and one.state.deliveries.call is not None:
+            counted.pop()
+            one.network = results["accepted"]  # of what goes next
+            one.answers_open_call(results["refused"])
+        elif event[0] == "forward":
+            one.wall += event[1]
+            one.mono += event[1]
+        elif event[0] == "set back":
+            one.wall -= event[1]
+            one.network = results["accepted"]
+            one.restart()
+            one.share(rules)
+        latest = max(latest, int(one.wall // 60)) if len(one.submitted) > seen else latest
+        counted += [latest] * (len(one.submitted) - seen if one.network != results["refused"] else 0)
+        seen = len(one.submitted)
+        present = max(latest, int(one.wall // 60))
+        for rule, amount in one.state.account.standing(one.limits, one.wall):
+            there = {
+                Period.MINUTE: [each for each in counted if each == present],
+                Period.HOUR: [each for each in counted if each // 60 == present // 60],
+            }.get(rule.period, counted)
+            assert amount.down_messages == len(there), (rule.name, event)
+
+
+def test_a_refund_that_comes_when_the_later_minute_has_passed_is_not_taken_off_the_next_one():
+    one = Sharing(profile=PATIENT)
+    rules = [quota(Period.MINUTE, messages=9), quota(Period.MINUTE, name="all", per=Per.NETWORK, messages=9)]
+    one.share(rules)
+    one.wall = NOON + 60
+    ask_and_answer(one, 1)
+    one.wall = NOON + 50
+    one.restart()
+    one.share(rules)
+    one.network = None
+    ask(one, 2, code=Code.POST, path="3/0/4")
+    one.wall, one.mono = NOON + 125, one.mono + 75
+    one.device_sends(b"\x40\x00\x12\x34")  # a ping: the minute of its answer begins
+    one.answers_open_call(Refused(Refusal.REJECTED, "no"))
+    assert usage(one)[0] == 2  # the first request and the Reset
+    standing = one.state.account.standing(one.limits, one.wall)
+    assert [amount.down_messages for _, amount in standing] == [1, 1]
 
 
 def test_a_call_that_a_kill_interrupts_stays_charged():

@@ -77,7 +77,7 @@ def test_a_start_makes_the_same_sums_of_the_rows():
         row = rows.setdefault(key, Usage(*key, 0))
         row.add(Amount(1, 10), wall)
         shared.apply("net", group, [down(1, 10, wall)])
-    again.load(rows.values())
+    again.load(rows.values(), NOW)
     for group in ("", "a", "b"):
         for quota, tally in shared.limits("net", group).shared:
             same = next(each for one, each in again.limits("net", group).shared if one == quota)
@@ -100,6 +100,20 @@ def test_a_clock_that_is_set_back_over_a_minute_begins_none_anew():
     shared.apply("net", "", [down(3, 1, NOW + 600), down(1, 1, NOW)])
     assert tally.used(Period.MINUTE, NOW).down_messages == 4
     assert tally.used(Period.MINUTE, NOW + 600).down_messages == 4
+
+
+@pytest.mark.parametrize("period", [Period.MINUTE, Period.HOUR])
+def test_after_a_clock_was_set_back_a_kill_loses_nothing_that_counts_in_the_present(period):
+    """One endpoint has used some in a later minute already, another one uses some now; then the service is killed."""
+    rows = []
+    for endpoint, wall in ((1, NOW), (2, NOW + 2 * 3600), (3, NOW - 3600)):
+        row = Usage(endpoint, day_of(wall), "net", "", 0)
+        row.add(Amount(endpoint, 1), wall)
+        rows.append(row)
+    shared = SharedQuotas([replace(NETWORK, period=period)])
+    shared.load(rows, NOW)
+    tally = shared.limits("net", "").shared[0][1]
+    assert tally.used(period, NOW).down_messages == 3  # without what counted an hour ago
 
 
 def test_a_clock_that_was_years_ahead_for_a_moment_uses_nothing_up():
@@ -125,7 +139,7 @@ def rows_of(days, messages=3):
 def test_after_days_with_a_clock_ahead_and_a_restart_today_is_counted(ahead):
     """The clock was ahead for days, then it was set back, and the service started again."""
     shared = SharedQuotas([NETWORK])
-    shared.load(rows_of(ahead))
+    shared.load(rows_of(ahead), NOW)
     shared.apply("net", "", [down(1, 10)])
     shared.apply("net", "", [down(1, 10)])
     assert used(shared) == {"all": 2}
@@ -135,7 +149,7 @@ def test_after_days_with_a_clock_ahead_and_a_restart_today_is_counted(ahead):
 
 def test_a_start_with_rows_of_later_days_keeps_what_was_used_today():
     shared = SharedQuotas([NETWORK])
-    shared.load(rows_of([0, 1, 2, 3]))
+    shared.load(rows_of([0, 1, 2, 3]), NOW)
     assert used(shared) == {"all": 3}
     shared.apply("net", "", [down(1, 10)])
     assert used(shared) == {"all": 4}

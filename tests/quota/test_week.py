@@ -107,7 +107,7 @@ class Fleet:
     def kill(self):
         """Lose all memory; the sums are made of the rows."""
         self.shared = SharedQuotas(QUOTAS)
-        self.shared.load(row for peer in self.peers for row in peer.loaded([Usage]))
+        self.shared.load((row for peer in self.peers for row in peer.loaded([Usage])), self.peers[0].wall)
         for peer in self.peers:
             peer.limits = self.shared.limits("net", peer.endpoint.group)
             peer.restart()
