@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bridge.config.model import Config
-from bridge.config.security import NONE
+from bridge.config.security import NONE, Security
 from bridge.config.uris import read_uri
 from bridge.errors import ConfigurationError
 from bridge.extras import cure
@@ -21,6 +21,7 @@ class Secured:
     session: SessionSettings
     source: KeySource
     link: LinkSettings
+    asks_ocsp: Security | None = None  # its section, where OCSP responders are asked
 
 
 def secured(config: Config) -> dict[str, Secured]:
@@ -41,7 +42,8 @@ def secured(config: Config) -> dict[str, Secured]:
             source.check()
         except ConfigurationError as error:
             raise ConfigurationError(f"{config.where(f'[servers.{key}.security]')} {error}") from error
-        found[key] = Secured(backends[library], session, source, server.links.settings(identified=True))
+        asks_ocsp = security if security.revocation == "ocsp" else None
+        found[key] = Secured(backends[library], session, source, server.links.settings(identified=True), asks_ocsp)
     return found
 
 

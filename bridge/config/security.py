@@ -20,6 +20,7 @@ from bridge.north.identities import (
 )
 from bridge.north.identities.files import read_pem
 from bridge.north.identities.psk import SHORTEST_MASTER, check_template
+from bridge.north.revocation.http import is_url
 from bridge.north.sessions.gate import Pace
 from bridge.north.sessions.transport import LinkSettings
 from bridge.tls.settings import CERTIFICATE_SUITES, DEFAULT_MTU, PSK_SUITES, SessionSettings, Suite, Trust
@@ -108,12 +109,28 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         ),
     ] = ""
     revocation: Annotated[
-        Literal["lists", "staple"],
+        Literal["lists", "staple", "ocsp"],
         Meta(
-            description="certificate: lists (revocation_lists, if given), or staple (the server must bring along an "
-            "OCSP response that its certificate is good; coaps+tcp:// alone)"
+            description="certificate: lists (revocation_lists, if given); staple (the server must bring along an "
+            "OCSP response that its certificate is good; coaps+tcp:// alone); or ocsp (an OCSP responder is asked when "
+            "a session opens, and nothing is sent before it has answered). Lists that are given count in any case"
         ),
     ] = "lists"
+    ocsp_responder: Annotated[
+        str,
+        Meta(
+            description="ocsp: URL of the responder that is asked about the server's certificate; empty: as the "
+            "certificate says",
+            examples=["http://ocsp.example.com"],
+        ),
+    ] = ""
+    ocsp_unavailable: Annotated[
+        Literal["refuse", "accept"],
+        Meta(
+            description="ocsp: what follows if no responder gives a valid answer: refuse (no session opens until one "
+            "does) or accept (anybody who can block the responder can use a revoked certificate)"
+        ),
+    ] = "refuse"
     server_name: Annotated[
         str, Meta(description="name of the server that is asked for (SNI); empty: the host of uri, if it is a name")
     ] = ""
@@ -148,8 +165,17 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
             self.fingerprints()
             if self.ca_bundle == NONE and not self.pinned:
                 raise ValueError('ca_bundle = "none" needs pinned: otherwise nothing proves who the server is')
+        self._check_ocsp()
         for template in (self.identity, self.certificate, self.private_key):
             check_template(template)
+
+    def _check_ocsp(self) -> None:
+        if self.revocation != "ocsp":
+            for name, default in (("ocsp_responder", ""), ("ocsp_unavailable", "refuse")):
+                if getattr(self, name) != default:
+                    raise ValueError(f'{name} has no effect without revocation = "ocsp"; remove it')
+        elif self.ocsp_responder and not is_url(self.ocsp_responder):
+            raise ValueError(f"ocsp_responder {self.ocsp_responder[:200]!r} is not an http:// or https:// URL")
 
     def _check_keys(self) -> None:
         if self.key_from == "table":
@@ -190,6 +216,8 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         suites = tuple(self.suites) or (PSK_SUITES if self.mode == "psk" else CERTIFICATE_SUITES)
         name = self.server_name or ("" if _is_address(host) else host)
         trust = self._trust(directory, host) if self.mode == "certificate" else None
+        if self.revocation == "ocsp" and (trust is None or trust.authorities is None):
+            raise ConfigurationError("revocation = ocsp: needs mode certificate with a ca_bundle")
         if self.revocation == "staple" and not (stream and trust is not None and trust.authorities is not None):
             raise ConfigurationError("revocation = staple: needs coaps+tcp:// and mode certificate with a ca_bundle")
         return SessionSettings(suites, trust, name, stream, self.mtu)
@@ -202,7 +230,14 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
         if self.ca_bundle == NONE:
             return Trust(None, self.fingerprints())
         revoked = read(self.revocation_lists, "revocation_lists")
-        return Trust(read(self.ca_bundle, "ca_bundle"), self.fingerprints(), name, revoked, self.revocation == "staple")
+        return Trust(
+            read(self.ca_bundle, "ca_bundle"),
+            self.fingerprints(),
+            name,
+            revoked,
+            self.revocation == "staple",
+            self.revocation == "ocsp",
+        )
 
 
 class Links(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from dataclasses import fields
 
 from bridge.north.contract import Counters, Link, NorthTransport, Receiver, Sending
 from bridge.north.dtls.transport import DtlsNorth
+from bridge.north.revocation.contract import Checked
 from bridge.north.udp.transport import UdpNorth
 
 
@@ -16,13 +17,16 @@ class CombinedNorth:
         udp: UdpNorth,
         dtls: DtlsNorth,
         streams: NorthTransport,
+        checked: Checked | None = None,
     ) -> None:
+        """`checked`: counters of the checks of servers' certificates."""
         self._udp, self._dtls, self._streams = udp, dtls, streams
         self._dtls_servers: frozenset[str] = frozenset()
         self._stream_servers: frozenset[str] = frozenset()
         self._all: tuple[NorthTransport, ...] = (udp, dtls, streams)
         self._receiver: Receiver | None = None
         self._unclaimed = 0
+        self._checked = checked or Checked()
 
     def reach(self, dtls: Iterable[str], streams: Iterable[str]) -> None:
         """Reach these servers by sessions of DTLS, and these by connections; all others by plain UDP."""
@@ -90,6 +94,8 @@ class CombinedNorth:
         parts = [one.counters() for one in self._all]
         sums = {name: sum(getattr(part, name) for part in parts) for name in _COUNTERS}
         sums["strangers"] += self._unclaimed
+        checked = self._checked
+        sums |= {"ocsp_asked": checked.asked, "ocsp_refused": checked.refused, "ocsp_unproven": checked.unproven}
         return Counters(**sums)
 
     # -- Receiver of the datagrams -------------------------------------------------------------------------------

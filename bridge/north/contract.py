@@ -65,6 +65,9 @@ class Counters:
     resumed: int = 0  # of these, sessions resumed from earlier ones
     open_failed: int = 0  # failed attempts to open a link
     ended_by_server: int = 0  # open links that the server closed, or that broke
+    ocsp_asked: int = 0  # questions to OCSP responders
+    ocsp_refused: int = 0  # openings refused because a responder says that the certificate is revoked, or unknown
+    ocsp_unproven: int = 0  # openings for which no responder had a usable answer
 
 
 class Receiver(Protocol):

@@ -72,6 +72,15 @@ _NORTH = {
         "ended_by_server",
         "Open sessions and connections that the server closed, or that broke off.",
     ),
+    "north_ocsp_questions": ("ocsp_asked", "Questions to OCSP responders about servers' certificates."),
+    "north_ocsp_refusals": (
+        "ocsp_refused",
+        "Sessions refused because an OCSP responder says that the server's certificate is revoked, or unknown.",
+    ),
+    "north_ocsp_unproven": (
+        "ocsp_unproven",
+        "Openings of sessions for which no OCSP responder had a valid answer; ocsp_unavailable decides about them.",
+    ),
 }
 
 

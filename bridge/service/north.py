@@ -1,5 +1,6 @@
 """The transport toward servers, as a configuration asks for it."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -10,6 +11,8 @@ from bridge.north.combined import CombinedNorth
 from bridge.north.contract import NorthTransport
 from bridge.north.dtls.transport import DtlsNorth, DtlsServer
 from bridge.north.identities import KeySource
+from bridge.north.revocation.chains import OcspRevocation
+from bridge.north.revocation.responders import Responders
 from bridge.north.tcp.transport import StreamNorth, StreamServer
 from bridge.north.udp.addresses import AddressScheme
 from bridge.north.udp.servers import Servers
@@ -41,7 +44,8 @@ class North:
         identities = Identities(directory, udp.addresses.scheme, self._sources)
         self._dtls = DtlsNorth(udp, {}, identities.of)
         self._streams = StreamNorth(udp.servers, {}, partial(_local_host, udp.addresses), identities.of, wall)
-        self._combined = CombinedNorth(udp, self._dtls, self._streams)
+        self._responders = Responders(secrets.token_bytes, wall)
+        self._combined = CombinedNorth(udp, self._dtls, self._streams, self._responders.checked)
         self._serve(config, self._secured, frozenset())
 
     @property
@@ -82,14 +86,21 @@ class North:
         streams = {key: StreamServer(link) for key, link in plain_connections(config).items()}
         for key, one in sessions.items():
             if one.session.stream:
-                streams[key] = StreamServer(links[key], one.backend, one.session)
+                streams[key] = StreamServer(links[key], one.backend, one.session, self._revocation(key, one))
             else:
-                dtls[key] = DtlsServer(one.backend, one.session, links[key])
+                dtls[key] = DtlsServer(one.backend, one.session, links[key], self._revocation(key, one))
         self._sources.clear()
         self._sources.update({key: one.source for key, one in sessions.items()})
         self._combined.reach(dtls, streams)
         self._dtls.serve(dtls, anew)
         self._streams.serve(streams, anew)
+
+    def _revocation(self, key: str, one: Secured) -> OcspRevocation | None:
+        section = one.asks_ocsp
+        if section is None:
+            return None
+        accept = section.ocsp_unavailable == "accept"
+        return OcspRevocation(self._responders, key, section.ocsp_responder, accept_unproven=accept)
 
 
 def _local_host(addresses: AddressScheme, source: int, family: int) -> str | None:

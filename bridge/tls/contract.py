@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from cryptography import x509
+
 from bridge.tls.credentials import Credentials
 from bridge.tls.settings import SessionSettings
 
@@ -80,6 +82,10 @@ class Session(Protocol):
     @property
     def resumed(self) -> bool:
         """Whether the OPEN session was resumed from an earlier one."""
+
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """Return the verified chain of the OPEN session's server, its own certificate first; empty with PSK."""
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take one datagram, or bytes of a stream, from the server; return the messages in it.

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import Certificate
 from mbedtls import pk, tls, version, x509
 from mbedtls.exceptions import TLSError
 
@@ -54,6 +55,8 @@ class MbedTls:
             return
         if trust.revoked:
             raise ConfigurationError(f"Mbed TLS does not check revocation_lists; {cure}")
+        if trust.asked:
+            raise ConfigurationError(f"Mbed TLS does not show certificates, which revocation = ocsp needs; {cure}")
         if trust.name and trust.authorities is not None:
             if _is_address(trust.name):
                 raise ConfigurationError(f"Mbed TLS cannot compare an IP address with a certificate; {cure}")
@@ -135,6 +138,11 @@ class MbedTlsSession:
         self.suite = ""
         self.resumed = False
         self._shake()
+
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        """Return nothing: python-mbedtls shows no certificates."""
+        return ()
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take one datagram; return the messages in it."""

@@ -7,6 +7,7 @@ not passed in.
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from cryptography import x509
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL, crypto
 
@@ -141,11 +142,24 @@ def _note_alert(connection: SSL.Connection, where: int, value: int) -> None:
 class OpenSslSession:
     """`bridge.tls.contract.Session`."""
 
-    __slots__ = ("_connection", "_data", "_notes", "_stream", "failure", "heard", "mtu", "phase", "proven", "suite")
+    __slots__ = (
+        "_connection",
+        "_data",
+        "_notes",
+        "_shows",
+        "_stream",
+        "failure",
+        "heard",
+        "mtu",
+        "phase",
+        "proven",
+        "suite",
+    )
 
     def __init__(self, connection: SSL.Connection, settings: SessionSettings) -> None:
         self._connection = connection
         self._stream = settings.stream
+        self._shows = settings.trust is not None and settings.trust.asked
         self._notes = _Notes()
         self._data = b""  # encrypted, not yet taken by `outgoing`
         self.mtu = settings.mtu
@@ -164,6 +178,10 @@ class OpenSslSession:
     @property
     def resumed(self) -> bool:
         return self.phase is Phase.OPEN and bool(_lib.SSL_session_reused(self._connection._ssl))  # noqa: SLF001
+
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        return verification.chain(self._connection) if self.phase is Phase.OPEN else ()
 
     def receive(self, data: bytes) -> list[bytes]:
         """Take one datagram, or bytes of a stream; return the messages in it."""
@@ -219,8 +237,8 @@ class OpenSslSession:
         self._over()
 
     def resumption(self) -> Resumption | None:
-        """Return OpenSSL's session; None before it is open."""
-        return self._connection.get_session() if self.phase is Phase.OPEN else None
+        """Return OpenSSL's session; None before it is open, or if its server's certificate must be shown each time."""
+        return self._connection.get_session() if self.phase is Phase.OPEN and not self._shows else None
 
     def _shake(self) -> None:
         try:

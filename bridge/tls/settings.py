@@ -31,8 +31,9 @@ class Trust:
     `authorities`: PEM of the accepted authorities; empty: the system's; None: a pinned certificate needs no other
     proof. `pinned`: SHA-256 of certificates in DER, one of which the server's must be; empty: any. `name`: DNS name or
     IP address that the certificate must be for; empty: any. `revoked`: certificate revocation lists, PEM, one for each
-    authority of a chain; empty: revocation is not checked. `stapled`: the server must send an OCSP response that says
-    that its certificate is good.
+    authority of a chain; empty: no list is used. `stapled`: the server must send an OCSP response that says
+    that its certificate is good. `asked`: the user of an OPEN session asks OCSP responders about `Session.chain`
+    before anything is sent; such sessions are never resumed, since a resumed one shows no certificate.
     """
 
     authorities: bytes | None = b""
@@ -40,6 +41,7 @@ class Trust:
     name: str = ""
     revoked: bytes = b""
     stapled: bool = False
+    asked: bool = False
 
     def __post_init__(self) -> None:
         if self.authorities is None and not self.pinned:

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
 from bridge.errors import ConfigurationError
-from bridge.tls import stapling
+from bridge.tls import ocsp, stapling
+from bridge.tls.ocsp import UNREADABLE
 from bridge.tls.settings import Trust
-from bridge.tls.stapling import UNREADABLE
 
 _binding = Binding()
 _ffi: Any = _binding.ffi
@@ -106,11 +106,19 @@ def _judge_staple(connection: SSL.Connection, response: bytes, _data: object) ->
     else:
         try:
             certificate, issuer = (one.to_cryptography() for one in chain[:2])
-            why = stapling.refusal(response, certificate, issuer, stapling.now())
+            why = stapling.refusal(response, certificate, issuer, ocsp.now())
         except UNREADABLE as error:
             why = f"it cannot be read: {error}"
     connection.get_app_data().refused = why
     return not why
+
+
+def chain(connection: SSL.Connection) -> tuple[x509.Certificate, ...]:
+    """Return the verified chain of the server's certificate, its own first; empty if there is none to be read."""
+    try:
+        return tuple(one.to_cryptography() for one in connection.get_verified_chain() or ())
+    except UNREADABLE:
+        return ()
 
 
 def certificates(pem: bytes, setting: str) -> list[x509.Certificate]:

@@ -183,6 +183,7 @@ def test_any_other_uri_is_refused_with_the_cure(uri):
         read_uri(uri)
 
 
+SECURE = '[servers.s]\nuri = "coaps://h"\n[servers.s.security]\nmode = "certificate"\ncertificate = "c"\n'
 SERVER = '[servers.s]\nuri = "coap://h"\n'
 NETWORK = '[networks.n]\nbinding = "radio"\nroot = "r"\n'
 TWO_SPELLINGS = """
@@ -220,6 +221,9 @@ QUOTA = '[[quotas]]\nname = "q"\nnetwork = "n"\nperiod = "day"\n'
         ('[service]\nstate_directory = "/' + "x" * 120 + '"', ["[service] control_socket", "107 bytes"]),
         ('[servers.s]\nprofile = "leshan"', ["[servers.s] uri: missing", "coap://host:port"]),
         ('[servers.s]\nuri = "coaps://h"', ["[servers.s]", "coaps://h", "secure_port"]),
+        (SECURE + 'ocsp_responder = "ldap://h"\nrevocation = "ocsp"', ["ocsp_responder", "http:// or https:// URL"]),
+        (SECURE + 'ocsp_unavailable = "accept"', ['ocsp_unavailable has no effect without revocation = "ocsp"']),
+        (SECURE + 'revocation = "ask"', ["revocation", "one of lists, staple, ocsp"]),
         (SERVER + 'profile = "lehsan"', ["[servers.s]", "did you mean 'leshan'?", "thingsboard"]),
         (SERVER + "patience = 2", ["[servers.s]", "margin 5.0 s leave no time"]),
         (SERVER + 'queue_mode = "drop"', ["[servers.s] queue_mode", "one of strip, keep, add"]),

@@ -7,7 +7,7 @@ from bridge.coap import stream
 from bridge.errors import ConfigurationError, MessageFormatError
 from bridge.north.identities import KeyTable, Who
 from bridge.north.tcp.acknowledging import Acknowledging
-from bridge.tls import records, stapling, verification
+from bridge.tls import ocsp, records, stapling, verification
 from bridge.tls.contract import Backend, Phase
 from bridge.tls.credentials import PreSharedKey
 from bridge.tls.openssl import OpenSsl
@@ -64,8 +64,10 @@ def keys(data: bytes) -> None:
 
 def staple(data: bytes) -> None:
     """No bytes show that a certificate is good but what its authority has signed."""
-    why = stapling.refusal(data, _SERVER.certificate, _ROOT.certificate, stapling.now())
+    why = stapling.refusal(data, _SERVER.certificate, _ROOT.certificate, ocsp.now())
     assert bool(why) or data == _GOOD
+    answer = ocsp.answer(data, _SERVER.certificate, _ROOT.certificate, ocsp.now(), bytes(ocsp.NONCE))
+    assert answer.standing is not ocsp.Standing.GOOD or data == _GOOD
 
 
 def pem(data: bytes) -> None:

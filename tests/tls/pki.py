@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 YEAR = timedelta(days=365)
@@ -43,11 +43,11 @@ def name(common: str) -> x509.Name:
 class Authority:
     """A certificate authority; `of` makes it one below another."""
 
-    def __init__(self, common: str = "Test root", of: "Authority | None" = None) -> None:
+    def __init__(self, common: str = "Test root", of: "Authority | None" = None, ocsp_url: str = "") -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self._of = of
         issuer, signer = (name(common), self.key) if of is None else (of.certificate.subject, of.key)
-        self.certificate = (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(name(common))
             .issuer_name(issuer)
@@ -58,8 +58,10 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_usage(signs=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
-            .sign(signer, SHA256())
         )
+        if ocsp_url:
+            builder = builder.add_extension(_asks(ocsp_url), critical=False)
+        self.certificate = builder.sign(signer, SHA256())
 
     @property
     def pem(self) -> bytes:
@@ -78,6 +80,7 @@ class Authority:
         server: bool = True,
         client: bool = True,
         responder: bool = False,
+        ocsp_url: str = "",
     ) -> Issued:
         """Return a certificate for `common`, and for the DNS names and IP addresses `names`."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -97,6 +100,8 @@ class Authority:
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general(one) for one in names]), False)
+        if ocsp_url:
+            builder = builder.add_extension(_asks(ocsp_url), critical=False)
         return Issued(builder.sign(self.key, SHA256()), key, self._above)
 
     def revokes(
@@ -115,26 +120,33 @@ class Authority:
         return builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM)
 
 
+def _asks(url: str) -> x509.AuthorityInformationAccess:
+    where = x509.UniformResourceIdentifier(url)
+    return x509.AuthorityInformationAccess([x509.AccessDescription(AuthorityInformationAccessOID.OCSP, where)])
+
+
 def vouches(  # each is a way to be wrong
     authority: Authority,
-    about: Issued,
+    about: Issued | x509.Certificate,
     *,
     status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
     valid: tuple[timedelta, timedelta] = (-timedelta(hours=1), timedelta(hours=1)),
     signer: Issued | None = None,
+    nonce: bytes = b"",
 ) -> bytes:
     """Return an OCSP response in DER, signed by the authority, or by another in its place."""
+    subject = about.certificate if isinstance(about, Issued) else about
     revoked = NOW - timedelta(hours=1) if status is ocsp.OCSPCertStatus.REVOKED else None
     certificate, key = (authority.certificate, authority.key) if signer is None else (signer.certificate, signer.key)
     builder = (
         ocsp.OCSPResponseBuilder()
-        .add_response(
-            about.certificate, authority.certificate, SHA256(), status, NOW + valid[0], NOW + valid[1], revoked, None
-        )
+        .add_response(subject, authority.certificate, SHA256(), status, NOW + valid[0], NOW + valid[1], revoked, None)
         .responder_id(ocsp.OCSPResponderEncoding.HASH, certificate)
     )
     if signer is not None:
         builder = builder.certificates([certificate])
+    if nonce:
+        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
     return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
 
 

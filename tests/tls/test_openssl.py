@@ -97,6 +97,14 @@ def test_a_session_is_resumed_without_credentials_being_shown_again(stream: bool
     assert second.at_server == [b"up"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_session_whose_certificate_is_asked_about_shows_its_chain_and_is_never_resumed(stream: bool) -> None:
+    settings = SessionSettings(CERTIFICATE_SUITES, Trust(ROOT.pem, asked=True), stream=stream)
+    client = shaken(settings, own(CLIENT), OpenSslPeer(Wants(own=SERVER, stream=stream))).client
+    assert client.chain == (SERVER.certificate, BELOW.certificate, ROOT.certificate)
+    assert client.resumption() is None
+
+
 def test_what_cannot_be_resumed_begins_anew() -> None:
     first = shaken(PSK, KEY, OpenSslPeer(Wants(KEYS))).client.resumption()
     again = Talk(OpenSsl().client(PSK, KEY, first), OpenSslPeer(Wants(KEYS)))

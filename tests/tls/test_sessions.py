@@ -286,6 +286,14 @@ class TestFailures:
         with pytest.raises(ConfigurationError, match=r"certificate|private_key"):
             backend.client(certificate(), unusable)
 
+    def test_what_a_library_cannot_ask_is_refused_with_the_cure(self, backend: Backend) -> None:
+        settings = certificate(Trust(ROOT.pem, asked=True))
+        if isinstance(backend, OpenSsl):
+            backend.check(settings)
+        else:
+            with pytest.raises(ConfigurationError, match=r'revocation = ocsp needs; use dtls = "openssl"'):
+                backend.check(settings)
+
     def test_an_authority_file_without_certificates_is_refused(self, backend: Backend) -> None:
         with pytest.raises(ConfigurationError, match="ca_bundle"):
             backend.check(certificate(Trust(b"nothing in here")))

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from cryptography.x509 import ocsp
+from cryptography.x509.ocsp import OCSPCertStatus
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from bridge.tls import stapling
+from bridge.tls import ocsp, stapling
 from bridge.tls.contract import Cause, Phase
 from bridge.tls.credentials import CertificateKey
 from bridge.tls.openssl import OpenSsl
@@ -44,8 +44,8 @@ def test_a_response_of_the_authority_or_its_delegate_that_it_is_good_opens_the_s
         (GOOD[:-1] + bytes((GOOD[-1] ^ 1,)), "not signed by its authority"),
         (vouches(ROOT, SERVER, signer=ANOTHER), "not signed by its authority"),
         (vouches(ROOT, SERVER, signer=OTHER.issue("x", responder=True)), "not signed by its authority"),
-        (vouches(ROOT, SERVER, status=ocsp.OCSPCertStatus.REVOKED), "it is revoked"),
-        (vouches(ROOT, SERVER, status=ocsp.OCSPCertStatus.UNKNOWN), "does not know it"),
+        (vouches(ROOT, SERVER, status=OCSPCertStatus.REVOKED), "it is revoked"),
+        (vouches(ROOT, SERVER, status=OCSPCertStatus.UNKNOWN), "does not know it"),
         (vouches(ROOT, SERVER, valid=(-3 * HOUR, -HOUR)), "too old"),
         (vouches(ROOT, SERVER, valid=(HOUR, 3 * HOUR)), "of a later time"),
     ],
@@ -67,7 +67,7 @@ def test_any_other_ends_it_with_the_reason(staple: bytes, why: str) -> None:
     ],
 )
 def test_what_an_honest_library_would_not_even_send_is_refused(staple: bytes, why: str) -> None:
-    assert why in stapling.refusal(staple, SERVER.certificate, ROOT.certificate, stapling.now())
+    assert why in stapling.refusal(staple, SERVER.certificate, ROOT.certificate, ocsp.now())
 
 
 @hypothesis_settings(max_examples=200, deadline=None)
@@ -76,4 +76,4 @@ def test_no_response_that_was_changed_shows_anything(at: int, bit: int, cut: int
     changed = bytearray(GOOD)
     changed[at] ^= 1 << bit
     data = bytes(changed[: len(changed) - cut])
-    assert stapling.refusal(data, SERVER.certificate, ROOT.certificate, stapling.now())
+    assert stapling.refusal(data, SERVER.certificate, ROOT.certificate, ocsp.now())

@@ -7,9 +7,11 @@ from functools import partial
 from bridge.errors import NorthUnavailable
 from bridge.north.contract import Sending
 from bridge.north.dtls.channel import DtlsChannel
+from bridge.north.revocation.contract import Revocation
 from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
 from bridge.north.sessions.link import SessionLink
 from bridge.north.sessions.transport import ChannelMaker, Identify, LinkSettings, SessionNorth
+from bridge.north.sessions.verifying import Verifying
 from bridge.north.udp.transport import UdpNorth
 from bridge.tls.contract import Backend
 from bridge.tls.credentials import Credentials
@@ -18,11 +20,12 @@ from bridge.tls.settings import SessionSettings
 
 @dataclass(frozen=True, slots=True)
 class DtlsServer:
-    """Settings of sessions with one server."""
+    """Settings of sessions with one server. `revocation`: asks whether its certificate is revoked."""
 
     backend: Backend
     session: SessionSettings
     link: LinkSettings
+    revocation: Revocation | None = None
 
 
 class DtlsNorth(SessionNorth):
@@ -62,7 +65,17 @@ class _Maker(ChannelMaker):
         self._udp.open(source, (server,))
         wanted = self.servers[server]
         session = wanted.backend.client(wanted.session, credentials, link.resumption)
-        return DtlsChannel(server, session, user, partial(self._send, source, server))
+        send = partial(self._send, source, server)
+        if wanted.revocation is None:
+            return DtlsChannel(server, session, user, send)
+        verifying = Verifying(user, session, wanted.revocation)
+        channel = DtlsChannel(server, session, verifying, send)
+        verifying.begin(channel, lambda: link.channel is channel)
+        return channel
+
+    def revocations(self) -> list[Revocation]:
+        """Return the checks of servers' certificates."""
+        return [one.revocation for one in self.servers.values() if one.revocation is not None]
 
     def address(self, server: str) -> str | None:
         """Return HOST:PORT of a server."""

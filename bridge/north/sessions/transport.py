@@ -8,6 +8,7 @@ from functools import partial
 
 from bridge.errors import BridgeError
 from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
+from bridge.north.revocation.contract import Revocation
 from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
 from bridge.north.sessions.gate import Gate, Pace
 from bridge.north.sessions.link import Key, SessionLink
@@ -48,6 +49,10 @@ class ChannelMaker:
 
     def moved(self, server: str) -> None:
         """Resolve a server's name again: it is silent."""
+        raise NotImplementedError
+
+    def revocations(self) -> Iterable[Revocation]:
+        """Return the checks of servers' certificates."""
         raise NotImplementedError
 
 
@@ -119,6 +124,8 @@ class SessionNorth:
         for link in list(self.links.values()):
             link.close(in_order=False)
         self.links.clear()
+        for revocation in self._maker.revocations():
+            await revocation.stop()
 
     def open(self, source: int, servers: Iterable[str]) -> None:
         """Open links to all of the endpoint's servers that are of this kind, paced."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from bridge.errors import NorthUnavailable
+from bridge.north.revocation.contract import Revocation
 from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
 from bridge.north.sessions.link import SessionLink
 from bridge.north.sessions.transport import ChannelMaker, Identify, LinkSettings, SessionNorth
+from bridge.north.sessions.verifying import Verifying
 from bridge.north.tcp.channel import StreamChannel
 from bridge.north.tcp.connecting import connected, family_of
 from bridge.north.udp.addresses import SocketAddress
@@ -23,11 +25,15 @@ LocalHost = Callable[[int, int], str | None]
 
 @dataclass(frozen=True, slots=True)
 class StreamServer:
-    """Settings of connections to one server. `backend` and `session` are None for plain TCP."""
+    """Settings of connections to one server. `backend` and `session` are None for plain TCP.
+
+    `revocation`: asks whether the server's certificate is revoked.
+    """
 
     link: LinkSettings
     backend: Backend | None = None
     session: SessionSettings | None = None
+    revocation: Revocation | None = None
 
 
 class StreamNorth(SessionNorth):
@@ -74,7 +80,17 @@ class _Maker(ChannelMaker):
             if credentials is None:
                 raise NorthUnavailable(f"server {server!r} needs TLS, but the endpoint has no credentials for it")
             session = wanted.backend.client(wanted.session, credentials, link.resumption)
-        return StreamChannel(server, user, partial(self._connect, source, place), session, self._wall())
+        connect = partial(self._connect, source, place)
+        if wanted.revocation is None or session is None:
+            return StreamChannel(server, user, connect, session, self._wall())
+        verifying = Verifying(user, session, wanted.revocation)
+        channel = StreamChannel(server, verifying, connect, session, self._wall())
+        verifying.begin(channel, lambda: link.channel is channel)
+        return channel
+
+    def revocations(self) -> list[Revocation]:
+        """Return the checks of servers' certificates."""
+        return [one.revocation for one in self.servers.values() if one.revocation is not None]
 
     def address(self, server: str) -> str | None:
         """Return HOST:PORT of a server."""

@@ -1,0 +1,1 @@
+"""Whether servers' certificates are revoked: OCSP responders are asked when a session opens, never per message."""
