@@ -1,7 +1,6 @@
 """Questions to OCSP responders, and what their answers prove (RFC 6960). No I/O."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -56,13 +55,13 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known of a certificate. `why`: against it, for people; empty: it is good. `until`: when the responder
-    has a newer answer; None: at any time.
+    """What is known of a certificate. `why`: against it, for people; empty: it is good. `until`: seconds of the
+    wall clock at which the responder has a newer answer; None: at any time.
     """
 
     standing: Standing
     why: str = ""
-    until: datetime | None = None
+    until: float | None = None
 
 
 def question(certificate: x509.Certificate, issuer: x509.Certificate, nonce: bytes) -> bytes:
@@ -171,11 +170,12 @@ def _standing(response: ocsp.OCSPResponse, at: Now, *, fresh: bool) -> Answer:
         return _proves_nothing("its OCSP response is of a later time; is the clock of this host right?")
     if (until is None and not fresh) or (until is not None and _written(until) < at.earliest):
         return _proves_nothing("its OCSP response is too old; is the clock of this host right?")
+    seconds = None if until is None else until.timestamp()
     if response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
-        return Answer(Standing.REVOKED, "it is revoked, its OCSP responder says", until)
+        return Answer(Standing.REVOKED, "it is revoked, its OCSP responder says", seconds)
     if response.certificate_status is not ocsp.OCSPCertStatus.GOOD:
-        return Answer(Standing.UNKNOWN, "its OCSP responder does not know it", until)
-    return Answer(Standing.GOOD, "", until)
+        return Answer(Standing.UNKNOWN, "its OCSP responder does not know it", seconds)
+    return Answer(Standing.GOOD, "", seconds)
 
 
 def _written(moment: object) -> str:

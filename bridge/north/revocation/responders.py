@@ -99,6 +99,6 @@ class Responders:
         elif answer.until is None:
             seconds = SHORTEST
         else:
-            seconds = min(max(answer.until.timestamp() - self._wall(), SHORTEST), LONGEST)
+            seconds = min(max(answer.until - self._wall(), SHORTEST), LONGEST)
         self._kept.put(key, _Kept(answer, asyncio.get_running_loop().time() + seconds))
         return answer
