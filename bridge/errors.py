@@ -5,6 +5,7 @@
      │   ├─ ConfigurationError     a setting is wrong; the text says which and the cure
      │   ├─ DirectoryError         an endpoint cannot be added or changed as asked
      │   ├─ StoreUnavailable       a commit failed (disk full, file locked); nothing was accepted
+     │   │   └─ NotServedHere      another node of the cluster serves the endpoint
      │   ├─ RequestError           a caller's request is not valid
      │   ├─ NotFound               there is no such endpoint, message or network
      │   ├─ NotPossible            this network or object cannot do this; the text says what can
@@ -67,6 +68,10 @@ class StoreUnavailable(LocalError):
     """A commit failed; nothing of it was accepted, and the caller may try again later."""
 
     http_status = 503
+
+
+class NotServedHere(StoreUnavailable):
+    """Another node of the cluster serves the endpoint, or none does at this moment; the text says which."""
 
 
 class RequestError(LocalError):

@@ -5,8 +5,8 @@ another node takes the shard: a commit of a former holder is refused, since its 
 
 The life of a shard on one node:
 
-    take:     the row in the ledger is this node's → `epoch` is known → followers' `taken`, in order → `serves`
-    release:  `serves` ends → followers' `released`, in reverse order → `epoch` ends → another node may take the row
+    take:     the ledger's row is this node's → `epoch` is known, `accepts` → followers' `taken`, in order → `serves`
+    release:  `serves` and `accepts` end → followers' `released`, in reverse order → `epoch` ends → another may take it
 
 A node that loses its lease ends its process at once; followers are not called then. Whoever takes a shard treats each
 message in SUBMITTING as in doubt (R9), as a start does.
@@ -20,7 +20,7 @@ class ShardFollower(Protocol):
     """A part of the node that has work to do when a shard comes or goes. Each call has a time limit of 10 s."""
 
     async def taken(self, shard: int, epoch: int) -> None:
-        """Prepare to serve a shard: its rows may be changed from now on, and nothing of it is accepted yet.
+        """Prepare to serve a shard: its rows may be changed, and events of its endpoints are processed from now on.
 
         Raises BridgeError if that is not possible: the shard is released again, and taken anew later.
         """
@@ -46,8 +46,11 @@ class Shards(Protocol):
     def epoch(self, shard: int) -> int | None:
         """Return the epoch with which this node may change rows of a shard, or None if it may not."""
 
+    def accepts(self, shard: int) -> bool:
+        """Return whether events of a shard's endpoints are processed here: also while followers prepare to serve it."""
+
     def serves(self, shard: int) -> bool:
-        """Return whether this node accepts messages and events of a shard."""
+        """Return whether all followers are prepared, and none lets go."""
 
     def follow(self, follower: ShardFollower) -> None:
         """Add a follower. It is not called for shards that are held already: add all of them before the first one."""

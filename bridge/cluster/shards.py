@@ -22,12 +22,16 @@ class NodeShards:
     def __init__(self, node: str) -> None:
         self.node = node
         self._epochs: dict[int, int] = {}
+        self._accepted: set[int] = set()
         self._served: set[int] = set()
         self._followers: list[ShardFollower] = []
         self.held: Mapping[int, int] = MappingProxyType(self._epochs)
 
     def epoch(self, shard: int) -> int | None:
         return self._epochs.get(shard)
+
+    def accepts(self, shard: int) -> bool:
+        return shard in self._accepted
 
     def serves(self, shard: int) -> bool:
         return shard in self._served
@@ -41,6 +45,7 @@ class NodeShards:
         Raises BridgeError if one of them cannot: those before it have released the shard, which is not held then.
         """
         self._epochs[shard] = epoch
+        self._accepted.add(shard)
         for number, follower in enumerate(self._followers):
             try:
                 async with asyncio.timeout(TIME_LIMIT):
@@ -53,10 +58,11 @@ class NodeShards:
 
     async def release(self, shard: int) -> None:
         """Serve a shard no more, and return when the followers have released it."""
-        self._served.discard(shard)
         await self._let_go(shard, self._followers)
 
     async def _let_go(self, shard: int, followers: list[ShardFollower]) -> None:
+        self._served.discard(shard)
+        self._accepted.discard(shard)
         for follower in reversed(followers):
             try:
                 async with asyncio.timeout(TIME_LIMIT):

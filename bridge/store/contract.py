@@ -13,7 +13,7 @@ also in the event loop. `tests/store` checks every implementation against this c
 
 from asyncio import Future
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,15 +57,22 @@ FoundWithNote = Callable[[bytes | None, Found | None, BridgeError | None], None]
 class Ledger(Protocol):
     """The rows of all endpoints."""
 
-    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
+    def commit(
+        self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None, shard: int | None = None
+    ) -> None:
         """Commit changes, all or none. `done` is called later, in the order of commits.
 
         `done` gets None when the changes are durable, or StoreUnavailable. Then neither these changes are kept, nor
         later commits of the same `endpoint` that were given before this failure was reported. The caller must then drop
         the endpoint's state and load it again. A commit without changes is reported in its turn.
+
+        `shard`: in a cluster, nothing is kept unless this node holds that shard with the epoch that it has now. A
+        commit without a shard can come from any node.
         """
 
-    def committed(self, changes: Sequence[Change], *, endpoint: int | None = None) -> Future[None]:
+    def committed(
+        self, changes: Sequence[Change], *, endpoint: int | None = None, shard: int | None = None
+    ) -> Future[None]:
         """Do what `commit` does; the returned future completes when the changes are durable."""
 
     def next_id(self) -> int:
@@ -85,8 +92,10 @@ class Ledger(Protocol):
         Otherwise it does what `load` does.
         """
 
-    def unfinished(self) -> AsyncIterator[Sequence[int]]:
+    def unfinished(self, shards: Collection[int] | None = None) -> AsyncIterator[Sequence[int]]:
         """Yield, in parts, the endpoints with a message that has no outcome yet or is due (start, R32).
+
+        `shards`: only endpoints of these shards.
 
         Those with a downlink of which it is unknown whether the network accepted it come first. An endpoint may come
         twice."""

@@ -11,15 +11,11 @@ class Lease:
     always ends first, however long question and answer were under way. Times are seconds of the monotonic clock.
     """
 
-    def __init__(self, span: float, asked_at: float) -> None:
-        """`span`: seconds after which the database lets another process have the place."""
+    def __init__(self, span: float, asked_at: float, pause: float | None = None) -> None:
+        """`span`: seconds after which the database lets another process have the place; `pause`: between renewals."""
         self._span = span
+        self.pause = span / RENEW if pause is None else pause  # seconds between two renewals
         self._asked_at = asked_at
-
-    @property
-    def pause(self) -> float:
-        """Seconds between two renewals."""
-        return self._span / RENEW
 
     def renewed(self, asked_at: float) -> None:
         """Note that the database confirmed the place when it was asked after `asked_at`."""

@@ -33,7 +33,7 @@ def _dedup() -> None:
 def _store() -> None:
     """What is accepted is acknowledged and never written."""
 
-    def commit(_store: Any, _changes: Any, done: Callable[[None], None], *, endpoint: int | None = None) -> None:  # noqa: ARG001 - as called
+    def commit(_store: Any, _changes: Any, done: Callable[[None], None], **_: Any) -> None:
         importlib.import_module("asyncio").get_running_loop().call_soon(done, None)
 
     _replace("bridge.store.sqlite.store", "SqliteStore.commit", commit)

@@ -29,6 +29,7 @@ class Part:
 
     def _note(self, what: str, shard: int) -> None:
         shards = self._shards
+        assert shards.accepts(shard) == what.startswith("took")
         self._seen.append(f"{self._name} {what}, epoch {shards.epoch(shard)}, serves {shards.serves(shard)}")
 
 

@@ -51,7 +51,9 @@ class Shelf:
     def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
         self.asked.append((key, done))
 
-    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
+    def commit(
+        self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None, shard: int | None = None
+    ) -> None:
         if self.slow:
             self.given.append(done)
         else:

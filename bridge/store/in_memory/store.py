@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,17 +85,26 @@ class InMemoryStore:
 
     # Writing
 
-    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
+    def commit(
+        self,
+        changes: Sequence[Change],
+        done: Done,
+        *,
+        endpoint: int | None = None,
+        shard: int | None = None,  # noqa: ARG002  # one process has all shards
+    ) -> None:
         self._give(_Batch(changes, None, done, endpoint, self._generation))
 
-    def committed(self, changes: Sequence[Change], *, endpoint: int | None = None) -> Future[None]:
+    def committed(
+        self, changes: Sequence[Change], *, endpoint: int | None = None, shard: int | None = None
+    ) -> Future[None]:
         future: Future[None] = self._loop.create_future()
 
         def done(error: BaseException | None) -> None:
             if not future.done():
                 future.set_result(None) if error is None else future.set_exception(error)
 
-        self.commit(changes, done, endpoint=endpoint)
+        self.commit(changes, done, endpoint=endpoint, shard=shard)
         return future
 
     def write(self, work: Work, done: Done) -> None:
@@ -216,10 +225,14 @@ class InMemoryStore:
         self._asked.append(answer)
         self._loop.call_soon(self._answer)
 
-    async def unfinished(self) -> AsyncIterator[Sequence[int]]:
+    async def unfinished(self, shards: Collection[int] | None = None) -> AsyncIterator[Sequence[int]]:
         await self.readable()
-        downlinks = [row for row in self.disk.tables.of(Downlink) if row.keep_until == FOREVER]
-        uplinks = [row for row in self.disk.tables.of(Uplink) if row.keep_until == FOREVER]
+
+        def counts(row: Downlink | Uplink) -> bool:
+            return row.keep_until == FOREVER and (shards is None or row.shard in shards)
+
+        downlinks = [row for row in self.disk.tables.of(Downlink) if counts(row)]
+        uplinks = [row for row in self.disk.tables.of(Uplink) if counts(row)]
         in_doubt = (DownlinkState.SUBMITTING, DownlinkState.UNKNOWN)
         uncertain = {row.endpoint for row in downlinks if not row.over and row.state in in_doubt}
         live = {row.endpoint for row in downlinks if not row.over or row.due is not None}

@@ -18,15 +18,20 @@ from bridge.store.postgres.connection import PostgresConnection
 
 WAIT = 3.0  # seconds: a server may need a moment to see that the session of a process that was killed is over
 PAUSE = 0.1  # seconds between two attempts
-LOCK = 0x4C324E49 << 32  # "L2NI": the key of the lock, to which the schema's own number is added
+KEY = 0x4C324E49 << 32  # "L2NI": the key of the lock, to which the schema's own number is added
 
-_LOCK = "SELECT pg_try_advisory_lock(? + CAST(CAST(CAST(current_schema() AS regnamespace) AS oid) AS bigint))"
+LOCK_OF_SCHEMA = (
+    "SELECT pg_try_advisory_lock{}(? + CAST(CAST(CAST(current_schema() AS regnamespace) AS oid) AS bigint))"
+)
 
 log = logging.getLogger(__name__)
 
 
 class Ownership:
     """The place of the process that commits over `connection`."""
+
+    LOCK = LOCK_OF_SCHEMA.format("")
+    OTHER = "the database is in use by another bridge: stop that one, or give this one another database or schema"
 
     def __init__(self, connection: PostgresConnection) -> None:
         self._connection = connection
@@ -49,27 +54,26 @@ class Ownership:
         until = time.monotonic() + wait
         while not self._locked():
             if time.monotonic() > until:
-                raise LedgerInUse(
-                    "the database is in use by another bridge: stop that one, or give this one another database or "
-                    "schema"
-                )
+                raise LedgerInUse(self.OTHER)
             time.sleep(PAUSE)
 
     def release(self) -> None:
         """Let another process have the place at once, and know that this one acts no more."""
         if self.holds:
             with contextlib.suppress(psycopg.Error):  # then the server releases it with the session
-                self._connection.execute("UPDATE id_mark SET owner = '' WHERE owner = ?", (self._name,))
+                self._let_go()
                 self._connection.execute("SELECT pg_advisory_unlock_all()")
 
     def take(self) -> bool:
         """Take the place, once it is locked and has its tables; return whether a former owner may still act.
 
         It may unless it has released the place: its session can be over while its process goes on.
-        Raises psycopg.Error.
+        Raises LedgerInUse, psycopg.Error.
         """
         former = self._connection.execute("SELECT owner FROM id_mark").fetchone()
         self._connection.execute("UPDATE id_mark SET owner = ?, committed = 0", (self._name,))
+        self._connection.execute("DELETE FROM node")  # a node of a former cluster commits nothing more
+        self._connection.execute("UPDATE shard SET holder = '' WHERE holder <> ''")
         self._backend = self._connection.backend
         return former is not None and former[0] != ""
 
@@ -99,19 +103,27 @@ class Ownership:
             self._backend = backend
         # Durable, as all is that was committed before it: on the standbys too, if there are synchronous ones.
         connection.warned.clear()
-        found = connection.execute(
-            "UPDATE id_mark SET owner = owner WHERE owner = ? RETURNING committed", (self._name,)
-        ).fetchone()
-        if found is None:
+        committed = self._confirmed()
+        if committed is None:
             raise self._lost()
         if connection.warned.is_set():
             raise psycopg.OperationalError("no standby has confirmed it")
         if not self._locked():
             raise psycopg.OperationalError("the earlier session is not over yet")
-        return int(found[0])
+        return committed
+
+    def _confirmed(self) -> int | None:
+        """Change the row of the place, and return the number in it; None if another process has the place."""
+        found = self._connection.execute(
+            "UPDATE id_mark SET owner = owner WHERE owner = ? RETURNING committed", (self._name,)
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def _let_go(self) -> None:
+        self._connection.execute("UPDATE id_mark SET owner = '' WHERE owner = ?", (self._name,))
 
     def _locked(self) -> bool:
-        found = self._connection.execute(_LOCK, (LOCK,)).fetchone()
+        found = self._connection.execute(self.LOCK, (KEY,)).fetchone()
         if found is None or not found[0]:
             return False
         self._holder = self._connection.backend

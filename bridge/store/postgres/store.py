@@ -11,6 +11,7 @@ import psycopg
 
 from bridge.store.lease import Lease
 from bridge.store.postgres.connection import READ_ONLY, PostgresConnection, unreachable
+from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ownership import WAIT, Ownership
 from bridge.store.postgres.schema import (
     OLDEST,
@@ -41,12 +42,13 @@ class PostgresStore(SqlStore):
         lease: Lease | None = None,
         lost: Callable[[], None] = lambda: None,
         alone_at: float = 0.0,
+        fence: Fence | None = None,
     ) -> None:
-        """`alone_at`: the monotonic time from which on no former owner acts any more."""
+        """`alone_at`: the monotonic time from which on no former owner acts any more. `fence`: of a node."""
         self._writing = writing
         self._ownership = ownership
         self._loading = PostgresConnection(where, READ_ONLY)
-        self._transactions = PostgresTransactions(writing, ownership, lease)
+        self._transactions = PostgresTransactions(writing, ownership, lease, fence)
         loads = Loads(self._loading, asyncio.get_running_loop(), psycopg.Error)
 
         def reader() -> SqlReader:
@@ -100,9 +102,13 @@ class PostgresStore(SqlStore):
             failed.pop_all()
         store._start()
         if store._lease is not None:
-            threading.Thread(target=store._watch, args=(store._lease,), name="store-lease", daemon=True).start()
-            store._renew(store._lease)
+            store._hold(store._lease)
         return store
+
+    def _hold(self, lease: Lease) -> None:
+        """Renew a lease, and watch that it is renewed in time."""
+        threading.Thread(target=self._watch, args=(lease,), name="store-lease", daemon=True).start()
+        self._renew(lease)
 
     async def alone(self) -> None:
         """Return when the bridge that held the ledger before has ended; at once if it closed its store.

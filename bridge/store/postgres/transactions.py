@@ -18,6 +18,7 @@ from bridge.delivery.rows import Change
 from bridge.errors import StoreUnavailable
 from bridge.store.lease import Lease
 from bridge.store.postgres.connection import PostgresConnection
+from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ownership import Ownership
 from bridge.store.sql.batches import Batch, Wrong
 from bridge.store.sql.connection import value_of
@@ -34,9 +35,16 @@ log = logging.getLogger(__name__)
 class PostgresTransactions(Transactions):
     """Writes groups. All is called in one thread, but `stopping`, which any may set."""
 
-    def __init__(self, connection: PostgresConnection, ownership: Ownership, lease: Lease | None = None) -> None:
-        """Each transaction that is committed renews the lease, if there is one."""
+    def __init__(
+        self,
+        connection: PostgresConnection,
+        ownership: Ownership,
+        lease: Lease | None = None,
+        fence: Fence | None = None,
+    ) -> None:
+        """Each transaction that is committed renews the lease, if there is one. `fence`: of a node of a cluster."""
         super().__init__()
+        self._fence = fence
         self._lease = lease
         self._connection = connection
         self._ownership = ownership
@@ -69,7 +77,9 @@ class PostgresTransactions(Transactions):
         began = time.monotonic()
         try:
             connection.execute("BEGIN")
-            self.apply(connection, batches)
+            lost = self._lost(batches)
+            kept = [batch for batch in batches if batch not in lost] if lost else batches
+            self.apply(connection, kept)
             number = self._ownership.note_transaction()
         except BaseException as error:
             for batch in batches:
@@ -80,9 +90,15 @@ class PostgresTransactions(Transactions):
             if isinstance(error, psycopg.Error) and not isinstance(error, BLAME):
                 raise self._cannot_write(error) from error
             raise Wrong from error
-        self._commit(batches, number)
+        self._commit(kept, number)
+        if lost:
+            self.fail(lost, StoreUnavailable("another node serves the shard: nothing of it is kept here"))
         if self._lease is not None:
             self._lease.renewed(began)
+
+    def _lost(self, batches: list[Batch]) -> list[Batch]:
+        """Return those that must not be kept, since their shard is another node's; the transaction has begun."""
+        return [] if self._fence is None else self._fence.lost(self._connection, batches)
 
     def _commit(self, batches: list[Batch], number: int) -> None:
         """Commit the transaction; return when it is known to be durable. Raises StoreUnavailable if it is not."""

@@ -4,7 +4,7 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from bridge.store.access import ApiKey, AuditEntry, Role
-from bridge.store.sql.connection import Connection, latest_id, note_id
+from bridge.store.sql.connection import Connection, latest_id, lock_ids, note_id
 from bridge.store.sql.engine import Engine
 
 _KEY = "SELECT id, name, role, digest, created_at, expires_at, revoked_at FROM api_key"
@@ -19,6 +19,7 @@ class SqlAccess:
 
     async def add_key(self, key: ApiKey) -> ApiKey:
         def work(connection: Connection) -> int:
+            lock_ids(connection, "api_key")
             id_ = latest_id(connection, "api_key") + 1
             connection.execute(
                 "INSERT INTO api_key (id, name, role, digest, created_at, expires_at, revoked_at)"
@@ -48,6 +49,7 @@ class SqlAccess:
 
     async def note(self, entry: AuditEntry) -> None:
         def work(connection: Connection) -> None:
+            lock_ids(connection, "audit")
             id_ = latest_id(connection, "audit") + 1
             connection.execute(
                 "INSERT INTO audit (id, at, who, operation, subject, outcome) VALUES (?, ?, ?, ?, ?, ?)",

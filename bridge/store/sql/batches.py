@@ -14,7 +14,8 @@ class Batch:
     """Changes to rows, or work on the connection, that are committed together or not at all."""
 
     __slots__ = (
-        "changes", "directory", "done", "endpoint", "error", "generation", "refused", "result", "touches", "work",
+        "changes", "device", "directory", "done", "endpoint", "error", "fence", "generation", "refused", "result",
+        "touches", "work",
     )  # fmt: skip
 
     def __init__(
@@ -26,6 +27,8 @@ class Batch:
         *,
         directory: bool = False,
         touches: tuple[Hashable, ...] = (),
+        fence: tuple[int, int] | None = None,
+        device: tuple[str, str] | None = None,
     ) -> None:
         self.changes = changes
         self.work = work
@@ -33,6 +36,8 @@ class Batch:
         self.endpoint = endpoint
         self.directory = directory  # whether it changes the directory
         self.touches = touches  # what else it changes, as `bridge.store.sql.asked` names it
+        self.fence = fence  # the shard that this node must hold, and with which epoch; None: any node may commit it
+        self.device = device  # (network, device) whose endpoint's shard this node must hold
         self.generation = 0
         self.error: BaseException | None = None
         self.refused = False  # `error` is the considered answer of its own work

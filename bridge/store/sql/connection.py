@@ -43,6 +43,11 @@ def latest_id(connection: Connection, table: str) -> int:
     return int(value_of(connection, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?", (table,)))
 
 
+def lock_ids(connection: Connection, table: str) -> None:
+    """Let no other process number rows of a table until this transaction ends. In SQLite nobody else writes."""
+    connection.execute("UPDATE sqlite_sequence SET seq = seq WHERE name = ?", (table,))
+
+
 def note_id(connection: Connection, table: str, id_: int) -> None:
     """Note the largest id that a row of a table has, so that it is never given again. SQLite notes that by itself."""
     connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (id_, table))

@@ -14,7 +14,7 @@ from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
 from bridge.directory.record import DirectoryChange, Draft, Record
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
-from bridge.store.sql.connection import Connection, latest_id, note_id, value_of
+from bridge.store.sql.connection import Connection, latest_id, lock_ids, note_id, value_of
 from bridge.store.sql.sources import Giver, release
 from bridge.store.sql.statements import ENDPOINT, LIVE
 
@@ -101,6 +101,7 @@ def _columns(draft: Draft) -> tuple[Any, ...]:
 
 def add(connection: Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
     """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is added."""
+    lock_ids(connection, "endpoint")  # and thereby sources
     giver = None if sources is None else Giver(connection, sources, now)
     next_id = latest_id(connection, "endpoint") + 1
     made = []
@@ -213,6 +214,7 @@ def renew(
     connection: Connection, ids: Iterable[int], sources: Sources, now: float
 ) -> list[tuple[Record, Record | DirectoryError]]:
     """Assign each endpoint a source of the current range; return each record before, and after or the reason."""
+    lock_ids(connection, "endpoint")  # and thereby sources
     giver = Giver(connection, sources, now)
     found: list[tuple[Record, Record | DirectoryError]] = []
     for id_ in ids:

@@ -19,4 +19,11 @@ class Engine(Protocol):
 
     async def run(self, work: Callable[[Connection], T], *, directory: bool = False) -> T: ...
 
-    def write(self, work: Callable[[Connection], None], done: Done, *, touches: tuple[Hashable, ...] = ()) -> None: ...
+    def write(
+        self,
+        work: Callable[[Connection], None],
+        done: Done,
+        *,
+        touches: tuple[Hashable, ...] = (),
+        device: tuple[str, str] | None = None,
+    ) -> None: ...

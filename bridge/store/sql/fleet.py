@@ -80,6 +80,7 @@ class SqlFleet:
         self._store = store
         self._writable = writable
         self._folding = asyncio.Lock()
+        self.settled = ""  # a condition: no message with a smaller id can be committed any more. SQLite needs none
 
     async def page(
         self,
@@ -135,7 +136,7 @@ class SqlFleet:
         """Add the next messages to `activity`; return how many there were."""
         sql = (
             f"SELECT id, endpoint, {at}, {condition} FROM {table}"  # noqa: S608  # names of our own
-            f" WHERE id > (SELECT {table} FROM activity_mark) ORDER BY id LIMIT ?"
+            f" WHERE id > (SELECT {table} FROM activity_mark){self.settled} ORDER BY id LIMIT ?"
         )
 
         def latest(connection: Connection) -> tuple[int, int, dict[int, tuple[int, float]]]:

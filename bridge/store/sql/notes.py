@@ -45,4 +45,5 @@ class SqlNotes:
                     (network, key, device, network, device, value),
                 )
 
-        self._store.write(work, done, touches=((network, key), (network, "", device)))
+        of_device = (network, device) if device else None
+        self._store.write(work, done, touches=((network, key), (network, "", device)), device=of_device)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from bridge.store.outbox import DeadLetter, EventRow, Webhook
-from bridge.store.sql.connection import Connection, latest_id, note_id, value_of
+from bridge.store.sql.connection import Connection, latest_id, lock_ids, note_id, value_of
 from bridge.store.sql.engine import Engine
 
 _COLUMNS = "id, url, secret, types, prefix, created_at, told, failures, retry_at, trouble, disabled"
@@ -44,6 +44,7 @@ class SqlOutbox:
 
     async def add_webhook(self, webhook: Webhook) -> Webhook:
         def work(connection: Connection) -> Webhook:
+            lock_ids(connection, "webhook")
             id_ = latest_id(connection, "webhook") + 1
             added = replace(webhook, id=id_, told=latest_id(connection, "event"))
             connection.execute(

@@ -36,7 +36,14 @@ class ReadOnlySqlStore:
     async def run(self, work: Callable[[Connection], T], *, directory: bool = False) -> T:  # noqa: ARG002  # as `Engine` has it
         raise self._refusal()
 
-    def write(self, work: Callable[[Connection], None], done: Done, *, touches: tuple[Hashable, ...] = ()) -> None:  # noqa: ARG002  # as `Engine` has it
+    def write(
+        self,
+        work: Callable[[Connection], None],  # noqa: ARG002  # as `Engine` has it
+        done: Done,
+        *,
+        touches: tuple[Hashable, ...] = (),  # noqa: ARG002  # as above
+        device: tuple[str, str] | None = None,  # noqa: ARG002  # as above
+    ) -> None:
         done(self._refusal())
 
     def status(self) -> dict[str, int]:

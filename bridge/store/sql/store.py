@@ -1,7 +1,7 @@
 """What every store on an SQL database does alike (`bridge.store.contract.Store`)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -75,19 +75,28 @@ class SqlStore:
 
     # Writing
 
-    def commit(self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None) -> None:
+    def commit(
+        self, changes: Sequence[Change], done: Done, *, endpoint: int | None = None, shard: int | None = None
+    ) -> None:
         """Commit changes, all or none, without blocking; `done` is called in the event loop, in the order of commits.
 
         `done` gets None when the changes are durable, or StoreUnavailable. Then neither these changes are kept, nor
         later commits of the same `endpoint` that were given before this failure was reported. The caller must then
-        drop the endpoint's state and load it again. Commits without changes are reported in their turn.
+        drop the endpoint's state and load it again. Commits without changes are reported in their turn. `shard`: only
+        if this node of a cluster holds that shard.
         """
         if self._closing:
             self._loop.call_soon(done, StoreUnavailable("the store is closed"))
             return
-        self._writer.give(Batch(changes, None, done, endpoint))
+        self._writer.give(Batch(changes, None, done, endpoint, fence=None if shard is None else self._fence(shard)))
 
-    def committed(self, changes: Sequence[Change], *, endpoint: int | None = None) -> asyncio.Future[None]:
+    def _fence(self, shard: int) -> tuple[int, int] | None:  # noqa: ARG002  # one process has all shards
+        """Return the shard and the epoch that a commit needs, or None if there are no nodes."""
+        return None
+
+    def committed(
+        self, changes: Sequence[Change], *, endpoint: int | None = None, shard: int | None = None
+    ) -> asyncio.Future[None]:
         """Do what `commit` does; the returned future completes when the changes are durable."""
         future: asyncio.Future[None] = self._loop.create_future()
 
@@ -98,7 +107,7 @@ class SqlStore:
                 else:
                     future.set_exception(error)
 
-        self.commit(changes, done, endpoint=endpoint)
+        self.commit(changes, done, endpoint=endpoint, shard=shard)
         return future
 
     async def run(self, work: Callable[[Connection], T], *, directory: bool = False) -> T:
@@ -123,12 +132,22 @@ class SqlStore:
         self._writer.give(batch)
         return await future
 
-    def write(self, work: Callable[[Connection], None], done: Done, *, touches: tuple[Hashable, ...] = ()) -> None:
-        """Run `work` as `run` does. `done` is called when it is durable, as with `commit`."""
+    def write(
+        self,
+        work: Callable[[Connection], None],
+        done: Done,
+        *,
+        touches: tuple[Hashable, ...] = (),
+        device: tuple[str, str] | None = None,
+    ) -> None:
+        """Run `work` as `run` does. `done` is called when it is durable, as with `commit`.
+
+        `device`: (network, device); only if this node of a cluster holds the shard of that device's endpoint.
+        """
         if self._closing:
             self._loop.call_soon(done, StoreUnavailable("the store is closed"))
             return
-        self._writer.give(Batch((), work, done, None, touches=touches))
+        self._writer.give(Batch((), work, done, None, touches=touches, device=device))
 
     def next_id(self) -> int:
         """Return an id for a downlink, uplink or report: larger than any before it, in this run and in earlier ones."""
@@ -185,11 +204,11 @@ class SqlStore:
         """Call `done` with a note of a network and the endpoint of the device that the note belongs to."""
         self.loads.ask(AskedNoteWithEndpoint(network, key, now, done))
 
-    async def unfinished(self) -> AsyncIterator[Sequence[int]]:
+    async def unfinished(self, shards: Collection[int] | None = None) -> AsyncIterator[Sequence[int]]:
         """Yield the endpoints with a message that has no outcome yet or needs attention, the uncertain ones first."""
         for part in (unfinished.uncertain, unfinished.live):
             after = -1
-            while endpoints := await self.reads.ask(partial(part, after=after)):
+            while endpoints := await self.reads.ask(partial(part, after=after, shards=shards)):
                 yield endpoints
                 after = endpoints[-1]
 

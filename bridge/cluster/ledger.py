@@ -1,0 +1,26 @@
+"""What a node asks of a ledger that it shares with others (`bridge.store.opening.open_as_node`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from bridge.cluster.view import ClusterView
+
+
+class ClusterLedger(Protocol):
+    """All methods raise StoreUnavailable if the ledger does not answer, or if this node has lost its place."""
+
+    async def view(self) -> ClusterView:
+        """Return all nodes and shards."""
+
+    async def take(self, shards: Sequence[int]) -> Mapping[int, int]:
+        """Take shards that no living node holds; return the epochs of those that are this node's now.
+
+        Ids that the store gives from then on are larger than any in these shards. Commits for a shard are possible
+        when this returns.
+        """
+
+    async def release(self, shard: int) -> None:
+        """Let other nodes take a shard. No commit of it may be under way."""
+
+    async def drain(self, node: str, *, on: bool) -> None:
+        """Ask a node to hand its shards over to the others, or to take some again. Raises NotFound."""

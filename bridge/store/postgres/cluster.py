@@ -1,0 +1,200 @@
+"""The store of one node among several that share a PostgreSQL database ([cluster])."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import psycopg
+
+from bridge.cluster.view import ClusterView
+from bridge.errors import StoreUnavailable
+from bridge.store.lease import Lease
+from bridge.store.postgres import shard_rows
+from bridge.store.postgres.connection import PostgresConnection, unreachable
+from bridge.store.postgres.fence import Fence
+from bridge.store.postgres.ids import BLOCK, NodeIds
+from bridge.store.postgres.membership import Membership
+from bridge.store.postgres.ownership import KEY, LOCK_OF_SCHEMA, WAIT
+from bridge.store.postgres.schema import (
+    OLDEST_WITH_STANDBY,
+    check_server,
+    check_whole,
+    migrate,
+    session,
+    session_of_lease,
+)
+from bridge.store.postgres.store import PostgresStore
+from bridge.store.sql.connection import Connection
+
+T = TypeVar("T")
+
+_SETTLED = " AND id < (SELECT coalesce(min(first_id), 9000000000000000000) FROM node)"
+"""Ids of several nodes mix: a smaller one than the largest that is committed may still come."""
+
+
+class NodeStore(PostgresStore):
+    """`bridge.store.contract.Store` and `bridge.cluster.ledger.ClusterLedger`. Made by `join`.
+
+    Commits with a shard are kept only while this node holds it. Shards are taken by `take`: at first there is none.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        writing: PostgresConnection,
+        membership: Membership,
+        lease: Lease,
+        lost: Callable[[], None],
+        alone_at: float,
+    ) -> None:
+        self._held = Fence(membership.node)
+        super().__init__(where, writing, membership, lease, lost, alone_at, self._held)
+        self._membership = membership
+        self._asking = PostgresConnection(where, "; ".join(filter(None, [session(writing), shard_rows.SESSION])))
+        self._threads = ThreadPoolExecutor(1, "store-cluster")
+        first = _first_block(writing, self._next_id)
+        self._ids = NodeIds(first, time.monotonic())
+        self._asked_for_ids = False
+        self.fleet.settled = _SETTLED
+
+    @classmethod
+    def join(
+        cls, where: str, node: str, span: float, pause: float, lost: Callable[[], None], wait: float = WAIT
+    ) -> "NodeStore":
+        """Join the cluster of a database; call it in a running event loop. It blocks.
+
+        `span`, `pause`: seconds of the lease, and between two renewals. `lost` is called in another thread before the
+        lease ends, or when the place is found to be lost, and must end everything at once. Raises LedgerInUse (a
+        living node has the name, or a bridge without [cluster] uses the database), ConfigurationError,
+        StoreUnavailable.
+        """
+        with contextlib.ExitStack() as opened:
+            asking = PostgresConnection(where)
+            opened.callback(asking.close)
+            try:
+                check_server(asking, OLDEST_WITH_STANDBY)
+                sets = filter(None, [session(asking), session_of_lease(span)])
+                writing = PostgresConnection(where, "; ".join(sets), by_itself=False)
+                failed = opened.enter_context(contextlib.ExitStack())
+                failed.callback(writing.close)
+                writing.connect()
+                membership = Membership(writing, node, span)
+                membership.lock(wait)
+                _migrate_alone(asking)
+                check_whole(writing)
+                asked_at = time.monotonic()
+                may_act = membership.take()
+                alone_at = time.monotonic() + span if may_act else asked_at
+                store = cls(where, writing, membership, Lease(span, asked_at, pause), lost, alone_at)
+            except psycopg.Error as error:
+                raise unreachable(where, error) from error
+            failed.pop_all()
+        store._start()
+        store._hold(store._of_node)
+        return store
+
+    @property
+    def _of_node(self) -> Lease:
+        assert self._lease is not None  # noqa: S101  # given by `join`
+        return self._lease
+
+    # The cluster
+
+    async def view(self) -> ClusterView:
+        return await self._ask(lambda: shard_rows.view(self._asking))
+
+    async def take(self, shards: Sequence[int]) -> Mapping[int, int]:
+        epochs, first = await self._ask(lambda: shard_rows.take(self._asking, self._membership, sorted(shards), BLOCK))
+        self._ids.restart(first, time.monotonic())
+        self._held.held = self._held.held | epochs
+        return epochs
+
+    async def release(self, shard: int) -> None:
+        epoch = self._held.held.get(shard)
+        self._held.held = {one: its for one, its in self._held.held.items() if one != shard}
+        if epoch is not None:
+            await self._ask(lambda: shard_rows.release(self._asking, self._membership, shard, epoch))
+
+    async def drain(self, node: str, *, on: bool) -> None:
+        await self._ask(lambda: shard_rows.drain(self._asking, node, on=on))
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        """Answer a question in the thread of the cluster's connection. Raises StoreUnavailable."""
+        if self._closing:
+            raise StoreUnavailable("the store is closed")
+        try:
+            return await self._loop.run_in_executor(self._threads, question)
+        except psycopg.Error as error:
+            text = " ".join(str(error).split())
+            raise StoreUnavailable(f"the nodes of the cluster cannot be read: {text}") from error
+
+    # What is different for a node
+
+    def _fence(self, shard: int) -> tuple[int, int]:
+        return shard, self._held.held.get(shard, 0)  # 0: of a shard that no node ever held
+
+    def next_id(self) -> int:
+        """Return an id for a downlink, uplink or report: larger than any before it in a shard of this node.
+
+        Raises StoreUnavailable if the ledger has given no new ids for a while.
+        """
+        if not self._asked_for_ids and self._ids.needs_more(time.monotonic()):
+            self._reserve()
+        return self._ids.give()
+
+    def _reserve(self) -> None:
+        if self._closing or self._asked_for_ids:
+            return
+        self._asked_for_ids = True
+        reserved: list[int] = []
+
+        def work(connection: Connection) -> None:
+            reserved[:] = [shard_rows.reserve(connection, BLOCK)]
+
+        def done(error: BaseException | None) -> None:
+            self._asked_for_ids = False
+            if error is None:
+                self._ids.add(reserved[0], time.monotonic())
+
+        self.write(work, done)
+
+    def _give_mark(self, next_id: int) -> None:
+        """Nothing: the blocks of all nodes are reserved in the ledger."""
+
+    def _renew(self, lease: Lease) -> None:
+        if self._ended.is_set():
+            return
+        if self._ids.needs_more(time.monotonic()):
+            self._reserve()
+        first, node = self._ids.next, (self._membership.node, self._membership.incarnation)
+
+        def note(connection: Connection) -> None:
+            connection.execute("UPDATE node SET first_id = ? WHERE name = ? AND incarnation = ?", (first, *node))
+
+        self.write(note, lambda _error: None)
+        self._loop.call_later(lease.pause, self._renew, lease)
+
+    async def close(self) -> None:
+        """Finish all commits, tell them, and leave the cluster. Later commits fail with StoreUnavailable."""
+        if not self._closing:
+            await super().close()
+            await asyncio.to_thread(self._threads.shutdown)
+            self._asking.close()
+
+
+def _first_block(connection: Connection, free: int) -> int:
+    """Reserve the first block of a node; `free` is an id that no row has, nor any with a larger id."""
+    connection.execute("UPDATE id_mark SET next = ? WHERE next < ?", (free, free))
+    return shard_rows.reserve(connection, BLOCK)
+
+
+def _migrate_alone(connection: PostgresConnection) -> None:
+    """Bring the schema up to date while no other node does so."""
+    connection.execute(LOCK_OF_SCHEMA.replace("_try", "").format(""), (KEY + 1,))
+    try:
+        migrate(connection)
+    finally:
+        connection.execute("SELECT pg_advisory_unlock_all()")

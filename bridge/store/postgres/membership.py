@@ -1,0 +1,84 @@
+"""The place of one node among those that share a ledger: a row with its lease, by the database's clock.
+
+Each transaction of the node changes the row, and thereby renews the lease. A node whose row another process has, or
+whose lease others have declared over, finds no row of its own: its transaction fails, however late it comes.
+
+Nodes hold the lock of `bridge.store.postgres.ownership` together, so that no bridge without [cluster] uses the ledger.
+"""
+
+from importlib.metadata import version
+
+from bridge.errors import LedgerInUse
+from bridge.store.postgres.connection import PostgresConnection
+from bridge.store.postgres.ownership import LOCK_OF_SCHEMA, Ownership
+
+CLUSTER = "a cluster"  # the owner's name in `id_mark`: a bridge without [cluster] that lost its session commits nothing
+
+
+class Membership(Ownership):
+    """The place of a node."""
+
+    LOCK = LOCK_OF_SCHEMA.format("_shared")
+    OTHER = "a bridge without [cluster] uses the database: stop it, or enable [cluster] there"
+
+    def __init__(self, connection: PostgresConnection, node: str, span: float) -> None:
+        """`span`: seconds that the lease lasts after each transaction."""
+        super().__init__(connection)
+        self.node = node
+        self.incarnation = self._name
+        self._span = span
+
+    def take(self) -> bool:
+        """Join the cluster, once the lock is there and the tables are; return whether a former owner may still act.
+
+        Raises LedgerInUse if a living node has the name, psycopg.Error.
+        """
+        connection = self._connection
+        connection.execute("BEGIN")
+        former = connection.execute("SELECT owner FROM id_mark FOR UPDATE").fetchone()
+        found = connection.execute(
+            "INSERT INTO node AS n (name, incarnation, release, started_at, until, backend, committed, draining)"
+            " VALUES (?, ?, ?, clock_timestamp(), clock_timestamp() + make_interval(secs => ?), ?, 0, 0)"
+            " ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, release = excluded.release,"
+            " started_at = excluded.started_at, until = excluded.until, backend = excluded.backend, committed = 0,"
+            " first_id = NULL, draining = 0 WHERE n.until <= clock_timestamp() RETURNING 1",
+            (self.node, self._name, version("lwm2m-nonip-bridge"), self._span, connection.backend),
+        ).fetchone()
+        if found is None:
+            connection.execute("ROLLBACK")
+            raise LedgerInUse(
+                f"a node called {self.node!r} is in the cluster: give each one its own name ([cluster] node); "
+                "after a crash the name is free when the lease is over"
+            )
+        connection.execute("SELECT id FROM shard WHERE holder = ? ORDER BY id FOR UPDATE", (self.node,))
+        connection.execute("UPDATE shard SET holder = '', since = clock_timestamp() WHERE holder = ?", (self.node,))
+        connection.execute("UPDATE id_mark SET owner = ?", (CLUSTER,))
+        connection.execute("COMMIT")
+        self._backend = connection.backend
+        return former is not None and former[0] not in ("", CLUSTER)
+
+    def note_transaction(self) -> int:
+        """Within a transaction, leave its number and renew the lease; return the number.
+
+        Raises StoreUnavailable if another process has the name, or if other nodes have declared the lease over.
+        """
+        self._number += 1
+        self._connection.execute(
+            "UPDATE node SET committed = ?, until = clock_timestamp() + make_interval(secs => ?)"
+            " WHERE name = ? AND incarnation = ?",
+            (self._number, self._span, self.node, self._name),
+        )
+        if not self._connection.changes():
+            raise self._lost()
+        return self._number
+
+    def _confirmed(self) -> int | None:
+        found = self._connection.execute(
+            "UPDATE node SET backend = ? WHERE name = ? AND incarnation = ? RETURNING committed",
+            (self._connection.backend, self.node, self._name),
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def _let_go(self) -> None:
+        """Leave the cluster. The caller has released its shards; any others can be taken at once."""
+        self._connection.execute("DELETE FROM node WHERE name = ? AND incarnation = ?", (self.node, self._name))

@@ -1,0 +1,123 @@
+"""The rows of nodes and shards: what the cluster looks like, and how a shard changes hands.
+
+Not on the connection that commits: whoever takes a shard waits for the transactions of others, and a group that holds
+locks of its own must wait for nobody's.
+"""
+
+from collections.abc import Sequence
+
+import psycopg
+
+from bridge.cluster.view import ClusterView, NodeView, ShardView
+from bridge.errors import NotFound, StoreUnavailable
+from bridge.store.postgres.connection import PostgresConnection
+from bridge.store.postgres.membership import Membership
+from bridge.store.sql.connection import Connection
+
+SESSION = "SET lock_timeout = '4s'; SET statement_timeout = '8s'; SET idle_in_transaction_session_timeout = '5s'"
+TERMINATED = 3000  # milliseconds to wait until a session of a node that is over has ended
+
+_NODES = (
+    "SELECT name, CAST(extract(epoch FROM until - clock_timestamp()) AS double precision), draining, release,"
+    " CAST(extract(epoch FROM started_at) AS double precision) FROM node ORDER BY name"
+)
+
+
+def view(connection: PostgresConnection) -> ClusterView:
+    """Return all nodes and shards. Raises psycopg.Error."""
+    nodes = {
+        name: NodeView(name, max(left, 0.0), draining == 1, release, started_at)
+        for name, left, draining, release, started_at in connection.execute(_NODES).fetchall()
+    }
+    shards = {
+        shard: ShardView(holder, epoch)
+        for shard, holder, epoch in connection.execute("SELECT id, holder, epoch FROM shard ORDER BY id").fetchall()
+    }
+    return ClusterView(nodes, shards)
+
+
+def take(
+    connection: PostgresConnection, me: Membership, shards: Sequence[int], block: int
+) -> tuple[dict[int, int], int]:
+    """Take shards that no living node holds; return the epochs of those taken, and the first of `block` new ids.
+
+    These ids are larger than any in those shards. A node whose lease is over is declared so, and its session ended:
+    its transactions have ended, too, and it commits nothing more. Raises StoreUnavailable if this node's own lease
+    was declared over, psycopg.Error.
+    """
+    _declare_over(connection, me)
+    with _transaction(connection, me):
+        connection.execute("SELECT id FROM shard WHERE id = ANY(?) ORDER BY id FOR UPDATE", (list(shards),))
+        taken = connection.execute(
+            "UPDATE shard SET holder = ?, epoch = epoch + 1, since = clock_timestamp() WHERE id = ANY(?)"
+            " AND (holder IN ('', ?) OR holder NOT IN (SELECT name FROM node WHERE incarnation <> ''))"
+            " RETURNING id, epoch",
+            (me.node, list(shards), me.node),
+        ).fetchall()
+    return dict(taken), reserve(connection, block)
+
+
+def reserve(connection: Connection, block: int) -> int:
+    """Reserve ids; return the first of them. Raises psycopg.Error."""
+    found = connection.execute("UPDATE id_mark SET next = next + ? RETURNING next", (block,)).fetchone()
+    if found is None:
+        raise StoreUnavailable("the ledger has no row for ids")
+    return int(found[0]) - block
+
+
+def release(connection: PostgresConnection, me: Membership, shard: int, epoch: int) -> None:
+    """Let other nodes take a shard; nothing happens if this node does not hold it. Raises psycopg.Error."""
+    connection.execute(
+        "UPDATE shard SET holder = '', since = clock_timestamp() WHERE id = ? AND holder = ? AND epoch = ?",
+        (shard, me.node, epoch),
+    )
+
+
+def drain(connection: PostgresConnection, node: str, *, on: bool) -> None:
+    """Ask a node to hand over its shards, or to take some again. Raises NotFound, psycopg.Error."""
+    connection.execute("UPDATE node SET draining = ? WHERE name = ?", (int(on), node))
+    if not connection.changes():
+        raise NotFound(f"there is no node {node!r} in the cluster")
+
+
+def _declare_over(connection: PostgresConnection, me: Membership) -> None:
+    """Declare the nodes whose lease is over to be so: from now on they commit nothing. End what is under way there."""
+    connection.execute(
+        "SELECT pg_terminate_backend(a.pid, ?) FROM node n JOIN pg_stat_activity a ON a.pid = n.backend"
+        " WHERE n.until <= clock_timestamp() AND n.incarnation <> ''"
+        " AND a.usename = current_user AND a.application_name = 'lwm2m-bridge'",
+        (TERMINATED,),
+    )
+    connection.execute(
+        "UPDATE node SET incarnation = '', first_id = NULL WHERE name IN"
+        " (SELECT name FROM node WHERE until <= clock_timestamp() AND incarnation <> '' AND name <> ?"
+        " ORDER BY name FOR UPDATE)",
+        (me.node,),
+    )
+    connection.execute("DELETE FROM node WHERE incarnation = '' AND until < clock_timestamp() - interval '1 day'")
+
+
+class _transaction:  # noqa: N801  # used like a function
+    """A transaction of a node that is in the cluster. Raises StoreUnavailable if it is not."""
+
+    def __init__(self, connection: PostgresConnection, me: Membership) -> None:
+        self._connection = connection
+        self._me = me
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN")
+        found = self._connection.execute(
+            "SELECT 1 FROM node WHERE name = ? AND incarnation = ? FOR SHARE", (self._me.node, self._me.incarnation)
+        ).fetchone()
+        if found is None:
+            self._connection.execute("ROLLBACK")
+            raise StoreUnavailable(f"node {self._me.node!r} is not in the cluster any more")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._connection.execute("COMMIT")
+            return
+        try:
+            self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.close()  # the server rolls back by itself

@@ -1,0 +1,289 @@
+"""Several nodes on one ledger in PostgreSQL: leases, epochs, fenced commits, ids that rise in each shard."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from bridge.delivery.rows import Insert
+from bridge.directory import Draft
+from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
+from tests.store.stores import postgres_server
+from tests.waiting import until
+
+pytest.importorskip("psycopg")
+
+from bridge.store.postgres import PostgresStore  # needs psycopg
+from bridge.store.postgres.cluster import NodeStore  # likewise
+
+SPAN = 3.0
+
+
+@pytest.fixture
+def where():
+    return postgres_server().schema()
+
+
+@pytest.fixture
+async def join(where):
+    """Returns a function that makes a node join; what it has lost is in `join.lost`."""
+    nodes, lost = [], []
+
+    def made(name, span=SPAN, wait=0.0):
+        node = NodeStore.join(where, name, span, span / 5, lambda: lost.append(name), wait)
+        nodes.append(node)
+        return node
+
+    schema = where.rpartition("search_path=")[2]
+    made.sql = lambda statement: postgres_server().sql(f"SET search_path = {schema}; {statement}")
+    made.lost = lost
+    yield made
+    for node in nodes:
+        await node.close()
+
+
+def end_session(node):
+    postgres_server().sql(f"SELECT pg_terminate_backend({node._writing.backend}, 5000)")
+
+
+def silence(node):
+    """Let a node renew its lease no more, as if its process hung."""
+    node._ended.set()
+
+
+async def kept(node, row):
+    """Return whether a commit of a row is kept."""
+    try:
+        await node.committed([Insert.of(row)], endpoint=row.endpoint, shard=row.shard)
+    except StoreUnavailable:
+        return False
+    return True
+
+
+async def test_nodes_hold_different_shards_and_commit_to_their_own_alone(join, downlink):
+    a, b = join("a"), join("b")
+    assert await a.take([0, 1]) == {0: 1, 1: 1}
+    assert await b.take([1, 2]) == {2: 1}, "1 is another node's"
+    assert await kept(a, downlink(a.next_id(), shard=1))
+    assert not await kept(b, downlink(b.next_id(), shard=1))
+    assert await kept(b, downlink(b.next_id(), shard=2))
+    assert not await kept(a, downlink(a.next_id(), shard=3)), "nobody's"
+    view = await a.view()
+    assert [view.holder(shard) for shard in range(4)] == ["a", "a", "b", ""]
+    assert [*view.nodes] == ["a", "b"]
+    assert all(0 < node.left <= SPAN for node in view.nodes.values())
+
+
+async def test_a_lost_shard_fails_its_own_commits_and_no_others(join, downlink):
+    """Also in one group, and in any order."""
+    a = join("a")
+    await a.take([0, 1])
+    rows = [downlink(a.next_id(), endpoint=10 + number, shard=number % 2) for number in range(6)]
+    join.sql("UPDATE shard SET epoch = epoch + 1 WHERE id = 1")
+    results = await asyncio.gather(*(kept(a, row) for row in rows))
+    assert results == [True, False] * 3
+    assert {row.id for row in await a.reads.downlinks()} == {row.id for row in rows[::2]}
+
+
+async def test_what_follows_a_refused_commit_of_an_endpoint_is_not_kept_either(join, downlink):
+    a = join("a")
+    await a.take([0])
+    first = a.committed([Insert.of(downlink(a.next_id(), endpoint=5, shard=9))], endpoint=5, shard=9)
+    second = a.committed([Insert.of(downlink(a.next_id(), endpoint=5, shard=0))], endpoint=5, shard=0)
+    assert [type(one) for one in await asyncio.gather(first, second, return_exceptions=True)] == [StoreUnavailable] * 2
+
+
+async def test_a_shard_that_is_released_is_taken_with_a_new_epoch_and_larger_ids(join, downlink):
+    a, b = join("a"), join("b")
+    await a.take([7])
+    given = [a.next_id() for _ in range(5)]
+    assert await kept(a, downlink(given[-1], shard=7))
+    await a.release(7)
+    assert not await kept(a, downlink(a.next_id(), shard=7))
+    assert await b.take([7]) == {7: 2}
+    later = b.next_id()
+    assert later > max(given)
+    assert await kept(b, downlink(later, shard=7))
+    await b.release(7)
+    assert await a.take([7]) == {7: 3}
+    assert a.next_id() > later, "a goes on above the ids that b has given, not with the rest of its own"
+
+
+async def test_a_commit_under_way_is_waited_for_or_refused(join, downlink):
+    """Whoever takes a shard never overtakes a transaction that has locked its row."""
+    a, b = join("a"), join("b")
+    await a.take([7])
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    change = a._transactions.change
+
+    def slow(changes):
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(10)
+        change(changes)
+
+    a._transactions.change = slow
+    committing = asyncio.create_task(kept(a, downlink(a.next_id(), shard=7)))
+    await begun.wait()
+    join.sql("UPDATE node SET until = clock_timestamp() - interval '1 s', backend = 0 WHERE name = 'a'")
+    taking = asyncio.create_task(b.take([7]))
+    done, _ = await asyncio.wait({taking}, timeout=0.3)
+    assert not done, "the transaction of a is under way"
+    go_on.set()
+    assert not await committing
+    assert await taking == {7: 2}
+
+
+async def test_a_node_that_is_silent_loses_its_shards_when_its_lease_is_over(join, downlink):
+    a, b = join("a"), join("b")
+    await a.take([7])
+    silence(a)
+    silent_at = time.monotonic()
+    taken = {}
+    while not taken:
+        taken = await b.take([7])
+        await asyncio.sleep(0.1)
+    assert taken == {7: 2}
+    assert time.monotonic() - silent_at >= 0.7 * SPAN
+    assert not await kept(a, downlink(a.next_id(), shard=7)), "perhaps since its session is over"
+    assert not await kept(a, downlink(a.next_id(), shard=7))
+    assert join.lost == ["a"], "it must end"
+    with pytest.raises(StoreUnavailable):
+        await a.take([8])
+
+
+async def test_a_hung_transaction_of_a_node_that_is_over_is_ended(join, downlink):
+    a, b = join("a", span=60.0), join("b", span=60.0)
+    await a.take([7])
+    hung = asyncio.Event()
+    go_on = threading.Event()
+    loop = asyncio.get_running_loop()
+    change = a._transactions.change
+
+    def hang(changes):
+        change(changes)
+        loop.call_soon_threadsafe(hung.set)
+        assert go_on.wait(20)
+
+    a._transactions.change = hang
+    row = downlink(a.next_id(), shard=7)
+    committing = asyncio.create_task(kept(a, row))
+    await hung.wait()
+    join.sql("UPDATE node SET until = clock_timestamp() - interval '1 s' WHERE name = 'a'")
+    assert await b.take([7]) == {7: 2}
+    go_on.set()
+    assert not await committing
+    assert await b.reads.downlink(row.id) is None
+
+
+async def test_two_nodes_cannot_have_one_name(join, downlink):
+    a = join("a")
+    await a.take([7])
+    with pytest.raises(LedgerInUse, match="a node called 'a' is in the cluster: give each one its own name"):
+        join("a")
+    silence(a)
+    second = await until_joined(join, "a")
+    assert (await second.view()).holder(7) == "", "its predecessor's shards are free"
+    assert not await kept(a, downlink(a.next_id(), shard=7)), "perhaps since its session is over"
+    assert not await kept(a, downlink(a.next_id(), shard=7))
+    assert join.lost == ["a"]
+    assert await second.take([7]) == {7: 2}
+    assert await kept(second, downlink(second.next_id(), shard=7))
+
+
+async def until_joined(join, name):
+    while True:
+        try:
+            return join(name)
+        except LedgerInUse:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_session_that_was_ended_is_replaced_and_the_shards_stay(join, downlink):
+    a = join("a")
+    await a.take([7])
+    end_session(a)
+    await until(lambda: a._transactions._ownership.holds, 10, why="there is no new session")
+    assert await kept(a, downlink(a.next_id(), shard=7)) or await kept(a, downlink(a.next_id(), shard=7))
+    assert join.lost == []
+    assert (await a.view()).holder(7) == "a"
+
+
+async def test_a_bridge_without_a_cluster_and_nodes_keep_each_other_out(where, join):
+    alone = PostgresStore.open(where, wait=0.0)
+    with pytest.raises(LedgerInUse, match=r"a bridge without \[cluster\] uses the database"):
+        join("a")
+    await alone.close()
+    a = join("a")
+    await a.take([7])
+    with pytest.raises(LedgerInUse, match="in use by another bridge"):
+        PostgresStore.open(where, wait=0.0)
+    await a.close()
+    again = PostgresStore.open(where, wait=0.0)
+    await again.close()
+
+
+async def test_a_bridge_without_a_cluster_that_takes_the_ledger_ends_what_nodes_had(where, join, downlink):
+    """Their sessions can be over without their knowledge."""
+    a = join("a")
+    await a.take([7])
+    silence(a)
+    end_session(a)
+    alone = PostgresStore.open(where, wait=5.0)
+    assert not await kept(a, downlink(a.next_id(), shard=7))
+    assert not await kept(a, downlink(a.next_id(), shard=7))
+    assert join.lost
+    await alone.close()
+
+
+async def test_a_node_that_leaves_is_gone_at_once(join):
+    a, b = join("a"), join("b")
+    await a.take([7])
+    await a.close()
+    view = await b.view()
+    assert [*view.nodes] == ["b"]
+    assert view.holder(7) == ""
+    assert await b.take([7]) == {7: 2}
+
+
+async def test_a_node_is_asked_to_drain(join):
+    a, b = join("a"), join("b")
+    await a.drain("b", on=True)
+    assert (await b.view()).nodes["b"].draining
+    await b.drain("b", on=False)
+    assert not (await a.view()).nodes["b"].draining
+    with pytest.raises(NotFound, match="no node 'c'"):
+        await a.drain("c", on=True)
+
+
+async def test_a_note_of_a_device_is_written_by_the_node_that_has_its_shard(join, where):
+    a, b = join("a"), join("b")
+    (record,) = await a.directory.add([Draft("net", "d", "e", ("s",))], None, time.time)
+    await a.take([record.shard])
+    await a.memories.of("net").put("k", b"1", "d")
+    with pytest.raises(StoreUnavailable):
+        await b.memories.of("net").put("k", b"2", "d")
+    await b.memories.of("net").put("of all", b"3")
+    assert [item async for item in b.memories.of("net").items()] == [("k", b"1"), ("of all", b"3")]
+
+
+async def test_endpoints_that_two_nodes_add_at_once_get_ids_of_their_own(join):
+    nodes = [join("a"), join("b")]
+    drafts = [[Draft("net", f"{n} {k}", f"{n} {k}", ("s",)) for k in range(20)]
+              for n in range(2)]  # fmt: skip
+    made = await asyncio.gather(
+        *(node.directory.add([draft], None, time.time) for node, some in zip(nodes, drafts, strict=True)
+          for draft in some)
+    )  # fmt: skip
+    assert sorted(record.id for (record,) in made) == [*range(1, 41)]
+
+
+async def test_the_unfinished_of_some_shards_are_found(join, downlink):
+    a = join("a")
+    await a.take(range(4))
+    for shard in range(4):
+        assert await kept(a, downlink(a.next_id(), endpoint=100 + shard, shard=shard))
+    found = {endpoint async for part in a.unfinished([1, 3]) for endpoint in part}
+    assert found == {101, 103}
+    assert {endpoint async for part in a.unfinished() for endpoint in part} == {100, 101, 102, 103}
