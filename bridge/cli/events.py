@@ -7,14 +7,16 @@ from bridge.cli.common import errors_shown, json_option, moment, print_json
 from bridge.cli.tables import print_table
 from bridge.operations.types.events import (
     CreateWebhook,
+    EventView,
     ListDeadLetters,
+    ListEndpointEvents,
     ListEvents,
     ListWebhooks,
     RemoveWebhook,
     WebhookList,
     WebhookView,
 )
-from bridge.operations.types.request import LARGEST_PAGE
+from bridge.operations.types.request import LARGEST_PAGE, Result
 
 _types = click.option("--type", "types", multiple=True, help="Only events of this type; may be given several times.")
 _prefix = click.option("--prefix", default="", help="Only endpoints whose names begin like this.")
@@ -30,25 +32,44 @@ def event_group() -> None:
 @json_option
 @_types
 @_prefix
-@click.option("--after", type=click.IntRange(0), help="Only events with larger ids: `next` of the page before.")
+@click.option("--endpoint", help="Registrations and provisioning of this endpoint, newest first.")
+@click.option("--after", type=click.IntRange(0), help="Where the page begins: `next` of the page before.")
 @click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), default=100, show_default=True, help="Events on a page.")
 @errors_shown
 def list_events(
-    target: Target, as_json: bool, types: tuple[str, ...], prefix: str, after: int | None, limit: int
+    target: Target,
+    as_json: bool,
+    types: tuple[str, ...],
+    prefix: str,
+    endpoint: str | None,
+    after: int | None,
+    limit: int,
 ) -> None:
-    """List events, oldest first."""
-    found = target.ask(ListEvents(after=after, types=types, prefix=prefix, limit=limit))
-    if as_json:
-        print_json(found)
+    """List events, oldest first. With --endpoint newest first; `downlink list` and `uplink list` show its messages."""
+    if endpoint is not None:
+        if prefix:
+            raise click.UsageError("--endpoint and --prefix exclude each other")
+        cursor = "" if after is None else str(after)
+        of_one = target.ask(ListEndpointEvents(name=endpoint, types=types, after=cursor, limit=limit))
+        _print_events(of_one, of_one.items, of_one.next, as_json)
         return
-    if found.lost:
+    found = target.ask(ListEvents(after=after, types=types, prefix=prefix, limit=limit))
+    if found.lost and not as_json:
         click.echo("older events are not kept any more", err=True)
+    _print_events(found, found.items, str(found.next), as_json)
+
+
+def _print_events(page: Result, items: tuple[EventView, ...], following: str | None, as_json: bool) -> None:
+    if as_json:
+        print_json(page)
+        return
     print_table(
         ("id", "time", "type", "endpoint", "why"),
-        ([one.id, moment(one.at), one.type, one.data.get("endpoint", ""), _text(one.data)] for one in found.items),
+        ([one.id, moment(one.at), one.type, one.data.get("endpoint", ""), _text(one.data)] for one in items),
         "no events",
     )
-    click.echo(f"next: --after {found.next}")
+    if following is not None:
+        click.echo(f"next: --after {following}")
 
 
 def _text(data: dict[str, object]) -> str:

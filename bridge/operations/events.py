@@ -8,14 +8,18 @@ from msgspec.structs import asdict
 
 from bridge.errors import NotFound, NotPossible
 from bridge.operations.bridge import Bridge
+from bridge.operations.cursors import id_before
+from bridge.operations.endpoints import existing
 from bridge.operations.operation import Operation
 from bridge.operations.types.events import (
     CreateWebhook,
     DeadLetters,
     DeadLetterView,
+    EndpointEvents,
     EventPage,
     EventView,
     ListDeadLetters,
+    ListEndpointEvents,
     ListEvents,
     ListWebhooks,
     NewWebhook,
@@ -37,6 +41,14 @@ async def list_events(bridge: Bridge, asked: ListEvents) -> EventPage:
     last = items[-1].id if items else 0
     following = last if len(items) == asked.limit else max(newest, after, last)
     return EventPage(items=items, next=following, lost=after < oldest - 1)
+
+
+async def list_endpoint_events(bridge: Bridge, asked: ListEndpointEvents) -> EndpointEvents:
+    _need_events(bridge)
+    endpoint, before = await existing(bridge, asked.name), id_before(asked.after)
+    rows = await bridge.outbox.events_of(endpoint.id, before=before, limit=asked.limit + 1, types=asked.types)
+    items = tuple(map(event_view, rows[: asked.limit]))
+    return EndpointEvents(items=items, next=str(items[-1].id) if len(rows) > asked.limit else None)
 
 
 async def create_webhook(bridge: Bridge, asked: CreateWebhook) -> NewWebhook:
@@ -95,6 +107,7 @@ def _view(webhook: Webhook) -> WebhookView:
 
 OPERATIONS = (
     Operation(ListEvents, list_events),
+    Operation(ListEndpointEvents, list_endpoint_events),
     Operation(CreateWebhook, create_webhook),
     Operation(ListWebhooks, list_webhooks),
     Operation(RemoveWebhook, remove_webhook),

@@ -10,9 +10,8 @@ from bridge.relay.effects import Effect, RegistrationNoted, Settled
 from bridge.service.clock import Clock
 from bridge.service.placed import Placed
 from bridge.store.fleet import ProvisioningChange
-from bridge.store.outbox import EventRow
+from bridge.store.outbox import OUTCOME, EventRow
 
-OUTCOME = "message.outcome"
 REGISTRATION = "registration."  # begun, confirmed, ended
 PROVISIONING = "endpoint.provisioning"
 

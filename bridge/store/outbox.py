@@ -9,6 +9,9 @@ from typing import ClassVar, Protocol
 
 from bridge.delivery.rows import Fixed, Row
 
+OUTCOME = "message.outcome"
+"""The type of events that report what became of a message. They are as many as messages."""
+
 
 class EventRow(Row):
     """Something that happened. `id` is None until it is committed."""
@@ -55,6 +58,14 @@ class Outbox(Protocol):
 
     async def events(self, *, after: int, limit: int, types: tuple[str, ...] = (), prefix: str = "") -> list[EventRow]:
         """Return events with larger ids, oldest first: of these types, and of endpoints with this name prefix."""
+
+    async def events_of(
+        self, endpoint: int, *, before: int | None = None, limit: int, types: tuple[str, ...] = ()
+    ) -> list[EventRow]:
+        """Return events of one endpoint except OUTCOME, newest first; with `before` only those with a smaller id.
+
+        No other events are read: the time that this takes does not depend on how many there are.
+        """
 
     async def bounds(self) -> tuple[int, int]:
         """Return the ids of the oldest stored event and of the newest ever; (1, 0) if there never was one."""

@@ -100,6 +100,20 @@ def streaming(api: Api, headers: dict[str, str], **query: str) -> Any:
     return api.session.get("/v1/events", headers={**authorization, **headers}, params=query)
 
 
+async def test_the_events_of_one_endpoint_are_read_page_by_page_newest_first(api: Api) -> None:
+    other = [Insert.of(EventRow(None, 2, 100.0, "message.outcome", "e2", "{}"))]
+    for at in (100.0, 200.0, 300.0):
+        mine = EventRow(None, 1, at, "registration.confirmed", "e1", '{"endpoint": "e1"}')
+        await api.service.store.committed([Insert.of(mine), *other])
+    path, kind = "/v1/endpoints/e1/events", {"types": "registration.confirmed"}
+    first = (await api.ask("GET", path, limit="2", **kind)).body
+    assert [one["at"] for one in first["items"]] == [300.0, 200.0]
+    last = (await api.ask("GET", path, limit="2", after=first["next"], **kind)).body
+    assert ([one["at"] for one in last["items"]], last["next"]) == ([100.0], None)
+    assert (await api.ask("GET", path, after="x")).status == 400
+    assert (await api.ask("GET", "/v1/endpoints/nobody/events")).status == 404
+
+
 async def test_a_stream_goes_on_from_the_last_event_that_was_read(api: Api) -> None:
     await api.key("read")
     async with streaming(api, {}, types="message.outcome") as answer:
@@ -144,10 +158,29 @@ async def test_a_caller_that_never_reads_is_cut_off(api: Api, monkeypatch: pytes
         f"GET /v1/events?after=0 HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n"
         f"Authorization: Bearer {key}\r\n\r\n".encode()
     )
-    await until(lambda: api.rest.streams == 1)
-    await until(lambda: api.rest.streams == 0)
+    await until(lambda: len(api.rest.streams) == 1)
+    await until(lambda: len(api.rest.streams) == 0)
     writer.close()
     assert reader
+
+
+async def test_one_key_cannot_use_up_the_streams_of_all(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.control.rest.stream.STREAMS_OF_KEY", 2)
+    monkeypatch.setattr("bridge.control.rest.stream.STREAMS", 3)
+    await api.key("read")
+    stream = {"Accept": "text/event-stream"}
+    async with streaming(api, {}) as one, streaming(api, {}) as two:
+        assert (one.status, two.status) == (200, 200)
+        refused = await api.ask("GET", "/v1/events", headers=stream, role="read")
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "10")
+        assert "with this key" in refused.body["detail"]
+        others = {**stream, "Authorization": f"Bearer {await api.key('admin')}"}
+        async with api.session.get("/v1/events", headers=others) as three:
+            assert three.status == 200
+            assert (await api.ask("GET", "/v1/events", headers=stream, role="operate")).status == 429
+    await until(lambda: not len(api.rest.streams))
+    async with streaming(api, {}) as again:
+        assert again.status == 200
 
 
 async def test_a_stop_does_not_wait_for_those_who_read_a_stream(api: Api) -> None:

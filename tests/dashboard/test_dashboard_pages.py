@@ -1,5 +1,6 @@
 """The dashboard's pages in a real Chromium, over a running service whose network the test scripts."""
 
+import asyncio
 import contextlib
 import re
 from dataclasses import replace
@@ -20,6 +21,12 @@ from tests.service.kit import Kit
 from tests.waiting import until
 
 PAGES = ("#/overview", "#/devices", "#/waiting", "#/networks", "#/device/e1", "#/device/nobody")
+EVENTS_ARE_LOGGED = """
+const add = EventSource.prototype.addEventListener;
+EventSource.prototype.addEventListener = function (type, act) {
+  add.call(this, type, (event) => { act(event); console.log("event"); });
+};
+"""
 MARKUP = "<img src=x onerror=globalThis.owned=1>&lt;b&gt;'\""
 
 
@@ -156,6 +163,31 @@ async def test_the_page_of_a_device_changes_as_things_happen(visitor: Visitor) -
     await kit.network.events.deliver(Provisioned("d1", ProvisioningState.FAILED, "no quota"))
     await expect(timeline.get_by_text("provisioning: failed")).to_be_visible()
     await expect(visitor.page.get_by_role("region", name="How it is")).to_contain_text("No quota")
+
+
+async def test_what_happens_while_a_page_reads_is_shown_too(visitor: Visitor) -> None:
+    kit, page = visitor.api.kit, visitor.page
+    reading, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first(route: Route) -> None:
+        answer = await route.fetch()
+        if not reading.is_set():
+            reading.set()
+            await go_on.wait()
+        await route.fulfill(response=answer)
+
+    await page.add_init_script(EVENTS_ARE_LOGGED)
+    await visitor.sign_in("read", "#/devices")
+    await expect(page.locator("#live")).to_have_text("live")
+    row = page.get_by_role("row", name="e1")
+    await expect(row).to_contain_text("pending")
+    await page.route("**/v1/endpoints?*", hold_the_first)
+    await kit.network.events.deliver(Provisioned("d1", ProvisioningState.FAILED, "no quota"))
+    await reading.wait()
+    async with page.expect_console_message(lambda message: message.text == "event"):
+        await kit.network.events.deliver(Provisioned("d1", ProvisioningState.READY))
+    go_on.set()
+    await expect(row).to_contain_text("ready")
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ async def test_a_revoked_key_ends_its_sessions_and_what_they_read(api: Api, monk
         with pytest.raises(aiohttp.ClientError):
             async with asyncio.timeout(5):
                 await events.content.read()
-    await until(lambda: api.rest.streams == 0)
+    await until(lambda: len(api.rest.streams) == 0)
     answer = await asked(api, value, "GET", "/v1/endpoints")
     assert (answer.status, answer.body["detail"]) == (401, f"key {made['id']} is revoked")
     assert (await asked(api, value, "GET", "/dashboard/session")).body["role"] is None

@@ -79,6 +79,15 @@ async def test_events_have_ids_in_the_order_of_commits_and_are_never_renumbered(
     assert await store.outbox.bounds() == (4, 4)
 
 
+async def test_events_of_an_endpoint_but_for_outcomes_are_read_backwards(store: Store) -> None:
+    for number, (endpoint, kind) in enumerate([(1, "a"), (2, "a"), (1, "b"), (1, "a"), (1, "message.outcome")], 1):
+        await store.committed([Insert.of(EventRow(None, endpoint, 100.0 + number, kind, f"endpoint-{endpoint}", "{}"))])
+    assert [one.id for one in await store.outbox.events_of(1, limit=9)] == [4, 3, 1]
+    assert [one.id for one in await store.outbox.events_of(1, limit=2)] == [4, 3]
+    assert [one.id for one in await store.outbox.events_of(1, before=4, limit=9, types=("a",))] == [1]
+    assert await store.outbox.events_of(3, limit=9) == []
+
+
 async def test_an_event_is_not_there_without_what_it_tells_of(store: Store, downlink: Callable[..., Any]) -> None:
     id_ = store.next_id()
     await store.committed([Insert.of(downlink(id_))])

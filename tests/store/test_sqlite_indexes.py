@@ -42,6 +42,21 @@ async def test_questions_about_endpoints_are_answered_through_indexes(sqlite, na
     assert not [step for step in steps if step in ("SCAN uplink", "SCAN downlink")]
 
 
+async def test_the_events_of_an_endpoint_are_found_through_an_index(sqlite):
+    steps = []
+    ask = sqlite.reads.ask
+
+    async def planned(work):
+        steps.extend(await ask(lambda reader: plan(reader.connection, lambda _: work(reader))))
+        return await ask(work)
+
+    sqlite.reads.ask = planned
+    await sqlite.outbox.events_of(1, before=9, limit=3, types=("registration.begun",))
+
+    assert steps[0] == "SEARCH event USING INDEX event_of_endpoint (endpoint=? AND rowid<?)"
+    assert not [step for step in steps if "SCAN event" in step or "TEMP B-TREE" in step]
+
+
 KEYS = (ById(1), ByName("endpoint-1"), ByDevice("net", "device-1"), BySource("prefix", 1))
 
 

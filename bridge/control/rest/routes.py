@@ -91,6 +91,7 @@ ROUTES = (
     Route("PATCH", _E, endpoints.UpdateEndpoint, fields={"name": "endpoint"}, conditional=_SHOW),
     Route("DELETE", _E, endpoints.RemoveEndpoint, conditional=_SHOW),
     Route("GET", f"{_E}/state", endpoints.GetEndpointState),
+    Route("GET", f"{_E}/events", events.ListEndpointEvents),
     Route("GET", f"{_E}/explanation", endpoints.ExplainEndpoint),
     Route("POST", f"{_E}/enable", endpoints.EnableEndpoint),
     Route("POST", f"{_E}/disable", endpoints.DisableEndpoint),

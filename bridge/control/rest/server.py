@@ -25,12 +25,11 @@ from bridge.control.rest.openapi import described
 from bridge.control.rest.problem import CONTENT_TYPE, problem_of
 from bridge.control.rest.reading import Reader
 from bridge.control.rest.routes import ROUTES, VERSION, Route
-from bridge.control.rest.stream import STREAMS, last_event_id, stream, wants_stream
+from bridge.control.rest.stream import Streams, last_event_id, stream, wants_stream
 from bridge.errors import (
     AccessDenied,
     BridgeError,
     LimitReached,
-    NotPossible,
     Outdated,
     RequestError,
     ServiceFailed,
@@ -71,7 +70,7 @@ class RestApi:
         self._origins = frozenset(origins)
         self._count = count
         self._callers = Callers(bridge, asyncio.get_running_loop().time)
-        self.streams = 0  # open streams of events
+        self.streams = Streams()
         self._changing = asyncio.Lock()  # held between the comparison of an If-Match and the change
         self._description = msgspec.json.encode(described())
         app = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[self._answered])
@@ -186,14 +185,9 @@ class RestApi:
             raise Outdated("it was changed since it was read (If-Match); read it again")
 
     async def _stream(self, request: web.Request, asked: ListEvents, caller: Caller) -> web.StreamResponse:
-        if self.streams >= STREAMS:
-            raise NotPossible(f"{STREAMS} streams of events are open already")
-        self.streams += 1
-        try:
+        with self.streams.one_of(caller.id):
             allowed = partial(self._callers.is_still, caller)
             return await stream(self._bridge, request, last_event_id(request, asked), allowed)
-        finally:
-            self.streams -= 1
 
     async def _describe(self, request: web.Request) -> web.Response:
         return _result(request, self._description, 200)

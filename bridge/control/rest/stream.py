@@ -5,12 +5,13 @@ No state is kept for a caller: each reads the outbox at its own pace, and one th
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 from aiohttp import web
 
-from bridge.errors import NotRunning, RequestError, StoreUnavailable
+from bridge.errors import LimitReached, NotRunning, RequestError, StoreUnavailable
 from bridge.operations.bridge import Bridge
 from bridge.operations.events import list_events
 from bridge.operations.types.events import EventView, ListEvents
@@ -19,12 +20,38 @@ BEAT = 15.0  # seconds without an event until a comment is sent to keep the stre
 PATIENCE = 30.0  # seconds that a caller may take to read
 PAGE = 500
 STREAMS = 100  # open at the same time
+STREAMS_OF_KEY = 20  # of these with one key, so that no caller takes them all
 _HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+class Streams:
+    """Counts open streams. The bounds keep one caller from using up what the others need."""
+
+    def __init__(self) -> None:
+        self._by_key: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return self._by_key.total()
+
+    @contextlib.contextmanager
+    def one_of(self, key: int) -> Iterator[None]:
+        """Count one more stream of a key while the context is open. Raises LimitReached if there are too many."""
+        if self._by_key[key] >= STREAMS_OF_KEY:
+            raise LimitReached(f"{STREAMS_OF_KEY} streams of events are open with this key already; close one of them")
+        if len(self) >= STREAMS:
+            raise LimitReached(f"{STREAMS} streams of events are open already; try again later")
+        self._by_key[key] += 1
+        try:
+            yield
+        finally:
+            self._by_key[key] -= 1
+            if not self._by_key[key]:
+                del self._by_key[key]
 
 
 def wants_stream(request: web.Request) -> bool:

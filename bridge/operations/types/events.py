@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from bridge.operations.types.request import PAGE, Access, Id, Limit, Request, Result
+from bridge.operations.types.request import PAGE, Access, Cursor, Id, Limit, Name, Request, Result
 
 Types = Annotated[
     tuple[str, ...],
@@ -45,6 +45,28 @@ class ListEvents(Request[EventPage], frozen=True, kw_only=True):
     ] = None
     types: Types = ()
     prefix: Prefix = ""
+    limit: Limit = PAGE
+
+
+class EndpointEvents(Result, frozen=True, kw_only=True):
+    """Registrations and changes of provisioning of one endpoint, newest first."""
+
+    items: tuple[EventView, ...]
+    next: str | None  # cursor of the page after this one; null: this is the last
+
+
+class ListEndpointEvents(Request[EndpointEvents], frozen=True, kw_only=True):
+    """List registrations and changes of provisioning of one endpoint, newest first, a page at a time.
+
+    Its messages, and what became of them, have lists of their own.
+    """
+
+    NAME: ClassVar[str] = "endpoint.events"
+    ACCESS: ClassVar[Access] = Access.READ
+
+    name: Name
+    types: Types = ()
+    after: Cursor = ""
     limit: Limit = PAGE
 
 

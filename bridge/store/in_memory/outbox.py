@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bridge.store.in_memory.engine import Engine
-from bridge.store.outbox import DeadLetter, EventRow, Webhook
+from bridge.store.outbox import OUTCOME, DeadLetter, EventRow, Webhook
 
 
 class InMemoryOutbox:
@@ -17,6 +17,19 @@ class InMemoryOutbox:
             event
             for event in self._all()
             if (event.id or 0) > after and (not types or event.type in types) and event.name.startswith(prefix)
+        ][:limit]
+
+    async def events_of(
+        self, endpoint: int, *, before: int | None = None, limit: int, types: tuple[str, ...] = ()
+    ) -> list[EventRow]:
+        await self._store.readable()
+        return [
+            event
+            for event in reversed(self._all())
+            if event.endpoint == endpoint
+            and event.type != OUTCOME
+            and (before is None or (event.id or 0) < before)
+            and (not types or event.type in types)
         ][:limit]
 
     async def bounds(self) -> tuple[int, int]:

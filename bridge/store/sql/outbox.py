@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.store.outbox import DeadLetter, EventRow, Webhook
+from bridge.store.outbox import OUTCOME, DeadLetter, EventRow, Webhook
 from bridge.store.sql.connection import Connection, latest_id, lock_ids, note_id, value_of
 from bridge.store.sql.engine import Engine
 
@@ -24,6 +24,21 @@ class SqlOutbox:
             " ORDER BY id LIMIT :limit"
         )
         values = {"after": after, "types": msgspec.json.encode(types).decode(), "prefix": prefix, "limit": limit}
+        rows: list[Any] = await self._store.reads.ask(lambda reader: reader.connection.execute(sql, values).fetchall())
+        return [EventRow(*row) for row in rows]
+
+    async def events_of(
+        self, endpoint: int, *, before: int | None = None, limit: int, types: tuple[str, ...] = ()
+    ) -> list[EventRow]:
+        until = "" if before is None else " AND id < :before"
+        sql = (
+            f"SELECT id, endpoint, at, type, name, data FROM event WHERE endpoint = :endpoint{until}"  # noqa: S608  # our own text
+            f" AND type <> '{OUTCOME}'"  # said in the words of the index
+            " AND (:types = '[]' OR type IN (SELECT v.value FROM json_each(:types) v))"
+            " ORDER BY id DESC LIMIT :limit"
+        )
+        known = msgspec.json.encode(types).decode()
+        values = {"endpoint": endpoint, "before": before, "types": known, "limit": limit}
         rows: list[Any] = await self._store.reads.ask(lambda reader: reader.connection.execute(sql, values).fetchall())
         return [EventRow(*row) for row in rows]
 

@@ -57,18 +57,28 @@ function tell(event) {
 }
 
 // Call `act` soon after events for which `concerns` holds. What takes long for the bridge is asked for less often: at
-// most a tenth of the time goes to it. Returns what ends that.
+// most a tenth of the time goes to it, but after EVERY at the latest it is asked for. An event while `act` is under way
+// makes one more call, since its answer may be older than the event. Returns what ends that.
 export function onEvents(act, concerns = () => true) {
   let timer = null;
   let next = 0;
+  let again = false;
+  let ended = false;
+  const wait = () => {
+    timer = setTimeout(turn, Math.max(150, next - Date.now()));
+  };
+  const turn = async () => {
+    const begun = Date.now();
+    again = false;
+    await Promise.resolve(act()).catch(() => {});
+    next = Date.now() + Math.min(Math.max(CALM, SHARE * (Date.now() - begun)), EVERY);
+    timer = null;
+    if (again && !ended) wait();
+  };
   const reader = (event) => {
-    if (timer !== null || document.hidden || (event !== null && !concerns(event))) return;
-    timer = setTimeout(async () => {
-      const begun = Date.now();
-      await Promise.resolve(act()).catch(() => {});
-      next = Date.now() + Math.max(CALM, SHARE * (Date.now() - begun));
-      timer = null;
-    }, Math.max(150, next - Date.now()));
+    if (document.hidden || (event !== null && !concerns(event))) return;
+    again = true;
+    if (timer === null) wait();
   };
   const seen = () => document.hidden || reader(null);
   readers.add(reader);
@@ -76,6 +86,7 @@ export function onEvents(act, concerns = () => true) {
   return () => {
     readers.delete(reader);
     document.removeEventListener("visibilitychange", seen);
+    ended = true;
     clearTimeout(timer);
   };
 }

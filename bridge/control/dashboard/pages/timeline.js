@@ -1,6 +1,6 @@
 // Everything that happened to one device, newest first: its messages, registrations, provisioning.
 
-import { get } from "./api.js";
+import { endpoint, get } from "./api.js";
 import { fill, h } from "./dom.js";
 import { signedIn } from "./session.js";
 import { badge, messageState } from "./states.js";
@@ -9,7 +9,7 @@ import { named, sentence } from "./text.js";
 import { fullTime, when } from "./time.js";
 
 const PAGE = 40; // messages of each direction that are read at once
-const EVENT_PAGES = 3; // of a thousand events
+const EVENTS = 1000; // the newest, read at once
 const EVENT_TYPES = ["registration.begun", "registration.confirmed", "registration.ended", "endpoint.provisioning"];
 
 const KINDS = [
@@ -98,15 +98,8 @@ export function timeline(name) {
 
   async function readEvents() {
     if (!signedIn()?.events) return;
-    const found = [];
-    let after;
-    for (let n = 0; n < EVENT_PAGES; n += 1) {
-      const page = await get("/v1/events", { types: EVENT_TYPES, prefix: name, after, limit: 1000 });
-      found.push(...page.items.filter((one) => one.data.endpoint === name));
-      if (page.items.length < 1000) break;
-      after = page.next;
-    }
-    events = found.map((one) => ({ key: `event-${one.id}`, kind: "event", at: one.at, one }));
+    const { items } = await get(endpoint(name, "/events"), { types: EVENT_TYPES, limit: EVENTS });
+    events = items.map((one) => ({ key: `event-${one.id}`, kind: "event", at: one.at, one }));
   }
 
   async function refresh() {
