@@ -1,5 +1,6 @@
 """Settings of every T8 network instance: the SCEF or NEF, the bridge's name and credentials there, callbacks."""
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -157,8 +158,13 @@ class Departures(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     @property
     def resolved(self) -> Quirks:
         """Return the effective quirks, of profile and settings."""
-        own = {name: getattr(self, name) for name in self.__struct_fields__ if name != "profile"}
-        return quirks(self.profile, **own)
+        return _resolved(self)
+
+
+@lru_cache(maxsize=64)  # every downlink asks for them
+def _resolved(departures: Departures) -> Quirks:
+    own = {name: getattr(departures, name) for name in departures.__struct_fields__ if name != "profile"}
+    return quirks(departures.profile, **own)
 
 
 class T8Settings(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
