@@ -39,7 +39,7 @@ class Deliveries:
     """All downlinks of one device that have no outcome or are still needed. Every method adds its changes to `work`.
 
     The caller reads and clears `ended` after each call: the rows that reached their outcome. Before each step it clears
-    `begins_call`, `held_until` and `waits_for_call`.
+    `begins_call`, `held_until`, `waits_for_call` and `is_next_soon`.
     """
 
     device: str
@@ -59,6 +59,7 @@ class Deliveries:
     waits_for_call: Turn | None = (
         None  # a message could be sent, but the endpoint has to wait for its turn at the network
     )
+    is_next_soon: Downlink | None = None  # a message that waits only for a few calls of other endpoints to end
     ended: list[Downlink] = field(default_factory=list)
     touched: dict[int, Downlink] = field(default_factory=dict)  # changed by this step, or in need of attention
     # Facts and times of a row are computed once for each change of the row.
@@ -150,7 +151,10 @@ class Deliveries:
 
     def _submit_next(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
         row = self.next_to_go(work.now.wall, profile)
-        if row is None or not self._has_turn(_T.ANSWER if type(row) is Answer else _T.OTHER, network):
+        if row is None:
+            return None
+        if not self._has_turn(_T.ANSWER if type(row) is Answer else _T.OTHER, network):
+            self.is_next_soon = row if network.is_turn_soon else None
             return None
         payload = self.carrier.encode(row)
         if profile.max_downlink is not None and len(payload) > profile.max_downlink:

@@ -25,6 +25,7 @@ class NetworkCondition(msgspec.Struct, frozen=True, gc=False):
     paused_until: float | None = None  # wall-clock seconds; the network is down, and no call begins before
     limited_until: float | None = None  # wall-clock seconds; the network would take no submit for this device before
     why_limited: str = ""
+    is_turn_soon: bool = False  # an endpoint that has to wait waits only for a few calls of others to end
 
     def takes(self, turn: Turn) -> bool:
         if turn is Turn.ANSWER:

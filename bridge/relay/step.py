@@ -76,7 +76,7 @@ def step(
     deliveries = state.deliveries
     deliveries.begins_call = False
     deliveries.held_until = None
-    deliveries.waits_for_call = None
+    deliveries.waits_for_call = deliveries.is_next_soon = None
     account = state.account
     account.take_limits(limits)
     account.charges = []

@@ -15,6 +15,8 @@ from bridge.relay import events as ev
 
 log = logging.getLogger(__name__)
 
+NEAR = 256  # endpoints: the turn of one that waits behind no more than this many others comes soon
+
 
 class NetworkCalls:
     """At most `capacity` calls are in flight; further endpoints wait, in the order in which they asked.
@@ -30,6 +32,7 @@ class NetworkCalls:
         self.network = network
         self.under_way = 0
         self.is_calm = True  # no endpoint waits, and the network is up: the common case
+        self._is_up = True  # the network is neither paused or on trial, nor known to keep a limit
         self._capacity = max(capacity, 1)
         self._breaker = Breaker(draw)
         self._paces = Paces()
@@ -48,12 +51,35 @@ class NetworkCalls:
         """The number of endpoints that wait for their turn."""
         return len(self._answers) + len(self._others)
 
+    @property
+    def are_turns_soon(self) -> bool:
+        """Whether few endpoints wait."""
+        return len(self._answers) + len(self._others) <= NEAR
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the network is up, and no call can begin before one ends."""
+        return self._is_up and self._free() <= 0
+
     def condition(self, endpoint: int, now: Now) -> NetworkCondition:
         """Return whether an endpoint may call the network now."""
         if self.is_calm:
-            return FREE if self.under_way < self._capacity else _FULL
+            return FREE if self.under_way < self._capacity else _WAITS[False, True]
         if self._closed or self._suspended:
-            return _FULL
+            return _WAITS[False, False]
+        return self._by_turns(endpoint) if self._is_up else self._by_limits(endpoint, now)
+
+    def _by_turns(self, endpoint: int) -> NetworkCondition:
+        """Return whether an endpoint may call a network that is up now."""
+        if endpoint in self._turns:
+            return FREE
+        takes_answers = self._free() > 0 and not self._answers
+        if takes_answers and not self._others:
+            return FREE
+        return _WAITS[takes_answers, self.are_turns_soon]
+
+    def _by_limits(self, endpoint: int, now: Now) -> NetworkCondition:
+        """Return whether an endpoint may call a network now that is paused, on trial, or known to keep a limit."""
         pause = self._breaker.pause(now.mono)
         limited = self._paces.network(now.mono, self.under_way)
         has_turn = endpoint in self._turns
@@ -143,9 +169,11 @@ class NetworkCalls:
 
     def next_turn(self, now: Now) -> int | None:
         """Return the endpoint that may call next, which the caller must step; None: no call can begin now."""
-        if not (self._answers or self._others) or self._closed or self._suspended or self._breaker.pause(now.mono):
+        if not (self._answers or self._others) or self._closed or self._suspended:
             return None
-        if self._free() > 0 and not self._limit(now):
+        if not self._is_up and self._breaker.pause(now.mono):
+            return None
+        if self._free() > 0 and (self._is_up or not self._limit(now)):
             endpoint, _ = (self._answers or self._others).popitem(last=False)
             self._checks.pop(endpoint, None)
         elif self._checks and self._free_for_checks() > 0:
@@ -162,7 +190,7 @@ class NetworkCalls:
 
     def look_again_in(self, now: Now) -> float:
         """Return the seconds until `next_turn` may return an endpoint although no call has ended; 0.0: unknown."""
-        return self._breaker.pause(now.mono) or self._limit(now)
+        return 0.0 if self._is_up else self._breaker.pause(now.mono) or self._limit(now)
 
     def _limit(self, now: Now) -> float:
         """Return the seconds until the network's limit, as far as it is known, allows a submit; 0.0: it does."""
@@ -220,7 +248,8 @@ class NetworkCalls:
     def _look_round(self) -> None:
         stands_still = self._closed or self._suspended
         waits = self._answers or self._others or self._turns
-        self.is_calm = not (waits or self._breaker.is_open or self._paces.is_active or stands_still)
+        self._is_up = not (self._breaker.is_open or self._paces.is_active)
+        self.is_calm = self._is_up and not (waits or stands_still)
 
     def _say_paused(self, now: Now) -> None:
         self._count("network_pauses", network=self.network)
@@ -233,7 +262,12 @@ class NetworkCalls:
         )
 
 
-_FULL = NetworkCondition(takes_answers=False, takes_others=False)
+_WAITS = {
+    (takes_answers, is_soon): NetworkCondition(takes_answers, takes_others=False, is_turn_soon=is_soon)
+    for takes_answers in (False, True)
+    for is_soon in (False, True)
+}
+"""The conditions for endpoints that have to wait for their turn: whether answers may go, whether turns come soon."""
 
 
 class _Came(Enum):

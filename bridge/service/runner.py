@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 
 MEMORY = 112 << 20  # bytes of endpoints that are kept in memory for their next event
 FAR = 30.0  # seconds: an endpoint that only waits for a later time than this is unloaded until then
-NEAR = 256  # an endpoint that waits for a network call behind more than this many others is unloaded until its turn
 RELOAD_AFTER = 1.0  # seconds between a failed commit and the next attempt to load the endpoint
 
 CALLS = (Submit, LookUp, Cancel)
@@ -322,7 +321,7 @@ class Runner:
         if result.waits_for_call is None:
             self._let_go(endpoint, loaded, result.wake, FAR)
         else:
-            self._let_go(endpoint, loaded, result.wake, FAR if calls.waiting <= NEAR else 0.0)
+            self._let_go(endpoint, loaded, result.wake, FAR if calls.are_turns_soon else 0.0)
             self.turns.serve(calls)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:

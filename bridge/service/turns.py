@@ -20,7 +20,7 @@ class Turns:
 
     def serve(self, calls: NetworkCalls) -> None:
         """Wake endpoints while their network has room for further calls."""
-        if calls.is_calm or self._is_serving:
+        if calls.is_calm or self._is_serving or calls.is_full:
             return
         now = self._now()
         self._is_serving = True  # an endpoint woken here must not wake the next one inside its own step

@@ -9,6 +9,8 @@ from bindings.contract import Accepted, NetworkState
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 from bridge.coap.udp import decode
+from bridge.delivery.network import FREE, NetworkCondition
+from bridge.relay import events as ev
 
 
 def test_r05_a_quick_answer_is_piggybacked():
@@ -48,6 +50,54 @@ def test_r05_a_request_that_the_network_holds_is_acknowledged_at_once():
 def test_r05_a_request_behind_another_is_acknowledged_at_once():
     world = World(NIDD)
     world.server_sends(request(mid=1, token=b"1"))
+    (empty,) = world.server_sends(request(mid=2, token=b"2"))
+    assert (empty.type, empty.code, empty.mid) == (Type.ACK, 0, 2)
+
+
+ITS_TURN_IS_SOON = NetworkCondition(takes_answers=False, takes_others=False, is_turn_soon=True)
+
+
+def test_r05_a_request_that_waits_for_a_few_calls_of_others_can_be_answered_piggybacked():
+    world = World(NIDD)
+    world.condition = ITS_TURN_IS_SOON
+    assert world.server_sends(request()) == []
+    world.passes(0.5)
+    world.condition = FREE
+    world.event(ev.Tick())  # its turn has come
+    world.device_sends(response(world.last_south()))
+    assert [decode(d).type for d in world.to_server] == [Type.ACK]
+    assert world.last_north().code == Code.CONTENT
+
+
+def test_r05_a_request_that_waits_for_a_few_calls_of_others_is_acknowledged_when_the_window_ends():
+    world = World(NIDD)
+    world.condition = ITS_TURN_IS_SOON
+    world.server_sends(request())
+    world.passes(0.9)
+    assert world.to_server == []
+    world.passes(0.2)
+    assert [(m.type, m.code) for m in map(decode, world.to_server)] == [(Type.ACK, 0)]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        NetworkCondition(takes_answers=False, takes_others=False),  # many endpoints wait
+        NetworkCondition(takes_answers=False, takes_others=False, paused_until=1_700_000_060.0),
+        NetworkCondition(takes_answers=False, takes_others=False, limited_until=1_700_000_060.0),
+    ],
+)
+def test_r05_a_request_that_has_to_wait_long_for_its_network_is_acknowledged_at_once(condition: NetworkCondition):
+    world = World(NIDD)
+    world.condition = condition
+    (empty,) = world.server_sends(request())
+    assert (empty.type, empty.code, empty.mid) == (Type.ACK, 0, 100)
+
+
+def test_r05_of_two_requests_that_wait_only_the_next_one_can_be_answered_piggybacked():
+    world = World(NIDD)
+    world.condition = ITS_TURN_IS_SOON
+    assert world.server_sends(request(mid=1, token=b"1")) == []
     (empty,) = world.server_sends(request(mid=2, token=b"2"))
     assert (empty.type, empty.code, empty.mid) == (Type.ACK, 0, 2)
 

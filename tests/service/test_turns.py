@@ -20,7 +20,7 @@ from bridge.delivery.network import Turn
 from bridge.delivery.pace import FIRST_PAUSE as LIMIT_PAUSE
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
-from bridge.service.network_calls import NetworkCalls
+from bridge.service.network_calls import NEAR, NetworkCalls
 from bridge.service.turns import Turns
 from bridge.store.contract import Done
 
@@ -81,6 +81,26 @@ def test_who_comes_later_does_not_overtake_who_waits() -> None:
     assert not network.wants(4)
     assert not network.wants(3)  # something else happened to it: it keeps its place
     assert network.turns() == [2]
+
+
+def test_a_turn_is_soon_while_few_wait_for_a_network_that_is_up() -> None:
+    network = Network(capacity=1)
+    assert network.wants(0)
+    for endpoint in range(1, NEAR + 2):
+        assert network.calls.condition(endpoint, network.now).is_turn_soon
+        network.wants(endpoint)
+    assert not network.calls.condition(1, network.now).is_turn_soon
+
+
+def test_a_turn_is_not_soon_while_the_network_stands_still_or_is_paused() -> None:
+    network = Network(capacity=1)
+    network.calls.suspend()
+    assert not network.calls.condition(1, network.now).is_turn_soon
+    network.calls.resume(1)
+    for _ in range(FAILURES):
+        assert network.wants(1)
+        network.ends(OUTAGE)
+    assert not network.calls.condition(1, network.now).is_turn_soon
 
 
 def test_answers_go_before_all_others() -> None:
