@@ -35,6 +35,7 @@ class Authority:
     ) -> None:
         self.clients = tuple(clients)
         self.kinds = kinds
+        self.secrets: tuple[str, ...] = (self.clients[0].secret,)  # of the first client, but for its long-lived token
         self._lifetime = lifetime
         self._issued: dict[str, tuple[Client, float]] = {}
 
@@ -68,8 +69,11 @@ class Authority:
         return self._known(user, password)
 
     def _known(self, client_id: str, secret: str) -> Client | None:
-        found = (one for one in self.clients if _same(client_id, one.id) and _same(secret, one.secret))
-        return next(found, None)
+        for client in self.clients:
+            known = self.secrets if client is self.clients[0] else (client.secret,)
+            if _same(client_id, client.id) and any(_same(secret, one) for one in known):
+                return client
+        return None
 
     def asking(self, header: str | None, form: Mapping[str, str]) -> Client | None:
         """Return which client asks the token endpoint; None if it is not known."""

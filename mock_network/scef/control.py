@@ -3,7 +3,8 @@
 GET    /                              addresses, profile, token
 GET    /statistics                    counters, and the answers that notifications got
 GET    /clock                         {"wall", "monotonic", "skew"}, in seconds
-GET    /settings                      clock_skew, mo_sms_url, nidd_trigger_url, callback_authorization; PATCH
+GET    /settings                      clock_skew, mo_sms_url, nidd_trigger_url,
+                                      callback_authorization, client_secrets; PATCH
        /ues …                         see `control_ues`
 GET    /groups                        {External Group Identifier: [UE]}; POST {"external_group_id", "members"} makes one
 GET    /configurations                all, of every SCS/AS
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     mo_sms_url: str | None = None
     nidd_trigger_url: str | None = None
     callback_authorization: str | None = None
+    client_secrets: tuple[str, ...]  # of `client_id`, for OAuth 2.0 and Basic: two while one replaces the other
 
 
 def control_app(service: Shell) -> web.Application:
@@ -114,6 +116,7 @@ class _Control:
             mo_sms_url=service.destinations.urls.mo_sms,
             nidd_trigger_url=service.destinations.urls.nidd_trigger,
             callback_authorization=service.notifier.access.authorization,
+            client_secrets=service.authority.secrets,
         )
 
     async def settings(self, _: web.Request) -> web.Response:
@@ -126,6 +129,7 @@ class _Control:
         service.destinations.urls.mo_sms = wanted.mo_sms_url
         service.destinations.urls.nidd_trigger = wanted.nidd_trigger_url
         service.notifier.access.authorization = wanted.callback_authorization
+        service.authority.secrets = wanted.client_secrets
         return await self.settings(request)
 
     # Groups and resources
