@@ -6,6 +6,12 @@ CONFIRMED_OPERATIONS = "confirmed_operations"
 BLOCK2 = "block2"
 """Option of an endpoint that the bridge reads itself: "false" for a device that does not support Block2 (RFC 7959)."""
 
+SERVER_PORTS = "server_ports"
+"""Option of an endpoint that the bridge and its binding read: the servers' application ports, `one=1:1,two=2:2,*=3:3`.
+
+How a port is written is the network's: for NIDD the RDS ports of the UE and of the SCEF (`endpoint_options.rds_ports`).
+"""
+
 GROUP = "group"
 """Option of an endpoint that the bridge reads itself, and bindings never see: its group of shared quotas."""
 

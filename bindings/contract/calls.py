@@ -66,6 +66,7 @@ class Attempt(msgspec.Struct, frozen=True):
     repeatable: bool = (
         True  # False: the device must never get it twice (R9), so it stays submitted if it may have been sent
     )
+    port: str | None = None  # the application port of its server or of what it answers; None: the network's usual
 
 
 class Accepted(msgspec.Struct, frozen=True):

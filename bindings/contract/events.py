@@ -22,12 +22,16 @@ class UplinkMessage(BindingEvent, frozen=True):
     `received_at` is when the network heard the device, in seconds of the bridge's wall clock as far as the
     binding knows: `Events.now()` for a live message, an earlier time for one from a network's history. The device's
     exchange, and thereby the deadline of an answer, counts from that time.
+
+    `port` is the application port that it came on, written as in the endpoint's option `server_ports` (for RDS the
+    ports of the UE and of the SCEF, such as "3:15"); None: the network has no ports, or the message names none.
     """
 
     device: str
     payload: bytes
     duplicate_key: str | None
     received_at: float
+    port: str | None = None
 
 
 class Report(BindingEvent, frozen=True):

@@ -34,7 +34,8 @@ _NOTHING_KNOWN = DeviceNote()
 class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     """One SCEF or NEF. Configurations stay there when the binding stops.
 
-    Options of an endpoint: max_packet_size, pdn_establishment_option, reliable_data_service, rds_port, buffer, block2.
+    Options of an endpoint: max_packet_size, pdn_establishment_option, reliable_data_service, rds_port, server_ports,
+    buffer, block2, and the network parameters of `bindings.reachability`.
     """
 
     def __init__(self, name: str, settings: NiddSettings) -> None:

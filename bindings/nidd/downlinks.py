@@ -25,7 +25,7 @@ from bindings.nidd import operations
 from bindings.nidd.answers import read_submit
 from bindings.nidd.endpoint_options import rds_ports
 from bindings.nidd.life_cycle import bridge_keeps, pdn_option
-from bindings.nidd.models import Delivery, delivery_outcome
+from bindings.nidd.models import Delivery, delivery_outcome, read_port
 from bindings.nidd.packet_size import FLOOR
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import DeviceNote, Records, State
@@ -184,8 +184,8 @@ class DownlinkCalls:
             body["priority"] = attempt.priority
         if option := pdn_option(record, self._all_settings):
             body["pdnEstablishmentOption"] = option
-        if record.rds_port:
-            body["rdsPort"] = rds_ports(record.rds_port)
+        if port := attempt.port or record.rds_port:
+            body["rdsPort"] = rds_ports(port)
         if reliable:
             body["reliableDataService"] = True
         return body
@@ -238,7 +238,7 @@ class DownlinkCalls:
             return Lookup(Presence.FAILED)
         for one in reversed(pending):
             over = one.state is not None and isinstance(delivery_outcome(one.state)[0], Refusal)
-            if not over and decode_data(one.data) == attempt.payload:
+            if not over and decode_data(one.data) == attempt.payload and _may_have_port(one, attempt.port):
                 handle = delivery_handle(one.self)
                 if handle is not None:
                     return Lookup(Presence.PRESENT, handle)
@@ -280,3 +280,8 @@ class DownlinkCalls:
         if answer.ok:
             self._refused_cancel_at = self._events.now()
         return Cancellation.UNKNOWN
+
+
+def _may_have_port(pending: Delivery, port: str | None) -> bool:
+    """Whether a pending delivery has these RDS ports, or the SCEF does not say which."""
+    return port is None or read_port(pending.rdsPort) in (None, port)

@@ -4,25 +4,27 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bindings.nidd.models import LARGEST_RDS_PORT
 from bindings.nidd.records import DeviceNote
-from bindings.option_names import BLOCK2
+from bindings.option_names import BLOCK2, SERVER_PORTS
 from bindings.options import number_of_bytes
 from bindings.reachability.watch import PARAMETERS
+from bindings.server_ports import read_server_ports
 from bridge.errors import ConfigurationError
 
 PDN_OPTIONS = ("WAIT_FOR_UE", "INDICATE_ERROR", "SEND_TRIGGER")
 _BUFFERS = ("network", "bridge")
 _BOOLEAN = ("true", "false")
-_LARGEST_RDS_PORT = 15  # TS 24.250 §6.2.2: four bits
 _KNOWN = (
-    "max_packet_size, pdn_establishment_option, reliable_data_service, rds_port, buffer, maximum_latency, "
-    "maximum_response_time, suggested_downlinks, block2"
+    "max_packet_size, pdn_establishment_option, reliable_data_service, rds_port, server_ports, buffer, "
+    "maximum_latency, maximum_response_time, suggested_downlinks, block2"
 )
 
 
 def with_options(record: DeviceNote, options: Mapping[str, str]) -> DeviceNote:
     """Return a record with these options and no others. Raises ConfigurationError, with the cure."""
     changes: dict[str, object] = {"max_packet_size": 0, "pdn": "", "reliable": None, "rds_port": "", "buffer": ""}
+    changes[SERVER_PORTS] = ""
     power = dict.fromkeys(PARAMETERS, -1)
     for name, value in options.items():
         match name:
@@ -35,6 +37,8 @@ def with_options(record: DeviceNote, options: Mapping[str, str]) -> DeviceNote:
             case "rds_port":
                 rds_ports(value)
                 changes[name] = value
+            case _ if name == SERVER_PORTS:
+                changes[name] = ",".join(canonical_port(port) for port in read_server_ports(value).values())
             case "buffer":
                 changes[name] = _one_of(name, value, _BUFFERS)
             case _ if name in power:
@@ -43,6 +47,10 @@ def with_options(record: DeviceNote, options: Mapping[str, str]) -> DeviceNote:
                 _one_of(name, value, _BOOLEAN)  # the bridge reads it
             case _:
                 raise ConfigurationError(f"unknown option {name!r}: a NIDD endpoint has {_KNOWN}")
+    if changes["rds_port"] and changes[SERVER_PORTS]:
+        raise ConfigurationError(
+            f"options rds_port and {SERVER_PORTS} exclude each other: write *=PORT in {SERVER_PORTS}"
+        )
     changes["power"] = tuple(power.values()) if any(value >= 0 for value in power.values()) else ()
     return msgspec.structs.replace(record, **changes)
 
@@ -62,9 +70,24 @@ def rds_ports(text: str) -> dict[str, int]:
     """Return the ports of an option `UE:SCEF` as T8's RdsPort. Raises ConfigurationError."""
     ue, _, scef = text.partition(":")
     numbers = [int(part) for part in (ue, scef) if part.isascii() and part.isdigit() and len(part) <= 2]  # noqa: PLR2004
-    if len(numbers) != 2 or max(numbers) > _LARGEST_RDS_PORT:  # noqa: PLR2004  # one on each side
-        raise ConfigurationError(f"option rds_port {text!r} must be the device's port and ours, 0 to 15, such as 3:3")
+    if len(numbers) != 2 or max(numbers) > LARGEST_RDS_PORT:  # noqa: PLR2004  # one on each side
+        raise ConfigurationError(f"RDS ports {text!r} must be the device's port and ours, 0 to 15, such as 3:3")
     return {"portUE": numbers[0], "portSCEF": numbers[1]}
+
+
+def canonical_port(text: str) -> str:
+    """Return a pair of RDS ports in the form in which uplinks name it. Raises ConfigurationError for any other."""
+    pair = rds_ports(text)
+    canonical = f"{pair['portUE']}:{pair['portSCEF']}"
+    if canonical != text:
+        raise ConfigurationError(f"RDS ports {text!r} must be written as {canonical}")
+    return canonical
+
+
+def configured_ports(record: DeviceNote) -> list[dict[str, int]]:
+    """Return all RDS ports that the device's configuration needs, as T8's RdsPort."""
+    wanted = dict.fromkeys([record.rds_port, *record.server_ports.split(",")])
+    return [rds_ports(text) for text in wanted if text]
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -12,9 +12,9 @@ import msgspec
 
 from bindings.contract import Events, Flushed
 from bindings.nidd import operations
-from bindings.nidd.endpoint_options import power_options, rds_ports
+from bindings.nidd.endpoint_options import configured_ports, power_options
 from bindings.nidd.inventory import Inventory
-from bindings.nidd.models import Configuration
+from bindings.nidd.models import Configuration, read_port
 from bindings.nidd.packet_size import unit_warning
 from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
@@ -72,6 +72,12 @@ class LifeCycle:
         self.watch.destination = f"{url}/{REPORTS}"
         self.mark = zlib.crc32(url.encode()) or 1
 
+    def mark_of(self, record: DeviceNote) -> int:
+        """Return the check sum of what a PATCH changes in a configuration: the destination, and ports of servers."""
+        if not record.server_ports:
+            return self.mark
+        return zlib.crc32(f"{self._destination} {record.server_ports}".encode()) or 1
+
     async def work(self, device: str, record: DeviceNote) -> None:
         """Carry out the job that a record needs."""
         match record.state:
@@ -79,7 +85,7 @@ class LifeCycle:
                 await self._remove(device, record)
             case State.DOUBTED:
                 await self._find_out(device, record)
-            case State.ACTIVE if record.destination != self.mark:
+            case State.ACTIVE if record.destination != self.mark_of(record):
                 await self._redirect(device, record)
             case State.ACTIVE if record.due and record.due <= self._events.now():
                 await self._renew(device, record)
@@ -149,8 +155,8 @@ class LifeCycle:
             body["duration"] = self._client.clock.theirs(self._events.now() + settings.duration)
         if option := pdn_option(record, self._all_settings):
             body["pdnEstablishmentOption"] = option
-        if record.rds_port:
-            body["rdsPorts"] = [rds_ports(record.rds_port)]
+        if ports := configured_ports(record):
+            body["rdsPorts"] = ports
         if self._downlinks.reliable_data_service if record.reliable is None else record.reliable:
             body["reliableDataService"] = True
         return body
@@ -180,7 +186,8 @@ class LifeCycle:
             raise refused("GET configuration", answer, self._client.clock)
         if (body.status or "").startswith("TERMINATED") or same_identity(device, body.externalId, body.msisdn) is False:
             return False
-        if body.notificationDestination != self._destination and not await self._point_here(name, record):
+        good = body.notificationDestination == self._destination and _has_ports(body, record)
+        if not good and not await self._point_here(name, record):
             await self._delete(name)
             return False
         await self._activate(device, record, name, body)
@@ -210,7 +217,7 @@ class LifeCycle:
                 learned=0,
                 span=span,
                 failures=0,
-                destination=self.mark,
+                destination=self.mark_of(current),
                 made=int(now),
                 features=read_features(body.supportedFeatures),
             ),
@@ -265,8 +272,8 @@ class LifeCycle:
         """The configuration exists: the doubt came from a proxy's answer, or a notification that was not the SCEF's."""
         self._events.count("nidd_configurations_doubted_wrongly")
         current = await self._records.get(device) or record
-        here = body.notificationDestination in (None, self._destination)
-        changes = {"state": State.ACTIVE, "failures": 0, "destination": self.mark if here else 0}
+        here = body.notificationDestination in (None, self._destination) and _has_ports(body, current)
+        changes = {"state": State.ACTIVE, "failures": 0, "destination": self.mark_of(current) if here else 0}
         due = int(self._events.now() + record.span / 2) if record.span else 0
         await self._records.put(device, msgspec.structs.replace(current, due=due, **changes))
 
@@ -310,12 +317,13 @@ class LifeCycle:
         await self._replace(device, record, f"renewal refused: {answer}")
 
     async def _redirect(self, device: str, record: DeviceNote) -> None:
-        """Send the SCEF the new callback URL."""
+        """Send the SCEF the new callback URL, or the RDS ports of the device's servers."""
         if await self._point_here(record.configuration, record):
             current = await self._records.get(device) or record
-            await self._records.put(device, msgspec.structs.replace(current, destination=self.mark, failures=0))
+            changed = {"destination": self.mark_of(record), "failures": 0}  # what was sent; it may have changed since
+            await self._records.put(device, msgspec.structs.replace(current, **changed))
             return
-        await self._replace(device, record, "the callback URL has changed and cannot be patched")
+        await self._replace(device, record, "the callback URL or RDS ports have changed and cannot be patched")
 
     async def _replace(self, device: str, record: DeviceNote, why: str) -> None:
         """Delete and create again: downlinks that the SCEF held in it are dropped (R31)."""
@@ -324,13 +332,21 @@ class LifeCycle:
         await self._make(device, await self._records.get(device) or record)
 
     async def _point_here(self, name: str, record: DeviceNote) -> bool:
-        """Change notificationDestination (Rel-17); False if this SCEF does not offer it, or ignores the PATCH."""
+        """Change notificationDestination (Rel-17) and the ports of servers.
+
+        False if this SCEF does not offer it, or ignores the PATCH.
+        """
         if not self._quirks.patches_destination:
             return False
-        answer = await self.ask(operations.CHANGE, name, body={"notificationDestination": self._destination})
+        body: dict[str, Any] = {"notificationDestination": self._destination}
+        if record.server_ports:
+            body["rdsPorts"] = configured_ports(record)
+        answer = await self.ask(operations.CHANGE, name, body=body)
         if answer.ok:
-            said = read_tolerant(answer.body, Configuration).notificationDestination
-            return said is None or said == self._destination
+            now = read_tolerant(answer.body, Configuration)
+            return now.notificationDestination in (None, self._destination) and (
+                now.rdsPorts is None or _has_ports(now, record)
+            )
         if is_passing(answer, record.failures):
             raise refused("PATCH configuration", answer, self._client.clock)
         return False
@@ -364,6 +380,14 @@ def bridge_keeps(record: DeviceNote, settings: NiddSettings) -> bool:
     if record.buffer or settings.downlinks.buffer:
         return (record.buffer or settings.downlinks.buffer) == "bridge"
     return not settings.quirks.resolved.keeps_downlinks
+
+
+def _has_ports(body: Configuration, record: DeviceNote) -> bool:
+    """Whether a configuration has the RDS ports of the endpoint's servers, as far as the SCEF says."""
+    if not record.server_ports:
+        return True
+    there = body.rdsPorts if isinstance(body.rdsPorts, list) else []
+    return {read_port(one) for one in there} >= set(record.server_ports.split(","))
 
 
 def pdn_option(record: DeviceNote, settings: NiddSettings) -> str:

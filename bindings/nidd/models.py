@@ -14,6 +14,8 @@ from bindings.contract import NetworkState, Refusal
 from bindings.t8.reading import UNREADABLE, decode_data
 from bridge.errors import NotificationError
 
+LARGEST_RDS_PORT = 15  # TS 24.250 §6.2.2: four bits
+
 
 class Configuration(msgspec.Struct, gc=False):
     """NiddConfiguration in a SCEF's answer."""
@@ -25,6 +27,7 @@ class Configuration(msgspec.Struct, gc=False):
     supportedFeatures: str | None = None  # noqa: N815
     duration: str | None = None
     maximumPacketSize: int | None = None  # noqa: N815  # bits
+    rdsPorts: Any = None  # noqa: N815
     status: str | None = None
 
 
@@ -36,6 +39,7 @@ class Delivery(msgspec.Struct, gc=False):
     deliveryStatus: str | None = None  # noqa: N815
     status: str | None = None
     requestedRetransmissionTime: str | None = None  # noqa: N815
+    rdsPort: Any = None  # noqa: N815
 
     @property
     def state(self) -> str | None:
@@ -61,6 +65,7 @@ class Notification(msgspec.Struct, gc=False):
     status: str | None = None
     gmdResults: Any = None  # noqa: N815
     managedPorts: Any = None  # noqa: N815
+    rdsPort: Any = None  # noqa: N815
     subscription: str | None = None
 
 
@@ -72,6 +77,16 @@ class TolerantNotification(Notification, gc=False):
 
 _decode = msgspec.json.Decoder(Notification).decode
 _decode_tolerant = msgspec.json.Decoder(TolerantNotification).decode
+
+
+def read_port(value: Any) -> str | None:
+    """Return RDS ports in the form of the endpoint's options, `UE:SCEF`; None for anything else than a pair of them."""
+    if not isinstance(value, dict):
+        return None
+    pair = value.get("portUE"), value.get("portSCEF")
+    if not all(type(port) is int and 0 <= port <= LARGEST_RDS_PORT for port in pair):
+        return None
+    return f"{pair[0]}:{pair[1]}"
 
 
 def read_notification(body: bytes) -> tuple[Notification, bytes | None]:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import MISS, Events, Refusal, Report, UplinkMessage
-from bindings.nidd.models import Notification, delivery_outcome
+from bindings.nidd.models import Notification, delivery_outcome, read_port
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Records, State
 from bindings.t8.identity import canonical_device, same_identity
@@ -82,7 +82,7 @@ class Notifications:
         if not self._matches(device, notification):
             return NOTHING_TO_COMMIT
         self.heard_at = now = self._events.now()
-        return self._events.deliver(UplinkMessage(device, data, None, now))
+        return self._events.deliver(UplinkMessage(device, data, None, now, read_port(notification.rdsPort)))
 
     async def _early_uplink(self, notification: Notification, data: bytes | None) -> None:
         await self._uplink(await self._device(notification), notification, data)

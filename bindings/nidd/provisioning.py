@@ -239,7 +239,7 @@ class Provisioning:
         """Return when a record needs work; never: infinity."""
         if record.state is not State.ACTIVE:
             return record.due
-        if record.destination != self.life.mark:
+        if record.destination != self.life.mark_of(record):
             return record.due if record.failures else 0
         return min(record.due or float("inf"), self.life.watch_due(record))
 

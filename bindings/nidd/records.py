@@ -53,6 +53,7 @@ class DeviceNote(msgspec.Struct, array_like=True, gc=False):
     watched: int = 0  # checksum of the subscriptions for its reachability
     watch_due: int = 0  # when that needs work again
     not_before: int = 0  # after it is gone: not created again before this time
+    server_ports: str = ""  # the endpoint's RDS ports for its servers, `UE:SCEF,UE:SCEF`
 
 
 _encode = msgspec.msgpack.Encoder().encode

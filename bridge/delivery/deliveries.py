@@ -16,7 +16,15 @@ from bridge.delivery.attempts import (
     may_yet_be_transmitted,
     nobody_has_it,
 )
-from bridge.delivery.downlinks import CONTINUES, Answer, Carrier, Downlink, ServerRequest
+from bridge.delivery.downlinks import (
+    CONTINUES,
+    DIRECT,
+    Answer,
+    Carrier,
+    Downlink,
+    OpaqueDownlink,
+    ServerRequest,
+)
 from bridge.delivery.effects import Cancel, Direction, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
 from bridge.delivery.knowledge import Known
@@ -50,6 +58,7 @@ class Deliveries:
     keep: float  # seconds that a finished row stays, to recognise a server's retransmission (R4)
     late_grace: float  # seconds in which a late answer is recognised (R12)
     max_reports: int
+    ports: Mapping[str, str] = field(default_factory=dict)  # server → its application port
     live: dict[int, Downlink] = field(default_factory=dict)
     kept: KeptRows[ServerRequest] = field(default_factory=KeptRows)
     reports: list[UnattributedReport] = field(default_factory=list)
@@ -293,7 +302,14 @@ class Deliveries:
             1 if type(row) is Answer else 0,
             self.options,
             row.repeatable,
+            self._port_of(row) if self.ports else None,
         )
+
+    def _port_of(self, row: Downlink) -> str | None:
+        """Return the application port of a downlink: of its server, or of the message that it answers."""
+        if type(row) is Answer:
+            return row.port
+        return self.ports.get(row.server if isinstance(row, ServerRequest | OpaqueDownlink) else DIRECT)
 
     # -- time ----------------------------------------------------------------------------------------------------
 

@@ -137,6 +137,7 @@ class Answer(CoapDownlink):
     KIND: ClassVar[Kind] = Kind.ANSWER
 
     answers: Fixed[int | None]  # the uplink that it answers
+    port: Fixed[str | None] = None  # the application port of that uplink; None: the network's usual
 
     @classmethod
     def made(
@@ -153,11 +154,12 @@ class Answer(CoapDownlink):
         south_mid: int,
         south_token: bytes,
         answers: int | None,
+        port: str | None = None,
     ) -> Self:
         """Return a new row, QUEUED. It is repeatable: a device recognises a repeated answer."""
         return cls(
             id_, endpoint, shard, now, operation, True, deliver_by, body, [], *_NEW, coap_type, code, south_mid,
-            south_token, answers,
+            south_token, answers, port,
         )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bindings.option_names import GROUP
+from bindings.option_names import GROUP, SERVER_PORTS
+from bindings.server_ports import OTHERS, read_server_ports
 from bridge.directory.record import Draft, Record, check_all, check_template
 from bridge.directory.sources import Sources
 from bridge.directory.waking import wake_of
@@ -57,9 +58,17 @@ class Catalogue:
 
     def _check_options(self, draft: Draft) -> None:
         try:
+            named = read_server_ports(draft.options.get(SERVER_PORTS, ""))
             self.check_options(draft.network, draft.options)
         except ConfigurationError as error:
             raise DirectoryError(str(error)) from error
+        servers = draft.servers or self.default_servers
+        for server in named:
+            if server != OTHERS and server not in servers:
+                raise DirectoryError(
+                    f"option {SERVER_PORTS} names server {server!r}, which is not one of the endpoint's "
+                    f"({', '.join(servers)}): write one of them, or * for all that are not named"
+                )
 
     def endpoint(self, record: Record) -> Endpoint:
         """Return the record as an Endpoint of the core; servers that are no longer configured are left out.
@@ -67,6 +76,10 @@ class Catalogue:
         Raises ConfigurationError if the profile is gone.
         """
         servers = [self.servers[key] for key in record.servers if key in self.servers]
+        if SERVER_PORTS in record.options:
+            ports = read_server_ports(record.options[SERVER_PORTS])
+            others = ports.get(OTHERS)
+            servers = [replace(server, application_port=ports.get(server.key, others)) for server in servers]
         if record.profile:
             profile = self.profiles.get(record.profile)
             if profile is None:

@@ -29,12 +29,14 @@ class ServerDatagram(Event, frozen=True):
 class DeviceMessage(Event, frozen=True):
     """Bytes from the device. `duplicate_key` is the network's own id of the message, where it has one.
 
-    `heard_at` is the wall time at which the network heard it, if it arrives later than that; else None.
+    `heard_at` is the wall time at which the network heard it, if it arrives later than that; else None. `port` is the
+    application port that it came on, if the network has ports and names it.
     """
 
     data: bytes
     duplicate_key: str | None = None
     heard_at: float | None = None
+    port: str | None = None
 
 
 class Submitted(Event, frozen=True):

@@ -34,9 +34,9 @@ _S = members(DownlinkState)
 _U = members(UplinkState)
 
 
-def digest_of(data: bytes) -> bytes:
-    """Return a digest that tells a device's message from its others (R13)."""
-    return blake2b(data, digest_size=12).digest()
+def digest_of(data: bytes, port: str | None = None) -> bytes:
+    """Return a digest that tells a device's message from its others, and from equal ones on other ports (R13)."""
+    return blake2b(data, digest_size=12, key=b"" if port is None else port.encode()[:64]).digest()
 
 
 def message(step: Step, event: DeviceMessage) -> None:
@@ -51,10 +51,17 @@ def message(step: Step, event: DeviceMessage) -> None:
         step.effect(Count("network_duplicates"))
         return
     state.account.heard(len(data), step.work)
-    digest = digest_of(data)
+    at_port: Server | None = None
+    if state.by_port and event.port is not None:
+        if event.port not in state.by_port:
+            step.effect(Count("uplinks_dropped", "unknown port", _unknown_port(state, event.port)))
+            return
+        step.port = event.port
+        at_port = state.by_port[event.port]
+    digest = digest_of(data, step.port)
     if opaque.is_record(data):
         if digest not in state.by_digest:
-            opaque.from_device(step, data, digest, duplicate_key)
+            opaque.from_device(step, data, digest, duplicate_key, at_port)
         return
     try:
         coap = state.south_hop.decode(data)
@@ -68,7 +75,7 @@ def message(step: Step, event: DeviceMessage) -> None:
     if known is not None and not isinstance(known, OpaqueUplink) and _is_repeat(step, known):
         toward_device.repeat_answer(step, known)
     elif coap.is_request:
-        _request(step, coap, digest, duplicate_key)
+        _request(step, coap, digest, duplicate_key, at_port)
     else:
         responses.from_device(step, coap, digest, duplicate_key)
 
@@ -134,13 +141,21 @@ def _settled_by_device(step: Step, row: ServerRequest, kind: Type) -> None:
         verdict.reset(step, row)
 
 
-def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None) -> None:
+def _unknown_port(state: EndpointState, port: str) -> str:
+    known = ", ".join(state.by_port)
+    return (
+        f"endpoint {state.endpoint.name}: a message came on port {port}, which is none of its servers' ({known}); "
+        "name it in the endpoint's option server_ports"
+    )
+
+
+def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None, at_port: Server | None) -> None:
     state = step.state
     if not state.endpoint.servers:
         step.effect(Count("uplinks_dropped", "no server", f"endpoint {state.endpoint.name} has no server"))
         return
     name = operation.of_device(coap, [registration.told for registration in state.registrations])
-    server = server_of(state, coap, name)
+    server = server_of(state, coap, name, at_port)
     if name == "OSCORE":
         secured.seen(step)
     # The device repeats its message from when it was heard; the time that a server may be down counts from now.

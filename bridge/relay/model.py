@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from bridge.delivery.downlinks import Downlink
+from bridge.delivery.downlinks import DIRECT, Downlink
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import Codec, Fixed, Row
 from bridge.delivery.uplinks import Uplink
@@ -45,6 +45,7 @@ class Server:
     hosts: tuple[str, ...] = ()  # hosts, in lower case, by which a device's Uri-Host can name it (R23)
     port: int = 0  # its Uri-Port, if several servers have one host
     bootstrap: bool = False  # it gets Bootstrap-Requests, and no registrations
+    application_port: str | None = None  # by which the device and its network know it (R23); None: they know no ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,23 @@ class Endpoint:
     options: Mapping[str, str] = field(default_factory=dict)  # its settings for the binding
     group: str = ""  # its group of shared quotas; "" for none
     wake: Wake | None = None  # None: the device is not woken up
+
+
+def servers_by_port(servers: tuple[Server, ...]) -> dict[str, Server | None]:
+    """Return the server at each application port; None for a port that several servers share (R23)."""
+    found: dict[str, Server | None] = {}
+    for server in servers:
+        if server.application_port is not None:
+            found[server.application_port] = None if server.application_port in found else server
+    return found
+
+
+def ports_by_server(servers: tuple[Server, ...]) -> dict[str, str]:
+    """Return the application port of each server that has one; requests by the API go to that of the first server."""
+    found = {server.key: server.application_port for server in servers if server.application_port is not None}
+    if servers and servers[0].application_port is not None:
+        found[DIRECT] = servers[0].application_port
+    return found
 
 
 class ObservationState(StrEnum):

@@ -7,6 +7,7 @@ from bridge.delivery.uplinks import OpaqueUplink
 from bridge.enums import members
 from bridge.relay import secured
 from bridge.relay.effects import Count, SendToServer, Settled
+from bridge.relay.model import Server
 from bridge.relay.state import Step
 
 _S = members(DownlinkState)
@@ -23,12 +24,17 @@ def is_record(data: bytes) -> bool:
     return bool(data) and FIRST <= data[0] <= LAST
 
 
-def from_device(step: Step, data: bytes, digest: bytes, duplicate_key: str | None) -> None:
-    """Store a record and send it to the server's DTLS port, once: DTLS has retransmissions of its own."""
+def from_device(
+    step: Step, data: bytes, digest: bytes, duplicate_key: str | None, at_port: Server | None = None
+) -> None:
+    """Store a record and send it to the server's DTLS port, once: DTLS has retransmissions of its own.
+
+    The server is `at_port`, whose application port the record came on, else the endpoint's first (R23).
+    """
     state = step.state
     if not state.endpoint.servers:
         return
-    server = state.endpoint.servers[0].key
+    server = (at_port or state.endpoint.servers[0]).key
     endpoint = state.endpoint
     secured.seen(step)
     row = OpaqueUplink.received(

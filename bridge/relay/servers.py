@@ -1,4 +1,4 @@
-"""Which server a device's own message is for (R23): by Uri-Host, the Location of a registration, or its operation."""
+"""Which server a device's own message is for (R23): by port, Uri-Host, the Location of a registration, or operation."""
 
 from bridge.coap.message import Message
 from bridge.coap.numbers import OptionNumber
@@ -9,12 +9,15 @@ from bridge.relay.state import EndpointState
 BOOTSTRAP = "Bootstrap-Request"
 
 
-def server_of(state: EndpointState, message: Message, operation: str) -> Server:
+def server_of(state: EndpointState, message: Message, operation: str, by_port: Server | None = None) -> Server:
     """Return the server of the endpoint that a device's request is for. The endpoint has at least one.
 
-    A device names a server by Uri-Host; an Update names it by the path of its registration. Other messages are for the
-    first server that can handle them, a Send for the first at which the device is registered.
+    `by_port` is the server whose application port the request came on, if any. Else a device names a server by
+    Uri-Host; an Update names it by the path of its registration. Other messages are for the first server that can
+    handle them, a Send for the first at which the device is registered.
     """
+    if by_port is not None:
+        return by_port
     servers = state.endpoint.servers
     if len(servers) == 1:
         return servers[0]

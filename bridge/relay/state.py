@@ -30,7 +30,16 @@ from bridge.quota.account import Account
 from bridge.relay.blocks import Fits
 from bridge.relay.exchanges import Exchanges, may_fade
 from bridge.relay.hops import PLAIN, SouthHop, to_server
-from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server
+from bridge.relay.model import (
+    Endpoint,
+    Kept,
+    Observation,
+    Policy,
+    RelayState,
+    Server,
+    ports_by_server,
+    servers_by_port,
+)
 from bridge.relay.registrations import Registration
 
 U = TypeVar("U", DeviceUplink, DeviceUplink | OpaqueUplink)
@@ -51,6 +60,7 @@ class EndpointState:
         "by_digest",
         "by_duplicate_key",
         "by_north_mid",
+        "by_port",
         "by_south_mid",
         "by_token",
         "deliveries",
@@ -97,6 +107,7 @@ class EndpointState:
             keep=EXCHANGE_LIFETIME,
             late_grace=policy.late_grace,
             max_reports=policy.max_reports,
+            ports=ports_by_server(endpoint.servers),
             reports=sorted(kept.reports, key=lambda r: r.id),
         )
         self.exchanges = Exchanges(self.deliveries.kept, policy.max_exchanges)
@@ -111,6 +122,7 @@ class EndpointState:
         self.kept_others: KeptRows[DeviceUplink | OpaqueUplink] = KeptRows()
         self.last_request = 0  # the device's latest message
         self.by_digest: dict[bytes, DeviceUplink | OpaqueUplink] = {}
+        self.by_port = servers_by_port(endpoint.servers)
         self.by_duplicate_key: dict[str, DeviceUplink | OpaqueUplink] = {}
         self.observations = {o.south_token: o for o in kept.observations}
         self.relay = kept.relay
@@ -178,9 +190,11 @@ class EndpointState:
         self.endpoint = endpoint
         self.policy = policy
         self.exchanges.most = policy.max_exchanges
+        self.by_port = servers_by_port(endpoint.servers)
         self.account.place(endpoint.network, endpoint.group)
         d = self.deliveries
         d.device, d.confirmed, d.options = endpoint.device, endpoint.confirmed, endpoint.options
+        d.ports = ports_by_server(endpoint.servers)
         d.late_grace, d.max_reports = policy.late_grace, policy.max_reports
 
     def index_request(self, row: ServerRequest) -> None:
@@ -349,6 +363,7 @@ class Step(msgspec.Struct):
     wall: float  # seconds, of the current south profile
     mono: float
     heard_at: float = 0.0  # wall time at which the network heard the device's message of this step
+    port: str | None = None  # the application port of that message
     look_again_at: float | None = None  # wall time at which a sleeping device may have to be woken up
 
     def effect(self, effect: Effect) -> None:

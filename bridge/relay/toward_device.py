@@ -108,6 +108,7 @@ def _answer(
         mid,
         token,
         uplink.id if uplink is not None else None,
+        step.port if uplink is None else state.deliveries.ports.get(uplink.server),
     )
     state.deliveries.add(row, step.work)
     if row.own_mid is not None:

@@ -67,7 +67,7 @@ COUNTERS = {
     "store_full": "Events refused because too many commits wait.",
     "submits": "Calls that submit a message to a network, by network and result.",
     "unknown_devices": "Events of devices that no endpoint has.",
-    "uplinks_dropped": "Uplinks without a server, or beyond the limit.",
+    "uplinks_dropped": "Uplinks without a server, on a port of none, or beyond the limit.",
     "waiting_events_refused": "Messages refused because too many wait for their endpoint to be read.",
     "wake_ups": "Triggers that were requested to wake up a sleeping device.",
     "wake_ups_impossible": "Devices not woken up: their instance of object 1, or the endpoint, is not known.",

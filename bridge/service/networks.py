@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from bindings.contract import BindingEvent, Flushed, Joined, Provisioned, Reachable, Report, UplinkMessage
+from bindings.option_names import SERVER_PORTS
 from bridge.directory import Directory, Draft
 from bridge.directory.keys import ByDevice
 from bridge.errors import BindingError, StoreUnavailable, UnknownDevice
@@ -91,7 +92,10 @@ class NetworkEvents:
         record = await self._directory.by_device(self._network, uplink.device)
         if record is None:
             return False
-        digest, at = digest_of(uplink.payload), uplink.received_at
+        digest, at = (
+            digest_of(uplink.payload, uplink.port if SERVER_PORTS in record.options else None),
+            uplink.received_at,
+        )
         # Either may be the other's repeat: history can bring a lost original after its repeat was stored.
         return await self._store.reads.has_uplink(record.id, uplink.duplicate_key, digest, at - within, at + within)
 
@@ -105,7 +109,7 @@ class NetworkEvents:
 def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
     """Return the device, and the core's event for a binding's event."""
     if isinstance(event, UplinkMessage):
-        return event.device, ev.DeviceMessage(event.payload, event.duplicate_key, event.received_at)
+        return event.device, ev.DeviceMessage(event.payload, event.duplicate_key, event.received_at, event.port)
     if isinstance(event, Report):
         report = ev.Reported(event.handle, event.outcome, event.detail, event.retry_at, event.nack)
         return event.device, report

@@ -48,7 +48,7 @@ class Bearers:
     """All ways out of one device, the first one first."""
 
     def __init__(self, options: DeviceOptions) -> None:
-        first = BearerOptions(options.binding, options.bind, options.pipe)
+        first = BearerOptions(options.binding, options.bind, options.pipe, rds_pipes=options.rds_pipes)
         self.all = [Bearer(one) for one in (first, *options.more_bearers)]
         self._options = options
         self._resolved: dict[str, Address] = {}

@@ -20,7 +20,7 @@ from mock_network.device.options import (
     RESPONSE_TIMEOUT,
     DeviceOptions,
 )
-from mock_network.device.parameters import BEARER_WORDS, SERVER_WORDS, bearer_options, server_options
+from mock_network.device.parameters import BEARER_WORDS, SERVER_WORDS, bearer_options, rds_pipe, server_options
 from mock_network.lwm2m.blockwise import exponent_of
 from mock_network.lwm2m.definitions import Model
 from mock_network.lwm2m.dtls import PreSharedKey, key_from
@@ -72,6 +72,13 @@ def _block_size(_context: click.Context, _parameter: click.Parameter, size: int)
 @click.option("--ramp", default=0.0, show_default=True, help="seconds over which the devices are started")
 @click.option("--listen", default="127.0.0.1:0", show_default=True, help="local address; a port only for one device")
 @click.option("--pipe", default=None, help="address of a modem's port: all goes there, whatever the servers' URIs say")
+@click.option(
+    "--rds-pipe",
+    "rds_pipes",
+    multiple=True,
+    callback=_each(rds_pipe),
+    help="address of the modem's port for an RDS destination port of --server …,rds=PORT, as 2=127.0.0.1:8022",
+)
 @click.option(
     "--bearer",
     "more_bearers",
@@ -186,6 +193,7 @@ def _defaults(
     hold_off: int,
     listen: str,
     pipe: str | None,
+    rds_pipes: tuple[Any, ...],
     lifetime: int,
     binding: str,
     queue_mode: bool,
@@ -235,6 +243,7 @@ def _defaults(
         model=model,
         bind=parse_address(listen),
         pipe=None if pipe is None else parse_address(pipe),
+        rds_pipes=rds_pipes,
         send_at_register=send_at_register,
         oscore=oscore,
         psk=psk,

@@ -2,7 +2,7 @@
 
 GET    /control/devices                           all devices
 POST   /control/devices                           add one: {"endpoint", "connect", "lifetime", "binding", "servers",
-                                                  "bearers", "bootstrap_uri", "objects", …}
+                                                  "bearers", "rds_pipes", "bootstrap_uri", "objects", …}
 GET    /control/devices/{endpoint}                one
 DELETE /control/devices/{endpoint}                stop and remove it
 GET    /control/devices/{endpoint}/operations     what it executed (?since=n)
@@ -25,7 +25,7 @@ from mock_network.device.client import NotRegistered
 from mock_network.device.device import Device, SendMuted
 from mock_network.device.fleet import Fleet
 from mock_network.device.options import DEFAULT_OBJECTS, REGISTER_PARAMETERS, DeviceOptions
-from mock_network.device.parameters import bearer_options, server_options
+from mock_network.device.parameters import bearer_options, rds_pipe, server_options
 from mock_network.device.refusal import OperationError
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
 from mock_network.lwm2m.dtls import key_from
@@ -37,7 +37,11 @@ from mock_network.lwm2m.paths import format_path, parse_path
 
 _FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
 _DEFAULTS: web.AppKey[DeviceOptions] = web.AppKey("defaults", DeviceOptions)
-_EXTRA = {"servers": ("more_servers", server_options), "bearers": ("more_bearers", bearer_options)}
+_EXTRA: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "servers": ("more_servers", server_options),
+    "bearers": ("more_bearers", bearer_options),
+    "rds_pipes": ("rds_pipes", rds_pipe),
+}
 _SETTABLE = {
     "lifetime": int,
     "binding": str,

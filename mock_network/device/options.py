@@ -94,6 +94,8 @@ class DeviceOptions:
     bind: Address = ("127.0.0.1", 0)
     pipe: Address | None = None
     """As `BearerOptions.pipe`, of the first bearer."""
+    rds_pipes: tuple[tuple[int, Address], ...] = ()
+    """As `BearerOptions.rds_pipes`, of the first bearer."""
     more_bearers: tuple[BearerOptions, ...] = ()
     tuning: Tuning = field(default_factory=Tuning)
     confirmable_notifications: bool = False

@@ -5,6 +5,7 @@ from typing import Any
 
 from mock_network.command_line import parse_address
 from mock_network.device.options import BearerOptions, ServerOptions
+from mock_network.lwm2m.transport import Address
 
 _BOOLEANS = {"true": True, "false": False}
 
@@ -52,10 +53,15 @@ def server_options(text: str) -> ServerOptions:
 def bearer_options(text: str) -> BearerOptions:
     """Return the bearer that the words describe; ValueError, click.BadParameter for an address."""
     items = text.split(",")
-    rds = [item.removeprefix("rds.").partition("=") for item in items if item.startswith("rds.")]
+    rds = [item.removeprefix("rds.") for item in items if item.startswith("rds.")]
     found = _words(",".join(item for item in items if not item.startswith("rds.")), _BEARER, BEARER_WORDS)
-    pipes = tuple((int(port), parse_address(address)) for port, _, address in rds)
-    return BearerOptions(**found, rds_pipes=pipes)
+    return BearerOptions(**found, rds_pipes=tuple(map(rds_pipe, rds)))
+
+
+def rds_pipe(text: str) -> tuple[int, Address]:
+    """Return the RDS destination port and the modem's address of `PORT=ADDRESS`; ValueError, click.BadParameter."""
+    port, _, address = text.partition("=")
+    return int(port), parse_address(address)
 
 
 def _words(text: str, known: Mapping[str, tuple[str, Callable[[str], Any]]], names: str) -> dict[str, Any]:

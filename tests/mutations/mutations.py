@@ -850,6 +850,27 @@ MUTATIONS = [
         "tests/config/test_config_numbers.py",
     ),
     Mutation(
+        "Uri-Host is believed before the port that a message came on",
+        "_request",
+        "server_of($state, $coap, $name, $at_port)",
+        "server_of($state, $coap, $name)",
+        RELAY + "test_r23_ports.py",
+    ),
+    Mutation(
+        "equal messages on two ports are one",
+        "message",
+        "digest_of($data, $step.port)",
+        "digest_of($data)",
+        RELAY + "test_r23_ports.py",
+    ),
+    Mutation(
+        "an answer goes without the port of its message",
+        "Deliveries._port_of",
+        "return $row.port",
+        "return None",
+        RELAY + "test_r23_ports.py",
+    ),
+    Mutation(
         "what a device repeats after its server was removed is taken for a repetition",
         "_is_repeat",
         "... or not is_own(...)",

@@ -1,10 +1,11 @@
 """The Reliable Data Service (TS 24.250): ports, the modem's acknowledgement, and networks that have none of it."""
 
 import asyncio
+import re
 
 import pytest
 
-from bindings.contract import Attempt, Kind, NetworkState, Refusal, Report
+from bindings.contract import Attempt, Kind, NetworkState, Presence, Refusal, Report, UplinkMessage
 from bridge.errors import ConfigurationError
 from tests.waiting import until
 
@@ -34,6 +35,70 @@ async def test_what_is_no_pair_of_ports(make, text):
     binding = await make()
     with pytest.raises(ConfigurationError, match="0 to 15, such as 3:3"):
         await binding.provision(DEVICE, {"rds_port": text})
+
+
+PORTS = [{"portUE": 1, "portSCEF": 2}, {"portUE": 3, "portSCEF": 4}]
+
+
+async def test_each_servers_ports_go_into_the_configuration_and_into_its_downlinks(make, scef):
+    binding = await ready(make, {"server_ports": "one=1:2,*=3:4"})
+    assert scef.made("create")[0][2]["rdsPorts"] == PORTS
+    for port in "1:2", "3:4", None:
+        await binding.submit(attempt(port=port))
+    assert [body.get("rdsPort") for _, _, body in scef.made("submit")] == [*PORTS, None]
+
+
+async def test_an_uplink_says_on_which_ports_it_came(make, scef, side):
+    binding = await ready(make, {"server_ports": "one=1:2,two=3:4"})
+    body = {"niddConfiguration": scef.link(scef.name_of(DEVICE)), "externalId": DEVICE, "data": "eA=="}
+    odd = [{}, "1:2", {"portUE": "1", "portSCEF": 2}, {"portUE": 16, "portSCEF": 2}, {"portUE": True, "portSCEF": 2}]
+    for ports in [*PORTS, *odd]:
+        assert await scef.notify(binding.listener.url, {**body, "rdsPort": ports}) == 204
+    assert await scef.notify(binding.listener.url, body) == 204
+    assert [one.port for one in side.of(UplinkMessage)] == ["1:2", "3:4", *[None] * (len(odd) + 1)]
+
+
+@pytest.mark.parametrize("patchable", [True, False])
+async def test_ports_that_change_are_changed_at_the_scef(make, scef, patchable):
+    """By a PATCH; a SCEF that does not offer it, or ignores it, gets a new configuration."""
+    scef.patchable = patchable
+    binding = await ready(make, {"server_ports": "one=1:2"})
+    await binding.provision(DEVICE, {"server_ports": "one=1:2,two=3:4"})
+    await until(lambda: scef.configurations[scef.name_of(DEVICE)].get("rdsPorts") == PORTS)
+    assert (len(scef.made("create")) == 1) == patchable
+    await until(lambda: binding.status()["configurations"]["active"] == 1)
+
+
+async def test_an_adopted_configuration_without_the_ports_gets_them(make, scef):
+    async with asyncio.timeout(10):
+        binding = await make()
+        scef.add(externalId=DEVICE, notificationDestination=binding.listener.url)
+        await binding.provision(DEVICE, {"server_ports": "one=1:2,two=3:4"})
+        await until(lambda: scef.configurations[scef.name_of(DEVICE)].get("rdsPorts") == PORTS)
+
+
+async def test_a_lookup_tells_equal_bytes_on_two_ports_apart(make, scef):
+    binding = await ready(make, {"server_ports": "one=1:2,two=3:4"})
+    scef.submit_status = "BUFFERING"
+    await binding.submit(attempt(port="1:2"))
+    assert (await binding.lookup(attempt(port="1:2"))).presence is Presence.PRESENT
+    assert (await binding.lookup(attempt(port="3:4"))).presence is Presence.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        ({"server_ports": "1:1"}, "one=1:1,two=2:2"),
+        ({"server_ports": "one=1:1,one=2:2"}, "twice"),
+        ({"server_ports": "one=1:1,two=1:1"}, "each one of its own"),
+        ({"server_ports": "one=16:1"}, "0 to 15"),
+        ({"server_ports": "one=01:1"}, "written as 1:1"),
+        ({"server_ports": "one=1:1", "rds_port": "2:2"}, "*=PORT"),
+    ],
+)
+async def test_ports_of_servers_that_are_wrong_are_refused_with_the_cure(make, options, cure):
+    with pytest.raises(ConfigurationError, match=re.escape(cure)):
+        (await make()).check_options(options)
 
 
 async def test_the_modems_acknowledgement_is_waited_for(make, scef):
