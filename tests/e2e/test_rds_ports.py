@@ -17,6 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 URI_HOST = 3
 PORTS = {"one": [1, 1], "two": [2, 5]}
+IDS = {"one": 101, "two": 2}  # Short Server IDs of the accounts
 OPTION = {"server_ports": "one=1:1,two=2:5"}
 VERIFIED = "8"  # Rds_port_verification: the SCEF refuses ports that are not in the configuration
 
@@ -50,6 +51,12 @@ async def add(world: SetUp, name: str, *, reliable: bool = False, **ue: Any) -> 
     await world.devices.post("/devices", body)
     for server in PORTS:
         await world.registered(name, server)
+
+    async def knows_both() -> bool:
+        servers = (await world.devices.get(f"/devices/{name}"))["servers"]
+        return len(servers) == len(PORTS) and all(one["location"] for one in servers)
+
+    await until(knows_both, why=f"{name} does not know that it is registered")
 
 
 def ports(world: SetUp, name: str, way: str, member: str = "rdsPort") -> set[Any]:
@@ -100,11 +107,11 @@ async def test_two_servers_manage_one_device_each_over_its_own_ports(world: SetU
 async def test_each_registration_goes_on_at_its_server_after_a_restart_of_the_bridge(world: SetUp):
     await add(world, "goes-on")
     await world.bridge.restart()
-    for number, server in enumerate(PORTS, 1):
+    for number, (server, identity) in enumerate(IDS.items()):
         before = len(await world.seen("updated", "goes-on", server))
-        assert (await world.act("goes-on", "update", server=number))["code"] == "2.04"
+        assert (await world.act("goes-on", "update", server=identity))["code"] == "2.04"
         assert len(await world.seen("updated", "goes-on", server)) == before + 1
-        assert (await world.ask("goes-on", "read", f"/1/{number - 1}/0", server=server))["code"] == "2.05"
+        assert (await world.ask("goes-on", "read", f"/1/{number}/0", server=server))["code"] == "2.05"
 
 
 async def test_the_modems_acknowledgement_makes_an_answer_delivered_and_its_absence_does_not(world: SetUp):
