@@ -2,6 +2,7 @@
 
 import ssl
 
+from bindings.pem_files import refuse_token
 from bridge.errors import ConfigurationError
 
 
@@ -36,6 +37,7 @@ def server_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext
 
 
 def _load_chain(context: ssl.SSLContext, certificate: str, key: str, setting: str) -> None:
+    refuse_token(key or certificate, setting)
     try:
         context.load_cert_chain(certificate, key or None)
     except (OSError, ssl.SSLError) as error:

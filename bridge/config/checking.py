@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 
 from bindings.contract import Binding, ChecksOptions, Listener, Listens
+from bindings.pem_files import refuse_token
 from bridge.config.model import Config
 from bridge.config.profiles import PROFILES
 from bridge.config.secured import secured
@@ -150,6 +151,7 @@ def load_api_certificate(config: Config, context: ssl.SSLContext) -> None:
     certificate, key = (
         str(config.directory / path) if path else "" for path in (config.api.certificate, config.api.key)
     )
+    refuse_token(config.api.key or config.api.certificate, f"{config.where('[api]')} key")
     try:
         context.load_cert_chain(certificate, key or None)
     except (OSError, ssl.SSLError) as error:

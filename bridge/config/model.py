@@ -17,6 +17,7 @@ from bridge.config.server_settings import ServerSettings
 from bridge.config.uris import read_uri
 from bridge.errors import ConfigurationError
 from bridge.north.udp.addresses import AddressScheme, SocketAddress
+from bridge.north.udp.peers import RATE
 from bridge.north.udp.prefix import RECEIVE_BUFFER
 from bridge.north.udp.prefixes import pools
 from bridge.north.udp.scheme import Scheme, build
@@ -217,6 +218,15 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     resolve_interval: Annotated[
         float, Meta(ge=1, le=86400, description="seconds between two resolutions of the servers' names")
     ] = INTERVAL
+    peer_rate: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="datagrams in a second that one endpoint takes from one server, of which twice as many may "
+            "come at once; what exceeds that is dropped and counted. 0: no limit",
+        ),
+    ] = RATE
 
     def __post_init__(self) -> None:
         ports = self.port_range()

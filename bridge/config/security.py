@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bindings.pem_files import refuse_token
 from bindings.ranges import SpanOrZero
 from bridge.errors import ConfigurationError
 from bridge.north.identities import (
@@ -166,6 +167,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
             if self.ca_bundle == NONE and not self.pinned:
                 raise ValueError('ca_bundle = "none" needs pinned: otherwise nothing proves who the server is')
         self._check_ocsp()
+        refuse_token(self.private_key or self.certificate, "private_key")
         for template in (self.identity, self.certificate, self.private_key):
             check_template(template)
 

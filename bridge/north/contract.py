@@ -58,6 +58,9 @@ class Counters:
     send_failed: int = 0  # the system refused: no route, too large, filtered
     foreign: int = 0  # arrived for an address that cannot belong to an endpoint
     strangers: int = 0  # came from a sender that is not a configured server, and were dropped
+    limited: int = 0  # came too fast from one server to one endpoint, and were dropped
+    pings: int = 0  # CoAP pings to servers that have not shown their address
+    unproven: int = 0  # answers that waited for that in vain
     receive_failed: int = 0  # errors on a socket, ICMP among them
     receiver_failed: int = 0  # the receiver raised
     receive_overflow: int = 0  # dropped by the kernel, a receive buffer being full

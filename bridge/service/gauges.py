@@ -56,6 +56,15 @@ _NORTH = {
     ),
     "north_foreign_messages": ("foreign", "Messages that arrived for an address that cannot belong to an endpoint."),
     "north_strangers_messages": ("strangers", "Messages dropped because their sender is not a configured server."),
+    "north_limited_messages": (
+        "limited",
+        "Messages dropped because they came too fast from one server to one endpoint.",
+    ),
+    "north_pings": ("pings", "CoAP pings to servers that have not yet shown that they receive at their address."),
+    "north_unproven_messages": (
+        "unproven",
+        "Answers dropped because the server did not show in time that it receives at its address.",
+    ),
     "north_socket_errors": ("receive_failed", "Errors on sockets toward servers, ICMP among them."),
     "north_receiver_failed_messages": (
         "receiver_failed",

@@ -223,6 +223,7 @@ QUOTA = '[[quotas]]\nname = "q"\nnetwork = "n"\nperiod = "day"\n'
         ('[servers.s]\nuri = "coaps://h"', ["[servers.s]", "coaps://h", "secure_port"]),
         (SECURE + 'ocsp_responder = "ldap://h"\nrevocation = "ocsp"', ["ocsp_responder", "http:// or https:// URL"]),
         (SECURE + 'ocsp_unavailable = "accept"', ['ocsp_unavailable has no effect without revocation = "ocsp"']),
+        (SECURE + 'private_key = "pkcs11:token=a;object=b"', ["private_key", "PKCS #11 token", "name a PEM file"]),
         (SECURE + 'revocation = "ask"', ["revocation", "one of lists, staple, ocsp"]),
         (SERVER + 'profile = "lehsan"', ["[servers.s]", "did you mean 'leshan'?", "thingsboard"]),
         (SERVER + "patience = 2", ["[servers.s]", "margin 5.0 s leave no time"]),

@@ -1,8 +1,9 @@
 """Links over DTLS, TCP and TLS when something goes wrong: each failure has its state, and loses nothing it took."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import pytest
@@ -332,3 +333,33 @@ async def test_no_message_and_no_wish_opens_a_link_that_its_server_holds_off():
         retry = north.link(SOURCE, "one").retry_in
         assert retry is not None
         assert 55 < retry <= 75
+
+
+async def test_forged_cookies_make_a_handshake_send_three_times_their_bytes_and_one_hello_more():
+    """The class of CVE-2022-2576, from the client's side: OpenSSL repeats its ClientHello for every cookie."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
+        forger.bind(("127.0.0.1", 0))
+        forger.setblocking(False)
+        north, noted = await combined("dtls", {"one": forger.getsockname()[1]}), Noted()
+        await north.start(noted)
+        north.open(SOURCE, ("one",))
+        hello, at = await asyncio.get_running_loop().sock_recvfrom(forger, 4096)
+        sent = 0
+        for number in range(200):
+            before = north.counters().received
+            sent += forger.sendto(hello_verify_request(number), at)
+            await until(lambda before=before: north.counters().received > before)
+        heard = 0
+        with suppress(BlockingIOError):
+            while True:
+                heard += len(forger.recv(4096))
+        await north.stop()
+        again = 3 * (len(hello) + 255)  # flights that are sent again, if this test takes seconds
+        assert sent < heard <= 3 * sent + len(hello) + 255 + again
+
+
+def hello_verify_request(number: int) -> bytes:
+    """Return a HelloVerifyRequest (RFC 6347 §4.2.1) with a cookie of one byte, of one of many message numbers."""
+    body = b"\xfe\xff\x01" + bytes((number,))
+    message = b"\x03" + len(body).to_bytes(3) + number.to_bytes(2) + bytes(3) + len(body).to_bytes(3) + body
+    return b"\x16\xfe\xff\0\0" + number.to_bytes(6) + len(message).to_bytes(2) + message

@@ -9,6 +9,8 @@ from bridge.tls.contract import Cause, Phase, Session
 
 SILENCE = 10.0  # seconds without an answer that end a handshake; the bridge's flight was sent four times until then
 HANDSHAKE = 40.0  # seconds that a handshake may take in all
+AMPLIFICATION = 3  # bytes of a handshake that a byte from the server's address may cause, at most
+COOKIE = 255  # bytes of a cookie, at most (RFC 6347 §4.2.1): the first flight is sent again with it
 LARGEST = 16384  # bytes of a message: one record (RFC 6347 §4.1)
 
 
@@ -31,6 +33,7 @@ class DtlsChannel:
         self._loop = asyncio.get_running_loop()
         self._began = self._heard = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        self._credit = COOKIE  # bytes that may be sent in reply to datagrams before the session is open
         self._flush()
         self._arm()
 
@@ -49,7 +52,7 @@ class DtlsChannel:
         was_open = self.session.phase is Phase.OPEN
         self._heard = self._loop.time()
         messages = self.session.receive(datagram)
-        self._flush()
+        self._reply(len(datagram))
         if not was_open and self._user is not None and (self.session.phase is Phase.OPEN or messages):
             self._disarm()
             self._user.opened(resumed=self.session.resumed)
@@ -68,10 +71,27 @@ class DtlsChannel:
             self._flush()
 
     def _flush(self) -> Sending:
+        """Send what the bridge sends of itself: the first flight, flights that are due again, messages."""
         result = Sending.LEFT
         for datagram in self.session.outgoing():
+            if self.session.phase is Phase.HANDSHAKE and not self.session.heard:
+                self._credit = max(self._credit, len(datagram) + COOKIE)
             result = self._send(datagram)
         return result
+
+    def _reply(self, received: int) -> None:
+        """Send replies to a datagram, which anybody can have sent from the server's address while a handshake runs.
+
+        What exceeds the credit is lost, as datagrams may be; the session's timer sends it again.
+        """
+        if self.session.phase is not Phase.HANDSHAKE:
+            self._flush()
+            return
+        self._credit += AMPLIFICATION * received
+        for datagram in self.session.outgoing():
+            if len(datagram) <= self._credit:
+                self._credit -= len(datagram)
+                self._send(datagram)
 
     def _arm(self) -> None:
         """Set a timer for the session's deadline, or for the end of the handshake's time."""

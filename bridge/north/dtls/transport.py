@@ -86,4 +86,4 @@ class _Maker(ChannelMaker):
         self._udp.servers.look_again(server)
 
     def _send(self, source: int, server: str, datagram: bytes) -> Sending:
-        return self._udp.send(source, server, datagram)
+        return self._udp.send_record(source, server, datagram)

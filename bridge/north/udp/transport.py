@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import logging
+import random
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 
 from bridge.errors import NorthUnavailable
 from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
 from bridge.north.udp.addresses import AddressScheme, SocketAddress
+from bridge.north.udp.peers import RATE, Peers, is_answer
 from bridge.north.udp.servers import INTERVAL, Servers, as_text
 
 _log = logging.getLogger("bridge.north")
@@ -17,6 +20,7 @@ RETRY_AFTER = 30.0
 """Seconds between two attempts to open an endpoint's own address, while another program has it."""
 
 _OPEN = Link(LinkState.OPEN)
+_random = random.SystemRandom()
 
 
 class UdpNorth:
@@ -25,7 +29,10 @@ class UdpNorth:
     There is no session: a link is open once the endpoint's address is usable and the server's name is resolved.
     """
 
-    def __init__(self, addresses: AddressScheme, servers: Servers, resolve_interval: float = INTERVAL) -> None:
+    def __init__(
+        self, addresses: AddressScheme, servers: Servers, resolve_interval: float = INTERVAL, rate: float = RATE
+    ) -> None:
+        """`rate`: datagrams in a second that an endpoint takes from a server; 0: no limit."""
         self.addresses = addresses
         self.servers = servers
         self._resolve_interval = resolve_interval
@@ -35,6 +42,7 @@ class UdpNorth:
         self._retry: asyncio.TimerHandle | None = None
         self._dropped = 0  # messages that were not passed to a socket
         self._strangers = 0
+        self._peers = Peers(time.monotonic, lambda: _random.getrandbits(16), rate)
 
     async def start(self, receiver: Receiver) -> None:
         """Open the sockets that serve all endpoints, and keep names resolved. Raises NorthUnavailable with the cure."""
@@ -42,9 +50,10 @@ class UdpNorth:
         self.addresses.listen(self._datagram)
         self._watching = asyncio.create_task(self.servers.watch(self._resolve_interval))
 
-    def change(self, servers: Servers, resolve_interval: float) -> None:
+    def change(self, servers: Servers, resolve_interval: float, rate: float) -> None:
         """Reach other servers from now on; `servers` has resolved their names as far as that could be done."""
         self.servers.become(servers)
+        self._peers.rate = rate
         if resolve_interval != self._resolve_interval:
             self._resolve_interval = resolve_interval
             if self._watching is not None:
@@ -111,14 +120,27 @@ class UdpNorth:
     def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
         """Send a datagram from the endpoint's own address, to the server's CoAP port, or its DTLS port if `opaque`."""
         destination = self.servers.destination(server, secure=opaque)
-        if destination is not None:
-            try:
-                return self.addresses.send(source, destination, message)
-            except NorthUnavailable:
-                if source not in self._failing:
-                    return self._open_and_send(source, destination, message)
-        self._dropped += 1
-        return Sending.DROPPED
+        if destination is None:
+            self._dropped += 1
+            return Sending.DROPPED
+        if not opaque:
+            key = (source, destination[0], destination[1])
+            if is_answer(message):
+                outgoing = self._peers.answer(key, message)
+                if not outgoing.now:
+                    return self._prove(source, destination, outgoing.ping)
+            if self._peers.taken(key, message):
+                self._dropped += 1
+                return Sending.DROPPED
+        return self._send(source, destination, message)
+
+    def send_record(self, source: int, server: str, datagram: bytes) -> Sending:
+        """Send a datagram of a DTLS session of the endpoint with a server, whose address DTLS itself proves."""
+        destination = self.servers.destination(server)
+        if destination is None:
+            self._dropped += 1
+            return Sending.DROPPED
+        return self._send(source, destination, datagram)
 
     def address(self, server: str) -> str | None:
         """Return HOST:PORT of a server's CoAP port; None while its name is not resolved."""
@@ -132,7 +154,15 @@ class UdpNorth:
     def counters(self) -> Counters:
         """Return the current counters."""
         counters = self.addresses.counters()
-        return replace(counters, send_dropped=counters.send_dropped + self._dropped, strangers=self._strangers)
+        peers = self._peers.counted
+        return replace(
+            counters,
+            send_dropped=counters.send_dropped + self._dropped,
+            strangers=self._strangers,
+            limited=peers.limited,
+            pings=peers.pings,
+            unproven=peers.unproven,
+        )
 
     def _datagram(self, source: int, remote: SocketAddress, data: bytes) -> None:
         servers = self.servers.at(remote)
@@ -140,7 +170,26 @@ class UdpNorth:
             self._strangers += 1
             _log.warning("datagram from an unknown sender dropped", extra={"remote": remote[0], "sample": "stranger"})
         elif self._receiver is not None:
-            self._receiver.message(source, servers, data)
+            arrival = self._peers.received((source, remote[0], remote[1]), data)
+            if arrival.accepted:
+                self._receiver.message(source, servers, data)
+            for message in arrival.answers:
+                self._send(source, remote, message)
+
+    def _prove(self, source: int, destination: SocketAddress, ping: bytes) -> Sending:
+        """Ask a server to show that it has its address, while an answer waits for that."""
+        if ping:
+            self._send(source, destination, ping)
+        return Sending.WAITS
+
+    def _send(self, source: int, destination: SocketAddress, message: bytes) -> Sending:
+        try:
+            return self.addresses.send(source, destination, message)
+        except NorthUnavailable:
+            if source not in self._failing:
+                return self._open_and_send(source, destination, message)
+        self._dropped += 1
+        return Sending.DROPPED
 
     def _open_and_send(self, source: int, destination: SocketAddress, message: bytes) -> Sending:
         self._open(source)

@@ -1,0 +1,175 @@
+"""What one sender of datagrams may cause: a rate, and answers of three times its bytes until it has shown its address.
+
+Over plain UDP anybody can write a server's address into a datagram. Until a server has shown that it receives what goes
+to its address, it gets at most AMPLIFICATION times the bytes that came from there as answers (RFC 7252 §11.3). A larger
+answer waits, and the server gets a CoAP ping (an empty CON, RFC 7252 §4.3) with a random message ID: the Reset to it is
+the proof. No I/O.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bridge.coap import udp
+from bridge.coap.message import CON
+from bridge.lru import Lru
+
+AMPLIFICATION = 3
+PEERS = 65_536  # peers that are remembered: an endpoint and a server's address each
+WAITING = 4096  # peers with answers that wait
+WAITING_EACH = 4  # answers of one of them
+PATIENCE = 30.0  # seconds after which a waiting answer is of no use
+AGAIN = 2.0  # seconds until another ping
+GUESSES = 3  # Resets with other message IDs; then the peer gets no ping for LOCKED seconds
+LOCKED = 60.0
+LIFETIME = 247.0  # seconds that a server may remember a message ID (EXCHANGE_LIFETIME, RFC 7252 §4.8.2)
+RATE = 2000.0  # datagrams in a second
+_RESPONSE = b"\x40"  # the first code of responses (RFC 7252 §5.2)
+_RESET = 0x70  # the first byte of a Reset: version 1, no token
+
+Key = tuple[int, str, int]  # source; host and port of the server
+
+
+@dataclass(slots=True)
+class _Peer:
+    tokens: float
+    at: float  # when `tokens` was right
+    received: int = 0  # bytes
+    sent: int = 0  # bytes of answers
+    proven: bool = False
+    ping: int | None = None  # message ID of the ping that waits for its Reset
+    not_before: float = 0.0  # of the next ping
+    guesses: int = 0
+
+
+@dataclass(slots=True)
+class PeerCounters:
+    """Counters since the start."""
+
+    limited: int = 0  # datagrams dropped because their sender sent too many
+    pings: int = 0  # sent to servers that have not shown their address
+    unproven: int = 0  # answers that waited for that, and were dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What to do with a datagram. `accepted`: process it. `answers`: send these now."""
+
+    accepted: bool
+    answers: tuple[bytes, ...] = ()
+
+
+_ACCEPTED, _DROPPED = Arrival(accepted=True), Arrival(accepted=False)
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """What to do with an answer. `now`: send it. `ping`: send this in its place, if there is one."""
+
+    now: bool
+    ping: bytes = field(default=b"")
+
+
+_NOW, _LATER = Outgoing(now=True), Outgoing(now=False)
+
+
+class Peers:
+    """`now` returns monotonic seconds, `draw` a random number of 0 to 65535."""
+
+    def __init__(self, now: Callable[[], float], draw: Callable[[], int], rate: float = RATE) -> None:
+        """`rate`: datagrams in a second of one peer; twice as many may come at once. 0: no limit."""
+        self.counted = PeerCounters()
+        self.rate = rate
+        self._now = now
+        self._draw = draw
+        self._peers: Lru[Key, _Peer] = Lru(PEERS)
+        self._waiting: Lru[Key, list[tuple[float, bytes]]] = Lru(WAITING)
+        self._pinged: dict[Key, tuple[int, float]] = {}  # message IDs that a server may remember, and until when
+
+    def received(self, key: Key, data: bytes) -> Arrival:
+        """Return what to do with a datagram of a configured server."""
+        now = self._now()
+        peer = self._of(key, now)
+        if self.rate:
+            tokens = min(2 * self.rate, peer.tokens + (now - peer.at) * self.rate)
+            peer.at = now
+            if tokens < 1:
+                peer.tokens = tokens
+                self.counted.limited += 1
+                return _DROPPED
+            peer.tokens = tokens - 1
+        if peer.proven:
+            return _ACCEPTED
+        peer.received += len(data)
+        if peer.ping is None or len(data) != udp.HEADER or data[0] != _RESET or data[1]:
+            return _ACCEPTED
+        if data[2] << 8 | data[3] == peer.ping:
+            peer.proven, peer.ping = True, None
+            return Arrival(accepted=False, answers=self._answers(key, now))
+        peer.guesses += 1
+        if peer.guesses >= GUESSES:
+            peer.guesses, peer.ping, peer.not_before = 0, None, now + LOCKED
+        return _ACCEPTED  # it may be a Reset to another message
+
+    def answer(self, key: Key, message: bytes) -> Outgoing:
+        """Return whether an answer may be sent now; else it is kept."""
+        now = self._now()
+        peer = self._of(key, now)
+        if peer.proven:
+            return _NOW
+        if peer.sent + len(message) <= AMPLIFICATION * peer.received:
+            peer.sent += len(message)
+            return _NOW
+        self._keep(key, now, message)
+        if now < peer.not_before or peer.sent + udp.HEADER > AMPLIFICATION * peer.received:
+            return _LATER
+        peer.ping, peer.not_before, peer.guesses = self._draw(), now + AGAIN, 0
+        peer.sent += udp.HEADER
+        self.counted.pings += 1
+        self._remember(key, peer.ping, now)
+        return Outgoing(now=False, ping=udp.empty(CON, peer.ping))
+
+    def taken(self, key: Key, message: bytes) -> bool:
+        """Return whether a server may take a message for a repeated ping, having seen its message ID in one."""
+        if not self._pinged:
+            return False
+        pinged = self._pinged.get(key)
+        if pinged is None or message[0] & 0x20 or message[2:4] != pinged[0].to_bytes(2, "big"):
+            return False
+        return self._now() < pinged[1]
+
+    def _of(self, key: Key, now: float) -> _Peer:
+        peer = self._peers.get(key)
+        if peer is None:
+            peer = _Peer(2 * self.rate, now)
+            self._peers.put(key, peer)
+        return peer
+
+    def _keep(self, key: Key, now: float, message: bytes) -> None:
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = []
+            self._waiting.put(key, waiting)
+        if any(message == one for _, one in waiting):
+            return
+        if len(waiting) >= WAITING_EACH:
+            del waiting[0]
+            self.counted.unproven += 1
+        waiting.append((now, message))
+
+    def _answers(self, key: Key, now: float) -> tuple[bytes, ...]:
+        waiting = self._waiting.get(key) or []
+        self._waiting.drop(key)
+        fresh = tuple(message for at, message in waiting if now - at < PATIENCE)
+        self.counted.unproven += len(waiting) - len(fresh)
+        return fresh
+
+    def _remember(self, key: Key, mid: int, now: float) -> None:
+        self._pinged.pop(key, None)
+        while self._pinged and (len(self._pinged) >= WAITING or next(iter(self._pinged.values()))[1] < now):
+            del self._pinged[next(iter(self._pinged))]
+        self._pinged[key] = mid, now + LIFETIME
+
+
+def is_answer(message: bytes) -> bool:
+    """Whether a CoAP message is a response: what a peer can cause. Empty messages are as long as the smallest cause."""
+    return message[1:2] >= _RESPONSE
