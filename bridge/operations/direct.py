@@ -23,7 +23,7 @@ from bridge.lwm2m.values import as_json
 from bridge.operations.bridge import Bridge
 from bridge.operations.endpoints import existing
 from bridge.operations.message_views import downlink_views, message_of
-from bridge.operations.operation import Operation
+from bridge.operations.operation import Entry, Operation
 from bridge.operations.stories import text_of
 from bridge.operations.types.direct import (
     LARGEST_OPTIONS,
@@ -48,7 +48,7 @@ _LONGEST_SEGMENT = 255  # bytes, RFC 7252 §5.10
 _LONGEST_OPTION = 65535 + 269  # bytes, RFC 7252 §3.1
 
 
-async def send_downlink(bridge: Bridge, asked: SendDownlink, who: str) -> DirectView:
+async def send_downlink(bridge: Bridge, asked: SendDownlink, entry: Entry) -> DirectView:
     record = await existing(bridge, asked.endpoint)
     request = _request(asked)
     digest = _digest(asked)
@@ -58,13 +58,14 @@ async def send_downlink(bridge: Bridge, asked: SendDownlink, who: str) -> Direct
         if asked.idempotency_key is not None:
             known = await bridge.known_direct.known(record.id, asked.idempotency_key)
         if known is None:
-            id_, superseded = await _accept(bridge, record, asked, request, digest, who)
+            id_, superseded = await _accept(bridge, record, asked, request, digest, entry.who)
         elif known.digest != digest:
             raise KeyReused(
                 f"idempotency key {asked.idempotency_key!r} is that of another request, downlink {known.id}"
             )
         else:
             id_ = known.id
+    await entry.write("done")  # before the wait, which may end with the caller or the process
     return await _outcome(bridge, id_, asked.wait, superseded)
 
 

@@ -80,19 +80,34 @@ async def carried_out(
     """Return the result of an operation; otherwise it does what `call` does."""
     if not role.covers(operation.access):
         raise AccessDenied(f"{operation.name} needs the role {operation.access}; this key has the role {role}")
-    given = (bridge, asked, who) if operation.names_caller else (bridge, asked)
-    if operation.access is Access.READ or not operation.request.AUDITED or not who:
-        return await operation.carry_out(*given)
+    is_recorded = operation.access is not Access.READ and operation.request.AUDITED and bool(who)
+    entry = _Entry(bridge, who, operation.name, subject(asked), written=not is_recorded)
     outcome = "failed"
     try:
-        result = await operation.carry_out(*given)
+        result = await operation.carry_out(bridge, asked, *([entry] if operation.names_caller else []))
         outcome = "done"
     except BridgeError as error:
         outcome = type(error).__name__
         raise
     finally:
-        await _audit(bridge, AuditEntry(0, bridge.now(), who, operation.name, subject(asked), outcome))
+        await entry.write(outcome)
     return result
+
+
+class _Entry:
+    """The entry of the audit log about one operation under way (`bridge.operations.operation.Entry`)."""
+
+    def __init__(self, bridge: Bridge, who: str, name: str, subject: str, *, written: bool) -> None:
+        self.who = who
+        self._bridge = bridge
+        self._about = name, subject
+        self._written = written
+
+    async def write(self, outcome: str) -> None:
+        """Write the entry, unless it is written."""
+        if not self._written:
+            self._written = True
+            await _audit(self._bridge, AuditEntry(0, self._bridge.now(), self.who, *self._about, outcome))
 
 
 def subject(asked: Request[Any]) -> str:

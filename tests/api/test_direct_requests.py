@@ -102,6 +102,22 @@ async def test_the_story_and_the_audit_log_say_who_asked(awake: Api) -> None:
     assert (entry["who"], entry["operation"]) == ("a test that may operate (key 1)", "downlink.send")
 
 
+async def test_the_audit_log_has_a_request_as_soon_as_it_is_accepted(awake: Api) -> None:
+    async with waiting(awake, READ) as task:
+        asked = await sent(awake)
+        (entry,) = await until(lambda: entries(awake))
+        assert (entry["operation"], entry["outcome"], task.done()) == ("downlink.send", "done", False)
+        await device_answers(awake, asked, Code.CONTENT, b"Acme")
+    assert await entries(awake) == [entry]
+    assert (await send(awake, READ, endpoint="nobody", wait="10")).status == 404
+    assert [one["outcome"] for one in await entries(awake)] == ["NotFound", "done"]
+
+
+async def entries(api: Api) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await api.ask("GET", "/v1/audit")).body["items"]
+    return [one for one in found if one["operation"] == "downlink.send"]  # reading the log is recorded, too
+
+
 async def test_reading_an_outcome_is_no_change_for_the_audit_log(awake: Api) -> None:
     answer = await send(awake, READ)
     for _ in range(3):

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.errors import NotFound, RequestError
 from bridge.operations.bridge import Bridge
-from bridge.operations.operation import Operation
+from bridge.operations.operation import Entry, Operation
 from bridge.operations.registry import OPERATIONS, call
 from bridge.operations.types.request import Request
 
@@ -27,7 +27,7 @@ def test_an_operation_takes_its_request_and_returns_the_result_that_this_names(o
     hints = get_type_hints(operation.carry_out)
     result = hints.pop("return")
     assert result == operation.result
-    caller = [str] if operation.names_caller else []
+    caller = [Entry] if operation.names_caller else []
     assert list(hints.values()) == [Bridge, operation.request, *caller]
 
 
