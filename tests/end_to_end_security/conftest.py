@@ -1,13 +1,13 @@
 """A set-up whose bridge attacks what passes through it."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from tests.e2e.kit import SetUp
-from tests.waiting import until
+from tests.end_to_end_security.orders import Orders
 
 SECRET = "6d617374657220736563726574206f6620"  # of these tests alone
+KEY = bytes(range(16)).hex()
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,24 @@ class Hostile:
         await self.world.server().ask("PUT", f"/oscore/{name}", {**keys, "sender": theirs, "recipient": mine})
         await self.world.add_device(name, endpoint={}, device={"oscore": keys, **device})
 
+    async def in_session(self, name: str, **device: Any) -> None:
+        """Add a device that has a DTLS session with its server, and wait until it is registered."""
+        keys = {"identity": name, "key": KEY}
+        await self.world.server().ask("PUT", f"/psk/{name}", keys)
+        await self.world.add_device(name, endpoint={}, device={"psk": keys, **device})
+
+    @property
+    def orders(self) -> Orders:
+        return Orders(self.world.lab.directory)
+
     def attack(self, endpoint: str, way: str, what: str, **more: Any) -> None:
-        """Have the next message of an endpoint attacked; it replaces earlier orders."""
-        order = {"way": way, "endpoint": endpoint, "what": what, **more}
-        (self.world.lab.directory / "attack.json").write_text(json.dumps([order]))
+        self.orders.attack(endpoint, way, what, **more)
 
     def attacks(self, endpoint: str, what: str) -> list[dict[str, Any]]:
-        """Return the attacks that were carried out."""
-        notes = self.world.lab.directory / "attacks.jsonl"
-        found = [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
-        return [one for one in found if (one["endpoint"], one["what"]) == (endpoint, what)]
+        return self.orders.attacks(endpoint, what)
 
     async def attacked(self, endpoint: str, what: str, times: int = 1) -> None:
-        """Wait until an attack was carried out: a test whose attack did not happen proves nothing."""
-        await until(lambda: len(self.attacks(endpoint, what)) >= times, why=f"no message was met by {what}")
+        await self.orders.attacked(endpoint, what, times)
 
     async def executed(self, name: str, path: str) -> int:
         """Return how many operations on a path the device has carried out."""
