@@ -3,12 +3,16 @@
 The device, a bootstrap server and three others share one Non-IP pipe; the bridge tells their messages apart.
 """
 
+import base64
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from mock_network.lab import ApiError
 from tests.e2e.kit import SetUp, set_up
@@ -276,6 +280,101 @@ async def test_a_server_switches_send_for_itself_and_gets_what_it_may_read(world
     assert (await world.ask("sends", "write", "/1/0/23", server="one", value=False))["code"] == "2.04"
     assert (await world.act("sends", "send", paths=["/3/0/9", "/1/0/1"], server=1))["code"] == "2.04"
     assert (await sent("one"), await sent("two")) == ([{"/3/0/9", "/1/0/1"}], [{"/3/0/9"}, {"/3/0/9"}])
+
+
+@pytest.mark.requirement("LightweightM2 M-PKI-002")
+async def test_a_device_without_a_clock_gets_the_time_by_bootstrap(world: SetUp):
+    """/3/0/13, before it has to judge how long a certificate is valid; from then on the device's clock goes."""
+    at = 1767225600
+    plan = {"servers": [{"id": 1, "uri": "coap://one.example"}], "values": {"/3/0/13": at}}
+    await world.server("boot").ask("PUT", "/bootstrap/clockless", plan)
+    await add(world, "clockless", bootstrap_uri="coap://boot.example", connect="", has_clock=False)
+    await world.registered("clockless", "one")
+    before = (await world.ask("clockless", "read", "/3/0/13", server="one"))["values"]["/3/0/13"]
+    assert at <= before < at + 3600
+    await world.lab.step(100)
+    after = (await world.ask("clockless", "read", "/3/0/13", server="one"))["values"]["/3/0/13"]
+    assert 100 <= after - before < 200
+
+
+COMPONENT, STORED = "/26252", "/26252/0/4"
+"""The Secure Component, a vendor object that is documented with the emulated device, and what is stored in it."""
+
+
+@pytest.mark.requirement("LightweightM2M-SCS-1", "LightweightM2M-SCS-2", "LightweightM2M-SCS-3")
+async def test_a_server_authenticates_a_device_by_its_secure_component(world: SetUp):
+    """Through an object: its identity and certificate, and a challenge that only the key within it can answer."""
+    await add(world, "component", account("one", 1), account("two", 2), steps=[], objects=[26252])
+    for server in ("one", "two"):
+        await world.registered("component", server)
+    assert f"{COMPONENT}/0" in (await world.registered("component", "one"))["links"]
+
+    async def read(resource: int) -> Any:
+        path = f"{COMPONENT}/0/{resource}"
+        return (await world.ask("component", "read", path, server="one"))["values"][path]
+
+    assert await read(0) == "sc-component"
+    certificate = x509.load_der_x509_certificate(base64.b64decode((await read(1))["base64"]))
+    key = certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    for challenge in (bytes(range(32)), bytes(32)):
+        payload = base64.b64encode(challenge).decode()
+        written = await world.ask("component", "write", f"{COMPONENT}/0/2", server="one", payload=payload)
+        assert written["code"] == "2.04"
+        key.verify(base64.b64decode((await read(3))["base64"]), challenge, ec.ECDSA(hashes.SHA256()))
+    assert (await world.ask("component", "read", f"{COMPONENT}/0/2", server="one"))["code"] == "4.05"
+
+
+@pytest.mark.requirement("LwM2M-SCS-4", "LwM2M-SCS-5", "LwM2M-SCS-6")
+async def test_the_owner_says_where_an_instance_is_stored_and_who_may_read_asks(world: SetUp):
+    await add(world, "stores", account("one", 1), account("two", 2), steps=[], objects=[26252])
+    for server in ("one", "two"):
+        await world.registered("stores", server)
+
+    async def ask(operation: str, path: str, **body: Any) -> Any:
+        return await world.ask("stores", operation, path, server="one", **body)
+
+    async def codes() -> list[str]:
+        """Carry out each operation on an instance; return how it was answered."""
+        asked = (
+            ("read", {"path": "/3303/0/5700"}),
+            ("write", {"path": "/3303/0/5750", "value": "vault"}),
+            ("execute", {"path": "/3303/0/5605"}),
+            ("discover", {"path": "/3303/0"}),
+            ("write_attributes", {"path": "/3303/0/5700", "attributes": {"pmin": 1}}),
+        )
+        return [(await ask(operation, **body))["code"] for operation, body in asked]
+
+    outside = await codes()
+    stored = await ask("write", STORED, values={f"{STORED}/0": "3303:0"}, replace=False, format="tlv")
+    assert stored["code"] == "2.04"
+    assert await codes() == outside == ["2.05", "2.04", "2.04", "2.05", "2.04"]
+    assert (await ask("read", STORED))["values"] == {f"{STORED}/0": "3303:0"}
+    others = await ask("write", STORED, values={f"{STORED}/1": "1:1"}, replace=False, format="tlv")
+    assert others["code"] == "4.01"  # the account of `two`
+    assert (await ask("read", STORED))["values"] == {f"{STORED}/0": "3303:0"}
+    assert (await ask("write", STORED, values={}, format="tlv"))["code"] == "2.04"
+    assert not (await ask("read", STORED))["values"]
+
+
+@pytest.mark.requirement("LightweightM2M-BsR-009")
+async def test_a_server_designates_the_apn_over_which_it_is_reached(world: SetUp):
+    """/1/x/10. A device with two APNs has an External Identifier in each, and the bridge an endpoint for each."""
+    first = await world.add_device("apn-iot", endpoint={"servers": ["one"]}, device=None)
+    second = await world.add_device("apn-firmware", endpoint={"servers": ["one"]}, device=None)
+    bearer = "binding=N,pipe={}:{},apn=firmware.example".format(*second["modem"])
+    iot = "{}:{}".format(*first["modem"])
+    body = {"endpoint": "apn-iot", "connect": "coap://one.example", "pipe": iot, "bearers": [bearer], "omit": ["ep"]}
+    await world.devices.post("/devices", body)
+    await world.registered("apn-iot", "one")
+    assert (await world.ask("apn-iot", "read", "/11/0/1", server="one"))["values"] == {"/11/0/1": "firmware.example"}
+    before = len(await world.air("apn-iot", "uplink"))
+    assert await world.air("apn-firmware", "uplink") == []
+    assert (await world.ask("apn-iot", "write", "/1/0/10", server="one", value="11:0"))["code"] == "2.04"
+    await world.act("apn-iot", "update")
+    await world.registered("apn-firmware", "one")
+    assert (await world.ask("apn-firmware", "read", "/3/0/9", server="one"))["code"] == "2.05"
+    assert len(await world.air("apn-iot", "uplink")) == before + 1  # the answer to the Write
 
 
 async def test_a_bootstrap_server_that_dies_in_the_middle_leaves_the_device_its_accounts(world: SetUp):

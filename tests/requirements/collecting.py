@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 END_TO_END = (
     "tests/e2e/*",
+    "tests/end_to_end_security/*",
     "tests/demo/*",
     "tests/interop/*through_bridge*",
     "tests/lorawan/*e2e*",

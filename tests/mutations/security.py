@@ -1,0 +1,152 @@
+"""What OMA requires of security (§6.1.3), taken away from the emulated device or the bridge, each with its test."""
+
+from tests.mutations.mutations import Mutation
+from tests.mutations.requirements import Removed
+
+ACCOUNTS = "tests/e2e/test_accounts.py::test_"
+CERTIFICATES = "tests/e2e/test_certificates.py::test_"
+DTLS = "tests/end_to_end_security/test_emulated_dtls.py::test_"
+OSCORE = "tests/end_to_end_security/test_attacked_oscore.py::test_"
+
+REMOVED = [
+    Removed(
+        ("LightweightM2M-BsR-009",),
+        Mutation(
+            "a device uses its first APN whatever a server designates",
+            "Bearers.choose",
+            "apn and bearer.options.apn == apn",
+            "False",
+            ACCOUNTS + "a_server_designates_the_apn_over_which_it_is_reached",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-SCS-1", "LightweightM2M-SCS-2", "LightweightM2M-SCS-3"),
+        Mutation(
+            "a secure component signs no challenge",
+            "SecureComponent.written",
+            "isinstance(challenge, bytes)",
+            "False",
+            ACCOUNTS + "a_server_authenticates_a_device_by_its_secure_component",
+        ),
+    ),
+    Removed(
+        ("LwM2M-SCS-4", "LwM2M-SCS-5", "LwM2M-SCS-6"),
+        Mutation(
+            "anybody says where an instance is stored",
+            "SecureComponent._check_link",
+            "self._access.owner($_) != server",
+            "False",
+            ACCOUNTS + "the_owner_says_where_an_instance_is_stored_and_who_may_read_asks",
+        ),
+    ),
+    Removed(
+        ("LightweightM2 M-PKI-001",),
+        Mutation(
+            "revocation lists are read and not asked",
+            "prepare",
+            "store.set_flags($_)",
+            "",
+            CERTIFICATES + "the_status_of_a_certificate_is_checked_and_registration_goes_on_when_the_error_is_mended",
+        ),
+    ),
+    Removed(
+        ("LightweightM2 M-PKI-002",),
+        Mutation(
+            "a device's clock takes no time from anybody",
+            "DeviceClock.write",
+            "self._offset = $_",
+            "pass",
+            ACCOUNTS + "a_device_without_a_clock_gets_the_time_by_bootstrap",
+        ),
+    ),
+    Removed(
+        ("LightweightM2 M-PKI-003",),
+        Mutation(
+            "any certificate is accepted",
+            "_Judge.judge",
+            "good or self._trust.authorities is None",
+            "True",
+            CERTIFICATES + "a_server_is_known_by_the_authority_of_its_certificate_and_by_its_name",
+        ),
+    ),
+    Removed(
+        ("LightweightM2 M-TLS-002",),
+        Mutation(
+            "no alert is kept",
+            "DtlsSessions._informed",
+            "self._on_alert($_)",
+            "pass",
+            DTLS + "an_alert_is_kept_where_the_server_reads_it_and_the_device_registers_again_by_its_own_procedure",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E -2",),
+        Mutation(
+            "sessions of the ends encrypt nothing",
+            "_SUITES",
+            'b"PSK-AES128-CCM8:PSK-AES128-CBC-SHA256:@SECLEVEL=0"',
+            'b"PSK-NULL-SHA256:@SECLEVEL=0"',
+            DTLS + "an_emulated_device_is_managed_over_a_session_of_its_own_and_a_kill_of_the_bridge",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-3",),
+        Mutation(
+            "an end that has a key speaks in plain text",
+            "DtlsSessions.secures",
+            "return $_",
+            "return False",
+            DTLS + "an_operation_whose_record_is_replayed_is_carried_out_once",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E -4",),
+        Mutation(
+            "a server asks no session who it is",
+            "DtlsSessions.identity_of",
+            "return $_",
+            "return None",
+            DTLS + "who_has_not_the_key_is_nobody_and_who_has_one_is_nobody_else",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-6",),
+        Mutation(
+            "an Echo value is good for ever",
+            "Freshness.challenge",
+            "now - issued <= self._seconds",
+            "True",
+            DTLS + "a_request_that_is_held_back_is_asked_for_again_and_not_carried_out_late",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-8",),
+        Mutation(
+            "a device with an OSCORE context sends in plain text",
+            "Client.request",
+            "self._contexts.of($_)",
+            "None",
+            OSCORE + "all_that_passes_is_encrypted_and_the_bridge_keeps_nothing_readable",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-9",),
+        Mutation(
+            "each message has a replay window of its own",
+            "SecurityContexts.of",
+            "keys not in self._contexts",
+            "True",
+            OSCORE + "a_request_that_is_replayed_is_carried_out_once",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-12",),
+        Mutation(
+            "no request has to be fresh",
+            "Freshness.challenge",
+            "request.code not in CHANGING",
+            "True",
+            OSCORE + "a_request_that_is_held_back_is_asked_for_again_and_not_carried_out_late",
+        ),
+    ),
+]
