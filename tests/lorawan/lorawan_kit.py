@@ -217,6 +217,7 @@ async def lorawan_set_up(
     arguments: Sequence[str] = (),
     lines: str = "",
     server_lines: str = "patience = 86400.0",
+    server_arguments: Sequence[str] = (),
     rate: float = RATE,
     gateways: Sequence[str] = (GATEWAY,),
     prefix: Sequence[str] = (),
@@ -245,7 +246,7 @@ async def lorawan_set_up(
                     gateways=gateways,
                 )
             )
-            starting.create_task(lab.start_server())
+            starting.create_task(lab.start_server(*server_arguments))
             starting.create_task(lab.start_device("none", "coap://127.0.0.1:1", "--count", "0", *APPENDIX_C))
         if mqtt:
             host, _, number = (mqtt_of_bridge or mqtt).rpartition(":")
