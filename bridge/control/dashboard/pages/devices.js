@@ -1,6 +1,7 @@
 // The fleet: search, filter, sort, a page at a time.
 
 import { get } from "./api.js";
+import { Selection, bar, checkbox, mayAct } from "./bulk.js";
 import { field, fill, h, select } from "./dom.js";
 import { onEvents, repeat, together } from "./live.js";
 import { addressOf } from "./place.js";
@@ -32,6 +33,9 @@ export async function showDevices(main, place) {
   let latest = 0;
   const head = h("thead");
   const body = h("tbody");
+  const bulk = h("div");
+  const selection = new Selection(mark);
+  let matching = 0; // devices, at the last count
   const count = h("p", { class: "count", role: "status" });
   const pages = h("nav", { class: "pages", "aria-label": "Pages of the list" });
   const empty = h("div");
@@ -40,6 +44,7 @@ export async function showDevices(main, place) {
     main,
     h("div", { class: "head" }, h("h1", {}, "Devices"), count),
     controls.form,
+    bulk,
     h("div", { class: "card flush" }, h("table", { class: "list" }, h("caption", { class: "hidden" }, "Devices and how each is"), head, body), empty, pages),
   );
 
@@ -49,15 +54,40 @@ export async function showDevices(main, place) {
     else location.hash = address;
   }
 
+  const filterOf = () => Object.fromEntries(FILTERS.map((name) => [name, asked[name]]));
+
+  // Show what is selected, and what can be done with that.
+  function mark() {
+    if (!mayAct()) return;
+    for (const input of body.querySelectorAll("input[type=checkbox]")) {
+      input.checked = selection.has(input.dataset.key.slice("select-".length));
+      input.disabled = selection.isAll;
+    }
+    const page = head.querySelector("input");
+    const chosen = [...shown].filter((name) => selection.has(name)).length;
+    page.checked = shown.size > 0 && chosen === shown.size;
+    page.indeterminate = chosen > 0 && chosen < shown.size;
+    page.disabled = selection.isAll || shown.size === 0;
+    const number = Math.max(matching, selection.names.size);
+    fill(bulk, !selection.isEmpty && bar(selection, { matching: number, filter: filterOf(), done }));
+  }
+
+  async function done() {
+    selection.clear();
+    await load();
+    await tally();
+  }
+
   async function load() {
     latest += 1;
     const mine = latest;
-    const filter = Object.fromEntries(FILTERS.map((name) => [name, asked[name]]));
+    const filter = filterOf();
     const isFiltered = FILTERS.some((name) => asked[name]);
     const page = await get("/v1/endpoints", { ...filter, sort: asked.sort, descending: asked.descending, after: asked.after, limit: PAGE });
     if (mine !== latest) return;
     shown = new Set(page.items.map((one) => one.name));
-    fill(body, page.items.map(row));
+    fill(body, page.items.map((one) => row(one, selection)));
+    mark();
     fill(
       pages,
       asked.after && h("a", { class: "button", href: addressOf("devices", undefined, { ...asked, after: undefined }), "data-key": "first" }, "First page"),
@@ -69,17 +99,20 @@ export async function showDevices(main, place) {
 
   async function tally() {
     const mine = latest;
-    const filter = Object.fromEntries(FILTERS.map((name) => [name, asked[name]]));
     const isFiltered = FILTERS.some((name) => asked[name]);
-    const { endpoints } = await get("/v1/endpoint-count", filter);
+    const { endpoints } = await get("/v1/endpoint-count", filterOf());
     if (mine !== latest) return;
     const text = isFiltered ? `${endpoints.toLocaleString()} of ${counted(status.endpoints, "device")}` : counted(endpoints, "device");
     if (count.textContent !== text) fill(count, text);
+    matching = endpoints;
+    mark();
   }
 
   async function update({ query }) {
+    const before = JSON.stringify(filterOf());
     asked = { sort: "name", ...query };
-    fill(head, heads(asked, go));
+    fill(head, heads(asked, go, (isChosen) => selection.set(shown, isChosen)));
+    if (JSON.stringify(filterOf()) !== before) selection.clear(); // what is not seen is not acted on
     controls.set(asked);
     await load();
     await tally();
@@ -90,10 +123,11 @@ export async function showDevices(main, place) {
   return { update, end: together(follow, repeat(tally, 30_000)) };
 }
 
-function row(one) {
+function row(one, selection) {
   return h(
     "tr",
     { class: one.enabled ? "" : "disabled" },
+    mayAct() && h("td", { class: "select" }, checkbox(selection, one.name)),
     h(
       "th",
       { scope: "row" },
@@ -110,10 +144,12 @@ function row(one) {
   );
 }
 
-function heads(asked, go) {
+function heads(asked, go, choose) {
+  const page = h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-key": "select-page", onchange: () => choose(page.checked) });
   return h(
     "tr",
     {},
+    mayAct() && h("td", { class: "select" }, page),
     COLUMNS.map((column) => {
       const attributes = { scope: "col", class: [column.wide && "wide", column.number && "number"].filter(Boolean).join(" ") };
       if (!column.sort) return h("th", attributes, column.title);

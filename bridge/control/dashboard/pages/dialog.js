@@ -3,11 +3,34 @@
 import { fill, h, notice } from "./dom.js";
 import { sentence } from "./text.js";
 
-// Ask before something is done. `typed`: what must be typed to confirm. Returns whether it was confirmed.
-export function confirmed({ title, text, action, typed }) {
+// Open a dialog. `buttons` stand at its end; `cancelled` is called where somebody presses Escape. Returns the dialog.
+export function opened({ title, content, buttons, cancelled = () => {}, closed = () => {} }) {
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "dialog-title", oncancel: cancelled, onclose: () => {
+      closed(dialog.returnValue);
+      dialog.remove();
+    } },
+    h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), content, h("div", { class: "actions end" }, buttons)),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+// Show something until it is closed.
+export function shown({ title, content }) {
   return new Promise((resolve) => {
-    const button = h("button", { type: "submit", class: typed ? "danger" : "primary", value: "yes", disabled: Boolean(typed) }, action);
-    const input = typed && h("input", {
+    opened({ title, content, buttons: h("button", { type: "submit", class: "primary", value: "yes" }, "Close"), closed: resolve });
+  });
+}
+
+// Ask before something is done. `typed`: what must be typed to confirm; `content`: what stands below the text; where it
+// is not `isPossible` there is nothing to confirm. Returns whether it was confirmed.
+export function confirmed({ title, text, action, typed, content, isPossible = true }) {
+  return new Promise((resolve) => {
+    const button = h("button", { type: "submit", class: typed ? "danger" : "primary", value: "yes", disabled: Boolean(typed) || !isPossible }, action);
+    const input = typed && isPossible && h("input", {
       type: "text",
       autocomplete: "off",
       spellcheck: "false",
@@ -16,24 +39,12 @@ export function confirmed({ title, text, action, typed }) {
         button.disabled = input.value !== typed;
       },
     });
-    const dialog = h(
-      "dialog",
-      { "aria-labelledby": "dialog-title", onclose: () => {
-        resolve(dialog.returnValue === "yes");
-        dialog.remove();
-      } },
-      h(
-        "form",
-        { method: "dialog" },
-        h("h2", { id: "dialog-title" }, title),
-        h("p", {}, text),
-        typed && h("p", {}, "Type ", h("code", {}, typed), " to confirm:"),
-        input,
-        h("div", { class: "actions end" }, h("button", { type: "button", onclick: () => dialog.close("no") }, "Keep it as it is"), button),
-      ),
-    );
-    document.body.append(dialog);
-    dialog.showModal();
+    const dialog = opened({
+      title,
+      content: [h("p", {}, text), content, input && h("p", {}, "Type ", h("code", {}, typed), " to confirm:"), input],
+      buttons: [h("button", { type: "button", onclick: () => dialog.close("no") }, "Keep it as it is"), button],
+      closed: (value) => resolve(value === "yes"),
+    });
   });
 }
 
