@@ -355,7 +355,12 @@ def show(target: Target, as_json: bool, name: str) -> None:
     for one in explained.registrations:
         ends = moment_near(one.renewed_at + one.lifetime, explained.time)
         seen = f", {one.observations} observed" if one.observations else ""
-        click.echo(f"{'registered at ' + one.server:<24} {one.path}, until {ends} unless renewed{seen}")
+        belief = ""
+        if one.awake_until is not None:
+            awake = one.awake_until > explained.time
+            belief = f", {'awake' if awake else 'asleep'} for it"
+            belief += f" until {moment_near(one.awake_until, explained.time)}" if awake else ""
+        click.echo(f"{'registered at ' + one.server:<24} {one.path}, until {ends} unless renewed{seen}{belief}")
     click.echo("")
     print_table(
         ("downlink", "state", "what", "waits", "next at", "why"),

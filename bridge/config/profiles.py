@@ -18,17 +18,37 @@ PROFILES = MappingProxyType(
         DEFAULT: ServerProfile(),
         # Eclipse Leshan 4810538: LeshanServer.DEFAULT_TIMEOUT is 2 min; a Register without `lwm2m` is refused,
         # and with `Q` QueueModeLwM2mRequestSender refuses to send after 93 s instead of queueing.
-        # The timeout of a request counts for all blocks of it together, from the first.
-        "leshan": ServerProfile(patience=120.0, queue_mode=QueueMode.STRIP, binding="U", transfer=120.0),
+        # The timeout of a request counts for all blocks of it together, from the first. Register, Update, notifications
+        # and responses make a client with Q awake for 93 s, a Send does not; a timeout makes it asleep.
+        "leshan": ServerProfile(
+            patience=120.0, queue_mode=QueueMode.STRIP, binding="U", transfer=120.0, asleep_after_timeout=True
+        ),
         # Its demo's REST API waits 5 s unless a call says `timeout` (ClientServlet); 5.04 must come before that. So
         # `?timeout=` of a call has no effect with this profile: to raise it, use `leshan` and set `patience`.
-        "leshan-demo": ServerProfile(patience=5.0, margin=0.5, queue_mode=QueueMode.STRIP, binding="U", transfer=5.0),
+        "leshan-demo": ServerProfile(
+            patience=5.0,
+            margin=0.5,
+            queue_mode=QueueMode.STRIP,
+            binding="U",
+            transfer=5.0,
+            asleep_after_timeout=True,
+        ),
         # ThingsBoard dfe65d5, on Leshan 2.0.0-M15: LwM2M timeout 120 s; a downlink to a client that
-        # that it thinks asleep is dropped with a trace log, so it must not think so.
-        "thingsboard": ServerProfile(patience=120.0, queue_mode=QueueMode.STRIP, binding="U", transfer=120.0),
+        # that it thinks asleep is dropped with a trace log, so it must not think so. It sends to a client with PSM or
+        # eDRX for 10 s after each of its messages (psm_activity_timer, paging_transmission_window).
+        "thingsboard": ServerProfile(
+            patience=120.0,
+            queue_mode=QueueMode.STRIP,
+            binding="U",
+            transfer=120.0,
+            awake_time=10.0,
+            awake_by_any=True,
+        ),
         # EMQX gateway 50e04386d: a Register needs `lt` (emqx_lwm2m_channel); queue mode only from a binding with Q,
         # and then it sends for 22 s after it heard the client.
-        "emqx": ServerProfile(queue_mode=QueueMode.STRIP, binding="U", default_lifetime=86400),
+        "emqx": ServerProfile(
+            queue_mode=QueueMode.STRIP, binding="U", default_lifetime=86400, awake_time=22.0, awake_by_any=True
+        ),
         # Wakaama f91cfe0: a transaction without an acknowledgement or answer ends after about 15 s, and a block-wise
         # write continues only from the answer in an acknowledgement.
         "wakaama": ServerProfile(

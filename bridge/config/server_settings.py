@@ -86,6 +86,21 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             examples=["strip"],
         ),
     ] = None
+    awake_time: Annotated[
+        Span | None,
+        Meta(
+            description="queue mode kept or added: seconds after a message for which it takes the device for awake",
+            examples=[93.0],
+        ),
+    ] = None
+    announce_awake: Annotated[
+        bool,
+        Meta(
+            description="queue mode kept or added: true: when the device can be reached (it polled or sent, or the "
+            "network reports it) and the server takes it for asleep, send an Update in the device's place, which also "
+            "renews the registration",
+        ),
+    ] = False
     keep_sms: Annotated[
         bool | None,
         Meta(
@@ -152,6 +167,10 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             default_lifetime=base.default_lifetime if self.default_lifetime is None else self.default_lifetime,
             transfer=self._transfer(base),
             piggybacked_blocks=base.piggybacked_blocks if self.piggybacked_blocks is None else self.piggybacked_blocks,
+            awake_time=base.awake_time if self.awake_time is None else self.awake_time,
+            awake_by_any=base.awake_by_any,
+            asleep_after_timeout=base.asleep_after_timeout,
+            announce_awake=self.announce_awake,
             keep_sms=base.keep_sms if self.keep_sms is None else self.keep_sms,
         )
 

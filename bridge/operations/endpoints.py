@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 
 from bindings.provisioning import ProvisioningState
 from bridge.directory import Draft, Record, import_csv
-from bridge.errors import NotFound
+from bridge.errors import ConfigurationError, NotFound
 from bridge.operations.bridge import Bridge
 from bridge.operations.cursors import cursor_of, place_at
 from bridge.operations.operation import Operation
@@ -45,6 +45,8 @@ from bridge.operations.types.endpoints import (
     UpdateEndpoint,
 )
 from bridge.operations.waiting import explained
+from bridge.relay.awake import awake_until
+from bridge.relay.model import ServerProfile
 from bridge.relay.register import DEFAULT_LIFETIME
 from bridge.store.fleet import Wanted, place_of
 
@@ -107,6 +109,7 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
         LinkView(server=server, state=link.state, reason=link.reason, retry_in=link.retry_in)
         for server, link in bridge.links(record).items()
     )
+    profiles = _profiles(bridge, record)
     registrations = tuple(
         RegistrationView(
             server=one.server,
@@ -115,6 +118,7 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
             renewed_at=one.refreshed_at,
             lifetime=one.lifetime or DEFAULT_LIFETIME,
             observations=observations,
+            awake_until=awake_until(one, profiles[one.server]) if one.server in profiles else None,
         )
         for one, observations in await bridge.registrations(record.id)
     )
@@ -122,6 +126,14 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
     return EndpointExplanation(
         endpoint=state, time=bridge.now(), links=links, registrations=registrations, waiting=waiting
     )
+
+
+def _profiles(bridge: Bridge, record: Record) -> dict[str, ServerProfile]:
+    """Return the profile of each server of an endpoint; none if the endpoint is down for want of its own profile."""
+    try:
+        return {server.key: server.profile for server in bridge.directory.endpoint(record).servers}
+    except ConfigurationError:
+        return {}
 
 
 async def add_endpoints(bridge: Bridge, asked: AddEndpoints) -> EndpointsAdded:

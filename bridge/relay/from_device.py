@@ -11,6 +11,7 @@ from bridge.delivery.uplinks import DeviceRequest, DeviceUplink, OpaqueUplink
 from bridge.enums import members
 from bridge.errors import MessageFormatError
 from bridge.relay import (
+    awake,
     identity,
     kept_answers,
     opaque,
@@ -127,8 +128,10 @@ def _empty(step: Step, coap: Message) -> None:
         step.effect(Count("acknowledgements_without_message", "south"))
     elif coap.type is CON and not step.south.empty_is_poll:
         toward_device.reset(step, None, coap.mid)  # a CoAP ping (RFC 7252 §4.3)
+        awake.reachable(step)
     else:
         step.effect(Count("polls"))
+        awake.reachable(step)
 
 
 def _settled_by_device(step: Step, row: ServerRequest, kind: Type) -> None:

@@ -9,6 +9,7 @@ from bridge.delivery.uplinks import DeviceRequest, Notification, Response
 from bridge.enums import members
 from bridge.errors import MessageFormatError
 from bridge.relay import (
+    awake,
     new_link,
     observations,
     opaque,
@@ -62,7 +63,7 @@ def datagram(step: Step, event: ServerDatagram) -> None:
 
 def _response(step: Step, server: str, message: Message) -> None:
     """Process an answer to the device's request, or a response in the acknowledgement of another message."""
-    if message.token == new_link.TOKEN and new_link.answered(step, server, message):
+    if message.token == awake.TOKEN and new_link.answered(step, server, message):
         return
     sent = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
     if sent is None or type(sent) is DeviceRequest:
@@ -217,6 +218,7 @@ def _answer_at_once(step: Step, server: str, message: Message, code: int, option
         step.relay_row().north_mid = mid  # a refusal has no row: its message ID is stored here (R2)
         told = frame(NON, code, mid, message.token, body)
     step.effect(SendToServer(server, told))
+    awake.heard(step, server)
     step.state.exchanges.refuse((server, message.mid, message.token), step.wall, told)
 
 

@@ -33,6 +33,10 @@ class ServerProfile:
     default_lifetime: int | None = None  # seconds; added where a Register names none and the network implies none
     transfer: float | None = None  # seconds from the first block in which a block-wise write must end
     piggybacked_blocks: bool = False  # it continues with Block1 only after an acknowledgement with the 2.31 in it
+    awake_time: float = 93.0  # seconds for which it takes a device in queue mode for awake (MAX_TRANSMIT_WAIT)
+    awake_by_any: bool = False  # by any message; False: by Register, Update, a notification or a response
+    asleep_after_timeout: bool = False  # a request without an answer within its patience ends that at once
+    announce_awake: bool = False  # it gets an Update when the device can be reached and it does not know
     keep_sms: bool = True  # False: the number for SMS (`sms`) is removed, so that the server sends no triggers itself
 
 

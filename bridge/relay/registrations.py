@@ -28,6 +28,7 @@ class Registration(msgspec.Struct, array_like=True, gc=False):
     refreshed_at: float  # wall time of the latest Register or Update that the server accepted
     lifetime: int | None = None  # seconds, from its Register or Update; None: the server's default (86400)
     queue_mode: bool = False  # the server knows that the device sleeps (queue mode)
+    awake_since: float = 0.0  # wall time of the latest message after which it takes the device for awake (queue mode)
 
     @property
     def path(self) -> str:

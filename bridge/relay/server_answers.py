@@ -4,7 +4,7 @@ from bridge.coap.message import ACK, CON, Message, parse
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.uplinks import DeviceRequest
-from bridge.relay import observations, secured, toward_device, toward_server, waking
+from bridge.relay import awake, observations, secured, toward_device, toward_server, waking
 from bridge.relay.effects import Count, Noted, RegistrationNoted
 from bridge.relay.register import DEFAULT_LIFETIME, asks_for_queue_mode, lifetime_of
 from bridge.relay.registrations import Registration, segments, told_path, with_path
@@ -45,6 +45,8 @@ def _answered(step: Step, row: DeviceRequest, message: Message) -> None:
     step.state.settle_uplink(row, max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME))
     step.work.update(row)
     body = _registration_follows(step, row, message)
+    if row.operation == "Send":
+        awake.reachable(step)
     if _is_unwanted(row, message):
         if row.confirmable:
             toward_device.acknowledge(step, row, row.south_mid)
@@ -95,7 +97,7 @@ def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message
     told = told_path(location, known)
     lifetime = lifetime_of(asked)
     queued = asks_for_queue_mode(asked) or False
-    begun = Registration(row.server, location, told, step.wall, step.wall, lifetime, queued)
+    begun = Registration(row.server, location, told, step.wall, step.wall, lifetime, queued, step.wall)
     relay.registrations = [*others, begun]
     relay.refuse_update = False
     observations.end_all(step, row.server)
@@ -121,4 +123,5 @@ def _refreshed(step: Step, row: DeviceRequest, asked: Message) -> None:
         one.lifetime = lifetime_of(asked) or one.lifetime
         queued = asks_for_queue_mode(asked)
         one.queue_mode = one.queue_mode if queued is None else queued
+        one.awake_since = step.wall
         step.relay_row()

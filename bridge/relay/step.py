@@ -24,6 +24,7 @@ from bridge.enums import members
 from bridge.quota.account import Charge
 from bridge.quota.limits import NO_LIMITS, Limits
 from bridge.relay import (
+    awake,
     direct,
     events as ev,
     from_device,
@@ -234,6 +235,7 @@ def _cancel_asked(at: Step, event: ev.CancelAsked) -> None:
 
 def _reachable(at: Step, _event: ev.DeviceReachable) -> None:
     words.heard(at.state.deliveries, at.work, at.south)
+    awake.reachable(at)
 
 
 def _joined(at: Step, event: ev.DeviceJoined) -> None:

@@ -16,6 +16,7 @@ from bridge.delivery.uplinks import (
     Verdict,
 )
 from bridge.enums import members
+from bridge.relay import awake
 from bridge.relay.effects import Count, SendToServer, ServerSilent, Settled
 from bridge.relay.hops import to_server
 from bridge.relay.operation import REGISTRATION
@@ -81,6 +82,8 @@ def settle(step: Step, row: CoapUplink, outcome: UplinkState, reason: str = "") 
     row.move(outcome, step.wall, reason)
     step.state.settle_uplink(row, step.wall + step.state.deliveries.keep)
     step.work.update(row)
+    if outcome is _U.FORWARDED and step.state.relay is not None:
+        awake.forwarded(step, row)
     step.effect(Settled(row.id, Direction.UP, row.operation, outcome, reason, step.wall - row.received_at))
 
 
@@ -130,6 +133,7 @@ def acknowledged(step: Step, row: CoapUplink) -> None:
         # The device expects an answer within its exchange (R14); the server gets a minimum of time in any case.
         waits_until = max(row.received_at + step.south.exchange_span, step.wall + EXCHANGE_LIFETIME)
         row.expires_at = waits_until if row.expires_at is None else min(row.expires_at, waits_until)
+        awake.forwarded(step, row)
         step.work.update(row)
         step.effect(Settled(row.id, Direction.UP, row.operation, _U.FORWARDED, "", step.wall - row.received_at))
 

@@ -6,7 +6,7 @@ from bridge.delivery.downlinks import CONTINUES, Downlink, ServerRequest
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Verdict
 from bridge.enums import members
-from bridge.relay import toward_server, transfers
+from bridge.relay import awake, toward_server, transfers
 from bridge.relay.effects import Count, SendToServer
 from bridge.relay.hops import to_server
 from bridge.relay.model import Observation, ServerProfile
@@ -77,6 +77,7 @@ def give(step: Step, row: ServerRequest, code: int) -> None:
     if row.operation == "OSCORE" and code != Code.SERVICE_UNAVAILABLE:
         silent = True  # a server drops any other unprotected error (R27)
     if silent:
+        awake.timed_out(step, row.server)
         _acknowledge_if_held(step, row)
         return
     if code == Code.SERVICE_UNAVAILABLE:

@@ -67,6 +67,7 @@ COUNTERS = {
     "store_full": "Events refused because too many commits wait.",
     "submits": "Calls that submit a message to a network, by network and result.",
     "unknown_devices": "Events of devices that no endpoint has.",
+    "devices_announced": "Updates sent to a server that took a reachable device for asleep, by server.",
     "uplinks_dropped": "Uplinks without a server, on a port of none, or beyond the limit.",
     "waiting_events_refused": "Messages refused because too many wait for their endpoint to be read.",
     "wake_ups": "Triggers that were requested to wake up a sleeping device.",

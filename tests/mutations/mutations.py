@@ -871,6 +871,20 @@ MUTATIONS = [
         RELAY + "test_r23_ports.py",
     ),
     Mutation(
+        "a timeout leaves the device awake for Leshan",
+        "timed_out",
+        "$one.awake_since = 0.0",
+        "pass",
+        RELAY + "test_r21_awake.py",
+    ),
+    Mutation(
+        "a device is announced to a server that takes it for awake",
+        "reachable",
+        "$a and $until <= $step.wall and $b and $c",
+        "$a and $b and $c",
+        RELAY + "test_r21_awake.py",
+    ),
+    Mutation(
         "what a device repeats after its server was removed is taken for a repetition",
         "_is_repeat",
         "... or not is_own(...)",

@@ -203,6 +203,9 @@ class RegistrationView(Result, frozen=True, kw_only=True):
     renewed_at: float  # time of the latest Register or Update that the server accepted
     lifetime: float  # seconds from that time, unless it is renewed again
     observations: int  # observations of this server
+    awake_until: float | None = None
+    """Until when the server takes the device for awake, as far as the bridge knows; it sends nothing later. None: the
+    server was not told that the device sleeps, and sends at any time."""
 
 
 class EndpointExplanation(Result, frozen=True, kw_only=True):
