@@ -3,7 +3,7 @@
 import secrets
 from urllib.parse import quote
 
-from bindings.contract import Memory
+from bindings.contract import Memory, ReadNote
 
 SECRET_BYTES = 24  # of randomness; as a path 32 characters
 _PATH_KEY = "path"
@@ -25,3 +25,13 @@ async def secret_path(memory: Memory, configured: str) -> str:
     Raises StoreUnavailable.
     """
     return quote(configured.strip("/") or await generated_value(memory, _PATH_KEY), safe="")
+
+
+async def known_path(note: ReadNote, configured: str) -> str | None:
+    """Return what `secret_path` does; None if it has not been generated yet. Raises StoreUnavailable."""
+    if not configured.strip("/"):
+        kept = await note(_PATH_KEY)
+        if kept is None:
+            return None
+        configured = kept.decode()
+    return quote(configured.strip("/"), safe="")

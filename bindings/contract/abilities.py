@@ -1,6 +1,6 @@
 """What a binding may offer beyond the contract: a runtime-checkable protocol for each ability."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -8,6 +8,59 @@ import msgspec
 from bindings.contract.binding import Memory
 from bindings.contract.events import Events
 from bindings.diagnosis import Finding
+
+
+class Post(msgspec.Struct, frozen=True):
+    """What a network posted to a network instance, after it was authenticated, and decoded (Content-Encoding)."""
+
+    door: str  # the part of the path behind the instance's own; "" for none
+    query: str
+    body: bytes
+
+
+Keep = Callable[[Post], Awaitable[object]]
+"""Commits a post as it came; only then answer the network. Raises `bridge.errors.StoreUnavailable`."""
+
+ReadNote = Callable[[str], Awaitable[bytes | None]]
+"""Returns a note of the network instance by its key, without changing any. Raises StoreUnavailable."""
+
+
+class PostListener(Protocol):
+    """Where a network instance is posted to. Whoever serves another part of the bridge's devices may receive for it."""
+
+    keep: Keep | None
+    """What takes each post; None: the instance itself does."""
+
+    def hold(self) -> None:
+        """Let posts wait until `release`."""
+
+    def release(self) -> None:
+        """Have posts taken again, those that waited first."""
+
+    def take_kept(self, post: Post) -> Awaitable[object]:
+        """Interpret a post that was kept, and commit what it changes.
+
+        Raises, now or when awaited, NotificationError, UnknownDevice or StoreUnavailable, as for one that just came.
+        """
+
+    async def stop(self) -> None:
+        """Accept nothing more, and answer running requests; harmless if it does not listen."""
+
+
+@runtime_checkable
+class ReceivesPosts(Protocol):
+    """A network instance that can receive posts before it is started, for a bridge that serves the ledger elsewhere."""
+
+    @property
+    def posts(self) -> PostListener | None:
+        """The listener for posts; None if the network posts nothing to this instance."""
+
+    async def receive(self, note: ReadNote) -> bool:
+        """Open the listener of `posts`, whose `keep` is set; `start` then goes on with it.
+
+        Return False if the path is not known yet: it is in a note that the first start of all makes. Raises
+        BindingError (port taken), StoreUnavailable.
+        """
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from bindings.commits import NOTHING_TO_COMMIT
+from bindings.contract import Keep, Post
 from bindings.http.coding import ACCEPTED, decoded, is_known
 from bindings.http.connection import Reply
 from bindings.http.messages import NO_CONTENT, Answer, Request, problem
@@ -136,12 +137,14 @@ class CallbackListener:
         self._held: asyncio.Future[None] | None = None  # until it is done, requests wait
         self._under_way: set[asyncio.Future[Answer | None]] = set()
         self.server = HttpServer(self, self.terms.limits)
+        self.keep: Keep | None = None
         self.taken = 0
         self.url = ""
 
     async def start(self, secret: str) -> None:
-        """Listen; after that `url` is the URL for the network. Raises BindingError."""
-        await self._listen(self.server, self.terms)
+        """Listen, if it does not yet; after that `url` is the URL for the network. Raises BindingError."""
+        if self.server.address is None:
+            await self._listen(self.server, self.terms)
         self._be_at(secret)
 
     async def prepare(self, other: "CallbackListener") -> None:
@@ -299,7 +302,7 @@ class CallbackListener:
         try:
             if "content-encoding" in request.headers:
                 request.body = decoded(request.headers["content-encoding"], request.body, self.terms.place.max_body)
-            work = self.terms.doors[request.door](request) if self._held is None else self._later(request, self._held)
+            work = self._work(request) if self._held is None else self._later(request, self._held)
             if work is NOTHING_TO_COMMIT:
                 self._succeed(reply, None)
                 return
@@ -312,7 +315,22 @@ class CallbackListener:
 
     async def _later(self, request: Request, held: "asyncio.Future[None]") -> Answer | None:
         await held
-        return await self.terms.doors[request.door](request)
+        return await self._work(request)
+
+    def _work(self, request: Request) -> Awaitable[Answer | None]:
+        if self.keep is None:
+            return self.terms.doors[request.door](request)
+        return self._kept(self.keep, Post(request.door, request.query, request.body))
+
+    async def _kept(self, keep: Keep, post: Post) -> None:
+        await keep(post)
+
+    def take_kept(self, post: Post) -> Awaitable[Answer | None]:
+        """Take a post that was kept; see `bindings.contract.PostListener`."""
+        if post.door not in self.terms.doors:
+            raise NotificationError(f"the listener has no door {post.door[:50]!r} any more")
+        request = Request(method="POST", target=f"/?{post.query}", body=post.body, door=post.door)
+        return self.terms.doors[post.door](request)
 
     def _done(self, reply: Reply, work: asyncio.Future[Answer | None]) -> None:
         self._under_way.discard(work)

@@ -24,7 +24,9 @@ from bindings.contract import (
     Lookup,
     Memory,
     NetworkDevice,
+    PostListener,
     Presence,
+    ReadNote,
     Refusal,
     Refused,
     SouthProfile,
@@ -134,6 +136,15 @@ class LorawanBinding:
             self._write_forever(),
         )
         self._tasks = [asyncio.create_task(one) for one in work]
+
+    @property
+    def posts(self) -> PostListener | None:
+        """The listener for events that are posted: see `bindings.contract.ReceivesPosts`."""
+        return self.provider.posts
+
+    async def receive(self, note: ReadNote) -> bool:
+        """Open the listener before the start; False if there is none, or if its path is not known yet."""
+        return await self.provider.receive(note)
 
     async def succeed(self, earlier: "LorawanBinding", events: Events, memory: Memory) -> None:
         """Take over the listener, which lets events wait until this returns; over MQTT the broker keeps them.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bindings.contract import Memory
+from bindings.contract import Memory, PostListener, ReadNote
 from bindings.diagnosis import Finding
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.records import Profile
@@ -123,6 +123,13 @@ class Provider(Protocol):
 
         Raises BindingError (a port is taken): then nothing has changed.
         """
+
+    @property
+    def posts(self) -> PostListener | None:
+        """The listener for events that are posted; None if events come in another way."""
+
+    async def receive(self, note: ReadNote) -> bool:
+        """Open the listener of `posts`: see `bindings.contract.ReceivesPosts`; False if there is none."""
 
     async def listen(self, sink: Sink, memory: Memory) -> None:
         """Begin to accept events. Raises BindingError (a port is taken), StoreUnavailable."""

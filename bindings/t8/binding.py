@@ -13,12 +13,14 @@ from bindings.contract import (
     Listener,
     Lookup,
     Memory,
+    PostListener,
     Presence,
+    ReadNote,
     Refusal,
     Refused,
     SubmitResult,
 )
-from bindings.generated_values import secret_path
+from bindings.generated_values import known_path, secret_path
 from bindings.guarded_calls import STOP_PATIENCE, GuardedCalls
 from bindings.http.callbacks import Take
 from bindings.http.messages import Answer, Request
@@ -107,6 +109,18 @@ class T8Binding(ABC, Generic[Settings, Calls]):
             await self._client.close()
             raise
 
+    @property
+    def posts(self) -> PostListener:
+        """The listener for notifications: see `bindings.contract.ReceivesPosts`."""
+        return self.listener
+
+    async def receive(self, note: ReadNote) -> bool:
+        """Open the listener before the start; False if its path is not known yet."""
+        path = await known_path(note, self._settings.callbacks.path)
+        if path is not None:
+            await self.listener.start(path)
+        return path is not None
+
     async def succeed(self, earlier: Self, events: Events, memory: Memory) -> None:
         """Take over listener and records; the calls under way finish at the earlier SCEF, with the earlier credentials.
 
@@ -139,6 +153,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
     async def stop(self) -> None:
         """Take no more notifications, and finish the calls under way; what the SCEF has stays there."""
         if self._events is None:
+            await self.listener.stop()  # posts may have been received
             return
         self._calls.open = False
         await self.listener.stop()

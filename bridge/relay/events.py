@@ -7,8 +7,14 @@ from bridge.coap.message import Option
 from bridge.delivery.direct import DirectNote
 
 
-class Event(msgspec.Struct, frozen=True):
-    """Base of all events; never made itself."""
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all events; never made itself.
+
+    `inbox`: the id of the row of the inbox that the event came from, which is removed with the changes of its step; 0:
+    it came directly.
+    """
+
+    inbox: int = 0
 
 
 class Started(Event, frozen=True):

@@ -48,6 +48,8 @@ COUNTERS = {
     "outcomes": "Messages that reached their outcome, by direction and state.",
     "patience_ended": "Requests that the server got 5.04 for, or no answer.",
     "polls": "Empty messages of devices that ask for downlinks.",
+    "posts_for_others": "Posts that were received for the bridge that serves the ledger, by network and result.",
+    "posts_from_others": "Posts that another bridge had received, by network and result.",
     "provision_failures": "Devices that a binding rejected.",
     "reports_dropped": "A network's delivery reports that were dropped: too many came before their message was known.",
     "reports_without_downlink": "A network's delivery reports on unknown messages.",

@@ -13,6 +13,7 @@ from bridge.relay.from_device import digest_of
 from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
 from bridge.service.crash_points import reached
+from bridge.service.inbox import in_inbox
 from bridge.service.provisioning import ProvisioningNotes
 from bridge.service.runner import Runner
 from bridge.store.contract import Store
@@ -58,6 +59,9 @@ class NetworkEvents:
             self._count("store_full", network=self._network)
             committed.set_exception(StoreUnavailable("too many commits wait for the disk"))
             return committed
+
+        if isinstance(event, UplinkMessage | Report):  # others come before the message that they are a part of
+            taken = in_inbox(taken)
 
         def done(error: BaseException | None) -> None:
             if committed.done():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bindings.contract import MISS
+from bridge.delivery.rows import Delete
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
@@ -30,6 +31,7 @@ from bridge.service.runner_parts import Actor, Announcer, Ledger, Notes, Records
 from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.store.contract import Done, Found
+from bridge.store.inbox import InboxRow
 from bridge.store.notes import FoundNote
 from bridge.trace.traces import Tap
 
@@ -297,6 +299,8 @@ class Runner:
             changes = result.changes
             if self.announcer is not None and result.effects:
                 changes = [*changes, *self.announcer.of_step(placed, result.effects)]
+            if event.inbox:
+                changes = [*changes, Delete(InboxRow, (event.inbox,))]
             # Last, since nothing after it may raise: the sums are changed, and only a failed commit undoes that.
             where = placed.endpoint
             warnings = self.quotas.apply(where.network, where.group, result.charges) if result.charges else ()

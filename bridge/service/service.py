@@ -32,9 +32,11 @@ from bridge.service.counters import describe
 from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.history import counters, take_each_minute
+from bridge.service.inbox import InboxWork
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
 from bridge.service.quota_change import change_quotas, judge_anew
+from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
 from bridge.service.standing_by import open_when_free, release
@@ -53,6 +55,7 @@ from bridge.store.access import AccessTable
 from bridge.store.contract import Reads, Store
 from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet, FleetCounts
+from bridge.store.opening import open_ingress
 from bridge.store.outbox import Outbox
 from bridge.trace.traces import Traces
 
@@ -77,6 +80,7 @@ class Service:
         self._gauges: FleetGauges | None = None
         self._announcer = Announcer(self.clock) if config.events.keep > 0 else None
         self._webhooks: Webhooks | None = None
+        self._receiving: Receiving | None = None
         self._minutes: Minutes | None = None
         self.codes = Codes(self.clock.monotonic)
         self.ledger_lost: Callable[[], None] = lambda: None  # ends the process at once, from any thread
@@ -92,7 +96,12 @@ class Service:
         self._phase = Phase.STARTING
         self._networks = dict(checked(self.config))
         make_state_directory(self.config.state_directory)
-        self._store = await open_when_free(self.config, self.ledger_lost)
+        if self.config.standby.enabled and isinstance(self.config.database, str):
+            ingress = open_ingress(self.config.database)
+            self._receiving = Receiving(self._networks, ingress, self.now, self.metrics.count)
+            self._stack.push_async_callback(self._receiving.close)
+        meanwhile = None if self._receiving is None else self._receiving.open
+        self._store = await open_when_free(self.config, self.ledger_lost, meanwhile)
         self._stack.push_async_callback(self._store.close)
         self._stack.push_async_callback(release, self.config)  # before another bridge can have the ledger
         self._watch(self._store)
@@ -133,6 +142,8 @@ class Service:
             partial(provision_all, directory, parts.provisioning, progress),
         ):
             self._tasks.begin(persistently(work))
+        if self._receiving is not None and store.inbox is not None:
+            self._tasks.begin(InboxWork(store.inbox, store, self._networks, self._receiving, self.metrics.count).run())
         self._tasks.begin(watch_clock(self.clock.wall))
         self._minutes = Minutes(self.now(), counters(self.metrics))
         self._tasks.begin(take_each_minute(self._minutes, self.metrics, self.clock))
@@ -144,6 +155,8 @@ class Service:
     async def stop(self) -> None:
         """Accept nothing more, finish running calls, commit, close. Harmless before a start, and when called twice."""
         self._phase = Phase.STOPPING
+        if self._receiving is not None:
+            self._receiving.keep_again()
         await self._tasks.stop()
         if self.reloader is not None:
             await self.reloader.close()

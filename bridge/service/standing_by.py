@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from bridge.config import Config
 from bridge.errors import ConfigurationError, LedgerInUse, StoreUnavailable
@@ -16,16 +16,20 @@ COMMAND_TIMEOUT = 10.0  # seconds that a command may take
 log = logging.getLogger(__name__)
 
 
-async def open_when_free(config: Config, lost: Callable[[], None]) -> Store:
+async def open_when_free(
+    config: Config, lost: Callable[[], None], meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> Store:
     """Open the ledger; with [standby] enabled, as soon as no other bridge serves it and the database is there.
 
     `lost` is called in another thread when the ledger may soon be another bridge's: it must end the process at once.
-    Raises ConfigurationError, and without [standby] StoreUnavailable.
+    `meanwhile` is awaited before each attempt. Raises ConfigurationError, and without [standby] StoreUnavailable.
     """
     if not config.standby.enabled:
         return open_store(config.database)
     why = ""
     while True:
+        if meanwhile is not None:
+            await meanwhile()
         try:
             store = open_in_turn(config.database, config.standby.lease, lost)
         except LedgerInUse:

@@ -5,7 +5,8 @@ A store has three repositories. The *ledger* keeps the rows of every endpoint; t
 of each network instance (`bindings.contract.Memory`, `bridge/store/notes.py`). In addition, `reads` answers queries of
 operations about messages, and `fleet` (`bridge/store/fleet.py`) those about endpoints. `access`
 (`bridge/store/access.py`) keeps keys and the audit log, `outbox` (`bridge/store/outbox.py`) events for others, and
-`direct` (`bridge/store/direct.py`) notes of requests that came by the API.
+`direct` (`bridge/store/direct.py`) notes of requests that came by the API. `inbox` (`bridge/store/inbox.py`) keeps
+posts of networks that another bridge received.
 
 All methods are called in the event loop, and none blocks it. A read that cannot be answered at once calls `done` later,
 also in the event loop. `tests/store` checks every implementation against this contract.
@@ -31,6 +32,7 @@ from bridge.relay.model import Kept
 from bridge.store.access import AccessTable
 from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet
+from bridge.store.inbox import Inbox
 from bridge.store.notes import Memories
 from bridge.store.outbox import Outbox
 
@@ -225,6 +227,10 @@ class Store(Ledger, ReadOnlyStore, Protocol):
     @property
     def memories(self) -> Memories:
         """The notes of all network instances."""
+
+    @property
+    def inbox(self) -> Inbox | None:
+        """Posts that wait for the bridge that serves; None if no other bridge can reach the store."""
 
     async def close(self) -> None:
         """Finish all commits, report their results, and close. Later calls fail with StoreUnavailable."""

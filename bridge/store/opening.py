@@ -6,6 +6,7 @@ from typing import Protocol
 
 from bridge.errors import ConfigurationError
 from bridge.store import contract
+from bridge.store.inbox import Ingress
 from bridge.store.sqlite import ReadOnlyStore, SqliteStore
 
 
@@ -42,6 +43,17 @@ def open_in_turn(database: Path | str, span: float, lost: Callable[[], None]) ->
     from bridge.store.postgres import PostgresStore
 
     return PostgresStore.open(database, span, lost, wait=0.0)
+
+
+def open_ingress(database: str) -> Ingress:
+    """Open the inbox of a database for posts that this bridge receives; it connects later.
+
+    Raises ConfigurationError if the URI cannot be used.
+    """
+    check_uri(database)
+    from bridge.store.postgres.ingress import PostgresIngress
+
+    return PostgresIngress(database)
 
 
 def open_to_read(database: Path | str) -> contract.ReadOnlyStore:

@@ -22,6 +22,13 @@ LORAWAN = "tests/lorawan/"
 
 MUTATIONS = [
     Mutation(
+        "a post of the inbox is removed later than what it changes is committed",
+        "Runner._step",
+        "if event.inbox:\n    $_",
+        "pass",
+        "tests/service/test_inbox.py::test_posts_are_taken_in_order_and_each_is_removed_with_what_it_changes",
+    ),
+    Mutation(
         "a caller of the API is sent a datagram",
         "respond",
         "if $request.is_direct:\n    $_\n    return",

@@ -3,6 +3,10 @@
 Judged by the server's socket alone.
 """
 
+import asyncio
+import base64
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -13,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli.run import LOST
 from bridge.config.reading import parse
 from bridge.errors import ConfigurationError
 from bridge.service.standing_by import run_command
@@ -39,7 +44,7 @@ binding = "nidd"
 api_root = {scef}
 scs_as_id = "{as_id}"
 credentials = {{ kind = "bearer", token = "{token}" }}
-callbacks = {{ port = {callback} }}
+callbacks = {{ port = {callback}, path = "unguessable" }}
 [[endpoints]]
 name = "e1"
 network = "net"
@@ -58,28 +63,69 @@ class Pair:
         self.taken = folder / "taken"
         self.taken.touch()
         self._folder = folder
+        self._database = postgres_server().uri()
         self._values = {
-            "database": json.dumps(postgres_server().uri()),
+            "database": json.dumps(self._database),
             "port": free_port(),
             "server": self.server.getsockname()[1],
             "scef": json.dumps(scef or f"http://127.0.0.1:{free_port()}"),
             "as_id": SCS_AS,
             "token": TOKEN,
-            "callback": free_port(),
             "taken": self.taken,
         }
         self.bridges: dict[str, LabProcess] = {}
+        self.callbacks: dict[str, int] = {}  # port of each bridge
         self.endpoint = ("127.64.0.1", int(str(self._values["port"])))
 
     def start(self, name: str) -> LabProcess:
         state = self._folder / name
         state.mkdir()
         file = state / "bridge.toml"
-        file.write_text(CONFIG.format(name=name, state=json.dumps(str(state)), **self._values))
+        callback = self.callbacks[name] = free_port()
+        file.write_text(CONFIG.format(name=name, state=json.dumps(str(state)), callback=callback, **self._values))
         bridge = LabProcess(name, ["-m", "bridge.cli", "run", "--config", str(file)], state / "log")
         self.bridges[name] = bridge
         bridge.start()
         return bridge
+
+    async def post(self, name: str, body: bytes, path: str = "/unguessable") -> int:
+        """Post to the callback URL of a bridge, as a SCEF does; return the status of the answer."""
+
+        def post() -> int:
+            connection = http.client.HTTPConnection("127.0.0.1", self.callbacks[name], timeout=20)
+            with contextlib.closing(connection):
+                connection.request("POST", path, body, {"Content-Type": "application/json"})
+                return connection.getresponse().status
+
+        return await asyncio.to_thread(post)
+
+    def answer_device(self, found: list[bytes]) -> bool:
+        """Answer what the device has sent to the server; keep its payload, if it is new. Return whether it is."""
+        datagram = self.received()
+        if not datagram or datagram[1] != POST:
+            return False
+        token_length = datagram[0] & 15
+        self.server.sendto(bytes((0x60 | token_length, 0x44)) + datagram[2 : 4 + token_length], self.endpoint)
+        payload = datagram.partition(b"\xff")[2]
+        if payload in found[-1:]:  # sent again before the answer arrived
+            return False
+        found.append(payload)
+        return True
+
+    def asked(self, question: str) -> list[tuple[object, ...]]:
+        """Ask the database, beside the bridges."""
+        import psycopg  # only where there is a server
+
+        with psycopg.connect(self._database, autocommit=True) as connection:
+            return connection.execute(question.encode()).fetchall()
+
+    def end_session_with_lock(self) -> None:
+        """Have PostgreSQL end the session that holds the ledger's lock, and wait until it has ended."""
+        ended = self.asked(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND objid = CAST(CAST(current_schema() AS regnamespace) AS oid)"
+        )
+        assert ended == [(True,)]
 
     def received(self) -> bytes:
         try:
@@ -103,6 +149,11 @@ class Pair:
         await until(ask, 30, why=why)
         return found[-1]
 
+    async def acknowledged(self, request: bytes) -> None:
+        """Send a request again and again until its own acknowledgement comes, whatever else comes meanwhile."""
+        while (await self.answer(request, "nobody accepts a request", 0.5))[:4] != b"\x60\x00" + request[2:4]:
+            pass
+
     def end(self) -> None:
         for bridge in self.bridges.values():
             if bridge.running:
@@ -122,6 +173,7 @@ def says(bridge: LabProcess, text: str) -> Callable[[], bool]:
     return lambda: text in bridge.said()
 
 
+POST = 2  # CoAP's method
 GET = b"\x44\x01\x12\x34tokn\xb1\x33\x01\x30\x01\x30"  # CON GET /3/0/0
 
 
@@ -191,6 +243,48 @@ async def test_what_a_killed_one_had_submitted_is_delivered_and_answered_from_th
             pair.end()
 
 
+def _notification(link: str, number: int) -> bytes:
+    """Return a SCEF's post of a device's CON POST /dp with `number` as message ID and payload."""
+    data = b"\x41\x02\x00" + bytes((number, number)) + b"\xb2dp\xff%d" % number
+    said = {"niddConfiguration": link, "externalId": "meter@example.com", "data": base64.b64encode(data).decode()}
+    return json.dumps(said).encode()
+
+
+@pytest.mark.slow
+async def test_a_post_is_taken_at_either_bridge_also_while_none_of_them_serves(tmp_path: Path) -> None:
+    async with Lab(tmp_path / "lab") as lab:
+        network = await lab.start_scef([{"name": "meter", "external_id": "meter@example.com"}])
+        pair = Pair(tmp_path, network.ready["scef"])
+        found: list[bytes] = []
+        try:
+            first, second = await standing(pair)
+            made = await until(lambda: network.api.get("/configurations"), 20, why="no configuration")
+            link = f"{network.ready['scef']}/3gpp-nidd/v1/{SCS_AS}/configurations/{made[0]['id']}"
+            await until(says(second, "posts are received"), 20, why="the second one does not listen")
+            assert await pair.post("second", _notification(link, 1), "/guessed") == 404
+            assert await pair.post("second", _notification(link, 1)) == 204
+            await until(lambda: pair.answer_device(found), 20, why="the first one does not take it out of the inbox")
+            assert await pair.post("first", _notification(link, 2)) == 204
+            await until(lambda: pair.answer_device(found), 20, why="the first one does not take it directly")
+
+            assert await pair.post("second", b"no JSON") == 204  # authentic, and nobody's fault but the network's
+            await until(lambda: not pair.asked("SELECT id FROM inbox"), 20, why="what cannot be read stays")
+
+            os.kill(first.pid, signal.SIGKILL)
+            for number in range(3, 9):
+                assert await pair.post("second", _notification(link, number)) == 204, "nobody serves the ledger"
+            assert "this bridge serves the ledger" not in second.said(), "within the lease of the one that was killed"
+            for _ in range(3, 9):
+                await until(lambda: pair.answer_device(found), 30, why="what nobody had taken does not arrive")
+            await until(lambda: not pair.asked("SELECT id FROM inbox"), 20, why="what was taken stays")
+            assert await pair.post("second", _notification(link, 9)) == 204
+            await until(lambda: pair.answer_device(found), 20, why="it takes no posts directly")
+            assert found == [b"%d" % number for number in range(1, 10)], "in order, each once"
+            assert pair.asked("SELECT count(*) FROM uplink WHERE operation = 'Send'") == [(9,)]
+        finally:
+            pair.end()
+
+
 def _is_response(datagram: bytes, found: list[bytes]) -> bool:
     if datagram[:1] and datagram[1] != 0:
         found.append(datagram)
@@ -205,6 +299,32 @@ async def test_a_bridge_that_was_stopped_for_a_while_ends_when_it_goes_on(pair: 
     await until(lambda: not first.running, 10, why="a bridge without a lease goes on")
     assert "the database did not confirm the lease in time" in first.said()
     assert second.running
+
+
+@pytest.mark.slow
+async def test_a_bridge_whose_session_the_database_ends_is_replaced_one_lease_later_and_acts_no_more(
+    pair: Pair,
+) -> None:
+    """The lock is free at once, while the first bridge runs and may still send: the second must wait its lease."""
+    first, second = await standing(pair)
+    assert (await pair.answer(GET, "the first one does not accept", 0.5))[:4] == b"\x60\x00\x12\x34"
+    os.kill(first.pid, signal.SIGSTOP)  # else it may be the quicker one to connect again, and keep its place
+    pair.end_session_with_lock()
+    await until(says(second, "has not released the ledger"), 30, why="the second one does not have the lock")
+    taken_at = time.monotonic()
+    os.kill(first.pid, signal.SIGCONT)
+    while pair.received():
+        pass
+    new = GET.replace(b"\x12\x34", b"\x12\x35")
+    asking = asyncio.ensure_future(pair.acknowledged(new))
+
+    assert await first.ended() == LOST
+    await asking
+    await until(says(second, "ready"), 30, why="the second one does not serve")
+    assert time.monotonic() - taken_at >= 3.9, "before that, the first one may still send"
+    assert pair.taken.read_text().split() == ["first", "second"]
+    accepted = pair.asked("SELECT north_mid, count(*) FROM downlink GROUP BY north_mid ORDER BY north_mid")
+    assert accepted == [(0x1234, 1), (0x1235, 1)], "each of the two requests is accepted once"
 
 
 async def test_a_stop_hands_over_at_once(pair: Pair) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from chirpstack_api import api
 
 from bindings.commits import NOTHING_TO_COMMIT
-from bindings.contract import Memory
+from bindings.contract import Memory, PostListener, ReadNote
 from bindings.diagnosis import Finding
-from bindings.generated_values import generated_value, secret_path
+from bindings.generated_values import generated_value, known_path, secret_path
 from bindings.lorawan.chirpstack import events, provisioning, values
 from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.diagnosis import FLUSH_SPARES_PENDING, diagnose, version_of
@@ -81,6 +81,17 @@ class ChirpStack:
             await earlier.http.prepare(self.http)
             earlier.http.hold()
             self._inherited, earlier.http = earlier.http, None
+
+    @property
+    def posts(self) -> PostListener | None:
+        return self.http
+
+    async def receive(self, note: ReadNote) -> bool:
+        path = None if self.http is None else await known_path(note, self._settings.http.path)
+        if self.http is None or path is None:
+            return False
+        await self.http.start(path)
+        return True
 
     async def listen(self, sink: Sink, memory: Memory) -> None:
         self._sink = sink

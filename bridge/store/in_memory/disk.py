@@ -21,6 +21,7 @@ class Disk:
         self.hooked = 0  # webhooks so far
         self.dead: list[DeadLetter] = []
         self.audited = 0  # entries of the audit log so far
+        self.posts = 0  # that were kept in the inbox so far
         self.next_id = 1
 
     def found(self, key: Key, now: float) -> Found | None:

@@ -25,6 +25,7 @@ from bridge.store.in_memory.disk import Disk
 from bridge.store.in_memory.engine import Work
 from bridge.store.in_memory.faults import Faults
 from bridge.store.in_memory.fleet import InMemoryFleet
+from bridge.store.in_memory.inbox import InMemoryInbox
 from bridge.store.in_memory.notes import InMemoryNotes
 from bridge.store.in_memory.outbox import InMemoryOutbox
 from bridge.store.in_memory.reads import InMemoryReads, usage_since
@@ -61,6 +62,7 @@ class InMemoryStore:
         self.access = InMemoryAccess(self)
         self.outbox = InMemoryOutbox(self)
         self.direct = InMemoryDirect(self)
+        self.inbox = InMemoryInbox(self)
         self.reads = InMemoryReads(self.disk.tables, self.readable)
         self.memories = Memories(InMemoryNotes(self))
         self.groups = self.rows = self.failures = self.loads = 0

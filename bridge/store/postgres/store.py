@@ -12,6 +12,7 @@ import psycopg
 from bridge.store.lease import Lease
 from bridge.store.postgres.connection import READ_ONLY, PostgresConnection, unreachable
 from bridge.store.postgres.fence import Fence
+from bridge.store.postgres.inbox import PostgresInbox
 from bridge.store.postgres.ownership import WAIT, Ownership
 from bridge.store.postgres.schema import (
     OLDEST,
@@ -56,6 +57,7 @@ class PostgresStore(SqlStore):
             return SqlReader(connection, connection.close)
 
         super().__init__(writing, self._transactions, loads, SqlReads(reader, psycopg.Error))
+        self.inbox: PostgresInbox = PostgresInbox(where, self.reads)
         self._lease = lease
         self._lost = lost
         self._alone_at = alone_at
@@ -137,6 +139,7 @@ class PostgresStore(SqlStore):
         """Finish all commits, tell them, and let go of the database. Later commits fail with StoreUnavailable."""
         self._ended.set()
         self._transactions.stopping.set()
+        await self.inbox.close()
         if await self._stop():
             self._loading.close()
             self._ownership.release()

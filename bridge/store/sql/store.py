@@ -15,6 +15,7 @@ from bridge.errors import StoreUnavailable
 from bridge.quota.periods import day_of
 from bridge.quota.usage import KEPT_DAYS, Usage
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
+from bridge.store.inbox import Inbox
 from bridge.store.notes import Memories
 from bridge.store.sql import prune, unfinished, usage_rows
 from bridge.store.sql.access import SqlAccess
@@ -55,6 +56,7 @@ class SqlStore:
         self.access = SqlAccess(self)
         self.outbox = SqlOutbox(self)
         self.direct = SqlDirect(self)
+        self.inbox: Inbox | None = None
         self.directory = SqlDirectory(self, value_of(writing, "SELECT count(*) FROM endpoint"))
 
     def _start(self) -> None:

@@ -1,0 +1,56 @@
+"""The inbox in memory: `bridge.store.inbox`."""
+
+import asyncio
+
+from bindings.contract import Post
+from bridge.errors import StoreUnavailable
+from bridge.store import inbox
+from bridge.store.in_memory.disk import Disk
+from bridge.store.in_memory.engine import Engine
+from bridge.store.in_memory.faults import Faults
+from bridge.store.inbox import InboxRow
+
+
+class InMemoryIngress:
+    """`bridge.store.inbox.Ingress` over a disk that a store uses, too."""
+
+    def __init__(self, disk: Disk, faults: Faults | None = None) -> None:
+        self._disk = disk
+        self._faults = faults or Faults()
+        self._closed = False
+
+    def keep(self, network: str, post: Post, at: float) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            future.set_exception(StoreUnavailable("the inbox is closed"))
+        elif self._faults.commits_fail:
+            future.set_exception(self._faults.refused())
+        elif sum(1 for _ in self._disk.tables.of(InboxRow)) >= inbox.MOST:
+            future.set_exception(StoreUnavailable("the inbox is full"))
+        else:
+            self._disk.posts += 1
+            self._disk.tables.put(InboxRow(self._disk.posts, network, at, post.door, post.query, post.body))
+            future.set_result(None)
+        return future
+
+    async def note(self, network: str, key: str) -> bytes | None:
+        there = self._disk.notes.get((network, key))
+        return None if there is None else there[1]
+
+    async def close(self) -> None:
+        self._closed = True
+
+
+class InMemoryInbox:
+    """`bridge.store.inbox.Inbox`. Nobody tells of rows: whoever asks finds them."""
+
+    def __init__(self, store: Engine) -> None:
+        self._store = store
+
+    async def rows(self, limit: int, after: int = 0) -> list[InboxRow]:
+        await self._store.readable()
+        rows: list[InboxRow] = sorted(self._store.disk.tables.of(InboxRow), key=lambda row: row.id)
+        return [row for row in rows if row.id > after][:limit]
+
+    async def told(self, timeout: float) -> None:  # noqa: ASYNC109  # see the contract
+        await asyncio.sleep(timeout)

@@ -1,0 +1,76 @@
+"""The inbox for the bridge that serves the ledger: its rows, and who tells of new ones (LISTEN)."""
+
+import asyncio
+import contextlib
+
+import psycopg
+
+from bridge.store.inbox import InboxRow
+from bridge.store.postgres.connection import PostgresConnection
+from bridge.store.postgres.ingress import CHANNEL
+from bridge.store.sql.connection import value_of
+from bridge.store.sql.reads import SqlReads
+from bridge.store.sql.statements import columns_sql, decoder
+
+_ROWS = f"SELECT {columns_sql(InboxRow)} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608  # names of our own
+
+
+class PostgresInbox:
+    """`bridge.store.inbox.Inbox`. It listens from the first call of `told` on."""
+
+    def __init__(self, where: str, reads: SqlReads) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reads = reads
+        self._listening = PostgresConnection(where, by_itself=False)
+        self._told = asyncio.Event()
+        self._socket = -1  # that the event loop watches
+        self._connecting: asyncio.Task[None] | None = None
+
+    async def rows(self, limit: int, after: int = 0) -> list[InboxRow]:
+        decode = decoder(InboxRow)
+        return await self._reads.ask(
+            lambda reader: [decode(row) for row in reader.connection.execute(_ROWS, (after, limit))]
+        )
+
+    async def told(self, timeout: float) -> None:  # noqa: ASYNC109  # see the contract
+        if self._socket < 0 and (self._connecting is None or self._connecting.done()):
+            self._connecting = asyncio.create_task(self._listen())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told.wait(), timeout)
+        self._told.clear()
+
+    async def close(self) -> None:
+        """Listen no more."""
+        if self._connecting is not None:
+            await self._connecting
+        self._end()
+
+    def _end(self) -> None:
+        if self._socket >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket = -1
+        self._listening.close()
+
+    async def _listen(self) -> None:
+        """Begin to listen. If that fails, it is tried again with the next call; until then rows are found by asking."""
+        with contextlib.suppress(psycopg.Error):
+            await asyncio.to_thread(self._connect)
+            self._socket = self._listening.raw().fileno()
+            self._loop.add_reader(self._socket, self._arrived)
+            self._told.set()  # rows may have come since they were read
+
+    def _connect(self) -> None:
+        connection = self._listening
+        connection.connect()
+        channel = value_of(connection, f"SELECT {CHANNEL}")  # our own
+        connection.execute(f'LISTEN "{channel}"')
+
+    def _arrived(self) -> None:
+        raw = self._listening.raw().pgconn
+        try:
+            raw.consume_input()
+            while raw.notifies() is not None:
+                self._told.set()
+        except psycopg.Error:  # the connection broke
+            self._end()
+            self._told.set()

@@ -1,0 +1,116 @@
+"""The inbox as a bridge uses it that receives posts, whether it serves the ledger or not. Nothing else is written."""
+
+import asyncio
+import contextlib
+from functools import partial
+
+import psycopg
+
+from bindings.contract import Post
+from bridge.delivery.rows import Insert
+from bridge.errors import BridgeError, StoreUnavailable
+from bridge.store import inbox
+from bridge.store.inbox import InboxRow
+from bridge.store.postgres.connection import READ_ONLY, PostgresConnection
+from bridge.store.sql.batches import Batch
+from bridge.store.sql.connection import value_of
+from bridge.store.sql.transactions import Transactions
+from bridge.store.sql.writer import Writer
+
+CHANNEL = "'lwm2m_inbox_' || CAST(CAST(CAST(current_schema() AS regnamespace) AS oid) AS TEXT)"
+"""SQL for the name of the channel on which the bridge that serves the ledger is told of new posts."""
+
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+)
+_INSERT = "INSERT INTO inbox (network, at, door, query, body) VALUES (?, ?, ?, ?, ?)"
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM inbox LIMIT ?) AS waiting"
+
+
+class _IngressTransactions(Transactions):
+    """Commits groups of posts. No lock and no name is asked for: a row more does no harm to the one that serves."""
+
+    def __init__(self, connection: PostgresConnection) -> None:
+        super().__init__()
+        self._connection = connection
+        self._tell = False
+
+    def transact(self, batches: list[Batch]) -> None:
+        connection = self._connection
+        posts = [change.values[1:] for batch in batches for change in batch.changes]
+        try:
+            connection.execute("BEGIN")
+            if value_of(connection, _COUNT, (inbox.MOST,)) + len(posts) > inbox.MOST:
+                raise StoreUnavailable("the inbox is full: no bridge has taken posts out of it for a while")
+            connection.executemany(_INSERT, posts)
+            connection.warned.clear()
+            connection.execute("COMMIT")
+            if connection.warned.is_set():
+                raise psycopg.OperationalError("no standby has confirmed it")
+        except psycopg.Error as error:  # after a lost answer to COMMIT the network sends again, and may be heard twice
+            self._rollback()
+            raise StoreUnavailable(f"the inbox cannot be written: {' '.join(str(error).split())}") from error
+        except BridgeError:
+            self._rollback()
+            raise
+        self._tell = True
+
+    def tidy(self) -> None:
+        """Tell the bridge that serves of new posts, once for each group and outside its transaction."""
+        if self._tell:
+            self._tell = False
+            with contextlib.suppress(psycopg.Error):  # then it finds them when it asks by itself
+                self._connection.execute(f"SELECT pg_notify({CHANNEL}, '')")
+
+    def _rollback(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.close()  # the server rolls back by itself
+
+
+class PostgresIngress:
+    """`bridge.store.inbox.Ingress`. It connects with the first post, and again after a connection broke."""
+
+    def __init__(self, where: str) -> None:
+        """`where`: a connection string or URI of libpq. Make it in a running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._where = where
+        self._writing = PostgresConnection(where, _DURABLE)
+        self._writer = Writer(_IngressTransactions(self._writing), self._loop, lambda _group: None)
+        self._writer.start()
+        self._closed = False
+
+    def keep(self, network: str, post: Post, at: float) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        if self._closed:
+            future.set_exception(StoreUnavailable("the inbox is closed"))
+            return future
+
+        def done(error: BaseException | None) -> None:
+            if not future.done():
+                future.set_result(None) if error is None else future.set_exception(error)
+
+        row = InboxRow(0, network, at, post.door, post.query, post.body)
+        self._writer.give(Batch((Insert.of(row),), None, done, None))
+        return future
+
+    async def note(self, network: str, key: str) -> bytes | None:
+        try:
+            return await asyncio.to_thread(partial(_note, self._where, network, key))
+        except psycopg.Error as error:
+            raise StoreUnavailable(f"the database cannot be read: {' '.join(str(error).split())}") from error
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._writer.stop()
+            self._writing.close()
+
+
+def _note(where: str, network: str, key: str) -> bytes | None:
+    connection = PostgresConnection(where, READ_ONLY)
+    with contextlib.closing(connection):
+        found = connection.execute("SELECT value FROM note WHERE network = ? AND key = ?", (network, key)).fetchone()
+    return None if found is None else bytes(found[0])

@@ -1,0 +1,291 @@
+"""Posts that wait in the inbox: each is taken once, with what it changes, and before posts that come later."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from bindings.contract import Keep, Post, ReadNote
+from bridge.delivery.uplinks import Uplink
+from bridge.errors import NotificationError, StoreUnavailable
+from bridge.relay import events as ev
+from bridge.service.inbox import InboxWork, in_inbox
+from bridge.service.receiving import Receiving
+from bridge.store.in_memory import InMemoryStore
+from bridge.store.in_memory.inbox import InMemoryIngress
+from bridge.store.inbox import InboxRow
+from tests.service.runner_bench import Bench
+
+
+def message(post: Post) -> ev.DeviceMessage:
+    """Return a device's Send with the post's number as message ID and payload."""
+    return ev.DeviceMessage(b"\x51\x02\x00" + post.body + b"\x01\xb2dp\xff" + post.body)
+
+
+class Listener:
+    """Takes posts for the bench's endpoint. `take` may be replaced by what a test wants."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.keep: Keep | None = None
+        self.held = self.stopped = False
+        self.taken: list[bytes] = []
+        self._bench = bench
+        self.take: Callable[[Post], Awaitable[object]] = self.deliver
+
+    async def deliver(self, post: Post) -> None:
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: BaseException | None) -> None:
+            committed.set_result(None) if error is None else committed.set_exception(error)
+
+        self.taken.append(post.body)
+        self._bench.runner.event(1, in_inbox(message(post)), done)
+        await committed
+
+    def take_kept(self, post: Post) -> Awaitable[object]:
+        return self.take(post)
+
+    def hold(self) -> None:
+        self.held = True
+
+    def release(self) -> None:
+        self.held = False
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+class Network:
+    """A network instance that is posted to."""
+
+    def __init__(self, posts: Listener) -> None:
+        self.posts = posts
+        self.path_is_known = True
+
+    async def receive(self, note: ReadNote) -> bool:
+        return self.path_is_known
+
+
+class Inboxes:
+    """The inbox of the bench's store, the bridge that takes posts out of it, and one that puts posts in."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.counted: Counter[str] = Counter()
+        self.listener = Listener(bench)
+        self.network = Network(self.listener)
+        networks: dict[str, Any] = {"net": self.network}
+        self.receiving = Receiving(networks, InMemoryIngress(bench.store.disk), lambda: 0.0, self._count)
+        self.work = InboxWork(bench.store.inbox, bench.store, networks, self.receiving, self._count)
+
+    def _count(self, name: str, *, result: str, **_labels: str) -> None:
+        self.counted[f"{name} {result}"] += 1
+
+    async def put(self, *numbers: int, network: str = "net") -> None:
+        for number in numbers:
+            await InMemoryIngress(self.bench.store.disk).keep(network, Post("", "", bytes((number,))), 0.0)
+
+    async def turn(self) -> bool:
+        """Take what is there, and let it end."""
+        found = await self.work.take_all()
+        while self.work._under_way:
+            await self.bench.go()
+            await asyncio.sleep(0)
+        await self.bench.go()
+        return found
+
+    async def stepped(self, posts: int) -> None:
+        """Return when so many posts have been stepped; their commits may wait."""
+        while len(self.listener.taken) < posts:
+            await asyncio.sleep(0)
+        await self.bench.loaded()
+
+    def waiting(self) -> list[int]:
+        rows: list[InboxRow] = list(self.bench.store.disk.tables.of(InboxRow))
+        return sorted(row.body[0] for row in rows)
+
+    def uplinks(self) -> list[bytes]:
+        return [row.body[-1:] for row in self.bench.store.disk.tables.of(Uplink)]
+
+
+@pytest.fixture
+async def inbox(bench: Bench) -> AsyncIterator[Inboxes]:
+    made = Inboxes(bench)
+    yield made
+    await made.receiving.close()
+
+
+async def test_posts_are_taken_in_order_and_each_is_removed_with_what_it_changes(inbox: Inboxes) -> None:
+    await inbox.put(1, 2, 3)
+    inbox.bench.store.faults.commits_wait = True
+    await inbox.work.take_all()
+    await inbox.stepped(3)
+    assert (inbox.waiting(), inbox.uplinks()) == ([1, 2, 3], [])
+    assert await inbox.work.take_all() is False
+    await inbox.bench.go()
+    assert (inbox.waiting(), inbox.uplinks()) == ([], [b"\x01", b"\x02", b"\x03"])
+    assert inbox.listener.taken == [b"\x01", b"\x02", b"\x03"], "a row that is under way is not taken again"
+
+
+async def test_a_post_whose_commit_failed_is_taken_again_and_counts_once(inbox: Inboxes) -> None:
+    await inbox.put(1)
+    inbox.bench.store.faults.commits_fail = True
+    await inbox.work.take_all()
+    while inbox.work._under_way:
+        await asyncio.sleep(0)
+    assert (inbox.waiting(), inbox.uplinks()) == ([1], [])
+    inbox.bench.store.faults.commits_fail = False
+    await inbox.turn()
+    assert (inbox.waiting(), inbox.uplinks()) == ([], [b"\x01"])
+
+
+async def test_a_bridge_that_ends_before_the_commit_leaves_the_post_to_the_next_one(inbox: Inboxes) -> None:
+    await inbox.put(1)
+    inbox.bench.store.faults.commits_wait = True
+    await inbox.work.take_all()
+    await inbox.stepped(1)
+    inbox.bench.store._given.clear()  # it ends: nothing of this reaches the disk
+    inbox.bench.store = InMemoryStore(inbox.bench.store.disk)
+    inbox.bench.restart()
+    following = Inboxes(inbox.bench)
+    await following.turn()
+    assert (following.waiting(), following.uplinks()) == ([], [b"\x01"])
+
+
+async def test_a_post_that_changes_nothing_is_removed_too(inbox: Inboxes) -> None:
+    async def nothing(_post: Post) -> None:
+        pass
+
+    inbox.listener.take = nothing
+    await inbox.put(1)
+    await inbox.turn()
+    await inbox.turn()
+    assert inbox.waiting() == []
+
+
+async def test_a_post_for_a_disabled_endpoint_is_removed_too(inbox: Inboxes) -> None:
+    assert inbox.bench.placed is not None
+    inbox.bench.placed = replace(inbox.bench.placed, takes=False)
+    await inbox.put(1)
+    await inbox.turn()
+    await inbox.turn()
+    assert (inbox.waiting(), inbox.uplinks()) == ([], [])
+
+
+async def test_what_nobody_can_use_is_counted_and_removed(inbox: Inboxes) -> None:
+    def refuse(_post: Post) -> Awaitable[object]:
+        raise NotificationError("no JSON")
+
+    inbox.listener.take = refuse
+    await inbox.put(1)
+    await inbox.turn()
+    await inbox.turn()
+    assert inbox.waiting() == []
+    assert inbox.counted["posts_from_others dropped"] == 1
+
+
+async def test_a_post_that_hits_a_bug_stays_for_the_next_start_and_holds_up_no_other(inbox: Inboxes) -> None:
+    async def sometimes(post: Post) -> None:
+        if post.body == b"\x01":
+            raise ZeroDivisionError
+        await inbox.listener.deliver(post)
+
+    inbox.listener.take = sometimes
+    await inbox.put(1, 2)
+    await inbox.turn()
+    assert await inbox.turn() is False
+    assert (inbox.waiting(), inbox.uplinks()) == ([1], [b"\x02"])
+    assert inbox.counted["posts_from_others failed"] == 1
+
+
+async def test_a_post_of_a_network_that_is_not_configured_waits(inbox: Inboxes) -> None:
+    await inbox.put(1, network="former")
+    assert await inbox.turn() is False
+    assert inbox.waiting() == [1]
+
+
+async def test_an_event_that_comes_of_it_later_does_not_remove_the_row(inbox: Inboxes) -> None:
+    """What the binding began goes on: it must not carry away a row of which nothing is committed."""
+    later: list[asyncio.Task[ev.Event]] = []
+    go = asyncio.Event()
+
+    async def deliver_later() -> ev.Event:
+        await go.wait()
+        return in_inbox(ev.DeviceReachable())
+
+    async def fail(_post: Post) -> None:
+        later.append(asyncio.create_task(deliver_later()))
+        raise StoreUnavailable("full")
+
+    inbox.listener.take = fail
+    await inbox.put(1)
+    await inbox.turn()
+    go.set()
+    assert (await later[0]).inbox == 0
+
+
+async def test_later_posts_are_kept_until_those_that_wait_are_taken_and_then_taken_directly(inbox: Inboxes) -> None:
+    await inbox.receiving.open()
+    await inbox.put(1, 2)
+    assert inbox.listener.keep is not None
+    await inbox.listener.keep(Post("", "", b"\x03"))
+    running = asyncio.create_task(inbox.work.run())
+    while inbox.listener.keep is not None:
+        await inbox.bench.go()
+        await asyncio.sleep(0)
+    assert (inbox.waiting(), inbox.uplinks()) == ([], [b"\x01", b"\x02", b"\x03"])
+    assert not inbox.listener.held
+    assert inbox.counted["posts_for_others kept"] == 1
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_a_post_that_is_on_its_way_into_the_inbox_goes_before_those_that_are_taken_directly(
+    inbox: Inboxes,
+) -> None:
+    await inbox.receiving.open()
+    kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    inbox.receiving._inbox.keep = lambda *_: kept  # type: ignore[method-assign]
+    assert inbox.listener.keep is not None
+    on_its_way = asyncio.ensure_future(inbox.listener.keep(Post("", "", b"\x01")))
+    serving = asyncio.create_task(inbox.work._serve_directly())
+    while not inbox.listener.held:
+        await asyncio.sleep(0)
+    await inbox.put(1)
+    kept.set_result(None)
+    while inbox.listener.held:
+        await inbox.bench.go()
+        await asyncio.sleep(0)
+    await on_its_way
+    await serving
+    assert (inbox.waiting(), inbox.listener.keep) == ([], None)
+    assert inbox.uplinks() == [b"\x01"]
+
+
+async def test_a_listener_is_opened_as_soon_as_its_path_is_known(inbox: Inboxes) -> None:
+    inbox.network.path_is_known = False
+    await inbox.receiving.open()
+    assert (inbox.listener.keep, inbox.receiving.keeps) == (None, False)
+    inbox.network.path_is_known = True
+    await inbox.receiving.open()
+    assert inbox.listener.keep is not None
+
+
+async def test_a_bridge_that_stops_keeps_what_is_posted_until_the_end(inbox: Inboxes) -> None:
+    await inbox.receiving.open()
+    inbox.receiving.release(directly=True)
+    assert inbox.listener.keep is None
+    inbox.receiving.keep_again()
+    assert inbox.listener.keep is not None
+    await inbox.listener.keep(Post("", "", b"\x01"))
+    assert inbox.waiting() == [1]
+
+
+def test_events_that_came_directly_stay_as_they_are() -> None:
+    event = ev.DeviceMessage(b"x")
+    assert in_inbox(event) is event
+    assert msgspec.structs.replace(event, inbox=3).inbox == 3
