@@ -24,7 +24,7 @@ MUTATIONS = [
     Mutation(
         "a post of the inbox is removed later than what it changes is committed",
         "Runner._step",
-        "if event.inbox:\n    $_",
+        "changes = [*changes, Delete(InboxRow, (event.inbox,))]",
         "pass",
         "tests/service/test_inbox.py::test_posts_are_taken_in_order_and_each_is_removed_with_what_it_changes",
     ),
