@@ -11,6 +11,7 @@ import pytest
 from mock_network.lab import Broker
 from tests.components import Component, program_is_missing, why_absent
 from tests.requirements.collecting import check_labels, is_end_to_end
+from tests.requirements.results import Recorder
 from tests.t8.files import ABSENT, NIDD, are_required, openapi_dir
 
 # How long an example takes says how busy the machine is, and nothing of the code.
@@ -51,8 +52,19 @@ def need_openapi() -> Path:
     return folder
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that records what came of the tests with requirement marks."""
+    parser.addoption(
+        "--requirements-report",
+        action="store_true",
+        help="record what came of tests with requirement marks in tests/requirements/results.json",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Refuse a T8_OPENAPI_DIR that leads nowhere: the tests would pass and judge nothing."""
+    if config.getoption("--requirements-report", default=False):
+        config.pluginmanager.register(Recorder(), "requirements")
     if os.environ.get("T8_OPENAPI_DIR") and openapi_dir() is None:
         raise pytest.UsageError(f"T8_OPENAPI_DIR={os.environ['T8_OPENAPI_DIR']} has no {NIDD}")
 
