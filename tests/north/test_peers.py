@@ -170,6 +170,11 @@ class TestPeers:
         self.now = limits.LIFETIME
         assert not peers.taken(self.KEY, notification)
 
+    def test_a_server_at_a_new_address_from_which_nothing_has_come_is_pinged_as_well(self) -> None:
+        peers = self.peers()
+        ping = peers.answer(self.KEY, ANSWER).ping
+        assert peers.received(self.KEY, udp.empty(RST, int.from_bytes(ping[2:], "big"))).answers == (ANSWER,)
+
     def test_an_answer_that_waited_too_long_is_dropped_and_counted(self) -> None:
         peers = self.peers()
         peers.received(self.KEY, GET)

@@ -120,7 +120,8 @@ class Peers:
             peer.sent += len(message)
             return _NOW
         self._keep(key, now, message)
-        if now < peer.not_before or peer.sent + udp.HEADER > AMPLIFICATION * peer.received:
+        allowed = not peer.received or peer.sent + udp.HEADER <= AMPLIFICATION * peer.received
+        if now < peer.not_before or not allowed:  # a server at a new address has sent nothing from there yet
             return _LATER
         peer.ping, peer.not_before, peer.guesses = self._draw(), now + AGAIN, 0
         peer.sent += udp.HEADER
