@@ -1,7 +1,8 @@
 """The configuration of a bridge: one TOML file. `load` reads it, `template` prints a commented one."""
 
 from bridge.config.checking import api_context, catalogue, checked, drafts, load_api_certificate
-from bridge.config.model import Api, Config, EndpointSettings, Events, Network, North, PolicySettings, Service, Standby
+from bridge.config.model import Api, Config, EndpointSettings, Events, Network, PolicySettings, Service, Standby
+from bridge.config.north import North
 from bridge.config.printing import template
 from bridge.config.profiles import PROFILES, profile
 from bridge.config.reading import control_socket, load, parse

@@ -12,6 +12,7 @@ from bindings.pem_files import refuse_token
 from bridge.config.model import Config
 from bridge.config.profiles import PROFILES
 from bridge.config.secured import secured
+from bridge.config.store_keys import store_seal
 from bridge.delivery.downlinks import DIRECT
 from bridge.directory import Catalogue, Draft, Sources
 from bridge.directory.record import binding_options
@@ -30,6 +31,7 @@ def checked(config: Config) -> Mapping[str, Binding]:
     networks = {name: network.create() for name, network in config.networks.items()}
     _check_servers(config)
     _check_north(config)
+    store_seal(config)
     secured(config)
     _check_listeners(config, networks)
     api_context(config)

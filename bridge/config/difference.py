@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from bridge.config.model import Config, Events, North, Service
+from bridge.config.model import Config, Events, Service
+from bridge.config.north import North
 from bridge.config.quotas import QuotaSettings
 from bridge.config.walk import Setting, is_of, settings
 

@@ -11,7 +11,8 @@ from typing import Any, get_origin
 
 import msgspec
 
-from bridge.config.model import Api, EndpointSettings, Events, North, PolicySettings, Service, Standby
+from bridge.config.model import Api, EndpointSettings, Events, PolicySettings, Service, Standby
+from bridge.config.north import North
 from bridge.config.quotas import QuotaSettings
 from bridge.config.reading import NAME_TEMPLATE, binding_class, installed_bindings
 from bridge.config.server_settings import ServerSettings

@@ -17,12 +17,12 @@ from bridge.config.model import (
     EndpointSettings,
     Events,
     Network,
-    North,
     PolicySettings,
     Service,
     Standby,
     server_addresses,
 )
+from bridge.config.north import North
 from bridge.config.profiles import nearest, profile
 from bridge.config.quotas import QuotaSettings
 from bridge.config.secrets import reveal

@@ -39,6 +39,7 @@ from bridge.service.quota_change import change_quotas, judge_anew
 from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
+from bridge.service.sealing import sealed
 from bridge.service.standing_by import open_when_free, release
 from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
@@ -76,6 +77,7 @@ class Service:
         self._phase = Phase.DOWN
         self._networks: dict[str, Binding] = {}
         self._store: Store | None = None
+        self._outbox: Outbox | None = None
         self._parts: Parts | None = None
         self._gauges: FleetGauges | None = None
         self._announcer = Announcer(self.clock) if config.events.keep > 0 else None
@@ -104,6 +106,12 @@ class Service:
         self._store = await open_when_free(self.config, self.ledger_lost, meanwhile)
         self._stack.push_async_callback(self._store.close)
         self._stack.push_async_callback(release, self.config)  # before another bridge can have the ledger
+        try:
+            self._outbox = await sealed(self._store, self.config)
+        except BaseException:
+            self._store = None
+            await self._stack.aclose()
+            raise
         self._watch(self._store)
 
     async def start(self) -> None:
@@ -149,7 +157,7 @@ class Service:
         self._tasks.begin(take_each_minute(self._minutes, self.metrics, self.clock))
         self._tasks.begin(prune_forever(store, self.clock.wall, self._retention, self.metrics.count))
         if self._announcer is not None:
-            self._webhooks = Webhooks(store.outbox, self._announcer, self.clock.wall, self.metrics.count)
+            self._webhooks = Webhooks(self.outbox, self._announcer, self.clock.wall, self.metrics.count)
             self._tasks.begin(self._webhooks.run())
 
     async def stop(self) -> None:
@@ -241,7 +249,9 @@ class Service:
 
     @property
     def outbox(self) -> Outbox:
-        return self.store.outbox
+        if self._outbox is None:
+            raise NotRunning("the ledger is not open yet; ask again later")
+        return self._outbox
 
     @property
     def has_events(self) -> bool:

@@ -187,6 +187,17 @@ class Memories:
         self._table = table
         self._networks: dict[str, NetworkMemory] = {}
 
+    @property
+    def table(self) -> NoteTable:
+        """The table of the notes. Another can be set before the first call of `of`."""
+        return self._table
+
+    @table.setter
+    def table(self, table: NoteTable) -> None:
+        if self._networks:
+            raise AssertionError("notes are in use")
+        self._table = table
+
     def of(self, network: str) -> NetworkMemory:
         """Return the notes of one network instance; always the same object."""
         found = self._networks.get(network)

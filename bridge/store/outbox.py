@@ -79,7 +79,13 @@ class Outbox(Protocol):
     async def webhooks(self) -> list[Webhook]: ...
 
     async def keep_webhook(self, webhook: Webhook, dead: DeadLetter | None = None) -> None:
-        """Store the state of a webhook, unless it was removed, and the event that it did not accept, if any."""
+        """Store the state of a webhook, unless it was removed, and the event that it did not accept, if any.
+
+        Its URL, secret, types and prefix stay as they are.
+        """
+
+    async def set_secret(self, id_: int, secret: bytes) -> None:
+        """Store another secret of a webhook, as it is to stand in the store."""
 
     async def remove_webhook(self, id_: int) -> bool:
         """Remove a webhook and its dead letters; return whether it existed."""

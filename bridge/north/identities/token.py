@@ -50,28 +50,39 @@ def _pin(options: dict[str, str]) -> str:
 
 
 class TokenKeys:
-    """`KeySource`: as `DerivedKeys`, with the master key in a token. A token that was removed is opened again."""
+    """`KeySource`: as `DerivedKeys`, with the master key in a token."""
 
     def __init__(self, identity: str, uri: TokenUri) -> None:
         self._identity = check_template(identity)
-        self._uri = uri
-        self._key: Any = None
+        self._key = TokenKey(uri)
 
     def credentials(self, who: Who) -> PreSharedKey:
         """Return the endpoint's identity, and its key. This is one call of the token."""
         identity = identity_of(self._identity, who)
+        return PreSharedKey(identity, self._key.sign(identity))
+
+    def check(self) -> None:
+        """Let the token compute a key, as a test."""
+        self._key.sign(b"check")
+
+
+class TokenKey:
+    """A key that stays in its token. A token that was removed is opened again."""
+
+    def __init__(self, uri: TokenUri) -> None:
+        self._uri = uri
+        self._key: Any = None
+
+    def sign(self, data: bytes) -> bytes:
+        """Return HMAC-SHA256 of some data under the key. Raises ConfigurationError."""
         again = self._key is not None
         try:
-            return PreSharedKey(identity, self._sign(identity))
+            return self._sign(data)
         except ConfigurationError:
             if not again:
                 raise
             self._key = None
-            return PreSharedKey(identity, self._sign(identity))
-
-    def check(self) -> None:
-        """Let the token compute a key, as a test."""
-        self._sign(b"check")
+            return self._sign(data)
 
     def _sign(self, data: bytes) -> bytes:
         library = _library()

@@ -64,9 +64,18 @@ class InMemoryOutbox:
 
     async def keep_webhook(self, webhook: Webhook, dead: DeadLetter | None = None) -> None:
         def work() -> None:
-            if webhook.id in self._disk.webhooks:
-                self._disk.webhooks[webhook.id] = webhook
+            there = self._disk.webhooks.get(webhook.id)
+            if there is not None:
+                self._disk.webhooks[webhook.id] = replace(webhook, secret=there.secret)
                 self._disk.dead.extend([] if dead is None else [dead])
+
+        await self._store.run(work)
+
+    async def set_secret(self, id_: int, secret: bytes) -> None:
+        def work() -> None:
+            there = self._disk.webhooks.get(id_)
+            if there is not None:
+                self._disk.webhooks[id_] = replace(there, secret=secret)
 
         await self._store.run(work)
 

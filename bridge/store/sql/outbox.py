@@ -94,6 +94,12 @@ class SqlOutbox:
 
         await self._store.run(work)
 
+    async def set_secret(self, id_: int, secret: bytes) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute("UPDATE webhook SET secret = ? WHERE id = ?", (secret, id_))
+
+        await self._store.run(work)
+
     async def remove_webhook(self, id_: int) -> bool:
         def work(connection: Connection) -> bool:
             connection.execute("DELETE FROM dead_letter WHERE webhook = ?", (id_,))

@@ -1,0 +1,86 @@
+"""Authenticated encryption of one secret: AES-256-GCM (NIST SP 800-38D) with the id of its key."""
+
+import os
+from collections.abc import Callable
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bridge.errors import ConfigurationError
+
+KEY_BYTES = 32
+_MAGIC = b"\x00sealed1"  # a sealed value begins with it; then come the id of the key, the nonce, ciphertext and tag
+_ID_BYTES = 8
+_NONCE_BYTES = 12
+
+
+def read_key(text: str, setting: str) -> bytes:
+    """Return a key from hexadecimal digits. Raises ConfigurationError, which does not show it."""
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError(
+            f"{setting}: must be {2 * KEY_BYTES} hexadecimal digits; openssl rand -hex {KEY_BYTES} makes them"
+        )
+    return key
+
+
+class Seal:
+    """Seals under one key, and opens what was sealed under any of its keys, or was never sealed."""
+
+    def __init__(self, key: bytes | None = None, *former: bytes, random: Callable[[int], bytes] = os.urandom) -> None:
+        """`key`: None seals nothing. `former`: keys that open alone."""
+        self._keys = {_id(one): AESGCM(one) for one in (key, *former) if one is not None}
+        self._first = None if key is None else _id(key)
+        self._random = random
+
+    def seal(self, secret: bytes, context: str) -> bytes:
+        """Return a secret sealed for one place in the store: `context` must be the same when it is opened."""
+        if self._first is None:
+            return secret
+        nonce = self._random(_NONCE_BYTES)
+        return _MAGIC + self._first + nonce + self._keys[self._first].encrypt(nonce, secret, context.encode())
+
+    def open(self, stored: bytes, context: str) -> bytes:
+        """Return the secret of a stored value. Raises ConfigurationError if none of the keys opens it."""
+        if not stored.startswith(_MAGIC):
+            return stored
+        id_, nonce, rest = _parts(stored)
+        key = self._keys.get(id_)
+        if key is None:
+            have = ", ".join(one.hex() for one in self._keys) or "none"
+            raise ConfigurationError(
+                f"[service] store_key: a {context.partition(':')[0]} in the database is encrypted under the key with "
+                f"id {id_.hex()}, and there is: {have}. Set that key as store_key, or as former_store_key beside a new "
+                "one"
+            )
+        try:
+            return key.decrypt(nonce, rest, context.encode())
+        except InvalidTag:
+            raise ConfigurationError(
+                f"[service] store_key: a {context.partition(':')[0]} in the database was changed since it was "
+                "encrypted, or was moved from another place; restore a backup, or make it anew"
+            ) from None
+
+    def is_current(self, stored: bytes) -> bool:
+        """Whether a stored value is as `seal` would make it now: under the first key, or clear if there is none."""
+        if self._first is None:
+            return not stored.startswith(_MAGIC)
+        return stored.startswith(_MAGIC) and _parts(stored)[0] == self._first
+
+
+def _parts(stored: bytes) -> tuple[bytes, bytes, bytes]:
+    nonce = len(_MAGIC) + _ID_BYTES
+    rest = nonce + _NONCE_BYTES
+    return stored[len(_MAGIC) : nonce], stored[nonce:rest], stored[rest:]
+
+
+def _id(key: bytes) -> bytes:
+    """Return the id of a key, from which nothing of the key can be learned."""
+    return sha256(b"lwm2m-bridge store key id" + key).digest()[:_ID_BYTES]
+
+
+NO_SEAL = Seal()
