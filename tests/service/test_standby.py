@@ -128,10 +128,15 @@ class Pair:
         assert ended == [(True,)]
 
     def received(self) -> bytes:
+        """Return a message that has come, if any; a CoAP ping is answered, as every server does."""
         try:
-            return self.server.recv(2000)
+            message, bridge = self.server.recvfrom(2000)
         except BlockingIOError:
             return b""
+        if message[:2] == b"\x40\0":
+            self.server.sendto(b"\x70\0" + message[2:], bridge)
+            return b""
+        return message
 
     async def answer(self, request: bytes, why: str, again: float = 1e9) -> bytes:
         """Send a request, every `again` seconds anew, until something comes back."""

@@ -3,7 +3,7 @@
 Over plain UDP anybody can write a server's address into a datagram. Until a server has shown that it receives what goes
 to its address, it gets at most AMPLIFICATION times the bytes that came from there as answers (RFC 7252 §11.3). A larger
 answer waits, and the server gets a CoAP ping (an empty CON, RFC 7252 §4.3) with a random message ID: the Reset to it is
-the proof. No I/O.
+the proof, or an acknowledgement, which some servers send instead. No I/O.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ WAITING = 4096  # peers with answers that wait
 WAITING_EACH = 4  # answers of one of them
 PATIENCE = 30.0  # seconds after which a waiting answer is of no use
 AGAIN = 2.0  # seconds until another ping
-GUESSES = 3  # Resets with other message IDs; then the peer gets no ping for LOCKED seconds
+GUESSES = 8  # Resets and acknowledgements with other message IDs; then the peer gets no ping for LOCKED seconds
 LOCKED = 60.0
 LIFETIME = 247.0  # seconds that a server may remember a message ID (EXCHANGE_LIFETIME, RFC 7252 §4.8.2)
 RATE = 2000.0  # datagrams in a second
 _RESPONSE = b"\x40"  # the first code of responses (RFC 7252 §5.2)
-_RESET = 0x70  # the first byte of a Reset: version 1, no token
+_PROOFS = (0x70, 0x60)  # first bytes of a Reset, and of the acknowledgement that some servers send instead
 
 Key = tuple[int, str, int]  # source; host and port of the server
 
@@ -100,7 +100,7 @@ class Peers:
         if peer.proven:
             return _ACCEPTED
         peer.received += len(data)
-        if peer.ping is None or len(data) != udp.HEADER or data[0] != _RESET or data[1]:
+        if peer.ping is None or len(data) != udp.HEADER or data[0] not in _PROOFS or data[1]:
             return _ACCEPTED
         if data[2] << 8 | data[3] == peer.ping:
             peer.proven, peer.ping = True, None
