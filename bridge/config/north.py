@@ -70,6 +70,16 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
             "come at once; what exceeds that is dropped and counted. 0: no limit",
         ),
     ] = RATE
+    amplification: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="over plain UDP a server gets answers of at most so many times its own bytes until it has "
+            "shown that it receives at its address; 0: no limit, for a server that answers no CoAP ping in a network "
+            "where addresses cannot be forged",
+        ),
+    ] = 3
 
     def __post_init__(self) -> None:
         ports = self.port_range()

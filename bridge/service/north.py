@@ -29,7 +29,9 @@ async def udp_north(config: Config) -> UdpNorth:
     await servers.resolve(within=RESOLVE_PATIENCE)
     addresses = config.north.addresses(servers.destinations())
     servers.restrict(addresses.families)
-    return UdpNorth(addresses, servers, config.north.resolve_interval, config.north.peer_rate)
+    return UdpNorth(
+        addresses, servers, config.north.resolve_interval, config.north.peer_rate, config.north.amplification
+    )
 
 
 class North:
@@ -77,7 +79,7 @@ class North:
         anew = frozenset(key for key, one in after.servers.items() if key in before and one.uri != before[key].uri)
         unchanged = {key: one for key, one in self._secured.items() if key in sessions and key not in renewed | anew}
         self._config, self._secured = after, sessions | unchanged
-        self._udp.change(servers, after.north.resolve_interval, after.north.peer_rate)
+        self._udp.change(servers, after.north.resolve_interval, after.north.peer_rate, after.north.amplification)
         self._serve(after, self._secured, anew)
 
     def _serve(self, config: Config, sessions: Mapping[str, Secured], anew: frozenset[str]) -> None:

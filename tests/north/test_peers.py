@@ -146,6 +146,27 @@ class TestPeers:
             taken += sum(peers.received(self.KEY, GET).accepted for _ in range(5))
         assert 10 * self.now <= taken <= 10 * self.now + 20 + 1
 
+    def test_a_response_to_the_devices_own_request_is_a_proof_and_a_response_to_another_is_none(self) -> None:
+        peers = self.peers()
+        peers.request(self.KEY, udp.frame(CON, 2, 5, b"\x01\x02\x03\x04", b""))
+        peers.received(self.KEY, udp.frame(ACK, 65, 5, b"\x01\x02\x03\x05", b""))
+        assert not peers.answer(self.KEY, ANSWER).now
+        arrival = peers.received(self.KEY, udp.frame(ACK, 65, 5, b"\x01\x02\x03\x04", b""))
+        assert arrival.accepted
+        assert arrival.answers == (ANSWER,)
+        assert peers.answer(self.KEY, ANSWER).now
+
+    def test_a_response_proves_nothing_where_its_token_can_be_guessed(self) -> None:
+        peers = self.peers()
+        for token in (b"", b"\x01"):
+            peers.request(self.KEY, udp.frame(CON, 2, 5, token, b""))
+            peers.received(self.KEY, udp.frame(ACK, 65, 5, token, b""))
+            assert not peers.answer(self.KEY, ANSWER).now
+
+    def test_without_a_limit_all_answers_go(self) -> None:
+        peers = Peers(lambda: 0.0, lambda: 0, amplification=0)
+        assert peers.answer(self.KEY, ANSWER).now
+
     def test_who_guesses_message_ids_of_pings_is_locked_out(self) -> None:
         peers = self.peers()
         tried = 0

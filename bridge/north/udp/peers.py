@@ -3,7 +3,8 @@
 Over plain UDP anybody can write a server's address into a datagram. Until a server has shown that it receives what goes
 to its address, it gets at most AMPLIFICATION times the bytes that came from there as answers (RFC 7252 §11.3). A larger
 answer waits, and the server gets a CoAP ping (an empty CON, RFC 7252 §4.3) with a random message ID: the Reset to it is
-the proof, or an acknowledgement, which some servers send instead. No I/O.
+the proof, or an acknowledgement, which some servers send instead. A response to a request of the device is a proof as
+well: it repeats the request's token. No I/O.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ GUESSES = 8  # Resets and acknowledgements with other message IDs; then the peer
 LOCKED = 60.0
 LIFETIME = 247.0  # seconds that a server may remember a message ID (EXCHANGE_LIFETIME, RFC 7252 §4.8.2)
 RATE = 2000.0  # datagrams in a second
+TOKEN = 4  # bytes of a token that nobody guesses; clients choose random ones (RFC 7252 §5.3.1)
 _RESPONSE = b"\x40"  # the first code of responses (RFC 7252 §5.2)
 _PROOFS = (0x70, 0x60)  # first bytes of a Reset, and of the acknowledgement that some servers send instead
 
@@ -39,6 +41,7 @@ class _Peer:
     ping: int | None = None  # message ID of the ping that waits for its Reset
     not_before: float = 0.0  # of the next ping
     guesses: int = 0
+    token: bytes = b""  # of the latest request that was sent to it; empty: none that nobody guesses
 
 
 @dataclass(slots=True)
@@ -75,10 +78,13 @@ _NOW, _LATER = Outgoing(now=True), Outgoing(now=False)
 class Peers:
     """`now` returns monotonic seconds, `draw` a random number of 0 to 65535."""
 
-    def __init__(self, now: Callable[[], float], draw: Callable[[], int], rate: float = RATE) -> None:
-        """`rate`: datagrams in a second of one peer; twice as many may come at once. 0: no limit."""
+    def __init__(
+        self, now: Callable[[], float], draw: Callable[[], int], rate: float = RATE, amplification: int = AMPLIFICATION
+    ) -> None:
+        """`rate`: datagrams in a second of one peer; twice as many may come at once. For both numbers 0 is no limit."""
         self.counted = PeerCounters()
         self.rate = rate
+        self.amplification = amplification
         self._now = now
         self._draw = draw
         self._peers: Lru[Key, _Peer] = Lru(PEERS)
@@ -100,27 +106,37 @@ class Peers:
         if peer.proven:
             return _ACCEPTED
         peer.received += len(data)
+        if peer.token and data[1:2] >= _RESPONSE and token_of(data) == peer.token:
+            self._proves(peer)
+            return Arrival(accepted=True, answers=self._answers(key, now))
         if peer.ping is None or len(data) != udp.HEADER or data[0] not in _PROOFS or data[1]:
             return _ACCEPTED
         if data[2] << 8 | data[3] == peer.ping:
-            peer.proven, peer.ping = True, None
+            self._proves(peer)
             return Arrival(accepted=False, answers=self._answers(key, now))
         peer.guesses += 1
         if peer.guesses >= GUESSES:
             peer.guesses, peer.ping, peer.not_before = 0, None, now + LOCKED
         return _ACCEPTED  # it may be a Reset to another message
 
+    def request(self, key: Key, message: bytes) -> None:
+        """Record a request that goes to a server: a response with its token shows that the server has got it."""
+        peer = self._of(key, self._now())
+        if not peer.proven:
+            token = token_of(message)
+            peer.token = token if len(token) >= TOKEN else b""
+
     def answer(self, key: Key, message: bytes) -> Outgoing:
         """Return whether an answer may be sent now; else it is kept."""
         now = self._now()
         peer = self._of(key, now)
-        if peer.proven:
+        if peer.proven or not self.amplification:
             return _NOW
-        if peer.sent + len(message) <= AMPLIFICATION * peer.received:
+        if peer.sent + len(message) <= self.amplification * peer.received:
             peer.sent += len(message)
             return _NOW
         self._keep(key, now, message)
-        allowed = not peer.received or peer.sent + udp.HEADER <= AMPLIFICATION * peer.received
+        allowed = not peer.received or peer.sent + udp.HEADER <= self.amplification * peer.received
         if now < peer.not_before or not allowed:  # a server at a new address has sent nothing from there yet
             return _LATER
         peer.ping, peer.not_before, peer.guesses = self._draw(), now + AGAIN, 0
@@ -137,6 +153,9 @@ class Peers:
         if pinged is None or message[0] & 0x20 or message[2:4] != pinged[0].to_bytes(2, "big"):
             return False
         return self._now() < pinged[1]
+
+    def _proves(self, peer: _Peer) -> None:
+        peer.proven, peer.ping, peer.token = True, None, b""
 
     def _of(self, key: Key, now: float) -> _Peer:
         peer = self._peers.get(key)
@@ -169,6 +188,16 @@ class Peers:
         while self._pinged and (len(self._pinged) >= WAITING or next(iter(self._pinged.values()))[1] < now):
             del self._pinged[next(iter(self._pinged))]
         self._pinged[key] = mid, now + LIFETIME
+
+
+def token_of(message: bytes) -> bytes:
+    """Return the token of a CoAP message over UDP; it is shorter than its length says if the message is truncated."""
+    return message[udp.HEADER : udp.HEADER + (message[0] & 0x0F)] if message else b""
+
+
+def is_request(message: bytes) -> bool:
+    """Whether a CoAP message over UDP is a request (RFC 7252 §5.2)."""
+    return b"\x00" < message[1:2] < b"\x20"
 
 
 def is_answer(message: bytes) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from bridge.errors import NorthUnavailable
 from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
 from bridge.north.udp.addresses import AddressScheme, SocketAddress
-from bridge.north.udp.peers import RATE, Peers, is_answer
+from bridge.north.udp.peers import AMPLIFICATION, RATE, Peers, is_answer, is_request
 from bridge.north.udp.servers import INTERVAL, Servers, as_text
 
 _log = logging.getLogger("bridge.north")
@@ -30,9 +30,14 @@ class UdpNorth:
     """
 
     def __init__(
-        self, addresses: AddressScheme, servers: Servers, resolve_interval: float = INTERVAL, rate: float = RATE
+        self,
+        addresses: AddressScheme,
+        servers: Servers,
+        resolve_interval: float = INTERVAL,
+        rate: float = RATE,
+        amplification: int = AMPLIFICATION,
     ) -> None:
-        """`rate`: datagrams in a second that an endpoint takes from a server; 0: no limit."""
+        """`rate` and `amplification`: limits of what a server can cause at an endpoint, see `Peers`; 0: no limit."""
         self.addresses = addresses
         self.servers = servers
         self._resolve_interval = resolve_interval
@@ -42,7 +47,7 @@ class UdpNorth:
         self._retry: asyncio.TimerHandle | None = None
         self._dropped = 0  # messages that were not passed to a socket
         self._strangers = 0
-        self._peers = Peers(time.monotonic, lambda: _random.getrandbits(16), rate)
+        self._peers = Peers(time.monotonic, lambda: _random.getrandbits(16), rate, amplification)
 
     async def start(self, receiver: Receiver) -> None:
         """Open the sockets that serve all endpoints, and keep names resolved. Raises NorthUnavailable with the cure."""
@@ -50,10 +55,10 @@ class UdpNorth:
         self.addresses.listen(self._datagram)
         self._watching = asyncio.create_task(self.servers.watch(self._resolve_interval))
 
-    def change(self, servers: Servers, resolve_interval: float, rate: float) -> None:
+    def change(self, servers: Servers, resolve_interval: float, rate: float, amplification: int) -> None:
         """Reach other servers from now on; `servers` has resolved their names as far as that could be done."""
         self.servers.become(servers)
-        self._peers.rate = rate
+        self._peers.rate, self._peers.amplification = rate, amplification
         if resolve_interval != self._resolve_interval:
             self._resolve_interval = resolve_interval
             if self._watching is not None:
@@ -132,6 +137,8 @@ class UdpNorth:
             if self._peers.taken(key, message):
                 self._dropped += 1
                 return Sending.DROPPED
+            if is_request(message):
+                self._peers.request(key, message)
         return self._send(source, destination, message)
 
     def send_record(self, source: int, server: str, datagram: bytes) -> Sending:
