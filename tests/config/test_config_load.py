@@ -89,7 +89,9 @@ def test_a_configuration_is_read(config, installed, tmp_path):
 
 
 def test_a_server_section_overrides_single_values_of_its_profile(config):
-    leshan = ServerProfile(patience=30.0, queue_mode=QueueMode.KEEP, binding=None, transfer=30.0)
+    leshan = ServerProfile(
+        patience=30.0, queue_mode=QueueMode.KEEP, binding=None, transfer=30.0, asleep_after_timeout=True
+    )
     assert config.server("leshan") == Server("leshan", leshan, ("lwm2m.example",), 5683)
     assert config.server("other") == Server("other", ServerProfile(), ("2001:db8::7",), 5783)
 
