@@ -38,6 +38,10 @@ class Lru(Generic[K, V]):
             self._younger = {}
         self._younger[key] = value
 
+    def clear(self) -> None:
+        self._younger.clear()
+        self._older.clear()
+
     def drop(self, key: K) -> None:
         self._younger.pop(key, None)
         self._older.pop(key, None)

@@ -113,6 +113,18 @@ class Succeeds(Protocol):
 
 
 @runtime_checkable
+class RunsOnNodes(Protocol):
+    """A network instance that can run on several nodes of a cluster at once, each of which serves some devices.
+
+    `Memory.items` then yields the notes of this node's devices, and those of no device. `Memory.put` of a note of
+    another node's device raises StoreUnavailable.
+    """
+
+    def device_came(self, device: str) -> None:
+        """Forget what is cached of a device that another node has served so far; `provision` follows."""
+
+
+@runtime_checkable
 class DescribesCounters(Protocol):
     """A network instance whose counters have help texts."""
 

@@ -107,6 +107,10 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         """Raise ConfigurationError for an unknown option."""
         with_options(DeviceNote(), options)
 
+    def device_came(self, device: str) -> None:
+        """Forget what is cached of a device that another node has served so far (bindings.contract.RunsOnNodes)."""
+        self._provisioning.device_came(canonical_device(device))
+
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
         """Record that the device is wanted; its configuration is created or adopted soon, at the configured pace.
 

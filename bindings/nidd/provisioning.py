@@ -111,6 +111,13 @@ class Provisioning:
             self._events.count("nidd_configuration_failures")
             log.warning("%s cannot be stored: %s", device, error, extra={"sample": "nidd note"})
 
+    def device_came(self, device: str) -> None:
+        """Read the record of a device again, which another node has served so far, and see whether it needs work."""
+        if device not in self._jobs:
+            self._records.forget(device)
+        self._next_due = 0.0
+        self._wake.set()
+
     async def want(self, device: str, record: DeviceNote) -> None:
         """Commit a new or changed record that needs work, and work on it soon. Raises StoreUnavailable."""
         await self._records.put(device, record)

@@ -92,6 +92,10 @@ class Records:
         raw = await self._memory.load(_RECORD + device)
         return None if raw is None else self._decoded(device, raw)
 
+    def forget(self, device: str) -> None:
+        """Read the record of a device from the store again."""
+        self._kept.pop(device, None)
+
     def held(self, device: str) -> DeviceNote | None:
         """Return the record of a device whose endpoint is in memory."""
         record = self._kept.get(device)

@@ -27,6 +27,10 @@ COMMANDS = {
     "key": At("bridge.cli.key:key_group", "Keys of the REST API."),
     "dashboard": At("bridge.cli.dashboard:dashboard", "Print a link that signs a browser in to the dashboard."),
     "audit": At("bridge.cli.key:audit", "List who asked for which change, newest first."),
+    "cluster": At(
+        "bridge.cli.cluster:cluster_group",
+        "Show the nodes that share the ledger, and let one hand over what it serves.",
+    ),
     "usage": At("bridge.cli.quotas:usage", "Show what was used of networks, day by day, as a table or as CSV."),
     "quota": At("bridge.cli.quotas:quota_group", "Show what is left of quotas, and what a transfer would cost."),
     "status": At("bridge.cli.status:status", "Show the state of the bridge, and the number of messages in each state."),

@@ -1,11 +1,12 @@
 """What a node asks of a ledger that it shares with others (`bridge.store.opening.open_as_node`)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bridge.cluster.view import ClusterView
 
 
+@runtime_checkable
 class ClusterLedger(Protocol):
     """All methods raise StoreUnavailable if the ledger does not answer, or if this node has lost its place."""
 

@@ -1,7 +1,8 @@
 """The configuration of a bridge: one TOML file. `load` reads it, `template` prints a commented one."""
 
 from bridge.config.checking import api_context, catalogue, checked, drafts, load_api_certificate
-from bridge.config.model import Api, Config, EndpointSettings, Events, Network, PolicySettings, Service, Standby
+from bridge.config.model import Api, Config, EndpointSettings, Events, Network, PolicySettings, Service
+from bridge.config.nodes import Cluster, Standby
 from bridge.config.north import North
 from bridge.config.printing import template
 from bridge.config.profiles import PROFILES, profile
@@ -12,6 +13,7 @@ from bridge.config.server_settings import ServerSettings
 __all__ = [
     "PROFILES",
     "Api",
+    "Cluster",
     "Config",
     "EndpointSettings",
     "Events",

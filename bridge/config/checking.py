@@ -7,7 +7,7 @@ import ipaddress
 import ssl
 from collections.abc import Iterator, Mapping
 
-from bindings.contract import Binding, ChecksOptions, Listener, Listens
+from bindings.contract import Binding, ChecksOptions, Listener, Listens, RunsOnNodes
 from bindings.pem_files import refuse_token
 from bridge.config.model import Config
 from bridge.config.profiles import PROFILES
@@ -19,6 +19,7 @@ from bridge.directory.record import binding_options
 from bridge.errors import ConfigurationError, DirectoryError
 from bridge.north.udp.addresses import SocketAddress
 from bridge.north.udp.scheme import Scheme
+from bridge.quota.limits import AtLimit, Per
 
 _ANY = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, not listened on)
 
@@ -33,6 +34,7 @@ def checked(config: Config) -> Mapping[str, Binding]:
     _check_north(config)
     store_seal(config)
     secured(config)
+    _check_cluster(config, networks)
     _check_listeners(config, networks)
     api_context(config)
     _check_endpoints(config, networks)
@@ -98,6 +100,32 @@ def _check_north(config: Config) -> None:
         north.addresses(known)
     except ConfigurationError as error:
         raise ConfigurationError(f"{config.where('[north]')} {error}") from error
+
+
+def _check_cluster(config: Config, networks: Mapping[str, Binding]) -> None:
+    """Refuse what several nodes cannot do."""
+    if not config.cluster.enabled:
+        return
+    where = config.where("[cluster] enabled")
+    if not isinstance(config.database, str):
+        raise ConfigurationError(f"{where}: needs a ledger in PostgreSQL; set [service] database to its URI")
+    if config.standby.enabled:
+        raise ConfigurationError(f"{where}: nodes take over from each other; set [standby] enabled = false")
+    if config.north.scheme is Scheme.PORTS:
+        raise ConfigurationError(
+            f'{where}: a port cannot move to another node; set [north] scheme = "prefix" and prefixes'
+        )
+    for name, network in networks.items():
+        if not isinstance(network, RunsOnNodes):
+            raise ConfigurationError(
+                f"{where}: binding {config.networks[name].binding} of network {name} cannot run on several nodes yet"
+            )
+    for quota in config.quotas:
+        if quota.per is not Per.ENDPOINT and quota.at_limit is not AtLimit.WARN:
+            raise ConfigurationError(
+                f"{where}: quota {quota.name} is shared by endpoints of several nodes, which do not add it up; use "
+                'per = "endpoint", or at_limit = "warn", which then counts for each node'
+            )
 
 
 def _literal(host: str, port: int) -> SocketAddress | None:

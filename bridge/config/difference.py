@@ -69,7 +69,7 @@ def differences(before: Config, after: Config) -> list[Difference]:
 
 
 def _applies(name: str, waiting: Collection[str]) -> Applies:
-    return Applies.RESTART if name in waiting or name.startswith("[standby]") else Applies.NOW
+    return Applies.RESTART if name in waiting or name.startswith(("[standby]", "[cluster]")) else Applies.NOW
 
 
 def in_force(before: Config, after: Config) -> Config:
@@ -80,7 +80,7 @@ def in_force(before: Config, after: Config) -> Config:
     north: North = _with(after.north, before.north, _OF_THE_SOCKETS)
     events: Events = after.events if _keeps_events(before) is _keeps_events(after) else before.events
     endpoints, secrets = before.endpoints + added, before.secrets | after.secrets
-    after = replace(after, service=service, north=north, events=events, standby=before.standby)
+    after = replace(after, service=service, north=north, events=events, standby=before.standby, cluster=before.cluster)
     return replace(after, endpoints=endpoints, secrets=secrets)
 
 

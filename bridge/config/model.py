@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from bindings.contract import Binding
 from bindings.ranges import YEAR, PerEndpoint, Span, SpanOrZero
+from bridge.config.nodes import Cluster, Standby
 from bridge.config.north import North
 from bridge.config.quotas import QuotaSettings
 from bridge.config.server_settings import ServerSettings
@@ -141,31 +142,6 @@ class Events(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
             "disabled, e.g. 259200; 0: no events are kept, and they cost nothing"
         ),
     ] = 0
-
-
-class Standby(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A second bridge on one ledger in PostgreSQL, which takes over when the first one ends (docs/operations.md)."""
-
-    enabled: Annotated[
-        bool,
-        Meta(description="wait at the start while another bridge serves the ledger; needs PostgreSQL 14 or newer"),
-    ] = False
-    lease: Annotated[
-        float,
-        Meta(
-            ge=1,
-            le=60,
-            description="seconds after which a bridge that the database hears nothing of is replaced; it ends itself "
-            "after four fifths of that",
-        ),
-    ] = 5.0
-    take_command: Annotated[
-        list[str],
-        Meta(description="program and arguments, run before the first message is accepted, e.g. to move a route here"),
-    ] = msgspec.field(default_factory=list)
-    release_command: Annotated[
-        list[str], Meta(description="program and arguments, run after a stop has committed everything")
-    ] = msgspec.field(default_factory=list)
 
 
 def listen_address(setting: str, text: str) -> tuple[str, int] | None:
@@ -345,6 +321,7 @@ class Config:
     api: Api = field(default_factory=Api)
     events: Events = field(default_factory=Events)
     standby: Standby = field(default_factory=Standby)
+    cluster: Cluster = field(default_factory=Cluster)
     north: North = field(default_factory=North)
     policy: PolicySettings = field(default_factory=PolicySettings)
     servers: dict[str, ServerSettings] = field(default_factory=dict)

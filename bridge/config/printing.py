@@ -11,7 +11,8 @@ from typing import Any, get_origin
 
 import msgspec
 
-from bridge.config.model import Api, EndpointSettings, Events, PolicySettings, Service, Standby
+from bridge.config.model import Api, EndpointSettings, Events, PolicySettings, Service
+from bridge.config.nodes import Cluster, Standby
 from bridge.config.north import North
 from bridge.config.quotas import QuotaSettings
 from bridge.config.reading import NAME_TEMPLATE, binding_class, installed_bindings
@@ -24,6 +25,7 @@ _SECTIONS: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("api", Api),
     ("events", Events),
     ("standby", Standby),
+    ("cluster", Cluster),
     ("north", North),
     ("policy", PolicySettings),
 )

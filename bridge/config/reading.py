@@ -19,9 +19,9 @@ from bridge.config.model import (
     Network,
     PolicySettings,
     Service,
-    Standby,
     server_addresses,
 )
+from bridge.config.nodes import Cluster, Standby
 from bridge.config.north import North
 from bridge.config.profiles import nearest, profile
 from bridge.config.quotas import QuotaSettings
@@ -39,7 +39,19 @@ BINDINGS = "lwm2m_bridge.bindings"
 """Entry point group in which bindings are found."""
 
 NAME_TEMPLATE = "name_template"
-_SECTIONS = ["service", "api", "events", "standby", "north", "policy", "servers", "networks", "quotas", "endpoints"]
+_SECTIONS = [
+    "service",
+    "api",
+    "events",
+    "standby",
+    "cluster",
+    "north",
+    "policy",
+    "servers",
+    "networks",
+    "quotas",
+    "endpoints",
+]
 _SOCKET_PATH = 107  # bytes of a Unix socket's path, at most (unix(7))
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
@@ -138,6 +150,7 @@ class _Reader:
         self._try("[api] listen", api.address)
         events = self._section(document.get("events", {}), Events, "[events]")
         standby = self._section(document.get("standby", {}), Standby, "[standby]")
+        cluster = self._section(document.get("cluster", {}), Cluster, "[cluster]")
         north = self._section(document.get("north", {}), North, "[north]")
         self._try("[north] prefixes", lambda: pools(north.prefixes))
         policy = self._section(document.get("policy", {}), PolicySettings, "[policy]")
@@ -164,6 +177,7 @@ class _Reader:
             api=api,
             events=events,
             standby=standby,
+            cluster=cluster,
             north=north,
             policy=policy,
             servers=servers,

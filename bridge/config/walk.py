@@ -37,6 +37,7 @@ def settings(config: Config) -> dict[str, Setting]:
         "[api]": config.api,
         "[events]": config.events,
         "[standby]": config.standby,
+        "[cluster]": config.cluster,
         "[north]": config.north,
         "[policy]": config.policy,
     }

@@ -47,6 +47,7 @@ class Directory:
         self.table = table
         self.catalogue = catalogue
         self.now = now
+        self.may_change: Callable[[Record], None] = lambda _record: None  # raises BridgeError if only others may
         self._cache: Lru[Key, Record] = Lru(cached * KEYS)
         self._changing = asyncio.Lock()
         self._listeners: list[Callable[[DirectoryChange], None]] = []
@@ -74,6 +75,10 @@ class Directory:
         """Keep a record in memory that was just read from the store."""
         for key in keys_of(found):
             self._cache.put(key, found)
+
+    def forget_all(self) -> None:
+        """Forget the records in memory: others may have changed them."""
+        self._cache.clear()
 
     def find(self, key: Key) -> Future[Record | None]:
         """Return a future of the endpoint with this key, or of None if there is none.
@@ -238,8 +243,10 @@ class Directory:
                 try:
                     await self.add(checked)
                 except DirectoryError as error:
-                    refused[number] = error
                     del new[number]
+                    found = await self.by_name(checked.name)
+                    if found is None or found.draft() != checked:  # else another node has just added it
+                        refused[number] = error
         seeded.added += [checked.name for checked in new.values()]
         seeded.refused += [(drafts[number], str(refused[number])) for number in sorted(refused)]
 
@@ -288,6 +295,7 @@ class Directory:
         found = await self.by_name(name)
         if found is None:
             raise DirectoryError(f"there is no endpoint {name!r}")
+        self.may_change(found)
         return found
 
     def _forget(self, gone: Record | None) -> None:

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
 from bindings.contract import Binding
+from bridge.cluster.ledger import ClusterLedger
 from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
@@ -148,6 +149,14 @@ class Bridge(Protocol):
 
         Raises StoreUnavailable.
         """
+
+    @property
+    def node(self) -> str:
+        """The name of this node of a cluster."""
+
+    @property
+    def cluster(self) -> ClusterLedger:
+        """The nodes that share the ledger. Raises NotPossible without [cluster]."""
 
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
         """Return each quota with each group that uses it ("" for none), and what was used in its current period.

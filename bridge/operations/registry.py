@@ -11,6 +11,7 @@ from bridge.errors import AccessDenied, BridgeError, NotFound, RequestError
 from bridge.operations import (
     access,
     bulk,
+    cluster,
     config,
     direct,
     endpoints,
@@ -41,6 +42,7 @@ _ROOMS = (
     networks,
     quotas,
     state,
+    cluster,
     history,
     access,
     events,

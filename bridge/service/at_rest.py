@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from bindings.contract import Binding
+from bridge.cluster.ledger import ClusterLedger
 from bridge.config import Config, Network, catalogue
 from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
@@ -164,6 +165,14 @@ class BridgeAtRest:
 
     async def registrations(self, endpoint: int) -> Sequence[tuple[Registration, int]]:
         _refuse(f"only the running service can tell where endpoint {endpoint} is registered")
+
+    @property
+    def node(self) -> str:
+        return self._config.cluster.name
+
+    @property
+    def cluster(self) -> ClusterLedger:
+        _refuse("the nodes of a cluster are known only to a node that runs")
 
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
         _refuse("the use of quotas is known only while the service runs")

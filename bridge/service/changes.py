@@ -52,6 +52,7 @@ class Changes:
         record = await self._directory.by_name(name)
         if record is None:
             raise NotFound(f"no endpoint {name!r}")
+        self._directory.may_change(record)
         self._places.leaving.add(record.id)  # a message that came after this step would belong to no endpoint
         try:
             self._replace(record)

@@ -6,12 +6,15 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from bindings.contract import Binding, Events, Memory
+from bridge.cluster.contract import Shards
+from bridge.cluster.shards import NodeShards
 from bridge.config import Config, catalogue, drafts
-from bridge.directory import Directory, Sources
+from bridge.directory import Directory, Record, Sources
 from bridge.directory.directory import RECORD_BYTES
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, NotServedHere
 from bridge.north.contract import NorthTransport
 from bridge.quota.shared import SharedQuotas
 from bridge.quota.usage import needed_since
@@ -61,6 +64,7 @@ class Parts:
     changes: Changes
     traces: Traces
     direct: DirectRequests
+    shards: NodeShards | None  # of this node; None: there is no cluster
 
 
 @contextlib.asynccontextmanager
@@ -74,8 +78,11 @@ async def built(
     networks: dict[str, Binding],
     tasks: Tasks,
     progress: Progress,
+    shards: NodeShards | None = None,
 ) -> AsyncIterator[Parts]:
     """Build everything over an open store, and listen to servers and networks for as long as the context lasts.
+
+    `shards`: of this node, if there is a cluster.
 
     Raises a LocalError that says what is wrong and the cure; nothing stays open then.
     """
@@ -111,7 +118,15 @@ async def built(
         cache - for_records,
         announcer,
         quotas,
+        shards=shards,
     )
+    if shards is not None:
+        if not sources.divided:
+            raise ConfigurationError(
+                f"{config.where('[cluster]')} needs addresses that can be divided among nodes: set [north] scheme = "
+                '"prefix", and prefixes with at least 65536 addresses each'
+            )
+        directory.may_change = partial(_refuse_elsewhere, shards)
     direct = DirectRequests(runner, watch, store.next_id)
     traces = Traces(
         (runner, actor, CallTaps(networks)), clock.wall, clock.monotonic, asyncio.get_running_loop().call_later
@@ -151,7 +166,17 @@ async def built(
             changes,
             traces,
             direct,
+            shards,
         )  # fmt: skip
+
+
+def _refuse_elsewhere(shards: Shards, record: Record) -> None:
+    """Raise NotServedHere unless this node serves an endpoint: it has the endpoint's state in memory."""
+    if not shards.accepts(record.shard):
+        raise NotServedHere(
+            f"endpoint {record.name!r} (shard {record.shard}) is not served by this node; ask the one that serves it: "
+            "lwm2m-bridge cluster status"
+        )
 
 
 async def _quotas(config: Config, store: Store, now: float) -> SharedQuotas:

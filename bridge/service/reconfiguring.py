@@ -105,7 +105,16 @@ class Reconfiguring:
             await running.remove(name)
             log.info("network %s is gone", name)
         for name in to_provision:
-            self._begin(partial(provision_all, self._parts.directory, provisioning, self._progress, network=name))
+            self._begin(
+                partial(
+                    provision_all,
+                    self._parts.directory,
+                    provisioning,
+                    self._progress,
+                    network=name,
+                    shards=self._parts.shards,
+                )
+            )
         return replace(after, networks=networks, files=files), failures
 
     def _take_catalogue(self, config: Config) -> None:
@@ -136,7 +145,10 @@ class Reconfiguring:
         """End what waits for networks and servers that are gone. What was accepted before is committed by now."""
         runner, store = self._parts.runner, self._parts.store
         await store.committed(())
-        unfinished = [endpoint async for part in store.unfinished() for endpoint in part]
+        shards = self._parts.shards
+        unfinished = [
+            endpoint async for part in store.unfinished(None if shards is None else shards.held) for endpoint in part
+        ]
         async for record in self._records(dict.fromkeys((*unfinished, *runner.loaded))):
             if record.network in networks:
                 await runner.stepped(record.id, ev.NetworkRemoved())

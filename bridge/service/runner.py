@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bindings.contract import MISS
+from bridge.cluster.contract import Shards
 from bridge.delivery.rows import Delete
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key
 from bridge.directory.record import Record
-from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
+from bridge.errors import BridgeError, NotServedHere, StoreUnavailable, UnknownDevice
 from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, Submit, WakeUp
@@ -24,7 +25,7 @@ from bridge.relay.step import Result, step
 from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moment
 from bridge.service.crash_points import reached
-from bridge.service.marks import Marks
+from bridge.service.marks import ShardMarks
 from bridge.service.placed import Placed
 from bridge.service.quiet import Quiet
 from bridge.service.runner_parts import Actor, Announcer, Ledger, Notes, Records
@@ -78,9 +79,10 @@ class Runner:
     quotas: SharedQuotas = field(default_factory=SharedQuotas)
     loaded: dict[int, Loaded] = field(default_factory=dict)
     _quiet: Quiet = field(init=False)
-    _taken_up: Marks = field(default_factory=Marks)  # endpoints whose rows are in memory
+    _taken_up: ShardMarks = field(default_factory=ShardMarks)  # endpoints whose rows are in memory
     _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits have no result yet
     stopping: bool = False
+    shards: Shards | None = None  # of this node; None: there is no cluster, and all are served here
     tap: Tap | None = None  # is called with every event while a trace runs
     _alarms: Alarms = field(init=False)
     _waiting: WaitingEvents = field(init=False)
@@ -174,6 +176,22 @@ class Runner:
         self._quiet.drop(endpoint)
         self._alarms.clear(endpoint)
 
+    def of_shard(self, shard: int) -> list[int]:
+        """Return the endpoints of a shard that are in memory."""
+        return [id_ for id_, loaded in self.loaded.items() if loaded.placed.endpoint.shard == shard]
+
+    def is_busy(self, endpoint: int) -> bool:
+        """Return whether a commit or a network call of an endpoint has no result yet."""
+        loaded = self.loaded.get(endpoint)
+        uncommitted = endpoint in self._draining or (loaded is not None and loaded.uncommitted > 0)
+        return uncommitted or self.actor.call_in_flight(endpoint) is not None
+
+    def forget_shard(self, shard: int) -> None:
+        """Drop the endpoints of a shard: when it is served here again, their messages are taken up as after a start."""
+        for endpoint in self.of_shard(shard):
+            self.forget(endpoint)
+        self._taken_up.forget(shard)
+
     def refresh(self, endpoint: int, placed: Placed) -> None:
         """Update an endpoint in memory from its changed directory entry."""
         loaded = self.loaded.get(endpoint)
@@ -210,6 +228,21 @@ class Runner:
             done(StoreUnavailable("the service is stopping"))
         return True
 
+    def _accepts(self, shard: int) -> bool:
+        return self.shards is None or self.shards.accepts(shard)
+
+    def _elsewhere(self, shard: int) -> NotServedHere:
+        self.count("events_for_other_nodes")
+        return NotServedHere(f"shard {shard}, to which the endpoint belongs, is not served by this node")
+
+    def _is_let_go(self, loaded: Loaded, event: ev.Event, done: Done | None) -> bool:
+        """Refuse an event of an endpoint whose shard is being released, unless a network call ended."""
+        shard = loaded.placed.endpoint.shard
+        if self._accepts(shard) or isinstance(event, CALL_RESULTS):
+            return False
+        _tell([(event, done)], self._elsewhere(shard))
+        return True
+
     def _found(self, key: Key, found: Found | None, error: BridgeError | None) -> None:
         """The store has read an endpoint: run its waiting events."""
         waiting = self._waiting.take(key)
@@ -219,6 +252,9 @@ class Runner:
             if isinstance(key, ById):
                 self._again_later(key.endpoint)
             _tell(waiting, error)
+            return
+        if found is not None and not self._accepts(found.record.shard):
+            _tell(waiting, self._elsewhere(found.record.shard))
             return
         if found is None:
             _tell(waiting, None if isinstance(key, ById) else UnknownDevice(f"no endpoint has {key!r}"))
@@ -231,7 +267,7 @@ class Runner:
         """The store has read a note and the endpoint of its device."""
         if found is not None:
             self.directory.keep(found.record)
-            if not self.stopping:
+            if not self.stopping and self._accepts(found.record.shard):
                 self._step_all(found, [])
         done(note, error)
 
@@ -262,7 +298,7 @@ class Runner:
         state.deliveries.call = self.actor.call_in_flight(endpoint)
         loaded = self.loaded[endpoint] = Loaded(placed, state)
         if endpoint not in self._taken_up:
-            self._taken_up.add(endpoint)
+            self._taken_up.add(endpoint, placed.endpoint.shard)
             if not state.is_quiet:
                 self._step(endpoint, loaded, ev.Started(), None)
         if state.is_quiet and not loaded.uncommitted:
@@ -277,6 +313,8 @@ class Runner:
 
     def _take(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         if self._refuses(event, done):
+            return
+        if self.shards is not None and self._is_let_go(loaded, event, done):
             return
         if self.tap is not None:
             self.tap.event(loaded.placed.endpoint, event)
@@ -313,7 +351,7 @@ class Runner:
         if changes or loaded.uncommitted:
             loaded.uncommitted += 1
             told = partial(self._committed, endpoint, loaded, placed, result, done)
-            self.store.commit(changes, told, endpoint=endpoint)
+            self.store.commit(changes, told, endpoint=endpoint, shard=placed.endpoint.shard)
         else:
             self._release(placed, result.effects)
             if done is not None:

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 
 from bindings.contract import Binding
+from bridge.cluster.ledger import ClusterLedger
+from bridge.cluster.shards import NodeShards
 from bridge.config import Config, checked
 from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
@@ -33,6 +35,7 @@ from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.history import counters, take_each_minute
 from bridge.service.inbox import InboxWork
+from bridge.service.node import Chore, Node
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
 from bridge.service.quota_change import change_quotas, judge_anew
@@ -40,6 +43,7 @@ from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
 from bridge.service.sealing import sealed
+from bridge.service.shard_endpoints import ShardEndpoints
 from bridge.service.standing_by import open_when_free, release
 from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
@@ -84,6 +88,8 @@ class Service:
         self._webhooks: Webhooks | None = None
         self._receiving: Receiving | None = None
         self._minutes: Minutes | None = None
+        self._node: Node | None = None  # of a cluster
+        self._keeping: asyncio.Task[None]  # the work of that node
         self.codes = Codes(self.clock.monotonic)
         self.ledger_lost: Callable[[], None] = lambda: None  # ends the process at once, from any thread
         self.reloader: Reloader | None = None  # set by the caller that knows the file
@@ -125,6 +131,7 @@ class Service:
             raise
 
     async def _start(self, store: Store) -> None:
+        shards = NodeShards(self.config.cluster.name) if isinstance(store, ClusterLedger) else None
         building = built(
             self.config,
             self.clock,
@@ -135,6 +142,7 @@ class Service:
             self._networks,
             self._tasks,
             self._progress,
+            shards,
         )
         parts = await self._stack.enter_async_context(building)
         watch_north(self.metrics, parts.north)
@@ -143,26 +151,58 @@ class Service:
         self.metrics.watch("endpoints_in_memory", lambda: len(parts.runner.loaded))
         self._parts = parts
         self._phase = Phase.RUNNING
-        directory, progress = parts.directory, self._progress
-        for work in (
-            partial(take_up_unfinished, store, directory, self._networks, parts.runner, progress),
-            partial(give_addresses, directory, parts.north, progress),
-            partial(provision_all, directory, parts.provisioning, progress),
-        ):
-            self._tasks.begin(persistently(work))
+        chores = self._chores(store)
+        if shards is not None and isinstance(store, ClusterLedger):
+            self._join(store, store, shards, parts, chores)
+        else:
+            directory, progress = parts.directory, self._progress
+            for work in (
+                partial(take_up_unfinished, store, directory, self._networks, parts.runner, progress),
+                partial(give_addresses, directory, parts.north, progress),
+                partial(provision_all, directory, parts.provisioning, progress),
+            ):
+                self._tasks.begin(persistently(work))
+            for chore in chores:
+                self._tasks.begin(chore())
         if self._receiving is not None and store.inbox is not None:
             self._tasks.begin(InboxWork(store.inbox, store, self._networks, self._receiving, self.metrics.count).run())
         self._tasks.begin(watch_clock(self.clock.wall))
         self._minutes = Minutes(self.now(), counters(self.metrics))
         self._tasks.begin(take_each_minute(self._minutes, self.metrics, self.clock))
-        self._tasks.begin(prune_forever(store, self.clock.wall, self._retention, self.metrics.count))
+
+    def _chores(self, store: Store) -> list[Chore]:
+        """Return the work in the background that is done once, however many nodes there are."""
+        chores: list[Chore] = [partial(prune_forever, store, self.clock.wall, self._retention, self.metrics.count)]
         if self._announcer is not None:
             self._webhooks = Webhooks(self.outbox, self._announcer, self.clock.wall, self.metrics.count)
-            self._tasks.begin(self._webhooks.run())
+            chores.append(self._webhooks.run)
+        return chores
+
+    def _join(
+        self, store: Store, ledger: ClusterLedger, shards: NodeShards, parts: Parts, chores: Sequence[Chore]
+    ) -> None:
+        """Let this node take its shards, one after the other, in the background."""
+        endpoints = ShardEndpoints(
+            store,
+            parts.directory,
+            parts.runner,
+            parts.provisioning,
+            self._networks,
+            self._progress,
+            self._tasks.begin,
+        )
+        looked = (lambda: None) if self._announcer is None else self._announcer.committed  # others store events, too
+        self._node = Node(ledger, shards, (endpoints,), chores, self.config.cluster.renew, self.metrics, looked)
+        self._keeping = asyncio.create_task(self._node.run())
 
     async def stop(self) -> None:
         """Accept nothing more, finish running calls, commit, close. Harmless before a start, and when called twice."""
         self._phase = Phase.STOPPING
+        if self._node is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+            node, self._node = self._node, None
+            await node.leave()
         if self._receiving is not None:
             self._receiving.keep_again()
         await self._tasks.stop()
@@ -386,6 +426,16 @@ class Service:
             return ()
         active = Counter(one.server for one in loaded.state.observations.values() if one.is_active)
         return [(one, active[one.server]) for one in loaded.state.registrations]
+
+    @property
+    def node(self) -> str:
+        return self.config.cluster.name
+
+    @property
+    def cluster(self) -> ClusterLedger:
+        if isinstance(self.store, ClusterLedger):
+            return self.store
+        raise NotPossible("this bridge shares its ledger with no other; see [cluster] in the configuration")
 
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
         return self.parts.quotas.standing(self.now())

@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from bridge.config import Config
 from bridge.errors import ConfigurationError, LedgerInUse, StoreUnavailable
 from bridge.store.contract import Store
-from bridge.store.opening import open_in_turn, open_store
+from bridge.store.opening import LeasedStore, open_as_node, open_in_turn, open_store
 
 TRY_EVERY = 0.5  # seconds between two attempts to take over
 COMMAND_TIMEOUT = 10.0  # seconds that a command may take
+
+S = TypeVar("S", bound=LeasedStore)
 
 log = logging.getLogger(__name__)
 
@@ -24,24 +27,15 @@ async def open_when_free(
     `lost` is called in another thread when the ledger may soon be another bridge's: it must end the process at once.
     `meanwhile` is awaited before each attempt. Raises ConfigurationError, and without [standby] StoreUnavailable.
     """
+    if config.cluster.enabled:
+        return await _join(config, lost)
     if not config.standby.enabled:
         return open_store(config.database)
-    why = ""
-    while True:
-        if meanwhile is not None:
-            await meanwhile()
-        try:
-            store = open_in_turn(config.database, config.standby.lease, lost)
-        except LedgerInUse:
-            because = "another bridge serves the ledger"
-        except StoreUnavailable as error:
-            because = str(error)
-        else:
-            break
-        if because != why:
-            log.info("standing by: %s", because)
-            why = because
-        await asyncio.sleep(TRY_EVERY)
+    store = await _in_turn(
+        lambda: open_in_turn(config.database, config.standby.lease, lost),
+        lambda _: "another bridge serves the ledger",
+        meanwhile,
+    )
     try:
         await store.alone()
         await run_command("take_command", config.standby.take_command)
@@ -50,6 +44,40 @@ async def open_when_free(
         raise
     log.info("this bridge serves the ledger")
     return store
+
+
+async def _join(config: Config, lost: Callable[[], None]) -> Store:
+    cluster = config.cluster
+    store = await _in_turn(lambda: open_as_node(config.database, cluster.name, cluster.lease, cluster.renew, lost), str)
+    try:
+        await store.alone()
+    except BaseException:
+        await store.close()
+        raise
+    log.info("this node has joined the cluster", extra={"node": cluster.name})
+    return store
+
+
+async def _in_turn(
+    opened: Callable[[], S],
+    in_use: Callable[[LedgerInUse], str],
+    meanwhile: Callable[[], Awaitable[None]] | None = None,
+) -> S:
+    """Return the ledger once it can be opened; `in_use` says why not, while it is in use. Raises ConfigurationError."""
+    why = ""
+    while True:
+        if meanwhile is not None:
+            await meanwhile()
+        try:
+            return opened()
+        except LedgerInUse as error:
+            because = in_use(error)
+        except StoreUnavailable as error:
+            because = str(error)
+        if because != why:
+            log.info("standing by: %s", because)
+            why = because
+        await asyncio.sleep(TRY_EVERY)
 
 
 async def release(config: Config) -> None:

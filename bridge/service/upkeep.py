@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Collection, Container
 
+from bridge.cluster.contract import Shards
 from bridge.directory import Directory
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.north.contract import NorthTransport
@@ -36,12 +37,17 @@ async def persistently(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def take_up_unfinished(
-    ledger: Ledger, directory: Directory, networks: Container[str], runner: Runner, progress: Progress
+    ledger: Ledger,
+    directory: Directory,
+    networks: Container[str],
+    runner: Runner,
+    progress: Progress,
+    shards: Collection[int] | None = None,
 ) -> None:
     """Load the endpoints with unfinished messages of earlier runs, paced (R32).
 
     Those with messages in doubt are first: they send nothing until the network was asked.
-    `networks` are those that are configured.
+    `networks` are those that are configured. `shards`: only endpoints of these shards.
     """
 
     async def take_up(endpoint: int) -> None:
@@ -55,7 +61,7 @@ async def take_up_unfinished(
                 await runner.take_up(endpoint)
 
     with progress.work("endpoints with unfinished messages are loaded") as work:
-        async for part in ledger.unfinished():
+        async for part in ledger.unfinished(shards):
             for start in range(0, len(part), AT_ONCE):
                 some = part[start : start + AT_ONCE]
                 await asyncio.gather(*map(take_up, some))
@@ -82,12 +88,17 @@ async def give_addresses(directory: Directory, north: NorthTransport, progress: 
 
 
 async def provision_all(
-    directory: Directory, provisioning: Provisioning, progress: Progress, network: str | None = None
+    directory: Directory,
+    provisioning: Provisioning,
+    progress: Progress,
+    network: str | None = None,
+    shards: Shards | None = None,
 ) -> None:
-    """Ask networks, or one of them, to provision every enabled endpoint."""
+    """Ask networks, or one of them, to provision every enabled endpoint; of a node's `shards`, if there are nodes."""
     with progress.work("networks are asked to carry endpoints' data", directory.size) as work:
         async for record in directory.all(network=network, enabled=True):
-            await provisioning.begin(record)
+            if shards is None or shards.accepts(record.shard):
+                await provisioning.begin(record)
             work.step()
 
 

@@ -116,6 +116,10 @@ class NetworkMemory:
         for key in self._devices.pop(device, ()):
             self._held.pop(key, None)
 
+    def forget_recent(self) -> None:
+        """Forget the notes in memory but those of devices whose endpoint is there: others may have changed them."""
+        self._recent.clear()
+
     # Internals
 
     def _written(self, key: str, value: bytes | None, device: str) -> None:
@@ -204,6 +208,11 @@ class Memories:
         if found is None:
             found = self._networks[network] = NetworkMemory(self._table, network)
         return found
+
+    def forget_recent(self) -> None:
+        """Forget the notes in memory but those of devices whose endpoint is there: others may have changed them."""
+        for memory in self._networks.values():
+            memory.forget_recent()
 
     def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None:
         """Keep the notes of a device in memory until `release`."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from bridge.cluster.ledger import ClusterLedger
 from bridge.errors import ConfigurationError
 from bridge.store import contract
 from bridge.store.inbox import Ingress
@@ -15,6 +16,10 @@ class LeasedStore(contract.Store, Protocol):
 
     async def alone(self) -> None:
         """Return when the bridge that held the ledger before has ended; send nothing before."""
+
+
+class NodeStore(LeasedStore, ClusterLedger, Protocol):
+    """The store of one of several nodes."""
 
 
 def open_store(database: Path | str) -> contract.Store:
@@ -54,6 +59,21 @@ def open_ingress(database: str) -> Ingress:
     from bridge.store.postgres.ingress import PostgresIngress
 
     return PostgresIngress(database)
+
+
+def open_as_node(database: Path | str, node: str, span: float, pause: float, lost: Callable[[], None]) -> NodeStore:
+    """Open a ledger in PostgreSQL as one of several nodes, with a lease of `span` seconds.
+
+    `pause`: seconds between two renewals. `lost` is called in another thread before the lease ends, or when other
+    nodes have declared it over, and must end everything at once. Raises LedgerInUse while a node of this name is
+    alive, or a bridge without [cluster] uses the ledger; else as `open_store` does.
+    """
+    if isinstance(database, Path):
+        raise ConfigurationError("[cluster] enabled: needs a ledger in PostgreSQL; set [service] database to its URI")
+    check_uri(database)
+    from bridge.store.postgres.cluster import NodeStore as Node
+
+    return Node.join(database, node, span, pause, lost, wait=0.0)
 
 
 def open_to_read(database: Path | str) -> contract.ReadOnlyStore:

@@ -265,7 +265,8 @@ async def test_a_note_of_a_device_is_written_by_the_node_that_has_its_shard(join
     with pytest.raises(StoreUnavailable):
         await b.memories.of("net").put("k", b"2", "d")
     await b.memories.of("net").put("of all", b"3")
-    assert [item async for item in b.memories.of("net").items()] == [("k", b"1"), ("of all", b"3")]
+    assert [item async for item in a.memories.of("net").items()] == [("k", b"1"), ("of all", b"3")]
+    assert [item async for item in b.memories.of("net").items()] == [("of all", b"3")], "of its own devices"
 
 
 async def test_endpoints_that_two_nodes_add_at_once_get_ids_of_their_own(join):

@@ -9,6 +9,7 @@ import msgspec
 from bridge.operations.types import (
     access,
     bulk,
+    cluster,
     config,
     direct,
     endpoints,
@@ -100,6 +101,8 @@ ROUTES = (
     Route("GET", "/waiting", endpoints.ListWaiting),
     Route("GET", "/usage", quotas.ListUsage),
     Route("GET", "/quotas", quotas.ListQuotas),
+    Route("GET", "/cluster", cluster.GetCluster),
+    Route("POST", "/cluster/nodes/{node}/drain", cluster.DrainNode),
     Route("GET", "/downlinks", messages.ListDownlinks),
     Route("GET", _D, stories.ShowDownlink),
     Route("GET", f"{_D}/payload", stories.GetDownlinkPayload),

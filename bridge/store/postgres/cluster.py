@@ -59,6 +59,7 @@ class NodeStore(PostgresStore):
         self._ids = NodeIds(first, time.monotonic())
         self._asked_for_ids = False
         self.fleet.settled = _SETTLED
+        self._notes.only = self._of_held
 
     @classmethod
     def join(
@@ -132,6 +133,11 @@ class NodeStore(PostgresStore):
             raise StoreUnavailable(f"the nodes of the cluster cannot be read: {text}") from error
 
     # What is different for a node
+
+    def _of_held(self) -> str:
+        """Return the condition for notes of this node's devices, or of no device."""
+        shards = ", ".join(map(str, self._held.held)) or "-1"
+        return f" AND (device = '' OR shard IN ({shards}))"
 
     def _fence(self, shard: int) -> tuple[int, int]:
         return shard, self._held.held.get(shard, 0)  # 0: of a shard that no node ever held

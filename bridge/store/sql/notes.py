@@ -1,5 +1,6 @@
 """The table of bindings' notes for `bridge.store.notes`."""
 
+from collections.abc import Callable
 from typing import Any
 
 from bridge.store.contract import Done
@@ -15,6 +16,7 @@ class SqlNotes:
 
     def __init__(self, store: Engine) -> None:
         self._store = store
+        self.only: Callable[[], str] = lambda: ""  # a further condition for notes that are read page by page
 
     def find(self, network: str, key: str, done: FoundNote) -> None:
         self._store.loads.ask(AskedNote(network, key, done))
@@ -22,7 +24,7 @@ class SqlNotes:
     async def page(self, network: str, prefix: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         comparison = ">=" if after is None else ">"
         sql = (
-            "SELECT key, value FROM note WHERE network = ?"  # noqa: S608  # our own sign
+            f"SELECT key, value FROM note WHERE network = ?{self.only()}"  # noqa: S608  # our own sign
             f" AND key {comparison} ? AND substr(key, 1, CAST(? AS INTEGER)) = ? ORDER BY key LIMIT ?"
         )
         values = (network, prefix if after is None else after, len(prefix), prefix, limit)

@@ -51,7 +51,8 @@ class SqlStore:
         self._next_id = _first_free_id(writing)
         self._reserved = self._next_id  # the first id that may not be given out before the mark is committed
         self._closing = False
-        self.memories = Memories(SqlNotes(self))
+        self._notes = SqlNotes(self)
+        self.memories = Memories(self._notes)
         self.fleet = SqlFleet(self)
         self.access = SqlAccess(self)
         self.outbox = SqlOutbox(self)

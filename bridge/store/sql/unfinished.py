@@ -38,4 +38,4 @@ def live(reader: SqlReader, after: int, shards: Collection[int] | None = None) -
 
 
 def _only(shards: Collection[int] | None) -> str:
-    return "" if shards is None else f" AND shard IN ({', '.join(map(str, map(int, shards)))})"
+    return "" if shards is None else f" AND shard IN ({', '.join(map(str, map(int, shards))) or '-1'})"

@@ -1,0 +1,66 @@
+"""Settings of several bridges on one ledger."""
+
+import socket
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class Standby(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A second bridge on one ledger in PostgreSQL, which takes over when the first one ends (docs/operations.md)."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="wait at the start while another bridge serves the ledger; needs PostgreSQL 14 or newer"),
+    ] = False
+    lease: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=60,
+            description="seconds after which a bridge that the database hears nothing of is replaced; it ends itself "
+            "after four fifths of that",
+        ),
+    ] = 5.0
+    take_command: Annotated[
+        list[str],
+        Meta(description="program and arguments, run before the first message is accepted, e.g. to move a route here"),
+    ] = msgspec.field(default_factory=list)
+    release_command: Annotated[
+        list[str], Meta(description="program and arguments, run after a stop has committed everything")
+    ] = msgspec.field(default_factory=list)
+
+
+class Cluster(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Several nodes on one ledger in PostgreSQL 14 or newer, each of which serves some endpoints (docs/cluster.md)."""
+
+    enabled: Annotated[bool, Meta(description="share the ledger with other nodes, each with this setting")] = False
+    node: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9._-]{0,63}$",
+            description="name of this node, which no other one may have; empty: the name of its host",
+        ),
+    ] = ""
+    lease: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=60,
+            description="seconds after which other nodes take what a silent node served; it ends itself after four "
+            "fifths of that",
+        ),
+    ] = 5.0
+    renew: Annotated[
+        float, Meta(ge=0.1, le=15, description="seconds between two renewals, at most a quarter of the lease")
+    ] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.renew > self.lease / 4:
+            raise ValueError(f"renew {self.renew:g} is more than a quarter of lease {self.lease:g}")
+
+    @property
+    def name(self) -> str:
+        """The name of this node."""
+        return self.node or socket.gethostname()

@@ -1,0 +1,47 @@
+"""The nodes of a cluster: who serves how much, and letting one hand over."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from bridge.operations.types.request import Access, Request, Result
+
+NodeName = Annotated[str, Meta(min_length=1, max_length=253, description="name of a node ([cluster] node)")]
+
+
+class ClusterNode(Result, frozen=True, kw_only=True):
+    """One node."""
+
+    name: str
+    alive: bool  # its lease goes on
+    lease: float  # seconds until it ends, by the database's clock
+    draining: bool  # it hands over what it serves, and gets nothing
+    release: str
+    started_at: float
+    shards: int  # that it holds
+
+
+class Cluster(Result, frozen=True, kw_only=True):
+    """All nodes that share the ledger, as the database knows them."""
+
+    node: str  # the one that was asked
+    nodes: tuple[ClusterNode, ...]
+    shards: int
+    unserved: int  # shards that no living node holds
+
+
+class GetCluster(Request[Cluster], frozen=True):
+    """Show the nodes that share the ledger, with their leases and shards."""
+
+    NAME: ClassVar[str] = "cluster.status"
+    ACCESS: ClassVar[Access] = Access.READ
+
+
+class DrainNode(Request[Cluster], frozen=True, kw_only=True):
+    """Let a node hand its shards over to the others, a few at a time, or end that."""
+
+    NAME: ClassVar[str] = "cluster.drain"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    node: NodeName
+    on: Annotated[bool, Meta(description="false: it may serve shards again")] = True

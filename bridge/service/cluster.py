@@ -1,0 +1,108 @@
+"""Keeps a node's part of a cluster: takes the shards that should be its own, and hands over those that should not."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from bridge.cluster.balance import plan
+from bridge.cluster.ledger import ClusterLedger
+from bridge.cluster.shards import NodeShards
+from bridge.cluster.view import ClusterView
+from bridge.errors import BridgeError, StoreUnavailable
+
+QUICK = 0.2  # seconds between two looks while shards change hands
+AFTER_FAILURE = 5.0  # seconds before a shard that could not be served here is taken once more
+LEAVE = 30.0  # seconds that a node which stops spends on handing its shards over
+
+log = logging.getLogger(__name__)
+
+
+class ClusterWork:
+    """The work of one node, in a task of its own."""
+
+    def __init__(self, ledger: ClusterLedger, shards: NodeShards, pause: float, count: Callable[..., None]) -> None:
+        """`pause`: seconds between two looks at the cluster; `count` increments counters that an operator sees."""
+        self._ledger = ledger
+        self._shards = shards
+        self._pause = pause
+        self._count = count
+        self.view: ClusterView | None = None  # as it was lately
+        self._failed: dict[int, float] = {}  # shards that could not be served here → when to try again
+        self._nodes: frozenset[str] = frozenset()
+
+    @property
+    def alive(self) -> list[str]:
+        """The names of the nodes whose lease went on, lately."""
+        return [] if self.view is None else [node.name for node in self.view.nodes.values() if node.is_alive]
+
+    @property
+    def unserved(self) -> int:
+        """The number of shards that no living node held, lately."""
+        return 0 if self.view is None else sum(not self.view.holder(shard) for shard in self.view.shards)
+
+    async def turn(self) -> float:
+        """Look, take and hand over what should change now; return the seconds until the next turn."""
+        try:
+            return await self._turn()
+        except StoreUnavailable as error:
+            log.warning("the cluster cannot be seen: %s", error, extra={"sample": "cluster"})
+            return self._pause
+
+    async def leave(self) -> None:
+        """Hand all shards over to other nodes, if there are any; return when that is done, or after 30 s."""
+        me = self._shards.node
+        try:
+            await self._ledger.drain(me, on=True)
+            async with asyncio.timeout(LEAVE):
+                while self._shards.held:
+                    pause = await self._turn()
+                    if not set(self.alive) - {me}:
+                        break
+                    await asyncio.sleep(min(pause, QUICK))
+        except (BridgeError, TimeoutError) as error:
+            log.warning("not all shards are handed over: %s", error or f"{LEAVE:g} s have passed")
+
+    async def _turn(self) -> float:
+        now = asyncio.get_running_loop().time()
+        self.view = view = await self._ledger.view()
+        self._note_nodes()
+        me = self._shards.node
+        for shard, epoch in [*self._shards.held.items()]:
+            if (view.shards[shard].holder, view.shards[shard].epoch) != (me, epoch):
+                log.error("shard %d was taken by another node", shard)
+                self._count("shards_lost")
+                await self._release(shard)
+        todo = plan(view, me, self._shards.held)
+        wanted = [shard for shard in todo.take if self._failed.get(shard, 0.0) <= now]
+        if wanted:
+            await self._take(wanted, now)
+        for shard in todo.release:
+            await self._release(shard)
+        return self._pause if todo.settled else min(QUICK, self._pause)
+
+    async def _take(self, wanted: list[int], now: float) -> None:
+        epochs = await self._ledger.take(wanted)
+        for shard, epoch in sorted(epochs.items()):
+            try:
+                await self._shards.take(shard, epoch)
+            except BridgeError as error:
+                log.error("%s; it is tried again in %.0f s", error, AFTER_FAILURE)  # noqa: TRY400  # no trace helps
+                self._count("shards_refused")
+                self._failed[shard] = now + AFTER_FAILURE
+                await self._ledger.release(shard)
+            else:
+                self._failed.pop(shard, None)
+                self._count("shards_taken")
+        if epochs:
+            log.info("shards taken", extra={"number": len(epochs), "held": len(self._shards.held)})
+
+    async def _release(self, shard: int) -> None:
+        await self._shards.release(shard)
+        await self._ledger.release(shard)
+        self._count("shards_released")
+
+    def _note_nodes(self) -> None:
+        nodes = frozenset(self.alive)
+        if nodes != self._nodes:
+            log.info("nodes of the cluster: %s", ", ".join(sorted(nodes)))
+            self._nodes = nodes

@@ -1,0 +1,87 @@
+"""One node of a cluster, put together: its shards, who follows them, and work that one node does for all."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from bridge.cluster.contract import ShardFollower
+from bridge.cluster.ledger import ClusterLedger
+from bridge.cluster.shards import NodeShards
+from bridge.metrics import Metrics
+from bridge.service.cluster import ClusterWork
+
+CHORES = 0  # the shard whose node does what is done once for all endpoints
+
+Chore = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Chores:
+    """`bridge.cluster.contract.ShardFollower`: runs background work on the node that has shard 0, and nowhere else."""
+
+    def __init__(self, chores: Sequence[Chore]) -> None:
+        self._chores = chores
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def taken(self, shard: int, _epoch: int) -> None:
+        """Begin, if it is the shard."""
+        if shard == CHORES:
+            self._tasks = [asyncio.create_task(chore()) for chore in self._chores]
+
+    async def released(self, shard: int) -> None:
+        """End, if it is the shard."""
+        if shard == CHORES:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """End what runs."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Node:
+    """Made before anything runs; `run` is the work in the background."""
+
+    def __init__(
+        self,
+        ledger: ClusterLedger,
+        shards: NodeShards,
+        followers: Sequence[ShardFollower],
+        chores: Sequence[Chore],
+        pause: float,
+        metrics: Metrics,
+        looked: Callable[[], None],
+    ) -> None:
+        """`followers` in the order in which they prepare; `looked` is called after each look at the cluster."""
+        self.ledger = ledger
+        self.shards = shards
+        self.work = ClusterWork(ledger, shards, pause, metrics.count)
+        self._chores = Chores(chores)
+        self._looked = looked
+        for follower in (*followers, self._chores):
+            shards.follow(follower)
+        _watch(metrics, self)
+
+    async def run(self) -> None:
+        """Keep this node's part of the cluster until this is cancelled."""
+        while True:
+            pause = await self.work.turn()
+            self._looked()
+            await asyncio.sleep(pause)
+
+    async def leave(self) -> None:
+        """Hand all shards over, as far as there are other nodes. `run` has ended."""
+        await self.work.leave()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._chores.stop()
+
+
+def _watch(metrics: Metrics, node: Node) -> None:
+    metrics.describe("cluster_shards", "Shards that this node serves.")
+    metrics.watch("cluster_shards", lambda: float(sum(map(node.shards.serves, node.shards.held))))
+    metrics.describe("cluster_nodes", "Nodes whose lease goes on, as this node saw them last.")
+    metrics.watch("cluster_nodes", lambda: float(len(node.work.alive)))
+    metrics.describe("cluster_shards_unserved", "Shards that no living node holds, as this node saw them last.")
+    metrics.watch("cluster_shards_unserved", lambda: float(node.work.unserved))

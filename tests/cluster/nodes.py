@@ -1,0 +1,294 @@
+"""Nodes of one cluster, each a process, on a real PostgreSQL and an emulated SCEF; what they accept, what is on air.
+
+Requests come by the API of whichever node takes them. Notifications of the SCEF go through a load balancer that asks
+one node after the other.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
+
+from mock_network.lab import SCS_AS, TOKEN, Api, ApiError, Lab, LabProcess, free_port
+from tests.cluster.valve import Valve
+from tests.store.postgres_server import PostgresServer
+from tests.waiting import until
+
+LEASE = 5.0
+PATH = "cluster-test"  # the last part of the callback URL
+CONFIG = """
+[service]
+state_directory = {state}
+database = {database}
+[cluster]
+enabled = true
+node = "{node}"
+lease = {lease}
+renew = 1.0
+[north]
+port = {north}
+[servers.lab]
+uri = "coap://127.0.0.1:{server}"
+[networks.net]
+binding = "nidd"
+api_root = {scef}
+scs_as_id = "{as_id}"
+credentials = {{ kind = "bearer", token = "{token}" }}
+callbacks = {{ port = {callback}, public_url = "http://127.0.0.1:{balancer}", path = "{path}" }}
+downlinks = {{ response_timeout = 2.0, max_retransmit = 0 }}
+"""
+_ENDPOINT = """
+[[endpoints]]
+name = "e{number}"
+network = "net"
+address = "ue{number}@example.com"
+"""
+
+
+@dataclass(slots=True)
+class NodeProcess:
+    """One node; `name` is its name in the cluster."""
+
+    name: str
+    folder: Path
+    process: LabProcess
+    valve: Valve
+    callback: int
+    api: Api
+
+    @property
+    def can_answer(self) -> bool:
+        return self.process.running
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+
+
+@dataclass(slots=True)
+class Accepted:
+    """A request that a node has accepted: an Execute, whose argument is unique."""
+
+    id: int
+    endpoint: str
+    argument: str
+    node: str
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Use it as an asynchronous context."""
+
+    folder: Path
+    server: PostgresServer
+    devices: int = 12
+    lease: float = LEASE
+    program: str = "bridge.cli"
+    nodes: dict[str, NodeProcess] = field(default_factory=dict)
+    accepted: list[Accepted] = field(default_factory=list)
+    asked: Counter[str] = field(default_factory=Counter)
+    gaps: list[float] = field(default_factory=list)  # seconds that endpoints were not served
+    _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    _where: str = ""
+    _scef: Any = None
+    _balancer: int = 0
+    _session: ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        lab = await self._stack.enter_async_context(Lab(self.folder / "lab"))
+        ues = [{"name": f"ue{n}", "external_id": f"ue{n}@example.com"} for n in range(self.devices)]
+        self._scef = await lab.start_scef(ues)
+        self._where = self.server.uri()
+        self._session = await self._stack.enter_async_context(ClientSession(timeout=ClientTimeout(5)))
+        await self._start_balancer()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for node in self.nodes.values():
+            await self._end(node)
+        await self._stack.aclose()
+
+    async def _end(self, node: NodeProcess) -> None:
+        if node.process.running:
+            node.process.signal(signal.SIGCONT)
+        node.process.kill()
+        await node.api.close()
+        await node.valve.close()
+
+    async def start(self, name: str, as_: str = "") -> NodeProcess:
+        """Start a node; with `as_`, one with that name in the cluster."""
+        if name in self.nodes:
+            await self._end(self.nodes.pop(name))
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        valve = Valve(self.server.folder)
+        await valve.start()
+        callback = free_port()
+        where = self._where.replace(*(str(part).replace("/", "%2F") for part in (self.server.folder, valve.folder)))
+        text = CONFIG.format(
+            state=json.dumps(str(folder)),
+            database=json.dumps(where),
+            node=as_ or name,
+            lease=self.lease,
+            north=free_port(),
+            server=free_port(),
+            scef=json.dumps(self._scef.ready["scef"]),
+            as_id=SCS_AS,
+            token=TOKEN,
+            callback=callback,
+            balancer=self._balancer,
+            path=PATH,
+        )
+        file = folder / "bridge.toml"
+        file.write_text(text + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
+        process = LabProcess(name, ["-m", self.program, "run", "--config", str(file)], folder / "log")
+        process.start()
+        api = Api("http://bridge", str(folder / "control.sock"))
+        node = self.nodes[name] = NodeProcess(as_ or name, folder, process, valve, callback, api)
+        return node
+
+    async def ready(self, name: str) -> None:
+        """Wait until a node is ready."""
+        node = self.nodes[name]
+
+        async def is_ready() -> bool:
+            node.process.check()
+            with contextlib.suppress(OSError, ApiError):
+                return bool((await node.api.post("/ready"))["ready"])
+            return False
+
+        await until(is_ready, 60, why=f"node {name} is not ready")
+
+    # What the ledger says
+
+    def rows(self, question: str) -> list[tuple[Any, ...]]:
+        """Ask the database, past all nodes."""
+        import psycopg
+
+        with psycopg.connect(self._where) as connection:
+            return connection.execute(question.encode()).fetchall()
+
+    def holders(self) -> dict[str, str]:
+        """Return the node that holds each endpoint's shard."""
+        return dict(self.rows("SELECT e.name, s.holder FROM endpoint e JOIN shard s ON s.id = e.shard"))
+
+    def shards(self) -> Counter[str]:
+        """Return the number of shards of each holder."""
+        return Counter(holder for (holder,) in self.rows("SELECT holder FROM shard"))
+
+    async def settled(self, *names: str, wait: float = 60) -> None:
+        """Wait until these nodes hold all shards, and each some."""
+        await until(lambda: set(self.shards()) == set(names), wait, why=f"shards are not with {names}", every=0.1)
+
+    # Traffic
+
+    async def provisioned(self) -> None:
+        """Wait until the SCEF has a configuration for every device."""
+
+        async def all_there() -> bool:
+            return len(await self._scef.api.get("/configurations")) >= self.devices
+
+        await until(all_there, 60, why="the devices are not provisioned")
+
+    async def execute(self, endpoint: str, wait: float = 30.0) -> float:
+        """Have one more Execute accepted by whichever node takes it; return the seconds until one did."""
+        self.asked[endpoint] += 1
+        argument = f"0='{endpoint}.{self.asked[endpoint]}.'"
+        began = time.monotonic()
+        key = argument  # a node may have accepted it and died before its answer: then the next one knows it
+        while True:
+            for name, node in [*self.nodes.items()]:
+                found = await self._try(node, endpoint, argument, key)
+                if found is not None:
+                    self.accepted.append(Accepted(found, endpoint, argument, name))
+                    return time.monotonic() - began
+            if time.monotonic() - began > wait:
+                raise AssertionError(f"no node accepts a request to {endpoint} within {wait} s")
+            await asyncio.sleep(0.05)
+
+    async def _try(self, node: NodeProcess, endpoint: str, argument: str, key: str) -> int | None:
+        if not node.can_answer:
+            return None
+        request = {
+            "endpoint": endpoint, "operation": "execute", "path": "/3/0/4", "arguments": argument, "ttl": 60.0,
+            "idempotency_key": key,
+        }  # fmt: skip
+        try:
+            async with asyncio.timeout(1.0):
+                return int((await node.api.post("/downlink.send", request))["id"])
+        except (OSError, ApiError, TimeoutError, ClientError):
+            return None
+
+    async def traffic(self, each: int, endpoints: list[str] | None = None) -> None:
+        """Have several Executes accepted for each endpoint, for all endpoints at once; note how long each waited."""
+
+        async def one(endpoint: str) -> None:
+            for _ in range(each):
+                self.gaps.append(await self.execute(endpoint))
+
+        await asyncio.gather(*(one(e) for e in endpoints or [f"e{n}" for n in range(self.devices)]))
+
+    async def judge(self, wait: float = 180.0) -> "Verdict":
+        """Wait until every message has its outcome; return what became of what was accepted, and what was on air."""
+        await until(
+            lambda: self.rows("SELECT count(*) FROM downlink WHERE over = 0") == [(0,)],
+            wait,
+            why="messages have no outcome",
+            every=0.5,
+        )
+        return await self.seen_on_air()
+
+    async def seen_on_air(self) -> "Verdict":
+        """Return what has become of what was accepted, and what was on air so far."""
+        rows = dict(self.rows("SELECT id, state FROM downlink"))
+        air = [bytes.fromhex(one["data"]) for one in await self._scef.api.get("/air-log", what="downlink")]
+        copies = Counter(a.argument for a in self.accepted for data in air if a.argument.encode() in data)
+        return Verdict(
+            lost=[a for a in self.accepted if a.id not in rows],
+            twice={argument: number for argument, number in copies.items() if number > 1},
+            on_air=len(copies),
+            outcomes=Counter(rows.values()),
+        )
+
+    # The load balancer
+
+    async def _start_balancer(self) -> None:
+        app = web.Application()
+        app.router.add_route("*", "/{rest:.*}", self._forward)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        self._balancer = free_port()
+        await web.TCPSite(runner, "127.0.0.1", self._balancer).start()
+
+    async def _forward(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        assert self._session is not None
+        for node in [*self.nodes.values()]:
+            if not node.can_answer:
+                continue
+            url = f"http://127.0.0.1:{node.callback}{request.path_qs}"
+            with contextlib.suppress(ClientError, TimeoutError):
+                async with self._session.request(
+                    request.method, url, data=body, headers=request.headers, timeout=ClientTimeout(1)
+                ) as answer:
+                    if answer.status < 300:  # a node that does not serve the device refuses
+                        return web.Response(status=answer.status, body=await answer.read())
+        return web.Response(status=503)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`twice`: at-most-once messages that were on air more than once."""
+
+    lost: list[Accepted]
+    twice: dict[str, int]
+    on_air: int
+    outcomes: Counter[str]

@@ -1,0 +1,48 @@
+"""[cluster]: what several nodes cannot do is refused, with the reason."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.config import checked
+from bridge.config.reading import parse
+from bridge.errors import ConfigurationError
+
+POSTGRES = '[service]\ndatabase = "postgresql://bridge@db.example/bridge"\n'
+CLUSTER = "[cluster]\nenabled = true\n"
+SERVER = '[servers.s]\nuri = "coap://127.0.0.1"\n'
+NIDD = (
+    '[networks.n]\nbinding = "nidd"\napi_root = "http://127.0.0.1:1"\nscs_as_id = "a"\n'
+    'credentials = { kind = "bearer", token = "t" }\n'
+)
+QUOTA = '[[quotas]]\nname = "q"\nnetwork = "n"\nperiod = "day"\nmessages = 9\nper = "network"\n'
+
+
+def configured(text: str, tmp_path: Path) -> None:
+    checked(parse(text, "bridge.toml", tmp_path))
+
+
+def test_nodes_with_nidd_on_postgresql_are_accepted(tmp_path: Path) -> None:
+    configured(POSTGRES + CLUSTER + SERVER + NIDD, tmp_path)
+    configured(POSTGRES + CLUSTER + SERVER + NIDD + QUOTA + 'at_limit = "warn"\n', tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (CLUSTER + SERVER + NIDD, "needs a ledger in PostgreSQL"),
+        (POSTGRES + CLUSTER + "[standby]\nenabled = true\n" + SERVER + NIDD, "set \\[standby\\] enabled = false"),
+        (POSTGRES + CLUSTER + '[north]\nscheme = "ports"\n' + SERVER + NIDD, "a port cannot move to another node"),
+        (POSTGRES + CLUSTER + SERVER + NIDD + QUOTA, "quota q is shared by endpoints of several nodes"),
+        (POSTGRES + CLUSTER + "lease = 2.0\n" + SERVER + NIDD, "renew 1 is more than a quarter of lease 2"),
+        (POSTGRES + CLUSTER + 'node = "a b"\n' + SERVER + NIDD, "node"),
+    ],
+)
+def test_what_nodes_cannot_do_is_refused_with_the_reason(text: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        configured(text, tmp_path)
+
+
+def test_a_network_that_cannot_run_on_several_nodes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="binding sms of network n cannot run on several nodes yet"):
+        configured(POSTGRES + CLUSTER + SERVER + NIDD.replace('"nidd"', '"sms"'), tmp_path)

@@ -1,0 +1,148 @@
+"""Several nodes, each a process, on one PostgreSQL: judged by what the ledger and the air say, past all nodes."""
+
+import asyncio
+import signal
+import statistics
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.nodes import LEASE, Cluster
+from tests.store.postgres_server import PostgresServer
+from tests.store.stores import postgres_server
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+SERVED_AGAIN = LEASE + 3.0  # seconds after a node died
+
+
+@pytest.fixture(scope="module")
+def server() -> PostgresServer:
+    found: PostgresServer = postgres_server()
+    return found
+
+
+async def started(cluster: Cluster) -> None:
+    """Start two nodes, and wait until they share the shards, and the devices are provisioned."""
+    for name in ("a", "b"):
+        await cluster.start(name)
+        await cluster.ready(name)
+    await cluster.settled("a", "b")
+    await cluster.provisioned()
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, server: PostgresServer) -> AsyncIterator[Cluster]:
+    """Two nodes that share the shards."""
+    async with Cluster(tmp_path, server) as made:
+        await started(made)
+        yield made
+
+
+async def judged(cluster: Cluster) -> None:
+    """Nothing that was accepted is lost, each has one outcome, and no at-most-once message was on air twice."""
+    verdict = await cluster.judge()
+    print(dict(verdict.outcomes), "on air:", verdict.on_air, "of", len(cluster.accepted))
+    assert not verdict.lost
+    assert not verdict.twice
+    assert verdict.on_air >= len(cluster.accepted) // 2, "the test has shown little"
+
+
+def of(cluster: Cluster, node: str) -> list[str]:
+    """Return the endpoints that a node serves."""
+    return [endpoint for endpoint, holder in cluster.holders().items() if holder == node]
+
+
+async def taken_over(cluster: Cluster, endpoints: list[str], since: float) -> None:
+    """Require that endpoints of a node that fell silent at `since` accept requests again in time."""
+    before = len(cluster.gaps)
+    began = time.monotonic() - since
+    await cluster.traffic(1, endpoints)
+    gaps = [began + gap for gap in cluster.gaps[before:]]
+    print(f"served again after {statistics.median(gaps):.1f} s (median), {max(gaps):.1f} s (worst)")
+    assert max(gaps) < SERVED_AGAIN
+
+
+async def test_a_killed_node(cluster: Cluster) -> None:
+    its = of(cluster, "a")
+    await cluster.traffic(2)
+    cluster.nodes["a"].kill()
+    await taken_over(cluster, its, time.monotonic())
+    await cluster.settled("b")
+    await cluster.traffic(1)
+    await judged(cluster)
+
+
+async def stopped_for_a_while(cluster: Cluster) -> None:
+    """Stop a node while requests wait in its memory, and let it go on when another one has worked through them."""
+    its = of(cluster, "a")
+    await cluster.traffic(4)
+    cluster.nodes["a"].process.signal(signal.SIGSTOP)
+    stopped_at = time.monotonic()
+    await taken_over(cluster, its, stopped_at)
+    await asyncio.sleep(30 - (time.monotonic() - stopped_at))
+    cluster.nodes["a"].process.signal(signal.SIGCONT)
+
+
+async def test_a_node_that_was_stopped_for_30_s(cluster: Cluster) -> None:
+    await stopped_for_a_while(cluster)
+    await until(lambda: not cluster.nodes["a"].process.running, 10, why="a node without a lease goes on")
+    assert "the database did not confirm the lease in time" in cluster.nodes["a"].process.said()
+    await cluster.start("a")  # as systemd does
+    await cluster.ready("a")
+    await cluster.settled("a", "b")
+    await cluster.traffic(1)
+    await cluster.nodes["a"].api.post("/cluster.drain", {"node": "b"})
+    await cluster.settled("a")
+    await cluster.traffic(1)
+    await judged(cluster)
+
+
+async def test_without_fencing_the_same_is_noticed(tmp_path: Path, server: PostgresServer) -> None:
+    """The control: nodes that compare no epochs, and do not end with their lease."""
+    async with Cluster(tmp_path, server, program="tests.cluster.unfenced") as cluster:
+        await started(cluster)
+        await stopped_for_a_while(cluster)
+        await asyncio.sleep(10)  # a has gone on with what it had in memory
+        assert (await cluster.seen_on_air()).twice
+
+
+async def test_a_node_that_the_database_does_not_hear(cluster: Cluster) -> None:
+    its = of(cluster, "a")
+    await cluster.traffic(3)
+    cluster.nodes["a"].valve.shut()
+    await taken_over(cluster, its, time.monotonic())
+    await until(lambda: not cluster.nodes["a"].process.running, 10, why="a node without its database goes on")
+    await judged(cluster)
+
+
+async def test_a_third_node_and_one_that_leaves(cluster: Cluster) -> None:
+    """Shards are handed over one by one while requests come: nobody waits for a lease."""
+    working = asyncio.create_task(cluster.traffic(8))
+    await cluster.start("c")
+    await cluster.ready("c")
+    await cluster.settled("a", "b", "c")
+    cluster.nodes["a"].process.signal(signal.SIGTERM)
+    await until(lambda: not cluster.nodes["a"].process.running, 60, why="a node that is stopped does not end")
+    await working
+    print(f"longest wait during two hand-overs: {max(cluster.gaps):.1f} s")
+    await cluster.settled("b", "c", wait=5)
+    await judged(cluster)
+    assert max(cluster.gaps) < LEASE, "a hand-over needs no lease to end"
+
+
+async def test_two_nodes_with_one_name(cluster: Cluster) -> None:
+    """The second one waits, and takes the name when the first one has lost it; the first one ends."""
+    second = await cluster.start("second", as_="a")
+    await until(lambda: "a node called 'a' is in the cluster" in second.process.said(), 30, why="it does not wait")
+    await cluster.traffic(3)
+    cluster.nodes["a"].process.signal(signal.SIGSTOP)
+    await cluster.ready("second")
+    cluster.nodes["a"].process.signal(signal.SIGCONT)
+    await until(lambda: not cluster.nodes["a"].process.running, 10, why="two nodes have one name")
+    await cluster.settled("a", "b")
+    await cluster.traffic(1)
+    await judged(cluster)

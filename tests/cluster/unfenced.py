@@ -1,0 +1,44 @@
+"""A bridge whose nodes are not fenced: no epochs, no end with the lease or session. The proof must notice that."""
+
+from bridge.cli import main
+from bridge.store.postgres import cluster, shard_rows
+from bridge.store.postgres.connection import PostgresConnection
+from bridge.store.postgres.fence import Fence
+from bridge.store.postgres.membership import Membership
+from bridge.store.postgres.store import PostgresStore
+
+
+def _nothing(*_: object) -> list[object]:
+    return []
+
+
+def _number(self: Membership) -> int:
+    self._number += 1
+    self._connection.execute(
+        "UPDATE node SET committed = ?, until = clock_timestamp() + make_interval(secs => ?) WHERE name = ?",
+        (self._number, self._span, self.node),
+    )
+    return self._number
+
+
+def _confirmed(self: Membership) -> int:
+    return self._number
+
+
+def _declare_over(connection: PostgresConnection, _me: Membership) -> None:
+    connection.execute("UPDATE node SET incarnation = '' WHERE until <= clock_timestamp()")
+
+
+def _unlimited(_span: float) -> str:
+    return ""
+
+
+Fence.lost = _nothing  # type: ignore[method-assign,assignment]
+Membership.note_transaction = _number  # type: ignore[method-assign]
+Membership._confirmed = _confirmed  # type: ignore[method-assign]
+PostgresStore._watch = _nothing  # type: ignore[method-assign,assignment]
+shard_rows._declare_over = _declare_over
+cluster.session_of_lease = _unlimited
+
+if __name__ == "__main__":
+    main(prog_name="lwm2m-bridge")
