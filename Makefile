@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
 INSTALLED := build/installed/.made
 
-.PHONY: demo components test test-slow ets fuzz bench site lint sbom audit clean
+.PHONY: demo components test test-slow ets fuzz bench site lint sbom audit deb clean
 
 $(STAMP): pyproject.toml
 	@echo "making $(VENV) and installing into it: a minute or two, once"
@@ -64,6 +64,9 @@ sbom: $(INSTALLED)  ## what an installation with all extras consists of, as Cycl
 audit: $(INSTALLED)  ## known weaknesses of what is installed; fails if there are any, and where nobody could be asked
 	@build/installed/bin/python -m pip freeze --exclude lwm2m-nonip-bridge > build/installed/packages.txt
 	@$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed/packages.txt
+
+deb:  ## a Debian package in build/deb, for the Python of this machine: deploy/deb/build.sh
+	@deploy/deb/build.sh build/deb $(ARGS)
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
