@@ -60,7 +60,12 @@ _SETTABLE = {
 }
 
 
-_READ: dict[str, Callable[[Any], Any]] = {"oscore": keys_from, "psk": key_from, "pipe": parse_address}
+_READ: dict[str, Callable[[Any], Any]] = {
+    "oscore": keys_from,
+    "psk": key_from,
+    "pipe": parse_address,
+    "tunnel": parse_address,
+}
 
 
 def make_app(fleet: Fleet, defaults: DeviceOptions) -> web.Application:

@@ -45,6 +45,7 @@ from mock_network.device.serving import BOOTSTRAP, Serving
 from mock_network.device.tasks import Deregister, Register, RequestBootstrap, Update
 from mock_network.device.temperature import TemperatureSensors
 from mock_network.device.tree import Changed, ObjectTree
+from mock_network.device.tunnel import Tunnel
 from mock_network.lwm2m.definitions import DEVICE, SECURE_COMPONENT
 from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, encode
@@ -90,6 +91,7 @@ class Device:
         self._every_type = EveryType(self.tree, self._rng, self._send_in_background)
         self._firmware = Firmware(self.tree, self._later, lambda: self.reboot(lose_state=False))
         self._component = self._make_component()
+        self._tunnel = None if options.tunnel is None else Tunnel(self.tree, options.tunnel)
         self.contexts = SecurityContexts(self.tree, lambda: self._rng.randbytes(8))
         self._freshness = None if options.fresh_within is None else Freshness(options.fresh_within, self._rng)
         self.client = Client(
@@ -153,6 +155,8 @@ class Device:
             bearer.up.use_contexts(self.contexts.find)
             if bearer.options.binding == SMS:
                 bearer.up.intercept(functools.partial(self._short_message, bearer))
+        if self._tunnel is not None:
+            await self._tunnel.open()
 
     def _alerted(self, description: int) -> None:
         """Keep the last alert of DTLS that arrived where a server can read it (/1/x/11)."""
@@ -181,6 +185,8 @@ class Device:
             timer.cancel()
         self._timers.clear()
         await self.bearers.close()
+        if self._tunnel is not None:
+            self._tunnel.close()
         self._serving.watches.clear()
 
     async def restart(self, *, lose_state: bool = False, lose_replay_windows: bool = False) -> None:
@@ -422,6 +428,8 @@ class Device:
             self._firmware.written(path)
             if self._component is not None:
                 self._component.written(path)
+            if self._tunnel is not None:
+                self._tunnel.written(path)
             self._ask_for_updates(path)
         self.client.advance()
 

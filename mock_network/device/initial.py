@@ -25,6 +25,7 @@ from mock_network.device.tree import Instances, Resource
 from mock_network.lwm2m.definitions import (
     ACCESS_CONTROL,
     APN_PROFILE,
+    APP_DATA,
     CELLULAR,
     CONNECTIVITY,
     DEVICE,
@@ -64,6 +65,7 @@ def initial_objects(options: DeviceOptions) -> Instances:
             0: {4: 86400, 5: 20, 11: {key: ObjectLink(APN_PROFILE, key) for key in range(len(apns))}, 12: 3, 13: 1}
         },
         APN_PROFILE: {key: {0: apn, 1: apn, 3: True, 4: NO_AUTHENTICATION, 24: NON_IP} for key, apn in enumerate(apns)},
+        APP_DATA: {0: {0: {0: b""}}, 1: {0: {0: b""}}},
         FIRMWARE_BANK: {0: {0: "", 1: False}},
         SECURE_COMPONENT: {0: {0: f"sc-{options.endpoint}", 4: {}}},
         TEMPERATURE: {
@@ -71,6 +73,8 @@ def initial_objects(options: DeviceOptions) -> Instances:
         },
     }
     wanted = options.objects | ({APN_PROFILE, CELLULAR} if apns else set())
+    if options.tunnel is not None:
+        wanted |= {APP_DATA}
     if TEST in options.objects:
         known[TEST] = {0: initial_values(options.model)}
     protected = [server.oscore for server in options.servers()]

@@ -109,6 +109,8 @@ class DeviceOptions:
     """As `ServerOptions.oscore`, of the first server."""
     psk: PreSharedKey | None = None
     """Everything of the device goes through DTLS sessions by this key; None: nothing does."""
+    tunnel: Address | None = None
+    """UDP address of an application of the device, or of a device behind it, whose data object 19 carries."""
     fresh_within: float | None = None
     """How old an Echo value may be that a request that changes something must carry (RFC 9175); None: no such check."""
     has_clock: bool = True

@@ -32,6 +32,7 @@ from mock_network.lwm2m_server.bootstrap_plan import Plan, Step
 from mock_network.lwm2m_server.calls import CALLS, Body, describe, values_of
 from mock_network.lwm2m_server.server import LwM2mServer, NotRegistered, Observed
 from mock_network.lwm2m_server.sleeping import ClientAsleep, Dropped
+from mock_network.lwm2m_server.tunnelled import ask_beyond
 
 _SERVER: web.AppKey[LwM2mServer] = web.AppKey("server", LwM2mServer)
 
@@ -42,6 +43,7 @@ def make_app(server: LwM2mServer) -> web.Application:
     app[_SERVER] = server
     app.router.add_get("/control/clients", _clients)
     app.router.add_get("/control/clients/{endpoint}", _client)
+    app.router.add_post("/control/clients/{endpoint}/beyond", _beyond)
     app.router.add_post("/control/clients/{endpoint}/{operation}", _operate)
     app.router.add_get("/control/observations", _observations)
     app.router.add_get("/control/sends", _sends)
@@ -85,6 +87,18 @@ async def _operate(request: web.Request) -> web.Response:
     except OscoreError as error:
         return web.json_response({"outcome": "not verified", "detail": str(error)})
     return web.json_response({"outcome": "done"} if result is None else describe(result))
+
+
+async def _beyond(request: web.Request) -> web.Response:
+    server, body = request.app[_SERVER], await body_of(request)
+    try:
+        return web.json_response(await ask_beyond(server, request.match_info["endpoint"], body))
+    except NotRegistered:
+        return web.json_response({"error": "not registered, or no such device"}, status=404)
+    except OscoreError as error:
+        return web.json_response({"outcome": "not verified", "detail": str(error)})
+    except TimeoutError:
+        return web.json_response({"outcome": "no answer"})
 
 
 async def _observations(request: web.Request) -> web.Response:

@@ -127,6 +127,10 @@ class LwM2mServer(Observing):
         """
         self._contexts[endpoint] = new_context(keys)
 
+    def context_of(self, endpoint: str) -> Any:
+        """Return the OSCORE context with a client, or with a device behind one; None without."""
+        return self._contexts.get(endpoint)
+
     def use_key(self, endpoint: str, key: PreSharedKey) -> None:
         """Take DTLS sessions of a client on the same port. A Register under its name counts only there."""
         self._keys[key.identity] = key.key

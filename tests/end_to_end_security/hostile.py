@@ -109,6 +109,7 @@ def main() -> None:
     config = Path(sys.argv[sys.argv.index("-c") + 1])
     attacker = Attacker(config.parent)
     send, submit = NetworkActor._send, NetworkActor._submit
+    more: list[asyncio.Future[Any]] = []
 
     def hostile_send(self: Any, placed: Any, effect: Any) -> None:
         for late, data in attacker.meet("up", placed.endpoint.name, effect.data):
@@ -119,13 +120,19 @@ def main() -> None:
                 send(self, placed, changed)
 
     async def hostile_submit(self: Any, placed: Any, attempt: Any) -> Any:
-        result = None
         messages = attacker.meet("down", placed.endpoint.name, attempt.payload)
-        for late, data in messages:
+        messages = messages or [(0.0, b"\x00")]  # it says that it has sent what it has not
+
+        async def carry_out(late: float, data: bytes) -> Any:
             await asyncio.sleep(late)
-            result = await submit(self, placed, msgspec.structs.replace(attempt, payload=data))
-        if result is None:  # it says that it has sent what it has not
-            result = await submit(self, placed, msgspec.structs.replace(attempt, payload=b"\x00"))
+            return await submit(self, placed, msgspec.structs.replace(attempt, payload=data))
+
+        own = next((n for n, (_, data) in enumerate(messages) if data == attempt.payload), 0)
+        for message in messages[:own]:
+            await carry_out(*message)
+        result = await carry_out(*messages[own])
+        rest = messages[own + 1 :]  # of which the rest of the bridge knows nothing
+        more.extend(asyncio.ensure_future(carry_out(*message)) for message in rest)
         return result
 
     NetworkActor._send, NetworkActor._submit = hostile_send, hostile_submit  # type: ignore[method-assign]

@@ -6,6 +6,7 @@ from tests.mutations.requirements import Removed
 ACCOUNTS = "tests/e2e/test_accounts.py::test_"
 CERTIFICATES = "tests/e2e/test_certificates.py::test_"
 DTLS = "tests/end_to_end_security/test_emulated_dtls.py::test_"
+BEYOND = "tests/end_to_end_security/test_attacked_beyond.py::test_"
 OSCORE = "tests/end_to_end_security/test_attacked_oscore.py::test_"
 
 REMOVED = [
@@ -137,6 +138,26 @@ REMOVED = [
             "keys not in self._contexts",
             "True",
             OSCORE + "a_request_that_is_replayed_is_carried_out_once",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2Eo-4", "LightweightM2M-E2Eo-10"),
+        Mutation(
+            "what a message for an application says counts without OSCORE",
+            "answer",
+            "message.opt.oscore is None",
+            "perform(Request('0.03', tuple(message.opt.uri_path), (), message.payload)) is None",
+            BEYOND + "nobody_between_speaks_for_an_end",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2Eo-6", "LightweightM2M-E2Eo -12"),
+        Mutation(
+            "any Echo value will do",
+            "Freshness.challenge",
+            "issued is not None and $_",
+            "request.echo is not None",
+            BEYOND + "what_is_held_back_is_not_carried_out_late",
         ),
     ),
     Removed(
