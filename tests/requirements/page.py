@@ -55,7 +55,7 @@ def _labels(group: Group, proofs: Proofs) -> Iterator[str]:
             yield f"- [x] `{label}`{f': {by}' if by else ''}"
             yield from (f"  - {_link(test)}" for test in counting)
         else:
-            yield f"- [ ] `{label}`: open{f'. {by}' if by else ''}"
+            yield f"- [ ] `{label}`: open{f'. {by}' if by and not tests else ''}"
             yield from (f"  - in part: {_link(test)}" for test in tests)
 
 
