@@ -45,6 +45,7 @@ from benchmarks.sides import Side, start
 from benchmarks.step import show_steps
 from benchmarks.store import show_store
 from benchmarks.storm import show_storm
+from benchmarks.transports import show_transports
 
 HERE = Path(__file__).parent
 CALLS_AT_ONCE = 32  # connections that the T8 client opens at most (`pool_size`): no more calls can begin
@@ -288,14 +289,15 @@ def main() -> None:
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
     parser.add_argument("--http", action="store_true", help="compare HTTP servers and clients, and end")
     parser.add_argument("--sessions", action="store_true", help="show what DTLS and TLS sessions cost, and end")
+    parser.add_argument("--transports", action="store_true", help="measure only transports toward servers, and end")
     parser.add_argument("--restart", action="store_true", help="measure a restart of the whole fleet under traffic")
     parser.add_argument("--storm", type=int, metavar="SESSIONS", help="measure a restart with so many DTLS sessions")
     arguments = parser.parse_args()
     if arguments.restart or arguments.storm:
         show_restart(arguments.endpoints) if arguments.restart else show_storm(arguments.storm)
         return
-    if arguments.sessions:
-        show_sessions()
+    if arguments.sessions or arguments.transports:
+        show_sessions() if arguments.sessions else show_transports({})
         return
     if arguments.step:
         show_steps(8 * arguments.rounds)
@@ -338,6 +340,7 @@ def main() -> None:
         ("(c) once more", "the same, class C, over gRPC", "LoRaWAN over gRPC / (c)", None, lorawan("grpc", "C")),
     ]
     compare(rows, arguments.rounds, figures)
+    show_transports(figures)
     show_cold(arguments.rounds, figures)
     if arguments.endpoints:
         show_fleet(arguments.endpoints, figures)
