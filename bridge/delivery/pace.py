@@ -18,6 +18,7 @@ PERIODS = (
 MOMENT = 0.001  # seconds that are none: a wall clock has no finer times far from 1970
 ASK_AGAIN = 1.0  # seconds until messages that are under way were taken or refused, about
 MARKS = 128  # moments that are remembered; of more, neighbours count at the later one's time
+PARTS = 60  # of a known period: there, only neighbours in the same part
 LATELY, TOO_LONG = 4, 4  # times that a network refused; a period so many times as long is taken for too long
 LONGEST_TRY = 86_400.0  # seconds between two tries for more, where the period is shorter than that
 
@@ -91,6 +92,14 @@ class Pace:
         """Return whether a message that is refused now is refused for this limit, as far as is known."""
         return self.is_refusing or (self.most > 0 and self._count_since(now - self.period) >= self.most)
 
+    def is_near_limit(self, now: float) -> bool:
+        """Return whether a message that is refused now may be refused for this limit: half of it is used up."""
+        return self.is_refusing or (self.most > 0 and self._count_since(now - self.period) * 2 >= self.most)
+
+    def learn_anew(self) -> None:
+        """Forget how much the network takes in how long, as far as was known: nothing kept to it."""
+        self.most, self.period, self._proven, self._try_at = 0, 0.0, 0, inf
+
     def taken(self, now: float) -> None:
         """Note that the network took a message; in a pause, of a call that was under way when the pause began."""
         if self._in_a_row and now >= self._pause_ends:
@@ -103,8 +112,19 @@ class Pace:
                 proven = self._try_for - self._more  # nothing was refused since the try before
                 self._try_again(now, self._try_every / 2)
                 self._proven = proven
+
         if len(self._marks) > MARKS:
-            self._marks = [_together(*self._marks[n : n + 2]) for n in range(0, len(self._marks), 2)]
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Join old marks; those of the known period only if they are many, and only within one part of it."""
+        recent = self._marks[-PARTS:]
+        if self.period and recent[0][0] > recent[-1][0] - self.period:
+            self._marks = _joined(self._marks, self.period / PARTS)
+        old = max(len(self._marks) - PARTS - 2, 0) // 2 * 2 if self.period else len(self._marks) // 2 * 2
+        if len(self._marks) > MARKS - PARTS // 2:
+            marks = self._marks
+            self._marks = [_together(*marks[n : n + 2]) for n in range(0, old, 2)] + marks[old:]
 
     def refused(self, now: float, wish: float | None = None, longest_wish: float = LONGEST_WISH) -> None:
         """Note that the network refused a message for a limit; `wish`: the seconds that it asked to wait.
@@ -193,6 +213,17 @@ class Pace:
                 break
             count += number
         return count
+
+
+def _joined(marks: list[tuple[float, int]], part: float) -> list[tuple[float, int]]:
+    """Return marks as one for each part of so many seconds, at the time of its last."""
+    found: list[tuple[float, int]] = []
+    for at, number in marks:
+        if found and found[-1][0] // part == at // part:
+            found[-1] = (at, found[-1][1] + number)
+        else:
+            found.append((at, number))
+    return found
 
 
 def _together(*marks: tuple[float, int]) -> tuple[float, int]:

@@ -96,7 +96,7 @@ class NetworkCalls:
         takes_answers = has_turn or (self._free() > 0 and not self._answers)
         takes_others = has_turn or (takes_answers and not self._others)
         takes_checks = takes_others or (takes_checks and self._paces.tries_one)
-        limited = self._paces.device(endpoint, now.mono)
+        limited = self._paces.device(endpoint, now.mono, self.under_way)
         if limited is None:
             return NetworkCondition(takes_answers, takes_others, takes_checks)
         return NetworkCondition(

@@ -9,6 +9,7 @@ from bindings.contract import LimitOf
 from bridge.delivery import paces
 from bridge.delivery.pace import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH, MARKS, PERIODS, Pace
 from bridge.delivery.paces import Paces
+from bridge.delivery.together import SUSPICIOUS
 from tests.delivery.limiters import FixedWindow, TokenBucket
 
 HOUR = 3600.0
@@ -53,7 +54,7 @@ def a_limit(most: int, window: float) -> st.SearchStrategy[FixedWindow | TokenBu
 @pytest.mark.parametrize("names_time", [True, False], ids=["names a time", "names none"])
 @pytest.mark.parametrize(
     ("most", "window", "hours"),
-    [(10, 60.0, 24), (10, 360.0, 24), (100, HOUR, 100), (1, DAY, 240), (20, DAY, 240)],
+    [(10, 60.0, 24), (10, 360.0, 24), (100, HOUR, 100), (1, DAY, 240), (20, DAY, 240), (2000, DAY, 240)],
 )
 @pytest.mark.parametrize("aligned", [True, False], ids=["windows of the clock", "windows of messages"])
 def test_what_a_network_refuses_falls_to_a_few_tries(most, window, hours, aligned, names_time):
@@ -258,7 +259,7 @@ def test_what_the_binding_refuses_by_itself_teaches_nothing():
 
 def test_many_devices_refused_in_a_row_slow_the_network_down_until_it_takes_something():
     known, now = Paces(), 0.0
-    for endpoint in range(paces.SUSPICIOUS + 1):
+    for endpoint in range(SUSPICIOUS + 1):
         known.refused(endpoint, now, None, LimitOf.DEVICE)
     assert known.network(now, 0).wait == paces.FIRST_SPACE
     for endpoint in range(100, 110):
@@ -271,7 +272,7 @@ def test_many_devices_refused_in_a_row_slow_the_network_down_until_it_takes_some
 
 def test_calls_that_began_before_the_space_did_do_not_lengthen_it():
     known = Paces()
-    for endpoint in range(paces.SUSPICIOUS + 10):
+    for endpoint in range(SUSPICIOUS + 10):
         known.refused(endpoint, 0.0, None, LimitOf.DEVICE)
     assert known.network(0.0, 0).wait == paces.FIRST_SPACE
 
@@ -282,4 +283,4 @@ def test_only_so_many_devices_are_remembered(monkeypatch):
     for endpoint in range(50):
         known.refused(endpoint, float(endpoint), 60.0, LimitOf.DEVICE)
     assert [endpoint for endpoint in range(50) if known.device(endpoint, 50.0) is not None] == list(range(40, 50))
-    assert known.status() == "10 devices were refused messages for a limit"
+    assert known.status().endswith("; 10 devices were refused messages for a limit")

@@ -1,0 +1,82 @@
+"""Whether devices are refused together and taken together: then the limit is the network's, whatever its words say.
+
+A network may word a limit on all its messages as one of the device (403 QUOTA_EXCEEDED). That it refuses one device
+after the other makes it a suspicion. The proof is that devices which were refused are taken one after the other as soon
+as one is: devices at limits of their own come back one by one. No I/O; times are monotonic seconds.
+"""
+
+from collections import OrderedDict
+
+SUSPICIOUS = 16  # devices that are refused one after the other
+WINDOW = 600.0  # seconds in which they are refused, or taken again
+ENOUGH = 8  # devices that were taken together, each time less one
+KEPT = 4096  # devices that are remembered of those refused one after the other
+
+
+class Together:
+    """What is known of devices that one network refuses and takes for a limit that it says is the device's."""
+
+    __slots__ = (
+        "_back",
+        "_back_since",
+        "_evidence",
+        "_latest",
+        "_refused",
+        "_were_refused",
+        "is_proven",
+        "is_suspected",
+    )
+
+    def __init__(self) -> None:
+        self.is_suspected = False  # one device after the other is refused now
+        self.is_proven = False  # it is a limit of the network
+        self._refused: OrderedDict[int, float] = OrderedDict()  # since a message was taken: endpoints, and when
+        self._latest: OrderedDict[int, float] = OrderedDict()  # SUSPICIOUS of them
+        self._were_refused: OrderedDict[int, float] = OrderedDict()  # until then, if that made it suspicious
+        self._back: set[int] = set()  # those of them that were taken one after the other since
+        self._back_since = 0.0
+        self._evidence = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether `taken` has to be called."""
+        return bool(self._refused or self._were_refused)
+
+    def refused(self, endpoint: int, now: float) -> None:
+        """Note that the network refused a device's message for a limit that it says is the device's."""
+        self._count()
+        _remember(self._refused, endpoint, now, KEPT)
+        _remember(self._latest, endpoint, now, SUSPICIOUS)
+        earliest = next(iter(self._latest.values()))
+        self.is_suspected = self.is_suspected or (len(self._latest) == SUSPICIOUS and now - earliest <= WINDOW)
+
+    def taken(self, endpoint: int, now: float) -> None:
+        """Note that the network took a device's message."""
+        if self._refused:
+            if self.is_suspected:
+                self._were_refused, self._refused, self._back_since = self._refused, OrderedDict(), now
+            self._refused.clear()
+            self._latest.clear()
+            self.is_suspected = False
+        if endpoint in self._were_refused:
+            if now - self._back_since <= WINDOW:
+                self._back.add(endpoint)
+                self.is_proven = self.is_proven or self._evidence + len(self._back) > ENOUGH
+            else:
+                self._count()
+
+    def _count(self) -> None:
+        """Add what came of the devices that were taken one after the other: one alone proves nothing."""
+        if self._were_refused:
+            came = len(self._back)
+            self._evidence = self._evidence + came - 1 if came > 1 else 0
+            self._back.clear()
+            self._were_refused.clear()
+
+
+def _remember(kept: OrderedDict[int, float], endpoint: int, value: float, most: int) -> None:
+    """Keep a value as the latest one, of at most so many endpoints."""
+    kept[endpoint] = value
+    kept.move_to_end(endpoint)
+    if len(kept) > most:
+        kept.popitem(last=False)
