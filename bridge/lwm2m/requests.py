@@ -1,6 +1,6 @@
 """Operations of LwM2M as CoAP requests (Core TS 1.1, table 6.4.7-1 and its neighbours; Transport TS 1.1, 6.4)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from bridge.coap.message import Option, uint_value
 from bridge.coap.numbers import Code, OptionNumber
 from bridge.errors import RequestError
 from bridge.lwm2m import senml, tlv
-from bridge.lwm2m.formats import LINKS, OCTETS, SENML_JSON, TEXT, TLV
+from bridge.lwm2m.formats import LINKS, OCTETS, SENML_CBOR, SENML_JSON, TEXT, TLV
 from bridge.lwm2m.objects import Type, resource_at
 from bridge.lwm2m.paths import INSTANCE, OBJECT, RESOURCE, RESOURCE_INSTANCE, Path, read_path, shown
 from bridge.lwm2m.values import Json, checked, guessed, to_bytes, to_text
@@ -36,9 +36,16 @@ class Format(StrEnum):
     OPAQUE = "opaque"
     TLV = "tlv"
     SENML_JSON = "senml-json"
+    SENML_CBOR = "senml-cbor"
 
 
-FORMATS = {Format.TEXT: TEXT, Format.OPAQUE: OCTETS, Format.TLV: TLV, Format.SENML_JSON: SENML_JSON}
+FORMATS = {
+    Format.TEXT: TEXT,
+    Format.OPAQUE: OCTETS,
+    Format.TLV: TLV,
+    Format.SENML_JSON: SENML_JSON,
+    Format.SENML_CBOR: SENML_CBOR,
+}
 
 
 class Request(NamedTuple):
@@ -82,10 +89,12 @@ def request_of(
     arguments: str = "",
     attributes: Mapping[str, Json | None] | None = None,
     accept: Format | None = None,
+    formats: Collection[int] = (),
 ) -> Request:
     """Return the CoAP request of an operation. Raises RequestError, which says what is wrong and what would be right.
 
-    `paths` are those of a Read-Composite, `instance` the one that a Create makes, `arguments` those of an Execute.
+    `paths` are those of a Read-Composite, `instance` the one that a Create makes, `arguments` those of an Execute,
+    `formats` the content formats that the device is known to read.
     """
     content = content or Content()
     _refuse_what_is_not_used(operation, paths, content, instance, arguments, attributes)
@@ -110,7 +119,7 @@ def request_of(
     if operation is Operation.READ_COMPOSITE:
         payload = senml.encode_names(map(read_path, paths))
         return Request(Code.FETCH, [*options, _format(SENML_JSON)], payload)
-    format_, payload = _written(operation, at, content, instance)
+    format_, payload = _written(operation, at, content, instance, formats)
     return Request(_writing(operation, at), [*options, *([] if format_ is None else [_format(format_)])], payload)
 
 
@@ -176,7 +185,9 @@ def _attribute(value: Json) -> str:
 # -- values --------------------------------------------------------------------------------------------------------
 
 
-def _written(operation: Operation, at: Path, content: Content, instance: int | None) -> tuple[int | None, bytes]:
+def _written(
+    operation: Operation, at: Path, content: Content, instance: int | None, formats: Collection[int]
+) -> tuple[int | None, bytes]:
     """Return content format and payload of what is to be written. Raises RequestError."""
     given = [content.value is not None, content.values is not None, content.payload is not None]
     if sum(given) != 1:
@@ -189,7 +200,10 @@ def _written(operation: Operation, at: Path, content: Content, instance: int | N
     if content.content_format is not None:
         raise RequestError("`content_format` is that of a `payload`; values have a `format`")
     typed = _typed(operation, at, content, instance)
-    return _encoded(operation, at, typed, content.format, is_named=instance is not None)
+    wanted = content.format
+    if wanted is None and operation is Operation.WRITE_COMPOSITE and SENML_CBOR in formats:
+        wanted = Format.SENML_CBOR  # the shorter one
+    return _encoded(operation, at, typed, wanted, is_named=instance is not None)
 
 
 def _typed(operation: Operation, at: Path, content: Content, instance: int | None) -> list[tuple[Path, Any, Type]]:
@@ -226,19 +240,20 @@ def _encoded(
             wanted = Format.TEXT
         else:
             wanted = Format.TLV
-    if operation is Operation.WRITE_COMPOSITE and wanted is not Format.SENML_JSON:
-        raise RequestError("write-composite is written as senml-json")
+    if operation is Operation.WRITE_COMPOSITE and wanted not in (Format.SENML_JSON, Format.SENML_CBOR):
+        raise RequestError("write-composite is written as senml-json or senml-cbor")
     if operation is Operation.CREATE and not is_named and wanted is not Format.TLV:
         raise RequestError("a create without an instance is written as tlv; name the `instance`, or write tlv")
     if wanted in (Format.TEXT, Format.OPAQUE) and not is_single:
-        raise RequestError(f"{wanted} is of a single value; write tlv or senml-json")
+        raise RequestError(f"{wanted} is of a single value; write tlv, senml-json or senml-cbor")
     if wanted is Format.TEXT:
         return TEXT, to_text(values[0][1], values[0][2])
     if wanted is Format.OPAQUE:
         if values[0][2] is not Type.OPAQUE:
             raise RequestError(f"{shown(at)} is of type {values[0][2]}, not opaque")
         return OCTETS, values[0][1]
-    if wanted is Format.SENML_JSON:
-        return SENML_JSON, senml.encode([(path, value, kind is Type.OBJLNK) for path, value, kind in values])
+    if wanted in (Format.SENML_JSON, Format.SENML_CBOR):
+        encode = senml.encode if wanted is Format.SENML_JSON else senml.encode_cbor
+        return FORMATS[wanted], encode([(path, value, kind is Type.OBJLNK) for path, value, kind in values])
     base = values[0][0][:INSTANCE] if operation is Operation.CREATE and not is_named else at
     return TLV, tlv.encode([(path, to_bytes(value, kind)) for path, value, kind in values], base)

@@ -1,6 +1,7 @@
 """SenML JSON and CBOR (RFC 8428; Core TS 1.1, 7.4.5), and the JSON of LwM2M 1.0."""
 
 import base64
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -42,6 +43,47 @@ class _OldJson(msgspec.Struct):
 def encode(values: Sequence[tuple[Path, Any, bool]]) -> bytes:
     """Return values as SenML JSON; the third of each says whether it is an object link."""
     return msgspec.json.encode([_record(path, value, is_link=is_link) for path, value, is_link in values])
+
+
+def encode_cbor(values: Sequence[tuple[Path, Any, bool]]) -> bytes:
+    """Return values as SenML CBOR (RFC 8428, 6), in the shortest form; numbers as `encode` does."""
+    return _head(4, len(values)) + b"".join(_map(path, value, is_link=is_link) for path, value, is_link in values)
+
+
+def _map(path: Path, value: Any, *, is_link: bool) -> bytes:
+    if is_link:
+        label = _text("vlo")
+    elif isinstance(value, bool):
+        label = _head(0, 4)
+    elif isinstance(value, bytes):
+        label = _head(0, 8)
+    else:
+        label = _head(0, 3 if isinstance(value, str) else 2)
+    return _head(5, 2) + _head(0, 0) + _text(shown(path)) + label + _item(value)
+
+
+def _item(value: Any) -> bytes:
+    """Return a value in CBOR (RFC 8949); an integer has at most 64 bits, which `bridge.lwm2m.values` has checked."""
+    if isinstance(value, bool):
+        return b"\xf5" if value else b"\xf4"
+    if isinstance(value, int):
+        return _head(0, value) if value >= 0 else _head(1, -1 - value)
+    if isinstance(value, float):
+        return b"\xfb" + struct.pack("!d", value)
+    return _head(2, len(value)) + value if isinstance(value, bytes) else _text(value)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return _head(3, len(data)) + data
+
+
+def _head(major: int, number: int) -> bytes:
+    """Return the beginning of a CBOR item: its major type and a number, in the shortest form."""
+    if number < 24:  # noqa: PLR2004  # larger ones follow in 1, 2, 4 or 8 bytes
+        return bytes((major << 5 | number,))
+    size = next(power for power in range(4) if number < 1 << (8 << power))
+    return bytes((major << 5 | 24 + size,)) + number.to_bytes(1 << size, "big")
 
 
 def encode_names(paths: Iterable[Path]) -> bytes:

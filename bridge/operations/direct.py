@@ -15,10 +15,11 @@ from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.uplinks import Response
 from bridge.directory import Record
 from bridge.errors import KeyReused, LimitReached, NotFound, NotPossible, RequestError
-from bridge.lwm2m.formats import Value, decoded
+from bridge.lwm2m.formats import SENML_CBOR, Value, decoded
 from bridge.lwm2m.objects import resource_at
 from bridge.lwm2m.paths import RESOURCE_INSTANCE, Path, shown
-from bridge.lwm2m.requests import Content, Request, request_of
+from bridge.lwm2m.registered import content_formats
+from bridge.lwm2m.requests import Content, Format, Operation as LwM2M, Request, request_of
 from bridge.lwm2m.values import as_json
 from bridge.operations.bridge import Bridge
 from bridge.operations.endpoints import existing
@@ -44,13 +45,14 @@ from bridge.relay.transfers import ends_early
 
 _PRIORITIES = {Priority.LOW: -1, Priority.NORMAL: 0, Priority.HIGH: 1}
 _METHODS = {method: getattr(Code, method.upper()) for method in Method}
+LATEST = 200  # uplinks among which the last Register is looked for
 _LONGEST_SEGMENT = 255  # bytes, RFC 7252 §5.10
 _LONGEST_OPTION = 65535 + 269  # bytes, RFC 7252 §3.1
 
 
 async def send_downlink(bridge: Bridge, asked: SendDownlink, entry: Entry) -> DirectView:
     record = await existing(bridge, asked.endpoint)
-    request = _request(asked)
+    request = _request(asked, await _formats(bridge, record, asked))
     digest = _digest(asked)
     superseded: tuple[int, ...] = ()
     async with bridge.direct.lock(record.id):
@@ -112,7 +114,26 @@ def _digest(asked: SendDownlink) -> bytes:
 # -- the request -----------------------------------------------------------------------------------------------------
 
 
-def _request(asked: SendDownlink) -> Request:
+async def _formats(bridge: Bridge, record: Record, asked: SendDownlink) -> frozenset[int]:
+    """Return the content formats that the device named when it registered last, where they decide something.
+
+    Raises NotPossible if SenML CBOR is wanted and the device named other formats. Where the Register is no longer
+    among the latest uplinks, or named none, nothing is known: then the device itself answers (4.15).
+    """
+    if asked.format is not Format.SENML_CBOR and (asked.operation is not LwM2M.WRITE_COMPOSITE or asked.format):
+        return frozenset()
+    rows = await bridge.reads.uplinks(endpoint=record.id, limit=LATEST)
+    last = next((row for row in rows if row.operation == "Register"), None)
+    message = None if last is None else message_of(last)
+    named = None if message is None else content_formats(message.payload)
+    if named is not None and asked.format is Format.SENML_CBOR and SENML_CBOR not in named:
+        raise NotPossible(
+            f"{record.name} does not read senml-cbor: it registered with ct={' '.join(map(str, sorted(named)))}"
+        )
+    return named or frozenset()
+
+
+def _request(asked: SendDownlink, formats: frozenset[int]) -> Request:
     """Return the CoAP request that is asked for. Raises RequestError."""
     if (asked.operation is None) == (asked.coap is None):
         raise RequestError("name an `operation`, or give a CoAP request as `coap`; not both")
@@ -127,6 +148,7 @@ def _request(asked: SendDownlink) -> Request:
             arguments=asked.arguments,
             attributes=asked.attributes,
             accept=asked.accept,
+            formats=formats,
         )
     else:
         request = _raw(asked)

@@ -241,6 +241,52 @@ async def test_values_are_read_by_their_types(awake: Api) -> None:
     assert values == [("/3/0/0", "Acme"), ("/3/0/9", 100), ("/3/0/6/0", 1), ("/3/0/6/1", 5)]
 
 
+REGISTER = """</>;rt="oma.lwm2m";ct="{}",</1/0>,</3/0>""".format
+
+
+@pytest.mark.parametrize(
+    ("named", "format_", "written"),
+    [("60 112", None, 112), ("60 110", None, 110), ("60 112", "senml-cbor", 112), (None, "senml-cbor", 112)],
+)
+async def test_a_composite_write_is_cbor_where_the_device_registered_with_it(
+    awake: Api, named: str | None, format_: str | None, written: int
+) -> None:
+    if named is not None:
+        await registers(awake, named)
+    body = {"operation": "write-composite", "values": {"/1/0/1": 300}, "format": format_}
+    async with waiting(awake, body) as task:
+        asked = await sent(awake)
+        assert dict(asked.options)[12] == bytes((written,))
+        expected = cbor2.dumps([{0: "/1/0/1", 2: 300}]) if written == 112 else b'[{"n":"/1/0/1","v":300}]'
+        assert asked.payload == expected
+        await device_answers(awake, asked, Code.CHANGED, b"", ())
+    assert task.result().body["response"]["code"] == "2.04"
+
+
+async def test_a_device_that_named_other_formats_is_sent_no_cbor(awake: Api) -> None:
+    await registers(awake, "60 110")
+    refused = await send(awake, {"operation": "write", "path": "/3/0/14", "value": "U", "format": "senml-cbor"})
+    assert refused.status == 409
+    assert "does not read senml-cbor: it registered with ct=60 110" in refused.body["detail"]
+    assert awake.kit.network.attempts == []
+
+
+async def registers(api: Api, formats: str) -> None:
+    """Have the device send a Register that names these content formats."""
+    options = [
+        (OptionNumber.URI_PATH, b"rd"),
+        (OptionNumber.URI_QUERY, b"ep=e1"),
+        (OptionNumber.URI_QUERY, b"lwm2m=1.1"),
+    ]
+    body = encode_body(options, REGISTER(formats).encode())
+    await api.kit.network.uplink("d1", frame(Type.CON, Code.POST, 4711, b"\x01", body))
+
+    async def kept() -> bool:
+        return bool((await api.ask("GET", "/v1/uplinks", endpoint="e1")).body["items"])
+
+    await until(kept)
+
+
 async def test_a_coap_request_goes_as_it_is(awake: Api) -> None:
     coap = {
         "method": "PUT", "path": "/a/b", "queries": ["x=1"],

@@ -54,6 +54,7 @@ def test_each_operation_is_the_request_that_the_bridge_knows_it_by(request_: Req
         (made(O.CREATE, "/2", values={"0": 3}, instance=5), 11542, bytes.fromhex("0305c10003")),
         (made(O.WRITE, "/3303/0/5700", value=21.5, format=Format.SENML_JSON), 110, b'[{"n":"/3303/0/5700","v":21.5}]'),
         (made(O.WRITE_COMPOSITE, values={"/1/0/1": 5}), 110, b'[{"n":"/1/0/1","v":5}]'),
+        (made(O.WRITE, "/3/0/14", value="U", format=Format.SENML_CBOR), 112, b"\x81\xa2\0\x67/3/0/14\x03\x61U"),
         (made(O.READ_COMPOSITE, paths=["/3/0/0", "/1"]), 110, b'[{"n":"/3/0/0"},{"n":"/1"}]'),
         (made(O.WRITE, "/9/0/2", payload=b"\x01", content_format=42), 42, b"\x01"),
     ],

@@ -119,7 +119,14 @@ class SendDownlink(Request[DirectView], frozen=True, kw_only=True):
         dict[str, Json] | None,
         Meta(description="of several resources, by their path below `path`: {'7': 'U'}; a composite has whole paths"),
     ] = None
-    format: Annotated[Format | None, Meta(description="of what is written; null: text for one value, else tlv")] = None
+    format: Annotated[
+        Format | None,
+        Meta(
+            description="of what is written; null: text for one value, else tlv; of a composite write senml-cbor where "
+            "the device named it (ct) when it registered, else senml-json. senml-cbor is refused where the device "
+            "named other formats"
+        ),
+    ] = None
     accept: Annotated[Format | None, Meta(description="format of the answer; null: the device chooses")] = None
     payload: Annotated[Payload | None, Meta(description="what is written, as it is, in base64")] = None
     content_format: Annotated[int, Meta(ge=0, le=65535)] | None = None
