@@ -62,6 +62,7 @@ _SETTABLE = {
 
 _READ: dict[str, Callable[[Any], Any]] = {
     "oscore": keys_from,
+    "bootstrap_oscore": keys_from,
     "psk": key_from,
     "pipe": parse_address,
     "tunnel": parse_address,

@@ -77,7 +77,7 @@ def initial_objects(options: DeviceOptions) -> Instances:
         wanted |= {APP_DATA}
     if TEST in options.objects:
         known[TEST] = {0: initial_values(options.model)}
-    protected = [server.oscore for server in options.servers()]
+    protected = [*(server.oscore for server in options.servers()), options.bootstrap_oscore]
     if any(keys is not None for keys in protected):
         wanted |= {OSCORE}
         known[OSCORE] = {key: instance_of(keys) for key, keys in enumerate(protected) if keys is not None}
@@ -101,7 +101,11 @@ def _securities(options: DeviceOptions) -> Iterator[dict[int, Resource]]:
             HOLD_OFF: options.bootstrap_hold_off,
             ACCOUNT_TIMEOUT: options.bootstrap_account_timeout,
         }
-        yield {0: options.bootstrap_uri, 1: True, **none, **times}
+        keys = options.bootstrap_oscore
+        protected: dict[int, Resource] = (
+            {} if keys is None else {OSCORE_LINK: ObjectLink(OSCORE, len(options.servers()))}
+        )
+        yield {0: options.bootstrap_uri, 1: True, **none, **times, **protected}
 
 
 def _server(server: ServerOptions) -> dict[int, Resource]:

@@ -107,6 +107,8 @@ class DeviceOptions:
     """Paths whose values go out by Send directly after each 2.01 to Register."""
     oscore: OscoreKeys | None = None
     """As `ServerOptions.oscore`, of the first server."""
+    bootstrap_oscore: OscoreKeys | None = None
+    """As `ServerOptions.oscore`, of the bootstrap server."""
     psk: PreSharedKey | None = None
     """Everything of the device goes through DTLS sessions by this key; None: nothing does."""
     tunnel: Address | None = None

@@ -43,8 +43,8 @@ class Senders:
 
     def _of_context(self, context: object) -> int | None:
         bootstrap = self._accounts.bootstrap()
-        if bootstrap is not None and self._contexts.of(bootstrap.security) is context:
-            return BOOTSTRAP if self._lifecycle.in_session else None
+        if bootstrap is not None and self._lifecycle.in_session and self._contexts.of(bootstrap.security) is context:
+            return BOOTSTRAP
         mine = [one for one in self._accounts.servers() if self._contexts.of(one.security) is context]
         return mine[0].server_id if mine else None
 

@@ -1,6 +1,6 @@
 """Enabler test cases that need a bootstrap server or a server that keeps requests, and devices of their own.
 
-Bootstrap is shown without security (NoSec), where the specification asks for keys: those are for other tests.
+Bootstrap is shown without security (NoSec) here; `secure.py` has the cases with keys.
 """
 
 import asyncio
