@@ -114,7 +114,7 @@ class Runner:
         """
         if key not in self._waiting:
             record = self.directory.cached(key)
-            if record is not MISS:
+            if record is not MISS and self._accepts(record.shard):  # else it may be another endpoint's by now
                 self.event(record.id, event, done)
                 return
         self._wait(key, event, done)

@@ -37,12 +37,15 @@ PART = 1000  # endpoints in one part of `unfinished`
 
 
 @dataclass(slots=True, eq=False)
-class _Batch:
+class Batch:
+    """Changes or work that are kept together or not at all."""
+
     changes: Sequence[Change]
     work: Work | None
     done: Done
     endpoint: int | None
     generation: int
+    fence: tuple[int, int] | None = None  # the shard and the epoch that a node must hold
     error: BaseException | None = None
     result: Any = None
 
@@ -68,7 +71,7 @@ class InMemoryStore:
         self.groups = self.rows = self.failures = self.loads = 0
         self.is_failing = False
         self._loop = asyncio.get_running_loop()
-        self._given: list[_Batch] = []
+        self._given: list[Batch] = []
         self._asked: list[Callable[[StoreUnavailable | None], None]] = []
         self._readers: list[Future[None]] = []
         self._untold = 0
@@ -95,7 +98,7 @@ class InMemoryStore:
         endpoint: int | None = None,
         shard: int | None = None,  # noqa: ARG002  # one process has all shards
     ) -> None:
-        self._give(_Batch(changes, None, done, endpoint, self._generation))
+        self._give(Batch(changes, None, done, endpoint, self._generation))
 
     def committed(
         self, changes: Sequence[Change], *, endpoint: int | None = None, shard: int | None = None
@@ -111,7 +114,7 @@ class InMemoryStore:
 
     def write(self, work: Work, done: Done) -> None:
         """Run `work` within a commit; `done` is called when that is durable, as with `commit`."""
-        self._give(_Batch((), work, done, None, self._generation))
+        self._give(Batch((), work, done, None, self._generation))
 
     async def run(self, work: Work) -> Any:
         """Run `work` within a commit; return its result when that is durable. Raises what it raises."""
@@ -121,7 +124,7 @@ class InMemoryStore:
             if not future.done():
                 future.set_result(batch.result) if error is None else future.set_exception(error)
 
-        batch = _Batch((), work, done, None, self._generation)
+        batch = Batch((), work, done, None, self._generation)
         self._give(batch)
         return await future
 
@@ -158,7 +161,7 @@ class InMemoryStore:
         found: list[Usage] = await self.run(lambda: usage_since(self.disk.tables, day))
         return found
 
-    def _give(self, batch: _Batch) -> None:
+    def _give(self, batch: Batch) -> None:
         if self._closed:
             self._loop.call_soon(batch.done, StoreUnavailable("the store is closed"))
             return
@@ -184,7 +187,7 @@ class InMemoryStore:
         self._followers.group_ended(failed=any(batch.failed for batch in group))
         self._loop.call_soon(self._tell, group)
 
-    def _apply(self, batch: _Batch) -> None:
+    def _apply(self, batch: Batch) -> None:
         try:
             if batch.work is None:
                 self.disk.tables.apply(batch.changes)
@@ -196,7 +199,7 @@ class InMemoryStore:
             log.exception("a batch of endpoint %s cannot be stored", batch.endpoint)
             batch.error = StoreUnavailable(f"the store cannot take these changes: {error}")
 
-    def _tell(self, group: list[_Batch]) -> None:
+    def _tell(self, group: list[Batch]) -> None:
         self.groups += 1
         self._untold -= len(group)
         failed = sum(batch.failed for batch in group)

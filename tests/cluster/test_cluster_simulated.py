@@ -1,0 +1,51 @@
+"""Small disasters from seeds: nodes that die, hang, lose the database or drain, in virtual time."""
+
+import pytest
+
+from tests.cluster.simulated import World
+
+FEW = range(2)
+MANY = range(100, 250)
+
+
+def judge(seed: int) -> None:
+    """Nothing accepted is lost or accepted twice, each message has its outcome, and none was on air twice."""
+    world = World(seed)
+    try:
+        world.story()
+        rows = world.downlinks()
+        twice = {unique: number for unique, number in world.on_air.items() if number > 1}
+        assert world.accepted, "nothing was accepted"
+        assert not [unique for unique in world.accepted if unique not in rows], f"seed {seed}: accepted and lost"
+        assert not [unique for unique, its in rows.items() if len(its) > 1], f"seed {seed}: accepted twice"
+        assert not [row.id for its in rows.values() for row in its if not row.over], f"seed {seed}: without an outcome"
+        assert not twice, f"seed {seed}: an at-most-once message was on air twice"
+        assert len(world.on_air) > len(world.accepted) // 4, f"seed {seed}: little was on air"
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("seed", FEW)
+def test_nothing_is_lost_and_nothing_goes_twice(seed: int) -> None:
+    judge(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", MANY[::10])
+def test_nor_with_many_seeds(first: int) -> None:
+    for seed in range(first, first + 10):
+        judge(seed)
+
+
+@pytest.mark.slow
+def test_without_fencing_the_same_is_noticed() -> None:
+    """The control: nodes that compare no epochs, and do not end with their lease."""
+    for seed in range(20):
+        world = World(seed, fenced=False)
+        try:
+            world.story()
+        finally:
+            world.close()
+        if any(number > 1 for number in world.on_air.values()):
+            return
+    pytest.fail("twenty stories without fencing look as with it")
