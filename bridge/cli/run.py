@@ -85,6 +85,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     descriptors = take_all()
+    _define_objects(config)
     service = Service(config, clock())
     service.ledger_lost = _end_at_once
     control = LocalSocket(service, config.control_socket)
@@ -97,6 +98,7 @@ async def _serve(
             lambda after: _renew_certificate(api.context, after),  # api_context has tried it
             lambda after: api.allow_origins(after.api.allowed_origins),
             _apply_logging,
+            _define_objects,
             service.change_quotas,
             service.seed,
         ],
@@ -160,6 +162,13 @@ def _apply_logging(config: Config) -> None:
     from bridge.logging import configure
 
     configure(config.service.log_level, config.service.log_format, config.secrets)
+
+
+def _define_objects(config: Config) -> None:
+    from bridge.config.object_models import object_models
+    from bridge.lwm2m.objects import define
+
+    define(object_models(config))
 
 
 async def _completed(start: Coroutine[Any, Any, None], asked_to_stop: asyncio.Event) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from bindings.contract import Binding, ChecksOptions, Listener, Listens, RunsOnNodes
 from bindings.pem_files import refuse_token
 from bridge.config.model import Config
+from bridge.config.object_models import object_models
 from bridge.config.profiles import PROFILES
 from bridge.config.secured import secured
 from bridge.config.store_keys import store_seal
@@ -33,6 +34,7 @@ def checked(config: Config) -> Mapping[str, Binding]:
     _check_servers(config)
     _check_north(config)
     store_seal(config)
+    object_models(config)
     secured(config)
     _check_cluster(config, networks)
     _check_listeners(config, networks)

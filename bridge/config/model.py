@@ -63,6 +63,14 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     control_socket: Annotated[
         str, Meta(min_length=1, description="local socket for the command line; relative to state_directory")
     ] = "control.sock"
+    object_models: Annotated[
+        str,
+        Meta(
+            description="folder of object definitions (*.xml as the OMA registry has them), by which values in direct "
+            "requests, their answers and traces have types and names; relative to this file's directory; read again "
+            "by each reload. Empty: only the objects that the bridge knows by itself"
+        ),
+    ] = ""
     retention: Annotated[
         float,
         Meta(

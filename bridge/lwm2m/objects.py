@@ -1,9 +1,10 @@
 """What resources are: their types, names and units, as far as the bridge knows them (`objects.tsv`).
 
-The table has the core objects, and the resources that sensor objects share. Of any other resource nothing is known but
-its bytes.
+The table has the core objects, and the resources that sensor objects share. An operator may define more. Of any other
+resource nothing is known but its bytes.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -39,9 +40,24 @@ def resource_at(path: Path) -> Resource | None:
     """Return what the resource at a path is; None: that is not known."""
     if len(path) < RESOURCE:
         return None
+    own = _own.get((path[0], path[2]))
+    if own is not None:
+        return own
     known = _table()
     found = known.get((path[0], path[2]))
     return known.get((0, path[2])) if found is None and path[0] >= _SHARED else found
+
+
+_own: Mapping[tuple[int, int], Resource] = {}
+
+
+def define(models: Mapping[tuple[int, int], Resource]) -> None:
+    """Let `resource_at` know an operator's own definitions in the whole process, instead of earlier ones.
+
+    They come before the table. They are set where the process reads its configuration, and nowhere else.
+    """
+    global _own  # noqa: PLW0603  # what resources are is a fact of the process, as the table is
+    _own = models
 
 
 @cache

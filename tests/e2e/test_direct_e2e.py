@@ -22,6 +22,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MANUFACTURER = "LwM2M Non-IP bridge"
 
 
+VALVE = (
+    "<LWM2M><Object><ObjectID>33000</ObjectID><Resources>"
+    '<Item ID="1"><Name>Opening</Name><Type>{}</Type></Item></Resources></Object></LWM2M>'
+)
+
+
 class Caller:
     """An application: an HTTP client with a key."""
 
@@ -47,7 +53,10 @@ async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Call
     port = free_port()
     directory = tmp_path_factory.mktemp("direct")
     api = f'[api]\nlisten = "127.0.0.1:{port}"\n'
-    async with set_up(directory, service='default_servers = ["lab"]', sections=api) as world:
+    (directory / "models").mkdir()
+    (directory / "models" / "valve.xml").write_text(VALVE.format("Integer"))
+    service = 'default_servers = ["lab"]\nobject_models = "models"'
+    async with set_up(directory, service=service, sections=api) as world:
         made = await world.bridge.ask("key.create", name="an application", role="operate")
         yield Caller(world, f"http://127.0.0.1:{port}", made["key"])
 
@@ -164,3 +173,15 @@ async def test_a_command_sends_and_shows_what_came_of_it(caller: Caller) -> None
     assert (wrong.code, "is no operation" in wrong.err) == (2, True), wrong
     nobody = await world.command("downlink", "send", "nobody", "read", "/3/0/0")
     assert (nobody.code, "nobody" in nobody.err) == (1, True), nobody
+
+
+async def test_an_operators_own_objects_have_types_and_a_reload_reads_them_again(caller: Caller) -> None:
+    await device(caller, "valve")
+    write = {"operation": "write", "path": "/33000/0/1"}
+    status, answer = await caller.send("valve", **write, value="half")
+    assert status == 400
+    assert "/33000/0/1 is of type integer, and 'half' is none" in answer["detail"]
+    (caller.world.lab.directory / "models" / "valve.xml").write_text(VALVE.format("String"))
+    await caller.world.bridge.ask("config.reload")
+    status, answer = await caller.send("valve", **write, value="half")
+    assert (status, answer["response"]["code"]) == (200, "4.04")  # the device has no such object
