@@ -116,9 +116,12 @@ async def _serve(
     systemd = Systemd()
     telling = asyncio.create_task(systemd.follow(service.summary, is_ready=lambda: service.ready))
     try:
+        if config.standby.enabled:  # probes and metrics are answered also while another bridge serves
+            await metrics.start()
         if await _completed(service.open(), asked_to_stop):  # its lock proves that no other process has the socket
             await control.start()
-            await metrics.start()
+            if not config.standby.enabled:
+                await metrics.start()
             await api.start()
         if not asked_to_stop.is_set() and await _completed(service.start(), asked_to_stop):
             systemd.ready()

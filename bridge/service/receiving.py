@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from bindings.contract import Binding, Post, ReceivesPosts
@@ -14,13 +14,22 @@ log = logging.getLogger(__name__)
 
 
 class Receiving:
-    """Keeps authentic posts in the inbox as they came. `count` increments the counters that an operator sees."""
+    """Keeps authentic posts in the inbox as they came.
+
+    `note` reads a note of a network instance by its key. `count` increments the counters that an operator sees.
+    """
 
     def __init__(
-        self, networks: Mapping[str, Binding], inbox: Ingress, now: Callable[[], float], count: CountFunction
+        self,
+        networks: Mapping[str, Binding],
+        inbox: Ingress,
+        note: Callable[[str, str], Awaitable[bytes | None]],
+        now: Callable[[], float],
+        count: CountFunction,
     ) -> None:
         self._networks = networks
         self._inbox = inbox
+        self._note = note
         self._now = now
         self._count = count
         self._listening: dict[str, ReceivesPosts] = {}
@@ -36,7 +45,7 @@ class Receiving:
             binding.posts.keep = partial(self._keep, name)
             why = "its callback URL is not known before a bridge has served the ledger"
             try:
-                is_open = await binding.receive(partial(self._inbox.note, name))
+                is_open = await binding.receive(partial(self._note, name))
             except BridgeError as error:
                 is_open, why = False, str(error)
             if is_open:

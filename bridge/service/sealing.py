@@ -1,12 +1,14 @@
 """The secrets in the ledger: encrypted under the key that the configuration names, whatever they were before."""
 
 import logging
+from collections.abc import Awaitable, Callable
 
 from bridge.config import Config
 from bridge.config.store_keys import store_seal
 from bridge.store.contract import Store
+from bridge.store.inbox import Ingress
 from bridge.store.outbox import Outbox
-from bridge.store.sealing import SealedNotes, SealedOutbox
+from bridge.store.sealing import SealedNotes, SealedOutbox, open_note
 
 log = logging.getLogger(__name__)
 
@@ -28,3 +30,17 @@ async def sealed(store: Store, config: Config) -> Outbox:
         how = "encrypted under store_key" if config.service.store_key else "in the clear: there is no store_key"
         log.info("%d secrets in the ledger are now %s", changed, how)
     return outbox
+
+
+def opened_notes(inbox: Ingress, config: Config) -> Callable[[str, str], Awaitable[bytes | None]]:
+    """Return what reads a note of a network instance beside the bridge that serves the ledger, opened if it is sealed.
+
+    It raises ConfigurationError (sealed under another key) and StoreUnavailable. This raises ConfigurationError.
+    """
+    seal = store_seal(config)
+
+    async def read(network: str, key: str) -> bytes | None:
+        value = await inbox.note(network, key)
+        return None if value is None else open_note(seal, network, key, value)
+
+    return read

@@ -42,7 +42,7 @@ from bridge.service.quota_change import change_quotas, judge_anew
 from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
-from bridge.service.sealing import sealed
+from bridge.service.sealing import opened_notes, sealed
 from bridge.service.shard_endpoints import ShardEndpoints
 from bridge.service.standing_by import open_when_free, release
 from bridge.service.state_directory import make_state_directory
@@ -106,7 +106,9 @@ class Service:
         make_state_directory(self.config.state_directory)
         if self.config.standby.enabled and isinstance(self.config.database, str):
             ingress = open_ingress(self.config.database)
-            self._receiving = Receiving(self._networks, ingress, self.now, self.metrics.count)
+            self._stack.push_async_callback(ingress.close)
+            note = opened_notes(ingress, self.config)
+            self._receiving = Receiving(self._networks, ingress, note, self.now, self.metrics.count)
             self._stack.push_async_callback(self._receiving.close)
         meanwhile = None if self._receiving is None else self._receiving.open
         self._store = await open_when_free(self.config, self.ledger_lost, meanwhile)

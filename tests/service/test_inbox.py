@@ -4,17 +4,22 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from bindings.contract import Keep, Post, ReadNote
+from bindings.generated_values import known_path, secret_path
+from bridge.config import parse
 from bridge.delivery.uplinks import Uplink
-from bridge.errors import NotificationError, StoreUnavailable
+from bridge.errors import ConfigurationError, NotificationError, StoreUnavailable
 from bridge.relay import events as ev
 from bridge.service.inbox import InboxWork, in_inbox
 from bridge.service.receiving import Receiving
+from bridge.service.sealing import opened_notes, sealed
 from bridge.store.in_memory import InMemoryStore
 from bridge.store.in_memory.inbox import InMemoryIngress
 from bridge.store.inbox import InboxRow
@@ -79,7 +84,8 @@ class Inboxes:
         self.listener = Listener(bench)
         self.network = Network(self.listener)
         networks: dict[str, Any] = {"net": self.network}
-        self.receiving = Receiving(networks, InMemoryIngress(bench.store.disk), lambda: 0.0, self._count)
+        ingress = InMemoryIngress(bench.store.disk)
+        self.receiving = Receiving(networks, ingress, ingress.note, lambda: 0.0, self._count)
         self.work = InboxWork(bench.store.inbox, bench.store, networks, self.receiving, self._count)
 
     def _count(self, name: str, *, result: str, **_labels: str) -> None:
@@ -273,6 +279,18 @@ async def test_a_listener_is_opened_as_soon_as_its_path_is_known(inbox: Inboxes)
     inbox.network.path_is_known = True
     await inbox.receiving.open()
     assert inbox.listener.keep is not None
+
+
+async def test_the_path_is_known_although_it_is_encrypted_in_the_ledger(bench: Bench, tmp_path: Path) -> None:
+    config = parse(f'[service]\nstore_key = "{"ab" * 32}"\n', "bridge.toml", tmp_path)
+    await sealed(bench.store, config)
+    path = await secret_path(bench.store.memories.of("lab"), "")
+    ingress = InMemoryIngress(bench.store.disk)
+    assert await ingress.note("lab", "path") != path.encode()
+    assert await known_path(partial(opened_notes(ingress, config), "lab"), "") == path
+    other = parse(f'[service]\nstore_key = "{"cd" * 32}"\n', "bridge.toml", tmp_path)
+    with pytest.raises(ConfigurationError, match="is encrypted under the key"):
+        await opened_notes(ingress, other)("lab", "path")
 
 
 async def test_a_bridge_that_stops_keeps_what_is_posted_until_the_end(inbox: Inboxes) -> None:

@@ -29,6 +29,7 @@ CONFIG = """
 [service]
 state_directory = {state}
 database = {database}
+metrics_listen = "127.0.0.1:{metrics}"
 [standby]
 enabled = true
 lease = 4.0
@@ -75,6 +76,7 @@ class Pair:
         }
         self.bridges: dict[str, LabProcess] = {}
         self.callbacks: dict[str, int] = {}  # port of each bridge
+        self.metrics: dict[str, int] = {}
         self.endpoint = ("127.64.0.1", int(str(self._values["port"])))
 
     def start(self, name: str) -> LabProcess:
@@ -82,7 +84,9 @@ class Pair:
         state.mkdir()
         file = state / "bridge.toml"
         callback = self.callbacks[name] = free_port()
-        file.write_text(CONFIG.format(name=name, state=json.dumps(str(state)), callback=callback, **self._values))
+        metrics = self.metrics[name] = free_port()
+        values = {**self._values, "callback": callback, "metrics": metrics}
+        file.write_text(CONFIG.format(name=name, state=json.dumps(str(state)), **values))
         bridge = LabProcess(name, ["-m", "bridge.cli", "run", "--config", str(file)], state / "log")
         self.bridges[name] = bridge
         bridge.start()
@@ -98,6 +102,18 @@ class Pair:
                 return connection.getresponse().status
 
         return await asyncio.to_thread(post)
+
+    async def probe(self, name: str, path: str) -> tuple[int, str]:
+        """Ask a bridge for metrics, or whether it lives or is ready; return the status and the body."""
+
+        def probe() -> tuple[int, str]:
+            connection = http.client.HTTPConnection("127.0.0.1", self.metrics[name], timeout=20)
+            with contextlib.closing(connection):
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
+
+        return await asyncio.to_thread(probe)
 
     def answer_device(self, found: list[bytes]) -> bool:
         """Answer what the device has sent to the server; keep its payload, if it is new. Return whether it is."""
@@ -274,6 +290,10 @@ async def test_a_post_is_taken_at_either_bridge_also_while_none_of_them_serves(t
 
             assert await pair.post("second", b"no JSON") == 204  # authentic, and nobody's fault but the network's
             await until(lambda: not pair.asked("SELECT id FROM inbox"), 20, why="what cannot be read stays")
+
+            assert [(await pair.probe("second", path))[0] for path in ("/healthz", "/readyz")] == [200, 503]
+            kept = 'lwm2m_bridge_posts_for_others_total{network="net",result="kept"} 2.0'
+            assert kept in (await pair.probe("second", "/metrics"))[1]
 
             os.kill(first.pid, signal.SIGKILL)
             for number in range(3, 9):

@@ -30,7 +30,7 @@ class SealedNotes:
         def found(value: bytes | None, error: BridgeError | None) -> None:
             if value is not None:
                 try:
-                    value = self.seal.open(value, _context(network, key))
+                    value = open_note(self.seal, network, key, value)
                 except BridgeError as unopened:
                     value, error = None, unopened
             done(value, error)
@@ -40,10 +40,7 @@ class SealedNotes:
     async def page(self, network: str, prefix: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """Return a page of notes, with secrets opened."""
         page = await self.table.page(network, prefix, after, limit)
-        return [
-            (key, self.seal.open(value, _context(network, key)) if key in SECRET_NOTES else value)
-            for key, value in page
-        ]
+        return [(key, open_note(self.seal, network, key, value)) for key, value in page]
 
     async def reseal(self, network: str) -> int:
         """Seal the secrets of a network instance under the present key; return how many were changed.
@@ -70,6 +67,11 @@ class SealedNotes:
         if value is not None and key in SECRET_NOTES:
             value = self.seal.seal(value, _context(network, key))
         self.table.put(network, key, value, device, done)
+
+
+def open_note(seal: Seal, network: str, key: str, value: bytes) -> bytes:
+    """Return a note that was read from the store, opened if it is a secret. Raises ConfigurationError."""
+    return seal.open(value, _context(network, key)) if key in SECRET_NOTES else value
 
 
 def _settle(future: "Future[bytes | None]", value: bytes | None, error: BaseException | None = None) -> None:
