@@ -10,6 +10,7 @@ import pytest
 
 from mock_network.lab import Broker
 from tests.components import Component, program_is_missing, why_absent
+from tests.planted.plugin import Planted
 from tests.requirements.collecting import check_labels, is_end_to_end
 from tests.requirements.results import Recorder
 from tests.t8.files import ABSENT, NIDD, are_required, openapi_dir
@@ -62,7 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a T8_OPENAPI_DIR that leads nowhere: the tests would pass and judge nothing."""
+    """Look for secrets in all that is said; refuse a T8_OPENAPI_DIR that leads nowhere, and would judge nothing."""
+    config.pluginmanager.register(Planted(config), "planted")
     if config.getoption("--requirements-report", default=False):
         config.pluginmanager.register(Recorder(), "requirements")
     if os.environ.get("T8_OPENAPI_DIR") and openapi_dir() is None:

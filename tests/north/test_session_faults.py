@@ -14,7 +14,9 @@ from bridge.north.combined import CombinedNorth
 from bridge.north.contract import Link, LinkState, Sending
 from bridge.north.dtls import channel as dtls_channel
 from bridge.north.sessions import link as links
+from bridge.north.sessions.gate import Pace
 from bridge.north.sessions.link import SessionLink
+from bridge.north.sessions.transport import LinkSettings
 from bridge.north.tcp import channel as tcp_channel
 from bridge.north.tcp.transport import StreamNorth
 from tests.north.session_servers import DtlsServer, StreamServer, confirmable
@@ -356,6 +358,59 @@ async def test_forged_cookies_make_a_handshake_send_three_times_their_bytes_and_
         await north.stop()
         again = 3 * (len(hello) + 255)  # flights that are sent again, if this test takes seconds
         assert sent < heard <= 3 * sent + len(hello) + 255 + again
+
+
+@pytest.mark.parametrize("kind", ["dtls", "tls"])
+async def test_a_handshake_that_never_ends_is_given_up_and_its_place_is_free(kind, monkeypatch):
+    """The class of CVE-2022-39368: a place at the gate that is never freed, and then no link opens any more."""
+    monkeypatch.setattr(dtls_channel, "HANDSHAKE", 0.5)
+    monkeypatch.setattr(tcp_channel, "OPENING", 0.5)
+    async with asyncio.TaskGroup() as tasks:
+        port, server = await (endless_datagrams(tasks) if kind == "dtls" else endless_bytes())
+        north, noted = await combined(kind, {"one": port}, link=LinkSettings(Pace(at_once=1))), Noted()
+        await north.start(noted)
+        for source in (SOURCE, SOURCE + 1):
+            north.open(source, ("one",))
+        for source in (SOURCE, SOURCE + 1):
+            await until(lambda source=source: any(
+                who == source and link.state is LinkState.FAILING for who, _, link in noted.links
+            ))  # fmt: skip
+        assert north.counters().opened == 0
+        await north.stop()
+        server.cancel() if isinstance(server, asyncio.Task) else server.close()
+
+
+async def endless_datagrams(tasks: asyncio.TaskGroup) -> tuple[int, asyncio.Task[None]]:
+    """Run a server that asks for another cookie with each datagram."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.setblocking(False)
+
+    async def answer() -> None:
+        loop, number = asyncio.get_running_loop(), 0
+        with sock:
+            while True:
+                _, who = await loop.sock_recvfrom(sock, 4096)
+                await asyncio.sleep(0.02)
+                sock.sendto(hello_verify_request(number % 250), who)
+                number += 1
+
+    return sock.getsockname()[1], tasks.create_task(answer())
+
+
+async def endless_bytes() -> tuple[int, asyncio.Server]:
+    """Run a server that sends a handshake record byte by byte, and never its end."""
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            writer.write(b"\x16\x03\x03\x3f\xff")
+            while not writer.is_closing():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    return server.sockets[0].getsockname()[1], server
 
 
 def hello_verify_request(number: int) -> bytes:

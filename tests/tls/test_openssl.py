@@ -140,8 +140,9 @@ def test_tls_ends_a_stream_of_which_a_byte_was_changed() -> None:
     assert talk.client.failure is not None
 
 
-def test_a_server_that_wants_to_renegotiate_is_refused() -> None:
-    talk = shaken(PSK, KEY, OpenSslPeer(Wants(KEYS)))
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_server_that_wants_to_renegotiate_is_refused(stream: bool) -> None:
+    talk = shaken(SessionSettings(PSK_SUITES, stream=stream), KEY, OpenSslPeer(Wants(KEYS, stream=stream)))
     talk.server.connection.renegotiate()
     talk.server.connection.do_handshake()
     hello_request = talk.server.outgoing()

@@ -1,9 +1,12 @@
 """What every library promises of sessions, crossed against each other at the far end."""
 
+import os
 import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -191,6 +194,34 @@ class TestNetwork:
         talk.shake()
         assert talk.client.phase is Phase.OPEN
 
+    def test_a_flood_of_records_takes_no_memory_and_does_not_end_the_handshake(self, backend: Backend) -> None:
+        session = backend.client(PSK, KEY)
+        hello = session.outgoing()
+        draw = random.Random(1)
+        before = resident()
+        for number in range(4000):
+            for kind in (20, 22, 23, 24):  # of a later epoch, which may be kept until its keys are there
+                session.receive(record(kind, epoch=1, number=number, body=draw.randbytes(200)))
+            session.receive(draw.randbytes(200))
+            session.outgoing()
+        assert resident() - before < 2 * 1024 * 1024  # 4 MB were received
+        assert session.phase is Phase.HANDSHAKE
+        talk = Talk(session, OpenSslPeer(Wants({KEY.identity: KEY.key})))
+        for datagram in hello:
+            talk.server.receive(datagram)
+        talk.shake()
+        assert session.phase is Phase.OPEN
+
+    @pytest.mark.parametrize("length", [0x20000, 0xFFFFFF])
+    def test_a_handshake_message_of_absurd_length_is_not_collected(self, backend: Backend, length: int) -> None:
+        session = backend.client(PSK, KEY)
+        before = resident()
+        for at in range(0, 10_000 * 64, 64):
+            session.receive(fragment(length=length, at=at % length, message=0))
+        assert resident() - before < 1024 * 1024
+        assert session.phase is not Phase.OPEN
+        session.close()
+
     def test_a_server_that_never_answers_is_asked_again_and_nothing_was_heard(self, backend: Backend) -> None:
         session = backend.client(PSK, KEY)
         assert session.outgoing()
@@ -297,6 +328,29 @@ class TestFailures:
     def test_an_authority_file_without_certificates_is_refused(self, backend: Backend) -> None:
         with pytest.raises(ConfigurationError, match="ca_bundle"):
             backend.check(certificate(Trust(b"nothing in here")))
+
+
+def record(kind: int, epoch: int, number: int, body: bytes) -> bytes:
+    return (
+        bytes([kind])
+        + b"\xfe\xfd"
+        + epoch.to_bytes(2, "big")
+        + number.to_bytes(6, "big")
+        + len(body).to_bytes(2, "big")
+        + body
+    )
+
+
+def fragment(length: int, at: int, message: int) -> bytes:
+    """Return a record with one byte of a handshake message (RFC 6347 §4.2.2) that has many."""
+    three = partial(int.to_bytes, length=3, byteorder="big")
+    body = b"\x02" + three(length) + message.to_bytes(2, "big") + three(at) + three(1) + b"x"
+    return record(22, 0, at, body)
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def losing(number: int) -> Wire:
