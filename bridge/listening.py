@@ -1,12 +1,19 @@
 """A listener of aiohttp that can move to another address while connections are open."""
 
+import asyncio
 import contextlib
+import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
+from bindings.http.handshakes import Handshakes
 from bridge.errors import ConfigurationError
+
+_log = logging.getLogger("bridge.listening")
+
+HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 
 Address = tuple[str, int]
 
@@ -18,7 +25,7 @@ class Listening:
         """`setting` names the address to people."""
         self._runner = runner
         self._setting = setting
-        self._site: web.TCPSite | None = None
+        self._site: _Site | None = None
         self._address: Address | None = None
         self.context: ssl.SSLContext | None = None  # of new connections
 
@@ -51,7 +58,7 @@ class Listening:
         if former is not None:
             await former.stop()
 
-    async def _opened_beside(self, address: Address, context: ssl.SSLContext | None) -> web.TCPSite:
+    async def _opened_beside(self, address: Address, context: ssl.SSLContext | None) -> "_Site":
         """Return a site beside the present one, or instead of it where both are in each other's way."""
         try:
             return await self._opened(address, context)
@@ -73,11 +80,11 @@ class Listening:
             self._site = await self._opened(address, self.context)
             self._address = address
 
-    async def _opened(self, address: Address, context: ssl.SSLContext | None) -> web.TCPSite:
+    async def _opened(self, address: Address, context: ssl.SSLContext | None) -> "_Site":
         if self._runner.server is None:
             await self._runner.setup()
         host, port = address
-        site = web.TCPSite(self._runner, host, port, ssl_context=context)
+        site = _Site(self._runner, host, port, context)
         try:
             await site.start()
         except OSError as error:
@@ -86,3 +93,44 @@ class Listening:
                 f"{self._setting}: {error.strerror or error}; end the program that uses it, or choose another port"
             ) from error
         return site
+
+
+class _Site(web.BaseSite):
+    """As `aiohttp.web.TCPSite`, with TLS handshakes limited in number: silent callers must not take every place."""
+
+    def __init__(self, runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        super().__init__(runner, ssl_context=context)
+        self._host, self._port = host, port
+        self._handshakes: Handshakes | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the URL."""
+        scheme = "http" if self._ssl_context is None else "https"
+        return f"{scheme}://{self._host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen. Raises OSError."""
+        await super().start()
+        server = self._runner.server
+        if server is None:
+            raise AssertionError("the runner is set up first")
+        make: Callable[[], asyncio.Protocol] = server
+        if self._ssl_context is not None:
+            self._handshakes = Handshakes(self._ssl_context, HANDSHAKE, server, self._turned_away)
+            make = self._handshakes.accept
+        self._server = await asyncio.get_running_loop().create_server(
+            make, self._host, self._port, backlog=self._backlog
+        )
+
+    async def stop(self) -> None:
+        """Listen no more; handshakes end, and connections stay."""
+        await super().stop()
+        if self._handshakes is not None:
+            self._handshakes.stop()
+
+    def _turned_away(self, why: str, remote: str) -> None:
+        _log.warning(
+            "a caller was turned away during its TLS handshake: too many are under way",
+            extra={"from": remote, "why": why, "sample": "handshake"},
+        )

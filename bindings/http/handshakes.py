@@ -20,7 +20,7 @@ class Handshakes:
         self,
         context: ssl.SSLContext,
         seconds: float,
-        make: Callable[[], asyncio.BufferedProtocol],
+        make: Callable[[], asyncio.Protocol | asyncio.BufferedProtocol],
         turned_away: Callable[[str, str], None],
     ) -> None:
         self._context = context

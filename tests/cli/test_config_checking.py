@@ -30,6 +30,10 @@ WRONG = {
         SERVER.replace("lab", '"(API)"') + network("one", 8180),
         r"is the name of requests that come by the API; choose another one",
     ),
+    "a key of secrets that is too short": (
+        '[service]\nstore_key = "0001"\n' + network("one", 8180),
+        r"\[service\] store_key: must be 64 hexadecimal digits; openssl rand -hex 32 makes them",
+    ),
     "one port for two networks": (
         network("one", 8180) + network("two", 8180),
         r"\[networks\.two\] callbacks\.port: port 8180 is already used by .*\[networks\.one\] callbacks\.port",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.config import parse
+from bridge.config.store_keys import store_seal
 from bridge.errors import ConfigurationError
 from bridge.north.identities import DerivedKeys, TokenKeys, Who, read_token_uri
 from tests.conftest import need_program
@@ -69,7 +71,7 @@ def test_the_token_computes_what_a_key_in_a_file_would(token: str) -> None:
 def test_a_session_that_the_token_ended_is_opened_again(token: str) -> None:
     keys = TokenKeys("{endpoint}", read_token_uri(token))
     first = keys.credentials(WHO)
-    keys._key.session.close()
+    keys._key._key.session.close()
     assert keys.credentials(WHO) == first
 
 
@@ -98,3 +100,12 @@ def test_what_is_not_there_is_told(token: str, old: str, new: str, why: str) -> 
 def test_any_other_text_is_refused_with_the_form(text: str) -> None:
     with pytest.raises(ConfigurationError, match="write pkcs11:token=NAME"):
         read_token_uri(text)
+
+
+def test_a_token_computes_the_key_of_secrets_in_the_database_as_well(token: str, tmp_path: Path) -> None:
+    config = parse(f'[service]\nstore_key = "{token}"\n', "bridge.toml", tmp_path)
+    stored = store_seal(config).seal(b"a secret", "webhook:a")
+    assert b"a secret" not in stored
+    assert store_seal(config).open(stored, "webhook:a") == b"a secret"
+    with pytest.raises(ConfigurationError, match=r"\[service\] store_key: .*cannot be used"):
+        store_seal(parse(f'[service]\nstore_key = "{token.replace("master", "absent")}"\n', "x", tmp_path))
