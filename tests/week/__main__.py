@@ -12,19 +12,24 @@ from tests.week.week import DAY, DAYS, week
 
 
 async def live(ues: int, days: float, seed: int) -> int:
-    """Run, print what came of it, and return how much is wrong."""
+    """Run, print what came of it, and return how much is wrong, or came too seldom."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         async with week(Path(directory), ues, seed, FAULTS) as one:
             progress = asyncio.create_task(_progress(asyncio.get_running_loop().time(), begun))
             await one.live(days)
             progress.cancel()
-            wrong, outcomes = one.wrong(), one.outcomes()
+            wrong, rare, outcomes = one.wrong(), one.rare(), one.outcomes()
             print(f"{sum(outcomes.values())} messages to devices in {time.monotonic() - begun:.0f} s: {dict(outcomes)}")
             print(f"faults: {dict(one.scef.faults.happened)}")
     for line in wrong:
         print(f"WRONG: {line}")
-    return len(wrong)
+    for line in rare:
+        print(f"TOO SELDOM: {line}")
+    not_over = [outcome for outcome in outcomes if outcome.startswith("not over")]
+    for outcome in not_over:
+        print(f"WRONG: {outcomes[outcome]} messages are {outcome}")
+    return len(wrong) + len(rare) + len(not_over)
 
 
 async def _progress(began: float, begun: float) -> None:

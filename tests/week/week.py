@@ -21,6 +21,7 @@ from bridge.config import parse
 from bridge.control.client import DirectClient
 from bridge.delivery.attempts import encode
 from bridge.delivery.downlinks import Downlink
+from bridge.delivery.states import DownlinkState
 from bridge.delivery.uplinks import Uplink
 from bridge.errors import BridgeError
 from bridge.operations.types.messages import CancelDownlink
@@ -29,11 +30,13 @@ from bridge.store.in_memory import InMemoryStore
 from mock_network.faults import Fault
 from mock_network.lab import free_port
 from mock_network.scef.core.profile import Profile
+from mock_network.scef.fault_kinds import KINDS as FAULT_KINDS
 from mock_network.scef.options import Options
 from mock_network.scef.profiles import PROFILES
 from mock_network.scef.service import ScefService
 from tests.durability.judge import NIDD, Evidence, datagram, judge
 from tests.week.ends import KINDS, Device, Server
+from tests.week.happenings import LEFT_OUT
 from tests.week.jumping import JumpingLoop
 
 DAY = 86_400.0
@@ -42,6 +45,13 @@ UPLINKS, DOWNLINKS = 4, 2  # of each UE, a day
 TTLS = (None, 30, 600, 6 * 3600, 2 * 86_400)  # seconds; None: as long as the server is patient
 WRONG = {"notification_unknown_identity"}  # such a notification is dropped, and answered 204
 ON_THE_RADIO = 1.0  # seconds from the SCEF's decision to transmit until the UE has it: paging and one way
+ENOUGH = 20  # times that each outcome and each kind of fault has to come
+OUTCOMES = {state.value for state in DownlinkState} - {
+    "QUEUED",
+    "SUBMITTING",
+    "BUFFERED",
+    "NACKED",  # of LoRaWAN alone
+}
 CERTAINLY_NEVER = {"EXPIRED", "TOO_LARGE", "UNREACHABLE", "RATE_LIMITED", "CANCELLED", "SUPERSEDED", "FAILED"}
 
 CONFIG = """
@@ -142,6 +152,13 @@ class Week:
     def outcomes(self) -> Counter[str]:
         """Return how many messages to devices have each outcome; of those that have none, their state."""
         return Counter(row.state.value if row.over else f"not over: {row.state.value}" for row in self._rows(Downlink))
+
+    def rare(self) -> list[str]:
+        """Return each outcome and kind of fault that came too seldom for the week to prove much of it."""
+        outcomes, faults = self.outcomes(), self.scef.faults.happened
+        wanted = [("outcome", name, outcomes[name]) for name in sorted(OUTCOMES)]
+        wanted += [("fault", kind.name, faults[kind.name]) for kind in FAULT_KINDS if kind.name not in LEFT_OUT]
+        return [f"{what} {name} came {number} times" for what, name, number in wanted if number < ENOUGH]
 
     def wrong(self) -> list[str]:
         """Return all that is wrong with the week."""
