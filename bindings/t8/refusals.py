@@ -34,6 +34,7 @@ STATUSES: dict[int, Refusal] = {
 _TOO_MANY = 429
 _FAILED = 500
 _FORBIDDEN = 403
+_NO_CONNECTION = "PDN"  # in causes of SCEFs: the device has no PDN connection, and waiting for one was not asked for
 _CODED = "SCEF-ERR-"  # one vendor's prefix of the detail of a failure of this message, instead of a cause
 
 
@@ -71,7 +72,7 @@ def _why(status: int, problem: Problem, statuses: Mapping[int, Refusal]) -> Refu
     if why is not None:
         return why
     if status == _FAILED:
-        if problem.requestedRetransmissionTime:
+        if problem.requestedRetransmissionTime or _NO_CONNECTION in problem.cause:
             return Refusal.UNREACHABLE
         if problem.cause or problem.is_delivery_failure or problem.detail.startswith(_CODED):
             return Refusal.FAILED

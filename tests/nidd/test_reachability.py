@@ -94,6 +94,36 @@ async def test_a_report_comes_again_each_time_that_it_is_waited_for(net):
         await until(lambda wanted=number: len(net.side.of(Reachable)) == wanted, 20)
 
 
+@pytest.mark.parametrize(
+    ("kind", "goes", "comes"),
+    [
+        ("UE_REACHABILITY", "sleep", "wake"),
+        ("AVAILABILITY_AFTER_DDN_FAILURE", "sleep", "wake"),
+        ("PDN_CONNECTIVITY_STATUS", "pdn-release", "pdn-connect"),
+    ],
+)
+async def test_each_kind_of_report_that_a_device_is_there_is_taken_for_that(net, kind, goes, comes):
+    await net.start(downlinks=Downlinks(buffer="bridge"), reachability=Reachability(events=(kind,)))
+    await asyncio.to_thread(net.ue.move, goes)
+    assert (await net.binding.submit(ATTEMPT)).why is Refusal.UNREACHABLE
+    await until(lambda: net.side.counts["reachability_subscriptions_made"], 20)
+    assert await net.subscriptions() == [kind]
+    assert (await net.binding.submit(ATTEMPT)).why is Refusal.UNREACHABLE  # a failure that the subscription sees
+    assert not net.side.of(Reachable)
+    await asyncio.to_thread(net.ue.move, comes)
+    await until(lambda: net.side.of(Reachable), 20)
+    assert net.side.of(Reachable) == [Reachable(UE)]
+    assert isinstance(await net.binding.submit(ATTEMPT), Accepted)
+
+
+async def test_a_report_that_a_device_is_lost_is_counted_and_no_sign_of_it(net):
+    await net.start(reachability=Reachability(events=("LOSS_OF_CONNECTIVITY",)))
+    await until(lambda: net.side.counts["reachability_subscriptions_made"], 20)
+    await asyncio.to_thread(net.ue.move, "detach")
+    await until(lambda: net.side.counts["reachability_reports"], 20)
+    assert not net.side.of(Reachable)
+
+
 async def test_standing_subscriptions_are_made_once_and_outlive_a_restart(net):
     kinds = ("LOSS_OF_CONNECTIVITY", "PDN_CONNECTIVITY_STATUS")
     await net.start(reachability=Reachability(events=kinds, detection_time=60))

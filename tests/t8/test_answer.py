@@ -87,6 +87,7 @@ def test_what_the_gateway_refuses_by_itself_is_certain_where_that_is_said(status
     ("status", "body", "why"),
     [
         (500, b'{"problemDetail":{"cause":"TEMPORARILY_NOT_REACHABLE"}}', Refusal.UNREACHABLE),
+        (500, b'{"problemDetail":{"cause":"NO_PDN_CONNECTION"}}', Refusal.UNREACHABLE),
         (500, b'{"problemDetail":{"detail":"queue full"}}', Refusal.FAILED),
         (500, b'{"problemDetail":{},"requestedRetransmissionTime":"2000-01-01T00:00:00Z"}', Refusal.UNREACHABLE),
         (500, b'{"detail":"SCEF-ERR-001-002: queue full","status":500}', Refusal.FAILED),
