@@ -11,6 +11,7 @@ from pathlib import Path
 CORE_UNDER_TEST = 0
 CORE_OF_LOAD = 1
 _SCHEDULED = 2  # CPUCLOCK_SCHED: with the complement of a process id, its clock of processor time (clock_getcpuclockid)
+BYTE_CODE = Path("build/byte-code").absolute()
 
 
 @dataclass(slots=True)
@@ -54,8 +55,11 @@ class Side:
 def start(arguments: list[str], log: Path) -> Side:
     """Start a process on the core under test."""
 
+    # An installation by pip has its modules as byte code; from source they may be compiled at each start.
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(BYTE_CODE)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=out)
+        process = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=out, env=environment)
     os.sched_setaffinity(process.pid, {CORE_UNDER_TEST % (os.cpu_count() or 1)})
     return Side(process)
 

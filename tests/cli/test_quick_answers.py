@@ -51,3 +51,10 @@ def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
     assert command is not None
     assert command.name == name
     assert (command.help or "").replace("\n", " ").startswith(COMMANDS[name].short_help.removesuffix("."))
+
+
+def test_a_configuration_is_read_without_a_client_or_server_of_http() -> None:
+    """Commands that ask the running service by its socket read the configuration first."""
+    asked = "import sys, bridge.config; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert not {"aiohttp", "aiohttp.web", "bridge.service.service", "apsw"} & set(done.stdout.split())

@@ -12,7 +12,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -72,7 +72,6 @@ class RestApi:
         self._callers = Callers(bridge, asyncio.get_running_loop().time)
         self.streams = Streams()
         self._changing = asyncio.Lock()  # held between the comparison of an If-Match and the change
-        self._description = msgspec.json.encode(described())
         app = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[self._answered])
         for route in ROUTES:
             app.router.add_route(route.method, VERSION + route.path, self._handler(route))
@@ -190,7 +189,13 @@ class RestApi:
             return await stream(self._bridge, request, last_event_id(request, asked), allowed)
 
     async def _describe(self, request: web.Request) -> web.Response:
-        return _result(request, self._description, 200)
+        return _result(request, _description(), 200)
+
+
+@cache
+def _description() -> bytes:
+    """Return the description of the API, made when somebody first asks for it: a start does not wait for that."""
+    return msgspec.json.encode(described())
 
 
 def _is_own_page(request: web.Request) -> bool:

@@ -3,8 +3,6 @@
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-import aiohttp
-
 PATIENCE = 5.0  # seconds that a responder may take, connection included
 LARGEST = 64 * 1024  # bytes of a response
 
@@ -26,6 +24,8 @@ def is_url(text: str) -> bool:
 
 async def post(url: str, question: bytes) -> bytes:
     """Send a question in DER, and return the response's body. Follows no redirect. Raises NoResponse."""
+    import aiohttp  # commands that only read the configuration do without it
+
     timeout = aiohttp.ClientTimeout(total=PATIENCE)
     try:
         async with (
