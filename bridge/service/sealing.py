@@ -28,7 +28,7 @@ async def sealed(store: Store, config: Config) -> Outbox:
         changed += await notes.reseal(network)
     if changed:
         how = "encrypted under store_key" if config.service.store_key else "in the clear: there is no store_key"
-        log.info("%d secrets in the ledger are now %s", changed, how)
+        log.info("secrets in the ledger that are now %s: %d", how, changed)
     return outbox
 
 

@@ -28,7 +28,7 @@ from bridge.tls.credentials import CertificateKey, Credentials
 from bridge.tls.openssl import OpenSsl
 from bridge.tls.settings import CERTIFICATE_SUITES, SessionSettings, Trust
 from mock_network.lab import free_port
-from tests.north.ocsp_responders import Liar, body, openssl
+from tests.north.ocsp_responders import Liar, Says, body, openssl
 from tests.north.session_servers import DtlsServer, StreamServer
 from tests.north.test_session_faults import SOURCE, state
 from tests.north.transport_contract import Noted, content, request
@@ -48,6 +48,16 @@ def identify(_source: int, _server: str) -> "asyncio.Future[Credentials]":
     future: asyncio.Future[Credentials] = asyncio.get_running_loop().create_future()
     future.set_result(CertificateKey(CLIENT.pem, CLIENT.key_pem))
     return future
+
+
+def good_after(may: asyncio.Event) -> Says:
+    """Return a responder that answers the truth when it may."""
+
+    async def slow(_question: bytes, nonce: bytes) -> web.Response:
+        await may.wait()
+        return body(vouches(ROOT, GOOD, nonce=nonce))
+
+    return slow
 
 
 @asynccontextmanager
@@ -147,12 +157,7 @@ async def test_a_responder_that_is_not_there_or_answers_too_late(
         assert ("cannot be asked" in (await state(noted, wanted)).reason) is not accept
     monkeypatch.setattr(http, "PATIENCE", 0.2)
     never = asyncio.Event()
-
-    async def late(_question: bytes, nonce: bytes) -> web.Response:
-        await never.wait()
-        return body(vouches(ROOT, GOOD, nonce=nonce))
-
-    async with Liar(late).running() as url, links(kind, GOOD, url, accept=accept) as (north, noted, _):
+    async with Liar(good_after(never)).running() as url, links(kind, GOOD, url, accept=accept) as (north, noted, _):
         north.open(SOURCE, ("one",))
         assert ("did not answer within" in (await state(noted, wanted)).reason) is not accept
         never.set()
@@ -161,12 +166,7 @@ async def test_a_responder_that_is_not_there_or_answers_too_late(
 @pytest.mark.parametrize("kind", KINDS)
 async def test_nothing_passes_either_way_before_the_responder_has_answered(kind: str) -> None:
     may = asyncio.Event()
-
-    async def slow(_question: bytes, nonce: bytes) -> web.Response:
-        await may.wait()
-        return body(vouches(ROOT, GOOD, nonce=nonce))
-
-    liar = Liar(slow)
+    liar = Liar(good_after(may))
     async with liar.running() as url, links(kind, GOOD, url) as (north, noted, peer):
         north.send(SOURCE, "one", request(1))
         await liar.asked.wait()
@@ -189,12 +189,7 @@ async def test_nothing_passes_either_way_before_the_responder_has_answered(kind:
 async def test_a_server_that_sends_too_much_before_it_is_accepted_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "HELD", 3)
     may = asyncio.Event()
-
-    async def slow(_question: bytes, nonce: bytes) -> web.Response:
-        await may.wait()
-        return body(vouches(ROOT, GOOD, nonce=nonce))
-
-    liar = Liar(slow)
+    liar = Liar(good_after(may))
     async with liar.running() as url, links("dtls", GOOD, url) as (north, noted, peer):
         north.open(SOURCE, ("one",))
         await liar.asked.wait()
@@ -208,12 +203,7 @@ async def test_a_server_that_sends_too_much_before_it_is_accepted_is_left(monkey
 
 async def test_a_link_that_is_closed_while_a_responder_is_asked_stays_closed() -> None:
     may = asyncio.Event()
-
-    async def slow(_question: bytes, nonce: bytes) -> web.Response:
-        await may.wait()
-        return body(vouches(ROOT, GOOD, nonce=nonce))
-
-    liar = Liar(slow)
+    liar = Liar(good_after(may))
     async with liar.running() as url, links("dtls", GOOD, url) as (north, noted, _):
         north.open(SOURCE, ("one",))
         await liar.asked.wait()

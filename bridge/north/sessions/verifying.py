@@ -1,4 +1,4 @@
-"""Holds back a session that is open until nobody says that its server's certificate is revoked."""
+"""Holds back an open session until its server's certificate is known not to be revoked."""
 
 from asyncio import Future
 from collections.abc import Callable
