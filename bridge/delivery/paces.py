@@ -70,7 +70,8 @@ class Paces:
         if not for_all:
             self._asking.clear()
         elif self._shared is not None:
-            self._asking.add(endpoint)
+            if len(self._asking) < DEVICES:
+                self._asking.add(endpoint)
             for_all += self._share_of(endpoint, now, self._shared)
             if for_all > wait:
                 return Limited(_text("the network, of all devices that it refused,", self._shared), for_all)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bindings.contract import LimitOf
+from bridge.delivery import paces
 from bridge.delivery.paces import LONGEST_SPACE, Paces
 from bridge.delivery.together import ENOUGH, KEPT, SUSPICIOUS, WINDOW, Together
 from tests.delivery.limiters import FixedWindow, TokenBucket
@@ -194,3 +195,10 @@ def test_while_the_limit_of_all_refuses_one_call_at_a_time_asks(proven):
     assert known.device(9, now).wait >= 70
     assert known.device(9, now + 71, under_way=1) is not None
     assert known.device(1000, now + 71, under_way=1) is None
+
+
+def test_only_so_many_devices_that_wait_are_remembered(proven, monkeypatch):
+    known, now = proven
+    monkeypatch.setattr(paces, "DEVICES", 10)
+    assert all(known.device(number, now) is not None for number in range(100))
+    assert len(known._asking) <= 10
