@@ -108,6 +108,10 @@ def _check_cluster(config: Config, networks: Mapping[str, Binding]) -> None:
     """Refuse what several nodes cannot do."""
     if not config.cluster.enabled:
         return
+    commands = config.cluster.take_command or config.cluster.release_command
+    if commands and not config.north.prefixes:
+        text = "take_command: there is no prefix whose parts could move; set prefixes in [north]"
+        raise ConfigurationError(f"{config.where('[cluster]')} {text}")
     where = config.where("[cluster] enabled")
     if not isinstance(config.database, str):
         raise ConfigurationError(f"{where}: needs a ledger in PostgreSQL; set [service] database to its URI")

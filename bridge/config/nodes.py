@@ -55,6 +55,17 @@ class Cluster(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     renew: Annotated[
         float, Meta(ge=0.1, le=15, description="seconds between two renewals, at most a quarter of the lease")
     ] = 1.0
+    take_command: Annotated[
+        list[str],
+        Meta(
+            description="program and arguments, run before a shard's endpoints are reached here; the shard's part of "
+            "each prefix of [north] is added, e.g. to move a route here"
+        ),
+    ] = msgspec.field(default_factory=list)
+    release_command: Annotated[
+        list[str],
+        Meta(description="program and arguments, run before a shard goes to another node; the same is added"),
+    ] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.renew > self.lease / 4:

@@ -8,6 +8,7 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.metrics import Metrics
 
 COUNTERS = {
+    "address_commands": "Commands that move the addresses of shards, by command and result.",
     "answers_held_back": "Answers that wait until the device repeats its request: the network holds too many already.",
     "api_callers_refused": "Requests to the API whose key is missing, wrong, expired or revoked, or that guess keys.",
     "webhook_dead_letters": "Events that a webhook did not accept for days.",

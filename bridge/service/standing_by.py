@@ -89,8 +89,17 @@ async def release(config: Config) -> None:
             log.warning("%s", error)
 
 
-async def run_command(name: str, command: Sequence[str]) -> None:
-    """Run a command of [standby] to its end. Raises ConfigurationError if it fails, or takes too long."""
+async def run_command(
+    name: str,
+    command: Sequence[str],
+    section: str = "[standby]",
+    timeout: float | None = None,  # noqa: ASYNC109  # the command is ended then
+) -> None:
+    """Run a command of a section of the configuration to its end; `timeout` in seconds, else `COMMAND_TIMEOUT`.
+
+    Raises ConfigurationError if it fails, or takes too long.
+    """
+    seconds = COMMAND_TIMEOUT if timeout is None else timeout
     if not command:
         return
     try:
@@ -98,18 +107,18 @@ async def run_command(name: str, command: Sequence[str]) -> None:
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
     except OSError as error:
-        raise ConfigurationError(f"[standby] {name}: cannot run {command[0]}: {error.strerror}") from error
+        raise ConfigurationError(f"{section} {name}: cannot run {command[0]}: {error.strerror}") from error
     try:
-        async with asyncio.timeout(COMMAND_TIMEOUT):
+        async with asyncio.timeout(seconds):
             printed, _ = await process.communicate()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
         raise ConfigurationError(
-            f"[standby] {name}: {command[0]} took longer than {COMMAND_TIMEOUT:g} s and was ended"
+            f"{section} {name}: {command[0]} took longer than {seconds:g} s and was ended"
         ) from None
     if process.returncode:
         raise ConfigurationError(
-            f"[standby] {name}: {command[0]} ended with {process.returncode}: {printed[-500:].decode(errors='replace')}"
+            f"{section} {name}: {command[0]} ended with {process.returncode}: {printed[-500:].decode(errors='replace')}"
         )

@@ -81,6 +81,11 @@ class Prefix:
         span = self._span // SHARDS
         return range(self._before(shard * span), min(self._before((shard + 1) * span), self.capacity))
 
+    def network_of(self, shard: int) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+        """Return the part of a shard as a prefix of its own."""
+        size = self._span // SHARDS
+        return type(self.network)((self._base + shard * size, self.network.max_prefixlen - size.bit_length() + 1))
+
     def shard_of(self, number: int) -> int:
         """Return the shard whose part has this number."""
         return (int.from_bytes(self.packed(number)) - self._base) // (self._span // SHARDS)
@@ -154,6 +159,10 @@ class Pool:
             for start, prefix in self._starts
             for part in (prefix.part(shard),)
         ]
+
+    def networks(self, shard: int) -> Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """Return the parts of a shard as prefixes of their own: one of each prefix."""
+        return [prefix.network_of(shard) for prefix in self.prefixes]
 
     def shard_of(self, source: int) -> int:
         """Return the shard whose part has this number."""
