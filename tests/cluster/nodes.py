@@ -79,7 +79,6 @@ class Accepted:
     id: int
     endpoint: str
     argument: str
-    node: str
 
 
 @dataclass(slots=True)
@@ -204,10 +203,13 @@ class Cluster:
         began = time.monotonic()
         key = argument  # a node may have accepted it and died before its answer: then the next one knows it
         while True:
-            for name, node in [*self.nodes.items()]:
-                found = await self._try(node, endpoint, argument, key)
+            asked = [asyncio.create_task(self._try(node, endpoint, argument, key)) for node in self.nodes.values()]
+            for answered in asyncio.as_completed(asked):  # a node that hangs holds up nobody
+                found = await answered
                 if found is not None:
-                    self.accepted.append(Accepted(found, endpoint, argument, name))
+                    for one in asked:
+                        one.cancel()
+                    self.accepted.append(Accepted(found, endpoint, argument))
                     return time.monotonic() - began
             if time.monotonic() - began > wait:
                 raise AssertionError(f"no node accepts a request to {endpoint} within {wait} s")
@@ -234,6 +236,13 @@ class Cluster:
                 self.gaps.append(await self.execute(endpoint))
 
         await asyncio.gather(*(one(e) for e in endpoints or [f"e{n}" for n in range(self.devices)]))
+
+    async def trickle(self, pause: float) -> None:
+        """Have an Execute for one endpoint after the other accepted, until this is cancelled."""
+        while True:
+            for number in range(self.devices):
+                await self.execute(f"e{number}")
+                await asyncio.sleep(pause)
 
     async def judge(self, wait: float = 180.0) -> "Verdict":
         """Wait until every message has its outcome; return what became of what was accepted, and what was on air."""

@@ -9,7 +9,6 @@ import selectors
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -33,7 +32,7 @@ from bridge.directory import Draft, Record
 from bridge.directory.keys import Key
 from bridge.errors import LedgerInUse
 from bridge.relay import events as ev
-from bridge.relay.effects import Cancel, Effect, LookUp, Submit
+from bridge.relay.effects import Cancel, Effect, LookUp, SendToServer, Submit
 from bridge.relay.model import Endpoint, Policy, Server
 from bridge.service.cluster import ClusterWork
 from bridge.service.network_calls import NetworkCalls
@@ -45,6 +44,14 @@ from tests.service.scripted_binding import PROFILE
 SPAN = 5.0
 SLICES = 400  # turns of one loop at one moment, at most
 SOUTH: SouthProfile = replace(PROFILE, response_timeout=3.0, max_retransmit=0, can_cancel=False)
+
+
+_EMPTY_ACK = bytes((0x60, 0))
+
+
+def _unique(asked: int) -> bytes:
+    """Return the argument of the Execute with this number, which is its message ID, too."""
+    return f"{asked:08d}".encode()
 
 
 class _Ready(selectors.SelectSelector):
@@ -163,7 +170,9 @@ class SimulatedNode:
     # The actor of the runner: the network
 
     def act(self, placed: Placed, effect: Effect, result: Callable[[Placed, ev.Event], None]) -> None:
-        if isinstance(effect, Submit):
+        if isinstance(effect, SendToServer) and effect.data[:2] == _EMPTY_ACK:
+            self.world.accepted.add(_unique(int.from_bytes(effect.data[2:4])))
+        elif isinstance(effect, Submit):
             attempt = effect.attempt
             self._calls[placed.endpoint.id] = attempt.downlink, attempt.number
             self.loop.call_later(self.world.random.expovariate(5), self._leaves, placed, effect, result)
@@ -249,7 +258,7 @@ class World:
     now: float = 1000.0
     disk: Disk = field(default_factory=Disk)
     on_air: Counter[bytes] = field(default_factory=Counter)
-    accepted: list[bytes] = field(default_factory=list)
+    accepted: set[bytes] = field(default_factory=set)  # requests that the server got an acknowledgement for
     nodes: dict[str, SimulatedNode] = field(default_factory=dict)
     asked: int = 0
 
@@ -294,17 +303,11 @@ class World:
         if not awake:
             return
         self.asked += 1
-        unique = f"{self.asked:08d}".encode()
-        body = b"\xb1\x33\x01\x30\x01\x34\xff" + unique
-        datagram = frame(Type.CON, Code.POST, self.asked % 65536, self.asked.to_bytes(4), body)
+        body = b"\xb1\x33\x01\x30\x01\x34\xff" + _unique(self.asked)
+        datagram = frame(Type.CON, Code.POST, self.asked, self.asked.to_bytes(4), body)
         node = self.random.choice(awake)
-
-        def done(error: BaseException | None) -> None:
-            if error is None:
-                self.accepted.append(unique)
-
         endpoint = self.random.randint(1, self.endpoints)
-        node.loop.call_soon(partial(node.runner.event, endpoint, ev.ServerDatagram("srv", datagram), done))
+        node.loop.call_soon(node.runner.event, endpoint, ev.ServerDatagram("srv", datagram))
 
     def fault(self) -> None:
         """Let something happen to a node."""

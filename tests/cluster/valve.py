@@ -16,6 +16,7 @@ class Valve:
         self._open.set()
         self._listening: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         self._listening = await asyncio.start_unix_server(self._serve, str(self.folder / ".s.PGSQL.5432"))
@@ -30,8 +31,8 @@ class Valve:
         self.open()
         if self._listening is not None:
             self._listening.close()
-        for task in self._tasks:
-            task.cancel()
+        for end in self._ends:
+            end.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         shutil.rmtree(self.folder)
 
@@ -40,9 +41,11 @@ class Valve:
         assert task is not None
         self._tasks.add(task)
         ends = [writer]
+        self._ends.add(writer)
         try:
             from_server, to_server = await asyncio.open_unix_connection(self._server)
             ends.append(to_server)
+            self._ends.add(to_server)
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pump(reader, to_server))
                 both.create_task(self._pump(from_server, writer))
@@ -51,6 +54,7 @@ class Valve:
         finally:
             for end in ends:
                 end.close()
+            self._ends.difference_update(ends)
             self._tasks.discard(task)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
