@@ -116,7 +116,7 @@ async function run(one, selected, done) {
   });
   if (!isSure) return;
   const rows = await carriedOut(one, names);
-  await done();
+  await done().catch(() => {}); // the report is shown, also where the list cannot be read
   await shown({ title: `${one.name}: ${summary(rows)}`, content: [report(rows), download(one.name, rows)] });
 }
 
