@@ -5,6 +5,7 @@ from tests.mutations.requirements import Removed
 
 ACCOUNTS = "tests/e2e/test_accounts.py::test_"
 CERTIFICATES = "tests/e2e/test_certificates.py::test_"
+GUIDANCE = "tests/e2e/test_dtls_and_tls_guidance.py::test_"
 DTLS = "tests/end_to_end_security/test_emulated_dtls.py::test_"
 BEYOND = "tests/end_to_end_security/test_attacked_beyond.py::test_"
 OSCORE = "tests/end_to_end_security/test_attacked_oscore.py::test_"
@@ -68,6 +69,16 @@ REMOVED = [
             "good or self._trust.authorities is None",
             "True",
             CERTIFICATES + "a_server_is_known_by_the_authority_of_its_certificate_and_by_its_name",
+        ),
+    ),
+    Removed(
+        ("LightweightM2 M-TLS-001",),
+        Mutation(
+            "sessions name no server",
+            "OpenSsl.client",
+            "connection.set_tlsext_host_name($_)",
+            "pass",
+            GUIDANCE + "guidance_names_each_topic_and_sessions_begin_as_it_says",
         ),
     ),
     Removed(
