@@ -3,10 +3,10 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import cast
 
 import httptools
+import msgspec
 
 from bindings.http.messages import add_header
 
@@ -20,12 +20,11 @@ class Unsent(ConnectionError):
     """The connection ended before anything of the request was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """What a server answered. Headers by lower-case name; `whole`: the body is not longer than the limit."""
 
     status: int
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
     body: bytes = b""
     whole: bool = True
 

@@ -1,7 +1,6 @@
 """Requests and answers of the HTTP server, and the bytes of an answer (RFC 9110, RFC 9112)."""
 
 import time
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -12,8 +11,7 @@ Headers = tuple[tuple[str, str], ...]
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The answer to a request. `close`: nothing more is read from the connection."""
 
     status: int
@@ -22,13 +20,12 @@ class Answer:
     close: bool = False
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct, eq=False):
     """One request. Headers are by lower-case name; repeated ones are joined by a comma."""
 
     method: str = ""
     target: str = ""  # as in the request line
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
     body: bytes = b""
     remote: str = ""  # the caller's address
     door: str = ""  # the door of the listener that it came through

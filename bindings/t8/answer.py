@@ -5,7 +5,8 @@ the SCEF did not choose. Such an answer proves nothing. `Answer.own` says whethe
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bindings.t8.problems import Problem, read_problem
 
@@ -13,8 +14,7 @@ _NO_CONTENT = 204
 _UNAUTHORISED = 401
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Status, body, and headers by lower-case name.
 
     `bare`: this SCEF leaves out bodies that T8 demands, so that an answer without one may be its own. `streamed`: the
@@ -23,7 +23,7 @@ class Answer:
 
     status: int
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     bare: bool = False
     streamed: bool = False
 

@@ -5,7 +5,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -47,8 +46,7 @@ class Unreached(NotSent):
     """The SCEF could not be reached; it may be at another of its apiRoots."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(msgspec.Struct, frozen=True):
     """A request, without its apiRoot."""
 
     operation: Operation

@@ -34,7 +34,13 @@ def delivery_handle(link: str | None) -> str | None:
     The configuration is part of the handle: a SCEF may number deliveries anew in a configuration that was created
     again.
     """
-    segments = _segments(link or "")
+    if not link:
+        return None
+    before, found, delivery = link.rpartition("/downlink-data-deliveries/")
+    _, inside, name = before.rpartition("/configurations/")
+    if found and inside and _is_plain(name) and _is_plain(delivery) and "?" not in link and "#" not in link:
+        return f"{name}/{delivery}"  # most links
+    segments = _segments(link)
     at = _last(segments, DELIVERIES)
     configuration = _configuration(segments)
     if at is None or configuration is None:
@@ -49,8 +55,13 @@ def handle_of(configuration: str, delivery: str) -> str:
 
 def bare_name(link: str) -> str | None:
     """Return the name of a link that is relative to its collection, like `365`; None if it is more, or nothing."""
-    segments = _segments(link)
+    segments = _segments(link) if link else []
     return unquote(segments[0]) if len(segments) == 1 and ":" not in segments[0] else None
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is the same with and without percent-encoding."""
+    return name.isalnum() and name.isascii()
 
 
 def _segments(link: str) -> list[str]:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from codecs import BOM_UTF8
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,16 +22,21 @@ def read_json(body: bytes) -> Any:
         return None
 
 
+@cache
+def _decoder(kind: type[_Body]) -> msgspec.json.Decoder[_Body]:
+    return msgspec.json.Decoder(kind)
+
+
 def read_tolerant(body: bytes, kind: type[_Body]) -> _Body:
     """Return an answer's object. A member of the wrong type counts as absent; an unreadable body has no members.
 
     Every member of `kind` must have a default.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        found: _Body = _decoder(kind).decode(body)
     except UNREADABLE:
-        pass
-    return pick(read_json(body), kind)
+        return pick(read_json(body), kind)
+    return found
 
 
 def read_tolerant_list(body: bytes, kind: type[_Body]) -> list[_Body] | None:

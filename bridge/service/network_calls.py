@@ -151,7 +151,7 @@ class NetworkCalls:
         ):
             self._say_paused(now)
         if not self.is_calm or breaker.is_open:
-            self._look_round()
+            self._judge()
 
     def _learn(self, endpoint: int, result: SubmitResult, now: Now) -> None:
         """Learn from what the network took, or refused for a limit, how much it takes."""
@@ -161,7 +161,7 @@ class NetworkCalls:
         elif isinstance(result, Refused) and result.why is Refusal.RATE_LIMITED:
             wish = None if result.retry_at is None else result.retry_at - now.wall
             self._paces.refused(endpoint, now.mono, wish, result.limit_of)
-            self._look_round()
+            self._judge()
 
     def never_began(self) -> None:
         """Record that a call does not take place: the commit before it failed."""
@@ -238,18 +238,21 @@ class NetworkCalls:
 
     def _free(self) -> int:
         """Return how many more submits can begin."""
-        capacity = 1 if self._breaker.is_open or self._paces.tries_one else self._capacity
-        return capacity - self.under_way - len(self._turns)
+        tries_one = not self._is_up and (self._breaker.is_open or self._paces.tries_one)
+        return (1 if tries_one else self._capacity) - self.under_way - len(self._turns)
 
     def _free_for_checks(self) -> int:
         """Return how many more cancels and look-ups can begin, whatever limit of submits is known."""
         return (1 if self._breaker.is_open else self._capacity) - self.under_way - len(self._turns)
 
+    def _judge(self) -> None:
+        """Find out whether the network is up, after a result of a call."""
+        self._is_up = not (self._breaker.is_open or self._paces.is_active)
+        self._look_round()
+
     def _look_round(self) -> None:
         stands_still = self._closed or self._suspended
-        waits = self._answers or self._others or self._turns
-        self._is_up = not (self._breaker.is_open or self._paces.is_active)
-        self.is_calm = self._is_up and not (waits or stands_still)
+        self.is_calm = self._is_up and not (self._answers or self._others or self._turns or stands_still)
 
     def _say_paused(self, now: Now) -> None:
         self._count("network_pauses", network=self.network)

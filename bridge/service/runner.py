@@ -312,7 +312,7 @@ class Runner:
         return loaded
 
     def _take(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
-        if self._refuses(event, done):
+        if self.stopping and self._refuses(event, done):
             return
         if self.shards is not None and self._is_let_go(loaded, event, done):
             return
@@ -425,7 +425,7 @@ class Runner:
             if type(effect) is WakeUp:
                 self._wake_up(placed, effect)
             else:
-                self._act(placed, effect)
+                self.actor.act(placed, effect, self._call_ended)
 
     def _act(self, placed: Placed, effect: Effect) -> None:
         self.actor.act(placed, effect, self._call_ended)

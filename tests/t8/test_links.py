@@ -57,6 +57,15 @@ def test_the_handle_of_a_delivery(link):
     assert delivery_handle(link) == "c1/7"
 
 
+@pytest.mark.parametrize(
+    ("delivery", "encoded"),
+    [("7", "7"), ("%37", "7"), ("ä", "%C3%A4"), ("%C3%A4", "%C3%A4"), ("a-b", "a-b"), ("7#x", "7")],
+)
+def test_a_handle_has_one_spelling_whatever_the_link_has(delivery, encoded):
+    link = f"https://scef.example/3gpp-nidd/v1/as1/configurations/c1/downlink-data-deliveries/{delivery}"
+    assert delivery_handle(link) == f"c1/{encoded}"
+
+
 def test_a_name_alone_is_relative_to_its_collection():
     assert bare_name("365") == bare_name("/365/") == "365"
     assert bare_name("") is bare_name("a/b") is bare_name("mailto:x") is None

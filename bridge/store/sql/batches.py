@@ -3,6 +3,8 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+import msgspec
+
 from bridge.delivery.rows import Change
 from bridge.store.contract import Done
 from bridge.store.sql.connection import Connection
@@ -10,38 +12,23 @@ from bridge.store.sql.connection import Connection
 Work = Callable[[Connection], Any]
 
 
-class Batch:
+class Batch(msgspec.Struct, eq=False):
     """Changes to rows, or work on the connection, that are committed together or not at all."""
 
-    __slots__ = (
-        "changes", "device", "directory", "done", "endpoint", "error", "fence", "generation", "refused", "result",
-        "touches", "work",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        changes: Sequence[Change],
-        work: Work | None,
-        done: Done,
-        endpoint: int | None,
-        *,
-        directory: bool = False,
-        touches: tuple[Hashable, ...] = (),
-        fence: tuple[int, int] | None = None,
-        device: tuple[str, str] | None = None,
-    ) -> None:
-        self.changes = changes
-        self.work = work
-        self.done = done
-        self.endpoint = endpoint
-        self.directory = directory  # whether it changes the directory
-        self.touches = touches  # what else it changes, as `bridge.store.sql.asked` names it
-        self.fence = fence  # the shard that this node must hold, and with which epoch; None: any node may commit it
-        self.device = device  # (network, device) whose endpoint's shard this node must hold
-        self.generation = 0
-        self.error: BaseException | None = None
-        self.refused = False  # `error` is the considered answer of its own work
-        self.result: Any = None
+    changes: Sequence[Change]
+    work: Work | None
+    done: Done
+    endpoint: int | None
+    directory: bool = False  # whether it changes the directory
+    touches: tuple[Hashable, ...] = ()  # what else it changes, as `bridge.store.sql.asked` names it
+    fence: tuple[int, int] | None = (
+        None  # the shard that this node must hold, and with which epoch; None: any may commit
+    )
+    device: tuple[str, str] | None = None  # (network, device) whose endpoint's shard this node must hold
+    generation: int = 0
+    error: BaseException | None = None
+    refused: bool = False  # `error` is the considered answer of its own work
+    result: Any = None
 
     @property
     def failed(self) -> bool:

@@ -1,4 +1,4 @@
-"""Changes of rows as statements: neighbours of one form together."""
+"""Changes of rows as statements: those of one form together."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ Form = tuple[type[Change], type[Row]]
 
 
 def apply(connection: Connection, changes: Iterable[Change]) -> None:
-    """Apply changes in order. Raises LookupError if a row to update is not there."""
+    """Apply changes, those of each table in order. Raises LookupError if a row to update is not there."""
     for form, run in runs(changes):
         before = connection.total_changes()
         connection.executemany(change_sql(*form), run)
@@ -19,19 +19,22 @@ def apply(connection: Connection, changes: Iterable[Change]) -> None:
 
 
 def runs(changes: Iterable[Change]) -> Iterator[tuple[Form, list[tuple[Any, ...]]]]:
-    """Yield the values of changes in order, those of neighbours that need the same statement together."""
-    form: Form | None = None
-    run: list[tuple[Any, ...]] = []
+    """Yield the values of changes, those of one table that need the same statement one after the other together.
+
+    The changes of each table stay in order. Tables do not refer to each other, so that their changes may change places.
+    """
+    current: dict[str, tuple[Form, list[tuple[Any, ...]]]] = {}  # by table
     for change in changes:
-        this = (type(change), change.row)
-        if this != form:
-            if form is not None:
-                yield form, run
-            form = this
-            run = []
-        run.append(change.values)
-    if form is not None:
-        yield form, run
+        row = change.row
+        form = type(change), row
+        run = current.get(row.TABLE)
+        if run is not None:
+            if run[0] == form:
+                run[1].append(change.values)
+                continue
+            yield run
+        current[row.TABLE] = form, [change.values]
+    yield from current.values()
 
 
 def check(form: Form, run: list[tuple[Any, ...]], changed: int) -> None:
