@@ -239,7 +239,9 @@ def show_restart(count: int) -> None:
     print(f"{'the same: processor time until then':42}{found['ready_cpu']:8.1f} s")
     print(f"{'the same: first uplink committed':42}{found['first_uplink_after']:8.1f} s")
     print(f"{'the same: first request acknowledged':42}{found.get('first_request_after', 0):8.1f} s")
-    print(f"{f'the same: {WAITING} waiting downlinks went':42}{found.get('waiting_ended_after', 0):8.1f} s")
+    ended = found.get("waiting_ended_after")
+    went = "    not within the time watched" if ended is None else f"{ended:8.1f} s"
+    print(f"{f'the same: {WAITING} waiting downlinks went':42}{went}")
     print(f"{'the same: an uplink is committed within':42}{found['uplink_99'] * 1e3:8.0f} ms (99 %)")
     print(f"{'the same: memory':42}{found['peak_memory'] / 1e6:8.0f} MB at most")
 
