@@ -366,7 +366,7 @@ async def test_a_handshake_that_never_ends_is_given_up_and_its_place_is_free(kin
     monkeypatch.setattr(dtls_channel, "HANDSHAKE", 0.5)
     monkeypatch.setattr(tcp_channel, "OPENING", 0.5)
     async with asyncio.TaskGroup() as tasks:
-        port, server = await (endless_datagrams(tasks) if kind == "dtls" else endless_bytes())
+        port, server = await (endless_datagrams(tasks) if kind == "dtls" else endless_bytes(tasks))
         north, noted = await combined(kind, {"one": port}, link=LinkSettings(Pace(at_once=1))), Noted()
         await north.start(noted)
         for source in (SOURCE, SOURCE + 1):
@@ -377,7 +377,7 @@ async def test_a_handshake_that_never_ends_is_given_up_and_its_place_is_free(kin
             ))  # fmt: skip
         assert north.counters().opened == 0
         await north.stop()
-        server.cancel() if isinstance(server, asyncio.Task) else server.close()
+        server.cancel()
 
 
 async def endless_datagrams(tasks: asyncio.TaskGroup) -> tuple[int, asyncio.Task[None]]:
@@ -398,19 +398,26 @@ async def endless_datagrams(tasks: asyncio.TaskGroup) -> tuple[int, asyncio.Task
     return sock.getsockname()[1], tasks.create_task(answer())
 
 
-async def endless_bytes() -> tuple[int, asyncio.Server]:
+async def endless_bytes(tasks: asyncio.TaskGroup) -> tuple[int, asyncio.Task[None]]:
     """Run a server that sends a handshake record byte by byte, and never its end."""
+    loop = asyncio.get_running_loop()
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
 
-    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            writer.write(b"\x16\x03\x03\x3f\xff")
-            while not writer.is_closing():
-                writer.write(b"x")
-                await writer.drain()
+    async def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):  # it ends with the client's connection
+            await loop.sock_sendall(connection, b"\x16\x03\x03\x3f\xff")
+            while True:
+                await loop.sock_sendall(connection, b"x")
                 await asyncio.sleep(0.02)
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    return server.sockets[0].getsockname()[1], server
+    async def accept() -> None:
+        with listening:
+            while True:
+                connection, _ = await loop.sock_accept(listening)
+                tasks.create_task(drip(connection))
+
+    return listening.getsockname()[1], tasks.create_task(accept())
 
 
 def hello_verify_request(number: int) -> bytes:
