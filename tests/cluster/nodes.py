@@ -9,7 +9,9 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
+from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,6 +238,15 @@ class Cluster:
                 self.gaps.append(await self.execute(endpoint))
 
         await asyncio.gather(*(one(e) for e in endpoints or [f"e{n}" for n in range(self.devices)]))
+
+    async def command(self, name: str, *arguments: str) -> str:
+        """Run a command of a node's own, and return what it prints."""
+        file = self.folder / name / "bridge.toml"
+        words = [sys.executable, "-m", "bridge.cli", *arguments, "--config", str(file)]
+        process = await asyncio.create_subprocess_exec(*words, stdout=PIPE, stderr=STDOUT)
+        printed, _ = await process.communicate()
+        assert process.returncode == 0, printed
+        return printed.decode()
 
     async def trickle(self, pause: float) -> None:
         """Have an Execute for one endpoint after the other accepted, until this is cancelled."""

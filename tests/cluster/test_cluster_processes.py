@@ -96,8 +96,10 @@ async def test_a_node_that_was_stopped_for_30_s(cluster: Cluster) -> None:
     await cluster.ready("a")
     await cluster.settled("a", "b")
     await cluster.traffic(1)
-    await cluster.nodes["a"].api.post("/cluster.drain", {"node": "b"})
+    shown = await cluster.command("a", "cluster", "drain", "b")
+    assert "draining" in shown
     await cluster.settled("a")
+    print(await cluster.command("b", "cluster", "status"))
     await cluster.traffic(1)
     await judged(cluster)
 
