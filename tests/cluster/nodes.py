@@ -35,8 +35,11 @@ enabled = true
 node = "{node}"
 lease = {lease}
 renew = 1.0
+take_command = ["/bin/sh", "-c", 'echo take {node} "$@" >> "$0"', {moves}]
+release_command = ["/bin/sh", "-c", 'echo release {node} "$@" >> "$0"', {moves}]
 [north]
 port = {north}
+prefixes = ["127.64.0.0/10"]
 [servers.lab]
 uri = "coap://127.0.0.1:{server}"
 [networks.net]
@@ -138,6 +141,7 @@ class Cluster:
             database=json.dumps(where),
             node=as_ or name,
             lease=self.lease,
+            moves=json.dumps(str(self.folder / "moves")),
             north=free_port(),
             server=free_port(),
             scef=json.dumps(self._scef.ready["scef"]),
@@ -183,6 +187,15 @@ class Cluster:
     def shards(self) -> Counter[str]:
         """Return the number of shards of each holder."""
         return Counter(holder for (holder,) in self.rows("SELECT holder FROM shard"))
+
+    def moves(self) -> dict[str, list[tuple[str, str]]]:
+        """Return for each shard's prefix which node took and released it; without what a start releases at once."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for line in (self.folder / "moves").read_text().splitlines():
+            word, node, *prefixes = line.split()
+            if len(prefixes) == 1:
+                found.setdefault(prefixes[0], []).append((word, node))
+        return found
 
     async def settled(self, *names: str, wait: float = 60) -> None:
         """Wait until these nodes hold all shards, and each some."""
