@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
 INSTALLED := build/installed/.made
 
-.PHONY: demo components test test-slow ets fuzz bench site lint sbom audit deb clean
+.PHONY: demo components test test-slow ets requirements fuzz bench site lint sbom audit deb clean
 
 $(STAMP): pyproject.toml
 	@echo "making $(VENV) and installing into it: a minute or two, once"
@@ -30,6 +30,10 @@ test-slow: components  ## more crashes, all mutations
 
 ets: components  ## OMA's enabler test cases, each network and server; writes docs/ets.md from what came of them
 	$(BIN)/python -m pytest tests/ets --write-page $(ARGS)
+
+requirements: components  ## the tests of OMA's requirements; writes docs/requirements.md from what came of them
+	-$(BIN)/python -m pytest -m requirement --requirements-report $(ARGS)
+	$(BIN)/python -m tests.requirements
 
 $(FUZZER): $(STAMP)
 	@$(BIN)/python -m pip install --quiet --editable '.[fuzz]'

@@ -29,6 +29,11 @@ PROGRAMS = {
         Program("openssl", "openssl", "makes certificates"),
         Program("coap-server-openssl", "libcoap3-bin", "is a real CoAP server over DTLS and TLS, on OpenSSL"),
         Program("coap-server-gnutls", "libcoap3-bin", "is the same on GnuTLS"),
+        Program(
+            "coap-client-notls", "libcoap3-bin", "is a plain CoAP client: a device's application, and a server's caller"
+        ),
+        Program("coap-server-notls", "libcoap3-bin", "is a plain CoAP server: a device's application"),
+        Program("coap-rd-notls", "libcoap3-bin", "is a plain CoAP resource directory, with which devices register"),
         Program("softhsm2-util", "softhsm2", "keeps a master key in a token"),
         Program("chromium", "chromium", "is the browser that looks at the dashboard"),
         Program("prometheus", "prometheus", "scrapes a running bridge"),

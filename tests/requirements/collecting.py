@@ -1,10 +1,15 @@
 """Which test proves which requirement, found by collecting the test suite."""
 
+import ast
+import inspect
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +30,9 @@ END_TO_END = (
 
 Proofs = dict[str, list[str]]
 """Label → tests, as path::name without parameters, in order."""
+
+Code = dict[str, str]
+"""Test → digest of its code."""
 
 
 def labels_of(item: pytest.Item) -> Iterator[str]:
@@ -49,12 +57,29 @@ def is_end_to_end(test: str) -> bool:
     return any(fnmatch(test.partition("::")[0], pattern) for pattern in END_TO_END)
 
 
+def digest_of(function: Callable[..., Any]) -> str:
+    """Return a digest of a test function's code, which comments, docstring and layout do not change."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    found = tree.body[0]
+    if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(found) is not None:
+        found.body = found.body[1:] or [ast.Pass()]
+    return blake2b(ast.unparse(tree).encode(), digest_size=6).hexdigest()
+
+
+def marked(item: pytest.Item) -> Iterator[tuple[str, str]]:
+    """Yield a marked test's name without parameters, and the digest of its code; nothing for other tests."""
+    if isinstance(item, pytest.Function) and any(labels_of(item)):
+        yield item.nodeid.partition("[")[0], digest_of(item.function)
+
+
 class _Collector:
     def __init__(self) -> None:
         self.proofs: Proofs = {}
+        self.code: Code = {}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
+            self.code.update(marked(item))
             test = item.nodeid.partition("[")[0]
             for label in labels_of(item):
                 tests = self.proofs.setdefault(label, [])
@@ -62,13 +87,13 @@ class _Collector:
                     tests.append(test)
 
 
-def collect() -> Proofs:
+def collect() -> tuple[Proofs, Code]:
     """Collect all tests, slow ones too, without running them. Raises RuntimeError if that fails; call it once."""
     collector = _Collector()
     code = pytest.main(["--collect-only", "-qq", "--no-header", str(ROOT / "tests")], plugins=[collector])
     if code:
         raise RuntimeError(f"the test suite cannot be collected (pytest ended with {int(code)})")
-    return {label: sorted(tests) for label, tests in collector.proofs.items()}
+    return {label: sorted(tests) for label, tests in collector.proofs.items()}, collector.code
 
 
 def collect_apart() -> tuple[int, str]:

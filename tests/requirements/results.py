@@ -4,21 +4,16 @@
 result holds for the code of the test function that ran: a test that was changed since counts as not run.
 """
 
-import ast
-import inspect
 import json
 import subprocess
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from tests.requirements.collecting import ROOT, labels_of
+from tests.requirements.collecting import ROOT, marked
 
 FILE = Path(__file__).with_name("results.json")
 PASSED, SKIPPED, FAILED = "passed", "skipped", "failed"
@@ -48,21 +43,6 @@ def write(results: Mapping[str, Result]) -> None:
     """Replace the recorded results; each test has a line of its own."""
     lines = (f"{json.dumps(test)}: {msgspec.json.encode(results[test]).decode()}" for test in sorted(results))
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-def digest_of(function: Callable[..., Any]) -> str:
-    """Return a digest of a test function's code, which comments, docstring and layout do not change."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    found = tree.body[0]
-    if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(found) is not None:
-        found.body = found.body[1:] or [ast.Pass()]
-    return blake2b(ast.unparse(tree).encode(), digest_size=6).hexdigest()
-
-
-def marked(item: pytest.Item) -> Iterator[tuple[str, str]]:
-    """Yield a marked test's name without parameters, and the digest of its code; nothing for other tests."""
-    if isinstance(item, pytest.Function) and any(labels_of(item)):
-        yield item.nodeid.partition("[")[0], digest_of(item.function)
 
 
 class Recorder:
