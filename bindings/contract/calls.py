@@ -156,4 +156,5 @@ class SouthProfile:
     max_downlink: int | None = None  # bytes now; None: not known yet
     max_uplink: int | None = None  # the same for a message of the device
     default_lifetime: int | None = None  # LwM2M lifetime of a Register without one, seconds
+    max_downlink_soon: int | None = None  # after a few more messages of the device, if that is more than now
     network_up: bool = True  # whether the network can be reached at all now

@@ -42,6 +42,8 @@ class SouthProfiles:
         data_rate = None if dr < 0 else dr
         fits = max_downlink(plan, device_class, data_rate, settling=settling)
         listens = device_class == "C"
+        others = [most for most in (*sizes, numbers.max_payload) if most]
+        now, soon = min([fits, *others]), min([max_downlink(plan, device_class, data_rate), *others])
         return SouthProfile(
             retransmit_interval=numbers.class_c_retransmit_interval if listens else numbers.retransmit_interval,
             max_retransmit=numbers.max_retransmit,
@@ -53,7 +55,8 @@ class SouthProfiles:
             quick=listens,  # A and B answer in minutes
             can_cancel=True,
             can_expire=True,
-            max_downlink=min([fits, *(most for most in (*sizes, numbers.max_payload) if most)]),
+            max_downlink=now,
+            max_downlink_soon=soon if soon > now else None,  # the device has just joined
             max_uplink=max_uplink(plan, data_rate, settling=settling),
             default_lifetime=DEFAULT_LIFETIME,
             network_up=network_up,

@@ -37,6 +37,8 @@ from bridge.enums import members
 
 HELD_AT_MOST = 30 * 86400.0  # seconds: a finished request is kept no longer than this, whatever TTL its server gave
 
+SIZE_AGAIN = 60.0  # seconds after which a message that does not fit yet is tried again at the latest
+
 _S = members(DownlinkState)
 _K = members(Known)
 _T = members(Turn)
@@ -172,7 +174,7 @@ class Deliveries:
         if hold is not None:
             self._hold(row, hold, work)
             return None
-        if row.reason.startswith(_HELD):
+        if row.reason.startswith((_HELD, _NOT_YET)):
             row.reason = ""
         charged_at = self.allowance.charge(len(payload), work)
         one = begin(row.attempts, work.now.wall)
@@ -225,6 +227,21 @@ class Deliveries:
         else:
             row.no_further_copy = True  # a copy that may have been transmitted decides the outcome
             self.changed(row, work, profile)
+
+    def wait_for_size(self, row: Downlink, work: Work, profile: SouthProfile) -> None:
+        """Let a row wait that does not fit now, and will after a few more messages of the device."""
+        row.not_before = work.now.wall + SIZE_AGAIN
+        row.reason = f"{_NOT_YET}{self.carrier.size(row)} bytes, {profile.max_downlink} fit now"
+        self.touch(row)
+        work.update(row)
+
+    def size_changed(self, work: Work) -> None:
+        """Let rows that waited for another size go."""
+        for row in self.live.values():
+            if row.not_before is not None and row.reason.startswith(_NOT_YET):
+                row.not_before = None
+                self.touch(row)
+                work.update(row)
 
     def next_to_go(self, now: float, profile: SouthProfile) -> Downlink | None:
         """Answers first, then a copy of the slot's holder, then the exchange that is under way, then in order (R6).
@@ -398,6 +415,7 @@ class Deliveries:
         work.effect(Settled(row.id, Direction.DOWN, row.operation, row.state, row.reason, now - row.accepted_at))
 
 
+_NOT_YET = "does not fit yet: "  # begins the reason of a row that waits for `SouthProfile.max_downlink_soon`
 _HELD = "held: "
 _WHY = {
     _S.EXPIRED: "deliver_by passed",

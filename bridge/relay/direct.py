@@ -20,7 +20,7 @@ from bridge.relay.admission import Refused, refusal_of
 from bridge.relay.blocks import ANY_ANSWER, Block, block_of, part_at, with_block
 from bridge.relay.effects import Count, DirectAnswer
 from bridge.relay.events import DirectRequest
-from bridge.relay.size import LARGEST_SZX, block_size
+from bridge.relay.size import LARGEST_SZX, block_size, fits_soon
 from bridge.relay.state import Step
 
 _S = members(DownlinkState)
@@ -77,7 +77,7 @@ def _accept(step: Step, event: DirectRequest, message: Message) -> ServerRequest
     if whole is None and uplink is not None and uplink < ANY_ANSWER and message.code in _GETS:
         body = transfers.asks_smaller(step, name, parse(message.code, body, token)) or body
     size = state.south_hop.size_of(token, body)
-    if largest is not None and size > largest:
+    if largest is not None and size > largest and not fits_soon(step.south, size):
         return Code.REQUEST_ENTITY_TOO_LARGE, [], f"too large: {size} bytes, {largest} fit"
     ttl = state.policy.long_ttl if state.endpoint.default_ttl is None else state.endpoint.default_ttl
     row = ServerRequest.accepted(

@@ -27,7 +27,7 @@ from bridge.relay.effects import Count, SendToServer
 from bridge.relay.events import ServerDatagram
 from bridge.relay.exchanges import Key
 from bridge.relay.model import Observation, ObservationState
-from bridge.relay.size import refusal
+from bridge.relay.size import refusal_for
 from bridge.relay.state import Step
 from bridge.relay.verdict import RETRY_LATER, profile_of
 
@@ -242,10 +242,12 @@ def _accept(step: Step, server: str, message: Message, observe: int | None) -> S
     if largest is not None:
         size = state.south_hop.size_of(token, body)
         if size > largest and not transfers.can_be_split(step, parse(message.code, body, token), name, largest):
-            code, options = refusal(message, size, largest)
-            if code == Code.SERVICE_UNAVAILABLE:
-                options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
-            return code, options, f"too large: {size} bytes, {largest} fit"
+            refused = refusal_for(step.south, message, size, largest)
+            if refused is not None:
+                code, options, text = refused
+                if code == Code.SERVICE_UNAVAILABLE:
+                    options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
+                return code, options, text
     answer_by = step.wall + profile.patience - profile.margin
     if message.goes_up_to(OptionNumber.BLOCK1):
         answer_by = transfer_times.answer_by(step, server, message, profile, answer_by)

@@ -1,5 +1,6 @@
 """How a request that does not fit the network is refused (size, R25; RFC 7959 §2.9.3)."""
 
+from bindings.contract import SouthProfile
 from bridge.coap.message import Message, Option, uint_value
 from bridge.coap.numbers import Code, OptionNumber
 
@@ -21,11 +22,31 @@ def largest_szx(room: int) -> int | None:
     return None
 
 
+def refusal_for(south: SouthProfile, message: Message, size: int, largest: int) -> tuple[int, list[Option], str] | None:
+    """Return how a request of `size` bytes is refused where `largest` fit; None: it is not, for it fits soon.
+
+    If no block fits now, but one will fit soon, the server is offered that size.
+    """
+    code, options = refusal(message, size, largest)
+    fits = largest
+    if code == Code.SERVICE_UNAVAILABLE and south.max_downlink_soon is not None:
+        if fits_soon(south, size):
+            return None
+        fits = south.max_downlink_soon
+        code, options = refusal(message, size, fits)
+    return code, options, f"too large: {size} bytes, {fits} fit"
+
+
 def block_room(message: Message, south_size: int, largest: int) -> int:
     """Return the bytes that are left for payload in any block of a request that takes `south_size` bytes now."""
     value = message.option(OptionNumber.BLOCK1)
     head = south_size - len(message.payload) + (BLOCK_OPTION_ROOM if value is None else BLOCK_VALUE - len(value))
     return largest - head
+
+
+def fits_soon(south: SouthProfile, size: int) -> bool:
+    """Whether a message that does not fit now will fit after a few more messages of the device."""
+    return south.max_downlink_soon is not None and size <= south.max_downlink_soon
 
 
 def refusal(message: Message, south_size: int, largest: int) -> tuple[int, list[Option]]:

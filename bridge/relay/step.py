@@ -120,6 +120,8 @@ def _profile_changed(at: Step) -> None:
     before, state.south = state.south, south
     state.deliveries.keep = max(EXCHANGE_LIFETIME, south.exchange_span)
     state.deliveries.touch_all()
+    if before is not None and south.max_downlink != before.max_downlink:
+        state.deliveries.size_changed(at.work)
     if south.max_uplink != (None if before is None else before.max_uplink):
         transfers.uplink_changed(at)
 

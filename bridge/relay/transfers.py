@@ -14,7 +14,7 @@ from bridge.delivery.uplinks import DeviceUplink, Uplink
 from bridge.enums import members
 from bridge.relay import toward_device
 from bridge.relay.blocks import ANY_ANSWER, Block, Fits, asking_smaller, block_of, is_splittable, part_at, with_block
-from bridge.relay.size import block_room, largest_szx, refusal
+from bridge.relay.size import block_room, fits_soon, largest_szx, refusal
 from bridge.relay.state import Step
 
 _GETS = (Code.GET, Code.FETCH)
@@ -85,6 +85,9 @@ def fit(step: Step, row: Downlink) -> None:
         if smaller is not None:
             row.body = smaller
             step.work.update(row)
+            return
+        if type(row) is ServerRequest and fits_soon(step.south, step.state.south_hop.size(row)):
+            deliveries.wait_for_size(row, step.work, step.south)
             return
     deliveries.too_large(row, step.work, step.south)
     if row.over and type(row) is Answer:

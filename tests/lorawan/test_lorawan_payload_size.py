@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from bindings.lorawan.payload_size import FLOOR, Plan, max_downlink, max_size, max_uplink
-from bindings.lorawan.records import DeviceNote
+from bindings.lorawan.records import DeviceNote, Profile
 from bindings.lorawan.regions import REVISIONS, downlink_sizes, rx1_data_rates
+from bindings.lorawan.settings import Downlinks
+from bindings.lorawan.south import SouthProfiles
 
+PROFILE = Profile("EU868", "A", "LORAWAN_1_0_3", rx1_dr_offset=0, rx2_dr=0)
 EU = Plan("EU868", "LORAWAN_1_0_3", "A", rx1_dr_offsets=frozenset({0}), rx2_dr=0)
 
 # What a network server applies: facts of ChirpStack, which say where they come from.
@@ -121,6 +124,16 @@ def test_before_the_first_uplink_the_slowest_data_rate_is_assumed():
 
 def test_room_is_kept_for_mac_commands_after_a_join():
     assert max_downlink(EU, "A", 0, settling=True) == 36
+
+
+@pytest.mark.parametrize(
+    ("uplinks", "largest", "sizes"),
+    [(0, 0, (36, 51)), (2, 0, (36, 51)), (3, 0, (51, None)), (0, 40, (36, 40)), (0, 20, (20, None))],
+)
+def test_the_profile_says_what_fits_soon_after_a_join(uplinks, largest, sizes):
+    note = DeviceNote(joined_at=1.0, uplinks=uplinks, dr=0, max_payload=largest)
+    found = SouthProfiles(Downlinks()).of(note, PROFILE, network_up=True)
+    assert (found.max_downlink, found.max_downlink_soon) == sizes
 
 
 def test_dwell_time_shrinks_the_slow_data_rates():

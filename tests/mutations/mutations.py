@@ -892,6 +892,13 @@ MUTATIONS = [
         RELAY + "test_r21_awake.py",
     ),
     Mutation(
+        "what fits after a few more messages of the device is too large",
+        "fits_soon",
+        "$south.max_downlink_soon is not None and $_",
+        "False",
+        RELAY + "test_r25_not_yet.py",
+    ),
+    Mutation(
         "what a device repeats after its server was removed is taken for a repetition",
         "_is_repeat",
         "... or not is_own(...)",
