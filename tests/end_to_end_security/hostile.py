@@ -16,6 +16,8 @@ noted in `attacks.jsonl`. Up is toward the server, down toward the device. The w
 import asyncio
 import json
 import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +111,11 @@ def main() -> None:
     config = Path(sys.argv[sys.argv.index("-c") + 1])
     attacker = Attacker(config.parent)
     send, submit = NetworkActor._send, NetworkActor._submit
-    more: list[asyncio.Future[Any]] = []
+    copies: dict[str, list[Callable[[], Coroutine[Any, Any, Any]]]] = {}
+    under_way: list[asyncio.Future[Any]] = []
 
     def hostile_send(self: Any, placed: Any, effect: Any) -> None:
+        under_way.extend(asyncio.ensure_future(copy()) for copy in copies.pop(placed.endpoint.name, ()))
         for late, data in attacker.meet("up", placed.endpoint.name, effect.data):
             changed = msgspec.structs.replace(effect, data=data)
             if late:
@@ -131,8 +135,8 @@ def main() -> None:
         for message in messages[:own]:
             await carry_out(*message)
         result = await carry_out(*messages[own])
-        rest = messages[own + 1 :]  # of which the rest of the bridge knows nothing
-        more.extend(asyncio.ensure_future(carry_out(*message)) for message in rest)
+        for message in messages[own + 1 :]:  # when the first was answered: a network may keep one message a device
+            copies.setdefault(placed.endpoint.name, []).append(partial(carry_out, *message))
         return result
 
     NetworkActor._send, NetworkActor._submit = hostile_send, hostile_submit  # type: ignore[method-assign]
