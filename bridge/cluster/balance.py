@@ -11,7 +11,10 @@ UNDER_WAY = 8  # shards that one node offers to others at a time: so few wait to
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a node should do now: take free shards of `take`, then release those of `release`, each in this order."""
+    """What a node should do now: take free shards of `take`, then release those of `release`, each in this order.
+
+    `release` begins with shards that are the node's without its knowledge: nobody serves them.
+    """
 
     take: tuple[int, ...]
     release: tuple[int, ...]
@@ -26,23 +29,26 @@ def wanted(shard: int, nodes: Collection[str]) -> str:
 def plan(view: ClusterView, me: str, held: Collection[int]) -> Plan:
     """Return what the node `me` should do, which knows that it holds the shards `held`.
 
-    A node that drains gets no shard as long as others are there. A shard that is the node's without its knowledge,
-    since the answer of the ledger was lost, is taken once more, with a new epoch.
+    A node that drains gets no shard as long as others are there. A shard can be the node's without its knowledge, since
+    the ledger's answer to a take was lost, or a release failed: it is taken once more, with a new epoch, or released if
+    another node should have it.
     """
     alive = [node.name for node in view.nodes.values() if node.is_alive]
     working = [name for name in alive if not view.nodes[name].draining] or alive
-    take, release = [], []
+    take, release, unknown = [], [], []
     offered = 0
     settled = True
     for shard in sorted(view.shards):
         holder, right = view.holder(shard), wanted(shard, working)
-        if holder == me and shard not in held:
-            holder = ""
-        settled = settled and holder == right
-        if right == me and not holder:
+        is_unknown = holder == me and shard not in held
+        settled = settled and holder == right and not is_unknown
+        if right == me and (not holder or is_unknown):
             take.append(shard)
+        elif is_unknown:
+            unknown.append(shard)
+            offered += 1
         elif holder == me and right != me:
             release.append(shard)
         elif not holder:
             offered += 1
-    return Plan(tuple(take), tuple(release[: max(UNDER_WAY - offered, 0)]), settled)
+    return Plan(tuple(take), (*unknown, *release[: max(UNDER_WAY - offered, 0)]), settled)

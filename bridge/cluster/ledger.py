@@ -20,8 +20,12 @@ class ClusterLedger(Protocol):
         when this returns.
         """
 
-    async def release(self, shard: int) -> None:
-        """Let other nodes take a shard. No commit of it may be under way."""
+    async def release(self, shard: int, epoch: int) -> None:
+        """Let other nodes take a shard that this node has with an epoch. No commit of it may be under way.
+
+        From the call on, no commit of the shard is possible. If this raises, the shard may still be this node's in the
+        ledger, where nobody else can take it: call it again.
+        """
 
     async def drain(self, node: str, *, on: bool) -> None:
         """Ask a node to hand its shards over to the others, or to take some again. Raises NotFound."""

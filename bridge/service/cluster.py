@@ -71,13 +71,13 @@ class ClusterWork:
             if (view.shards[shard].holder, view.shards[shard].epoch) != (me, epoch):
                 log.error("shard %d was taken by another node", shard)
                 self._count("shards_lost")
-                await self._release(shard)
+                await self._release(shard, view)
         todo = plan(view, me, self._shards.held)
         wanted = [shard for shard in todo.take if self._failed.get(shard, 0.0) <= now]
         if wanted:
             await self._take(wanted, now)
         for shard in todo.release:
-            await self._release(shard)
+            await self._release(shard, view)
         return self._pause if todo.settled else min(QUICK, self._pause)
 
     async def _take(self, wanted: list[int], now: float) -> None:
@@ -89,16 +89,17 @@ class ClusterWork:
                 log.error("%s; it is tried again in %.0f s", error, AFTER_FAILURE)  # noqa: TRY400  # no trace helps
                 self._count("shards_refused")
                 self._failed[shard] = now + AFTER_FAILURE
-                await self._ledger.release(shard)
+                await self._ledger.release(shard, epoch)
             else:
                 self._failed.pop(shard, None)
                 self._count("shards_taken")
         if epochs:
             log.info("shards taken", extra={"number": len(epochs), "held": len(self._shards.held)})
 
-    async def _release(self, shard: int) -> None:
-        await self._shards.release(shard)
-        await self._ledger.release(shard)
+    async def _release(self, shard: int, view: ClusterView) -> None:
+        if shard in self._shards.held:
+            await self._shards.release(shard)
+        await self._ledger.release(shard, view.shards[shard].epoch)
         self._count("shards_released")
 
     def _note_nodes(self) -> None:

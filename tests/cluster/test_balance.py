@@ -104,3 +104,11 @@ def test_a_shard_that_is_a_nodes_without_its_knowledge_is_taken_once_more():
     todo = plan(view({"a": True, "b": True}, dict.fromkeys(SHARDS, right)), right, [4])
     assert 3 in todo.take
     assert 4 not in todo.take
+
+
+def test_one_that_another_node_should_have_is_released_first_however_many_are_offered():
+    its = [shard for shard in SHARDS if wanted(shard, {"a", "b"}) == "b"]
+    last = its[-1]
+    todo = plan(view({"a": True, "b": True}, {last: "a"}), "a", [])
+    assert todo.release == (last,)
+    assert not todo.settled

@@ -8,14 +8,18 @@ import pytest
 
 from bridge.delivery.rows import Insert
 from bridge.directory import Draft
+from bridge.directory.keys import ById
 from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
+from bridge.store.sql import loads
 from tests.store.stores import postgres_server
 from tests.waiting import until
 
 pytest.importorskip("psycopg")
 
-from bridge.store.postgres import PostgresStore  # needs psycopg
-from bridge.store.postgres.cluster import NodeStore  # likewise
+import psycopg
+
+from bridge.store.postgres import PostgresStore
+from bridge.store.postgres.cluster import NodeStore
 
 SPAN = 3.0
 
@@ -99,15 +103,54 @@ async def test_a_shard_that_is_released_is_taken_with_a_new_epoch_and_larger_ids
     await a.take([7])
     given = [a.next_id() for _ in range(5)]
     assert await kept(a, downlink(given[-1], shard=7))
-    await a.release(7)
+    await a.release(7, 1)
     assert not await kept(a, downlink(a.next_id(), shard=7))
     assert await b.take([7]) == {7: 2}
     later = b.next_id()
     assert later > max(given)
     assert await kept(b, downlink(later, shard=7))
-    await b.release(7)
+    await b.release(7, 2)
     assert await a.take([7]) == {7: 3}
     assert a.next_id() > later, "a goes on above the ids that b has given, not with the rest of its own"
+
+
+async def test_a_shard_can_be_released_again_after_its_release_failed(join):
+    """Else it is this node's in the ledger for ever, and nobody's in truth."""
+    a, b = join("a"), join("b")
+    await a.take([7])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bridge.store.postgres.shard_rows.release", _no_answer)
+        with pytest.raises(StoreUnavailable):
+            await a.release(7, 1)
+    assert await b.take([7]) == {}
+    await a.release(7, 1)
+    assert await b.take([7]) == {7: 2}
+
+
+async def test_a_read_that_began_before_a_shard_was_taken_is_repeated(join, downlink, monkeypatch):
+    """The former holder may have committed since: its last changes belong to the state that the next one loads."""
+    a, b = join("a"), join("b")
+    (record,) = await a.directory.add([Draft("net", "d", "e", ("s",))], None, time.time)
+    await a.take([record.shard])
+    read_once, go_on = threading.Event(), threading.Event()
+    read = loads.read
+
+    def slow(connection, group):
+        answer = read(connection, group)
+        read_once.set()
+        assert go_on.wait(60)
+        return answer
+
+    monkeypatch.setattr(loads, "read", slow)
+    found = asyncio.get_running_loop().create_future()
+    b.load(ById(record.id), time.time(), lambda there, _error: found.set_result(there))
+    await asyncio.to_thread(read_once.wait)
+    row = downlink(a.next_id(), endpoint=record.id, shard=record.shard)
+    assert await kept(a, row)
+    await a.release(record.shard, 1)
+    assert await b.take([record.shard]) == {record.shard: 2}
+    go_on.set()
+    assert [one.id for one in (await found).kept.downlinks] == [row.id]
 
 
 async def test_a_commit_under_way_is_waited_for_or_refused(join, downlink):
@@ -190,6 +233,10 @@ async def test_two_nodes_cannot_have_one_name(join, downlink):
     assert join.lost == ["a"]
     assert await second.take([7]) == {7: 2}
     assert await kept(second, downlink(second.next_id(), shard=7))
+
+
+def _no_answer(*_):
+    raise psycopg.OperationalError("the connection is lost")
 
 
 async def until_joined(join, name):

@@ -96,11 +96,11 @@ class InMemoryNode(InMemoryStore):
         self._held.update(taken)
         return taken
 
-    async def release(self, shard: int) -> None:
-        epoch = self._held.pop(shard, None)
+    async def release(self, shard: int, epoch: int) -> None:
+        self._held.pop(shard, None)
         await self.readable()
-        if self._rows.shards[shard] == ShardView(self._name, -1 if epoch is None else epoch):
-            self._rows.shards[shard] = ShardView("", epoch or 0)
+        if self._rows.shards[shard] == ShardView(self._name, epoch):
+            self._rows.shards[shard] = ShardView("", epoch)
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self.readable()

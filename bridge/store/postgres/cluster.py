@@ -111,13 +111,13 @@ class NodeStore(PostgresStore):
         epochs, first = await self._ask(lambda: shard_rows.take(self._asking, self._membership, sorted(shards), BLOCK))
         self._ids.restart(first, time.monotonic())
         self._held.held = self._held.held | epochs
+        # A read that is under way may have begun before the former holder's last commit: it is repeated.
+        self.loads.told((), directory=True)
         return epochs
 
-    async def release(self, shard: int) -> None:
-        epoch = self._held.held.get(shard)
+    async def release(self, shard: int, epoch: int) -> None:
         self._held.held = {one: its for one, its in self._held.held.items() if one != shard}
-        if epoch is not None:
-            await self._ask(lambda: shard_rows.release(self._asking, self._membership, shard, epoch))
+        await self._ask(lambda: shard_rows.release(self._asking, self._membership, shard, epoch))
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self._ask(lambda: shard_rows.drain(self._asking, node, on=on))

@@ -1,0 +1,63 @@
+"""The work of a node in a cluster whose ledger does not always answer."""
+
+from collections.abc import Callable
+
+from bridge.cluster.balance import wanted
+from bridge.cluster.shards import NodeShards
+from bridge.errors import StoreUnavailable
+from bridge.north.udp.prefixes import SHARDS
+from bridge.service.cluster import ClusterWork
+from bridge.store.in_memory import ClusterRows, Disk, InMemoryNode
+
+ROUNDS = 200  # of all nodes: a hand-over of all shards takes about twenty
+
+
+class Ledger(InMemoryNode):
+    """A ledger that does not answer some releases."""
+
+    silent = 0
+
+    async def release(self, shard: int, epoch: int) -> None:
+        if self.silent:
+            self.silent -= 1
+            raise StoreUnavailable("no answer")
+        await super().release(shard, epoch)
+
+
+class Nodes:
+    """Nodes whose leases do not end, and that act one after the other."""
+
+    def __init__(self) -> None:
+        self.rows = ClusterRows(lambda: 0.0)
+        self._disk = Disk()
+        self.works: dict[str, ClusterWork] = {}
+        self.shards: dict[str, NodeShards] = {}
+
+    def join(self, name: str) -> Ledger:
+        ledger = Ledger(self._disk, self.rows, name, 5.0, lambda: None)
+        self.shards[name] = NodeShards(name)
+        self.works[name] = ClusterWork(ledger, self.shards[name], 1.0, lambda *_, **__: None)
+        return ledger
+
+    async def turns_until(self, done: Callable[[], bool]) -> None:
+        for _ in range(ROUNDS):
+            if done():
+                return
+            for work in self.works.values():
+                await work.turn()
+        raise AssertionError("it never comes to that")
+
+    def are_where_they_should_be(self) -> bool:
+        right = {shard: wanted(shard, self.works) for shard in range(SHARDS)}
+        held = {name: [shard for shard, node in right.items() if node == name] for name in self.works}
+        return held == {name: sorted(shards.held) for name, shards in self.shards.items()}
+
+
+async def test_a_shard_whose_release_failed_comes_to_the_node_that_should_have_it() -> None:
+    nodes = Nodes()
+    a = nodes.join("a")
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    nodes.join("b")
+    a.silent = 20
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    assert a.silent == 0
