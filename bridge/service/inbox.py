@@ -26,6 +26,8 @@ from bridge.store.inbox import Inbox, InboxRow
 PAGE = 500  # rows that are read at a time, and about as many that are under way
 POLL = 1.0  # seconds after which the inbox is read although nobody told of a row
 HELD = 2.0  # seconds for which new posts may wait while the last rows are taken
+AGAIN = 0.5  # seconds after which a post that could not be taken is tried again
+PAUSE = 0.05  # seconds between two looks while only such posts wait
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,15 @@ class InboxWork:
     """Takes posts out of the inbox. `networks` are the instances that run."""
 
     def __init__(
-        self, inbox: Inbox, ledger: Ledger, networks: Mapping[str, Binding], receiving: Receiving, count: CountFunction
+        self,
+        inbox: Inbox,
+        ledger: Ledger,
+        networks: Mapping[str, Binding],
+        receiving: Receiving | None,
+        count: CountFunction,
+        again: float = AGAIN,
     ) -> None:
+        """`receiving`: of a bridge that stood by; None: this one keeps no posts. `again`: seconds, see `AGAIN`."""
         self._inbox = inbox
         self._ledger = ledger
         self._networks = networks
@@ -63,6 +72,8 @@ class InboxWork:
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._ended: set[int] = set()  # rows that are not taken again, until it is seen that they are removed
         self._left: set[int] = set()  # rows that hit a bug: for the next start
+        self._again = again
+        self._not_before: dict[int, float] = {}  # rows that could not be taken → when they are tried again
         self._idle = asyncio.Event()
 
     async def run(self) -> None:
@@ -86,13 +97,28 @@ class InboxWork:
     async def _turn(self) -> None:
         try:
             found = await self.take_all()
-            if self._receiving.keeps and not found and not self._under_way:
-                await self._serve_directly()
+            if self._receiving is not None and self._receiving.keeps and not found and not self._under_way:
+                await self._serve_directly(self._receiving)
         except StoreUnavailable as error:
             log.warning("the inbox cannot be read: %s", error, extra={"sample": "inbox"})
 
+    async def take_what_waits(self) -> None:
+        """Take the rows that are there, and return when none is left that can be taken. Raises StoreUnavailable."""
+        while await self.take_all() or self._under_way:
+            await self._tried()
+
+    async def _tried(self) -> None:
+        """Return when all rows that are under way have been tried, or after a pause if none is."""
+        if self._under_way:
+            await asyncio.wait(self._under_way.values())
+        else:
+            await asyncio.sleep(PAUSE)
+
     async def take_all(self) -> bool:
-        """Begin to take every row that is there; return whether there was one. Raises StoreUnavailable."""
+        """Begin to take every row that can be taken; return whether there is one that is, or soon will be, tried.
+
+        Raises StoreUnavailable.
+        """
         before, seen = set(self._ended), set()
         after, found = 0, False
         while rows := await self._inbox.rows(PAGE, after):
@@ -101,27 +127,31 @@ class InboxWork:
                 if row.id in self._ended:  # nothing was committed for it
                     seen.add(row.id)
                     self._ledger.commit([Delete(InboxRow, (row.id,))], lambda _error: None)
-                elif row.id not in self._left and row.id not in self._under_way:
+                elif row.id in self._left or row.id in self._under_way:
+                    continue
+                elif self._not_before.get(row.id, 0.0) > asyncio.get_running_loop().time():
+                    found = True
+                else:
                     found |= self._begin(row)
             while len(self._under_way) >= PAGE:
                 await asyncio.wait(self._under_way.values(), return_when=asyncio.FIRST_COMPLETED)
         self._ended -= before - seen
         return found
 
-    async def _serve_directly(self) -> None:
+    async def _serve_directly(self, receiving: Receiving) -> None:
         """Let the network instances take posts themselves, once the inbox is empty: so earlier posts go first."""
-        self._receiving.hold()
+        receiving.hold()
         directly = False
         try:
             async with asyncio.timeout(HELD):
-                await self._receiving.settled()
-                while await self.take_all():
-                    await asyncio.wait(self._under_way.values())
+                await receiving.settled()
+                while await self.take_all() or self._under_way:
+                    await self._tried()
                 directly = True
         except TimeoutError:
             log.info("posts still wait in the inbox: further ones go there, too")
         finally:
-            self._receiving.release(directly=directly)
+            receiving.release(directly=directly)
 
     def _begin(self, row: InboxRow) -> bool:
         listener = _listener(self._networks.get(row.network))
@@ -140,6 +170,7 @@ class InboxWork:
             self._idle.set()
 
     async def _take(self, row: InboxRow, listener: PostListener) -> None:
+        self._not_before.pop(row.id, None)
         hand = _InHand(row.id)
         _in_hand.set(hand)  # of this task, and of what it begins
         extra = {"sample": f"inbox {row.network}"}
@@ -149,7 +180,8 @@ class InboxWork:
             result = "dropped"
             log.warning("a post for network %s is dropped, another bridge took it: %s", row.network, error, extra=extra)
         except BridgeError as error:
-            result = "failed"  # it is taken again soon
+            result = "failed"
+            self._not_before[row.id] = asyncio.get_running_loop().time() + self._again
             log.warning("a post for network %s stays in the inbox: %s", row.network, error, extra=extra)
         except Exception:
             result = "failed"

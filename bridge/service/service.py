@@ -170,8 +170,10 @@ class Service:
                 self._tasks.begin(persistently(work))
             for chore in chores:
                 self._tasks.begin(chore())
-        if self._receiving is not None and store.inbox is not None:
-            self._tasks.begin(InboxWork(store.inbox, store, self._networks, self._receiving, self.metrics.count).run())
+        if store.inbox is not None and shards is None:
+            inbox = InboxWork(store.inbox, store, self._networks, self._receiving, self.metrics.count)
+            # Without [standby] nobody adds posts, but an earlier run with it may have left some.
+            self._tasks.begin(persistently(inbox.take_what_waits) if self._receiving is None else inbox.run())
         self._tasks.begin(watch_clock(self.clock.wall))
         self._minutes = Minutes(self.now(), counters(self.metrics))
         self._tasks.begin(take_each_minute(self._minutes, self.metrics, self.clock))

@@ -86,7 +86,7 @@ class Inboxes:
         networks: dict[str, Any] = {"net": self.network}
         ingress = InMemoryIngress(bench.store.disk)
         self.receiving = Receiving(networks, ingress, ingress.note, lambda: 0.0, self._count)
-        self.work = InboxWork(bench.store.inbox, bench.store, networks, self.receiving, self._count)
+        self.work = InboxWork(bench.store.inbox, bench.store, networks, self.receiving, self._count, again=0.0)
 
     def _count(self, name: str, *, result: str, **_labels: str) -> None:
         self.counted[f"{name} {result}"] += 1
@@ -258,7 +258,7 @@ async def test_a_post_that_is_on_its_way_into_the_inbox_goes_before_those_that_a
     inbox.receiving._inbox.keep = lambda *_: kept  # type: ignore[method-assign]
     assert inbox.listener.keep is not None
     on_its_way = asyncio.ensure_future(inbox.listener.keep(Post("", "", b"\x01")))
-    serving = asyncio.create_task(inbox.work._serve_directly())
+    serving = asyncio.create_task(inbox.work._serve_directly(inbox.receiving))
     while not inbox.listener.held:
         await asyncio.sleep(0)
     await inbox.put(1)
@@ -270,6 +270,63 @@ async def test_a_post_that_is_on_its_way_into_the_inbox_goes_before_those_that_a
     await serving
     assert (inbox.waiting(), inbox.listener.keep) == ([], None)
     assert inbox.uplinks() == [b"\x01"]
+
+
+async def test_posts_are_taken_directly_after_one_that_ended_while_the_inbox_was_read(inbox: Inboxes) -> None:
+    """The last page is read while the posts of the page before are taken."""
+    await inbox.receiving.open()
+    read = inbox.work._inbox.rows
+
+    async def slow(limit: int, after: int = 0) -> list[InboxRow]:
+        rows = await read(limit, after)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return rows
+
+    async def refuse(_post: Post) -> None:
+        raise NotificationError("no JSON")
+
+    inbox.work._inbox.rows = slow  # type: ignore[method-assign]
+    inbox.listener.take = refuse
+    await inbox.put(1)
+    await inbox.work._serve_directly(inbox.receiving)
+    assert (inbox.listener.held, inbox.listener.keep) == (False, None)
+
+
+async def test_a_post_that_cannot_be_taken_now_is_tried_after_a_pause_and_goes_before_later_ones(
+    inbox: Inboxes,
+) -> None:
+    await inbox.receiving.open()
+    inbox.work._again = 1000.0
+    tried: list[bytes] = []
+    ended = asyncio.Event()
+
+    async def fail(post: Post) -> None:
+        tried.append(post.body)
+        ended.set()
+        raise StoreUnavailable("the disk is full")
+
+    inbox.listener.take = fail
+    await inbox.put(1)
+    running = asyncio.create_task(inbox.work.run())
+    await ended.wait()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert await inbox.work.take_all() is True
+    assert tried == [b"\x01"]
+    assert inbox.listener.keep is not None, "what comes now waits behind it"
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_a_bridge_that_does_not_stand_by_takes_what_an_earlier_run_has_left(inbox: Inboxes) -> None:
+    inbox.work._receiving = None
+    await inbox.put(1, 2)
+    taking = asyncio.create_task(inbox.work.take_what_waits())
+    while not taking.done():
+        await inbox.bench.go()
+        await asyncio.sleep(0)
+    assert (inbox.waiting(), inbox.uplinks()) == ([], [b"\x01", b"\x02"])
 
 
 async def test_a_listener_is_opened_as_soon_as_its_path_is_known(inbox: Inboxes) -> None:
