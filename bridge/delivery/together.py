@@ -2,7 +2,9 @@
 
 A network may word a limit on all its messages as one of the device (403 QUOTA_EXCEEDED). That it refuses one device
 after the other makes it a suspicion. The proof is that devices which were refused are taken one after the other as soon
-as one is: devices at limits of their own come back one by one. No I/O; times are monotonic seconds.
+as one is, until one of them is refused again that got nothing meanwhile. Devices at limits of their own come back one
+by one; or all at once where these limits end at the same time, but then each of them gets something. No I/O; times are
+monotonic seconds.
 """
 
 from collections import OrderedDict
@@ -19,7 +21,9 @@ class Together:
     __slots__ = (
         "_back",
         "_back_since",
+        "_came",
         "_evidence",
+        "_is_over",
         "_latest",
         "_refused",
         "_were_refused",
@@ -33,8 +37,10 @@ class Together:
         self._refused: OrderedDict[int, float] = OrderedDict()  # since a message was taken: endpoints, and when
         self._latest: OrderedDict[int, float] = OrderedDict()  # SUSPICIOUS of them
         self._were_refused: OrderedDict[int, float] = OrderedDict()  # until then, if that made it suspicious
-        self._back: set[int] = set()  # those of them that were taken one after the other since
+        self._back: set[int] = set()  # those of them that were taken since
         self._back_since = 0.0
+        self._came = 0  # how many of these were taken one after the other
+        self._is_over = False  # one of these was refused again
         self._evidence = 0
 
     @property
@@ -44,7 +50,10 @@ class Together:
 
     def refused(self, endpoint: int, now: float) -> None:
         """Note that the network refused a device's message for a limit that it says is the device's."""
-        self._count()
+        if endpoint in self._back:
+            self._is_over = True  # it may have used up a limit of its own
+        elif endpoint in self._were_refused:
+            self._count()
         _remember(self._refused, endpoint, now, KEPT)
         _remember(self._latest, endpoint, now, SUSPICIOUS)
         earliest = next(iter(self._latest.values()))
@@ -55,23 +64,21 @@ class Together:
         if self._refused:
             if self.is_suspected:
                 self._were_refused, self._refused, self._back_since = self._refused, OrderedDict(), now
+                self._back, self._came, self._is_over = set(), 0, False
             self._refused.clear()
             self._latest.clear()
             self.is_suspected = False
         if endpoint in self._were_refused:
-            if now - self._back_since <= WINDOW:
-                self._back.add(endpoint)
-                self.is_proven = self.is_proven or self._evidence + len(self._back) > ENOUGH
-            else:
-                self._count()
+            self._back.add(endpoint)
+            if not self._is_over and now - self._back_since <= WINDOW:
+                self._came = len(self._back)
 
     def _count(self) -> None:
         """Add what came of the devices that were taken one after the other: one alone proves nothing."""
-        if self._were_refused:
-            came = len(self._back)
-            self._evidence = self._evidence + came - 1 if came > 1 else 0
-            self._back.clear()
-            self._were_refused.clear()
+        self._evidence = self._evidence + self._came - 1 if self._came > 1 else 0
+        self.is_proven = self.is_proven or self._evidence >= ENOUGH
+        self._back.clear()
+        self._were_refused.clear()
 
 
 def _remember(kept: OrderedDict[int, float], endpoint: int, value: float, most: int) -> None:

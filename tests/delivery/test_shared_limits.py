@@ -88,6 +88,15 @@ def test_devices_at_limits_of_their_own_hold_no_other_one():
     assert max(fleet.waits[0]) <= 100 * (LONGEST_SPACE + fleet.each)  # each other device tried once before it
 
 
+@pytest.mark.parametrize(("most", "window", "every", "days"), [(5, HOUR, 400.0, 1), (3, DAY, HOUR, 6)])
+def test_limits_of_the_devices_own_that_end_at_the_same_time_are_no_limit_of_all(most, window, every, days):
+    limits = {device: FixedWindow(most, window) for device in range(100)}
+    fleet = Fleet(100, every=every, limits=limits)
+    found = fleet.live(days * DAY)
+    assert "of all devices" not in fleet.paces.status()
+    assert found["taken"] >= 0.85 * 100 * most * days * DAY / window
+
+
 def refuse_together(known, number=SUSPICIOUS, start=0.0):
     for endpoint in range(number):
         known.refused(endpoint, start + endpoint)
@@ -103,17 +112,34 @@ def test_devices_refused_together_and_taken_together_are_at_a_limit_of_the_netwo
     assert not known.is_suspected
     assert not known.is_proven
     known.taken(ENOUGH, 120.0)
+    assert not known.is_proven
+    known.refused(ENOUGH + 1, 130.0)
     assert known.is_proven
 
 
 def test_a_small_limit_is_proven_by_and_by():
     known = Together()
     for window in range(ENOUGH // 2):
-        assert not known.is_proven
         refuse_together(known, start=window * 1000.0)
+        assert not known.is_proven
         for endpoint in range(3):
             known.taken(endpoint, window * 1000.0 + 100)
+    refuse_together(known, start=ENOUGH // 2 * 1000.0)
     assert known.is_proven
+
+
+@pytest.mark.parametrize("after", [1.0, 10 * WINDOW])
+def test_devices_that_each_got_something_before_they_were_refused_again_prove_nothing(after):
+    known = Together()
+    for window in range(100):
+        start = window * 20 * WINDOW
+        refuse_together(known, start=start)
+        for endpoint in range(SUSPICIOUS):
+            known.taken(endpoint, start + WINDOW + endpoint % 8 * after)
+            if endpoint % 8 == 7:
+                known.refused(0, start + WINDOW + 7 * after)
+    refuse_together(known, start=100 * 20 * WINDOW)
+    assert not known.is_proven
 
 
 @pytest.mark.parametrize("rounds", [1, 100])

@@ -11,7 +11,7 @@ from bridge.coap import udp
 from bridge.coap.message import ACK, CON, RST
 from bridge.north.contract import Sending
 from bridge.north.udp import peers as limits
-from bridge.north.udp.peers import AMPLIFICATION, PEERS, WAITING, Key, Peers
+from bridge.north.udp.peers import AMPLIFICATION, PEERS, WAITING, Key, Peers, is_answer
 from bridge.north.udp.prefix import PrefixScheme
 from bridge.north.udp.prefixes import LOOPBACK_PREFIX, pools
 from bridge.north.udp.servers import ServerName, Servers
@@ -205,6 +205,21 @@ class TestPeers:
         reset = udp.empty(RST, int.from_bytes(ping[2:], "big"))
         assert peers.received(self.KEY, reset).answers == ()
         assert peers.counted.unproven == 1
+
+    def test_a_proven_server_stays_proven_whatever_addresses_are_forged(self) -> None:
+        peers = self.peers()
+        peers.request(self.KEY, udp.frame(CON, 2, 5, b"\x01\x02\x03\x04", b""))
+        peers.received(self.KEY, udp.frame(ACK, 65, 5, b"\x01\x02\x03\x04", b""))
+        for source in range(SOURCE + 1, SOURCE + 1 + 2 * PEERS):
+            peers.received((source, "192.0.2.1", 5683), GET)
+        assert peers.answer(self.KEY, ANSWER).now
+
+    def test_a_notification_is_an_answer_since_the_request_to_observe_may_be_forged(self) -> None:
+        peers = self.peers()
+        notification = udp.frame(CON, 69, 7, b"token", b"\x61\x01\xff" + bytes(100))
+        assert is_answer(notification)
+        ping = peers.answer(self.KEY, notification).ping
+        assert peers.received(self.KEY, udp.empty(RST, int.from_bytes(ping[2:], "big"))).answers == (notification,)
 
     @pytest.mark.parametrize("count", [2 * PEERS])
     def test_memory_is_bounded_whatever_addresses_are_forged(self, count: int) -> None:

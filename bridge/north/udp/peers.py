@@ -15,7 +15,8 @@ from bridge.coap.message import CON
 from bridge.lru import Lru
 
 AMPLIFICATION = 3
-PEERS = 65_536  # peers that are remembered: an endpoint and a server's address each
+PEERS = 65_536  # peers that have shown nothing and are remembered: an endpoint and a server's address each
+PROVEN = 262_144  # peers that have shown their address; datagrams from forged addresses push none of these out
 WAITING = 4096  # peers with answers that wait
 WAITING_EACH = 4  # answers of one of them
 PATIENCE = 30.0  # seconds after which a waiting answer is of no use
@@ -88,6 +89,7 @@ class Peers:
         self._now = now
         self._draw = draw
         self._peers: Lru[Key, _Peer] = Lru(PEERS)
+        self._proven: Lru[Key, _Peer] = Lru(PROVEN)
         self._waiting: Lru[Key, list[tuple[float, bytes]]] = Lru(WAITING)
         self._pinged: dict[Key, tuple[int, float]] = {}  # message IDs that a server may remember, and until when
 
@@ -107,12 +109,12 @@ class Peers:
             return _ACCEPTED
         peer.received += len(data)
         if peer.token and data[1:2] >= _RESPONSE and token_of(data) == peer.token:
-            self._proves(peer)
+            self._proves(key, peer)
             return Arrival(accepted=True, answers=self._answers(key, now))
         if peer.ping is None or len(data) != udp.HEADER or data[0] not in _PROOFS or data[1]:
             return _ACCEPTED
         if data[2] << 8 | data[3] == peer.ping:
-            self._proves(peer)
+            self._proves(key, peer)
             return Arrival(accepted=False, answers=self._answers(key, now))
         peer.guesses += 1
         if peer.guesses >= GUESSES:
@@ -154,11 +156,13 @@ class Peers:
             return False
         return self._now() < pinged[1]
 
-    def _proves(self, peer: _Peer) -> None:
+    def _proves(self, key: Key, peer: _Peer) -> None:
         peer.proven, peer.ping, peer.token = True, None, b""
+        self._peers.drop(key)
+        self._proven.put(key, peer)
 
     def _of(self, key: Key, now: float) -> _Peer:
-        peer = self._peers.get(key)
+        peer = self._proven.get(key) or self._peers.get(key)
         if peer is None:
             peer = _Peer(2 * self.rate, now)
             self._peers.put(key, peer)
