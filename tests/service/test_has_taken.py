@@ -27,7 +27,7 @@ class Ledger:
 )
 async def test_r13_an_original_that_comes_after_its_repeat_was_taken_is_known(brought_at, taken):
     async def by_device(_network, _device):
-        return SimpleNamespace(id=7)
+        return SimpleNamespace(id=7, options={})
 
     directory, store = SimpleNamespace(by_device=by_device), SimpleNamespace(reads=Ledger(b"send", 1000.0))
     events = NetworkEvents("n", directory, None, store, None, None, lambda *_: None)
