@@ -70,7 +70,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], clock: str, level: int = 
     """
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
-    async def until_told() -> None:
+    async def until_stopped() -> None:
         task = asyncio.ensure_future(main())
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -79,7 +79,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], clock: str, level: int = 
 
     try:
         with asyncio.Runner(loop_factory=clock_loop_factory(clock)) as runner:
-            runner.run(until_told())
+            runner.run(until_stopped())
     except (ClockError, OSError) as error:
         raise told(error) from error
 

@@ -119,7 +119,7 @@ class HttpServer:
     def _secure(self, context: ssl.SSLContext | None) -> None:
         self._handshakes = None
         if context is not None:
-            _tell_of_failures(context, self._site)
+            _report_failures(context, self._site)
             self._handshakes = Handshakes(context, self._limits.patience, self._connection, self._site.turned_away)
 
     def _accept(self) -> asyncio.BaseProtocol:
@@ -167,7 +167,7 @@ class HttpServer:
         self._sweeper = self._loop.call_later(SWEEP * self._limits.patience, self._sweep)
 
 
-def _tell_of_failures(context: ssl.SSLContext, site: Site) -> None:
+def _report_failures(context: ssl.SSLContext, site: Site) -> None:
     """Report failed handshakes: asyncio drops them in silence, and nobody would know why nothing arrives."""
 
     class Handshake(ssl.SSLObject):

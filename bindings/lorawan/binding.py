@@ -131,7 +131,7 @@ class LorawanBinding:
         work = (
             self._watch.run(),
             self._reconciler.run(),
-            self._reconciler.look_at_lingering(),
+            self._reconciler.check_lingering(),
             self._standings.run(),
             self._write_forever(),
         )

@@ -147,7 +147,7 @@ class CatchUp:
         """
         async with contextlib.aclosing(self._provider.history(device, expected=expected)) as history:
             async for event in history:
-                if isinstance(event, net.Up) and await self._came_since(before, event):
+                if isinstance(event, net.Up) and await self._heard_since(before, event):
                     return True
                 found.append(event)
         return False
@@ -170,7 +170,7 @@ class CatchUp:
         text = f"it ends before the last uplink (FCnt {last}), after {len(found)} events: {self._provider.why_cut_off}"
         return CallFailed(CallTrouble.OUT_OF_REACH, text, unsure=False)
 
-    async def _came_since(self, before: DeviceNote, event: net.Up) -> bool:
+    async def _heard_since(self, before: DeviceNote, event: net.Up) -> bool:
         record = await self._records.get(event.device)
         if record is None or record.dev_addr != event.dev_addr or not record.has_seen(event.f_cnt):
             return False

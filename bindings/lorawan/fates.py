@@ -35,7 +35,7 @@ class Fates:
         before = self._before(device, item_id)
         if before is None:
             return Cancellation.UNKNOWN  # it was transmitted, or somebody flushed it; an event may still say which
-        unsent = windows.gone_unsent(before, await self._provider.sight(device))
+        unsent = windows.removed_unsent(before, await self._provider.sight(device))
         return Cancellation.REMOVED if unsent else Cancellation.UNKNOWN
 
     async def of_flushed(self, device: str, item: QueuedItem, known: Known) -> Cancellation:

@@ -48,10 +48,10 @@ class Inbound:
         """Commit a live event. The awaitable raises StoreUnavailable."""
         record = self._records.cached(event.device)
         if record is MISS:
-            return self._take_when_read(event, self._records.heard(event.device))
+            return self._process_when_read(event, self._records.heard(event.device))
         return self._take(event, record)
 
-    async def _take_when_read(self, event: net.NetworkEvent, read: Future[bytes | None]) -> None:
+    async def _process_when_read(self, event: net.NetworkEvent, read: Future[bytes | None]) -> None:
         await self._take(event, self._records.read(event.device, await read))
 
     def _take(self, event: net.NetworkEvent, record: DeviceNote | None) -> Awaitable[None]:
@@ -111,7 +111,7 @@ class Inbound:
         if event.dev_addr != record.dev_addr:
             # Events can overtake each other: the join of this session may still come, or was lost.
             await self._uplinks.begin_session(event, record)
-        elif record.began_anew(event.f_cnt, event.time) and not await self._uplinks.was_taken(event, record):
+        elif record.counter_restarted(event.f_cnt, event.time) and not await self._uplinks.was_taken(event, record):
             await self._uplinks.restart_counters(event, record)
         await self._next_up(event, record)
 

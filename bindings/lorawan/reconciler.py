@@ -54,7 +54,7 @@ class Reconciler:
                 self._tasks[device] = task
                 task.add_done_callback(partial(self._settled, device))
 
-    async def look_at_lingering(self) -> None:
+    async def check_lingering(self) -> None:
         """Work until cancelled."""
         while True:
             device = await self._lingering.take()

@@ -111,9 +111,9 @@ class DeviceNote(msgspec.Struct, array_like=True):
 
     def continues(self, dev_addr: str, f_cnt: int, at: float) -> bool:
         """Return whether an uplink belongs to the known session."""
-        return dev_addr == self.dev_addr and (f_cnt > self.highest or not self.began_anew(f_cnt, at))
+        return dev_addr == self.dev_addr and (f_cnt > self.highest or not self.counter_restarted(f_cnt, at))
 
-    def began_anew(self, f_cnt: int, at: float) -> bool:
+    def counter_restarted(self, f_cnt: int, at: float) -> bool:
         """Return whether a live uplink shows that the frame counter was reset; `at`: the time in its event.
 
         An uplink with a lower counter may have been overtaken. A counter that was processed already is used again, if
@@ -123,9 +123,9 @@ class DeviceNote(msgspec.Struct, array_like=True):
             return False
         if self.has_seen(f_cnt):
             return at > self.seen_at
-        return self.went_back(f_cnt) or self.reset_expected
+        return self.counter_fell_back(f_cnt) or self.reset_expected
 
-    def went_back(self, f_cnt: int) -> bool:
+    def counter_fell_back(self, f_cnt: int) -> bool:
         """Return whether the counter fell so far behind that it must have been reset."""
         return self.highest - f_cnt >= _WINDOW
 

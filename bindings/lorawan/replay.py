@@ -91,7 +91,7 @@ class Replay:
         newer = place > course.latest and course.reused
         # Used again is what was used before the history was read, or earlier in it. What a live event has brought since
         # is the same uplink.
-        if new and newer and (course.known.has_seen(event.f_cnt) or course.known.went_back(event.f_cnt)):
+        if new and newer and (course.known.has_seen(event.f_cnt) or course.known.counter_fell_back(event.f_cnt)):
             course.known.restart_counters()
             await self._uplinks.restart_counters(event, record)
         course.known.take(event.f_cnt)
@@ -122,9 +122,9 @@ def _course(history: Sequence[net.NetworkEvent], before: DeviceNote, sight: Sigh
             f_cnts.append(one.f_cnt)
             if (one.f_cnt, one.time) == (before.highest, before.seen_at):
                 course.latest = place
-    went_back = any(later <= earlier for earlier, later in pairwise(f_cnts))
+    counter_fell_back = any(later <= earlier for earlier, later in pairwise(f_cnts))
     below_ours = course.is_newest and session is not None and session.f_cnt_up <= before.highest
-    course.reused = went_back or (course.latest < 0 and below_ours)
+    course.reused = counter_fell_back or (course.latest < 0 and below_ours)
     return course
 
 

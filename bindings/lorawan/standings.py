@@ -63,7 +63,7 @@ class Standings:
         """Work until cancelled."""
         while True:
             try:
-                await self._look_at_all()
+                await self._check_all()
             except CallFailed:
                 await asyncio.sleep(_AWAY)  # that it does not answer is reported elsewhere
             except BridgeError as error:
@@ -72,7 +72,7 @@ class Standings:
             else:
                 await asyncio.sleep(EVERY)
 
-    async def _look_at_all(self) -> None:
+    async def _check_all(self) -> None:
         counts: Counter[Trouble] = Counter()
         looked_at = 0
         async for device in self._records.devices():

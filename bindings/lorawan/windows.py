@@ -63,7 +63,7 @@ def kept_back(item: QueuedItem, before: WhenQueued | None, known: Known, first: 
     return known.open_for <= 0
 
 
-def gone_unsent(before: WhenQueued | None, now: Sight) -> bool:
+def removed_unsent(before: WhenQueued | None, now: Sight) -> bool:
     """Return whether an item that is no longer in the queue was certainly removed without a transmission.
 
     It was if no uplink came since it was queued: somebody else flushed the queue.

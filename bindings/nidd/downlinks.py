@@ -113,7 +113,7 @@ class DownlinkCalls:
             and result.state is NetworkState.BUFFERED
             and bridge_keeps(record, self._all_settings)
         ):
-            return await self._kept_all_the_same(device, result, answer)
+            return await self._cancel_unwanted_buffering(device, result, answer)
         return result
 
     def _parked(self, device: str, refused: Refused) -> Refused:
@@ -144,7 +144,7 @@ class DownlinkCalls:
         self.rds_is_disabled(device)
         return Refused(Refusal.UNREACHABLE, detail, self._events.now() + 1)
 
-    async def _kept_all_the_same(self, device: str, accepted: Accepted, answer: Answer) -> SubmitResult:
+    async def _cancel_unwanted_buffering(self, device: str, accepted: Accepted, answer: Answer) -> SubmitResult:
         """Cancel a downlink that the SCEF buffers although asked not to; else it counts as buffered by the SCEF."""
         state = read_tolerant(answer.body, Delivery).state or ""
         if accepted.handle is None or state == "SENDING":  # it is being sent, not buffered

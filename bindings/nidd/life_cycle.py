@@ -93,9 +93,9 @@ class LifeCycle:
                 pass
             case _:
                 await self._make(device, record)
-        await self._watch_over(device)
+        await self._renew_subscriptions(device)
 
-    async def _watch_over(self, device: str) -> None:
+    async def _renew_subscriptions(self, device: str) -> None:
         """Update the subscriptions for an ACTIVE device's reachability, if that is due."""
         record = await self._records.get(device)
         if record is None or record.state is not State.ACTIVE or self.watch_due(record) > self._events.now():

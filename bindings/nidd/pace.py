@@ -54,7 +54,7 @@ class Pace:
         self.under_way += 1
         self._not_before = max(self._not_before, now) + self._gap
 
-    def went_well(self, began: float, now: float) -> None:
+    def record_success(self, began: float, now: float) -> None:
         """Record that a request that began at `began` succeeded."""
         in_use = self.under_way >= int(self._window) - 1
         self.under_way -= 1
@@ -77,7 +77,7 @@ class Pace:
             self._window = min(self._most, self._window + growth)
         self._grown_at = now
 
-    def went_badly(self, began: float, now: float, after: float | None) -> None:
+    def record_failure(self, began: float, now: float, after: float | None) -> None:
         """Record that the SCEF was overloaded or down; `after`: the seconds that it asked to wait, if any."""
         self.under_way -= 1
         if not self._halve(began, now):

@@ -311,7 +311,7 @@ class Provisioning:
         else:
             self._well_at = loop.time()
             self._unclear.clear()
-            self._pace.went_well(began, loop.time())
+            self._pace.record_success(began, loop.time())
             self.progress.done(loop.time())
 
     async def _met_trouble(
@@ -332,10 +332,10 @@ class Provisioning:
                 self._unclear.add(device)
             whose = Whose.DEVICE if alone else Whose.NETWORK
         if whose is Whose.DEVICE:
-            self._pace.went_well(began, now)
+            self._pace.record_success(began, now)
             await self._failed(device, record, error, after)
         else:
-            self._pace.went_badly(began, now, after)
+            self._pace.record_failure(began, now, after)
             self._tell(device, error)
 
     def _tell(self, device: str, error: Exception) -> None:

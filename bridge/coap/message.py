@@ -62,7 +62,7 @@ class Message(msgspec.Struct, frozen=True):
                 return value if n == number else None
         return None
 
-    def goes_up_to(self, number: int) -> bool:
+    def has_option_from(self, number: int) -> bool:
         """Whether there may be an option with this number or a higher one; options are in order."""
         return bool(self.options) and self.options[-1][0] >= number
 

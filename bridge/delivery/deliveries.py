@@ -118,8 +118,8 @@ class Deliveries:
         found = self._times.get(row.id)
         if found is None:
             facts = self.facts(row)
-            confirmed = rules.goes_confirmed(row, self.options, always=self.confirmed)
-            found = rules.ends_at(row, facts, profile), rules.goes_at(row, facts, profile, confirmed=confirmed)
+            confirmed = rules.wants_confirmation(row, self.options, always=self.confirmed)
+            found = rules.ends_at(row, facts, profile), rules.next_attempt_at(row, facts, profile, confirmed=confirmed)
             self._times[row.id] = found
         return found
 
@@ -269,7 +269,7 @@ class Deliveries:
             elif row is transfer:
                 if best is None:
                     best = row
-            elif not requests_wait and (best is None or _goes_before(row, best)):
+            elif not requests_wait and (best is None or _precedes(row, best)):
                 best = row
         if holder is not None:
             _, again = self.times(holder, profile)
@@ -315,7 +315,7 @@ class Deliveries:
             payload,
             row.KIND,
             row.deliver_by,
-            rules.goes_confirmed(row, self.options, always=self.confirmed),
+            rules.wants_confirmation(row, self.options, always=self.confirmed),
             1 if type(row) is Answer else 0,
             self.options,
             row.repeatable,
@@ -388,7 +388,7 @@ class Deliveries:
     def end(self, row: Downlink, outcome: DownlinkState, work: Work, reason: str = "") -> None:
         """Set the outcome of a row; it must be one that the row's attempts allow."""
         by_device = rules.is_the_devices_word(outcome)
-        if row.over or not (by_device or outcome in rules.may_be_said(facts_of(row.attempts))):
+        if row.over or not (by_device or outcome in rules.possible_outcomes(facts_of(row.attempts))):
             raise AssertionError(f"downlink {row.id}: {outcome} cannot be said of {row.attempts} (over={row.over})")
         now = work.now.wall
         row.state = outcome
@@ -435,6 +435,6 @@ def _is_refused(row: Downlink, why: Refusal) -> bool:
     return bool(row.attempts) and row.attempts[-1].why is why
 
 
-def _goes_before(row: ServerRequest, other: Downlink) -> bool:
+def _precedes(row: ServerRequest, other: Downlink) -> bool:
     """Whether a request is sent before one that was accepted earlier."""
     return isinstance(other, ServerRequest) and row.priority > other.priority

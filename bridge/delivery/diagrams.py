@@ -81,7 +81,7 @@ def _row(known: Sequence[Known], *, asked: bool) -> str:
     state = rules.state_of(request, facts_of(request.attempts), _NOW, _PROFILE)
     state_once = rules.state_of(once, facts_of(once.attempts), _NOW, _PROFILE)
     shown = state.value if state is state_once else f"{state.value}; {state_once.value} if not repeatable"
-    said = rules.may_be_said(facts_of(request.attempts))
+    said = rules.possible_outcomes(facts_of(request.attempts))
     ends = "certain" if said is rules.NEVER_DELIVERED else _names(said)
     return (
         f"| {', '.join(one.name for one in known) or 'none was made'}{', asked' if asked else ''} | {shown}"

@@ -77,7 +77,7 @@ def _reason(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, net
         )
         return _Reason(f"the network is being called{then}")
     if state is _S.BUFFERED:
-        return _why_held(d, row, now, profile, network)
+        return _reason_held(d, row, now, profile, network)
     if state is _S.SENT:
         return _why_sent(d, row, now, profile, network)
     if state is _S.DELIVERED:
@@ -85,7 +85,7 @@ def _reason(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, net
     return _why_unknown(d, row, network)
 
 
-def _why_held(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
+def _reason_held(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
     held = d.facts(row).held
     if held is not None and held.cancel_failed_at is not None:
         return _Reason(

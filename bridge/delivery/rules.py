@@ -56,7 +56,7 @@ _OF_REFUSAL: dict[Refusal | None, DownlinkState] = {
 }
 
 
-def may_be_said(facts: Facts) -> frozenset[DownlinkState]:
+def possible_outcomes(facts: Facts) -> frozenset[DownlinkState]:
     """Return the outcomes that the attempts allow; see also `is_the_devices_word`."""
     if facts.nobody_has_it:
         return NEVER_DELIVERED
@@ -124,7 +124,7 @@ def may_go_again(row: Downlink, facts: Facts, profile: SouthProfile) -> bool:
     return transmitted.known is _K.LEFT and is_confirmable and copies <= profile.max_retransmit
 
 
-def goes_at(row: Downlink, facts: Facts, profile: SouthProfile, *, confirmed: bool) -> float | None:
+def next_attempt_at(row: Downlink, facts: Facts, profile: SouthProfile, *, confirmed: bool) -> float | None:
     """Return the wall time from which another attempt is due; None: there is none.
 
     `confirmed`: whether the network is asked to confirm delivery; then the network retransmits by itself if its profile
@@ -152,7 +152,7 @@ def _copied_at(facts: Facts) -> float:
     return left_at
 
 
-def goes_confirmed(row: Downlink, options: Mapping[str, str], *, always: bool) -> bool:
+def wants_confirmation(row: Downlink, options: Mapping[str, str], *, always: bool) -> bool:
     """Whether the network is asked to confirm delivery: set per endpoint, operation or request; never for an answer."""
     if type(row) is Answer:
         return False
@@ -207,14 +207,14 @@ def is_released_by_hearing(row: ServerRequest, one: Attempt) -> bool:
 # -- when it ends
 
 
-def wanted_until(row: Downlink) -> float:
+def latest_delivery(row: Downlink) -> float:
     """Return the wall time after which the device must not get it; 0 if a person cancelled it."""
     return 0.0 if row.cancel_asked else row.deliver_by
 
 
 def cancel_is_due(row: Downlink, held: Attempt | None, now: float, profile: SouthProfile) -> bool:
     """Whether the network is to be asked now to remove what it holds (R11)."""
-    if held is None or wanted_until(row) > now or not (profile.can_cancel or row.cancel_asked):
+    if held is None or latest_delivery(row) > now or not (profile.can_cancel or row.cancel_asked):
         return False
     return held.handle is not None and held.cancel_failed_at is None
 
@@ -238,7 +238,7 @@ def ends_at(row: Downlink, facts: Facts, profile: SouthProfile) -> float | None:
         return held_until
     latest = facts.latest
     if latest is None or latest.known is _K.NACKED:
-        return wanted_until(row) if may_go_again(row, facts, profile) else 0.0
+        return latest_delivery(row) if may_go_again(row, facts, profile) else 0.0
     return _doubted_until(row, latest, profile)
 
 
@@ -249,7 +249,7 @@ def _patience_ends(row: ServerRequest) -> float:
 
 def _held_until(row: Downlink, held: Attempt, profile: SouthProfile) -> float | None:
     """Return until when to wait for a network that holds a message; None: it is asked to remove the message."""
-    until = wanted_until(row)
+    until = latest_delivery(row)
     if held.cancel_failed_at is not None:
         return max(until, held.cancel_failed_at) + WORD_MAY_COME
     if held.handle is not None and (profile.can_cancel or row.cancel_asked):
@@ -267,4 +267,4 @@ def _doubted_until(row: Downlink, latest: Attempt, profile: SouthProfile) -> flo
         return latest.at + profile.response_timeout  # the device was heard; other requests wait for the end of this one
     answer_by = _patience_ends(row) if type(row) is ServerRequest else 0.0
     word_by = latest.at + WORD_MAY_COME if latest.known is _K.GONE and profile.can_expire else 0.0
-    return max(answer_by, wanted_until(row), word_by)
+    return max(answer_by, latest_delivery(row), word_by)

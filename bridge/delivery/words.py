@@ -148,7 +148,7 @@ def reported(
     for kept in reversed(d.kept.values()):  # a report comes late by seconds, not by days
         if any(one.handle == handle for one in kept.attempts):
             return
-    if not _a_handle_is_to_come(d):
+    if not _may_still_get_handle(d):
         work.effect(Count("reports_without_downlink"))
         return
     if len(d.reports) >= d.max_reports:
@@ -221,12 +221,12 @@ def _refused(
             row.not_before = min(retry_at, now + LONGEST_RETRY)
         else:
             row.not_before = now + min(pause, BACKOFF_CAP)
-    elif why is not _R.TOO_LARGE or not _is_known_to_be_too_large(d, row, profile):
+    elif why is not _R.TOO_LARGE or not _is_too_large_for_binding(d, row, profile):
         row.no_further_copy = True
     d.changed(row, work, profile)
 
 
-def _is_known_to_be_too_large(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
+def _is_too_large_for_binding(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
     """Whether the binding has learned from the refusal: its limit is smaller now, and `pump` acts on that."""
     return profile.max_downlink is not None and d.carrier.size(row) > profile.max_downlink
 
@@ -246,7 +246,7 @@ def _attempt(row: Downlink, number: int) -> Attempt | None:
     return None
 
 
-def _a_handle_is_to_come(d: Deliveries) -> bool:
+def _may_still_get_handle(d: Deliveries) -> bool:
     """Whether an attempt may still get its handle."""
     return any(
         one.known is _K.PENDING or (one.known is _K.IN_DOUBT and one.handle is None)
@@ -267,7 +267,7 @@ def _attribute(
         if not row.over:
             outcome = parse_outcome(report.outcome)
             _report(d, row, one, outcome, report.detail, report.retry_at, work, profile, nack=report.nack)
-    if d.reports and not _a_handle_is_to_come(d):
+    if d.reports and not _may_still_get_handle(d):
         for report in d.reports:
             work.delete(report)
         d.reports.clear()

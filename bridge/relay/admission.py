@@ -22,7 +22,7 @@ def refusal_of(step: Step, message: Message, makes_way: frozenset[int] = frozens
     `makes_way`: downlinks that end if it is accepted, so that it takes their room in the queue and the quota.
     """
     state = step.state
-    if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
+    if message.has_option_from(OptionNumber.PROXY_URI) and asks_a_proxy(message):
         return Code.PROXYING_NOT_SUPPORTED, [], "the bridge is no forward proxy"  # RFC 7252 §5.10.2
     most = state.policy.max_requests
     live = state.deliveries.live

@@ -196,7 +196,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
     if refused is not None:
         toward_server.settle(step, row, _U.REJECTED, refused.text)
         step.effect(Count("device_requests_refused", name, f"{state.endpoint.name}: {refused.text}"))
-        _answer_in_servers_place(step, row, refused)
+        _answer_for_server(step, row, refused)
         return
     if expires_at <= step.wall:
         toward_server.settle(step, row, _U.EXPIRED, "the network delivered it after the device had stopped waiting")
@@ -250,7 +250,7 @@ def _fit_to_registration(
     return None, body
 
 
-def _answer_in_servers_place(step: Step, row: DeviceRequest, refused: identity.MessageRefusal) -> None:
+def _answer_for_server(step: Step, row: DeviceRequest, refused: identity.MessageRefusal) -> None:
     payload = b"\xff" + refused.text.encode() if refused.text else b""
     largest = step.south.max_downlink
     if largest is not None and step.state.south_hop.size_of(row.south_token, payload) > largest:

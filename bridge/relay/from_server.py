@@ -229,7 +229,7 @@ def _accept(step: Step, server: str, message: Message, observe: int | None) -> S
     if name == "OSCORE":
         secured.seen(step)
     profile = profile_of(step, server)
-    if message.goes_up_to(OptionNumber.BLOCK1):
+    if message.has_option_from(OptionNumber.BLOCK1):
         slow = transfer_times.too_slow(step, message, profile)
         if slow is not None:
             return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], f"too slow: {slow}"
@@ -249,7 +249,7 @@ def _accept(step: Step, server: str, message: Message, observe: int | None) -> S
                     options = [*options, (OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))]
                 return code, options, text
     answer_by = step.wall + profile.patience - profile.margin
-    if message.goes_up_to(OptionNumber.BLOCK1):
+    if message.has_option_from(OptionNumber.BLOCK1):
         answer_by = transfer_times.answer_by(step, server, message, profile, answer_by)
     if ttl is None:
         ttl = state.endpoint.default_ttl
@@ -303,7 +303,7 @@ def _strip_ttl(message: Message, number: int) -> tuple[float | None, bytes]:
 
 
 def _continues_transfer(message: Message) -> bool:
-    return message.goes_up_to(OptionNumber.BLOCK2) and any(
+    return message.has_option_from(OptionNumber.BLOCK2) and any(
         (message.uint(number) or 0) >> 4 > 0 for number in _BLOCK_OPTIONS
     )
 

@@ -36,7 +36,7 @@ def refusal(message: Message, operation: str, endpoint: Endpoint, own: list[Regi
     `operation` is the operation that the bridge reads; `own` are the endpoint's registrations with the server that gets
     it.
     """
-    if message.goes_up_to(OptionNumber.PROXY_URI) and asks_a_proxy(message):
+    if message.has_option_from(OptionNumber.PROXY_URI) and asks_a_proxy(message):
         return MessageRefusal(Code.PROXYING_NOT_SUPPORTED, "no server behind the bridge is a proxy")
     path = segments(message)
     if not any(path == registration.told for registration in own):

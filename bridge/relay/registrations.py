@@ -55,7 +55,7 @@ def segments(message: Message, number: int = OptionNumber.URI_PATH) -> tuple[byt
     return tuple(value for n, value in message.options if n == number)
 
 
-def told_path(location: tuple[bytes, ...], others: Iterable[Registration]) -> tuple[bytes, ...]:
+def path_for_device(location: tuple[bytes, ...], others: Iterable[Registration]) -> tuple[bytes, ...]:
     """Return the path that a device gets for a server's `location`: one that the device does not know yet."""
     taken = {other.told for other in others}
     told, count = location, 1

@@ -7,7 +7,7 @@ from bridge.delivery.uplinks import DeviceRequest
 from bridge.relay import awake, observations, secured, toward_device, toward_server, waking
 from bridge.relay.effects import Count, Noted, RegistrationNoted
 from bridge.relay.register import DEFAULT_LIFETIME, asks_for_queue_mode, lifetime_of
-from bridge.relay.registrations import Registration, segments, told_path, with_path
+from bridge.relay.registrations import Registration, path_for_device, segments, with_path
 from bridge.relay.state import Step
 
 _ABOUT_REGISTRATION = frozenset({"Register", "Update", "De-register"})
@@ -94,7 +94,7 @@ def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message
     known = [one for one in relay.registrations if one.server != row.server]  # to the device, after a move as well
     others = [] if relay.refuse_update else known
     location = segments(message, OptionNumber.LOCATION_PATH)
-    told = told_path(location, known)
+    told = path_for_device(location, known)
     lifetime = lifetime_of(asked)
     queued = asks_for_queue_mode(asked) or False
     begun = Registration(row.server, location, told, step.wall, step.wall, lifetime, queued, step.wall)

@@ -323,14 +323,14 @@ class EndpointState:
     def _forget_uplinks(self, uplinks: KeptRows[U], now: float) -> None:
         rows = uplinks.forget(now)
         if len(uplinks) > self.policy.max_kept:
-            rows += uplinks.make_room(self.policy.max_kept, self._has_gone_on)
+            rows += uplinks.make_room(self.policy.max_kept, self._used_other_ids_since)
         for row in rows:
             if self.by_digest.get(row.digest) is row:
                 del self.by_digest[row.digest]
             if row.duplicate_key is not None and self.by_duplicate_key.get(row.duplicate_key) is row:
                 del self.by_duplicate_key[row.duplicate_key]
 
-    def _has_gone_on(self, since: Uplink) -> bool:
+    def _used_other_ids_since(self, since: Uplink) -> bool:
         """Whether the device has used other message IDs since (R13); it has not since its latest request."""
         return since.id != self.last_request
 

@@ -73,7 +73,7 @@ def give(step: Step, row: ServerRequest, code: int) -> None:
     options: list[Option] = []
     if row.state is _S.TOO_LARGE:
         code, options = transfers.too_large(step, row)
-    silent = code == Code.GATEWAY_TIMEOUT and (profile.silent_expiry or _takes_it_to_sleep(step, row.server))
+    silent = code == Code.GATEWAY_TIMEOUT and (profile.silent_expiry or _knows_it_sleeps(step, row.server))
     if row.operation == "OSCORE" and code != Code.SERVICE_UNAVAILABLE:
         silent = True  # a server drops any other unprotected error (R27)
     if silent:
@@ -91,7 +91,7 @@ def give(step: Step, row: ServerRequest, code: int) -> None:
     toward_server.respond(step, row, verdict, code, encode_body(options, text.encode()))
 
 
-def _takes_it_to_sleep(step: Step, server: str) -> bool:
+def _knows_it_sleeps(step: Step, server: str) -> bool:
     """Whether a server knows that the device sleeps: then it handles silence itself (queue mode, R21)."""
     return any(one.queue_mode for one in step.state.registrations if one.server == server)
 

@@ -33,7 +33,7 @@ def counters(metrics: Metrics) -> Mapping[Key, float]:
     return found
 
 
-async def take_each_minute(minutes: Minutes, metrics: Metrics, clock: Clock) -> None:
+async def sample_each_minute(minutes: Minutes, metrics: Metrics, clock: Clock) -> None:
     """Take the counters at the end of each minute, for ever."""
     while True:
         await asyncio.sleep(GRAIN - clock.wall() % GRAIN)

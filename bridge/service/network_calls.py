@@ -149,7 +149,7 @@ class NetworkCalls:
         elif (came_to is _Came.TO_NOTHING or (came_to is _Came.TO_DOUBT and breaker.is_open)) and breaker.failed(
             now.mono, wish
         ):
-            self._say_paused(now)
+            self._log_pause(now)
         if not self.is_calm or breaker.is_open:
             self._judge()
 
@@ -188,7 +188,7 @@ class NetworkCalls:
         """Return the seconds until the network may get a submit; 0.0: it is neither paused nor at its limit."""
         return max(self._breaker.pause(now.mono), self._limit(now))
 
-    def look_again_in(self, now: Now) -> float:
+    def next_turn_in(self, now: Now) -> float:
         """Return the seconds until `next_turn` may return an endpoint although no call has ended; 0.0: unknown."""
         return 0.0 if self._is_up else self._breaker.pause(now.mono) or self._limit(now)
 
@@ -254,7 +254,7 @@ class NetworkCalls:
         stands_still = self._closed or self._suspended
         self.is_calm = self._is_up and not (self._answers or self._others or self._turns or stands_still)
 
-    def _say_paused(self, now: Now) -> None:
+    def _log_pause(self, now: Now) -> None:
         self._count("network_pauses", network=self.network)
         log.warning(
             "network %s is down: it is called again in %.0f s; %d endpoints wait",

@@ -27,22 +27,22 @@ async def change_quotas(
 ) -> None:
     """Put other quotas into force. Shared sums are made from the rows, and from what is used meanwhile.
 
-    Raises StoreUnavailable; then the former quotas stay in force. The caller then calls `judge_anew`.
+    Raises StoreUnavailable; then the former quotas stay in force. The caller then calls `recheck_held`.
     """
     shared.begin_change()
-    _let_endpoints_know(shared, runner)
+    _refresh_quotas(shared, runner)
     try:
         rows = await store.usage_in_turn(needed_since(now))  # queued in the store before any further step
     except BaseException:
         shared.abandon_change()
-        _let_endpoints_know(shared, runner)
+        _refresh_quotas(shared, runner)
         raise
     shared.change(quotas, rows, now)
-    _let_endpoints_know(shared, runner)
+    _refresh_quotas(shared, runner)
     log.info("quotas changed", extra={"quotas": ",".join(quota.name for quota in quotas)})
 
 
-async def judge_anew(runner: Runner, calls: Mapping[str, NetworkCalls], progress: Progress) -> None:
+async def recheck_held(runner: Runner, calls: Mapping[str, NetworkCalls], progress: Progress) -> None:
     """Check every message that a quota holds against the current quotas, paced."""
     held = [endpoint for one in calls.values() for endpoint in one.held]
     with progress.work("messages held by a quota are judged anew", len(held)) as work:
@@ -58,7 +58,7 @@ async def _judge(runner: Runner, endpoint: int) -> None:
         await runner.stepped(endpoint, ev.Tick())
 
 
-def _let_endpoints_know(shared: SharedQuotas, runner: Runner) -> None:
+def _refresh_quotas(shared: SharedQuotas, runner: Runner) -> None:
     for loaded in runner.loaded.values():
         placed = loaded.placed
         limits = shared.limits(placed.endpoint.network, placed.endpoint.group)

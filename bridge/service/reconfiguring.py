@@ -54,7 +54,7 @@ class Reconfiguring:
         reached, failures = await self._change_networks(before, after, made)
         self._take_catalogue(reached)
         gone = before.servers.keys() - after.servers.keys(), before.networks.keys() - after.networks.keys()
-        follow = partial(self._let_endpoints_follow, *gone)
+        follow = partial(self._refresh_endpoints, *gone)
         try:
             await follow()
         except StoreUnavailable as error:
@@ -121,17 +121,17 @@ class Reconfiguring:
         directory = self._parts.directory
         directory.catalogue = catalogue(config, self._parts.networks, directory.catalogue.sources)
 
-    async def _let_endpoints_follow(self, servers: AbstractSet[str], networks: AbstractSet[str]) -> None:
+    async def _refresh_endpoints(self, servers: AbstractSet[str], networks: AbstractSet[str]) -> None:
         """Refresh all endpoints in memory; end what waits for `servers` and `networks`, unless they are back.
 
         Raises StoreUnavailable; it can then be repeated from its beginning.
         """
-        await self._place_again()
+        await self._refresh_placed()
         gone = servers - self._parts.directory.catalogue.servers.keys(), networks - self._parts.networks.keys()
         if gone[0] or gone[1]:
             await self._end_what_waits(*gone)
 
-    async def _place_again(self) -> None:
+    async def _refresh_placed(self) -> None:
         """Let all endpoints in memory know their servers, network and policy as they are now."""
         runner, places = self._parts.runner, self._parts.places
         async for record in self._records([*runner.loaded]):

@@ -34,12 +34,12 @@ from bridge.service.clock import Clock, RealClock, SteadyClock, moment
 from bridge.service.counters import describe
 from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
-from bridge.service.history import counters, take_each_minute
+from bridge.service.history import counters, sample_each_minute
 from bridge.service.inbox import InboxWork
 from bridge.service.node import Chore, Node
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
-from bridge.service.quota_change import change_quotas, judge_anew
+from bridge.service.quota_change import change_quotas, recheck_held
 from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
@@ -51,10 +51,10 @@ from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
 from bridge.service.upkeep import (
     give_addresses,
+    load_unfinished,
     persistently,
     provision_all,
     prune_forever,
-    take_up_unfinished,
     watch_clock,
 )
 from bridge.service.webhooks import Webhooks
@@ -163,7 +163,7 @@ class Service:
         else:
             directory, progress = parts.directory, self._progress
             for work in (
-                partial(take_up_unfinished, store, directory, self._networks, parts.runner, progress),
+                partial(load_unfinished, store, directory, self._networks, parts.runner, progress),
                 partial(give_addresses, directory, parts.north, progress),
                 partial(provision_all, directory, parts.provisioning, progress),
             ):
@@ -176,7 +176,7 @@ class Service:
             self._tasks.begin(persistently(inbox.take_what_waits) if self._receiving is None else inbox.run())
         self._tasks.begin(watch_clock(self.clock.wall))
         self._minutes = Minutes(self.now(), counters(self.metrics))
-        self._tasks.begin(take_each_minute(self._minutes, self.metrics, self.clock))
+        self._tasks.begin(sample_each_minute(self._minutes, self.metrics, self.clock))
 
     def _chores(self, store: Store) -> list[Chore]:
         """Return the work in the background that is done once, however many nodes there are."""
@@ -365,7 +365,7 @@ class Service:
         if tuple(quotas) == parts.quotas.quotas:
             return
         await change_quotas(parts.quotas, quotas, parts.runner, parts.store, self.now())
-        self._tasks.begin(judge_anew(parts.runner, parts.calls, self._progress))
+        self._tasks.begin(recheck_held(parts.runner, parts.calls, self._progress))
 
     async def change(
         self, before: Config, after: Config, made: Mapping[str, Binding]

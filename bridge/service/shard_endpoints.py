@@ -9,7 +9,7 @@ from bridge.directory import Directory, Record
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning
 from bridge.service.runner import Runner
-from bridge.service.upkeep import persistently, take_up_unfinished
+from bridge.service.upkeep import load_unfinished, persistently
 from bridge.store.contract import Store
 
 GATHER = 0.05  # seconds in which shards that are taken together are collected
@@ -68,7 +68,7 @@ class ShardEndpoints:
         await asyncio.sleep(GATHER)
         while self._new:
             shards = frozenset(self._new)
-            await take_up_unfinished(self._store, self._directory, self._networks, self._runner, self._progress, shards)
+            await load_unfinished(self._store, self._directory, self._networks, self._runner, self._progress, shards)
             async for record in self._directory.all(enabled=True):
                 if record.shard in shards:
                     self._let_come(record)

@@ -29,7 +29,7 @@ class Turns:
                 self._wake(endpoint, partial(self._was_woken, calls, endpoint))
         finally:
             self._is_serving = False
-        pause = calls.look_again_in(now)
+        pause = calls.next_turn_in(now)
         if pause:
             self._later(calls, pause)
 

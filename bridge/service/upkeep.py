@@ -36,7 +36,7 @@ async def persistently(work: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-async def take_up_unfinished(
+async def load_unfinished(
     ledger: Ledger,
     directory: Directory,
     networks: Container[str],

@@ -82,7 +82,7 @@ class Webhooks:
         while not webhook.disabled:
             newer = self._announcer.newer
             try:
-                webhook = await self._tell_what_is_there(session, webhook)
+                webhook = await self._post_pending(session, webhook)
             except StoreUnavailable as error:
                 log.warning("webhook %d waits: %s", webhook.id, error, extra={"sample": "webhooks"})
                 await asyncio.sleep(AGAIN)
@@ -92,7 +92,7 @@ class Webhooks:
             elif not webhook.disabled:
                 await _either(newer, LOOKED)
 
-    async def _tell_what_is_there(self, session: aiohttp.ClientSession, webhook: Webhook) -> Webhook:
+    async def _post_pending(self, session: aiohttp.ClientSession, webhook: Webhook) -> Webhook:
         """Post events to one webhook until none is left or one fails; return its stored state."""
         if webhook.retry_at is not None and webhook.retry_at > self._wall():
             return webhook

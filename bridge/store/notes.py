@@ -165,21 +165,21 @@ class NetworkMemory:
             loading.value = value
             if value is not None and key not in self._held:
                 self._recent.put(key, value)
-            self._let_go_on(key, loading)
+            self._resume_waiting(key, loading)
         else:
             del self._loading[key]
             for future in loading.waiting:
                 if not future.done():
                     future.set_exception(error)
 
-    def _let_go_on(self, key: str, loading: _Loading) -> None:
+    def _resume_waiting(self, key: str, loading: _Loading) -> None:
         """Let waiting callers continue. A caller that comes before all of them have done so waits behind them."""
         waiting, loading.waiting = loading.waiting, []
         for future in waiting:
             if not future.done():
                 future.set_result(loading.value)
         if waiting:
-            asyncio.get_running_loop().call_soon(self._let_go_on, key, loading)
+            asyncio.get_running_loop().call_soon(self._resume_waiting, key, loading)
         else:
             del self._loading[key]
 

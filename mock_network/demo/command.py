@@ -45,12 +45,12 @@ def run_demo(*, once: bool, broken: str | None, mqtt: bool = False) -> int:
     `mqtt`: ChirpStack's events go over a Mosquitto of the demo's own instead of its HTTP integration.
     """
     try:
-        return asyncio.run(_until_told(_demo(once=once, broken=broken, mqtt=mqtt)))
+        return asyncio.run(_until_stopped(_demo(once=once, broken=broken, mqtt=mqtt)))
     except asyncio.CancelledError:
         return int(once)
 
 
-async def _until_told(work: Coroutine[Any, Any, int]) -> int:
+async def _until_stopped(work: Coroutine[Any, Any, int]) -> int:
     task = asyncio.ensure_future(work)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -400,7 +400,7 @@ class Device:
             await asyncio.sleep(self.options.answer_delay)
         server = await self._senders.of(bearer, request)
         if server == BOOTSTRAP:
-            self.lifecycle.session_goes_on(asyncio.get_running_loop().time())
+            self.lifecycle.session_continues(asyncio.get_running_loop().time())
         now = asyncio.get_running_loop().time()
         challenge = None if self._freshness is None else self._freshness.challenge(request, now)
         if challenge is not None:

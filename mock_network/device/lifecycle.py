@@ -105,7 +105,7 @@ class Lifecycle:
         """A Bootstrap-Request is sent now, for any reason."""
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.REQUESTING, None
 
-    def session_goes_on(self, now: float) -> None:
+    def session_continues(self, now: float) -> None:
         """The bootstrap server asked for something, or answered that it will."""
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.SESSION, now + SESSION_TIMEOUT
 
@@ -147,7 +147,7 @@ class Lifecycle:
             # Otherwise the session has begun, or even ended, before its announcement came.
             if self._bootstrap.phase is BootstrapPhase.REQUESTING:
                 if answer.ok:
-                    self.session_goes_on(now)
+                    self.session_continues(now)
                 else:
                     self._failed_bootstrap(answer.code or answer.reason, now)
             return
@@ -170,7 +170,7 @@ class Lifecycle:
         tasks += self._take_bootstrap(now)
         if not self.in_session:
             self._match()
-            self._let_begin(now)
+            self._begin_in_order(now)
             for account, registration in self._pairs():
                 task = registration.take(account, now)
                 if task is not None:
@@ -199,7 +199,7 @@ class Lifecycle:
             if account.server_id in self.registrations
         ]
 
-    def _let_begin(self, now: float) -> None:
+    def _begin_in_order(self, now: float) -> None:
         """Let servers of the registration order begin one after the other, and all others at once (§6.2.1.2)."""
         ready = self._ready_since if self._ready_since is not None else now
         ordered = [pair for pair in self._pairs() if pair[0].order is not None]

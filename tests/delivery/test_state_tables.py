@@ -120,7 +120,7 @@ def test_a_message_that_may_have_reached_the_device_as_often_as_is_recorded_does
 
 @given(lists_of_attempts)
 def test_a_certain_outcome_is_said_only_where_every_attempt_is_certain(attempts):
-    said = rules.may_be_said(facts_of(attempts))
+    said = rules.possible_outcomes(facts_of(attempts))
     assert said
     assert (said is rules.NEVER_DELIVERED) == all(is_certain(one.known) for one in attempts) == nobody_has_it(attempts)
     if not nobody_has_it(attempts):
@@ -134,11 +134,11 @@ def test_a_certain_outcome_is_said_only_where_every_attempt_is_certain(attempts)
 def test_every_question_has_an_answer_and_the_outcome_is_one_that_may_be_said(attempts, cancelled, no_more):
     for row in messages(attempts):
         row.cancel_asked, row.no_further_copy = cancelled, no_more
-        assert rules.outcome(row, facts_of(row.attempts)) in rules.may_be_said(facts_of(row.attempts))
+        assert rules.outcome(row, facts_of(row.attempts)) in rules.possible_outcomes(facts_of(row.attempts))
         rules.state_of(row, facts_of(row.attempts), 150.0, PROFILE)
         rules.ends_at(row, facts_of(row.attempts), PROFILE)
         rules.cancel_is_due(row, facts_of(row.attempts).held, 170.0, PROFILE)
-        due = rules.goes_at(row, facts_of(row.attempts), PROFILE, confirmed=False)
+        due = rules.next_attempt_at(row, facts_of(row.attempts), PROFILE, confirmed=False)
         assert due is None or rules.may_go_again(row, facts_of(row.attempts), PROFILE)
 
 

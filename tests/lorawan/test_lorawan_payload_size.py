@@ -173,8 +173,8 @@ def test_counters_behind_the_window_are_told_from_new_ones():
     assert [record.has_seen(f_cnt) for f_cnt in (102, 101, 100, 99, 98, 97, 30)] == [
         False, True, True, False, True, False, False,
     ]  # fmt: skip
-    assert not record.went_back(97)
-    assert record.went_back(30)
+    assert not record.counter_fell_back(97)
+    assert record.counter_fell_back(30)
     record.take(5000)
     assert record.has_seen(5000)
     assert not record.has_seen(4999)

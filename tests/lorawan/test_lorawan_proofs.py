@@ -10,10 +10,10 @@ from bindings.lorawan.windows import (
     LONGEST,
     Known,
     discarded_unsent,
-    gone_unsent,
     in_flight,
     kept_back,
     may_settle,
+    removed_unsent,
     settled,
     was_scheduled,
 )
@@ -91,17 +91,17 @@ def test_the_network_server_has_never_heard_the_device():
 
 
 def test_gone_before_any_window():
-    assert gone_unsent(BEFORE, NOW)
-    assert not gone_unsent(None, NOW)
+    assert removed_unsent(BEFORE, NOW)
+    assert not removed_unsent(None, NOW)
     for before in (
         WITHIN,
         replace(BEFORE, device_class="C"),
         replace(BEFORE, dev_addr="b"),
         replace(BEFORE, next_up=6),
     ):
-        assert not gone_unsent(before, NOW), before
+        assert not removed_unsent(before, NOW), before
     for now in (sight(6), sight(device_class="C"), sight(skip=True), sight(4), replace(NOW, session=None)):
-        assert not gone_unsent(BEFORE, now), now
+        assert not removed_unsent(BEFORE, now), now
 
 
 @pytest.mark.parametrize("why", Why)

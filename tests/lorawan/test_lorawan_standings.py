@@ -25,7 +25,7 @@ async def troubled(make, chirpstack, monkeypatch):
     other = tables.applications.create(api.Application(name="other", tenant_id=str(chirpstack.tenant.id)), 0)
     chirpstack.row(MOVED).message.application_id = str(other.id)
     tables.devices.delete(DELETED)
-    await binding._standings._look_at_all()
+    await binding._standings._check_all()
     return binding
 
 
@@ -42,7 +42,7 @@ async def test_each_kind_is_found_named_and_counted(troubled, side):
     assert all(cure for _, _, cure in found_devices)
     assert troubled.status()["devices"] == {"looked_at": 4, "missing": 1, "disabled": 1, "elsewhere": 1}
     assert side.counts["lorawan_devices_in_trouble"] == 3
-    await troubled._standings._look_at_all()
+    await troubled._standings._check_all()
     assert side.counts["lorawan_devices_in_trouble"] == 3  # told once
 
 
@@ -59,7 +59,7 @@ async def test_each_device_s_own_state_is_told_with_the_cure(troubled, side, chi
     assert "another application" in told[MOVED].reason
     assert "lwm2m-bridge device add" in told[DELETED].reason
     chirpstack.row(DISABLED).message.is_disabled = False
-    await troubled._standings._look_at_all()
+    await troubled._standings._check_all()
     assert side.provisioning[DISABLED][-1].state is ProvisioningState.READY
 
 
@@ -69,14 +69,14 @@ async def test_many_devices_are_told_by_their_number_and_some_names(make, chirps
     binding = await make(devices=devices)
     for device in devices[1:]:
         chirpstack.row(device).message.is_disabled = True
-    await binding._standings._look_at_all()
+    await binding._standings._check_all()
     ((_, detail, _),) = found(await binding.check(), "devices")
     assert detail.startswith("9 devices, such as 70b3d57ed0000100, ")
     assert detail.count("70b3d57e") == 5
 
 
 async def test_a_sound_fleet_is_said_to_be_sound(binding):
-    await binding._standings._look_at_all()
+    await binding._standings._check_all()
     ((grade, detail, _),) = found(await binding.check(), "devices")
     assert (grade, detail) == ("good", "1 checked: the network server has them")
 

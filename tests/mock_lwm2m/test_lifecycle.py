@@ -214,7 +214,7 @@ def test_a_finish_that_overtakes_the_answer_to_the_request_counts():
     life.bootstrap(10, triggered=True)
     assert life.take(10) == [RequestBootstrap()]
     assert life.in_session
-    life.session_goes_on(10)
+    life.session_continues(10)
     life.finished(None, 10)
     life.answered(RequestBootstrap(), Answer("2.04"), 11)
     assert life.bootstrap_phase is BootstrapPhase.IDLE
@@ -237,7 +237,7 @@ def test_each_request_of_the_bootstrap_server_lets_the_session_go_on():
     life, _ = machine(bootstrap=True)
     run = Run(life, lambda _task: Answer("2.04"))
     run.until(200)
-    life.session_goes_on(200)
+    life.session_continues(200)
     run.until(200 + SESSION_TIMEOUT - 1)
     assert life.in_session
 

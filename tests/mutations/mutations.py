@@ -114,7 +114,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a server that was told of queue mode is answered 5.04",
-        "_takes_it_to_sleep",
+        "_knows_it_sleeps",
         "any(...)",
         "False",
         RELAY + "test_r25_transfer_times.py::test_r21_a_server_that_was_told_of_queue_mode_is_left_in_silence",
@@ -262,7 +262,7 @@ MUTATIONS = [
     ),
     Mutation(
         "deadlines are ignored",
-        "wanted_until",
+        "latest_delivery",
         "0.0 if $row.cancel_asked else $row.deliver_by",
         "0.0 if $row.cancel_asked else 9e18",
         RELAY + "test_r11_expiry.py",
@@ -312,7 +312,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a device's latest request is forgotten like any other",
-        "EndpointState._has_gone_on",
+        "EndpointState._used_other_ids_since",
         "$since.id != $self.last_request",
         "True",
         RELAY + "test_r13_repeats.py",
@@ -452,7 +452,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a report that overtakes the answer to a repetition is dropped",
-        "_a_handle_is_to_come",
+        "_may_still_get_handle",
         "$one.known is _K.PENDING or $two",
         "$two",
         RELAY + "test_r07_attempts.py",

@@ -126,7 +126,7 @@ REMOVED = [
         ("LightweightM2M-BsR-005",),
         Mutation(
             "servers register in the order of their numbers",
-            "Lifecycle._let_begin",
+            "Lifecycle._begin_in_order",
             "(pair[0].order or 0, pair[0].server_id)",
             "pair[0].server_id",
             ACCOUNTS + "a_resource_says_in_which_order_a_device_registers",
@@ -136,7 +136,7 @@ REMOVED = [
         ("LightweightM2M-BsR-006",),
         Mutation(
             "a registration that failed blocks none",
-            "Lifecycle._let_begin",
+            "Lifecycle._begin_in_order",
             "registration.phase is Phase.FAILED and account.failure_block",
             "False",
             ACCOUNTS + "resources_say_what_must_be_before_a_device_registers_with_a_server",

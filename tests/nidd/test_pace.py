@@ -35,10 +35,10 @@ def drive(pace, scef, seconds):
             _, began, refused = going.pop(0)
             if refused:
                 bad += 1
-                pace.went_badly(began, now, None)
+                pace.record_failure(began, now, None)
             else:
                 good += 1
-                pace.went_well(began, now)
+                pace.record_success(began, now)
     return good, bad
 
 
@@ -67,7 +67,7 @@ def test_an_absent_scef_is_asked_less_and_less_often():
         if wait == 0:
             pace.began(now)
             asked.append(now)
-            pace.went_badly(now, now + 0.001, None)
+            pace.record_failure(now, now + 0.001, None)
         now += 0.5
     assert len(asked) < 25
     assert asked[-1] - asked[-2] >= 60
@@ -76,7 +76,7 @@ def test_an_absent_scef_is_asked_less_and_less_often():
 def test_the_rest_that_the_scef_asks_for_is_kept():
     pace = Pace(most=4, rate=0)
     pace.began(0.0)
-    pace.went_badly(0.0, 0.1, 120.0)
+    pace.record_failure(0.0, 0.1, 120.0)
     assert pace.is_resting(100.0)
     assert pace.wait(100.0) == pytest.approx(20.1)
     assert pace.wait(121.0) == 0
@@ -86,12 +86,12 @@ def test_one_trouble_of_many_requests_counts_once():
     pace = Pace(most=16, rate=0)
     for number in range(100):
         pace.began(number)
-        pace.went_well(number, number + 0.1)
+        pace.record_success(number, number + 0.1)
     for _ in range(4):
         pace.began(200.0)
     before = pace.window
     for _ in range(4):
-        pace.went_badly(200.0, 200.5, None)
+        pace.record_failure(200.0, 200.5, None)
     assert pace.window == before / 2
 
 
@@ -99,8 +99,8 @@ def test_a_scef_that_turns_slow_is_given_less():
     pace = Pace(most=16, rate=0)
     for number in range(200):
         pace.began(number)
-        pace.went_well(number, number + 0.05)
+        pace.record_success(number, number + 0.05)
     before = pace.window
     pace.began(300.0)
-    pace.went_well(300.0, 305.0)
+    pace.record_success(300.0, 305.0)
     assert pace.window < before

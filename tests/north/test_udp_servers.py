@@ -42,8 +42,8 @@ async def test_a_server_that_does_not_answer_is_looked_up_again(names):
     await table.resolve()
     names["lwm2m.example"] = ["192.0.2.2"]
     watch = asyncio.create_task(table.watch(interval=60, soonest=0.01))
-    table.look_again("leshan")
-    table.look_again("no such server")
+    table.resolve_again("leshan")
+    table.resolve_again("no such server")
     await until(lambda: table.destination("leshan") == ("192.0.2.2", 5683))
     assert table.at(("192.0.2.1", 5683)) == ("leshan",)  # an answer may still be under way
     watch.cancel()

@@ -18,7 +18,7 @@ from bridge.relay import events as ev
 from bridge.relay.effects import Submit
 from bridge.service.placed import Placed
 from bridge.service.progress import Progress
-from bridge.service.quota_change import change_quotas, judge_anew
+from bridge.service.quota_change import change_quotas, recheck_held
 from bridge.store.in_memory import InMemoryStore
 from tests.service.runner_bench import ENDPOINT, Bench, read_request
 from tests.service.scripted_binding import PROFILE
@@ -52,7 +52,7 @@ class ChangingBench(Bench):
         await change
 
     async def judge(self):
-        await judge_anew(self.runner, {"net": self.calls}, Progress(lambda: 0.0))
+        await recheck_held(self.runner, {"net": self.calls}, Progress(lambda: 0.0))
 
     @property
     def used(self):

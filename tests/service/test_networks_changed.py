@@ -208,14 +208,14 @@ async def test_what_waits_for_a_network_that_is_back_before_the_store_works_goes
         kit.ask(1)
         await until(lambda: network.attempts)
         ended = asyncio.Event()
-        follow = Reconfiguring._let_endpoints_follow
+        follow = Reconfiguring._refresh_endpoints
 
         async def follows(*given: Any) -> None:
             await follow(*given)
             if given[2]:  # networks that are gone
                 ended.set()
 
-        monkeypatch.setattr(Reconfiguring, "_let_endpoints_follow", follows)
+        monkeypatch.setattr(Reconfiguring, "_refresh_endpoints", follows)
         file.config = replace(good, networks={}, endpoints=())
         with monkeypatch.context() as patched:
             patched.setattr(type(service.parts.store), "committed", _disk_full)

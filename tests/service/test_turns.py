@@ -336,7 +336,7 @@ def test_a_network_that_is_down_and_at_its_limit_takes_a_cancel_as_soon_as_the_o
     for _ in range(FAILURES):
         network.ends(OUTAGE)
     assert not network.wants(7, Turn.CHECK)
-    assert network.calls.look_again_in(network.now) == FIRST_PAUSE
+    assert network.calls.next_turn_in(network.now) == FIRST_PAUSE
     network.mono = FIRST_PAUSE
     assert network.calls.next_turn(network.now) == 7
     assert network.wants(7, Turn.CHECK)

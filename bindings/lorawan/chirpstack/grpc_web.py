@@ -84,7 +84,7 @@ class GrpcWeb:
 
     async def call(self, method: Method, request: Any) -> Any:
         if self._free.locked():
-            await self._wait_for_place()
+            await self._wait_for_slot()
         else:
             await self._free.acquire()  # at once
         try:
@@ -104,7 +104,7 @@ class GrpcWeb:
     def stream(self, method: Method, request: Any) -> "WebStream":
         return WebStream(self._client, self._origin, method, request)
 
-    async def _wait_for_place(self) -> None:
+    async def _wait_for_slot(self) -> None:
         try:
             async with asyncio.timeout(self._settings.timeout):
                 await self._free.acquire()
@@ -151,13 +151,13 @@ class WebStream:
         if self._broken is not None:
             return
         self._rest += data
-        for flag, content in self._whole_ones():
+        for flag, content in self._complete_messages():
             if flag & _TRAILERS:
                 self._trailers = content
             else:
                 self._arrived.put_nowait(content)
 
-    def _whole_ones(self) -> Iterator[tuple[int, bytes]]:
+    def _complete_messages(self) -> Iterator[tuple[int, bytes]]:
         rest, at = self._rest, 0
         while len(rest) >= at + _HEAD:
             flag, end = rest[at], at + _HEAD + int.from_bytes(rest[at + 1 : at + _HEAD])

@@ -83,7 +83,7 @@ class _Maker(ChannelMaker):
 
     def moved(self, server: str) -> None:
         """Resolve the server's name again soon."""
-        self._udp.servers.look_again(server)
+        self._udp.servers.resolve_again(server)
 
     def _send(self, source: int, server: str, datagram: bytes) -> Sending:
         return self._udp.send_record(source, server, datagram)

@@ -99,7 +99,7 @@ class _Maker(ChannelMaker):
 
     def moved(self, server: str) -> None:
         """Resolve the server's name again soon."""
-        self._places.look_again(server)
+        self._places.resolve_again(server)
 
     def _connect(self, source: int, place: SocketAddress, protocol: StreamChannel) -> "asyncio.Future[object]":
         return asyncio.ensure_future(connected(place, self._local_host(source, family_of(place)), protocol))

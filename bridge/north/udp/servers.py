@@ -109,7 +109,7 @@ class Servers:
         """
         return self._owners.get((remote[0], remote[1]), ())
 
-    def look_again(self, key: str) -> None:
+    def resolve_again(self, key: str) -> None:
         """Resolve a server's name soon: it does not answer."""
         if key in self.known:
             self._wanted.add(key)

@@ -156,7 +156,7 @@ class UdpNorth:
 
     def unanswered(self, source: int, server: str) -> None:  # noqa: ARG002  # there is no session to doubt
         """Resolve the server's name again soon."""
-        self.servers.look_again(server)
+        self.servers.resolve_again(server)
 
     def counters(self) -> Counters:
         """Return the current counters."""

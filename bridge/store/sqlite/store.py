@@ -77,7 +77,7 @@ class SqliteStore(SqlStore):
         if not await self._stop():
             return
         self._loading.close()
-        end(self._writing, whole=self._transactions.are_files_whole())
+        end(self._writing, whole=self._transactions.are_files_unchanged())
         self._files.close()
         self._lock.release()
 

@@ -50,10 +50,10 @@ class SqliteTransactions(Transactions):
 
     def tidy(self) -> None:
         """Checkpoint the WAL if it is long; call this between two groups, after the first was reported."""
-        if self._wal.is_long and self.are_files_whole():
+        if self._wal.is_long and self.are_files_unchanged():
             self._wal.empty()
 
-    def are_files_whole(self) -> bool:
+    def are_files_unchanged(self) -> bool:
         """Return whether the files are those that were opened, so that the WAL may be checkpointed."""
         try:
             self._files.check(self._wal)
