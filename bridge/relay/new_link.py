@@ -39,6 +39,6 @@ def answered(step: Step, server: str, message: Message) -> bool:
         awake.heard(step, server)
     else:
         code = f"{message.code >> 5}.{message.code & 31:02}"
-        text = f"server {server} answered {code}  to the Update that the bridge sent for the device"
+        text = f"server {server} answered {code} to the Update that the bridge sent for the device"
         step.effect(Count("registrations_not_bound", server, text))
     return True
