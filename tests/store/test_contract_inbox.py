@@ -122,4 +122,4 @@ async def test_after_it_was_closed_nothing_is_kept(store, kind):
 
 
 async def test_whoever_waits_for_posts_continues_although_nobody_tells(store):
-    await asyncio.wait_for(store.inbox.told(0.01), 5)
+    await asyncio.wait_for(store.inbox.told(0.01), 60)

@@ -21,7 +21,8 @@ import psycopg
 from bridge.store.postgres import PostgresStore
 from bridge.store.postgres.cluster import NodeStore
 
-SPAN = 3.0
+SPAN = 60.0  # seconds: longer than any pause of a busy machine; a test that needs the end of a lease brings it about
+RENEW = 0.6
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def join(where):
     nodes, lost = [], []
 
     def made(name, span=SPAN, wait=0.0):
-        node = NodeStore.join(where, name, span, span / 5, lambda: lost.append(name), wait)
+        node = NodeStore.join(where, name, span, RENEW, lambda: lost.append(name), wait)
         nodes.append(node)
         return node
 
@@ -54,6 +55,13 @@ def end_session(node):
 def silence(node):
     """Let a node renew its lease no more, as if its process hung."""
     node._ended.set()
+
+
+async def lease_ends(join, node, after):
+    """Silence a node, and let its lease end after so many seconds."""
+    silence(node)
+    await node.committed(())  # what it renewed before has been committed
+    join.sql(f"UPDATE node SET until = clock_timestamp() + interval '{after} s' WHERE name = '{node._membership.node}'")
 
 
 async def kept(node, row):
@@ -163,7 +171,7 @@ async def test_a_commit_under_way_is_waited_for_or_refused(join, downlink):
 
     def slow(changes):
         loop.call_soon_threadsafe(begun.set)
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         change(changes)
 
     a._transactions.change = slow
@@ -181,23 +189,24 @@ async def test_a_commit_under_way_is_waited_for_or_refused(join, downlink):
 async def test_a_node_that_is_silent_loses_its_shards_when_its_lease_is_over(join, downlink):
     a, b = join("a"), join("b")
     await a.take([7])
-    silence(a)
-    silent_at = time.monotonic()
+    await lease_ends(join, a, 1.0)
+    asked_at = time.monotonic()
+    left = (await b.view()).nodes["a"].left
     taken = {}
     while not taken:
         taken = await b.take([7])
         await asyncio.sleep(0.1)
     assert taken == {7: 2}
-    assert time.monotonic() - silent_at >= 0.7 * SPAN
+    assert time.monotonic() - asked_at >= left - 0.1, "two clocks"
     assert not await kept(a, downlink(a.next_id(), shard=7)), "perhaps since its session is over"
     assert not await kept(a, downlink(a.next_id(), shard=7))
-    assert join.lost == ["a"], "it must end"
+    assert set(join.lost) == {"a"}, "it must end"
     with pytest.raises(StoreUnavailable):
         await a.take([8])
 
 
 async def test_a_hung_transaction_of_a_node_that_is_over_is_ended(join, downlink):
-    a, b = join("a", span=60.0), join("b", span=60.0)
+    a, b = join("a"), join("b")
     await a.take([7])
     hung = asyncio.Event()
     go_on = threading.Event()
@@ -207,7 +216,7 @@ async def test_a_hung_transaction_of_a_node_that_is_over_is_ended(join, downlink
     def hang(changes):
         change(changes)
         loop.call_soon_threadsafe(hung.set)
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     a._transactions.change = hang
     row = downlink(a.next_id(), shard=7)
@@ -225,12 +234,12 @@ async def test_two_nodes_cannot_have_one_name(join, downlink):
     await a.take([7])
     with pytest.raises(LedgerInUse, match="a node called 'a' is in the cluster: give each one its own name"):
         join("a")
-    silence(a)
-    second = await until_joined(join, "a")
+    await lease_ends(join, a, 0.0)
+    second = join("a")
     assert (await second.view()).holder(7) == "", "its predecessor's shards are free"
     assert not await kept(a, downlink(a.next_id(), shard=7)), "perhaps since its session is over"
     assert not await kept(a, downlink(a.next_id(), shard=7))
-    assert join.lost == ["a"]
+    assert set(join.lost) == {"a"}
     assert await second.take([7]) == {7: 2}
     assert await kept(second, downlink(second.next_id(), shard=7))
 
@@ -239,19 +248,11 @@ def _no_answer(*_):
     raise psycopg.OperationalError("the connection is lost")
 
 
-async def until_joined(join, name):
-    while True:
-        try:
-            return join(name)
-        except LedgerInUse:
-            await asyncio.sleep(0.1)
-
-
 async def test_a_session_that_was_ended_is_replaced_and_the_shards_stay(join, downlink):
     a = join("a")
     await a.take([7])
     end_session(a)
-    await until(lambda: a._transactions._ownership.holds, 10, why="there is no new session")
+    await until(lambda: a._transactions._ownership.holds, 60, why="there is no new session")
     assert await kept(a, downlink(a.next_id(), shard=7)) or await kept(a, downlink(a.next_id(), shard=7))
     assert join.lost == []
     assert (await a.view()).holder(7) == "a"
@@ -277,7 +278,7 @@ async def test_a_bridge_without_a_cluster_that_takes_the_ledger_ends_what_nodes_
     await a.take([7])
     silence(a)
     end_session(a)
-    alone = PostgresStore.open(where, wait=5.0)
+    alone = PostgresStore.open(where, wait=60.0)
     assert not await kept(a, downlink(a.next_id(), shard=7))
     assert not await kept(a, downlink(a.next_id(), shard=7))
     assert join.lost
