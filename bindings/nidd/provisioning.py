@@ -24,7 +24,7 @@ from bindings.reachability.watch import Watch
 from bindings.shown_calls import device_of_call
 from bindings.t8.client import T8Client
 from bindings.t8.trouble import JobFailed, Whose
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class Provisioning:
         """Whether the SCEF confirms that an unknown configuration is the device's; then it replaces the recorded one.
 
         So a second configuration that was created by mistake, by the bridge or a proxy, loses no uplink and does not
-        leak.
+        leak. Raises StoreUnavailable, also if another node serves the device: then the SCEF must send again.
         """
         record = await self._records.get(device)
         if record is None or record.state is State.REMOVING or self._claims >= _CLAIMS:
@@ -183,6 +183,8 @@ class Provisioning:
                     extra={"sample": "nidd surplus"},
                 )  # fmt: skip
                 await self.life.discard(device, record.configuration)
+        except StoreUnavailable:
+            raise
         except (JobFailed, NotSent, NoAnswer, BridgeError) as error:
             self.last_error = f"{device}: {error}"
             return False

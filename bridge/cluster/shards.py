@@ -42,7 +42,8 @@ class NodeShards:
     async def take(self, shard: int, epoch: int) -> None:
         """Let the followers prepare for a shard, then serve it.
 
-        Raises BridgeError if one of them cannot: those before it have released the shard, which is not held then.
+        Raises NotPossible if one of them cannot, also because of a bug: those before it have released the shard, which
+        is not held then.
         """
         self._epochs[shard] = epoch
         self._accepted.add(shard)
@@ -50,7 +51,9 @@ class NodeShards:
             try:
                 async with asyncio.timeout(TIME_LIMIT):
                     await follower.taken(shard, epoch)
-            except (BridgeError, TimeoutError) as error:
+            except Exception as error:
+                if not isinstance(error, BridgeError | TimeoutError):
+                    log.exception("shard %d: a part failed because of a bug", shard, extra={"sample": "taken"})
                 await self._let_go(shard, self._followers[: number + 1])
                 why = str(error) or f"{type(follower).__name__} took longer than {TIME_LIMIT:g} s"
                 raise NotPossible(f"shard {shard} cannot be served here: {why}") from error

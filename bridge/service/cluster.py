@@ -46,7 +46,12 @@ class ClusterWork:
             return await self._turn()
         except StoreUnavailable as error:
             log.warning("the cluster cannot be seen: %s", error, extra={"sample": "cluster"})
-            return self._pause
+        except Exception:
+            self._count("failed_tasks")
+            log.exception(
+                "a look at the cluster failed because of a bug; the next one follows", extra={"sample": "look"}
+            )
+        return self._pause
 
     async def leave(self) -> None:
         """Hand all shards over to other nodes, if there are any; return when that is done, or after 30 s."""

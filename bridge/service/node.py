@@ -10,6 +10,7 @@ from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.metrics import Metrics
 from bridge.service.cluster import ClusterWork
+from bridge.service.tasks import Tasks
 
 CHORES = 0  # the shard whose node does what is done once for all endpoints
 
@@ -19,14 +20,16 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 class Chores:
     """`bridge.cluster.contract.ShardFollower`: runs background work on the node that has shard 0, and nowhere else."""
 
-    def __init__(self, chores: Sequence[Chore]) -> None:
+    def __init__(self, chores: Sequence[Chore], count: Callable[..., None]) -> None:
+        """`count` increments counters that an operator sees."""
         self._chores = chores
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks(count)
 
     async def taken(self, shard: int, _epoch: int) -> None:
         """Begin, if it is the shard."""
         if shard == CHORES:
-            self._tasks = [asyncio.create_task(chore()) for chore in self._chores]
+            for chore in self._chores:
+                self._tasks.begin(chore())
 
     async def released(self, shard: int) -> None:
         """End, if it is the shard."""
@@ -35,10 +38,7 @@ class Chores:
 
     async def stop(self) -> None:
         """End what runs."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
 
 
 class Node:
@@ -58,7 +58,7 @@ class Node:
         self.ledger = ledger
         self.shards = shards
         self.work = ClusterWork(ledger, shards, pause, metrics.count)
-        self._chores = Chores(chores)
+        self._chores = Chores(chores, metrics.count)
         self._looked = looked
         for follower in (*followers, self._chores):
             shards.follow(follower)

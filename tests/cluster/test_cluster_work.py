@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bridge.cluster.balance import wanted
 from bridge.cluster.shards import NodeShards
+from bridge.cluster.view import ClusterView
 from bridge.errors import StoreUnavailable
 from bridge.north.udp.prefixes import SHARDS
 from bridge.service.cluster import ClusterWork
@@ -51,6 +52,19 @@ class Nodes:
         right = {shard: wanted(shard, self.works) for shard in range(SHARDS)}
         held = {name: [shard for shard, node in right.items() if node == name] for name in self.works}
         return held == {name: sorted(shards.held) for name, shards in self.shards.items()}
+
+
+async def test_a_bug_in_one_look_does_not_end_the_work() -> None:
+    nodes = Nodes()
+    a = nodes.join("a")
+    view = a.view
+
+    async def wrong() -> ClusterView:
+        a.view = view  # type: ignore[method-assign]
+        raise ZeroDivisionError
+
+    a.view = wrong  # type: ignore[method-assign]
+    await nodes.turns_until(nodes.are_where_they_should_be)
 
 
 async def test_a_shard_whose_release_failed_comes_to_the_node_that_should_have_it() -> None:

@@ -70,6 +70,14 @@ async def test_a_part_that_fails_does_not_keep_a_shard() -> None:
     assert shards.epoch(7) is None
 
 
+async def test_a_bug_of_a_part_is_as_if_it_could_not_serve_the_shard() -> None:
+    shards, seen = NodeShards("a"), list[str]()
+    shards.follow(Part("inbox", shards, seen, ValueError("a mistake")))
+    with pytest.raises(NotPossible, match="shard 7 cannot be served here: a mistake"):
+        await shards.take(7, 3)
+    assert (shards.epoch(7), shards.accepts(7)) == (None, False)
+
+
 async def test_a_part_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.cluster.shards.TIME_LIMIT", 0.05)
 

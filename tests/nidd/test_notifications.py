@@ -234,6 +234,19 @@ async def test_terminated_twice_is_told_once(binding, url, link, scef, side):
     assert len(side.of(Flushed)) == 1
 
 
+async def test_an_uplink_whose_configuration_cannot_be_recorded_here_is_to_be_sent_again(
+    binding, scef, side, memory, url
+):
+    """The disk is full, or another node serves the device: 404 would be final."""
+    link = scef.link(scef.add(externalId=DEVICE, notificationDestination=url))
+    memory.fails = True
+    body = {"niddConfiguration": link, "externalId": DEVICE, "data": "AA=="}
+    assert await scef.notify(url, body) == 503
+    memory.fails = False
+    assert await scef.notify(url, body) == 204
+    assert len(side.of(UplinkMessage)) == 1
+
+
 async def test_terminated_while_the_store_fails_is_503(binding, url, link, scef, memory):
     memory.fails = True
     body = {"niddConfiguration": link, "externalId": DEVICE, "status": "TERMINATED"}

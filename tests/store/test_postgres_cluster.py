@@ -11,6 +11,7 @@ from bridge.directory import Draft
 from bridge.directory.keys import ById
 from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
 from bridge.store.sql import loads
+from bridge.store.sql.connection import value_of
 from tests.store.stores import postgres_server
 from tests.waiting import until
 
@@ -71,6 +72,13 @@ async def kept(node, row):
     except StoreUnavailable:
         return False
     return True
+
+
+async def test_from_its_join_on_a_node_says_below_which_ids_it_gives_none(join):
+    """Else readers take larger ids of other nodes for settled before its first commit."""
+    a = join("a")
+    first = value_of(a._asking, "SELECT first_id FROM node")
+    assert 0 < first <= a.next_id()
 
 
 async def test_nodes_hold_different_shards_and_commit_to_their_own_alone(join, downlink):

@@ -37,11 +37,14 @@ class Membership(Ownership):
         connection.execute("BEGIN")
         former = connection.execute("SELECT owner FROM id_mark FOR UPDATE").fetchone()
         found = connection.execute(
-            "INSERT INTO node AS n (name, incarnation, release, started_at, until, backend, committed, draining)"
-            " VALUES (?, ?, ?, clock_timestamp(), clock_timestamp() + make_interval(secs => ?), ?, 0, 0)"
+            # It gives no id yet; those that it will give are not reserved, so they are not smaller than `next`.
+            "INSERT INTO node AS n"
+            " (name, incarnation, release, started_at, until, backend, committed, first_id, draining)"
+            " VALUES (?, ?, ?, clock_timestamp(), clock_timestamp() + make_interval(secs => ?), ?, 0,"
+            " (SELECT next FROM id_mark), 0)"
             " ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, release = excluded.release,"
             " started_at = excluded.started_at, until = excluded.until, backend = excluded.backend, committed = 0,"
-            " first_id = NULL, draining = 0 WHERE n.until <= clock_timestamp() RETURNING 1",
+            " first_id = excluded.first_id, draining = 0 WHERE n.until <= clock_timestamp() RETURNING 1",
             (self.node, self._name, version("lwm2m-nonip-bridge"), self._span, connection.backend),
         ).fetchone()
         if found is None:
