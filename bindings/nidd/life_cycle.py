@@ -217,7 +217,7 @@ class LifeCycle:
                 learned=0,
                 span=span,
                 failures=0,
-                destination=self.mark_of(current),
+                destination=self.mark_of(record),  # what was sent; the options may have changed since
                 made=int(now),
                 features=read_features(body.supportedFeatures),
             ),

@@ -69,6 +69,23 @@ async def test_ports_that_change_are_changed_at_the_scef(make, scef, patchable):
     await until(lambda: binding.status()["configurations"]["active"] == 1)
 
 
+async def test_ports_that_change_while_a_configuration_is_created_are_changed_at_the_scef(make, scef):
+    binding = await make()
+    asked, may = asyncio.Event(), asyncio.Event()
+
+    async def slowly(request):
+        asked.set()
+        await may.wait()
+        return scef._create(request, scef.made("create")[-1][2])
+
+    scef.script["create"].append(slowly)
+    await binding.provision(DEVICE, {"server_ports": "one=1:2"})
+    await asked.wait()
+    await binding.provision(DEVICE, {"server_ports": "one=1:2,two=3:4"})
+    may.set()
+    await until(lambda: scef.configurations and scef.configurations[scef.name_of(DEVICE)].get("rdsPorts") == PORTS)
+
+
 async def test_an_adopted_configuration_without_the_ports_gets_them(make, scef):
     async with asyncio.timeout(10):
         binding = await make()
