@@ -16,7 +16,7 @@ from bridge.lru import Lru
 
 AMPLIFICATION = 3
 PEERS = 65_536  # peers that have shown nothing and are remembered: an endpoint and a server's address each
-PROVEN = 262_144  # peers that have shown their address; datagrams from forged addresses push none of these out
+PROVEN = 131_072  # peers that have shown their address; datagrams from forged addresses push none of these out
 WAITING = 4096  # peers with answers that wait
 WAITING_EACH = 4  # answers of one of them
 PATIENCE = 30.0  # seconds after which a waiting answer is of no use
