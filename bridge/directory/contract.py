@@ -34,6 +34,12 @@ class DirectoryTable(Protocol):
     ) -> list[Record]:
         """Return at most `limit` endpoints in the order of their names, from the first one after the name `after`."""
 
+    async def newest(self) -> int:
+        """Return the id of the endpoint that was added last, of those that are there; 0 if there is none."""
+
+    async def newer(self, than: int, limit: int) -> list[Record]:
+        """Return at most `limit` endpoints with larger ids, by rising id. Ids rise in the order of commits."""
+
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         """Return the number of endpoints that pass the filter."""
 

@@ -1,5 +1,6 @@
 """Applies changes of the directory to endpoints in memory, addresses toward servers, and networks."""
 
+from bridge.cluster.contract import Shards
 from bridge.directory import Directory, DirectoryChange, Record
 from bridge.errors import BridgeError, NotFound
 from bridge.north.contract import NorthTransport
@@ -21,13 +22,16 @@ class Changes:
         places: Places,
         provisioning: Provisioning,
         tasks: Tasks,
+        shards: Shards | None = None,
     ) -> None:
+        """`shards`: of this node, if there is a cluster."""
         self._directory = directory
         self._runner = runner
         self._north = north
         self._places = places
         self._provisioning = provisioning
         self._tasks = tasks
+        self._shards = shards
 
     def follow(self, change: DirectoryChange) -> None:
         """Apply a durable change."""
@@ -41,6 +45,8 @@ class Changes:
             self._keep_up(change, before, after, moved=moved)
             if moved:
                 self._tasks.begin(self._provisioning.end(before))
+        if before is None and self._shards is not None and not self._shards.accepts(after.shard):
+            return  # `NewEndpoints` of the node that serves the shard finds it
         if after.enabled and (before is None or moved or not before.enabled):
             self._tasks.begin(self._provisioning.begin(after))
 

@@ -140,7 +140,7 @@ async def built(
     running = RunningNetworks(networks, calls, new_calls, given, runner.turns.serve)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
     provisioning = Provisioning(networks, running.down, notes, count)
-    changes = Changes(directory, runner, north, places, provisioning, tasks)
+    changes = Changes(directory, runner, north, places, provisioning, tasks, shards)
     await seed(config, directory, progress)
     async with contextlib.AsyncExitStack() as stack:
         await north.start(FromServers(runner, directory, sources.scheme, count))

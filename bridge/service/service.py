@@ -36,6 +36,7 @@ from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.history import counters, sample_each_minute
 from bridge.service.inbox import InboxWork
+from bridge.service.new_endpoints import NewEndpoints
 from bridge.service.node import Chore, Node
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
@@ -159,7 +160,7 @@ class Service:
         if shards is not None and isinstance(store, ClusterLedger):
             addresses = self._addresses()
             await addresses.release_all()
-            self._join(store, store, shards, parts, chores, addresses)
+            await self._join(store, store, shards, parts, chores, addresses)
         else:
             directory, progress = parts.directory, self._progress
             for work in (
@@ -195,7 +196,7 @@ class Service:
         self.metrics.watch("cluster_addresses_stuck", lambda: float(len(addresses.stuck)))
         return addresses
 
-    def _join(
+    async def _join(
         self,
         store: Store,
         ledger: ClusterLedger,
@@ -204,7 +205,9 @@ class Service:
         chores: Sequence[Chore],
         addresses: ShardAddresses,
     ) -> None:
-        """Let this node take its shards, one after the other, in the background."""
+        """Let this node take its shards, one after the other, in the background. Raises StoreUnavailable."""
+        added = NewEndpoints(store.directory, shards, parts.provisioning.begin)
+        await added.begin()
         endpoints = ShardEndpoints(
             store,
             parts.directory,
@@ -218,6 +221,7 @@ class Service:
         self._node = Node(
             ledger, shards, (endpoints, addresses), chores, self.config.cluster.renew, self.metrics, looked
         )
+        self._tasks.begin(added.run())
         self._keeping = asyncio.create_task(self._node.run())
         self._tasks.begin(addresses.run())
 

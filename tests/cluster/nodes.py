@@ -25,6 +25,7 @@ from tests.store.postgres_server import PostgresServer
 from tests.waiting import until
 
 LEASE = 5.0
+SPARE = 8  # devices that have no endpoint at first
 PATH = "cluster-test"  # the last part of the callback URL
 CONFIG = """
 [service]
@@ -107,7 +108,7 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         lab = await self._stack.enter_async_context(Lab(self.folder / "lab"))
-        ues = [{"name": f"ue{n}", "external_id": f"ue{n}@example.com"} for n in range(self.devices)]
+        ues = [{"name": f"ue{n}", "external_id": f"ue{n}@example.com"} for n in range(self.devices + SPARE)]
         self._scef = await lab.start_scef(ues)
         self._where = self.server.uri()
         self._session = await self._stack.enter_async_context(ClientSession(timeout=ClientTimeout(5)))
@@ -203,11 +204,17 @@ class Cluster:
 
     # Traffic
 
-    async def provisioned(self) -> None:
-        """Wait until the SCEF has a configuration for every device."""
+    async def add_spare(self, name: str) -> None:
+        """Add endpoints for the other devices by the API of a node."""
+        numbers = range(self.devices, self.devices + SPARE)
+        added = [{"name": f"e{n}", "network": "net", "address": f"ue{n}@example.com"} for n in numbers]
+        await self.nodes[name].api.post("/endpoint.add", {"endpoints": added})
+
+    async def provisioned(self, more: int = 0) -> None:
+        """Wait until the SCEF has a configuration for every device, and for so many others."""
 
         async def all_there() -> bool:
-            return len(await self._scef.api.get("/configurations")) >= self.devices
+            return len(await self._scef.api.get("/configurations")) >= self.devices + more
 
         await until(all_there, 60, why="the devices are not provisioned")
 

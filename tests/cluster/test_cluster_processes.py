@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from bridge.north.udp.prefixes import SHARDS
-from tests.cluster.nodes import LEASE, Cluster
+from tests.cluster.nodes import LEASE, SPARE, Cluster
 from tests.store.postgres_server import PostgresServer
 from tests.store.stores import postgres_server
 from tests.waiting import until
@@ -192,6 +192,12 @@ def _addresses_are_with(cluster: Cluster, *nodes: str) -> bool:
         assert all(one == other for (_, one), (_, other) in zip(steps[::2], steps[1::2], strict=False)), (prefix, steps)
     last = [steps[-1] for steps in moves.values()]
     return len(last) == SHARDS and all(word == "take" and node in nodes for word, node in last)
+
+
+async def test_endpoints_that_are_added_at_one_node_are_provisioned_by_those_that_serve_them(cluster: Cluster) -> None:
+    await cluster.add_spare("a")
+    assert {cluster.holders()[f"e{n}"] for n in range(cluster.devices, cluster.devices + SPARE)} == {"a", "b"}
+    await cluster.provisioned(SPARE)
 
 
 async def test_two_nodes_with_one_name(cluster: Cluster) -> None:

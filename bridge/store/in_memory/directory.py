@@ -31,6 +31,14 @@ class InMemoryDirectory:
         found = await self._filtered(network, server, enabled, prefix)
         return sorted((one for one in found if one.name > after), key=lambda one: one.name)[:limit]
 
+    async def newest(self) -> int:
+        await self._store.readable()
+        return max(self._records.records, default=0)
+
+    async def newer(self, than: int, limit: int) -> list[Record]:
+        await self._store.readable()
+        return sorted((one for one in self._records.records.values() if one.id > than), key=lambda one: one.id)[:limit]
+
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         return len(await self._filtered(network, server, enabled, prefix))
 

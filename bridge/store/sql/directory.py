@@ -34,6 +34,16 @@ class SqlDirectory:
             lambda reader: [*map(rows.record_of, reader.connection.execute(sql, (after, *values, limit)))]
         )
 
+    async def newest(self) -> int:
+        sql = "SELECT coalesce(max(id), 0) FROM endpoint"
+        return await self._store.reads.ask(lambda reader: int(value_of(reader.connection, sql)))
+
+    async def newer(self, than: int, limit: int) -> list[Record]:
+        sql = f"{rows.SELECT} WHERE e.id > ? ORDER BY e.id LIMIT ?"
+        return await self._store.reads.ask(
+            lambda reader: [*map(rows.record_of, reader.connection.execute(sql, (than, limit)))]
+        )
+
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         where, values = _filter(network, server, enabled, prefix)
         sql = f"SELECT count(*) FROM endpoint e WHERE TRUE{where}"  # noqa: S608  # our own text
