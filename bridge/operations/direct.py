@@ -52,7 +52,6 @@ _LONGEST_OPTION = 65535 + 269  # bytes, RFC 7252 §3.1
 
 async def send_downlink(bridge: Bridge, asked: SendDownlink, entry: Entry) -> DirectView:
     record = await existing(bridge, asked.endpoint)
-    request = _request(asked, await _formats(bridge, record, asked))
     digest = _digest(asked)
     superseded: tuple[int, ...] = ()
     async with bridge.direct.lock(record.id):
@@ -60,6 +59,7 @@ async def send_downlink(bridge: Bridge, asked: SendDownlink, entry: Entry) -> Di
         if asked.idempotency_key is not None:
             known = await bridge.known_direct.known(record.id, asked.idempotency_key)
         if known is None:
+            request = _request(asked, await _formats(bridge, record, asked))
             id_, superseded = await _accept(bridge, record, asked, request, digest, entry.who)
         elif known.digest != digest:
             raise KeyReused(

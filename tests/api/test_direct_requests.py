@@ -271,7 +271,18 @@ async def test_a_device_that_named_other_formats_is_sent_no_cbor(awake: Api) -> 
     assert awake.kit.network.attempts == []
 
 
-async def registers(api: Api, formats: str) -> None:
+async def test_a_request_that_is_repeated_gets_its_outcome_whatever_the_device_reads_since(awake: Api) -> None:
+    """A 409 would say that nothing was sent."""
+    await registers(awake, "60 112")
+    body = {"operation": "write", "path": "/3/0/14", "value": "U", "format": "senml-cbor"}
+    first = await send(awake, body, key="once")
+    await registers(awake, "60 110", mid=4712)
+    again = await send(awake, body, key="once")
+    assert (first.status, again.status, again.body["id"]) == (202, 202, first.body["id"])
+    assert (await send(awake, body, key="another")).status == 409
+
+
+async def registers(api: Api, formats: str, mid: int = 4711) -> None:
     """Have the device send a Register that names these content formats."""
     options = [
         (OptionNumber.URI_PATH, b"rd"),
@@ -279,10 +290,10 @@ async def registers(api: Api, formats: str) -> None:
         (OptionNumber.URI_QUERY, b"lwm2m=1.1"),
     ]
     body = encode_body(options, REGISTER(formats).encode())
-    await api.kit.network.uplink("d1", frame(Type.CON, Code.POST, 4711, b"\x01", body))
+    await api.kit.network.uplink("d1", frame(Type.CON, Code.POST, mid, mid.to_bytes(2, "big"), body))
 
     async def kept() -> bool:
-        return bool((await api.ask("GET", "/v1/uplinks", endpoint="e1")).body["items"])
+        return len((await api.ask("GET", "/v1/uplinks", endpoint="e1")).body["items"]) > mid - 4711
 
     await until(kept)
 
