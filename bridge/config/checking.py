@@ -124,7 +124,8 @@ def _check_cluster(config: Config, networks: Mapping[str, Binding]) -> None:
     for name, network in networks.items():
         if not isinstance(network, RunsOnNodes):
             raise ConfigurationError(
-                f"{where}: binding {config.networks[name].binding} of network {name} cannot run on several nodes yet"
+                f"{where}: binding {config.networks[name].binding} of network {name} cannot run on several nodes yet; "
+                "move that network to a bridge without [cluster], with a database of its own"
             )
     for quota in config.quotas:
         if quota.per is not Per.ENDPOINT and quota.at_limit is not AtLimit.WARN:

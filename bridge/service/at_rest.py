@@ -19,7 +19,7 @@ from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
-from bridge.errors import ConfigurationError, NotRunning
+from bridge.errors import ConfigurationError, LedgerInUse, NotRunning
 from bridge.north.contract import Link, LinkState
 from bridge.operations.codes import Codes
 from bridge.operations.minutes import Minutes
@@ -69,7 +69,13 @@ class BridgeAtRest:
         if self._changes:
             _check_owner(self._config)
             make_state_directory(self._config.state_directory)
-            return open_store(database)
+            try:
+                return open_store(database)
+            except LedgerInUse as error:
+                if not (self._config.cluster.enabled or self._config.standby.enabled):
+                    raise
+                text = "the service is down here, and another node or bridge serves the ledger: type the command there"
+                raise LedgerInUse(text) from error
         if isinstance(database, Path) and not _is_there(database):
             raise NotRunning(f"there is no ledger {database} yet: the service creates it at its first start")
         return open_to_read(database)

@@ -64,8 +64,10 @@ class ClusterWork:
                     if not set(self.alive) - {me}:
                         break
                     await asyncio.sleep(min(pause, QUICK))
-        except (BridgeError, TimeoutError) as error:
-            log.warning("not all shards are handed over: %s", error or f"{LEAVE:g} s have passed")
+        except TimeoutError:
+            log.warning("not all shards are handed over: %.0f s have passed", LEAVE)
+        except BridgeError as error:
+            log.warning("not all shards are handed over: %s", error)
 
     async def _turn(self) -> float:
         now = asyncio.get_running_loop().time()

@@ -174,8 +174,7 @@ def _refuse_elsewhere(shards: Shards, record: Record) -> None:
     """Raise NotServedHere unless this node serves an endpoint: it has the endpoint's state in memory."""
     if not shards.accepts(record.shard):
         raise NotServedHere(
-            f"endpoint {record.name!r} (shard {record.shard}) is not served by this node; ask the one that serves it: "
-            "lwm2m-bridge cluster status"
+            f"endpoint {record.name!r} (shard {record.shard}) is not served by this node; ask the others"
         )
 
 

@@ -233,7 +233,7 @@ class Runner:
 
     def _elsewhere(self, shard: int) -> NotServedHere:
         self.count("events_for_other_nodes")
-        return NotServedHere(f"shard {shard}, to which the endpoint belongs, is not served by this node")
+        return NotServedHere(f"shard {shard}, the endpoint's, is not served by this node; ask the others")
 
     def _is_let_go(self, loaded: Loaded, event: ev.Event, done: Done | None) -> bool:
         """Refuse an event of an endpoint whose shard is being released, unless a network call ended."""

@@ -487,6 +487,7 @@ class Service:
         await self.parts.runner.stepped(downlink.endpoint, ev.CancelAsked(downlink.id))
 
     async def provision(self, record: Record) -> None:
+        self.parts.directory.may_change(record)  # another node's network instance would not know of it
         await self.parts.provisioning.ask(record)
 
     async def remove_endpoint(self, name: str) -> Record:

@@ -6,7 +6,9 @@ import pytest
 
 from bridge.config import checked
 from bridge.config.reading import parse
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, LedgerInUse
+from bridge.service import at_rest
+from bridge.store.contract import Store
 
 POSTGRES = '[service]\ndatabase = "postgresql://bridge@db.example/bridge"\n'
 CLUSTER = "[cluster]\nenabled = true\n"
@@ -44,5 +46,19 @@ def test_what_nodes_cannot_do_is_refused_with_the_reason(text: str, why: str, tm
 
 
 def test_a_network_that_cannot_run_on_several_nodes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="binding sms of network n cannot run on several nodes yet"):
+    with pytest.raises(ConfigurationError, match="binding sms of network n cannot run on several nodes yet; move"):
         configured(POSTGRES + CLUSTER + SERVER + NIDD.replace('"nidd"', '"sms"'), tmp_path)
+
+
+async def test_a_command_where_the_node_is_down_says_where_to_type_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_use(_database: object) -> Store:
+        raise LedgerInUse("the database is in use by another bridge: stop that one")
+
+    monkeypatch.setattr(at_rest, "open_store", in_use)
+    for settings, why in ((CLUSTER, "type the command there"), ("", "stop that one")):
+        config = parse(POSTGRES + settings + SERVER + NIDD, "bridge.toml", tmp_path)
+        async with at_rest.BridgeAtRest(config, lambda: config, changes=True) as bridge:  # noqa: B023
+            with pytest.raises(LedgerInUse, match=why):
+                await bridge.directory.count()

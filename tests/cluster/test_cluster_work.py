@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from bridge.cluster.balance import wanted
 from bridge.cluster.shards import NodeShards
 from bridge.cluster.view import ClusterView
 from bridge.errors import StoreUnavailable
 from bridge.north.udp.prefixes import SHARDS
+from bridge.service import cluster
 from bridge.service.cluster import ClusterWork
 from bridge.store.in_memory import ClusterRows, Disk, InMemoryNode
 
@@ -75,3 +78,15 @@ async def test_a_shard_whose_release_failed_comes_to_the_node_that_should_have_i
     a.silent = 20
     await nodes.turns_until(nodes.are_where_they_should_be)
     assert a.silent == 0
+
+
+async def test_a_node_that_stops_says_how_long_it_has_waited(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cluster, "LEAVE", 0.0)
+    nodes = Nodes()
+    nodes.join("a")
+    nodes.join("b")
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    await nodes.works["a"].leave()  # b takes no turn meanwhile
+    assert caplog.messages == ["not all shards are handed over: 0 s have passed"]

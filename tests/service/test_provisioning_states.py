@@ -9,8 +9,15 @@ import pytest
 from bindings.contract import Provisioned
 from bindings.provisioning import ProvisioningState as State
 from bridge.control.client import DirectClient
-from bridge.errors import BindingError, StoreUnavailable
-from bridge.operations.types.endpoints import GetEndpointState, ListEndpoints, ProvisioningView, UpdateEndpoint
+from bridge.directory import Record
+from bridge.errors import BindingError, NotServedHere, StoreUnavailable
+from bridge.operations.types.endpoints import (
+    GetEndpointState,
+    ListEndpoints,
+    ProvisionEndpoint,
+    ProvisioningView,
+    UpdateEndpoint,
+)
 from bridge.service.service import Service
 from tests.service.kit import Kit
 from tests.waiting import until
@@ -100,3 +107,16 @@ async def test_words_that_cannot_be_kept_are_kept_when_the_store_can(kit: Kit, m
         second = kit.network.events.deliver(Provisioned("d1", State.FAILED, "second"))
         await asyncio.gather(first, second)
         assert (await provisioning(service)).reason == "second"
+
+
+async def test_a_node_that_does_not_serve_an_endpoint_does_not_say_that_its_network_was_asked(kit: Kit) -> None:
+    def elsewhere(_record: Record) -> None:
+        raise NotServedHere("ask the others")
+
+    async with kit.running() as service:
+        await becomes(service, State.PENDING)
+        asked = kit.network.provisioned.copy()
+        service.parts.directory.may_change = elsewhere
+        with pytest.raises(NotServedHere):
+            await DirectClient(service).ask(ProvisionEndpoint("e1"))
+        assert kit.network.provisioned == asked
