@@ -209,13 +209,7 @@ class Service:
         added = NewEndpoints(store.directory, shards, parts.provisioning.begin)
         await added.begin()
         endpoints = ShardEndpoints(
-            store,
-            parts.directory,
-            parts.runner,
-            parts.provisioning,
-            self._networks,
-            self._progress,
-            self._tasks.begin,
+            store, parts.directory, parts.runner, parts.provisioning, self._networks, self._progress, self._tasks.begin
         )
         looked = (lambda: None) if self._announcer is None else self._announcer.committed  # others store events, too
         self._node = Node(
