@@ -174,7 +174,10 @@ class Bridge(Protocol):
         """Return when the wish to cancel a downlink is committed. Raises StoreUnavailable."""
 
     async def provision(self, record: Record) -> None:
-        """Ask its network to carry an endpoint's data. Raises BridgeError with the network's reason."""
+        """Ask its network to carry an endpoint's data.
+
+        Raises NotServedHere, or BridgeError with the network's reason.
+        """
 
     async def remove_endpoint(self, name: str) -> Record:
         """End all messages of an endpoint, and remove the endpoint from its network and from the directory.

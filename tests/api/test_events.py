@@ -19,8 +19,9 @@ from bridge.coap.numbers import Code
 from bridge.coap.udp import frame
 from bridge.config import Events
 from bridge.delivery.rows import Insert
+from bridge.errors import ConfigurationError
 from bridge.service import webhooks
-from bridge.store.outbox import EventRow
+from bridge.store.outbox import EventRow, Webhook
 from tests.api.kit import Api, serving
 from tests.service.kit import Kit
 from tests.waiting import until
@@ -321,6 +322,26 @@ async def test_what_is_not_taken_for_days_becomes_a_dead_letter_and_the_next_fol
     assert (dead["webhook"], dead["trouble"]) == (1, "answered 500")
     assert target.ids[:3] == [f"evt_{dead['event']}"] * 3
     assert target.ids[3] != target.ids[0]
+
+
+async def test_webhooks_that_cannot_be_read_now_are_read_again_later(
+    api: Api, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as where another node has sealed a secret under a key that this one does not have yet."""
+    outbox = api.service.outbox
+    read, failed = outbox.webhooks, asyncio.Event()
+
+    async def sealed() -> list[Webhook]:
+        monkeypatch.setattr(outbox, "webhooks", read)
+        failed.set()
+        raise ConfigurationError("it is encrypted under another key")
+
+    monkeypatch.setattr(webhooks, "LOOKED", 0.02)
+    monkeypatch.setattr(outbox, "webhooks", sealed)
+    await hooked(api, target)
+    await failed.wait()
+    await outcome(api.kit, 1)
+    await until(lambda: target.taken)
 
 
 async def test_a_webhook_that_wants_no_more_is_told_no_more(api: Api, target: Target) -> None:

@@ -14,11 +14,14 @@ import time
 from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from bridge.cluster.balance import wanted
+from bridge.north.udp.prefixes import SHARDS
 from mock_network.lab import SCS_AS, TOKEN, Api, ApiError, Lab, LabProcess, free_port
 from tests.cluster.valve import Valve
 from tests.store.postgres_server import PostgresServer
@@ -202,6 +205,14 @@ class Cluster:
         """Wait until these nodes hold all shards, and each some."""
         await until(lambda: set(self.shards()) == set(names), wait, why=f"shards are not with {names}", every=0.1)
 
+    async def balanced(self, *names: str) -> None:
+        """Wait until each of these nodes holds the shards that it should have: then no shard moves any more."""
+        right = [(wanted(shard, names),) for shard in range(SHARDS)]
+        held = "SELECT holder FROM shard ORDER BY id"
+        await until(
+            lambda: self.rows(held) == right, 60, why=f"shards are not where {names} should have them", every=0.1
+        )
+
     # Traffic
 
     async def add_spare(self, name: str) -> None:
@@ -209,6 +220,16 @@ class Cluster:
         numbers = range(self.devices, self.devices + SPARE)
         added = [{"name": f"e{n}", "network": "net", "address": f"ue{n}@example.com"} for n in numbers]
         await self.nodes[name].api.post("/endpoint.add", {"endpoints": added})
+
+    async def provisions(self, name: str, endpoint: str) -> bool:
+        """Ask a node to provision an endpoint; return whether it does. It answers 503 if another node serves it."""
+        try:
+            await self.nodes[name].api.post("/endpoint.provision", {"name": endpoint})
+        except ApiError as refused:
+            if refused.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                return False
+            raise
+        return True
 
     async def provisioned(self, more: int = 0) -> None:
         """Wait until the SCEF has a configuration for every device, and for so many others."""
