@@ -25,12 +25,12 @@ class Broker:
         self.port = free_port()
         self._database = directory / "mosquitto.db"
         self._configuration = directory / "mosquitto.conf"
-        # Started by root, Mosquitto becomes another user, who may not write there.
-        kept = f"persistence true\npersistence_location {directory}/\nautosave_interval 1\nuser root\n"
+        kept = f"persistence true\npersistence_location {directory}/\nautosave_interval 1\n"
         self._passwords = directory / "passwords"
         self.users({})
         self._configuration.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npassword_file {self._passwords}\n"
+            # Started by root, Mosquitto becomes another user, who may neither read nor write there.
+            f"user root\nlistener {self.port} 127.0.0.1\nallow_anonymous true\npassword_file {self._passwords}\n"
             f"{kept if persistent else 'persistence false'}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
