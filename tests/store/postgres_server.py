@@ -84,6 +84,17 @@ class PostgresServer:
         with psycopg.connect(self.where("public"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def holds_a_transaction(self) -> bool:
+        """Return whether a client began a transaction more than half a second ago and does not go on with it."""
+        import psycopg  # only where there is a server
+
+        held = (
+            "SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+            " AND xact_start < clock_timestamp() - interval '0.5 s'"
+        )
+        with psycopg.connect(self.where("public"), autocommit=True) as connection:
+            return connection.execute(held).fetchone() is not None
+
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
             [str(self._programs / program), *arguments],
