@@ -12,3 +12,4 @@ def test_a_secret_in_a_log_or_an_output_is_found(tmp_path: Path):
     (tmp_path / "ledger.db").write_bytes(b"\0\0a-planted-token\0")
     assert places(tmp_path) == [str(tmp_path / "ledger.db")]
     assert reveals(tmp_path, "key 0001020304050607 is bad") == ["0001020304050607"]
+    (tmp_path / "ledger.db").unlink()  # what is found in the folders of the whole run at its end fails the run
