@@ -143,6 +143,16 @@ async def test_a_shard_can_be_released_again_after_its_release_failed(join):
     assert await b.take([7]) == {7: 2}
 
 
+async def test_a_shard_can_be_taken_again_after_a_take_found_the_nodes_row_locked(join, where):
+    a = join("a")
+    await a._ask(lambda: a._asking.execute("SET lock_timeout = '50ms'"))
+    with psycopg.connect(where) as other:
+        other.execute("SELECT 1 FROM node WHERE name = 'a' FOR UPDATE")
+        with pytest.raises(StoreUnavailable):
+            await a.take([7])
+    assert await a.take([7]) == {7: 1}
+
+
 async def test_a_read_that_began_before_a_shard_was_taken_is_repeated(join, downlink, monkeypatch):
     """The former holder may have committed since: its last changes belong to the state that the next one loads."""
     a, b = join("a"), join("b")

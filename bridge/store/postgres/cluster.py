@@ -13,7 +13,7 @@ from bridge.cluster.view import ClusterView
 from bridge.errors import StoreUnavailable
 from bridge.store.lease import Lease
 from bridge.store.postgres import shard_rows
-from bridge.store.postgres.connection import PostgresConnection, unreachable
+from bridge.store.postgres.connection import PostgresConnection, one_line, unreachable
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ids import BLOCK, NodeIds
 from bridge.store.postgres.membership import Membership
@@ -129,8 +129,7 @@ class NodeStore(PostgresStore):
         try:
             return await self._loop.run_in_executor(self._threads, question)
         except psycopg.Error as error:
-            text = " ".join(str(error).split())
-            raise StoreUnavailable(f"the nodes of the cluster cannot be read: {text}") from error
+            raise StoreUnavailable(f"the nodes of the cluster cannot be read: {one_line(error)}") from error
 
     # What is different for a node
 

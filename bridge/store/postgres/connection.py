@@ -129,15 +129,27 @@ class PostgresConnection:
         self.raw().execute("UPDATE id_sequence SET seq = seq + %s WHERE name = 'event'", (number,))
         return [(number - index, *event[1:]) for index, event in enumerate(events, 1)]
 
+    def roll_back(self) -> None:
+        """Undo the transaction; where that cannot be said to the server, end the session."""
+        try:
+            self.execute("ROLLBACK")
+        except psycopg.Error:
+            self.close()  # the server rolls back by itself
+
     def close(self) -> None:
         self._within = False
         if self._raw is not None:
             self._raw.close()
 
 
+def one_line(error: psycopg.Error) -> str:
+    """Return the text of an error of the database in one line, for messages to people."""
+    return " ".join(str(error).split())
+
+
 def unreachable(where: str, error: psycopg.Error) -> Exception:
     """Return what to raise when a database cannot be opened, with the cure."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if isinstance(error, psycopg.ProgrammingError):
         return ConfigurationError(f"[service] database: {text}")
     host = psycopg.conninfo.conninfo_to_dict(where).get("host", "the local socket")

@@ -11,7 +11,7 @@ from bridge.delivery.rows import Insert
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.store import inbox
 from bridge.store.inbox import InboxRow
-from bridge.store.postgres.connection import READ_ONLY, PostgresConnection
+from bridge.store.postgres.connection import READ_ONLY, PostgresConnection, one_line
 from bridge.store.sql.batches import Batch
 from bridge.store.sql.connection import value_of
 from bridge.store.sql.transactions import Transactions
@@ -49,10 +49,10 @@ class _IngressTransactions(Transactions):
             if connection.warned.is_set():
                 raise psycopg.OperationalError("no standby has confirmed it")
         except psycopg.Error as error:  # after a lost answer to COMMIT the network sends again, and may be heard twice
-            self._rollback()
-            raise StoreUnavailable(f"the inbox cannot be written: {' '.join(str(error).split())}") from error
+            connection.roll_back()
+            raise StoreUnavailable(f"the inbox cannot be written: {one_line(error)}") from error
         except BridgeError:
-            self._rollback()
+            connection.roll_back()
             raise
         self._tell = True
 
@@ -62,12 +62,6 @@ class _IngressTransactions(Transactions):
             self._tell = False
             with contextlib.suppress(psycopg.Error):  # then it finds them when it asks by itself
                 self._connection.execute(f"SELECT pg_notify({CHANNEL}, '')")
-
-    def _rollback(self) -> None:
-        try:
-            self._connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self._connection.close()  # the server rolls back by itself
 
 
 class PostgresIngress:
@@ -100,7 +94,7 @@ class PostgresIngress:
         try:
             return await asyncio.to_thread(partial(_note, self._where, network, key))
         except psycopg.Error as error:
-            raise StoreUnavailable(f"the database cannot be read: {' '.join(str(error).split())}") from error
+            raise StoreUnavailable(f"the database cannot be read: {one_line(error)}") from error
 
     async def close(self) -> None:
         if not self._closed:

@@ -4,9 +4,8 @@ Not on the connection that commits: whoever takes a shard waits for the transact
 locks of its own must wait for nobody's.
 """
 
-from collections.abc import Sequence
-
-import psycopg
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.errors import NotFound, StoreUnavailable
@@ -97,27 +96,22 @@ def _declare_over(connection: PostgresConnection, me: Membership) -> None:
     connection.execute("DELETE FROM node WHERE incarnation = '' AND until < clock_timestamp() - interval '1 day'")
 
 
-class _transaction:  # noqa: N801  # used like a function
-    """A transaction of a node that is in the cluster. Raises StoreUnavailable if it is not."""
+@contextlib.contextmanager
+def _transaction(connection: PostgresConnection, me: Membership) -> Iterator[None]:
+    """Begin a transaction of a node that is in the cluster, and commit it. Raises StoreUnavailable if it is not."""
+    connection.execute("BEGIN")
+    try:
+        _require_member(connection, me)
+        yield
+    except BaseException:
+        connection.roll_back()
+        raise
+    connection.execute("COMMIT")
 
-    def __init__(self, connection: PostgresConnection, me: Membership) -> None:
-        self._connection = connection
-        self._me = me
 
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN")
-        found = self._connection.execute(
-            "SELECT 1 FROM node WHERE name = ? AND incarnation = ? FOR SHARE", (self._me.node, self._me.incarnation)
-        ).fetchone()
-        if found is None:
-            self._connection.execute("ROLLBACK")
-            raise StoreUnavailable(f"node {self._me.node!r} is not in the cluster any more")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._connection.execute("COMMIT")
-            return
-        try:
-            self._connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self._connection.close()  # the server rolls back by itself
+def _require_member(connection: PostgresConnection, me: Membership) -> None:
+    found = connection.execute(
+        "SELECT 1 FROM node WHERE name = ? AND incarnation = ? FOR SHARE", (me.node, me.incarnation)
+    ).fetchone()
+    if found is None:
+        raise StoreUnavailable(f"node {me.node!r} is not in the cluster any more")

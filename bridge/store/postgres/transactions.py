@@ -17,7 +17,7 @@ import psycopg
 from bridge.delivery.rows import Change
 from bridge.errors import StoreUnavailable
 from bridge.store.lease import Lease
-from bridge.store.postgres.connection import PostgresConnection
+from bridge.store.postgres.connection import PostgresConnection, one_line
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ownership import Ownership
 from bridge.store.sql.batches import Batch, Wrong
@@ -84,7 +84,7 @@ class PostgresTransactions(Transactions):
         except BaseException as error:
             for batch in batches:
                 batch.forget()
-            self._rollback()
+            self._connection.roll_back()
             if isinstance(error, StoreUnavailable) or not isinstance(error, Exception):
                 raise
             if isinstance(error, psycopg.Error) and not isinstance(error, BLAME):
@@ -142,15 +142,9 @@ class PostgresTransactions(Transactions):
     def change(self, changes: Iterable[Change]) -> None:
         self._connection.change(changes)
 
-    def _rollback(self) -> None:
-        try:
-            self._connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self._connection.close()  # the server rolls back by itself
-
     def _cannot_write(self, error: psycopg.Error) -> StoreUnavailable:
         if isinstance(error, psycopg.errors.DiskFull):
             self.volume_full += 1
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             self._connection.close()  # it is a standby now: the next attempt asks for the one that takes commits
-        return StoreUnavailable(f"the store cannot write: {' '.join(str(error).split())}")
+        return StoreUnavailable(f"the store cannot write: {one_line(error)}")
