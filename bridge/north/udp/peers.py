@@ -8,7 +8,7 @@ well: it repeats the request's token. No I/O.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.coap import udp
 from bridge.coap.message import CON
@@ -70,7 +70,7 @@ class Outgoing:
     """What to do with an answer. `now`: send it. `ping`: send this in its place, if there is one."""
 
     now: bool
-    ping: bytes = field(default=b"")
+    ping: bytes = b""
 
 
 _NOW, _LATER = Outgoing(now=True), Outgoing(now=False)
@@ -108,7 +108,7 @@ class Peers:
         if peer.proven:
             return _ACCEPTED
         peer.received += len(data)
-        if peer.token and data[1:2] >= _RESPONSE and token_of(data) == peer.token:
+        if peer.token and is_answer(data) and token_of(data) == peer.token:
             self._proves(key, peer)
             return Arrival(accepted=True, answers=self._answers(key, now))
         if peer.ping is None or len(data) != udp.HEADER or data[0] not in _PROOFS or data[1]:
