@@ -29,15 +29,7 @@ chroot "$root" install --directory --mode=0750 --owner=10001 --group=10001 /var/
 rm -rf "$root/source"
 
 mkdir -p "$root/etc/lwm2m-bridge"
-cat >"$root/etc/lwm2m-bridge/bridge.toml" <<'SETTINGS'
-[servers.main]
-uri = "coap://127.0.0.1:5683"
-[networks.operator]
-binding = "nidd"
-api_root = "http://127.0.0.1:1"
-scs_as_id = "as1"
-callbacks = { port = 0 }
-SETTINGS
+cp "$project/tests/deploy/small.toml" "$root/etc/lwm2m-bridge/bridge.toml"
 
 # shellcheck disable=SC2016  # the inner shell's own variables
 unshare --mount sh -euc '

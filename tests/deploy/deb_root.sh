@@ -29,15 +29,7 @@ grep -q "^ExecStart=/opt/lwm2m-bridge/bin/lwm2m-bridge run --config $config" "$r
 ! grep -q "^LoadCredential=" "$root/lib/systemd/system/lwm2m-bridge.service" || fail "the unit wants a credential that is not there"
 ! grep -rlIF "$(dirname "$(readlink -f "$package")")" "$root/opt/lwm2m-bridge/bin" || fail "a script names the folder of the build"
 
-cat >"$root$config" <<'SETTINGS'
-[servers.main]
-uri = "coap://127.0.0.1:5683"
-[networks.operator]
-binding = "nidd"
-api_root = "http://127.0.0.1:1"
-scs_as_id = "as1"
-callbacks = { port = 0 }
-SETTINGS
+cat "$(dirname "$0")/small.toml" >"$root$config" # the file keeps its owner and mode
 inside $as_bridge lwm2m-bridge config check --config $config
 # What systemd does, without it: the service's user, and its state directory.
 chroot --userspec=lwm2m-bridge:lwm2m-bridge "$root" /opt/lwm2m-bridge/bin/lwm2m-bridge run --config $config &

@@ -13,15 +13,35 @@ from tests.tls.peers import OpenSslPeer, Wants
 from tests.tls.pki import Authority, Issued
 
 
-class TlsFront:
-    """Takes TLS connections whose client certificate an authority issued, and passes them on to an address."""
+class Pipe:
+    """Another address of a server."""
 
     def __init__(self, upstream: tuple[str, int]) -> None:
         self._upstream = upstream
+        self.connections = 0
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        await _join(reader, writer, self._upstream)
+
+
+class TlsFront(Pipe):
+    """Takes TLS connections whose client certificate an authority issued, and passes them on to an address."""
+
+    def __init__(self, upstream: tuple[str, int]) -> None:
+        super().__init__(upstream)
         self._context: ssl.SSLContext | None = None
         self.clients: list[str] = []  # common names of those who connected, in order
         self.refused: list[str] = []  # why handshakes failed
-        self.port = 0
 
     def show(self, own: Issued, clients: Authority) -> None:
         """Show this certificate, and trust this authority, to whoever connects from now on."""
@@ -34,14 +54,6 @@ class TlsFront:
         context.verify_mode = ssl.CERT_REQUIRED
         self._context = context
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._context is not None
         try:
@@ -52,7 +64,7 @@ class TlsFront:
             return
         ((_, common),) = writer.get_extra_info("peercert")["subject"][-1]
         self.clients.append(common)
-        await _join(reader, writer, self._upstream)
+        await super()._serve(reader, writer)
 
 
 async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: tuple[str, int]) -> None:
@@ -69,27 +81,6 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
     finally:
         writer.close()
-
-
-class Pipe:
-    """Another address of a server at HOST:PORT."""
-
-    def __init__(self, upstream: str) -> None:
-        self._upstream = upstream.rpartition(":")
-        self.connections = 0
-        self.port = 0
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        await _join(reader, writer, (self._upstream[0], int(self._upstream[2])))
 
 
 class DtlsFront(DtlsServer):

@@ -37,14 +37,6 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SetUp
         yield found
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def file(world: SetUp) -> AsyncIterator[File]:
-    found = File(world.lab.directory / "bridge.toml")
-    yield found
-    found.path.write_text(found.first)
-    await reloaded(world)
-
-
 async def test_a_new_secret_and_a_new_root_take_calls_at_once_and_those_under_way_end_where_they_began(
     world: SetUp, file: File
 ):

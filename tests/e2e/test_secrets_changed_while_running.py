@@ -28,14 +28,6 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SetUp
         yield found
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def file(world: SetUp) -> AsyncIterator[File]:
-    found = File(world.lab.directory / "bridge.toml")
-    yield found
-    found.path.write_text(found.first)
-    await reloaded(world)
-
-
 def write(folder: Path, name: str, issued: Issued) -> None:
     (folder / f"{name}.pem").write_bytes(issued.pem)
     (folder / f"{name}.key").write_bytes(issued.key_pem)

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mock_network.lab import free_port
 from tests.e2e.kit import run_command
 from tests.interop.leshan_server import Leshan
 from tests.interop.raw_device import CON, CONTENT_FORMAT, EMPTY, OBJECT_LINKS, POST, RST, Message, uri
-from tests.interop.test_leshan_through_bridge import CONFIG, DEVICE, TEXT, BridgeProcess, NiddDevice
-from tests.nidd.scripted_scef import ScriptedScef
+from tests.interop.test_leshan_through_bridge import CONFIG, TEXT, NiddDevice, running
 
 NAME = "sleeps-behind-the-bridge"
 QUEUED = 'profile = "leshan"\nqueue_mode = "keep"\nannounce_awake = true\npatience = 3.0\nmargin = 1.0'
@@ -28,27 +26,9 @@ async def believed(directory: Path) -> tuple[bool, float]:
 
 
 async def test_leshan_and_the_bridge_agree_when_a_device_is_awake(leshan: Leshan, tmp_path: Path):
-    async with ScriptedScef() as scef:
-        text = CONFIG.replace('profile = "leshan"', QUEUED).format(
-            state=tmp_path,
-            host=leshan.host,
-            port=leshan.coap_port,
-            scef=scef.root,
-            north_port=free_port(),
-            callback_port=free_port(),
-            name=NAME,
-            device=DEVICE,
-        )
-        (tmp_path / "bridge.toml").write_text(text)
-        bridge = BridgeProcess(tmp_path / "bridge.toml", tmp_path / "bridge.log")
-        bridge.start()
-        try:
-            await _story(leshan, NiddDevice(scef), tmp_path)
-        except BaseException:
-            print(bridge.log())
-            raise
-        finally:
-            bridge.kill()
+    config = CONFIG.replace('profile = "leshan"', QUEUED)
+    async with running(leshan, tmp_path, NAME, config) as (device, _):
+        await _story(leshan, device, tmp_path)
 
 
 async def _story(leshan: Leshan, device: NiddDevice, directory: Path) -> None:

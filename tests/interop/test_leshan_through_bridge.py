@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -116,29 +117,38 @@ class NiddDevice:
         await self.uplink(Message(ACK, code(dotted), to.mid, to.token, options, payload))
 
 
-async def test_a_nidd_device_is_managed_and_a_kill_costs_nothing(leshan: Leshan, tmp_path: Path):
+@contextlib.asynccontextmanager
+async def running(
+    leshan: Leshan, directory: Path, name: str = NAME, config: str = CONFIG
+) -> AsyncIterator[tuple[NiddDevice, BridgeProcess]]:
+    """Run a bridge between Leshan and a SCEF, with its files in `directory`; its log is printed if the test fails."""
     async with ScriptedScef() as scef:
-        text = CONFIG.format(
-            state=tmp_path,
+        text = config.format(
+            state=directory,
             host=leshan.host,
             port=leshan.coap_port,
             scef=scef.root,
             north_port=free_port(),
             callback_port=free_port(),
-            name=NAME,
+            name=name,
             device=DEVICE,
         )
-        config = tmp_path / "bridge.toml"
-        config.write_text(text)
-        bridge = BridgeProcess(config, tmp_path / "bridge.log")
+        file = directory / "bridge.toml"
+        file.write_text(text)
+        bridge = BridgeProcess(file, directory / "bridge.log")
         bridge.start()
         try:
-            await _story(leshan, NiddDevice(scef), bridge)
+            yield NiddDevice(scef), bridge
         except BaseException:
             print(bridge.log())
             raise
         finally:
             bridge.kill()
+
+
+async def test_a_nidd_device_is_managed_and_a_kill_costs_nothing(leshan: Leshan, tmp_path: Path):
+    async with running(leshan, tmp_path) as (device, bridge):
+        await _story(leshan, device, bridge)
 
 
 async def _story(leshan: Leshan, device: NiddDevice, bridge: BridgeProcess) -> None:

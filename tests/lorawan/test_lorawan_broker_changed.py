@@ -29,7 +29,10 @@ async def over_mqtt(tmp_path_factory):
     broker.users(dict([OLD, NEW]))
     broker.start()
     try:
-        async with lorawan_set_up(directory / "lab", mqtt=broker.address) as world, Pipe(broker.address) as front:
+        async with (
+            lorawan_set_up(directory / "lab", mqtt=broker.address) as world,
+            Pipe(("127.0.0.1", broker.port)) as front,
+        ):
             await world.client()
             yield world, broker, front
     finally:
