@@ -50,7 +50,7 @@ class Shards(Protocol):
         """Return whether events of a shard's endpoints are processed here: also while followers prepare to serve it."""
 
     def serves(self, shard: int) -> bool:
-        """Return whether all followers are prepared, and none lets go."""
+        """Return whether all followers are prepared, and the release has not begun."""
 
     def follow(self, follower: ShardFollower) -> None:
         """Add a follower. It is not called for shards that are held already: add all of them before the first one."""

@@ -54,16 +54,16 @@ class NodeShards:
             except Exception as error:
                 if not isinstance(error, BridgeError | TimeoutError):
                     log.exception("shard %d: a part failed because of a bug", shard, extra={"sample": "taken"})
-                await self._let_go(shard, self._followers[: number + 1])
+                await self._stop_serving(shard, self._followers[: number + 1])
                 why = str(error) or f"{type(follower).__name__} took longer than {TIME_LIMIT:g} s"
                 raise NotPossible(f"shard {shard} cannot be served here: {why}") from error
         self._served.add(shard)
 
     async def release(self, shard: int) -> None:
         """Serve a shard no more, and return when the followers have released it."""
-        await self._let_go(shard, self._followers)
+        await self._stop_serving(shard, self._followers)
 
-    async def _let_go(self, shard: int, followers: list[ShardFollower]) -> None:
+    async def _stop_serving(self, shard: int, followers: list[ShardFollower]) -> None:
         self._served.discard(shard)
         self._accepted.discard(shard)
         for follower in reversed(followers):

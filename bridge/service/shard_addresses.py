@@ -38,15 +38,15 @@ class ShardAddresses:
         return [str(network) for pool in self._pools for network in pool.networks(shard)]
 
     async def taken(self, shard: int, _epoch: int) -> None:
-        """Let the addresses lead to this node. Raises ConfigurationError if the command fails."""
+        """Move the addresses to this node. Raises ConfigurationError if the command fails."""
         self.stuck.discard(shard)
         await self._run("take_command", self._take, self.prefixes(shard))
 
     async def released(self, shard: int) -> None:
-        """Let them lead here no more."""
+        """Release the addresses, in at most two attempts."""
         self.stuck.add(shard)
         for _ in range(2):
-            if await self._let_go(shard):
+            if await self._release_once(shard):
                 return
 
     async def release_all(self) -> None:
@@ -62,9 +62,9 @@ class ShardAddresses:
         while True:
             await asyncio.sleep(AGAIN)
             for shard in sorted(self.stuck):
-                await self._let_go(shard)
+                await self._release_once(shard)
 
-    async def _let_go(self, shard: int) -> bool:
+    async def _release_once(self, shard: int) -> bool:
         if shard not in self.stuck:  # it was taken again
             return True
         try:

@@ -71,11 +71,11 @@ class ShardEndpoints:
             await load_unfinished(self._store, self._directory, self._networks, self._runner, self._progress, shards)
             async for record in self._directory.all(enabled=True):
                 if record.shard in shards:
-                    self._let_come(record)
+                    self._announce_device(record)
                     await self._provisioning.begin(record)
             self._new -= shards
 
-    def _let_come(self, record: Record) -> None:
+    def _announce_device(self, record: Record) -> None:
         for network, binding in self._networks.items():
             if network == record.network and isinstance(binding, RunsOnNodes):
                 binding.device_came(record.device)
