@@ -29,12 +29,13 @@ def wanted(shard: int, nodes: Collection[str]) -> str:
 def plan(view: ClusterView, me: str, held: Collection[int]) -> Plan:
     """Return what the node `me` should do, which knows that it holds the shards `held`.
 
-    A node that drains gets no shard as long as others are there. A shard can be the node's without its knowledge, since
+    A node that drains gets no shard as long as others are there, and one that is stopping gets none. Where all nodes
+    are stopping, each keeps what it has: nobody could take it. A shard can be the node's without its knowledge, since
     the ledger's answer to a take was lost, or a release failed: it is taken once more, with a new epoch, or released if
     another node should have it.
     """
-    alive = [node.name for node in view.nodes.values() if node.is_alive]
-    working = [name for name in alive if not view.nodes[name].draining] or alive
+    staying = view.staying
+    working = [name for name in staying if not view.nodes[name].draining] or staying
     take, release, unknown = [], [], []
     offered = 0
     settled = True
@@ -47,7 +48,7 @@ def plan(view: ClusterView, me: str, held: Collection[int]) -> Plan:
         elif is_unknown:
             unknown.append(shard)
             offered += 1
-        elif holder == me and right != me:
+        elif holder == me and right not in (me, ""):
             release.append(shard)
         elif not holder:
             offered += 1

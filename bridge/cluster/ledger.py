@@ -29,3 +29,6 @@ class ClusterLedger(Protocol):
 
     async def drain(self, node: str, *, on: bool) -> None:
         """Ask a node to hand its shards over to the others, or to take some again. Raises NotFound."""
+
+    async def leaving(self) -> None:
+        """Let the others know that this node is stopping: it takes no shard any more, and has none to wait for."""

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """One node. `left` are the seconds until its lease ends, by the ledger's clock; 0 if it is over."""
+    """One node. `left` are the seconds until its lease ends, by the ledger's clock; 0 if it is over.
+
+    `draining`: it hands its shards over to others. `leaving`: its process is stopping, so it can take none.
+    """
 
     name: str
     left: float
     draining: bool
+    leaving: bool = False
     release: str = ""
     started_at: float = 0.0  # wall time of the ledger
 
@@ -33,6 +37,11 @@ class ClusterView:
 
     nodes: Mapping[str, NodeView]
     shards: Mapping[int, ShardView]
+
+    @property
+    def staying(self) -> list[str]:
+        """Return the names of the living nodes that are not stopping: those that can serve shards."""
+        return [node.name for node in self.nodes.values() if node.is_alive and not node.leaving]
 
     def holder(self, shard: int) -> str:
         """Return the name of the living node that holds a shard, "" if none does."""

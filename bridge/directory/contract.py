@@ -40,6 +40,12 @@ class DirectoryTable(Protocol):
     async def newer(self, than: int, limit: int) -> list[Record]:
         """Return at most `limit` endpoints with larger ids, by rising id. Ids rise in the order of commits."""
 
+    async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+        """Return at most `limit` endpoints of a shard with larger ids than `after`, by rising id.
+
+        The others are not read.
+        """
+
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         """Return the number of endpoints that pass the filter."""
 

@@ -156,6 +156,15 @@ class Directory:
                 yield found
             after = page[-1].name
 
+    async def of_shards(self, shards: Iterable[int]) -> AsyncIterator[Record]:
+        """Yield every endpoint of some shards, page by page, so that other work can run in between."""
+        for shard in shards:
+            after = 0
+            while page := await self.table.of_shard(shard, after, CHUNK):
+                for found in page:
+                    yield found
+                after = page[-1].id
+
     def endpoint(self, record: Record) -> Endpoint:
         """Return a record as an Endpoint of the core. Raises ConfigurationError if its profile is gone."""
         return self.catalogue.endpoint(record)

@@ -54,14 +54,16 @@ class ClusterWork:
         return self._pause
 
     async def leave(self) -> None:
-        """Hand all shards over to other nodes, if there are any; return when that is done, or after 30 s."""
-        me = self._shards.node
+        """Hand all shards over to nodes that stay, if there are any; return when that is done, or after 30 s.
+
+        The node may still hold shards then: it must stop serving them before its place in the ledger ends.
+        """
         try:
-            await self._ledger.drain(me, on=True)
+            await self._ledger.leaving()
             async with asyncio.timeout(LEAVE):
                 while self._shards.held:
                     pause = await self._turn()
-                    if not set(self.alive) - {me}:
+                    if self.view is None or not self.view.staying:
                         break
                     await asyncio.sleep(min(pause, QUICK))
         except TimeoutError:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 from bridge.cluster.contract import ShardFollower
@@ -53,13 +53,18 @@ class Node:
         pause: float,
         metrics: Metrics,
         looked: Callable[[], None],
+        stopping: Callable[[Collection[int]], Awaitable[None]],
     ) -> None:
-        """`followers` in the order in which they prepare; `looked` is called after each look at the cluster."""
+        """`followers` in the order in which they prepare; `looked` is called after each look at the cluster.
+
+        `stopping` is awaited when the node leaves, with the shards that no other node could take over before.
+        """
         self.ledger = ledger
         self.shards = shards
         self.work = ClusterWork(ledger, shards, pause, metrics.count)
         self._chores = Chores(chores, metrics.count)
         self._looked = looked
+        self._stopping = stopping
         for follower in (*followers, self._chores):
             shards.follow(follower)
         _watch(metrics, self)
@@ -72,8 +77,9 @@ class Node:
             await asyncio.sleep(pause)
 
     async def leave(self) -> None:
-        """Hand all shards over, as far as there are other nodes. `run` has ended."""
+        """Hand all shards over, as far as there are nodes that stay. `run` has ended."""
         await self.work.leave()
+        await self._stopping((*self.shards.held,))
         with contextlib.suppress(asyncio.CancelledError):
             await self._chores.stop()
 

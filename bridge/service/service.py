@@ -20,7 +20,6 @@ from bridge.directory import Directory, Record
 from bridge.errors import BindingError, BridgeError, NotFound, NotPossible, NotRunning, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
-from bridge.north.udp.prefixes import pools
 from bridge.operations.codes import Codes
 from bridge.operations.minutes import Minutes
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
@@ -45,7 +44,7 @@ from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
 from bridge.service.sealing import opened_notes, sealed
-from bridge.service.shard_addresses import ShardAddresses
+from bridge.service.shard_addresses import ShardAddresses, shard_addresses
 from bridge.service.shard_endpoints import ShardEndpoints
 from bridge.service.standing_by import open_when_free, release
 from bridge.service.state_directory import make_state_directory
@@ -158,7 +157,7 @@ class Service:
         self._phase = Phase.RUNNING
         chores = self._chores(store)
         if shards is not None and isinstance(store, ClusterLedger):
-            addresses = self._addresses()
+            addresses = shard_addresses(self.config, self.metrics)
             await addresses.release_all()
             await self._join(store, store, shards, parts, chores, addresses)
         else:
@@ -187,15 +186,6 @@ class Service:
             chores.append(self._webhooks.run)
         return chores
 
-    def _addresses(self) -> ShardAddresses:
-        """Return what moves the addresses of shards; it does nothing where no command is configured."""
-        settings = self.config.cluster
-        prefixes = [*pools(self.config.north.prefixes).values()]
-        addresses = ShardAddresses(prefixes, settings.take_command, settings.release_command, self.metrics.count)
-        self.metrics.describe("cluster_addresses_stuck", "Shards whose addresses could not be released yet.")
-        self.metrics.watch("cluster_addresses_stuck", lambda: float(len(addresses.stuck)))
-        return addresses
-
     async def _join(
         self,
         store: Store,
@@ -213,7 +203,14 @@ class Service:
         )
         looked = (lambda: None) if self._announcer is None else self._announcer.committed  # others store events, too
         self._node = Node(
-            ledger, shards, (endpoints, addresses), chores, self.config.cluster.renew, self.metrics, looked
+            ledger,
+            shards,
+            (endpoints, addresses),
+            chores,
+            self.config.cluster.renew,
+            self.metrics,
+            looked,
+            addresses.release_rest,
         )
         self._tasks.begin(added.run())
         self._keeping = asyncio.create_task(self._node.run())

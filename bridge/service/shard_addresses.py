@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from bridge.config import Config
 from bridge.errors import ConfigurationError
-from bridge.north.udp.prefixes import SHARDS, Pool
+from bridge.metrics import Metrics
+from bridge.north.udp.prefixes import SHARDS, Pool, pools
 from bridge.service.actor import CountFunction
 from bridge.service.standing_by import run_command
 
 TIMEOUT = 4.0  # seconds for one command: two attempts stay within the time that a follower has
 FOR_ALL = 60.0  # seconds for the one at the start, which is about all shards
+AT_STOP = 15.0  # seconds for the one at a stop, which is about all shards that are still held
 AGAIN = 5.0  # seconds between attempts to release addresses that could not be released
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,21 @@ class ShardAddresses:
         except ConfigurationError as error:
             log.warning("addresses of an earlier run may still lead to this node: %s", error)
 
+    async def release_rest(self, shards: Collection[int]) -> None:
+        """Release the addresses of shards, and those that are stuck, by one command: the process ends.
+
+        A failure is logged.
+        """
+        rest = [prefix for shard in sorted({*shards, *self.stuck}) for prefix in self.prefixes(shard)]
+        if not rest:
+            return
+        try:
+            await self._run("release_command", self._release, rest, AT_STOP)
+        except ConfigurationError as error:
+            log.error("addresses still lead to this node, which stops: %s", error)  # noqa: TRY400  # the text says it
+        else:
+            self.stuck.clear()
+
     async def run(self) -> None:
         """Try again to release what could not be released, until cancelled."""
         while True:
@@ -85,3 +103,13 @@ class ShardAddresses:
             self._count("address_commands", command=name, result="failed")
             raise
         self._count("address_commands", command=name, result="done")
+
+
+def shard_addresses(config: Config, metrics: Metrics) -> ShardAddresses:
+    """Return what moves the addresses of shards; it does nothing where no command is configured."""
+    settings = config.cluster
+    prefixes = [*pools(config.north.prefixes).values()]
+    addresses = ShardAddresses(prefixes, settings.take_command, settings.release_command, metrics.count)
+    metrics.describe("cluster_addresses_stuck", "Shards whose addresses could not be released yet.")
+    metrics.watch("cluster_addresses_stuck", lambda: float(len(addresses.stuck)))
+    return addresses

@@ -69,8 +69,8 @@ class ShardEndpoints:
         while self._new:
             shards = frozenset(self._new)
             await load_unfinished(self._store, self._directory, self._networks, self._runner, self._progress, shards)
-            async for record in self._directory.all(enabled=True):
-                if record.shard in shards:
+            async for record in self._directory.of_shards(sorted(shards)):
+                if record.enabled:
                     self._announce_device(record)
                     await self._provisioning.begin(record)
             self._new -= shards

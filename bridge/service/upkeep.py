@@ -95,9 +95,14 @@ async def provision_all(
     shards: Shards | None = None,
 ) -> None:
     """Ask networks, or one of them, to provision every enabled endpoint; of a node's `shards`, if there are nodes."""
+    if shards is None:
+        records = directory.all(network=network, enabled=True)
+    else:
+        records = directory.of_shards(sorted(shards.held))
     with progress.work("networks are asked to carry endpoints' data", directory.size) as work:
-        async for record in directory.all(network=network, enabled=True):
-            if shards is None or shards.accepts(record.shard):
+        async for record in records:
+            is_meant = record.enabled and network in (None, record.network)
+            if is_meant and (shards is None or shards.accepts(record.shard)):
                 await provisioning.begin(record)
             work.step()
 

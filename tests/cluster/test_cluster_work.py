@@ -1,5 +1,6 @@
 """The work of a node in a cluster whose ledger does not always answer."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -78,6 +79,37 @@ async def test_a_shard_whose_release_failed_comes_to_the_node_that_should_have_i
     a.silent = 20
     await nodes.turns_until(nodes.are_where_they_should_be)
     assert a.silent == 0
+
+
+async def test_nodes_that_stop_together_do_not_wait_for_each_other(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = Nodes()
+    nodes.join("a")
+    nodes.join("b")
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    await asyncio.gather(*(work.leave() for work in nodes.works.values()))
+    assert caplog.messages == [], "nobody is there to take a shard, and each waits as long as it may"
+
+
+async def test_a_node_that_stops_hands_over_to_one_that_drains_when_no_other_is_there() -> None:
+    nodes = Nodes()
+    a = nodes.join("a")
+    nodes.join("b")
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    await a.drain("b", on=True)
+    await nodes.turns_until(lambda: not nodes.shards["b"].held)
+    await a.leaving()
+    await nodes.turns_until(lambda: len(nodes.shards["b"].held) == SHARDS)
+
+
+async def test_a_node_that_stops_can_be_asked_for_nothing_else() -> None:
+    nodes = Nodes()
+    a = nodes.join("a")
+    nodes.join("b")
+    await a.leaving()
+    await a.drain("a", on=False)
+    view = await a.view()
+    assert view.staying == ["b"]
+    assert view.nodes["a"].draining
 
 
 async def test_a_node_that_stops_says_how_long_it_has_waited(

@@ -12,9 +12,12 @@ from bridge.cluster.shards import NodeShards
 from bridge.config import parse
 from bridge.config.checking import checked
 from bridge.errors import ConfigurationError, NotPossible
+from bridge.metrics import Metrics
 from bridge.north.udp.prefixes import SHARDS, Prefix, pools
 from bridge.service import shard_addresses
+from bridge.service.node import Node
 from bridge.service.shard_addresses import ShardAddresses
+from bridge.store.in_memory import ClusterRows, Disk, InMemoryNode
 
 
 class Moved:
@@ -104,6 +107,38 @@ async def test_a_start_releases_what_a_killed_process_left(moved: Moved) -> None
     await moved.addresses.release_all()
     (line,) = moved.done()
     assert len(line.split()) == 1 + 2 * SHARDS
+
+
+async def test_what_a_node_still_holds_when_it_stops_is_released_at_once(moved: Moved) -> None:
+    for shard in (7, 9, 8):
+        await moved.shards.take(shard, 1)
+    moved.fails.touch()
+    await moved.shards.release(9)  # its addresses are stuck
+    moved.fails.unlink()
+    await moved.addresses.release_rest(moved.shards.held)
+    parts = [part for shard in (7, 8, 9) for part in moved.addresses.prefixes(shard)]
+    assert moved.done()[-1] == f"release {' '.join(parts)}"
+    assert moved.addresses.stuck == set()
+
+
+async def test_a_node_that_stops_alone_releases_the_addresses_of_all_its_shards(moved: Moved) -> None:
+    rows = ClusterRows(lambda: 0.0)
+    ledger = InMemoryNode(Disk(), rows, "one", 5.0, lambda: None)
+    node = Node(ledger, moved.shards, (), (), 1.0, Metrics(), lambda: None, moved.addresses.release_rest)
+    for shard, epoch in (await ledger.take([7])).items():
+        await moved.shards.take(shard, epoch)
+    await node.leave()
+    assert moved.done()[-1] == f"release {' '.join(moved.addresses.prefixes(7))}"
+
+
+async def test_addresses_that_cannot_be_released_at_a_stop_do_not_hold_it_up(
+    moved: Moved, caplog: pytest.LogCaptureFixture
+) -> None:
+    await moved.shards.take(7, 1)
+    moved.fails.touch()
+    await moved.addresses.release_rest(moved.shards.held)
+    assert "addresses still lead to this node, which stops" in caplog.text
+    assert moved.counted["release_command failed"] == 1
 
 
 async def test_without_commands_nothing_is_run(moved: Moved) -> None:

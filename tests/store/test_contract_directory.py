@@ -14,3 +14,17 @@ async def test_endpoints_are_found_by_rising_ids(store: Any) -> None:
     assert await table.newest() == made[-1].id
     assert [record.id for record in await table.newer(7, 3)] == [8, 9, made[0].id]
     assert await table.newer(made[0].id, 10) == made[1:]
+
+
+async def test_the_endpoints_of_a_shard_are_read_by_rising_ids(store: Any) -> None:
+    table = store.directory
+    made = await table.add([Draft("net", f"new {n}", f"new {99 - n}", ("s",)) for n in range(90)], None, time.time)
+    there = await table.newer(0, 1000)
+    shards = {record.shard for record in there}
+    assert len(shards) > 1, "the test shows nothing"
+    for shard in shards:
+        its = [record for record in there if record.shard == shard]
+        assert await table.of_shard(shard, 0, 1000) == its
+        assert await table.of_shard(shard, 0, 1) == its[:1]
+        assert await table.of_shard(shard, its[0].id, 1000) == its[1:]
+    assert await table.of_shard(made[0].shard, made[-1].id, 10) == []

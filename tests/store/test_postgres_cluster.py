@@ -10,7 +10,7 @@ from bridge.delivery.rows import Insert
 from bridge.directory import Draft
 from bridge.directory.keys import ById
 from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
-from bridge.store.sql import loads
+from bridge.store.sql import directory_rows as rows, loads
 from bridge.store.sql.connection import value_of
 from tests.store.stores import postgres_server
 from tests.waiting import until
@@ -93,6 +93,29 @@ async def test_nodes_hold_different_shards_and_commit_to_their_own_alone(join, d
     assert [view.holder(shard) for shard in range(4)] == ["a", "a", "b", ""]
     assert [*view.nodes] == ["a", "b"]
     assert all(0 < node.left <= SPAN for node in view.nodes.values())
+
+
+async def test_a_node_that_stops_is_seen_to_leave_whatever_else_it_is_asked(join):
+    a, b = join("a"), join("b")
+    await b.drain("b", on=True)
+    assert (await a.view()).staying == ["a", "b"]
+    await a.leaving()
+    await b.drain("a", on=False)
+    view = await b.view()
+    assert view.staying == ["b"]
+    assert [(node.draining, node.leaving) for node in view.nodes.values()] == [(True, True), (True, False)]
+
+
+async def test_the_endpoints_of_a_shard_are_found_by_an_index(join):
+    a = join("a")
+    question = f"EXPLAIN {rows.SELECT} WHERE e.shard = ? AND e.id > ? ORDER BY e.id LIMIT ?"
+
+    def explained(connection):
+        connection.execute("SET LOCAL enable_seqscan = off")
+        return [line for (line,) in connection.execute(question, (7, 0, 500)).fetchall()]
+
+    plan = await a.run(explained)
+    assert any("Index Scan using endpoint_by_shard" in line for line in plan), plan
 
 
 async def test_a_lost_shard_fails_its_own_commits_and_no_others(join, downlink):

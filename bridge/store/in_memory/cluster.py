@@ -19,6 +19,7 @@ class _NodeRow:
     incarnation: int  # 0: others have declared its lease over
     until: float
     draining: bool = False
+    leaving: bool = False
 
 
 @dataclass(slots=True)
@@ -74,7 +75,8 @@ class InMemoryNode(InMemoryStore):
         await self.readable()
         now = self._rows.now()
         nodes = {
-            name: NodeView(name, max(row.until - now, 0.0), row.draining) for name, row in self._rows.nodes.items()
+            name: NodeView(name, max(row.until - now, 0.0), row.draining or row.leaving, row.leaving)
+            for name, row in self._rows.nodes.items()
         }
         return ClusterView(nodes, dict(self._rows.shards))
 
@@ -107,6 +109,11 @@ class InMemoryNode(InMemoryStore):
         if node not in self._rows.nodes:
             raise NotFound(f"there is no node {node!r} in the cluster")
         self._rows.nodes[node].draining = on
+
+    async def leaving(self) -> None:
+        await self.readable()
+        if self._is_in():
+            self._rows.nodes[self._name].leaving = True
 
     # Commits
 

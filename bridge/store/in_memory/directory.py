@@ -39,6 +39,11 @@ class InMemoryDirectory:
         await self._store.readable()
         return sorted((one for one in self._records.records.values() if one.id > than), key=lambda one: one.id)[:limit]
 
+    async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+        await self._store.readable()
+        found = (one for one in self._records.records.values() if one.shard == shard and one.id > after)
+        return sorted(found, key=lambda one: one.id)[:limit]
+
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         return len(await self._filtered(network, server, enabled, prefix))
 

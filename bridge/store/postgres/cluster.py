@@ -122,6 +122,9 @@ class NodeStore(PostgresStore):
     async def drain(self, node: str, *, on: bool) -> None:
         await self._ask(lambda: shard_rows.drain(self._asking, node, on=on))
 
+    async def leaving(self) -> None:
+        await self._ask(lambda: shard_rows.leave(self._asking, self._membership))
+
     async def _ask(self, question: Callable[[], T]) -> T:
         """Answer a question in the thread of the cluster's connection. Raises StoreUnavailable."""
         if self._closing:

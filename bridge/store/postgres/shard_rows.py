@@ -14,6 +14,7 @@ from bridge.store.postgres.membership import Membership
 from bridge.store.sql.connection import Connection
 
 SESSION = "SET lock_timeout = '4s'; SET statement_timeout = '8s'; SET idle_in_transaction_session_timeout = '5s'"
+DRAINING, LEAVING = 1, 2  # values of `node.draining`; 0: the node serves what it should
 TERMINATED = 3000  # milliseconds to wait until a session of a node that is over has ended
 
 _NODES = (
@@ -25,7 +26,7 @@ _NODES = (
 def view(connection: PostgresConnection) -> ClusterView:
     """Return all nodes and shards. Raises psycopg.Error."""
     nodes = {
-        name: NodeView(name, max(left, 0.0), draining == 1, release, started_at)
+        name: NodeView(name, max(left, 0.0), draining >= DRAINING, draining == LEAVING, release, started_at)
         for name, left, draining, release, started_at in connection.execute(_NODES).fetchall()
     }
     shards = {
@@ -74,9 +75,19 @@ def release(connection: PostgresConnection, me: Membership, shard: int, epoch: i
 
 def drain(connection: PostgresConnection, node: str, *, on: bool) -> None:
     """Ask a node to hand over its shards, or to take some again. Raises NotFound, psycopg.Error."""
-    connection.execute("UPDATE node SET draining = ? WHERE name = ?", (int(on), node))
+    connection.execute(
+        "UPDATE node SET draining = CASE WHEN draining = ? THEN draining ELSE ? END WHERE name = ?",
+        (LEAVING, DRAINING if on else 0, node),
+    )
     if not connection.changes():
         raise NotFound(f"there is no node {node!r} in the cluster")
+
+
+def leave(connection: PostgresConnection, me: Membership) -> None:
+    """Let the other nodes know that this one is stopping. Raises psycopg.Error."""
+    connection.execute(
+        "UPDATE node SET draining = ? WHERE name = ? AND incarnation = ?", (LEAVING, me.node, me.incarnation)
+    )
 
 
 def _declare_over(connection: PostgresConnection, me: Membership) -> None:

@@ -44,6 +44,12 @@ class SqlDirectory:
             lambda reader: [*map(rows.record_of, reader.connection.execute(sql, (than, limit)))]
         )
 
+    async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+        sql = f"{rows.SELECT} WHERE e.shard = ? AND e.id > ? ORDER BY e.id LIMIT ?"
+        return await self._store.reads.ask(
+            lambda reader: [*map(rows.record_of, reader.connection.execute(sql, (shard, after, limit)))]
+        )
+
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         where, values = _filter(network, server, enabled, prefix)
         sql = f"SELECT count(*) FROM endpoint e WHERE TRUE{where}"  # noqa: S608  # our own text

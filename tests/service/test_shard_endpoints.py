@@ -1,0 +1,103 @@
+"""A node that takes shards reads the endpoints of those shards, and no others."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, cast
+
+import pytest
+
+from bridge.cluster.shards import NodeShards
+from bridge.directory import Directory, Draft, Record
+from bridge.service import shard_endpoints
+from bridge.service.progress import Progress
+from bridge.service.shard_endpoints import ShardEndpoints
+from bridge.service.upkeep import provision_all
+from bridge.store.in_memory import Disk, InMemoryStore
+from bridge.store.in_memory.directory import InMemoryDirectory
+
+ENDPOINTS = 20
+
+
+class Table(InMemoryDirectory):
+    """Counts the records that are read."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        super().__init__(store)
+        self.read: list[str] = []
+
+    async def page(self, **asked: Any) -> list[Record]:
+        return self._noted(await super().page(**asked))
+
+    async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+        return self._noted(await super().of_shard(shard, after, limit))
+
+    def _noted(self, found: list[Record]) -> list[Record]:
+        self.read += [record.name for record in found]
+        return found
+
+
+class Provisioning:
+    """Keeps what networks would be asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def begin(self, record: Record) -> None:
+        self.asked.append(record.name)
+
+
+class Node:
+    """The endpoints of a node over a store in memory; every second one of them is disabled."""
+
+    def __init__(self) -> None:
+        self.store = InMemoryStore(Disk())
+        self.table = Table(self.store)
+        self.directory = Directory(self.table, cast("Any", None), lambda: 0.0)
+        self.provisioning = Provisioning()
+        self.progress = Progress(lambda: 0.0)
+        self.tasks: list[asyncio.Task[None]] = []
+        self.endpoints = ShardEndpoints(
+            self.store,
+            self.directory,
+            cast("Any", None),
+            cast("Any", self.provisioning),
+            {},
+            self.progress,
+            self._begin,
+        )
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.create_task(work))
+
+    async def add(self) -> list[Record]:
+        drafts = [Draft("net", f"e{n}", f"e{n}", ("s",), enabled=n % 2 == 0) for n in range(ENDPOINTS)]
+        return await self.table.add(drafts, None, lambda: 0.0)
+
+
+async def test_taking_shards_reads_their_endpoints_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_endpoints, "GATHER", 0.0)
+    node = Node()
+    records = await node.add()
+    taken = {records[0].shard, records[1].shard, records[2].shard}
+    assert len({record.shard for record in records}) > len(taken), "the test shows nothing"
+    for shard in taken:
+        await node.endpoints.taken(shard, 1)
+    await asyncio.gather(*node.tasks)
+    its = [record for record in records if record.shard in taken]
+    assert sorted(node.table.read) == sorted(record.name for record in its)
+    assert sorted(node.provisioning.asked) == sorted(record.name for record in its if record.enabled)
+
+
+async def test_a_changed_network_is_asked_for_a_nodes_endpoints_and_no_others_are_read() -> None:
+    node = Node()
+    records = await node.add()
+    shards = NodeShards("a")
+    await shards.take(records[0].shard, 1)
+    its = [record for record in records if record.shard == records[0].shard]
+    asked = cast("Any", node.provisioning)
+    await provision_all(node.directory, asked, node.progress, network="other", shards=shards)
+    assert node.provisioning.asked == []
+    node.table.read.clear()
+    await provision_all(node.directory, asked, node.progress, network="net", shards=shards)
+    assert node.table.read == [record.name for record in its]
+    assert node.provisioning.asked == [record.name for record in its if record.enabled]
