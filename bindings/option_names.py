@@ -9,8 +9,12 @@ BLOCK2 = "block2"
 SERVER_PORTS = "server_ports"
 """Option of an endpoint that the bridge and its binding read: the servers' application ports, `one=1:1,two=2:2,*=3:3`.
 
-How a port is written is the network's: for NIDD the RDS ports of the UE and of the SCEF (`endpoint_options.rds_ports`).
+How a port is written is the network's: for NIDD the RDS ports of the UE and of the SCEF (`endpoint_options.rds_ports`),
+for LoRaWAN an FPort. An endpoint without it, and without one of `ONE_PORT`, has its network's setting of this name.
 """
+
+ONE_PORT = frozenset({"rds_port", "f_port"})
+"""Options of an endpoint that give all its servers one port: of NIDD and of LoRaWAN."""
 
 GROUP = "group"
 """Option of an endpoint that the bridge reads itself, and bindings never see: its group of shared quotas."""

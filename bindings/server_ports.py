@@ -1,10 +1,14 @@
-"""Reads an endpoint's option `server_ports`: by which application port of its network each server is known."""
+"""Reads by which application port of its network each server is known: setting of a network, option of an endpoint."""
 
-from bindings.option_names import SERVER_PORTS
+from collections.abc import Mapping, Sequence
+
+from bindings.option_names import ONE_PORT, SERVER_PORTS
 from bridge.errors import ConfigurationError
 
 OTHERS = "*"
-"""Stands for the endpoint's servers that the option does not name."""
+"""Stands for the endpoint's servers that are not named."""
+
+_OWN_PORTS = ONE_PORT | {SERVER_PORTS}
 
 
 def read_server_ports(text: str) -> dict[str, str]:
@@ -27,3 +31,21 @@ def read_server_ports(text: str) -> dict[str, str]:
             raise ConfigurationError(f"option {SERVER_PORTS} has port {port} for two servers: give each one of its own")
         found[server] = port
     return found
+
+
+def written(ports: Mapping[str, str]) -> str:
+    """Return ports in the form of the option, which `read_server_ports` reads."""
+    return ",".join(f"{server}={port}" for server, port in ports.items())
+
+
+def with_ports(options: Mapping[str, str], servers: Sequence[str], of_network: Mapping[str, str]) -> Mapping[str, str]:
+    """Return an endpoint's options, with the ports that its network sets for its servers.
+
+    An endpoint with ports of its own keeps those, and has none of the network's.
+    """
+    if not of_network or not _OWN_PORTS.isdisjoint(options):
+        return options
+    ports = {server: of_network[server] for server in servers if server in of_network}
+    if OTHERS in of_network and len(ports) < len(servers):
+        ports[OTHERS] = of_network[OTHERS]
+    return {**options, SERVER_PORTS: written(ports)} if ports else options

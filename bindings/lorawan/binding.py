@@ -70,7 +70,7 @@ _WRITE_EVERY = 10.0  # seconds between two writes of the notes that uplinks chan
 
 
 class LorawanBinding:
-    """One network server. Options of an endpoint: f_port, max_payload, confirmed_operations, block2, app_s_key."""
+    """One network server. Options of an endpoint: see `bindings.lorawan.options`."""
 
     def __init__(
         self,
@@ -233,8 +233,9 @@ class LorawanBinding:
         record = await self._records.get(device)
         new = record is None
         record = record or DeviceNote()
-        changed = (record.f_port, record.max_payload) != (wanted.f_port, wanted.max_payload)
-        record.f_port, record.max_payload = wanted.f_port, wanted.max_payload
+        settings = wanted.f_port, wanted.max_payload, wanted.server_ports
+        changed = (record.f_port, record.max_payload, record.server_ports) != settings
+        record.f_port, record.max_payload, record.server_ports = settings
         if wanted.app_s_key is not None:
             changed |= record.seal(wanted.app_s_key, personal=True)
         elif record.sealed is not None and record.sealed.personal:

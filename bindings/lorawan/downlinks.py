@@ -97,7 +97,7 @@ class Downlinks:
             return Refused(Refusal.EXPIRED, "the deadline has passed")
         expires_at = self._clock.theirs(attempt.deadline, now) if attempt.deadline is not None else None
         record = await self._records.get(device)
-        item = NewItem(device, self._f_port(record), attempt.payload, attempt.confirmed, expires_at)
+        item = NewItem(device, self._f_port(attempt, record), attempt.payload, attempt.confirmed, expires_at)
         try:
             item = await self._sealing.seal(item, record)
         except BridgeError as error:
@@ -117,7 +117,11 @@ class Downlinks:
         self._passed(device, passed)
         return Accepted(handle, NetworkState.BUFFERED)
 
-    def _f_port(self, record: DeviceNote | None) -> int:
+    def _f_port(self, attempt: Attempt, record: DeviceNote | None) -> int:
+        """Return the FPort of the attempt's server, if that is one of the device's, else the usual one."""
+        for port in record.server_ports if record is not None else ():
+            if str(port) == attempt.port:
+                return port
         return (record.f_port if record is not None else 0) or self._settings.f_port
 
     def _passed_by(self, attempt: Attempt) -> list[str]:
@@ -175,7 +179,7 @@ class Downlinks:
 
     def _found(self, attempt: Attempt, record: DeviceNote | None, items: list[QueuedItem]) -> Lookup:
         known = self._outstanding.of(attempt.device)
-        f_port = self._f_port(record)
+        f_port = self._f_port(attempt, record)
         for item in reversed(items):
             new = item.f_port == f_port and item.id not in known
             if new and self._sealing.is_of(item, attempt.payload, record):

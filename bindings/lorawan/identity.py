@@ -19,10 +19,10 @@ def canonical_device(device: str) -> str:
     return found
 
 
-def f_port_of(value: str) -> int:
-    """Read an endpoint's FPort. Raises ConfigurationError."""
+def f_port_of(value: str, option: str = "f_port") -> int:
+    """Read an endpoint's FPort from the option with this name. Raises ConfigurationError."""
     number = int(value) if value.isascii() and value.isdigit() else 0
     if 1 <= number <= LAST_APPLICATION_F_PORT:
         return number
     why = "226 is reserved for the relay protocol" if number == RELAY_F_PORT else "an application's FPort is 1 to 223"
-    raise ConfigurationError(f"option f_port {value!r}: {why}")
+    raise ConfigurationError(f"option {option} {value!r}: {why}")

@@ -7,6 +7,7 @@ from bindings import option_names
 from bindings.lorawan.app_s_key import Envelope
 from bindings.lorawan.identity import f_port_of
 from bindings.options import number_of_bytes
+from bindings.server_ports import read_server_ports
 from bridge.errors import ConfigurationError
 
 
@@ -16,15 +17,19 @@ class DeviceOptions(NamedTuple):
     f_port: int = 0
     max_payload: int = 0
     app_s_key: Envelope | None = None  # ABP: of a session whose payloads the network server must not read
+    server_ports: tuple[int, ...] = ()  # FPorts that have a server each
 
 
 def read_options(options: Mapping[str, str]) -> DeviceOptions:
     """Read an endpoint's options. Raises ConfigurationError."""
     f_port, most, envelope = 0, 0, None
+    ports: tuple[int, ...] = ()
     for name, value in options.items():
         match name:
             case "f_port":
                 f_port = f_port_of(value)
+            case option_names.SERVER_PORTS:
+                ports = tuple(_server_port(port) for port in read_server_ports(value).values())
             case "max_payload":
                 most = number_of_bytes(name, value)
             case "app_s_key":
@@ -35,7 +40,16 @@ def read_options(options: Mapping[str, str]) -> DeviceOptions:
                 pass  # the bridge reads it
             case _:
                 raise ConfigurationError(
-                    f"unknown option {name!r}: a LoRaWAN endpoint has f_port, max_payload, app_s_key, "
-                    "confirmed_operations, block2"
+                    f"unknown option {name!r}: a LoRaWAN endpoint has f_port, server_ports, max_payload, "
+                    "app_s_key, confirmed_operations, block2"
                 )
-    return DeviceOptions(f_port, most, envelope)
+    if f_port and ports:
+        raise ConfigurationError("options f_port and server_ports exclude each other: write *=PORT in server_ports")
+    return DeviceOptions(f_port, most, envelope, ports)
+
+
+def _server_port(text: str) -> int:
+    port = f_port_of(text, option_names.SERVER_PORTS)
+    if str(port) != text:
+        raise ConfigurationError(f"option {option_names.SERVER_PORTS}: FPort {text!r} must be written as {port}")
+    return port

@@ -80,6 +80,11 @@ class DeviceNote(msgspec.Struct, array_like=True):
     rx2_dr: int = -1  # as last transmitted; -1: unknown
     sealed: Sealed | None = None  # of this session; None: the network server reads its payloads
     former_keys: list[Sealed] = []  # the latest first
+    server_ports: tuple[int, ...] = ()  # FPorts that have a server each; `f_port`, or the usual one, is another
+
+    def ports(self, usual: int) -> tuple[int, ...]:
+        """Return all FPorts of LwM2M messages; `usual`: that of the network instance."""
+        return (*self.server_ports, self.f_port or usual)
 
     def seal(self, envelope: Envelope, *, personal: bool = False) -> bool:
         """Use an AppSKey from now on, with its counter if it was used before; return whether it is another one.

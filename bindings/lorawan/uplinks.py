@@ -69,12 +69,13 @@ class Uplinks:
     def _content(self, event: net.Up, record: DeviceNote, at: float) -> UplinkMessage | Reachable:
         """Return the LwM2M content of an uplink as an event; else an event that the device was heard."""
         device = event.device
-        f_port = record.f_port or self._settings.downlinks.f_port
-        if event.f_port == f_port and event.data:
+        is_ours = event.f_port in record.ports(self._settings.downlinks.f_port)
+        if is_ours and event.data:
             payload = self._sealing.payload(event, record)
             if payload is not None:
-                return UplinkMessage(device, payload, f"{event.deduplication_id}/{event.f_cnt}", at)
-        elif event.f_port and event.f_port != f_port:
+                port = str(event.f_port) if event.f_port in record.server_ports else None
+                return UplinkMessage(device, payload, f"{event.deduplication_id}/{event.f_cnt}", at, port)
+        elif event.f_port and not is_ours:
             self._events.count("lorawan_other_f_ports")
         return Reachable(device)
 

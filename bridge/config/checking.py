@@ -8,7 +8,9 @@ import ssl
 from collections.abc import Iterator, Mapping
 
 from bindings.contract import Binding, ChecksOptions, Listener, Listens, RunsOnNodes
+from bindings.option_names import SERVER_PORTS
 from bindings.pem_files import refuse_token
+from bindings.server_ports import written
 from bridge.config.model import Config
 from bridge.config.object_models import object_models
 from bridge.config.profiles import PROFILES
@@ -38,6 +40,7 @@ def checked(config: Config) -> Mapping[str, Binding]:
     secured(config)
     _check_cluster(config, networks)
     _check_listeners(config, networks)
+    _check_server_ports(config, networks)
     api_context(config)
     _check_endpoints(config, networks)
     return networks
@@ -65,6 +68,7 @@ def catalogue(config: Config, networks: Mapping[str, Binding], sources: Sources 
         default_servers=config.default_servers,
         templates=config.name_templates(),
         addresses=config.server_addresses(),
+        server_ports=config.server_ports(),
         check_options=check_options,
     )
 
@@ -152,6 +156,18 @@ def _check_listeners(config: Config, networks: Mapping[str, Binding]) -> None:
                 taken = f"port {listener.port} is already used by {other_where} {other.setting}"
                 raise ConfigurationError(f"{where} {listener.setting}: {taken}; use another port for one of them")
         seen.append((where, listener))
+
+
+def _check_server_ports(config: Config, networks: Mapping[str, Binding]) -> None:
+    """Refuse servers' ports that their network does not have."""
+    for name, ports in config.server_ports().items():
+        where, network = f"{config.networks[name].where} {SERVER_PORTS}", networks[name]
+        if not isinstance(network, ChecksOptions):
+            raise ConfigurationError(f"{where}: binding {config.networks[name].binding} has no ports; remove it")
+        try:
+            network.check_options({SERVER_PORTS: written(ports)})
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
 
 
 def _listeners(config: Config, networks: Mapping[str, Binding]) -> Iterator[tuple[str, Listener]]:

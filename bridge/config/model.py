@@ -296,7 +296,8 @@ class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown
 class Network:
     """A configured network instance: the binding's class, and its settings in the binding's own type.
 
-    `name_template` makes the names of endpoints that are added without one; "" for none.
+    `name_template` makes the names of endpoints that are added without one; "" for none. `server_ports` has the
+    application ports by which its endpoints' servers are known (R23), as the network writes them; "*": other servers.
     """
 
     name: str
@@ -304,6 +305,7 @@ class Network:
     factory: type[Any]
     settings: Any = field(repr=False)
     name_template: str = ""
+    server_ports: Mapping[str, str] = field(default_factory=dict)
     file: str = ""  # the configuration file, for error texts
 
     def create(self) -> Binding:
@@ -384,6 +386,10 @@ class Config:
         if self.service.default_servers:
             return tuple(self.service.default_servers)
         return tuple(self.servers) if len(self.servers) == 1 else ()
+
+    def server_ports(self) -> dict[str, Mapping[str, str]]:
+        """Return the application ports of servers by network."""
+        return {name: network.server_ports for name, network in self.networks.items() if network.server_ports}
 
     def name_templates(self) -> dict[str, str]:
         """Return the templates of endpoint names by network."""

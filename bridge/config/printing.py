@@ -11,6 +11,7 @@ from typing import Any, get_origin
 
 import msgspec
 
+from bindings.option_names import SERVER_PORTS
 from bridge.config.model import Api, EndpointSettings, Events, PolicySettings, Service
 from bridge.config.nodes import Cluster, Standby
 from bridge.config.north import North
@@ -69,6 +70,13 @@ def _network(binding: str) -> Iterator[str]:
         "empty: endpoints must be named"
     )
     yield f'#{NAME_TEMPLATE} = ""'
+    yield ""
+    yield from _comment(
+        "application ports by which the servers of endpoints are known, where the network has such ports: nidd RDS "
+        'ports of the UE and of the SCEF, { one = "1:1", "*" = "3:3" }; lorawan FPorts, { one = "11" }; "*" stands for '
+        "all other servers; options server_ports, rds_port and f_port of an endpoint replace it"
+    )
+    yield f"#{SERVER_PORTS} = {{}}"
     yield from _fields(kind, name)
 
 

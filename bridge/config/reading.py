@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bindings.option_names import SERVER_PORTS
+from bindings.server_ports import OTHERS, read_server_ports, written
 from bridge.config.model import (
     Api,
     Config,
@@ -165,7 +167,7 @@ class _Reader:
         self._try(
             "[service] default_servers", lambda: check_addresses(service.default_servers, server_addresses(servers))
         )
-        networks = {key: self._network(key, values) for key, values in self._tables(document, "networks")}
+        networks = {key: self._network(key, values, servers) for key, values in self._tables(document, "networks")}
         endpoints = document.get("endpoints", [])
         defaults = service.default_servers or (list(servers) if len(servers) == 1 else [])
         if not isinstance(endpoints, list):
@@ -199,7 +201,7 @@ class _Reader:
             raise ConfigurationError(f"{self._file}: {kind} must be written [{kind}.NAME], once for each of them")
         return tables.items()
 
-    def _network(self, key: str, values: Any) -> Network:
+    def _network(self, key: str, values: Any, servers: Iterable[str]) -> Network:
         where = f"[networks.{key}]"
         if not isinstance(values, dict) or not isinstance(values.get("binding"), str):
             raise ConfigurationError(f'{self._file}: {where} binding: missing; name one, like binding = "nidd"')
@@ -210,9 +212,24 @@ class _Reader:
             raise ConfigurationError(f'{self._file}: {where} {NAME_TEMPLATE}: must be a text, like "urn:{{device}}"')
         if template:
             self._try(f"{where} {NAME_TEMPLATE}", lambda: check_template(template))
+        ports = self._server_ports(rest.pop(SERVER_PORTS, {}), f"{where} {SERVER_PORTS}", servers)
         factory = self._try(f"{where} binding", lambda: binding_class(name))
         settings = self._section(rest, factory.settings(), where)
-        return Network(key, name, factory, settings, template, self._file)
+        return Network(key, name, factory, settings, template, ports, self._file)
+
+    def _server_ports(self, table: Any, where: str, servers: Iterable[str]) -> dict[str, str]:
+        """Return a network's table of servers' application ports. How they are written is checked by its binding."""
+        if not isinstance(table, dict) or not all(isinstance(port, str) and port for port in table.values()):
+            raise ConfigurationError(
+                f'{self._file}: {where}: must be a table of ports as texts, like {{ one = "1:1", two = "2:2" }}'
+            )
+        for server in table:
+            if server != OTHERS and server not in servers:
+                hint = nearest(server, list(servers))
+                raise ConfigurationError(f"{self._file}: {where}: unknown server {server!r}{hint}")
+        if self._try(where, lambda: read_server_ports(written(table))) != table:
+            raise ConfigurationError(f"{self._file}: {where}: a name or port may not have a comma or outer spaces")
+        return table
 
     def _quotas(self, tables: Any, networks: dict[str, Network]) -> Iterable[QuotaSettings]:
         if not isinstance(tables, list):

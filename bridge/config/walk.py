@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bindings.server_ports import written
 from bridge.config.model import Config
 from bridge.config.shape import shape
 
@@ -47,6 +48,7 @@ def settings(config: Config) -> dict[str, Setting]:
     for key, network in config.networks.items():
         found[f"[networks.{key}] binding"] = Setting(network.binding)
         found[f"[networks.{key}] name_template"] = Setting(network.name_template)
+        found[f"[networks.{key}] server_ports"] = Setting(written(network.server_ports))
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bindings.option_names import GROUP, SERVER_PORTS
-from bindings.server_ports import OTHERS, read_server_ports
+from bindings.server_ports import OTHERS, read_server_ports, with_ports
 from bridge.directory.record import Draft, Record, check_all, check_template
 from bridge.directory.sources import Sources
 from bridge.directory.waking import wake_of
@@ -28,6 +28,7 @@ class Catalogue:
     default_servers: tuple[str, ...] = ()
     templates: Mapping[str, str] = field(default_factory=dict)  # network: template for endpoint names
     addresses: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # server: host and port, as configured
+    server_ports: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # network: port of each server (R23)
     check_options: Callable[[str, Mapping[str, str]], None] = lambda _network, _options: None
 
     def __post_init__(self) -> None:
@@ -70,14 +71,19 @@ class Catalogue:
                     f"({', '.join(servers)}): write one of them, or * for all that are not named"
                 )
 
+    def options(self, record: Record) -> Mapping[str, str]:
+        """Return the options in force for a record: its own, and the ports that its network sets for its servers."""
+        return with_ports(record.options, record.servers, self.server_ports.get(record.network, {}))
+
     def endpoint(self, record: Record) -> Endpoint:
         """Return the record as an Endpoint of the core; servers that are no longer configured are left out.
 
         Raises ConfigurationError if the profile is gone.
         """
         servers = [self.servers[key] for key in record.servers if key in self.servers]
-        if SERVER_PORTS in record.options:
-            ports = read_server_ports(record.options[SERVER_PORTS])
+        options = self.options(record)
+        if SERVER_PORTS in options:
+            ports = read_server_ports(options[SERVER_PORTS])
             others = ports.get(OTHERS)
             servers = [replace(server, application_port=ports.get(server.key, others)) for server in servers]
         if record.profile:
@@ -95,9 +101,9 @@ class Catalogue:
             record.default_ttl,
             record.object_list,
             record.confirmed,
-            record.options,
-            record.options.get(GROUP, ""),
-            wake_of(record.options),
+            options,
+            options.get(GROUP, ""),
+            wake_of(options),
         )
 
 

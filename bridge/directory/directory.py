@@ -60,6 +60,10 @@ class Directory:
         """Call `listener` no more."""
         self._listeners.remove(listener)
 
+    def options(self, record: Record) -> Mapping[str, str]:
+        """Return the options in force for a record: its own, and what its network sets for it now."""
+        return self.catalogue.options(record)
+
     # Lookups
 
     @property

@@ -47,8 +47,12 @@ class Changes:
                 self._tasks.begin(self._provisioning.end(before))
         if before is None and self._shards is not None and not self._shards.accepts(after.shard):
             return  # `NewEndpoints` of the node that serves the shard finds it
-        if after.enabled and (before is None or moved or not before.enabled):
+        if after.enabled and (before is None or moved or not before.enabled or self._options_differ(before, after)):
             self._tasks.begin(self._provisioning.begin(after))
+
+    def _options_differ(self, before: Record, after: Record) -> bool:
+        """Whether the network has to know of other options; those can depend on the endpoint's servers."""
+        return self._provisioning.options(before) != self._provisioning.options(after)
 
     async def remove(self, name: str) -> Record:
         """End all messages of an endpoint, and remove the endpoint from its network and from the directory.

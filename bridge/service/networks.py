@@ -97,7 +97,7 @@ class NetworkEvents:
         if record is None:
             return False
         digest, at = (
-            digest_of(uplink.payload, uplink.port if SERVER_PORTS in record.options else None),
+            digest_of(uplink.payload, uplink.port if SERVER_PORTS in self._directory.options(record) else None),
             uplink.received_at,
         )
         # Either may be the other's repeat: history can bring a lost original after its repeat was stored.

@@ -139,7 +139,7 @@ async def built(
 
     running = RunningNetworks(networks, calls, new_calls, given, runner.turns.serve)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
-    provisioning = Provisioning(networks, running.down, notes, count)
+    provisioning = Provisioning(networks, running.down, notes, count, directory.options)
     changes = Changes(directory, runner, north, places, provisioning, tasks, shards)
     await seed(config, directory, progress)
     async with contextlib.AsyncExitStack() as stack:

@@ -103,12 +103,21 @@ class Provisioning:
         down: Mapping[str, str],
         notes: ProvisioningNotes,
         count: Callable[..., None],
+        options_of: Callable[[Record], Mapping[str, str]],
     ) -> None:
-        """`down` has the networks whose instance could not be started, and why: those are not asked."""
+        """`down` has the networks whose instance could not be started, and why: those are not asked.
+
+        `options_of` returns the options in force for an endpoint: its own, and what its network sets for it.
+        """
         self._networks = networks
         self._down = down
         self._notes = notes
         self._count = count
+        self._options_of = options_of
+
+    def options(self, record: Record) -> Mapping[str, str]:
+        """Return what a network gets to know of an endpoint's options."""
+        return binding_options(self._options_of(record))
 
     async def ask(self, record: Record) -> None:
         """Provision an endpoint in its network. Raises NotFound, or BridgeError with the network's reason."""
@@ -118,7 +127,7 @@ class Provisioning:
             raise NotFound(f"network {record.network!r} is not configured (known: {known})")
         self._check_started(record.network)
         self._notes.note(record.network, record.device, ProvisioningState.PENDING, unless_known=True)
-        await binding.provision(record.device, binding_options(record.options))
+        await binding.provision(record.device, self.options(record))
 
     async def begin(self, record: Record) -> None:
         """Do what `ask` does; a failure is stored with the endpoint, logged and counted."""

@@ -86,7 +86,7 @@ class Reconfiguring:
                     await running.add(network, made[name])
                 elif name in running.down or _network_differs(before, after, name):
                     await running.replace(earlier, network, made[name])
-                else:
+                elif earlier.server_ports == network.server_ports:
                     continue
             except Exception as error:  # noqa: BLE001  # the other networks go on
                 failures.append(_failure(error, name, is_new=earlier is None, is_down=name in running.down))

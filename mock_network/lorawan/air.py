@@ -41,7 +41,7 @@ class Air:
         rng: random.Random,
         now: float,
         server: NetworkServer,
-        deliver: Callable[[str, bytes], None],
+        deliver: Callable[[str, bytes, int], None],
     ) -> None:
         self.now = now
         self.log = AirLog()
@@ -223,10 +223,10 @@ class Air:
             device.missed(window, self.now)
         else:
             snr = self._rng.gauss(link.snr, FADING)
-            payload = device.heard(scheduled.item.phy_payload, window, snr, self.now)
+            heard = device.heard(scheduled.item.phy_payload, window, snr, self.now)
             poll = self._polls.get(name)
-            if payload is not None and not (poll is not None and poll.is_answer(payload)):
-                self._deliver(name, payload)
+            if heard is not None and not (poll is not None and poll.is_answer(heard.payload)):
+                self._deliver(name, heard.payload, heard.f_port)
         self._touch(device)
 
 

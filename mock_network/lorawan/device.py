@@ -25,6 +25,14 @@ from mock_network.lorawan.transmitter import Transmitter, rx2
 ACK_TIMEOUT = (1.0, 3.0)  # seconds, drawn: RETRANSMIT_TIMEOUT (RP002 §2.1)
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a device received for its application."""
+
+    payload: bytes
+    f_port: int
+
+
 @dataclass(slots=True)
 class Exchange:
     """A frame being sent, up to `attempts` times under one FCnt."""
@@ -336,8 +344,8 @@ class Device:
         """Record that the frame was lost on its way."""
         self._note(now, What.MISSED, window=window.value)
 
-    def heard(self, phy_payload: bytes, window: Window, snr: float, now: float) -> bytes | None:
-        """Take a whole frame. Give the application payload for the modem, if there is a new one."""
+    def heard(self, phy_payload: bytes, window: Window, snr: float, now: float) -> Heard | None:
+        """Take a whole frame. Return the application payload for the modem, if there is a new one."""
         try:
             if frames.frame_type(phy_payload) is FType.JOIN_ACCEPT:
                 self._join_accept(phy_payload, window, now)
@@ -363,7 +371,7 @@ class Device:
         self._start_data()
         self._note(now, What.JOINED, window=window.value, detail=f"DevAddr {self.session.dev_addr:08x}")
 
-    def _downlink(self, session: Session, phy_payload: bytes, window: Window, snr: float, now: float) -> bytes | None:
+    def _downlink(self, session: Session, phy_payload: bytes, window: Window, snr: float, now: float) -> Heard | None:
         frame = session.open(phy_payload)
         self._note(
             now,
@@ -390,7 +398,7 @@ class Device:
         self._acknowledged(frame, window, now)
         if frame.f_pending and self.config.follow_f_pending and window is not Window.PING:
             self._outbox.hurry(now)
-        return frame.frm_payload if frame.f_port else None
+        return Heard(frame.frm_payload, frame.f_port) if frame.f_port else None
 
     def _acknowledged(self, frame: Data, window: Window, now: float) -> None:
         exchange = self._exchange

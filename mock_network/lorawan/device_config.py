@@ -42,6 +42,7 @@ class DeviceConfig:
     mac_version: str = "1.0.3"  # 1.0.0 .. 1.0.4, 1.1.0
     device_class: str = "A"  # A, B, C
     f_port: int = 10  # of what comes from the modem
+    more_f_ports: tuple[int, ...] = ()  # each with a modem of its own, and its downlinks come out there
     confirmed: bool = False  # uplinks from the modem
     data_rate: int | None = None  # the first; None: the fastest of every default channel
     adr: bool = True
@@ -90,6 +91,7 @@ def parse_device(body: dict[str, Any]) -> DeviceConfig:
         mac_version = str(body.pop("mac_version", "1.0.3"))
         activation = _abp(body, mac_version) if "dev_addr" in body else _otaa(body, mac_version)
         region = body.pop("region", "EU868")
+        body["more_f_ports"] = tuple(body.get("more_f_ports", ()))
         if region not in REGIONS:
             raise DeviceConfigError(f"region {region!r}: one of {', '.join(REGIONS)}")
         config = DeviceConfig(
@@ -107,7 +109,8 @@ def _check(config: DeviceConfig) -> None:
         for right, text in (
             (config.mac_version in ("1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0"), "mac_version"),
             (config.device_class in ("A", "B", "C"), "device_class: A, B or C"),
-            (1 <= config.f_port <= 255 and config.f_port != RELAY_F_PORT, "f_port: 1..255 but not 226, the relay's"),  # noqa: PLR2004
+            (all(map(_is_f_port, (config.f_port, *config.more_f_ports))), "f_port: 1..255 but not 226, the relay's"),
+            (len({config.f_port, *config.more_f_ports}) == 1 + len(config.more_f_ports), "more_f_ports: one twice"),
             (config.first_data_rate() in config.region.uplink_limits, "data_rate: not of this region"),
             (0 <= config.battery <= 255, "battery: 0..255"),  # noqa: PLR2004
             (0 <= config.ping_periodicity <= 7, "ping_periodicity: 0..7"),  # noqa: PLR2004
@@ -118,6 +121,10 @@ def _check(config: DeviceConfig) -> None:
     ]
     if wrong:
         raise DeviceConfigError(f"{config.dev_eui}: {'; '.join(wrong)}")
+
+
+def _is_f_port(value: Any) -> bool:
+    return isinstance(value, int) and 1 <= value <= 255 and value != RELAY_F_PORT  # noqa: PLR2004
 
 
 def _otaa(body: dict[str, Any], mac_version: str) -> Otaa:

@@ -66,8 +66,13 @@ class RadioProcess:
         self._arm()
 
     async def add_device(self, config: DeviceConfig, port: int = 0) -> tuple[str, int]:
-        """Switch a device on, and return the address of its modem. Raises OSError if the port is taken."""
+        """Switch a device on, and return the address of its modem. Raises OSError if the port is taken.
+
+        Each of its further FPorts gets a modem at any free port: see `state`.
+        """
         address = await self.modem.open(config.dev_eui, port)
+        for f_port in config.more_f_ports:
+            await self.modem.open(_channel(config.dev_eui, f_port))
         kept = self._kept.get(config.dev_eui)
         memory = None
         if kept is not None:
@@ -99,8 +104,10 @@ class RadioProcess:
         """Switch a device off. Raises KeyError."""
         self._step()
         self._keep()
+        further = self.air.devices[dev_eui].config.more_f_ports
         self.air.remove_device(dev_eui)
-        self.modem.close(dev_eui)
+        for name in dev_eui, *(_channel(dev_eui, f_port) for f_port in further):
+            self.modem.close(name)
         self._arm()
 
     def downlink(self, frame: DownlinkFrame) -> None:
@@ -170,6 +177,9 @@ class RadioProcess:
             "name": device.config.name,
             "class": device.config.device_class,
             "modem": self.modem.address(dev_eui),
+            "modems": {
+                str(f_port): self.modem.address(_channel(dev_eui, f_port)) for f_port in device.config.more_f_ports
+            },
             "joined": device.joined,
             "dev_addr": None if session is None else f"{session.dev_addr:08x}",
             "f_cnt_up": None if session is None else session.f_cnt_up,
@@ -182,16 +192,18 @@ class RadioProcess:
             "air": {what.value: self.air.log.counts[dev_eui, what] for what in What},
         }
 
-    def _datagram(self, dev_eui: str, payload: bytes) -> None:
+    def _datagram(self, channel: str, payload: bytes) -> None:
         """Take a datagram of an LwM2M client: an uplink."""
+        dev_eui, _, f_port = channel.partition("/")
         self._step()
         if dev_eui in self.air.devices:
-            self._send(dev_eui, payload, None, None)
+            self._send(dev_eui, payload, int(f_port) if f_port else None, None)
         self._arm()
 
-    def _deliver(self, dev_eui: str, payload: bytes) -> None:
+    def _deliver(self, dev_eui: str, payload: bytes, f_port: int) -> None:
         """Pass a device's received payload to its LwM2M client."""
-        delivered = self.modem.deliver(dev_eui, payload)
+        further = self.air.devices[dev_eui].config.more_f_ports
+        delivered = self.modem.deliver(_channel(dev_eui, f_port) if f_port in further else dev_eui, payload)
         self.counts[dev_eui, "down" if delivered else "nobody there"] += 1
         if not delivered:
             log.info("modem of %s: no client has sent from there yet; %d bytes lost", dev_eui, len(payload))
@@ -229,6 +241,11 @@ class RadioProcess:
     def _keep(self) -> None:
         for name, device in self.air.devices.items():
             self._kept[name] = device.memory.to_json()
+
+
+def _channel(dev_eui: str, f_port: int) -> str:
+    """Return the name of the modem of a device's further FPort."""
+    return f"{dev_eui}/{f_port}"
 
 
 def _read_memory(path: Path | None) -> dict[str, Any]:

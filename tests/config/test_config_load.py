@@ -218,6 +218,16 @@ QUOTA = '[[quotas]]\nname = "q"\nnetwork = "n"\nperiod = "day"\n'
         ('[service]\ndefault_servers = ["s"]', ["[service] default_servers: unknown server 's'"]),
         ('[networks.n]\nbinding = "radio"\nname_template = 3', ["[networks.n] name_template: must be a text"]),
         (NETWORK + 'name_template = "same"', ["[networks.n] name_template:", "names all devices alike"]),
+        (NETWORK + "server_ports = 3", ["[networks.n] server_ports: must be a table of ports"]),
+        (NETWORK + "server_ports = { s = 3 }", ["[networks.n] server_ports: must be a table of ports"]),
+        (
+            SERVER + NETWORK + 'server_ports = { t = "1:1" }',
+            ["[networks.n] server_ports: unknown server 't'", "known: s"],
+        ),
+        (
+            SERVER + NETWORK + 'server_ports = { s = "1:1", "*" = "1:1" }',
+            ["[networks.n] server_ports: option server_ports has port 1:1 for two servers"],
+        ),
         (f'[service]\nmetrics_listen = "h:{"9" * 5000}"', ["[service] metrics_listen", "like 127.0.0.1:9464"]),
         ('[service]\nmetrics_listen = "9464"', ["[service] metrics_listen", "like 127.0.0.1:9464"]),
         ('[service]\nstate_directory = "/' + "x" * 120 + '"', ["[service] control_socket", "107 bytes"]),

@@ -3,7 +3,7 @@
 No message has a Uri-Host and no path says which server is meant: both servers call a registration `/rd/1`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 URI_HOST = 3
 PORTS = {"one": [1, 1], "two": [2, 5]}
 IDS = {"one": 101, "two": 2}  # Short Server IDs of the accounts
-OPTION = {"server_ports": "one=1:1,two=2:5"}
+SETTING = 'server_ports = { one = "1:1", two = "2:5" }'
 VERIFIED = "8"  # Rds_port_verification: the SCEF refuses ports that are not in the configuration
 
 
@@ -28,17 +28,28 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SetUp
         tmp_path_factory.mktemp("ports"),
         servers=dict.fromkeys(PORTS, "127.0.0.1"),
         service=f"default_servers = {list(PORTS)}",
-        network_lines=f'configurations = {{ supported_features = "{VERIFIED}" }}',
+        network_lines=f'configurations = {{ supported_features = "{VERIFIED}" }}\n{SETTING}',
     ) as found:
         yield found
 
 
-async def add(world: SetUp, name: str, *, reliable: bool = False, **ue: Any) -> None:
-    """Add a device with two server accounts, each with RDS ports of its own, and wait until both know it."""
-    made = await world.add_ue(name, rds_enabled=True, rds_ports=list(PORTS.values()), **ue)
-    options = {**OPTION, "reliable_data_service": str(reliable).lower()}
+async def add(
+    world: SetUp,
+    name: str,
+    *,
+    reliable: bool = False,
+    own: str = "",
+    at: Mapping[str, list[int]] = PORTS,
+    **ue: Any,
+) -> None:
+    """Add a device with two server accounts, each with RDS ports of its own, and wait until both know it.
+
+    `own`: the endpoint's own option; else it has its network's setting.
+    """
+    made = await world.add_ue(name, rds_enabled=True, rds_ports=list(at.values()), **ue)
+    options = {"reliable_data_service": str(reliable).lower()} | ({"server_ports": own} if own else {})
     await world.add_device(name, endpoint={"options": options}, device=None)
-    channels = {port: "{}:{}".format(*made["channels"]["rds-{}-{}".format(*pair)]) for port, pair in PORTS.items()}
+    channels = {port: "{}:{}".format(*made["channels"]["rds-{}-{}".format(*pair)]) for port, pair in at.items()}
     body = {
         "endpoint": name,
         "connect": "coap+nidd://",
@@ -104,6 +115,16 @@ async def test_two_servers_manage_one_device_each_over_its_own_ports(world: SetU
     assert {pair(one) for one in made} == both
 
 
+async def test_an_endpoint_has_other_ports_than_its_network_sets(world: SetUp):
+    """The port that the network sets for one server is that of the other one here."""
+    at = {"one": [2, 5], "two": [4, 4]}
+    await add(world, "has-its-own", own="one=2:5,two=4:4", at=at)
+    for server, account in ("one", "/1/0/0"), ("two", "/1/1/0"):
+        assert (await world.ask("has-its-own", "read", account, server=server))["code"] == "2.05"
+    used = {tuple(numbers) for numbers in at.values()}
+    assert ports(world, "has-its-own", "api") == ports(world, "has-its-own", "callback") == used
+
+
 async def test_each_registration_goes_on_at_its_server_after_a_restart_of_the_bridge(world: SetUp):
     await add(world, "goes-on")
     await world.bridge.restart()
@@ -145,6 +166,35 @@ async def test_what_comes_on_ports_of_no_server_reaches_none(world: SetUp):
     assert before == {server: len(await world.seen("registered", "elsewhere", server)) for server in PORTS}
 
 
+async def test_a_reload_gives_all_endpoints_of_a_network_other_ports(world: SetUp):
+    await add(world, "follows")
+    file = world.lab.directory / "bridge.toml"
+    text = file.read_text()
+    other = SETTING.replace("2:5", "6:6")
+    configuration = await world.configured("follows")
+
+    def patched() -> list[set[Any]]:
+        records = [one for one in world.proxies["nidd"].records if one["method"] == "PATCH"]
+        mine = [one["request"] for one in records if configuration in one["path"] and one["status"] in {200, 204}]
+        return [{pair(one) for one in body["rdsPorts"]} for body in mine if "rdsPorts" in body]
+
+    wanted = []
+    try:
+        for setting, two in (other, (6, 6)), (SETTING, (2, 5)):
+            file.write_text(text.replace(SETTING, setting))
+            ended = await world.command("config", "reload", "--json")
+            assert ended.code == 0, ended.err
+            assert "[networks.nidd] server_ports" in ended.out
+            wanted.append({(1, 1), two})
+            await until(lambda: patched() == wanted, why="the SCEF does not know the new ports")
+    finally:
+        file.write_text(text)
+    assert (await world.ask("follows", "read", "/1/1/0", server="two"))["code"] == "2.05"
+    await world.bridge.ask("endpoint.update", endpoint="follows", options={"server_ports": "one=7:7,two=2:5"})
+    wanted.append({(7, 7), (2, 5)})
+    await until(lambda: patched() == wanted, why="the SCEF does not know the endpoint's own ports")
+
+
 async def test_config_check_names_a_port_of_a_server_that_the_endpoint_does_not_have(world: SetUp):
     file = world.lab.directory / "bridge.toml"
     text = file.read_text()
@@ -152,6 +202,15 @@ async def test_config_check_names_a_port_of_a_server_that_the_endpoint_does_not_
     try:
         for option, cure in ("three=1:1", "(one, two): write one of them"), ("one=1:16", "0 to 15"):
             file.write_text(text + line % option)
+            ended = await world.command("config", "check")
+            assert ended.code
+            assert cure in ended.out + ended.err
+        for setting, cure in (
+            ('one = "1:1", three = "2:5"', "unknown server 'three'"),
+            ('one = "1:1", two = "1:1"', "give each one of its own"),
+            ('one = "1:16"', "[networks.nidd] server_ports: RDS ports '1:16' must be"),
+        ):
+            file.write_text(text.replace(SETTING, f"server_ports = {{ {setting} }}"))
             ended = await world.command("config", "check")
             assert ended.code
             assert cure in ended.out + ended.err

@@ -150,6 +150,11 @@ class LorawanSetUp:
         answer = self.server.post(f"/clients/{name}/{operation}", {"path": path, "timeout": PATIENCE, **body})
         return await asyncio.wait_for(answer, 40)
 
+    async def asked_by(self, server: Api, operation: str, path: str, name: str = NAME) -> Any:
+        """Have one of several servers ask, and the device poll until the answer is there."""
+        question = server.post(f"/clients/{name}/{operation}", {"path": path, "timeout": PATIENCE})
+        return await self.polled(asyncio.create_task(question), name)
+
     async def polled(self, waiting: "asyncio.Task[T]", name: str = NAME) -> T:
         """Let the device open its windows until something has come back."""
         end = time.monotonic() + 40

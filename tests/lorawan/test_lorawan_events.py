@@ -97,6 +97,15 @@ async def test_an_empty_uplink_and_one_of_another_application_on_the_device_only
     assert side.counts["lorawan_other_f_ports"] == 1
 
 
+async def test_an_uplink_says_on_which_servers_f_port_it_came(make, chirpstack, side):
+    await make(options={"server_ports": "one=11,two=12"})
+    for f_port in 12, 11, 10, 13:
+        chirpstack.up(b"CoAP", f_port=f_port)
+    await until(lambda: side.counts["lorawan_other_f_ports"] == 1)
+    await until(lambda: len(side.of(UplinkMessage)) == 3)
+    assert [one.port for one in side.of(UplinkMessage)] == ["12", "11", None]
+
+
 async def test_an_uplink_that_chirpstack_cannot_decrypt_is_dropped_and_counted(binding, chirpstack, side):
     chirpstack.up(b"sealed", join_server_context=common.JoinServerContext(session_key_id="1"))
     await until(lambda: side.counts["lorawan_sealed_uplinks"])

@@ -1,6 +1,7 @@
 """Downlinks over real gRPC: what is enqueued, what failures prove (R9), what an answer passes, what a cancel does."""
 
 import asyncio
+import re
 import time
 
 import msgspec
@@ -51,6 +52,36 @@ async def test_an_endpoint_has_an_f_port_of_its_own(make, chirpstack):
     binding = await make(options={"f_port": "42"})
     await binding.submit(attempt())
     assert [item.f_port for item in chirpstack.queue()] == [42]
+
+
+async def test_each_server_has_an_f_port_and_what_has_none_goes_on_the_usual_one(make, chirpstack):
+    binding = await make(options={"server_ports": "one=11,two=12"})
+    for port in "12", "11", None, "13":
+        await binding.submit(attempt(port=port))
+    assert [item.f_port for item in chirpstack.queue()] == [12, 11, 10, 10]
+
+
+async def test_a_lookup_tells_equal_bytes_on_two_f_ports_apart(make, chirpstack):
+    binding = await make(options={"server_ports": "one=11,two=12"})
+    chirpstack.fault("grpc_unavailable_after", where={"method": "Enqueue"}, seconds=5)
+    assert isinstance(await binding.submit(attempt(port="12")), Ambiguous)
+    assert (await binding.lookup(attempt(port="11"))).presence is Presence.ABSENT
+    assert (await binding.lookup(attempt(port="12"))).presence is Presence.PRESENT
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        ({"server_ports": "one=226"}, "reserved for the relay protocol"),
+        ({"server_ports": "one=1:1"}, "1 to 223"),
+        ({"server_ports": "one=011"}, "written as 11"),
+        ({"server_ports": "one=11,two=11"}, "each one of its own"),
+        ({"server_ports": "one=11", "f_port": "12"}, "*=PORT"),
+    ],
+)
+async def test_f_ports_of_servers_that_are_wrong_are_refused_with_the_cure(binding, options, cure):
+    with pytest.raises(ConfigurationError, match=re.escape(cure)):
+        binding.check_options(options)
 
 
 @pytest.mark.parametrize("value", ["0", "224", "226", "257", "-1", "x", ""])

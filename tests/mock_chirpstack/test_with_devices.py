@@ -25,7 +25,7 @@ class Radio(World):
             tx_ack=lambda ack: self.server.tx_ack(ack, self.now),
         )
         self.link = RadioLink(pump)
-        self.air = Air(random.Random(5), self.now, self.link, lambda _, data: self.delivered.append(data))
+        self.air = Air(random.Random(5), self.now, self.link, lambda _, data, _f_port: self.delivered.append(data))
         self.link.radio_side = self.air
         for gateway_id in GATEWAYS:
             self.air.add_gateway(GatewayConfig(gateway_id))

@@ -196,7 +196,7 @@ def world(*configs: DeviceConfig, gateways: tuple[str, ...] = (GATEWAY,), seed: 
     region = configs[0].region if configs else EU868
     server = SmallServer(region)
     delivered: list[tuple[str, bytes]] = []
-    air = Air(random.Random(seed), START, server, lambda name, payload: delivered.append((name, payload)))
+    air = Air(random.Random(seed), START, server, lambda name, payload, _: delivered.append((name, payload)))
     server.air = air
     for gateway_id in gateways:
         air.add_gateway(GatewayConfig(gateway_id, region))
