@@ -6,6 +6,8 @@ when nothing was refused for long. No I/O; all times are monotonic seconds.
 
 from math import inf
 
+import msgspec
+
 FIRST_PAUSE = 5.0  # seconds after a refusal that names no time; twice as long after each further one in a row
 LONGEST_PAUSE = 3600.0  # seconds
 LONGEST_WISH = 30 * 86_400.0  # seconds that a refusal may ask for
@@ -21,6 +23,27 @@ MARKS = 128  # moments that are remembered; of more, neighbours count at the lat
 PARTS = 60  # of a known period: there, only neighbours in the same part
 LATELY, TOO_LONG = 4, 4  # times that a network refused; a period so many times as long is taken for too long
 LONGEST_TRY = 86_400.0  # seconds between two tries for more, where the period is shorter than that
+
+
+class PaceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a pace knows, to be kept over a restart. Times are seconds after the moment of the record."""
+
+    first_refused: float
+    last_refused: float
+    begins: float
+    ends: float
+    pause_ends: float
+    in_a_row: int = 0
+    is_named: bool = False
+    most: int = 0
+    period: float = 0.0
+    marks: list[tuple[float, int]] = []
+    try_at: float = inf
+    try_every: float = 0.0
+    try_for: int = 0
+    more: int = 0
+    proven: int = 0
+    lasted: list[float] = []
 
 
 class Pace:
@@ -39,6 +62,8 @@ class Pace:
         "_try_at",
         "_try_every",
         "_try_for",
+        "first_refused",
+        "last_refused",
         "most",
         "period",
     )
@@ -46,6 +71,8 @@ class Pace:
     def __init__(self) -> None:
         self.most = 0  # messages in `period`, as far as is known; 0: nothing is
         self.period = 0.0  # seconds
+        self.first_refused = inf  # when the network refused a message for this limit for the first time
+        self.last_refused = -inf
         self._marks: list[tuple[float, int]] = []  # when how many messages were taken
         self._in_a_row = 0  # refusals since a message was taken
         self._begins = self._ends = -inf  # of these refusals, with the time that the latest one named
@@ -55,6 +82,41 @@ class Pace:
         self._try_for = self._more = self._proven = 0
         self._try_every = 0.0
         self._lasted: list[float] = []  # seconds that the network refused messages, the latest times
+
+    @classmethod
+    def of(cls, record: PaceRecord, now: float) -> "Pace":
+        """Return the pace of a record. `now` is the moment of the record on the present monotonic clock."""
+        one = cls()
+        one.most, one.period = record.most, record.period
+        one.first_refused, one.last_refused = record.first_refused + now, record.last_refused + now
+        one._marks = [(at + now, number) for at, number in record.marks]
+        one._in_a_row, one._is_named = record.in_a_row, record.is_named
+        one._begins, one._ends, one._pause_ends = record.begins + now, record.ends + now, record.pause_ends + now
+        one._try_at, one._try_every = record.try_at + now, record.try_every
+        one._try_for, one._more, one._proven = record.try_for, record.more, record.proven
+        one._lasted = list(record.lasted)
+        return one
+
+    def record(self, now: float) -> PaceRecord:
+        """Return what is known, with all times relative to `now`."""
+        return PaceRecord(
+            first_refused=self.first_refused - now,
+            last_refused=self.last_refused - now,
+            begins=self._begins - now,
+            ends=self._ends - now,
+            pause_ends=self._pause_ends - now,
+            in_a_row=self._in_a_row,
+            is_named=self._is_named,
+            most=self.most,
+            period=self.period,
+            marks=[(at - now, number) for at, number in self._marks],
+            try_at=self._try_at - now,
+            try_every=self._try_every,
+            try_for=self._try_for,
+            more=self._more,
+            proven=self._proven,
+            lasted=list(self._lasted),
+        )
 
     @property
     def is_refusing(self) -> bool:
@@ -133,6 +195,7 @@ class Pace:
         longer. A call that was under way when the pause began is no further refusal in a row: all such calls count as
         one. The latest time that one of them names counts.
         """
+        self.first_refused, self.last_refused = min(self.first_refused, now), now
         if now < self._pause_ends:
             self._in_a_row = max(self._in_a_row, 1)
             if wish is not None and now + min(wish, longest_wish) > self._pause_ends:

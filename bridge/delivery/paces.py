@@ -1,15 +1,18 @@
 """The limits that one network was seen to keep: for all its devices together, and for single ones. No I/O.
 
+What is known can be kept over a restart: `changes` returns it as records, `restore` takes them over.
+
 Bounded: as many devices are remembered as were refused last.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import msgspec
 
 from bindings.contract import LimitOf
 from bridge.delivery.breaker import LONGEST_WISH as LONGEST_NETWORK_WISH
-from bridge.delivery.pace import ASK_AGAIN, MOMENT, Pace
+from bridge.delivery.pace import ASK_AGAIN, MOMENT, Pace, PaceRecord
 from bridge.delivery.together import ENOUGH, Together
 
 DEVICES = 4096  # whose limits are remembered
@@ -19,11 +22,30 @@ LONGEST_SHARE = 900.0  # seconds
 _GOLDEN = 0.6180339887  # multiples of it are spread evenly over [0, 1)
 
 
+NETWORK = -1  # stands for the network itself among endpoints
+
+
+class PacesRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of one network, or of one device of it, to be kept over a restart."""
+
+    network: PaceRecord | None = None
+    shared: PaceRecord | None = None  # of a limit that was proven to be one of all devices
+    device: PaceRecord | None = None
+
+
 class Limited(msgspec.Struct, frozen=True):
     """What is known of a limit, in words, and the seconds until the next message may go."""
 
     why: str
     wait: float
+
+
+class Learned(msgspec.Struct, frozen=True):
+    """What is known of a limit, in words, and when messages were refused for it, in monotonic seconds."""
+
+    text: str
+    first_refused: float | None = None
+    last_refused: float | None = None
 
 
 class Paces:
@@ -38,6 +60,7 @@ class Paces:
         self._beyond = 0  # messages in a row that the network took while the shared limit was taken to be used up
         self._space = 0.0
         self._next_at = 0.0
+        self._changed: set[int] = set()  # endpoints, and NETWORK, of which something else is known than was kept
 
     @property
     def is_active(self) -> bool:
@@ -100,14 +123,17 @@ class Paces:
         if self._shared is not None:
             if device is None and self._wait_for_all(now, 0):
                 self._beyond += 1
+            self._changed.add(NETWORK)
             self._shared.taken(now)
             if self._beyond >= ENOUGH or self._shared.is_forgotten(now):
-                self._shared, self._together, self._beyond = None, Together(), 0
+                self._forget_shared()
         if self._network is not None:
+            self._changed.add(NETWORK)
             self._network.taken(now)
             if self._network.is_forgotten(now):
                 self._network = None
         if device is not None:
+            self._changed.add(endpoint)
             device.taken(now)
             if device.is_forgotten(now) and self._shared is None:
                 del self._devices[endpoint]
@@ -121,17 +147,20 @@ class Paces:
             if known is None:
                 known = self._network = Pace()
             known.refused(now, wish, LONGEST_NETWORK_WISH)
+            self._changed.add(NETWORK)
             return
         self._beyond = 0
         together, shared = self._together, self._shared
         if shared is not None and together.is_proven and shared.is_near_limit(now) and endpoint in self._devices:
             shared.refused(now, wish, LONGEST_NETWORK_WISH)
+            self._changed.add(NETWORK)
             return
         self._refuse_device(endpoint, now, wish)
         was_suspected = together.is_suspected
         together.refused(endpoint, now)
         if not together.is_suspected:
             return
+        self._changed.add(NETWORK)
         if shared is None:
             shared = self._shared = Pace()
         if together.is_proven:
@@ -143,28 +172,91 @@ class Paces:
             self._space = min(max(2 * self._space, FIRST_SPACE), LONGEST_SPACE)
             self._next_at = now + self._space
 
-    def status(self) -> str:
-        """Return what is known, for people; "": nothing."""
-        found = [] if self._network is None else [_text("the network", self._network)]
+    def learned(self) -> list[Learned]:
+        """Return what is known, for people; it is empty if nothing is."""
+        found = [] if self._network is None else [_learned("the network", self._network)]
         if self._shared is not None and self._together.is_proven:
-            found.append(_text("the network, of all devices that it refused,", self._shared))
+            found.append(_learned("the network, of all devices that it refused,", self._shared))
         elif self._together.is_suspected:
-            found.append("one device after the other is refused: the limit may be the network's")
+            found.append(Learned("one device after the other is refused: the limit may be the network's"))
         if self._devices:
-            found.append(f"{len(self._devices)} devices were refused messages for a limit")
-        return "; ".join(found)
+            number = f"{len(self._devices)} devices were" if len(self._devices) > 1 else "one device was"
+            latest = max(pace.last_refused for pace in self._devices.values())
+            found.append(Learned(f"{number} refused messages for a limit", last_refused=latest))
+        return found
+
+    # What is kept over a restart
+
+    def changes(self, now: float, most: int) -> dict[int, PacesRecord | None]:
+        """Return what is to be kept now instead of earlier records, by endpoint; None: nothing. At most so many.
+
+        `NETWORK` stands for the network itself. What says nothing any more is forgotten first. What is returned counts
+        as kept until `not_kept`.
+        """
+        self._expire(now)
+        changed = [self._changed.pop() for _ in range(min(most, len(self._changed)))]
+        return {endpoint: self._record(endpoint, now) for endpoint in changed}
+
+    def not_kept(self, endpoints: Iterable[int]) -> None:
+        """Note that what `changes` returned of these endpoints could not be kept: it is returned once more."""
+        self._changed.update(endpoints)
+
+    def restore(self, records: Iterable[tuple[int, PacesRecord, float]], now: float) -> None:
+        """Take over what an earlier run kept: endpoint, record, and seconds since the record was made.
+
+        Nothing may have been learned in this run. Records that say nothing any more are in the next `changes`, as None.
+        """
+        devices: list[tuple[int, Pace]] = []
+        for endpoint, record, age in records:
+            at = now - age
+            if endpoint == NETWORK:
+                self._network = None if record.network is None else Pace.of(record.network, at)
+                if record.shared is not None:
+                    self._shared = Pace.of(record.shared, at)
+                    self._together.is_proven = True
+            elif record.device is not None:
+                devices.append((endpoint, Pace.of(record.device, at)))
+        self._devices.update(sorted(devices, key=lambda device: device[1].last_refused))
+        self._expire(now)
+
+    def _record(self, endpoint: int, now: float) -> PacesRecord | None:
+        if endpoint != NETWORK:
+            device = self._devices.get(endpoint)
+            return None if device is None else PacesRecord(device=device.record(now))
+        network = None if self._network is None else self._network.record(now)
+        shared = None if self._shared is None or not self._together.is_proven else self._shared.record(now)
+        return None if network is None and shared is None else PacesRecord(network, shared)
+
+    def _expire(self, now: float) -> None:
+        """Forget what says nothing any more, though no message was taken that would have shown it."""
+        if self._network is not None and self._network.is_forgotten(now):
+            self._network = None
+            self._changed.add(NETWORK)
+        if self._shared is not None and self._shared.is_forgotten(now):
+            self._forget_shared()
+        self._let_go_oldest(now)
+
+    def _forget_shared(self) -> None:
+        self._shared, self._together, self._beyond = None, Together(), 0
+        self._changed.add(NETWORK)
 
     def _refuse_device(self, endpoint: int, now: float, wish: float | None) -> None:
         device = self._devices.pop(endpoint, None)
         if device is None or device.is_forgotten(now):
             device = Pace()
         self._devices[endpoint] = device
+        self._changed.add(endpoint)
         device.refused(now, wish)
+        self._let_go_oldest(now)
+
+    def _let_go_oldest(self, now: float) -> None:
+        """Forget devices that were refused long ago: those that are too many, and those whose limit says nothing."""
         while self._devices:
             oldest, pace = next(iter(self._devices.items()))
             if len(self._devices) <= DEVICES and (self._shared is not None or not pace.is_forgotten(now)):
                 break
             del self._devices[oldest]
+            self._changed.add(oldest)
 
 
 def _text(who: str, pace: Pace) -> str:
@@ -172,6 +264,10 @@ def _text(who: str, pace: Pace) -> str:
         return f"{who} refused a message for a limit of its own"
     messages = "one message" if pace.most == 1 else f"{pace.most} messages"
     return f"{who} seems to take {messages} in {_spelled(pace.period)}"
+
+
+def _learned(who: str, pace: Pace) -> Learned:
+    return Learned(_text(who, pace), pace.first_refused, pace.last_refused)
 
 
 def _spelled(seconds: float) -> str:

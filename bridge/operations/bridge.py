@@ -138,6 +138,9 @@ class Bridge(Protocol):
     def network_states(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the status of each network's binding; empty while the service is down."""
 
+    async def forget_limits(self, network: str) -> str | None:
+        """Forget the limits that a network was seen to keep; return what was known of them. Raises StoreUnavailable."""
+
     async def metrics_text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
 

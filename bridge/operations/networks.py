@@ -28,7 +28,9 @@ from bridge.operations.types.networks import (
     CheckNetworks,
     DeviceAdded,
     DevicesAdopted,
+    ForgetLimits,
     IntegrationSet,
+    LimitsForgotten,
     ListNetworks,
     NetworkChecks,
     Networks,
@@ -69,6 +71,11 @@ async def list_networks(bridge: Bridge, _asked: ListNetworks) -> Networks:
 async def check_networks(bridge: Bridge, asked: CheckNetworks) -> NetworkChecks:
     names = list(bridge.networks) if asked.network is None else [asked.network]
     return NetworkChecks(networks={name: await _check(bridge, name) for name in names})
+
+
+async def forget_limits(bridge: Bridge, asked: ForgetLimits) -> LimitsForgotten:
+    existing(bridge, asked.network)
+    return LimitsForgotten(limits=await bridge.forget_limits(asked.network))
 
 
 async def set_integration(bridge: Bridge, asked: SetIntegration) -> IntegrationSet:
@@ -177,6 +184,7 @@ async def _check(bridge: Bridge, name: str) -> tuple[Finding, ...]:
 OPERATIONS = (
     Operation(ListNetworks, list_networks),
     Operation(CheckNetworks, check_networks),
+    Operation(ForgetLimits, forget_limits),
     Operation(SetIntegration, set_integration),
     Operation(AddDevice, add_device),
     Operation(AdoptDevices, adopt_devices),

@@ -166,6 +166,9 @@ class BridgeAtRest:
     async def metrics_text(self) -> bytes:
         _refuse("counters exist only while the service runs")
 
+    async def forget_limits(self, network: str) -> NoReturn:
+        _refuse(f"only the running service can forget limits of network {network}")
+
     async def explain(self, endpoint: int) -> Sequence[Explanation]:
         _refuse(f"only the running service can tell why a message of endpoint {endpoint} waits")
 

@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from bindings.contract import Accepted, Ambiguous, Cancellation, Presence, Refusal, Refused, SubmitResult
 from bridge.delivery.breaker import Breaker
 from bridge.delivery.network import FREE, NetworkCondition, Turn
-from bridge.delivery.paces import Paces
+from bridge.delivery.paces import Learned, Paces, PacesRecord
 from bridge.delivery.work import Now
+from bridge.quota.periods import spelled
 from bridge.relay import events as ev
 
 log = logging.getLogger(__name__)
@@ -205,8 +206,33 @@ class NetworkCalls:
             "at_most": self._capacity,
             "waiting": self.waiting,
             "paused_for": round(pause, 1) if pause else None,
-            "limits": self._paces.status() or None,
+            "limits": self.limits(now),
         }
+
+    def limits(self, now: Now) -> str | None:
+        """Return the learned limits and since when they are known, for people; None: there are none."""
+        return "; ".join(_spelled(one, now) for one in self._paces.learned()) or None
+
+    def limits_changed(self, now: Now, most: int) -> dict[int, PacesRecord | None]:
+        """Return what is to be kept of learned limits, at most so many records; see `Paces.changes`."""
+        changed = self._paces.changes(now.mono, most)
+        if not self._is_up:
+            self._judge()  # limits may have been forgotten
+        return changed
+
+    def limits_not_kept(self, endpoints: Iterable[int]) -> None:
+        """Record that what `limits_changed` returned could not be kept."""
+        self._paces.not_kept(endpoints)
+
+    def restore_limits(self, records: Iterable[tuple[int, PacesRecord, float]], now: Now) -> None:
+        """Take over the limits that an earlier run learned; see `Paces.restore`. Before the first call."""
+        self._paces.restore(records, now.mono)
+        self._judge()
+
+    def forget_limits(self) -> None:
+        """Forget all learned limits. The caller removes what is kept of them, and then lets those who wait try."""
+        self._paces = Paces()
+        self._judge()
 
     def suspend(self) -> None:
         """Begin no calls until `resume`: the network is being replaced. Who wants one waits for its turn."""
@@ -271,6 +297,13 @@ _WAITS = {
     for is_soon in (False, True)
 }
 """The conditions for endpoints that have to wait for their turn: whether answers may go, whether turns come soon."""
+
+
+def _spelled(known: Learned, now: Now) -> str:
+    """Return what is known of a limit and how old it is, in UTC."""
+    times = {"first": known.first_refused, "last": known.last_refused}
+    shown = [f"{which} at {spelled(now.wall - now.mono + at)}" for which, at in times.items() if at is not None]
+    return f"{known.text} (refused {', '.join(shown)})" if shown else known.text
 
 
 class _Came(Enum):

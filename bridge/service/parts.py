@@ -25,12 +25,14 @@ from bridge.service.changes import Changes
 from bridge.service.clock import Clock
 from bridge.service.direct import DirectRequests, Watch
 from bridge.service.from_servers import FromServers
+from bridge.service.learned_limits import LearnedLimits
 from bridge.service.network_calls import NetworkCalls
 from bridge.service.networks import NetworkEvents
 from bridge.service.north import North, udp_north
 from bridge.service.places import Places
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning, ProvisioningNotes
+from bridge.service.quota_change import recheck_held
 from bridge.service.runner import Runner
 from bridge.service.running_networks import RunningNetworks
 from bridge.service.tasks import Tasks
@@ -64,6 +66,7 @@ class Parts:
     changes: Changes
     traces: Traces
     direct: DirectRequests
+    limits: LearnedLimits
     shards: NodeShards | None  # of this node; None: there is no cluster
 
 
@@ -127,6 +130,13 @@ async def built(
                 '"prefix", and prefixes with at least 65536 addresses each'
             )
         directory.may_change = partial(_refuse_elsewhere, shards)
+
+    def try_again(held: NetworkCalls) -> None:
+        runner.turns.serve(held)
+        tasks.begin(recheck_held(runner, {held.network: held}, progress))
+
+    limits = LearnedLimits(store.memories.table, calls, clock, try_again, "" if shards is None else shards.node)
+    await limits.restore()
     direct = DirectRequests(runner, watch, store.next_id)
     traces = Traces(
         (runner, actor, CallTaps(networks)), clock.wall, clock.monotonic, asyncio.get_running_loop().call_later
@@ -146,6 +156,7 @@ async def built(
         await north.start(FromServers(runner, directory, sources.scheme, count))
         stack.push_async_callback(north.stop)
         directory.subscribe(changes.follow)
+        stack.push_async_callback(limits.keep_last)
         stack.push_async_callback(running.stop)
         await running.start_all(config.networks)
         yield Parts(
@@ -166,6 +177,7 @@ async def built(
             changes,
             traces,
             direct,
+            limits,
             shards,
         )  # fmt: skip
 

@@ -175,6 +175,7 @@ class Service:
             # Without [standby] nobody adds posts, but an earlier run with it may have left some.
             self._tasks.begin(persistently(inbox.take_what_waits) if self._receiving is None else inbox.run())
         self._tasks.begin(watch_clock(self.clock.wall))
+        self._tasks.begin(parts.limits.run())
         self._minutes = Minutes(self.now(), counters(self.metrics))
         self._tasks.begin(sample_each_minute(self._minutes, self.metrics, self.clock))
 
@@ -370,6 +371,9 @@ class Service:
         reached, failures = await changing.change(before, after, made)
         self.config = reached
         return reached, failures
+
+    async def forget_limits(self, network: str) -> str | None:
+        return await self.parts.limits.forget(network)
 
     def _retention(self) -> tuple[float, float]:
         return self.config.service.retention, self.config.events.keep

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from bindings.contract import LimitOf
 from bridge.delivery import paces
 from bridge.delivery.pace import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH, MARKS, PERIODS, Pace
-from bridge.delivery.paces import Paces
+from bridge.delivery.paces import Learned, Paces
 from bridge.delivery.together import SUSPICIOUS
 from tests.delivery.limiters import FixedWindow, TokenBucket
 
@@ -235,8 +235,7 @@ def test_a_limit_of_the_network_holds_all():
         known.taken(number, 62.0 + number)
     known.refused(9, 65.0, 50.0, LimitOf.NETWORK)
     known.taken(9, 115.0)
-    assert known.status() == "the network seems to take 4 messages in a minute"
-    assert known.network(116.0, 0).wait == 6  # those of 61 and 62 are over then
+    assert known.learned() == [Learned("the network seems to take 4 messages in a minute", 0.0, 65.0)]
     assert known.network(123.0, 0) is None
     assert known.network(123.0, 3).wait > 0  # with those under way it is used up
 
@@ -283,4 +282,4 @@ def test_only_so_many_devices_are_remembered(monkeypatch):
     for endpoint in range(50):
         known.refused(endpoint, float(endpoint), 60.0, LimitOf.DEVICE)
     assert [endpoint for endpoint in range(50) if known.device(endpoint, 50.0) is not None] == list(range(40, 50))
-    assert known.status().endswith("; 10 devices were refused messages for a limit")
+    assert known.learned()[-1] == Learned("10 devices were refused messages for a limit", last_refused=49.0)

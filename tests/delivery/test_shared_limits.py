@@ -72,7 +72,7 @@ class Fleet:
 def test_what_all_devices_are_refused_for_falls_to_a_few_tries(most, window, learns):
     fleet = Fleet(100, every=HOUR / 24, limit=FixedWindow(most, window))
     fleet.live(learns)
-    assert "of all devices that it refused, seems to take" in fleet.paces.status()
+    assert any("of all devices that it refused, seems to take" in one.text for one in fleet.paces.learned())
     found = fleet.live(DAY)
     assert found["refused"] <= 100  # one of the devices alone tried every ten seconds: 8 640
     assert found["taken"] >= 0.9 * DAY / window * most
@@ -93,7 +93,7 @@ def test_limits_of_the_devices_own_that_end_at_the_same_time_are_no_limit_of_all
     limits = {device: FixedWindow(most, window) for device in range(100)}
     fleet = Fleet(100, every=every, limits=limits)
     found = fleet.live(days * DAY)
-    assert "of all devices" not in fleet.paces.status()
+    assert not any("of all devices" in one.text for one in fleet.paces.learned())
     assert found["taken"] >= 0.85 * 100 * most * days * DAY / window
 
 
@@ -201,7 +201,7 @@ def proven():
 def test_a_device_that_was_never_refused_is_not_held_by_a_limit_of_those_that_were(proven):
     known, now = proven
     why = "the network, of all devices that it refused, seems to take 10 messages in a minute"
-    assert known.status() == f"{why}; 100 devices were refused messages for a limit"
+    assert [one.text for one in known.learned()] == [why, "100 devices were refused messages for a limit"]
     assert known.device(3, now).why == why
     assert known.device(1000, now) is None
     assert known.network(now, 0) is None
@@ -212,7 +212,7 @@ def test_what_is_taken_beyond_the_limit_of_all_disproves_it(proven):
     for number in range(ENOUGH):
         assert known.device(3, now) is not None
         known.taken(1000 + number, now)
-    assert known.status() == "100 devices were refused messages for a limit"
+    assert [one.text for one in known.learned()] == ["100 devices were refused messages for a limit"]
 
 
 def test_while_the_limit_of_all_refuses_one_call_at_a_time_asks(proven):

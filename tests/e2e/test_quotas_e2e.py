@@ -1,9 +1,11 @@
 """Quotas from end to end (LPW-6): what a device gets is counted on the air, what a server is told at the server."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 
+import apsw
 import pytest
 import pytest_asyncio
 
@@ -128,3 +130,34 @@ async def test_people_see_usage_quotas_and_what_a_transfer_costs(world: SetUp):
     assert "quota plan: it takes 812 of the " in said
     listed = json.loads((await world.command("quota", "list", "--json")).out)
     assert [one["name"] for one in listed["items"]] == ["plan", "bytes", "fleet"]
+
+
+async def test_a_limit_of_the_network_is_known_after_a_kill_and_forgotten_on_request(world: SetUp):
+    await world.add_device("limited", endpoint={}, device={}, downlink_rate=3)
+    asked = [asyncio.create_task(world.ask("limited", "read", "/3/0/0", timeout=150)) for _ in range(4)]
+
+    async def shown() -> str:
+        return (await world.command("network", "show", "nidd")).out
+
+    async def learned() -> str:
+        return next((line for line in (await shown()).splitlines() if "refused messages for a limit" in line), "")
+
+    known = await until(learned, 20.0, why="no limit is learned")
+    assert known.startswith("  limits                 one device was refused messages for a limit (refused last at 2")
+
+    def written() -> bool:
+        with contextlib.closing(apsw.Connection(str(world.lab.directory / "bridge.db"))) as ledger:
+            return bool(ledger.execute("SELECT 1 FROM note WHERE network = 'limits of nidd'").fetchall())
+
+    await world.lab.step(6.0)
+    await until(written, 20.0, why="what was learned is not on the disk")
+    await world.bridge.restart()
+    assert await learned() == known
+    assert "to forget them: lwm2m-bridge network forget-limits nidd" in await shown()
+    forgotten = (await world.command("network", "forget-limits", "nidd")).out
+    assert forgotten == f"forgotten: {known.removeprefix('  limits').strip()}\n"
+    assert "limits" not in await shown()
+    assert not written()
+    assert "is not configured (known: nidd)" in (await world.command("network", "show", "none")).err
+    await world.lab.step(150.0)
+    await asyncio.wait(asked, timeout=20)

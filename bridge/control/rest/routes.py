@@ -132,6 +132,7 @@ ROUTES = (
     Route("GET", "/dead-letters", events.ListDeadLetters),
     Route("GET", "/networks", networks.ListNetworks),
     Route("POST", "/network-checks", networks.CheckNetworks),
+    Route("POST", f"{_N}/limits-forgotten", networks.ForgetLimits),
     Route("POST", f"{_N}/integration", networks.SetIntegration),
     Route("POST", f"{_N}/devices", networks.AddDevice, 201),
     Route("POST", f"{_N}/adoptions", networks.AdoptDevices),

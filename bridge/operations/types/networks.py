@@ -44,6 +44,22 @@ class ListNetworks(Request[Networks], frozen=True):
     ACCESS: ClassVar[Access] = Access.READ
 
 
+class LimitsForgotten(Result, frozen=True, kw_only=True):
+    limits: str | None  # what was known, in words; null: nothing
+
+
+class ForgetLimits(Request[LimitsForgotten], frozen=True):
+    """Forget the limits that a network was seen to keep, and let messages go that only these limits held.
+
+    A time to wait that the network named for a message stays with that message. Needs a running service.
+    """
+
+    NAME: ClassVar[str] = "network.forget_limits"
+    ACCESS: ClassVar[Access] = Access.ADMIN
+
+    network: NetworkName
+
+
 class NetworkChecks(Result, frozen=True, kw_only=True):
     """The findings of the checks of each network."""
 

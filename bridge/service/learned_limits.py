@@ -1,0 +1,148 @@
+"""Keeps the limits that networks were seen to keep, so that a restart does not run into the same refusals again.
+
+A record for each device, and one for the network, is written a few seconds after it changed: no message waits for that,
+and a kill costs the lessons of these seconds. In a cluster each node keeps its own.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+
+import msgspec
+
+from bridge.delivery.paces import PacesRecord
+from bridge.errors import StoreUnavailable
+from bridge.service.clock import Clock, moment
+from bridge.service.network_calls import NetworkCalls
+from bridge.store.notes import PAGE, NoteTable
+
+EVERY = 5.0  # seconds between two writes
+AT_ONCE = 500  # records of a network in one write
+
+log = logging.getLogger(__name__)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A note. It says nothing of a monotonic clock, which a restart of the machine sets to 0."""
+
+    at: float  # wall seconds: the moment of the record
+    record: PacesRecord
+
+
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
+class LearnedLimits:
+    """The learned limits of all networks, over the notes of a store."""
+
+    def __init__(
+        self,
+        table: NoteTable,
+        calls: Mapping[str, NetworkCalls],
+        clock: Clock,
+        try_again: Callable[[NetworkCalls], None],
+        node: str = "",
+    ) -> None:
+        """`calls`: of the networks that are configured now. `try_again` lets messages go that a limit held."""
+        self._table = table
+        self._calls = calls
+        self._clock = clock
+        self._try_again = try_again
+        self._node = node
+        self._restored: dict[str, NetworkCalls] = {}
+        self._lock = asyncio.Lock()  # a record is not written while all are removed
+
+    async def restore(self) -> None:
+        """Take over what earlier runs learned of networks that have just been started. Raises StoreUnavailable."""
+        for name, calls in [*self._calls.items()]:
+            if self._restored.get(name) is not calls:
+                await self._restore(name, calls)
+                self._restored[name] = calls
+
+    async def run(self) -> None:
+        """Write what was learned every few seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.restore()
+                await self.keep()
+            except StoreUnavailable as error:
+                extra = {"sample": "learned limits"}
+                log.warning("learned limits could not be kept, and are tried again: %s", error, extra=extra)
+
+    async def keep(self) -> None:
+        """Write what was learned since the last time. Raises StoreUnavailable; what was not written is kept later."""
+        async with self._lock:
+            for name, calls in self._restored.items():
+                while await self._keep(name, calls) == AT_ONCE:
+                    pass
+
+    async def keep_last(self) -> None:
+        """Write what was learned, at a stop: nothing is raised, since all of it can be learned again."""
+        with contextlib.suppress(StoreUnavailable):
+            await self.keep()
+
+    async def forget(self, network: str) -> str | None:
+        """Forget all limits of a network, and let messages that they held go; return what was known of them.
+
+        Raises StoreUnavailable: then some may come back with the next start.
+        """
+        calls = self._calls[network]
+        known = calls.limits(moment(self._clock))
+        async with self._lock:
+            calls.forget_limits()
+            self._try_again(calls)
+            keys = [key async for key, _ in self._notes(network)]
+            await asyncio.gather(*(self._put(network, key, None) for key in keys))
+        return known
+
+    async def _restore(self, name: str, calls: NetworkCalls) -> None:
+        now = moment(self._clock)
+        records: list[tuple[int, PacesRecord, float]] = []
+        async for key, value in self._notes(name):
+            try:
+                kept = _decoder.decode(value)
+                # A clock that was set back since leaves what is known as it was at the stop.
+                records.append((int(key), kept.record, max(now.wall - kept.at, 0.0)))
+            except ValueError as error:
+                log.warning("a limit of network %s that was learned earlier cannot be read: %s", name, error)
+                await self._put(name, key, None)
+        if records:
+            calls.restore_limits(records, now)
+            log.info("limits of network %s that were learned earlier: %s", name, calls.limits(now) or "all are over")
+
+    async def _keep(self, name: str, calls: NetworkCalls) -> int:
+        now = moment(self._clock)
+        changed = calls.limits_changed(now, AT_ONCE)
+        writes = [
+            self._put(name, str(endpoint), None if record is None else msgspec.msgpack.encode(_Kept(now.wall, record)))
+            for endpoint, record in changed.items()
+        ]
+        failed = [one for one in await asyncio.gather(*writes, return_exceptions=True) if one is not None]
+        if failed:
+            calls.limits_not_kept(changed)
+            raise failed[0]
+        return len(changed)
+
+    async def _notes(self, network: str) -> AsyncIterator[tuple[str, bytes]]:
+        after: str | None = None
+        while page := await self._table.page(self._place(network), "", after, PAGE):
+            for key, value in page:
+                yield key, value
+            after = page[-1][0]
+
+    def _put(self, network: str, key: str, value: bytes | None) -> "asyncio.Future[None]":
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._table.put(self._place(network), key, value, "", partial(_settle, written))
+        return written
+
+    def _place(self, network: str) -> str:
+        """Return the name under which the notes are: that of no network, so that no binding meets them."""
+        return f"limits of {network}" + (f" at {self._node}" if self._node else "")
+
+
+def _settle(future: "asyncio.Future[None]", error: BaseException | None) -> None:
+    if not future.done():
+        future.set_result(None) if error is None else future.set_exception(error)
