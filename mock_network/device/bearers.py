@@ -1,5 +1,6 @@
 """The ways out of a device: a CoAP endpoint for each, and which server is reached over which."""
 
+import asyncio
 import functools
 import random
 from collections.abc import Awaitable, Callable
@@ -8,12 +9,16 @@ from urllib.parse import urlsplit
 
 from mock_network.device.accounts import Account, BootstrapAccount
 from mock_network.device.options import BearerOptions, DeviceOptions
+from mock_network.lwm2m.credentials import ClientCredentials
+from mock_network.lwm2m.dtls import ClientSessions
+from mock_network.lwm2m.dtls_contexts import Clock
 from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.messages import Closed, Request, Response, resolve
 from mock_network.lwm2m.transport import Address, Datagram
 
 URI_HOST = 3  # option number (RFC 7252 §5.10)
 SMS = "S"
+_OWED = 2.0  # seconds: an answer to Bootstrap-Finish goes out, and again if it was lost once (RFC 7252 §4.8)
 
 
 class Bearer:
@@ -23,6 +28,14 @@ class Bearer:
         self.options = options
         self.address: Address = options.bind
         self.endpoint: CoapEndpoint | None = None
+        self.sessions: ClientSessions | None = None
+
+    async def secure(self, peer: Address, credentials: ClientCredentials | None) -> None:
+        """Use these credentials for a peer. One by others ends when the answers that it owes are sent; ValueError."""
+        if self.sessions is not None and self.sessions.changes(peer, credentials):
+            await asyncio.sleep(_OWED)
+        if self.sessions is not None:
+            self.sessions.use(peer, credentials)
 
     @property
     def up(self) -> CoapEndpoint:
@@ -60,8 +73,13 @@ class Bearers:
         given_up: Callable[[Address, int, bytes], None],
         rng: random.Random,
         alerted: Callable[[int], None],
+        now: Clock,
     ) -> None:
-        """Open every socket; OSError if one cannot be used. `alerted` is called with alerts of DTLS that arrive."""
+        """Open every socket; OSError if one cannot be used. `alerted` is called with alerts of DTLS that arrive.
+
+        By `now` the device judges how long certificates are valid.
+        """
+        strict = self._options.psk is not None or self._options.certificate is not None
         for bearer in self.all:
             bearer.endpoint = await CoapEndpoint.create(
                 functools.partial(handler, bearer),
@@ -74,8 +92,7 @@ class Bearers:
             # From now on the same port, also after a restart.
             bearer.address = bearer.endpoint.address
             bearer.endpoint.on_given_up = given_up
-            if self._options.psk is not None:
-                bearer.endpoint.secure(self._options.psk, {}, alerted)
+            bearer.sessions = bearer.endpoint.use_client_sessions(alerted, now, strict=strict)
             if bearer.options.binding == SMS and bearer.options.pipe is not None:
                 bearer.endpoint.announce(bearer.options.pipe)  # a trigger may come before anything was sent
 
@@ -83,6 +100,7 @@ class Bearers:
         """Close every socket at once."""
         for bearer in self.all:
             endpoint, bearer.endpoint = bearer.endpoint, None
+            bearer.sessions = None
             if endpoint is not None:
                 await endpoint.shutdown()
 

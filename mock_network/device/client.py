@@ -13,7 +13,7 @@ from mock_network.device.bearers import URI_HOST, Bearers
 from mock_network.device.discovery import registration_links
 from mock_network.device.lifecycle import Lifecycle
 from mock_network.device.options import DeviceOptions
-from mock_network.device.security import SecurityContexts
+from mock_network.device.security import SecurityContexts, credentials_of
 from mock_network.device.tasks import (
     Answer,
     Deregister,
@@ -158,6 +158,7 @@ class Client:
         if account is None:
             raise NotRegistered(f"no account of server {server}" if server else "no account of a bootstrap server")
         route = await self._bearers.route(account, self.apn_of(account) if isinstance(account, Account) else "")
+        await route.bearer.secure(route.peer, credentials_of(self._tree, account.security))
         options = request.options if route.host is None else (*request.options, (URI_HOST, route.host.encode()))
         full = dataclasses.replace(request, options=options, security=self._contexts.of(account.security))
         exchange = await route.bearer.up.request(route.peer, full, wait=self._options.response_timeout)

@@ -22,8 +22,8 @@ from mock_network.device.options import (
 )
 from mock_network.device.parameters import BEARER_WORDS, SERVER_WORDS, bearer_options, rds_pipe, server_options
 from mock_network.lwm2m.blockwise import exponent_of
+from mock_network.lwm2m.credentials import ClientCertificate, PreSharedKey, client_certificate_from, key_from
 from mock_network.lwm2m.definitions import Model
-from mock_network.lwm2m.dtls import PreSharedKey, key_from
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.object_files import DefinitionError, read_files
 from mock_network.lwm2m.oscore import OscoreKeys, keys_from
@@ -112,6 +112,12 @@ def _block_size(_context: click.Context, _parameter: click.Parameter, size: int)
     "--psk",
     callback=lambda _context, _parameter, words: None if words is None else _psk(words),
     help="reach the server by DTLS with a pre-shared key: identity=TEXT,key=HEX",
+)
+@click.option(
+    "--certificate",
+    callback=lambda _context, _parameter, words: None if words is None else _certificate(words),
+    help="reach the server by DTLS with certificates: certificate=FILE,private_key=FILE,server=FILE, all PEM; server "
+    "is the authority of the server's certificate or, with usage=3, that certificate itself",
 )
 @click.option("--fresh-within", type=float, help="seconds: a changing request must carry an Echo value no older")
 @click.option("--no-clock", is_flag=True, help="the device knows no time before a server writes /3/0/13")
@@ -206,6 +212,7 @@ def _defaults(
     send_at_register: tuple[str, ...],
     oscore: OscoreKeys | None,
     psk: PreSharedKey | None,
+    certificate: ClientCertificate | None,
     fresh_within: float | None,
     no_clock: bool,
     answer_delay: float,
@@ -247,6 +254,7 @@ def _defaults(
         send_at_register=send_at_register,
         oscore=oscore,
         psk=psk,
+        certificate=certificate,
         fresh_within=fresh_within,
         has_clock=not no_clock,
         answer_delay=answer_delay,
@@ -270,6 +278,17 @@ def _psk(words: str) -> PreSharedKey:
     try:
         return key_from(dict(word.partition("=")[::2] for word in words.split(",")))
     except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _certificate(words: str) -> ClientCertificate:
+    found: dict[str, Any] = dict(word.partition("=")[::2] for word in words.split(","))
+    try:
+        if "usage" in found:
+            found["usage"] = int(found["usage"])
+        files = {name: Path(file).read_text("ascii") for name, file in found.items() if name != "usage"}
+        return client_certificate_from({**found, **files})
+    except (ValueError, OSError) as error:
         raise click.BadParameter(str(error)) from error
 
 

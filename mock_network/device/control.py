@@ -28,7 +28,7 @@ from mock_network.device.options import DEFAULT_OBJECTS, REGISTER_PARAMETERS, De
 from mock_network.device.parameters import bearer_options, rds_pipe, server_options
 from mock_network.device.refusal import OperationError
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
-from mock_network.lwm2m.dtls import key_from
+from mock_network.lwm2m.credentials import client_certificate_from, key_from
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.jsonvalue import format_from_json, from_json, to_json
 from mock_network.lwm2m.messages import Response
@@ -64,6 +64,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "oscore": keys_from,
     "bootstrap_oscore": keys_from,
     "psk": key_from,
+    "certificate": client_certificate_from,
     "pipe": parse_address,
     "tunnel": parse_address,
 }
@@ -107,6 +108,7 @@ def describe(device: Device) -> dict[str, Any]:
         "bootstrap": device.lifecycle.bootstrap_phase.value,
         "bootstrap_failures": device.lifecycle.bootstrap_failures[-10:],
         "failures": device.registration.failures[-10:],
+        "session_failures": device.session_failures,
         "operations": len(device.operations.entries),
     }
 

@@ -150,13 +150,23 @@ class Device:
         self.client.start()
 
     async def _open(self) -> None:
-        await self.bearers.open(self._handle, self._tap, self._given_up, self._rng, self._alerted)
+        await self.bearers.open(self._handle, self._tap, self._given_up, self._rng, self._alerted, self._now)
         for bearer in self.bearers.all:
             bearer.up.use_contexts(self.contexts.find)
             if bearer.options.binding == SMS:
                 bearer.up.intercept(functools.partial(self._short_message, bearer))
         if self._tunnel is not None:
             await self._tunnel.open()
+
+    def _now(self) -> float | None:
+        """Return the time as far as the device knows it."""
+        now = self.clock.read()
+        return now if isinstance(now, int) else None
+
+    @property
+    def session_failures(self) -> list[str]:
+        """Return why the last DTLS handshakes failed, while the device is up."""
+        return [why for one in self.bearers.all if one.sessions is not None for why in one.sessions.failures]
 
     def _alerted(self, description: int) -> None:
         """Keep the last alert of DTLS that arrived where a server can read it (/1/x/11)."""

@@ -20,7 +20,7 @@ from mock_network.device.accounts import (
 from mock_network.device.every_type import initial_values
 from mock_network.device.firmware import PUSH
 from mock_network.device.options import DeviceOptions, ServerOptions
-from mock_network.device.security import instance_of
+from mock_network.device.security import Mode, instance_of
 from mock_network.device.tree import Instances, Resource
 from mock_network.lwm2m.definitions import (
     ACCESS_CONTROL,
@@ -43,7 +43,6 @@ from mock_network.lwm2m.paths import Path
 from mock_network.lwm2m.values import ObjectLink
 
 NB_IOT = 7  # /4/0/0 Network Bearer
-PSK, NO_SEC = 0, 3  # /0/0/2 Security Mode
 NON_IP = 0  # /11/x/24 PDN Type
 NO_AUTHENTICATION = 3  # /11/x/4
 
@@ -89,9 +88,12 @@ def initial_objects(options: DeviceOptions) -> Instances:
 
 
 def _securities(options: DeviceOptions) -> Iterator[dict[int, Resource]]:
-    none: dict[int, Resource] = {2: NO_SEC, 3: b"", 4: b"", 5: b""}
+    none: dict[int, Resource] = {2: Mode.NO_SEC, 3: b"", 4: b"", 5: b""}
     if options.psk is not None:
-        none = {2: PSK, 3: options.psk.identity.encode(), 4: b"", 5: options.psk.key}
+        none = {2: Mode.PRE_SHARED_KEY, 3: options.psk.identity.encode(), 4: b"", 5: options.psk.key}
+    elif options.certificate is not None:
+        own = options.certificate
+        none = {2: Mode.CERTIFICATE, 3: own.certificate, 4: own.server, 5: own.key, 15: own.usage}
     for key, server in enumerate(options.servers()):
         link: dict[int, Resource] = {} if server.oscore is None else {OSCORE_LINK: ObjectLink(OSCORE, key)}
         rds = _present({RDS_DESTINATION_PORT: server.rds_port})

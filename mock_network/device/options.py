@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mock_network.lwm2m.credentials import ClientCertificate, PreSharedKey
 from mock_network.lwm2m.definitions import (
     CONNECTIVITY,
     DEVICE,
@@ -11,7 +12,6 @@ from mock_network.lwm2m.definitions import (
     TEMPERATURE,
     Model,
 )
-from mock_network.lwm2m.dtls import PreSharedKey
 from mock_network.lwm2m.formats import ContentFormat
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.oscore import OscoreKeys
@@ -110,7 +110,9 @@ class DeviceOptions:
     bootstrap_oscore: OscoreKeys | None = None
     """As `ServerOptions.oscore`, of the bootstrap server."""
     psk: PreSharedKey | None = None
-    """Everything of the device goes through DTLS sessions by this key; None: nothing does."""
+    """Everything of the device goes through DTLS sessions by this key, in all its accounts; None: nothing does."""
+    certificate: ClientCertificate | None = None
+    """As `psk`, by certificates."""
     tunnel: Address | None = None
     """UDP address of an application of the device, or of a device behind it, whose data object 19 carries."""
     fresh_within: float | None = None

@@ -1,15 +1,64 @@
-"""The OSCORE contexts of a device, as its OSCORE object /21 holds them and its Security instances link them."""
+"""How a device secures its messages to a server: by what the Security instance holds, or links in the OSCORE object."""
 
+from enum import IntEnum
 from typing import Any
+from urllib.parse import urlsplit
 
-from mock_network.device.accounts import OSCORE_LINK
+from mock_network.device.accounts import OSCORE_LINK, URI
 from mock_network.device.tree import ObjectTree, Resource
+from mock_network.lwm2m.credentials import (
+    DOMAIN_ISSUED,
+    TRUST_ANCHOR,
+    ClientCertificate,
+    ClientCredentials,
+    PreSharedKey,
+    ServerByName,
+)
 from mock_network.lwm2m.definitions import OSCORE, SECURITY
 from mock_network.lwm2m.oscore import AES_CCM_16_64_128, HKDF_SHA_256, OscoreKeys, new_context
 from mock_network.lwm2m.paths import Path
 
 _SECRET, _SENDER, _RECIPIENT, _AEAD, _HMAC, _SALT, _CONTEXT = range(7)
+_MODE, _OWN, _SERVER, _KEY, _SNI, _USAGE = 2, 3, 4, 5, 14, 15  # resources of object 0
 _HMAC_SHA_256, _HMAC_SHA_512 = 5, 7  # COSE numbers of what the HKDFs -10 and -11 are built on
+
+
+class Mode(IntEnum):
+    """Security Mode, /0/x/2."""
+
+    PRE_SHARED_KEY = 0
+    RAW_PUBLIC_KEY = 1
+    CERTIFICATE = 2
+    NO_SEC = 3
+
+
+def credentials_of(tree: ObjectTree, security: Path) -> ClientCredentials | None:
+    """Return what DTLS sessions with the server of a Security instance are made with; None: it wants none.
+
+    ValueError for a mode that this device has not, or values that are missing.
+    """
+
+    def opaque(resource: int) -> bytes:
+        value = tree.get_or((*security, resource), b"")
+        return value if isinstance(value, bytes) else b""
+
+    def integer(resource: int, default: int) -> int:
+        value = tree.get_or((*security, resource), default)
+        return value if isinstance(value, int) else default
+
+    mode = integer(_MODE, Mode.NO_SEC)
+    if mode == Mode.NO_SEC:
+        return None
+    if not opaque(_OWN) or not opaque(_KEY):
+        raise ValueError(f"Security Mode {mode} without values of /0/{security[1]}/3 and /0/{security[1]}/5")
+    if mode == Mode.PRE_SHARED_KEY:
+        return PreSharedKey(opaque(_OWN).decode("utf-8", "replace"), opaque(_KEY))
+    usage = integer(_USAGE, DOMAIN_ISSUED)
+    if mode != Mode.CERTIFICATE or usage not in {TRUST_ANCHOR, DOMAIN_ISSUED} or not opaque(_SERVER):
+        raise ValueError(f"this device has no Security Mode {mode} with Certificate Usage {usage}")
+    name = str(tree.get_or((*security, _SNI), "")) or urlsplit(str(tree.get_or((*security, URI), ""))).hostname or ""
+    own = ClientCertificate(opaque(_OWN), opaque(_KEY), opaque(_SERVER), usage)
+    return ServerByName(own, name)
 
 
 def instance_of(keys: OscoreKeys) -> dict[int, Resource]:

@@ -1,94 +1,74 @@
-"""DTLS 1.2 with pre-shared keys for the emulators' sockets, by pyOpenSSL: a session for each peer.
+"""DTLS 1.2 for the emulators' sockets, by pyOpenSSL: a session for each peer, with a pre-shared key or certificates.
 
 A client begins one with its first message to a peer; a server takes one with each ClientHello. Retransmissions follow
-the system's clock, whatever the event loop's is, for OpenSSL reads it by itself.
+the system's clock, whatever the event loop's is, for OpenSSL reads it by itself; how long a certificate is valid is
+judged by the clock of the emulator.
 """
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
+from mock_network.lwm2m.credentials import ClientCredentials, Proven, ServerCertificate
+from mock_network.lwm2m.dtls_contexts import Alerted, Clock, Settings, client_context, proven_by, server_context
+
 _log = logging.getLogger(__name__)
-_binding = Binding()
-_ffi: Any = _binding.ffi
-_lib: Any = _binding.lib
 
 FIRST, LAST = 20, 63  # first bytes of records (RFC 9443 §2)
-_DTLS1_2 = 0xFEFD
-_SUITES = b"PSK-AES128-CCM8:PSK-AES128-CBC-SHA256:@SECLEVEL=0"
 _MTU = 1200  # bytes of a datagram
 _WAITING = 16  # messages that wait for a session, at most
+_KEPT = 10  # failures
 _READ = 20_000
-_CB_READ_ALERT = 0x4004  # SSL_CB_READ_ALERT
-_CLOSE_NOTIFY = 0
 _HANDSHAKE, _CLIENT_HELLO = 22, 1  # RFC 5246 §6.2.1, §7.4
 _HEADER = 13  # bytes of a record's header (RFC 6347 §4.1)
 
 Peer = tuple[str, int]
+Passed = Callable[[bytes, Peer], None]
 
 
-@dataclass(frozen=True, slots=True)
-class PreSharedKey:
-    """A client's identity and key."""
+class DtlsSessions(ABC):
+    """The sessions of one socket. `send` sends a datagram, `arrived` takes a message, each with the peer."""
 
-    identity: str
-    key: bytes = field(repr=False)
+    _is_server: ClassVar = False
 
-
-def key_from(words: Mapping[str, str]) -> PreSharedKey:
-    """Return the key that the words identity and key (hexadecimal) name; ValueError."""
-    try:
-        found = PreSharedKey(str(words["identity"]), bytes.fromhex(words["key"]))
-    except (KeyError, TypeError, ValueError):
-        raise ValueError("a pre-shared key needs identity, and key in hexadecimal") from None
-    if not found.identity or "\0" in found.identity or not found.key:
-        raise ValueError("a pre-shared key needs an identity without NUL, and a key")
-    return found
-
-
-class DtlsSessions:
-    """The sessions of one socket. `send` sends a datagram, `arrived` takes a message, each with the peer.
-
-    `own`: this end is a client, by this key; None: a server, to the clients of `keys`, by identity.
-    """
-
-    def __init__(
-        self,
-        send: Callable[[bytes, Peer], None],
-        arrived: Callable[[bytes, Peer], None],
-        own: PreSharedKey | None,
-        keys: Mapping[str, bytes],
-        on_alert: Callable[[int], None] = lambda _description: None,
-    ) -> None:
+    def __init__(self, send: Passed, arrived: Passed) -> None:
         self._send = send
         self._arrived = arrived
-        self._own = own
-        self._keys = keys
-        self._on_alert = on_alert
         self._sessions: dict[Peer, _Session] = {}
-        self._asking: _Session | None = None  # whose identity OpenSSL asks about
-        self._context = self._make_context()
+        self.failures: deque[str] = deque(maxlen=_KEPT)
+        """Why the last handshakes failed."""
+        self._shaking: _Session | None = None  # whose handshake goes on in OpenSSL
 
+    @abstractmethod
     def secures(self, peer: Peer) -> bool:
-        """Whether messages with a peer go through a session, and no others count."""
-        return self._own is not None or peer in self._sessions
+        """Return whether messages with a peer go through a session, and no others count."""
 
-    def identity_of(self, peer: Peer) -> str | None:
+    @abstractmethod
+    def _settings(self, peer: Peer) -> Settings | None:
+        """Return what a session with a peer is made with; None: there can be none."""
+
+    def identity_of(self, peer: Peer) -> Proven | None:
         """Return who a peer has proven to be; None without an open session."""
         session = self._sessions.get(peer)
-        return session.identity if session is not None and session.open else None
+        return session.proven if session is not None and session.open else None
+
+    def clients(self) -> dict[Peer, Proven | None]:
+        """Return who is at the other end of each open session, by peer."""
+        return {peer: session.proven for peer, session in self._sessions.items() if session.open}
 
     def send(self, message: bytes, peer: Peer) -> None:
-        """Send a message, or let it wait for the handshake."""
+        """Send a message, or let it wait for the handshake; where there can be no session, it is lost."""
         session = self._sessions.get(peer)
         if session is None:
             session = self._begin(peer)
+            if session is None:
+                return
             self._shake(session)
         if session.open:
             session.connection.send(message)
@@ -99,7 +79,7 @@ class DtlsSessions:
     def receive(self, datagram: bytes, peer: Peer) -> None:
         """Take a datagram of records."""
         session = self._sessions.get(peer)
-        if self._own is None and _is_client_hello(datagram) and (session is None or session.open):
+        if self._is_server and _is_client_hello(datagram) and (session is None or session.open):
             self._end(session)
             session = self._begin(peer)
         if session is None:
@@ -117,57 +97,20 @@ class DtlsSessions:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _make_context(self) -> SSL.Context:
-        context = SSL.Context(SSL.DTLS_METHOD)
-        context.set_min_proto_version(_DTLS1_2)
-        context.set_cipher_list(_SUITES)
-        context.set_options(SSL.OP_NO_QUERY_MTU)
-        context.set_info_callback(self._informed)
-        as_client = "unsigned int(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int)"
-        as_server = "unsigned int(SSL *, const char *, unsigned char *, unsigned int)"
-        if self._own is None:
-            self._callback = _ffi.callback(as_server, self._find)
-            _lib.SSL_CTX_set_psk_server_callback(context._context, self._callback)  # noqa: SLF001 there is no other way
-        else:
-            self._callback = _ffi.callback(as_client, self._show)
-            _lib.SSL_CTX_set_psk_client_callback(context._context, self._callback)  # noqa: SLF001 as above
-        return context
-
-    def _show(self, _ssl: Any, _hint: Any, identity: Any, room: int, key: Any, key_room: int) -> int:
-        own = self._own
-        if own is None or len(own.identity.encode()) >= room or len(own.key) > key_room:
-            return 0
-        shown = own.identity.encode() + b"\0"
-        _ffi.memmove(identity, shown, len(shown))
-        _ffi.memmove(key, own.key, len(own.key))
-        return len(own.key)
-
-    def _find(self, _ssl: Any, identity: Any, key: Any, key_room: int) -> int:
-        shown = _ffi.string(identity).decode("utf-8", "replace")
-        found = self._keys.get(shown, b"")
-        if self._asking is not None:
-            self._asking.identity = shown
-        if len(found) > key_room:
-            return 0
-        _ffi.memmove(key, found, len(found))
-        return len(found)
-
-    def _informed(self, _connection: SSL.Connection, where: int, value: int) -> None:
-        if where == _CB_READ_ALERT and value & 0xFF != _CLOSE_NOTIFY:
-            self._on_alert(value & 0xFF)
-
-    def _begin(self, peer: Peer) -> "_Session":
-        connection = SSL.Connection(self._context, None)
-        if self._own is None:
+    def _begin(self, peer: Peer) -> "_Session | None":
+        settings = self._settings(peer)
+        if settings is None:
+            return None
+        connection = settings.connection(_MTU)
+        if self._is_server:
             connection.set_accept_state()
         else:
             connection.set_connect_state()
-        connection.set_ciphertext_mtu(_MTU)
         session = self._sessions[peer] = _Session(peer, connection)
         return session
 
     def _shake(self, session: "_Session") -> None:
-        self._asking = session
+        self._shaking = session
         try:
             session.connection.do_handshake()
         except SSL.WantReadError:
@@ -176,12 +119,14 @@ class DtlsSessions:
             return
         except SSL.Error as error:
             _log.info("no DTLS session with %s: %s", session.peer, error)
+            self.failures.append(_reason(error))
             self._flush(session)
             self._end(session)
             return
         finally:
-            self._asking = None
+            self._shaking = None
         session.open = True
+        session.proven = proven_by(session.connection) or session.proven
         session.stop()
         while session.waiting:
             session.connection.send(session.waiting.popleft())
@@ -235,11 +180,73 @@ class DtlsSessions:
                 del self._sessions[session.peer]
 
 
+class ClientSessions(DtlsSessions):
+    """Sessions that this end begins, by the credentials that `use` sets for a peer.
+
+    `strict`: messages with peers for which nothing is set do not count, else they go without a session.
+    """
+
+    def __init__(self, send: Passed, arrived: Passed, alerted: Alerted, now: Clock, *, strict: bool) -> None:
+        super().__init__(send, arrived)
+        self._alerted, self._now, self._strict = alerted, now, strict
+        self._credentials: dict[Peer, ClientCredentials | None] = {}
+        self._made: dict[ClientCredentials, Settings] = {}
+
+    def secures(self, peer: Peer) -> bool:
+        """Return whether messages with a peer go through a session, and no others count."""
+        return self._credentials[peer] is not None if peer in self._credentials else self._strict
+
+    def changes(self, peer: Peer, credentials: ClientCredentials | None) -> bool:
+        """Return whether `use` would end an open session with a peer."""
+        return peer in self._sessions and self._credentials.get(peer) != credentials
+
+    def use(self, peer: Peer, credentials: ClientCredentials | None) -> None:
+        """Use a session by these credentials for a peer from now on, or, by None, none. ValueError: they are unfit."""
+        if credentials is not None and credentials not in self._made:
+            self._made[credentials] = client_context(credentials, self._alerted, self._now)
+        if self.changes(peer, credentials):
+            self._end(self._sessions[peer])
+        self._credentials[peer] = credentials
+
+    def _settings(self, peer: Peer) -> Settings | None:
+        credentials = self._credentials.get(peer)
+        return None if credentials is None else self._made[credentials]
+
+
+class ServerSessions(DtlsSessions):
+    """Sessions that clients begin: those of `keys`, by identity, and with `use_certificate` those with certificates."""
+
+    _is_server = True
+
+    def __init__(self, send: Passed, arrived: Passed, keys: Mapping[str, bytes], now: Clock) -> None:
+        super().__init__(send, arrived)
+        self._keys, self._now = keys, now
+        self._made = self._make(None)
+
+    def use_certificate(self, own: ServerCertificate) -> None:
+        """Take clients with certificates, too, from now on; ValueError for one that cannot be read."""
+        self._made = self._make(own)
+
+    def secures(self, peer: Peer) -> bool:
+        """Return whether messages with a peer go through a session, and no others count."""
+        return peer in self._sessions
+
+    def _make(self, own: ServerCertificate | None) -> Settings:
+        return server_context(self._keys, own, self._shown, lambda _description: None, self._now)
+
+    def _settings(self, _peer: Peer) -> Settings | None:
+        return self._made
+
+    def _shown(self, identity: str) -> None:
+        if self._shaking is not None:
+            self._shaking.proven = Proven(identity)
+
+
 @dataclass(eq=False, slots=True)
 class _Session:
     peer: Peer
     connection: SSL.Connection
-    identity: str | None = None
+    proven: Proven | None = None
     open: bool = False
     timer: asyncio.TimerHandle | None = None
     waiting: deque[bytes] = field(default_factory=lambda: deque(maxlen=_WAITING))
@@ -248,6 +255,12 @@ class _Session:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+
+def _reason(error: SSL.Error) -> str:
+    """Return OpenSSL's words for what went wrong, the last of them first."""
+    entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return ", ".join(str(entry[-1]) for entry in reversed(entries)) or repr(error)
 
 
 def _is_client_hello(datagram: bytes) -> bool:

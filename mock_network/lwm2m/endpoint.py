@@ -11,7 +11,9 @@ from aiocoap.numbers.types import Type
 from aiocoap.protocol import Context
 
 from mock_network.lwm2m.answers import Answers, request_of
-from mock_network.lwm2m.dtls import PreSharedKey
+from mock_network.lwm2m.credentials import Proven
+from mock_network.lwm2m.dtls import ClientSessions, ServerSessions
+from mock_network.lwm2m.dtls_contexts import Alerted, Clock
 from mock_network.lwm2m.layers import Messages, Tokens
 from mock_network.lwm2m.messages import Handler, Request, Response, Tuning
 from mock_network.lwm2m.oscore import FindContext
@@ -68,17 +70,22 @@ class CoapEndpoint:
         """Have `find` return the OSCORE context for the kid and kid context of each protected request that arrives."""
         self._answers.find_context = find
 
-    def secure(
-        self,
-        own: PreSharedKey | None,
-        keys: Mapping[str, bytes],
-        on_alert: Callable[[int], None] = lambda _description: None,
-    ) -> None:
-        """Use DTLS sessions for all messages; see `UdpTransport.secure`."""
-        self._transport.secure(own, keys, on_alert)
+    def use_client_sessions(self, alerted: Alerted, now: Clock, *, strict: bool) -> ClientSessions:
+        """Return the DTLS sessions that this end begins, see there; `alerted` is called with alerts that arrive."""
+        transport = self._transport
+        sessions = ClientSessions(transport.send_record, transport.received, alerted, now, strict=strict)
+        transport.sessions = sessions
+        return sessions
 
-    def identity_of(self, peer: Address) -> str | None:
-        """Return the identity that a peer has proven by its DTLS session, None without one."""
+    def use_server_sessions(self, keys: Mapping[str, bytes], now: Clock) -> ServerSessions:
+        """Return the DTLS sessions that clients begin with this end, see there."""
+        transport = self._transport
+        sessions = ServerSessions(transport.send_record, transport.received, keys, now)
+        transport.sessions = sessions
+        return sessions
+
+    def identity_of(self, peer: Address) -> Proven | None:
+        """Return who a peer has proven to be by its DTLS session, None without one."""
         sessions = self._transport.sessions
         return None if sessions is None else sessions.identity_of(peer)
 

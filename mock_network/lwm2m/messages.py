@@ -14,7 +14,7 @@ from aiocoap.numbers.constants import TransportTuning
 from mock_network.lwm2m.blockwise import LARGEST_EXPONENT, Block
 from mock_network.lwm2m.transport import Address
 
-COAP_PORT = 5683  # RFC 7252 §12.6
+_PORTS = {"coap": 5683, "coaps": 5684}  # RFC 7252 §12.6, §12.7
 MAX_LATENCY = 100.0  # seconds from the start of a transmission to its reception (RFC 7252 §4.8.2)
 
 
@@ -147,11 +147,11 @@ def block_of(option: Any) -> Block | None:
 
 
 async def resolve(uri: str) -> Address:
-    """Address and port that a `coap://` URI names; ValueError for any other URI, OSError if the name is unknown."""
+    """Return address and port of a `coap://` or `coaps://` URI; ValueError for others, OSError for an unknown name."""
     parts = urlsplit(uri)
-    if parts.scheme != "coap" or not parts.hostname:
-        raise ValueError(f"not a coap:// URI: {uri!r}")
-    port = COAP_PORT if parts.port is None else parts.port
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"not a coap:// URI, nor a coaps:// one: {uri!r}")
+    port = _PORTS[parts.scheme] if parts.port is None else parts.port
     with contextlib.suppress(ValueError):
         return str(ipaddress.ip_address(parts.hostname)), port
     found: Sequence[Any] = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port)

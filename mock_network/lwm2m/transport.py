@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,7 +20,7 @@ from aiocoap.message import Message
 from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers.constants import TransportTuning
 
-from mock_network.lwm2m.dtls import FIRST, LAST, DtlsSessions, PreSharedKey
+from mock_network.lwm2m.dtls import FIRST, LAST, DtlsSessions
 
 _log = logging.getLogger(__name__)
 
@@ -117,6 +117,7 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
         self.asleep = False
         self.intercept: Callable[[Message], bool] = lambda _message: False
         self.sessions: DtlsSessions | None = None
+        """What messages go through, as far as it secures a peer."""
         self.unparsable = 0
         """Count of datagrams that are no CoAP message."""
         self._messages = messages
@@ -153,23 +154,16 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
         if self.sessions is not None and data and FIRST <= data[0] <= LAST:
             self.sessions.receive(data, sender)
         elif self.sessions is None or not self.sessions.secures(sender):
-            self._received(data, sender, _local_address(ancillary))
+            self.received(data, sender, _local_address(ancillary))
 
-    def secure(
-        self,
-        own: PreSharedKey | None,
-        keys: Mapping[str, bytes],
-        on_alert: Callable[[int], None] = lambda _description: None,
-    ) -> None:
-        """Have messages go through sessions: all of a client, and those of a server with clients that begin one."""
-        self.sessions = DtlsSessions(self._send_record, self._received, own, keys, on_alert)
-
-    def _send_record(self, record: bytes, peer: Address) -> None:
+    def send_record(self, record: bytes, peer: Address) -> None:
+        """Send a datagram of a session as it is."""
         if not self._closed:
             with contextlib.suppress(OSError):  # as if lost on the way
                 self._socket.sendto(record, peer)
 
-    def _received(self, data: bytes, sender: Address, local: bytes | None = None) -> None:
+    def received(self, data: bytes, sender: Address, local: bytes | None = None) -> None:
+        """Take a message that arrived in plain text, or in a session."""
         try:
             message = Message.decode(data, Peer(sender, local))
         except Exception as problem:  # noqa: BLE001 aiocoap lets what malformed options cause through, of any kind

@@ -101,7 +101,7 @@ def server(
         )
         lwm2m_server.bootstrap.plans.update(plans)
         for endpoint, own in keys.items():
-            lwm2m_server.use_oscore(endpoint, own)
+            lwm2m_server.identities.use_oscore(endpoint, own)
         bound = await lwm2m_server.start(address)
         try:
             async with listening(make_app(lwm2m_server), control) as base:

@@ -12,7 +12,11 @@ GET  /control/seen                          what was seen (`seen.Seen`); ?since=
 POST /control/stop, /control/start          stop listening {"forget": true}, and listen again on the same port
 PUT  /control/oscore/{endpoint}             protect all traffic with a client: {"secret": hex, "sender": hex,
                                             "recipient": hex, "salt": hex, "context": hex}
-PUT  /control/psk/{endpoint}                   take DTLS sessions of a client: {"identity": text, "key": hex}
+PUT  /control/psk/{endpoint}                take DTLS sessions of a client: {"identity": text, "key": hex}
+PUT  /control/certificate                   take those of clients with certificates: {"certificate": PEM,
+                                            "private_key": PEM, "authorities": PEM of the clients'}
+PUT  /control/certificate/{endpoint}        only the client with a common name is this endpoint: {"name": text}
+GET  /control/dtls                          open DTLS sessions: peer, name, issuer of a certificate
 GET  /control/bootstrap                     bootstrap sessions, with all steps and answers
 PUT  /control/bootstrap/{endpoint}          the plan for an endpoint, "*" for all others (`bootstrap_plan`); DELETE
 POST /control/bootstrap/{endpoint}          a step of the client's session: {"operation": "write", "path": …, …}
@@ -22,7 +26,7 @@ from aiohttp import web
 
 from mock_network.control_api import body_of, errors_as_json
 from mock_network.lwm2m.control import MAX_BODY, outcomes_as_json
-from mock_network.lwm2m.dtls import key_from
+from mock_network.lwm2m.credentials import key_from, server_certificate_from
 from mock_network.lwm2m.formats import UnsupportedFormat
 from mock_network.lwm2m.jsonvalue import to_json
 from mock_network.lwm2m.messages import Response
@@ -52,6 +56,9 @@ def make_app(server: LwM2mServer) -> web.Application:
     app.router.add_post("/control/start", _start)
     app.router.add_put("/control/oscore/{endpoint}", _oscore)
     app.router.add_put("/control/psk/{endpoint}", _psk)
+    app.router.add_put("/control/certificate", _certificate)
+    app.router.add_put("/control/certificate/{endpoint}", _certified)
+    app.router.add_get("/control/dtls", _dtls)
     app.router.add_get("/control/bootstrap", _sessions)
     app.router.add_put("/control/bootstrap/{endpoint}", _plan)
     app.router.add_delete("/control/bootstrap/{endpoint}", _no_plan)
@@ -163,13 +170,28 @@ async def _start(request: web.Request) -> web.Response:
 
 
 async def _oscore(request: web.Request) -> web.Response:
-    request.app[_SERVER].use_oscore(request.match_info["endpoint"], keys_from(await body_of(request)))
+    request.app[_SERVER].identities.use_oscore(request.match_info["endpoint"], keys_from(await body_of(request)))
     return web.Response(status=204)
 
 
 async def _psk(request: web.Request) -> web.Response:
-    request.app[_SERVER].use_key(request.match_info["endpoint"], key_from(await body_of(request)))
+    request.app[_SERVER].identities.use_key(request.match_info["endpoint"], key_from(await body_of(request)))
     return web.Response(status=204)
+
+
+async def _certificate(request: web.Request) -> web.Response:
+    request.app[_SERVER].identities.use_certificate(server_certificate_from(await body_of(request)))
+    return web.Response(status=204)
+
+
+async def _certified(request: web.Request) -> web.Response:
+    endpoint = request.match_info["endpoint"]
+    request.app[_SERVER].identities.bind_certificate(endpoint, str((await body_of(request)).get("name", endpoint)))
+    return web.Response(status=204)
+
+
+async def _dtls(request: web.Request) -> web.Response:
+    return web.json_response(request.app[_SERVER].identities.sessions())
 
 
 async def _sessions(request: web.Request) -> web.Response:

@@ -4,10 +4,8 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import Callable
-from typing import Any
 
 from mock_network.clock import current_clock
-from mock_network.lwm2m.dtls import PreSharedKey
 from mock_network.lwm2m.endpoint import CoapEndpoint
 from mock_network.lwm2m.formats import ContentFormat, UnsupportedFormat, decode, parse_format
 from mock_network.lwm2m.messages import (
@@ -21,12 +19,12 @@ from mock_network.lwm2m.messages import (
     Response,
     Tuning,
 )
-from mock_network.lwm2m.oscore import OscoreKeys, new_context
 from mock_network.lwm2m.paths import Path
 from mock_network.lwm2m.standard import type_of as known_type_of
 from mock_network.lwm2m.transport import Address
 from mock_network.lwm2m.values import FormatError, Record, TypeOf
 from mock_network.lwm2m_server.bootstrap import Bootstrap
+from mock_network.lwm2m_server.identities import Identities
 from mock_network.lwm2m_server.observing import Observing
 from mock_network.lwm2m_server.profiles import PROFILES, Asleep, Profile
 from mock_network.lwm2m_server.registry import BAD_REQUEST, CHANGED, FORBIDDEN, Client, Registry
@@ -66,9 +64,7 @@ class LwM2mServer(Observing):
         self.registry = Registry(random.Random(seed), profile)
         self.sleeping = Sleeping(profile)
         self.bootstrap = Bootstrap(self._ask, type_of)
-        self._contexts: dict[str, Any] = {}
-        self._keys: dict[str, bytes] = {}
-        self._identities: dict[str, str] = {}  # endpoint → its PSK identity
+        self.identities = Identities(lambda: current_clock().wall())
         self.seen = SeenLog(self._now, self._name_of)
         self.sends: list[tuple[str, list[Record]]] = []
         """Endpoint and records of each Send that was taken."""
@@ -99,9 +95,8 @@ class LwM2mServer(Observing):
         self._address = self._endpoint.address
         self._endpoint.on_given_up = self._given_up
         self._endpoint.on_late_notification = self._late
-        self._endpoint.use_contexts(self._find_context)
-        if self._keys:
-            self._endpoint.secure(None, self._keys)
+        self._endpoint.use_contexts(self.identities.find_context)
+        self.identities.open(self._endpoint)
         for client in self.registry.by_endpoint.values():
             self._watch_expiry(client)
         return self._address
@@ -114,46 +109,23 @@ class LwM2mServer(Observing):
         self.end_observations()
         self.bootstrap.stop()
         endpoint, self._endpoint = self._endpoint, None
+        self.identities.open(None)
         if endpoint is not None:
             await endpoint.shutdown()
         if forget:
             for client in list(self.registry.by_endpoint.values()):
                 self.registry.remove(client)
 
-    def use_oscore(self, endpoint: str, keys: OscoreKeys) -> None:
-        """Protect all traffic with a client by these keys, as this server sees them; OscoreError.
-
-        The endpoint name is bound to the context: a Register under this name counts only if the context verified it.
-        """
-        self._contexts[endpoint] = new_context(keys)
-
-    def context_of(self, endpoint: str) -> Any:
-        """Return the OSCORE context with a client, or with a device behind one; None without."""
-        return self._contexts.get(endpoint)
-
-    def use_key(self, endpoint: str, key: PreSharedKey) -> None:
-        """Take DTLS sessions of a client on the same port. A Register under its name counts only there."""
-        self._keys[key.identity] = key.key
-        self._identities[endpoint] = key.identity
-        if self._endpoint is not None and len(self._keys) == 1:
-            self._endpoint.secure(None, self._keys)
-
-    def _is_bound(self, endpoint: str) -> bool:
-        """Whether only a security context or a session speaks for an endpoint."""
-        return endpoint in self._contexts or endpoint in self._identities
-
-    def _find_context(self, kid: bytes, kid_context: bytes | None) -> Any:
-        for context in self._contexts.values():
-            if context.recipient_id == kid and kid_context in {None, context.id_context}:
-                return context
-        return None
-
     def _endpoint_of(self, request: Request) -> str | None:
         """Return the endpoint whose context or session verified a request, None for an unprotected one."""
-        identity = None if self._endpoint is None else self._endpoint.identity_of(request.peer)
-        if identity is not None:
-            return next((name for name, one in self._identities.items() if one == identity), None)
-        return next((name for name, context in self._contexts.items() if context is request.security), None)
+        proven = None if self._endpoint is None else self._endpoint.identity_of(request.peer)
+        return self.identities.endpoint_of(request.security, proven)
+
+    def _poses(self, request: Request) -> bool:
+        """Return whether a request names another endpoint than the one that verified it."""
+        wanted = dict(item.partition("=")[::2] for item in request.query).get("ep", "")
+        bound = self._endpoint_of(request)
+        return (bound is not None or self.identities.is_bound(wanted)) and bound != wanted
 
     def _sender(self, request: Request) -> Client | None:
         """Return the registered client that sent a request: by its context, else by its address."""
@@ -161,7 +133,7 @@ class LwM2mServer(Observing):
         if name is not None:
             return self.registry.by_endpoint.get(name)
         client = self.registry.by_address.get(request.peer)
-        return None if client is None or self._is_bound(client.endpoint) else client
+        return None if client is None or self.identities.is_bound(client.endpoint) else client
 
     @property
     def address(self) -> Address:
@@ -229,9 +201,7 @@ class LwM2mServer(Observing):
         return Response(NOT_FOUND)
 
     def _register(self, request: Request) -> Response:
-        wanted = dict(item.partition("=")[::2] for item in request.query).get("ep", "")
-        bound = self._endpoint_of(request)
-        if (bound is not None or self._is_bound(wanted)) and bound != wanted:
+        if self._poses(request):
             response = Response(FORBIDDEN, b"the endpoint name belongs to another security context")
             self._note_request("refused", request, response)
             return response
@@ -247,7 +217,7 @@ class LwM2mServer(Observing):
     def _is_foreign(self, request: Request, location: str) -> bool:
         """Return whether a registration belongs to another security context than the one that verified the request."""
         client = self.registry.by_location.get(location)
-        known = client is not None and (self._is_bound(client.endpoint) or request.security is not None)
+        known = client is not None and (self.identities.is_bound(client.endpoint) or request.security is not None)
         return known and client is not None and self._endpoint_of(request) != client.endpoint
 
     def _update(self, request: Request, location: str) -> Response:
@@ -285,7 +255,10 @@ class LwM2mServer(Observing):
         self._changed.set()
 
     def _begin_bootstrap(self, request: Request) -> Response:
-        response, endpoint = self.bootstrap.request(request)
+        if self._poses(request):
+            response, endpoint = Response(FORBIDDEN, b"the endpoint name belongs to another security context"), ""
+        else:
+            response, endpoint = self.bootstrap.request(request)
         self._note_request("bootstrap" if response.ok else "refused", request, response, endpoint)
         return response
 
@@ -419,7 +392,7 @@ class LwM2mServer(Observing):
             request,
             path=(*client.root, *(request.path or tuple(str(identifier) for identifier in path))),
             options=request.options if ttl is None else (*request.options, (TTL_OPTION, uint(ttl))),
-            security=self._contexts.get(endpoint),
+            security=self.identities.contexts.get(endpoint),
         )
         try:
             exchange = await self.endpoint.request(

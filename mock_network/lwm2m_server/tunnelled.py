@@ -23,7 +23,7 @@ async def ask_beyond(server: LwM2mServer, gateway: str, body: dict[str, Any]) ->
     A 4.01 with an Echo value is followed by the request with that value, once. NotRegistered, OscoreError; TimeoutError
     if no answer comes.
     """
-    context = server.context_of(str(body.get("device")))
+    context = server.identities.contexts.get(str(body.get("device")))
     if context is None:
         raise NotRegistered
     code = PUT if body.get("operation") == "write" else GET

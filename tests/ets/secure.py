@@ -1,4 +1,4 @@
-"""Enabler test cases about security: DTLS with pre-shared keys, and OSCORE, between device and server.
+"""Enabler test cases about security: DTLS by keys or certificates, and OSCORE, between device and server.
 
 Bootstrap server and server are one here: a device has one Non-IP pipe, and the bridge, which reads nothing of what is
 secured, brings all of that to one server.
@@ -6,11 +6,15 @@ secured, brings all of that to one server.
 
 import base64
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.ets.cases import Case
 from tests.ets.worlds import World
 from tests.lorawan.lorawan_kit import until  # it waits long enough for both networks
+from tests.tls.pki import Authority
 
 SERVER = "server"
 KEY = bytes(range(16))
@@ -18,6 +22,8 @@ SECRET = "6d617374657220736563726574206f6620"  # of these tests alone
 ZONE, SENSOR = "/3/0/14", "/3303/0/5700"
 
 SECURE: dict[int, Case] = {}
+CERTIFICATES = {2, 402, 403}
+"""Cases whose handshakes have records of 256 bytes, which is OpenSSL's least limit: LoRaWAN carries at most 242."""
 _Run = Callable[[Any], Awaitable[None]]
 
 
@@ -49,6 +55,30 @@ async def psk(world: World, number: int) -> dict[str, str]:
     keys = {"identity": f"identity-{number}", "key": KEY.hex()}
     await world.server(SERVER).ask("PUT", f"/psk/{name_of(number)}", keys)
     return keys
+
+
+@cache
+def authority(name: str) -> Authority:
+    """Return one of the authorities of these tests: `Operator` signs the server, too, `Manufacturer` devices alone."""
+    return Authority(name)
+
+
+async def certificate(world: World, number: int, issuer: str = "Operator") -> dict[str, Any]:
+    """Let the server have a certificate for server.example and trust both authorities; return what a device shows."""
+    operator = authority("Operator")
+    own = operator.issue("server", names=("server.example",))
+    trusted = operator.pem + authority("Manufacturer").pem
+    body = {"certificate": own.pem, "private_key": own.key_pem, "authorities": trusted}
+    await world.server(SERVER).ask("PUT", "/certificate", {name: pem.decode() for name, pem in body.items()})
+    device = authority(issuer).issue(name_of(number))
+    shown = {"certificate": device.pem, "private_key": device.key_pem, "server": operator.pem}
+    return {name: pem.decode() for name, pem in shown.items()}
+
+
+async def issuers(world: World, number: int) -> list[str]:
+    """Return who signed the certificates of the sessions that a device has with the server."""
+    sessions = await world.server(SERVER).get("/dtls")
+    return [one["issuer"] for one in sessions if one["name"] == name_of(number)]
 
 
 async def oscore(world: World, number: int) -> dict[str, str]:
@@ -105,11 +135,51 @@ async def bootstrap_with_oscore(world: World) -> None:
     assert (await world.ask(name, "read", ZONE, SERVER))["code"] == "2.05"
 
 
+@secure(
+    2, "Bootstrap by the client, certificate", "a device shows one certificate, and gets another for its server", 0, 1
+)
+async def bootstrap_with_a_certificate(world: World) -> None:
+    shown = await certificate(world, 2, "Manufacturer")
+    own = authority("Operator").issue(name_of(2))
+    values = {
+        3: own.certificate.public_bytes(Encoding.DER),
+        4: authority("Operator").certificate.public_bytes(Encoding.DER),
+        5: own.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    }
+    security = {2: 2, 15: 2} | {key: {"base64": base64.b64encode(value).decode()} for key, value in values.items()}
+    account = {"id": 1, "uri": "coaps://server.example", "lifetime": 500, "security": security}
+    await world.server(SERVER).ask("PUT", f"/bootstrap/{name_of(2)}", {"servers": [account]})
+    name = await add(world, 2, certificate=shown, bootstrap_uri="coaps://server.example")
+    await bootstrapped(world, name)
+    assert await issuers(world, 2) == ["Operator"]
+    assert (await world.ask(name, "read", ZONE, SERVER))["code"] == "2.05"
+
+
 @secure(401, "Channel security, PSK", "register, write, read and observe within a DTLS session", 1, 3, 3303)
 async def session_with_a_key(world: World) -> None:
     name = await add(world, 401, psk=await psk(world, 401), connect="coaps://server.example")
     await world.registered(name, SERVER)
     await managed(world, name)
+
+
+@secure(402, "Channel security, certificate", "register, write, read and observe, by certificates", 1, 3, 3303)
+async def session_with_a_certificate(world: World) -> None:
+    name = await add(world, 402, certificate=await certificate(world, 402), connect="coaps://server.example")
+    await world.registered(name, SERVER)
+    assert await issuers(world, 402) == ["Operator"]
+    await managed(world, name)
+
+
+@secure(403, "Certificate for another name", "the device ends the handshake: its URI names another host", 0)
+async def server_with_another_name(world: World) -> None:
+    name = await add(world, 403, certificate=await certificate(world, 403), connect="coaps://server-fail.example")
+
+    async def refused() -> Any:
+        return (await world.devices.get(f"/devices/{name}"))["session_failures"]
+
+    assert (await until(refused, why="no handshake has failed"))[0] == "certificate verify failed"
+    assert not await issuers(world, 403)
+    assert await world.ends[SERVER].client(name) is None
 
 
 @secure(405, "Object security, OSCORE", "register, write, read and observe in OSCORE messages", 1, 3, 21, 3303)

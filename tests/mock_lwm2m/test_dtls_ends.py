@@ -8,7 +8,7 @@ from lwm2m_pair import served, uri
 
 from mock_network.device.device import Device
 from mock_network.device.options import DeviceOptions
-from mock_network.lwm2m.dtls import PreSharedKey, key_from
+from mock_network.lwm2m.credentials import PreSharedKey, key_from
 from mock_network.lwm2m.messages import GET, NoAnswer, Request
 
 EP = "urn:dev:os:test-1"
@@ -19,7 +19,7 @@ SENSOR = "/3303/0/5700"
 @asynccontextmanager
 async def secured(*, known=KEY, bound=EP, **options):
     async with served() as server:
-        server.use_key(bound, known)
+        server.identities.use_key(bound, known)
         device = Device(DeviceOptions(EP, uri(server), psk=KEY, seed=2, **options))
         await device.start()
         try:

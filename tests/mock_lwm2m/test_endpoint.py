@@ -289,5 +289,6 @@ async def test_ipv6_loopback():
 async def test_coap_uris_are_resolved():
     assert await resolve("coap://127.0.0.1:7000") == ("127.0.0.1", 7000)
     assert await resolve("coap://127.0.0.1") == ("127.0.0.1", 5683)
+    assert await resolve("coaps://127.0.0.1") == ("127.0.0.1", 5684)
     with pytest.raises(ValueError, match="not a coap:// URI"):
-        await resolve("coaps://127.0.0.1")
+        await resolve("coap+tcp://127.0.0.1")

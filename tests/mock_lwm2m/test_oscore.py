@@ -21,7 +21,7 @@ SENSOR = "/3303/0/5700"
 @asynccontextmanager
 async def protected(*, known=EP, keys=DEVICE_KEYS, **options):
     async with served() as server:
-        server.use_oscore(known, keys.mirrored())
+        server.identities.use_oscore(known, keys.mirrored())
         device = Device(DeviceOptions(EP, uri(server), oscore=DEVICE_KEYS, seed=2, **options))
         await device.start()
         try:
@@ -91,7 +91,7 @@ async def test_the_endpoint_name_is_bound_to_the_context():
         await asyncio.sleep(1)
         assert device.registration.failures == ["4.03"]
     async with pair(registered=False) as (device, server):
-        server.use_oscore(EP, DEVICE_KEYS.mirrored())
+        server.identities.use_oscore(EP, DEVICE_KEYS.mirrored())
         await asyncio.sleep(1)
         assert not server.clients
         assert device.registration.failures == ["4.03"]  # unprotected, under a name that has a context
@@ -130,7 +130,7 @@ async def test_a_message_that_is_sent_again_by_an_attacker_is_refused():
 
 def _option_of(server):
     """The OSCORE option of the first request: Partial IV 0 and the server's kid."""
-    return b"\x09\x00" + server._contexts[EP].sender_id
+    return b"\x09\x00" + server.identities.contexts[EP].sender_id
 
 
 @virtual_time

@@ -85,8 +85,8 @@ REMOVED = [
         ("LightweightM2 M-TLS-002",),
         Mutation(
             "no alert is kept",
-            "DtlsSessions._informed",
-            "self._on_alert($_)",
+            "Settings._informed",
+            "self._alerted($_)",
             "pass",
             DTLS + "an_alert_is_kept_where_the_server_reads_it_and_the_device_registers_again_by_its_own_procedure",
         ),
@@ -95,7 +95,7 @@ REMOVED = [
         ("LightweightM2M-E2E -2",),
         Mutation(
             "sessions of the ends encrypt nothing",
-            "_SUITES",
+            "_PSK_SUITES",
             'b"PSK-AES128-CCM8:PSK-AES128-CBC-SHA256:@SECLEVEL=0"',
             'b"PSK-NULL-SHA256:@SECLEVEL=0"',
             DTLS + "an_emulated_device_is_managed_over_a_session_of_its_own_and_a_kill_of_the_bridge",
@@ -105,7 +105,7 @@ REMOVED = [
         ("LightweightM2M-E2E-3",),
         Mutation(
             "an end that has a key speaks in plain text",
-            "DtlsSessions.secures",
+            "ClientSessions.secures",
             "return $_",
             "return False",
             DTLS + "an_operation_whose_record_is_replayed_is_carried_out_once",
