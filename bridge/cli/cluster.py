@@ -5,7 +5,7 @@ import click
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option, moment, print_json
 from bridge.cli.tables import print_table
-from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster
+from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster, ListShards, ShardList
 
 
 @click.group("cluster")
@@ -16,10 +16,14 @@ def cluster_group() -> None:
 @cluster_group.command("status")
 @json_option
 @target_options
+@click.option("--shards", is_flag=True, help="Show which node serves each shard.")
 @errors_shown
-def status(target: Target, as_json: bool) -> None:
+def status(target: Target, as_json: bool, shards: bool) -> None:
     """Show all nodes with their leases and shards. Any running node knows all of them."""
-    _show(target.ask(GetCluster()), as_json=as_json)
+    if shards:
+        _show_shards(target.ask(ListShards()), as_json=as_json)
+    else:
+        _show(target.ask(GetCluster()), as_json=as_json)
 
 
 @cluster_group.command("drain")
@@ -38,15 +42,35 @@ def _show(found: Cluster, *, as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ("node", "state", "lease", "shards", "release", "started"),
+        ("node", "state", "lease", "shards", "endpoints", "release", "started"),
         (_cells(one, found.node) for one in found.nodes),
         "there are no nodes",
     )
+    if found.to_move:
+        click.echo(f"{found.to_move} of {found.shards} shards are to move to another node, a few at a time")
     if found.unserved:
         click.echo(f"{found.unserved} of {found.shards} shards are served by nobody at this moment")
 
 
 def _cells(one: ClusterNode, asked: str) -> list[object]:
-    state = "lease over" if not one.alive else "draining" if one.draining else "serves"
     name = f"{one.name} (asked)" if one.name == asked else one.name
-    return [name, state, f"{one.lease:.1f} s", one.shards, one.release, moment(one.started_at)]
+    return [name, _state(one), f"{one.lease:.1f} s", one.shards, one.endpoints, one.release, moment(one.started_at)]
+
+
+def _state(one: ClusterNode) -> str:
+    if not one.alive:
+        return "lease over"
+    if one.leaving:
+        return "stopping"
+    return "draining" if one.draining else "serves"
+
+
+def _show_shards(found: ShardList, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("shard", "node", "since", "epoch", "endpoints"),
+        ([one.shard, one.node or "nobody", moment(one.since), one.epoch, one.endpoints] for one in found.items),
+        "there are no shards",
+    )

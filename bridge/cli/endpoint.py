@@ -15,7 +15,7 @@ from bridge.cli.access import Target, target_options
 from bridge.cli.common import SPAN, errors_shown, json_option, moment, moment_near, outline, pairs, print_json, span
 from bridge.cli.tables import print_table
 from bridge.control.contract import Client
-from bridge.errors import NotRunning
+from bridge.errors import NotRunning, NotServedHere
 from bridge.operations.types.endpoints import (
     IMPORTING,
     AddEndpoints,
@@ -345,6 +345,14 @@ def show(target: Target, as_json: bool, name: str) -> None:
         _print_endpoint(endpoint, endpoint.registrations)
         click.echo("the service is down: nothing is sent")
         return
+    except NotServedHere as error:
+        endpoint = target.ask(GetEndpointState(name))
+        if as_json:
+            print_json({"endpoint": endpoint, "time": None, "waiting": ()})
+            return
+        _print_endpoint(endpoint, endpoint.registrations)
+        click.echo(f"why messages wait is known to the node that serves it: {error}")
+        return
     if as_json:
         print_json(explained)
         return
@@ -371,7 +379,7 @@ def show(target: Target, as_json: bool, name: str) -> None:
 
 def _print_endpoint(endpoint: EndpointItem, registrations: Sequence[RegistrationState]) -> None:
     shown = msgspec.structs.asdict(endpoint)
-    for name in ("provisioning", "registrations", "last_uplink", "last_downlink", "waiting"):
+    for name in ("provisioning", "registrations", "last_uplink", "last_downlink", "waiting", "shard", "node"):
         del shown[name]
     times = {"created_at": moment(endpoint.created_at), "changed_at": moment(endpoint.changed_at)}
     for line in outline({**shown, **times}):
@@ -382,6 +390,8 @@ def _print_endpoint(endpoint: EndpointItem, registrations: Sequence[Registration
 
 def _state_lines(endpoint: EndpointItem, registrations: Sequence[RegistrationState]) -> Iterator[tuple[str, str]]:
     now = time.time()
+    if endpoint.node is not None:
+        yield "shard", f"{endpoint.shard}, served by {endpoint.node or 'no node at this moment'}"
     provisioning = endpoint.provisioning
     text = str(provisioning.state)
     if provisioning.since is not None:

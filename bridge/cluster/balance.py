@@ -26,6 +26,17 @@ def wanted(shard: int, nodes: Collection[str]) -> str:
     return max(nodes, key=lambda name: (blake2b(f"{shard} {name}".encode(), digest_size=8).digest(), name), default="")
 
 
+def misplaced(view: ClusterView) -> int:
+    """Return how many shards are not with the node that should have them: they change hands now, or wait for that."""
+    working = _working(view)
+    return sum(view.holder(shard) != wanted(shard, working) for shard in view.shards)
+
+
+def _working(view: ClusterView) -> list[str]:
+    staying = view.staying
+    return [name for name in staying if not view.nodes[name].draining] or staying
+
+
 def plan(view: ClusterView, me: str, held: Collection[int]) -> Plan:
     """Return what the node `me` should do, which knows that it holds the shards `held`.
 
@@ -34,8 +45,7 @@ def plan(view: ClusterView, me: str, held: Collection[int]) -> Plan:
     the ledger's answer to a take was lost, or a release failed: it is taken once more, with a new epoch, or released if
     another node should have it.
     """
-    staying = view.staying
-    working = [name for name in staying if not view.nodes[name].draining] or staying
+    working = _working(view)
     take, release, unknown = [], [], []
     offered = 0
     settled = True

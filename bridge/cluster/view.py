@@ -25,10 +25,14 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class ShardView:
-    """One shard: the name of the node that holds it, "" if none does, and the epoch."""
+    """One shard: the name of the node that holds it, "" if none does, and the epoch.
+
+    `since`: when the node took the shard, or the last one released it; wall time of the ledger.
+    """
 
     holder: str
     epoch: int
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class ClusterView:
     def staying(self) -> list[str]:
         """Return the names of the living nodes that are not stopping: those that can serve shards."""
         return [node.name for node in self.nodes.values() if node.is_alive and not node.leaving]
+
+    def held_by(self, node: str) -> int:
+        """Return the number of shards that a living node holds."""
+        return sum(self.holder(shard) == node for shard in self.shards)
 
     def holder(self, shard: int) -> str:
         """Return the name of the living node that holds a shard, "" if none does."""

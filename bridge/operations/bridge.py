@@ -133,7 +133,7 @@ class Bridge(Protocol):
 
     def readiness(self) -> Readiness: ...
 
-    def status(self) -> Status: ...
+    async def status(self) -> Status: ...
 
     def network_states(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the status of each network's binding; empty while the service is down."""
@@ -156,6 +156,12 @@ class Bridge(Protocol):
     @property
     def node(self) -> str:
         """The name of this node of a cluster."""
+
+    def holder(self, shard: int) -> str | None:
+        """Return the name of the node that serves a shard, "" if none does, as this node saw the cluster last.
+
+        None without [cluster], and while the service is down.
+        """
 
     @property
     def cluster(self) -> ClusterLedger:

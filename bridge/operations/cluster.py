@@ -2,23 +2,36 @@
 
 from collections import Counter
 
+from bridge.cluster.balance import misplaced
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
-from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster
+from bridge.operations.types.cluster import (
+    Cluster,
+    ClusterNode,
+    DrainNode,
+    GetCluster,
+    ListShards,
+    ShardList,
+    ShardPlace,
+)
 
 
 async def get_cluster(bridge: Bridge, _asked: GetCluster) -> Cluster:
     view = await bridge.cluster.view()
-    held = Counter(shard.holder for shard in view.shards.values())
+    endpoints = Counter[str]()
+    for shard, number in (await bridge.fleet_counts()).shards.items():
+        endpoints[view.holder(shard)] += number
     nodes = tuple(
         ClusterNode(
             name=node.name,
             alive=node.is_alive,
             lease=round(node.left, 1),
             draining=node.draining,
+            leaving=node.leaving,
             release=node.release,
             started_at=node.started_at,
-            shards=held[node.name] if node.is_alive else 0,
+            shards=view.held_by(node.name),
+            endpoints=endpoints[node.name],
         )
         for node in view.nodes.values()
     )
@@ -26,7 +39,25 @@ async def get_cluster(bridge: Bridge, _asked: GetCluster) -> Cluster:
         node=bridge.node,
         nodes=nodes,
         shards=len(view.shards),
+        to_move=misplaced(view),
         unserved=sum(not view.holder(shard) for shard in view.shards),
+    )
+
+
+async def list_shards(bridge: Bridge, _asked: ListShards) -> ShardList:
+    view = await bridge.cluster.view()
+    endpoints = (await bridge.fleet_counts()).shards
+    return ShardList(
+        items=tuple(
+            ShardPlace(
+                shard=number,
+                node=view.holder(number),
+                epoch=shard.epoch,
+                since=shard.since,
+                endpoints=endpoints.get(number, 0),
+            )
+            for number, shard in sorted(view.shards.items())
+        )
     )
 
 
@@ -35,4 +66,4 @@ async def drain_node(bridge: Bridge, asked: DrainNode) -> Cluster:
     return await get_cluster(bridge, GetCluster())
 
 
-OPERATIONS = (Operation(GetCluster, get_cluster), Operation(DrainNode, drain_node))
+OPERATIONS = (Operation(GetCluster, get_cluster), Operation(ListShards, list_shards), Operation(DrainNode, drain_node))

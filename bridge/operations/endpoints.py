@@ -62,7 +62,7 @@ async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
     )
     page = found[: asked.limit]
     following = cursor_of(place_of(page[-1], asked.sort)) if len(found) > asked.limit else None
-    return EndpointPage(items=tuple(item(one, now) for one in page), next=following)
+    return EndpointPage(items=tuple(item(one, now, bridge.holder) for one in page), next=following)
 
 
 async def count_endpoints(bridge: Bridge, asked: CountEndpoints) -> EndpointCount:
@@ -99,7 +99,7 @@ async def get_endpoint_state(bridge: Bridge, asked: GetEndpointState) -> Endpoin
     found = await bridge.fleet.page(Wanted(names=frozenset({asked.name})), limit=1)
     if not found:
         raise NotFound(f"no endpoint {asked.name!r}")
-    return item(found[0], bridge.now())
+    return item(found[0], bridge.now(), bridge.holder)
 
 
 async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointExplanation:

@@ -1,5 +1,7 @@
 """Views of endpoints and their state, and filters."""
 
+from collections.abc import Callable
+
 from msgspec.structs import asdict
 
 from bridge.directory import Record
@@ -35,8 +37,8 @@ def view(record: Record) -> EndpointView:
     )
 
 
-def item(standing: Standing, now: float) -> EndpointItem:
-    """Return the view of an endpoint and its state."""
+def item(standing: Standing, now: float, holder: Callable[[int], str | None]) -> EndpointItem:
+    """Return the view of an endpoint and its state; `holder` returns the node that serves a shard."""
     provisioning = standing.provisioning
     return EndpointItem(
         **asdict(view(standing.record)),
@@ -61,6 +63,8 @@ def item(standing: Standing, now: float) -> EndpointItem:
         last_uplink=_seen(standing.uplink),
         last_downlink=_seen(standing.downlink),
         waiting=standing.waiting,
+        shard=standing.record.shard,
+        node=holder(standing.record.shard),
     )
 
 

@@ -6,7 +6,7 @@ from bridge.operations.types.state import GetMetrics, GetReadiness, GetStatus, M
 
 
 async def get_status(bridge: Bridge, _asked: GetStatus) -> Status:
-    return bridge.status()
+    return await bridge.status()
 
 
 async def get_readiness(bridge: Bridge, _asked: GetReadiness) -> Readiness:

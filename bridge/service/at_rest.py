@@ -146,13 +146,14 @@ class BridgeAtRest:
     def readiness(self) -> Readiness:
         return Readiness(ready=False, phase=Phase.DOWN)
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         return Status(
             phase=Phase.DOWN,
             ready=False,
             work=tuple(WorkView(name=work.name, done=work.done, total=work.total or None) for work in self._progress),
             time=self.now(),
             endpoints=self.directory.size,
+            node=None,
             in_memory=None,
             scheme=None,
             store=StoreStatus(**self._store.status()),
@@ -178,6 +179,9 @@ class BridgeAtRest:
     @property
     def node(self) -> str:
         return self._config.cluster.name
+
+    def holder(self, shard: int) -> str | None:  # noqa: ARG002  # as the protocol has it
+        return None
 
     @property
     def cluster(self) -> ClusterLedger:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from bridge.cluster.balance import plan
+from bridge.cluster.balance import misplaced, plan
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.cluster.view import ClusterView
@@ -39,6 +39,15 @@ class ClusterWork:
     def unserved(self) -> int:
         """The number of shards that no living node held, lately."""
         return 0 if self.view is None else sum(not self.view.holder(shard) for shard in self.view.shards)
+
+    @property
+    def to_move(self) -> int:
+        """The number of shards that another node should have than the one that held them lately, if any did."""
+        return 0 if self.view is None else misplaced(self.view)
+
+    def holder(self, shard: int) -> str | None:
+        """Return the name of the node that held a shard lately, "" if none did; None before the first look."""
+        return None if self.view is None else self.view.holder(shard)
 
     async def turn(self) -> float:
         """Look, take and hand over what should change now; return the seconds until the next turn."""

@@ -180,6 +180,13 @@ class FleetGauges:
                 self._read_at = time.monotonic()
             return self._counts
 
+    async def latest(self) -> FleetCounts:
+        """Return the numbers; while the store cannot be read, those that it had before, or none at all."""
+        try:
+            return await self.counts()
+        except StoreUnavailable:
+            return self._counts or FleetCounts()
+
     async def refresh(self) -> None:
         """Set the gauges. While the store cannot be read, the old numbers stay."""
         try:

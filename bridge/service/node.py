@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 from bridge.cluster.contract import ShardFollower
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
+from bridge.cluster.view import ClusterView
 from bridge.metrics import Metrics
+from bridge.operations.types.state import NodeStatus
 from bridge.service.cluster import ClusterWork
 from bridge.service.tasks import Tasks
+from bridge.store.fleet import FleetCounts
 
 CHORES = 0  # the shard whose node does what is done once for all endpoints
 
@@ -69,6 +72,22 @@ class Node:
             shards.follow(follower)
         _watch(metrics, self)
 
+    @property
+    def served(self) -> list[int]:
+        """The shards that this node serves."""
+        return [shard for shard in self.shards.held if self.shards.serves(shard)]
+
+    def status(self, counts: FleetCounts) -> NodeStatus:
+        """Return the state of this node; `counts` are numbers of the whole fleet."""
+        return NodeStatus(
+            name=self.shards.node,
+            endpoints=counts.of_shards(self.served),
+            shards=len(self.served),
+            nodes=tuple(self.work.alive),
+            to_move=self.work.to_move,
+            unserved=self.work.unserved,
+        )
+
     async def run(self) -> None:
         """Keep this node's part of the cluster until this is cancelled."""
         while True:
@@ -86,8 +105,27 @@ class Node:
 
 def _watch(metrics: Metrics, node: Node) -> None:
     metrics.describe("cluster_shards", "Shards that this node serves.")
-    metrics.watch("cluster_shards", lambda: float(sum(map(node.shards.serves, node.shards.held))))
+    metrics.watch("cluster_shards", lambda: float(len(node.served)))
     metrics.describe("cluster_nodes", "Nodes whose lease goes on, as this node saw them last.")
     metrics.watch("cluster_nodes", lambda: float(len(node.work.alive)))
     metrics.describe("cluster_shards_unserved", "Shards that no living node holds, as this node saw them last.")
     metrics.watch("cluster_shards_unserved", lambda: float(node.work.unserved))
+    metrics.describe(
+        "cluster_shards_to_move", "Shards that another node should have than the one that holds them, if any does."
+    )
+    metrics.watch("cluster_shards_to_move", lambda: float(node.work.to_move))
+    metrics.describe("cluster_node_shards", "Shards of each node whose lease goes on, as this node saw them last.")
+    metrics.watch("cluster_node_shards", lambda: _of_each(node.work.view, ClusterView.held_by), label="node")
+    metrics.describe(
+        "cluster_node_lease_seconds",
+        "Seconds until each node's lease ends, by the database's clock; 0: it is over.",
+    )
+    metrics.watch("cluster_node_lease_seconds", lambda: _of_each(node.work.view, _left), label="node")
+
+
+def _of_each(view: ClusterView | None, read: Callable[[ClusterView, str], float]) -> Mapping[str, float]:
+    return {} if view is None else {name: float(read(view, name)) for name in view.nodes}
+
+
+def _left(view: ClusterView, name: str) -> float:
+    return view.nodes[name].left

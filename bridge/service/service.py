@@ -403,14 +403,18 @@ class Service:
             return Readiness(ready=False, phase=self._phase, reason="the latest commit failed: nothing is accepted")
         return Readiness(ready=True, phase=self._phase)
 
-    def status(self) -> Status:
-        parts = self._parts
+    async def status(self) -> Status:
+        parts, node = self._parts, None
+        if self._node is not None and self._gauges is not None:
+            counts = await self._gauges.latest()
+            node = None if self._node is None else self._node.status(counts)
         return Status(
             phase=self._phase,
             ready=self.ready,
             work=tuple(WorkView(name=work.name, done=work.done, total=work.total or None) for work in self._progress),
             time=self.now(),
-            endpoints=self.store.directory.size,
+            endpoints=self.store.directory.size if node is None else counts.total,
+            node=node,
             in_memory=None if parts is None else len(parts.runner.loaded),
             scheme=None if parts is None else parts.scheme,
             store=StoreStatus(**self.store.status()),
@@ -455,6 +459,9 @@ class Service:
     @property
     def node(self) -> str:
         return self.config.cluster.name
+
+    def holder(self, shard: int) -> str | None:
+        return None if self._node is None else self._node.work.holder(shard)
 
     @property
     def cluster(self) -> ClusterLedger:

@@ -1,6 +1,6 @@
 """Queries over all endpoints: the state of each, filters, counts. Part of `bridge.store.contract`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -106,6 +106,16 @@ class FleetCounts:
     registered: int = 0  # at some server
     downlinks: Mapping[DownlinkState, int] = field(default_factory=dict)  # without an outcome
     uplinks: int = 0  # that wait for a server
+    shards: Mapping[int, int] = field(default_factory=dict)  # endpoints of each shard that has some
+
+    @property
+    def total(self) -> int:
+        """The number of endpoints."""
+        return sum(self.shards.values())
+
+    def of_shards(self, shards: Iterable[int]) -> int:
+        """Return the number of endpoints of some shards."""
+        return sum(self.shards.get(shard, 0) for shard in shards)
 
 
 Also = Callable[[Sequence[ProvisioningChange]], Sequence[Change]]

@@ -218,7 +218,7 @@ async def test_an_import_shows_how_far_it_is(api: Api) -> None:
     before = service.directory.add_all
 
     async def watched(drafts: Any) -> Any:
-        seen.extend((one.name, one.done, one.total or 0) for one in service.status().work)
+        seen.extend((one.name, one.done, one.total or 0) for one in (await service.status()).work)
         return await before(drafts)
 
     service.directory.add_all = watched  # type: ignore[method-assign]  # a look in the middle
@@ -227,7 +227,7 @@ async def test_an_import_shows_how_far_it_is(api: Api) -> None:
     mine = [(done, total) for name, done, total in seen if name == "endpoints are imported"]
     assert mine[0] == (0, 1200)
     assert 0 < mine[-1][0] < 1200
-    assert all(one.name != "endpoints are imported" for one in service.status().work)
+    assert all(one.name != "endpoints are imported" for one in (await service.status()).work)
 
 
 @pytest.mark.slow

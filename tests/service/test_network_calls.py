@@ -110,7 +110,7 @@ async def test_r08_an_outage_pauses_the_network_and_costs_no_message_its_outcome
         (waits, *_) = await service.explain(MANY)
         assert waits.why == "the network is down, and is called again later"
         assert waits.next_at is not None
-        assert service.status().networks["net"]["calls"]["waiting"] > 0
+        assert (await service.status()).networks["net"]["calls"]["waiting"] > 0
         kit.network.answer = lambda a: Accepted(f"h{a.downlink}", NetworkState.BUFFERED)
         await until(lambda: in_the_ledger(kit) == {"BUFFERED": MANY})
         assert {row.state for row in await kit.rows()} == {DownlinkState.BUFFERED}

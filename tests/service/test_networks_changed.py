@@ -269,7 +269,7 @@ async def test_what_waits_for_a_removed_network_gets_its_outcome_and_uplinks_go_
         kit.ask(3)
         await asyncio.sleep(0.05)
         assert len(await kit.rows()) == 2  # nothing is accepted
-        assert service.status().networks == {}
+        assert (await service.status()).networks == {}
 
 
 def _counted(kit: Kit, number: int) -> Any:

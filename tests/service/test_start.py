@@ -92,16 +92,26 @@ async def test_messages_are_taken_while_a_start_still_works(kit: Kit, monkeypatc
         await go.wait()
 
     monkeypatch.setattr(ScriptedBinding, "provision", provision)
+
+    async def left() -> list[tuple[str, int, int | None]]:
+        return [(work.name, work.done, work.total) for work in (await service.status()).work]
+
     async with kit.running() as service:
         kit.ask(1)
         assert await kit.answered() == b"\x60\x00\x00\x01"
-        await until(lambda: len(service.status().work) == 1)  # the rest of the start is done
         status = await DirectClient(service).ask(GetStatus())
         assert (status.phase, status.ready) == (Phase.RUNNING, True)
-        left = [("networks are asked to carry endpoints' data", 0, 1)]
-        await until(lambda: [(work.name, work.done, work.total) for work in service.status().work] == left)
+        asked = [("networks are asked to carry endpoints' data", 0, 1)]
+
+        async def only_asked() -> bool:
+            return await left() == asked  # the rest of the start is done
+
+        async def nothing_left() -> bool:
+            return not await left()
+
+        await until(only_asked)
         go.set()
-        await until(lambda: not service.status().work)
+        await until(nothing_left)
 
 
 async def test_an_endpoint_whose_address_is_another_now_gets_it_while_the_service_runs(

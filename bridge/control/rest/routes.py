@@ -102,6 +102,7 @@ ROUTES = (
     Route("GET", "/usage", quotas.ListUsage),
     Route("GET", "/quotas", quotas.ListQuotas),
     Route("GET", "/cluster", cluster.GetCluster),
+    Route("GET", "/cluster/shards", cluster.ListShards),
     Route("POST", "/cluster/nodes/{node}/drain", cluster.DrainNode),
     Route("GET", "/downlinks", messages.ListDownlinks),
     Route("GET", _D, stories.ShowDownlink),

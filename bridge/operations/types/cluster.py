@@ -16,9 +16,11 @@ class ClusterNode(Result, frozen=True, kw_only=True):
     alive: bool  # its lease goes on
     lease: float  # seconds until it ends, by the database's clock
     draining: bool  # it hands over what it serves, and gets nothing
+    leaving: bool  # its process is stopping
     release: str
     started_at: float
     shards: int  # that it holds
+    endpoints: int  # of these shards, as they were some seconds ago
 
 
 class Cluster(Result, frozen=True, kw_only=True):
@@ -27,6 +29,7 @@ class Cluster(Result, frozen=True, kw_only=True):
     node: str  # the one that was asked
     nodes: tuple[ClusterNode, ...]
     shards: int
+    to_move: int  # shards that another node should have: they are handed over, a few at a time
     unserved: int  # shards that no living node holds
 
 
@@ -34,6 +37,29 @@ class GetCluster(Request[Cluster], frozen=True):
     """Show the nodes that share the ledger, with their leases and shards."""
 
     NAME: ClassVar[str] = "cluster.status"
+    ACCESS: ClassVar[Access] = Access.READ
+
+
+class ShardPlace(Result, frozen=True, kw_only=True):
+    """One shard, and who serves it."""
+
+    shard: int
+    node: str  # "": none does at this moment
+    epoch: int  # rises whenever a node takes it
+    since: float  # when the node took it, or the last one released it; time of the database
+    endpoints: int  # as they were some seconds ago
+
+
+class ShardList(Result, frozen=True, kw_only=True):
+    """All shards, by number."""
+
+    items: tuple[ShardPlace, ...]
+
+
+class ListShards(Request[ShardList], frozen=True):
+    """Show which node serves each shard of the endpoints."""
+
+    NAME: ClassVar[str] = "cluster.shards"
     ACCESS: ClassVar[Access] = Access.READ
 
 

@@ -74,6 +74,8 @@ class EndpointItem(EndpointView, frozen=True, kw_only=True):
     last_uplink: SeenView | None  # from the device; null: none yet
     last_downlink: SeenView | None  # to the device
     waiting: int  # downlinks without an outcome
+    shard: int
+    node: str | None  # of the cluster, that serves it; "": none does at this moment; null: there is no cluster
 
 
 class EndpointPage(Result, frozen=True, kw_only=True):

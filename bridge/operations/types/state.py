@@ -39,6 +39,17 @@ class WorkView(Result, frozen=True, kw_only=True):
     total: int | None  # null: unknown
 
 
+class NodeStatus(Result, frozen=True, kw_only=True):
+    """The part of this node in its cluster, and the cluster as this node saw it last."""
+
+    name: str
+    endpoints: int  # of the shards that it serves
+    shards: int  # that it serves
+    nodes: tuple[str, ...]  # whose lease goes on
+    to_move: int  # shards that another node should have: they are handed over, a few at a time
+    unserved: int  # shards that no living node holds
+
+
 class Status(Result, frozen=True, kw_only=True):
     """The state of the bridge."""
 
@@ -46,7 +57,8 @@ class Status(Result, frozen=True, kw_only=True):
     ready: bool  # messages of servers and networks are accepted
     work: tuple[WorkView, ...]  # background work
     time: float
-    endpoints: int
+    endpoints: int  # of the directory; in a cluster all nodes' together, as they were some seconds ago
+    node: NodeStatus | None  # null: the service does not run, or shares its ledger with nobody
     in_memory: int | None  # endpoints whose state is loaded; null: the service does not run
     scheme: str | None  # of addresses toward servers: prefix or ports; null: the service does not run
     store: StoreStatus

@@ -59,13 +59,15 @@ class InMemoryFleet:
     async def counts(self, now: float) -> FleetCounts:
         await self._store.readable()
         endpoints: Counter[tuple[str, bool, ProvisioningState]] = Counter()
+        shards: Counter[int] = Counter()
         registered = 0
         for one in self._standings():
+            shards[one.record.shard] += 1
             endpoints[one.record.network, one.record.enabled, one.provisioning.state] += 1
             registered += _is_registered(one, now)
         downlinks = Counter[DownlinkState](row.state for row in self._disk.tables.of(Downlink) if not row.over)
         uplinks = sum(row.state is UplinkState.RECEIVED for row in self._disk.tables.of(Uplink))
-        return FleetCounts(endpoints, registered, downlinks, uplinks)
+        return FleetCounts(endpoints, registered, downlinks, uplinks, shards)
 
     async def note(self, notes: Sequence[ProvisioningNote], also: Also = nothing_else) -> list[ProvisioningChange]:
         def work() -> list[ProvisioningChange]:

@@ -22,6 +22,8 @@ _NODES = (
     " CAST(extract(epoch FROM started_at) AS double precision) FROM node ORDER BY name"
 )
 
+_SHARDS = "SELECT id, holder, epoch, CAST(extract(epoch FROM since) AS double precision) FROM shard ORDER BY id"
+
 
 def view(connection: PostgresConnection) -> ClusterView:
     """Return all nodes and shards. Raises psycopg.Error."""
@@ -29,10 +31,7 @@ def view(connection: PostgresConnection) -> ClusterView:
         name: NodeView(name, max(left, 0.0), draining >= DRAINING, draining == LEAVING, release, started_at)
         for name, left, draining, release, started_at in connection.execute(_NODES).fetchall()
     }
-    shards = {
-        shard: ShardView(holder, epoch)
-        for shard, holder, epoch in connection.execute("SELECT id, holder, epoch FROM shard ORDER BY id").fetchall()
-    }
+    shards = {shard: ShardView(*more) for shard, *more in connection.execute(_SHARDS).fetchall()}
     return ClusterView(nodes, shards)
 
 

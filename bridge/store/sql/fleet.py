@@ -217,16 +217,18 @@ def _standing(row: tuple[Any, ...]) -> Standing:
 
 def _counts(connection: Connection, now: float) -> FleetCounts:
     endpoints: Counter[tuple[str, bool, ProvisioningState]] = Counter()
-    for network, enabled, state, number in connection.execute(
-        f"SELECT e.network, e.enabled, {_STATE}, count(*) FROM endpoint e"  # noqa: S608  # names of our own
-        " LEFT JOIN provisioning p ON p.endpoint = e.id GROUP BY 1, 2, 3"
+    shards: Counter[int] = Counter()
+    for shard, network, enabled, state, number in connection.execute(
+        f"SELECT e.shard, e.network, e.enabled, {_STATE}, count(*) FROM endpoint e"  # noqa: S608  # names of our own
+        " LEFT JOIN provisioning p ON p.endpoint = e.id GROUP BY 1, 2, 3, 4"
     ):
-        endpoints[network, enabled == 1, ProvisioningState(state)] = number
+        endpoints[network, enabled == 1, ProvisioningState(state)] += number
+        shards[shard] += number
     registered = value_of(connection, f"SELECT count(*) FROM relay r WHERE {_IS_REGISTERED}", {"now": now})  # noqa: S608  # as above
     downlinks = connection.execute(f"SELECT state, count(*) FROM downlink WHERE {LIVE} AND over = 0 GROUP BY state")  # noqa: S608  # as above
     waiting = f"SELECT count(*) FROM uplink WHERE {LIVE} AND state = '{UplinkState.RECEIVED}'"  # noqa: S608  # as above
     uplinks = value_of(connection, waiting)
-    return FleetCounts(endpoints, registered, {DownlinkState(state): n for state, n in downlinks}, uplinks)
+    return FleetCounts(endpoints, registered, {DownlinkState(state): n for state, n in downlinks}, uplinks, shards)
 
 
 def _note(connection: Connection, notes: Sequence[ProvisioningNote], also: Also) -> list[ProvisioningChange]:

@@ -7,6 +7,7 @@ import { fill, h, notice } from "./dom.js";
 import { follow, liveState, stopFollowing } from "./live.js";
 import { showLogin } from "./login.js";
 import { showNetworks } from "./networks.js";
+import { showNodes } from "./nodes.js";
 import { showOverview } from "./overview.js";
 import { addressOf, here } from "./place.js";
 import { setSignedIn, signedIn } from "./session.js";
@@ -20,6 +21,7 @@ const PAGES = [
   ["devices", "Devices", showDevices],
   ["waiting", "Waiting", showWaiting],
   ["networks", "Networks and servers", showNetworks],
+  ["nodes", "Nodes", showNodes],
 ];
 const OTHERS = { device: showDevice };
 const STATUS_EVERY = 15_000; // milliseconds
@@ -29,6 +31,7 @@ const top = document.getElementById("top");
 
 let shown = null; // the page that is shown: {name, part, end(), update(place)}
 let asked = 0; // number of the latest navigation
+let isInCluster = false; // else there is one node alone, and no page about nodes
 
 async function show(isMoving = false) {
   if (signedIn() === null) return;
@@ -71,7 +74,7 @@ function renderTop(page) {
       h(
         "nav",
         { "aria-label": "Pages" },
-        PAGES.map(([name, text]) =>
+        PAGES.filter(([name]) => name !== "nodes" || isInCluster).map(([name, text]) =>
           h("a", { href: addressOf(name), "data-key": `nav-${name}`, "aria-current": name === page || (page === "device" && name === "devices") ? "page" : undefined }, text),
         ),
       ),
@@ -105,16 +108,27 @@ function renderLive() {
 
 async function renderStatus() {
   if (signedIn() === null || document.hidden) return;
-  const banner = document.getElementById("banner");
   try {
     const status = await get("/v1/status");
     setClock(status.time);
+    noteCluster(status.node !== null);
     const works = status.work.map((one) => `${one.name} ${one.total ? `${Math.floor((100 * one.done) / one.total)} %` : one.done}`);
     const text = status.ready ? "" : `The bridge is ${status.phase}${works.length ? `: ${works.join("; ")}` : ""}.`;
-    fill(banner, text && h("p", { class: "banner" }, text));
+    sayAbove(text);
   } catch (error) {
-    if (error.status !== 401 && banner !== null) fill(banner, h("p", { class: "banner" }, sentence(error.message)));
+    if (error.status !== 401) sayAbove(sentence(error.message));
   }
+}
+
+function sayAbove(text) {
+  const banner = document.getElementById("banner");
+  if (banner !== null) fill(banner, text && h("p", { class: "banner" }, text));
+}
+
+function noteCluster(is) {
+  if (is === isInCluster) return;
+  isInCluster = is;
+  if (shown !== null) renderTop(shown.page);
 }
 
 async function leaveForGood() {

@@ -23,12 +23,22 @@ export async function showDevice(main, { part: name }) {
   const direct = may("operate") ? directForm(name, { sent: () => changed().catch(() => {}) }) : null;
 
   async function load() {
-    const found = await get(endpoint(name, "/explanation"));
-    setClock(found.time);
+    const found = await explanation();
+    if (found.time !== null) setClock(found.time);
     renderHead(found);
     fill(facts, factsOf(found.endpoint));
     renderWaiting(found);
     fill(servers, h("h2", { class: "strip" }, "Servers"), serversOf(found));
+  }
+
+  // In a cluster the node that serves a device knows why messages wait; what the ledger has is known to each.
+  async function explanation() {
+    try {
+      return await get(endpoint(name, "/explanation"));
+    } catch (error) {
+      if (error.error !== "NotServedHere") throw error;
+      return { endpoint: await get(endpoint(name, "/state")), time: null, elsewhere: true, links: [], registrations: [], waiting: [] };
+    }
   }
 
   async function changed() {
@@ -72,11 +82,14 @@ export async function showDevice(main, { part: name }) {
     ];
   }
 
-  function renderWaiting({ waiting: messages }) {
+  function renderWaiting({ waiting: messages, endpoint: one, elsewhere }) {
+    const none = elsewhere
+      ? h("p", { class: "strip faint" }, one.node ? ["Node ", h("span", { class: "mono" }, one.node), " serves this device: its dashboard says what waits and why."] : "No node serves this device at this moment.")
+      : h("p", { class: "strip faint" }, "Nothing waits for this device.");
     fill(
       waiting,
       h("h2", { class: "strip" }, "Waiting", messages.length > 0 && h("span", { class: "faint" }, ` ${messages.length}`)),
-      messages.length ? waitingTable(messages, { device: name, changed }) : h("p", { class: "strip faint" }, "Nothing waits for this device."),
+      messages.length ? waitingTable(messages, { device: name, changed }) : none,
     );
   }
 
@@ -100,6 +113,7 @@ function factsOf(one) {
     details([
       ["Network", one.network],
       ["Address", h("span", { class: "mono" }, one.address)],
+      ["Served by", one.node === null ? null : [one.node ? h("span", { class: "mono" }, one.node) : badge("bad", "no node at this moment"), ` (shard ${one.shard})`]],
       ["Servers see it as", one.seen_as.length ? h("span", { class: "mono" }, one.seen_as.join(", ")) : "no address yet"],
       ["Provisioning", [provisioningState(provisioning), " ", provisioning.since !== null && when(provisioning.since)]],
       ["Trouble", provisioning.reason && h("span", {}, sentence(provisioning.reason))],

@@ -54,6 +54,7 @@ function tilesOf({ status, history, summary, networks }) {
   const outcomes = outcomesOf(history);
   const total = outcomes.good + outcomes.warn + outcomes.bad;
   return [
+    status.node && nodesTile(status.node),
     tile("Bridge", status.ready ? badge("good", "running") : badge("warn", status.phase), history.begun_at && ["since ", when(history.begun_at)]),
     tile("Devices", status.endpoints.toLocaleString(), `${summary.registered.toLocaleString()} registered`, addressOf("devices")),
     tile("Not provisioned", failed ? h("span", { class: "bad-text" }, failed.toLocaleString()) : "0", failed ? "their networks refuse them" : "no network refuses a device", addressOf("devices", undefined, { provisioning: "failed" })),
@@ -61,6 +62,11 @@ function tilesOf({ status, history, summary, networks }) {
     tile("Went through", total ? `${Math.floor((100 * outcomes.good) / total)} %` : "—", total ? `of ${count(total, "message")} to devices: answered, delivered or sent` : "no message had its outcome yet"),
     tile("Networks", down.length ? badge("bad", `${down.length} of ${networks.length} away`) : badge(up ? "good" : "plain", `${up} of ${networks.length} up`), down.map((one) => one.name).join(", ") || (up < networks.length ? "the others were not called yet" : "each answered its latest call"), addressOf("networks")),
   ];
+}
+
+function nodesTile(node) {
+  const value = node.unserved ? badge("bad", `${node.unserved} shards unserved`) : node.to_move ? badge("wait", `${node.to_move} shards to move`) : badge("good", `${count(node.nodes.length, "node")} up`);
+  return tile("Nodes", value, `this one is ${node.name}: ${count(node.endpoints, "device")}`, addressOf("nodes"));
 }
 
 function tile(title, value, below, href) {

@@ -1,0 +1,134 @@
+"""What one sees of a cluster: of its nodes and shards, and of an endpoint who serves it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from bridge.cli import cluster as commands, endpoint as endpoint_commands
+from bridge.cluster.balance import misplaced, wanted
+from bridge.cluster.view import ClusterView, NodeView, ShardView
+from bridge.errors import NotServedHere
+from bridge.north.udp.prefixes import SHARDS
+from bridge.operations.types.cluster import DrainNode, GetCluster, ListShards
+from bridge.operations.types.endpoints import ExplainEndpoint, GetEndpointState, ListEndpoints
+from bridge.operations.types.request import Request
+from bridge.operations.types.state import GetMetrics, GetStatus
+
+pytest.importorskip("psycopg")
+
+from bridge.directory import Draft
+from tests.cluster.two import ENDPOINTS, RIGHT, TwoNodes, two_nodes
+
+
+@pytest.fixture
+async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TwoNodes]:
+    async with two_nodes(tmp_path, monkeypatch) as made:
+        yield made
+
+
+async def test_who_serves_what_is_seen(both: TwoNodes) -> None:
+    cluster = await both.ask(GetCluster())
+    shards = (await both.ask(ListShards())).items
+    assert [one.shard for one in shards] == [*range(SHARDS)]
+    assert [one.node for one in shards] == RIGHT
+    assert all(one.epoch > 0 and one.since > 1e9 for one in shards)
+    a, b = cluster.nodes
+    for node in (a, b):
+        its = [one for one in shards if one.node == node.name]
+        assert (node.shards, node.endpoints) == (len(its), sum(one.endpoints for one in its))
+    assert a.endpoints + b.endpoints == ENDPOINTS
+    assert min(a.endpoints, b.endpoints) > 0, "the test shows nothing"
+    assert (cluster.node, cluster.unserved, cluster.to_move) == ("a", 0, 0)
+
+    listed = (await both.ask(ListEndpoints())).items
+    assert [one.node for one in listed] == [shards[one.shard].node for one in listed]
+    ours = next(one for one in listed if one.node == "a")
+    theirs = next(one for one in listed if one.node == "b")
+    assert (await both.ask(ExplainEndpoint(ours.name))).endpoint.node == "a"
+    assert (await both.ask(GetEndpointState(theirs.name))).node == "b"
+
+
+async def test_the_status_counts_all_endpoints_and_those_of_this_node(both: TwoNodes) -> None:
+    before = await both.ask(GetStatus())
+    assert before.endpoints == ENDPOINTS
+    await both.b.directory.add([Draft("net", "late", "late", ("lab",))], None, lambda: 0.0)
+    status = await both.ask(GetStatus())
+    assert status.endpoints == ENDPOINTS + 1, "node b added one"
+    cluster = await both.ask(GetCluster())
+    assert status.node is not None
+    assert (status.node.name, status.node.nodes) == ("a", ("a", "b"))
+    assert (status.node.shards, status.node.endpoints) == (cluster.nodes[0].shards, cluster.nodes[0].endpoints)
+
+
+async def test_metrics_say_who_holds_how_much_and_until_when(both: TwoNodes) -> None:
+    cluster = await both.ask(GetCluster())
+    text = (await both.ask(GetMetrics())).text
+    for node in cluster.nodes:
+        assert f'lwm2m_bridge_cluster_node_shards{{node="{node.name}"}} {float(node.shards)}' in text
+        assert f'lwm2m_bridge_cluster_node_lease_seconds{{node="{node.name}"}}' in text
+    assert "lwm2m_bridge_cluster_shards_to_move 0.0" in text
+    for name in ("shards", "nodes", "shards_unserved", "shards_to_move", "node_shards", "node_lease_seconds"):
+        assert f"# HELP lwm2m_bridge_cluster_{name} " in text
+
+
+async def test_a_node_that_drains_and_one_that_stops_are_seen_as_such(both: TwoNodes) -> None:
+    await both.ask(DrainNode(node="b"))
+    await both.b.leaving()
+    a, b = (await both.ask(GetCluster())).nodes
+    assert (a.draining, a.leaving, b.draining, b.leaving) == (False, False, True, True)
+    assert (await both.ask(GetCluster())).to_move == b.shards
+
+
+class Shown:
+    """Runs commands with the client of a test instead of one that connects."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **answers: object) -> None:
+        self._monkeypatch = monkeypatch
+        self._answers = answers
+
+    def run(self, command: object, *arguments: str) -> Result:
+        def ask(_target: object, asked: Request[object]) -> object:
+            found = self._answers[type(asked).__name__]
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        self._monkeypatch.setattr("bridge.cli.access.Target.ask", ask)
+        return CliRunner().invoke(command, arguments, catch_exceptions=False)  # type: ignore[arg-type]
+
+
+async def test_commands_show_it(both: TwoNodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = (await both.ask(ListEndpoints())).items
+    theirs = next(one for one in listed if one.node == "b")
+    shown = Shown(
+        monkeypatch,
+        GetCluster=await both.ask(GetCluster()),
+        ListShards=await both.ask(ListShards()),
+        GetEndpointState=await both.ask(GetEndpointState(theirs.name)),
+        ExplainEndpoint=NotServedHere("node b serves it"),
+    )
+    status = shown.run(commands.cluster_group, "status")
+    assert "a (asked)" in status.output
+    assert f"{(await both.ask(GetCluster())).nodes[1].endpoints}" in status.output
+    shards = shown.run(commands.cluster_group, "status", "--shards")
+    lines = shards.output.splitlines()
+    assert len(lines) == SHARDS + 1
+    assert lines[1 + theirs.shard].split()[:2] == [str(theirs.shard), "b"]
+    assert all(len(line) <= 80 for line in lines)
+    as_json = msgspec.json.decode(shown.run(commands.cluster_group, "status", "--shards", "--json").output)
+    assert as_json["items"][theirs.shard]["node"] == "b"
+    one = shown.run(endpoint_commands.endpoint_group, "show", theirs.name)
+    assert f"{theirs.shard}, served by b" in one.output
+    assert "why messages wait is known to the node that serves it" in one.output
+
+
+def test_shards_that_nobody_holds_or_another_should_have_are_to_move() -> None:
+    nodes = {name: NodeView(name, 1.0, draining=False) for name in ("a", "b")}
+    right = {shard: ShardView(wanted(shard, nodes), 1) for shard in range(SHARDS)}
+    assert misplaced(ClusterView(nodes, right)) == 0
+    other = {"a": "b", "b": "a"}
+    wrong = right | {3: ShardView("", 1), 4: ShardView(other[right[4].holder], 1)}
+    assert misplaced(ClusterView(nodes, wrong)) == 2
