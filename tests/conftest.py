@@ -8,7 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from mock_network.lab import Broker
+from mock_network.lab import Broker, LabProcess
+from tests import forked
 from tests.components import Component, program_is_missing, why_absent
 from tests.planted.plugin import Planted
 from tests.requirements.collecting import check_labels, is_end_to_end
@@ -63,12 +64,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Look for secrets in all that is said; refuse a T8_OPENAPI_DIR that leads nowhere, and would judge nothing."""
+    """Have set-ups fork their processes, and all output searched for secrets.
+
+    Refuse a T8_OPENAPI_DIR that leads nowhere, and would judge nothing.
+    """
+    LabProcess.starter = staticmethod(forked.start_process)
     config.pluginmanager.register(Planted(config), "planted")
     if config.getoption("--requirements-report", default=False):
         config.pluginmanager.register(Recorder(), "requirements")
     if os.environ.get("T8_OPENAPI_DIR") and openapi_dir() is None:
         raise pytest.UsageError(f"T8_OPENAPI_DIR={os.environ['T8_OPENAPI_DIR']} has no {NIDD}")
+
+
+def pytest_unconfigure() -> None:
+    """End the process that forks those of set-ups."""
+    forked.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

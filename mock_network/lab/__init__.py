@@ -4,7 +4,7 @@ from mock_network.lab.api import Api, ApiError
 from mock_network.lab.broker import MOSQUITTO, Broker
 from mock_network.lab.lab import SCS_AS, TOKEN, Bridge, Lab, Part
 from mock_network.lab.ports import free_port, free_ports
-from mock_network.lab.process import LabProcess, ProcessEnded
+from mock_network.lab.process import LabProcess, ProcessEnded, Running
 
 __all__ = [
     "MOSQUITTO",
@@ -18,6 +18,7 @@ __all__ = [
     "LabProcess",
     "Part",
     "ProcessEnded",
+    "Running",
     "free_port",
     "free_ports",
 ]

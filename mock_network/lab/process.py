@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, ClassVar, Protocol
 
 START_TIMEOUT = 30.0  # seconds of real time
 STOP_TIMEOUT = 15.0
@@ -19,8 +19,36 @@ class ProcessEnded(Exception):
     """A process ended when it should not have; the text has the end of its log."""
 
 
+class Running(Protocol):
+    """A process that was started: these methods of `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Starter(Protocol):
+    """Starts a command without input, with standard output and error in `out`."""
+
+    def __call__(self, command: Sequence[str], out: IO[bytes], environment: Mapping[str, str], /) -> Running: ...
+
+
+def start_process(command: Sequence[str], out: IO[bytes], environment: Mapping[str, str]) -> Running:
+    """Start a command without input, with standard output and error in `out`."""
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment)  # noqa: S603
+
+
 class LabProcess:
-    """`python ARGUMENTS`, with its standard error and output in `log`."""
+    """`python ARGUMENTS`, with its standard error and output in `log`.
+
+    `starter` starts each of them; whoever starts very many may have them forked from one that has done its imports.
+    """
+
+    starter: ClassVar[Starter] = staticmethod(start_process)
 
     def __init__(
         self, name: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
@@ -29,7 +57,7 @@ class LabProcess:
         self.log = log
         self._arguments = [sys.executable, *arguments]
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         self._from = 0
 
     @property
@@ -46,13 +74,7 @@ class LabProcess:
         """Start it; `ready_line` or something of its own tells when it is ready. `environment`: for this life."""
         with self.log.open("ab") as out:
             self._from = out.tell()
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
-                self._arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env={**self._environment, **(environment or {})},
-            )
+            self._process = self.starter(self._arguments, out, {**self._environment, **(environment or {})})
 
     def said(self) -> str:
         """Return its output since its last start."""
@@ -66,7 +88,7 @@ class LabProcess:
             raise ProcessEnded(f"{self.name} ended:\n{self.said()[-3000:]}")
 
     async def ready_line(self) -> dict[str, Any]:
-        """Wait for its ready line, JSON with its addresses."""
+        """Wait for its ready line, JSON with its addresses, and return it. Raises ProcessEnded without one."""
         loop_end = START_TIMEOUT
         while loop_end > 0:
             for line in self.said().splitlines():

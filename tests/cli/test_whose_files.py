@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 
 from bridge.cli import main
 from mock_network.lab.process import LabProcess
+from tests import forked
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -31,25 +31,6 @@ api_root = "http://127.0.0.1:9"
 scs_as_id = "lab"
 """
 ADD = ("endpoint", "add", "e1", "--network", "nidd", "--address", "e1@iot.example")
-
-AS_USER = """
-# The interpreter may be out of that user's reach: whatever is imported is imported before.
-import grp, importlib, os, pkgutil, pwd, sys
-import bridge.cli, bridge.config.reading, bridge.service.at_rest, bridge.control.client
-for module in pkgutil.iter_modules(bridge.cli.__path__, "bridge.cli."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-found = bridge.config.reading.entry_points(group=bridge.config.reading.BINDINGS)
-bridge.config.reading.entry_points = lambda group: found
-for point in found:
-    point.load()
-bridge.store.sqlite.schema.migrations()
-user = int(sys.argv.pop(1))
-os.setgroups([])
-os.setgid(user)
-os.setuid(user)
-bridge.cli.main(prog_name="lwm2m-bridge")
-"""
 
 
 class Ended(NamedTuple):
@@ -83,12 +64,8 @@ def command(place: Path) -> Command:
         if user == 0:
             ended = CliRunner().invoke(main, [*arguments, "--config", str(place / "bridge.toml")])
             return Ended(ended.exit_code, ended.stdout, ended.stderr)
-        done = subprocess.run(
-            [sys.executable, "-c", AS_USER, str(user), *arguments, "--config", str(place / "bridge.toml")],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = ["-m", "tests.cli.as_user", str(user), *arguments, "--config", str(place / "bridge.toml")]
+        done = forked.run([sys.executable, *words])
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run

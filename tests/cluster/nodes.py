@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -23,6 +22,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from bridge.cluster.balance import wanted
 from bridge.north.udp.prefixes import SHARDS
 from mock_network.lab import SCS_AS, TOKEN, Api, ApiError, Lab, LabProcess, free_port
+from tests import forked
 from tests.cluster.valve import Valve
 from tests.store.postgres_server import PostgresServer
 from tests.waiting import until
@@ -284,10 +284,9 @@ class Cluster:
         """Run a command of a node's own, and return what it prints."""
         file = self.folder / name / "bridge.toml"
         words = [sys.executable, "-m", "bridge.cli", *arguments, "--config", str(file)]
-        process = await asyncio.create_subprocess_exec(*words, stdout=PIPE, stderr=STDOUT)
-        printed, _ = await process.communicate()
-        assert process.returncode == 0, printed
-        return printed.decode()
+        done = await asyncio.to_thread(forked.run, words)
+        assert done.returncode == 0, done
+        return done.stdout + done.stderr
 
     async def trickle(self, pause: float) -> None:
         """Have an Execute for one endpoint after the other accepted, until this is cancelled."""

@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from mock_network.lab import Lab, free_port
+from tests import forked
 
 NAME = "urn:dev:ops:32473-meter-1"
 
@@ -34,13 +35,10 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 async def link(lab: Lab) -> str:
     """Return the link that `lwm2m-bridge dashboard` prints."""
     config = str(lab.directory / "bridge.toml")
-    command = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge.cli", "dashboard", "--role", "operate", "-c", config),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await command.communicate()
-    assert command.returncode == 0
-    return out.decode().strip()
+    words = [sys.executable, "-m", "bridge.cli", "dashboard", "--role", "operate", "-c", config]
+    done = await asyncio.to_thread(forked.run, words)
+    assert done.returncode == 0, done
+    return done.stdout.strip()
 
 
 async def asks(lab: Lab, operation: str, path: str) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mock_network.lab import LabProcess
+from tests import forked
 from tests.durability.judge import Evidence, read_ledger
 
 
@@ -52,8 +53,5 @@ class Backups:
 
 async def _command(*arguments: str) -> str:
     """Run a command of the bridge; return what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge.cli", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    out, _ = await process.communicate()
-    return out.decode("utf-8", "replace").strip()
+    done = await asyncio.to_thread(forked.run, [sys.executable, "-m", "bridge.cli", *arguments])
+    return (done.stdout + done.stderr).strip()

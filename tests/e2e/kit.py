@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 from mock_network.lab import SCS_AS, TOKEN, Api, Bridge, Lab, free_port
+from tests import forked
 from tests.conftest import need_openapi
 from tests.e2e.planted import places, reveals
 from tests.t8.files import are_required, openapi_dir
@@ -32,20 +33,9 @@ class Ended(NamedTuple):
 
 async def run_command(directory: Path, *arguments: str, **environment: str) -> Ended:
     """Run `lwm2m-bridge ARGUMENTS` on the configuration in a set-up's directory."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bridge.cli",
-        *arguments,
-        "--config",
-        str(directory / "bridge.toml"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment},
-    )
-    out, err = await process.communicate()
-    ended = Ended(process.returncode or 0, out.decode(), err.decode())
+    words = [sys.executable, "-m", "bridge.cli", *arguments, "--config", str(directory / "bridge.toml")]
+    done = await asyncio.to_thread(forked.run, words, environment={**os.environ, **environment})
+    ended = Ended(done.returncode, done.stdout, done.stderr)
     assert not reveals(directory, ended.out + ended.err), f"a secret stands in the output of {arguments}"
     return ended
 

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +12,8 @@ import aiohttp
 import cbor2
 import pytest
 
-from mock_network.lab import free_port
+from mock_network.lab import Running, free_port
+from tests import forked
 from tests.interop.leshan_server import Leshan
 from tests.interop.raw_device import (
     ACK,
@@ -67,12 +67,12 @@ class BridgeProcess:
     def __init__(self, config: Path, log: Path) -> None:
         self._config = config
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "bridge.cli", "run", "--config", str(self._config)]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "NO_COLOR": "1"})
+            self._process = forked.start_process(command, log, {**os.environ, "NO_COLOR": "1"})
 
     def kill(self) -> None:
         if self._process is not None:

@@ -23,15 +23,16 @@ from mock_network.scef.testing import EmulatedScef
 from tests.bindings.bridge_side import BridgeSide, DictMemory
 from tests.waiting import until
 
-UE = "meter-1@iot.example"
-
 
 class Link:
-    """A binding at an emulated SCEF of one kind; calls of the emulator's control API do not block the loop."""
+    """A binding at an emulated SCEF of one kind, and a UE of its own there.
 
-    def __init__(self, name, scef):
-        self.name, self.scef, self.side = name, scef, BridgeSide()
-        self.ue = scef.ue(UE)
+    Calls of the emulator's control API do not block the loop.
+    """
+
+    def __init__(self, name, scef, identity):
+        self.name, self.scef, self.identity, self.side = name, scef, identity, BridgeSide()
+        self.ue = scef.ue(identity)
         self.attempts = 0
 
     async def start(self, memory=None):
@@ -44,14 +45,14 @@ class Link:
         )
         self.binding = NiddBinding("n", settings)
         await self.binding.start(self.side, memory or DictMemory())
-        await self.binding.provision(UE, {})
+        await self.binding.provision(self.identity, {})
         await until(lambda: self.binding.status()["configurations"]["active"] == 1, 20)
 
     async def submit(self, data, **members):
         """Submit until the SCEF has said what becomes of it: at a lossy one that may take several attempts."""
         for _ in range(20):
             self.attempts += 1
-            result = await self.binding.submit(Attempt(1, self.attempts, UE, data, Kind.REQUEST, **members))
+            result = await self.binding.submit(Attempt(1, self.attempts, self.identity, data, Kind.REQUEST, **members))
             if isinstance(result, Accepted) or (isinstance(result, Refused) and self.name != "lossy"):
                 return result
             await asyncio.sleep(0.05)
@@ -61,15 +62,29 @@ class Link:
         return await asyncio.to_thread(call, *arguments, **named)
 
 
-@pytest.fixture(params=PROFILES)
-async def link(request):
-    name = request.param
-    with EmulatedScef(ues=[UE], profile=name) as scef:
-        one = Link(name, scef)
-        await one.control(one.ue.set, radio_latency=0.01, paging_latency=0.0, t3324=3600.0, t3412=86400.0)
-        await one.start()
-        yield one
-        await one.binding.stop()
+@pytest.fixture(scope="module", params=PROFILES)
+def scef(request):
+    """Return the name of a kind, and a running SCEF of that kind, which the tests of this file share."""
+    with EmulatedScef(profile=request.param) as scef:
+        yield request.param, scef
+
+
+@pytest.fixture
+async def link(request, scef):
+    name, emulated = scef
+    identity = f"{request.node.originalname.replace('_', '-')}@iot.example"
+    await asyncio.to_thread(
+        emulated.add_ue,
+        external_id=identity,
+        radio_latency=0.01,
+        paging_latency=0.0,
+        t3324=3600.0,
+        t3412=86400.0,
+    )
+    one = Link(name, emulated, identity)
+    await one.start()
+    yield one
+    await one.binding.stop()
 
 
 def test_the_emulated_scef_knows_the_same_kinds():
@@ -95,7 +110,7 @@ async def test_a_downlink_to_a_device_that_is_awake_arrives(link):
 async def test_an_uplink_arrives_with_its_device(link):
     await link.control(link.ue.send, b"\x01\x02")
     await until(lambda: link.side.of(UplinkMessage), 20)
-    assert {(one.device, one.payload) for one in link.side.of(UplinkMessage)} == {(UE, b"\x01\x02")}
+    assert {(one.device, one.payload) for one in link.side.of(UplinkMessage)} == {(link.identity, b"\x01\x02")}
 
 
 async def test_a_downlink_to_a_device_that_sleeps_is_kept_or_comes_back(link):
@@ -104,17 +119,17 @@ async def test_a_downlink_to_a_device_that_sleeps_is_kept_or_comes_back(link):
     if link.name == "no-buffer":
         assert result.why is Refusal.UNREACHABLE
         assert result.retry_at > link.side.now()
-        assert link.binding.south_profile(UE).can_expire
+        assert link.binding.south_profile(link.identity).can_expire
         return
     assert result.state is NetworkState.BUFFERED
-    cancelled = await link.binding.cancel(UE, result.handle)
+    cancelled = await link.binding.cancel(link.identity, result.handle)
     if link.name != "lossy":
         assert cancelled is Cancellation.REMOVED
         assert await link.control(link.ue.received) == []
 
 
 async def test_what_is_too_large_is_said_and_learned(link):
-    most = link.binding.south_profile(UE).max_downlink
+    most = link.binding.south_profile(link.identity).max_downlink
     assert most == (100 if link.name == "small-apn" else 1358)
     assert not link.binding._provisioning.life.size_warnings
     result = await link.submit(bytes(most + 100))
@@ -125,6 +140,6 @@ async def test_a_bridge_that_has_lost_its_notes_leaves_no_second_configuration(l
     await link.binding.stop()
     await link.start()
     listed = await link.control(link.scef.ask, "GET", "/configurations")
-    assert len(listed) == 1
+    assert len([one for one in listed if one["ue"] == link.ue.name]) == 1
     await link.control(link.ue.send, b"\x03")
     await until(lambda: link.side.of(UplinkMessage), 20)

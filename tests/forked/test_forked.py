@@ -1,0 +1,103 @@
+"""A forked process is like one that `python -m` starts, and a process that would not be is started as usual."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import forked
+from tests.forked.client import Forked, can_fork
+
+SHOWN = "tests.forked.shown"
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def usual(*arguments: str, environment: dict[str, str], given: str = "") -> "subprocess.CompletedProcess[str]":
+    """Run the module as python itself does."""
+    command = [sys.executable, "-m", SHOWN, *arguments]
+    return subprocess.run(command, env=environment, input=given, capture_output=True, text=True, check=False)
+
+
+def quick(*arguments: str, environment: dict[str, str], given: str = "") -> "subprocess.CompletedProcess[str]":
+    """Run the module in a forked process."""
+    return forked.run([sys.executable, "-m", SHOWN, *arguments], environment=environment, input=given)
+
+
+@pytest.mark.parametrize("run", [usual, quick])
+def test_both_have_their_arguments_environment_directory_input_and_output(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root, "COLOUR": "blue"}
+    monkeypatch.setenv("PYTHONPATH", root)
+    monkeypatch.setenv("HUE", "of this process alone")
+    monkeypatch.chdir(tmp_path)
+    forked.stop()  # the next one is started with this PYTHONPATH
+    done = run("one", "two words", environment=environment, given="a line\n")
+    assert done.returncode == 7
+    assert done.stdout == f"['one', 'two words'] blue None {tmp_path} a line\nat exit\n"
+    assert done.stderr == "an error\n"
+
+
+@pytest.mark.parametrize("run", [usual, quick])
+def test_an_error_that_nobody_caught_is_shown_and_ends_both_with_1(run: Run) -> None:
+    done = run("raise", environment=dict(os.environ))
+    assert done.returncode == 1
+    assert done.stderr.endswith("RuntimeError: as asked\n")
+
+
+def start(out: Path) -> Forked:
+    with out.open("wb") as file:
+        process = forked.start_process([sys.executable, "-m", SHOWN, "wait"], file, os.environ)
+    assert isinstance(process, Forked)
+    while b"waits" not in out.read_bytes():
+        assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_a_signal_ends_it_and_is_its_exit_code(tmp_path: Path, number: signal.Signals) -> None:
+    one, other = start(tmp_path / "one"), start(tmp_path / "other")
+    one.send_signal(number)
+    assert one.wait(30) == -number
+    assert (one.poll(), other.poll()) == (-number, None)  # they are processes of their own
+    one.kill()  # a second signal goes nowhere
+    other.kill()
+    assert other.wait(30) == -signal.SIGKILL
+
+
+def test_whoever_waits_in_vain_is_told(tmp_path: Path) -> None:
+    process = start(tmp_path / "out")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.01)
+    process.terminate()
+    assert process.wait(30) == -signal.SIGTERM
+
+
+def test_it_holds_no_descriptor_of_another_process(tmp_path: Path) -> None:
+    one = start(tmp_path / "one")
+    other = start(tmp_path / "other")
+    held = sorted(str(link.readlink()) for link in Path(f"/proc/{other.pid}/fd").iterdir())
+    assert held == sorted([os.devnull, str(tmp_path / "other"), str(tmp_path / "other")])
+    for process in (one, other):
+        process.kill()
+        process.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        (["-X", "dev", "-m", SHOWN], {}),
+        (["-c", "pass"], {}),
+        (["-m", SHOWN], {"PYTHONPATH": "/elsewhere"}),
+        (["-m", SHOWN], {"LD_PRELOAD": "libfaketime.so"}),
+    ],
+)
+def test_what_python_reads_when_it_starts_needs_a_start(command: list[str], more: dict[str, str]) -> None:
+    assert can_fork([sys.executable, "-m", SHOWN], {**os.environ, "COLOUR": "blue"})
+    assert not can_fork([sys.executable, *command], {**os.environ, **more})
+    assert not can_fork(["/usr/bin/true"], os.environ)
